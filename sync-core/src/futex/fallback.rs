@@ -1,0 +1,185 @@
+//! A futex for systems without one: a table of std mutexes and condition variables, keyed by address.
+//!
+//! An address hashes to a bucket; a bucket is a queue of those who sleep on any of its addresses, oldest first. A sleeper has a condition
+//! variable of its own and is taken off the queue by whoever wakes it, under the bucket's lock: so the comparison and the
+//! falling asleep are one step for every wake, and a sleeper that is still in the queue when its time is up consumed no wake.
+//!
+//! Requeueing moves sleepers between two buckets with both locked, lower index first, so that no two requeues can wait for each other.
+
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+const BUCKETS: usize = 64;
+
+static TABLE: [Bucket; BUCKETS] = [const { Mutex::new(VecDeque::new()) }; BUCKETS];
+
+type Queue = VecDeque<Sleeper>;
+type Bucket = Mutex<Queue>;
+
+#[derive(Debug)]
+struct Sleeper {
+    address: usize,
+    bell: Arc<Bell>,
+}
+
+/// Where one sleeper sleeps. `at` is the address it sleeps on now, and 0 once somebody woke it; it changes only under the lock of the bucket
+/// that holds the sleeper, and of the bell.
+#[derive(Debug)]
+struct Bell {
+    at: Mutex<usize>,
+    rung: Condvar,
+}
+
+/// An absolute point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for ever.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Option<Self> {
+        Instant::now().checked_add(timeout).map(Self)
+    }
+
+    /// The point `instant`.
+    #[must_use]
+    pub fn at(instant: Instant) -> Option<Self> {
+        Some(Self(instant))
+    }
+}
+
+fn index(address: usize) -> usize {
+    // Fibonacci hashing of the address; words are four bytes apart, so the low bits are worth nothing.
+    ((address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS - 6)) % BUCKETS
+}
+
+/// Nothing panics while a lock of this table is held, so poison carries no news.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sleeps while `*word == expected`.
+pub fn wait(word: &AtomicU32, expected: u32) {
+    sleep(word, expected, None);
+}
+
+/// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no wake was consumed.
+pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
+    sleep(word, expected, Some(deadline))
+}
+
+fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+    let address = ptr::from_ref(word).addr();
+    let bell = {
+        let mut queue = lock(&TABLE[index(address)]);
+        // Relaxed: as with the system's futex, the comparison sees the newest value (the bucket's lock orders it after every store that its
+        // thread followed by a wake) and nothing more is promised.
+        if word.load(Ordering::Relaxed) != expected {
+            return true;
+        }
+        let bell = Arc::new(Bell { at: Mutex::new(address), rung: Condvar::new() });
+        queue.push_back(Sleeper { address, bell: Arc::clone(&bell) });
+        bell
+    };
+    let mut at = lock(&bell.at);
+    loop {
+        if *at == 0 {
+            return true;
+        }
+        let Some(Deadline(end)) = deadline else {
+            at = bell.rung.wait(at).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let here = *at;
+            drop(at);
+            if leave(here, &bell) {
+                return false;
+            }
+            // Woken or moved meanwhile: look again.
+            at = lock(&bell.at);
+        } else {
+            at = bell.rung.wait_timeout(at, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Takes the sleeper off the queue of `address`; `false` if it is not there any more.
+fn leave(address: usize, bell: &Arc<Bell>) -> bool {
+    let mut queue = lock(&TABLE[index(address)]);
+    let before = queue.len();
+    queue.retain(|sleeper| !(sleeper.address == address && Arc::ptr_eq(&sleeper.bell, bell)));
+    queue.len() != before
+}
+
+/// Takes up to `count` sleepers of `address` off the queue, oldest first.
+fn take(queue: &mut Queue, address: usize, count: usize) -> Vec<Sleeper> {
+    let mut taken = Vec::new();
+    let mut rest = VecDeque::with_capacity(queue.len());
+    for sleeper in queue.drain(..) {
+        if sleeper.address == address && taken.len() < count {
+            taken.push(sleeper);
+        } else {
+            rest.push_back(sleeper);
+        }
+    }
+    *queue = rest;
+    taken
+}
+
+fn ring(sleepers: Vec<Sleeper>) {
+    for sleeper in sleepers {
+        *lock(&sleeper.bell.at) = 0;
+        sleeper.bell.rung.notify_one();
+    }
+}
+
+/// Wakes one thread that sleeps on the address.
+pub fn wake_one(word: *const AtomicU32) {
+    wake(word, 1);
+}
+
+/// Wakes every thread that sleeps on the address.
+pub fn wake_all(word: *const AtomicU32) {
+    wake(word, u32::MAX);
+}
+
+/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every system can).
+pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+    let address = word.addr();
+    let mut queue = lock(&TABLE[index(address)]);
+    let woken = take(&mut queue, address, count as usize);
+    let count = woken.len();
+    ring(woken);
+    count
+}
+
+/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
+/// `false`: the word had another value and nothing was done.
+pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
+    let (source, target) = (ptr::from_ref(from).addr(), to.addr());
+    let (low, high) = (index(source).min(index(target)), index(source).max(index(target)));
+    let mut low_queue = lock(&TABLE[low]);
+    let mut high_queue = (low != high).then(|| lock(&TABLE[high]));
+    // Relaxed: as in `sleep`.
+    if from.load(Ordering::Relaxed) != expected {
+        return false;
+    }
+    let pick = |address: usize| index(address) == high && low != high;
+    let source_queue = if pick(source) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
+    let woken = take(source_queue, source, wake as usize);
+    let moved = take(source_queue, source, move_ as usize);
+    let target_queue = if pick(target) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
+    for mut sleeper in moved {
+        sleeper.address = target;
+        *lock(&sleeper.bell.at) = target;
+        target_queue.push_back(sleeper);
+    }
+    ring(woken);
+    true
+}

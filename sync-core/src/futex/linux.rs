@@ -1,0 +1,107 @@
+//! The futex system call of Linux.
+
+use core::ptr;
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
+use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::thread::futex as sys;
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// An absolute point on `CLOCK_MONOTONIC`, the clock of [`Instant`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Timespec);
+
+impl Deadline {
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for ever.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Option<Self> {
+        let timeout = Timespec::try_from(timeout).ok()?;
+        clock_gettime(ClockId::Monotonic).checked_add(timeout).map(Self)
+    }
+
+    /// The point `instant`, or now if it is in the past; `None` if it is past the end of the clock.
+    #[must_use]
+    pub fn at(instant: Instant) -> Option<Self> {
+        Self::after(instant.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Sleeps while `*word == expected`.
+#[inline]
+pub fn wait(word: &AtomicU32, expected: u32) {
+    atomic_wait::wait(word, expected);
+}
+
+/// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no wake was consumed.
+#[inline]
+pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
+    wait_flags(word, expected, Some(deadline), sys::Flags::PRIVATE)
+}
+
+fn wait_flags(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, flags: sys::Flags) -> bool {
+    const ANY: core::num::NonZeroU32 = core::num::NonZeroU32::MAX;
+    let timespec = deadline.as_ref().map(|deadline| &deadline.0);
+    // A signal (EINTR) and a changed word (EAGAIN) both send the caller back to look at its word.
+    !matches!(sys::wait_bitset(word, flags, expected, timespec, ANY), Err(Errno::TIMEDOUT))
+}
+
+/// Wakes one thread that sleeps on the address.
+#[inline]
+pub fn wake_one(word: *const AtomicU32) {
+    atomic_wait::wake_one(word);
+}
+
+/// Wakes every thread that sleeps on the address.
+#[inline]
+pub fn wake_all(word: *const AtomicU32) {
+    atomic_wait::wake_all(word);
+}
+
+/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every system can).
+pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+    wake_flags(word, count, libc::FUTEX_PRIVATE_FLAG)
+}
+
+fn wake_flags(word: *const AtomicU32, count: u32, flags: i32) -> usize {
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    // Not by rustix, which takes a reference: the word may be gone, only its address is meant (rule 4 of the module).
+    // SAFETY: FUTEX_WAKE takes an address by value and never writes to it; an address that is not mapped is an error we ignore.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | flags, count) };
+    usize::try_from(woken).unwrap_or(0)
+}
+
+/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
+/// `false`: the word had another value and nothing was done.
+pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
+    let [wake, move_] = [wake, move_].map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+    // SAFETY: `from` is a live word; of `to` only the address is used, as in `wake_flags`. The count travels in the timeout's place.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            ptr::from_ref(from),
+            libc::FUTEX_CMP_REQUEUE | libc::FUTEX_PRIVATE_FLAG,
+            wake,
+            move_ as usize,
+            to,
+            expected,
+        )
+    };
+    done >= 0
+}
+
+/// The same on words in memory that several processes share: keyed by the memory, not by this process's address.
+pub mod shared {
+    use super::{AtomicU32, Deadline, sys, wait_flags, wake_flags};
+
+    /// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline passed.
+    pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+        wait_flags(word, expected, deadline, sys::Flags::empty())
+    }
+
+    /// Wakes at most `count` threads of any process; says how many, as a hint.
+    pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+        wake_flags(word, count, 0)
+    }
+}

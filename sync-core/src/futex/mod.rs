@@ -1,0 +1,48 @@
+//! Futex: sleep while a word holds a value, wake who sleeps on an address.
+//!
+//! Two implementations, chosen here and nowhere else:
+//!
+//! * `linux`: the futex system call. Untimed private waits and wakes through `atomic-wait`, timed and process-shared ones
+//!   through `rustix`, with absolute `CLOCK_MONOTONIC` deadlines, so that a wait that was interrupted goes on against the same deadline.
+//! * `fallback`: a table of std mutexes and condition variables keyed by address, for every other system. `--cfg
+//!   sync_futex_fallback` chooses it on Linux too, which is how it is tested.
+//!
+//! What a caller may rely on, and no more:
+//!
+//! 1. The comparison in `wait` and the falling asleep are one step for every wake on the same address: a wake that comes after the word
+//!    was changed is never lost.
+//! 2. A wait may return for no reason. The caller looks at its word again.
+//! 3. A wait that reports a timeout did not consume a wake.
+//! 4. A wake uses the address only and reads nothing there: the memory may be gone already.
+//! 5. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its own atomics.
+
+cfg_select! {
+    all(target_os = "linux", not(sync_futex_fallback)) => {
+        mod linux;
+        use self::linux as system;
+        pub use self::linux::shared;
+    }
+    _ => {
+        mod fallback;
+        use self::fallback as system;
+    }
+}
+
+pub use self::system::{Deadline, requeue, wait, wait_until, wake, wake_all, wake_one};
+
+use core::sync::atomic::AtomicU32;
+
+/// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline passed.
+#[inline]
+pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+    match deadline {
+        None => {
+            wait(word, expected);
+            true
+        }
+        Some(deadline) => wait_until(word, expected, deadline),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What the module promises, on the real clock.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use super::{Deadline, requeue, wait, wait_until, wake, wake_one};
+
+/// Waits until `done`, and keeps trying: for conditions that another thread brings about.
+fn until(mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(60), "still not so after a minute");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_changed_word_does_not_sleep() {
+    let word = AtomicU32::new(1);
+    wait(&word, 0);
+    assert!(wait_until(&word, 0, Deadline::after(Duration::from_secs(3600)).unwrap()));
+}
+
+#[test]
+fn a_deadline_passes_and_never_early() {
+    let word = AtomicU32::new(0);
+    let started = Instant::now();
+    while wait_until(&word, 0, Deadline::at(started + Duration::from_millis(20)).unwrap()) {}
+    assert!(started.elapsed() >= Duration::from_millis(20));
+}
+
+#[test]
+fn a_deadline_in_the_past_returns_at_once() {
+    let word = AtomicU32::new(0);
+    assert!(!wait_until(&word, 0, Deadline::at(Instant::now()).unwrap()));
+}
+
+#[test]
+fn fx_10_the_longest_duration_means_for_ever() {
+    assert_eq!(Deadline::after(Duration::MAX), None);
+    let year = Duration::from_secs(365 * 24 * 3600);
+    assert!(Deadline::after(year) > Deadline::after(Duration::ZERO));
+}
+
+#[test]
+fn wake_takes_a_dead_address() {
+    let word = Box::new(AtomicU32::new(0));
+    let address: *const AtomicU32 = &raw const *word;
+    drop(word);
+    wake_one(address);
+    assert_eq!(wake(address, 7), 0);
+}
+
+#[test]
+fn wake_counts_and_requeue_moves() {
+    let words = Arc::new([const { AtomicU32::new(0) }; 2]);
+    let back = Arc::new(AtomicU32::new(0));
+    let sleepers: Vec<_> = (0..4)
+        .map(|_| {
+            let (words, back) = (Arc::clone(&words), Arc::clone(&back));
+            thread::spawn(move || {
+                while words[0].load(Ordering::Acquire) == 0 {
+                    wait(&words[0], 0);
+                }
+                back.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    // Nobody can be seen falling asleep, so move whoever is there until all four were moved: a wake on the second word counts them.
+    words[1].store(1, Ordering::Relaxed);
+    assert!(!requeue(&words[0], 1, 0, 4, &words[1]), "the word is not 1");
+    let mut moved = 0;
+    until(|| {
+        assert!(requeue(&words[0], 0, 0, u32::MAX, &words[1]));
+        moved += wake(&words[1], u32::MAX);
+        moved >= 4
+    });
+    assert_eq!(back.load(Ordering::Relaxed), 0, "the first word is still 0");
+    words[0].store(1, Ordering::Release);
+    until(|| {
+        wake(&words[0], 1);
+        back.load(Ordering::Relaxed) == 4
+    });
+    for sleeper in sleepers {
+        sleeper.join().unwrap();
+    }
+}

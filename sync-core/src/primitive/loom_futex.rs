@@ -1,0 +1,216 @@
+//! A futex modelled above loom, which has none.
+//!
+//! Loom runs all threads of a model as coroutines of one thread, so the table of sleepers is an ordinary thread-local: it costs loom
+//! nothing, adds no happens-before, and between two loom operations nobody else runs, which makes "compare and fall asleep" one step.
+//!
+//! * The comparison is a read-modify-write that changes nothing: it sees the newest value, as the kernel's does, and not a stale one.
+//! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether somebody took it. Loom runs any others at that
+//!   point, for as long as it likes, so this covers every moment at which the time could be up, and every wake that comes before.
+//!   The ticket is accessed with Relaxed: a timed wait transfers no happens-before, just as the kernel's.
+//! * **An untimed wait** blocks for good, so that a lost wake-up is a deadlock that loom reports. Loom has no way to block that does not
+//!   transfer happens-before; an ordering that only this hides is found by the runs with spurious wake-ups, which transfer none.
+//! * **Spurious wake-ups**: the first [`Knobs::spurious`] untimed waits of an execution return as a timed one would, without being woken.
+//!
+//! Loom itself has no choice points that a library may use, so [`Knobs`] are set per model and a model is run once for every setting that
+//! matters; see the models of the workspace.
+
+use core::cell::{Cell, RefCell};
+use core::ptr;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use loom::sync::mpsc::{Sender, channel};
+
+/// What loom cannot choose by itself, chosen for the executions of one model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Knobs {
+    /// How many untimed waits of an execution wake up for no reason.
+    pub spurious: usize,
+    /// The answer of every `Stopwatch::has_run`.
+    pub impatient: bool,
+}
+
+std::thread_local! {
+    static KNOBS: Cell<Knobs> = const { Cell::new(Knobs { spurious: 0, impatient: false }) };
+    static SPURIOUS_LEFT: Cell<usize> = const { Cell::new(0) };
+    static SLEEPERS: RefCell<VecDeque<Sleeper>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Sets the knobs for the model that runs on this thread. To be called first in every execution: it also forgets the sleepers that an
+/// execution before this one left when it failed.
+pub fn set_knobs(knobs: Knobs) {
+    KNOBS.set(knobs);
+    SPURIOUS_LEFT.set(knobs.spurious);
+    // Leaked, not dropped: what is inside belongs to an execution that is gone, and loom would refuse to hear of it.
+    core::mem::forget(SLEEPERS.take());
+}
+
+pub(super) fn knobs() -> Knobs {
+    KNOBS.get()
+}
+
+struct Sleeper {
+    address: usize,
+    ticket: usize,
+    bell: Bell,
+}
+
+enum Bell {
+    /// Blocked until the message comes.
+    Blocked(Sender<()>),
+    /// At a scheduling point; takes the first of WOKEN and LEFT that happens.
+    Racing(Arc<AtomicUsize>),
+}
+
+const ASLEEP: usize = 0;
+const WOKEN: usize = 1;
+const LEFT: usize = 2;
+
+/// A finite deadline. Loom has no clock: whether it passes is a matter of scheduling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(());
+
+impl Deadline {
+    /// A deadline; `None` where the real one would be past the end of the clock.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Option<Self> {
+        (timeout != Duration::MAX).then_some(Self(()))
+    }
+
+    /// A deadline.
+    #[must_use]
+    pub fn at(_: Instant) -> Option<Self> {
+        Some(Self(()))
+    }
+}
+
+fn enqueue(address: usize, bell: Bell) -> usize {
+    std::thread_local! {
+        static NEXT: Cell<usize> = const { Cell::new(0) };
+    }
+    let ticket = NEXT.replace(NEXT.get() + 1);
+    SLEEPERS.with_borrow_mut(|sleepers| sleepers.push_back(Sleeper { address, ticket, bell }));
+    ticket
+}
+
+fn dequeue(ticket: usize) {
+    // Dropped after the borrow ends: dropping a bell is a loom operation, at which others may run.
+    let gone = SLEEPERS
+        .with_borrow_mut(|sleepers| sleepers.iter().position(|sleeper| sleeper.ticket == ticket).and_then(|at| sleepers.remove(at)));
+    drop(gone);
+}
+
+fn pop(address: usize) -> Option<Sleeper> {
+    SLEEPERS.with_borrow_mut(|sleepers| {
+        let at = sleepers.iter().position(|sleeper| sleeper.address == address)?;
+        sleepers.remove(at)
+    })
+}
+
+/// Sleeps while `*word == expected`.
+#[track_caller]
+pub fn wait(word: &AtomicU32, expected: u32) {
+    if SPURIOUS_LEFT.get() > 0 {
+        SPURIOUS_LEFT.set(SPURIOUS_LEFT.get() - 1);
+        doze(word, expected);
+        return;
+    }
+    let (sender, receiver) = channel();
+    // Adding nothing reads the newest value; Relaxed, for a futex orders nothing.
+    if word.fetch_add(0, Ordering::Relaxed) != expected {
+        return;
+    }
+    enqueue(ptr::from_ref(word).addr(), Bell::Blocked(sender));
+    receiver.recv().expect("the sender is in the table until it has sent");
+}
+
+/// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no wake was consumed.
+#[track_caller]
+pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
+    doze(word, expected)
+}
+
+/// As [`wait_until`]; for ever where there is no deadline.
+#[track_caller]
+pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+    match deadline {
+        None => {
+            wait(word, expected);
+            true
+        }
+        Some(deadline) => wait_until(word, expected, deadline),
+    }
+}
+
+#[track_caller]
+fn doze(word: &AtomicU32, expected: u32) -> bool {
+    let state = Arc::new(AtomicUsize::new(ASLEEP));
+    let bell = Bell::Racing(Arc::clone(&state));
+    // As in `wait`.
+    if word.fetch_add(0, Ordering::Relaxed) != expected {
+        return true;
+    }
+    let ticket = enqueue(ptr::from_ref(word).addr(), bell);
+    // Relaxed: one atomic, whose modification order decides who was first.
+    let woken = state.compare_exchange(ASLEEP, LEFT, Ordering::Relaxed, Ordering::Relaxed).is_err();
+    if !woken {
+        dequeue(ticket);
+    }
+    woken
+}
+
+/// Wakes one thread that sleeps on the address.
+#[track_caller]
+pub fn wake_one(word: *const AtomicU32) {
+    wake(word, 1);
+}
+
+/// Wakes every thread that sleeps on the address.
+#[track_caller]
+pub fn wake_all(word: *const AtomicU32) {
+    wake(word, u32::MAX);
+}
+
+/// Wakes at most `count` threads that sleep on the address; says how many.
+#[track_caller]
+pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+    let mut woken = 0;
+    while woken < count as usize {
+        let Some(sleeper) = pop(word.addr()) else { break };
+        match sleeper.bell {
+            Bell::Blocked(sender) => {
+                sender.send(()).expect("the receiver waits");
+                woken += 1;
+            }
+            Bell::Racing(state) => {
+                // Relaxed: as in `doze`. If the sleeper left first, the wake goes to the next one, as the kernel would have it.
+                if state.compare_exchange(ASLEEP, WOKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                    woken += 1;
+                }
+            }
+        }
+    }
+    woken
+}
+
+/// If `*from == expected`, wakes at most `wake_count` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
+#[track_caller]
+pub fn requeue(from: &AtomicU32, expected: u32, wake_count: u32, move_: u32, to: *const AtomicU32) -> bool {
+    // As in `wait`.
+    if from.fetch_add(0, Ordering::Relaxed) != expected {
+        return false;
+    }
+    let address = ptr::from_ref(from).addr();
+    // Moved before anybody is woken, because a wake lets others run and the kernel does both in one step: the first `wake_count` stay.
+    SLEEPERS.with_borrow_mut(|sleepers| {
+        let (first, most) = (wake_count as usize, move_ as usize);
+        for sleeper in sleepers.iter_mut().filter(|sleeper| sleeper.address == address).skip(first).take(most) {
+            sleeper.address = to.addr();
+        }
+    });
+    wake(ptr::from_ref(from), wake_count);
+    true
+}

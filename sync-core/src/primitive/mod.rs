@@ -1,0 +1,61 @@
+//! The one facade: the only place in the workspace that asks "real, loom or verify?".
+//!
+//! Every other file writes plain code against this module. It is public for the sibling crates (`sync-queue`, `sync-timer`, `sync-ipc`)
+//! and for their models, and hidden because it is no promise to anybody else.
+//!
+//! | build | what it is | selected by |
+//! |---|---|---|
+//! | `real` | `core::sync::atomic`, futex system calls, nothing added | default |
+//! | `loom` | loom's types, and a futex, timeouts and spurious wake-ups modelled above them | `--cfg loom` |
+//! | `verify` | our own checker's types; it models futex, time and crashes itself | `--cfg sync_verify` |
+//!
+//! What each build offers, under the same names:
+//!
+//! * [`atomic`]: atomics, [`fence`](atomic::fence), `Ordering`;
+//! * [`cell`]: `UnsafeCell` with loom's `with` and `with_mut`;
+//! * [`futex`]: `wait`, `wait_until` against a [`Deadline`](futex::Deadline), `wake_one`, `wake_all`, `wake`, `requeue`;
+//! * [`hint`]: `spin_loop`, and [`Spin`](hint::Spin), which ends by time and never starts on one processor;
+//! * [`thread`]: `spawn`, `yield_now`, and [`id`](thread::id), a thread's number that is never used again;
+//! * [`time`]: [`Stopwatch`](time::Stopwatch), how an algorithm asks whether it has waited for long;
+//! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the build's atomics can be built in a constant.
+
+// Declared by plain attributes and not by `cfg_select!`: a macro that comes out of another macro cannot be named by its path.
+#[cfg(loom)]
+mod loom;
+#[cfg(loom)]
+pub mod loom_futex;
+#[cfg(not(any(loom, sync_verify)))]
+mod real;
+#[cfg(sync_verify)]
+mod verify;
+
+cfg_select! {
+    loom => {
+        use self::loom as build;
+        pub use self::loom_futex::{Knobs, set_knobs};
+    }
+    sync_verify => { use self::verify as build; }
+    _ => { use self::real as build; }
+}
+
+pub use self::build::{atomic, cell, futex, hint, thread, time};
+pub use crate::__const_new as const_new;
+
+/// Defines one constructor: `const fn` where the build's atomics can be built in a constant, a plain `fn` under loom, whose cannot.
+///
+/// Building loom's atomics at their first use instead would keep the constant, but add a happens-before edge from the first user to all
+/// others, and hide the very bugs a model is for.
+#[cfg(not(loom))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __const_new {
+    ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$attr])* $vis const fn $($rest)* };
+}
+
+/// Defines one constructor, without the `const` it is written with: loom's atomics have no constant constructor.
+#[cfg(loom)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __const_new {
+    ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$attr])* $vis fn $($rest)* };
+}

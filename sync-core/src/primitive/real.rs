@@ -1,0 +1,176 @@
+//! The build everybody runs: re-exports, and wrappers that compile to nothing.
+
+/// Atomics and fences.
+pub mod atomic {
+    pub use core::sync::atomic::{
+        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
+        fence,
+    };
+}
+
+/// Interior mutability with loom's closures.
+pub mod cell {
+    /// [`core::cell::UnsafeCell`] whose accesses are closures, so that a checker can see where they begin and end.
+    #[derive(Debug, Default)]
+    #[repr(transparent)]
+    pub struct UnsafeCell<T: ?Sized>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        /// A new cell.
+        #[inline(always)]
+        pub const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        /// The value.
+        #[inline(always)]
+        pub fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
+    }
+
+    impl<T: ?Sized> UnsafeCell<T> {
+        /// Calls `f` with a pointer for reading.
+        #[inline(always)]
+        pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        /// Calls `f` with a pointer for writing.
+        #[inline(always)]
+        pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+pub use crate::futex;
+
+/// Spinning.
+pub mod hint {
+    pub use core::hint::spin_loop;
+    use core::sync::atomic::{AtomicU8, Ordering};
+    use core::time::Duration;
+    use std::time::Instant;
+
+    /// A bounded spin: it ends by time, not by count, and never begins where there is only one processor.
+    ///
+    /// Counting turns means something else on every processor: a `pause` is 3 ns on one and 40 ns on the next.
+    #[derive(Debug)]
+    pub struct Spin {
+        started: Option<Instant>,
+        pauses: u32,
+    }
+
+    impl Spin {
+        /// How long a spin lasts: about the price of going to sleep and being woken, which is what it hopes to save.
+        pub const LIMIT: Duration = Duration::from_micros(2);
+
+        /// The longest run of pauses between two looks.
+        const LONGEST_RUN: u32 = 16;
+
+        /// A spin that has not begun.
+        #[inline]
+        pub const fn new() -> Self {
+            Self { started: None, pauses: 1 }
+        }
+
+        /// Pauses for a moment, longer each time; `false` once it is time to sleep instead.
+        #[inline]
+        pub fn turn(&mut self) -> bool {
+            match self.started {
+                None if one_processor() => return false,
+                None => self.started = Some(Instant::now()),
+                Some(started) if started.elapsed() >= Self::LIMIT => return false,
+                Some(_) => {}
+            }
+            for _ in 0..self.pauses {
+                spin_loop();
+            }
+            self.pauses = (self.pauses * 2).min(Self::LONGEST_RUN);
+            true
+        }
+    }
+
+    impl Default for Spin {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    /// Whether this process may use one processor only. Asked of the system once.
+    fn one_processor() -> bool {
+        const UNKNOWN: u8 = 0;
+        const ONE: u8 = 1;
+        const SEVERAL: u8 = 2;
+        static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+        // Relaxed: the value is a fact about the machine and publishes nothing else; two threads that ask at once get the same answer.
+        match KNOWN.load(Ordering::Relaxed) {
+            UNKNOWN => {
+                let one = std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+                KNOWN.store(if one { ONE } else { SEVERAL }, Ordering::Relaxed);
+                one
+            }
+            known => known == ONE,
+        }
+    }
+}
+
+/// Threads.
+pub mod thread {
+    use core::cell::Cell;
+    use core::num::NonZeroU64;
+    use core::sync::atomic::{AtomicU64, Ordering};
+    pub use std::thread::{Builder, JoinHandle, Thread, current, panicking, park, sleep, spawn, yield_now};
+    pub use std::thread_local;
+
+    /// The calling thread's number: never zero, and never used again in this process, unlike the system's own thread ids.
+    ///
+    /// The cell has no destructor, so it is there even while a thread's other thread-locals are being destroyed.
+    #[inline]
+    pub fn id() -> NonZeroU64 {
+        thread_local! {
+            static ID: Cell<u64> = const { Cell::new(0) };
+        }
+        ID.with(|id| match NonZeroU64::new(id.get()) {
+            Some(known) => known,
+            None => {
+                let fresh = next_id();
+                id.set(fresh.get());
+                fresh
+            }
+        })
+    }
+
+    #[cold]
+    fn next_id() -> NonZeroU64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Relaxed: only distinctness is asked for, and every read-modify-write has its own place in the modification order.
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        NonZeroU64::new(id).expect("2^64 threads were started")
+    }
+}
+
+/// Time as an algorithm sees it.
+pub mod time {
+    use core::time::Duration;
+    use std::time::Instant;
+
+    /// Measures how long somebody has been waiting.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Stopwatch(Instant);
+
+    impl Stopwatch {
+        /// Starts now.
+        #[inline]
+        pub fn start() -> Self {
+            Self(Instant::now())
+        }
+
+        /// Whether at least `limit` has passed. A checker answers both.
+        #[inline]
+        pub fn has_run(&self, limit: Duration) -> bool {
+            self.0.elapsed() >= limit
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The build under `--cfg sync_verify`: our own checker's types. It models the futex, time and spurious wake-ups itself.
+
+/// Atomics and fences.
+pub mod atomic {
+    pub use verify::sync::atomic::{
+        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
+        fence,
+    };
+}
+
+/// Interior mutability with loom's closures.
+pub mod cell {
+    pub use verify::cell::UnsafeCell;
+}
+
+/// The checker's futex, under the names of the real one.
+pub mod futex {
+    use core::time::Duration;
+    use std::time::Instant;
+
+    use verify::sync::atomic::AtomicU32;
+
+    /// A finite deadline: when it passes is the checker's choice.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct Deadline(());
+
+    impl Deadline {
+        /// A deadline; `None` where the real one would be past the end of the clock.
+        #[must_use]
+        pub fn after(timeout: Duration) -> Option<Self> {
+            (timeout != Duration::MAX).then_some(Self(()))
+        }
+
+        /// A deadline.
+        #[must_use]
+        pub fn at(_: Instant) -> Option<Self> {
+            Some(Self(()))
+        }
+    }
+
+    /// Sleeps while `*word == expected`.
+    #[track_caller]
+    pub fn wait(word: &AtomicU32, expected: u32) {
+        verify::futex::wait(word, expected);
+    }
+
+    /// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no wake was consumed.
+    #[track_caller]
+    pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
+        verify::futex::wait_timeout(word, expected)
+    }
+
+    /// As [`wait_until`]; for ever where there is no deadline.
+    #[track_caller]
+    pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+        match deadline {
+            None => {
+                wait(word, expected);
+                true
+            }
+            Some(deadline) => wait_until(word, expected, deadline),
+        }
+    }
+
+    /// Wakes one thread that sleeps on the address.
+    #[track_caller]
+    pub fn wake_one(word: *const AtomicU32) {
+        verify::futex::wake(word, 1);
+    }
+
+    /// Wakes every thread that sleeps on the address.
+    #[track_caller]
+    pub fn wake_all(word: *const AtomicU32) {
+        verify::futex::wake(word, usize::MAX);
+    }
+
+    /// Wakes at most `count` threads that sleep on the address; says how many.
+    #[track_caller]
+    pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+        verify::futex::wake(word, count as usize)
+    }
+
+    /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
+    #[track_caller]
+    pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
+        verify::futex::requeue(core::ptr::from_ref(from), expected, wake as usize, move_ as usize, to).is_some()
+    }
+}
+
+/// Spinning.
+pub mod hint {
+    pub use verify::hint::spin_loop;
+
+    /// A spin that never begins: under a checker it would only multiply the executions.
+    #[derive(Debug, Default)]
+    pub struct Spin(());
+
+    impl Spin {
+        /// A spin that has not begun.
+        pub const fn new() -> Self {
+            Self(())
+        }
+
+        /// `false`: time to sleep.
+        pub fn turn(&mut self) -> bool {
+            false
+        }
+    }
+}
+
+/// Threads.
+pub mod thread {
+    use core::cell::Cell;
+    use core::num::NonZeroU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub use std::thread::panicking;
+    pub use verify::thread::{Builder, JoinHandle, Thread, current, park, spawn, yield_now};
+    pub use verify::thread_local;
+
+    /// Lets others go on.
+    pub fn sleep(_: core::time::Duration) {
+        yield_now();
+    }
+
+    /// The calling thread's number: never zero, never used again.
+    pub fn id() -> NonZeroU64 {
+        // Not a modelled atomic: numbering the threads is no part of any model.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        verify::thread_local! {
+            static ID: Cell<u64> = Cell::new(0);
+        }
+        ID.with(|id| {
+            if id.get() == 0 {
+                id.set(NEXT.fetch_add(1, Ordering::Relaxed));
+            }
+            NonZeroU64::new(id.get()).expect("numbers start at 1")
+        })
+    }
+}
+
+/// Time as an algorithm sees it: the checker tries both answers.
+pub mod time {
+    use core::time::Duration;
+
+    /// Measures how long somebody has been waiting.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Stopwatch(());
+
+    impl Stopwatch {
+        /// Starts now.
+        pub fn start() -> Self {
+            Self(())
+        }
+
+        /// Whether at least `limit` has passed.
+        pub fn has_run(&self, _limit: Duration) -> bool {
+            verify::choose(2) == 1
+        }
+    }
+}
