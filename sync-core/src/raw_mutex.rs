@@ -20,7 +20,7 @@
 //! | `0` | acquire | `L` | |
 //! | `W` | acquire | `LW` | |
 //! | `WS` | acquire by one that slept | `LW` | |
-| `WS` | `try_lock` | `LWS` | |
+//! | `WS` | `try_lock` | `LWS` | |
 //! | `WS` | a newcomer arrives | `WS` | it sleeps, at most `PATIENCE`, and counts as one that slept |
 //! | `L..` | a waiter arrives | `LW..` | it sleeps |
 //! | `L..` | one that slept for `PATIENCE` in all fails again | `LWS` | it sleeps |
