@@ -64,9 +64,7 @@ fn lk_04_dropped_while_held() {
     std::mem::forget(lock.lock());
     drop(lock);
     assert_eq!(Arc::strong_count(&data), 1, "the data was dropped with the lock");
-    let raw = RawMutex::new();
-    raw.lock();
-    drop(raw);
+    RawMutex::new().lock();
 }
 
 #[test]
