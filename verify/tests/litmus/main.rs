@@ -1,0 +1,3 @@
+//! The checker checked: the language of litmus programs, and the engine against the naive enumerator.
+
+mod parse;
