@@ -2,6 +2,9 @@
 
 mod classics;
 mod counts;
+mod generate;
 mod naive;
 mod parse;
+mod random;
 mod relation;
+mod shrink;
