@@ -343,6 +343,15 @@ const CLASSICS: &[Classic] = &[
         forbidden: &[],
     },
     Classic {
+        name: "W+RWC: SeqCst order goes through synchronisation, if other locations lie on both ends of it",
+        text: "x = 0; y = 0; z = 0;
+            thread { x.store(1, SeqCst); z.store(1, Release); }
+            thread { r1 = z.load(Acquire); r2 = y.load(SeqCst); }
+            thread { y.store(1, SeqCst); r3 = x.load(SeqCst); }",
+        allowed: &["r1=1 r2=1 r3=0", "r1=0 r2=0 r3=0", "r1=1 r2=0 r3=1"],
+        forbidden: &["r1=1 r2=0 r3=0"],
+    },
+    Classic {
         name: "what a thread does may depend on what it read",
         text: "x = 0; y = 0;
             thread { r1 = x.load(Relaxed); if (r1 == 1) { y.store(1, Relaxed); } else { r2 = y.load(Relaxed); } }
