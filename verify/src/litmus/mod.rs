@@ -60,6 +60,7 @@
 
 pub mod ast;
 pub mod parse;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
