@@ -1,1 +1,9 @@
-//! See the README.
+//! A model checker.
+
+mod engine;
+pub mod hint;
+pub mod model;
+pub mod sync;
+pub mod thread;
+
+pub use model::model;
