@@ -2,6 +2,7 @@
 
 mod engine;
 pub mod hint;
+pub mod litmus;
 pub mod model;
 pub mod sync;
 pub mod thread;

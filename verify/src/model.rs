@@ -2,8 +2,7 @@
 
 use crate::engine::driver::{self, Settings, Summary};
 use crate::engine::extend::Budget;
-use crate::engine::graph::Graph;
-use crate::engine::runtime::Limits;
+use crate::engine::runtime::{Limits, Runtime};
 use std::sync::Arc;
 
 /// How a model is run.
@@ -50,7 +49,7 @@ impl Builder {
         }
     }
 
-    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Graph)) -> Summary {
+    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         driver::explore(self.settings(), model, each)
     }
 

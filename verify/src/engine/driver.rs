@@ -22,8 +22,8 @@ pub(crate) struct Summary {
     pub failure: Option<(failure::Kind, Graph)>,
 }
 
-/// Runs every execution of `model`. `each` sees the graph of every complete one.
-pub(crate) fn explore(settings: Settings, model: Arc<dyn Fn() + Send + Sync>, mut each: impl FnMut(&Graph)) -> Summary {
+/// Runs every execution of `model`. `each` sees the end of every complete one.
+pub(crate) fn explore(settings: Settings, model: Arc<dyn Fn() + Send + Sync>, mut each: impl FnMut(&Runtime)) -> Summary {
     let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
     let mut summary = Summary::default();
     loop {
@@ -31,7 +31,7 @@ pub(crate) fn explore(settings: Settings, model: Arc<dyn Fn() + Send + Sync>, mu
         match rt.run(move || f()) {
             End::Complete => {
                 summary.executions += 1;
-                each(&rt.ex.graph);
+                each(&rt);
             }
             End::Blocked => summary.blocked += 1,
             End::Failed => {

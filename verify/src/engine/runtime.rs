@@ -174,7 +174,27 @@ pub(crate) fn exclusive(tag: &Tag, init: u64, _site: &'static Location<'static>)
     peek(tag, init)
 }
 
+/// Gives up the current thread in this execution: it does not go on, the others do.
+pub(crate) fn block() -> ! {
+    let Some(rt) = current() else { panic!("`block` outside of a model") };
+    // SAFETY: on the coroutine of the current thread; no reference is held across the switch.
+    unsafe {
+        loop {
+            let cur = (*rt).cur as usize;
+            (&mut (*rt).threads)[cur].state = State::Stuck;
+            Runtime::switch(rt);
+        }
+    }
+}
+
 impl Runtime {
+    /// The last value, in modification order, of an object of the execution that has just ended.
+    pub(crate) fn newest(&self, tag: &Tag) -> Option<u64> {
+        let loc = tag.get(self.exec)?;
+        let newest = self.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
+        Some(self.ex.graph.value(loc, newest))
+    }
+
     pub(crate) fn new(ex: Explorer, limits: Limits) -> Runtime {
         Runtime {
             ex,

@@ -451,3 +451,10 @@ pub fn compiler_fence(order: Ordering) {
 pub fn spin_loop_hint() {
     crate::hint::spin_loop();
 }
+
+impl AtomicU64 {
+    /// The tie to the graph, for who looks at an execution from outside.
+    pub(crate) fn tag(&self) -> &Tag {
+        &self.0.tag
+    }
+}
