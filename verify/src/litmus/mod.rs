@@ -59,6 +59,7 @@
 //! graph are one execution.
 
 pub mod ast;
+mod explore;
 pub mod parse;
 mod report;
 
@@ -67,6 +68,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use ast::{
     Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
 };
+pub use explore::explore;
 pub use parse::ParseError;
 
 /// How one complete execution of a [`Program`] ended.

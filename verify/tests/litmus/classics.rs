@@ -408,3 +408,8 @@ fn ask(explore: impl Fn(&Program) -> Exploration) {
 fn the_naive_enumerator_answers_the_classics() {
     ask(naive::enumerate);
 }
+
+#[test]
+fn the_engine_answers_the_classics() {
+    ask(verify::litmus::explore);
+}

@@ -102,3 +102,8 @@ fn every_program_is_counted() {
 fn the_naive_enumerator_meets_the_published_counts() {
     compare(naive::enumerate);
 }
+
+#[test]
+fn the_engine_meets_the_published_counts() {
+    compare(verify::litmus::explore);
+}

@@ -210,3 +210,12 @@ fn nearly_all_random_programs_are_small_enough() {
         .filter(|&seed| naive::enumerate_within(&generate::program(seed), GRAPHS).is_none());
     assert!(too_large.count() as u64 <= 3 * PASSED_OVER);
 }
+
+/// The engine against the definition.
+#[test]
+fn the_engine_agrees_with_the_naive_enumerator() {
+    let (seed, count) = (setting("LITMUS_SEED", 1), setting("LITMUS_PROGRAMS", 2_000));
+    if let Some((seed, small, wrong)) = search(seed, count, verify::litmus::explore) {
+        panic!("LITMUS_SEED={seed}\n{small}{wrong}");
+    }
+}
