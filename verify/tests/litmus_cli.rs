@@ -220,3 +220,34 @@ fn help_and_version() {
         );
     }
 }
+
+/// The blocks of `LITMUS.md` in order: language and text.
+fn blocks() -> Vec<(String, String)> {
+    let page = [env!("CARGO_MANIFEST_DIR"), "LITMUS.md"]
+        .iter()
+        .collect::<PathBuf>();
+    let page = std::fs::read_to_string(page).expect("the page");
+    let mut blocks = Vec::new();
+    let mut rest = page.as_str();
+    while let Some((_, fenced)) = rest.split_once("\n```") {
+        let (language, body) = fenced.split_once('\n').expect("a line");
+        let (text, after) = body.split_once("```").expect("every block is closed");
+        blocks.push((language.to_owned(), text.to_owned()));
+        rest = after;
+    }
+    blocks
+}
+
+#[test]
+fn every_program_of_the_page_prints_what_the_page_says() {
+    let blocks = blocks();
+    let programs = blocks
+        .iter()
+        .filter(|(language, _)| language == "litmus")
+        .count();
+    assert!(programs >= 6, "{programs} programs");
+    for pair in blocks.windows(2).filter(|pair| pair[0].0 == "litmus") {
+        assert_eq!(pair[1].0, "output", "no output after\n{}", pair[0].1);
+        assert_eq!(succeeds(&["-"], &pair[0].1), pair[1].1, "of\n{}", pair[0].1);
+    }
+}
