@@ -1,0 +1,4 @@
+//! Timers.
+#![forbid(unsafe_code)]
+
+pub mod wheel;
