@@ -84,7 +84,7 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *cons
             libc::FUTEX_CMP_REQUEUE | libc::FUTEX_PRIVATE_FLAG,
             wake,
             move_ as usize,
-            to,
+            to.addr(),
             expected,
         )
     };

@@ -1,0 +1,46 @@
+//! What guards and condition variables need of a lock. Written once, implemented by every lock of the crate.
+
+use crate::primitive::futex::Deadline;
+
+/// A lock without data, as [`Mutex`](crate::Mutex) and its guards use it. Sealed: implemented by the raw locks of this crate.
+///
+/// # Safety
+///
+/// Between an acquisition that succeeded and the next `release`, no other acquisition succeeds; and everything that happened before a
+/// `release` happens before what follows the next acquisition.
+#[doc(hidden)]
+pub unsafe trait RawLock: sealed::Sealed {
+    /// Takes the lock; `false` if the deadline passed first. Never `false` without a deadline.
+    fn acquire(&self, deadline: Option<Deadline>) -> bool;
+
+    /// Takes the lock if that is possible at once.
+    fn try_acquire(&self) -> bool;
+
+    /// Gives the lock back. The caller holds it.
+    fn release(&self);
+
+    /// Gives the lock back, to a waiter if there is one. The caller holds it.
+    fn release_fair(&self);
+
+    /// Lets a waiter in, if there is one, and takes the lock again. The caller holds it.
+    fn bump(&self);
+
+    /// Whether somebody holds the lock. Old news by the time it is returned.
+    fn is_locked(&self) -> bool;
+}
+
+/// A guard that [`Condvar`](crate::Condvar) can let go of and take again. Sealed: implemented by the guards of this crate.
+pub trait WaitGuard: sealed::Sealed {
+    /// Releases the lock, however often it is held; returns how often.
+    #[doc(hidden)]
+    fn release_all(&mut self) -> u32;
+
+    /// Takes the lock again, as often as [`release_all`](Self::release_all) said.
+    #[doc(hidden)]
+    fn reacquire(&mut self, depth: u32);
+}
+
+pub(crate) mod sealed {
+    /// Keeps the traits of this crate to this crate.
+    pub trait Sealed {}
+}

@@ -1,0 +1,162 @@
+//! How a model is written, once, and run: in both spawn orders, and with every setting of what the checker cannot choose by itself.
+
+/// The order in which the threads of a model are spawned. The last one runs on the model's main thread.
+///
+/// A checker should not care; loom does (it forgets earlier racing loads), so every model runs both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Forward,
+    Reversed,
+}
+
+/// The body of one thread of a model.
+pub(crate) type Body = Box<dyn FnOnce()>;
+
+impl Order {
+    /// Runs the bodies at the same time and waits for all of them.
+    pub(crate) fn run<const N: usize>(self, bodies: [Body; N]) {
+        let mut bodies = Vec::from(bodies);
+        if self == Order::Reversed {
+            bodies.reverse();
+        }
+        let last = bodies.pop().expect("a model has threads");
+        let others: Vec<_> = bodies.into_iter().map(checker::spawn).collect();
+        last();
+        for other in others {
+            other.join().expect("a thread of the model panicked");
+        }
+    }
+}
+
+/// Names a model and makes two tests of it: `name::forward` and `name::reversed`.
+///
+/// ```ignore
+/// model! {
+///     /// What it looks for.
+///     fn name(order) { ...; order.run([body(...), body(...)]); assert!(...) }
+/// }
+/// ```
+macro_rules! model {
+    ($(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
+        $(#[doc = $doc])*
+        mod $name {
+            #[allow(unused_imports, reason = "a model that needs nothing of its file is a model all the same")]
+            use super::*;
+
+            fn model($order: $crate::support::Order) $body
+
+            #[test]
+            fn forward() {
+                $crate::support::check(concat!(module_path!(), "::forward"), || model($crate::support::Order::Forward));
+            }
+
+            #[test]
+            fn reversed() {
+                $crate::support::check(concat!(module_path!(), "::reversed"), || model($crate::support::Order::Reversed));
+            }
+        }
+    };
+}
+
+/// A body, boxed: `body(move || ...)`.
+pub(crate) fn body(f: impl FnOnce() + 'static) -> Body {
+    Box::new(f)
+}
+
+/// A body that works on a clone of a shared value.
+pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) -> Body {
+    let shared = shared.clone();
+    Box::new(move || f(shared))
+}
+
+pub(crate) use checker::{Arc, Tracked, check};
+
+#[cfg(loom)]
+mod checker {
+    use sync_core::primitive::{Knobs, set_knobs};
+
+    pub(crate) use loom::sync::Arc;
+
+    pub(crate) fn spawn(body: super::Body) -> loom::thread::JoinHandle<()> {
+        loom::thread::spawn(body)
+    }
+
+    /// Plain data whose every access is checked for races.
+    #[derive(Debug, Default)]
+    pub(crate) struct Tracked(loom::cell::UnsafeCell<u32>);
+
+    impl Tracked {
+        pub(crate) fn new(value: u32) -> Self {
+            Self(loom::cell::UnsafeCell::new(value))
+        }
+
+        pub(crate) fn get(&self) -> u32 {
+            // SAFETY: loom fails the model if this access races with another.
+            self.0.with(|value| unsafe { *value })
+        }
+
+        pub(crate) fn set(&self, new: u32) {
+            // SAFETY: as in `get`.
+            self.0.with_mut(|value| unsafe { *value = new });
+        }
+    }
+
+    // SAFETY: every access is checked by loom.
+    unsafe impl Sync for Tracked {}
+
+    /// Explores the model once for every setting of the knobs.
+    pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        let settings = [(0, false), (1, false), (0, true), (1, true)].map(|(spurious, impatient)| Knobs { spurious, impatient });
+        for knobs in settings {
+            let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let count = std::sync::Arc::clone(&executions);
+            let mut builder = loom::model::Builder::new();
+            // Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three preemptions find what small models
+            // can show; LOOM_MAX_PREEMPTIONS says otherwise.
+            builder.preemption_bound = builder.preemption_bound.or(Some(3));
+            builder.check(move || {
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                set_knobs(knobs);
+                model();
+            });
+            println!("{name}: {} executions, {knobs:?}", executions.load(std::sync::atomic::Ordering::Relaxed));
+        }
+    }
+}
+
+#[cfg(sync_verify)]
+mod checker {
+    pub(crate) use verify::sync::Arc;
+
+    pub(crate) fn spawn(body: super::Body) -> verify::thread::JoinHandle<()> {
+        verify::thread::spawn(body)
+    }
+
+    /// Plain data whose every access is checked for races.
+    #[derive(Debug, Default)]
+    pub(crate) struct Tracked(verify::cell::UnsafeCell<u32>);
+
+    impl Tracked {
+        pub(crate) const fn new(value: u32) -> Self {
+            Self(verify::cell::UnsafeCell::new(value))
+        }
+
+        pub(crate) fn get(&self) -> u32 {
+            // SAFETY: the checker fails the model if this access races with another.
+            self.0.with(|value| unsafe { *value })
+        }
+
+        pub(crate) fn set(&self, new: u32) {
+            // SAFETY: as in `get`.
+            self.0.with_mut(|value| unsafe { *value = new });
+        }
+    }
+
+    // SAFETY: every access is checked by the checker.
+    unsafe impl Sync for Tracked {}
+
+    /// Explores the model.
+    pub(crate) fn check(_name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        verify::model(model);
+    }
+}
