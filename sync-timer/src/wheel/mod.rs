@@ -161,12 +161,7 @@ impl<T> TimerWheel<T> {
 
     /// Moves a timer to another deadline; `false` if it is not here any more. Among equal deadlines it keeps the rank of its insertion.
     pub fn reschedule(&mut self, key: Key, deadline: u64) -> bool {
-        let here = self.unlink(key);
-        if here {
-            self.slab.entry(key.index).deadline = deadline;
-            self.link(key.index, deadline);
-        }
-        here
+        self.relink(key, deadline)
     }
 
     /// The deadline of a timer that is here.
@@ -247,9 +242,26 @@ impl<T> TimerWheel<T> {
         Some((Key { index, serial }, deadline))
     }
 
-    /// The earliest deadline of all, if it is known exactly without any work.
-    pub(crate) fn first_due(&self) -> Option<u64> {
-        self.heap.first().filter(|_| self.draining.is_none()).map(|item| item.deadline)
+    /// The earliest deadline of all, if it is due.
+    pub(crate) fn first_due(&self, now: u64) -> Option<u64> {
+        self.heap.first().map(|item| item.deadline).filter(|&deadline| deadline <= now)
+    }
+
+    /// The value of a timer that is here, linked or detached, and has not been taken; and its deadline.
+    pub(crate) fn peek(&self, key: Key) -> Option<(&T, u64)> {
+        let entry = self.slab.find(key)?;
+        entry.value.as_ref().map(|value| (value, entry.deadline))
+    }
+
+    /// Links a timer, linked or detached, that has its value, at another deadline; `false` if there is none.
+    pub(crate) fn relink(&mut self, key: Key, deadline: u64) -> bool {
+        let here = self.peek(key).is_some();
+        if here {
+            self.unlink(key);
+            self.slab.entry(key.index).deadline = deadline;
+            self.link(key.index, deadline);
+        }
+        here
     }
 
     /// Takes the value of a timer that is here, wherever it is linked.
