@@ -4,4 +4,6 @@
 #[allow(dead_code, reason = "not every test leaves notes")]
 mod watchdog;
 
+mod interval;
 mod scheduler;
+mod timer;
