@@ -16,3 +16,4 @@ mod support;
 
 mod condvar;
 mod mutex;
+mod reentrant_mutex;
