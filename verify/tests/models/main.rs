@@ -17,3 +17,4 @@ mod support;
 mod condvar;
 mod mutex;
 mod queue;
+mod reentrant_mutex;
