@@ -20,6 +20,8 @@ pub mod futex {
 
     use verify::sync::atomic::AtomicU32;
 
+    pub use crate::futex::Channel;
+
     /// A finite deadline: when it passes is the checker's choice.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub struct Deadline(());
@@ -60,6 +62,18 @@ pub mod futex {
             }
             Some(deadline) => wait_until(word, expected, deadline),
         }
+    }
+
+    /// As [`wait_maybe`]: the checker knows no channels.
+    #[track_caller]
+    pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, _: Channel) -> bool {
+        wait_maybe(word, expected, deadline)
+    }
+
+    /// Wakes everybody: to those on other channels it is a spurious wake-up.
+    #[track_caller]
+    pub fn wake_channel(word: *const AtomicU32, _: u32, _: Channel) -> usize {
+        verify::futex::wake(word, usize::MAX)
     }
 
     /// Wakes one thread that sleeps on the address.
