@@ -31,9 +31,9 @@
 //! # Invariants
 //!
 //! 1. **Exclusion.** `LOCKED` is set by the acquirer's compare-and-swap from a value without it, and cleared by its release only.
-//! 2. **No swallowed wake.** Whoever has slept acquires with `WAITERS` set, and leaves without the lock only when the word is locked with
-//!    `WAITERS` set: either way there is a release to come that wakes the next. So a wake that a thread consumed is passed on, whether it
-//!    gets the lock or its time is up.
+//! 2. **No swallowed wake.** Whoever has slept acquires with `WAITERS` set, and sleeps again only after it has set `WAITERS` in a locked
+//!    word: either way there is a release to come that wakes the next. So a wake that a thread consumed is passed on, whether it gets the
+//!    lock now, or loses it to another and then gives up.
 //! 3. **Nobody sleeps on a free lock.** A thread sleeps only while the word has the value it saw: locked, or reserved by `STARVING`; the
 //!    second kind of sleep ends by itself.
 //! 4. **Wake after free.** A release is one atomic operation; after it only the address is used. The lock may be gone by then.
@@ -226,19 +226,19 @@ impl RawMutex {
         }
     }
 
-    /// The end of a wait whose time is up: takes the lock if it is free after all, or makes sure that somebody else is woken (invariant 2).
+    /// The end of a wait whose time is up: takes the lock if it is free after all.
+    ///
+    /// It consumed no wake (rule 3 of the futex module) and announced itself before it slept, so it owes nobody a wake; but a reservation
+    /// may have been its own, with nobody else there to use it up.
     fn leave(&self) -> bool {
         let mut state = self.state.load(Relaxed);
         loop {
-            let (next, taken) = match state & LOCKED {
-                0 => (LOCKED | WAITERS, true),
-                // A reservation may have been ours, and nobody else may be there to use it up.
-                _ => (LOCKED | WAITERS, false),
-            };
-            if next == state && !taken {
+            let taken = state & LOCKED == 0;
+            let next = (state | LOCKED) & !STARVING;
+            if next == state {
                 return false;
             }
-            // Acquire: as in `try_fast`; more than the second case needs.
+            // Acquire: as in `try_fast`; more than a thread that only clears the reservation needs.
             match self.state.compare_exchange(state, next, Acquire, Relaxed) {
                 Ok(_) => return taken,
                 Err(seen) => state = seen,

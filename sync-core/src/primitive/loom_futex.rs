@@ -15,6 +15,7 @@
 //! matters; see the models of the workspace.
 
 use core::cell::{Cell, RefCell};
+use core::mem::ManuallyDrop;
 use core::ptr;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -119,12 +120,16 @@ pub fn wait(word: &AtomicU32, expected: u32) {
         return;
     }
     let (sender, receiver) = channel();
+    // When a model fails, loom unwinds the threads that still sleep, after its execution is gone: a channel dropped then would abort the
+    // process before anybody reads why.
+    let receiver = ManuallyDrop::new(receiver);
     // Adding nothing reads the newest value; Relaxed, for a futex orders nothing.
     if word.fetch_add(0, Ordering::Relaxed) != expected {
         return;
     }
     enqueue(ptr::from_ref(word).addr(), Bell::Blocked(sender));
     receiver.recv().expect("the sender is in the table until it has sent");
+    drop(ManuallyDrop::into_inner(receiver));
 }
 
 /// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no wake was consumed.

@@ -143,6 +143,29 @@ model! {
 }
 
 model! {
+    /// A fair release reserves the lock for a waiter that then gives up: the reservation ends by itself, and the third gets in.
+    fn fair_release_to_one_that_gives_up(order) {
+        let shared = Arc::new((Mutex::new(0), Tracked::new(0)));
+        let fair = with(&shared, |it| {
+            let guard = it.0.lock();
+            it.1.set(it.1.get() + 1);
+            MutexGuard::unlock_fair(guard);
+        });
+        let gives_up = with(&shared, |it| {
+            if let Some(_guard) = it.0.try_lock_for(Duration::from_millis(1)) {
+                it.1.set(it.1.get() + 1);
+            }
+        });
+        let plain = with(&shared, |it| {
+            let _guard = it.0.lock();
+            it.1.set(it.1.get() + 1);
+        });
+        order.run([fair, gives_up, plain]);
+        assert!(shared.1.get() >= 2);
+    }
+}
+
+model! {
     /// `unlocked` lets others in and takes the lock again before it returns.
     fn unlocked_takes_it_again(order) {
         let shared = Arc::new(Mutex::new(0));

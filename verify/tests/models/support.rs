@@ -4,17 +4,17 @@
 ///
 /// A checker should not care; loom does (it forgets earlier racing loads), so every model runs both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     Forward,
     Reversed,
 }
 
 /// The body of one thread of a model.
-pub type Body = Box<dyn FnOnce()>;
+pub(crate) type Body = Box<dyn FnOnce()>;
 
 impl Order {
     /// Runs the bodies at the same time and waits for all of them.
-    pub fn run<const N: usize>(self, bodies: [Body; N]) {
+    pub(crate) fn run<const N: usize>(self, bodies: [Body; N]) {
         let mut bodies = Vec::from(bodies);
         if self == Order::Reversed {
             bodies.reverse();
@@ -59,43 +59,43 @@ macro_rules! model {
 }
 
 /// A body, boxed: `body(move || ...)`.
-pub fn body(f: impl FnOnce() + 'static) -> Body {
+pub(crate) fn body(f: impl FnOnce() + 'static) -> Body {
     Box::new(f)
 }
 
 /// A body that works on a clone of a shared value.
-pub fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) -> Body {
+pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) -> Body {
     let shared = shared.clone();
     Box::new(move || f(shared))
 }
 
-pub use checker::{Arc, Tracked, check};
+pub(crate) use checker::{Arc, Tracked, check};
 
 #[cfg(loom)]
 mod checker {
     use sync_core::primitive::{Knobs, set_knobs};
 
-    pub use loom::sync::Arc;
+    pub(crate) use loom::sync::Arc;
 
-    pub fn spawn(body: super::Body) -> loom::thread::JoinHandle<()> {
+    pub(crate) fn spawn(body: super::Body) -> loom::thread::JoinHandle<()> {
         loom::thread::spawn(body)
     }
 
     /// Plain data whose every access is checked for races.
     #[derive(Debug, Default)]
-    pub struct Tracked(loom::cell::UnsafeCell<u32>);
+    pub(crate) struct Tracked(loom::cell::UnsafeCell<u32>);
 
     impl Tracked {
-        pub fn new(value: u32) -> Self {
+        pub(crate) fn new(value: u32) -> Self {
             Self(loom::cell::UnsafeCell::new(value))
         }
 
-        pub fn get(&self) -> u32 {
+        pub(crate) fn get(&self) -> u32 {
             // SAFETY: loom fails the model if this access races with another.
             self.0.with(|value| unsafe { *value })
         }
 
-        pub fn set(&self, new: u32) {
+        pub(crate) fn set(&self, new: u32) {
             // SAFETY: as in `get`.
             self.0.with_mut(|value| unsafe { *value = new });
         }
@@ -105,7 +105,7 @@ mod checker {
     unsafe impl Sync for Tracked {}
 
     /// Explores the model once for every setting of the knobs.
-    pub fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+    pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
         let settings = [(0, false), (1, false), (0, true), (1, true)].map(|(spurious, impatient)| Knobs { spurious, impatient });
         for knobs in settings {
             let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -126,27 +126,27 @@ mod checker {
 
 #[cfg(sync_verify)]
 mod checker {
-    pub use verify::sync::Arc;
+    pub(crate) use verify::sync::Arc;
 
-    pub fn spawn(body: super::Body) -> verify::thread::JoinHandle<()> {
+    pub(crate) fn spawn(body: super::Body) -> verify::thread::JoinHandle<()> {
         verify::thread::spawn(body)
     }
 
     /// Plain data whose every access is checked for races.
     #[derive(Debug, Default)]
-    pub struct Tracked(verify::cell::UnsafeCell<u32>);
+    pub(crate) struct Tracked(verify::cell::UnsafeCell<u32>);
 
     impl Tracked {
-        pub const fn new(value: u32) -> Self {
+        pub(crate) const fn new(value: u32) -> Self {
             Self(verify::cell::UnsafeCell::new(value))
         }
 
-        pub fn get(&self) -> u32 {
+        pub(crate) fn get(&self) -> u32 {
             // SAFETY: the checker fails the model if this access races with another.
             self.0.with(|value| unsafe { *value })
         }
 
-        pub fn set(&self, new: u32) {
+        pub(crate) fn set(&self, new: u32) {
             // SAFETY: as in `get`.
             self.0.with_mut(|value| unsafe { *value = new });
         }
@@ -156,7 +156,7 @@ mod checker {
     unsafe impl Sync for Tracked {}
 
     /// Explores the model.
-    pub fn check(_name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+    pub(crate) fn check(_name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
         verify::model(model);
     }
 }

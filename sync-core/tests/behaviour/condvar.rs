@@ -1,0 +1,263 @@
+//! Condvar.
+
+use std::mem::size_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sync_core::{Condvar, Mutex, MutexGuard};
+
+use crate::watchdog::watch;
+
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Runs `test` beside `count` threads that each wait once; `woken` says how many waits have ended. Returns when all have.
+fn with_waiters(count: usize, test: impl FnOnce(&Mutex<usize>, &Condvar, &AtomicUsize)) {
+    let _watch = watch();
+    let (waiting, changed, woken) = (Mutex::new(0), Condvar::new(), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(|| {
+                let mut guard = waiting.lock();
+                *guard += 1;
+                changed.wait(&mut guard);
+                woken.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        // Whoever counted itself under the lock has released it by waiting.
+        until(|| *waiting.lock() == count);
+        test(&waiting, &changed, &woken);
+        while woken.load(Ordering::SeqCst) < count {
+            changed.notify_all();
+            thread::yield_now();
+        }
+    });
+}
+
+fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn it_is_at_most_eight_bytes_and_built_in_constants() {
+    static IN_A_STATIC: Condvar = Condvar::new();
+    const { assert!(size_of::<Condvar>() <= 8) };
+    IN_A_STATIC.notify_all();
+    assert_eq!(format!("{:?}", Condvar::default()), "Condvar { waiters: 0 }");
+}
+
+#[test]
+fn co_01_condition_and_lock_are_the_same_lock() {
+    let _watch = watch();
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    let mut guard = lock.lock();
+    assert!(lock.try_lock().is_none());
+    let _ = changed.wait_for(&mut guard, SHORT);
+    assert!(lock.try_lock().is_none(), "held again after the wait");
+}
+
+#[test]
+fn co_05_nobody_notifies() {
+    let _watch = watch();
+    let (lock, changed) = (Mutex::new(0), Condvar::new());
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                let mut guard = lock.lock();
+                let started = Instant::now();
+                assert!(changed.wait_for(&mut guard, SHORT).timed_out());
+                assert!(started.elapsed() >= SHORT, "never early");
+                *guard += 1;
+            });
+        }
+    });
+    assert_eq!(*lock.lock(), 5);
+}
+
+#[test]
+fn co_06_wait_while_returns_when_the_condition_is_false() {
+    let _watch = watch();
+    let (state, changed) = (Mutex::new(0), Condvar::new());
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let mut guard = state.lock();
+            changed.wait_while(&mut guard, |state| *state != 4);
+            *guard
+        });
+        for _ in 0..4 {
+            *state.lock() += 1;
+            changed.notify_one();
+        }
+        assert_eq!(waits.join().unwrap(), 4);
+    });
+}
+
+#[test]
+fn co_07_notifications_do_not_restart_the_timeout() {
+    let _watch = watch();
+    let (state, changed) = (Mutex::new(0), Condvar::new());
+    let ended = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut guard = state.lock();
+            let started = Instant::now();
+            let result = changed.wait_while_for(&mut guard, |state| *state != usize::MAX, 5 * SHORT);
+            assert!(result.timed_out());
+            assert!(started.elapsed() >= 5 * SHORT);
+            ended.store(1, Ordering::SeqCst);
+        });
+        // If each notification gave the whole timeout anew, this would never end, and the watchdog would say so.
+        while ended.load(Ordering::SeqCst) == 0 {
+            *state.lock() = 1;
+            changed.notify_one();
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn notify_one_ends_one_wait_and_notify_many_that_many() {
+    with_waiters(6, |_, changed, woken| {
+        thread::sleep(SHORT); // from counted to asleep: a waiter caught in between would be an extra, permitted wake-up
+        changed.notify_many(2);
+        until(|| woken.load(Ordering::SeqCst) >= 2);
+        thread::sleep(SHORT);
+        let first = woken.load(Ordering::SeqCst);
+        changed.notify_one();
+        until(|| woken.load(Ordering::SeqCst) > first);
+        changed.notify_all();
+        until(|| woken.load(Ordering::SeqCst) == 6);
+    });
+}
+
+#[test]
+fn u_co_01_no_time_still_lets_others_have_the_lock() {
+    let _watch = watch();
+    let (lock, changed) = (Mutex::new(false), Condvar::new());
+    thread::scope(|scope| {
+        let mut guard = lock.lock();
+        scope.spawn(|| *lock.lock() = true);
+        while !*guard {
+            assert!(changed.wait_for(&mut guard, Duration::ZERO).timed_out());
+            assert!(changed.wait_until(&mut guard, Instant::now() - SHORT).timed_out());
+        }
+    });
+}
+
+#[test]
+fn u_co_03_the_condition_is_looked_at_before_and_after() {
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    let mut looks = 0;
+    let result = changed.wait_while_for(
+        &mut lock.lock(),
+        |()| {
+            looks += 1;
+            true
+        },
+        Duration::ZERO,
+    );
+    assert!(result.timed_out());
+    assert_eq!(looks, 2);
+    let mut guard = lock.lock();
+    let mut first = true;
+    let at_the_deadline = changed.wait_while_until(&mut guard, |()| std::mem::take(&mut first), Instant::now());
+    assert!(!at_the_deadline.timed_out(), "true at the deadline is success");
+}
+
+#[test]
+fn u_co_04_notifications_are_not_kept() {
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    changed.notify_many(0);
+    changed.notify_many(1000);
+    changed.notify_one();
+    changed.notify_all();
+    assert!(changed.wait_for(&mut lock.lock(), SHORT).timed_out());
+    with_waiters(3, |_, changed, woken| {
+        changed.notify_many(0);
+        changed.notify_many(1000);
+        until(|| woken.load(Ordering::SeqCst) == 3);
+    });
+}
+
+#[test]
+fn u_co_07_waits_that_timed_out_absorb_no_later_notification() {
+    let _watch = watch();
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    for _ in 0..3 {
+        assert!(changed.wait_for(&mut lock.lock(), Duration::from_millis(1)).timed_out());
+    }
+    assert_eq!(format!("{changed:?}"), "Condvar { waiters: 0 }");
+}
+
+#[test]
+fn u_co_08_a_panicking_condition_leaves_the_lock_held() {
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    let mut guard = lock.lock();
+    let panicked = catch_unwind(AssertUnwindSafe(|| changed.wait_while(&mut guard, |()| panic!("condition"))));
+    assert!(panicked.is_err());
+    assert!(lock.is_locked());
+    drop(guard);
+    assert!(lock.try_lock().is_some());
+}
+
+#[test]
+fn u_co_09_the_timeout_does_not_bound_taking_the_lock_again() {
+    let _watch = watch();
+    let (lock, changed) = (Mutex::new(0), Condvar::new());
+    thread::scope(|scope| {
+        let mut guard = lock.lock();
+        let waits = scope.spawn(|| {
+            let mut guard = lock.lock();
+            *guard = 1;
+            let result = changed.wait_for(&mut guard, Duration::from_millis(1));
+            (result.timed_out(), *guard)
+        });
+        while *guard == 0 {
+            MutexGuard::unlocked(&mut guard, thread::yield_now);
+        }
+        thread::sleep(SHORT);
+        assert!(!waits.is_finished(), "it needs the lock to return");
+        *guard = 2;
+        drop(guard);
+        assert_eq!(waits.join().unwrap(), (true, 2));
+    });
+}
+
+#[test]
+fn u_co_10_several_conditions_share_a_lock_and_every_guard_will_do() {
+    let _watch = watch();
+    let (lock, first, second) = (Arc::new(Mutex::new((0, 0))), Condvar::new(), Condvar::new());
+    thread::scope(|scope| {
+        scope.spawn(|| first.wait_while(&mut lock.lock(), |data| data.0 == 0));
+        scope.spawn(|| second.wait_while(&mut lock.lock_arc(), |data| data.1 == 0));
+        scope.spawn(|| {
+            let mut mapped = MutexGuard::map(lock.lock(), |data| &mut data.1);
+            second.wait_while(&mut mapped, |item| *item == 0);
+        });
+        thread::sleep(SHORT);
+        lock.lock().0 = 1;
+        first.notify_one();
+        lock.lock().1 = 1;
+        second.notify_all();
+    });
+}
+
+#[test]
+fn fx_10_the_longest_timeout_waits_for_a_notification() {
+    let _watch = watch();
+    let (lock, changed) = (Mutex::new(false), Condvar::new());
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let mut guard = lock.lock();
+            changed.wait_while_for(&mut guard, |done| !*done, Duration::MAX).timed_out()
+        });
+        thread::sleep(SHORT);
+        *lock.lock() = true;
+        changed.notify_one();
+        assert!(!waits.join().unwrap());
+    });
+}

@@ -1,0 +1,329 @@
+//! Mutex and RawMutex.
+
+use std::mem::size_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sync_core::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, NotLocked, RawMutex};
+
+use crate::watchdog::watch;
+
+const SHORT: Duration = Duration::from_millis(20);
+
+#[test]
+fn a_mutex_is_four_bytes_and_built_in_constants() {
+    static IN_A_STATIC: Mutex<u8> = Mutex::new(7);
+    const { assert!(size_of::<Mutex<()>>() == 4) };
+    const { assert!(size_of::<RawMutex>() == 4) };
+    assert_eq!(*IN_A_STATIC.lock(), 7);
+}
+
+#[test]
+fn it_is_send_and_sync_as_its_data_allows() {
+    fn send<T: Send>() {}
+    fn sync<T: Sync>() {}
+    send::<Mutex<std::cell::Cell<u8>>>();
+    sync::<Mutex<std::cell::Cell<u8>>>();
+    sync::<MutexGuard<'_, u8>>();
+    sync::<MappedMutexGuard<'_, u8>>();
+    sync::<ArcMutexGuard<u8>>();
+    sync::<RawMutex>();
+}
+
+#[test]
+fn lk_01_new_is_unlocked() {
+    let lock = Mutex::new(1);
+    assert!(!lock.is_locked());
+    drop(Mutex::new(String::from("never locked")));
+    assert_eq!(lock.into_inner(), 1);
+}
+
+#[test]
+fn lk_02_debug_of_a_free_lock() {
+    assert_eq!(format!("{:?}", Mutex::new(5)), "Mutex { state: unlocked, data: 5 }");
+    assert_eq!(format!("{:?}", RawMutex::new()), "RawMutex { state: unlocked }");
+}
+
+#[test]
+fn lk_03_debug_of_a_held_lock_never_blocks() {
+    let _watch = watch();
+    let lock = Mutex::new(5);
+    let guard = lock.lock();
+    assert_eq!(format!("{lock:?}"), "Mutex { state: locked, data: <locked> }");
+    assert_eq!(format!("{guard:?} {guard}"), "5 5");
+}
+
+#[test]
+fn lk_04_dropped_while_held() {
+    let lock = Mutex::new(Arc::new(()));
+    let data = Arc::clone(&*lock.lock());
+    std::mem::forget(lock.lock());
+    drop(lock);
+    assert_eq!(Arc::strong_count(&data), 1, "the data was dropped with the lock");
+    RawMutex::new().lock();
+}
+
+#[test]
+fn lk_05_acquire_release() {
+    let lock = Mutex::new(0);
+    for _ in 0..3 {
+        *lock.lock() += 1;
+    }
+    assert_eq!(*lock.lock(), 3);
+}
+
+#[test]
+fn lk_07_try_lock_of_a_held_lock() {
+    let lock = Mutex::new(0);
+    let guard = lock.lock();
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(lock.try_lock().is_none()));
+    });
+    assert!(lock.is_locked());
+    drop(guard);
+    assert!(lock.try_lock().is_some());
+}
+
+#[test]
+fn lk_08_release_wakes_each_in_turn() {
+    let _watch = watch();
+    let lock = Mutex::new(());
+    let done = AtomicUsize::new(0);
+    let guard = lock.lock();
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                drop(lock.lock());
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        thread::sleep(SHORT);
+        assert_eq!(done.load(Ordering::Relaxed), 0);
+        drop(guard);
+    });
+    assert_eq!(done.load(Ordering::Relaxed), 5);
+}
+
+#[test]
+fn lk_09_a_panic_releases_and_does_not_poison() {
+    let lock = Mutex::new(1);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut guard = lock.lock();
+        *guard = 2;
+        panic!("with the lock held");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(*lock.try_lock().expect("released by the unwinding"), 2);
+}
+
+#[test]
+fn lk_10_used_by_threads_of_any_origin() {
+    let lock = Arc::new(Mutex::new(0));
+    let threads: Vec<_> = (0..15)
+        .map(|_| {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || *lock.lock() += 1)
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(*lock.lock(), 15);
+    assert_eq!(Arc::strong_count(&lock), 1, "no record of a thread keeps the lock");
+}
+
+#[test]
+fn lk_11_timeouts() {
+    let _watch = watch();
+    let lock = Mutex::new(());
+    let far = Instant::now() + Duration::from_secs(3600);
+    assert!(lock.try_lock_for(Duration::MAX).is_some(), "the longest timeout on a free lock");
+    assert!(lock.try_lock_for(Duration::from_secs(3600)).is_some());
+    assert!(lock.try_lock_for(Duration::ZERO).is_some(), "no time at all still takes what is free");
+    assert!(lock.try_lock_until(far).is_some());
+    assert!(lock.try_lock_until(Instant::now() - SHORT).is_some());
+    let _held = lock.lock();
+    let started = Instant::now();
+    assert!(lock.try_lock_for(SHORT).is_none());
+    assert!(started.elapsed() >= SHORT, "never early");
+    assert!(lock.try_lock_until(started).is_none());
+    assert!(lock.try_lock_for(Duration::ZERO).is_none());
+}
+
+#[test]
+fn lk_11_the_longest_timeout_waits() {
+    let _watch = watch();
+    let lock = Mutex::new(());
+    let held = lock.lock();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| lock.try_lock_for(Duration::MAX).is_some());
+        thread::sleep(SHORT);
+        assert!(!waits.is_finished(), "for ever, and not at once");
+        drop(held);
+        assert!(waits.join().unwrap());
+    });
+}
+
+#[test]
+fn lk_14_released_by_another_thread() {
+    let _watch = watch();
+    let lock = RawMutex::new();
+    lock.lock();
+    thread::scope(|scope| {
+        scope.spawn(|| lock.unlock().unwrap());
+    });
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn lk_15_a_timeout_leaves_no_residue() {
+    let lock = RawMutex::new();
+    lock.lock();
+    assert!(!lock.try_lock_for(SHORT));
+    lock.unlock().unwrap();
+    assert!(!lock.is_locked());
+    assert!(lock.try_lock());
+}
+
+#[test]
+fn lk_16_reinit_makes_it_usable_in_either_state() {
+    for held in [false, true] {
+        let lock = Mutex::new(3);
+        if held {
+            std::mem::forget(lock.lock());
+        }
+        // SAFETY: one thread, and the guard was forgotten.
+        unsafe { lock.reinit_after_fork() };
+        assert_eq!(*lock.try_lock().expect("free"), 3);
+    }
+}
+
+#[test]
+fn lk_19_release_of_a_free_lock_is_an_error() {
+    let lock = RawMutex::new();
+    assert_eq!(lock.unlock(), Err(NotLocked));
+    assert!(lock.try_lock(), "nothing was changed");
+    lock.unlock().unwrap();
+    assert_eq!(lock.unlock().unwrap_err().to_string(), "the lock is not locked");
+}
+
+/// Signals interrupt the system call; the wait goes on against the same deadline.
+#[cfg(target_os = "linux")]
+#[test]
+fn lk_22_signals_do_not_prolong_a_timed_wait() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let _watch = watch();
+    // SAFETY: the handler does nothing; no other test of this process uses SIGUSR1.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+    }
+    let lock = Mutex::new(());
+    let _held = lock.lock();
+    let (sender, receiver) = channel();
+    thread::scope(|scope| {
+        let lock = &lock;
+        let waits = scope.spawn(move || {
+            // SAFETY: always succeeds.
+            sender.send(unsafe { libc::pthread_self() }).unwrap();
+            let started = Instant::now();
+            assert!(lock.try_lock_for(Duration::from_millis(200)).is_none());
+            started.elapsed()
+        });
+        let target = receiver.recv().unwrap();
+        loop {
+            // SAFETY: the thread is not joined yet, so the handle is valid even if it has ended.
+            unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+            if waits.is_finished() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let waited = waits.join().unwrap();
+        assert!(waited >= Duration::from_millis(200), "an interruption is not a timeout");
+    });
+}
+
+#[test]
+fn guards_map_and_try_map() {
+    let lock = Mutex::new((1, vec![2, 3]));
+    {
+        let mut tail = MappedMutexGuard::map(MutexGuard::map(lock.lock(), |data| &mut data.1), |list| &mut list[1..]);
+        tail[0] += 10;
+        assert!(lock.is_locked(), "a mapped guard holds the lock");
+    }
+    let back = MutexGuard::try_map(lock.lock(), |data| data.1.get_mut(9)).unwrap_err();
+    assert_eq!(*back, (1, vec![2, 13]));
+    let first = MutexGuard::try_map(back, |data| data.1.first_mut()).unwrap();
+    MappedMutexGuard::unlock_fair(first);
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn arc_guards_keep_the_mutex_alive() {
+    let lock = Arc::new(Mutex::new(1));
+    let guard = lock.lock_arc();
+    assert!(lock.try_lock_arc().is_none());
+    assert!(lock.try_lock_arc_for(Duration::ZERO).is_none());
+    assert!(lock.try_lock_arc_until(Instant::now()).is_none());
+    let same = Arc::clone(ArcMutexGuard::mutex(&guard));
+    drop(lock);
+    assert_eq!(*guard, 1);
+    drop(guard);
+    assert!(!same.is_locked());
+}
+
+#[test]
+fn unlocked_lets_others_in_and_takes_it_again_even_by_a_panic() {
+    let lock = Mutex::new(0);
+    let mut guard = lock.lock();
+    MutexGuard::unlocked(&mut guard, || *lock.lock() += 1);
+    assert_eq!(*guard, 1);
+    let panicked = catch_unwind(AssertUnwindSafe(|| MutexGuard::unlocked(&mut guard, || panic!("outside"))));
+    assert!(panicked.is_err());
+    assert!(lock.is_locked(), "the guard has it again");
+    drop(guard);
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn bump_lets_a_waiter_in() {
+    let _watch = watch();
+    let lock = Mutex::new(false);
+    let mut guard = lock.lock();
+    thread::scope(|scope| {
+        scope.spawn(|| *lock.lock() = true);
+        while !*guard {
+            MutexGuard::bump(&mut guard);
+        }
+    });
+}
+
+#[test]
+fn data_of_any_size() {
+    let lock: Box<Mutex<[i32]>> = Box::new(Mutex::new([1, 2, 3]));
+    lock.lock()[1] = 5;
+    assert_eq!(&*lock.lock(), &[1, 5, 3]);
+    let mut defaulted: Mutex<String> = Mutex::default();
+    defaulted.get_mut().push('x');
+    assert_eq!(&*Mutex::from("x").lock(), &defaulted.into_inner());
+}
+
+/// FX-03: the last owner frees the lock while another thread is still in its release. Run under valgrind or a sanitizer it would show.
+#[test]
+fn fx_03_freed_by_the_last_owner_right_after_its_release() {
+    let _watch = watch();
+    for _ in 0..2_000 {
+        let lock = Arc::new(Mutex::new(0));
+        let other = Arc::clone(&lock);
+        let thread = thread::spawn(move || *other.lock() += 1);
+        *lock.lock() += 1;
+        drop(lock);
+        thread.join().unwrap();
+    }
+}

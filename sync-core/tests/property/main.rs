@@ -1,0 +1,4 @@
+//! The primitives against naive oracles: random sequences of calls, where both must give the same answers.
+
+mod condvar;
+mod mutex;

@@ -1,0 +1,7 @@
+//! Many threads, the real clock, and a count at the end that shows whether anything was lost.
+
+#[path = "../support/watchdog.rs"]
+mod watchdog;
+
+mod condvar;
+mod mutex;

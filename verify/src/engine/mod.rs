@@ -1,0 +1,23 @@
+//! The engine: execution graphs, their exploration, and the coroutines that run the model.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `event` | labels of events, the functions of read-modify-writes |
+//! | `graph` | events, program order, reads-from, modification order, clocks |
+//! | `consistency` | the order of sequentially consistent events |
+//! | `extend` | adding an event, and the alternatives left for later |
+//! | `revisit` | a write that changes what an earlier read reads |
+//! | `queue` | wait queues: futexes and condition variables |
+//! | `runtime` | coroutines, replay of a graph, scheduling |
+//! | `driver` | executions one after the other, limits, statistics |
+//! | `failure` | what can be wrong with a model |
+
+pub(crate) mod consistency;
+pub(crate) mod driver;
+pub(crate) mod event;
+pub(crate) mod extend;
+pub(crate) mod failure;
+pub(crate) mod graph;
+pub(crate) mod queue;
+pub(crate) mod revisit;
+pub(crate) mod runtime;

@@ -1,0 +1,3 @@
+//! Replacements for `std::sync`.
+
+pub mod atomic;
