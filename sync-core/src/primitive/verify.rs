@@ -99,6 +99,11 @@ pub mod futex {
     pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
         verify::futex::requeue(core::ptr::from_ref(from), expected, wake as usize, move_ as usize, to).is_some()
     }
+
+    /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+    pub mod shared {
+        pub use super::{wait_maybe, wake};
+    }
 }
 
 /// Spinning.
