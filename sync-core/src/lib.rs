@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod auto_reset_event;
 mod condvar;
+mod event;
 #[doc(hidden)]
 pub mod futex;
 mod guard;
@@ -9,9 +11,15 @@ mod mutex;
 pub mod primitive;
 mod raw;
 mod raw_mutex;
+mod raw_semaphore;
+mod semaphore;
 
+pub use auto_reset_event::AutoResetEvent;
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
 pub use guard::{ArcMutexGuard, MappedMutexGuard, MutexGuard};
 pub use mutex::Mutex;
 pub use raw::{RawLock, WaitGuard};
 pub use raw_mutex::{NotLocked, RawMutex};
+pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
+pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};

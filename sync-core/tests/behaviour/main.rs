@@ -3,5 +3,8 @@
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+mod auto_reset_event;
 mod condvar;
+mod event;
 mod mutex;
+mod semaphore;

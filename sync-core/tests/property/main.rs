@@ -1,4 +1,6 @@
 //! The primitives against naive oracles: random sequences of calls, where both must give the same answers.
 
 mod condvar;
+mod event;
 mod mutex;
+mod semaphore;

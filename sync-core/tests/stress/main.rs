@@ -4,4 +4,6 @@
 mod watchdog;
 
 mod condvar;
+mod event;
 mod mutex;
+mod semaphore;

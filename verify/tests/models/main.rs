@@ -14,5 +14,8 @@
 #[macro_use]
 mod support;
 
+mod auto_reset_event;
 mod condvar;
+mod event;
 mod mutex;
+mod semaphore;
