@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod auto_reset_event;
+mod barrier;
 mod condvar;
 mod event;
 #[doc(hidden)]
@@ -15,6 +16,7 @@ mod raw_semaphore;
 mod semaphore;
 
 pub use auto_reset_event::AutoResetEvent;
+pub use barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, Timed};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
 pub use guard::{ArcMutexGuard, MappedMutexGuard, MutexGuard};

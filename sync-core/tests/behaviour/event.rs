@@ -107,30 +107,41 @@ fn u_ev_01_a_deadline_in_the_past_asks() {
     assert!(event.wait_until(past));
 }
 
+/// Waits until the thread of the system sleeps; where the system does not tell, long enough.
+fn until_asleep(task: &AtomicU32) {
+    if cfg!(not(target_os = "linux")) {
+        return thread::sleep(SHORT);
+    }
+    loop {
+        // The state is the first field after the name, which ends with the last parenthesis.
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", task.load(Ordering::Relaxed))).unwrap_or_default();
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')) {
+            return;
+        }
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn u_ev_02_set_and_clear_release_everybody_who_was_waiting() {
     let _watch = watch();
     let event = Event::new();
-    for _ in 0..50 {
-        let ready = AtomicU32::new(0);
+    for _ in 0..200 {
+        let tasks = [const { AtomicU32::new(0) }; 4];
         thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    ready.fetch_add(1, Ordering::Relaxed);
-                    assert!(event.wait_for(Duration::from_secs(3600)));
+            for task in &tasks {
+                let event = &event;
+                scope.spawn(move || {
+                    task.store(sync_core::thread::native_id(), Ordering::Relaxed);
+                    event.wait();
                 });
             }
-            while ready.load(Ordering::Relaxed) < 4 {
-                thread::yield_now();
-            }
-            // Time to fall asleep for most; who is later than the clear is let through below.
-            thread::sleep(Duration::from_millis(1));
+            // From here on they sleep in `wait`: there is nothing else that they could sleep in.
+            tasks.iter().for_each(until_asleep);
             event.set();
             event.clear();
-            thread::yield_now();
-            event.set();
         });
-        event.clear();
+        assert!(!event.is_set());
     }
 }
 

@@ -4,6 +4,7 @@
 mod watchdog;
 
 mod auto_reset_event;
+mod barrier;
 mod condvar;
 mod event;
 mod mutex;

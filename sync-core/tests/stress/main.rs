@@ -3,6 +3,7 @@
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+mod barrier;
 mod condvar;
 mod event;
 mod mutex;

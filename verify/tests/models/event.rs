@@ -49,8 +49,8 @@ model! {
 }
 
 model! {
-    /// EV: `set(); clear()` beside two that wait already or come in between. Who was waiting is released; who comes afterwards is not, so
-    /// each announces itself first.
+    /// `set(); clear()` beside two that wait or do not yet: whether they were in time is the scheduler's choice, so they may give up, and leave
+    /// nothing behind. (That sleepers are released is shown on the real clock, where one can see that they sleep.)
     fn set_and_clear_release_who_was_waiting(order) {
         let shared = Arc::new((Event::new(), [Tracked::new(0), Tracked::new(0)]));
         let waits = |n: usize| with(&shared, move |it| {
@@ -69,7 +69,7 @@ model! {
 }
 
 model! {
-    /// The same without a way out: the waiter is known to wait before the event is set, so it must be released by the first turn.
+    /// The same without a way out, and another set at the end: whichever of the two a waiter meets, it is released.
     fn set_and_clear_with_a_second_event(order) {
         let shared = Arc::new((Event::new(), Event::new()));
         let waits = with(&shared, |it| {

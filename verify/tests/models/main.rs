@@ -15,6 +15,7 @@
 mod support;
 
 mod auto_reset_event;
+mod barrier;
 mod condvar;
 mod event;
 mod mutex;
