@@ -413,6 +413,9 @@ impl Runtime {
             let pos = this.threads[t].pos;
             let in_graph = (pos as usize) < this.ex.graph.threads[t].events.len();
             let from = std::mem::replace(&mut this.threads[t].spin.from, pos);
+            if from == pos && this.threads[t].spin.count > 0 {
+                return;
+            }
             let idle = this.idle(t, from, pos);
             let spin = &mut this.threads[t].spin;
             if !idle {
