@@ -1,20 +1,23 @@
 //! Litmus programs: a few threads, a few atomic operations, and the question "what may happen?".
 //!
-//! A litmus program answers, by exhaustion, what the memory model of Rust allows: [`Program`] is the text parsed, `explore` runs the
+//! A litmus program answers, by exhaustion, what the memory model of Rust allows: [`Program`] is the text parsed, [`explore`] runs the
 //! model checker over it and [`Exploration`] says how many distinct complete executions exist and which [`Outcome`]s they have. The
-//! `litmus` binary of this crate is the same on the command line.
+//! `litmus` binary of this crate is the same on the command line; `LITMUS.md` beside this crate's README is a tour of it.
 //!
 //! ```
-//! use verify::litmus::Program;
+//! use verify::litmus::{Program, explore};
 //!
-//! let store_buffering: Program = "
+//! let program: Program = "
 //!     x = 0; y = 0;
 //!     thread { x.store(1, Release); r1 = y.load(Acquire); }
 //!     thread { y.store(1, Release); r2 = x.load(Acquire); }
 //! "
-//! .parse()
-//! .unwrap();
-//! assert_eq!(store_buffering.threads.len(), 2);
+//! .parse()?;
+//! let found = explore(&program);
+//! assert_eq!(found.executions, 4);
+//! // Both threads may miss the other's store: release and acquire do not forbid store buffering, only `SeqCst` does.
+//! assert!(found.outcomes.iter().any(|outcome| outcome.registers["r1"] == 0 && outcome.registers["r2"] == 0));
+//! # Ok::<(), verify::litmus::ParseError>(())
 //! ```
 //!
 //! # The language
@@ -61,6 +64,7 @@
 pub mod ast;
 mod explore;
 pub mod parse;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 

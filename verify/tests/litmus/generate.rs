@@ -45,7 +45,12 @@ const LONGEST: [usize; 3] = [10, 9, 8];
 
 /// The random program of `seed`.
 pub(crate) fn program(seed: u64) -> Program {
-    Generator::new(seed).program()
+    Generator::new(seed).program(0)
+}
+
+/// One of three statements more: thousands of executions, too many graphs for the naive enumerator.
+pub(crate) fn larger_program(seed: u64) -> Program {
+    Generator::new(seed).program(3)
 }
 
 struct Generator {
@@ -74,7 +79,7 @@ impl Generator {
             [2, 3, 1, 2, 0, 2],
         ]);
         let orderings: &[Ordering] = random.pick(&[
-            &[Relaxed, Acquire, Release, AcqRel, SeqCst].as_slice(),
+            [Relaxed, Acquire, Release, AcqRel, SeqCst].as_slice(),
             &[Relaxed, SeqCst, SeqCst],
             &[Relaxed, Relaxed, AcqRel],
             &[Acquire, Release, AcqRel, SeqCst, SeqCst, SeqCst],
@@ -93,7 +98,7 @@ impl Generator {
         }
     }
 
-    fn program(mut self) -> Program {
+    fn program(mut self, more: usize) -> Program {
         let locations = 2 + self.random.below(2);
         for name in ["x", "y", "z"].into_iter().take(locations) {
             let initial = if self.random.chance(90) { 0 } else { 1 };
@@ -104,7 +109,7 @@ impl Generator {
         }
         let threads = 2 + self.random.below(3);
         let mut lengths = vec![1; threads];
-        let total = LONGEST[threads - 2] - self.random.below(4);
+        let total = LONGEST[threads - 2] + more - self.random.below(4);
         while lengths.iter().sum::<usize>() < total {
             let thread = self.random.below(threads);
             lengths[thread] += 1;

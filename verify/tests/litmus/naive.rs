@@ -48,7 +48,7 @@ fn search(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
                 continue;
             };
             for grown in graph.step(program, thread, statement) {
-                if (!prune || grown.is_consistent()) && seen.insert(grown.key()) {
+                if seen.insert(grown.key()) && (!prune || grown.is_consistent()) {
                     if seen.len() > limit {
                         return None;
                     }

@@ -3,6 +3,8 @@
 //! `LITMUS_SEED` (default 1) is the seed of the first program and `LITMUS_PROGRAMS` how many follow, each with the next seed. A
 //! disagreement is shrunk and printed as text, with its seed.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use verify::litmus::{Exploration, Program, Statement};
@@ -25,7 +27,10 @@ fn setting(name: &str, default: u64) -> u64 {
 /// What `explore` gets wrong about the program, if anything.
 fn disagreement(program: &Program, explore: impl Fn(&Program) -> Exploration) -> Option<String> {
     let expected = naive::enumerate_within(program, GRAPHS)?;
-    let found = explore(program);
+    let found = match catch_unwind(AssertUnwindSafe(|| explore(program))) {
+        Ok(found) => found,
+        Err(panic) => return Some(format!("panicked: {}", message(&*panic))),
+    };
     let mut wrong = Vec::new();
     if found.executions != expected.executions {
         wrong.push(format!(
@@ -46,6 +51,12 @@ fn disagreement(program: &Program, explore: impl Fn(&Program) -> Exploration) ->
             .map(|false_one| format!("forbidden {false_one:?}")),
     );
     (!wrong.is_empty()).then(|| wrong.join("\n"))
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text")
 }
 
 /// The first disagreement among `count` programs from `seed` on: its seed and the shrunk program with what is wrong about it.
@@ -217,5 +228,32 @@ fn the_engine_agrees_with_the_naive_enumerator() {
     let (seed, count) = (setting("LITMUS_SEED", 1), setting("LITMUS_PROGRAMS", 2_000));
     if let Some((seed, small, wrong)) = search(seed, count, verify::litmus::explore) {
         panic!("LITMUS_SEED={seed}\n{small}{wrong}");
+    }
+}
+
+/// Where the naive enumerator cannot follow: in larger programs, the order in which threads are spawned must not matter.
+#[test]
+fn the_order_of_threads_changes_nothing() {
+    let (seed, count) = (
+        setting("LITMUS_SEED", 1),
+        setting("LITMUS_PROGRAMS", 2_000) / 10,
+    );
+    for seed in seed..seed + count {
+        let program = generate::larger_program(seed);
+        let mut reversed = program.clone();
+        reversed.threads.reverse();
+        let reversed: Program = reversed.to_string().parse().expect("still a program");
+        let (one, other) = (
+            verify::litmus::explore(&program),
+            verify::litmus::explore(&reversed),
+        );
+        assert_eq!(
+            one.executions, other.executions,
+            "LITMUS_SEED={seed}\n{program}"
+        );
+        assert_eq!(
+            one.outcomes, other.outcomes,
+            "LITMUS_SEED={seed}\n{program}"
+        );
     }
 }
