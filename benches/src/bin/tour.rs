@@ -1,1 +1,2 @@
-fn main(){}
+//! Soon.
+fn main() {}

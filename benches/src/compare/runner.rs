@@ -213,8 +213,8 @@ mod tests {
 
     #[test]
     fn medians_and_ratios_are_those_of_the_rounds() {
-        let workload = Workload::single("mutex", "made-up", vec![made_up(OURS, 10), made_up("std", 30), made_up("fast", 5)])
-            .reporting(&["", "twice"]);
+        let workload =
+            Workload::single("mutex", "made-up", vec![made_up(OURS, 10), made_up("std", 30), made_up("fast", 5)]).reporting(&["", "twice"]);
         let findings = run(&workload, 7, &Watchdog::start());
         assert!(findings.failures.is_empty());
         let [main, twice] = &findings.groups[..] else { panic!("two metrics") };
@@ -246,7 +246,8 @@ mod tests {
         };
         run(&Workload::single("mutex", "order", vec![logging(OURS), logging("b"), logging("c")]), 6, &Watchdog::start());
         // Check and calibration of each, then the rounds.
-        let (warm, rounds) = log.borrow().split_at(6).to_owned();
+        let log = log.borrow();
+        let (warm, rounds) = log.split_at(6);
         assert_eq!(warm, [OURS, OURS, "b", "b", "c", "c"]);
         let firsts: Vec<_> = rounds.chunks(3).map(|round| round[0]).collect();
         assert_eq!(firsts, [OURS, "b", "c", OURS, "b", "c"]);

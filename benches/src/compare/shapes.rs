@@ -218,8 +218,7 @@ mod tests {
 
     #[test]
     fn a_team_does_its_share_and_is_counted() {
-        let contestant =
-            team("std", 3, || Mutex::new(0), |counter, _| *counter.lock().unwrap() += 1, |counter| *counter.lock().unwrap());
+        let contestant = team("std", 3, || Mutex::new(0), |counter, _| *counter.lock().unwrap() += 1, |counter| *counter.lock().unwrap());
         let mut subject = contestant.start();
         assert_eq!(subject.round(Length::Ops(10)).unwrap().ops, 12, "rounded up to the same share for all");
         assert!(subject.round(Length::Time(Duration::from_millis(1))).is_ok());
@@ -228,11 +227,16 @@ mod tests {
     #[test]
     fn a_lock_that_loses_updates_is_found() {
         // The "lock" forgets every hundredth operation.
-        let forgetful =
-            team("none", 2, || (AtomicU64::new(0), AtomicU64::new(0)), |(calls, kept), _| {
+        let forgetful = team(
+            "none",
+            2,
+            || (AtomicU64::new(0), AtomicU64::new(0)),
+            |(calls, kept), _| {
                 let mine = calls.fetch_add(1, Ordering::Relaxed);
                 kept.fetch_add(u64::from(mine % 100 != 99), Ordering::Relaxed);
-            }, |(_, kept)| kept.load(Ordering::Relaxed));
+            },
+            |(_, kept)| kept.load(Ordering::Relaxed),
+        );
         assert_eq!(forgetful.start().check(), Err("1000 operations were done, 990 are seen".into()));
         let looping = looping("none", || (), |_, _| {}, |_| 3);
         assert!(looping.start().check().is_err());
