@@ -16,3 +16,5 @@ mod support;
 
 mod condvar;
 mod mutex;
+mod queue;
+mod reentrant_mutex;
