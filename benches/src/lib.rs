@@ -10,5 +10,7 @@
 pub mod compare;
 #[cfg(feature = "peers")]
 pub mod machine;
+pub mod tour;
+pub mod usage;
 #[cfg(feature = "peers")]
 pub mod workloads;

@@ -23,9 +23,9 @@ struct Arguments {
     /// One JSON object a line: id, primitive, workload, threads, peer, unit, median, ratio_to_ours, low, high
     #[arg(long)]
     json: bool,
-    /// Rounds of every workload; the more, the narrower the intervals
-    #[arg(long, default_value_t = 25, value_parser = rounds)]
-    rounds: usize,
+    /// Rounds of every workload: the more, the narrower the intervals. Without it, as many as fit into a second or so
+    #[arg(long, value_parser = rounds)]
+    rounds: Option<usize>,
     /// The large grids too
     #[arg(long)]
     all: bool,
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             return Ok(());
         }
         if !arguments.json {
-            write!(out, "{}", report::header(&Machine::here(), arguments.rounds))?;
+            write!(out, "{}", report::header(&Machine::here()))?;
         }
         let (cores, watchdog, mut score) = (machine::cores(), Watchdog::start(), Score::default());
         for workload in &chosen {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::subject::{Contestant, Length, Metric, Outcome, Subject};
+use crate::usage::Usage;
 
 /// A loop in one thread: `ops(&state, n)` does `n` operations, `verify(&state)` says how many have been done since the state was made.
 pub fn looping<S: 'static>(
@@ -172,34 +173,6 @@ pub fn run_team(threads: usize, length: Length, body: impl Fn(&Member<'_>) -> u6
         let last = ended.iter().map(|&(_, _, end)| end).max().expect("a team has members");
         TeamRun { done: ended.into_iter().map(|(done, ..)| done).collect(), elapsed: last - first, usage }
     })
-}
-
-/// What the process has used up.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    /// Processor time, in user and system mode.
-    pub cpu: Duration,
-    /// How often a thread gave the processor up because it waited.
-    pub voluntary: u64,
-}
-
-impl Usage {
-    /// Until now.
-    pub fn now() -> Self {
-        // SAFETY: `rusage` is plain numbers, for which all zeros are a value.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to a live, writable `rusage`.
-        let done = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-        assert_eq!(done, 0, "getrusage of this process cannot fail");
-        let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1_000);
-        Self { cpu: time(usage.ru_utime) + time(usage.ru_stime), voluntary: usage.ru_nvcsw as u64 }
-    }
-
-    /// From `earlier` to this.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(earlier.cpu), voluntary: self.voluntary - earlier.voluntary }
-    }
 }
 
 #[cfg(test)]

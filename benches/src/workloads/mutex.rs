@@ -106,7 +106,7 @@ pub fn workloads() -> Vec<Workload> {
                 all.push(
                     Workload::team("mutex", name, threads, contestants)
                         .rounds_of(Duration::from_millis(round))
-                        .at_most_rounds(15)
+                        .with_rounds(15)
                         .in_grid(in_grid),
                 );
             }
@@ -118,11 +118,11 @@ pub fn workloads() -> Vec<Workload> {
     all.push(
         Workload::team("mutex", "wait", 4, each_that_sleeps!(wait(4)))
             .rounds_of(Duration::from_millis(20))
-            .at_most_rounds(15)
+            .with_rounds(15)
             .reporting(&["", "p99.9", "max", "fairness", "cpu", "switches"]),
     );
     all.push(
-        Workload::team("mutex", "hog", 2, each_that_sleeps!(hog())).rounds_of(Duration::from_millis(30)).at_most_rounds(11).reporting(&[
+        Workload::team("mutex", "hog", 2, each_that_sleeps!(hog())).rounds_of(Duration::from_millis(30)).with_rounds(11).reporting(&[
             "latecomer-p50",
             "latecomer-max",
             "hog-ops",
