@@ -14,7 +14,11 @@
 #[macro_use]
 mod support;
 
+mod auto_reset_event;
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
 mod queue;
 mod reentrant_mutex;
+mod semaphore;
