@@ -46,11 +46,13 @@ where
     let out = runtime::perform(label(Kind::Spawn, 0, site), None);
     let rt = runtime::current().expect("`perform` has checked it");
     // SAFETY: no other reference to the runtime is alive here.
-    let tid = unsafe { (*rt).spawned(out.event, None, site, move || {
-        let value = f();
-        // SAFETY: the other side looks only after the join.
-        unsafe { *theirs.0.get() = Some(value) };
-    }) };
+    let tid = unsafe {
+        (*rt).spawned(out.event, None, site, move || {
+            let value = f();
+            // SAFETY: the other side looks only after the join.
+            unsafe { *theirs.0.get() = Some(value) };
+        })
+    };
     JoinHandle { tid, packet }
 }
 

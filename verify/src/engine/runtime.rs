@@ -147,9 +147,7 @@ pub(crate) fn current() -> Option<*mut Runtime> {
 /// Asks for an event. `object` is what it acts on, with the value it has if nobody has touched it.
 #[inline]
 pub(crate) fn perform(label: Label, object: Option<(&Tag, u64)>) -> Outcome {
-    let rt = current().unwrap_or_else(|| {
-        panic!("an object of the model checker was used outside of `model` at {}", label.site)
-    });
+    let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe { Runtime::perform(rt, label, object) }
@@ -392,16 +390,11 @@ impl Runtime {
     }
 
     /// Creates thread `tid`, whose creation is the event that the current thread just did.
-    pub(crate) fn create<F: FnOnce() + 'static>(
-        &mut self,
-        tid: u32,
-        name: Option<String>,
-        site: &'static Location<'static>,
-        f: F,
-    ) {
-        let stack = self.stacks.pop().unwrap_or_else(|| {
-            DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model")
-        });
+    pub(crate) fn create<F: FnOnce() + 'static>(&mut self, tid: u32, name: Option<String>, site: &'static Location<'static>, f: F) {
+        let stack = self
+            .stacks
+            .pop()
+            .unwrap_or_else(|| DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model"));
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: the coroutine only runs while its runtime is alive.
@@ -535,9 +528,7 @@ impl Runtime {
                     let co = thread.co.take().expect("still there");
                     this.stacks.push(co.into_stack());
                     if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
-                        this.fail(failure::Kind::Nondeterminism(format!(
-                            "thread {t} ended earlier when it was run again"
-                        )));
+                        this.fail(failure::Kind::Nondeterminism(format!("thread {t} ended earlier when it was run again")));
                         return End::Failed;
                     }
                 }
@@ -690,12 +681,7 @@ fn outcome(id: Id, e: &Event) -> Outcome {
 }
 
 fn same_shape(a: &Label, b: &Label) -> bool {
-    a.kind == b.kind
-        && a.rmw == b.rmw
-        && a.ord == b.ord
-        && a.fail == b.fail
-        && a.bits == b.bits
-        && a.awaits == b.awaits
+    a.kind == b.kind && a.rmw == b.rmw && a.ord == b.ord && a.fail == b.fail && a.bits == b.bits && a.awaits == b.awaits
 }
 
 fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
