@@ -52,26 +52,14 @@ fn main() {
     for (name, program) in programs(&names) {
         let (found, ours) = timed(|| litmus::explore(&program));
         if program.threads.len() > LOOM_THREADS {
-            println!(
-                "{name:<20} {:>10} {:>10}",
-                found.executions, "too many threads"
-            );
+            println!("{name:<20} {:>10} {:>10}", found.executions, "too many threads");
             continue;
         }
         let Some((loom, theirs)) = under_loom(&program, limit, join) else {
-            println!(
-                "{name:<20} {:>10} {:>10}   {:>19.9}",
-                found.executions,
-                "unfinished",
-                ours.as_secs_f64()
-            );
+            println!("{name:<20} {:>10} {:>10}   {:>19.9}", found.executions, "unfinished", ours.as_secs_f64());
             continue;
         };
-        let allowed: BTreeSet<Registers> = found
-            .outcomes
-            .iter()
-            .map(|outcome| outcome.registers.clone())
-            .collect();
+        let allowed: BTreeSet<Registers> = found.outcomes.iter().map(|outcome| outcome.registers.clone()).collect();
         println!(
             "{name:<20} {:>10} {:>10} {:>7.1}   {:>11.9} {:>11.9} {:>8.1}   {:>6} {:>9}",
             found.executions,
@@ -88,12 +76,7 @@ fn main() {
         total.2 += ours;
         total.3 += theirs;
     }
-    let (executions, iterations, ours, theirs) = (
-        total.0,
-        total.1,
-        total.2.as_secs_f64(),
-        total.3.as_secs_f64(),
-    );
+    let (executions, iterations, ours, theirs) = (total.0, total.1, total.2.as_secs_f64(), total.3.as_secs_f64());
     println!(
         "{:<20} {executions:>10} {iterations:>10} {:>7.1}   {ours:>11.9} {theirs:>11.9} {:>8.1}",
         "all that loom ends",
@@ -103,24 +86,16 @@ fn main() {
 }
 
 fn programs(names: &[String]) -> Vec<(String, Program)> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"]
-        .iter()
-        .collect();
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"].iter().collect();
     let files = std::fs::read_dir(&folder).expect("the folder of litmus programs");
     let mut programs: Vec<(String, Program)> = files
         .map(|entry| {
             let path = entry.expect("a file").path();
-            let name = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path).expect("a readable file");
             (name, text.parse().expect("a litmus program"))
         })
-        .filter(|(name, _)| {
-            names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()))
-        })
+        .filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str())))
         .collect();
     programs.sort_by(|a, b| a.0.cmp(&b.0));
     programs
@@ -161,10 +136,7 @@ fn under_loom(program: &Program, limit: Duration, join: bool) -> Option<(Loom, D
             let (program, iterations) = (program.clone(), iterations.clone());
             let outcomes = outcomes.clone();
             let found: Arc<dyn Fn(Registers) + Send + Sync> = Arc::new(move |registers| {
-                outcomes
-                    .lock()
-                    .expect("no panic while it is held")
-                    .insert(registers);
+                outcomes.lock().expect("no panic while it is held").insert(registers);
             });
             move || {
                 iterations.fetch_add(1, Relaxed);
@@ -172,10 +144,7 @@ fn under_loom(program: &Program, limit: Duration, join: bool) -> Option<(Loom, D
             }
         });
         let outcomes = outcomes.lock().expect("no panic while it is held").clone();
-        (start.elapsed() < limit).then(|| Loom {
-            iterations: iterations.load(Relaxed),
-            outcomes,
-        })
+        (start.elapsed() < limit).then(|| Loom { iterations: iterations.load(Relaxed), outcomes })
     };
     let (result, duration) = catch_unwind(AssertUnwindSafe(|| timed(run))).ok()?;
     Some((result?, duration))
@@ -184,21 +153,12 @@ fn under_loom(program: &Program, limit: Duration, join: bool) -> Option<(Loom, D
 /// One iteration of the loom model of a program. The thread that ends last hands the registers to `found`, unless an `assume` failed.
 fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, join: bool) {
     // Not loom's Arc: counting references is no part of the program, and loom would explore it.
-    let locations: Arc<[AtomicU64]> = program
-        .locations
-        .iter()
-        .map(|location| AtomicU64::new(location.initial))
-        .collect();
+    let locations: Arc<[AtomicU64]> = program.locations.iter().map(|location| AtomicU64::new(location.initial)).collect();
     // Not loom's Mutex either. No loom thread switches while it is held.
     let ended = Arc::new(Mutex::new((0, Some(Registers::new()))));
     let mut threads = Vec::new();
     for thread in 0..program.threads.len() {
-        let (program, locations, ended, found) = (
-            program.clone(),
-            locations.clone(),
-            ended.clone(),
-            found.clone(),
-        );
+        let (program, locations, ended, found) = (program.clone(), locations.clone(), ended.clone(), found.clone());
         threads.push(loom::thread::spawn(move || {
             let mut registers = vec![None; program.registers.len()];
             let complete = run(&program.threads[thread].body, &locations, &mut registers);
@@ -207,9 +167,7 @@ fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, j
             match &mut ended.1 {
                 Some(all) if complete => {
                     let named = program.registers.iter().zip(registers);
-                    all.extend(
-                        named.filter_map(|(register, value)| Some((register.name.clone(), value?))),
-                    );
+                    all.extend(named.filter_map(|(register, value)| Some((register.name.clone(), value?))));
                 }
                 all => *all = None,
             }
@@ -219,9 +177,7 @@ fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, j
         }));
     }
     if join {
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().expect("it does not panic"));
+        threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     }
 }
 
@@ -230,48 +186,18 @@ fn run(body: &[Statement], locations: &[AtomicU64], registers: &mut [Option<u64>
     for statement in body {
         let register = |id: RegisterId| registers[id.0].expect("assigned on every path");
         let (into, read) = match statement {
-            Statement::Store {
-                location,
-                value,
-                ordering,
-            } => {
+            Statement::Store { location, value, ordering } => {
                 locations[location.0].store(value.evaluate(register), *ordering);
                 continue;
             }
-            Statement::Load {
-                location,
-                ordering,
-                into,
-            } => (into, locations[location.0].load(*ordering)),
-            Statement::Swap {
-                location,
-                value,
-                ordering,
-                into,
-            } => (
-                into,
-                locations[location.0].swap(value.evaluate(register), *ordering),
-            ),
-            Statement::FetchAdd {
-                location,
-                value,
-                ordering,
-                into,
-            } => (
-                into,
-                locations[location.0].fetch_add(value.evaluate(register), *ordering),
-            ),
-            Statement::CompareExchange {
-                location,
-                expected,
-                new,
-                success,
-                failure,
-                into,
-            } => {
+            Statement::Load { location, ordering, into } => (into, locations[location.0].load(*ordering)),
+            Statement::Swap { location, value, ordering, into } => (into, locations[location.0].swap(value.evaluate(register), *ordering)),
+            Statement::FetchAdd { location, value, ordering, into } => {
+                (into, locations[location.0].fetch_add(value.evaluate(register), *ordering))
+            }
+            Statement::CompareExchange { location, expected, new, success, failure, into } => {
                 let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                let (Ok(read) | Err(read)) =
-                    locations[location.0].compare_exchange(expected, new, *success, *failure);
+                let (Ok(read) | Err(read)) = locations[location.0].compare_exchange(expected, new, *success, *failure);
                 (into, read)
             }
             Statement::Fence { ordering } => {
@@ -284,16 +210,8 @@ fn run(body: &[Statement], locations: &[AtomicU64], registers: &mut [Option<u64>
                 }
                 continue;
             }
-            Statement::If {
-                condition,
-                then,
-                otherwise,
-            } => {
-                let branch = if condition.holds(&register) {
-                    then
-                } else {
-                    otherwise
-                };
+            Statement::If { condition, then, otherwise } => {
+                let branch = if condition.holds(&register) { then } else { otherwise };
                 if !run(branch, locations, registers) {
                     return false;
                 }
