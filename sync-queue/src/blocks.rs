@@ -447,7 +447,7 @@ impl<T> Store<T> for Blocks<T> {
         self.tail.cursor.acquire() & SHUT != 0
     }
 
-    fn shut_and_drain(&self) -> Vec<T> {
+    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
         self.tail.cursor.shut();
         // Before the head is shut: it may panic. The tail moves no more, so this is enough.
         let mut items = Vec::with_capacity(self.len());
@@ -456,6 +456,7 @@ impl<T> Store<T> for Blocks<T> {
                 items.push(item);
             }
         }
+        taken(items.len());
         items
     }
 

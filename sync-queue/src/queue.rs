@@ -63,7 +63,7 @@ impl<T> Queue<T> {
     }
 }
 
-queue_methods!(Queue);
+queue_methods!(Queue, "It is the oldest that makes room.");
 
 const _: () = {
     const fn shared<T: Send + Sync>() {}

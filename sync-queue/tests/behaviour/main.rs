@@ -5,4 +5,5 @@ mod watchdog;
 
 mod support;
 
+mod orders;
 mod queue;
