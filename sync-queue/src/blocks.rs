@@ -42,7 +42,7 @@ use sync_core::primitive::cell::UnsafeCell;
 
 use crate::cursor::{Cursor, EXTRA, FLAGS, MARK, SHIFT, SHUT, STEP};
 use crate::store::{Marked, Nothing, Refused, Store};
-use crate::wait::Snooze;
+use crate::waiting::Snooze;
 
 /// Slots of a block. A checker's atomics are bigger than a real one's; under it blocks are small, so that their ends are met often.
 const SLOTS: usize = if size_of::<AtomicU32>() > 4 { 2 } else { 63 };

@@ -10,6 +10,7 @@ mod fifo;
 mod iter;
 mod lifo;
 mod locked;
+mod pool;
 mod priority;
 mod queue;
 mod ring;
@@ -18,11 +19,15 @@ mod simple;
 mod store;
 mod task;
 mod tasks;
-mod wait;
+mod waiting;
 
 pub use error::{GetError, PutError, ShutDown, TooManyDone};
 pub use iter::{Iter, TryIter};
 pub use lifo::LifoQueue;
+pub use pool::{
+    AsCompleted, BuildError, Builder, InsideWorker, JobError, JobHandle, JobStatus, Map, Scope, SubmitError, ThreadPool, Unfinished, Until,
+    Waited, as_completed, wait,
+};
 pub use priority::PriorityQueue;
 pub use queue::Queue;
 pub use simple::SimpleQueue;

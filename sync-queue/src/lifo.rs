@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::store::{Nothing, Refused, Store};
 use crate::task::TaskGuard;
 use crate::tasks::Done;
-use crate::wait::Patience;
+use crate::waiting::Patience;
 
 /// A stack for any number of producers and consumers: last in, first out.
 ///

@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::store::{Nothing, Refused, Store};
 use crate::task::TaskGuard;
 use crate::tasks::Done;
-use crate::wait::Patience;
+use crate::waiting::Patience;
 
 /// A priority queue for any number of producers and consumers: the lowest first, and among equals the one that came first.
 ///

@@ -44,7 +44,7 @@ use sync_core::primitive::cell::UnsafeCell;
 
 use crate::cursor::{Cursor, FLAGS, MARK, SHIFT, SHUT, STEP, saw_shut};
 use crate::store::{Marked, Nothing, Refused, Store};
-use crate::wait::Snooze;
+use crate::waiting::Snooze;
 
 struct Slot<T> {
     stamp: AtomicU64,

@@ -3,7 +3,7 @@
 use crate::error::TooManyDone;
 use crate::store::{Nothing, Refused, Store};
 use crate::tasks::Tasks;
-use crate::wait::{ALL, Patience, WaitSet};
+use crate::waiting::{ALL, Patience, WaitSet};
 
 #[derive(Debug)]
 pub(crate) struct Shared<S> {

@@ -8,7 +8,7 @@ use crate::blocks::Blocks;
 use crate::iter::{Iter, TryIter};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::wait::Patience;
+use crate::waiting::Patience;
 
 /// A queue without a limit, without tasks and without a shutdown: a put always succeeds, and a get waits.
 ///

@@ -6,4 +6,5 @@ mod watchdog;
 mod support;
 
 mod orders;
+mod pool;
 mod queue;
