@@ -16,3 +16,5 @@ mod support;
 
 mod condvar;
 mod mutex;
+mod scheduler;
+mod timer;
