@@ -20,6 +20,8 @@ pub mod futex {
 
     use verify::sync::atomic::AtomicU32;
 
+    pub use crate::futex::Channel;
+
     /// A finite deadline: when it passes is the checker's choice.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub struct Deadline(());
@@ -62,6 +64,18 @@ pub mod futex {
         }
     }
 
+    /// As [`wait_maybe`]: the checker knows no channels.
+    #[track_caller]
+    pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, _: Channel) -> bool {
+        wait_maybe(word, expected, deadline)
+    }
+
+    /// Wakes everybody: to those on other channels it is a spurious wake-up.
+    #[track_caller]
+    pub fn wake_channel(word: *const AtomicU32, _: u32, _: Channel) -> usize {
+        verify::futex::wake(word, usize::MAX)
+    }
+
     /// Wakes one thread that sleeps on the address.
     #[track_caller]
     pub fn wake_one(word: *const AtomicU32) {
@@ -84,6 +98,11 @@ pub mod futex {
     #[track_caller]
     pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
         verify::futex::requeue(core::ptr::from_ref(from), expected, wake as usize, move_ as usize, to).is_some()
+    }
+
+    /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+    pub mod shared {
+        pub use super::{wait_maybe, wake};
     }
 }
 

@@ -2,3 +2,4 @@
 
 mod condvar;
 mod mutex;
+mod reentrant_mutex;

@@ -5,3 +5,4 @@ mod watchdog;
 
 mod condvar;
 mod mutex;
+mod reentrant_mutex;

@@ -23,6 +23,25 @@ use super::queue;
 pub(crate) struct Budget {
     /// Failures of `compare_exchange_weak` although the value matched.
     pub weak: u32,
+    /// Waits that end although nobody ended them.
+    pub spurious: u32,
+    /// Timeouts while others could still run.
+    pub timeouts: u32,
+}
+
+/// In `Label::b` of a choice: what the second alternative is.
+pub(crate) const FREE: u64 = 0;
+pub(crate) const SPURIOUS: u64 = 1;
+pub(crate) const TIMEOUT: u64 = 2;
+
+impl Budget {
+    pub(super) fn of(self, what: u64) -> u32 {
+        match what {
+            SPURIOUS => self.spurious,
+            TIMEOUT => self.timeouts,
+            _ => u32::MAX,
+        }
+    }
 }
 
 /// The graph at hand and the graphs still to be explored.
@@ -35,6 +54,8 @@ pub(crate) struct Explorer {
     pub budget: Budget,
     /// An awaiting event of another thread was woken by the last addition.
     pub woke: bool,
+    /// The graph at hand has no consistent continuation.
+    pub dead: bool,
 }
 
 impl Explorer {
@@ -47,6 +68,7 @@ impl Explorer {
             map: Vec::new(),
             budget,
             woke: false,
+            dead: false,
         }
     }
 
@@ -96,11 +118,19 @@ impl Explorer {
             Kind::Rmw => self.add_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
-                for choice in (1..label.a as u32).rev() {
+                let left = self.budget.of(label.b);
+                let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
+                let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
+                let last = if others { label.a as u32 } else { 1 };
+                for choice in (1..last).rev() {
                     let mut other = self.copy(&g);
                     other.ev_mut(id).choice = choice;
                     self.stack.push(other);
                 }
+            }
+            Kind::Woken => {
+                g.ev_mut(id).rf = queue::taken_by(&g, label.a).expect("a thread is woken when its ticket is taken");
+                g.update_clocks(id);
             }
             _ => g.update_clocks(id),
         }
@@ -110,7 +140,7 @@ impl Explorer {
 
     fn add_load(&mut self, g: &mut Graph, id: Id) {
         let loc = g.ev(id).label.loc;
-        let floor = g.floor(loc, g.po_prev(id)).max(queue::compare_floor(g, id));
+        let floor = g.floor(loc, g.po_prev(id));
         let newest = g.locs[loc as usize].mo.len() as u32;
         for pos in floor..newest {
             let mut other = self.copy(g);
@@ -166,9 +196,11 @@ impl Explorer {
             let mut other = self.copy(g);
             link_read(&mut other, id, w, 0);
             if taken {
-                self.revisit(&other, id, true);
+                if queue::allows(&other, id) {
+                    self.revisit(&other, id, true);
+                }
                 self.recycle(other);
-            } else if self.psc.holds(&other) {
+            } else if queue::allows(&other, id) && self.psc.holds(&other) {
                 self.finish(other, id);
             } else {
                 self.recycle(other);
@@ -176,6 +208,10 @@ impl Explorer {
         }
         let w = g.at(loc, newest);
         link_read(g, id, w, 0);
+        if !queue::allows(g, id) {
+            self.dead = true;
+            return;
+        }
         if g.ev(id).wrote {
             self.push_choices(g, id);
             self.revisit(g, id, true);
@@ -317,6 +353,6 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
 
 /// Whether `r` may read `w` as far as coherence is concerned.
 pub(super) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
-    let floor = g.floor(g.ev(r).label.loc, g.po_prev(r)).max(queue::compare_floor(g, r));
+    let floor = g.floor(g.ev(r).label.loc, g.po_prev(r));
     coherent(g, w, floor)
 }

@@ -9,6 +9,7 @@
 use super::event::{Id, INIT, Kind, Rmw, apply};
 use super::extend::{Explorer, link_read, may_read};
 use super::graph::Graph;
+use super::queue;
 
 impl Explorer {
     /// Puts aside the graphs in which an earlier read takes its value from the write `a`.
@@ -73,7 +74,7 @@ impl Explorer {
             self.push_if_consistent(other);
         }
         link_read(&mut g, r, a, 0);
-        if self.psc.holds(&g) {
+        if queue::allows(&g, r) && self.psc.holds(&g) {
             self.finish(g, r);
         } else {
             self.recycle(g);

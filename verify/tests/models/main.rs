@@ -18,3 +18,5 @@ mod condvar;
 mod mutex;
 mod scheduler;
 mod timer;
+mod queue;
+mod reentrant_mutex;

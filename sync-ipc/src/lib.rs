@@ -1,0 +1,32 @@
+#![cfg_attr(target_os = "linux", doc = include_str!("../README.md"))]
+#![cfg_attr(not(target_os = "linux"), doc = "Shared memory that survives `kill -9`, for Linux. On this system the crate is empty.")]
+
+cfg_select! {
+    target_os = "linux" => {
+        mod error;
+        mod liveness;
+        mod mutex;
+        mod plain;
+        #[doc(hidden)]
+        pub mod raw;
+        mod segment;
+
+        pub use self::error::{Error, Result};
+        pub use self::mutex::{Guard, LockError, Mutex};
+        pub use self::plain::Plain;
+        pub use self::segment::Segment;
+
+        /// Opens, or creates what is not there, whoever comes first.
+        fn open_or_create<T>(open: impl Fn() -> Result<T>, create: impl FnOnce() -> Result<T>) -> Result<T> {
+            match open() {
+                Err(Error::NotFound) => {}
+                other => return other,
+            }
+            match create() {
+                Err(Error::AlreadyExists) => open(),
+                other => other,
+            }
+        }
+    }
+    _ => {}
+}

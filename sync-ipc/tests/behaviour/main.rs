@@ -1,0 +1,10 @@
+//! What the crate does, row by row, and what it does when somebody dies.
+
+#[cfg(target_os = "linux")]
+#[path = "../support/processes.rs"]
+mod processes;
+
+#[cfg(target_os = "linux")]
+mod mutex;
+#[cfg(target_os = "linux")]
+mod segment;
