@@ -16,7 +16,7 @@ mod support;
 
 mod condvar;
 mod mutex;
-mod scheduler;
-mod timer;
 mod queue;
 mod reentrant_mutex;
+mod scheduler;
+mod timer;
