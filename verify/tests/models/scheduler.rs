@@ -93,7 +93,7 @@ fn cancels(stage: &Arc<Stage>, handle: &TimerHandle) -> Body {
 
 model! {
     /// One of them wins, and both know who.
-    fn cancel_against_fire(order) {
+    fn cancel_against_fire(order) small {
         let it = without_thread();
         let timer = it.due();
         order.run([fires(&it), cancels(&it, &timer)]);
@@ -104,7 +104,7 @@ model! {
 
 model! {
     /// A timer is scheduled and cancelled while two threads fire what they find.
-    fn schedule_and_cancel_against_two_who_fire(order) {
+    fn schedule_and_cancel_against_two_who_fire(order) small {
         let it = without_thread();
         let schedules = with(&it, |it| {
             let timer = it.due();
@@ -118,7 +118,7 @@ model! {
 
 model! {
     /// Moved, and then called at the new time only; or called, and then not moved.
-    fn reschedule_against_fire(order) {
+    fn reschedule_against_fire(order) small {
         let it = without_thread();
         let timer = it.due();
         let moved = std::sync::Arc::new(AtomicBool::new(false));
@@ -136,7 +136,7 @@ model! {
 
 model! {
     /// After `cancel_and_wait` nobody is inside the callback, its closure is gone, and what it did is visible.
-    fn cancel_and_wait_against_a_running_callback(order) {
+    fn cancel_and_wait_against_a_running_callback(order) small {
         let it = without_thread();
         let seen = it.seen.clone();
         let tick = move |_: &sync_timer::Tick| {
@@ -160,7 +160,7 @@ model! {
 
 model! {
     /// A shutdown that discards, against one who schedules and one who fires: each timer is called, discarded, or given back.
-    fn shutdown_against_schedule_and_fire(order) {
+    fn shutdown_against_schedule_and_fire(order) small {
         let it = without_thread();
         let _first = it.due();
         let schedules = with(&it, |it| {
@@ -203,7 +203,7 @@ impl Count {
 
 model! {
     /// The dispatcher may be anywhere on its way to sleep when a timer comes that is due before all others.
-    fn an_earlier_deadline_against_the_sleeping_dispatcher(order) {
+    fn an_earlier_deadline_against_the_sleeping_dispatcher(order) small {
         let it = with_thread(1);
         let count = std::sync::Arc::new(Count::default());
         let schedules = {
@@ -221,7 +221,7 @@ model! {
 
 model! {
     /// The same with a timer that is moved to the front.
-    fn a_reschedule_against_the_sleeping_dispatcher(order) {
+    fn a_reschedule_against_the_sleeping_dispatcher(order) small {
         let it = with_thread(1);
         let count = std::sync::Arc::new(Count::default());
         let timer = it.scheduler.once(SECOND, count.call()).expect("it has not been shut down");
@@ -236,7 +236,7 @@ model! {
 
 model! {
     /// A clock that is turned on wakes the dispatcher.
-    fn a_clock_against_the_sleeping_dispatcher(order) {
+    fn a_clock_against_the_sleeping_dispatcher(order) small {
         let it = with_thread(1);
         let count = std::sync::Arc::new(Count::default());
         it.scheduler.once(SECOND, count.call()).expect("it has not been shut down");
@@ -251,7 +251,7 @@ model! {
 
 model! {
     /// A shutdown that fires waits until the clock has come so far, and not for ever.
-    fn a_firing_shutdown_against_the_clock(order) {
+    fn a_firing_shutdown_against_the_clock(order) small {
         let it = with_thread(1);
         it.scheduler.once(SECOND, it.call()).expect("it has not been shut down");
         let turns = with(&it, |it| it.clock.advance(SECOND));
@@ -266,7 +266,7 @@ model! {
 
 model! {
     /// A shutdown that discards releases one that waits for a time that does not come.
-    fn a_discarding_shutdown_releases_a_firing_one(order) {
+    fn a_discarding_shutdown_releases_a_firing_one(order) small {
         let it = with_thread(1);
         it.scheduler.once(SECOND, it.call()).expect("it has not been shut down");
         let shuts = |pending| with(&it, move |it| {
@@ -301,7 +301,7 @@ fn with_queue() -> (Arc<Stage>, Queue) {
 
 model! {
     /// A timer that was handed to the executor is cancelled while it is taken up.
-    fn cancel_against_an_executor(order) {
+    fn cancel_against_an_executor(order) small {
         let (it, queue) = with_queue();
         let timer = it.due();
         it.scheduler.run_due();
@@ -314,7 +314,7 @@ model! {
 
 model! {
     /// A timer that was handed to the executor is moved, becomes due again, and is handed over again, while the first job is taken up.
-    fn reschedule_against_an_executor(order) {
+    fn reschedule_against_an_executor(order) small {
         let (it, queue) = with_queue();
         let timer = it.due();
         it.scheduler.run_due();
@@ -337,7 +337,7 @@ model! {
 
 model! {
     /// An executor drops a job, while somebody cancels it and a shutdown waits for the end.
-    fn a_refusing_executor_against_cancel_and_shutdown(order) {
+    fn a_refusing_executor_against_cancel_and_shutdown(order) small {
         let (it, queue) = with_queue();
         let timer = it.due();
         it.scheduler.run_due();

@@ -50,7 +50,7 @@ fn cancels(stage: &Arc<Stage>) -> Body {
 
 model! {
     /// Start, cancel and the deadline, all at once.
-    fn start_against_cancel_against_fire(order) {
+    fn start_against_cancel_against_fire(order) small {
         let it = stage(Duration::ZERO);
         let cancelled = std::sync::Arc::new(AtomicUsize::new(0));
         let cancels = {
@@ -65,7 +65,7 @@ model! {
 
 model! {
     /// A cancel wakes a thread that sleeps for ever, and whoever waits for it.
-    fn cancel_against_sleep_and_join(order) {
+    fn cancel_against_sleep_and_join(order) small {
         let it = stage(Duration::MAX);
         it.timer.start().expect("a checker has threads");
         let joins = with(&it, |it| assert_eq!(it.join(), Outcome::Cancelled));
@@ -75,7 +75,7 @@ model! {
 
 model! {
     /// A clock that is turned on wakes the thread, and it calls.
-    fn clock_against_sleep(order) {
+    fn clock_against_sleep(order) small {
         let it = stage(SECOND);
         it.timer.start().expect("a checker has threads");
         let turns = with(&it, |it| it.clock.advance(SECOND));
@@ -86,7 +86,7 @@ model! {
 
 model! {
     /// Two who cancel agree.
-    fn two_cancels(order) {
+    fn two_cancels(order) small {
         let it = stage(Duration::ZERO);
         it.timer.start().expect("a checker has threads");
         order.run([cancels(&it), cancels(&it)]);
@@ -97,7 +97,7 @@ model! {
 
 model! {
     /// A stop wakes who waits for a tick.
-    fn stop_against_tick(order) {
+    fn stop_against_tick(order) small {
         let clock = ManualClock::new();
         let mut interval = Interval::with_clock(SECOND, clock.clone());
         let stopper = interval.stopper();
@@ -116,7 +116,7 @@ model! {
 
 model! {
     /// The clock, too; the tick is the one that was due.
-    fn clock_against_tick(order) {
+    fn clock_against_tick(order) small {
         let clock = ManualClock::new();
         let due = clock.now() + SECOND;
         let mut interval = Interval::with_clock(SECOND, clock.clone());
