@@ -58,7 +58,7 @@ pub enum Pending {
 
 /// Holds timers, millions if need be, and calls them when their time has come.
 ///
-/// Scheduling and cancelling take time that does not depend on how many timers there are. A timer is 48 bytes and its closure. It never goes
+/// Scheduling and cancelling take time that does not depend on how many timers there are. A timer is 44 to 48 bytes and its closure. It never goes
 /// off early, never twice, and never after a [`cancel`](TimerHandle::cancel) that said [`Prevented`](Cancel::Prevented); of timers that are
 /// due together the earlier goes first, and of equal ones that the same thread scheduled, the one scheduled first.
 ///
