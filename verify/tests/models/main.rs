@@ -22,3 +22,5 @@ mod mutex;
 mod queue;
 mod reentrant_mutex;
 mod semaphore;
+mod scheduler;
+mod timer;
