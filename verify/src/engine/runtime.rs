@@ -499,6 +499,12 @@ impl Runtime {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
+                if !in_graph && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                    // A round with effects, but none that gets it on: it keeps passing over the
+                    // same newer write.
+                    this.threads[t].state = State::Stuck;
+                    Runtime::switch(rt);
+                }
                 if !in_graph && !this.replaying {
                     this.threads[t].state = State::Yield;
                     Runtime::switch(rt);
@@ -564,14 +570,15 @@ impl Runtime {
         let g = &self.ex.graph;
         let events = &g.threads[t].events;
         let len = to - from;
-        if len > from {
+        if len == 0 || len > from {
             return false;
         }
+        let own = |w: Id| w < super::event::NONE && g.ev(w).tid as usize == t;
         (0..len).all(|i| {
             let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
             a.label.kind == b.label.kind
                 && a.label.loc == b.label.loc
-                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf))
+                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
         })
     }
 
@@ -582,8 +589,8 @@ impl Runtime {
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
             let e = g.ev(id);
             let then = if e.rf < super::event::NONE { id.max(e.rf) } else { id };
-            let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
             e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
                 let mo = &g.locs[e.label.loc as usize].mo;
                 mo[seen as usize..].iter().any(|&w| w < then && g.ev(w).tid as usize != t)
             }
@@ -595,8 +602,8 @@ impl Runtime {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
             let e = g.ev(id);
-            let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
             e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
                 let mo = &g.locs[e.label.loc as usize].mo;
                 // One's own idle writes are no news.
                 mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
