@@ -174,9 +174,22 @@ mod checker {
     // SAFETY: every access is checked by the checker.
     unsafe impl Sync for Tracked {}
 
-    /// Explores the model.
-    pub(crate) fn check(_name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        verify::model(model);
+    /// Explores the model: without spurious wake-ups, then with one in an execution. Either may have one timeout that fires while others could
+    /// still run; when nothing else can, timeouts fire anyway.
+    ///
+    /// Every execution is explored, or as many as fit in the time: MODEL_SECONDS, 10 by default, for either run. What was explored is printed.
+    pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        let seconds = std::env::var("MODEL_SECONDS").map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
+        for spurious in [0, 1] {
+            let mut builder = verify::model::Builder::new();
+            builder.spurious_wakeups = spurious;
+            builder.max_duration = builder.max_duration.or(Some(std::time::Duration::from_secs(seconds)));
+            let report = builder.explore(model);
+            println!("{name}: {report}, {spurious} spurious");
+            if let Some(failure) = report.failure {
+                panic!("{name}: {failure}");
+            }
+        }
     }
 
     /// The same: what is small for loom is no matter here.
