@@ -600,7 +600,7 @@ fn timers_of_many_threads_go_off_in_the_order_of_their_deadlines() {
             scope.spawn(move || {
                 for n in 0..500 {
                     // Near and far, so that some are sorted late.
-                    let after = Duration::from_nanos((thread * 7919 + n * 104_729) % 5_000 << (n % 24));
+                    let after = Duration::from_nanos(((thread * 7919 + n * 104_729) % 5_000) << (n % 24));
                     let log = Arc::clone(&it.log);
                     let at = began + after;
                     it.scheduler.at(at, move || log.lock().unwrap().push(format!("{:020}", after.as_nanos()))).unwrap();
