@@ -14,7 +14,7 @@
 //! | place | linked in | who moves it on |
 //! |---|---|---|
 //! | `Free` | its chunk's free list | `insert` |
-//! | `Bucket` | the doubly linked list of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
+//! | `Bucket` | the array of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
 //! | `Heap` | the heap: its tick is `position` or earlier | `detach`, `remove` |
 //! | `Detached` | nothing; its key is still good | `attach` back into a bucket or the heap, `release` into `Free` |
 //!
@@ -43,7 +43,7 @@ use core::fmt;
 pub use self::slab::Key;
 
 use self::heap::Heap;
-use self::slab::{NIL, Place, Slab};
+use self::slab::{Place, Slab};
 
 /// Nanoseconds of a tick, as a power of two: 65.5 us. Finer ticks mean more levels to sink through, coarser ones a larger heap.
 const TICK_BITS: u32 = 16;
@@ -57,20 +57,30 @@ const DRAIN_COST: u64 = 64;
 /// ... and at most.
 const LONGEST_LEAD: u64 = 4_000_000;
 
-#[derive(Clone, Copy, Debug)]
+/// Entries by their numbers, in no order: an array and not a list, so that draining it does not wait for one entry's memory after the other.
+#[derive(Debug)]
 struct Bucket {
     /// Invariant 4. Of no meaning in an empty bucket.
     earliest: u64,
-    head: u32,
-    count: u32,
+    entries: Vec<u32>,
 }
 
 impl Bucket {
-    const EMPTY: Self = Self { earliest: u64::MAX, head: NIL, count: 0 };
+    const EMPTY: Self = Self { earliest: u64::MAX, entries: Vec::new() };
+    /// As many numbers an empty bucket may keep memory for.
+    const KEPT: usize = 16;
 
     /// When draining should begin so that the first entry is not late for it.
     fn wake(&self) -> u64 {
-        self.earliest.saturating_sub((u64::from(self.count) * DRAIN_COST).min(LONGEST_LEAD))
+        self.earliest.saturating_sub((self.entries.len() as u64 * DRAIN_COST).min(LONGEST_LEAD))
+    }
+
+    /// After entries have gone.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.entries.capacity() > Self::KEPT && self.entries.len() <= self.entries.capacity() / 4 {
+            self.entries.shrink_to((self.entries.capacity() / 2).max(Self::KEPT));
+        }
     }
 }
 
@@ -118,7 +128,7 @@ impl<T> TimerWheel<T> {
         Self {
             slab: Slab::new(),
             heap: Heap::new(),
-            buckets: Box::new([[Bucket::EMPTY; SLOTS]; LEVELS]),
+            buckets: Box::new([const { [const { Bucket::EMPTY }; SLOTS] }; LEVELS]),
             occupied: [0; LEVELS],
             levels: 0,
             position: 0,
@@ -143,6 +153,7 @@ impl<T> TimerWheel<T> {
     pub fn allocated_bytes(&self) -> usize {
         size_of::<Self>()
             + size_of_val(&*self.buckets)
+            + self.buckets.as_flattened().iter().map(|bucket| bucket.entries.capacity() * size_of::<u32>()).sum::<usize>()
             + self.slab.capacity() * size_of::<slab::Entry<T>>()
             + self.heap.capacity() * size_of::<heap::Item>()
     }
@@ -208,13 +219,12 @@ impl<T> TimerWheel<T> {
         let mut left = budget;
         loop {
             if let Some(number) = self.draining {
-                while self.bucket(number).head != NIL {
+                while let Some(&index) = self.bucket(number).entries.last() {
                     if left == 0 {
                         return false;
                     }
                     left -= 1;
-                    let index = self.bucket(number).head;
-                    self.unlink_bucket(index, number);
+                    self.unlink_bucket(index);
                     let deadline = self.slab.entry(index).deadline;
                     self.link(index, deadline);
                 }
@@ -305,22 +315,16 @@ impl<T> TimerWheel<T> {
         }
         let level = (u64::BITS - 1 - (tick ^ self.position).leading_zeros()) / LEVEL_BITS;
         let slot = tick >> (level * LEVEL_BITS) & (SLOTS as u64 - 1);
-        let number = level << LEVEL_BITS | slot as u32;
         let bucket = &mut self.buckets[level as usize][slot as usize];
-        let head = bucket.head;
-        bucket.earliest = if head == NIL { deadline } else { bucket.earliest.min(deadline) };
-        bucket.head = index;
-        bucket.count += 1;
+        bucket.earliest = if bucket.entries.is_empty() { deadline } else { bucket.earliest.min(deadline) };
+        let at = bucket.entries.len();
+        bucket.entries.push(index);
         self.occupied[level as usize] |= 1 << slot;
         self.levels |= 1 << level;
         let entry = self.slab.entry(index);
         entry.place = Place::Bucket;
-        entry.at = number;
-        entry.prev = NIL;
-        entry.next = head;
-        if head != NIL {
-            self.slab.entry(head).prev = index;
-        }
+        entry.bucket = (level << LEVEL_BITS) as u16 | slot as u16;
+        entry.at = at as u32;
     }
 
     /// Unlinks the entry of a good key; `false` if there is none, or it is not linked.
@@ -329,7 +333,7 @@ impl<T> TimerWheel<T> {
         let Some(entry) = self.slab.find(key) else { return false };
         let at = entry.at;
         match entry.place {
-            Place::Bucket => self.unlink_bucket(key.index, at),
+            Place::Bucket => self.unlink_bucket(key.index),
             Place::Heap => self.heap.remove(at as usize, &mut self.slab),
             Place::Detached | Place::Free => return false,
         }
@@ -337,26 +341,21 @@ impl<T> TimerWheel<T> {
     }
 
     #[inline]
-    fn unlink_bucket(&mut self, index: u32, number: u32) {
+    fn unlink_bucket(&mut self, index: u32) {
         let entry = self.slab.entry(index);
         entry.place = Place::Detached;
-        let (prev, next) = (entry.prev, entry.next);
-        if next != NIL {
-            self.slab.entry(next).prev = prev;
+        let (number, at) = (entry.bucket, entry.at as usize);
+        let (level, slot) = (usize::from(number) >> LEVEL_BITS, usize::from(number) & (SLOTS - 1));
+        let bucket = &mut self.buckets[level][slot];
+        bucket.entries.swap_remove(at);
+        // The last one has taken its place.
+        if let Some(&moved) = bucket.entries.get(at) {
+            self.slab.entry(moved).at = at as u32;
         }
-        if prev != NIL {
-            self.slab.entry(prev).next = next;
-        }
-        let (level, slot) = (number >> LEVEL_BITS, number & (SLOTS as u32 - 1));
-        let bucket = &mut self.buckets[level as usize][slot as usize];
-        bucket.count -= 1;
-        if prev == NIL {
-            bucket.head = next;
-        }
-        if bucket.head == NIL {
-            let occupied = &mut self.occupied[level as usize];
-            *occupied &= !(1 << slot);
-            if *occupied == 0 {
+        bucket.give_back();
+        if bucket.entries.is_empty() {
+            self.occupied[level] &= !(1 << slot);
+            if self.occupied[level] == 0 {
                 self.levels &= !(1 << level);
             }
         }

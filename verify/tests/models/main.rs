@@ -14,7 +14,13 @@
 #[macro_use]
 mod support;
 
+mod auto_reset_event;
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
 mod queue;
 mod reentrant_mutex;
+mod semaphore;
+mod scheduler;
+mod timer;
