@@ -359,8 +359,9 @@ fn wake(g: &mut Graph, r: Id, w: Id) {
     let loc = g.ev(r).label.loc as usize;
     g.locs[loc].waiting -= 1;
     g.locs[loc].reads.retain(|&x| x != r);
-    g.ev_mut(r).waiting = false;
+    let slept = g.ev(r).rf;
     link_read(g, r, w, 0);
+    g.ev_mut(r).slept = slept;
 }
 
 /// Lets the read `r`, the last event of its thread, take its value from `w`, and write if it does.
@@ -373,6 +374,7 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     e.rval = rval;
     e.choice = choice;
     e.waiting = false;
+    e.slept = super::event::NONE;
     g.add_read(r);
     if label.kind == Kind::Rmw {
         let spurious = label.rmw == Rmw::WeakCas && choice == 1;

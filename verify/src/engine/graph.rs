@@ -243,6 +243,7 @@ impl Graph {
             pos: 0,
             wrote: false,
             waiting: false,
+            slept: NONE,
             fence: NONE,
             choice: 0,
             rval: 0,
@@ -389,6 +390,7 @@ impl Graph {
         for e in &mut self.events {
             e.rf = tr(e.rf);
             e.fence = tr(e.fence);
+            e.slept = tr(e.slept);
         }
         self.threads.clone_from(&from.threads);
         for t in &mut self.threads {

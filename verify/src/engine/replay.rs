@@ -13,7 +13,7 @@
 //! | `…+3` | the event took alternative 3 besides |
 //! | `…!` | a wait whose time ran out |
 
-use super::event::{Event, INIT, Id, Kind, Rmw};
+use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
 use super::graph::Graph;
 use super::report::linear;
 use std::fmt::Write;
@@ -42,7 +42,9 @@ fn fired(e: &Event) -> bool {
 
 /// The string of an execution.
 pub(crate) fn encode(g: &Graph) -> String {
-    let events: Vec<Id> = linear(g).into_iter().filter(|&id| !g.ev(id).waiting).collect();
+    // An event that was not linked, because the string did not fit, has no source.
+    let unlinked = |e: &Event| matches!(e.label.kind, Kind::Load | Kind::Rmw) && e.rf == NONE;
+    let events: Vec<Id> = linear(g).into_iter().filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id))).collect();
     let mut place = vec![0; g.events.len()];
     for (i, &id) in events.iter().enumerate() {
         place[id as usize] = i;
@@ -57,7 +59,7 @@ pub(crate) fn encode(g: &Graph) -> String {
         let from = |w: Id| if w == INIT { String::from("i") } else { place[w as usize].to_string() };
         let _ = match e.label.kind {
             Kind::Load | Kind::Rmw => write!(out, "r{}", from(e.rf)),
-            Kind::Store => write!(out, "w{}", from(g.at(e.label.loc, e.pos - 1))),
+            Kind::Store => write!(out, "w{}", from(g.at(e.label.loc, e.pos.saturating_sub(1)))),
             Kind::Choose => write!(out, "x{}", e.choice),
             Kind::Spawn => {
                 let child = g.threads.iter().position(|t| t.spawn == id).unwrap_or(0);
@@ -89,7 +91,8 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
         let tid = part[..at].parse().map_err(|_| bad())?;
         let rest = &part[at + 1..];
         let number = || rest.parse::<u32>().map_err(|_| bad());
-        let from = || if rest == "i" { Ok(INIT) } else { number().and_then(|n| if (n as usize) < i { Ok(n) } else { Err(bad()) }) };
+        let earlier = |n: u32| if (n as usize) < i { Ok(n) } else { Err(bad()) };
+        let from = || if rest == "i" { Ok(INIT) } else { number().and_then(earlier) };
         let what = match part.as_bytes()[at] {
             b'n' => What::Nothing,
             b'c' => What::Create(number()?),
