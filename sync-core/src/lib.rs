@@ -15,8 +15,8 @@ pub mod primitive;
 mod raw;
 mod raw_mutex;
 mod raw_reentrant;
-mod reentrant_mutex;
 mod raw_semaphore;
+mod reentrant_mutex;
 mod semaphore;
 
 pub use auto_reset_event::AutoResetEvent;
@@ -28,6 +28,6 @@ pub use mutex::Mutex;
 pub use raw::{RawLock, WaitGuard};
 pub use raw_mutex::{NotLocked, RawMutex};
 pub use raw_reentrant::{NotOwner, RawReentrantMutex};
-pub use reentrant_mutex::{ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
 pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
+pub use reentrant_mutex::{ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
 pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};

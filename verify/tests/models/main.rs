@@ -21,6 +21,6 @@ mod event;
 mod mutex;
 mod queue;
 mod reentrant_mutex;
-mod semaphore;
 mod scheduler;
+mod semaphore;
 mod timer;
