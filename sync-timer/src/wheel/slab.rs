@@ -30,6 +30,8 @@ pub(super) enum Place {
     Bucket,
     /// In the heap, at position `at`.
     Heap,
+    /// In the sorted run.
+    Run,
     /// Nowhere, but not free: taken out in order to be fired.
     Detached,
 }

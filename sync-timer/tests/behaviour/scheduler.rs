@@ -589,3 +589,26 @@ fn names_and_debug() {
         assert!(!text.is_empty());
     }
 }
+
+#[test]
+fn timers_of_many_threads_go_off_in_the_order_of_their_deadlines() {
+    let it = bench();
+    let began = it.clock.now();
+    std::thread::scope(|scope| {
+        for thread in 0..8u64 {
+            let it = &it;
+            scope.spawn(move || {
+                for n in 0..500 {
+                    // Near and far, so that some are sorted late.
+                    let after = Duration::from_nanos(((thread * 7919 + n * 104_729) % 5_000) << (n % 24));
+                    let log = Arc::clone(&it.log);
+                    let at = began + after;
+                    it.scheduler.at(at, move || log.lock().unwrap().push(format!("{:020}", after.as_nanos()))).unwrap();
+                }
+            });
+        }
+    });
+    let said = it.advance(SECOND * 1000);
+    assert_eq!(said.len(), 4000);
+    assert!(said.is_sorted(), "by deadline, whichever thread scheduled them");
+}
