@@ -42,7 +42,7 @@ use sync_core::primitive::cell::UnsafeCell;
 
 use crate::cursor::{Cursor, EXTRA, FLAGS, MARK, SHIFT, SHUT, STEP};
 use crate::store::{Marked, Nothing, Refused, Store};
-use crate::wait::Snooze;
+use crate::waiting::Snooze;
 
 /// Slots of a block. A checker's atomics are bigger than a real one's; under it blocks are small, so that their ends are met often.
 const SLOTS: usize = if size_of::<AtomicU32>() > 4 { 2 } else { 63 };
@@ -447,7 +447,7 @@ impl<T> Store<T> for Blocks<T> {
         self.tail.cursor.acquire() & SHUT != 0
     }
 
-    fn shut_and_drain(&self) -> Vec<T> {
+    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
         self.tail.cursor.shut();
         // Before the head is shut: it may panic. The tail moves no more, so this is enough.
         let mut items = Vec::with_capacity(self.len());
@@ -456,6 +456,7 @@ impl<T> Store<T> for Blocks<T> {
                 items.push(item);
             }
         }
+        taken(items.len());
         items
     }
 

@@ -67,8 +67,8 @@ impl<T> Store<T> for Fifo<T> {
         either!(self, store => store.is_shut())
     }
 
-    fn shut_and_drain(&self) -> Vec<T> {
-        either!(self, store => store.shut_and_drain())
+    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+        either!(self, store => store.shut_and_drain(taken))
     }
 
     fn len(&self) -> usize {

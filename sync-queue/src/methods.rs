@@ -1,8 +1,9 @@
 //! The methods that `Queue`, `LifoQueue` and `PriorityQueue` share, written once.
 
-/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to do.
+/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to do; `$evicts` says which one makes room
+/// for a `force_put`.
 macro_rules! queue_methods {
-    ($Queue:ident $(, $bound:path)?) => {
+    ($Queue:ident $(: $bound:path)?, $evicts:literal) => {
         impl<T $(: $bound)?> $Queue<T> {
             /// A queue with room for `capacity` items.
             ///
@@ -173,7 +174,9 @@ macro_rules! queue_methods {
                 self.shared.get_many(out, max, Patience::None).map_err(GetError::from)
             }
 
-            /// Puts an item without waiting: where there is no room, the item that would be got next makes room, and is returned.
+            /// Puts an item without waiting: where there is no room, another is taken out for it, and returned.
+            ///
+            #[doc = $evicts]
             ///
             /// The item returned needs no [`task_done`](Self::task_done).
             ///
@@ -186,8 +189,8 @@ macro_rules! queue_methods {
             ///
             #[doc = concat!("let queue = ", stringify!($Queue), "::bounded(1);")]
             /// assert_eq!(queue.force_put(1), Ok(None));
-            /// assert_eq!(queue.force_put(2), Ok(Some(1)));
-            /// assert_eq!(queue.get(), Ok(2));
+            /// assert!(queue.force_put(2).unwrap().is_some());
+            /// assert_eq!(queue.len(), 1);
             /// ```
             pub fn force_put(&self, item: T) -> Result<Option<T>, ShutDown<T>> {
                 self.shared.force_put(item).map_err(ShutDown)

@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::store::{Nothing, Refused, Store};
 use crate::task::TaskGuard;
 use crate::tasks::Done;
-use crate::wait::Patience;
+use crate::waiting::Patience;
 
 /// A queue for any number of producers and consumers: first in, first out.
 ///
@@ -63,7 +63,7 @@ impl<T> Queue<T> {
     }
 }
 
-queue_methods!(Queue);
+queue_methods!(Queue, "It is the oldest that makes room.");
 
 const _: () = {
     const fn shared<T: Send + Sync>() {}

@@ -44,7 +44,7 @@ use sync_core::primitive::cell::UnsafeCell;
 
 use crate::cursor::{Cursor, FLAGS, MARK, SHIFT, SHUT, STEP, saw_shut};
 use crate::store::{Marked, Nothing, Refused, Store};
-use crate::wait::Snooze;
+use crate::waiting::Snooze;
 
 struct Slot<T> {
     stamp: AtomicU64,
@@ -414,7 +414,7 @@ impl<T> Store<T> for Ring<T> {
         self.tail.acquire() & SHUT != 0
     }
 
-    fn shut_and_drain(&self) -> Vec<T> {
+    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
         self.shut();
         // Before the head is shut: it may panic. The tail moves no more, so this is enough.
         let mut items = Vec::with_capacity(self.len());
@@ -423,6 +423,7 @@ impl<T> Store<T> for Ring<T> {
                 items.push(item);
             }
         }
+        taken(items.len());
         items
     }
 

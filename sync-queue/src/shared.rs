@@ -3,7 +3,7 @@
 use crate::error::TooManyDone;
 use crate::store::{Nothing, Refused, Store};
 use crate::tasks::Tasks;
-use crate::wait::{ALL, Patience, WaitSet};
+use crate::waiting::{ALL, Patience, WaitSet};
 
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
@@ -180,11 +180,11 @@ impl<S> Shared<S> {
     where
         S: Store<T>,
     {
-        let items = self.store.shut_and_drain();
-        self.wake_getters(ALL);
-        self.wake_putters(ALL);
-        self.tasks.count(items.len() as u64, || self.store.pushed());
-        items
+        self.store.shut_and_drain(|taken| {
+            self.wake_getters(ALL);
+            self.wake_putters(ALL);
+            self.tasks.count(taken as u64, || self.store.pushed());
+        })
     }
 
     #[inline]

@@ -47,8 +47,8 @@ pub(crate) trait Store<T> {
 
     fn is_shut(&self) -> bool;
 
-    /// Shuts, and takes out what is inside; no pop succeeds after this.
-    fn shut_and_drain(&self) -> Vec<T>;
+    /// Shuts, and takes out what is inside; no pop succeeds after this. `taken` is told how many, before any user's code runs.
+    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T>;
 
     fn len(&self) -> usize;
 

@@ -15,7 +15,7 @@ use core::fmt;
 
 use crate::cursor::{Cursor, MARK, SHIFT};
 use crate::error::TooManyDone;
-use crate::wait::{ALL, Patience, WaitSet};
+use crate::waiting::{ALL, Patience, WaitSet};
 
 #[derive(Debug)]
 pub(crate) struct Tasks {

@@ -1,4 +1,4 @@
-//! Timers.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod clock;

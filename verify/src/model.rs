@@ -119,7 +119,7 @@ impl Builder {
             spurious_wakeups: 1,
             early_timeouts: 1,
             unroll: 1,
-            stack_size: 256 << 10,
+            stack_size: 2 << 20,
         }
     }
 
@@ -146,7 +146,7 @@ impl Builder {
         }
     }
 
-    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime) + Send) -> Summary {
+    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         driver::explore(self.settings(), model, each)
     }
 

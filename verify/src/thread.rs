@@ -72,7 +72,7 @@ fn extra() -> Rc<Extra> {
         let id = rt.cur();
         let slot = rt.extra();
         let any = slot.get_or_insert_with(|| {
-            let handle = Handle { id: ThreadId(id), name: Some("main".into()), token: Word::new(0) };
+            let handle = Handle { id: ThreadId(id), name: None, token: Word::new(0) };
             Box::new(Rc::new(Extra { thread: Thread(Arc::new(handle)), locals: RefCell::default(), ending: Cell::new(false) }))
         });
         any.downcast_ref::<Rc<Extra>>().expect("only this module sets it").clone()

@@ -11,8 +11,12 @@
 //!
 //! Every access goes through [`Peers::at`], which is nothing in the real build and the place where a participant vanishes in a model.
 
+pub mod event;
 pub mod gate;
 pub mod lock;
+pub mod permits;
+pub mod ring;
+pub mod waitlist;
 
 use core::time::Duration;
 

@@ -49,6 +49,27 @@ impl Mapping {
         unsafe { self.base.add(offset).cast().as_ref() }
     }
 
+    #[inline(always)]
+    fn row<A>(&self, offset: usize, count: usize) -> &[A] {
+        let size = size_of::<A>();
+        let bytes = count * size;
+        assert!(offset.is_multiple_of(size) && offset <= self.len && bytes <= self.len - offset, "{count} words at {offset} of {}", self.len);
+        // SAFETY: as in `at`, for each of the words.
+        unsafe { core::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), count) }
+    }
+
+    /// `count` atomic words from `offset` on. Panics as [`u32`](Self::u32) does.
+    #[inline(always)]
+    pub(crate) fn u32s(&self, offset: usize, count: usize) -> &[AtomicU32] {
+        self.row(offset, count)
+    }
+
+    /// As [`u32s`](Self::u32s).
+    #[inline(always)]
+    pub(crate) fn u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        self.row(offset, count)
+    }
+
     /// The atomic word at `offset`. Panics where that is not inside: offsets are ours, never a peer's.
     #[inline(always)]
     pub(crate) fn u32(&self, offset: usize) -> &AtomicU32 {

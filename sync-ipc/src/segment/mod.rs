@@ -330,6 +330,18 @@ impl Block {
         self.segment.map().u64(self.checked(offset, 8))
     }
 
+    /// A row of words.
+    #[inline(always)]
+    pub(crate) fn u32s(&self, offset: usize, count: usize) -> &[AtomicU32] {
+        self.segment.map().u32s(self.checked(offset, count * 4), count)
+    }
+
+    /// A row of words.
+    #[inline(always)]
+    pub(crate) fn u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        self.segment.map().u64s(self.checked(offset, count * 8), count)
+    }
+
     #[inline(always)]
     pub(crate) fn u8(&self, offset: usize) -> &AtomicU8 {
         self.segment.map().u8(self.checked(offset, 1))

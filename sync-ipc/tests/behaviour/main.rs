@@ -5,6 +5,18 @@
 mod processes;
 
 #[cfg(target_os = "linux")]
+mod barrier;
+#[cfg(target_os = "linux")]
+mod condvar;
+#[cfg(target_os = "linux")]
+mod event;
+#[cfg(target_os = "linux")]
 mod mutex;
 #[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
+mod reentrant;
+#[cfg(target_os = "linux")]
 mod segment;
+#[cfg(target_os = "linux")]
+mod semaphore;

@@ -161,7 +161,7 @@ fn slots_run_out_with_an_error_and_come_back() {
     let mut child = fork(|| {
         let mut handles = Vec::new();
         let error = loop {
-            match segment.try_clone_fd().map_err(Error::from).and_then(Segment::from_fd) {
+            match segment.try_clone_fd().and_then(Segment::from_fd) {
                 Ok(handle) => handles.push(handle),
                 Err(error) => break error,
             }

@@ -19,9 +19,10 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(test: &str) -> Self {
-        let seed = env::var("SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64)
-        });
+        let seed = env::var("SYNC_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64));
         println!("{test}: SYNC_SEED={seed}");
         Self(seed | 1)
     }

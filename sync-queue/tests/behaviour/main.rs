@@ -5,4 +5,6 @@ mod watchdog;
 
 mod support;
 
+mod orders;
+mod pool;
 mod queue;

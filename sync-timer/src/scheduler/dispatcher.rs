@@ -27,10 +27,10 @@ use std::sync::Arc;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::thread::JoinHandle;
-use sync_core::{Condvar, Mutex};
+use sync_core::{Condvar, Mutex, MutexGuard};
 
 use super::core::Core;
-use super::shard::Shard;
+use super::shard::{Shard, State};
 use crate::slack;
 use crate::wheel::Key;
 
@@ -142,7 +142,7 @@ impl Inner {
         while !self.is_stopped() {
             let now = self.core.now();
             for (first, shard) in firsts.iter_mut().zip(&self.shards) {
-                *first = Self::prepare(shard, now);
+                *first = shard.lock().wheel.first_due(now);
             }
             let before = fired;
             // The shards' firsts are merged, so that timers go off in the order of their deadlines wherever they are.
@@ -153,7 +153,7 @@ impl Inner {
                     break;
                 }
                 let popped;
-                (popped, *least) = self.fire(shard, now);
+                (popped, *least) = self.fire(shard, now, least.unwrap_or_default());
                 fired += usize::from(popped);
             }
             if fired == before {
@@ -163,21 +163,24 @@ impl Inner {
         fired
     }
 
-    /// Sorts what is due in a shard, letting others at it from time to time, and says what is first.
-    fn prepare(shard: &Shard, now: u64) -> Option<u64> {
+    /// Sorts what is due in a shard, letting others at it from time to time.
+    fn prepare(shard: &Shard, now: u64) -> MutexGuard<'_, State> {
         loop {
             let mut state = shard.lock();
             if state.wheel.advance(now, BUDGET) {
-                return state.wheel.first_due(now);
+                return state;
             }
         }
     }
 
-    /// Fires the first timer of a shard, if it is due; says whether, and what is first now.
-    fn fire(&self, shard: &Arc<Shard>, now: u64) -> (bool, Option<u64>) {
-        let mut state = shard.lock();
-        // Another thread may have begun to sort; usually there is nothing to do.
-        state.wheel.advance(now, usize::MAX);
+    /// Fires the first timer of a shard, if it is due and its deadline is what was expected, for a wheel that has not been sorted yet says
+    /// too early a moment; says whether, and what is first now.
+    fn fire(&self, shard: &Arc<Shard>, now: u64, expected: u64) -> (bool, Option<u64>) {
+        let mut state = Self::prepare(shard, now);
+        let first = state.wheel.first_sorted(now);
+        if first.is_none_or(|first| first > expected) {
+            return (false, first);
+        }
         let Some((key, deadline)) = state.wheel.detach(now) else { return (false, None) };
         match &self.core.executor {
             None => {

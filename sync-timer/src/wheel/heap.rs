@@ -18,7 +18,7 @@ pub(super) struct Item {
 
 impl Item {
     #[inline]
-    fn before(&self, other: &Self) -> bool {
+    pub(super) fn before(&self, other: &Self) -> bool {
         (self.deadline, self.serial) < (other.deadline, other.serial)
     }
 }

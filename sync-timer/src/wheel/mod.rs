@@ -5,8 +5,9 @@
 //! G. Varghese and A. Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7, with three changes:
 //!
 //! * **occupancy bitmaps**: the next bucket is found by two `trailing_zeros`, so that time is skipped and never ticked through;
-//! * **a heap for the present**: what is due within the current tick is ordered by its nanosecond deadline in a 4-ary heap, so that the
-//!   wheel's granularity is nobody's precision;
+//! * **a sorted run and a heap for the present**: what is due within the current tick is ordered by its nanosecond deadline, so that the
+//!   wheel's granularity is nobody's precision. A bucket is sorted at once, which is cheaper than any queue; a 4-ary heap takes what
+//!   comes later, or in too large a number;
 //! * **a bucket knows its earliest deadline**, so that a far timer costs one wake-up and not one on every level it sinks through.
 //!
 //! # States of an entry
@@ -14,7 +15,8 @@
 //! | place | linked in | who moves it on |
 //! |---|---|---|
 //! | `Free` | its chunk's free list | `insert` |
-//! | `Bucket` | the doubly linked list of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
+//! | `Bucket` | the array of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
+//! | `Run` | the sorted run, without a link back: its tick is `position` or earlier, or it was due when its bucket was drained | `detach`, `remove` |
 //! | `Heap` | the heap: its tick is `position` or earlier | `detach`, `remove` |
 //! | `Detached` | nothing; its key is still good | `attach` back into a bucket or the heap, `release` into `Free` |
 //!
@@ -22,14 +24,16 @@
 //!
 //! Let a tick be `deadline >> 16` (65.5 us), written in base 64, and `position` a tick.
 //!
-//! 1. An entry whose tick is at most `position` is in the heap. Any other one is in the bucket (level, digit), where level is the highest
+//! 1. An entry whose tick is at most `position` is in the heap or the run. Any other one is in the bucket (level, digit), where level is the highest
 //!    at which its tick and `position` differ, and digit is its tick's digit there. The one exception is the bucket being drained.
-//! 2. So the first digit of the lowest level that is occupied is the earliest bucket of all; and everything in the heap is before it.
+//! 2. So the first digit of the lowest level that is occupied is the earliest bucket of all; and everything in the heap and the run is before it.
 //! 3. `position` never goes back, and never passes the start of an occupied bucket without draining it. Between those, raising it leaves
 //!    every entry where (1) wants it: the digits above an entry's level are equal for all positions up to its bucket's start.
 //! 4. A bucket's `earliest` is at most the deadline of each of its entries (a cancelled one may have left it too early, never too late).
 //! 5. Moving from a bucket lowers an entry's level, so it moves at most eight times, whatever happens.
 //! 6. While a bucket is being drained nothing is detached: what is left in it may be earlier than what the heap has.
+//! 7. A run begins when the last one is used up, and is sorted. What is cancelled or moved leaves a stale item in it, which is known by its
+//!    entry's being elsewhere; the last item, which is the next one due, is never stale.
 //!
 //! `position` may be ahead of the time: a bucket with many entries is drained shortly before its first one is due, so that the first ones
 //! do not pay for the rest. Never early all the same: only `detach` gives timers out, and it compares nanoseconds.
@@ -42,8 +46,8 @@ use core::fmt;
 
 pub use self::slab::Key;
 
-use self::heap::Heap;
-use self::slab::{NIL, Place, Slab};
+use self::heap::{Heap, Item};
+use self::slab::{Place, Slab};
 
 /// Nanoseconds of a tick, as a power of two: 65.5 us. Finer ticks mean more levels to sink through, coarser ones a larger heap.
 const TICK_BITS: u32 = 16;
@@ -57,20 +61,33 @@ const DRAIN_COST: u64 = 64;
 /// ... and at most.
 const LONGEST_LEAD: u64 = 4_000_000;
 
-#[derive(Clone, Copy, Debug)]
+/// A bucket of no more entries than this is sorted instead of being sorted down: about 40 us of work.
+const LONGEST_RUN: usize = 1024;
+
+/// Entries by their numbers, in no order: an array and not a list, so that draining it does not wait for one entry's memory after the other.
+#[derive(Debug)]
 struct Bucket {
     /// Invariant 4. Of no meaning in an empty bucket.
     earliest: u64,
-    head: u32,
-    count: u32,
+    entries: Vec<u32>,
 }
 
 impl Bucket {
-    const EMPTY: Self = Self { earliest: u64::MAX, head: NIL, count: 0 };
+    const EMPTY: Self = Self { earliest: u64::MAX, entries: Vec::new() };
+    /// As many numbers an empty bucket may keep memory for.
+    const KEPT: usize = 16;
 
     /// When draining should begin so that the first entry is not late for it.
     fn wake(&self) -> u64 {
-        self.earliest.saturating_sub((u64::from(self.count) * DRAIN_COST).min(LONGEST_LEAD))
+        self.earliest.saturating_sub((self.entries.len() as u64 * DRAIN_COST).min(LONGEST_LEAD))
+    }
+
+    /// After entries have gone.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.entries.capacity() > Self::KEPT && self.entries.len() <= self.entries.capacity() / 4 {
+            self.entries.shrink_to((self.entries.capacity() / 2).max(Self::KEPT));
+        }
     }
 }
 
@@ -101,6 +118,8 @@ impl Bucket {
 pub struct TimerWheel<T> {
     slab: Slab<T>,
     heap: Heap,
+    /// Latest first. Invariant 7.
+    run: Vec<Item>,
     buckets: Box<[[Bucket; SLOTS]; LEVELS]>,
     /// Which slots of a level are occupied.
     occupied: [u64; LEVELS],
@@ -118,7 +137,8 @@ impl<T> TimerWheel<T> {
         Self {
             slab: Slab::new(),
             heap: Heap::new(),
-            buckets: Box::new([[Bucket::EMPTY; SLOTS]; LEVELS]),
+            run: Vec::new(),
+            buckets: Box::new([const { [const { Bucket::EMPTY }; SLOTS] }; LEVELS]),
             occupied: [0; LEVELS],
             levels: 0,
             position: 0,
@@ -143,8 +163,9 @@ impl<T> TimerWheel<T> {
     pub fn allocated_bytes(&self) -> usize {
         size_of::<Self>()
             + size_of_val(&*self.buckets)
+            + self.buckets.as_flattened().iter().map(|bucket| bucket.entries.capacity() * size_of::<u32>()).sum::<usize>()
             + self.slab.capacity() * size_of::<slab::Entry<T>>()
-            + self.heap.capacity() * size_of::<heap::Item>()
+            + (self.heap.capacity() + self.run.capacity()) * size_of::<Item>()
     }
 
     /// Adds a timer. A deadline in the past is due at once.
@@ -182,13 +203,13 @@ impl<T> TimerWheel<T> {
     /// Before it if the timer that was the earliest has been cancelled, or when there is much to sort first.
     #[must_use]
     pub fn next_wake(&self) -> Option<u64> {
-        let heap = self.heap.first().map(|item| item.deadline);
+        let present = self.first().map(|item| item.deadline);
         let bucket = match self.draining {
             Some(_) => Some(0),
             None => self.first_bucket().map(|(number, _)| self.bucket(number).wake()),
         };
         // With None as "never": `flatten` keeps what there is.
-        [heap, bucket].into_iter().flatten().min()
+        [present, bucket].into_iter().flatten().min()
     }
 
     /// Tells the wheel what time it is, without the work that may be due by now: later inserts then find their place sooner.
@@ -202,29 +223,38 @@ impl<T> TimerWheel<T> {
         self.position = self.position.max(tick.min(limit));
     }
 
-    /// Brings `position` up to `now`, moving at most `budget` entries. `true` once all is done.
+    /// Brings `position` up to `now`, or as far as something is due, moving at most about `budget` entries. `true` once all is done.
     pub(crate) fn advance(&mut self, now: u64, budget: usize) -> bool {
         let tick = now >> TICK_BITS;
         let mut left = budget;
         loop {
             if let Some(number) = self.draining {
-                while self.bucket(number).head != NIL {
+                while let Some(&index) = self.bucket(number).entries.last() {
                     if left == 0 {
                         return false;
                     }
                     left -= 1;
-                    let index = self.bucket(number).head;
-                    self.unlink_bucket(index, number);
+                    self.unlink_bucket(index);
                     let deadline = self.slab.entry(index).deadline;
                     self.link(index, deadline);
                 }
                 self.draining = None;
             }
+            if self.first().is_some_and(|item| item.deadline <= now) {
+                // Earlier than whatever is in a bucket (invariant 2).
+                return true;
+            }
             match self.first_bucket() {
                 // Drained when its time has come, and also when the position reaches it: whoever calls is awake anyway.
                 Some((number, start)) if start <= tick || self.bucket(number).wake() <= now => {
                     self.position = start;
-                    self.draining = Some(number);
+                    let last = start + ((1 << ((number >> LEVEL_BITS) * LEVEL_BITS)) - 1);
+                    let present = last <= tick || number < SLOTS as u32;
+                    if present && self.run.is_empty() && self.bucket(number).entries.len() <= LONGEST_RUN {
+                        self.sort(number);
+                    } else {
+                        self.draining = Some(number);
+                    }
                 }
                 _ => break,
             }
@@ -234,17 +264,58 @@ impl<T> TimerWheel<T> {
         true
     }
 
+    /// Makes a run of a bucket whose entries are all due, or of the current tick.
+    fn sort(&mut self, number: u32) {
+        let (level, slot) = ((number >> LEVEL_BITS) as usize, number as usize & (SLOTS - 1));
+        let mut entries = core::mem::take(&mut self.buckets[level][slot].entries);
+        self.emptied(level, slot);
+        for index in entries.drain(..) {
+            let entry = self.slab.entry(index);
+            entry.place = Place::Run;
+            self.run.push(Item { deadline: entry.deadline, serial: entry.serial, index });
+        }
+        self.run.sort_unstable_by_key(|item| core::cmp::Reverse((item.deadline, item.serial)));
+        if entries.capacity() <= Bucket::KEPT {
+            self.buckets[level][slot].entries = entries;
+        }
+    }
+
+    /// Drops stale items off the run's end (invariant 7).
+    #[inline]
+    fn trim_run(&mut self) {
+        while let Some(&Item { serial, index, .. }) = self.run.last() {
+            if self.slab.find(Key { index, serial }).is_some_and(|entry| entry.place == Place::Run) {
+                break;
+            }
+            self.run.pop();
+        }
+    }
+
+    /// The earliest of what is in the heap and the run.
+    #[inline]
+    fn first(&self) -> Option<&Item> {
+        match (self.run.last(), self.heap.first()) {
+            (Some(run), Some(heap)) => Some(if run.before(heap) { run } else { heap }),
+            (run, heap) => run.or(heap),
+        }
+    }
+
     /// Unlinks the earliest timer if it is due; its key stays good. Call after `advance` has said that all is done (invariant 6).
     pub(crate) fn detach(&mut self, now: u64) -> Option<(Key, u64)> {
         debug_assert!(self.draining.is_none());
-        let &heap::Item { deadline, serial, index } = self.heap.first().filter(|item| item.deadline <= now)?;
-        self.heap.remove(0, &mut self.slab);
+        let &Item { deadline, serial, index } = self.first().filter(|item| item.deadline <= now)?;
+        self.unlink(Key { index, serial });
         Some((Key { index, serial }, deadline))
     }
 
-    /// The earliest deadline of all, if it is due.
+    /// The earliest deadline of all, if it is due. Call after `advance` has said that all is done.
+    pub(crate) fn first_sorted(&self, now: u64) -> Option<u64> {
+        self.first().map(|item| item.deadline).filter(|&deadline| deadline <= now)
+    }
+
+    /// The earliest deadline of all, or a moment before it, if that is due.
     pub(crate) fn first_due(&self, now: u64) -> Option<u64> {
-        self.heap.first().map(|item| item.deadline).filter(|&deadline| deadline <= now)
+        self.next_wake().filter(|&wake| wake <= now)
     }
 
     /// The value of a timer that is here, linked or detached, and has not been taken; and its deadline.
@@ -305,22 +376,16 @@ impl<T> TimerWheel<T> {
         }
         let level = (u64::BITS - 1 - (tick ^ self.position).leading_zeros()) / LEVEL_BITS;
         let slot = tick >> (level * LEVEL_BITS) & (SLOTS as u64 - 1);
-        let number = level << LEVEL_BITS | slot as u32;
         let bucket = &mut self.buckets[level as usize][slot as usize];
-        let head = bucket.head;
-        bucket.earliest = if head == NIL { deadline } else { bucket.earliest.min(deadline) };
-        bucket.head = index;
-        bucket.count += 1;
+        bucket.earliest = if bucket.entries.is_empty() { deadline } else { bucket.earliest.min(deadline) };
+        let at = bucket.entries.len();
+        bucket.entries.push(index);
         self.occupied[level as usize] |= 1 << slot;
         self.levels |= 1 << level;
         let entry = self.slab.entry(index);
         entry.place = Place::Bucket;
-        entry.at = number;
-        entry.prev = NIL;
-        entry.next = head;
-        if head != NIL {
-            self.slab.entry(head).prev = index;
-        }
+        entry.bucket = (level << LEVEL_BITS) as u16 | slot as u16;
+        entry.at = at as u32;
     }
 
     /// Unlinks the entry of a good key; `false` if there is none, or it is not linked.
@@ -329,36 +394,40 @@ impl<T> TimerWheel<T> {
         let Some(entry) = self.slab.find(key) else { return false };
         let at = entry.at;
         match entry.place {
-            Place::Bucket => self.unlink_bucket(key.index, at),
+            Place::Bucket => self.unlink_bucket(key.index),
             Place::Heap => self.heap.remove(at as usize, &mut self.slab),
+            Place::Run => {
+                self.slab.entry(key.index).place = Place::Detached;
+                self.trim_run();
+            }
             Place::Detached | Place::Free => return false,
         }
         true
     }
 
     #[inline]
-    fn unlink_bucket(&mut self, index: u32, number: u32) {
+    fn unlink_bucket(&mut self, index: u32) {
         let entry = self.slab.entry(index);
         entry.place = Place::Detached;
-        let (prev, next) = (entry.prev, entry.next);
-        if next != NIL {
-            self.slab.entry(next).prev = prev;
+        let (number, at) = (entry.bucket, entry.at as usize);
+        let (level, slot) = (usize::from(number) >> LEVEL_BITS, usize::from(number) & (SLOTS - 1));
+        let bucket = &mut self.buckets[level][slot];
+        bucket.entries.swap_remove(at);
+        // The last one has taken its place.
+        if let Some(&moved) = bucket.entries.get(at) {
+            self.slab.entry(moved).at = at as u32;
         }
-        if prev != NIL {
-            self.slab.entry(prev).next = next;
+        bucket.give_back();
+        if bucket.entries.is_empty() {
+            self.emptied(level, slot);
         }
-        let (level, slot) = (number >> LEVEL_BITS, number & (SLOTS as u32 - 1));
-        let bucket = &mut self.buckets[level as usize][slot as usize];
-        bucket.count -= 1;
-        if prev == NIL {
-            bucket.head = next;
-        }
-        if bucket.head == NIL {
-            let occupied = &mut self.occupied[level as usize];
-            *occupied &= !(1 << slot);
-            if *occupied == 0 {
-                self.levels &= !(1 << level);
-            }
+    }
+
+    #[inline]
+    fn emptied(&mut self, level: usize, slot: usize) {
+        self.occupied[level] &= !(1 << slot);
+        if self.occupied[level] == 0 {
+            self.levels &= !(1 << level);
         }
     }
 

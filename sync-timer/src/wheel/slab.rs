@@ -7,12 +7,12 @@ use core::num::NonZeroU64;
 
 use super::bits::BitSet;
 
-/// Entries of one chunk, as a power of two: at 48 bytes an entry a chunk is 24 KiB.
+/// Entries of one chunk, as a power of two: at 40 bytes an entry a chunk is 20 KiB.
 const CHUNK_BITS: u32 = 9;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
-/// "No entry", in links.
-pub(super) const NIL: u32 = u32::MAX;
+/// "No entry", in the list of free ones.
+const NIL: u32 = u32::MAX;
 
 /// Names one timer of one wheel, for as long as the wheel lives: a key is never used for a second timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,25 +24,26 @@ pub struct Key {
 /// Where an entry is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Nowhere; `next` links the free entries of the chunk.
+    /// Nowhere; `at` links the free entries of the chunk.
     Free,
-    /// In the bucket with number `at`; `prev` and `next` link the bucket.
+    /// In the bucket with number `bucket`, at position `at`.
     Bucket,
     /// In the heap, at position `at`.
     Heap,
+    /// In the sorted run.
+    Run,
     /// Nowhere, but not free: taken out in order to be fired.
     Detached,
 }
 
-/// One timer. 48 bytes with a `Box<dyn …>` inside.
+/// One timer. 40 bytes with a `Box<dyn …>` inside.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
     pub(super) deadline: u64,
     /// The serial number of the key; of no meaning in a free entry.
     pub(super) serial: NonZeroU64,
-    pub(super) prev: u32,
-    pub(super) next: u32,
     pub(super) at: u32,
+    pub(super) bucket: u16,
     pub(super) place: Place,
     pub(super) value: Option<T>,
 }
@@ -94,14 +95,14 @@ impl<T> Slab<T> {
         };
         let serial = self.next_serial;
         self.next_serial = serial.checked_add(1).expect("2^64 timers were scheduled");
-        let entry = Entry { deadline, serial, prev: NIL, next: NIL, at: 0, place: Place::Detached, value: Some(value) };
+        let entry = Entry { deadline, serial, at: 0, bucket: 0, place: Place::Detached, value: Some(value) };
         let chunk = &mut self.chunks[number];
         let offset = if chunk.free == NIL {
             chunk.entries.push(entry);
             chunk.entries.len() - 1
         } else {
             let offset = chunk.free as usize;
-            chunk.free = chunk.entries[offset].next;
+            chunk.free = chunk.entries[offset].at;
             chunk.entries[offset] = entry;
             offset
         };
@@ -137,7 +138,7 @@ impl<T> Slab<T> {
         let entry = &mut chunk.entries[offset as usize];
         debug_assert_eq!(entry.place, Place::Detached);
         entry.place = Place::Free;
-        entry.next = chunk.free;
+        entry.at = chunk.free;
         let value = entry.value.take();
         chunk.free = offset;
         chunk.live -= 1;

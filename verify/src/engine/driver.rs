@@ -53,30 +53,20 @@ fn install_hook() {
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| String::from("a panic whose payload is no string"));
             let at = info.location().map_or_else(|| String::from("?"), ToString::to_string);
-            runtime::with(|rt| rt.panic_note = Some((message, at)));
+            runtime::with(|rt| rt.panicked(message, at));
         }));
     });
 }
 
 /// Runs every execution of `model`. `each` sees the end of every complete one.
-///
-/// The model runs on a thread of its own: whatever a failing execution leaves behind, a panic
-/// half-way among it, is gone with it.
 pub(crate) fn explore(
     settings: Settings,
     model: Arc<dyn Fn() + Send + Sync>,
-    each: impl FnMut(&Runtime) + Send,
+    each: impl FnMut(&Runtime),
 ) -> Summary {
+    assert!(runtime::current().is_none(), "a model cannot run inside of a model");
     install_hook();
-    let name = std::thread::current().name().unwrap_or("model").to_string();
-    let worker = std::thread::Builder::new().name(name);
-    std::thread::scope(|scope| {
-        let run = move || work(settings, &model, each);
-        match worker.spawn_scoped(scope, run).expect("a thread for the model").join() {
-            Ok(summary) => summary,
-            Err(payload) => std::panic::resume_unwind(payload),
-        }
-    })
+    work(settings, &model, each)
 }
 
 fn work(settings: Settings, model: &Arc<dyn Fn() + Send + Sync>, mut each: impl FnMut(&Runtime)) -> Summary {

@@ -37,9 +37,9 @@ impl Runtime {
         i
     }
 
-    fn race(&mut self, what: String, first: Access, site: &'static Location<'static>) {
+    pub(super) fn race(&mut self, what: String, first: &'static Location<'static>, tid: u32, site: &'static Location<'static>) {
         let second = self.cur();
-        self.fail(failure::Kind::Race { what, first: first.site, second: site, threads: (first.tid, second) });
+        self.fail(failure::Kind::Race { what, first, second: site, threads: (tid, second) });
     }
 
     fn access(&mut self, i: usize, writes: bool, begins: bool, site: &'static Location<'static>) {
@@ -59,7 +59,7 @@ impl Runtime {
                 })
         };
         if let Some((what, first)) = conflict {
-            self.race(what, first, site);
+            self.race(what, first.site, first.tid, site);
             return;
         }
         let shadow = &mut self.shadows[i];

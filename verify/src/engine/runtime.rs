@@ -111,6 +111,8 @@ pub(crate) struct Thread {
     /// How often its timeouts have fired because nothing else could run.
     fired: u32,
     spin: Spin,
+    /// It has panicked: while its frames unwind it must not be given up.
+    panicked: bool,
     /// What the thread has under `thread::current` and in its thread-locals; the front end's.
     pub extra: Option<Box<dyn std::any::Any>>,
 }
@@ -145,6 +147,7 @@ impl Thread {
             fire: false,
             fired: 0,
             spin: Spin::default(),
+            panicked: false,
             extra: None,
         }
     }
@@ -207,6 +210,10 @@ pub(crate) struct Runtime {
     pub skip: bool,
     /// Where non-atomic accesses have been in this run.
     pub(super) shadows: Vec<super::race::Shadow>,
+    /// Reads of atomics that were not atomic: location, thread, epoch, place.
+    unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
+    /// Steps of this run, those among them that are no events.
+    steps: usize,
     /// What was allocated in this run and has to be freed before its end.
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
@@ -276,8 +283,26 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
     }
 }
 
-/// The value of an object that the current thread has for itself.
-pub(crate) fn exclusive(tag: &Tag, init: u64, _site: &'static Location<'static>) -> u64 {
+/// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
+/// else has touched it has to come before.
+pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
+    stop_if_failed();
+    with(|rt| {
+        let Some(loc) = tag.get(rt.exec) else { return };
+        let g = &rt.ex.graph;
+        let l = &g.locs[loc as usize];
+        let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
+        let run = |id: Id| rt.threads[g.ev(id).tid as usize].pos > g.ev(id).idx;
+        let racing = others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
+        if let Some(id) = racing {
+            let (first, tid) = (g.ev(id).label.site, g.ev(id).tid);
+            rt.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
+        } else if shared {
+            let access = (loc, rt.cur, rt.epoch(), site);
+            rt.unsynced.push(access);
+        }
+    });
+    stop_if_failed();
     peek(tag, init)
 }
 
@@ -291,6 +316,33 @@ pub(crate) fn block() -> ! {
             (&mut (*rt).threads)[cur].state = State::Stuck;
             Runtime::switch(rt);
         }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        stacks::give(&mut self.stacks, self.limits.stack);
+    }
+}
+
+/// Stacks that no exploration uses: a fresh one costs as much as an execution.
+mod stacks {
+    use corosensei::stack::DefaultStack;
+    use std::sync::Mutex;
+
+    static SPARE: Mutex<Vec<(usize, DefaultStack)>> = Mutex::new(Vec::new());
+    const MOST: usize = 128;
+
+    pub(super) fn take(size: usize) -> Option<DefaultStack> {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        let at = spare.iter().rposition(|s| s.0 == size)?;
+        Some(spare.swap_remove(at).1)
+    }
+
+    pub(super) fn give(stacks: &mut Vec<DefaultStack>, size: usize) {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        let room = MOST.saturating_sub(spare.len());
+        spare.extend(stacks.drain(..).take(room).map(|s| (size, s)));
     }
 }
 
@@ -321,9 +373,17 @@ impl Runtime {
             muted: false,
             skip: false,
             shadows: Vec::new(),
+            unsynced: Vec::new(),
+            steps: 0,
             allocations: Vec::new(),
             statics: Vec::new(),
         }
+    }
+
+    /// The current thread panics; whether that fails the model is seen when it is not caught.
+    pub(crate) fn panicked(&mut self, message: String, at: String) {
+        self.panic_note = Some((message, at));
+        self.threads[self.cur as usize].panicked = true;
     }
 
     pub(crate) fn fail(&mut self, kind: failure::Kind) {
@@ -390,6 +450,18 @@ impl Runtime {
         Ok(loc)
     }
 
+    fn count_step(&mut self, site: &'static Location<'static>) {
+        self.steps += 1;
+        if self.steps.max(self.ex.graph.events.len()) > self.limits.events {
+            let message = format!(
+                "Model exceeded maximum number of branches: {} steps in one execution; thread {} is at {site}. \
+                 Is it a loop that never ends? (Builder::max_branches raises the limit.)",
+                self.limits.events, self.cur
+            );
+            self.fail(failure::Kind::Limit(message));
+        }
+    }
+
     fn wait(&mut self, t: usize, state: State, label: Label) {
         let thread = &mut self.threads[t];
         thread.state = state;
@@ -412,13 +484,27 @@ impl Runtime {
             let t = this.cur as usize;
             let pos = this.threads[t].pos;
             let in_graph = (pos as usize) < this.ex.graph.threads[t].events.len();
+            let last = this.threads[t].last;
+            this.count_step(last);
+            if this.aborting {
+                Runtime::halt(rt);
+            }
             let from = std::mem::replace(&mut this.threads[t].spin.from, pos);
+            if from == pos && this.threads[t].spin.count > 0 {
+                return;
+            }
             let idle = this.idle(t, from, pos);
             let spin = &mut this.threads[t].spin;
             if !idle {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
+                if !in_graph && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                    // A round with effects, but none that gets it on: it keeps passing over the
+                    // same newer write.
+                    this.threads[t].state = State::Stuck;
+                    Runtime::switch(rt);
+                }
                 if !in_graph && !this.replaying {
                     this.threads[t].state = State::Yield;
                     Runtime::switch(rt);
@@ -484,14 +570,15 @@ impl Runtime {
         let g = &self.ex.graph;
         let events = &g.threads[t].events;
         let len = to - from;
-        if len > from {
+        if len == 0 || len > from {
             return false;
         }
+        let own = |w: Id| w < super::event::NONE && g.ev(w).tid as usize == t;
         (0..len).all(|i| {
             let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
             a.label.kind == b.label.kind
                 && a.label.loc == b.label.loc
-                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf))
+                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
         })
     }
 
@@ -502,8 +589,8 @@ impl Runtime {
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
             let e = g.ev(id);
             let then = if e.rf < super::event::NONE { id.max(e.rf) } else { id };
-            let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
             e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
                 let mo = &g.locs[e.label.loc as usize].mo;
                 mo[seen as usize..].iter().any(|&w| w < then && g.ev(w).tid as usize != t)
             }
@@ -515,8 +602,8 @@ impl Runtime {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
             let e = g.ev(id);
-            let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
             e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
                 let mo = &g.locs[e.label.loc as usize].mo;
                 // One's own idle writes are no news.
                 mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
@@ -530,10 +617,14 @@ impl Runtime {
         unsafe {
             loop {
                 let this = &mut *rt;
+                let t = this.cur as usize;
                 if this.aborting {
+                    if this.threads[t].panicked && std::thread::panicking() {
+                        // The execution has failed; the destructors get something to end with.
+                        return Outcome { value: label.a, wrote: true, choice: 0, event: 0 };
+                    }
                     Runtime::halt(rt);
                 }
-                let t = this.cur as usize;
                 this.threads[t].last = label.site;
                 let len = this.ex.graph.threads[t].events.len();
                 let pos = this.threads[t].pos as usize;
@@ -598,12 +689,14 @@ impl Runtime {
                     )));
                     Runtime::halt(rt);
                 }
-                if this.ex.graph.events.len() >= this.limits.events {
-                    this.fail(failure::Kind::Limit(format!(
-                        "Model exceeded maximum number of branches: {} events in one execution; thread {t} is at {}. \
-                         Is it a loop that never ends? (Builder::max_branches raises the limit.)",
-                        this.limits.events, label.site
-                    )));
+                if let Some(&(_, tid, _, first)) =
+                    this.unsynced.iter().find(|u| u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2))
+                {
+                    this.race("an access of an atomic that is not atomic itself".into(), first, tid, label.site);
+                    Runtime::halt(rt);
+                }
+                this.count_step(label.site);
+                if this.aborting {
                     Runtime::halt(rt);
                 }
                 let others = this.ex.stack.len();
@@ -694,7 +787,7 @@ impl Runtime {
         site: &'static Location<'static>,
         f: F,
     ) {
-        let stack = self.stacks.pop().unwrap_or_else(|| {
+        let stack = self.stacks.pop().or_else(|| stacks::take(self.limits.stack)).unwrap_or_else(|| {
             DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model")
         });
         let rt: *mut Runtime = self;
@@ -749,6 +842,8 @@ impl Runtime {
         self.order.clear();
         self.queues.clear();
         self.shadows.clear();
+        self.unsynced.clear();
+        self.steps = 0;
         self.allocations.clear();
         self.statics.clear();
         self.ex.dead = false;
@@ -978,15 +1073,26 @@ impl Runtime {
     /// What is left of the coroutines of an execution that did not end is forgotten: to unwind
     /// them would run destructors of the model in a state that no execution has.
     fn teardown(&mut self) {
+        // One that is unwinding is let to its end: the count of panics is the system thread's.
+        for i in 0..self.order.len() {
+            let t = self.order[i] as usize;
+            let Some(mut co) = self.threads[t].co.take() else { continue };
+            if self.threads[t].panicked && co.started() && !co.done() && std::thread::panicking() {
+                self.aborting = true;
+                self.cur = t as u32;
+                RUNTIME.set(self);
+                let _ = co.resume(());
+                RUNTIME.set(std::ptr::null_mut());
+            }
+            self.threads[t].co = Some(co);
+        }
         for &t in self.order.iter().rev() {
             if let Some(mut co) = self.threads[t as usize].co.take() {
-                if co.started() {
-                    // SAFETY: the frames are never resumed. Values on the stack are leaked; none
-                    // of them is pinned memory that somebody else still uses, because every
-                    // thread of the execution is given up together.
-                    unsafe { co.force_reset() };
-                    self.stacks.push(co.into_stack());
-                }
+                // SAFETY: the frames are never resumed. Values on the stack are leaked; none of
+                // them is pinned memory that somebody else still uses, because every thread of
+                // the execution is given up together.
+                unsafe { co.force_reset() };
+                self.stacks.push(co.into_stack());
             }
         }
     }

@@ -13,15 +13,15 @@ impl AtomicWaker {
         AtomicWaker { waker: Mutex::new(None) }
     }
 
-    fn swap(&self, waker: Option<Waker>) -> Option<Waker> {
-        std::mem::replace(&mut *self.waker.lock().unwrap_or_else(|e| e.into_inner()), waker)
-    }
-
-    /// Registers the waker to be woken; the one before it is woken.
+    /// Registers the waker to be woken. If somebody is at it, the waker is woken at once.
     #[track_caller]
     pub fn register(&self, waker: Waker) {
-        if let Some(old) = self.swap(Some(waker)) {
-            old.wake();
+        match self.waker.try_lock() {
+            Ok(mut slot) => *slot = Some(waker),
+            Err(_) => {
+                waker.wake();
+                crate::thread::yield_now();
+            }
         }
     }
 
@@ -42,7 +42,7 @@ impl AtomicWaker {
     /// Takes the registered waker.
     #[track_caller]
     pub fn take_waker(&self) -> Option<Waker> {
-        self.swap(None)
+        self.waker.lock().unwrap_or_else(|e| e.into_inner()).take()
     }
 }
 

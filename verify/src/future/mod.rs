@@ -23,7 +23,8 @@ impl Wake for Alarm {
     }
 }
 
-/// Runs a future to its end on the current thread of the model.
+/// Runs a future to its end on the current thread of the model. It is also polled without having
+/// been woken, as any executor may.
 #[track_caller]
 pub fn block_on<F: Future>(f: F) -> F::Output {
     let mut f = pin!(f);
@@ -33,7 +34,7 @@ pub fn block_on<F: Future>(f: F) -> F::Output {
     loop {
         match f.as_mut().poll(&mut cx) {
             Poll::Ready(value) => return value,
-            Poll::Pending => alarm.0.wait_exactly(),
+            Poll::Pending => alarm.0.wait(),
         }
     }
 }

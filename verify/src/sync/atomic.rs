@@ -163,10 +163,19 @@ impl<T: Word> Cell<T> {
     fn settle(&self) -> *mut T {
         if runtime::current().is_some() {
             // SAFETY: the caller has exclusive access.
-            unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), Location::caller())) };
+            unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), false, Location::caller())) };
             self.tag.clear();
         }
         self.init.get()
+    }
+
+    /// The value, read without being atomic.
+    #[track_caller]
+    fn unsynced(&self) -> T {
+        if runtime::current().is_none() {
+            return T::from_word(self.initial());
+        }
+        T::from_word(runtime::exclusive(&self.tag, self.initial(), true, Location::caller()))
     }
 
     #[track_caller]
@@ -250,8 +259,7 @@ macro_rules! common {
             /// Nobody may change it at the same time.
             #[track_caller]
             pub unsafe fn unsync_load(&self) -> $t {
-                // SAFETY: the caller says that nobody else writes.
-                unsafe { *self.0.settle() }
+                self.0.unsynced()
             }
 
             /// A reference to the value.

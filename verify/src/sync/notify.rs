@@ -30,12 +30,6 @@ impl Notify {
             self.token.wait(Rmw::Cas, 1, 0, Ordering::Acquire, site);
         }
     }
-
-    /// Waits for a notification, never spuriously.
-    #[track_caller]
-    pub(crate) fn wait_exactly(&self) {
-        self.token.wait(Rmw::Cas, 1, 0, Ordering::Acquire, Location::caller());
-    }
 }
 
 impl Default for Notify {

@@ -23,7 +23,6 @@ unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 /// Unlocks a reader when it is dropped.
-#[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     site: &'static Location<'static>,
@@ -31,7 +30,6 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 }
 
 /// Unlocks the writer when it is dropped.
-#[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     panicking: bool,
