@@ -47,11 +47,7 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = self.date;
         let commit = self.commit.as_deref().unwrap_or("no commit");
-        write!(
-            f,
-            "{} x {}, {}; {}; {year:04}-{month:02}-{day:02}; {commit}",
-            self.cores, self.processor, self.system, self.rustc
-        )
+        write!(f, "{} x {}, {}; {}; {year:04}-{month:02}-{day:02}; {commit}", self.cores, self.processor, self.system, self.rustc)
     }
 }
 

@@ -33,11 +33,11 @@ fn number(value: f64) -> Value {
 }
 
 /// What stands above the table.
-pub fn header(machine: &Machine, rounds: usize) -> String {
+pub fn header(machine: &Machine) -> String {
     format!(
         "{machine}\n\
-         {rounds} rounds (fewer where rounds are long), all contestants alternating. Median of the rounds; \"ours is\" = ours divided by the\n\
-         peer, median of the paired rounds with its 95 % interval: below 1, ours takes less. * = the best peer.\n"
+         Median of alternating rounds. \"ours is\" = ours divided by the peer, median of the paired rounds with its 95 % interval: below 1,\n\
+         ours takes less. * = the best peer.\n"
     )
 }
 

@@ -55,9 +55,14 @@ struct Running {
     units: Vec<&'static str>,
 }
 
-/// Runs a workload.
-pub fn run(workload: &Workload, rounds: usize, watchdog: &Watchdog) -> Findings {
-    let rounds = rounds.min(workload.at_most_rounds).max(LEAST_ROUNDS);
+/// How long the rounds of a workload may take together when nobody says how many there should be. A machine that is busy with
+/// something else makes every round longer; then there are fewer.
+const BUDGET: Duration = Duration::from_millis(1_500);
+
+/// Runs a workload, for so many rounds or as many as it wants itself.
+pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> Findings {
+    let budget = if rounds.is_some() { Duration::MAX } else { BUDGET };
+    let rounds = rounds.unwrap_or(workload.rounds).max(LEAST_ROUNDS);
     let mut findings = Findings::default();
     let mut running: Vec<Running> = Vec::new();
     for contestant in &workload.contestants {
@@ -75,7 +80,11 @@ pub fn run(workload: &Workload, rounds: usize, watchdog: &Watchdog) -> Findings 
             Err(what) => findings.failures.push(format!("{id}: {what}")),
         }
     }
+    let begun = Instant::now();
     for round in 0..rounds {
+        if round >= LEAST_ROUNDS && begun.elapsed() > budget {
+            break;
+        }
         let turns = running.len();
         for turn in 0..turns {
             let at = (round + turn) % turns;
@@ -213,9 +222,9 @@ mod tests {
 
     #[test]
     fn medians_and_ratios_are_those_of_the_rounds() {
-        let workload = Workload::single("mutex", "made-up", vec![made_up(OURS, 10), made_up("std", 30), made_up("fast", 5)])
-            .reporting(&["", "twice"]);
-        let findings = run(&workload, 7, &Watchdog::start());
+        let workload =
+            Workload::single("mutex", "made-up", vec![made_up(OURS, 10), made_up("std", 30), made_up("fast", 5)]).reporting(&["", "twice"]);
+        let findings = run(&workload, Some(7), &Watchdog::start());
         assert!(findings.failures.is_empty());
         let [main, twice] = &findings.groups[..] else { panic!("two metrics") };
         let ids: Vec<_> = main.rows.iter().map(|row| row.id.as_str()).collect();
@@ -244,9 +253,10 @@ mod tests {
                 }
             })
         };
-        run(&Workload::single("mutex", "order", vec![logging(OURS), logging("b"), logging("c")]), 6, &Watchdog::start());
+        run(&Workload::single("mutex", "order", vec![logging(OURS), logging("b"), logging("c")]), Some(6), &Watchdog::start());
         // Check and calibration of each, then the rounds.
-        let (warm, rounds) = log.borrow().split_at(6).to_owned();
+        let log = log.borrow();
+        let (warm, rounds) = log.split_at(6);
         assert_eq!(warm, [OURS, OURS, "b", "b", "c", "c"]);
         let firsts: Vec<_> = rounds.chunks(3).map(|round| round[0]).collect();
         assert_eq!(firsts, [OURS, "b", "c", OURS, "b", "c"]);
@@ -256,11 +266,11 @@ mod tests {
     fn who_loses_something_is_out_and_named() {
         let broken = |peer: &'static str| Contestant::new(peer, || |_: Length| Err::<Outcome, _>("lost one".to_owned()));
         let workload = Workload::single("mutex", "broken", vec![made_up(OURS, 1), broken("std")]).reporting(&["", "twice"]);
-        let findings = run(&workload, 6, &Watchdog::start());
+        let findings = run(&workload, Some(6), &Watchdog::start());
         assert_eq!(findings.failures, ["mutex/broken/std/1: lost one"]);
         assert_eq!(findings.groups[0].rows.len(), 1);
         let ours = Workload::single("mutex", "broken", vec![broken(OURS), made_up("std", 1)]).reporting(&["", "twice"]);
-        let findings = run(&ours, 6, &Watchdog::start());
+        let findings = run(&ours, Some(6), &Watchdog::start());
         assert!(findings.groups.is_empty(), "without ours there is no comparison");
         assert_eq!(findings.failures.len(), 1);
     }

@@ -155,7 +155,9 @@ mod tests {
     #[test]
     fn nothing_found_says_what_there_is() {
         let complaint = select(workloads(), Some("mutx"), false).unwrap_err();
-        for piece in ["\"mutx\"", "mutex: uncontended, contended, contended-1us", "reentrant_mutex: contended", "ours, std, spin, parking_lot"] {
+        for piece in
+            ["\"mutx\"", "mutex: uncontended, contended, contended-1us", "reentrant_mutex: contended", "ours, std, spin, parking_lot"]
+        {
             assert!(complaint.contains(piece), "{complaint}");
         }
     }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::subject::{Contestant, Length, Metric, Outcome, Subject};
+use crate::usage::Usage;
 
 /// A loop in one thread: `ops(&state, n)` does `n` operations, `verify(&state)` says how many have been done since the state was made.
 pub fn looping<S: 'static>(
@@ -174,34 +175,6 @@ pub fn run_team(threads: usize, length: Length, body: impl Fn(&Member<'_>) -> u6
     })
 }
 
-/// What the process has used up.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    /// Processor time, in user and system mode.
-    pub cpu: Duration,
-    /// How often a thread gave the processor up because it waited.
-    pub voluntary: u64,
-}
-
-impl Usage {
-    /// Until now.
-    pub fn now() -> Self {
-        // SAFETY: `rusage` is plain numbers, for which all zeros are a value.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to a live, writable `rusage`.
-        let done = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-        assert_eq!(done, 0, "getrusage of this process cannot fail");
-        let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1_000);
-        Self { cpu: time(usage.ru_utime) + time(usage.ru_stime), voluntary: usage.ru_nvcsw as u64 }
-    }
-
-    /// From `earlier` to this.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(earlier.cpu), voluntary: self.voluntary - earlier.voluntary }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -218,8 +191,7 @@ mod tests {
 
     #[test]
     fn a_team_does_its_share_and_is_counted() {
-        let contestant =
-            team("std", 3, || Mutex::new(0), |counter, _| *counter.lock().unwrap() += 1, |counter| *counter.lock().unwrap());
+        let contestant = team("std", 3, || Mutex::new(0), |counter, _| *counter.lock().unwrap() += 1, |counter| *counter.lock().unwrap());
         let mut subject = contestant.start();
         assert_eq!(subject.round(Length::Ops(10)).unwrap().ops, 12, "rounded up to the same share for all");
         assert!(subject.round(Length::Time(Duration::from_millis(1))).is_ok());
@@ -228,11 +200,16 @@ mod tests {
     #[test]
     fn a_lock_that_loses_updates_is_found() {
         // The "lock" forgets every hundredth operation.
-        let forgetful =
-            team("none", 2, || (AtomicU64::new(0), AtomicU64::new(0)), |(calls, kept), _| {
+        let forgetful = team(
+            "none",
+            2,
+            || (AtomicU64::new(0), AtomicU64::new(0)),
+            |(calls, kept), _| {
                 let mine = calls.fetch_add(1, Ordering::Relaxed);
                 kept.fetch_add(u64::from(mine % 100 != 99), Ordering::Relaxed);
-            }, |(_, kept)| kept.load(Ordering::Relaxed));
+            },
+            |(_, kept)| kept.load(Ordering::Relaxed),
+        );
         assert_eq!(forgetful.start().check(), Err("1000 operations were done, 990 are seen".into()));
         let looping = looping("none", || (), |_, _| {}, |_| 3);
         assert!(looping.start().check().is_err());

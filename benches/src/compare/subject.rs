@@ -120,8 +120,8 @@ pub struct Workload {
     pub pace: Pace,
     /// How long a round takes, about.
     pub round: Duration,
-    /// Rounds, if not as many as the command line says: for workloads whose rounds are long.
-    pub at_most_rounds: usize,
+    /// How many rounds, unless the command line says: fewer where rounds are long, so that a workload takes a second or two.
+    pub rounds: usize,
     /// Part of the large grid: runs only with `--all`, or when FILTER names the workload.
     pub grid: bool,
     /// The suffixes of the metrics that its rounds report; only `""` for most.
@@ -138,8 +138,9 @@ impl Workload {
             name: name.into(),
             threads: 1,
             pace: Pace::Ops,
-            round: Duration::from_millis(3),
-            at_most_rounds: usize::MAX,
+            // Shorter than a time slice: on a busy machine most rounds are then undisturbed, and the median is of those.
+            round: Duration::from_micros(500),
+            rounds: 61,
             grid: false,
             metrics: &[""],
             contestants,
@@ -148,7 +149,7 @@ impl Workload {
 
     /// A workload of several threads, measured in time.
     pub fn team(primitive: &'static str, name: impl Into<String>, threads: usize, contestants: Vec<Contestant>) -> Self {
-        Self { threads, pace: Pace::Time, round: Duration::from_millis(8), ..Self::single(primitive, name, contestants) }
+        Self { threads, pace: Pace::Time, round: Duration::from_millis(5), rounds: 25, ..Self::single(primitive, name, contestants) }
     }
 
     /// With rounds of another length.
@@ -157,10 +158,10 @@ impl Workload {
         Self { round, ..self }
     }
 
-    /// With fewer rounds, because they are long.
+    /// With so many rounds.
     #[must_use]
-    pub fn at_most_rounds(self, at_most_rounds: usize) -> Self {
-        Self { at_most_rounds, ..self }
+    pub fn with_rounds(self, rounds: usize) -> Self {
+        Self { rounds, ..self }
     }
 
     /// Measured in operations, though several threads take part.

@@ -3,5 +3,10 @@
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+mod auto_reset_event;
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
+mod reentrant_mutex;
+mod semaphore;

@@ -3,5 +3,9 @@
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
+mod reentrant_mutex;
+mod semaphore;

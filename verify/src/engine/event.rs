@@ -32,8 +32,10 @@ pub(crate) enum Kind {
     Join,
     /// A nondeterministic choice among `a` values.
     Choose,
-    /// The end of a sleep on a queue: reads from the wake that took the ticket.
+    /// The end of a sleep on a queue: reads from the wake that took the ticket `a`.
     Woken,
+    /// `a` nanoseconds of virtual time pass.
+    Tick,
 }
 
 /// The function that a read-modify-write applies. `a` and `b` are its operands.
@@ -71,18 +73,16 @@ pub(crate) enum Rmw {
     SubIfAtLeast,
     /// Takes a place in the wait queue that the location is.
     Enqueue,
-    /// Takes up to `a` tickets out of the wait queue.
+    /// Takes up to `a` tickets out of the wait queue: the first `b` to wake, the others to move.
     Wake,
-    /// Takes one's own ticket (of the event with index `a` of this thread) out again, or finds it taken.
+    /// Takes the ticket `a` out again, or finds it taken.
     Leave,
-    /// Moves tickets to another queue; see `queue`.
-    Requeue,
 }
 
 impl Rmw {
     /// Whether events of this kind make their location a wait queue.
     pub(crate) fn is_queue(self) -> bool {
-        matches!(self, Rmw::Enqueue | Rmw::Wake | Rmw::Leave | Rmw::Requeue)
+        matches!(self, Rmw::Enqueue | Rmw::Wake | Rmw::Leave)
     }
 }
 
@@ -98,10 +98,19 @@ pub(crate) struct Label {
     pub bits: u8,
     /// A read-modify-write that waits until it can write.
     pub awaits: bool,
+    /// The wait of this event may end without what it waits for, when nothing else can run.
+    pub timed: bool,
     pub loc: u32,
     pub a: u64,
     pub b: u64,
     pub site: &'static Location<'static>,
+}
+
+impl Label {
+    /// A label without operands.
+    pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
+        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, loc: NO_LOC, a: 0, b: 0, site }
+    }
 }
 
 /// A step of a thread in an execution graph.
@@ -125,6 +134,8 @@ pub(crate) struct Event {
     pub choice: u32,
     pub rval: u64,
     pub wval: u64,
+    /// Virtual time after the event, in nanoseconds.
+    pub time: u64,
 }
 
 impl Event {
@@ -138,7 +149,8 @@ impl Event {
     }
 
     pub(crate) fn is_sc(&self) -> bool {
-        self.ordering() == Ordering::SeqCst && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
+        self.ordering() == Ordering::SeqCst
+            && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
     }
 }
 
@@ -173,20 +185,8 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
         Rmw::Xor => old ^ a,
         Rmw::Max => old.max(a),
         Rmw::Min => old.min(a),
-        Rmw::SignedMax => {
-            if signed(old, bits) >= signed(a, bits) {
-                old
-            } else {
-                a
-            }
-        }
-        Rmw::SignedMin => {
-            if signed(old, bits) <= signed(a, bits) {
-                old
-            } else {
-                a
-            }
-        }
+        Rmw::SignedMax => if signed(old, bits) >= signed(a, bits) { old } else { a },
+        Rmw::SignedMin => if signed(old, bits) <= signed(a, bits) { old } else { a },
         Rmw::Cas | Rmw::WeakCas => {
             if old != a {
                 return None;
@@ -206,7 +206,7 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
             old.wrapping_sub(b)
         }
         // The state of a wait queue is the fold over its modification order; see `queue`.
-        Rmw::Enqueue | Rmw::Wake | Rmw::Leave | Rmw::Requeue => 0,
+        Rmw::Enqueue | Rmw::Wake | Rmw::Leave => 0,
     };
     Some(new & mask(bits))
 }

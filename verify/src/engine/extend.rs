@@ -14,7 +14,7 @@
 //! revisits out of it are: they are how the second of two `fetch_add` gets before the first.
 
 use super::consistency::{Psc, coherent};
-use super::event::{INIT, Id, Kind, Label, Rmw, apply};
+use super::event::{Id, INIT, Kind, Label, Rmw, apply};
 use super::graph::Graph;
 use super::queue;
 
@@ -23,6 +23,25 @@ use super::queue;
 pub(crate) struct Budget {
     /// Failures of `compare_exchange_weak` although the value matched.
     pub weak: u32,
+    /// Waits that end although nobody ended them.
+    pub spurious: u32,
+    /// Timeouts while others could still run.
+    pub timeouts: u32,
+}
+
+/// In `Label::b` of a choice: what the second alternative is.
+pub(crate) const FREE: u64 = 0;
+pub(crate) const SPURIOUS: u64 = 1;
+pub(crate) const TIMEOUT: u64 = 2;
+
+impl Budget {
+    pub(super) fn of(self, what: u64) -> u32 {
+        match what {
+            SPURIOUS => self.spurious,
+            TIMEOUT => self.timeouts,
+            _ => u32::MAX,
+        }
+    }
 }
 
 /// The graph at hand and the graphs still to be explored.
@@ -35,11 +54,22 @@ pub(crate) struct Explorer {
     pub budget: Budget,
     /// An awaiting event of another thread was woken by the last addition.
     pub woke: bool,
+    /// The graph at hand has no consistent continuation.
+    pub dead: bool,
 }
 
 impl Explorer {
     pub(crate) fn new(budget: Budget) -> Explorer {
-        Explorer { graph: Graph::new(), stack: Vec::new(), pool: Vec::new(), psc: Psc::default(), map: Vec::new(), budget, woke: false }
+        Explorer {
+            graph: Graph::new(),
+            stack: Vec::new(),
+            pool: Vec::new(),
+            psc: Psc::default(),
+            map: Vec::new(),
+            budget,
+            woke: false,
+            dead: false,
+        }
     }
 
     /// An empty graph whose memory is reused.
@@ -88,11 +118,19 @@ impl Explorer {
             Kind::Rmw => self.add_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
-                for choice in (1..label.a as u32).rev() {
+                let left = self.budget.of(label.b);
+                let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
+                let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
+                let last = if others { label.a as u32 } else { 1 };
+                for choice in (1..last).rev() {
                     let mut other = self.copy(&g);
                     other.ev_mut(id).choice = choice;
                     self.stack.push(other);
                 }
+            }
+            Kind::Woken => {
+                g.ev_mut(id).rf = queue::taken_by(&g, label.a).expect("a thread is woken when its ticket is taken");
+                g.update_clocks(id);
             }
             _ => g.update_clocks(id),
         }
@@ -102,7 +140,7 @@ impl Explorer {
 
     fn add_load(&mut self, g: &mut Graph, id: Id) {
         let loc = g.ev(id).label.loc;
-        let floor = g.floor(loc, g.po_prev(id)).max(queue::compare_floor(g, id));
+        let floor = g.floor(loc, g.po_prev(id));
         let newest = g.locs[loc as usize].mo.len() as u32;
         for pos in floor..newest {
             let mut other = self.copy(g);
@@ -158,9 +196,11 @@ impl Explorer {
             let mut other = self.copy(g);
             link_read(&mut other, id, w, 0);
             if taken {
-                self.revisit(&other, id, true);
+                if queue::allows(&other, id) {
+                    self.revisit(&other, id, true);
+                }
                 self.recycle(other);
-            } else if self.psc.holds(&other) {
+            } else if queue::allows(&other, id) && self.psc.holds(&other) {
                 self.finish(other, id);
             } else {
                 self.recycle(other);
@@ -168,6 +208,10 @@ impl Explorer {
         }
         let w = g.at(loc, newest);
         link_read(g, id, w, 0);
+        if !queue::allows(g, id) {
+            self.dead = true;
+            return;
+        }
         if g.ev(id).wrote {
             self.push_choices(g, id);
             self.revisit(g, id, true);
@@ -176,7 +220,9 @@ impl Explorer {
     }
 
     pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
-        self.budget.weak > 0 && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32) < self.budget.weak
+        self.budget.weak > 0
+            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32)
+                < self.budget.weak
     }
 
     /// Puts aside the other ways to choose which tickets a wake takes.
@@ -221,8 +267,12 @@ impl Explorer {
         while g.locs[loc as usize].waiting > 0 {
             let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             let value = g.value(loc, w);
-            let ready: Vec<Id> =
-                g.locs[loc as usize].reads.iter().copied().filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some()).collect();
+            let ready: Vec<Id> = g.locs[loc as usize]
+                .reads
+                .iter()
+                .copied()
+                .filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some())
+                .collect();
             let Some((&first, others)) = ready.split_first() else { return };
             for &r in others {
                 let mut other = self.copy(g);
@@ -303,6 +353,6 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
 
 /// Whether `r` may read `w` as far as coherence is concerned.
 pub(super) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
-    let floor = g.floor(g.ev(r).label.loc, g.po_prev(r)).max(queue::compare_floor(g, r));
+    let floor = g.floor(g.ev(r).label.loc, g.po_prev(r));
     coherent(g, w, floor)
 }

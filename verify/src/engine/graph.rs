@@ -17,7 +17,7 @@
 //!    place (from 1) in `pos`; `locs[l].reads` holds the events that read `l`, by id.
 //! 3. A write read by a read-modify-write is followed immediately by it in `mo`.
 
-use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, NONE, acquires, releases};
+use super::event::{Event, Id, INIT, Kind, Label, NO_LOC, NONE, acquires, releases};
 use std::sync::atomic::Ordering;
 
 pub(crate) const HB: usize = 0;
@@ -102,7 +102,11 @@ impl Clone for Graph {
 impl Graph {
     /// The graph of nothing but the main thread.
     pub(crate) fn new() -> Graph {
-        Graph { stride: 4, threads: vec![Thread { events: Vec::new(), spawn: NONE }], ..Graph::default() }
+        Graph {
+            stride: 4,
+            threads: vec![Thread { events: Vec::new(), spawn: NONE }],
+            ..Graph::default()
+        }
     }
 
     #[inline]
@@ -229,6 +233,7 @@ impl Graph {
             choice: 0,
             rval: 0,
             wval: 0,
+            time: 0,
         });
         self.threads[tid as usize].events.push(id);
         self.clocks.resize(self.events.len() * CLOCKS * self.stride, 0);
@@ -300,12 +305,13 @@ impl Graph {
         self.clocks[hb + t] = e.idx + 1;
         self.clocks[porf + t] = e.idx + 1;
         let ord = e.ordering();
+        let mut time = if prev == NONE { 0 } else { self.ev(prev).time };
+        if e.rf < NONE {
+            time = time.max(self.ev(e.rf).time);
+        }
         match e.label.kind {
             Kind::Load | Kind::Rmw if e.rf != INIT && e.rf != NONE => {
                 self.join_clock((id, PORF), (e.rf, PORF));
-                if self.ev(e.rf).label.rmw == super::event::Rmw::Enqueue && self.ev(e.rf).label.kind == Kind::Rmw {
-                    self.depend_on_compare(id, e.rf);
-                }
                 self.join_clock((id, if acquires(ord) { HB } else { ACQ }), (e.rf, MSG));
             }
             Kind::Woken => self.join_clock((id, PORF), (e.rf, PORF)),
@@ -321,6 +327,7 @@ impl Graph {
                 let child = e.label.a as u32;
                 let last = self.last(child);
                 if last != NONE {
+                    time = time.max(self.ev(last).time);
                     self.join_clock((id, HB), (last, HB));
                     self.join_clock((id, PORF), (last, PORF));
                 }
@@ -329,8 +336,10 @@ impl Graph {
                 self.clocks[hb + child as usize] = len + 1;
                 self.clocks[porf + child as usize] = len;
             }
+            Kind::Tick => time = time.saturating_add(e.label.a),
             _ => {}
         }
+        self.ev_mut(id).time = time;
         self.ev_mut(id).fence = fence;
         if e.wrote {
             if releases(ord) {
@@ -342,18 +351,6 @@ impl Graph {
                 // C++20: only read-modify-writes continue a release sequence.
                 self.join_clock((id, MSG), (e.rf, MSG));
             }
-        }
-    }
-
-    /// What follows in a wait queue depends also on the comparison that comes with an `Enqueue`,
-    /// the next event of its thread.
-    fn depend_on_compare(&mut self, id: Id, enqueue: Id) {
-        let e = self.ev(enqueue);
-        let (tid, idx) = (e.tid as usize, e.idx + 1);
-        if let Some(&compare) = self.threads[tid].events.get(idx as usize)
-            && compare != id
-        {
-            self.join_clock((id, PORF), (compare, PORF));
         }
     }
 

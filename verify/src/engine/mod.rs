@@ -8,8 +8,11 @@
 //! | `extend` | adding an event, and the alternatives left for later |
 //! | `revisit` | a write that changes what an earlier read reads |
 //! | `queue` | wait queues: futexes and condition variables |
+//! | `object` | the words and queues that the checker's own types stand on |
+//! | `race` | accesses that are not atomic |
 //! | `runtime` | coroutines, replay of a graph, scheduling |
 //! | `driver` | executions one after the other, limits, statistics |
+//! | `report` | an execution as a person reads it |
 //! | `failure` | what can be wrong with a model |
 
 pub(crate) mod consistency;
@@ -18,6 +21,9 @@ pub(crate) mod event;
 pub(crate) mod extend;
 pub(crate) mod failure;
 pub(crate) mod graph;
+pub(crate) mod object;
 pub(crate) mod queue;
+pub(crate) mod race;
+pub(crate) mod report;
 pub(crate) mod revisit;
 pub(crate) mod runtime;

@@ -7,10 +7,11 @@
 //! happens-before, or else reported as a race, they see in a replay what they saw the first time.
 //! Addresses may differ between two runs, so values are taken anew from the run at hand.
 
-use super::event::{Event, INIT, Id, Kind, Label, Rmw, apply};
+use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, Rmw, apply};
 use super::extend::Explorer;
 use super::failure;
-use super::graph::HB;
+use super::graph::{Graph, HB};
+use super::queue;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::Cell;
@@ -37,12 +38,12 @@ impl Tag {
     }
 
     /// Relaxed: only the thread that runs the execution looks at its own number.
-    fn get(&self, exec: u64) -> Option<u32> {
+    pub(super) fn get(&self, exec: u64) -> Option<u32> {
         let v = self.0.load(Ordering::Relaxed);
         (v >> LOC_BITS == exec).then_some((v & ((1 << LOC_BITS) - 1)) as u32)
     }
 
-    fn set(&self, exec: u64, loc: u32) {
+    pub(super) fn set(&self, exec: u64, loc: u32) {
         self.0.store(exec << LOC_BITS | u64::from(loc), Ordering::Relaxed);
     }
 
@@ -50,6 +51,15 @@ impl Tag {
     pub(crate) fn clear(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
+}
+
+/// What an event acts on.
+#[derive(Clone, Copy)]
+pub(crate) enum Object<'a> {
+    /// An object of the model, and the value it has if nobody has touched it.
+    Tagged(&'a Tag, u64),
+    /// The wait queue of an address.
+    Queue(usize),
 }
 
 /// Numbers of executions, given out to workers in blocks so that no two share one.
@@ -69,16 +79,22 @@ enum State {
     Frontier,
     /// Waits for a value on which its read-modify-write can go on.
     Await,
+    /// Its wait is in the graph, and reads from one that does not let it go on.
+    Waiting,
     /// Waits for the end of a thread.
     Join(u32),
-    /// Has asked for others to run first; goes on when one of its reads could see something new.
+    /// Sleeps until its ticket is taken.
+    Asleep,
+    /// Has asked for others to run first.
+    Yield,
+    /// Spins; goes on when one of its reads could see something new.
     Spin,
     /// Cannot go on in this execution.
     Stuck,
     Finished,
 }
 
-struct Thread {
+pub(crate) struct Thread {
     co: Option<Co>,
     yielder: *const Yielder<(), ()>,
     pos: u32,
@@ -88,9 +104,53 @@ struct Thread {
     name: Option<String>,
     /// Where it was last seen.
     last: &'static Location<'static>,
-    /// Index of the first event of the iteration of a spin loop.
-    spin_from: u32,
-    spins: u32,
+    /// Whether the wait may end without what it waits for.
+    timed: bool,
+    /// Its wait ends now without what it waits for.
+    fire: bool,
+    /// How often its timeouts have fired because nothing else could run.
+    fired: u32,
+    spin: Spin,
+    /// It has panicked: while its frames unwind it must not be given up.
+    panicked: bool,
+    /// What the thread has under `thread::current` and in its thread-locals; the front end's.
+    pub extra: Option<Box<dyn std::any::Any>>,
+}
+
+/// What is known of a loop that waits for another thread.
+#[derive(Clone, Copy, Default)]
+struct Spin {
+    /// Index of the first event of the iteration.
+    from: u32,
+    /// Iterations without an effect so far.
+    count: u32,
+    /// How often it was let go on although nothing had changed.
+    released: u32,
+    /// The iteration at hand is such a one.
+    free: bool,
+    /// Loads in a row at one place that gave the same.
+    streak: u32,
+}
+
+impl Thread {
+    fn vacant() -> Thread {
+        Thread {
+            co: None,
+            yielder: std::ptr::null(),
+            pos: 0,
+            state: State::Vacant,
+            pending: None,
+            site: Location::caller(),
+            name: None,
+            last: Location::caller(),
+            timed: false,
+            fire: false,
+            fired: 0,
+            spin: Spin::default(),
+            panicked: false,
+            extra: None,
+        }
+    }
 }
 
 /// What an operation gave.
@@ -108,7 +168,14 @@ pub(crate) struct Limits {
     pub threads: usize,
     pub events: usize,
     pub stack: usize,
+    /// Iterations without an effect that a spin loop may make before it has to see something new.
+    pub unroll: u32,
+    /// How often a spin loop may go round on the newest values when nothing else can run.
     pub spins: u32,
+    /// How often the timeouts of a thread may fire when nothing else can run.
+    pub fires: u32,
+    /// Begin without exploring alternatives.
+    pub muted: bool,
 }
 
 /// How an execution ended.
@@ -129,12 +196,36 @@ pub(crate) struct Runtime {
     exec_end: u64,
     /// Locations that have been tied to an object in this run.
     bound: Vec<u64>,
+    /// Wait queues by address.
+    queues: Vec<(usize, u32)>,
     replaying: bool,
     pub aborting: bool,
     pub failure: Option<failure::Kind>,
     stacks: Vec<DefaultStack>,
     pub limits: Limits,
     pub panic_note: Option<(String, String)>,
+    /// Alternatives are not explored.
+    pub muted: bool,
+    /// Those of the next step are not.
+    pub skip: bool,
+    /// Where non-atomic accesses have been in this run.
+    pub(super) shadows: Vec<super::race::Shadow>,
+    /// Reads of atomics that were not atomic: location, thread, epoch, place.
+    unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
+    /// Steps of this run, those among them that are no events.
+    steps: usize,
+    /// What was allocated in this run and has to be freed before its end.
+    pub(super) allocations: Vec<Allocation>,
+    /// Values that live as long as the execution, by the address of their static.
+    pub statics: Vec<(usize, Box<dyn std::any::Any>)>,
+}
+
+/// Something that has to be freed before the end of the execution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allocation {
+    what: &'static str,
+    site: &'static Location<'static>,
+    live: bool,
 }
 
 /// The runtime of this thread of the system, while a model runs on it.
@@ -146,11 +237,36 @@ pub(crate) fn current() -> Option<*mut Runtime> {
 
 /// Asks for an event. `object` is what it acts on, with the value it has if nobody has touched it.
 #[inline]
-pub(crate) fn perform(label: Label, object: Option<(&Tag, u64)>) -> Outcome {
-    let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
+pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
+    let rt = current().unwrap_or_else(|| {
+        panic!("an object of the model checker was used outside of `model` at {}", label.site)
+    });
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe { Runtime::perform(rt, label, object) }
+}
+
+/// Looks at the runtime.
+///
+/// # Panics
+/// Outside of a model.
+#[track_caller]
+pub(crate) fn with<R>(f: impl FnOnce(&mut Runtime) -> R) -> R {
+    let rt = current().unwrap_or_else(|| panic!("this works only inside of a model"));
+    // SAFETY: no other reference to the runtime is alive while user code runs, and `f` runs none.
+    f(unsafe { &mut *rt })
+}
+
+/// Stops the current thread for good when the execution has failed.
+pub(crate) fn stop_if_failed() {
+    if let Some(rt) = current() {
+        // SAFETY: on the coroutine of the current thread; no reference is held across the switch.
+        unsafe {
+            if (*rt).aborting {
+                Runtime::halt(rt);
+            }
+        }
+    }
 }
 
 /// The newest value of an object, without a step.
@@ -167,8 +283,26 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
     }
 }
 
-/// The value of an object that the current thread has for itself.
-pub(crate) fn exclusive(tag: &Tag, init: u64, _site: &'static Location<'static>) -> u64 {
+/// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
+/// else has touched it has to come before.
+pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
+    stop_if_failed();
+    with(|rt| {
+        let Some(loc) = tag.get(rt.exec) else { return };
+        let g = &rt.ex.graph;
+        let l = &g.locs[loc as usize];
+        let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
+        let run = |id: Id| rt.threads[g.ev(id).tid as usize].pos > g.ev(id).idx;
+        let racing = others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
+        if let Some(id) = racing {
+            let (first, tid) = (g.ev(id).label.site, g.ev(id).tid);
+            rt.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
+        } else if shared {
+            let access = (loc, rt.cur, rt.epoch(), site);
+            rt.unsynced.push(access);
+        }
+    });
+    stop_if_failed();
     peek(tag, init)
 }
 
@@ -182,6 +316,33 @@ pub(crate) fn block() -> ! {
             (&mut (*rt).threads)[cur].state = State::Stuck;
             Runtime::switch(rt);
         }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        stacks::give(&mut self.stacks, self.limits.stack);
+    }
+}
+
+/// Stacks that no exploration uses: a fresh one costs as much as an execution.
+mod stacks {
+    use corosensei::stack::DefaultStack;
+    use std::sync::Mutex;
+
+    static SPARE: Mutex<Vec<(usize, DefaultStack)>> = Mutex::new(Vec::new());
+    const MOST: usize = 128;
+
+    pub(super) fn take(size: usize) -> Option<DefaultStack> {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        let at = spare.iter().rposition(|s| s.0 == size)?;
+        Some(spare.swap_remove(at).1)
+    }
+
+    pub(super) fn give(stacks: &mut Vec<DefaultStack>, size: usize) {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        let room = MOST.saturating_sub(spare.len());
+        spare.extend(stacks.drain(..).take(room).map(|s| (size, s)));
     }
 }
 
@@ -202,13 +363,27 @@ impl Runtime {
             exec: 0,
             exec_end: 0,
             bound: Vec::new(),
+            queues: Vec::new(),
             replaying: false,
             aborting: false,
             failure: None,
             stacks: Vec::new(),
             limits,
             panic_note: None,
+            muted: false,
+            skip: false,
+            shadows: Vec::new(),
+            unsynced: Vec::new(),
+            steps: 0,
+            allocations: Vec::new(),
+            statics: Vec::new(),
         }
+    }
+
+    /// The current thread panics; whether that fails the model is seen when it is not caught.
+    pub(crate) fn panicked(&mut self, message: String, at: String) {
+        self.panic_note = Some((message, at));
+        self.threads[self.cur as usize].panicked = true;
     }
 
     pub(crate) fn fail(&mut self, kind: failure::Kind) {
@@ -238,14 +413,22 @@ impl Runtime {
         }
     }
 
-    fn location_of(&mut self, tag: &Tag, init: u64, expected: Option<u32>) -> Result<u32, String> {
+    fn location_of(&mut self, object: Object<'_>, expected: Option<u32>) -> Result<u32, String> {
         let exec = self.exec;
-        if let Some(loc) = tag.get(exec) {
+        let known = match object {
+            Object::Tagged(tag, _) => tag.get(exec),
+            Object::Queue(address) => self.queues.iter().find(|q| q.0 == address).map(|q| q.1),
+        };
+        if let Some(loc) = known {
             return match expected {
                 Some(e) if e != loc => Err("it touched another object".into()),
                 _ => Ok(loc),
             };
         }
+        let init = match object {
+            Object::Tagged(_, init) => init,
+            Object::Queue(_) => 0,
+        };
         let loc = match expected {
             Some(loc) => {
                 if self.bound.get(loc as usize) == Some(&exec) {
@@ -254,35 +437,202 @@ impl Runtime {
                 self.ex.graph.locs[loc as usize].init = init;
                 loc
             }
-            None => {
-                // A location of the graph that no object has been tied to yet may still be
-                // claimed by a thread that is replayed; take a fresh one.
-                self.ex.graph.add_loc(init)
-            }
+            None => self.ex.graph.add_loc(init),
         };
         if self.bound.len() <= loc as usize {
             self.bound.resize(loc as usize + 1, 0);
         }
         self.bound[loc as usize] = exec;
-        tag.set(exec, loc);
+        match object {
+            Object::Tagged(tag, _) => tag.set(exec, loc),
+            Object::Queue(address) => self.queues.push((address, loc)),
+        }
         Ok(loc)
     }
 
-    unsafe fn perform(rt: *mut Runtime, mut label: Label, object: Option<(&Tag, u64)>) -> Outcome {
+    fn count_step(&mut self, site: &'static Location<'static>) {
+        self.steps += 1;
+        if self.steps.max(self.ex.graph.events.len()) > self.limits.events {
+            let message = format!(
+                "Model exceeded maximum number of branches: {} steps in one execution; thread {} is at {site}. \
+                 Is it a loop that never ends? (Builder::max_branches raises the limit.)",
+                self.limits.events, self.cur
+            );
+            self.fail(failure::Kind::Limit(message));
+        }
+    }
+
+    fn wait(&mut self, t: usize, state: State, label: Label) {
+        let thread = &mut self.threads[t];
+        thread.state = state;
+        thread.timed = label.timed;
+        thread.pending = Some(label);
+    }
+
+    /// The current thread stands in a loop that waits for another one: the end of an iteration.
+    ///
+    /// An iteration without an effect may be made `unroll` times; after that it waits until one of
+    /// its reads could see something newer, and an iteration that then sees the same again is not
+    /// explored: it differs from a shorter execution in nothing but idle rounds.
+    ///
+    /// # Safety
+    /// Called on the coroutine of the current thread.
+    pub(crate) unsafe fn relax(rt: *mut Runtime) {
+        // SAFETY: `rt` is live; references end before each switch.
+        unsafe {
+            let this = &mut *rt;
+            let t = this.cur as usize;
+            let pos = this.threads[t].pos;
+            let in_graph = (pos as usize) < this.ex.graph.threads[t].events.len();
+            let last = this.threads[t].last;
+            this.count_step(last);
+            if this.aborting {
+                Runtime::halt(rt);
+            }
+            let from = std::mem::replace(&mut this.threads[t].spin.from, pos);
+            if from == pos && this.threads[t].spin.count > 0 {
+                return;
+            }
+            let idle = this.idle(t, from, pos);
+            let spin = &mut this.threads[t].spin;
+            if !idle {
+                spin.count = 0;
+                spin.released = 0;
+                spin.free = false;
+                if !in_graph && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                    // A round with effects, but none that gets it on: it keeps passing over the
+                    // same newer write.
+                    this.threads[t].state = State::Stuck;
+                    Runtime::switch(rt);
+                }
+                if !in_graph && !this.replaying {
+                    this.threads[t].state = State::Yield;
+                    Runtime::switch(rt);
+                }
+                return;
+            }
+            spin.count += 1;
+            let free = std::mem::take(&mut spin.free);
+            if in_graph || spin.count <= this.limits.unroll {
+                return;
+            }
+            let same = this.same_as_before(t, from, pos);
+            if !same {
+                this.threads[t].spin.released = 0;
+            } else if !free && this.stale(t, from, pos) {
+                // An idle round: dropped.
+                this.threads[t].state = State::Stuck;
+                Runtime::switch(rt);
+                return;
+            }
+            if this.replaying || !this.news(t, from, pos) {
+                this.threads[t].state = State::Spin;
+                this.threads[t].spin.from = from;
+                Runtime::switch(rt);
+                let this = &mut *rt;
+                this.threads[t].spin.from = pos;
+            }
+        }
+    }
+
+    /// Whether the events `from..to` of a thread change nothing that others can see.
+    fn idle(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        from < to
+            && g.threads[t].events[from as usize..to as usize].iter().all(|&id| {
+                let e = g.ev(id);
+                match e.label.kind {
+                    Kind::Load => true,
+                    Kind::Rmw => !e.wrote || (e.wval == e.rval && !e.label.rmw.is_queue()),
+                    Kind::Fence | Kind::Choose | Kind::Tick => true,
+                    _ => false,
+                }
+            })
+    }
+
+    /// Where a read got its value, seen through the thread's own writes of the same value.
+    fn source(&self, t: usize, mut w: Id) -> Id {
+        loop {
+            if w >= super::event::NONE {
+                return w;
+            }
+            let e = self.ex.graph.ev(w);
+            if e.tid as usize == t && e.label.kind == Kind::Rmw && e.rval == e.wval {
+                w = e.rf;
+            } else {
+                return w;
+            }
+        }
+    }
+
+    /// Whether the iteration `from..to` of a spin loop read what the one before it read.
+    fn same_as_before(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        let events = &g.threads[t].events;
+        let len = to - from;
+        if len == 0 || len > from {
+            return false;
+        }
+        let own = |w: Id| w < super::event::NONE && g.ev(w).tid as usize == t;
+        (0..len).all(|i| {
+            let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
+            a.label.kind == b.label.kind
+                && a.label.loc == b.label.loc
+                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
+        })
+    }
+
+    /// Whether one of the reads among the events `from..to` of a thread passed over a newer write
+    /// that was there already.
+    fn stale(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            let then = if e.rf < super::event::NONE { id.max(e.rf) } else { id };
+            e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                let mo = &g.locs[e.label.loc as usize].mo;
+                mo[seen as usize..].iter().any(|&w| w < then && g.ev(w).tid as usize != t)
+            }
+        })
+    }
+
+    /// Whether one of the reads among the events `from..to` of a thread could see something newer.
+    fn news(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                let mo = &g.locs[e.label.loc as usize].mo;
+                // One's own idle writes are no news.
+                mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
+            }
+        })
+    }
+
+    unsafe fn perform(rt: *mut Runtime, mut label: Label, object: Option<Object<'_>>) -> Outcome {
         // SAFETY: `rt` is live and nobody else uses it until we switch; every reference made from
         // it ends before the next switch.
         unsafe {
             loop {
                 let this = &mut *rt;
+                let t = this.cur as usize;
                 if this.aborting {
+                    if this.threads[t].panicked && std::thread::panicking() {
+                        // The execution has failed; the destructors get something to end with.
+                        return Outcome { value: label.a, wrote: true, choice: 0, event: 0 };
+                    }
                     Runtime::halt(rt);
                 }
-                let t = this.cur as usize;
                 this.threads[t].last = label.site;
                 let len = this.ex.graph.threads[t].events.len();
                 let pos = this.threads[t].pos as usize;
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
+                        if this.threads[t].repeats(&this.ex.graph, outcome.event) {
+                            Runtime::relax(rt);
+                        }
                         return outcome;
                     }
                     Runtime::switch(rt);
@@ -293,8 +643,8 @@ impl Runtime {
                     Runtime::switch(rt);
                     continue;
                 }
-                if let Some((tag, init)) = object {
-                    match this.location_of(tag, init, None) {
+                if let Some(object) = object {
+                    match this.location_of(object, None) {
                         Ok(loc) => label.loc = loc,
                         Err(e) => {
                             this.fail(failure::Kind::Nondeterminism(e));
@@ -302,11 +652,27 @@ impl Runtime {
                         }
                     }
                 }
+                let fire = std::mem::take(&mut this.threads[t].fire);
                 if label.awaits && !this.ex.enabled(&label) {
-                    this.threads[t].state = State::Await;
-                    this.threads[t].pending = Some(label);
-                    Runtime::switch(rt);
-                    continue;
+                    if fire {
+                        label.awaits = false;
+                    } else {
+                        this.wait(t, State::Await, label);
+                        Runtime::switch(rt);
+                        continue;
+                    }
+                }
+                if label.kind == Kind::Woken {
+                    if fire {
+                        label.kind = Kind::Rmw;
+                        label.rmw = Rmw::Leave;
+                    } else if queue::taken_by(&this.ex.graph, label.a).is_none() {
+                        this.wait(t, State::Asleep, label);
+                        Runtime::switch(rt);
+                        continue;
+                    } else {
+                        label.loc = NO_LOC;
+                    }
                 }
                 if label.kind == Kind::Join {
                     let child = label.a as u32;
@@ -316,27 +682,47 @@ impl Runtime {
                         continue;
                     }
                 }
-                if this.ex.graph.events.len() >= this.limits.events {
+                if label.kind == Kind::Spawn && this.order.len() >= this.limits.threads {
                     this.fail(failure::Kind::Limit(format!(
-                        "Model exceeded maximum number of branches: {} events in one execution; thread {t} is at {}. \
-                         Is it a loop that never ends? (Builder::max_branches raises the limit.)",
-                        this.limits.events, label.site
+                        "more than {} threads: thread {t} spawns another at {} (Builder::max_threads raises the limit)",
+                        this.limits.threads, label.site
                     )));
                     Runtime::halt(rt);
                 }
+                if let Some(&(_, tid, _, first)) =
+                    this.unsynced.iter().find(|u| u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2))
+                {
+                    this.race("an access of an atomic that is not atomic itself".into(), first, tid, label.site);
+                    Runtime::halt(rt);
+                }
+                this.count_step(label.site);
+                if this.aborting {
+                    Runtime::halt(rt);
+                }
+                let others = this.ex.stack.len();
                 let id = this.ex.add(t as u32, label);
                 this.threads[t].pos += 1;
+                if std::mem::take(&mut this.skip) || this.muted {
+                    this.ex.stack.truncate(others);
+                }
                 if this.ex.woke {
                     this.ex.woke = false;
                     this.replaying = true;
                 }
-                return outcome(id, this.ex.graph.ev(id));
+                if this.ex.dead {
+                    Runtime::switch(rt);
+                }
+                let out = outcome(id, this.ex.graph.ev(id));
+                if this.threads[t].repeats(&this.ex.graph, id) {
+                    Runtime::relax(rt);
+                }
+                return out;
             }
         }
     }
 
     /// Gives the thread what the graph says, or says why it has to wait.
-    fn replay(&mut self, t: usize, pos: usize, label: &mut Label, object: Option<(&Tag, u64)>) -> Option<Outcome> {
+    fn replay(&mut self, t: usize, pos: usize, label: &mut Label, object: Option<Object<'_>>) -> Option<Outcome> {
         let id = self.ex.graph.threads[t].events[pos];
         let ev = *self.ex.graph.ev(id);
         if !same_shape(&ev.label, label) {
@@ -346,14 +732,15 @@ impl Runtime {
             )));
             return None;
         }
-        if let Some((tag, init)) = object
-            && let Err(e) = self.location_of(tag, init, Some(ev.label.loc))
+        if ev.label.loc != NO_LOC
+            && let Some(object) = object
+            && let Err(e) = self.location_of(object, Some(ev.label.loc))
         {
             self.fail(failure::Kind::Nondeterminism(format!("thread {t} at {}: {e} when it was run again", label.site)));
             return None;
         }
         if ev.waiting {
-            self.threads[t].state = State::Stuck;
+            self.threads[t].state = State::Waiting;
             return None;
         }
         let ready = self.can_replay(&ev);
@@ -362,6 +749,9 @@ impl Runtime {
             return None;
         }
         label.loc = ev.label.loc;
+        label.kind = ev.label.kind;
+        label.rmw = ev.label.rmw;
+        label.awaits = ev.label.awaits;
         let g = &mut self.ex.graph;
         let mut fresh = ev;
         fresh.label = *label;
@@ -390,11 +780,16 @@ impl Runtime {
     }
 
     /// Creates thread `tid`, whose creation is the event that the current thread just did.
-    pub(crate) fn create<F: FnOnce() + 'static>(&mut self, tid: u32, name: Option<String>, site: &'static Location<'static>, f: F) {
-        let stack = self
-            .stacks
-            .pop()
-            .unwrap_or_else(|| DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model"));
+    pub(crate) fn create<F: FnOnce() + 'static>(
+        &mut self,
+        tid: u32,
+        name: Option<String>,
+        site: &'static Location<'static>,
+        f: F,
+    ) {
+        let stack = self.stacks.pop().or_else(|| stacks::take(self.limits.stack)).unwrap_or_else(|| {
+            DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model")
+        });
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: the coroutine only runs while its runtime is alive.
@@ -410,31 +805,9 @@ impl Runtime {
             }
         });
         while self.threads.len() <= tid as usize {
-            self.threads.push(Thread {
-                co: None,
-                yielder: std::ptr::null(),
-                pos: 0,
-                state: State::Vacant,
-                pending: None,
-                site,
-                name: None,
-                last: site,
-                spin_from: 0,
-                spins: 0,
-            });
+            self.threads.push(Thread::vacant());
         }
-        self.threads[tid as usize] = Thread {
-            co: Some(co),
-            yielder: std::ptr::null(),
-            pos: 0,
-            state: State::Ready,
-            pending: None,
-            site,
-            name,
-            last: site,
-            spin_from: 0,
-            spins: 0,
-        };
+        self.threads[tid as usize] = Thread { co: Some(co), state: State::Ready, site, name, last: site, ..Thread::vacant() };
         self.order.push(tid);
     }
 
@@ -467,25 +840,24 @@ impl Runtime {
             t.pending = None;
         }
         self.order.clear();
+        self.queues.clear();
+        self.shadows.clear();
+        self.unsynced.clear();
+        self.steps = 0;
+        self.allocations.clear();
+        self.statics.clear();
+        self.ex.dead = false;
         self.replaying = true;
         self.aborting = false;
         self.ex.woke = false;
+        self.muted = self.limits.muted;
+        self.skip = false;
+        self.panic_note = None;
         self.create(0, None, Location::caller(), main);
         // Places for the threads that the graph knows.
         let known = self.ex.graph.threads.len();
         while self.threads.len() < known {
-            self.threads.push(Thread {
-                co: None,
-                yielder: std::ptr::null(),
-                pos: 0,
-                state: State::Vacant,
-                pending: None,
-                site: Location::caller(),
-                name: None,
-                last: Location::caller(),
-                spin_from: 0,
-                spins: 0,
-            });
+            self.threads.push(Thread::vacant());
         }
         let rt: *mut Runtime = self;
         RUNTIME.set(rt);
@@ -528,7 +900,9 @@ impl Runtime {
                     let co = thread.co.take().expect("still there");
                     this.stacks.push(co.into_stack());
                     if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
-                        this.fail(failure::Kind::Nondeterminism(format!("thread {t} ended earlier when it was run again")));
+                        this.fail(failure::Kind::Nondeterminism(format!(
+                            "thread {t} ended earlier when it was run again"
+                        )));
                         return End::Failed;
                     }
                 }
@@ -572,11 +946,18 @@ impl Runtime {
             }
             self.replaying = false;
         }
+        if self.ex.dead {
+            return None;
+        }
+        // Between a comparison and the place in the queue nobody else gets a turn.
+        if let Some(t) = (0..n).find(|&t| self.threads[t as usize].state != State::Vacant && queue::owes_enqueue(&self.ex.graph, t)) {
+            return Some(t);
+        }
         let cur = self.cur;
         if self.runnable(cur) {
             return Some(cur);
         }
-        (0..n).find(|&t| self.runnable(t))
+        (0..n).find(|&t| self.runnable(t)).or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
     }
 
     fn can_replay(&self, ev: &Event) -> bool {
@@ -596,22 +977,13 @@ impl Runtime {
         let thread = &self.threads[t as usize];
         match thread.state {
             State::Ready | State::Frontier | State::Replay => true,
-            State::Await => thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l)),
+            State::Await => thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l)),
             State::Join(c) => self.threads[c as usize].state == State::Finished,
-            State::Spin => self.news(t),
-            State::Vacant | State::Stuck | State::Finished => false,
+            State::Asleep => thread.pending.as_ref().is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
+            State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
+            State::Yield => false,
+            State::Vacant | State::Stuck | State::Waiting | State::Finished => false,
         }
-    }
-
-    /// Whether one of the reads of a spin loop's last iteration could see something newer.
-    fn news(&self, t: u32) -> bool {
-        let thread = &self.threads[t as usize];
-        let g = &self.ex.graph;
-        let events = &g.threads[t as usize].events;
-        events[thread.spin_from as usize..].iter().any(|&id| {
-            let e = g.ev(id);
-            e.reads() && (g.pos(e.rf) as usize) < g.locs[e.label.loc as usize].mo.len()
-        })
     }
 
     /// Nothing can run. Says how the execution ended, or `None` when somebody can go on after all.
@@ -621,16 +993,69 @@ impl Runtime {
         }
         let left = |t: &Thread| !matches!(t.state, State::Vacant | State::Finished);
         if !self.threads.iter().any(left) {
+            if let Some(leak) = self.leak() {
+                self.fail(failure::Kind::Leak(leak));
+                return Some(End::Failed);
+            }
             return Some(End::Complete);
         }
+        if self.ex.dead {
+            return Some(End::Blocked);
+        }
+        // Timeouts fire when nothing else can run.
+        let mut exhausted = false;
+        for t in 0..self.threads.len() {
+            let limit = self.limits.fires;
+            let thread = &mut self.threads[t];
+            if thread.timed && matches!(thread.state, State::Await | State::Asleep) {
+                if thread.fired < limit {
+                    thread.fired += 1;
+                    thread.fire = true;
+                    thread.state = State::Ready;
+                    return None;
+                }
+                exhausted = true;
+            }
+        }
+        // Spin loops that see the newest values go round a few more times: they may be bounded.
+        let mut spinning = None;
+        let mut released = false;
+        for t in 0..self.threads.len() {
+            let limit = self.limits.spins;
+            let thread = &mut self.threads[t];
+            if thread.state == State::Spin {
+                spinning = Some(t);
+                if thread.spin.released < limit {
+                    thread.spin.released += 1;
+                    thread.spin.free = true;
+                    thread.state = State::Ready;
+                    released = true;
+                }
+            }
+        }
+        if released {
+            return None;
+        }
+        let dropped = self.threads.iter().any(|t| t.state == State::Stuck);
+        let standing = self.standing();
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {
                 let label = self.threads[t].pending.take().expect("an awaiting thread has its label");
                 self.ex.add_blocked(t as u32, label);
-                self.threads[t].state = State::Stuck;
             }
         }
-        Some(End::Blocked)
+        // A thread that was given up may be what the others wait for.
+        if dropped || exhausted {
+            return Some(End::Blocked);
+        }
+        match spinning {
+            Some(t) => self.fail(failure::Kind::Endless(format!(
+                "thread {t} spins on the newest values, nobody can change them\n  {}",
+                standing.join("\n  ")
+            ))),
+            None => self.fail(failure::Kind::Deadlock(standing)),
+        }
+        Some(End::Failed)
     }
 
     /// The threads that are not finished, for a message.
@@ -648,15 +1073,26 @@ impl Runtime {
     /// What is left of the coroutines of an execution that did not end is forgotten: to unwind
     /// them would run destructors of the model in a state that no execution has.
     fn teardown(&mut self) {
+        // One that is unwinding is let to its end: the count of panics is the system thread's.
+        for i in 0..self.order.len() {
+            let t = self.order[i] as usize;
+            let Some(mut co) = self.threads[t].co.take() else { continue };
+            if self.threads[t].panicked && co.started() && !co.done() && std::thread::panicking() {
+                self.aborting = true;
+                self.cur = t as u32;
+                RUNTIME.set(self);
+                let _ = co.resume(());
+                RUNTIME.set(std::ptr::null_mut());
+            }
+            self.threads[t].co = Some(co);
+        }
         for &t in self.order.iter().rev() {
             if let Some(mut co) = self.threads[t as usize].co.take() {
-                if co.started() {
-                    // SAFETY: the frames are never resumed. Values on the stack are leaked; none
-                    // of them is pinned memory that somebody else still uses, because every
-                    // thread of the execution is given up together.
-                    unsafe { co.force_reset() };
-                    self.stacks.push(co.into_stack());
-                }
+                // SAFETY: the frames are never resumed. Values on the stack are leaked; none of
+                // them is pinned memory that somebody else still uses, because every thread of
+                // the execution is given up together.
+                unsafe { co.force_reset() };
+                self.stacks.push(co.into_stack());
             }
         }
     }
@@ -665,14 +1101,102 @@ impl Runtime {
         self.cur
     }
 
-    /// The clock of what happens before the current point of the current thread.
-    pub(crate) fn now(&self) -> Option<&[u32]> {
-        let last = self.ex.graph.last(self.cur);
-        let t = &self.threads[self.cur as usize];
-        let events = &self.ex.graph.threads[self.cur as usize].events;
-        let id = if t.pos == 0 { self.ex.graph.threads[self.cur as usize].spawn } else { events[t.pos as usize - 1] };
-        let _ = last;
-        (id != super::event::NONE).then(|| self.ex.graph.clock(id, HB))
+    /// Gives a thread what the front end keeps with it.
+    pub(crate) fn set_extra(&mut self, tid: u32, extra: Box<dyn std::any::Any>) {
+        self.threads[tid as usize].extra = Some(extra);
+    }
+
+    /// What the front end keeps with the current thread.
+    pub(crate) fn extra(&mut self) -> &mut Option<Box<dyn std::any::Any>> {
+        &mut self.threads[self.cur as usize].extra
+    }
+
+    /// Notes an allocation; gives its number.
+    pub(crate) fn allocated(&mut self, what: &'static str, site: &'static Location<'static>) -> usize {
+        self.allocations.push(Allocation { what, site, live: true });
+        self.allocations.len() - 1
+    }
+
+    /// Notes that an allocation was freed.
+    pub(crate) fn freed(&mut self, allocation: usize) {
+        if let Some(a) = self.allocations.get_mut(allocation) {
+            a.live = false;
+        }
+    }
+
+    fn leak(&self) -> Option<String> {
+        let a = self.allocations.iter().find(|a| a.live)?;
+        Some(format!("{} leaked.\n  Allocated: {}", a.what, a.site))
+    }
+
+    /// The number of the execution that runs.
+    pub(super) fn exec(&self) -> u64 {
+        self.exec
+    }
+
+    /// The event at which the current thread stands: its last one, or the one that created it.
+    pub(super) fn here(&self) -> Id {
+        let pos = self.threads[self.cur as usize].pos as usize;
+        let thread = &self.ex.graph.threads[self.cur as usize];
+        if pos == 0 { thread.spawn } else { thread.events[pos - 1] }
+    }
+
+    /// The number of the stretch between two events in which the current thread is.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.threads[self.cur as usize].pos + 1
+    }
+
+    /// Whether stretch `epoch` of thread `tid` happens before the current point.
+    pub(crate) fn ordered(&self, tid: u32, epoch: u32) -> bool {
+        if tid == self.cur {
+            return true;
+        }
+        let here = self.here();
+        here != super::event::NONE && self.ex.graph.clock(here, HB).get(tid as usize).is_some_and(|&c| c >= epoch)
+    }
+
+    /// Virtual time.
+    pub(crate) fn time(&self) -> u64 {
+        let here = self.here();
+        if here == super::event::NONE { 0 } else { self.ex.graph.ev(here).time }
+    }
+
+    /// A name for each thread.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name = |(t, thread): (usize, &Thread)| match &thread.name {
+            Some(name) => format!("{t} {name}"),
+            None if t == 0 => String::from("0 main"),
+            None => format!("thread {t}"),
+        };
+        self.threads.iter().enumerate().map(name).collect()
+    }
+}
+
+impl Thread {
+    /// Whether the thread has been doing the same loads with the same results over and over: a
+    /// spin loop that does not say so.
+    fn repeats(&mut self, g: &Graph, id: Id) -> bool {
+        const ROUNDS: u32 = 16;
+        const LONGEST: usize = 8;
+        let e = g.ev(id);
+        if e.wrote || !e.reads() {
+            self.spin.streak = 0;
+            return false;
+        }
+        let events = &g.threads[e.tid as usize].events[..e.idx as usize];
+        let mut same = false;
+        for &p in events.iter().rev().take(LONGEST) {
+            let before = g.ev(p);
+            if before.wrote || !before.reads() {
+                break;
+            }
+            if before.label.site == e.label.site && before.label.loc == e.label.loc {
+                same = before.rf == e.rf;
+                break;
+            }
+        }
+        self.spin.streak = if same { self.spin.streak + 1 } else { 0 };
+        self.spin.streak > ROUNDS
     }
 }
 
@@ -681,7 +1205,16 @@ fn outcome(id: Id, e: &Event) -> Outcome {
 }
 
 fn same_shape(a: &Label, b: &Label) -> bool {
-    a.kind == b.kind && a.rmw == b.rmw && a.ord == b.ord && a.fail == b.fail && a.bits == b.bits && a.awaits == b.awaits
+    // `a` is what the graph says, `b` what the thread asks for; a timed wait may have ended otherwise.
+    if b.kind == Kind::Woken && b.timed && a.kind == Kind::Rmw && a.rmw == Rmw::Leave {
+        return true;
+    }
+    a.kind == b.kind
+        && a.rmw == b.rmw
+        && a.ord == b.ord
+        && a.fail == b.fail
+        && a.bits == b.bits
+        && (a.awaits == b.awaits || b.timed)
 }
 
 fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {

@@ -99,8 +99,8 @@ pub fn explore(program: &Program) -> Exploration {
             seen.insert(ended.clone());
         }
     });
-    if let Some((failure, _)) = summary.failure {
-        panic!("{failure}\nin the litmus program\n{program}");
+    if let Some(failed) = summary.failure {
+        panic!("{}\nin the litmus program\n{program}", failed.kind);
     }
     let outcomes = seen
         .into_iter()

@@ -7,7 +7,7 @@
 pub use std::sync::atomic::Ordering;
 
 use crate::engine::event::{Kind, Label, NO_LOC, Rmw};
-use crate::engine::runtime::{self, Outcome, Tag};
+use crate::engine::runtime::{self, Object, Outcome, Tag};
 use std::cell::UnsafeCell;
 use std::panic::Location;
 
@@ -96,11 +96,11 @@ impl<T: Word> Cell<T> {
 
     #[inline]
     fn perform(&self, kind: Kind, rmw: Rmw, ord: Ordering, fail: Ordering, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, loc: NO_LOC, a, b, site };
+        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, loc: NO_LOC, a, b, site };
         if runtime::current().is_none() {
             return self.outside(&label);
         }
-        runtime::perform(label, Some((&self.tag, self.initial())))
+        runtime::perform(label, Some(Object::Tagged(&self.tag, self.initial())))
     }
 
     /// Outside of a model the object is an ordinary atomic.
@@ -163,10 +163,19 @@ impl<T: Word> Cell<T> {
     fn settle(&self) -> *mut T {
         if runtime::current().is_some() {
             // SAFETY: the caller has exclusive access.
-            unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), Location::caller())) };
+            unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), false, Location::caller())) };
             self.tag.clear();
         }
         self.init.get()
+    }
+
+    /// The value, read without being atomic.
+    #[track_caller]
+    fn unsynced(&self) -> T {
+        if runtime::current().is_none() {
+            return T::from_word(self.initial());
+        }
+        T::from_word(runtime::exclusive(&self.tag, self.initial(), true, Location::caller()))
     }
 
     #[track_caller]
@@ -250,8 +259,7 @@ macro_rules! common {
             /// Nobody may change it at the same time.
             #[track_caller]
             pub unsafe fn unsync_load(&self) -> $t {
-                // SAFETY: the caller says that nobody else writes.
-                unsafe { *self.0.settle() }
+                self.0.unsynced()
             }
 
             /// A reference to the value.
@@ -432,9 +440,7 @@ pub fn fence(order: Ordering) {
     }
     let site = Location::caller();
     runtime::perform(
-        Label { kind: Kind::Fence, rmw: Rmw::Swap, ord: order, fail: order, bits: 0, awaits: false, loc: NO_LOC, a: 0, b: 0, site },
-        None,
-    );
+        Label::new(Kind::Fence, Rmw::Swap, order, site), None);
 }
 
 /// A fence for the compiler alone: orders nothing between threads, so it is no step of the model.
@@ -456,5 +462,12 @@ impl AtomicU64 {
     /// The tie to the graph, for who looks at an execution from outside.
     pub(crate) fn tag(&self) -> &Tag {
         &self.0.tag
+    }
+}
+
+impl AtomicU32 {
+    /// An event on this word that is not one of its methods'.
+    pub(crate) fn request(&self, label: Label) -> Outcome {
+        runtime::perform(Label { bits: 32, ..label }, Some(Object::Tagged(&self.0.tag, self.0.initial())))
     }
 }

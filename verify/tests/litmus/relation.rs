@@ -14,8 +14,13 @@ pub(crate) struct Relation {
 
 impl Relation {
     pub(crate) fn empty(events: usize) -> Self {
-        assert!(events <= CAPACITY, "{events} events: the naive enumerator takes {CAPACITY}");
-        Relation { rows: vec![0; events] }
+        assert!(
+            events <= CAPACITY,
+            "{events} events: the naive enumerator takes {CAPACITY}"
+        );
+        Relation {
+            rows: vec![0; events],
+        }
     }
 
     /// `[set]`: the identity on a set.
@@ -31,6 +36,10 @@ impl Relation {
         self.rows[from] |= 1 << to;
     }
 
+    pub(crate) fn contains(&self, from: usize, to: usize) -> bool {
+        self.rows[from] & (1 << to) != 0
+    }
+
     /// Keeps the pairs that `wanted` holds for.
     pub(crate) fn filter(&self, wanted: impl Fn(usize, usize) -> bool) -> Self {
         let mut result = Self::empty(self.rows.len());
@@ -44,18 +53,35 @@ impl Relation {
 
     /// `self ∪ other`
     pub(crate) fn or(&self, other: &Self) -> Self {
-        Relation { rows: self.rows.iter().zip(&other.rows).map(|(a, b)| a | b).collect() }
+        Relation {
+            rows: self
+                .rows
+                .iter()
+                .zip(&other.rows)
+                .map(|(a, b)| a | b)
+                .collect(),
+        }
     }
 
     /// `self ∩ other`
     pub(crate) fn and(&self, other: &Self) -> Self {
-        Relation { rows: self.rows.iter().zip(&other.rows).map(|(a, b)| a & b).collect() }
+        Relation {
+            rows: self
+                .rows
+                .iter()
+                .zip(&other.rows)
+                .map(|(a, b)| a & b)
+                .collect(),
+        }
     }
 
     /// `self ; other`
     pub(crate) fn then(&self, other: &Self) -> Self {
-        let through = |row: Set| members(row).fold(0, |reached, middle| reached | other.rows[middle]);
-        Relation { rows: self.rows.iter().map(|&row| through(row)).collect() }
+        let through =
+            |row: Set| members(row).fold(0, |reached, middle| reached | other.rows[middle]);
+        Relation {
+            rows: self.rows.iter().map(|&row| through(row)).collect(),
+        }
     }
 
     /// `self⁻¹`
@@ -94,7 +120,10 @@ impl Relation {
     }
 
     pub(crate) fn is_irreflexive(&self) -> bool {
-        self.rows.iter().enumerate().all(|(event, row)| row & (1 << event) == 0)
+        self.rows
+            .iter()
+            .enumerate()
+            .all(|(event, row)| row & (1 << event) == 0)
     }
 
     pub(crate) fn is_acyclic(&self) -> bool {
