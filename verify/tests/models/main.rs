@@ -18,6 +18,16 @@ mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
+#[cfg(target_os = "linux")]
+mod ipc_condvar;
+#[cfg(target_os = "linux")]
+mod ipc_mutex;
+#[cfg(target_os = "linux")]
+mod ipc_peers;
+#[cfg(target_os = "linux")]
+mod ipc_queue;
+#[cfg(target_os = "linux")]
+mod ipc_semaphore;
 mod latch;
 mod mutex;
 mod queue;
@@ -26,5 +36,7 @@ mod scheduler;
 mod semaphore;
 mod timer;
 mod parker;
+mod scheduler;
 mod semaphore;
 mod thread;
+mod timer;
