@@ -4,12 +4,13 @@
 
 pub mod condvar;
 pub mod mutex;
+pub mod timer;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [mutex::workloads(), condvar::workloads()].into_iter().flatten().collect()
+    [mutex::workloads(), condvar::workloads(), timer::workloads()].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
