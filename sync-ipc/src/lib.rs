@@ -9,7 +9,9 @@ cfg_select! {
         mod event;
         mod liveness;
         mod mutex;
+        mod joinable;
         mod plain;
+        mod queue;
         #[doc(hidden)]
         pub mod raw;
         mod reentrant;
@@ -21,7 +23,9 @@ cfg_select! {
         pub use self::error::{Error, Result};
         pub use self::event::Event;
         pub use self::mutex::{Guard, LockError, Mutex};
+        pub use self::joinable::{JoinableQueue, Task};
         pub use self::plain::Plain;
+        pub use self::queue::{Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue};
         pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
         pub use self::segment::Segment;
         pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore, TooManyReleases};

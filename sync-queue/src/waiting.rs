@@ -18,9 +18,10 @@
 //!
 //! W1. `sleepers + signals` is the number of threads between `enter` and the end of `wait` or `leave`. Who of them is which is not
 //!     recorded: a signal belongs to whoever takes it first.
-//! W2. A thread leaves with a signal if there is one, even if its time is up. So `signals > 0` implies that somebody inside is awake
-//!     and looks at the word again before it sleeps. (If one who was woken left without the signal, it would stay behind for a thread
-//!     that sleeps on.)
+//! W2. `signals > 0` implies that somebody inside is awake and looks at the word again before it sleeps. So a thread that may have been
+//!     woken leaves with a signal if there is one, even if its time is up: left behind, it would be for a thread that sleeps on. And a thread
+//!     that has not slept leaves as a sleeper if there is one: it was woken by nobody, and the signal may be the only one that is ever
+//!     sent to who was woken for it (a shutdown sends one to each).
 //! W3. Who took a signal tries its operation again, even if its time is up: the wake is used or there was nothing to use it on.
 //! W4. A sleeper's mark is in the other side's word before it sleeps. It is legal for the mark to be set when nobody sleeps, and illegal
 //!     to be missing when somebody does whom no signal has been sent. Who finds the mark and nobody to signal takes the mark away, then
@@ -85,16 +86,16 @@ impl WaitSet {
                     return true;
                 }
             } else if !futex::wait_maybe(&self.word, word, deadline) {
-                return self.leave();
+                return self.leave(true);
             }
         }
     }
 
-    /// Stops being counted. `true`: the caller had been chosen and took the signal with it (W2).
-    fn leave(&self) -> bool {
+    /// Stops being counted. `true`: with a signal. `slept`: which of the two to leave with if there is a choice (W2).
+    fn leave(&self, slept: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            let signalled = word >= SIGNAL;
+            let signalled = if slept { word >= SIGNAL } else { word & SLEEPERS == 0 };
             let less = if signalled { SIGNAL } else { SLEEPER };
             // Acquire: pairs with the Release in `signal`.
             match self.word.compare_exchange_weak(word, word - less, Ordering::Acquire, Ordering::Relaxed) {
@@ -149,7 +150,7 @@ impl WaitSet {
         if mark() {
             return self.wait(deadline);
         }
-        self.leave();
+        self.leave(false);
         true
     }
 

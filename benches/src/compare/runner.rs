@@ -57,7 +57,7 @@ struct Running {
 
 /// How long the rounds of a workload may take together when nobody says how many there should be. A machine that is busy with
 /// something else makes every round longer; then there are fewer.
-const BUDGET: Duration = Duration::from_secs(3);
+const BUDGET: Duration = Duration::from_millis(1_500);
 
 /// Runs a workload, for so many rounds or as many as it wants itself.
 pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> Findings {

@@ -149,7 +149,7 @@ impl Workload {
 
     /// A workload of several threads, measured in time.
     pub fn team(primitive: &'static str, name: impl Into<String>, threads: usize, contestants: Vec<Contestant>) -> Self {
-        Self { threads, pace: Pace::Time, round: Duration::from_millis(8), rounds: 25, ..Self::single(primitive, name, contestants) }
+        Self { threads, pace: Pace::Time, round: Duration::from_millis(5), rounds: 25, ..Self::single(primitive, name, contestants) }
     }
 
     /// With rounds of another length.

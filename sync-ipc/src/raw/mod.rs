@@ -15,6 +15,7 @@ pub mod event;
 pub mod gate;
 pub mod lock;
 pub mod permits;
+pub mod ring;
 pub mod waitlist;
 
 use core::time::Duration;

@@ -13,6 +13,8 @@ mod event;
 #[cfg(target_os = "linux")]
 mod mutex;
 #[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
 mod reentrant;
 #[cfg(target_os = "linux")]
 mod segment;

@@ -15,6 +15,8 @@ mod event;
 #[cfg(target_os = "linux")]
 mod mutex;
 #[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
 mod segment;
 #[cfg(target_os = "linux")]
 mod semaphore;

@@ -15,7 +15,7 @@ use crate::{generate, naive, shrink::shrink};
 const GRAPHS: usize = 20_000;
 const PASSED_OVER: u64 = 2;
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text
             .parse()
