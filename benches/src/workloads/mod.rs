@@ -5,12 +5,13 @@
 pub mod condvar;
 pub mod mutex;
 pub mod queue;
+pub mod timer;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [mutex::workloads(), condvar::workloads(), queue::workloads()].into_iter().flatten().collect()
+    [mutex::workloads(), condvar::workloads(), queue::workloads(), timer::workloads()].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
