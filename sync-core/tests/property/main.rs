@@ -2,4 +2,6 @@
 
 mod condvar;
 mod mutex;
+mod once;
 mod reentrant_mutex;
+mod rwlock;

@@ -5,4 +5,6 @@ mod watchdog;
 
 mod condvar;
 mod mutex;
+mod once;
 mod reentrant_mutex;
+mod rwlock;

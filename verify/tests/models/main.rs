@@ -16,4 +16,6 @@ mod support;
 
 mod condvar;
 mod mutex;
+mod once;
 mod reentrant_mutex;
+mod rwlock;
