@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod auto_reset_event;
+mod barrier;
 mod condvar;
+mod event;
 #[doc(hidden)]
 pub mod futex;
 mod guard;
@@ -10,6 +13,9 @@ mod lazy_lock;
 mod mutex;
 mod once;
 mod once_lock;
+mod latch;
+mod mutex;
+mod parker;
 #[doc(hidden)]
 pub mod primitive;
 mod raw;
@@ -18,13 +24,23 @@ mod raw_reentrant;
 mod raw_rwlock;
 mod reentrant_mutex;
 mod rwlock;
+mod raw_semaphore;
+mod semaphore;
+pub mod thread;
+mod wait_group;
 
+pub use auto_reset_event::AutoResetEvent;
+pub use barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, Timed};
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
 pub use guard::{ArcMutexGuard, MappedMutexGuard, MutexGuard};
 pub use lazy_lock::LazyLock;
 pub use mutex::Mutex;
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
+pub use latch::Latch;
+pub use mutex::Mutex;
+pub use parker::{Parker, Unparker};
 pub use raw::{RawLock, WaitGuard};
 pub use raw_mutex::{NotLocked, RawMutex};
 pub use raw_reentrant::{NotOwner, RawReentrantMutex};
@@ -34,3 +50,6 @@ pub use rwlock::{
     ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockUpgradableReadGuard,
     MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
 };
+pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
+pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};
+pub use wait_group::WaitGroup;

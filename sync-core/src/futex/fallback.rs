@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Channel;
+
 const BUCKETS: usize = 64;
 
 static TABLE: [Bucket; BUCKETS] = [const { Mutex::new(VecDeque::new()) }; BUCKETS];
@@ -23,6 +25,7 @@ type Bucket = Mutex<Queue>;
 #[derive(Debug)]
 struct Sleeper {
     address: usize,
+    channel: Channel,
     bell: Arc<Bell>,
 }
 
@@ -64,15 +67,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Sleeps while `*word == expected`.
 pub fn wait(word: &AtomicU32, expected: u32) {
-    sleep(word, expected, None);
+    sleep(word, expected, None, Channel::ALL);
 }
 
 /// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no wake was consumed.
 pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
-    sleep(word, expected, Some(deadline))
+    sleep(word, expected, Some(deadline), Channel::ALL)
 }
 
-fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline
+/// passed and no wake was consumed.
+pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+    sleep(word, expected, deadline, channel)
+}
+
+fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
     let address = ptr::from_ref(word).addr();
     let bell = {
         let mut queue = lock(&TABLE[index(address)]);
@@ -82,7 +91,7 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
             return true;
         }
         let bell = Arc::new(Bell { at: Mutex::new(address), rung: Condvar::new() });
-        queue.push_back(Sleeper { address, bell: Arc::clone(&bell) });
+        queue.push_back(Sleeper { address, channel, bell: Arc::clone(&bell) });
         bell
     };
     let mut at = lock(&bell.at);
@@ -117,12 +126,12 @@ fn leave(address: usize, bell: &Arc<Bell>) -> bool {
     queue.len() != before
 }
 
-/// Takes up to `count` sleepers of `address` off the queue, oldest first.
-fn take(queue: &mut Queue, address: usize, count: usize) -> Vec<Sleeper> {
+/// Takes up to `count` sleepers on `channel` of `address` off the queue, oldest first.
+fn take(queue: &mut Queue, address: usize, count: usize, channel: Channel) -> Vec<Sleeper> {
     let mut taken = Vec::new();
     let mut rest = VecDeque::with_capacity(queue.len());
     for sleeper in queue.drain(..) {
-        if sleeper.address == address && taken.len() < count {
+        if sleeper.address == address && sleeper.channel.meets(channel) && taken.len() < count {
             taken.push(sleeper);
         } else {
             rest.push_back(sleeper);
@@ -151,9 +160,14 @@ pub fn wake_all(word: *const AtomicU32) {
 
 /// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every system can).
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+    wake_channel(word, count, Channel::ALL)
+}
+
+/// Wakes at most `count` threads that sleep on a channel of the address; says how many, as a hint.
+pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let address = word.addr();
     let mut queue = lock(&TABLE[index(address)]);
-    let woken = take(&mut queue, address, count as usize);
+    let woken = take(&mut queue, address, count as usize, channel);
     let count = woken.len();
     ring(woken);
     count
@@ -172,8 +186,8 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *cons
     }
     let pick = |address: usize| index(address) == high && low != high;
     let source_queue = if pick(source) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
-    let woken = take(source_queue, source, wake as usize);
-    let moved = take(source_queue, source, move_ as usize);
+    let woken = take(source_queue, source, wake as usize, Channel::ALL);
+    let moved = take(source_queue, source, move_ as usize, Channel::ALL);
     let target_queue = if pick(target) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
     for mut sleeper in moved {
         sleeper.address = target;

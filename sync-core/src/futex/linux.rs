@@ -9,6 +9,8 @@ use rustix::io::Errno;
 use rustix::thread::futex as sys;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+use super::Channel;
+
 /// An absolute point on `CLOCK_MONOTONIC`, the clock of [`Instant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Timespec);
@@ -37,14 +39,19 @@ pub fn wait(word: &AtomicU32, expected: u32) {
 /// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no wake was consumed.
 #[inline]
 pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
-    wait_flags(word, expected, Some(deadline), sys::Flags::PRIVATE)
+    wait_flags(word, expected, Some(deadline), sys::Flags::PRIVATE, Channel::ALL)
 }
 
-fn wait_flags(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, flags: sys::Flags) -> bool {
-    const ANY: core::num::NonZeroU32 = core::num::NonZeroU32::MAX;
+/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline
+/// passed and no wake was consumed.
+pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+    wait_flags(word, expected, deadline, sys::Flags::PRIVATE, channel)
+}
+
+fn wait_flags(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, flags: sys::Flags, channel: Channel) -> bool {
     let timespec = deadline.as_ref().map(|deadline| &deadline.0);
     // A signal (EINTR) and a changed word (EAGAIN) both send the caller back to look at its word.
-    !matches!(sys::wait_bitset(word, flags, expected, timespec, ANY), Err(Errno::TIMEDOUT))
+    !matches!(sys::wait_bitset(word, flags, expected, timespec, channel.bits()), Err(Errno::TIMEDOUT))
 }
 
 /// Wakes one thread that sleeps on the address.
@@ -72,6 +79,15 @@ fn wake_flags(word: *const AtomicU32, count: u32, flags: i32) -> usize {
     usize::try_from(woken).unwrap_or(0)
 }
 
+/// Wakes at most `count` threads that sleep on a channel of the address; says how many, as a hint.
+pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    let (operation, unused) = (libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG, ptr::null::<u32>());
+    // SAFETY: as in `wake_flags`; the two pointers that this operation does not use are null.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word, operation, count, unused, unused, channel.bits().get()) };
+    usize::try_from(woken).unwrap_or(0)
+}
+
 /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
 /// `false`: the word had another value and nothing was done.
 pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
@@ -93,11 +109,11 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *cons
 
 /// The same on words in memory that several processes share: keyed by the memory, not by this process's address.
 pub mod shared {
-    use super::{AtomicU32, Deadline, sys, wait_flags, wake_flags};
+    use super::{AtomicU32, Channel, Deadline, sys, wait_flags, wake_flags};
 
     /// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline passed.
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
-        wait_flags(word, expected, deadline, sys::Flags::empty())
+        wait_flags(word, expected, deadline, sys::Flags::empty(), Channel::ALL)
     }
 
     /// Wakes at most `count` threads of any process; says how many, as a hint.

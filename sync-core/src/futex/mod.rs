@@ -14,7 +14,9 @@
 //! 2. A wait may return for no reason. The caller looks at its word again.
 //! 3. A wait that reports a timeout did not consume a wake.
 //! 4. A wake uses the address only and reads nothing there: the memory may be gone already.
-//! 5. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its own atomics.
+//! 5. A wake on one [`Channel`] of a word may be missed by nobody who sleeps on that channel, and wakes nobody on another, except where a
+//!    system has no channels; a caller survives both.
+//! 6. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its own atomics.
 
 cfg_select! {
     all(target_os = "linux", not(sync_futex_fallback)) => {
@@ -28,9 +30,43 @@ cfg_select! {
     }
 }
 
-pub use self::system::{Deadline, requeue, wait, wait_until, wake, wake_all, wake_one};
+pub use self::system::{Deadline, requeue, wait, wait_channel, wait_until, wake, wake_all, wake_channel, wake_one};
 
+use core::num::NonZeroU32;
 use core::sync::atomic::AtomicU32;
+
+/// Some of those who sleep on a word: a primitive of one word can wake one kind of waiter and let the others sleep.
+///
+/// On Linux a channel is a bit of `FUTEX_WAIT_BITSET`. Who sleeps without a channel sleeps on all of them; [`wake`], [`wake_one`] and
+/// [`wake_all`] ask for no channel and mean everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel(NonZeroU32);
+
+impl Channel {
+    /// All channels.
+    pub const ALL: Self = Self(NonZeroU32::MAX);
+
+    /// Channel number `n`, of 32.
+    #[must_use]
+    pub const fn new(n: u32) -> Self {
+        match NonZeroU32::new(1 << n) {
+            Some(bit) => Self(bit),
+            None => unreachable!(),
+        }
+    }
+
+    /// The bits of the channels.
+    #[must_use]
+    pub const fn bits(self) -> NonZeroU32 {
+        self.0
+    }
+
+    /// Whether a wake on `other` concerns a sleeper on `self`.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0.get() & other.0.get() != 0
+    }
+}
 
 /// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline passed.
 #[inline]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use super::{Deadline, requeue, wait, wait_until, wake, wake_one};
+use super::{Channel, Deadline, requeue, wait, wait_channel, wait_until, wake, wake_channel, wake_one};
 
 /// Waits until `done`, and keeps trying: for conditions that another thread brings about.
 fn until(mut done: impl FnMut() -> bool) {
@@ -84,6 +84,40 @@ fn wake_counts_and_requeue_moves() {
         wake(&words[0], 1);
         back.load(Ordering::Relaxed) == 4
     });
+    for sleeper in sleepers {
+        sleeper.join().unwrap();
+    }
+}
+
+#[test]
+fn a_wake_on_one_channel_leaves_the_others_asleep() {
+    let word = Arc::new(AtomicU32::new(0));
+    let awake = Arc::new([const { AtomicU32::new(0) }; 2]);
+    let sleepers: Vec<_> = [0, 1]
+        .map(|n| {
+            let (word, awake) = (Arc::clone(&word), Arc::clone(&awake));
+            thread::spawn(move || {
+                while word.load(Ordering::Relaxed) <= n {
+                    // Only the end of a real sleep may be counted: a spurious wake-up finds the word as it was.
+                    wait_channel(&word, n, None, Channel::new(n));
+                }
+                awake[n as usize].store(1, Ordering::Relaxed);
+            })
+        })
+        .into();
+    // Channel 1 sleeps on a word of 1, channel 0 must be asleep before that.
+    until(|| {
+        word.store(1, Ordering::Relaxed);
+        wake_channel(&raw const *word, 1, Channel::new(0));
+        awake[0].load(Ordering::Relaxed) == 1
+    });
+    assert_eq!(awake[1].load(Ordering::Relaxed), 0);
+    until(|| {
+        assert_eq!(wake_channel(&raw const *word, 7, Channel::new(0)), 0, "nobody is left on this channel");
+        wake_channel(&raw const *word, 1, Channel::new(1)) == 1
+    });
+    word.store(2, Ordering::Relaxed);
+    wake_channel(&raw const *word, 1, Channel::new(1));
     for sleeper in sleepers {
         sleeper.join().unwrap();
     }

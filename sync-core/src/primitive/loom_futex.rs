@@ -23,7 +23,9 @@ use std::time::Instant;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use loom::sync::mpsc::{Sender, channel};
+use loom::sync::mpsc::{self, Sender};
+
+pub use crate::futex::Channel;
 
 /// What loom cannot choose by itself, chosen for the executions of one model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +57,7 @@ pub(super) fn knobs() -> Knobs {
 
 struct Sleeper {
     address: usize,
+    channel: Channel,
     ticket: usize,
     bell: Bell,
 }
@@ -88,12 +91,12 @@ impl Deadline {
     }
 }
 
-fn enqueue(address: usize, bell: Bell) -> usize {
+fn enqueue(address: usize, channel: Channel, bell: Bell) -> usize {
     std::thread_local! {
         static NEXT: Cell<usize> = const { Cell::new(0) };
     }
     let ticket = NEXT.replace(NEXT.get() + 1);
-    SLEEPERS.with_borrow_mut(|sleepers| sleepers.push_back(Sleeper { address, ticket, bell }));
+    SLEEPERS.with_borrow_mut(|sleepers| sleepers.push_back(Sleeper { address, channel, ticket, bell }));
     ticket
 }
 
@@ -104,9 +107,9 @@ fn dequeue(ticket: usize) {
     drop(gone);
 }
 
-fn pop(address: usize) -> Option<Sleeper> {
+fn pop(address: usize, channel: Channel) -> Option<Sleeper> {
     SLEEPERS.with_borrow_mut(|sleepers| {
-        let at = sleepers.iter().position(|sleeper| sleeper.address == address)?;
+        let at = sleepers.iter().position(|sleeper| sleeper.address == address && sleeper.channel.meets(channel))?;
         sleepers.remove(at)
     })
 }
@@ -114,12 +117,30 @@ fn pop(address: usize) -> Option<Sleeper> {
 /// Sleeps while `*word == expected`.
 #[track_caller]
 pub fn wait(word: &AtomicU32, expected: u32) {
+    block(word, expected, Channel::ALL);
+}
+
+/// Sleeps on a channel of `word` while `*word == expected`, at most until some moment, or for ever where there is no deadline. `false`: that
+/// moment came and no wake was consumed.
+#[track_caller]
+pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+    match deadline {
+        None => {
+            block(word, expected, channel);
+            true
+        }
+        Some(_) => doze(word, expected, channel),
+    }
+}
+
+#[track_caller]
+fn block(word: &AtomicU32, expected: u32, channel: Channel) {
     if SPURIOUS_LEFT.get() > 0 {
         SPURIOUS_LEFT.set(SPURIOUS_LEFT.get() - 1);
-        doze(word, expected);
+        doze(word, expected, channel);
         return;
     }
-    let (sender, receiver) = channel();
+    let (sender, receiver) = mpsc::channel();
     // When a model fails, loom unwinds the threads that still sleep, after its execution is gone: a channel dropped then would abort the
     // process before anybody reads why.
     let receiver = ManuallyDrop::new(receiver);
@@ -127,7 +148,7 @@ pub fn wait(word: &AtomicU32, expected: u32) {
     if word.fetch_add(0, Ordering::Relaxed) != expected {
         return;
     }
-    enqueue(ptr::from_ref(word).addr(), Bell::Blocked(sender));
+    enqueue(ptr::from_ref(word).addr(), channel, Bell::Blocked(sender));
     receiver.recv().expect("the sender is in the table until it has sent");
     drop(ManuallyDrop::into_inner(receiver));
 }
@@ -135,7 +156,7 @@ pub fn wait(word: &AtomicU32, expected: u32) {
 /// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no wake was consumed.
 #[track_caller]
 pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
-    doze(word, expected)
+    doze(word, expected, Channel::ALL)
 }
 
 /// As [`wait_until`]; for ever where there is no deadline.
@@ -151,14 +172,14 @@ pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -
 }
 
 #[track_caller]
-fn doze(word: &AtomicU32, expected: u32) -> bool {
+fn doze(word: &AtomicU32, expected: u32, channel: Channel) -> bool {
     let state = Arc::new(AtomicUsize::new(ASLEEP));
     let bell = Bell::Racing(Arc::clone(&state));
     // As in `wait`.
     if word.fetch_add(0, Ordering::Relaxed) != expected {
         return true;
     }
-    let ticket = enqueue(ptr::from_ref(word).addr(), bell);
+    let ticket = enqueue(ptr::from_ref(word).addr(), channel, bell);
     // Relaxed: one atomic, whose modification order decides who was first.
     let woken = state.compare_exchange(ASLEEP, LEFT, Ordering::Relaxed, Ordering::Relaxed).is_err();
     if !woken {
@@ -182,9 +203,15 @@ pub fn wake_all(word: *const AtomicU32) {
 /// Wakes at most `count` threads that sleep on the address; says how many.
 #[track_caller]
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
+    wake_channel(word, count, Channel::ALL)
+}
+
+/// Wakes at most `count` threads that sleep on a channel of the address; says how many.
+#[track_caller]
+pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let mut woken = 0;
     while woken < count as usize {
-        let Some(sleeper) = pop(word.addr()) else { break };
+        let Some(sleeper) = pop(word.addr(), channel) else { break };
         match sleeper.bell {
             Bell::Blocked(sender) => {
                 sender.send(()).expect("the receiver waits");
@@ -218,4 +245,9 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake_count: u32, move_: u32, to:
     });
     wake(ptr::from_ref(from), wake_count);
     true
+}
+
+/// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+pub mod shared {
+    pub use super::{wait_maybe, wake};
 }

@@ -20,6 +20,8 @@ pub mod futex {
 
     use verify::sync::atomic::AtomicU32;
 
+    pub use crate::futex::Channel;
+
     /// A finite deadline: when it passes is the checker's choice.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub struct Deadline(());
@@ -62,6 +64,18 @@ pub mod futex {
         }
     }
 
+    /// As [`wait_maybe`]: the checker knows no channels.
+    #[track_caller]
+    pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, _: Channel) -> bool {
+        wait_maybe(word, expected, deadline)
+    }
+
+    /// Wakes everybody: to those on other channels it is a spurious wake-up.
+    #[track_caller]
+    pub fn wake_channel(word: *const AtomicU32, _: u32, _: Channel) -> usize {
+        verify::futex::wake(word, usize::MAX)
+    }
+
     /// Wakes one thread that sleeps on the address.
     #[track_caller]
     pub fn wake_one(word: *const AtomicU32) {
@@ -83,7 +97,12 @@ pub mod futex {
     /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
     #[track_caller]
     pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
-        verify::futex::requeue(core::ptr::from_ref(from), expected, wake as usize, move_ as usize, to).is_some()
+        verify::futex::requeue(from, expected, wake as usize, move_ as usize, to).is_some()
+    }
+
+    /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+    pub mod shared {
+        pub use super::{wait_maybe, wake};
     }
 }
 
@@ -141,21 +160,26 @@ pub mod thread {
 
 /// Time as an algorithm sees it: the checker tries both answers.
 pub mod time {
+    use core::cell::Cell;
     use core::time::Duration;
 
     /// Measures how long somebody has been waiting.
-    #[derive(Clone, Copy, Debug)]
-    pub struct Stopwatch(());
+    #[derive(Clone, Debug)]
+    pub struct Stopwatch(Cell<Option<bool>>);
 
     impl Stopwatch {
         /// Starts now.
         pub fn start() -> Self {
-            Self(())
+            Self(Cell::new(None))
         }
 
-        /// Whether at least `limit` has passed.
+        /// Whether at least `limit` has passed: decided once for every wait, at the first question. To decide at every question would
+        /// multiply the executions and add no behaviour that some wait does not have already.
+        #[track_caller]
         pub fn has_run(&self, _limit: Duration) -> bool {
-            verify::choose(2) == 1
+            let decided = self.0.get().unwrap_or_else(|| verify::choose(2) == 1);
+            self.0.set(Some(decided));
+            decided
         }
     }
 }

@@ -3,8 +3,12 @@
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+mod auto_reset_event;
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
 mod once;
 mod reentrant_mutex;
 mod rwlock;
+mod semaphore;

@@ -1,7 +1,10 @@
 //! The primitives against naive oracles: random sequences of calls, where both must give the same answers.
 
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
 mod once;
 mod reentrant_mutex;
 mod rwlock;
+mod semaphore;

@@ -3,8 +3,11 @@
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+mod barrier;
 mod condvar;
+mod event;
 mod mutex;
 mod once;
 mod reentrant_mutex;
 mod rwlock;
+mod semaphore;

@@ -14,8 +14,20 @@
 #[macro_use]
 mod support;
 
+mod auto_reset_event;
+mod barrier;
 mod condvar;
+mod event;
+mod latch;
 mod mutex;
 mod once;
 mod reentrant_mutex;
 mod rwlock;
+mod queue;
+mod reentrant_mutex;
+mod semaphore;
+mod scheduler;
+mod timer;
+mod parker;
+mod semaphore;
+mod thread;

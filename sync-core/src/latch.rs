@@ -1,0 +1,216 @@
+//! A count that goes down once, and threads that wait for zero: four bytes.
+//!
+//! # Source
+//!
+//! The interface of C++20's `std::latch` and Java's `CountDownLatch`, as a count with "somebody waits" in one futex word.
+//!
+//! # States
+//!
+//! The word is `count` in the upper 31 bits, and `WAITERS`: somebody may sleep on the word. It may be set without a sleeper (costs one system
+//! call) and is never clear with one while the count is not zero.
+//!
+//! | from | event | to | and then |
+//! |---|---|---|---|
+//! | `n`, maybe `WAITERS` | count down by less than n | `n - k`, `WAITERS` as it was | |
+//! | `n` | count down by n | `0` | |
+//! | `n, WAITERS` | count down by n | `0` | wake all |
+//! | `n > 0` | wait | `n, WAITERS` | sleep |
+//! | `0` | wait | `0` | it returns |
+//!
+//! # Invariants
+//!
+//! 1. The count never leaves zero, so a thread that saw zero was right, and stays so. (It goes up only for [`WaitGroup`](crate::WaitGroup), and
+//!    not from zero.)
+//! 2. **Nobody is left behind.** A thread sleeps only on a word with `WAITERS` and a count that is not zero; the change to zero wakes all.
+//!    A count-down that changes such a word without reaching zero wakes nobody: a sleeper's comparison is with the word as it was when it went to
+//!    sleep, and it is zero it waits for.
+//! 3. **Wake after free.** A count-down is one atomic operation; after it only the address is used.
+//!
+//! # Orderings
+//!
+//! Release on every count-down, Acquire on the load that sees zero: count-downs are read-modify-writes and continue each other's release
+//! sequences, so who sees zero sees what happened before all of them.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::primitive::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::primitive::const_new;
+use crate::primitive::futex::{self, Deadline};
+
+const WAITERS: u32 = 1;
+const ONE: u32 = 2;
+
+/// A gate that opens once, when it was counted down to zero, and stays open.
+///
+/// # Examples
+///
+/// ```
+/// use sync_core::Latch;
+///
+/// let ready = Latch::new(3);
+/// std::thread::scope(|scope| {
+///     for _ in 0..3 {
+///         scope.spawn(|| ready.count_down(1));
+///     }
+///     ready.wait();
+/// });
+/// assert_eq!(ready.count(), 0);
+/// ```
+///
+/// # Memory ordering
+///
+/// What happened before any [`count_down`](Self::count_down) happens before the return of every wait.
+///
+/// # Source of the algorithm
+///
+/// A count in a futex word; state table and invariants stand at the top of `latch.rs`.
+#[doc(alias = "CountDownLatch")]
+pub struct Latch {
+    word: AtomicU32,
+}
+
+impl Latch {
+    /// The highest count.
+    pub const MAX_COUNT: u32 = u32::MAX / ONE;
+
+    const_new! {
+        /// A latch with this count; with zero it is open.
+        ///
+        /// # Panics
+        ///
+        /// If that is more than [`MAX_COUNT`](Self::MAX_COUNT). In a constant that is an error of compilation.
+        #[track_caller]
+        pub const fn new(count: u32) -> Self {
+            assert!(count <= Self::MAX_COUNT, "more than a latch can count");
+            Self { word: AtomicU32::new(count * ONE) }
+        }
+    }
+
+    /// Counts down by `n`, and lets everybody through if that makes zero.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is more than is left; nothing is counted then.
+    #[inline]
+    #[track_caller]
+    #[doc(alias = "arrive")]
+    pub fn count_down(&self, n: u32) {
+        let mut state = self.word.load(Relaxed);
+        loop {
+            assert!(n <= state / ONE, "a latch was counted down below zero");
+            let last = n == state / ONE;
+            let next = if last { 0 } else { state - n * ONE };
+            // Release: pairs with the Acquire of whoever sees zero.
+            match self.word.compare_exchange_weak(state, next, Release, Relaxed) {
+                Ok(_) => {
+                    if last && state & WAITERS != 0 {
+                        // Invariant 3: from here on only the address.
+                        futex::wake_all(&raw const self.word);
+                    }
+                    return;
+                }
+                Err(seen) => state = seen,
+            }
+        }
+    }
+
+    /// How much is left to count. Old news by the time it is returned, unless it is zero.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        // Acquire: zero says what a wait says.
+        self.word.load(Acquire) / ONE
+    }
+
+    /// Whether the latch is open: one load.
+    #[inline]
+    #[doc(alias = "try_wait")]
+    pub fn is_open(&self) -> bool {
+        // Acquire: pairs with the Release in `count_down`.
+        self.word.load(Acquire) < ONE
+    }
+
+    /// Sleeps until the count is zero.
+    #[inline]
+    pub fn wait(&self) {
+        if !self.is_open() {
+            self.wait_closed(None);
+        }
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout too long for the clock means for ever.
+    #[inline]
+    pub fn wait_for(&self, timeout: Duration) -> bool {
+        self.is_open() || self.wait_closed(Deadline::after(timeout))
+    }
+
+    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the latch is open.
+    #[inline]
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        self.is_open() || self.wait_closed(Deadline::at(deadline))
+    }
+
+    /// Counts down by one and waits for the rest.
+    ///
+    /// # Panics
+    ///
+    /// As [`count_down`](Self::count_down).
+    #[track_caller]
+    #[doc(alias = "arrive_and_wait")]
+    pub fn count_down_and_wait(&self) {
+        self.count_down(1);
+        self.wait();
+    }
+
+    /// Counts one more, unless the latch is open: for [`WaitGroup`](crate::WaitGroup), whose count may go up while it is not zero.
+    pub(crate) fn try_count_up(&self) -> bool {
+        let mut state = self.word.load(Acquire);
+        while state >= ONE {
+            assert!(state / ONE < Self::MAX_COUNT, "more than can be counted");
+            // Relaxed: it publishes nothing. Acquire: who finds it open may go on.
+            match self.word.compare_exchange_weak(state, state + ONE, Relaxed, Acquire) {
+                Ok(_) => return true,
+                Err(seen) => state = seen,
+            }
+        }
+        false
+    }
+
+    #[inline]
+    pub(crate) fn wait_deadline(&self, deadline: Option<Deadline>) -> bool {
+        self.is_open() || self.wait_closed(deadline)
+    }
+
+    #[cold]
+    fn wait_closed(&self, deadline: Option<Deadline>) -> bool {
+        // Acquire, here and below: as in `is_open`.
+        let mut state = self.word.load(Acquire);
+        loop {
+            if state < ONE {
+                return true;
+            }
+            // Relaxed: it publishes nothing.
+            if state & WAITERS == 0
+                && let Err(seen) = self.word.compare_exchange(state, state | WAITERS, Relaxed, Acquire)
+            {
+                state = seen;
+                continue;
+            }
+            let in_time = futex::wait_maybe(&self.word, state | WAITERS, deadline);
+            state = self.word.load(Acquire);
+            if !in_time {
+                return state < ONE;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latch").field("count", &self.count()).finish()
+    }
+}

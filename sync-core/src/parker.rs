@@ -1,0 +1,169 @@
+//! A token that one thread waits for and others give.
+//!
+//! # Source
+//!
+//! `std::thread::park` with its token, as an object that can be handed about, as in crossbeam; the three states are those of `std` on futexes.
+//!
+//! # States
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `EMPTY` | no token |
+//! | `PARKED` | no token, and the owner may sleep on the word |
+//! | `TOKEN` | the token is there |
+//!
+//! | from | event | to | and then |
+//! |---|---|---|---|
+//! | `TOKEN` | park | `EMPTY` | it returns |
+//! | `EMPTY` | park | `PARKED` | sleep |
+//! | `PARKED` | the owner's time is up | `EMPTY` | |
+//! | `EMPTY`, `TOKEN` | unpark | `TOKEN` | |
+//! | `PARKED` | unpark | `TOKEN` | wake one |
+//!
+//! # Invariants
+//!
+//! 1. Only the owner parks, so at most one thread sleeps on the word, and only it takes the token.
+//! 2. A park returns `true` with the token taken, or `false` without: `EMPTY` in both cases, and no token is lost in between, because the last
+//!    step of a park that timed out is a swap that says whether the token was there.
+//! 3. **Wake after free.** An unpark is one atomic operation; after it only the address is used. (The `Arc` keeps the word alive all the same.)
+//!
+//! # Orderings
+//!
+//! Release on the swap of an unpark, Acquire on the one that takes the token. An unpark writes even where the token is there: so whoever takes it
+//! sees what happened before *every* unpark that came before.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::primitive::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::primitive::futex::{self, Deadline};
+use crate::primitive::hint::Spin;
+
+const EMPTY: u32 = 0;
+const TOKEN: u32 = 1;
+const PARKED: u32 = u32::MAX;
+
+/// Waits for a token that an [`Unparker`] gives; at most one is kept. It belongs to one thread at a time.
+///
+/// # Examples
+///
+/// ```
+/// use sync_core::Parker;
+///
+/// let parker = Parker::new();
+/// let unparker = parker.unparker().clone();
+/// std::thread::spawn(move || unparker.unpark());
+/// parker.park();
+/// ```
+///
+/// # Memory ordering
+///
+/// What happened before an [`unpark`](Unparker::unpark) happens before the return of the park that takes its token, also if the token was
+/// there already.
+///
+/// # Source of the algorithm
+///
+/// `std::thread::park`; state table and invariants stand at the top of `parker.rs`.
+pub struct Parker {
+    unparker: Unparker,
+    /// Not `Sync` (invariant 1).
+    one_owner: PhantomData<core::cell::Cell<()>>,
+}
+
+/// Gives the token that a [`Parker`] waits for. It may be cloned and sent anywhere.
+#[derive(Clone)]
+pub struct Unparker {
+    word: Arc<AtomicU32>,
+}
+
+impl Parker {
+    /// A parker without a token.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { unparker: Unparker { word: Arc::new(AtomicU32::new(EMPTY)) }, one_owner: PhantomData }
+    }
+
+    /// Sleeps until there is a token, and takes it.
+    #[inline]
+    pub fn park(&self) {
+        self.park_by(|| None);
+    }
+
+    /// As [`park`](Self::park), for at most `timeout`: whether it took a token. A timeout too long for the clock means for ever.
+    #[inline]
+    pub fn park_timeout(&self, timeout: Duration) -> bool {
+        self.park_by(|| Deadline::after(timeout))
+    }
+
+    /// As [`park_timeout`](Self::park_timeout), until `deadline` at most. One in the past takes a token that is there.
+    #[inline]
+    pub fn park_deadline(&self, deadline: Instant) -> bool {
+        self.park_by(|| Deadline::at(deadline))
+    }
+
+    /// What gives this parker its token.
+    #[inline]
+    pub fn unparker(&self) -> &Unparker {
+        &self.unparker
+    }
+
+    #[inline]
+    fn park_by(&self, deadline: impl FnOnce() -> Option<Deadline>) -> bool {
+        // Acquire: pairs with the Release in `unpark`. Who fails here sleeps.
+        self.unparker.word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() || self.park_slow(deadline())
+    }
+
+    #[cold]
+    fn park_slow(&self, deadline: Option<Deadline>) -> bool {
+        let word = &*self.unparker.word;
+        let mut spin = Spin::new();
+        while word.load(Relaxed) == EMPTY && spin.turn() {}
+        // Relaxed: it publishes nothing. If the token has come, the next step takes it.
+        let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
+        loop {
+            // Relaxed: taking the token is what acquires.
+            if word.load(Relaxed) == PARKED && futex::wait_maybe(word, PARKED, deadline) && word.load(Relaxed) == PARKED {
+                continue;
+            }
+            // Acquire: pairs with the Release in `unpark` (invariant 2).
+            return word.swap(EMPTY, Acquire) == TOKEN;
+        }
+    }
+}
+
+impl Unparker {
+    /// Gives the token: the park that lasts returns, or else the next one at once.
+    #[inline]
+    pub fn unpark(&self) {
+        // Release: pairs with the Acquire of the park that takes the token.
+        if self.word.swap(TOKEN, Release) == PARKED {
+            // Invariant 3.
+            futex::wake_one(Arc::as_ptr(&self.word));
+        }
+    }
+}
+
+impl Default for Parker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Parker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Relaxed: a snapshot for people.
+        f.debug_struct("Parker").field("token", &(self.unparker.word.load(Relaxed) == TOKEN)).finish()
+    }
+}
+
+impl fmt::Debug for Unparker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unparker").finish_non_exhaustive()
+    }
+}

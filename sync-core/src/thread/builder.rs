@@ -1,0 +1,171 @@
+//! How a thread is to be, and its start.
+
+use core::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use super::group::{GroupHandle, ShutDown};
+use super::handle::{JoinHandle, Outcome, Packet, Panic};
+use super::hook;
+use super::record::{Thread, current};
+use crate::primitive::thread;
+
+/// How a thread is to be started.
+///
+/// ```
+/// let thread = sync_core::thread::Builder::new().name("reader").daemon(true).stack_size(256 * 1024).spawn(|| 1).unwrap();
+/// assert_eq!(&*thread.name(), "reader");
+/// assert!(thread.is_daemon());
+/// assert_eq!(thread.join(), Ok(&1));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder starts nothing until `spawn`"]
+pub struct Builder {
+    name: Option<String>,
+    stack_size: usize,
+    daemon: Option<bool>,
+}
+
+impl Builder {
+    /// The smallest stack that may be asked for, in bytes.
+    pub const MIN_STACK_SIZE: usize = 32 * 1024;
+
+    /// A thread with a name like `Thread-1`, a stack of the usual size, and the daemon flag of the thread that starts it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the thread. The system's tools may show the beginning of the name only: 15 bytes on Linux, and nothing after a zero byte.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the size of the stack in bytes; 0 means the usual one.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// Makes the thread a daemon, for which no [`Group`](super::Group) waits, or not.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = Some(daemon);
+        self
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] if the system refuses, or the stack is smaller than [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can
+    /// be. Nothing of the thread is left then, and `body` was not run.
+    #[doc(alias = "start")]
+    pub fn spawn<F, T>(self, body: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_known(body, |_| Ok(()))
+    }
+
+    /// Starts the thread as a member of a group.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the group has joined its members already.
+    pub fn spawn_in<F, T>(self, group: &GroupHandle, body: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // In the group before it runs, so that the group cannot miss it; one that could not be started is over, and joined at once.
+        self.spawn_known(body, |thread| group.add(thread).map_err(|ShutDown| SpawnError::ShutDown))
+    }
+
+    /// Starts a thread that `announce` knows of before it runs.
+    fn spawn_known<F, T>(self, body: F, announce: impl FnOnce(&Thread) -> Result<(), SpawnError>) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        /// The largest size that `std` can round up without an overflow.
+        const LARGEST: usize = isize::MAX as usize;
+        if self.stack_size != 0 && !(Self::MIN_STACK_SIZE..=LARGEST).contains(&self.stack_size) {
+            return Err(SpawnError::StackSize(self.stack_size));
+        }
+        let record = Thread::new(self.name, self.daemon.unwrap_or_else(|| current().is_daemon()));
+        announce(&record)?;
+        let packet = Arc::new(Packet::new());
+        let mut system = thread::Builder::new();
+        if let Some(name) = record.name().split('\0').next() {
+            system = system.name(name.to_owned());
+        }
+        if self.stack_size != 0 {
+            system = system.stack_size(self.stack_size);
+        }
+        record.register();
+        let handle = JoinHandle::new(record.clone(), Arc::clone(&packet));
+        let theirs = record.clone();
+        match system.spawn(move || run(&theirs, packet, body)) {
+            // Detached: what a join waits for is the record's event.
+            Ok(_) => Ok(handle),
+            Err(error) => {
+                // Invariant 3 of the module; a group that counts on it is not kept waiting.
+                record.finish();
+                Err(SpawnError::System(error))
+            }
+        }
+    }
+}
+
+/// The life of a thread.
+fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
+    record.begin_current();
+    // Asserted: what `body` leaves broken, only those see who share it; that is as with `std`'s threads. It is dropped when it returns.
+    let outcome = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => Outcome::Returned(value),
+        Err(payload) => {
+            let message = hook::message(&*payload);
+            hook::report(record, &message, &*payload);
+            Outcome::Panicked(Panic { message, payload: Mutex::new(Some(payload)) })
+        }
+    };
+    // SAFETY: this is the thread, and its event is set below.
+    unsafe { packet.put(outcome) };
+    // Given up before the event is set, so that the joiner who holds the last handle can have the value. If there is no handle, the value is
+    // dropped here; a panic of its `Drop` is reported by the standard hook and must not keep joiners waiting.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(packet)));
+    record.finish();
+}
+
+/// Why a thread was not started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The stack would be too small or too large; its size.
+    StackSize(usize),
+    /// The group has joined its members already.
+    ShutDown,
+    /// The system refused.
+    System(io::Error),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StackSize(bytes) => write!(f, "a thread cannot have a stack of {bytes} bytes"),
+            Self::ShutDown => ShutDown.fmt(f),
+            Self::System(error) => write!(f, "the system did not start the thread: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for SpawnError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}

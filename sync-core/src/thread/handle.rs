@@ -1,0 +1,217 @@
+//! The handle of a thread: for several joiners, each of whom sees the outcome.
+
+use core::any::Any;
+use core::fmt;
+use core::ops::Deref;
+use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::record::Thread;
+use crate::primitive::cell::UnsafeCell;
+
+/// What a thread left behind.
+pub(super) enum Outcome<T> {
+    Returned(T),
+    Panicked(Panic),
+}
+
+/// A panic: its message for everybody, its payload for the first who asks.
+pub(super) struct Panic {
+    pub(super) message: Arc<str>,
+    pub(super) payload: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// Where the thread puts its outcome.
+pub(super) struct Packet<T> {
+    outcome: UnsafeCell<Option<Outcome<T>>>,
+}
+
+impl<T> Packet<T> {
+    pub(super) fn new() -> Self {
+        Self { outcome: UnsafeCell::new(None) }
+    }
+
+    /// # Safety
+    ///
+    /// Called once, by the thread, before its event is set (invariant 1 of the module).
+    pub(super) unsafe fn put(&self, outcome: Outcome<T>) {
+        // SAFETY: invariant 1: nobody reads yet and nobody else writes.
+        self.outcome.with_mut(|place| unsafe { *place = Some(outcome) });
+    }
+}
+
+// SAFETY: the outcome moves from the thread to whoever holds the last handle.
+unsafe impl<T: Send> Send for Packet<T> {}
+// SAFETY: the thread writes before anybody reads (invariants 1 and 2 of the module) and then has nothing to do with it any more; that
+// the readers are one thread where `T` is not `Sync` is the handle's business, below.
+unsafe impl<T: Send> Sync for Packet<T> {}
+
+/// The right to wait for a thread's end and to see its outcome. Dropping it lets the thread go its way.
+///
+/// It may be cloned: every joiner gets a reference to the result, and [`into_result`](Self::into_result) gives it to the holder of the last
+/// handle. It is also a [`Thread`], by `Deref`. Because several threads may see the result, handles leave the thread that started the other only
+/// if the result is `Sync`.
+///
+/// # Memory ordering
+///
+/// Everything the thread did happens before a join of it returns, and before [`Thread::is_alive`] returns `false`.
+#[must_use = "a thread whose handle is dropped cannot be joined any more"]
+pub struct JoinHandle<T> {
+    thread: Thread,
+    packet: Arc<Packet<T>>,
+}
+
+// SAFETY: to share a handle is to share the outcome, to send one is to send the outcome or share it.
+unsafe impl<T: Send + Sync> Send for JoinHandle<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    pub(super) fn new(thread: Thread, packet: Arc<Packet<T>>) -> Self {
+        Self { thread, packet }
+    }
+
+    /// Sleeps until the thread is over, and shows what it returned. May be called again, by anybody.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Panicked`] if a panic ended the thread, for every joiner; [`JoinError::CurrentThread`] if the thread joins itself.
+    pub fn join(&self) -> Result<&T, JoinError> {
+        self.not_myself()?;
+        self.thread.finished().wait();
+        self.outcome()
+    }
+
+    /// As [`join`](Self::join), for at most `timeout`. One too long for the clock means for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs then.
+    pub fn join_timeout(&self, timeout: Duration) -> Result<&T, JoinError> {
+        self.not_myself()?;
+        if self.thread.finished().wait_for(timeout) { self.outcome() } else { Err(JoinError::TimedOut) }
+    }
+
+    /// As [`join_timeout`](Self::join_timeout), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_timeout`](Self::join_timeout).
+    pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
+        self.not_myself()?;
+        if self.thread.finished().wait_until(deadline) { self.outcome() } else { Err(JoinError::TimedOut) }
+    }
+
+    /// As [`join`](Self::join), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs.
+    pub fn try_join(&self) -> Result<&T, JoinError> {
+        self.not_myself()?;
+        if self.thread.is_alive() { Err(JoinError::TimedOut) } else { self.outcome() }
+    }
+
+    /// The result itself, if the thread is over and this is the last handle of it; a panic with its payload, as from `std`'s `join`.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if there are others or the thread still runs.
+    pub fn into_result(self) -> Result<std::thread::Result<T>, Self> {
+        if self.thread.is_alive() {
+            return Err(self);
+        }
+        let Self { thread, packet } = self;
+        match Arc::try_unwrap(packet) {
+            Ok(packet) => Ok(match packet.outcome.into_inner() {
+                Some(Outcome::Returned(value)) => Ok(value),
+                Some(Outcome::Panicked(panic)) => Err(panic.take().unwrap_or_else(|| Box::new(panic.message))),
+                None => unreachable!("the outcome is there before the event is set"),
+            }),
+            Err(packet) => Err(Self { thread, packet }),
+        }
+    }
+
+    /// The payload of the panic that ended the thread: for the first who asks. Never waits.
+    pub fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        if self.thread.is_alive() {
+            return None;
+        }
+        match self.read() {
+            Outcome::Panicked(panic) => panic.take(),
+            Outcome::Returned(_) => None,
+        }
+    }
+
+    /// The thread.
+    pub fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
+    fn not_myself(&self) -> Result<(), JoinError> {
+        if self.thread.is_current() { Err(JoinError::CurrentThread) } else { Ok(()) }
+    }
+
+    fn outcome(&self) -> Result<&T, JoinError> {
+        match self.read() {
+            Outcome::Returned(value) => Ok(value),
+            Outcome::Panicked(panic) => Err(JoinError::Panicked(Arc::clone(&panic.message))),
+        }
+    }
+
+    /// The outcome of a thread whose event was seen set.
+    fn read(&self) -> &Outcome<T> {
+        // SAFETY: invariants 1 and 2 of the module: the event was seen set, so it is written and only read from now on.
+        let outcome = self.packet.outcome.with(|outcome| unsafe { &*outcome });
+        outcome.as_ref().expect("the outcome is there before the event is set")
+    }
+}
+
+impl Panic {
+    fn take(&self) -> Option<Box<dyn Any + Send>> {
+        self.payload.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<T> Deref for JoinHandle<T> {
+    type Target = Thread;
+    fn deref(&self) -> &Thread {
+        &self.thread
+    }
+}
+
+impl<T> Clone for JoinHandle<T> {
+    fn clone(&self) -> Self {
+        Self { thread: self.thread.clone(), packet: Arc::clone(&self.packet) }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JoinHandle").field(&self.thread).finish()
+    }
+}
+
+/// Why a join did not show a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinError {
+    /// A panic ended the thread; its message.
+    Panicked(Arc<str>),
+    /// The thread was to wait for itself.
+    CurrentThread,
+    /// The thread still runs.
+    TimedOut,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(message) => write!(f, "the thread panicked: {message}"),
+            Self::CurrentThread => f.write_str("cannot join the current thread"),
+            Self::TimedOut => f.write_str("the thread still runs"),
+        }
+    }
+}
+
+impl core::error::Error for JoinError {}

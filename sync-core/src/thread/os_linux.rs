@@ -1,0 +1,25 @@
+//! What the threads of Linux have beyond those of `std`.
+
+use std::ffi::CString;
+
+/// The longest name that the system keeps, in bytes.
+const LONGEST_NAME: usize = 15;
+
+/// The system's number of the calling thread.
+pub(super) fn native_id() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// Whether the calling thread is the one that runs `main`.
+pub(super) fn is_main() -> bool {
+    native_id() == std::process::id()
+}
+
+/// Gives the calling thread a name for the system's tools, which may show its beginning only: the system cuts bytes, not letters.
+pub(super) fn set_name(name: &str) {
+    let bytes = name.bytes().take_while(|&byte| byte != 0).take(LONGEST_NAME).collect::<Vec<_>>();
+    if let Ok(name) = CString::new(bytes) {
+        // A name is for people: that the system did not take it is no reason to fail.
+        let _ = rustix::thread::set_name(&name);
+    }
+}

@@ -1,0 +1,16 @@
+//! Threads on a system that we know nothing special of.
+
+use crate::primitive::thread;
+
+/// A number of the calling thread: our own, where the system's is not known.
+pub(super) fn native_id() -> u32 {
+    u32::try_from(thread::id().get()).unwrap_or(u32::MAX)
+}
+
+/// Whether the calling thread is the one that runs `main`: `std` names it so.
+pub(super) fn is_main() -> bool {
+    std::thread::current().name() == Some("main")
+}
+
+/// The name for the system's tools is set when a thread is started, and stays.
+pub(super) fn set_name(_: &str) {}

@@ -1,0 +1,80 @@
+//! That zero opens for everybody, once, and that everything before a count-down is seen after it.
+
+use std::time::Duration;
+
+use sync_core::{Latch, WaitGroup};
+
+use crate::support::{Arc, Body, Tracked, with};
+
+struct Shared {
+    latch: Latch,
+    news: [Tracked; 2],
+}
+
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared { latch: Latch::new(2), news: [Tracked::new(0), Tracked::new(0)] })
+}
+
+fn counts_down(shared: &Arc<Shared>, me: usize) -> Body {
+    with(shared, move |it| {
+        it.news[me].set(1);
+        it.latch.count_down(1);
+    })
+}
+
+fn waits(shared: &Arc<Shared>) -> Body {
+    with(shared, |it| {
+        it.latch.wait();
+        assert_eq!(it.news[0].get() + it.news[1].get(), 2);
+    })
+}
+
+model! {
+    /// Two count down, one waits, who sees what both wrote.
+    fn two_count_down(order) {
+        let shared = shared();
+        order.run([waits(&shared), counts_down(&shared, 0), counts_down(&shared, 1)]);
+        assert!(shared.latch.is_open());
+    }
+}
+
+model! {
+    /// One counts down by two at once while two wait, one of whom may give up.
+    fn opens_for_all(order) {
+        let shared = shared();
+        let in_time = with(&shared, |it| if it.latch.wait_for(Duration::from_millis(1)) {
+            assert_eq!(it.news[0].get(), 1);
+        });
+        let opens = with(&shared, |it| {
+            it.news[0].set(1);
+            it.news[1].set(1);
+            it.latch.count_down(2);
+        });
+        order.run([in_time, waits(&shared), opens]);
+    }
+}
+
+model! {
+    /// A group of three of whom one waits, and two leave it, one by way of a wait of its own that may time out.
+    fn wait_group(order) {
+        let group = WaitGroup::new();
+        let data = Arc::new([Tracked::new(0), Tracked::new(0)]);
+        let mine = group.clone();
+        let leaves = with(&data, move |it| {
+            it[0].set(1);
+            mine.done();
+        });
+        let mine = group.clone();
+        let tries = with(&data, move |it| {
+            it[1].set(1);
+            if let Err(mine) = mine.wait_for(Duration::from_millis(1)) {
+                mine.done();
+            }
+        });
+        let waits = with(&data, move |it| {
+            group.wait();
+            assert_eq!(it[0].get() + it[1].get(), 2);
+        });
+        order.run([leaves, tries, waits]);
+    }
+}

@@ -1,0 +1,59 @@
+//! That the outcome of a thread reaches every joiner.
+
+use std::time::Duration;
+
+use sync_core::thread::{Group, JoinError, spawn};
+
+use crate::support::{Arc, Tracked, with};
+
+model! {
+    /// Two join, one of whom may give up; both see the result, and everything the thread wrote.
+    fn several_joiners(order) {
+        let data = Arc::new(Tracked::new(0));
+        let theirs = Arc::clone(&data);
+        let handle = spawn(move || {
+            theirs.set(1);
+            7_u32
+        }).unwrap();
+        let shared = (handle, data);
+        let joins = with(&shared, |(handle, data)| {
+            assert_eq!(handle.join(), Ok(&7));
+            assert_eq!(data.get(), 1);
+        });
+        let joins_in_time = with(&shared, |(handle, data)| match handle.join_timeout(Duration::from_millis(1)) {
+            Ok(value) => assert_eq!((*value, data.get()), (7, 1)),
+            Err(error) => assert_eq!(error, JoinError::TimedOut),
+        });
+        order.run([joins, joins_in_time]);
+    }
+}
+
+model! {
+    /// Who sees that a thread is not alive any more sees what it did, and may be the one who gets the result itself.
+    fn not_alive_is_as_good_as_joined(order) {
+        let data = Arc::new(Tracked::new(0));
+        let theirs = Arc::clone(&data);
+        let handle = spawn(move || theirs.set(1)).unwrap();
+        let looks = with(&(handle, data), |(handle, data)| if !handle.is_alive() {
+            assert_eq!(data.get(), 1);
+        });
+        order.run([looks]);
+    }
+}
+
+model! {
+    /// A group waits for a member, and for the one that the member starts.
+    fn group_waits_for_all(order) {
+        let data = Arc::new(Tracked::new(0));
+        let runs = with(&data, |data| {
+            let group = Group::new();
+            let (inside, theirs) = (group.handle(), Arc::clone(&data));
+            group.spawn(move || {
+                inside.spawn(move || theirs.set(1)).unwrap();
+            }).unwrap();
+            drop(group);
+            assert_eq!(data.get(), 1);
+        });
+        order.run([runs]);
+    }
+}
