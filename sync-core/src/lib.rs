@@ -9,12 +9,11 @@ pub mod futex;
 mod guard;
 #[macro_use]
 mod guard_family;
+mod latch;
 mod lazy_lock;
 mod mutex;
 mod once;
 mod once_lock;
-mod latch;
-mod mutex;
 mod parker;
 #[doc(hidden)]
 pub mod primitive;
@@ -22,9 +21,9 @@ mod raw;
 mod raw_mutex;
 mod raw_reentrant;
 mod raw_rwlock;
+mod raw_semaphore;
 mod reentrant_mutex;
 mod rwlock;
-mod raw_semaphore;
 mod semaphore;
 pub mod thread;
 mod wait_group;
@@ -34,22 +33,21 @@ pub use barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, T
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
 pub use guard::{ArcMutexGuard, MappedMutexGuard, MutexGuard};
+pub use latch::Latch;
 pub use lazy_lock::LazyLock;
 pub use mutex::Mutex;
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
-pub use latch::Latch;
-pub use mutex::Mutex;
 pub use parker::{Parker, Unparker};
 pub use raw::{RawLock, WaitGuard};
 pub use raw_mutex::{NotLocked, RawMutex};
 pub use raw_reentrant::{NotOwner, RawReentrantMutex};
 pub use raw_rwlock::RawRwLock;
+pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
 pub use reentrant_mutex::{ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
 pub use rwlock::{
     ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockUpgradableReadGuard,
     MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
 };
-pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
 pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};
 pub use wait_group::WaitGroup;

@@ -9,7 +9,7 @@ use crate::support::{Arc, Tracked, with};
 
 model! {
     /// Three call: one runs, and all see what it did.
-    fn three_call(order) {
+    fn three_call(order) small {
         let shared = Arc::new((Once::new(), Tracked::new(0)));
         let calls = || with(&shared, |it| {
             it.0.call_once(|| it.1.set(it.1.get() + 1));

@@ -72,7 +72,7 @@ model! {
 
 model! {
     /// A writer between two readers: it waits for both, or they for it.
-    fn two_readers_and_a_writer(order) {
+    fn two_readers_and_a_writer(order) small {
         let shared = guarded();
         order.run([reads(&shared), writes(&shared), reads(&shared)]);
         assert_eq!(free_at_the_end(&shared), 1);
@@ -81,7 +81,7 @@ model! {
 
 model! {
     /// Two writers and a reader: a release with both sides waiting forgets neither (litebox #809: nothing may hang on how many a wake woke).
-    fn two_writers_and_a_reader(order) {
+    fn two_writers_and_a_reader(order) small {
         let shared = guarded();
         order.run([writes(&shared), reads(&shared), writes(&shared)]);
         assert_eq!(free_at_the_end(&shared), 2);
@@ -90,7 +90,7 @@ model! {
 
 model! {
     /// folly b927c055: four writes, and a state that comes round to an old value while writers fall asleep.
-    fn four_writers(order) {
+    fn four_writers(order) small {
         let shared = guarded();
         shared.lock.write();
         let releases = with(&shared, |it| {
@@ -133,7 +133,7 @@ model! {
 
 model! {
     /// LLVM libc #201937 for writers: one holds, one waits with a timeout, one waits. The last must get in.
-    fn a_timed_writer_passes_the_wake_on(order) {
+    fn a_timed_writer_passes_the_wake_on(order) small {
         let shared = guarded();
         shared.lock.write();
         let releases = with(&shared, |it| it.lock.unlock_write().unwrap());
@@ -144,7 +144,7 @@ model! {
 
 model! {
     /// The last reader calls a writer whose time is up: the reader that waits behind it is not forgotten.
-    fn a_timed_writer_before_a_reader(order) {
+    fn a_timed_writer_before_a_reader(order) small {
         let shared = guarded();
         shared.lock.read();
         let leaves = with(&shared, |it| it.lock.unlock_read().unwrap());
@@ -156,7 +156,7 @@ model! {
 model! {
     /// Windows SRWLOCK, rust #121949: a writer releases, and the two readers that waited are in at the same time. Neither leaves: if one is let in
     /// only after the other, this never ends.
-    fn readers_meet_after_a_writer(order) {
+    fn readers_meet_after_a_writer(order) small {
         let shared = guarded();
         shared.lock.write();
         let stays = || with(&shared, |it| it.lock.read());
