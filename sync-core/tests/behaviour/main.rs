@@ -7,6 +7,7 @@ mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
 mod mutex;
 mod once;
 mod reentrant_mutex;

@@ -3,6 +3,7 @@
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
 mod mutex;
 mod once;
 mod reentrant_mutex;

@@ -6,6 +6,7 @@ mod watchdog;
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
 mod mutex;
 mod once;
 mod reentrant_mutex;

@@ -18,6 +18,7 @@ mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
 mod latch;
 mod mutex;
 mod once;
