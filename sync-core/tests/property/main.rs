@@ -3,6 +3,9 @@
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
 mod mutex;
+mod once;
 mod reentrant_mutex;
+mod rwlock;
 mod semaphore;
