@@ -7,5 +7,8 @@ mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
+mod latch;
 mod mutex;
+mod parker;
 mod semaphore;
+mod thread;

@@ -3,5 +3,6 @@
 mod barrier;
 mod condvar;
 mod event;
+mod latch;
 mod mutex;
 mod semaphore;

@@ -6,5 +6,7 @@ mod watchdog;
 mod barrier;
 mod condvar;
 mod event;
+mod latch;
 mod mutex;
 mod semaphore;
+mod thread;
