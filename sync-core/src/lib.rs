@@ -7,6 +7,8 @@ mod event;
 #[doc(hidden)]
 pub mod futex;
 mod guard;
+#[macro_use]
+mod guard_family;
 mod latch;
 mod mutex;
 mod parker;
@@ -14,6 +16,8 @@ mod parker;
 pub mod primitive;
 mod raw;
 mod raw_mutex;
+mod raw_reentrant;
+mod reentrant_mutex;
 mod raw_semaphore;
 mod semaphore;
 pub mod thread;
@@ -29,6 +33,8 @@ pub use mutex::Mutex;
 pub use parker::{Parker, Unparker};
 pub use raw::{RawLock, WaitGuard};
 pub use raw_mutex::{NotLocked, RawMutex};
+pub use raw_reentrant::{NotOwner, RawReentrantMutex};
+pub use reentrant_mutex::{ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
 pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
 pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};
 pub use wait_group::WaitGroup;

@@ -246,3 +246,8 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake_count: u32, move_: u32, to:
     wake(ptr::from_ref(from), wake_count);
     true
 }
+
+/// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+pub mod shared {
+    pub use super::{wait_maybe, wake};
+}

@@ -97,7 +97,12 @@ pub mod futex {
     /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
     #[track_caller]
     pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
-        verify::futex::requeue(core::ptr::from_ref(from), expected, wake as usize, move_ as usize, to).is_some()
+        verify::futex::requeue(from, expected, wake as usize, move_ as usize, to).is_some()
+    }
+
+    /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+    pub mod shared {
+        pub use super::{wait_maybe, wake};
     }
 }
 
@@ -155,21 +160,26 @@ pub mod thread {
 
 /// Time as an algorithm sees it: the checker tries both answers.
 pub mod time {
+    use core::cell::Cell;
     use core::time::Duration;
 
     /// Measures how long somebody has been waiting.
-    #[derive(Clone, Copy, Debug)]
-    pub struct Stopwatch(());
+    #[derive(Clone, Debug)]
+    pub struct Stopwatch(Cell<Option<bool>>);
 
     impl Stopwatch {
         /// Starts now.
         pub fn start() -> Self {
-            Self(())
+            Self(Cell::new(None))
         }
 
-        /// Whether at least `limit` has passed.
+        /// Whether at least `limit` has passed: decided once for every wait, at the first question. To decide at every question would
+        /// multiply the executions and add no behaviour that some wait does not have already.
+        #[track_caller]
         pub fn has_run(&self, _limit: Duration) -> bool {
-            verify::choose(2) == 1
+            let decided = self.0.get().unwrap_or_else(|| verify::choose(2) == 1);
+            self.0.set(Some(decided));
+            decided
         }
     }
 }

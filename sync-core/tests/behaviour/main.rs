@@ -10,5 +10,6 @@ mod event;
 mod latch;
 mod mutex;
 mod parker;
+mod reentrant_mutex;
 mod semaphore;
 mod thread;

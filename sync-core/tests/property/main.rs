@@ -5,4 +5,5 @@ mod condvar;
 mod event;
 mod latch;
 mod mutex;
+mod reentrant_mutex;
 mod semaphore;

@@ -8,5 +8,6 @@ mod condvar;
 mod event;
 mod latch;
 mod mutex;
+mod reentrant_mutex;
 mod semaphore;
 mod thread;

@@ -36,8 +36,17 @@ impl Order {
 ///     fn name(order) { ...; order.run([body(...), body(...)]); assert!(...) }
 /// }
 /// ```
+///
+/// `fn name(order) small { ... }` is for a model that has a whole thread of the library in it, and locks: with two preemptions instead of
+/// three, and without impatience, which is the locks' own matter.
 macro_rules! model {
     ($(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
+        model!(@ check, $(#[doc = $doc])* fn $name($order) $body);
+    };
+    ($(#[doc = $doc:literal])* fn $name:ident($order:ident) small $body:block) => {
+        model!(@ check_small, $(#[doc = $doc])* fn $name($order) $body);
+    };
+    (@ $check:ident, $(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
         $(#[doc = $doc])*
         mod $name {
             #[allow(unused_imports, reason = "a model that needs nothing of its file is a model all the same")]
@@ -47,12 +56,12 @@ macro_rules! model {
 
             #[test]
             fn forward() {
-                $crate::support::check(concat!(module_path!(), "::forward"), || model($crate::support::Order::Forward));
+                $crate::support::$check(concat!(module_path!(), "::forward"), || model($crate::support::Order::Forward));
             }
 
             #[test]
             fn reversed() {
-                $crate::support::check(concat!(module_path!(), "::reversed"), || model($crate::support::Order::Reversed));
+                $crate::support::$check(concat!(module_path!(), "::reversed"), || model($crate::support::Order::Reversed));
             }
         }
     };
@@ -69,7 +78,7 @@ pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) 
     Box::new(move || f(shared))
 }
 
-pub(crate) use checker::{Arc, Tracked, check};
+pub(crate) use checker::{Arc, Tracked, check, check_small};
 
 #[cfg(loom)]
 mod checker {
@@ -105,15 +114,25 @@ mod checker {
     unsafe impl Sync for Tracked {}
 
     /// Explores the model once for every setting of the knobs.
+    ///
+    /// Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three preemptions find what small models can
+    /// show; LOOM_MAX_PREEMPTIONS says otherwise.
     pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        let settings = [(0, false), (1, false), (0, true), (1, true)].map(|(spurious, impatient)| Knobs { spurious, impatient });
-        for knobs in settings {
+        explore(name, 3, &[(0, false), (1, false), (0, true), (1, true)], model);
+    }
+
+    /// The same for a model that is small only if it is explored less deeply.
+    pub(crate) fn check_small(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        explore(name, 2, &[(0, false), (1, false)], model);
+    }
+
+    fn explore(name: &str, preemptions: usize, settings: &[(usize, bool)], model: impl Fn() + Copy + Send + Sync + 'static) {
+        for &(spurious, impatient) in settings {
+            let knobs = Knobs { spurious, impatient };
             let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
             let count = std::sync::Arc::clone(&executions);
             let mut builder = loom::model::Builder::new();
-            // Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three preemptions find what small models
-            // can show; LOOM_MAX_PREEMPTIONS says otherwise.
-            builder.preemption_bound = builder.preemption_bound.or(Some(3));
+            builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
             builder.check(move || {
                 count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 set_knobs(knobs);
@@ -155,8 +174,26 @@ mod checker {
     // SAFETY: every access is checked by the checker.
     unsafe impl Sync for Tracked {}
 
-    /// Explores the model.
-    pub(crate) fn check(_name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        verify::model(model);
+    /// Explores the model: without spurious wake-ups, then with one in an execution. Either may have one timeout that fires while others could
+    /// still run; when nothing else can, timeouts fire anyway.
+    ///
+    /// Every execution is explored, or as many as fit in the time: MODEL_SECONDS, 10 by default, for either run. What was explored is printed.
+    pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        let seconds = std::env::var("MODEL_SECONDS").map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
+        for spurious in [0, 1] {
+            let mut builder = verify::model::Builder::new();
+            builder.spurious_wakeups = spurious;
+            builder.max_duration = builder.max_duration.or(Some(std::time::Duration::from_secs(seconds)));
+            let report = builder.explore(model);
+            println!("{name}: {report}, {spurious} spurious");
+            if let Some(failure) = report.failure {
+                panic!("{name}: {failure}");
+            }
+        }
+    }
+
+    /// The same: what is small for loom is no matter here.
+    pub(crate) fn check_small(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        check(name, model);
     }
 }

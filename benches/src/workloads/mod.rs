@@ -1,0 +1,52 @@
+//! What is measured: one file a primitive, named as its stem is everywhere else.
+//!
+//! Each file says what it needs of a peer in one trait, implements that trait for ours and for every peer, and lists its workloads.
+
+pub mod condvar;
+pub mod mutex;
+pub mod queue;
+
+use crate::compare::Workload;
+
+/// Every workload there is, by primitive.
+pub fn all() -> Vec<Workload> {
+    [mutex::workloads(), condvar::workloads(), queue::workloads()].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::compare::select::ids;
+    use crate::compare::subject::OURS;
+
+    #[test]
+    fn ids_are_unique_and_have_four_parts() {
+        let ids = ids(&all());
+        for id in &ids {
+            assert_eq!(id.split('/').count(), 4, "{id}");
+            assert!(!id.contains(char::is_whitespace), "{id}");
+        }
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn ours_comes_first_and_has_a_peer() {
+        for workload in all() {
+            let peers: Vec<_> = workload.contestants.iter().map(|contestant| contestant.peer).collect();
+            assert_eq!(peers[0], OURS, "{}", workload.name);
+            assert!(peers.len() > 1, "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn nobody_loses_or_doubles_anything() {
+        for workload in all().iter().filter(|workload| !workload.grid) {
+            for contestant in &workload.contestants {
+                let result = contestant.start().check();
+                assert_eq!(result, Ok(()), "{}", workload.id("", contestant.peer));
+            }
+        }
+    }
+}

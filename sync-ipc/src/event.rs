@@ -1,0 +1,94 @@
+//! An event between processes. The algorithm is in [`raw::event`](crate::raw::event). Memory: the word u32, unused u32.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use sync_core::primitive::futex::Deadline;
+
+use crate::error::Result;
+use crate::plain;
+use crate::raw::event;
+use crate::segment::{Block, Segment};
+
+const SIZE: usize = 8;
+
+/// A flag that processes wait for.
+///
+/// No waiter is counted and none acknowledges, so a killed waiter or setter is nobody else's matter (CPython's hangs, #75158). Whoever waited when
+/// [`set`](Self::set) was called is released, even if [`clear`](Self::clear) follows at once.
+///
+/// ```
+/// use sync_ipc::{Event, Segment};
+///
+/// let segment = Segment::anonymous(4096)?;
+/// let ready = Event::create(&segment, "ready")?;
+/// assert!(!ready.wait_timeout(std::time::Duration::from_millis(1)));
+/// ready.set();
+/// ready.wait();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Memory ordering
+///
+/// What was written before `set` is visible after a wait that it ended.
+pub struct Event(Block);
+
+impl Event {
+    /// A new event, not set.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn create(segment: &Segment, name: &str) -> Result<Self> {
+        Ok(Self(segment.place(name, plain::kind_of::<()>("event"), SIZE, 0, |_| {})?))
+    }
+
+    /// The event of that name.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        Ok(Self(segment.find(name, plain::kind_of::<()>("event"))?.expect_size(Some(SIZE))?))
+    }
+
+    /// Sets it and releases all who wait.
+    pub fn set(&self) {
+        event::set(self.0.u32(0), self.0.segment());
+    }
+
+    /// Clears it.
+    pub fn clear(&self) {
+        event::clear(self.0.u32(0), self.0.segment());
+    }
+
+    /// Whether it is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        event::is_set(self.0.u32(0), self.0.segment())
+    }
+
+    /// Waits until it is set.
+    pub fn wait(&self) {
+        event::wait(self.0.u32(0), self.0.segment(), None);
+    }
+
+    /// Waits at most `timeout`; whether it was set.
+    #[must_use]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        event::wait(self.0.u32(0), self.0.segment(), Deadline::after(timeout))
+    }
+
+    /// Waits at most until `deadline`; whether it was set.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        event::wait(self.0.u32(0), self.0.segment(), Deadline::at(deadline))
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("set", &self.is_set()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! A queue that one can wait for until all its work is done.
+//!
+//! A [`Queue`] whose items are leased: an item is unfinished from its send to its acknowledgement, and what is unfinished is counted by
+//! looking at the slots, not in a counter that a death could leave wrong.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use sync_core::primitive::futex::Deadline;
+
+use crate::error::Result;
+use crate::plain::Plain;
+use crate::queue::{Lease, Queue, RecvError, SendError};
+use crate::segment::Segment;
+
+/// A queue of work: [`join`](Self::join) waits until every task that was put has been [done](Task::done).
+///
+/// A task whose worker dies, or drops it, goes to another worker: `join` never waits for the dead, and never returns over their undone work. A task is
+/// done at most once, by its type; there is no `task_done` that could be called too often.
+///
+/// ```
+/// use sync_ipc::{JoinableQueue, Segment};
+///
+/// let segment = Segment::anonymous(65536)?;
+/// let jobs = JoinableQueue::<u64>::create(&segment, "jobs", 8)?;
+/// jobs.put(20)?;
+/// let task = jobs.get()?;
+/// assert_eq!(*task.item(), 20);
+/// task.done();
+/// jobs.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct JoinableQueue<T>(Queue<T>);
+
+impl<T: Plain> JoinableQueue<T> {
+    /// A new queue for `capacity` tasks, those that are being worked on included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::create`].
+    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self> {
+        Ok(Self(Queue::create(segment, name, capacity)?))
+    }
+
+    /// The queue of that name.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        Ok(Self(Queue::open(segment, name)?))
+    }
+
+    /// Puts a task, waiting while there is no room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the task.
+    pub fn put(&self, item: T) -> Result<(), SendError<T>> {
+        self.0.send(item)
+    }
+
+    /// Puts a task if there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the task.
+    pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
+        self.0.try_send(item)
+    }
+
+    /// Puts a task, waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the task.
+    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.0.send_timeout(item, timeout)
+    }
+
+    /// Gets a task, waiting until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn get(&self) -> Result<Task<'_, T>, RecvError> {
+        Ok(Task(self.0.recv_lease()?))
+    }
+
+    /// Gets a task if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn try_get(&self) -> Result<Task<'_, T>, RecvError> {
+        Ok(Task(self.0.try_recv_lease()?))
+    }
+
+    /// Gets a task, waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn get_timeout(&self, timeout: Duration) -> Result<Task<'_, T>, RecvError> {
+        Ok(Task(self.0.recv_lease_timeout(timeout)?))
+    }
+
+    /// Waits until all tasks are done.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::NotAttached`].
+    pub fn join(&self) -> Result<(), RecvError> {
+        self.0.wait_idle(None).map(drop)
+    }
+
+    /// Waits at most `timeout`; whether all tasks are done.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::NotAttached`].
+    pub fn join_timeout(&self, timeout: Duration) -> Result<bool, RecvError> {
+        self.0.wait_idle(Deadline::after(timeout))
+    }
+
+    /// Waits at most until `deadline`; whether all tasks are done.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::NotAttached`].
+    pub fn join_deadline(&self, deadline: Instant) -> Result<bool, RecvError> {
+        self.0.wait_idle(Deadline::at(deadline))
+    }
+
+    /// As [`Queue::close`].
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl<T> fmt::Debug for JoinableQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JoinableQueue").field(&self.0).finish()
+    }
+}
+
+/// A task that is being worked on.
+#[must_use = "a task that is dropped goes to another worker"]
+pub struct Task<'a, T: Plain>(Lease<'a, T>);
+
+impl<T: Plain> Task<'_, T> {
+    /// What to do.
+    #[must_use]
+    pub fn item(&self) -> &T {
+        self.0.item()
+    }
+
+    /// Says that it is done.
+    #[doc(alias = "task_done")]
+    pub fn done(self) {
+        self.0.ack();
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for Task<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Task").field(self.item()).finish()
+    }
+}

@@ -1,0 +1,46 @@
+#![cfg_attr(target_os = "linux", doc = include_str!("../README.md"))]
+#![cfg_attr(not(target_os = "linux"), doc = "Shared memory that survives `kill -9`, for Linux. On this system the crate is empty.")]
+
+cfg_select! {
+    target_os = "linux" => {
+        mod barrier;
+        mod condvar;
+        mod error;
+        mod event;
+        mod liveness;
+        mod mutex;
+        mod joinable;
+        mod plain;
+        mod queue;
+        #[doc(hidden)]
+        pub mod raw;
+        mod reentrant;
+        mod segment;
+        mod semaphore;
+
+        pub use self::barrier::{Barrier, BarrierError, BarrierWaitResult};
+        pub use self::condvar::{Condvar, Waitable};
+        pub use self::error::{Error, Result};
+        pub use self::event::Event;
+        pub use self::mutex::{Guard, LockError, Mutex};
+        pub use self::joinable::{JoinableQueue, Task};
+        pub use self::plain::Plain;
+        pub use self::queue::{Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue};
+        pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
+        pub use self::segment::Segment;
+        pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore, TooManyReleases};
+
+        /// Opens, or creates what is not there, whoever comes first.
+        fn open_or_create<T>(open: impl Fn() -> Result<T>, create: impl FnOnce() -> Result<T>) -> Result<T> {
+            match open() {
+                Err(Error::NotFound) => {}
+                other => return other,
+            }
+            match create() {
+                Err(Error::AlreadyExists) => open(),
+                other => other,
+            }
+        }
+    }
+    _ => {}
+}

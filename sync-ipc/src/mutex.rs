@@ -1,0 +1,336 @@
+//! A mutual exclusion lock between processes that survives the death of its owner.
+//!
+//! The algorithm, its states, invariants and orderings are in [`raw::lock`](crate::raw::lock). Here is what a program sees of it: a value behind the
+//! lock, which is copied out and in and never borrowed, and a guard.
+//!
+//! Memory: lock word u32, unused u32, value.
+//!
+//! **Fork.** A guard remembers by which identity it was taken. In a child that was forked meanwhile, the identity is another one: the child's copy of
+//! the guard unlocks nothing and writes nothing (row U-ML-02).
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::time::Instant;
+
+use sync_core::primitive::futex::Deadline;
+
+use crate::error::Result;
+use crate::plain::{self, Plain};
+use crate::raw::{Peers, lock};
+use crate::segment::{Block, Segment};
+
+const VALUE: usize = 8;
+
+/// A lock around a value of plain data in a [`Segment`].
+///
+/// Any participant may be killed at any instruction, and nobody hangs: a waiter looks at least every 32 ms whether the owner lives, takes a dead
+/// owner's lock over, and is told by [`LockError::OwnerDied`], because the value may be half written.
+///
+/// Ownership is a process's, not a thread's: a guard may be sent to another thread. Locking twice in one thread waits for ever, as with any lock that
+/// is not reentrant; see [`ReentrantMutex`](crate::ReentrantMutex).
+///
+/// ```
+/// use sync_ipc::{LockError, Mutex, Segment};
+///
+/// let segment = Segment::anonymous(4096)?;
+/// let total = Mutex::create(&segment, "total", 40_u64)?;
+/// total.lock().unwrap().update(|n| *n += 2);
+/// assert_eq!(total.lock().unwrap().get(), 42);
+///
+/// // How to go on after an owner died:
+/// let guard = match total.lock() {
+///     Ok(guard) => guard,
+///     Err(LockError::OwnerDied(mut guard)) => {
+///         guard.set(0); // make the value whole again
+///         guard.mark_consistent();
+///         guard
+///     }
+///     Err(other) => panic!("{other}"),
+/// };
+/// # drop(guard);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Memory ordering
+///
+/// Whatever was written before a guard was dropped, in the value or elsewhere in shared memory, is visible to whoever locks next.
+#[doc(alias = "Lock")]
+pub struct Mutex<T> {
+    block: Block,
+    value: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Plain> Mutex<T> {
+    fn kind() -> u64 {
+        plain::kind_of::<T>("mutex")
+    }
+
+    fn layout() -> usize {
+        VALUE + size_of::<T>()
+    }
+
+    /// A new lock under a name that must be new in this segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists), [`Error::Full`](crate::Error::Full), [`Error::BadName`](crate::Error::BadName).
+    pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
+        let block = segment.place(name, Self::kind(), Self::layout(), 0, |block| plain::store(block, VALUE, &value))?;
+        Ok(Self { block, value: PhantomData })
+    }
+
+    /// The lock of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::WrongType`](crate::Error::WrongType).
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        let block = segment.find(name, Self::kind())?.expect_size(Some(Self::layout()))?;
+        Ok(Self { block, value: PhantomData })
+    }
+
+    /// [`open`](Self::open), or [`create`](Self::create) if there is none, whoever comes first.
+    ///
+    /// # Errors
+    ///
+    /// As those two.
+    pub fn open_or_create(segment: &Segment, name: &str, value: T) -> Result<Self> {
+        crate::open_or_create(|| Self::open(segment, name), || Self::create(segment, name, value))
+    }
+
+    /// Locks, waiting for as long as its living owner holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::OwnerDied`] with the guard; [`LockError::NotRecoverable`]; [`LockError::NotAttached`].
+    #[inline]
+    pub fn lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.lock_until_deadline(None)
+    }
+
+    /// Locks if nobody, or only a dead owner, holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    #[inline]
+    pub fn try_lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.guard(lock::try_lock(self.block.u32(0), self.block.segment()))
+    }
+
+    /// Locks, waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.lock_until_deadline(Deadline::after(timeout))
+    }
+
+    /// Locks, waiting at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    pub fn lock_deadline(&self, deadline: Instant) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.lock_until_deadline(Deadline::at(deadline))
+    }
+
+    #[inline]
+    pub(crate) fn lock_until_deadline(&self, deadline: Option<Deadline>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.guard(lock::lock(self.block.u32(0), self.block.segment(), deadline))
+    }
+
+    /// Whether anybody, alive or dead, holds it at the moment.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        lock::owner(self.block.u32(0)) != 0
+    }
+
+    /// Whether this process holds it at the moment.
+    #[must_use]
+    pub fn is_locked_by_us(&self) -> bool {
+        lock::owner(self.block.u32(0)) == self.block.segment().me()
+    }
+
+    #[inline]
+    fn guard(&self, outcome: Result<lock::Locked, lock::Refused>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        // Built only where the lock was got: a guard's drop unlocks.
+        let guard = |died| Guard { mutex: self, identity: self.block.segment().me(), inconsistent: died };
+        match outcome {
+            Ok(lock::Locked::Clean) => Ok(guard(false)),
+            Ok(lock::Locked::OwnerDied) => Err(LockError::OwnerDied(guard(true))),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.block.u32(0);
+        f.debug_struct("Mutex").field("owner", &Owner::of(&self.block, lock::owner(word))).finish_non_exhaustive()
+    }
+}
+
+/// Who holds something, for `Debug`.
+#[derive(Debug)]
+pub(crate) enum Owner {
+    Nobody,
+    ThisProcess,
+    OtherProcess(#[expect(dead_code, reason = "read by Debug")] u32),
+    Dead,
+}
+
+impl Owner {
+    pub(crate) fn of(block: &Block, identity: u32) -> Self {
+        let segment = block.segment();
+        if identity == 0 {
+            Self::Nobody
+        } else if identity == segment.me() {
+            Self::ThisProcess
+        } else {
+            segment.pid_of(identity).map_or(Self::Dead, Self::OtherProcess)
+        }
+    }
+}
+
+/// The right to use what a [`Mutex`] guards, until dropped.
+///
+/// The value is copied out by [`get`](Self::get) and in by [`set`](Self::set): a peer that does not play by the rules may write at any time, and
+/// a reference would make that undefined behaviour.
+#[must_use = "the lock is let go of at once if the guard is not kept"]
+#[derive(Debug)]
+pub struct Guard<'a, T: Plain> {
+    mutex: &'a Mutex<T>,
+    identity: u32,
+    inconsistent: bool,
+}
+
+impl<'a, T: Plain> Guard<'a, T> {
+    /// The value.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        plain::load(&self.mutex.block, VALUE)
+    }
+
+    /// Replaces the value. Does nothing in a forked child's copy of the guard.
+    #[inline]
+    pub fn set(&mut self, value: T) {
+        if self.is_ours() {
+            plain::store(&self.mutex.block, VALUE, &value);
+        }
+    }
+
+    /// Copies the value out, lets `change` change it, and copies it back in. If `change` panics, the value stays as it was.
+    #[inline]
+    pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.get();
+        let result = change(&mut value);
+        self.set(value);
+        result
+    }
+
+    /// Whether the guard came from a dead owner, and nobody has called [`mark_consistent`](Self::mark_consistent) yet.
+    #[must_use]
+    pub fn is_inconsistent(&self) -> bool {
+        self.inconsistent
+    }
+
+    /// Says that the value is whole again after an owner died. A guard that is dropped without it leaves a lock that refuses everybody with
+    /// [`LockError::NotRecoverable`].
+    pub fn mark_consistent(&mut self) {
+        if self.inconsistent && self.is_ours() {
+            lock::mark_consistent(self.mutex.block.u32(0), self.mutex.block.segment());
+            self.inconsistent = false;
+        }
+    }
+
+    /// The lock that this guards.
+    pub(crate) fn mutex(&self) -> &'a Mutex<T> {
+        self.mutex
+    }
+
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.identity == self.mutex.block.segment().me()
+    }
+}
+
+impl<T: Plain> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        let (word, peers) = (self.mutex.block.u32(0), self.mutex.block.segment());
+        if self.inconsistent {
+            lock::give_up(word, peers);
+        } else {
+            lock::unlock(word, peers);
+        }
+    }
+}
+
+/// Why a lock was not got, or not got clean.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LockError<G> {
+    /// It was got, from an owner that died: what it guards may be half written. Repair it and call `mark_consistent`.
+    OwnerDied(G),
+    /// An owner died, and whoever found that could not repair what the lock guards.
+    NotRecoverable,
+    /// Somebody who lives held it until the deadline, or at the moment of a `try_lock`.
+    TimedOut,
+    /// This process is a fork of a participant and could not become one itself.
+    NotAttached,
+}
+
+impl<G> LockError<G> {
+    /// The guard, if there is one.
+    pub fn into_guard(self) -> Option<G> {
+        match self {
+            Self::OwnerDied(guard) => Some(guard),
+            _ => None,
+        }
+    }
+
+    /// Whether the time was up.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut)
+    }
+
+    pub(crate) fn map<H>(self, convert: impl FnOnce(G) -> H) -> LockError<H> {
+        match self {
+            Self::OwnerDied(guard) => LockError::OwnerDied(convert(guard)),
+            Self::NotRecoverable => LockError::NotRecoverable,
+            Self::TimedOut => LockError::TimedOut,
+            Self::NotAttached => LockError::NotAttached,
+        }
+    }
+}
+
+impl<G> From<lock::Refused> for LockError<G> {
+    fn from(refused: lock::Refused) -> Self {
+        match refused {
+            lock::Refused::TimedOut => Self::TimedOut,
+            lock::Refused::NotRecoverable => Self::NotRecoverable,
+            lock::Refused::NotAttached => Self::NotAttached,
+        }
+    }
+}
+
+impl<G> fmt::Display for LockError<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OwnerDied(_) => "the lock's owner died, its value may be half written",
+            Self::NotRecoverable => "the lock's owner died and its value was not repaired",
+            Self::TimedOut => "the lock is held by somebody else",
+            Self::NotAttached => "this forked process could not become a participant of the segment",
+        })
+    }
+}
+
+impl<G: fmt::Debug> std::error::Error for LockError<G> {}

@@ -1,0 +1,84 @@
+//! A flag to wait for.
+//!
+//! **Source.** The usual flag in a futex word, with a generation beside it, so that a `set` followed at once by `clear` releases everybody who was
+//! waiting: they see that the generation is another one.
+//!
+//! **The word**: `generation:30 | WAITERS:1 | SET:1`. Nobody holds an event, so nobody's death matters to its state; a setter that dies before it
+//! wakes leaves waiters that look again when their bound ends.
+//!
+//! WAITERS: legal to be set when nobody waits; illegal to be clear while somebody sleeps for longer than its bound.
+//!
+//! **Limit.** A waiter that is stopped during exactly 2^30 sets misses them, until the next.
+//!
+//! **Orderings.** `set` is Release and pairs with the Acquire of every look.
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::hint::Spin;
+
+use super::{Patience, Peers, Slept};
+
+const SET: u32 = 1;
+const WAITERS: u32 = 2;
+const ONE: u32 = 4;
+
+/// Whether it is set.
+pub fn is_set<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
+    // Acquire: pairs with the Release in `set`.
+    peers.at(word).load(Ordering::Acquire) & SET != 0
+}
+
+/// Sets it and wakes all who wait.
+pub fn set<P: Peers>(word: &AtomicU32, peers: &P) {
+    // Relaxed: a look.
+    let mut seen = peers.at(word).load(Ordering::Relaxed);
+    loop {
+        let next = if seen & SET != 0 { seen } else { (seen.wrapping_add(ONE) | SET) & !WAITERS };
+        // Release, also when it is set already: pairs with the Acquire of the looks.
+        match peers.at(word).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => seen = now,
+        }
+    }
+    if seen & WAITERS != 0 {
+        peers.wake(word, u32::MAX);
+    }
+}
+
+/// Clears it.
+pub fn clear<P: Peers>(word: &AtomicU32, peers: &P) {
+    // Relaxed: clearing publishes nothing.
+    peers.at(word).fetch_and(!SET, Ordering::Relaxed);
+}
+
+/// Waits until it is set, or was set meanwhile; `false` at the deadline.
+pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -> bool {
+    // Acquire, here and below: pairs with the Release in `set`.
+    let first = peers.at(word).load(Ordering::Acquire);
+    if first & SET != 0 {
+        return true;
+    }
+    let mut spin = Spin::new();
+    let mut patience = Patience::new();
+    let mut seen = first;
+    loop {
+        if seen & SET != 0 || seen & !(SET | WAITERS) != first & !(SET | WAITERS) {
+            return true;
+        }
+        if seen & WAITERS == 0 {
+            if spin.turn() {
+                seen = peers.at(word).load(Ordering::Acquire);
+                continue;
+            }
+            if let Err(now) = peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Acquire, Ordering::Acquire) {
+                seen = now;
+                continue;
+            }
+        }
+        let why = peers.sleep(word, seen | WAITERS, patience.next_bound(), deadline);
+        seen = peers.at(word).load(Ordering::Acquire);
+        if why == Slept::Deadline {
+            return seen & SET != 0 || seen & !(SET | WAITERS) != first & !(SET | WAITERS);
+        }
+    }
+}

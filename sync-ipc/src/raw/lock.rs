@@ -1,0 +1,204 @@
+//! A lock in one word that survives the death of its owner.
+//!
+//! **Source.** Drepper's "Futexes Are Tricky" (mutex 2) with the owner's identity in place of the 1, and the owner-died protocol of POSIX robust
+//! mutexes (`EOWNERDEAD`, `pthread_mutex_consistent`, `ENOTRECOVERABLE`) without their list of held locks, which a peer could scribble
+//! and which loses the wake of a waiter that is killed after it was woken.
+//!
+//! **The word**: `WAITERS:1 | INCONSISTENT:1 | identity:30`.
+//!
+//! | identity | INCONSISTENT | meaning |
+//! |---|---|---|
+//! | 0 | 0 | free |
+//! | owner | 0 | held |
+//! | owner | 1 | held by one who took it from a dead owner and has not marked it consistent |
+//! | 0 | 1 | not recoverable: such an owner let go without marking it. For ever. |
+//!
+//! WAITERS: legal to be set when nobody waits (one wake too many); illegal to be clear while somebody sleeps for longer than its bound.
+//!
+//! **Invariants**
+//!
+//! 1. Only a compare-and-swap from a word without an owner, or from a word whose owner is dead, writes an identity: one owner at a time.
+//! 2. The owner's identity is in the word from the step that takes the lock to the step that frees it.
+//! 3. Who sleeps has set WAITERS, or saw it set, in the very value it sleeps on. Unlock swaps that value out, and wakes one if WAITERS was
+//!    in it. Who slept takes the lock with WAITERS set, because others may still sleep.
+//! 4. If the one who should wake dies first, or the one who was woken does, the others' bounds end: nobody sleeps for longer than
+//!    [`LAST_BOUND`](super::LAST_BOUND) without looking.
+//!
+//! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it from a dead owner is Acquire too; the dead
+//! owner released nothing, and its writes are ordered by the kernel, which frees the liveness lock after the process ran its last instruction.
+//! Everything else on the word is Relaxed: it decides, by the word's modification order, but publishes nothing.
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::hint::Spin;
+
+use super::{IDENTITY, Patience, Peers, Slept};
+
+/// Somebody may sleep on the word.
+pub const WAITERS: u32 = 1 << 31;
+
+/// The data behind the lock may be half written.
+pub const INCONSISTENT: u32 = 1 << 30;
+
+/// How the lock was got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// From nobody.
+    Clean,
+    /// From an owner that died: what it guards may be half written.
+    OwnerDied,
+}
+
+/// Why the lock was not got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Held until the deadline, or at the time of the try.
+    TimedOut,
+    /// A dead owner's lock was let go without being marked consistent.
+    NotRecoverable,
+    /// This process could not become a participant.
+    NotAttached,
+}
+
+/// Takes the lock, sleeping until `deadline` if need be.
+///
+/// # Errors
+///
+/// [`Refused`].
+#[inline]
+pub fn lock<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -> Result<Locked, Refused> {
+    let me = peers.me();
+    // Acquire: pairs with the Release in `unlock`.
+    if me != 0 && peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        return Ok(Locked::Clean);
+    }
+    lock_slow(word, peers, me, deadline)
+}
+
+#[cold]
+fn lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, deadline: Option<Deadline>) -> Result<Locked, Refused> {
+    if me == 0 {
+        return Err(Refused::NotAttached);
+    }
+    let mut spin = Spin::new();
+    let mut patience = Patience::new();
+    // WAITERS once we slept (invariant 3).
+    let mut slept = 0;
+    loop {
+        // Relaxed: a look; the compare-and-swap decides.
+        let seen = peers.at(word).load(Ordering::Relaxed);
+        if seen & IDENTITY == 0 {
+            if seen & INCONSISTENT != 0 {
+                return Err(Refused::NotRecoverable);
+            }
+            // Acquire: pairs with the Release in `unlock`.
+            if peers.at(word).compare_exchange(seen, me | slept | (seen & WAITERS), Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return Ok(Locked::Clean);
+            }
+            continue;
+        }
+        if seen & WAITERS == 0 {
+            if spin.turn() {
+                continue;
+            }
+            // Relaxed: announces us to the owner's unlock, which swaps this very word.
+            if peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                continue;
+            }
+        }
+        let asleep_on = seen | WAITERS;
+        let why = peers.sleep(word, asleep_on, patience.next_bound(), deadline);
+        slept = WAITERS;
+        if why == Slept::Woken {
+            continue;
+        }
+        // At the deadline too: a deadline shorter than the bound must not hide a dead owner.
+        if peers.is_dead(seen & IDENTITY) && steal(word, peers, me, asleep_on) {
+            return Ok(Locked::OwnerDied);
+        }
+        if why == Slept::Deadline {
+            // We may have been woken at the same moment and time out instead: pass the wake on, if the lock is free (row FX-02).
+            if peers.at(word).load(Ordering::Relaxed) & IDENTITY == 0 {
+                peers.wake(word, 1);
+            }
+            return Err(Refused::TimedOut);
+        }
+    }
+}
+
+/// Takes the lock if it is free, or if its owner is dead.
+///
+/// # Errors
+///
+/// [`Refused`].
+#[inline]
+pub fn try_lock<P: Peers>(word: &AtomicU32, peers: &P) -> Result<Locked, Refused> {
+    let me = peers.me();
+    // Acquire: pairs with the Release in `unlock`.
+    match peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        Ok(_) if me != 0 => Ok(Locked::Clean),
+        Ok(_) => Err(Refused::NotAttached),
+        Err(seen) => try_lock_slow(word, peers, me, seen),
+    }
+}
+
+#[cold]
+fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> Result<Locked, Refused> {
+    if me == 0 {
+        return Err(Refused::NotAttached);
+    }
+    if seen & IDENTITY == 0 {
+        if seen & INCONSISTENT != 0 {
+            return Err(Refused::NotRecoverable);
+        }
+        // A free word with WAITERS in it: nobody leaves one, but a peer may scribble. Acquire: as in `try_lock`.
+        let got = peers.at(word).compare_exchange(seen, me | WAITERS, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        return if got { Ok(Locked::Clean) } else { Err(Refused::TimedOut) };
+    }
+    if peers.is_dead(seen & IDENTITY) && steal(word, peers, me, seen) {
+        return Ok(Locked::OwnerDied);
+    }
+    Err(Refused::TimedOut)
+}
+
+/// Takes the lock from the dead owner in `seen`.
+fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
+    // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes in in the same step, so that our own
+    // death before `mark_consistent` is nothing new to the next.
+    // Acquire: see "Orderings" above.
+    peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
+
+/// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only for the owner.
+pub fn mark_consistent<P: Peers>(word: &AtomicU32, peers: &P) {
+    // Relaxed: what we repaired is published by the Release of our unlock.
+    peers.at(word).fetch_and(!INCONSISTENT, Ordering::Relaxed);
+}
+
+/// Lets go of the lock. Only for the owner.
+#[inline]
+pub fn unlock<P: Peers>(word: &AtomicU32, peers: &P) {
+    // Release: pairs with the Acquire of whoever takes the lock next.
+    if peers.at(word).swap(0, Ordering::Release) & WAITERS != 0 {
+        wake_next(word, peers);
+    }
+}
+
+#[cold]
+fn wake_next<P: Peers>(word: &AtomicU32, peers: &P) {
+    peers.wake(word, 1);
+}
+
+/// Lets go of a lock whose data could not be made whole: every waiter, and everybody after them, gets [`Refused::NotRecoverable`].
+#[cold]
+pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
+    // Release: nobody acquires from it today; kept so that what a refused one reads by other means is not older than the refusal.
+    peers.at(word).store(INCONSISTENT, Ordering::Release);
+    peers.wake(word, u32::MAX);
+}
+
+/// The identity of the owner, 0 for nobody. A snapshot.
+pub fn owner(word: &AtomicU32) -> u32 {
+    // Relaxed: a snapshot orders nothing.
+    word.load(Ordering::Relaxed) & IDENTITY
+}

@@ -1,0 +1,348 @@
+//! A bounded queue for many senders and many receivers, any of whom may vanish.
+//!
+//! **Source.** Our own, after Vyukov's bounded MPMC queue (a ring of cells with lap numbers) and LMAX's sequence barriers; both stop for good when somebody dies or is
+//! stopped between claiming a cell and filling it. So here claiming and ordering are two things: items lie in **slots**, each tagged with its owner,
+//! in no order; the **ring** holds references to slots, and a reference goes in by one compare-and-swap when its item is complete. There is no moment
+//! at which the ring waits for anybody.
+//!
+//! **A slot's word** (u64): `use:32 | state:2 | identity:30`.
+//!
+//! | state | meaning |
+//! |---|---|
+//! | FREE | nobody's |
+//! | WRITING, sender | being filled; or, once the ring refers to this use of it, an item that waits to be received |
+//! | READING, receiver | taken, until acknowledged |
+//! | READING, 0 | taken and given back: as if its receiver were dead |
+//!
+//! **A ring cell** (u64): `lap:32 | FULL:1 | use:15 | slot:16`; without FULL, the cell waits for the reference of that lap.
+//!
+//! **Sending**: claim a slot (FREE → WRITING), fill it, put its reference into the cell at the tail (*the commit point*), help the tail on.
+//! **Receiving**: look at the cell at the head, take the slot (WRITING → READING, *the commit point*), empty the cell, help the head on; copy the item out;
+//! acknowledge (READING → FREE of the next use).
+//!
+//! **Invariants**
+//!
+//! 1. A reference names a slot and its use. It is spent when the slot's word is no longer WRITING in that use; anybody may then empty the
+//!    cell and help the head past it. At most [`MAX_SLOTS`] references live, so 15 bits of the use tell them apart.
+//! 2. The tail passes a cell only after it was filled, the head only after its reference was spent; both by compare-and-swap from the
+//!    very position: help that comes late does nothing.
+//! 3. A WRITING slot whose sender is dead and that no cell refers to was never sent: it is a tombstone, and is freed. Its sender can refer to it no more,
+//!    and a reference never moves, so one look at every cell is proof.
+//! 4. A READING slot whose receiver is dead was taken and not acknowledged: it is redelivered, or freed, as the queue's maker chose.
+//! 5. Nobody waits for anybody: a stopped sender holds its slot, a stopped receiver its item, and the others go on.
+//!
+//! **Order.** First in, first out, by the order of the commits. What is redelivered comes late.
+//!
+//! **Hostile contents.** Slot numbers are compared with the number of slots; every loop is bounded by it and by [`ATTEMPTS`], and ends in
+//! [`Trouble::Corrupted`].
+//!
+//! **Orderings.** The reference's compare-and-swap is Release and pairs with the Acquire of the receiver's look at the cell: the item is complete.
+//! Acknowledging is Release and pairs with the Acquire of claiming: the old item was read before the new one is written.
+
+use sync_core::primitive::atomic::{AtomicU64, Ordering};
+
+use super::{IDENTITY, Peers};
+
+/// The most slots of a queue: so that 15 bits of a slot's use are enough (invariant 1).
+pub const MAX_SLOTS: usize = 1 << 14;
+
+/// How often an operation begins anew before it says that the queue is corrupted. Every new beginning means that somebody else succeeded; this many
+/// in a row while we looked at one cell do not happen to an honest queue.
+pub const ATTEMPTS: u32 = 1 << 20;
+
+const STATE: u64 = 3 << 30;
+const FREE: u64 = 0;
+const WRITING: u64 = 1 << 30;
+const READING: u64 = 2 << 30;
+const ID: u64 = IDENTITY as u64;
+const ONE_USE: u64 = 1 << 32;
+
+const FULL: u64 = 1 << 31;
+const USE_BITS: u64 = 0x7fff;
+const ONE_LAP: u64 = 1 << 32;
+
+/// Why nothing was claimed or taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No slot is free.
+    Full,
+    /// No item is there.
+    Empty,
+    /// The words contradict each other.
+    Corrupted,
+    /// This process could not become a participant.
+    NotAttached,
+}
+
+/// What becomes of an item whose receiver died before it acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// Another receiver gets it.
+    Redeliver,
+    /// Nobody gets it.
+    Drop,
+}
+
+/// A slot that is ours, in this use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Which slot.
+    pub slot: usize,
+    /// Its word while it is ours.
+    word: u64,
+}
+
+/// The queue's words: as many cells as slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Ring<'a> {
+    /// The position of the next reference to be received.
+    pub head: &'a AtomicU64,
+    /// The position of the next reference to be sent.
+    pub tail: &'a AtomicU64,
+    /// The ring.
+    pub cells: &'a [AtomicU64],
+    /// The slots.
+    pub slots: &'a [AtomicU64],
+}
+
+fn reference(lap: u64, claim: Claim) -> u64 {
+    lap << 32 | FULL | ((claim.word >> 32) & USE_BITS) << 16 | claim.slot as u64
+}
+
+impl Ring<'_> {
+    fn me<P: Peers>(peers: &P) -> Result<u64, Trouble> {
+        match peers.me() {
+            0 => Err(Trouble::NotAttached),
+            me => Ok(u64::from(me)),
+        }
+    }
+
+    fn place(&self, position: u64) -> (&AtomicU64, u64) {
+        let count = self.cells.len() as u64;
+        (&self.cells[(position % count) as usize], (position / count) & u64::from(u32::MAX))
+    }
+
+    /// Claims a free slot to fill.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Full`], [`Trouble::NotAttached`].
+    pub fn claim<P: Peers>(&self, peers: &P) -> Result<Claim, Trouble> {
+        let me = Self::me(peers)?;
+        // Relaxed: a hint where a free slot is likely: slots are freed in the order in which they were filled, more or less.
+        let start = (peers.at(self.tail).load(Ordering::Relaxed) % self.slots.len() as u64) as usize;
+        for slot in (start..self.slots.len()).chain(0..start) {
+            // Relaxed: a look.
+            let seen = peers.at(&self.slots[slot]).load(Ordering::Relaxed);
+            if seen & STATE == FREE {
+                let word = seen & !(ONE_USE - 1) | WRITING | me;
+                // Acquire: pairs with the Release in `acknowledge`.
+                if peers.at(&self.slots[slot]).compare_exchange(seen, word, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    return Ok(Claim { slot, word });
+                }
+            }
+        }
+        Err(Trouble::Full)
+    }
+
+    /// Sends what was filled in.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Corrupted`]; the slot is free again.
+    pub fn commit<P: Peers>(&self, peers: &P, claim: Claim) -> Result<(), Trouble> {
+        for _ in 0..ATTEMPTS {
+            // Relaxed: a position, which the cell confirms.
+            let tail = peers.at(self.tail).load(Ordering::Relaxed);
+            let (cell, lap) = self.place(tail);
+            // Acquire: pairs with the Release of whoever emptied the cell.
+            let seen = peers.at(cell).load(Ordering::Acquire);
+            match (seen >> 32 == lap, seen & FULL != 0) {
+                (true, false) => {
+                    // Release: pairs with the Acquire in `take`. The commit point.
+                    let sent = peers.at(cell).compare_exchange(seen, reference(lap, claim), Ordering::Release, Ordering::Relaxed);
+                    if sent.is_ok() {
+                        self.advance(peers, self.tail, tail);
+                        return Ok(());
+                    }
+                }
+                (true, true) => self.advance(peers, self.tail, tail),
+                // The last lap's reference: it is spent, for with our slot there are more slots than references. Help it out.
+                (false, true) if seen >> 32 == lap.wrapping_sub(1) & u64::from(u32::MAX) && self.is_spent(peers, seen) => {
+                    self.clear(peers, cell, seen);
+                }
+                // Filled and emptied again, by a sender that has not helped the tail on.
+                (false, _) if seen >> 32 == (lap + 1) & u64::from(u32::MAX) => self.advance(peers, self.tail, tail),
+                // Our tail is old, or the words are nonsense: see what the tail is now.
+                _ => {}
+            }
+        }
+        self.abandon(peers, claim);
+        Err(Trouble::Corrupted)
+    }
+
+    /// Frees a slot that was claimed and not sent.
+    pub fn abandon<P: Peers>(&self, peers: &P, claim: Claim) {
+        let next = claim.word.wrapping_add(ONE_USE) & !(ONE_USE - 1);
+        // Release: pairs with the Acquire in `claim`.
+        let _ = peers.at(&self.slots[claim.slot]).compare_exchange(claim.word, next, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Takes the oldest item.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Empty`], [`Trouble::Corrupted`], [`Trouble::NotAttached`].
+    pub fn take<P: Peers>(&self, peers: &P) -> Result<Claim, Trouble> {
+        let me = Self::me(peers)?;
+        for _ in 0..ATTEMPTS {
+            // Relaxed: a position, which the cell confirms.
+            let head = peers.at(self.head).load(Ordering::Relaxed);
+            let (cell, lap) = self.place(head);
+            // Acquire: pairs with the Release in `commit`.
+            let seen = peers.at(cell).load(Ordering::Acquire);
+            if seen >> 32 != lap {
+                if seen >> 32 == (lap + 1) & u64::from(u32::MAX) {
+                    // Emptied, and the head not yet helped on.
+                    self.advance(peers, self.head, head);
+                }
+                continue;
+            }
+            if seen & FULL == 0 {
+                // The cell at the head was never filled in this lap. If the head is still there, nothing has been sent and not taken.
+                // Acquire: the second look at the head is not older than the look at the cell.
+                if peers.at(self.head).load(Ordering::Acquire) == head {
+                    return Err(Trouble::Empty);
+                }
+                continue;
+            }
+            let slot = (seen & 0xffff) as usize;
+            let Some(word) = self.slots.get(slot) else { return Err(Trouble::Corrupted) };
+            // Acquire: pairs with the Release in `claim`'s predecessor; what is newer than the reference is seen to be.
+            let now = peers.at(word).load(Ordering::Acquire);
+            if is_use(now, seen) && now & STATE == WRITING {
+                let taken = now & !(STATE | ID) | READING | me;
+                // Acquire: pairs with the Release of the slot's last change. The commit point.
+                if peers.at(word).compare_exchange(now, taken, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    self.clear(peers, cell, seen);
+                    self.advance(peers, self.head, head);
+                    return Ok(Claim { slot, word: taken });
+                }
+            }
+            // Somebody else took it: help, and look again.
+            if self.is_spent(peers, seen) {
+                self.clear(peers, cell, seen);
+                self.advance(peers, self.head, head);
+            }
+        }
+        Err(Trouble::Corrupted)
+    }
+
+    /// Says that a taken item has been dealt with. `false`: it was not ours any more.
+    pub fn acknowledge<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
+        let next = claim.word.wrapping_add(ONE_USE) & !(ONE_USE - 1);
+        // Release: pairs with the Acquire in `claim`.
+        peers.at(&self.slots[claim.slot]).compare_exchange(claim.word, next, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives a taken item back unacknowledged, for a [`sweep`](Self::sweep) to find. One step, so that it is never nobody's.
+    pub fn give_back<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
+        // Release: pairs with the Acquire in `sweep`.
+        peers.at(&self.slots[claim.slot]).compare_exchange(claim.word, claim.word & !ID, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Frees what dead senders left unsent, and deals with what dead receivers left unacknowledged: with [`Orphans::Redeliver`], the first
+    /// such item is taken by the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::NotAttached`].
+    pub fn sweep<P: Peers>(&self, peers: &P, orphans: Orphans, receives: bool) -> Result<Sweep, Trouble> {
+        let me = Self::me(peers)?;
+        let mut found = Sweep { freed: 0, taken: None };
+        // Neighbours are often one participant's: ask once.
+        let mut alive = me;
+        for (slot, word) in self.slots.iter().enumerate() {
+            // Acquire: pairs with the Release of the slot's last change.
+            let seen = peers.at(word).load(Ordering::Acquire);
+            let owner = seen & ID;
+            if seen & STATE == FREE || owner == alive {
+                continue;
+            }
+            // 0: given back by a receiver that lives.
+            if owner != 0 && !peers.is_dead(owner as u32) {
+                alive = owner;
+                continue;
+            }
+            let next = seen.wrapping_add(ONE_USE) & !(ONE_USE - 1);
+            match seen & STATE {
+                WRITING if !self.is_referred_to(peers, slot, seen) => {
+                    // Relaxed on failure: somebody else swept it. Release: as in `abandon`.
+                    found.freed += usize::from(peers.at(word).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed).is_ok());
+                }
+                READING if orphans == Orphans::Drop => {
+                    found.freed += usize::from(peers.at(word).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed).is_ok());
+                }
+                READING if receives => {
+                    let taken = seen & !(STATE | ID) | READING | me;
+                    // Acquire: the item was complete before its first receiver took it.
+                    if peers.at(word).compare_exchange(seen, taken, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                        found.taken = Some(Claim { slot, word: taken });
+                        return Ok(found);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many items wait to be received, and how many slots are in use in any way. Snapshots.
+    pub fn count<P: Peers>(&self, peers: &P) -> (usize, usize) {
+        let waiting = self.cells.iter().filter(|cell| {
+            let seen = peers.at(*cell).load(Ordering::Acquire);
+            seen & FULL != 0 && !self.is_spent(peers, seen)
+        });
+        let in_use = |word: &&AtomicU64| word.load(Ordering::Acquire) & STATE != FREE;
+        (waiting.count(), self.slots.iter().filter(in_use).count())
+    }
+
+    fn is_spent<P: Peers>(&self, peers: &P, reference: u64) -> bool {
+        // A reference outside was never honest: let it be cleared away.
+        let Some(word) = self.slots.get((reference & 0xffff) as usize) else { return true };
+        let now = peers.at(word).load(Ordering::Acquire);
+        !(is_use(now, reference) && now & STATE == WRITING)
+    }
+
+    fn is_referred_to<P: Peers>(&self, peers: &P, slot: usize, word: u64) -> bool {
+        self.cells.iter().any(|cell| {
+            // Acquire: as in `take`.
+            let seen = peers.at(cell).load(Ordering::Acquire);
+            seen & FULL != 0 && (seen & 0xffff) as usize == slot && is_use(word, seen)
+        })
+    }
+
+    fn clear<P: Peers>(&self, peers: &P, cell: &AtomicU64, seen: u64) {
+        let next = (seen & !(ONE_LAP - 1)).wrapping_add(ONE_LAP);
+        // Release: pairs with the Acquire in `commit`.
+        let _ = peers.at(cell).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed);
+    }
+
+    fn advance<P: Peers>(&self, peers: &P, end: &AtomicU64, from: u64) {
+        // Relaxed: a position publishes nothing; cells and slots do. Release for the head, so that the second look in `take` is ordered.
+        let _ = peers.at(end).compare_exchange(from, from.wrapping_add(1), Ordering::Release, Ordering::Relaxed);
+    }
+}
+
+fn is_use(word: u64, reference: u64) -> bool {
+    (word >> 32) & USE_BITS == (reference >> 16) & USE_BITS
+}
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Slots that are free now.
+    pub freed: usize,
+    /// An item for the caller.
+    pub taken: Option<Claim>,
+}

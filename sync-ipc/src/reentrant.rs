@@ -1,0 +1,268 @@
+//! A lock that its owner thread may take again. The lock is [`raw::lock`](crate::raw::lock); over it, the owner's thread and how often it locked.
+//!
+//! Memory: lock word u32, count u32, thread u64, value.
+//!
+//! **Invariants**
+//!
+//! 1. `thread` and `count` are written by the holder of the lock word only.
+//! 2. A thread that finds its own process's identity in the word and its own number in `thread` wrote that number itself, while it held the lock, and
+//!    has not let go since: letting go writes 0 first. Thread numbers are a process's own and never used again in it (but for 2^34 threads); the
+//!    identity is in `thread` too, tells the processes apart, and a forked child has another one.
+//! 3. Whoever takes the lock, also from a dead owner, starts the count anew.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use std::time::Instant;
+
+use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::thread;
+
+use crate::error::Result;
+use crate::mutex::{LockError, Owner};
+use crate::plain::{self, Plain};
+use crate::raw::{Peers, lock};
+use crate::segment::{Block, Segment};
+
+const COUNT: usize = 4;
+const THREAD: usize = 8;
+const VALUE: usize = 16;
+
+/// A reentrant lock around a value of plain data in a [`Segment`], with the guarantees of [`Mutex`](crate::Mutex) when its owner dies.
+///
+/// ```
+/// use sync_ipc::{ReentrantMutex, Segment};
+///
+/// let segment = Segment::anonymous(4096)?;
+/// let total = ReentrantMutex::create(&segment, "total", 1_u64)?;
+/// let outer = total.lock().unwrap();
+/// let inner = total.lock().unwrap();
+/// inner.set(2);
+/// assert_eq!((outer.get(), outer.depth()), (2, 2));
+/// # drop((inner, outer));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "RLock")]
+pub struct ReentrantMutex<T> {
+    block: Block,
+    value: PhantomData<fn(T) -> T>,
+}
+
+type Locked<'a, T> = Result<ReentrantGuard<'a, T>, LockError<ReentrantGuard<'a, T>>>;
+
+impl<T: Plain> ReentrantMutex<T> {
+    fn kind() -> u64 {
+        plain::kind_of::<T>("reentrant")
+    }
+
+    fn layout() -> usize {
+        VALUE + size_of::<T>()
+    }
+
+    /// A new lock under a name that must be new in this segment.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
+        let block = segment.place(name, Self::kind(), Self::layout(), 0, |block| plain::store(block, VALUE, &value))?;
+        Ok(Self { block, value: PhantomData })
+    }
+
+    /// The lock of that name.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        let block = segment.find(name, Self::kind())?.expect_size(Some(Self::layout()))?;
+        Ok(Self { block, value: PhantomData })
+    }
+
+    /// Locks, at once if this thread holds it already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutex::lock`](crate::Mutex::lock).
+    ///
+    /// # Panics
+    ///
+    /// If this thread locked it `u32::MAX` times.
+    #[track_caller]
+    pub fn lock(&self) -> Locked<'_, T> {
+        self.lock_with(|word, peers| lock::lock(word, peers, None))
+    }
+
+    /// Locks if this thread, nobody, or a dead owner holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutex::try_lock`](crate::Mutex::try_lock).
+    #[track_caller]
+    pub fn try_lock(&self) -> Locked<'_, T> {
+        self.lock_with(lock::try_lock)
+    }
+
+    /// Locks, waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutex::lock_timeout`](crate::Mutex::lock_timeout).
+    #[track_caller]
+    pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
+        self.lock_with(|word, peers| lock::lock(word, peers, Deadline::after(timeout)))
+    }
+
+    /// Locks, waiting at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutex::lock_deadline`](crate::Mutex::lock_deadline).
+    #[track_caller]
+    pub fn lock_deadline(&self, deadline: Instant) -> Locked<'_, T> {
+        self.lock_with(|word, peers| lock::lock(word, peers, Deadline::at(deadline)))
+    }
+
+    /// Whether anybody holds it at the moment.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        lock::owner(self.block.u32(0)) != 0
+    }
+
+    /// Whether the calling thread holds it.
+    #[must_use]
+    pub fn is_locked_by_us(&self) -> bool {
+        // Relaxed: invariant 2; what we wrote ourselves, we read.
+        let (word, thread) = (lock::owner(self.block.u32(0)), self.block.u64(THREAD).load(Ordering::Relaxed));
+        word != 0 && word == self.block.segment().me() && thread == self.tag()
+    }
+
+    /// What the calling thread writes down as owner: its process's identity and its own number. The number alone would not do: between
+    /// the taking of a dead owner's lock and the writing of `thread`, another thread of the thief that bears the dead one's number would think it is the owner.
+    fn tag(&self) -> u64 {
+        const NUMBER_BITS: u32 = 34;
+        u64::from(self.block.segment().me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
+    }
+
+    #[track_caller]
+    fn lock_with(
+        &self,
+        take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Segment) -> Result<lock::Locked, lock::Refused>,
+    ) -> Locked<'_, T> {
+        let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.segment().me(), inconsistent, not_send: PhantomData };
+        if self.is_locked_by_us() {
+            let count = self.block.u32(COUNT).load(Ordering::Relaxed).checked_add(1).expect("locked too often");
+            self.block.u32(COUNT).store(count, Ordering::Relaxed);
+            return Ok(guard(false));
+        }
+        let locked = take(self.block.u32(0), self.block.segment())?;
+        // Relaxed: only the holder relies on them (invariants 1 and 2).
+        self.block.u32(COUNT).store(1, Ordering::Relaxed);
+        self.block.u64(THREAD).store(self.tag(), Ordering::Relaxed);
+        match locked {
+            lock::Locked::Clean => Ok(guard(false)),
+            lock::Locked::OwnerDied => Err(LockError::OwnerDied(guard(true))),
+        }
+    }
+
+    /// Locks again as often as before a wait.
+    pub(crate) fn lock_again(&self, count: u32) -> Locked<'_, T> {
+        let locked = self.lock();
+        if matches!(locked, Ok(_) | Err(LockError::OwnerDied(_))) {
+            self.block.u32(COUNT).store(count, Ordering::Relaxed);
+        }
+        locked
+    }
+}
+
+impl<T> fmt::Debug for ReentrantMutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = Owner::of(&self.block, lock::owner(self.block.u32(0)));
+        let count = if matches!(owner, Owner::Nobody) { 0 } else { self.block.u32(COUNT).load(Ordering::Relaxed) };
+        f.debug_struct("ReentrantMutex").field("owner", &owner).field("count", &count).finish_non_exhaustive()
+    }
+}
+
+/// The right to use what a [`ReentrantMutex`] guards, until dropped. Stays with its thread.
+#[must_use = "the lock is let go of at once if the guard is not kept"]
+#[derive(Debug)]
+pub struct ReentrantGuard<'a, T: Plain> {
+    mutex: &'a ReentrantMutex<T>,
+    identity: u32,
+    inconsistent: bool,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<'a, T: Plain> ReentrantGuard<'a, T> {
+    /// The value.
+    #[must_use]
+    pub fn get(&self) -> T {
+        plain::load(&self.mutex.block, VALUE)
+    }
+
+    /// Replaces the value. By `&self`, as with a `Cell`: several guards of one thread see one value.
+    pub fn set(&self, value: T) {
+        if self.is_ours() {
+            plain::store(&self.mutex.block, VALUE, &value);
+        }
+    }
+
+    /// Copies the value out, lets `change` change it, and copies it back in.
+    pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.get();
+        let result = change(&mut value);
+        self.set(value);
+        result
+    }
+
+    /// How often this thread holds the lock.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.mutex.block.u32(COUNT).load(Ordering::Relaxed)
+    }
+
+    /// As [`Guard::mark_consistent`](crate::Guard::mark_consistent).
+    pub fn mark_consistent(&mut self) {
+        if self.inconsistent && self.is_ours() {
+            lock::mark_consistent(self.mutex.block.u32(0), self.mutex.block.segment());
+            self.inconsistent = false;
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.identity == self.mutex.block.segment().me()
+    }
+
+    /// Lets go of all levels.
+    pub(crate) fn release_all(self) -> (&'a ReentrantMutex<T>, u32) {
+        let (mutex, count) = (self.mutex, self.depth());
+        if self.is_ours() {
+            mutex.block.u32(COUNT).store(1, Ordering::Relaxed);
+        }
+        drop(self);
+        (mutex, count)
+    }
+}
+
+impl<T: Plain> Drop for ReentrantGuard<'_, T> {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        let (word, peers) = (self.mutex.block.u32(0), self.mutex.block.segment());
+        let count = self.depth().saturating_sub(1);
+        self.mutex.block.u32(COUNT).store(count, Ordering::Relaxed);
+        if count > 0 {
+            // The guard that came from a dead owner decides about consistency; let go of out of turn, it leaves that to the last.
+            return;
+        }
+        // Before the unlock, whose Release publishes it (invariant 2).
+        self.mutex.block.u64(THREAD).store(0, Ordering::Relaxed);
+        if word.load(Ordering::Relaxed) & lock::INCONSISTENT != 0 {
+            lock::give_up(word, peers);
+        } else {
+            lock::unlock(word, peers);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Semaphores whose permits come back when their holder dies.
+//!
+//! The algorithm is in [`raw::permits`](crate::raw::permits). Memory: gate u32, unused u32, cells u32 each; the entry's parameter is the number
+//! of cells.
+
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::time::Instant;
+
+use sync_core::primitive::futex::Deadline;
+
+use crate::error::{Error, Result};
+use crate::mutex::LockError;
+use crate::plain;
+use crate::raw::lock::Refused;
+use crate::raw::permits::{FREE, Permits};
+use crate::segment::{Block, Segment};
+
+/// The most permits that a semaphore can have.
+pub const MAX_PERMITS: usize = 32_767;
+
+const CELLS: usize = 8;
+
+/// What both kinds are made of.
+struct Cells {
+    block: Block,
+    count: usize,
+    /// Where this handle looks first: the cell it gave back last.
+    hint: AtomicUsize,
+}
+
+impl Cells {
+    fn create(segment: &Segment, name: &str, kind: &str, permits: usize, cells: usize) -> Result<Self> {
+        if cells == 0 || cells > MAX_PERMITS || permits > cells {
+            return Err(Error::BadSize);
+        }
+        let block = segment.place(name, plain::kind_of::<()>(kind), CELLS + cells * 4, cells as u64, |block| {
+            for cell in 0..permits {
+                block.u32(CELLS + cell * 4).store(FREE, Ordering::Relaxed);
+            }
+        })?;
+        Ok(Self { block, count: cells, hint: AtomicUsize::new(0) })
+    }
+
+    fn open(segment: &Segment, name: &str, kind: &str) -> Result<Self> {
+        let block = segment.find(name, plain::kind_of::<()>(kind))?;
+        let count = usize::try_from(block.parameter()).ok().filter(|count| (1..=MAX_PERMITS).contains(count)).ok_or(Error::Corrupted)?;
+        Ok(Self { block: block.expect_size(Some(CELLS + count * 4))?, count, hint: AtomicUsize::new(0) })
+    }
+
+    #[inline]
+    fn permits(&self) -> Permits<'_> {
+        Permits { gate: self.block.u32(0), cells: self.block.u32s(CELLS, self.count) }
+    }
+
+    #[inline]
+    fn acquire(&self, deadline: Option<Deadline>) -> Result<Permit<'_>, LockError<()>> {
+        // Relaxed: a hint.
+        let got = self.permits().acquire(self.block.segment(), self.hint.load(Ordering::Relaxed), deadline);
+        self.permit(got)
+    }
+
+    fn try_acquire(&self) -> Result<Permit<'_>, LockError<()>> {
+        let got = self.permits().try_acquire(self.block.segment(), self.hint.load(Ordering::Relaxed));
+        self.permit(got)
+    }
+
+    #[inline]
+    fn permit(&self, got: Result<usize, Refused>) -> Result<Permit<'_>, LockError<()>> {
+        Ok(Permit { of: self, cell: got? })
+    }
+}
+
+/// The right to do something, until dropped.
+#[must_use = "the permit is given back at once if it is not kept"]
+pub struct Permit<'a> {
+    of: &'a Cells,
+    cell: usize,
+}
+
+impl Permit<'_> {
+    /// Keeps the permit for good: it comes back when somebody calls `release`, and not when this process ends.
+    pub fn forget(self) {
+        let this = core::mem::ManuallyDrop::new(self);
+        this.of.permits().forget(this.of.block.segment(), this.cell);
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.of.hint.store(self.cell, Ordering::Relaxed);
+        self.of.permits().release(self.of.block.segment(), self.cell);
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").finish_non_exhaustive()
+    }
+}
+
+/// [`BoundedSemaphore::release`] was called when no permit had been forgotten, or [`Semaphore::add_permits`] when there was no room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyReleases;
+
+impl fmt::Display for TooManyReleases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the semaphore was released more often than it can be")
+    }
+}
+
+impl std::error::Error for TooManyReleases {}
+
+macro_rules! semaphore {
+    ($name:ident) => {
+        impl $name {
+            /// The semaphore of that name.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::NotFound`], [`Error::WrongType`].
+            pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+                Ok(Self(Cells::open(segment, name, stringify!($name))?))
+            }
+
+            /// Takes a permit, waiting until there is one.
+            ///
+            /// # Errors
+            ///
+            /// [`LockError::NotAttached`].
+            #[inline]
+            pub fn acquire(&self) -> Result<Permit<'_>, LockError<()>> {
+                self.0.acquire(None)
+            }
+
+            /// Takes a permit if there is one, or if its holder is dead.
+            ///
+            /// # Errors
+            ///
+            /// [`LockError::TimedOut`].
+            pub fn try_acquire(&self) -> Result<Permit<'_>, LockError<()>> {
+                self.0.try_acquire()
+            }
+
+            /// Takes a permit, waiting at most `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// [`LockError::TimedOut`].
+            pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>, LockError<()>> {
+                self.0.acquire(Deadline::after(timeout))
+            }
+
+            /// Takes a permit, waiting at most until `deadline`.
+            ///
+            /// # Errors
+            ///
+            /// [`LockError::TimedOut`].
+            pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_>, LockError<()>> {
+                self.0.acquire(Deadline::at(deadline))
+            }
+
+            /// How many permits are free at the moment. What the dead hold is not counted before somebody reclaims it.
+            #[must_use]
+            pub fn available_permits(&self) -> usize {
+                self.0.permits().available()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("available", &self.available_permits()).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// A counting semaphore between processes.
+///
+/// A [`Permit`] belongs to its process: when that dies, whoever waits takes the permit over within 32 ms. A permit that was added by
+/// [`add_permits`](Self::add_permits), or [forgotten](Permit::forget), belongs to nobody, and nobody's death returns or removes it.
+///
+/// ```
+/// use sync_ipc::{Segment, Semaphore};
+///
+/// let segment = Segment::anonymous(4096)?;
+/// let workers = Semaphore::create(&segment, "workers", 2, 8)?;
+/// let one = workers.acquire().unwrap();
+/// let two = workers.acquire().unwrap();
+/// assert!(workers.try_acquire().is_err());
+/// drop(one);
+/// assert_eq!(workers.available_permits(), 1);
+/// # drop(two);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Memory ordering
+///
+/// What was written before a permit was given back is visible to whoever takes it.
+pub struct Semaphore(Cells);
+semaphore!(Semaphore);
+
+impl Semaphore {
+    /// A semaphore that has `permits` now and never more than `max`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadSize`] unless `permits <= max` and `1 <= max <=` [`MAX_PERMITS`]; else as for any object.
+    pub fn create(segment: &Segment, name: &str, permits: usize, max: usize) -> Result<Self> {
+        Ok(Self(Cells::create(segment, name, "Semaphore", permits, max)?))
+    }
+
+    /// Adds permits that belong to nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyReleases`] if there is no room for all of them; some may have been added.
+    #[doc(alias = "release")]
+    pub fn add_permits(&self, count: usize) -> Result<(), TooManyReleases> {
+        for _ in 0..count {
+            if !self.0.permits().add(self.0.block.segment(), true) {
+                return Err(TooManyReleases);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A semaphore that never has more permits than it was created with.
+///
+/// As [`Semaphore`], but [`release`](Self::release) only gives back what was [forgotten](Permit::forget); one release too many is an error, also when
+/// two race.
+pub struct BoundedSemaphore(Cells);
+semaphore!(BoundedSemaphore);
+
+impl BoundedSemaphore {
+    /// A semaphore of `permits`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadSize`] unless `1 <= permits <=` [`MAX_PERMITS`]; else as for any object.
+    pub fn create(segment: &Segment, name: &str, permits: usize) -> Result<Self> {
+        Ok(Self(Cells::create(segment, name, "BoundedSemaphore", permits, permits)?))
+    }
+
+    /// Gives back a forgotten permit, whoever forgot it.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyReleases`] if none is missing.
+    pub fn release(&self) -> Result<(), TooManyReleases> {
+        if self.0.permits().add(self.0.block.segment(), false) { Ok(()) } else { Err(TooManyReleases) }
+    }
+}

@@ -1,0 +1,149 @@
+//! Rows MC and U-MC.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sync_ipc::{Condvar, Mutex, ReentrantMutex, Segment};
+
+use crate::processes::{Child, FOR_EVER, fork, until};
+
+struct World {
+    /// How many wait, how many woke.
+    counts: Mutex<[u32; 2]>,
+    condvar: Condvar,
+}
+
+fn world() -> World {
+    let segment = Segment::anonymous(16384).expect("a segment");
+    World { counts: Mutex::create(&segment, "counts", [0; 2]).expect("room"), condvar: Condvar::create(&segment, "condvar").expect("room") }
+}
+
+impl World {
+    /// Waits once and counts itself; 0 if it was notified.
+    fn waiter(&self, timeout: Duration) -> i32 {
+        let mut guard = self.counts.lock().expect("clean");
+        guard.update(|[waiting, _]| *waiting += 1);
+        let (mut guard, notified) = self.condvar.wait_timeout(guard, timeout).expect("clean");
+        guard.update(|[waiting, woken]| {
+            *waiting -= 1;
+            *woken += u32::from(notified);
+        });
+        i32::from(!notified)
+    }
+
+    fn counts(&self) -> [u32; 2] {
+        self.counts.lock().expect("clean").get()
+    }
+
+    fn waiters(&self, count: usize) -> Vec<Child> {
+        let before = self.counts()[0] as usize;
+        let children = (0..count).map(|_| fork(|| self.waiter(FOR_EVER))).collect();
+        until("all wait", || self.counts()[0] as usize == before + count);
+        children
+    }
+}
+
+#[test]
+fn mc_01_notify_wakes_exactly_one() {
+    let world = world();
+    let mut child = world.waiters(1);
+    thread::scope(|scope| {
+        let ours = scope.spawn(|| world.waiter(FOR_EVER));
+        until("both wait", || world.counts()[0] == 2);
+        world.condvar.notify_one();
+        until("one woke", || world.counts()[1] == 1);
+        thread::sleep(Duration::from_millis(70));
+        assert_eq!(world.counts(), [1, 1], "longer than any bound, and still one");
+        world.condvar.notify_one();
+        assert_eq!(ours.join().expect("no panic"), 0);
+    });
+    assert_eq!(child[0].join(), 0);
+    assert_eq!(world.counts(), [0, 2]);
+}
+
+#[test]
+fn mc_02_those_who_timed_out_absorb_nothing() {
+    let world = world();
+    let mut late: Vec<Child> = (0..4).map(|_| fork(|| world.waiter(Duration::from_millis(20)))).collect();
+    assert!(late.iter_mut().all(|child| child.join() == 1));
+    let mut children = world.waiters(4);
+    world.condvar.notify_all();
+    assert!(children.iter_mut().all(|child| child.join() == 0));
+    assert_eq!(world.counts(), [0, 4]);
+}
+
+#[test]
+fn mc_03_notify_n() {
+    let world = world();
+    let mut children = world.waiters(6);
+    assert_eq!(world.condvar.notify(2), 2);
+    until("two woke", || world.counts()[1] == 2);
+    assert_eq!(world.condvar.notify(4), 4);
+    until("six woke", || world.counts()[1] == 6);
+    assert_eq!(world.condvar.notify(3), 0, "nobody waits, nothing is stored");
+    assert!(children.iter_mut().all(|child| child.join() == 0));
+    assert_eq!(world.waiter(Duration::from_millis(10)), 1);
+}
+
+#[test]
+fn mc_04_and_06_timeouts() {
+    let world = world();
+    let started = Instant::now();
+    assert_eq!(world.waiter(Duration::from_millis(30)), 1);
+    assert!(started.elapsed() >= Duration::from_millis(30));
+    let guard = world.counts.lock().expect("clean");
+    let (guard, met) = world.condvar.wait_timeout_while(guard, Duration::from_millis(30), |[_, woken]| *woken < 4).expect("clean");
+    assert!(!met);
+    let (guard, met) = world.condvar.wait_timeout_while(guard, Duration::from_millis(30), |_| false).expect("clean");
+    assert!(met);
+    let (_guard, notified) = world.condvar.wait_deadline(guard, Instant::now()).expect("clean");
+    assert!(!notified);
+}
+
+#[test]
+fn u_mc_02_a_killed_waiter_neither_hangs_notify_nor_takes_the_notification_along() {
+    let world = world();
+    let mut first = world.waiters(1);
+    let mut second = world.waiters(1);
+    // Stopped, notified, and killed before it could see it.
+    first[0].signal(libc::SIGSTOP);
+    world.condvar.notify_one();
+    first[0].kill();
+    assert_eq!(second[0].join(), 0, "the dead one's notification goes to the other");
+}
+
+#[test]
+fn u_mc_03_wait_lets_go_of_all_levels() {
+    let segment = Segment::anonymous(16384).expect("a segment");
+    let mutex = ReentrantMutex::create(&segment, "m", 0_u32).expect("room");
+    let condvar = Condvar::create(&segment, "c").expect("room");
+    let outer = mutex.lock().expect("free");
+    let inner = mutex.lock().expect("ours");
+    let mut child = fork(|| {
+        mutex.lock_timeout(FOR_EVER).expect("let go of").set(1);
+        condvar.notify_one();
+        0
+    });
+    let inner = condvar.wait_while(inner, |value| *value == 0).expect("clean");
+    assert_eq!(inner.depth(), 2);
+    drop((inner, outer));
+    assert!(!mutex.is_locked());
+    assert_eq!(child.join(), 0);
+}
+
+#[test]
+fn more_waiters_than_cells_still_wake() {
+    let segment = Segment::anonymous(16384).expect("a segment");
+    let mutex = Mutex::create(&segment, "m", 0_u32).expect("room");
+    let condvar = Condvar::with_waiters(&segment, "c", 1).expect("room");
+    let mut children = [(); 3].map(|()| {
+        fork(|| {
+            drop(condvar.wait_while(mutex.lock().expect("clean"), |value| *value == 0).expect("clean"));
+            0
+        })
+    });
+    thread::sleep(Duration::from_millis(10));
+    mutex.lock().expect("clean").set(1);
+    condvar.notify_all();
+    assert_eq!(children.each_mut().map(Child::join), [0; 3]);
+}

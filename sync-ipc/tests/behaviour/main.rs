@@ -1,0 +1,22 @@
+//! What the crate does, row by row, and what it does when somebody dies.
+
+#[cfg(target_os = "linux")]
+#[path = "../support/processes.rs"]
+mod processes;
+
+#[cfg(target_os = "linux")]
+mod barrier;
+#[cfg(target_os = "linux")]
+mod condvar;
+#[cfg(target_os = "linux")]
+mod event;
+#[cfg(target_os = "linux")]
+mod mutex;
+#[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
+mod reentrant;
+#[cfg(target_os = "linux")]
+mod segment;
+#[cfg(target_os = "linux")]
+mod semaphore;

@@ -1,0 +1,65 @@
+//! Rows ML and U-ML for the reentrant lock.
+
+use sync_ipc::{LockError, ReentrantMutex, Segment};
+
+use crate::processes::{FOR_EVER, fork};
+
+fn world() -> (Segment, ReentrantMutex<u64>) {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let mutex = ReentrantMutex::create(&segment, "mutex", 1).expect("room");
+    (segment, mutex)
+}
+
+#[test]
+fn ml_05_three_times_and_free_after_the_third() {
+    let (_segment, mutex) = world();
+    let guards = [(); 3].map(|()| mutex.lock().expect("ours"));
+    let free = || fork(|| mutex.try_lock().is_ok().into()).join() == 1;
+    for (left, guard) in guards.into_iter().enumerate() {
+        assert_eq!(guard.depth() as usize, 3 - left);
+        assert!(!free() && mutex.is_locked_by_us());
+        drop(guard);
+    }
+    assert!(free() && !mutex.is_locked());
+}
+
+#[test]
+fn ml_04_debug_says_owner_and_depth() {
+    let (_segment, mutex) = world();
+    assert!(format!("{mutex:?}").contains("owner: Nobody, count: 0"));
+    let guards = [(); 2].map(|()| mutex.lock().expect("ours"));
+    assert!(format!("{mutex:?}").contains("owner: ThisProcess, count: 2"));
+    drop(guards);
+}
+
+#[test]
+fn another_thread_of_the_owner_is_not_the_owner() {
+    let (_segment, mutex) = world();
+    let guard = mutex.lock().expect("free");
+    std::thread::scope(|scope| scope.spawn(|| assert!(mutex.try_lock().is_err() && !mutex.is_locked_by_us())).join()).expect("no panic");
+    drop(guard);
+}
+
+#[test]
+fn u_ml_02_a_fork_does_not_own_it() {
+    let (_segment, mutex) = world();
+    let guard = mutex.lock().expect("free");
+    assert_eq!(fork(|| mutex.try_lock().is_err_and(|error| error.is_timeout()).into()).join(), 1);
+    assert_eq!(guard.depth(), 1);
+}
+
+#[test]
+fn a_dead_owners_count_is_forgotten() {
+    let (_segment, mutex) = world();
+    let mut child = fork(|| {
+        core::mem::forget([(); 5].map(|()| mutex.lock().expect("ours")));
+        0
+    });
+    assert_eq!(child.join(), 0);
+    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else { panic!("the owner died") };
+    assert_eq!(guard.depth(), 1);
+    let again = mutex.lock().expect("ours");
+    guard.mark_consistent();
+    drop((again, guard));
+    assert_eq!(mutex.lock().expect("consistent").depth(), 1);
+}

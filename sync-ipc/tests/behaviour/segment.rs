@@ -1,0 +1,174 @@
+//! Segments: names, descriptors, and what is refused.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use sync_ipc::{Error, Mutex, Segment};
+
+use crate::processes::fork;
+
+fn name(of: &str) -> String {
+    format!("behaviour-{of}-{}", std::process::id())
+}
+
+fn memfd(size: usize, content: &[u8], seals: SealFlags) -> OwnedFd {
+    let memfd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("a memfd");
+    let mut file = File::from(memfd);
+    file.write_all(content).expect("room");
+    file.set_len(size as u64).expect("room");
+    let memfd = OwnedFd::from(file);
+    fcntl_add_seals(&memfd, seals).expect("a memfd can be sealed");
+    memfd
+}
+
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+#[test]
+fn objects_are_found_by_name_and_type() {
+    let segment = Segment::anonymous(1).expect("a segment");
+    assert!(segment.size() >= 1);
+    Mutex::create(&segment, "a", 1_u64).expect("room");
+    assert!(matches!(Mutex::create(&segment, "a", 1_u64), Err(Error::AlreadyExists)));
+    assert!(matches!(Mutex::<u32>::open(&segment, "a"), Err(Error::WrongType)));
+    assert!(matches!(Mutex::<u64>::open(&segment, "b"), Err(Error::NotFound)));
+    for bad in ["", "a/b", "nul\0", "a name that is far longer than 31 bytes"] {
+        assert!(matches!(Mutex::create(&segment, bad, 1_u64), Err(Error::BadName)), "{bad:?}");
+    }
+    assert!(matches!(Mutex::create(&segment, "big", [0_u8; 5000]), Err(Error::Full)));
+    assert_eq!(Mutex::open_or_create(&segment, "a", 9_u64).expect("it is there").lock().expect("free").get(), 1);
+    assert_eq!(Mutex::open_or_create(&segment, "c", 9_u64).expect("room").lock().expect("free").get(), 9);
+}
+
+#[test]
+fn sizes_that_cannot_be() {
+    for size in [0, usize::MAX, usize::MAX / 2, 1 << 60] {
+        assert!(Segment::anonymous(size).is_err(), "{size}");
+    }
+}
+
+#[test]
+fn names_are_created_found_and_removed() {
+    let name = name("names");
+    assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
+    let segment = Segment::create(&name, 4096).expect("a new name");
+    assert!(matches!(Segment::create(&name, 4096), Err(Error::AlreadyExists)));
+    let mutex = Mutex::create(&segment, "m", 3_u64).expect("room");
+    let mut child = fork(|| {
+        let theirs = Segment::open(&name).expect("it is there");
+        Mutex::<u64>::open(&theirs, "m").expect("it is there").lock().expect("free").set(4);
+        0
+    });
+    assert_eq!(child.join(), 0);
+    assert_eq!(mutex.lock().expect("free").get(), 4);
+    Segment::unlink(&name).expect("it is there");
+    assert!(matches!(Segment::unlink(&name), Err(Error::NotFound)));
+    assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
+    mutex.lock().expect("its holders keep it").set(5);
+    for bad in ["", "a/b", "nul\0"] {
+        assert!(matches!(Segment::create(bad, 1), Err(Error::BadName)));
+        assert!(matches!(Segment::open(bad), Err(Error::BadName)));
+        assert!(matches!(Segment::unlink(bad), Err(Error::BadName)));
+    }
+}
+
+#[test]
+fn a_name_lives_as_long_as_any_holder() {
+    let name = name("holder");
+    let first = Segment::create(&name, 4096).expect("a new name");
+    Mutex::create(&first, "m", 3_u64).expect("room");
+    let second = Segment::open(&name).expect("it is there");
+    drop(first);
+    let third = Segment::open(&name).expect("the second holds it");
+    assert_eq!(Mutex::<u64>::open(&third, "m").expect("it is there").lock().expect("free").get(), 3);
+    drop((second, third));
+    assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
+    assert!(matches!(Segment::unlink(&name), Err(Error::NotFound)), "the last holder takes the name with it");
+}
+
+#[test]
+fn what_is_no_segment_is_refused() {
+    let refused = |fd: OwnedFd| match Segment::from_fd(fd) {
+        Err(Error::NotASegment(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(File::open("/dev/null").expect("a device").into()), "not a memfd");
+    assert_eq!(refused(memfd(65536, b"", SealFlags::empty())), "not sealed against shrinking and growing");
+    assert_eq!(refused(memfd(65536, b"", SealFlags::GROW)), "not sealed against shrinking and growing");
+    assert_eq!(refused(memfd(0, b"", SEALS)), "truncated");
+    assert_eq!(refused(memfd(4096, b"", SEALS)), "truncated");
+    assert_eq!(refused(memfd(65537, b"", SEALS)), "truncated");
+    assert_eq!(refused(memfd(65536, b"", SEALS)), "no magic number");
+
+    // The first 64 bytes of a real one, changed in one place each.
+    let real = Segment::anonymous(4096).expect("a segment");
+    let mut header = vec![0; 64];
+    rustix::io::pread(&real, &mut header, 0).expect("readable");
+    let size = rustix::fs::fstat(&real).expect("a file").st_size as usize;
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = header.clone();
+        change(&mut bytes);
+        memfd(size, &bytes, SEALS)
+    };
+    assert!(Segment::from_fd(with(&|_| {})).is_ok());
+    assert_eq!(refused(with(&|bytes| bytes[..8].reverse())), "made on a machine of the other byte order");
+    assert_eq!(refused(with(&|bytes| bytes[8] = 200)), "another version of the layout");
+    assert_eq!(refused(with(&|bytes| bytes[12] = 4)), "another width of pointers");
+    assert_eq!(refused(with(&|bytes| bytes[18] = 1)), "not the size its header says");
+    assert_eq!(refused(with(&|bytes| bytes[40] = 1)), "its maker did not finish it");
+    let many = Segment::from_fd(with(&|bytes| bytes[52] = 255)).expect("the header is fine");
+    assert!(matches!(Mutex::<u64>::open(&many, "m"), Err(Error::Corrupted)));
+    let outside = Segment::from_fd(with(&|bytes| bytes[52] = 1)).expect("the header is fine");
+    assert!(matches!(Mutex::<u64>::open(&outside, "m"), Err(Error::Corrupted)));
+}
+
+#[test]
+fn a_name_that_somebody_else_planted_is_refused() {
+    // SAFETY: asks for a number.
+    let uid = unsafe { libc::getuid() };
+    let name = name("planted");
+    let path = format!("/dev/shm/sync-ipc.{uid}.{name}");
+    std::os::unix::fs::symlink("/etc/passwd", &path).expect("a link");
+    assert!(matches!(Segment::open(&name), Err(Error::NotASegment(_))));
+    assert!(matches!(Segment::create(&name, 4096), Err(Error::NotASegment(_))));
+    std::fs::remove_file(&path).expect("our link");
+    std::fs::write(&path, b"short").expect("a file");
+    assert!(matches!(Segment::open(&name), Err(Error::NotASegment(_))), "readable by others");
+    std::fs::remove_file(&path).expect("our file");
+}
+
+#[test]
+fn participants_leave_no_descriptors_or_mappings() {
+    let fds = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let maps = || std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.matches("memfd:sync-ipc").count());
+    let mut child = fork(|| {
+        let before = (fds(), maps());
+        for _ in 0..50 {
+            let segment = Segment::create(&name("leak"), 4096).expect("a new name");
+            let mutex = Mutex::create(&segment, "m", 1_u64).expect("room");
+            drop(mutex.lock());
+            drop(Segment::open(&name("leak")).expect("it is there"));
+        }
+        i32::from((fds(), maps()) != before)
+    });
+    assert_eq!(child.join(), 0);
+}
+
+#[test]
+fn slots_run_out_with_an_error_and_come_back() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let mut child = fork(|| {
+        let mut handles = Vec::new();
+        let error = loop {
+            match segment.try_clone_fd().and_then(Segment::from_fd) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => break error,
+            }
+        };
+        // Either limit may come first on a given system: descriptors (1024 is common) or slots (512).
+        i32::from(handles.len() > 100 && matches!(error, Error::TooManyParticipants | Error::Io(_)))
+    });
+    assert_eq!(child.join(), 1);
+    Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("the child's slots are free again");
+}

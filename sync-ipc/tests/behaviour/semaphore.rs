@@ -1,0 +1,120 @@
+//! Rows MS and U-MS.
+
+use std::time::{Duration, Instant};
+
+use sync_ipc::{BoundedSemaphore, Error, Segment, Semaphore, TooManyReleases};
+
+use crate::processes::{FOR_EVER, fork, until};
+
+fn segment() -> Segment {
+    Segment::anonymous(65536).expect("a segment")
+}
+
+#[test]
+fn ms_01_counts_down_and_up_and_beyond() {
+    let segment = segment();
+    let semaphore = Semaphore::create(&segment, "s", 2, 4).expect("room");
+    assert_eq!(semaphore.available_permits(), 2);
+    let one = semaphore.acquire().expect("free");
+    assert_eq!(semaphore.available_permits(), 1);
+    let two = semaphore.acquire().expect("free");
+    assert_eq!(semaphore.available_permits(), 0);
+    assert!(semaphore.try_acquire().expect_err("none").is_timeout());
+    drop((one, two));
+    assert_eq!(semaphore.available_permits(), 2);
+    semaphore.add_permits(1).expect("room");
+    assert_eq!(semaphore.available_permits(), 3);
+    semaphore.add_permits(1).expect("room");
+    assert_eq!(semaphore.available_permits(), 4);
+    assert_eq!(semaphore.add_permits(1), Err(TooManyReleases));
+}
+
+#[test]
+fn ms_03_timeouts() {
+    let segment = segment();
+    let semaphore = Semaphore::create(&segment, "s", 0, 1).expect("room");
+    assert!(semaphore.try_acquire().is_err());
+    assert!(semaphore.acquire_timeout(Duration::ZERO).is_err());
+    assert!(semaphore.acquire_deadline(Instant::now()).is_err());
+    let started = Instant::now();
+    assert!(semaphore.acquire_timeout(Duration::from_millis(50)).is_err());
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    semaphore.add_permits(1).expect("room");
+    drop(semaphore.acquire_timeout(Duration::MAX).expect("free"));
+}
+
+#[test]
+fn u_ms_01_values_that_cannot_be_and_releases_that_must_not() {
+    let segment = segment();
+    assert!(matches!(Semaphore::create(&segment, "s", 2, 1), Err(Error::BadSize)));
+    assert!(matches!(Semaphore::create(&segment, "s", 0, 0), Err(Error::BadSize)));
+    assert!(matches!(BoundedSemaphore::create(&segment, "s", 40_000), Err(Error::BadSize)));
+    let bounded = BoundedSemaphore::create(&segment, "b", 2).expect("room");
+    assert_eq!(bounded.release(), Err(TooManyReleases));
+    bounded.acquire().expect("free").forget();
+    assert_eq!(bounded.available_permits(), 1);
+    // Two releases race for the one that is missing: exactly one gets it.
+    let release = || i32::from(bounded.release().is_ok());
+    let mut child = fork(release);
+    let ours = release();
+    assert_eq!(ours + child.join(), 1);
+    assert_eq!(bounded.available_permits(), 2);
+}
+
+#[test]
+fn permits_come_back_when_their_holder_dies() {
+    let segment = segment();
+    let semaphore = Semaphore::create(&segment, "s", 3, 3).expect("room");
+    let child = fork(|| {
+        let _permits = [(); 3].map(|()| semaphore.acquire().expect("free"));
+        loop {
+            std::thread::sleep(FOR_EVER);
+        }
+    });
+    until("the child holds them", || semaphore.available_permits() == 0);
+    assert!(semaphore.try_acquire().is_err());
+    child.signal(libc::SIGKILL);
+    let all = [(); 3].map(|()| semaphore.acquire_timeout(FOR_EVER).expect("the dead need none"));
+    assert!(semaphore.try_acquire().is_err());
+    drop(all);
+    assert_eq!(semaphore.available_permits(), 3);
+}
+
+#[test]
+fn a_forgotten_permit_does_not_come_back_by_death() {
+    let segment = segment();
+    let semaphore = BoundedSemaphore::create(&segment, "s", 1).expect("room");
+    let mut child = fork(|| {
+        semaphore.acquire().expect("free").forget();
+        0
+    });
+    assert_eq!(child.join(), 0);
+    assert!(semaphore.acquire_timeout(Duration::from_millis(80)).is_err());
+    semaphore.release().expect("one is missing");
+    drop(semaphore.try_acquire().expect("given back"));
+}
+
+#[test]
+fn many_processes_never_hold_more_than_there_are() {
+    let segment = segment();
+    let semaphore = Semaphore::create(&segment, "s", 2, 2).expect("room");
+    let inside = sync_ipc::Mutex::create(&segment, "inside", [0_u32; 2]).expect("room");
+    let work = || {
+        for _ in 0..2000 {
+            let permit = semaphore.acquire().expect("attached");
+            inside.lock().expect("clean").update(|[now, most]| {
+                *now += 1;
+                *most = (*most).max(*now);
+            });
+            inside.lock().expect("clean").update(|[now, _]| *now -= 1);
+            drop(permit);
+        }
+        0
+    };
+    let mut children = [(); 3].map(|()| fork(work));
+    assert_eq!(children.each_mut().map(crate::processes::Child::join), [0; 3]);
+    let [now, most] = inside.lock().expect("clean").get();
+    assert_eq!(now, 0);
+    assert!((1..=2).contains(&most));
+    assert_eq!(semaphore.available_permits(), 2);
+}

@@ -1,0 +1,96 @@
+//! Becoming a participant, creating a named segment, placing an object.
+
+use sync_ipc::{Error, Mutex, Segment};
+
+use crate::harness::{Case, every_effect};
+use crate::processes::Stepped;
+
+/// An object is placed.
+struct Place;
+
+impl Case for Place {
+    type World = (Segment, Mutex<u64>);
+    fn world(&self) -> Self::World {
+        let segment = Segment::anonymous(4096).expect("a segment");
+        let mutex = Mutex::create(&segment, "before", 1).expect("a mutex");
+        (segment, mutex)
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, world: &Self::World) {
+        drop(world.1.lock());
+    }
+    fn act(&self, world: &Self::World) {
+        Mutex::create(&world.0, "new", 7_u64).expect("room");
+    }
+    fn check(&self, world: &Self::World, finished: bool) {
+        match Mutex::<u64>::open(&world.0, "new") {
+            Ok(mutex) => assert_eq!(mutex.lock().expect("free").get(), 7),
+            Err(Error::NotFound) if !finished => {
+                let again = Mutex::create(&world.0, "new", 8_u64).expect("the name is free and so is the room");
+                assert_eq!(again.lock().expect("free").get(), 8);
+            }
+            Err(other) => panic!("{other}"),
+        }
+        let last = Mutex::create(&world.0, "last", [9_u64; 32]).expect("room");
+        assert_eq!(last.lock().expect("free").get(), [9; 32]);
+        assert_eq!(world.1.lock().expect("free").get(), 1);
+    }
+}
+
+#[test]
+fn placing_an_object_at_every_effect() {
+    every_effect("place", &Place, 40);
+}
+
+/// A fork becomes a participant and locks.
+struct Join;
+
+impl Case for Join {
+    type World = (Segment, Mutex<u64>);
+    fn world(&self) -> Self::World {
+        Place.world()
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn act(&self, world: &Self::World) {
+        world.1.lock().expect("free").set(2);
+    }
+    fn check(&self, world: &Self::World, _: bool) {
+        let mut guard = world.1.lock().or_else(|error| error.into_guard().ok_or("refused")).expect("free or recoverable");
+        guard.mark_consistent();
+        guard.set(3);
+        drop(guard);
+        assert_eq!(world.1.lock().expect("free").get(), 3);
+    }
+}
+
+#[test]
+fn joining_at_every_effect() {
+    every_effect("join", &Join, 20);
+}
+
+#[test]
+fn creating_a_named_segment_at_every_system_call() {
+    let name = format!("kill-create-{}", std::process::id());
+    let mut calls = 0;
+    loop {
+        let mut child = Stepped::new(|| {}, |()| core::mem::forget(Segment::create(&name, 4096).expect("a new name")));
+        let alive = (0..calls).all(|_| child.syscall());
+        child.child.kill();
+        // Its only holder is dead: nobody finds it, and nobody waits for it (what Boost does for ever, #128).
+        assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
+        let ours = Segment::create(&name, 4096).expect("a dead creator's name is free");
+        drop(Segment::open(&name).expect("a living creator's name is found"));
+        drop(ours);
+        assert!(matches!(Segment::unlink(&name), Err(Error::NotFound)), "the last holder takes the name with it");
+        if !alive {
+            break;
+        }
+        calls += 1;
+    }
+    assert!(calls > 20, "{calls} entries and returns");
+    println!("create: killed at each of {calls} entries into and returns from the kernel");
+}

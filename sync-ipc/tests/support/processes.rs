@@ -1,0 +1,177 @@
+//! Processes for tests: forked, stopped, killed, and stepped through one instruction at a time.
+//!
+//! A child is forked and not executed anew: it is there at once, at the very code that is tested. It calls nothing but the crate and `_exit`.
+#![allow(unreachable_pub, reason = "each test target uses its own part of this file")]
+#![allow(dead_code, reason = "each test target uses its own part of this file")]
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it: no claim about speed.
+pub const FOR_EVER: Duration = Duration::from_secs(60);
+
+/// A forked child; killed and reaped when dropped.
+#[derive(Debug)]
+pub struct Child {
+    pid: libc::pid_t,
+    status: Option<i32>,
+}
+
+/// What the child's function returned is its exit code; a panic is 101.
+pub fn fork(act: impl FnOnce() -> i32) -> Child {
+    // SAFETY: the child runs `act` and leaves by `_exit`; glibc makes its allocator usable after a fork.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork: {}", io::Error::last_os_error()),
+        0 => {
+            let code = catch_unwind(AssertUnwindSafe(act)).unwrap_or(101);
+            // SAFETY: ends the child without the parent's exit handlers.
+            unsafe { libc::_exit(code) }
+        }
+        pid => Child { pid, status: None },
+    }
+}
+
+impl Child {
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub fn signal(&self, signal: i32) {
+        assert!(self.status.is_none(), "the child was reaped");
+        // SAFETY: our own child, not yet reaped, so the pid is still its.
+        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0, "kill: {}", io::Error::last_os_error());
+    }
+
+    /// Kills and reaps.
+    pub fn kill(&mut self) {
+        if self.status.is_none() {
+            self.signal(libc::SIGKILL);
+            self.reap();
+        }
+    }
+
+    fn wait_for(&mut self, flags: i32) -> i32 {
+        let mut status = 0;
+        loop {
+            // SAFETY: a pid of ours and a place for the status.
+            let got = unsafe { libc::waitpid(self.pid, &mut status, flags) };
+            if got == self.pid {
+                return status;
+            }
+            assert_eq!(io::Error::last_os_error().kind(), io::ErrorKind::Interrupted, "waitpid: {}", io::Error::last_os_error());
+        }
+    }
+
+    fn reap(&mut self) {
+        loop {
+            let status = self.wait_for(0);
+            if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
+                self.status = Some(status);
+                return;
+            }
+        }
+    }
+
+    /// Waits for its end and gives its exit code, or minus the signal.
+    pub fn join(&mut self) -> i32 {
+        let started = Instant::now();
+        while self.status.is_none() {
+            let mut status = 0;
+            // SAFETY: as in `wait_for`.
+            match unsafe { libc::waitpid(self.pid, &mut status, libc::WNOHANG) } {
+                0 => {
+                    assert!(started.elapsed() < FOR_EVER, "child {} does not end", self.pid);
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                got if got == self.pid && (libc::WIFEXITED(status) || libc::WIFSIGNALED(status)) => self.status = Some(status),
+                _ => {}
+            }
+        }
+        let status = self.status.expect("set by the loop");
+        if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until `done`, for conditions that another process brings about.
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < FOR_EVER, "still not so after a minute: {what}");
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// A child that stands still between `prepare` and `act`, to be stepped through `act`.
+#[derive(Debug)]
+pub struct Stepped {
+    pub child: Child,
+    pub steps: u64,
+    finished: bool,
+}
+
+impl Stepped {
+    /// Starts the child and waits until it stands at the first instruction.
+    pub fn new<A>(prepare: impl FnOnce() -> A, act: impl FnOnce(&A)) -> Self {
+        let mut child = fork(|| {
+            let prepared = prepare();
+            // SAFETY: asks our parent to trace us, which it is waiting for; a stop is how it takes over.
+            unsafe {
+                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+                libc::kill(libc::getpid(), libc::SIGSTOP);
+            }
+            act(&prepared);
+            // SAFETY: says that we are through.
+            unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+            core::mem::forget(prepared);
+            0
+        });
+        let status = child.wait_for(0);
+        assert!(libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP, "child did not stop: {status:#x}");
+        Self { child, steps: 0, finished: false }
+    }
+
+    /// One instruction further; `false` if the child is through.
+    pub fn step(&mut self) -> bool {
+        self.go_on(libc::PTRACE_SINGLESTEP)
+    }
+
+    fn go_on(&mut self, how: libc::c_uint) -> bool {
+        if self.finished {
+            return false;
+        }
+        // SAFETY: our own child, stopped, traced by this thread.
+        let stepped = unsafe { libc::ptrace(how, self.child.pid, 0, 0) };
+        assert_eq!(stepped, 0, "ptrace: {}", io::Error::last_os_error());
+        let status = self.child.wait_for(0);
+        assert!(libc::WIFSTOPPED(status), "child ended by itself: {status:#x}");
+        match libc::WSTOPSIG(status) {
+            libc::SIGTRAP => {
+                self.steps += 1;
+                true
+            }
+            libc::SIGSTOP => {
+                self.finished = true;
+                false
+            }
+            other => panic!("child got signal {other} after {} instructions", self.steps),
+        }
+    }
+
+    /// On to the next entry into or return from the kernel; `false` if the child is through.
+    pub fn syscall(&mut self) -> bool {
+        self.go_on(libc::PTRACE_SYSCALL)
+    }
+
+    /// `count` instructions further, or to the end.
+    pub fn steps(&mut self, count: u64) -> bool {
+        (0..count).all(|_| self.step())
+    }
+}

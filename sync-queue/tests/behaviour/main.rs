@@ -1,0 +1,10 @@
+//! What the queues do, case by case. Tests are named after the rows of the contract with Python's `queue` and `concurrent.futures`.
+
+#[path = "../../../sync-core/tests/support/watchdog.rs"]
+mod watchdog;
+
+mod support;
+
+mod orders;
+mod pool;
+mod queue;

@@ -1,0 +1,3 @@
+//! Random programs, run on the queues and on naive oracles: the answers must be the same.
+
+mod queue;

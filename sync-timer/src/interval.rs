@@ -1,0 +1,265 @@
+//! Ticks for a loop: the calling thread sleeps from one to the next.
+//!
+//! # Source
+//!
+//! Go's `time.Ticker` and tokio's `Interval`, for threads. It is a clock, a grid and a bell; the only thing shared is the stop flag.
+//!
+//! # Invariants
+//!
+//! 1. A tick is given out only after a time was read that is not before it: never early.
+//! 2. `stop` raises the flag and then rings; the sleeper takes the bell's key and then looks at the flag: so no stop is slept over.
+
+use core::fmt;
+use core::iter::FusedIterator;
+use core::time::Duration;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sync_core::primitive::atomic::{AtomicBool, Ordering};
+
+use crate::Missed;
+use crate::clock::{Bell, Clock, Monotonic, nanoseconds};
+use crate::slack::OnTime;
+
+/// A steady rhythm for a loop: [`tick`](Self::tick) sleeps until the next moment of the grid.
+///
+/// Work between two ticks does not shift them, unlike a sleep in the loop; what happens to ticks that the work outlasts is said by
+/// [`Missed`]. To have a callback called instead, see [`Scheduler::every`](crate::Scheduler::every).
+///
+/// ```
+/// use std::time::Duration;
+/// use sync_timer::Interval;
+///
+/// let interval = Interval::new(Duration::from_millis(2));
+/// for (n, scheduled) in interval.take(3).enumerate() {
+///     println!("tick {n} at {scheduled:?}");
+/// }
+/// ```
+///
+/// # Memory ordering
+///
+/// What was done before [`Stopper::stop`] is visible to whoever learns by a tick's absence that it was stopped.
+#[doc(alias = "Ticker")]
+pub struct Interval {
+    clock: Box<dyn Clock>,
+    /// Zero of the nanoseconds below.
+    origin: Instant,
+    next: u64,
+    /// Not zero.
+    period: u64,
+    policy: Missed,
+    /// Left out before the tick at `next`, and before the last one given out.
+    missed_before_next: u64,
+    missed: u64,
+    stopper: Stopper,
+}
+
+const _: () = {
+    const fn sent<T: Send + Sync>() {}
+    sent::<Interval>();
+    sent::<Stopper>();
+};
+
+/// Stops an [`Interval`] from another thread. Its clones stop the same one.
+#[derive(Clone)]
+pub struct Stopper {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    stopped: AtomicBool,
+    bell: Arc<Bell>,
+}
+
+/// Why a timed wait for a tick ended without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TickError {
+    /// The time was up before the tick was due.
+    Timeout,
+    /// The interval has been stopped.
+    Stopped,
+}
+
+impl Interval {
+    /// Ticks every `period`, for the first time one period from now. Ticks that are missed are skipped; see [`with_missed`](Self::with_missed).
+    ///
+    /// # Panics
+    ///
+    /// If `period` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(period: Duration) -> Self {
+        Self::with_clock(period, Monotonic)
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Panics
+    ///
+    /// If `period` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn with_clock(period: Duration, clock: impl Clock) -> Self {
+        assert!(!period.is_zero(), "an interval needs a period greater than zero");
+        let period = nanoseconds(period);
+        let bell = Arc::new(Bell::new());
+        clock.subscribe(&bell);
+        Self {
+            origin: clock.now(),
+            clock: Box::new(clock),
+            next: period,
+            period,
+            policy: Missed::default(),
+            missed_before_next: 0,
+            missed: 0,
+            stopper: Stopper { shared: Arc::new(Shared { stopped: AtomicBool::new(false), bell }) },
+        }
+    }
+
+    /// Says what to do about ticks that are missed.
+    #[must_use]
+    pub fn with_missed(mut self, policy: Missed) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sleeps until the next tick, and says when it was due; at once if it is due already. `None`: the interval has been stopped.
+    pub fn tick(&mut self) -> Option<Instant> {
+        self.wait(None).ok()
+    }
+
+    /// As [`tick`](Self::tick), for at most `timeout`, by the interval's own clock. A tick that is due already is given out whatever the
+    /// timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`TickError`]. The tick that was not waited for is not lost.
+    pub fn tick_timeout(&mut self, timeout: Duration) -> Result<Instant, TickError> {
+        self.wait(self.clock.now().checked_add(timeout))
+    }
+
+    /// As [`tick`](Self::tick), until `deadline` at most, by the interval's own clock.
+    ///
+    /// # Errors
+    ///
+    /// [`TickError`]. The tick that was not waited for is not lost.
+    pub fn tick_deadline(&mut self, deadline: Instant) -> Result<Instant, TickError> {
+        self.wait(Some(deadline))
+    }
+
+    fn wait(&mut self, limit: Option<Instant>) -> Result<Instant, TickError> {
+        let mut on_time = None;
+        loop {
+            let shared = &self.stopper.shared;
+            // Invariant 2: the key first.
+            let key = shared.bell.key();
+            if self.stopper.is_stopped() {
+                return Err(TickError::Stopped);
+            }
+            let instant = self.clock.now();
+            let now = nanoseconds(instant.saturating_duration_since(self.origin));
+            // The end of the nanoseconds is never.
+            if now >= self.next && self.next != u64::MAX {
+                return Ok(self.give_out(now));
+            }
+            if limit.is_some_and(|limit| instant >= limit) {
+                return Err(TickError::Timeout);
+            }
+            let next = (self.next != u64::MAX).then(|| self.instant(self.next));
+            let until = [next, limit].into_iter().flatten().min();
+            on_time.get_or_insert_with(OnTime::begin);
+            shared.bell.wait_by(&*self.clock, key, until);
+        }
+    }
+
+    fn give_out(&mut self, now: u64) -> Instant {
+        let scheduled = self.next;
+        self.missed = self.missed_before_next;
+        (self.next, self.missed_before_next) = self.policy.next(scheduled, self.period, now);
+        self.instant(scheduled)
+    }
+
+    fn instant(&self, nanoseconds: u64) -> Instant {
+        self.origin.checked_add(Duration::from_nanos(nanoseconds)).expect("584 years fit into the system's clock")
+    }
+
+    /// How many ticks were left out before the last one that was given out; always 0 unless the policy is [`Missed::Skip`].
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The period.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        Duration::from_nanos(self.period)
+    }
+
+    /// Begins a new grid: the next tick is one period from now.
+    pub fn reset(&mut self) {
+        let now = nanoseconds(self.clock.now().saturating_duration_since(self.origin));
+        self.next = now.saturating_add(self.period);
+        self.missed_before_next = 0;
+    }
+
+    /// What another thread can stop it with.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+}
+
+/// The ticks, until it is stopped.
+impl Iterator for Interval {
+    type Item = Instant;
+
+    fn next(&mut self) -> Option<Instant> {
+        self.tick()
+    }
+}
+
+impl FusedIterator for Interval {}
+
+impl Stopper {
+    /// Stops the interval for good: a thread that waits for a tick wakes up and gets none. May be called again.
+    pub fn stop(&self) {
+        // Release: pairs with the Acquire in `is_stopped`.
+        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.bell.ring();
+    }
+
+    /// Whether it has been stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        // Acquire: pairs with the Release in `stop`.
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interval")
+            .field("period", &self.period())
+            .field("policy", &self.policy)
+            .field("stopped", &self.stopper.is_stopped())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper").field("stopped", &self.is_stopped()).finish()
+    }
+}
+
+impl fmt::Display for TickError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "no tick was due in that time",
+            Self::Stopped => "the interval has been stopped",
+        })
+    }
+}
+
+impl Error for TickError {}

@@ -1,0 +1,123 @@
+//! What the one who scheduled a timer holds.
+
+use core::fmt;
+use core::ops::Deref;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::shard::{Cancel, Shard};
+use crate::clock::nanoseconds;
+use crate::wheel::Key;
+
+/// Names one timer of a [`Scheduler`](super::Scheduler).
+///
+/// Dropping it changes nothing: the timer goes on. Let [`cancel_on_drop`](Self::cancel_on_drop) make a guard of it where the timer should end
+/// with a scope. A handle stays good for ever, also after its timer is done and after the scheduler is gone; its clones name the same timer.
+///
+/// # Memory ordering
+///
+/// What was done before a timer was scheduled is visible to its callback. What the callback did is visible after `cancel` or
+/// `cancel_and_wait` returned [`Done`](Cancel::Done), and to its next call.
+#[derive(Clone)]
+pub struct TimerHandle {
+    pub(super) shard: Arc<Shard>,
+    pub(super) key: Key,
+}
+
+impl TimerHandle {
+    /// Cancels the timer, and says who won. Its closure is dropped before this returns, unless it is running.
+    ///
+    /// May be called from anywhere, also from within the callback itself, which is [`Running`](Cancel::Running) then.
+    pub fn cancel(&self) -> Cancel {
+        self.shard.cancel(self.key)
+    }
+
+    /// As [`cancel`](Self::cancel); if the callback is running, waits until it has returned and its closure has been dropped, and says
+    /// [`Done`](Cancel::Done). So after this the callback is not running, and will not.
+    ///
+    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running). Two callbacks that wait for each other
+    /// (on a pool) wait for ever, and so does one that waits while it holds a lock that the other needs.
+    pub fn cancel_and_wait(&self) -> Cancel {
+        match self.cancel() {
+            Cancel::Running => self.shard.wait(self.key),
+            over => over,
+        }
+    }
+
+    /// Lets the timer go off at `at` instead, or at once if that is past. `true`: it had not gone off, and will at the new time and only then.
+    /// `false`: too late, or it was cancelled, or the scheduler has been shut down; nothing was changed.
+    ///
+    /// For a periodic timer it is the next tick that moves, and the ones after it follow at the period; while its callback runs, too.
+    pub fn reschedule(&self, at: Instant) -> bool {
+        let core = &self.shard.core;
+        self.shard.reschedule(self.key, core.now(), core.nanoseconds_at(at))
+    }
+
+    /// As [`reschedule`](Self::reschedule), to `delay` from now. `Duration::MAX` is never.
+    pub fn reschedule_after(&self, delay: Duration) -> bool {
+        let now = self.shard.core.now();
+        self.shard.reschedule(self.key, now, now.saturating_add(nanoseconds(delay)))
+    }
+
+    /// Whether it waits for its time, or for the executor to get to it.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.shard.lock().wheel.peek(self.key).is_some()
+    }
+
+    /// Whether its callback is running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.shard.is_running(self.key)
+    }
+
+    /// When it goes off next. `None`: it does not wait, or it waits for ever.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadline = self.shard.lock().wheel.peek(self.key).map(|(_, deadline)| deadline);
+        deadline.filter(|&deadline| deadline != u64::MAX).map(|deadline| self.shard.core.instant(deadline))
+    }
+
+    /// Makes a guard that cancels the timer when it is dropped.
+    pub fn cancel_on_drop(self) -> CancelOnDrop {
+        CancelOnDrop { handle: Some(self) }
+    }
+}
+
+impl fmt::Debug for TimerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerHandle").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Cancels its timer when it is dropped; does not wait for a callback that is running.
+#[derive(Debug)]
+#[must_use = "dropped at once, it cancels at once"]
+pub struct CancelOnDrop {
+    /// `None` after `keep`.
+    handle: Option<TimerHandle>,
+}
+
+impl CancelOnDrop {
+    /// Lets the timer go on.
+    pub fn keep(mut self) -> TimerHandle {
+        self.handle.take().expect("it is taken here only")
+    }
+}
+
+impl Deref for CancelOnDrop {
+    type Target = TimerHandle;
+
+    fn deref(&self) -> &TimerHandle {
+        self.handle.as_ref().expect("it is taken by `keep` only, which consumes this")
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            let _ = handle.cancel();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `Interval`, by a clock that is turned by hand, and by the real one where sleeping is the point.
+
+use std::panic::catch_unwind;
+use std::time::{Duration, Instant};
+
+use sync_timer::{Clock, Interval, ManualClock, Missed, TickError};
+
+use crate::watchdog;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn ticks_are_on_the_grid_and_never_early() {
+    let _watchdog = watchdog::watch();
+    let period = Duration::from_millis(3);
+    let began = Instant::now();
+    let interval = Interval::new(period);
+    let mut previous: Option<Instant> = None;
+    for scheduled in interval.take(5) {
+        assert!(Instant::now() >= scheduled && scheduled >= began + period);
+        if let Some(previous) = previous {
+            assert_eq!(scheduled.duration_since(previous).as_nanos() % period.as_nanos(), 0);
+        }
+        previous = Some(scheduled);
+    }
+}
+
+#[test]
+fn missed_ticks_skip_burst_delay() {
+    for (policy, expected) in [
+        (Missed::Skip, [(1000, 0), (2000, 0), (5000, 2)]),
+        (Missed::Burst, [(1000, 0), (2000, 0), (3000, 0)]),
+        (Missed::Delay, [(1000, 0), (2000, 0), (5500, 0)]),
+    ] {
+        let clock = ManualClock::new();
+        let origin = clock.now();
+        let mut interval = Interval::with_clock(SECOND, clock.clone()).with_missed(policy);
+        let mut seen = Vec::new();
+        let mut tick = |interval: &mut Interval| {
+            let scheduled = interval.tick().unwrap();
+            seen.push((scheduled.duration_since(origin).as_millis(), interval.missed()));
+        };
+        clock.advance(SECOND);
+        tick(&mut interval);
+        // The second is taken three and a half periods late at most: at 4.5 s.
+        clock.advance(Duration::from_millis(3500));
+        tick(&mut interval);
+        clock.advance(SECOND);
+        tick(&mut interval);
+        assert_eq!(seen, expected, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_timed_wait_loses_no_tick() {
+    let clock = ManualClock::new();
+    let origin = clock.now();
+    let mut interval = Interval::with_clock(SECOND, clock.clone());
+    assert_eq!(interval.tick_timeout(Duration::ZERO), Err(TickError::Timeout));
+    assert_eq!(interval.tick_deadline(origin), Err(TickError::Timeout));
+    clock.advance(SECOND);
+    assert_eq!(interval.tick_timeout(Duration::ZERO), Ok(origin + SECOND), "due already: given out whatever the timeout");
+    interval.stopper().stop();
+    assert_eq!(interval.tick_timeout(SECOND), Err(TickError::Stopped));
+}
+
+#[test]
+fn stop_wakes_who_waits() {
+    let _watchdog = watchdog::watch();
+    let mut interval = Interval::new(SECOND * 3600);
+    let stopper = interval.stopper();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || (interval.tick(), interval.next()));
+        stopper.stop();
+        assert_eq!(waiting.join().unwrap(), (None, None));
+    });
+    stopper.stop();
+    assert!(stopper.is_stopped());
+}
+
+#[test]
+fn reset_begins_a_new_grid() {
+    let clock = ManualClock::new();
+    let origin = clock.now();
+    let mut interval = Interval::with_clock(SECOND, clock.clone());
+    clock.advance(SECOND / 4);
+    interval.reset();
+    clock.advance(SECOND);
+    assert_eq!(interval.tick(), Some(origin + SECOND * 5 / 4));
+}
+
+#[test]
+fn a_period_of_zero_panics_and_a_huge_one_never_ticks() {
+    let panic = catch_unwind(|| Interval::new(Duration::ZERO)).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"an interval needs a period greater than zero"));
+    let mut interval = Interval::new(Duration::MAX);
+    assert_eq!(interval.tick_timeout(Duration::from_millis(1)), Err(TickError::Timeout));
+    assert!(format!("{interval:?}").starts_with("Interval"));
+}

@@ -1,0 +1,9 @@
+//! What each type does, named after the rows of the semantics where there is one.
+
+#[path = "../../../sync-core/tests/support/watchdog.rs"]
+#[allow(dead_code, reason = "not every test leaves notes")]
+mod watchdog;
+
+mod interval;
+mod scheduler;
+mod timer;

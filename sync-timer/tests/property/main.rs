@@ -1,0 +1,3 @@
+//! Property tests: each structure against a naive oracle.
+
+mod wheel;

@@ -1,0 +1,75 @@
+use super::UnsafeCell;
+
+/// A checked version of `std::cell::Cell`.
+#[derive(Debug)]
+pub struct Cell<T> {
+    cell: UnsafeCell<T>,
+}
+
+impl<T> Cell<T> {
+    /// A new cell.
+    pub const fn new(v: T) -> Self {
+        Cell { cell: UnsafeCell::new(v) }
+    }
+
+    /// Sets the value.
+    #[track_caller]
+    pub fn set(&self, val: T) {
+        drop(self.replace(val));
+    }
+
+    /// Swaps the values of two cells.
+    #[track_caller]
+    pub fn swap(&self, other: &Self) {
+        if std::ptr::eq(self, other) {
+            return;
+        }
+        self.cell.with_mut(|mine| other.cell.with_mut(|theirs| {
+            // SAFETY: both accesses are exclusive: the cells check it.
+            unsafe { std::ptr::swap(mine, theirs) }
+        }));
+    }
+
+    /// Sets the value and gives the one before.
+    #[track_caller]
+    pub fn replace(&self, val: T) -> T {
+        // SAFETY: the access is exclusive: the cell checks it.
+        self.cell.with_mut(|v| std::mem::replace(unsafe { &mut *v }, val))
+    }
+
+    /// A copy of the value.
+    #[track_caller]
+    pub fn get(&self) -> T
+    where
+        T: Copy,
+    {
+        // SAFETY: nobody writes: the cell checks it.
+        self.cell.with(|v| unsafe { *v })
+    }
+
+    /// Takes the value and leaves the default.
+    #[track_caller]
+    pub fn take(&self) -> T
+    where
+        T: Default,
+    {
+        self.replace(T::default())
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.cell.into_inner()
+    }
+}
+
+impl<T: Default> Default for Cell<T> {
+    fn default() -> Self {
+        Cell::new(T::default())
+    }
+}
+
+impl<T> From<T> for Cell<T> {
+    fn from(v: T) -> Self {
+        Cell::new(v)
+    }
+}

@@ -1,0 +1,358 @@
+//! Adding an event to the graph: the choice that is taken, and those that are left for later.
+//!
+//! Source: Kokologiannakis, Marmanis, Gladstein, Vafeiadis, "Truly Stateless, Optimal Dynamic
+//! Partial Order Reduction", POPL 2022 (TruSt). A read may take its value from every write that
+//! coherence and the order of sequentially consistent events allow; a write may take every place
+//! in modification order that they allow, and goes on to revisit reads (`revisit.rs`).
+//!
+//! The graph at hand goes on with the alternative that is *maximal*: the last write in
+//! modification order, the last place. It is always consistent. Every other alternative is a graph
+//! of its own, put on a stack: no state is shared between them, so any worker may take one.
+//!
+//! A read-modify-write is one event here, where the paper has two. Its read may pick a write that
+//! another read-modify-write took. That graph is not consistent and is never explored, but the
+//! revisits out of it are: they are how the second of two `fetch_add` gets before the first.
+
+use super::consistency::{Psc, coherent};
+use super::event::{Id, INIT, Kind, Label, Rmw, apply};
+use super::graph::Graph;
+use super::queue;
+
+/// How many events of a kind an execution may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// Failures of `compare_exchange_weak` although the value matched.
+    pub weak: u32,
+    /// Waits that end although nobody ended them.
+    pub spurious: u32,
+    /// Timeouts while others could still run.
+    pub timeouts: u32,
+}
+
+/// In `Label::b` of a choice: what the second alternative is.
+pub(crate) const FREE: u64 = 0;
+pub(crate) const SPURIOUS: u64 = 1;
+pub(crate) const TIMEOUT: u64 = 2;
+
+impl Budget {
+    pub(super) fn of(self, what: u64) -> u32 {
+        match what {
+            SPURIOUS => self.spurious,
+            TIMEOUT => self.timeouts,
+            _ => u32::MAX,
+        }
+    }
+}
+
+/// The graph at hand and the graphs still to be explored.
+pub(crate) struct Explorer {
+    pub graph: Graph,
+    pub stack: Vec<Graph>,
+    pool: Vec<Graph>,
+    pub(super) psc: Psc,
+    pub(super) map: Vec<Id>,
+    pub budget: Budget,
+    /// An awaiting event of another thread was woken by the last addition.
+    pub woke: bool,
+    /// The graph at hand has no consistent continuation.
+    pub dead: bool,
+}
+
+impl Explorer {
+    pub(crate) fn new(budget: Budget) -> Explorer {
+        Explorer {
+            graph: Graph::new(),
+            stack: Vec::new(),
+            pool: Vec::new(),
+            psc: Psc::default(),
+            map: Vec::new(),
+            budget,
+            woke: false,
+            dead: false,
+        }
+    }
+
+    /// An empty graph whose memory is reused.
+    pub(super) fn spare(&mut self) -> Graph {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    pub(super) fn copy(&mut self, from: &Graph) -> Graph {
+        let mut g = self.spare();
+        g.clone_from(from);
+        g
+    }
+
+    pub(super) fn recycle(&mut self, g: Graph) {
+        if self.pool.len() < 256 {
+            self.pool.push(g);
+        }
+    }
+
+    /// Goes on with the graph that was put aside last.
+    pub(crate) fn next(&mut self) -> bool {
+        match self.stack.pop() {
+            Some(g) => {
+                let old = std::mem::replace(&mut self.graph, g);
+                self.recycle(old);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether an awaiting read-modify-write could go on with the newest value.
+    pub(crate) fn enabled(&self, label: &Label) -> bool {
+        let l = &self.graph.locs[label.loc as usize];
+        let newest = self.graph.value(label.loc, l.mo.last().copied().unwrap_or(INIT));
+        apply(label, newest).is_some()
+    }
+
+    /// Adds the next event of thread `tid`. Alternatives go on the stack.
+    pub(crate) fn add(&mut self, tid: u32, label: Label) -> Id {
+        let mut g = std::mem::take(&mut self.graph);
+        let id = g.append(tid, label);
+        match label.kind {
+            Kind::Load => self.add_load(&mut g, id),
+            Kind::Store => self.add_store(&mut g, id),
+            Kind::Rmw => self.add_rmw(&mut g, id),
+            Kind::Choose => {
+                g.update_clocks(id);
+                let left = self.budget.of(label.b);
+                let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
+                let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
+                let last = if others { label.a as u32 } else { 1 };
+                for choice in (1..last).rev() {
+                    let mut other = self.copy(&g);
+                    other.ev_mut(id).choice = choice;
+                    self.stack.push(other);
+                }
+            }
+            Kind::Woken => {
+                g.ev_mut(id).rf = queue::taken_by(&g, label.a).expect("a thread is woken when its ticket is taken");
+                g.update_clocks(id);
+            }
+            _ => g.update_clocks(id),
+        }
+        self.graph = g;
+        id
+    }
+
+    fn add_load(&mut self, g: &mut Graph, id: Id) {
+        let loc = g.ev(id).label.loc;
+        let floor = g.floor(loc, g.po_prev(id));
+        let newest = g.locs[loc as usize].mo.len() as u32;
+        for pos in floor..newest {
+            let mut other = self.copy(g);
+            let w = other.at(loc, pos);
+            link_read(&mut other, id, w, 0);
+            self.push_if_consistent(other);
+        }
+        let w = g.at(loc, newest);
+        link_read(g, id, w, 0);
+    }
+
+    fn add_store(&mut self, g: &mut Graph, id: Id) {
+        let label = g.ev(id).label;
+        let floor = g.floor(label.loc, g.po_prev(id));
+        let e = g.ev_mut(id);
+        e.wval = label.a;
+        e.wrote = true;
+        g.update_clocks(id);
+        self.revisit(g, id, false);
+        let newest = g.locs[label.loc as usize].mo.len() as u32;
+        for after in floor..newest {
+            if g.taker(label.loc, g.at(label.loc, after)).is_some() {
+                continue;
+            }
+            let mut other = self.copy(g);
+            other.insert_mo(id, after + 1);
+            self.push_if_consistent(other);
+        }
+        g.insert_mo(id, newest + 1);
+        self.settle(g, label.loc);
+    }
+
+    fn add_rmw(&mut self, g: &mut Graph, id: Id) {
+        let label = g.ev(id).label;
+        let loc = label.loc;
+        let floor = g.floor(loc, g.po_prev(id));
+        let newest = g.locs[loc as usize].mo.len() as u32;
+        for pos in floor..=newest {
+            let w = g.at(loc, pos);
+            let writes = apply(&label, g.value(loc, w)).is_some();
+            if !writes && label.awaits {
+                continue;
+            }
+            if writes && label.rmw == Rmw::WeakCas && self.may_fail_spuriously(g) {
+                let mut other = self.copy(g);
+                link_read(&mut other, id, w, 1);
+                self.push_if_consistent(other);
+            }
+            if pos == newest {
+                break;
+            }
+            let taken = writes && g.taker(loc, w).is_some();
+            let mut other = self.copy(g);
+            link_read(&mut other, id, w, 0);
+            if taken {
+                if queue::allows(&other, id) {
+                    self.revisit(&other, id, true);
+                }
+                self.recycle(other);
+            } else if queue::allows(&other, id) && self.psc.holds(&other) {
+                self.finish(other, id);
+            } else {
+                self.recycle(other);
+            }
+        }
+        let w = g.at(loc, newest);
+        link_read(g, id, w, 0);
+        if !queue::allows(g, id) {
+            self.dead = true;
+            return;
+        }
+        if g.ev(id).wrote {
+            self.push_choices(g, id);
+            self.revisit(g, id, true);
+            self.settle(g, loc);
+        }
+    }
+
+    pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
+        self.budget.weak > 0
+            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32)
+                < self.budget.weak
+    }
+
+    /// Puts aside the other ways to choose which tickets a wake takes.
+    pub(super) fn push_choices(&mut self, g: &Graph, id: Id) {
+        for choice in 1..queue::choices(g, id) {
+            let mut other = self.copy(g);
+            other.ev_mut(id).choice = choice;
+            queue::evaluate(&mut other, id);
+            self.finish_chosen(other, id);
+        }
+    }
+
+    pub(super) fn push_if_consistent(&mut self, g: Graph) {
+        if self.psc.holds(&g) {
+            self.stack.push(g);
+        } else {
+            self.recycle(g);
+        }
+    }
+
+    /// Puts aside a graph in which `id` has just been linked, with what follows from its write.
+    pub(super) fn finish(&mut self, g: Graph, id: Id) {
+        if g.ev(id).wrote && g.ev(id).label.kind == Kind::Rmw {
+            self.push_choices(&g, id);
+        }
+        self.finish_chosen(g, id);
+    }
+
+    fn finish_chosen(&mut self, mut g: Graph, id: Id) {
+        if g.ev(id).wrote {
+            self.revisit(&g, id, true);
+        }
+        let loc = g.ev(id).label.loc;
+        self.settle(&mut g, loc);
+        self.stack.push(g);
+    }
+
+    /// Lets an event that waits at `loc` go on when the newest value allows it. A wait that was
+    /// revisited keeps its place in the order of additions, so it is no new event; a graph in
+    /// which it slept on would only be blocked.
+    pub(super) fn settle(&mut self, g: &mut Graph, loc: u32) {
+        while g.locs[loc as usize].waiting > 0 {
+            let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
+            let value = g.value(loc, w);
+            let ready: Vec<Id> = g.locs[loc as usize]
+                .reads
+                .iter()
+                .copied()
+                .filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some())
+                .collect();
+            let Some((&first, others)) = ready.split_first() else { return };
+            for &r in others {
+                let mut other = self.copy(g);
+                wake(&mut other, r, w);
+                self.finish(other, r);
+            }
+            wake(g, first, w);
+            self.woke = true;
+            self.push_choices(g, first);
+            self.revisit(g, first, true);
+        }
+    }
+
+    /// Adds an event that cannot go on with the newest value, at the end, when nothing else can
+    /// run: it sleeps, and the graphs in which it went on with an older value are put aside.
+    pub(crate) fn add_blocked(&mut self, tid: u32, label: Label) {
+        let mut g = std::mem::take(&mut self.graph);
+        let id = g.append(tid, label);
+        let floor = g.floor(label.loc, g.po_prev(id));
+        let newest = g.locs[label.loc as usize].mo.len() as u32;
+        for pos in floor..newest {
+            let w = g.at(label.loc, pos);
+            if apply(&label, g.value(label.loc, w)).is_none() {
+                continue;
+            }
+            let taken = g.taker(label.loc, w).is_some();
+            let mut other = self.copy(&g);
+            link_read(&mut other, id, w, 0);
+            if !taken && self.psc.holds(&other) {
+                self.finish(other, id);
+            } else {
+                self.revisit(&other, id, true);
+                self.recycle(other);
+            }
+        }
+        let w = g.at(label.loc, newest);
+        link_read(&mut g, id, w, 0);
+        self.graph = g;
+    }
+}
+
+fn wake(g: &mut Graph, r: Id, w: Id) {
+    let loc = g.ev(r).label.loc as usize;
+    g.locs[loc].waiting -= 1;
+    g.locs[loc].reads.retain(|&x| x != r);
+    g.ev_mut(r).waiting = false;
+    link_read(g, r, w, 0);
+}
+
+/// Lets the read `r`, the last event of its thread, take its value from `w`, and write if it does.
+pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
+    let label = g.ev(r).label;
+    let rval = g.value(label.loc, w);
+    let pos = g.pos(w);
+    let e = g.ev_mut(r);
+    e.rf = w;
+    e.rval = rval;
+    e.choice = choice;
+    e.waiting = false;
+    g.add_read(r);
+    if label.kind == Kind::Rmw {
+        let spurious = label.rmw == Rmw::WeakCas && choice == 1;
+        match apply(&label, rval) {
+            Some(new) if !spurious => {
+                g.ev_mut(r).wval = new;
+                g.insert_mo(r, pos + 1);
+                queue::evaluate(g, r);
+            }
+            _ if label.awaits => {
+                g.ev_mut(r).waiting = true;
+                g.locs[label.loc as usize].waiting += 1;
+            }
+            _ => {}
+        }
+    }
+    g.update_clocks(r);
+}
+
+/// Whether `r` may read `w` as far as coherence is concerned.
+pub(super) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
+    let floor = g.floor(g.ev(r).label.loc, g.po_prev(r));
+    coherent(g, w, floor)
+}

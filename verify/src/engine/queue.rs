@@ -1,0 +1,196 @@
+//! Wait queues: what futexes and condition variables sleep on.
+//!
+//! A queue is a location all of whose events are read-modify-writes (`Enqueue`, `Wake`, `Leave`),
+//! so its modification order is a chain in which each event reads from the one before. The state
+//! of the queue is the fold over the chain: who stands in it, oldest first. A place in the queue
+//! is a *ticket*: the thread and the program-order index of the event that took it.
+//!
+//! A futex wait is two events with nothing of another thread added between them: a load of the
+//! word (marked `COMPARE`) and, when it read the expected value, an `Enqueue`. What the kernel
+//! promises is `allows`: the comparison sees at least every store to the word that a waker's thread
+//! made before a wake that stands earlier in the chain. That is coherence on the word and no more:
+//! queue events are relaxed and give no happens-before.
+
+use super::event::{Event, Id, Kind, Rmw};
+use super::graph::Graph;
+
+/// In `Label::b` of a load: the comparison of a futex wait with `Label::a`.
+pub(crate) const COMPARE: u64 = 1;
+
+/// In `Label::b` of an `Enqueue`: comes with a comparison.
+pub(crate) const COMPARED: u64 = 1;
+
+/// In `Label::b` of an `Enqueue`: moves the ticket in `Label::a` here from another queue.
+pub(crate) const MOVED: u64 = 2;
+
+/// A place in a queue.
+pub(crate) type Ticket = u64;
+
+pub(crate) fn ticket(tid: u32, idx: u32) -> Ticket {
+    u64::from(tid) << 32 | u64::from(idx)
+}
+
+fn is_queue(e: &Event) -> bool {
+    e.label.kind == Kind::Rmw && e.label.rmw.is_queue()
+}
+
+fn ticket_of(e: &Event) -> Ticket {
+    if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
+}
+
+/// The tickets in the queue `loc` after the first `len` events of its chain.
+fn tickets(g: &Graph, loc: u32, len: u32) -> Vec<Ticket> {
+    let mut queue = Vec::new();
+    for &id in &g.locs[loc as usize].mo[..len as usize] {
+        let e = g.ev(id);
+        match e.label.rmw {
+            Rmw::Enqueue => queue.push(ticket_of(e)),
+            Rmw::Wake => {
+                let mut i = 0;
+                queue.retain(|_| {
+                    i += 1;
+                    e.wval >> (i - 1) & 1 == 0
+                });
+            }
+            Rmw::Leave => queue.retain(|&t| t != e.label.a),
+            _ => {}
+        }
+    }
+    queue
+}
+
+fn binomial(n: u64, k: u64) -> u64 {
+    (0..k).fold(1, |acc, i| acc * (n - i) / (i + 1))
+}
+
+/// The `index`-th set of `k` among `n` places, as a mask; the first is that of the oldest.
+fn subset(n: u64, k: u64, mut index: u64) -> u64 {
+    let (mut mask, mut left) = (0, k);
+    for i in 0..n {
+        if left == 0 {
+            break;
+        }
+        let with = binomial(n - i - 1, left - 1);
+        if index < with {
+            mask |= 1 << i;
+            left -= 1;
+        } else {
+            index -= with;
+        }
+    }
+    mask
+}
+
+/// Computes what a queue event gets: how many tickets a wake takes (and in `wval` which), whether
+/// a thread that leaves still had its place.
+pub(super) fn evaluate(g: &mut Graph, id: Id) {
+    let e = *g.ev(id);
+    if !is_queue(&e) {
+        return;
+    }
+    let queue = tickets(g, e.label.loc, e.pos - 1);
+    let (rval, wval) = match e.label.rmw {
+        Rmw::Wake => {
+            let n = (queue.len() as u64).min(63);
+            let k = n.min(e.label.a);
+            (k, subset(n, k, u64::from(e.choice)))
+        }
+        Rmw::Leave => (u64::from(queue.contains(&e.label.a)), 0),
+        _ => (0, 0),
+    };
+    let e = g.ev_mut(id);
+    e.rval = rval;
+    e.wval = wval;
+}
+
+/// How many ways there are for a wake to choose its tickets.
+pub(super) fn choices(g: &Graph, id: Id) -> u32 {
+    let e = g.ev(id);
+    if !is_queue(e) || e.label.rmw != Rmw::Wake {
+        return 1;
+    }
+    let n = (tickets(g, e.label.loc, e.pos - 1).len() as u64).min(63);
+    binomial(n, n.min(e.label.a)) as u32
+}
+
+/// Whether a queue event may stand where it does: see the module docs.
+pub(super) fn allows(g: &Graph, id: Id) -> bool {
+    let e = g.ev(id);
+    if !is_queue(e) || e.label.rmw != Rmw::Enqueue || e.label.b != COMPARED {
+        return true;
+    }
+    let compare = g.ev(g.threads[e.tid as usize].events[e.idx as usize - 1]);
+    let seen = g.pos(compare.rf);
+    let word = &g.locs[compare.label.loc as usize].mo;
+    g.locs[e.label.loc as usize].mo[..e.pos as usize - 1].iter().all(|&k| {
+        let wake = g.ev(k);
+        wake.label.rmw != Rmw::Wake
+            || word[seen as usize..].iter().all(|&s| {
+                let store = g.ev(s);
+                store.tid != wake.tid || store.idx > wake.idx
+            })
+    })
+}
+
+/// Whether a thread stands between the two events of a futex wait: it goes first.
+pub(super) fn owes_enqueue(g: &Graph, tid: u32) -> bool {
+    g.threads[tid as usize].events.last().is_some_and(|&id| {
+        let e = g.ev(id);
+        e.label.kind == Kind::Load && e.label.b == COMPARE && e.rval == e.label.a
+    })
+}
+
+/// The wake that took a ticket, when one did.
+pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
+    let (tid, idx) = ((ticket >> 32) as usize, ticket as u32 as usize);
+    let mut at = *g.threads[tid].events.get(idx)?;
+    'queues: loop {
+        let loc = g.ev(at).label.loc;
+        let chain = &g.locs[loc as usize].mo;
+        for i in g.ev(at).pos as usize..chain.len() {
+            let e = g.ev(chain[i]);
+            if e.label.rmw != Rmw::Wake || e.wval == 0 {
+                continue;
+            }
+            let queue = tickets(g, loc, i as u32);
+            let Some(place) = queue.iter().position(|&t| t == ticket) else { return None };
+            if place >= 64 || e.wval >> place & 1 == 0 {
+                continue;
+            }
+            // Of those that a requeue takes the first `b` are woken, the others move.
+            let before = (e.wval & ((1 << place) - 1)).count_ones();
+            if u64::from(before) < e.label.b {
+                return Some(chain[i]);
+            }
+            let moved = g.events.iter().position(|m| {
+                m.label.kind == Kind::Rmw
+                    && m.label.rmw == Rmw::Enqueue
+                    && m.label.b == MOVED
+                    && m.label.a == ticket
+                    && m.tid == e.tid
+                    && m.idx > e.idx
+            });
+            match moved {
+                Some(m) => {
+                    at = m as Id;
+                    continue 'queues;
+                }
+                None => return None,
+            }
+        }
+        return None;
+    }
+}
+
+/// The tickets that a requeue (a `Wake` of `a` tickets, `b` of them to wake) has to move.
+pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Ticket> {
+    let e = g.ev(id);
+    let queue = tickets(g, e.label.loc, e.pos - 1);
+    queue
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1)
+        .skip(e.label.b as usize)
+        .map(|(_, &t)| t)
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! An execution as a person reads it.
+
+use super::driver::Failed;
+use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
+use super::graph::Graph;
+use std::fmt::Write;
+
+/// What an event did.
+fn describe(g: &Graph, e: &Event) -> String {
+    let l = &e.label;
+    let ord = e.ordering();
+    match l.kind {
+        Kind::Load => format!("load {ord:?} -> {}", e.rval),
+        Kind::Store => format!("store {} {ord:?}", e.wval),
+        Kind::Fence => format!("fence {ord:?}"),
+        Kind::Spawn => {
+            let child = g.threads.iter().position(|t| t.spawn != NONE && std::ptr::eq(g.ev(t.spawn), e));
+            child.map_or_else(|| "spawn".into(), |c| format!("spawn thread {c}"))
+        }
+        Kind::Join => format!("join thread {}", l.a),
+        Kind::Choose => format!("choose {} of {}", e.choice, l.a),
+        Kind::Woken => "woken".into(),
+        Kind::Tick => format!("{:?} pass", std::time::Duration::from_nanos(l.a)),
+        Kind::Rmw => match l.rmw {
+            Rmw::Cas | Rmw::WeakCas if l.awaits && !e.wrote => format!("waits for {}, sees {}", l.a, e.rval),
+            Rmw::Cas | Rmw::WeakCas => {
+                let how = if e.wrote { "ok" } else { "failed" };
+                format!("compare_exchange {} to {} {ord:?} -> {how}, saw {}", l.a, l.b, e.rval)
+            }
+            Rmw::Enqueue => "goes to sleep".into(),
+            Rmw::Wake => format!("wake -> {} woken", e.rval),
+            Rmw::Leave => "wakes up by itself".into(),
+            op => format!("{op:?} {} {ord:?}, {} to {}", l.a, e.rval, e.wval),
+        },
+    }
+}
+
+/// Where a read got its value, and whether there was a newer one.
+fn source(g: &Graph, order: &[u32], e: &Event) -> String {
+    if e.rf == NONE || !(e.reads() || e.label.kind == Kind::Woken) {
+        return String::new();
+    }
+    let from = if e.rf == INIT { "the initial value".to_string() } else { format!("#{}", order[e.rf as usize]) };
+    if !e.reads() {
+        return format!(" from {from}");
+    }
+    let mo = &g.locs[e.label.loc as usize].mo;
+    let newest = mo.last().copied().unwrap_or(INIT);
+    let stale = e.label.kind == Kind::Load && newest != e.rf && newest != INIT && order[newest as usize] < order[id(g, e) as usize];
+    if stale { format!(" from {from}; stale: newest is #{}", order[newest as usize]) } else { format!(" from {from}") }
+}
+
+fn id(g: &Graph, e: &Event) -> Id {
+    g.threads[e.tid as usize].events[e.idx as usize]
+}
+
+/// The events in an order in which every read comes after the write that it reads.
+pub(crate) fn linear(g: &Graph) -> Vec<Id> {
+    let mut done = vec![0_usize; g.threads.len()];
+    let mut out = Vec::with_capacity(g.events.len());
+    let mut cur = 0;
+    while out.len() < g.events.len() {
+        let before = |done: &[usize], id: Id| id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize;
+        let ready = |t: usize| {
+            let thread = &g.threads[t];
+            thread.events.get(done[t]).is_some_and(|&id| {
+                let e = g.ev(id);
+                let started = thread.spawn == NONE || before(&done, thread.spawn);
+                let joined = e.label.kind != Kind::Join || {
+                    let child = e.label.a as usize;
+                    done[child] == g.threads[child].events.len()
+                };
+                started && joined && before(&done, e.rf)
+            })
+        };
+        let next = if ready(cur) { Some(cur) } else { (0..g.threads.len()).find(|&t| ready(t)) };
+        let Some(t) = next else { break };
+        out.push(g.threads[t].events[done[t]]);
+        done[t] += 1;
+        cur = t;
+    }
+    out
+}
+
+/// The execution as text.
+pub(crate) fn text(failed: &Failed) -> String {
+    let g = &failed.graph;
+    let events = linear(g);
+    let mut order = vec![0_u32; g.events.len()];
+    for (i, &id) in events.iter().enumerate() {
+        order[id as usize] = i as u32;
+    }
+    let mut out = String::new();
+    let mut last = u32::MAX;
+    for (i, &id) in events.iter().enumerate() {
+        let e = g.ev(id);
+        let who = if e.tid == last { String::new() } else { failed.names.get(e.tid as usize).cloned().unwrap_or_default() };
+        last = e.tid;
+        let site = e.label.site;
+        let at = format!("{}:{}", site.file(), site.line());
+        let _ = writeln!(out, "#{i:<4} {who:<12} {at:<40} {}{}", describe(g, e), source(g, &order, e));
+    }
+    out
+}

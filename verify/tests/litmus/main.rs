@@ -1,0 +1,11 @@
+//! The checker checked: the language of litmus programs, and the engine against the naive enumerator.
+
+mod classics;
+mod counts;
+mod generate;
+mod naive;
+mod parse;
+mod races;
+mod random;
+mod relation;
+mod shrink;

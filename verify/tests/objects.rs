@@ -1,0 +1,282 @@
+//! Locks, sleeping, threads: that they work, and how many executions they take.
+use std::sync::Arc as StdArc;
+use std::time::Duration;
+use verify::model::{Builder, Report};
+use verify::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use verify::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, RwLock};
+use verify::{cell::UnsafeCell, futex, thread};
+
+fn exact() -> Builder {
+    let mut b = Builder::new();
+    b.weak_failures = 0;
+    b.spurious_wakeups = 0;
+    b.early_timeouts = 0;
+    b
+}
+
+fn run(b: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
+    let r = b.explore(f);
+    assert!(r.failure.is_none(), "{}", r.failure.unwrap());
+    r
+}
+
+fn fails(f: impl Fn() + Send + Sync + 'static) -> String {
+    Builder::new().explore(f).failure.expect("a bug to be found").to_string()
+}
+
+#[test]
+fn mutexes() {
+    for (n, want) in [(2, 2), (3, 6), (4, 24), (5, 120)] {
+        let r = run(exact(), move || {
+            let m = StdArc::new((Mutex::new(0), AtomicUsize::new(0)));
+            for _ in 0..n {
+                let m = m.clone();
+                thread::spawn(move || {
+                    let mut g = m.0.lock().unwrap();
+                    *g += 1;
+                    let v = m.1.load(Relaxed);
+                    m.1.store(v + 1, Relaxed);
+                });
+            }
+        });
+        println!("{r}");
+        assert_eq!((r.executions, r.blocked), (want, 0));
+    }
+}
+
+#[test]
+fn joined_sum() {
+    let r = run(exact(), || {
+        let m = Arc::new(Mutex::new(0));
+        let t: Vec<_> = (0..3).map(|_| { let m = m.clone(); thread::spawn(move || *m.lock().unwrap() += 1) }).collect();
+        for t in t { t.join().unwrap(); }
+        assert_eq!(*m.lock().unwrap(), 3);
+    });
+    assert_eq!(r.executions, 6);
+}
+
+#[test]
+fn scoped() {
+    run(exact(), || {
+        let mut x = 0;
+        let y = AtomicUsize::new(0);
+        thread::scope(|s| {
+            s.spawn(|| { x = 5; y.fetch_add(1, Relaxed); });
+            s.spawn(|| y.fetch_add(1, Relaxed));
+        });
+        assert_eq!((x, y.load(Relaxed)), (5, 2));
+    });
+}
+
+#[test]
+fn races() {
+    let text = fails(|| {
+        let c = Arc::new(UnsafeCell::new(0));
+        struct S(Arc<UnsafeCell<i32>>);
+        unsafe impl Send for S {}
+        let d = S(c.clone());
+        thread::spawn(move || { let d = d; d.0.with_mut(|p| unsafe { *p = 1 }) });
+        c.with(|p| unsafe { *p });
+    });
+    assert!(text.contains("data race"), "{text}");
+    let mp = |ord| move || {
+        let c = Arc::new((UnsafeCell::new(0), AtomicUsize::new(0)));
+        struct S(Arc<(UnsafeCell<i32>, AtomicUsize)>);
+        let d = S(c.clone());
+        thread::spawn(move || { let d = d; d.0.0.with_mut(|p| unsafe { *p = 1 }); d.0.1.store(1, ord); });
+        if c.1.load(Acquire) == 1 { assert_eq!(c.0.with(|p| unsafe { *p }), 1); }
+    };
+    run(exact(), mp(Release));
+    assert!(fails(mp(Relaxed)).contains("data race"));
+}
+
+#[test]
+fn deadlock() {
+    let text = fails(|| {
+        let m = Arc::new((Mutex::new(0), Mutex::new(0)));
+        let n = m.clone();
+        thread::spawn(move || { let _a = n.0.lock(); let _b = n.1.lock(); });
+        let _b = m.1.lock(); let _a = m.0.lock();
+    });
+    println!("{text}");
+    assert!(text.contains("deadlock"), "{text}");
+}
+
+#[test]
+fn condvars() {
+    for spurious in [0, 1] {
+        let mut b = exact();
+        b.spurious_wakeups = spurious;
+        let r = run(b, || {
+            let m = Arc::new((Mutex::new(false), Condvar::new()));
+            let n = m.clone();
+            let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+            let mut g = m.0.lock().unwrap();
+            while !*g { g = m.1.wait(g).unwrap(); }
+            drop(g);
+            t.join().unwrap();
+        });
+        println!("{r}");
+    }
+    let text = fails(|| {
+        let m = Arc::new((Mutex::new(false), Condvar::new()));
+        let n = m.clone();
+        let t = thread::spawn(move || { n.1.notify_one(); *n.0.lock().unwrap() = true; });
+        let mut g = m.0.lock().unwrap();
+        while !*g { g = m.1.wait(g).unwrap(); }
+        drop(g);
+        t.join().unwrap();
+    });
+    assert!(text.contains("deadlock"), "{text}");
+    // A spurious wake-up is found.
+    let text = fails(|| {
+        let m = Arc::new((Mutex::new(false), Condvar::new()));
+        let n = m.clone();
+        let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+        let mut g = m.0.lock().unwrap();
+        if !*g { g = m.1.wait(g).unwrap(); }
+        assert!(*g);
+        drop(g);
+        t.join().unwrap();
+    });
+    assert!(text.contains("assertion failed"), "{text}");
+}
+
+#[test]
+fn timeouts() {
+    let r = run(exact(), || {
+        let m = (Mutex::new(false), Condvar::new());
+        let (_g, t) = m.1.wait_timeout(m.0.lock().unwrap(), Duration::from_secs(1)).unwrap();
+        assert!(t.timed_out());
+    });
+    println!("{r}");
+    let r = run(Builder::new(), || {
+        let m = Arc::new((Mutex::new(false), Condvar::new()));
+        let n = m.clone();
+        let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+        let (g, r) = m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d).unwrap();
+        assert!(*g || r.timed_out());
+        drop(g);
+        t.join().unwrap();
+    });
+    println!("{r}");
+    run(Builder::new(), || { thread::park_timeout(Duration::from_secs(1)); });
+}
+
+#[test]
+fn parking() {
+    let r = run(Builder::new(), || {
+        let flag = Arc::new(AtomicUsize::new(0));
+        let f = flag.clone();
+        let me = thread::current();
+        let t = thread::spawn(move || { f.store(1, Relaxed); me.unpark(); });
+        while flag.load(Relaxed) == 0 { thread::park(); }
+        t.join().unwrap();
+    });
+    println!("{r}");
+}
+
+fn futex_mutex(wake: bool, n: usize, b: Builder) -> Report {
+    b.explore(move || {
+        let s = StdArc::new((AtomicU32::new(0), UnsafeCell::new(0)));
+        struct S(StdArc<(AtomicU32, UnsafeCell<usize>)>);
+        let ts: Vec<_> = (0..n).map(|_| { let s = S(s.clone()); thread::spawn(move || {
+            let s = &{ s }.0;
+            if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+                while s.0.swap(2, Acquire) != 0 { futex::wait(&s.0, 2); }
+            }
+            s.1.with_mut(|p| unsafe { *p += 1 });
+            if s.0.swap(0, Release) == 2 && wake { futex::wake(&s.0, 1); }
+        })}).collect();
+        for t in ts { t.join().unwrap(); }
+        assert_eq!(s.1.with(|p| unsafe { *p }), n);
+    })
+}
+
+#[test]
+fn futexes() {
+    for (n, b) in [(2, exact()), (2, Builder::new()), (3, exact())] {
+        let r = futex_mutex(true, n, b);
+        println!("{n}: {r}");
+        assert!(r.failure.is_none(), "{}", r.failure.unwrap());
+    }
+    let r = futex_mutex(false, 2, Builder::new());
+    assert!(r.failure.expect("lost wake-up").message.contains("deadlock"));
+}
+
+#[test]
+fn others() {
+    let r = run(exact(), || {
+        let l = Arc::new(RwLock::new(0));
+        let k = l.clone();
+        let t = thread::spawn(move || *k.write().unwrap() += 1);
+        let v = *l.read().unwrap();
+        assert!(v < 2);
+        t.join().unwrap();
+    });
+    println!("rwlock {r}");
+    let r = run(exact(), || {
+        let l = Arc::new(Barrier::new(2));
+        let k = l.clone();
+        let t = thread::spawn(move || k.wait().is_leader());
+        let a = l.wait().is_leader();
+        assert!(a != t.join().unwrap());
+    });
+    println!("barrier {r}");
+    static CELL: OnceLock<usize> = OnceLock::new();
+    let r = run(exact(), || {
+        let l = Arc::new(OnceLock::new());
+        let k = l.clone();
+        let t = thread::spawn(move || *k.get_or_init(|| 1));
+        let a = *l.get_or_init(|| 2);
+        assert_eq!(a, t.join().unwrap());
+    });
+    println!("once {r}");
+    let _ = &CELL;
+    let r = run(exact(), || {
+        let (tx, rx) = verify::sync::mpsc::channel();
+        let t2 = tx.clone();
+        thread::spawn(move || tx.send(1).unwrap());
+        thread::spawn(move || t2.send(2).unwrap());
+        assert_eq!(rx.iter().sum::<i32>(), 3);
+    });
+    println!("mpsc {r}");
+}
+
+#[test]
+fn spinning() {
+    let r = run(Builder::new(), || {
+        let f = Arc::new(AtomicUsize::new(0));
+        let g = f.clone();
+        thread::spawn(move || g.store(1, Release));
+        while f.load(Acquire) == 0 { verify::hint::spin_loop(); }
+    });
+    println!("spin {r}");
+    let r = run(Builder::new(), || {
+        let f = Arc::new(AtomicUsize::new(0));
+        let g = f.clone();
+        thread::spawn(move || g.store(1, Release));
+        while f.load(Acquire) == 0 {}
+    });
+    println!("silent spin {r}");
+    let r = run(Builder::new(), || {
+        let f = StdArc::new((AtomicUsize::new(0), UnsafeCell::new(0)));
+        struct S(StdArc<(AtomicUsize, UnsafeCell<usize>)>);
+        for _ in 0..2 { let s = S(f.clone()); thread::spawn(move || { let s = &{ s }.0; 
+            while s.0.swap(1, Acquire) == 1 { verify::hint::spin_loop(); }
+            s.1.with_mut(|p| unsafe { *p += 1 });
+            s.0.store(0, Release);
+        }); }
+    });
+    println!("tas {r}");
+    let text = fails(|| {
+        let f = AtomicUsize::new(0);
+        while f.load(Acquire) == 0 { verify::hint::spin_loop(); }
+    });
+    assert!(text.contains("non-termination"), "{text}");
+    let text = fails(|| {
+        let f = AtomicUsize::new(0);
+        while f.load(Acquire) == 0 { }
+    });
+    assert!(text.contains("non-termination"), "{text}");
+}
