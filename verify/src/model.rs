@@ -227,6 +227,7 @@ impl Builder {
                 stack: self.stack_size,
                 unroll: self.unroll,
                 spins: 20,
+                rounds: 16,
                 fires: 3,
                 muted: self.expect_explicit_explore,
             },
@@ -257,11 +258,14 @@ impl Builder {
         }
     }
 
-    pub(crate) fn run(
-        &self,
-        model: Arc<dyn Fn() + Send + Sync>,
-        each: impl FnMut(&Runtime),
-    ) -> Summary {
+    /// As `run`, for a model that has no loops.
+    pub(crate) fn run_without_loops(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
+        let mut settings = self.settings();
+        settings.limits.rounds = u32::MAX;
+        driver::explore(&settings, &model, each)
+    }
+
+    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         driver::explore(&self.settings(), &model, each)
     }
 
