@@ -82,22 +82,9 @@ pub struct History<C, R> {
 
 impl<C: Debug, R: Debug> Debug for History<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, e) in self
-            .entries
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .iter()
-            .enumerate()
-        {
-            let answer = e
-                .answer
-                .as_ref()
-                .map_or_else(|| "no return".to_string(), |a| format!("{a:?}"));
-            writeln!(
-                f,
-                "  {i}: thread {}: {:?} -> {answer}, after {:?}",
-                e.thread, e.call, e.after
-            )?;
+        for (i, e) in self.entries.lock().unwrap_or_else(|e| e.into_inner()).iter().enumerate() {
+            let answer = e.answer.as_ref().map_or_else(|| "no return".to_string(), |a| format!("{a:?}"));
+            writeln!(f, "  {i}: thread {}: {:?} -> {answer}, after {:?}", e.thread, e.call, e.after)?;
         }
         Ok(())
     }
@@ -117,47 +104,24 @@ impl<C, R> Default for History<C, R> {
 impl<C, R> History<C, R> {
     /// Nothing has happened.
     pub fn new() -> Self {
-        History {
-            entries: Mutex::new(Vec::new()),
-        }
+        History { entries: Mutex::new(Vec::new()) }
     }
 
     /// A call begins.
     pub fn call(&self, call: C) -> Pending {
         let mut entries = self.entries.lock().unwrap_or_else(|e| e.into_inner());
         let before = |end: &Option<(u32, u32)>| {
-            end.is_some_and(|(tid, epoch)| {
-                runtime::current().is_none() || runtime::with(|rt| rt.ordered(tid, epoch))
-            })
+            end.is_some_and(|(tid, epoch)| runtime::current().is_none() || runtime::with(|rt| rt.ordered(tid, epoch)))
         };
-        let after = entries
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| before(&e.end))
-            .map(|(i, _)| i)
-            .collect();
-        let thread = if runtime::current().is_some() {
-            runtime::with(|rt| rt.cur())
-        } else {
-            0
-        };
-        entries.push(Entry {
-            thread,
-            call,
-            answer: None,
-            after,
-            end: None,
-        });
+        let after = entries.iter().enumerate().filter(|(_, e)| before(&e.end)).map(|(i, _)| i).collect();
+        let thread = if runtime::current().is_some() { runtime::with(|rt| rt.cur()) } else { 0 };
+        entries.push(Entry { thread, call, answer: None, after, end: None });
         Pending(entries.len() - 1)
     }
 
     /// A call has returned.
     pub fn returned(&self, pending: Pending, answer: R) {
-        let end = if runtime::current().is_some() {
-            runtime::with(|rt| (rt.cur(), rt.epoch()))
-        } else {
-            (0, 0)
-        };
+        let end = if runtime::current().is_some() { runtime::with(|rt| (rt.cur(), rt.epoch())) } else { (0, 0) };
         let entry = &mut self.entries.lock().unwrap_or_else(|e| e.into_inner())[pending.0];
         entry.answer = Some(answer);
         entry.end = Some(end);
@@ -177,11 +141,7 @@ impl<C, R> History<C, R> {
     /// Whether some order of the calls is one that `spec`, from its present state on, could do.
     pub fn is_linearisable<S: Spec<Call = C, Return = R>>(&self, spec: S) -> bool {
         let entries = self.entries.lock().unwrap_or_else(|e| e.into_inner());
-        assert!(
-            entries.len() <= 64,
-            "a history of {} calls is too long to check",
-            entries.len()
-        );
+        assert!(entries.len() <= 64, "a history of {} calls is too long to check", entries.len());
         search(&entries, 0, &spec, &mut HashSet::new())
     }
 
@@ -195,19 +155,11 @@ impl<C, R> History<C, R> {
         C: Debug,
         R: Debug,
     {
-        assert!(
-            self.is_linearisable(spec),
-            "the history is not linearisable:\n{self:?}"
-        );
+        assert!(self.is_linearisable(spec), "the history is not linearisable:\n{self:?}");
     }
 }
 
-fn search<S: Spec>(
-    entries: &[Entry<S::Call, S::Return>],
-    done: u64,
-    state: &S,
-    seen: &mut HashSet<(u64, S)>,
-) -> bool {
+fn search<S: Spec>(entries: &[Entry<S::Call, S::Return>], done: u64, state: &S, seen: &mut HashSet<(u64, S)>) -> bool {
     let left = |i: usize| done >> i & 1 == 0;
     if (0..entries.len()).all(|i| !left(i) || entries[i].answer.is_none()) {
         return true;
@@ -222,10 +174,7 @@ fn search<S: Spec>(
         }
         let mut next = state.clone();
         let expected = next.apply(&e.call);
-        let fits = e
-            .answer
-            .as_ref()
-            .is_none_or(|answer| S::allows(&expected, answer));
+        let fits = e.answer.as_ref().is_none_or(|answer| S::allows(&expected, answer));
         if fits && search(entries, done | 1 << i, &next, seen) {
             return true;
         }

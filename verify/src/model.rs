@@ -142,10 +142,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
 
 fn append(path: &std::path::Path, line: &str) {
     use std::io::Write;
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     if let Err(e) = file.and_then(|mut f| f.write_all(line.as_bytes())) {
         eprintln!("verify: {}: {e}", path.display());
     }
@@ -161,11 +158,7 @@ impl fmt::Display for Failure {
             }
             writeln!(f)?;
         }
-        write!(
-            f,
-            "to run exactly this execution: VERIFY_REPLAY={}",
-            self.replay
-        )
+        write!(f, "to run exactly this execution: VERIFY_REPLAY={}", self.replay)
     }
 }
 
@@ -177,10 +170,7 @@ impl Default for Builder {
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("invalid value for `{name}`: {text}")),
-    )
+    Some(text.parse().unwrap_or_else(|_| panic!("invalid value for `{name}`: {text}")))
 }
 
 impl Builder {
@@ -237,11 +227,7 @@ impl Builder {
                 timeouts: self.early_timeouts,
                 crashes: self.crashes,
             },
-            max_executions: if self.replay.is_some() {
-                Some(1)
-            } else {
-                self.max_permutations.map(|n| n as u64)
-            },
+            max_executions: if self.replay.is_some() { Some(1) } else { self.max_permutations.map(|n| n as u64) },
             max_duration: self.max_duration,
             progress: self.progress,
             workers: match self.workers {
@@ -250,10 +236,7 @@ impl Builder {
                 n => n,
             },
             shorten: self.explain,
-            guide: self
-                .replay
-                .as_ref()
-                .map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
+            guide: self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
             changes: Vec::new(),
         }
     }
@@ -285,11 +268,7 @@ impl Builder {
             elapsed: summary.elapsed,
             bounds: self.bounds(),
             failure: summary.failure.map(|f| {
-                let cures = if self.explain && settings.guide.is_none() {
-                    cures(&settings, &model, &f)
-                } else {
-                    Vec::new()
-                };
+                let cures = if self.explain && settings.guide.is_none() { cures(&settings, &model, &f) } else { Vec::new() };
                 Failure {
                     message: f.kind.to_string(),
                     trace: report::text(&f),
@@ -314,15 +293,7 @@ impl Builder {
     }
 
     fn bounds(&self) -> String {
-        let Builder {
-            weak_failures,
-            spurious_wakeups,
-            early_timeouts,
-            crashes,
-            unroll,
-            max_branches,
-            ..
-        } = self;
+        let Builder { weak_failures, spurious_wakeups, early_timeouts, crashes, unroll, max_branches, .. } = self;
         format!(
             "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
              {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
@@ -341,14 +312,7 @@ impl Builder {
         settings.guide = None;
         settings.shorten = false;
         let mut sites = Vec::new();
-        let summary = driver::explore(
-            &Settings {
-                workers: 1,
-                ..settings.clone()
-            },
-            &model,
-            |rt| mutate::sites(&rt.ex.graph, &mut sites),
-        );
+        let summary = driver::explore(&Settings { workers: 1, ..settings.clone() }, &model, |rt| mutate::sites(&rt.ex.graph, &mut sites));
         if let Some(f) = summary.failure {
             panic!("the model fails as it is: {}", f.kind);
         }
@@ -357,10 +321,7 @@ impl Builder {
             .map(|change| {
                 settings.changes = vec![change];
                 let summary = driver::explore(&settings, &model, |_| {});
-                Mutant {
-                    change: change.describe(),
-                    caught: summary.failure.map(|f| f.kind.to_string()),
-                }
+                Mutant { change: change.describe(), caught: summary.failure.map(|f| f.kind.to_string()) }
             })
             .collect()
     }
@@ -384,12 +345,7 @@ impl Report {
             || "null".to_string(),
             |f| {
                 let cures: Vec<String> = f.cures.iter().map(|c| text(c)).collect();
-                format!(
-                    "{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}",
-                    text(&f.message),
-                    text(&f.replay),
-                    cures.join(", ")
-                )
+                format!("{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}", text(&f.message), text(&f.replay), cures.join(", "))
             },
         );
         format!(
@@ -433,11 +389,7 @@ impl fmt::Display for Report {
             self.blocked,
             self.events,
             self.elapsed.as_secs_f64(),
-            if self.complete {
-                ""
-            } else {
-                ", not all explored"
-            },
+            if self.complete { "" } else { ", not all explored" },
             self.bounds
         )
     }

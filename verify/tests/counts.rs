@@ -12,11 +12,7 @@ struct Vars {
 
 fn count(threads: &'static [fn(&Vars)]) -> u64 {
     let report = Builder::new().explore(move || {
-        let v = Arc::new(Vars {
-            x: AtomicUsize::new(0),
-            y: AtomicUsize::new(0),
-            z: AtomicUsize::new(0),
-        });
+        let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
         for t in threads {
             let v = v.clone();
             thread::spawn(move || t(&v));
@@ -33,30 +29,15 @@ fn sb(v: &AtomicUsize, w: &AtomicUsize, s: Ordering, l: Ordering) {
 
 #[test]
 fn litmus() {
-    assert_eq!(
-        count(&[
-            |v| sb(&v.x, &v.y, Release, Acquire),
-            |v| sb(&v.y, &v.x, Release, Acquire)
-        ]),
-        4
-    );
-    assert_eq!(
-        count(&[
-            |v| sb(&v.x, &v.y, SeqCst, SeqCst),
-            |v| sb(&v.y, &v.x, SeqCst, SeqCst)
-        ]),
-        3
-    );
+    assert_eq!(count(&[|v| sb(&v.x, &v.y, Release, Acquire), |v| sb(&v.y, &v.x, Release, Acquire)]), 4);
+    assert_eq!(count(&[|v| sb(&v.x, &v.y, SeqCst, SeqCst), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]), 3);
     fn f(v: &AtomicUsize, w: &AtomicUsize) {
         v.store(1, Relaxed);
         fence(SeqCst);
         w.load(Relaxed);
     }
     assert_eq!(count(&[|v| f(&v.x, &v.y), |v| f(&v.y, &v.x)]), 3);
-    assert_eq!(
-        count(&[|v| f(&v.x, &v.y), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]),
-        3
-    );
+    assert_eq!(count(&[|v| f(&v.x, &v.y), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]), 3);
     assert_eq!(
         count(&[
             |v| {
@@ -276,11 +257,7 @@ fn litmus() {
 
 fn same(n: usize, f: fn(&Vars, usize)) -> u64 {
     let report = Builder::new().explore(move || {
-        let v = Arc::new(Vars {
-            x: AtomicUsize::new(0),
-            y: AtomicUsize::new(0),
-            z: AtomicUsize::new(0),
-        });
+        let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
         for i in 0..n {
             let v = v.clone();
             thread::spawn(move || f(&v, i));
@@ -350,10 +327,7 @@ fn speed() {
     let t = std::time::Instant::now();
     let mut n = 0;
     while t.elapsed().as_millis() < 300 {
-        n += count(&[
-            |v| sb(&v.x, &v.y, Release, Acquire),
-            |v| sb(&v.y, &v.x, Release, Acquire),
-        ]);
+        n += count(&[|v| sb(&v.x, &v.y, Release, Acquire), |v| sb(&v.y, &v.x, Release, Acquire)]);
     }
     println!("SB {:.0}/s", n as f64 / t.elapsed().as_secs_f64());
     let t = std::time::Instant::now();

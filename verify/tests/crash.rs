@@ -19,9 +19,7 @@ fn lock_of_a_process(kernel_helps: bool) -> Option<String> {
                     }
                 });
             }
-            if theirs.compare_exchange(0, 1, Acquire, Relaxed).is_ok()
-                && theirs.swap(0, Release) == 2
-            {
+            if theirs.compare_exchange(0, 1, Acquire, Relaxed).is_ok() && theirs.swap(0, Release) == 2 {
                 futex::wake(&*theirs, 1);
             }
         });
@@ -37,11 +35,7 @@ fn lock_of_a_process(kernel_helps: bool) -> Option<String> {
 
 #[test]
 fn a_lock_whose_holder_vanishes_is_lost_unless_the_kernel_helps() {
-    assert!(
-        lock_of_a_process(false)
-            .expect("a lost lock")
-            .contains("deadlock")
-    );
+    assert!(lock_of_a_process(false).expect("a lost lock").contains("deadlock"));
     assert_eq!(lock_of_a_process(true), None);
 }
 
@@ -82,9 +76,5 @@ fn counter(atomic: bool) -> Option<String> {
 #[test]
 fn a_counter_that_loses_an_increment_is_not_linearisable() {
     assert_eq!(counter(true), None);
-    assert!(
-        counter(false)
-            .expect("a lost increment")
-            .contains("not linearisable")
-    );
+    assert!(counter(false).expect("a lost increment").contains("not linearisable"));
 }

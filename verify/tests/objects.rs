@@ -21,11 +21,7 @@ fn run(b: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
 }
 
 fn fails(f: impl Fn() + Send + Sync + 'static) -> String {
-    Builder::new()
-        .explore(f)
-        .failure
-        .expect("a bug to be found")
-        .to_string()
+    Builder::new().explore(f).failure.expect("a bug to be found").to_string()
 }
 
 #[test]
@@ -207,9 +203,7 @@ fn condvars() {
 fn timeouts() {
     let r = run(exact(), || {
         let m = (Mutex::new(false), Condvar::new());
-        let (_g, t) =
-            m.1.wait_timeout(m.0.lock().unwrap(), Duration::from_secs(1))
-                .unwrap();
+        let (_g, t) = m.1.wait_timeout(m.0.lock().unwrap(), Duration::from_secs(1)).unwrap();
         assert!(t.timed_out());
     });
     println!("{r}");
@@ -220,9 +214,7 @@ fn timeouts() {
             *n.0.lock().unwrap() = true;
             n.1.notify_one();
         });
-        let (g, r) =
-            m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d)
-                .unwrap();
+        let (g, r) = m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d).unwrap();
         assert!(*g || r.timed_out());
         drop(g);
         t.join().unwrap();
@@ -283,12 +275,7 @@ fn futexes() {
         assert!(r.failure.is_none(), "{}", r.failure.unwrap());
     }
     let r = futex_mutex(false, 2, Builder::new());
-    assert!(
-        r.failure
-            .expect("lost wake-up")
-            .message
-            .contains("deadlock")
-    );
+    assert!(r.failure.expect("lost wake-up").message.contains("deadlock"));
 }
 
 #[test]

@@ -9,9 +9,7 @@ pub struct Cell<T> {
 impl<T> Cell<T> {
     /// A new cell.
     pub const fn new(v: T) -> Self {
-        Cell {
-            cell: UnsafeCell::new(v),
-        }
+        Cell { cell: UnsafeCell::new(v) }
     }
 
     /// Sets the value.
@@ -38,8 +36,7 @@ impl<T> Cell<T> {
     #[track_caller]
     pub fn replace(&self, val: T) -> T {
         // SAFETY: the access is exclusive: the cell checks it.
-        self.cell
-            .with_mut(|v| std::mem::replace(unsafe { &mut *v }, val))
+        self.cell.with_mut(|v| std::mem::replace(unsafe { &mut *v }, val))
     }
 
     /// A copy of the value.

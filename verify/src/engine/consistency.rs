@@ -42,10 +42,7 @@ fn next_elsewhere(g: &Graph, x: Id) -> (Id, bool) {
             return (y, false);
         }
     }
-    let join = g
-        .events
-        .iter()
-        .position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
+    let join = g.events.iter().position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
     (join.map_or(NONE, |j| j as Id), true)
 }
 
@@ -115,8 +112,7 @@ impl Psc {
             return true;
         }
         self.sc.clear();
-        self.sc
-            .extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
+        self.sc.extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
         let k = self.sc.len();
         if k < 2 {
             return true;
@@ -152,15 +148,10 @@ impl Psc {
                     continue;
                 }
                 let clock = g.clock(d, HB);
-                let hit =
-                    (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
+                let hit = (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
                 let psc_f = fence
                     && ((s != d && g.hb(s, d))
-                        || (0..n as Id).any(|x| {
-                            g.hb(s, x)
-                                && (0..n as Id)
-                                    .any(|y| y != d && g.within(y, clock) && eco(g, x, y))
-                        }));
+                        || (0..n as Id).any(|x| g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))));
                 if hit || psc_f {
                     self.edges[i * k + j] = true;
                 }
@@ -190,9 +181,5 @@ impl Psc {
 
 /// Whether the read `r` of `w` is coherent when nothing below place `floor` may be read.
 pub(crate) fn coherent(g: &Graph, w: Id, floor: u32) -> bool {
-    if w == INIT {
-        floor == 0
-    } else {
-        g.ev(w).pos >= floor
-    }
+    if w == INIT { floor == 0 } else { g.ev(w).pos >= floor }
 }

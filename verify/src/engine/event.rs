@@ -108,26 +108,8 @@ pub(crate) struct Label {
 
 impl Label {
     /// A label without operands.
-    pub(crate) fn new(
-        kind: Kind,
-        rmw: Rmw,
-        ord: Ordering,
-        site: &'static Location<'static>,
-    ) -> Label {
-        Label {
-            kind,
-            rmw,
-            ord,
-            fail: ord,
-            bits: 64,
-            awaits: false,
-            timed: false,
-            native: true,
-            loc: NO_LOC,
-            a: 0,
-            b: 0,
-            site,
-        }
+    pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
+        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, native: true, loc: NO_LOC, a: 0, b: 0, site }
     }
 }
 
@@ -165,19 +147,11 @@ impl Event {
 
     /// The ordering that applies, which depends on whether a compare-exchange wrote.
     pub(crate) fn ordering(&self) -> Ordering {
-        if self.label.kind == Kind::Rmw && !self.wrote {
-            self.label.fail
-        } else {
-            self.label.ord
-        }
+        if self.label.kind == Kind::Rmw && !self.wrote { self.label.fail } else { self.label.ord }
     }
 
     pub(crate) fn is_sc(&self) -> bool {
-        self.ordering() == Ordering::SeqCst
-            && matches!(
-                self.label.kind,
-                Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence
-            )
+        self.ordering() == Ordering::SeqCst && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
     }
 }
 
@@ -191,11 +165,7 @@ pub(crate) fn releases(ord: Ordering) -> bool {
 
 /// All ones in the low `bits`.
 pub(crate) const fn mask(bits: u8) -> u64 {
-    if bits >= 64 {
-        u64::MAX
-    } else {
-        (1 << bits) - 1
-    }
+    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
 }
 
 fn signed(v: u64, bits: u8) -> i64 {

@@ -109,9 +109,7 @@ impl Explorer {
     /// Whether an awaiting read-modify-write could go on with the newest value.
     pub(crate) fn enabled(&self, label: &Label) -> bool {
         let l = &self.graph.locs[label.loc as usize];
-        let newest = self
-            .graph
-            .value(label.loc, l.mo.last().copied().unwrap_or(INIT));
+        let newest = self.graph.value(label.loc, l.mo.last().copied().unwrap_or(INIT));
         apply(label, newest).is_some()
     }
 
@@ -126,11 +124,8 @@ impl Explorer {
             Kind::Choose => {
                 g.update_clocks(id);
                 let left = self.budget.of(label.b);
-                let spent = |e: &&super::event::Event| {
-                    e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0
-                };
-                let others =
-                    left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
+                let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
+                let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
                 let last = if others { label.a as u32 } else { 1 };
                 for choice in (1..last).rev() {
                     let mut other = self.copy(&g);
@@ -139,8 +134,7 @@ impl Explorer {
                 }
             }
             Kind::Woken => {
-                g.ev_mut(id).rf = queue::taken_by(&g, label.a)
-                    .expect("a thread is woken when its ticket is taken");
+                g.ev_mut(id).rf = queue::taken_by(&g, label.a).expect("a thread is woken when its ticket is taken");
                 g.update_clocks(id);
             }
             _ => g.update_clocks(id),
@@ -271,13 +265,7 @@ impl Explorer {
     }
 
     pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
-        self.budget.weak > 0
-            && (g
-                .events
-                .iter()
-                .filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1)
-                .count() as u32)
-                < self.budget.weak
+        self.budget.weak > 0 && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32) < self.budget.weak
     }
 
     /// Puts aside the other ways to choose which tickets a wake takes.
@@ -322,12 +310,8 @@ impl Explorer {
         while g.locs[loc as usize].waiting > 0 {
             let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             let value = g.value(loc, w);
-            let ready: Vec<Id> = g.locs[loc as usize]
-                .reads
-                .iter()
-                .copied()
-                .filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some())
-                .collect();
+            let ready: Vec<Id> =
+                g.locs[loc as usize].reads.iter().copied().filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some()).collect();
             let Some((&first, others)) = ready.split_first() else {
                 return;
             };

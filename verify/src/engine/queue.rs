@@ -35,11 +35,7 @@ fn is_queue(e: &Event) -> bool {
 }
 
 fn ticket_of(e: &Event) -> Ticket {
-    if e.label.b == MOVED {
-        e.label.a
-    } else {
-        ticket(e.tid, e.idx)
-    }
+    if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
 }
 
 /// The tickets in the queue `loc` after the first `len` events of its chain.
@@ -126,16 +122,14 @@ pub(super) fn allows(g: &Graph, id: Id) -> bool {
     let compare = g.ev(g.threads[e.tid as usize].events[e.idx as usize - 1]);
     let seen = g.pos(compare.rf);
     let word = &g.locs[compare.label.loc as usize].mo;
-    g.locs[e.label.loc as usize].mo[..e.pos as usize - 1]
-        .iter()
-        .all(|&k| {
-            let wake = g.ev(k);
-            wake.label.rmw != Rmw::Wake
-                || word[seen as usize..].iter().all(|&s| {
-                    let store = g.ev(s);
-                    store.tid != wake.tid || store.idx > wake.idx
-                })
-        })
+    g.locs[e.label.loc as usize].mo[..e.pos as usize - 1].iter().all(|&k| {
+        let wake = g.ev(k);
+        wake.label.rmw != Rmw::Wake
+            || word[seen as usize..].iter().all(|&s| {
+                let store = g.ev(s);
+                store.tid != wake.tid || store.idx > wake.idx
+            })
+    })
 }
 
 /// Whether a thread stands between the two events of a futex wait: it goes first.
@@ -192,11 +186,5 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
 pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Ticket> {
     let e = g.ev(id);
     let queue = tickets(g, e.label.loc, e.pos - 1);
-    queue
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1)
-        .skip(e.label.b as usize)
-        .map(|(_, &t)| t)
-        .collect()
+    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &t)| t).collect()
 }

@@ -45,10 +45,7 @@ fn fired(e: &Event) -> bool {
 pub(crate) fn encode(g: &Graph) -> String {
     // An event that was not linked, because the string did not fit, has no source.
     let unlinked = |e: &Event| matches!(e.label.kind, Kind::Load | Kind::Rmw) && e.rf == NONE;
-    let events: Vec<Id> = linear(g)
-        .into_iter()
-        .filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id)))
-        .collect();
+    let events: Vec<Id> = linear(g).into_iter().filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id))).collect();
     let mut place = vec![0; g.events.len()];
     for (i, &id) in events.iter().enumerate() {
         place[id as usize] = i;
@@ -61,11 +58,7 @@ pub(crate) fn encode(g: &Graph) -> String {
         }
         let _ = write!(out, "{}", e.tid);
         let from = |w: Id| {
-            if w == INIT {
-                String::from("i")
-            } else {
-                place[w as usize].to_string()
-            }
+            if w == INIT { String::from("i") } else { place[w as usize].to_string() }
         };
         let _ = match e.label.kind {
             Kind::Load | Kind::Rmw => write!(out, "r{}", from(e.rf)),
@@ -97,19 +90,13 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
             Some((p, c)) => (p, c.parse().map_err(|_| bad())?),
             None => (part, 0),
         };
-        let at = part
-            .find(|c: char| c.is_ascii_alphabetic())
-            .ok_or_else(bad)?;
+        let at = part.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(bad)?;
         let tid = part[..at].parse().map_err(|_| bad())?;
         let rest = &part[at + 1..];
         let number = || rest.parse::<u32>().map_err(|_| bad());
         let earlier = |n: u32| if (n as usize) < i { Ok(n) } else { Err(bad()) };
         let from = || {
-            if rest == "i" {
-                Ok(INIT)
-            } else {
-                number().and_then(earlier)
-            }
+            if rest == "i" { Ok(INIT) } else { number().and_then(earlier) }
         };
         let what = match part.as_bytes()[at] {
             b'n' => What::Nothing,
@@ -119,12 +106,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
             b'x' => What::Choose(number()?),
             _ => return Err(bad()),
         };
-        steps.push(Step {
-            tid,
-            what,
-            choice,
-            fired,
-        });
+        steps.push(Step { tid, what, choice, fired });
     }
     Ok(steps)
 }
@@ -132,8 +114,5 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
 /// How often the processor changes hands in an execution.
 pub(crate) fn switches(g: &Graph) -> usize {
     let events = linear(g);
-    events
-        .windows(2)
-        .filter(|w| g.ev(w[0]).tid != g.ev(w[1]).tid)
-        .count()
+    events.windows(2).filter(|w| g.ev(w[0]).tid != g.ev(w[1]).tid).count()
 }

@@ -21,8 +21,7 @@ impl Explorer {
             if r == a || e.waiting || g.porf_eq(r, a) {
                 continue;
             }
-            let conflict =
-                placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
+            let conflict = placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
             if e.label.awaits && !conflict && apply(&e.label, g.ev(a).wval).is_none() {
                 // Only somebody who takes what `r` took makes it wait.
                 continue;
@@ -66,11 +65,7 @@ impl Explorer {
     /// `r` is to read `a` in `g`, where everything else is in place.
     fn revisited(&mut self, mut g: Graph, r: Id, a: Id) {
         let label = g.ev(r).label;
-        if label.rmw == Rmw::WeakCas
-            && label.kind == Kind::Rmw
-            && apply(&label, g.ev(a).wval).is_some()
-            && self.may_fail_spuriously(&g)
-        {
+        if label.rmw == Rmw::WeakCas && label.kind == Kind::Rmw && apply(&label, g.ev(a).wval).is_some() && self.may_fail_spuriously(&g) {
             let mut other = self.copy(&g);
             link_read(&mut other, r, a, 1);
             self.push_if_consistent(other);
@@ -145,17 +140,10 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
     if ev.wrote {
         // A wait that `e` let go on is not one that `e` has revisited: it sleeps again.
         let revisited = |r: Id| (g.ev(r).rf == e && g.ev(r).slept == NONE) || g.ev(r).slept == e;
-        if g.locs[loc]
-            .reads
-            .iter()
-            .any(|&r| r != e && revisited(r) && earlier(r))
-        {
+        if g.locs[loc].reads.iter().any(|&r| r != e && revisited(r) && earlier(r)) {
             return false;
         }
-        if g.locs[loc].mo[ev.pos as usize..]
-            .iter()
-            .any(|&w| written(w))
-        {
+        if g.locs[loc].mo[ev.pos as usize..].iter().any(|&w| written(w)) {
             return false;
         }
     }
@@ -167,10 +155,7 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
         if src != INIT && !earlier(src) {
             return false;
         }
-        if g.locs[loc].mo[g.pos(src) as usize..]
-            .iter()
-            .any(|&w| w != e && written(w))
-        {
+        if g.locs[loc].mo[g.pos(src) as usize..].iter().any(|&w| w != e && written(w)) {
             return false;
         }
     }

@@ -46,8 +46,7 @@ impl Tag {
     }
 
     pub(super) fn set(&self, exec: u64, loc: u32) {
-        self.0
-            .store(exec << LOC_BITS | u64::from(loc), Ordering::Relaxed);
+        self.0.store(exec << LOC_BITS | u64::from(loc), Ordering::Relaxed);
     }
 
     /// Forgets the location: the object's own memory is its value again.
@@ -260,12 +259,7 @@ pub(crate) fn current() -> Option<*mut Runtime> {
 /// Asks for an event. `object` is what it acts on, with the value it has if nobody has touched it.
 #[inline]
 pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
-    let rt = current().unwrap_or_else(|| {
-        panic!(
-            "an object of the model checker was used outside of `model` at {}",
-            label.site
-        )
-    });
+    let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe {
@@ -331,11 +325,7 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
     let rt = unsafe { &*rt };
     match tag.get(rt.exec) {
         Some(loc) => {
-            let newest = rt.ex.graph.locs[loc as usize]
-                .mo
-                .last()
-                .copied()
-                .unwrap_or(INIT);
+            let newest = rt.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             rt.ex.graph.value(loc, newest)
         }
         None => init,
@@ -344,12 +334,7 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
 
 /// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
 /// else has touched it has to come before.
-pub(crate) fn exclusive(
-    tag: &Tag,
-    init: u64,
-    shared: bool,
-    site: &'static Location<'static>,
-) -> u64 {
+pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
     stop_if_failed();
     with(|rt| {
         let Some(loc) = tag.get(rt.exec) else { return };
@@ -357,17 +342,10 @@ pub(crate) fn exclusive(
         let l = &g.locs[loc as usize];
         let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
         let run = |id: Id| rt.threads[g.ev(id).tid as usize].pos > g.ev(id).idx;
-        let racing = others
-            .copied()
-            .find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
+        let racing = others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
         if let Some(id) = racing {
             let (first, tid) = (g.ev(id).label.site, g.ev(id).tid);
-            rt.race(
-                "an access of an atomic that is not atomic itself".into(),
-                first,
-                tid,
-                site,
-            );
+            rt.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
         } else if shared {
             let access = (loc, rt.cur, rt.epoch(), site);
             rt.unsynced.push(access);
@@ -379,9 +357,7 @@ pub(crate) fn exclusive(
 
 /// Gives up the current thread in this execution: it does not go on, the others do.
 pub(crate) fn block() -> ! {
-    let Some(rt) = current() else {
-        panic!("`block` outside of a model")
-    };
+    let Some(rt) = current() else { panic!("`block` outside of a model") };
     // SAFETY: on the coroutine of the current thread; no reference is held across the switch.
     unsafe {
         loop {
@@ -423,11 +399,7 @@ impl Runtime {
     /// The last value, in modification order, of an object of the execution that has just ended.
     pub(crate) fn newest(&self, tag: &Tag) -> Option<u64> {
         let loc = tag.get(self.exec)?;
-        let newest = self.ex.graph.locs[loc as usize]
-            .mo
-            .last()
-            .copied()
-            .unwrap_or(INIT);
+        let newest = self.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
         Some(self.ex.graph.value(loc, newest))
     }
 
@@ -544,17 +516,12 @@ impl Runtime {
 
     /// The step that a replay string asks for next.
     fn turn(&self) -> Option<Step> {
-        self.guide
-            .as_ref()?
-            .get(self.ex.graph.events.len())
-            .copied()
+        self.guide.as_ref()?.get(self.ex.graph.events.len()).copied()
     }
 
     fn astray(&mut self) {
         let n = self.ex.graph.events.len();
-        self.fail(failure::Kind::Misuse(format!(
-            "the replay string does not belong to this model: its step {n} cannot be done"
-        )));
+        self.fail(failure::Kind::Misuse(format!("the replay string does not belong to this model: its step {n} cannot be done")));
     }
 
     fn count_step(&mut self, site: &'static Location<'static>) {
@@ -625,11 +592,7 @@ impl Runtime {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
-                if !in_graph
-                    && this.turn().is_none()
-                    && this.same_as_before(t, from, pos)
-                    && this.stale(t, from, pos)
-                {
+                if !in_graph && this.turn().is_none() && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
                     // A round with effects, but none that gets it on: it keeps passing over the
                     // same newer write.
                     this.threads[t].state = State::Stuck;
@@ -669,17 +632,15 @@ impl Runtime {
     fn idle(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         from < to
-            && g.threads[t].events[from as usize..to as usize]
-                .iter()
-                .all(|&id| {
-                    let e = g.ev(id);
-                    match e.label.kind {
-                        Kind::Load => true,
-                        Kind::Rmw => !e.wrote || (e.wval == e.rval && !e.label.rmw.is_queue()),
-                        Kind::Fence | Kind::Choose | Kind::Tick => true,
-                        _ => false,
-                    }
-                })
+            && g.threads[t].events[from as usize..to as usize].iter().all(|&id| {
+                let e = g.ev(id);
+                match e.label.kind {
+                    Kind::Load => true,
+                    Kind::Rmw => !e.wrote || (e.wval == e.rval && !e.label.rmw.is_queue()),
+                    Kind::Fence | Kind::Choose | Kind::Tick => true,
+                    _ => false,
+                }
+            })
     }
 
     /// Where a read got its value, seen through the thread's own writes of the same value.
@@ -707,15 +668,10 @@ impl Runtime {
         }
         let own = |w: Id| w < super::event::NONE && g.ev(w).tid as usize == t;
         (0..len).all(|i| {
-            let (a, b) = (
-                g.ev(events[(from - len + i) as usize]),
-                g.ev(events[(from + i) as usize]),
-            );
+            let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
             a.label.kind == b.label.kind
                 && a.label.loc == b.label.loc
-                && (!a.reads()
-                    || self.source(t, a.rf) == self.source(t, b.rf)
-                    || (own(a.rf) && own(b.rf)))
+                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
         })
     }
 
@@ -723,41 +679,29 @@ impl Runtime {
     /// that was there already.
     fn stale(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
-        g.threads[t].events[from as usize..to as usize]
-            .iter()
-            .any(|&id| {
-                let e = g.ev(id);
-                let then = if e.rf < super::event::NONE {
-                    id.max(e.rf)
-                } else {
-                    id
-                };
-                e.reads() && {
-                    let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
-                    let mo = &g.locs[e.label.loc as usize].mo;
-                    mo[seen as usize..]
-                        .iter()
-                        .any(|&w| w < then && g.ev(w).tid as usize != t)
-                }
-            })
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            let then = if e.rf < super::event::NONE { id.max(e.rf) } else { id };
+            e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                let mo = &g.locs[e.label.loc as usize].mo;
+                mo[seen as usize..].iter().any(|&w| w < then && g.ev(w).tid as usize != t)
+            }
+        })
     }
 
     /// Whether one of the reads among the events `from..to` of a thread could see something newer.
     fn news(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
-        g.threads[t].events[from as usize..to as usize]
-            .iter()
-            .any(|&id| {
-                let e = g.ev(id);
-                e.reads() && {
-                    let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
-                    let mo = &g.locs[e.label.loc as usize].mo;
-                    // One's own idle writes are no news.
-                    mo[seen as usize..]
-                        .iter()
-                        .any(|&w| g.ev(w).tid as usize != t)
-                }
-            })
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                let mo = &g.locs[e.label.loc as usize].mo;
+                // One's own idle writes are no news.
+                mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
+            }
+        })
     }
 
     unsafe fn perform(rt: *mut Runtime, mut label: Label, object: Option<Object<'_>>) -> Outcome {
@@ -770,30 +714,15 @@ impl Runtime {
                 if this.aborting {
                     if this.threads[t].panicked && std::thread::panicking() {
                         // The execution has failed; the destructors get something to end with.
-                        return Outcome {
-                            value: label.a,
-                            wrote: true,
-                            choice: 0,
-                            event: 0,
-                        };
+                        return Outcome { value: label.a, wrote: true, choice: 0, event: 0 };
                     }
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
                 if !this.changes.is_empty() {
-                    match this
-                        .changes
-                        .iter()
-                        .find(|c| c.applies(&label))
-                        .map(|c| c.apply(&mut label))
-                    {
+                    match this.changes.iter().find(|c| c.applies(&label)).map(|c| c.apply(&mut label)) {
                         Some(Effect::Skip) => {
-                            return Outcome {
-                                value: 0,
-                                wrote: false,
-                                choice: 0,
-                                event: 0,
-                            };
+                            return Outcome { value: 0, wrote: false, choice: 0, event: 0 };
                         }
                         Some(Effect::Go) | None => {}
                     }
@@ -825,8 +754,7 @@ impl Runtime {
                         }
                     }
                 }
-                let fire = std::mem::take(&mut this.threads[t].fire)
-                    || turn.is_some_and(|step| step.fired);
+                let fire = std::mem::take(&mut this.threads[t].fire) || turn.is_some_and(|step| step.fired);
                 if label.awaits && !this.ex.enabled(&label) {
                     if fire {
                         label.awaits = false;
@@ -863,15 +791,10 @@ impl Runtime {
                     )));
                     Runtime::halt(rt);
                 }
-                if let Some(&(_, tid, _, first)) = this.unsynced.iter().find(|u| {
-                    u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2)
-                }) {
-                    this.race(
-                        "an access of an atomic that is not atomic itself".into(),
-                        first,
-                        tid,
-                        label.site,
-                    );
+                if let Some(&(_, tid, _, first)) =
+                    this.unsynced.iter().find(|u| u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2))
+                {
+                    this.race("an access of an atomic that is not atomic itself".into(), first, tid, label.site);
                     Runtime::halt(rt);
                 }
                 this.count_step(label.site);
@@ -910,13 +833,7 @@ impl Runtime {
     }
 
     /// Gives the thread what the graph says, or says why it has to wait.
-    fn replay(
-        &mut self,
-        t: usize,
-        pos: usize,
-        label: &mut Label,
-        object: Option<Object<'_>>,
-    ) -> Option<Outcome> {
+    fn replay(&mut self, t: usize, pos: usize, label: &mut Label, object: Option<Object<'_>>) -> Option<Outcome> {
         let id = self.ex.graph.threads[t].events[pos];
         let ev = *self.ex.graph.ev(id);
         if !same_shape(&ev.label, label) {
@@ -930,10 +847,7 @@ impl Runtime {
             && let Some(object) = object
             && let Err(e) = self.location_of(object, Some(ev.label.loc))
         {
-            self.fail(failure::Kind::Nondeterminism(format!(
-                "thread {t} at {}: {e} when it was run again",
-                label.site
-            )));
+            self.fail(failure::Kind::Nondeterminism(format!("thread {t} at {}: {e} when it was run again", label.site)));
             return None;
         }
         if ev.waiting {
@@ -977,21 +891,12 @@ impl Runtime {
     }
 
     /// Creates thread `tid`, whose creation is the event that the current thread just did.
-    pub(crate) fn create<F: FnOnce() + 'static>(
-        &mut self,
-        tid: u32,
-        name: Option<String>,
-        site: &'static Location<'static>,
-        f: F,
-    ) {
+    pub(crate) fn create<F: FnOnce() + 'static>(&mut self, tid: u32, name: Option<String>, site: &'static Location<'static>, f: F) {
         let stack = self
             .stacks
             .pop()
             .or_else(|| stacks::take(self.limits.stack))
-            .unwrap_or_else(|| {
-                DefaultStack::new(self.limits.stack)
-                    .expect("no memory for the stack of a thread of the model")
-            });
+            .unwrap_or_else(|| DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model"));
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: the coroutine only runs while its runtime is alive.
@@ -1002,24 +907,14 @@ impl Runtime {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
                 // SAFETY: as above.
                 let this = unsafe { &mut *rt };
-                let (message, at) = this
-                    .panic_note
-                    .take()
-                    .unwrap_or_else(|| (panic_message(&*payload), String::from("?")));
+                let (message, at) = this.panic_note.take().unwrap_or_else(|| (panic_message(&*payload), String::from("?")));
                 this.fail(failure::Kind::Panic { message, at });
             }
         });
         while self.threads.len() <= tid as usize {
             self.threads.push(Thread::vacant());
         }
-        self.threads[tid as usize] = Thread {
-            co: Some(co),
-            state: State::Ready,
-            site,
-            name,
-            last: site,
-            ..Thread::vacant()
-        };
+        self.threads[tid as usize] = Thread { co: Some(co), state: State::Ready, site, name, last: site, ..Thread::vacant() };
         self.order.push(tid);
     }
 
@@ -1031,13 +926,8 @@ impl Runtime {
         site: &'static Location<'static>,
         f: F,
     ) -> u32 {
-        let known =
-            (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
-        let told = self
-            .guide
-            .as_ref()
-            .and_then(|g| g.get(spawn as usize))
-            .map(|step| step.what);
+        let known = (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
+        let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.what);
         let tid = match (known, told) {
             (Some(t), _) => t as u32,
             (None, Some(What::Create(tid))) => {
@@ -1113,10 +1003,7 @@ impl Runtime {
                 (*rt).cur = t;
                 (&mut (*rt).threads)[t as usize].state = State::Ready;
                 // Taken out while it runs: the vector of threads may grow meanwhile.
-                let mut co = (&mut (*rt).threads)[t as usize]
-                    .co
-                    .take()
-                    .expect("a thread that is ready has a coroutine");
+                let mut co = (&mut (*rt).threads)[t as usize].co.take().expect("a thread that is ready has a coroutine");
                 let result = co.resume(());
                 let this = &mut *rt;
                 this.threads[t as usize].co = Some(co);
@@ -1128,12 +1015,8 @@ impl Runtime {
                     thread.state = State::Finished;
                     let co = thread.co.take().expect("still there");
                     this.stacks.push(co.into_stack());
-                    if (this.threads[t as usize].pos as usize)
-                        < this.ex.graph.threads[t as usize].events.len()
-                    {
-                        this.fail(failure::Kind::Nondeterminism(format!(
-                            "thread {t} ended earlier when it was run again"
-                        )));
+                    if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
+                        this.fail(failure::Kind::Nondeterminism(format!("thread {t} ended earlier when it was run again")));
                         return End::Failed;
                     }
                 }
@@ -1174,9 +1057,7 @@ impl Runtime {
                 }
             }
             if left {
-                self.fail(failure::Kind::Nondeterminism(
-                    "a thread did not come back to what it did before".into(),
-                ));
+                self.fail(failure::Kind::Nondeterminism("a thread did not come back to what it did before".into()));
                 return None;
             }
             self.replaying = false;
@@ -1186,10 +1067,7 @@ impl Runtime {
         }
         if let Some(step) = self.turn() {
             let t = step.tid;
-            let there = self
-                .threads
-                .get(t as usize)
-                .is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
+            let there = self.threads.get(t as usize).is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
             let asks = there
                 && (step.fired
                     || self.runnable(t)
@@ -1202,19 +1080,14 @@ impl Runtime {
             return None;
         }
         // Between a comparison and the place in the queue nobody else gets a turn.
-        if let Some(t) = (0..n).find(|&t| {
-            self.threads[t as usize].state != State::Vacant
-                && queue::owes_enqueue(&self.ex.graph, t)
-        }) {
+        if let Some(t) = (0..n).find(|&t| self.threads[t as usize].state != State::Vacant && queue::owes_enqueue(&self.ex.graph, t)) {
             return Some(t);
         }
         let cur = self.cur;
         if self.runnable(cur) {
             return Some(cur);
         }
-        (0..n)
-            .find(|&t| self.runnable(t))
-            .or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
+        (0..n).find(|&t| self.runnable(t)).or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
     }
 
     fn can_replay(&self, ev: &Event) -> bool {
@@ -1222,8 +1095,7 @@ impl Runtime {
             Kind::Load | Kind::Rmw | Kind::Woken => {
                 ev.rf == INIT || {
                     let src = self.ex.graph.ev(ev.rf);
-                    self.threads[src.tid as usize].state != State::Vacant
-                        && self.threads[src.tid as usize].pos > src.idx
+                    self.threads[src.tid as usize].state != State::Vacant && self.threads[src.tid as usize].pos > src.idx
                 }
             }
             Kind::Join => self.threads[ev.label.a as usize].state == State::Finished,
@@ -1235,14 +1107,9 @@ impl Runtime {
         let thread = &self.threads[t as usize];
         match thread.state {
             State::Ready | State::Frontier | State::Replay => true,
-            State::Await => {
-                thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l))
-            }
+            State::Await => thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l)),
             State::Join(c) => self.threads[c as usize].state == State::Finished,
-            State::Asleep => thread
-                .pending
-                .as_ref()
-                .is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
+            State::Asleep => thread.pending.as_ref().is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
             State::Vacant | State::Stuck | State::Waiting | State::Finished => false,
@@ -1303,10 +1170,7 @@ impl Runtime {
         let standing = self.standing();
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {
-                let label = self.threads[t]
-                    .pending
-                    .take()
-                    .expect("an awaiting thread has its label");
+                let label = self.threads[t].pending.take().expect("an awaiting thread has its label");
                 self.ex.add_blocked(t as u32, label);
             }
         }
@@ -1329,15 +1193,8 @@ impl Runtime {
         let mut out = Vec::new();
         for (t, thread) in self.threads.iter().enumerate() {
             if !matches!(thread.state, State::Vacant | State::Finished) {
-                let name = thread
-                    .name
-                    .as_deref()
-                    .map(|n| format!(" `{n}`"))
-                    .unwrap_or_default();
-                out.push(format!(
-                    "thread {t}{name} (spawned at {}) is at {}",
-                    thread.site, thread.last
-                ));
+                let name = thread.name.as_deref().map(|n| format!(" `{n}`")).unwrap_or_default();
+                out.push(format!("thread {t}{name} (spawned at {}) is at {}", thread.site, thread.last));
             }
         }
         out
@@ -1387,16 +1244,8 @@ impl Runtime {
     }
 
     /// Notes an allocation; gives its number.
-    pub(crate) fn allocated(
-        &mut self,
-        what: &'static str,
-        site: &'static Location<'static>,
-    ) -> usize {
-        self.allocations.push(Allocation {
-            what,
-            site,
-            live: true,
-        });
+    pub(crate) fn allocated(&mut self, what: &'static str, site: &'static Location<'static>) -> usize {
+        self.allocations.push(Allocation { what, site, live: true });
         self.allocations.len() - 1
     }
 
@@ -1409,10 +1258,7 @@ impl Runtime {
 
     fn leak(&self) -> Option<String> {
         // Who vanishes drops nothing.
-        let vanished = self
-            .threads
-            .iter()
-            .any(|t| t.gone && t.state != State::Vacant);
+        let vanished = self.threads.iter().any(|t| t.gone && t.state != State::Vacant);
         let a = self.allocations.iter().find(|a| a.live && !vanished)?;
         Some(format!("{} leaked.\n  Allocated: {}", a.what, a.site))
     }
@@ -1426,11 +1272,7 @@ impl Runtime {
     pub(super) fn here(&self) -> Id {
         let pos = self.threads[self.cur as usize].pos as usize;
         let thread = &self.ex.graph.threads[self.cur as usize];
-        if pos == 0 {
-            thread.spawn
-        } else {
-            thread.events[pos - 1]
-        }
+        if pos == 0 { thread.spawn } else { thread.events[pos - 1] }
     }
 
     /// The number of the stretch between two events in which the current thread is.
@@ -1444,23 +1286,13 @@ impl Runtime {
             return true;
         }
         let here = self.here();
-        here != super::event::NONE
-            && self
-                .ex
-                .graph
-                .clock(here, HB)
-                .get(tid as usize)
-                .is_some_and(|&c| c >= epoch)
+        here != super::event::NONE && self.ex.graph.clock(here, HB).get(tid as usize).is_some_and(|&c| c >= epoch)
     }
 
     /// Virtual time.
     pub(crate) fn time(&self) -> u64 {
         let here = self.here();
-        if here == super::event::NONE {
-            0
-        } else {
-            self.ex.graph.ev(here).time
-        }
+        if here == super::event::NONE { 0 } else { self.ex.graph.ev(here).time }
     }
 
     /// A name for each thread.
@@ -1502,12 +1334,7 @@ impl Thread {
 }
 
 fn outcome(id: Id, e: &Event) -> Outcome {
-    Outcome {
-        value: e.rval,
-        wrote: e.wrote,
-        choice: e.choice,
-        event: id,
-    }
+    Outcome { value: e.rval, wrote: e.wrote, choice: e.choice, event: id }
 }
 
 fn same_shape(a: &Label, b: &Label) -> bool {
@@ -1515,12 +1342,7 @@ fn same_shape(a: &Label, b: &Label) -> bool {
     if b.kind == Kind::Woken && b.timed && a.kind == Kind::Rmw && a.rmw == Rmw::Leave {
         return true;
     }
-    a.kind == b.kind
-        && a.rmw == b.rmw
-        && a.ord == b.ord
-        && a.fail == b.fail
-        && a.bits == b.bits
-        && (a.awaits == b.awaits || b.timed)
+    a.kind == b.kind && a.rmw == b.rmw && a.ord == b.ord && a.fail == b.fail && a.bits == b.bits && (a.awaits == b.awaits || b.timed)
 }
 
 fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
