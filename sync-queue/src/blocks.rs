@@ -42,10 +42,10 @@ use sync_core::primitive::cell::UnsafeCell;
 
 use crate::cursor::{Cursor, EXTRA, FLAGS, MARK, SHIFT, SHUT, STEP};
 use crate::store::{Marked, Nothing, Refused, Store};
-use crate::waiting::Snooze;
+use crate::waiting::{CHECKED, Snooze};
 
-/// Slots of a block. A checker's atomics are bigger than a real one's; under it blocks are small, so that their ends are met often.
-const SLOTS: usize = if size_of::<AtomicU32>() > 4 { 2 } else { 63 };
+/// Slots of a block. Under a checker blocks are small, so that their ends are met often.
+const SLOTS: usize = if CHECKED { 2 } else { 63 };
 const LAP: u64 = SLOTS as u64 + 1;
 
 /// At the head: the head's block is not the tail's, so there is no need to look at the tail.

@@ -220,8 +220,9 @@ impl<T> Drop for Shared<T> {
                 self.run();
             }
         }
-        // Relaxed: both sides are gone.
-        let (head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
+        // Acquire: pairs with the Release of each side's last store. The `Arc` orders this too, but not for a checker that cannot see into
+        // it; adding nothing reads the newest value.
+        let (head, tail) = (self.head.fetch_add(0, Ordering::Acquire), self.tail.fetch_add(0, Ordering::Acquire));
         Rest(self, head, tail).run();
     }
 }

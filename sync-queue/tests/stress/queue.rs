@@ -16,7 +16,7 @@ enum Way {
     Many,
 }
 
-const ITEMS: usize = 8_000;
+const ITEMS: usize = 2_000;
 
 fn put_all(queue: &Queue<(usize, usize)>, producer: usize, items: usize, way: Way) {
     match way {

@@ -53,7 +53,7 @@ model! {
 model! {
     /// After the producer is known to be gone, empty is final.
     fn abandoned_then_empty(order) {
-        let (producer, mut consumer) = spsc(1);
+        let (producer, mut consumer) = spsc::<Tracked>(1);
         let looks = body(move || {
             if consumer.is_abandoned() {
                 assert_eq!(consumer.try_get().map(|item| item.get()), Some(1));
