@@ -18,6 +18,7 @@ mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
 #[cfg(target_os = "linux")]
 mod ipc_condvar;
 #[cfg(target_os = "linux")]
@@ -30,10 +31,14 @@ mod ipc_queue;
 mod ipc_semaphore;
 mod latch;
 mod mutex;
+mod once;
+mod parker;
+mod pool;
 mod queue;
 mod reentrant_mutex;
-mod parker;
+mod rwlock;
 mod scheduler;
 mod semaphore;
+mod spsc;
 mod thread;
 mod timer;
