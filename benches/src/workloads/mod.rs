@@ -5,17 +5,20 @@
 pub mod barrier;
 pub mod condvar;
 pub mod event;
+#[cfg(target_os = "linux")]
+pub mod ipc_mutex;
+#[cfg(target_os = "linux")]
+pub mod ipc_queue;
 pub mod mutex;
 pub mod parker;
 pub mod queue;
-pub mod timer;
 pub mod semaphore;
+pub mod timer;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [mutex::workloads(), condvar::workloads(), queue::workloads(), timer::workloads()].into_iter().flatten().collect()
     [
         mutex::workloads(),
         condvar::workloads(),
@@ -24,10 +27,22 @@ pub fn all() -> Vec<Workload> {
         barrier::workloads(),
         parker::workloads(),
         queue::workloads(),
+        timer::workloads(),
+        between_processes(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(target_os = "linux")]
+fn between_processes() -> Vec<Workload> {
+    [ipc_mutex::workloads(), ipc_queue::workloads()].into_iter().flatten().collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn between_processes() -> Vec<Workload> {
+    Vec::new()
 }
 
 #[cfg(test)]
