@@ -1,12 +1,11 @@
 //! The examples run, and the pair of unrelated programs talks.
 #![cfg(target_os = "linux")]
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Cargo builds the examples of the package before its tests run, beside them.
 fn example(name: &str) -> Command {
-    let mut path = PathBuf::from(std::env::current_exe().expect("a path"));
+    let mut path = std::env::current_exe().expect("a path");
     path.pop();
     path.pop();
     Command::new(path.join("examples").join(name))
