@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         pid => {
             drop(child);
-            parent.send(&("sum", [42, -7, 7]))?;
+            parent.send(&("sum", vec![42_i64, -7, 7]))?;
             assert!(parent.poll(Duration::from_secs(10))?);
             let answer: String = parent.recv()?;
             println!("{answer}");
