@@ -5,6 +5,10 @@
 pub mod barrier;
 pub mod condvar;
 pub mod event;
+#[cfg(target_os = "linux")]
+pub mod ipc_mutex;
+#[cfg(target_os = "linux")]
+pub mod ipc_queue;
 pub mod mutex;
 pub mod parker;
 pub mod queue;
@@ -24,10 +28,21 @@ pub fn all() -> Vec<Workload> {
         parker::workloads(),
         queue::workloads(),
         timer::workloads(),
+        between_processes(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(target_os = "linux")]
+fn between_processes() -> Vec<Workload> {
+    [ipc_mutex::workloads(), ipc_queue::workloads()].into_iter().flatten().collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn between_processes() -> Vec<Workload> {
+    Vec::new()
 }
 
 #[cfg(test)]

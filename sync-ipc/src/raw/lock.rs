@@ -192,8 +192,9 @@ fn wake_next<P: Peers>(word: &AtomicU32, peers: &P) {
 /// Lets go of a lock whose data could not be made whole: every waiter, and everybody after them, gets [`Refused::NotRecoverable`].
 #[cold]
 pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
+    // A swap, not a store: a waiter's compare-and-swap and its futex comparison must meet in one order with it, or the waiter falls asleep on what was.
     // Release: nobody acquires from it today; kept so that what a refused one reads by other means is not older than the refusal.
-    peers.at(word).store(INCONSISTENT, Ordering::Release);
+    peers.at(word).swap(INCONSISTENT, Ordering::Release);
     peers.wake(word, u32::MAX);
 }
 

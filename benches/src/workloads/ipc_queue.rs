@@ -1,0 +1,193 @@
+//! Messages through shared memory and through sockets: ours, ipc-channel, and a bare Unix socket.
+//!
+//! Both ends are threads of this process: what the peers do is the same as between processes, and the clock is one.
+//!
+//! * `stream<size>`: one sends as fast as it can, one receives;
+//! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared futex.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use sync_core::primitive::futex::shared;
+use sync_ipc::{Queue, Segment};
+
+use crate::compare::shapes::expect;
+use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
+
+/// All workloads of the queue between processes.
+pub fn workloads() -> Vec<Workload> {
+    fn stream<const N: usize>() -> Workload {
+        let contestants = vec![our_stream::<N>(), ipc_channel_stream::<N>(), socket_stream::<N>()];
+        let round = std::time::Duration::from_millis(10);
+        Workload::team("ipc_queue", format!("stream{N}"), 2, contestants).paced_by_ops().rounds_of(round).with_rounds(15)
+    }
+    let round = std::time::Duration::from_millis(10);
+    let ping_pong = Workload::team("ipc_queue", "ping-pong", 2, vec![our_ping_pong(), futex_ping_pong(), socket_ping_pong()]);
+    vec![stream::<8>(), stream::<64>(), stream::<4096>(), ping_pong.paced_by_ops().rounds_of(round).with_rounds(15)]
+}
+
+fn ops(length: Length) -> Result<u64, String> {
+    match length {
+        Length::Ops(n) => Ok(n),
+        Length::Time(_) => Err("a stream is measured in operations".into()),
+    }
+}
+
+/// Sends `n` with one closure in this thread, and receives as many with the other in another; the numbers must add up.
+fn streamed(n: u64, mut send: impl FnMut(u64), mut recv: impl FnMut() -> u64 + Send) -> Result<Outcome, String> {
+    let start = Instant::now();
+    let sum = thread::scope(|scope| {
+        let receiver = scope.spawn(move || (0..n).map(|_| recv()).fold(0, u64::wrapping_add));
+        (0..n).for_each(&mut send);
+        receiver.join().expect("no panic")
+    });
+    let elapsed = start.elapsed();
+    expect(n.wrapping_mul(n.wrapping_sub(1)) / 2, sum)?;
+    Ok(Outcome::timed(n, elapsed))
+}
+
+fn message<const N: usize>(number: u64) -> [u8; N] {
+    let mut message = [0; N];
+    message[..8].copy_from_slice(&number.to_ne_bytes());
+    message
+}
+
+fn number(message: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&message[..8]);
+    u64::from_ne_bytes(bytes)
+}
+
+fn our_queue<const N: usize>(capacity: usize) -> Queue<[u8; N]> {
+    let segment = Segment::anonymous(4096 + capacity * (N + 32)).expect("a segment");
+    Queue::create(&segment, "queue", capacity).expect("room")
+}
+
+fn our_stream<const N: usize>() -> Contestant {
+    Contestant::new(OURS, || {
+        let queue = our_queue::<N>(256);
+        move |length: Length| {
+            let recv = || number(&queue.recv().expect("open"));
+            streamed(ops(length)?, |n| queue.send(message(n)).expect("open"), recv)
+        }
+    })
+}
+
+fn ipc_channel_stream<const N: usize>() -> Contestant {
+    Contestant::new("ipc-channel", || {
+        let (sender, receiver) = ipc_channel::ipc::bytes_channel().expect("a channel");
+        // Its receiver must not be shared, only lent for a round.
+        let mut receiver = Some(receiver);
+        move |length: Length| {
+            let n = ops(length)?;
+            let lent = receiver.take().ok_or("a round failed before")?;
+            let back = std::sync::Mutex::new(None);
+            let outcome = thread::scope(|scope| {
+                let back = &back;
+                let start = Instant::now();
+                let all = scope.spawn(move || {
+                    let sum = (0..n).map(|_| number(&lent.recv().expect("open"))).fold(0, u64::wrapping_add);
+                    *back.lock().expect("no panic") = Some(lent);
+                    sum
+                });
+                (0..n).for_each(|n| sender.send(&message::<N>(n)).expect("open"));
+                expect(n.wrapping_mul(n.wrapping_sub(1)) / 2, all.join().expect("no panic"))?;
+                Ok(Outcome::timed(n, start.elapsed()))
+            });
+            receiver = back.into_inner().expect("no panic");
+            outcome
+        }
+    })
+}
+
+fn socket_stream<const N: usize>() -> Contestant {
+    Contestant::new("unix-socket", || {
+        let (ours, theirs) = UnixStream::pair().expect("descriptors");
+        move |length: Length| {
+            let recv = || {
+                let mut message = [0; N];
+                (&theirs).read_exact(&mut message).expect("open");
+                number(&message)
+            };
+            streamed(ops(length)?, |n| (&ours).write_all(&message::<N>(n)).expect("open"), recv)
+        }
+    })
+}
+
+/// `n` times there and back; each side is two closures.
+fn ping_ponged(n: u64, mut there: impl FnMut(u64) -> u64, mut back: impl FnMut() + Send) -> Result<Outcome, String> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(move || (0..n).for_each(|_| back()));
+        for number in 0..n {
+            expect(number, there(number))?;
+        }
+        Ok::<(), String>(())
+    })?;
+    Ok(Outcome::timed(n, start.elapsed()))
+}
+
+fn our_ping_pong() -> Contestant {
+    Contestant::new(OURS, || {
+        let (ping, pong) = (our_queue::<8>(1), our_queue::<8>(1));
+        move |length: Length| {
+            let there = |n| {
+                ping.send(message(n)).expect("open");
+                number(&pong.recv().expect("open"))
+            };
+            ping_ponged(ops(length)?, there, || pong.send(ping.recv().expect("open")).expect("open"))
+        }
+    })
+}
+
+fn futex_ping_pong() -> Contestant {
+    Contestant::new("bare-futex", || {
+        // Even: ours to move; odd: theirs. Acquire and Release hand the turn, and with it whatever it stands for, over.
+        let turn = AtomicU32::new(0);
+        let wait = |turn: &AtomicU32, parity: u32| {
+            loop {
+                let seen = turn.load(Ordering::Acquire);
+                if seen % 2 == parity {
+                    return;
+                }
+                shared::wait_maybe(turn, seen, None);
+            }
+        };
+        let pass = |turn: &AtomicU32| {
+            turn.fetch_add(1, Ordering::Release);
+            shared::wake(turn, 1);
+        };
+        move |length: Length| {
+            let there = |n| {
+                pass(&turn);
+                wait(&turn, 0);
+                n
+            };
+            ping_ponged(ops(length)?, there, || {
+                wait(&turn, 1);
+                pass(&turn);
+            })
+        }
+    })
+}
+
+fn socket_ping_pong() -> Contestant {
+    Contestant::new("unix-socket", || {
+        let (ours, theirs) = UnixStream::pair().expect("descriptors");
+        move |length: Length| {
+            let read = |mut from: &UnixStream| {
+                let mut message = [0; 8];
+                from.read_exact(&mut message).expect("open");
+                message
+            };
+            let there = |n| {
+                (&ours).write_all(&message::<8>(n)).expect("open");
+                number(&read(&ours))
+            };
+            ping_ponged(ops(length)?, there, || (&theirs).write_all(&read(&theirs)).expect("open"))
+        }
+    })
+}
