@@ -2,15 +2,32 @@
 //!
 //! Each file says what it needs of a peer in one trait, implements that trait for ours and for every peer, and lists its workloads.
 
+pub mod barrier;
 pub mod condvar;
+pub mod event;
 pub mod mutex;
+pub mod parker;
 pub mod queue;
+pub mod semaphore;
+pub mod timer;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [mutex::workloads(), condvar::workloads(), queue::workloads()].into_iter().flatten().collect()
+    [
+        mutex::workloads(),
+        condvar::workloads(),
+        semaphore::workloads(),
+        event::workloads(),
+        barrier::workloads(),
+        parker::workloads(),
+        queue::workloads(),
+        timer::workloads(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

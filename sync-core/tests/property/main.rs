@@ -4,6 +4,7 @@ mod barrier;
 mod condvar;
 mod event;
 mod fair_mutex;
+mod latch;
 mod mutex;
 mod once;
 mod reentrant_mutex;

@@ -17,7 +17,7 @@
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.
 
-use super::event::{Event, Id, INIT, Kind, NO_LOC, NONE};
+use super::event::{Event, INIT, Id, Kind, NO_LOC, NONE};
 use super::graph::{Graph, HB};
 
 /// Buffers that live as long as the checker.
@@ -151,9 +151,7 @@ impl Psc {
                 let hit = (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
                 let psc_f = fence
                     && ((s != d && g.hb(s, d))
-                        || (0..n as Id).any(|x| {
-                            g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))
-                        }));
+                        || (0..n as Id).any(|x| g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))));
                 if hit || psc_f {
                     self.edges[i * k + j] = true;
                 }
@@ -171,10 +169,9 @@ impl Psc {
     fn visit(&mut self, i: usize, k: usize) -> bool {
         self.state[i] = 1;
         for j in 0..k {
-            if self.edges[i * k + j] {
-                if self.state[j] == 1 || (self.state[j] == 0 && !self.visit(j, k)) {
-                    return false;
-                }
+            let open = self.state[j];
+            if self.edges[i * k + j] && (open == 1 || (open == 0 && !self.visit(j, k))) {
+                return false;
             }
         }
         self.state[i] = 2;

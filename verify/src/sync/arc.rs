@@ -131,9 +131,7 @@ impl<T> Arc<T> {
     pub fn new_cyclic<F: FnOnce(&Weak<T>) -> T>(data_fn: F) -> Arc<T> {
         let header = std::sync::Arc::new(Header::new(Location::caller()));
         let theirs = header.clone();
-        let value = std::sync::Arc::new_cyclic(move |weak| {
-            data_fn(&Weak { value: weak.clone(), header: Some(theirs) })
-        });
+        let value = std::sync::Arc::new_cyclic(move |weak| data_fn(&Weak { value: weak.clone(), header: Some(theirs) }));
         Arc { value: ManuallyDrop::new(value), header }
     }
 
@@ -244,7 +242,8 @@ impl<T: ?Sized> Arc<T> {
         let header = raw_headers().get(&ptr.cast::<u8>().addr()).cloned();
         let header = header.expect("`Arc::from_raw` of a pointer that does not come from `into_raw`");
         // SAFETY: as the caller says.
-        Arc { value: ManuallyDrop::new(unsafe { std::sync::Arc::from_raw(ptr) }), header }
+        let value = unsafe { std::sync::Arc::from_raw(ptr) };
+        Arc { value: ManuallyDrop::new(value), header }
     }
 
     /// One reference more.

@@ -58,17 +58,13 @@ const COUNTS: &[(&str, u64)] = &[
 ];
 
 fn folder() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"].iter().collect()
 }
 
 fn read(name: &str) -> Program {
     let path = folder().join(format!("{name}.litmus"));
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.parse()
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// All disagreements at once: a wrong engine is wrong in a pattern.
@@ -77,10 +73,7 @@ fn compare(count: impl Fn(&Program) -> Exploration) {
     for &(name, expected) in COUNTS {
         let found = count(&read(name));
         if found.executions != expected {
-            wrong.push(format!(
-                "{name}: {} executions, published {expected}, {} blocked",
-                found.executions, found.blocked
-            ));
+            wrong.push(format!("{name}: {} executions, published {expected}, {} blocked", found.executions, found.blocked));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -88,12 +81,8 @@ fn compare(count: impl Fn(&Program) -> Exploration) {
 
 #[test]
 fn every_program_is_counted() {
-    let files = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let files: BTreeSet<String> = files
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let files: BTreeSet<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
     let counted: BTreeSet<String> = COUNTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, counted);
 }
@@ -106,4 +95,23 @@ fn the_naive_enumerator_meets_the_published_counts() {
 #[test]
 fn the_engine_meets_the_published_counts() {
     compare(verify::litmus::explore);
+}
+
+/// A litmus program has no loops, however often a thread repeats itself.
+#[test]
+fn rows_of_equal_operations_are_no_spin_loops() {
+    for (operation, length) in [("x.load(Relaxed); ", 40), ("x.compare_exchange(7, 8, SeqCst, Relaxed); ", 40)] {
+        let text = format!("x = 0; thread {{ x.store(1, Relaxed); }} thread {{ {} }}", operation.repeat(length));
+        let found = verify::litmus::explore(&text.parse().expect("a program"));
+        // The store is seen from one of the operations on, or never.
+        assert_eq!((found.executions, found.blocked), (length as u64 + 1, 0), "{operation}");
+    }
+}
+
+#[test]
+fn many_threads_and_many_statements() {
+    let threads = format!("x = 0; {}", "thread { x.load(Relaxed); }\n".repeat(200));
+    assert_eq!(verify::litmus::explore(&threads.parse().expect("a program")).executions, 1);
+    let statements = format!("x = 0; thread {{ {} }}", "x.fetch_add(1, SeqCst);\n".repeat(20_000));
+    assert_eq!(verify::litmus::explore(&statements.parse().expect("a program")).executions, 1);
 }
