@@ -18,9 +18,9 @@ use sync_core::{FairMutex, FairMutexGuard, Mutex};
 const RUN: Duration = Duration::from_millis(300);
 const IO: Duration = Duration::from_micros(500);
 
-/// A hundred instructions of the interpreted program, or so.
+/// One instruction of the interpreted program, some microseconds long.
 fn tick() {
-    black_box((0..100_u32).fold(1, |sum, n| black_box(sum ^ n)));
+    black_box((0..4000_u32).fold(1, |sum, n| black_box(sum ^ n)));
 }
 
 struct Measured {
@@ -51,7 +51,7 @@ fn race(name: &str, compute: impl Fn(&Measured) + Sync, lock_and_release: impl F
     waits.sort_unstable();
     let at = |percent: usize| waits[(waits.len() - 1) * percent / 100];
     println!(
-        "{name:28} {:>9} ticks/ms   {:>4} turns of I/O, waited: median {:>9.1?}, 90% {:>9.1?}, worst {:>9.1?}",
+        "{name:28} {:>6} ticks/ms   {:>4} turns of I/O, waited: median {:>9.1?}, 90% {:>9.1?}, worst {:>9.1?}",
         it.ticks.into_inner() / RUN.as_millis() as u64,
         waits.len(),
         at(50),

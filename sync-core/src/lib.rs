@@ -12,6 +12,12 @@ mod guard;
 mod guard_family;
 mod latch;
 mod lazy_lock;
+primitive::const_items! {
+    #[cfg(feature = "lock_api")]
+    mod lock_api_impls;
+    #[cfg(feature = "lock_api")]
+    pub use lock_api_impls::ThreadId;
+}
 mod mutex;
 mod once;
 mod once_lock;
@@ -27,6 +33,8 @@ mod raw_semaphore;
 mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
+#[cfg(feature = "serde")]
+mod serde_impls;
 pub mod thread;
 mod wait_group;
 

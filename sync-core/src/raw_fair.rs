@@ -34,12 +34,12 @@
 //! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the gate. So a release that finds no bit has nobody to grant to.
 //! 4. **A request is somebody's**: `asked` is 1 only while the queue is not empty. It is lowered by every hand-over, and by the first in the
 //!    queue when it leaves.
-//! 5. **Wake after free.** The holder is done with the lock, gate included, before it grants; the grant is one store, and after it only an
+//! 5. **Wake after free.** The holder is done with the lock, gate included, before it grants; the grant is one swap, and after it only an
 //!    address is used.
 //!
 //! # Orderings
 //!
-//! Acquire on the compare-and-swap from 0, Release on the one to 0: one holder to the next. The grant is a Release store, the load that sees it
+//! Acquire on the compare-and-swap from 0, Release on the one to 0: one holder to the next. The grant is a Release swap, the load that sees it
 //! an Acquire: the same, by hand-over. `queue` is ordered by the gate. `QUEUED` changes under the gate and `asked` is a hint: Relaxed.
 
 use core::fmt;
@@ -373,8 +373,9 @@ impl Node {
         // SAFETY: it lives, says the caller; the address is taken before the grant ends that.
         let granted = unsafe { &(*this).granted };
         let address = ptr::from_ref(granted);
-        // Release: pairs with the Acquire in `is_granted`.
-        granted.store(GRANTED, Release);
+        // Release: pairs with the Acquire in `is_granted`. A swap where a store would do: the models' futex compares by a read-modify-write,
+        // and loom orders a plain store after that only if it happens after it.
+        granted.swap(GRANTED, Release);
         // Invariant 5: the node may be gone.
         futex::wake_one(address);
     }

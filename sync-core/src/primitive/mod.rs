@@ -39,7 +39,7 @@ cfg_select! {
 }
 
 pub use self::build::{atomic, cell, futex, hint, thread, time};
-pub use crate::__const_new as const_new;
+pub use crate::{__const_items as const_items, __const_new as const_new};
 
 /// Defines one constructor: `const fn` where the build's atomics can be built in a constant, a plain `fn` under loom, whose cannot.
 ///
@@ -58,4 +58,20 @@ macro_rules! __const_new {
 #[macro_export]
 macro_rules! __const_new {
     ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$attr])* $vis fn $($rest)* };
+}
+
+/// Items that need constant constructors: there in every build but loom's, whose atomics have none.
+#[cfg(not(loom))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __const_items {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Items that need constant constructors, left out: loom's atomics have none.
+#[cfg(loom)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __const_items {
+    ($($item:item)*) => {};
 }

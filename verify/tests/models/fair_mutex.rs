@@ -117,7 +117,7 @@ model! {
             it.lock.lock();
             it.data.set(it.data.get() + 1);
             if it.lock.should_yield() {
-                assert!(it.lock.yield_now(), "a request is somebody's");
+                it.lock.yield_now();
             }
             it.data.set(it.data.get() + 1);
             it.lock.unlock().unwrap();
