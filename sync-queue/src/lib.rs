@@ -4,6 +4,7 @@
 mod methods;
 
 mod blocks;
+pub mod channel;
 mod cursor;
 mod error;
 mod fifo;

@@ -8,12 +8,14 @@ pub mod event;
 pub mod mutex;
 pub mod parker;
 pub mod queue;
+pub mod timer;
 pub mod semaphore;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
+    [mutex::workloads(), condvar::workloads(), queue::workloads(), timer::workloads()].into_iter().flatten().collect()
     [
         mutex::workloads(),
         condvar::workloads(),

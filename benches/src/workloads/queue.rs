@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn a_queue_that_loses_and_doubles_is_found() {
         let mut subject = one_consumer::<Broken>(2, Some(8)).start();
-        assert_eq!(subject.check(), Err("items were lost or doubled".to_owned()));
+        assert!(subject.check().is_err());
         assert!(subject.round(Length::Ops(200)).is_err());
         assert!(one_thread::<Broken>(None).start().check().is_err());
         assert!(ping_pong::<Broken>().start().check().is_err());

@@ -5,6 +5,7 @@ mod watchdog;
 
 mod support;
 
+mod channel;
 mod orders;
 mod pool;
 mod queue;
