@@ -26,8 +26,6 @@ mod raw_rwlock;
 mod raw_semaphore;
 mod reentrant_mutex;
 mod rwlock;
-mod raw_semaphore;
-mod reentrant_mutex;
 mod semaphore;
 pub mod thread;
 mod wait_group;
@@ -55,7 +53,5 @@ pub use rwlock::{
     ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockUpgradableReadGuard,
     MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
 };
-pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
-pub use reentrant_mutex::{ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
 pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};
 pub use wait_group::WaitGroup;

@@ -234,11 +234,7 @@ impl Builder {
     }
 
     /// As `run`, for a model that has no loops.
-    pub(crate) fn run_without_loops(
-        &self,
-        model: Arc<dyn Fn() + Send + Sync>,
-        each: impl FnMut(&Runtime),
-    ) -> Summary {
+    pub(crate) fn run_without_loops(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
         driver::explore(settings, model, each)
@@ -341,12 +337,7 @@ impl Report {
             || "null".to_string(),
             |f| {
                 let cures: Vec<String> = f.cures.iter().map(|c| text(c)).collect();
-                format!(
-                    "{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}",
-                    text(&f.message),
-                    text(&f.replay),
-                    cures.join(", ")
-                )
+                format!("{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}", text(&f.message), text(&f.replay), cures.join(", "))
             },
         );
         format!(

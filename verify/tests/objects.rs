@@ -366,10 +366,51 @@ fn orders_multiply() {
         (r.executions, r.blocked)
     };
     for (n, want) in [(2, 2), (3, 6), (4, 24)] {
-        assert_eq!(count(n, |m, x| { x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; }), (want * want, 0));
-        assert_eq!(count(n, |m, x| { *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); }), (want * want, 0));
-        assert_eq!(count(n, |m, x| { let _g = m.lock(); x.fetch_add(1, Relaxed); }), (want, 0));
+        assert_eq!(
+            count(n, |m, x| {
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+            }),
+            (want * want, 0)
+        );
+        assert_eq!(
+            count(n, |m, x| {
+                *m.lock().unwrap() += 1;
+                x.fetch_add(1, Relaxed);
+            }),
+            (want * want, 0)
+        );
+        assert_eq!(
+            count(n, |m, x| {
+                let _g = m.lock();
+                x.fetch_add(1, Relaxed);
+            }),
+            (want, 0)
+        );
     }
-    assert_eq!(count(3, |m, _| { *m.lock().unwrap() += 1; *m.lock().unwrap() += 1; }), (90, 0));
-    assert_eq!(count(2, |m, x| { *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); }), (count(2, |m, x| { x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; }).0, 0));
+    assert_eq!(
+        count(3, |m, _| {
+            *m.lock().unwrap() += 1;
+            *m.lock().unwrap() += 1;
+        }),
+        (90, 0)
+    );
+    assert_eq!(
+        count(2, |m, x| {
+            *m.lock().unwrap() += 1;
+            x.fetch_add(1, Relaxed);
+            *m.lock().unwrap() += 1;
+            x.fetch_add(1, Relaxed);
+        }),
+        (
+            count(2, |m, x| {
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+            })
+            .0,
+            0
+        )
+    );
 }

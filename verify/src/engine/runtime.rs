@@ -482,9 +482,7 @@ impl Runtime {
 
     fn astray(&mut self) {
         let n = self.ex.graph.events.len();
-        self.fail(failure::Kind::Misuse(format!(
-            "the replay string does not belong to this model: its step {n} cannot be done"
-        )));
+        self.fail(failure::Kind::Misuse(format!("the replay string does not belong to this model: its step {n} cannot be done")));
     }
 
     fn count_step(&mut self, site: &'static Location<'static>) {
@@ -1008,7 +1006,11 @@ impl Runtime {
         if let Some(step) = self.turn() {
             let t = step.tid;
             let there = self.threads.get(t as usize).is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
-            let asks = there && (step.fired || self.runnable(t) || self.threads[t as usize].state == State::Yield || self.threads[t as usize].state == State::Spin);
+            let asks = there
+                && (step.fired
+                    || self.runnable(t)
+                    || self.threads[t as usize].state == State::Yield
+                    || self.threads[t as usize].state == State::Spin);
             if asks {
                 return Some(t);
             }

@@ -14,32 +14,23 @@
 #[macro_use]
 mod support;
 
+#[cfg(target_os = "linux")]
 mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
-#[cfg(target_os = "linux")]
-mod ipc_condvar;
-#[cfg(target_os = "linux")]
-mod ipc_mutex;
-#[cfg(target_os = "linux")]
-mod ipc_peers;
-#[cfg(target_os = "linux")]
-mod ipc_queue;
-#[cfg(target_os = "linux")]
-mod ipc_semaphore;
 mod fair_mutex;
+mod ipc_condvar;
+mod ipc_mutex;
+mod ipc_peers;
+mod ipc_queue;
+mod ipc_semaphore;
 mod latch;
 mod mutex;
 mod once;
 mod parker;
 mod queue;
 mod reentrant_mutex;
-mod scheduler;
-mod semaphore;
-mod timer;
-mod parker;
-mod scheduler;
 mod rwlock;
 mod scheduler;
 mod semaphore;
