@@ -47,6 +47,8 @@ pub struct Builder {
     /// How often in an execution a timeout fires while others could still run. When nothing else
     /// can run timeouts fire anyway.
     pub early_timeouts: u32,
+    /// How many processes may vanish in an execution: see [`process`](crate::process).
+    pub crashes: u32,
     /// How many rounds without an effect a spin loop makes before it has to see something new.
     pub unroll: u32,
     /// Bytes of stack for each thread of the model.
@@ -191,6 +193,7 @@ impl Builder {
             weak_failures: 1,
             spurious_wakeups: 1,
             early_timeouts: 1,
+            crashes: 1,
             unroll: 1,
             stack_size: 2 << 20,
             workers: setting("VERIFY_WORKERS").map_or(1, |n| n as usize),
@@ -218,7 +221,12 @@ impl Builder {
                 fires: 3,
                 muted: self.expect_explicit_explore,
             },
-            budget: Budget { weak: self.weak_failures, spurious: self.spurious_wakeups, timeouts: self.early_timeouts },
+            budget: Budget {
+                weak: self.weak_failures,
+                spurious: self.spurious_wakeups,
+                timeouts: self.early_timeouts,
+                crashes: self.crashes,
+            },
             max_executions: if self.replay.is_some() { Some(1) } else { self.max_permutations.map(|n| n as u64) },
             max_duration: self.max_duration,
             progress: self.progress,
@@ -237,7 +245,7 @@ impl Builder {
     pub(crate) fn run_without_loops(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
-        driver::explore(settings, model, each)
+        driver::explore(&settings, &model, each)
     }
 
     pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
@@ -276,19 +284,19 @@ impl Builder {
         if let Some(path) = std::env::var_os("VERIFY_SUMMARY") {
             append(path.as_ref(), &format!("{}\n", report.json()));
         }
-        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure) {
-            if let Err(e) = std::fs::write(&path, &failure.html) {
-                eprintln!("verify: {}: {e}", path.display());
-            }
+        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure)
+            && let Err(e) = std::fs::write(&path, &failure.html)
+        {
+            eprintln!("verify: {}: {e}", path.display());
         }
         report
     }
 
     fn bounds(&self) -> String {
-        let Builder { weak_failures, spurious_wakeups, early_timeouts, unroll, max_branches, .. } = self;
+        let Builder { weak_failures, spurious_wakeups, early_timeouts, crashes, unroll, max_branches, .. } = self;
         format!(
             "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
-             {early_timeouts} early timeouts, {unroll} idle rounds of a spin loop, {max_branches} steps"
+             {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
         )
     }
 

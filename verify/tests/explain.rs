@@ -49,7 +49,7 @@ fn a_report_names_the_place_the_cure_and_the_execution() {
 #[test]
 fn a_wrong_replay_string_is_refused() {
     let mut b = Builder::new();
-    b.replay = Some("0c1,0ri,1wi".into());
+    b.replay = Some("0c1,0r0".into());
     let failure = b.explore(message(Relaxed, Acquire)).failure.expect("it does not fit");
     assert!(failure.message.contains("does not belong"), "{failure}");
 }

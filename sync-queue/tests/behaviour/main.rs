@@ -9,3 +9,4 @@ mod channel;
 mod orders;
 mod pool;
 mod queue;
+mod spsc;

@@ -28,18 +28,22 @@ pub(crate) struct Budget {
     pub spurious: u32,
     /// Timeouts while others could still run.
     pub timeouts: u32,
+    /// Processes that vanish.
+    pub crashes: u32,
 }
 
 /// In `Label::b` of a choice: what the second alternative is.
 pub(crate) const FREE: u64 = 0;
 pub(crate) const SPURIOUS: u64 = 1;
 pub(crate) const TIMEOUT: u64 = 2;
+pub(crate) const CRASH: u64 = 3;
 
 impl Budget {
     pub(super) fn of(self, what: u64) -> u32 {
         match what {
             SPURIOUS => self.spurious,
             TIMEOUT => self.timeouts,
+            CRASH => self.crashes,
             _ => u32::MAX,
         }
     }
@@ -308,7 +312,9 @@ impl Explorer {
             let value = g.value(loc, w);
             let ready: Vec<Id> =
                 g.locs[loc as usize].reads.iter().copied().filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some()).collect();
-            let Some((&first, others)) = ready.split_first() else { return };
+            let Some((&first, others)) = ready.split_first() else {
+                return;
+            };
             for &r in others {
                 let mut other = self.copy(g);
                 wake(&mut other, r, w);

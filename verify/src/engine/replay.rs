@@ -37,7 +37,8 @@ pub(crate) enum What {
 }
 
 fn fired(e: &Event) -> bool {
-    e.label.timed && (e.label.rmw == Rmw::Leave && e.label.kind == Kind::Rmw || e.label.kind == Kind::Rmw && !e.label.awaits)
+    let gave_up = e.label.rmw == Rmw::Leave || !e.label.awaits;
+    e.label.timed && e.label.kind == Kind::Rmw && gave_up
 }
 
 /// The string of an execution.
@@ -56,7 +57,9 @@ pub(crate) fn encode(g: &Graph) -> String {
             out.push(',');
         }
         let _ = write!(out, "{}", e.tid);
-        let from = |w: Id| if w == INIT { String::from("i") } else { place[w as usize].to_string() };
+        let from = |w: Id| {
+            if w == INIT { String::from("i") } else { place[w as usize].to_string() }
+        };
         let _ = match e.label.kind {
             Kind::Load | Kind::Rmw => write!(out, "r{}", from(e.rf)),
             Kind::Store => write!(out, "w{}", from(g.at(e.label.loc, e.pos.saturating_sub(1)))),
@@ -92,7 +95,9 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
         let rest = &part[at + 1..];
         let number = || rest.parse::<u32>().map_err(|_| bad());
         let earlier = |n: u32| if (n as usize) < i { Ok(n) } else { Err(bad()) };
-        let from = || if rest == "i" { Ok(INIT) } else { number().and_then(earlier) };
+        let from = || {
+            if rest == "i" { Ok(INIT) } else { number().and_then(earlier) }
+        };
         let what = match part.as_bytes()[at] {
             b'n' => What::Nothing,
             b'c' => What::Create(number()?),

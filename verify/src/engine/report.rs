@@ -22,7 +22,9 @@ pub(crate) fn describe(g: &Graph, e: &Event) -> String {
         Kind::Woken => "woken".into(),
         Kind::Tick => format!("{:?} pass", std::time::Duration::from_nanos(l.a)),
         Kind::Rmw => match l.rmw {
-            Rmw::Cas | Rmw::WeakCas if l.awaits && !e.wrote => format!("waits for {}, sees {}", l.a, e.rval),
+            Rmw::Cas | Rmw::WeakCas if l.awaits && !e.wrote => {
+                format!("waits for {}, sees {}", l.a, e.rval)
+            }
             Rmw::Cas | Rmw::WeakCas => {
                 let how = if e.wrote { "ok" } else { "failed" };
                 format!("compare_exchange {} to {} {ord:?} -> {how}, saw {}", l.a, l.b, e.rval)

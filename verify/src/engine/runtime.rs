@@ -115,6 +115,12 @@ pub(crate) struct Thread {
     spin: Spin,
     /// It has panicked: while its frames unwind it must not be given up.
     panicked: bool,
+    /// It may vanish after a write.
+    mortal: bool,
+    /// It has vanished.
+    gone: bool,
+    /// What the kernel does then.
+    deaths: Vec<Box<dyn FnOnce()>>,
     /// What the thread has under `thread::current` and in its thread-locals; the front end's.
     pub extra: Option<Box<dyn std::any::Any>>,
 }
@@ -150,6 +156,9 @@ impl Thread {
             fired: 0,
             spin: Spin::default(),
             panicked: false,
+            mortal: false,
+            gone: false,
+            deaths: Vec::new(),
             extra: None,
         }
     }
@@ -253,7 +262,37 @@ pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
     let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
-    unsafe { Runtime::perform(rt, label, object) }
+    unsafe {
+        let out = Runtime::perform(rt, label, object);
+        if out.wrote && (*rt).may_vanish() {
+            vanish_or_not(rt, label.site);
+        }
+        out
+    }
+}
+
+/// After a write of a process: it goes on, or it is gone.
+#[cold]
+fn vanish_or_not(rt: *mut Runtime, site: &'static Location<'static>) {
+    if super::object::choose(2, super::extend::CRASH, site) == 0 {
+        return;
+    }
+    // SAFETY: on the coroutine of the current thread; references end before each switch.
+    unsafe {
+        let t = (*rt).cur as usize;
+        let deaths = {
+            let thread = &mut (&mut (*rt).threads)[t];
+            thread.gone = true;
+            std::mem::take(&mut thread.deaths)
+        };
+        for death in deaths.into_iter().rev() {
+            death();
+        }
+        (&mut (*rt).threads)[t].state = State::Finished;
+        loop {
+            Runtime::switch(rt);
+        }
+    }
 }
 
 /// Looks at the runtime.
@@ -497,6 +536,25 @@ impl Runtime {
         }
     }
 
+    /// Whether the current thread is one that may vanish here.
+    fn may_vanish(&self) -> bool {
+        let thread = &self.threads[self.cur as usize];
+        thread.mortal && !thread.gone && !self.aborting
+    }
+
+    pub(crate) fn set_mortal(&mut self, mortal: bool) {
+        self.threads[self.cur as usize].mortal = mortal;
+    }
+
+    pub(crate) fn on_death(&mut self, f: Box<dyn FnOnce()>) {
+        self.threads[self.cur as usize].deaths.push(f);
+    }
+
+    /// Whether a thread has vanished.
+    pub(super) fn gone(&self, tid: u32) -> bool {
+        self.threads[tid as usize].gone
+    }
+
     fn wait(&mut self, t: usize, state: State, label: Label) {
         let thread = &mut self.threads[t];
         thread.state = state;
@@ -663,7 +721,9 @@ impl Runtime {
                 this.threads[t].last = label.site;
                 if !this.changes.is_empty() {
                     match this.changes.iter().find(|c| c.applies(&label)).map(|c| c.apply(&mut label)) {
-                        Some(Effect::Skip) => return Outcome { value: 0, wrote: false, choice: 0, event: 0 },
+                        Some(Effect::Skip) => {
+                            return Outcome { value: 0, wrote: false, choice: 0, event: 0 };
+                        }
                         Some(Effect::Go) | None => {}
                     }
                 }
@@ -972,7 +1032,9 @@ impl Runtime {
             let mut left = false;
             for t in 0..n {
                 let thread = &self.threads[t as usize];
-                let Some(g) = self.ex.graph.threads.get(t as usize) else { continue };
+                let Some(g) = self.ex.graph.threads.get(t as usize) else {
+                    continue;
+                };
                 if (thread.pos as usize) < g.events.len() {
                     let ev = self.ex.graph.ev(g.events[thread.pos as usize]);
                     if ev.waiting {
@@ -1144,7 +1206,9 @@ impl Runtime {
         // One that is unwinding is let to its end: the count of panics is the system thread's.
         for i in 0..self.order.len() {
             let t = self.order[i] as usize;
-            let Some(mut co) = self.threads[t].co.take() else { continue };
+            let Some(mut co) = self.threads[t].co.take() else {
+                continue;
+            };
             if self.threads[t].panicked && co.started() && !co.done() && std::thread::panicking() {
                 self.aborting = true;
                 self.cur = t as u32;
@@ -1193,7 +1257,9 @@ impl Runtime {
     }
 
     fn leak(&self) -> Option<String> {
-        let a = self.allocations.iter().find(|a| a.live)?;
+        // Who vanishes drops nothing.
+        let vanished = self.threads.iter().any(|t| t.gone && t.state != State::Vacant);
+        let a = self.allocations.iter().find(|a| a.live && !vanished)?;
         Some(format!("{} leaked.\n  Allocated: {}", a.what, a.site))
     }
 

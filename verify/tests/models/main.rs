@@ -24,15 +24,26 @@ mod ipc_condvar;
 mod ipc_mutex;
 mod ipc_peers;
 mod ipc_queue;
+#[cfg(target_os = "linux")]
+mod ipc_condvar;
+#[cfg(target_os = "linux")]
+mod ipc_mutex;
+#[cfg(target_os = "linux")]
+mod ipc_peers;
+#[cfg(target_os = "linux")]
+mod ipc_queue;
+#[cfg(target_os = "linux")]
 mod ipc_semaphore;
 mod latch;
 mod mutex;
 mod once;
 mod parker;
+mod pool;
 mod queue;
 mod reentrant_mutex;
 mod rwlock;
 mod scheduler;
 mod semaphore;
+mod spsc;
 mod thread;
 mod timer;

@@ -158,21 +158,6 @@ model! {
 }
 
 model! {
-    /// One item, one getter with a timeout and one without: either the first took it, and the second is told so, or it is the second's.
-    fn one_item_for_a_timed_and_an_untimed_getter(order) tight {
-        let (queue, sum) = (unbounded(), Tally::new());
-        let timed = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
-            if let Ok(item) = queue.get_timeout(SOON) {
-                sum.add(item.value());
-                queue.put(super::item(10)).unwrap();
-            }
-        });
-        order.run([puts(&queue, &[1]), timed, gets(&queue, &sum, 1)]);
-        assert!(sum.get() == 1 || sum.get() == 11);
-    }
-}
-
-model! {
     /// A putter with a timeout and one without wait for one place.
     fn timed_out_putter_passes_the_wake_on(order) tight {
         let (queue, sum) = (bounded(1), Tally::new());
