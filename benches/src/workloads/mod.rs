@@ -8,14 +8,13 @@ pub mod event;
 pub mod mutex;
 pub mod parker;
 pub mod queue;
-pub mod timer;
 pub mod semaphore;
+pub mod timer;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [mutex::workloads(), condvar::workloads(), queue::workloads(), timer::workloads()].into_iter().flatten().collect()
     [
         mutex::workloads(),
         condvar::workloads(),
@@ -24,6 +23,7 @@ pub fn all() -> Vec<Workload> {
         barrier::workloads(),
         parker::workloads(),
         queue::workloads(),
+        timer::workloads(),
     ]
     .into_iter()
     .flatten()

@@ -14,16 +14,11 @@
 #[macro_use]
 mod support;
 
-#[cfg(target_os = "linux")]
 mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
 mod fair_mutex;
-mod ipc_condvar;
-mod ipc_mutex;
-mod ipc_peers;
-mod ipc_queue;
 #[cfg(target_os = "linux")]
 mod ipc_condvar;
 #[cfg(target_os = "linux")]
