@@ -24,8 +24,11 @@ macro_rules! examples {
 }
 
 examples! {
+    condition_stock: "sold out",
+    counter_lock: "with the lock: 0 left",
     door: "3 entered, 1 gave up",
     five_at_a_time: "one release too many",
+    interpreter_lock: "5 ms interval",
     join_daemon: "the program waits no longer",
     nested_rlock: "in the end: part 5, stock 50",
     phases: "4 threads found the barrier broken",

@@ -241,15 +241,11 @@ impl Builder {
         }
     }
 
-    /// As `run`, for a model that has no loops.
+    /// Explores a model that has no loops, and shows every execution.
     pub(crate) fn run_without_loops(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
         driver::explore(&settings, &model, each)
-    }
-
-    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
-        driver::explore(&self.settings(), &model, each)
     }
 
     /// Runs every execution of `f` and says what was found.

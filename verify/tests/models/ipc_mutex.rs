@@ -70,10 +70,7 @@ model! {
 fn the_owner_vanishes() {
     at_every_step("the_owner_vanishes", 9, |order, step| {
         let (world, it) = (World::new(true), shared());
-        order.run([
-            Participant::new(&world, 1).vanishes_after(step).body(counts(&it)),
-            Participant::new(&world, 2).body(counts(&it)),
-        ]);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(counts(&it)), Participant::new(&world, 2).body(counts(&it))]);
         let last = Participant::new(&world, 3);
         let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
         assert!((1..=2).contains(&it.data.get()), "{locked:?}");
@@ -86,10 +83,7 @@ fn the_heir_vanishes() {
     at_every_step("the_heir_vanishes", 9, |order, step| {
         let (world, it) = (World::new(true), shared());
         Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
-        order.run([
-            Participant::new(&world, 2).vanishes_after(step).body(counts(&it)),
-            Participant::new(&world, 3).body(counts(&it)),
-        ]);
+        order.run([Participant::new(&world, 2).vanishes_after(step).body(counts(&it)), Participant::new(&world, 3).body(counts(&it))]);
         // Never not recoverable, and nobody who lives holds it.
         assert!(matches!(lock::owner(&it.word), 0 | 2));
     });

@@ -124,10 +124,7 @@ fn a_sender_vanishes() {
             let it = it.clone();
             move |me: &Participant| it.send(me, item).expect("room")
         };
-        order.run([
-            Participant::new(&world, 1).vanishes_after(step).body(sends(1)),
-            Participant::new(&world, 2).body(sends(2)),
-        ]);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends(1)), Participant::new(&world, 2).body(sends(2))]);
         let last = Participant::new(&world, 3);
         let got = it.drain(&last);
         assert!(got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2, "{got:?}");
@@ -150,10 +147,7 @@ fn a_receiver_vanishes() {
             let it = it.clone();
             move |me: &Participant| drop(it.recv(me))
         };
-        order.run([
-            Participant::new(&world, 1).vanishes_after(step).body(receives()),
-            Participant::new(&world, 2).body(receives()),
-        ]);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(receives()), Participant::new(&world, 2).body(receives())]);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let mut all = it.received.lock().unwrap().clone();
         let left = it.drain(&last);

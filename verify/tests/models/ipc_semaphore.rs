@@ -55,10 +55,7 @@ model! {
 fn a_holder_vanishes() {
     at_every_step("a_holder_vanishes", 12, |order, step| {
         let (world, it) = (World::new(true), Shared::new(1));
-        order.run([
-            Participant::new(&world, 1).vanishes_after(step).body(counts(&it)),
-            Participant::new(&world, 2).body(counts(&it)),
-        ]);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(counts(&it)), Participant::new(&world, 2).body(counts(&it))]);
         let last = Participant::new(&world, 3);
         it.permits().try_acquire(&last, 0).expect("not lost");
         assert!(it.permits().try_acquire(&last, 0).is_err(), "not doubled");
