@@ -96,7 +96,7 @@ const fn generation(state: u64) -> u64 {
 
 /// The state in another phase, with nobody asleep any more.
 const fn into_phase(state: u64, phase: u64) -> u64 {
-    state & !(PHASE | SLEEPERS) | phase
+    (state & !(PHASE | SLEEPERS)) | phase
 }
 
 /// The next generation, empty.
@@ -329,7 +329,8 @@ impl<A: Action> Barrier<A> {
                     let last = index + 1 == self.parties;
                     let next = match last {
                         true if A::NOTHING => turned(state),
-                        true => into_phase(state, ACTING) + ARRIVAL | state & SLEEPERS,
+                        // Who sleeps already sleeps on: this is not the end of its wait.
+                        true => (into_phase(state, ACTING) + ARRIVAL) | (state & SLEEPERS),
                         false => state + ARRIVAL,
                     };
                     // Release: what this member wrote, for the others. Acquire: what they wrote, for the last.

@@ -27,6 +27,9 @@
 //!    step of a park that timed out is a swap that says whether the token was there.
 //! 3. **Wake after free.** An unpark is one atomic operation; after it only the address is used. (The `Arc` keeps the word alive all the same.)
 //!
+//! There is no spinning: who parks has usually nothing to expect within the time that a wake-up costs, and in a game of ping-pong a spin
+//! that just fails doubles the time of a turn.
+//!
 //! # Orderings
 //!
 //! Release on the swap of an unpark, Acquire on the one that takes the token. An unpark writes even where the token is there: so whoever takes it
@@ -43,7 +46,6 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::futex::{self, Deadline};
-use crate::primitive::hint::Spin;
 
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
@@ -122,8 +124,6 @@ impl Parker {
     #[cold]
     fn park_slow(&self, deadline: Option<Deadline>) -> bool {
         let word = &*self.unparker.word;
-        let mut spin = Spin::new();
-        while word.load(Relaxed) == EMPTY && spin.turn() {}
         // Relaxed: it publishes nothing. If the token has come, the next step takes it.
         let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
         loop {

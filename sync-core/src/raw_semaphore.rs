@@ -235,7 +235,8 @@ impl RawSemaphore {
     #[inline]
     pub(crate) fn release_clamped(&self, n: u32, limit: u32) {
         let mut room = n;
-        while self.release_within(room, limit).is_err() {
+        // A forgotten guard gives nothing, and shall not write to say so.
+        while room != 0 && self.release_within(room, limit).is_err() {
             room = room.min(limit.saturating_sub(self.available_permits()));
         }
     }

@@ -81,6 +81,10 @@ fn wake_flags(word: *const AtomicU32, count: u32, flags: i32) -> usize {
 
 /// Wakes at most `count` threads that sleep on a channel of the address; says how many, as a hint.
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
+    wake_bitset(word, count, channel)
+}
+
+fn wake_bitset(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let (operation, unused) = (libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG, ptr::null::<u32>());
     // SAFETY: as in `wake_flags`; the two pointers that this operation does not use are null.

@@ -59,9 +59,10 @@ fn se_01_more_permits_than_it_can_hold() {
 
 #[test]
 fn se_03_acquired_then_dropped() {
-    let semaphore = Semaphore::new(1);
-    semaphore.acquire().unwrap().forget();
-    drop(semaphore);
+    {
+        let semaphore = Semaphore::new(1);
+        semaphore.acquire().unwrap().forget();
+    }
     let semaphore = Arc::new(Semaphore::new(1));
     let permit = semaphore.acquire_arc(1).unwrap();
     drop(semaphore);
