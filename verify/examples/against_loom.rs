@@ -40,17 +40,10 @@ struct Settings {
 
 fn settings() -> Result<Settings, String> {
     let ten = Duration::from_secs(10);
-    let mut settings = Settings {
-        limit: ten,
-        join: false,
-        random: None,
-        names: Vec::new(),
-        at_least: Duration::ZERO,
-    };
+    let mut settings = Settings { limit: ten, join: false, random: None, names: Vec::new(), at_least: Duration::ZERO };
     let mut arguments = std::env::args().skip(1);
     let number = |text: Option<String>| -> Result<u64, String> {
-        text.and_then(|text| text.parse().ok())
-            .ok_or("--limit and --random take a number".to_owned())
+        text.and_then(|text| text.parse().ok()).ok_or("--limit and --random take a number".to_owned())
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -101,9 +94,7 @@ fn main() -> Result<(), String> {
         "program", "executions", "loom", "ratio", "seconds", "loom", "ratio", "missed", "forbidden"
     );
     let programs = match settings.random {
-        Some(count) => (1..=count)
-            .map(|seed| (format!("seed {seed}"), generate::program(seed, 0)))
-            .collect(),
+        Some(count) => (1..=count).map(|seed| (format!("seed {seed}"), generate::program(seed, 0))).collect(),
         None => programs(&settings.names),
     };
     let mut total = Comparison::default();
@@ -119,19 +110,12 @@ fn main() -> Result<(), String> {
             Ok(loom) => loom,
             Err(why) => {
                 if settings.random.is_none() {
-                    println!(
-                        "{name:<20} {explored:>10} {why:>16} {:>15.9}",
-                        ours.as_secs_f64()
-                    );
+                    println!("{name:<20} {explored:>10} {why:>16} {:>15.9}", ours.as_secs_f64());
                 }
                 continue;
             }
         };
-        let allowed: BTreeSet<Registers> = found
-            .outcomes
-            .into_iter()
-            .map(|outcome| outcome.registers)
-            .collect();
+        let allowed: BTreeSet<Registers> = found.outcomes.into_iter().map(|outcome| outcome.registers).collect();
         let row = Comparison {
             explored,
             iterations: loom.iterations,
@@ -166,24 +150,16 @@ fn main() -> Result<(), String> {
 }
 
 fn programs(names: &[String]) -> Vec<(String, Program)> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"]
-        .iter()
-        .collect();
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"].iter().collect();
     let files = std::fs::read_dir(&folder).expect("the folder of litmus programs");
     let mut programs: Vec<(String, Program)> = files
         .map(|entry| {
             let path = entry.expect("a file").path();
-            let name = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path).expect("a readable file");
             (name, text.parse().expect("a litmus program"))
         })
-        .filter(|(name, _)| {
-            names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()))
-        })
+        .filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str())))
         .collect();
     programs.sort_by(|a, b| a.0.cmp(&b.0));
     programs
@@ -225,10 +201,7 @@ fn under_loom(program: &Program, settings: &Settings) -> Option<(Loom, Duration)
             let (program, iterations) = (program.clone(), iterations.clone());
             let outcomes = outcomes.clone();
             let found: Arc<dyn Fn(Registers) + Send + Sync> = Arc::new(move |registers| {
-                outcomes
-                    .lock()
-                    .expect("no panic while it is held")
-                    .insert(registers);
+                outcomes.lock().expect("no panic while it is held").insert(registers);
             });
             move || {
                 iterations.fetch_add(1, Relaxed);
@@ -236,34 +209,21 @@ fn under_loom(program: &Program, settings: &Settings) -> Option<(Loom, Duration)
             }
         });
         let outcomes = outcomes.lock().expect("no panic while it is held").clone();
-        (start.elapsed() < limit).then(|| Loom {
-            iterations: iterations.load(Relaxed),
-            outcomes,
-        })
+        (start.elapsed() < limit).then(|| Loom { iterations: iterations.load(Relaxed), outcomes })
     };
-    let (result, duration) =
-        catch_unwind(AssertUnwindSafe(|| timed(settings.at_least, run))).ok()?;
+    let (result, duration) = catch_unwind(AssertUnwindSafe(|| timed(settings.at_least, run))).ok()?;
     Some((result?, duration))
 }
 
 /// One iteration of the loom model of a program. The thread that ends last hands the registers to `found`, unless an `assume` failed.
 fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, join: bool) {
     // Not loom's Arc: counting references is no part of the program, and loom would explore it.
-    let locations: Arc<[AtomicU64]> = program
-        .locations
-        .iter()
-        .map(|location| AtomicU64::new(location.initial))
-        .collect();
+    let locations: Arc<[AtomicU64]> = program.locations.iter().map(|location| AtomicU64::new(location.initial)).collect();
     // Not loom's Mutex either. No loom thread switches while it is held.
     let ended = Arc::new(Mutex::new((0, Some(Registers::new()))));
     let mut threads = Vec::new();
     for thread in 0..program.threads.len() {
-        let (program, locations, ended, found) = (
-            program.clone(),
-            locations.clone(),
-            ended.clone(),
-            found.clone(),
-        );
+        let (program, locations, ended, found) = (program.clone(), locations.clone(), ended.clone(), found.clone());
         threads.push(loom::thread::spawn(move || {
             let mut registers = vec![None; program.registers.len()];
             let complete = run(&program.threads[thread].body, &locations, &mut registers);
@@ -272,9 +232,7 @@ fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, j
             match &mut ended.1 {
                 Some(all) if complete => {
                     let named = program.registers.iter().zip(registers);
-                    all.extend(
-                        named.filter_map(|(register, value)| Some((register.name.clone(), value?))),
-                    );
+                    all.extend(named.filter_map(|(register, value)| Some((register.name.clone(), value?))));
                 }
                 all => *all = None,
             }
@@ -284,9 +242,7 @@ fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, j
         }));
     }
     if join {
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().expect("it does not panic"));
+        threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     }
 }
 
@@ -295,48 +251,18 @@ fn run(body: &[Statement], locations: &[AtomicU64], registers: &mut [Option<u64>
     for statement in body {
         let register = |id: RegisterId| registers[id.0].expect("assigned on every path");
         let (into, read) = match statement {
-            Statement::Store {
-                location,
-                value,
-                ordering,
-            } => {
+            Statement::Store { location, value, ordering } => {
                 locations[location.0].store(value.evaluate(register), *ordering);
                 continue;
             }
-            Statement::Load {
-                location,
-                ordering,
-                into,
-            } => (into, locations[location.0].load(*ordering)),
-            Statement::Swap {
-                location,
-                value,
-                ordering,
-                into,
-            } => (
-                into,
-                locations[location.0].swap(value.evaluate(register), *ordering),
-            ),
-            Statement::FetchAdd {
-                location,
-                value,
-                ordering,
-                into,
-            } => (
-                into,
-                locations[location.0].fetch_add(value.evaluate(register), *ordering),
-            ),
-            Statement::CompareExchange {
-                location,
-                expected,
-                new,
-                success,
-                failure,
-                into,
-            } => {
+            Statement::Load { location, ordering, into } => (into, locations[location.0].load(*ordering)),
+            Statement::Swap { location, value, ordering, into } => (into, locations[location.0].swap(value.evaluate(register), *ordering)),
+            Statement::FetchAdd { location, value, ordering, into } => {
+                (into, locations[location.0].fetch_add(value.evaluate(register), *ordering))
+            }
+            Statement::CompareExchange { location, expected, new, success, failure, into } => {
                 let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                let (Ok(read) | Err(read)) =
-                    locations[location.0].compare_exchange(expected, new, *success, *failure);
+                let (Ok(read) | Err(read)) = locations[location.0].compare_exchange(expected, new, *success, *failure);
                 (into, read)
             }
             Statement::Fence { ordering } => {
@@ -349,16 +275,8 @@ fn run(body: &[Statement], locations: &[AtomicU64], registers: &mut [Option<u64>
                 }
                 continue;
             }
-            Statement::If {
-                condition,
-                then,
-                otherwise,
-            } => {
-                let branch = if condition.holds(&register) {
-                    then
-                } else {
-                    otherwise
-                };
+            Statement::If { condition, then, otherwise } => {
+                let branch = if condition.holds(&register) { then } else { otherwise };
                 if !run(branch, locations, registers) {
                     return false;
                 }

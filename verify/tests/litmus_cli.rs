@@ -18,11 +18,7 @@ fn litmus(arguments: &[&str], input: &str) -> Output {
         .spawn()
         .expect("the litmus binary starts");
     // A program that does not read its input closes the pipe early, which is fine.
-    let _ = child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(input.as_bytes());
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
     child.wait_with_output().expect("the litmus binary ends")
 }
 
@@ -45,15 +41,7 @@ fn refuses(arguments: &[&str], input: &str) -> String {
 }
 
 fn program(name: &str) -> String {
-    let path: PathBuf = [
-        env!("CARGO_MANIFEST_DIR"),
-        "tests",
-        "litmus",
-        "programs",
-        name,
-    ]
-    .iter()
-    .collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs", name].iter().collect();
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
@@ -67,14 +55,8 @@ fn json_as_documented() {
         r#"{"registers": {"r1": 1, "r2": 1}, "final": {"x": 1, "y": 1}}]}"#,
         "\n"
     );
-    assert_eq!(
-        succeeds(&[&program("sb-rel-acq.litmus"), "--json"], ""),
-        expected
-    );
-    assert_eq!(
-        succeeds(&["--json", &program("sb-rel-acq.litmus")], ""),
-        expected
-    );
+    assert_eq!(succeeds(&[&program("sb-rel-acq.litmus"), "--json"], ""), expected);
+    assert_eq!(succeeds(&["--json", &program("sb-rel-acq.litmus")], ""), expected);
     assert_eq!(succeeds(&["--json", "-"], STORE_BUFFERING), expected);
     assert_eq!(succeeds(&["--json", "--", "-"], STORE_BUFFERING), expected);
 }
@@ -97,10 +79,7 @@ fn a_table_for_people() {
 fn registers_that_were_not_assigned_print_nothing() {
     let text = "x = 10; thread { r1 = x.load(Relaxed); if (r1 == 10) { r2 = x.swap(4, Relaxed); } } thread { x.store(3, SeqCst); }";
     let json = succeeds(&["-", "--json"], text);
-    assert!(
-        json.contains(r#"{"registers": {"r1": 3}, "final": {"x": 3}}"#),
-        "{json}"
-    );
+    assert!(json.contains(r#"{"registers": {"r1": 3}, "final": {"x": 3}}"#), "{json}");
     let table = succeeds(&["-"], text);
     assert!(table.contains("   3   -  |  3\n"), "{table}");
     assert!(table.contains("  10  10  |  3\n"), "{table}");
@@ -108,52 +87,30 @@ fn registers_that_were_not_assigned_print_nothing() {
 
 #[test]
 fn blocked_executions_are_counted_apart() {
-    let text =
-        "x = 0; thread { x.store(1, Relaxed); } thread { r = x.load(Relaxed); assume(r == 1); }";
+    let text = "x = 0; thread { x.store(1, Relaxed); } thread { r = x.load(Relaxed); assume(r == 1); }";
     assert_eq!(
         succeeds(&["-", "--json"], text),
         "{\"executions\": 1, \"outcomes\": [{\"registers\": {\"r\": 1}, \"final\": {\"x\": 1}}]}\n"
     );
     let table = succeeds(&["-"], text);
-    assert!(
-        table.starts_with("1 execution, 1 outcome, 1 blocked execution by `assume`\n"),
-        "{table}"
-    );
+    assert!(table.starts_with("1 execution, 1 outcome, 1 blocked execution by `assume`\n"), "{table}");
 
     let never = "x = 0; thread { r = x.load(Relaxed); assume(r == 1); }";
-    assert_eq!(
-        succeeds(&["-", "--json"], never),
-        "{\"executions\": 0, \"outcomes\": []}\n"
-    );
-    assert_eq!(
-        succeeds(&["-"], never),
-        "0 executions, 0 outcomes, 1 blocked execution by `assume`\n"
-    );
+    assert_eq!(succeeds(&["-", "--json"], never), "{\"executions\": 0, \"outcomes\": []}\n");
+    assert_eq!(succeeds(&["-"], never), "0 executions, 0 outcomes, 1 blocked execution by `assume`\n");
 }
 
 #[test]
 fn large_values_are_exact() {
-    let json = succeeds(
-        &["-", "--json"],
-        "x = 18446744073709551615; thread { r = x.load(Relaxed); }",
-    );
-    assert!(
-        json.contains(r#"{"r": 18446744073709551615}, "final": {"x": 18446744073709551615}"#),
-        "{json}"
-    );
+    let json = succeeds(&["-", "--json"], "x = 18446744073709551615; thread { r = x.load(Relaxed); }");
+    assert!(json.contains(r#"{"r": 18446744073709551615}, "final": {"x": 18446744073709551615}"#), "{json}");
 }
 
 #[test]
 fn a_program_without_locations() {
     let json = succeeds(&["-", "--json"], "thread { fence(SeqCst); }");
-    assert_eq!(
-        json,
-        "{\"executions\": 1, \"outcomes\": [{\"registers\": {}, \"final\": {}}]}\n"
-    );
-    assert_eq!(
-        succeeds(&["-"], "thread { fence(SeqCst); }"),
-        "1 execution, 1 outcome\n"
-    );
+    assert_eq!(json, "{\"executions\": 1, \"outcomes\": [{\"registers\": {}, \"final\": {}}]}\n");
+    assert_eq!(succeeds(&["-"], "thread { fence(SeqCst); }"), "1 execution, 1 outcome\n");
 }
 
 #[test]
@@ -184,10 +141,7 @@ fn no_text_at_all() {
     std::fs::write(&path, b"x = 0;\n\xff\n").expect("a temporary file");
     let message = refuses(&[path.to_str().expect("UTF-8")], "");
     std::fs::remove_file(&path).expect("still there");
-    assert!(
-        message.contains("line 2") && message.contains("UTF-8"),
-        "{message}"
-    );
+    assert!(message.contains("line 2") && message.contains("UTF-8"), "{message}");
 }
 
 #[test]
@@ -203,29 +157,18 @@ fn wrong_arguments() {
 fn help_and_version() {
     for option in ["-h", "--help"] {
         let help = succeeds(&[option], "");
-        for word in [
-            "Usage: litmus",
-            "--json",
-            "compare_exchange",
-            "assume",
-            "//",
-        ] {
+        for word in ["Usage: litmus", "--json", "compare_exchange", "assume", "//"] {
             assert!(help.contains(word), "no `{word}` in:\n{help}");
         }
     }
     for option in ["-V", "--version"] {
-        assert_eq!(
-            succeeds(&[option], ""),
-            format!("litmus {}\n", env!("CARGO_PKG_VERSION"))
-        );
+        assert_eq!(succeeds(&[option], ""), format!("litmus {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
 
 /// The blocks of `LITMUS.md` in order: language and text.
 fn blocks() -> Vec<(String, String)> {
-    let page = [env!("CARGO_MANIFEST_DIR"), "LITMUS.md"]
-        .iter()
-        .collect::<PathBuf>();
+    let page = [env!("CARGO_MANIFEST_DIR"), "LITMUS.md"].iter().collect::<PathBuf>();
     let page = std::fs::read_to_string(page).expect("the page");
     let mut blocks = Vec::new();
     let mut rest = page.as_str();
@@ -241,10 +184,7 @@ fn blocks() -> Vec<(String, String)> {
 #[test]
 fn every_program_of_the_page_prints_what_the_page_says() {
     let blocks = blocks();
-    let programs = blocks
-        .iter()
-        .filter(|(language, _)| language == "litmus")
-        .count();
+    let programs = blocks.iter().filter(|(language, _)| language == "litmus").count();
     assert!(programs >= 6, "{programs} programs");
     for pair in blocks.windows(2).filter(|pair| pair[0].0 == "litmus") {
         assert_eq!(pair[1].0, "output", "no output after\n{}", pair[0].1);

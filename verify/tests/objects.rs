@@ -48,8 +48,15 @@ fn mutexes() {
 fn joined_sum() {
     let r = run(exact(), || {
         let m = Arc::new(Mutex::new(0));
-        let t: Vec<_> = (0..3).map(|_| { let m = m.clone(); thread::spawn(move || *m.lock().unwrap() += 1) }).collect();
-        for t in t { t.join().unwrap(); }
+        let t: Vec<_> = (0..3)
+            .map(|_| {
+                let m = m.clone();
+                thread::spawn(move || *m.lock().unwrap() += 1)
+            })
+            .collect();
+        for t in t {
+            t.join().unwrap();
+        }
         assert_eq!(*m.lock().unwrap(), 3);
     });
     assert_eq!(r.executions, 6);
@@ -61,7 +68,10 @@ fn scoped() {
         let mut x = 0;
         let y = AtomicUsize::new(0);
         thread::scope(|s| {
-            s.spawn(|| { x = 5; y.fetch_add(1, Relaxed); });
+            s.spawn(|| {
+                x = 5;
+                y.fetch_add(1, Relaxed);
+            });
             s.spawn(|| y.fetch_add(1, Relaxed));
         });
         assert_eq!((x, y.load(Relaxed)), (5, 2));
@@ -75,16 +85,27 @@ fn races() {
         struct S(Arc<UnsafeCell<i32>>);
         unsafe impl Send for S {}
         let d = S(c.clone());
-        thread::spawn(move || { let d = d; d.0.with_mut(|p| unsafe { *p = 1 }) });
+        thread::spawn(move || {
+            let d = d;
+            d.0.with_mut(|p| unsafe { *p = 1 })
+        });
         c.with(|p| unsafe { *p });
     });
     assert!(text.contains("data race"), "{text}");
-    let mp = |ord| move || {
-        let c = Arc::new((UnsafeCell::new(0), AtomicUsize::new(0)));
-        struct S(Arc<(UnsafeCell<i32>, AtomicUsize)>);
-        let d = S(c.clone());
-        thread::spawn(move || { let d = d; d.0.0.with_mut(|p| unsafe { *p = 1 }); d.0.1.store(1, ord); });
-        if c.1.load(Acquire) == 1 { assert_eq!(c.0.with(|p| unsafe { *p }), 1); }
+    let mp = |ord| {
+        move || {
+            let c = Arc::new((UnsafeCell::new(0), AtomicUsize::new(0)));
+            struct S(Arc<(UnsafeCell<i32>, AtomicUsize)>);
+            let d = S(c.clone());
+            thread::spawn(move || {
+                let d = d;
+                d.0.0.with_mut(|p| unsafe { *p = 1 });
+                d.0.1.store(1, ord);
+            });
+            if c.1.load(Acquire) == 1 {
+                assert_eq!(c.0.with(|p| unsafe { *p }), 1);
+            }
+        }
     };
     run(exact(), mp(Release));
     assert!(fails(mp(Relaxed)).contains("data race"));
@@ -95,8 +116,12 @@ fn deadlock() {
     let text = fails(|| {
         let m = Arc::new((Mutex::new(0), Mutex::new(0)));
         let n = m.clone();
-        thread::spawn(move || { let _a = n.0.lock(); let _b = n.1.lock(); });
-        let _b = m.1.lock(); let _a = m.0.lock();
+        thread::spawn(move || {
+            let _a = n.0.lock();
+            let _b = n.1.lock();
+        });
+        let _b = m.1.lock();
+        let _a = m.0.lock();
     });
     println!("{text}");
     assert!(text.contains("deadlock"), "{text}");
@@ -110,9 +135,14 @@ fn condvars() {
         let r = run(b, || {
             let m = Arc::new((Mutex::new(false), Condvar::new()));
             let n = m.clone();
-            let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+            let t = thread::spawn(move || {
+                *n.0.lock().unwrap() = true;
+                n.1.notify_one();
+            });
             let mut g = m.0.lock().unwrap();
-            while !*g { g = m.1.wait(g).unwrap(); }
+            while !*g {
+                g = m.1.wait(g).unwrap();
+            }
             drop(g);
             t.join().unwrap();
         });
@@ -121,9 +151,14 @@ fn condvars() {
     let text = fails(|| {
         let m = Arc::new((Mutex::new(false), Condvar::new()));
         let n = m.clone();
-        let t = thread::spawn(move || { n.1.notify_one(); *n.0.lock().unwrap() = true; });
+        let t = thread::spawn(move || {
+            n.1.notify_one();
+            *n.0.lock().unwrap() = true;
+        });
         let mut g = m.0.lock().unwrap();
-        while !*g { g = m.1.wait(g).unwrap(); }
+        while !*g {
+            g = m.1.wait(g).unwrap();
+        }
         drop(g);
         t.join().unwrap();
     });
@@ -132,9 +167,14 @@ fn condvars() {
     let text = fails(|| {
         let m = Arc::new((Mutex::new(false), Condvar::new()));
         let n = m.clone();
-        let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+        let t = thread::spawn(move || {
+            *n.0.lock().unwrap() = true;
+            n.1.notify_one();
+        });
         let mut g = m.0.lock().unwrap();
-        if !*g { g = m.1.wait(g).unwrap(); }
+        if !*g {
+            g = m.1.wait(g).unwrap();
+        }
         assert!(*g);
         drop(g);
         t.join().unwrap();
@@ -153,14 +193,19 @@ fn timeouts() {
     let r = run(Builder::new(), || {
         let m = Arc::new((Mutex::new(false), Condvar::new()));
         let n = m.clone();
-        let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+        let t = thread::spawn(move || {
+            *n.0.lock().unwrap() = true;
+            n.1.notify_one();
+        });
         let (g, r) = m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d).unwrap();
         assert!(*g || r.timed_out());
         drop(g);
         t.join().unwrap();
     });
     println!("{r}");
-    run(Builder::new(), || { thread::park_timeout(Duration::from_secs(1)); });
+    run(Builder::new(), || {
+        thread::park_timeout(Duration::from_secs(1));
+    });
 }
 
 #[test]
@@ -169,8 +214,13 @@ fn parking() {
         let flag = Arc::new(AtomicUsize::new(0));
         let f = flag.clone();
         let me = thread::current();
-        let t = thread::spawn(move || { f.store(1, Relaxed); me.unpark(); });
-        while flag.load(Relaxed) == 0 { thread::park(); }
+        let t = thread::spawn(move || {
+            f.store(1, Relaxed);
+            me.unpark();
+        });
+        while flag.load(Relaxed) == 0 {
+            thread::park();
+        }
         t.join().unwrap();
     });
     println!("{r}");
@@ -180,15 +230,26 @@ fn futex_mutex(wake: bool, n: usize, b: Builder) -> Report {
     b.explore(move || {
         let s = StdArc::new((AtomicU32::new(0), UnsafeCell::new(0)));
         struct S(StdArc<(AtomicU32, UnsafeCell<usize>)>);
-        let ts: Vec<_> = (0..n).map(|_| { let s = S(s.clone()); thread::spawn(move || {
-            let s = &{ s }.0;
-            if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
-                while s.0.swap(2, Acquire) != 0 { futex::wait(&s.0, 2); }
-            }
-            s.1.with_mut(|p| unsafe { *p += 1 });
-            if s.0.swap(0, Release) == 2 && wake { futex::wake(&s.0, 1); }
-        })}).collect();
-        for t in ts { t.join().unwrap(); }
+        let ts: Vec<_> = (0..n)
+            .map(|_| {
+                let s = S(s.clone());
+                thread::spawn(move || {
+                    let s = &{ s }.0;
+                    if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+                        while s.0.swap(2, Acquire) != 0 {
+                            futex::wait(&s.0, 2);
+                        }
+                    }
+                    s.1.with_mut(|p| unsafe { *p += 1 });
+                    if s.0.swap(0, Release) == 2 && wake {
+                        futex::wake(&s.0, 1);
+                    }
+                })
+            })
+            .collect();
+        for t in ts {
+            t.join().unwrap();
+        }
         assert_eq!(s.1.with(|p| unsafe { *p }), n);
     })
 }
@@ -249,7 +310,9 @@ fn spinning() {
         let f = Arc::new(AtomicUsize::new(0));
         let g = f.clone();
         thread::spawn(move || g.store(1, Release));
-        while f.load(Acquire) == 0 { verify::hint::spin_loop(); }
+        while f.load(Acquire) == 0 {
+            verify::hint::spin_loop();
+        }
     });
     println!("spin {r}");
     let r = run(Builder::new(), || {
@@ -262,21 +325,29 @@ fn spinning() {
     let r = run(Builder::new(), || {
         let f = StdArc::new((AtomicUsize::new(0), UnsafeCell::new(0)));
         struct S(StdArc<(AtomicUsize, UnsafeCell<usize>)>);
-        for _ in 0..2 { let s = S(f.clone()); thread::spawn(move || { let s = &{ s }.0; 
-            while s.0.swap(1, Acquire) == 1 { verify::hint::spin_loop(); }
-            s.1.with_mut(|p| unsafe { *p += 1 });
-            s.0.store(0, Release);
-        }); }
+        for _ in 0..2 {
+            let s = S(f.clone());
+            thread::spawn(move || {
+                let s = &{ s }.0;
+                while s.0.swap(1, Acquire) == 1 {
+                    verify::hint::spin_loop();
+                }
+                s.1.with_mut(|p| unsafe { *p += 1 });
+                s.0.store(0, Release);
+            });
+        }
     });
     println!("tas {r}");
     let text = fails(|| {
         let f = AtomicUsize::new(0);
-        while f.load(Acquire) == 0 { verify::hint::spin_loop(); }
+        while f.load(Acquire) == 0 {
+            verify::hint::spin_loop();
+        }
     });
     assert!(text.contains("non-termination"), "{text}");
     let text = fails(|| {
         let f = AtomicUsize::new(0);
-        while f.load(Acquire) == 0 { }
+        while f.load(Acquire) == 0 {}
     });
     assert!(text.contains("non-termination"), "{text}");
 }

@@ -18,6 +18,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::compare::runner::Watchdog;
     use crate::compare::select::ids;
     use crate::compare::subject::OURS;
 
@@ -42,10 +43,11 @@ mod tests {
 
     #[test]
     fn nobody_loses_or_doubles_anything() {
+        let watchdog = Watchdog::start();
         for workload in all().iter().filter(|workload| !workload.grid) {
             for contestant in &workload.contestants {
-                let result = contestant.start().check();
-                assert_eq!(result, Ok(()), "{}", workload.id("", contestant.peer));
+                let id = workload.id("", contestant.peer);
+                assert_eq!(watchdog.guard(&id, || contestant.start().check()), Ok(()), "{id}");
             }
         }
     }

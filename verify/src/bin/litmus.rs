@@ -49,9 +49,7 @@ fn main() -> ExitCode {
             Err(message) => return wrong_input(&message),
         },
         Err(message) => {
-            return wrong_input(&format!(
-                "{message}\n\nUsage: litmus [--json] FILE (more with --help)"
-            ));
+            return wrong_input(&format!("{message}\n\nUsage: litmus [--json] FILE (more with --help)"));
         }
     };
     match printed {
@@ -81,9 +79,7 @@ fn request(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Reques
     let mut json = false;
     let mut options = true;
     for argument in arguments {
-        let argument = argument
-            .into_string()
-            .map_err(|argument| format!("the argument {argument:?} is no UTF-8 text"))?;
+        let argument = argument.into_string().map_err(|argument| format!("the argument {argument:?} is no UTF-8 text"))?;
         match argument.as_str() {
             "--" if options => options = false,
             "--json" if options => json = true,
@@ -106,50 +102,29 @@ fn explore(file: &str) -> Result<litmus::Exploration, String> {
     let (name, bytes) = match file {
         "-" => {
             let mut bytes = Vec::new();
-            (
-                "standard input",
-                io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes),
-            )
+            ("standard input", io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes))
         }
         _ => (file, std::fs::read(file)),
     };
     let bytes = bytes.map_err(|error| format!("cannot read {name}: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
-            + 1;
+        let line = error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count() + 1;
         format!("{name}: line {line}: no UTF-8 text from byte {valid} of the file on")
     })?;
-    let program: Program = text
-        .parse()
-        .map_err(|error| format!("{name}: {}", pointed(&text, &error)))?;
+    let program: Program = text.parse().map_err(|error| format!("{name}: {}", pointed(&text, &error)))?;
     Ok(litmus::explore(&program))
 }
 
 /// The error with the line it is about and a caret under the place.
 fn pointed(text: &str, error: &ParseError) -> String {
     let mut message = error.to_string();
-    let line = text
-        .lines()
-        .nth(error.line - 1)
-        .unwrap_or("")
-        .trim_start_matches('\u{feff}');
+    let line = text.lines().nth(error.line - 1).unwrap_or("").trim_start_matches('\u{feff}');
     if line.chars().count() <= 160 && !line.trim().is_empty() {
         let number = error.line.to_string();
         // A tab above stays a tab below, so that the caret stands where it should.
-        let space: String = line
-            .chars()
-            .take(error.column - 1)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        message += &format!(
-            "\n{number} | {line}\n{:width$} | {space}^",
-            "",
-            width = number.len()
-        );
+        let space: String = line.chars().take(error.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        message += &format!("\n{number} | {line}\n{:width$} | {space}^", "", width = number.len());
     }
     message
 }

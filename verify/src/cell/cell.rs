@@ -24,10 +24,12 @@ impl<T> Cell<T> {
         if std::ptr::eq(self, other) {
             return;
         }
-        self.cell.with_mut(|mine| other.cell.with_mut(|theirs| {
-            // SAFETY: both accesses are exclusive: the cells check it.
-            unsafe { std::ptr::swap(mine, theirs) }
-        }));
+        self.cell.with_mut(|mine| {
+            other.cell.with_mut(|theirs| {
+                // SAFETY: both accesses are exclusive: the cells check it.
+                unsafe { std::ptr::swap(mine, theirs) }
+            })
+        });
     }
 
     /// Sets the value and gives the one before.

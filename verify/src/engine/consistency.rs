@@ -17,7 +17,7 @@
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.
 
-use super::event::{Event, Id, INIT, Kind, NO_LOC, NONE};
+use super::event::{Event, INIT, Id, Kind, NO_LOC, NONE};
 use super::graph::{Graph, HB};
 
 /// Buffers that live as long as the checker.
@@ -151,9 +151,7 @@ impl Psc {
                 let hit = (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
                 let psc_f = fence
                     && ((s != d && g.hb(s, d))
-                        || (0..n as Id).any(|x| {
-                            g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))
-                        }));
+                        || (0..n as Id).any(|x| g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))));
                 if hit || psc_f {
                     self.edges[i * k + j] = true;
                 }

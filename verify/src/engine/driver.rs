@@ -59,11 +59,7 @@ fn install_hook() {
 }
 
 /// Runs every execution of `model`. `each` sees the end of every complete one.
-pub(crate) fn explore(
-    settings: Settings,
-    model: Arc<dyn Fn() + Send + Sync>,
-    each: impl FnMut(&Runtime),
-) -> Summary {
+pub(crate) fn explore(settings: Settings, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
     assert!(runtime::current().is_none(), "a model cannot run inside of a model");
     install_hook();
     work(settings, &model, each)

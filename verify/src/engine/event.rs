@@ -149,8 +149,7 @@ impl Event {
     }
 
     pub(crate) fn is_sc(&self) -> bool {
-        self.ordering() == Ordering::SeqCst
-            && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
+        self.ordering() == Ordering::SeqCst && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
     }
 }
 
@@ -185,8 +184,20 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
         Rmw::Xor => old ^ a,
         Rmw::Max => old.max(a),
         Rmw::Min => old.min(a),
-        Rmw::SignedMax => if signed(old, bits) >= signed(a, bits) { old } else { a },
-        Rmw::SignedMin => if signed(old, bits) <= signed(a, bits) { old } else { a },
+        Rmw::SignedMax => {
+            if signed(old, bits) >= signed(a, bits) {
+                old
+            } else {
+                a
+            }
+        }
+        Rmw::SignedMin => {
+            if signed(old, bits) <= signed(a, bits) {
+                old
+            } else {
+                a
+            }
+        }
         Rmw::Cas | Rmw::WeakCas => {
             if old != a {
                 return None;

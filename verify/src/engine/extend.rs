@@ -14,7 +14,7 @@
 //! revisits out of it are: they are how the second of two `fetch_add` gets before the first.
 
 use super::consistency::{Psc, coherent};
-use super::event::{Id, INIT, Kind, Label, Rmw, apply};
+use super::event::{INIT, Id, Kind, Label, Rmw, apply};
 use super::graph::Graph;
 use super::queue;
 
@@ -220,9 +220,7 @@ impl Explorer {
     }
 
     pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
-        self.budget.weak > 0
-            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32)
-                < self.budget.weak
+        self.budget.weak > 0 && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32) < self.budget.weak
     }
 
     /// Puts aside the other ways to choose which tickets a wake takes.
@@ -267,12 +265,8 @@ impl Explorer {
         while g.locs[loc as usize].waiting > 0 {
             let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             let value = g.value(loc, w);
-            let ready: Vec<Id> = g.locs[loc as usize]
-                .reads
-                .iter()
-                .copied()
-                .filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some())
-                .collect();
+            let ready: Vec<Id> =
+                g.locs[loc as usize].reads.iter().copied().filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some()).collect();
             let Some((&first, others)) = ready.split_first() else { return };
             for &r in others {
                 let mut other = self.copy(g);

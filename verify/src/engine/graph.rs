@@ -17,7 +17,7 @@
 //!    place (from 1) in `pos`; `locs[l].reads` holds the events that read `l`, by id.
 //! 3. A write read by a read-modify-write is followed immediately by it in `mo`.
 
-use super::event::{Event, Id, INIT, Kind, Label, NO_LOC, NONE, acquires, releases};
+use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, NONE, acquires, releases};
 use std::sync::atomic::Ordering;
 
 pub(crate) const HB: usize = 0;
@@ -102,11 +102,7 @@ impl Clone for Graph {
 impl Graph {
     /// The graph of nothing but the main thread.
     pub(crate) fn new() -> Graph {
-        Graph {
-            stride: 4,
-            threads: vec![Thread { events: Vec::new(), spawn: NONE }],
-            ..Graph::default()
-        }
+        Graph { stride: 4, threads: vec![Thread { events: Vec::new(), spawn: NONE }], ..Graph::default() }
     }
 
     #[inline]

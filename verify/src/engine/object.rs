@@ -36,8 +36,7 @@ impl Word {
 
     /// As `wait`, but gives up when nothing else can run. Says whether it wrote.
     pub(crate) fn wait_timed(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) -> bool {
-        let label =
-            Label { a, b, fail: Ordering::Relaxed, awaits: true, timed: true, ..Label::new(Kind::Rmw, rmw, ord, site) };
+        let label = Label { a, b, fail: Ordering::Relaxed, awaits: true, timed: true, ..Label::new(Kind::Rmw, rmw, ord, site) };
         runtime::perform(label, self.object()).wrote
     }
 

@@ -186,11 +186,5 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
 pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Ticket> {
     let e = g.ev(id);
     let queue = tickets(g, e.label.loc, e.pos - 1);
-    queue
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1)
-        .skip(e.label.b as usize)
-        .map(|(_, &t)| t)
-        .collect()
+    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &t)| t).collect()
 }

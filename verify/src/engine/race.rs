@@ -48,15 +48,10 @@ impl Runtime {
             let shadow = &self.shadows[i];
             let bad = |a: &&Access| !self.ordered(a.tid, a.epoch) || (begins && a.active > 0);
             let what = if writes { "write" } else { "read" };
-            shadow
-                .write
-                .as_ref()
-                .filter(bad)
-                .map(|a| (format!("a {what} of a cell that is written"), *a))
-                .or_else(|| {
-                    let read = shadow.reads.iter().filter(|_| writes).find(bad);
-                    read.map(|a| (String::from("a write of a cell that is read"), *a))
-                })
+            shadow.write.as_ref().filter(bad).map(|a| (format!("a {what} of a cell that is written"), *a)).or_else(|| {
+                let read = shadow.reads.iter().filter(|_| writes).find(bad);
+                read.map(|a| (String::from("a write of a cell that is read"), *a))
+            })
         };
         if let Some((what, first)) = conflict {
             self.race(what, first.site, first.tid, site);

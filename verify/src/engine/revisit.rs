@@ -6,7 +6,7 @@
 //! deleted events could have been, so the revisit is made out of one of them only: that in which
 //! each had been added maximally, as the invariant `maximal` says. That makes it optimal.
 
-use super::event::{Id, INIT, Kind, Rmw, apply};
+use super::event::{INIT, Id, Kind, Rmw, apply};
 use super::extend::{Explorer, link_read, may_read};
 use super::graph::Graph;
 use super::queue;
@@ -64,11 +64,7 @@ impl Explorer {
     /// `r` is to read `a` in `g`, where everything else is in place.
     fn revisited(&mut self, mut g: Graph, r: Id, a: Id) {
         let label = g.ev(r).label;
-        if label.rmw == Rmw::WeakCas
-            && label.kind == Kind::Rmw
-            && apply(&label, g.ev(a).wval).is_some()
-            && self.may_fail_spuriously(&g)
-        {
+        if label.rmw == Rmw::WeakCas && label.kind == Kind::Rmw && apply(&label, g.ev(a).wval).is_some() && self.may_fail_spuriously(&g) {
             let mut other = self.copy(&g);
             link_read(&mut other, r, a, 1);
             self.push_if_consistent(other);

@@ -238,9 +238,7 @@ pub(crate) fn current() -> Option<*mut Runtime> {
 /// Asks for an event. `object` is what it acts on, with the value it has if nobody has touched it.
 #[inline]
 pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
-    let rt = current().unwrap_or_else(|| {
-        panic!("an object of the model checker was used outside of `model` at {}", label.site)
-    });
+    let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe { Runtime::perform(rt, label, object) }
@@ -780,16 +778,12 @@ impl Runtime {
     }
 
     /// Creates thread `tid`, whose creation is the event that the current thread just did.
-    pub(crate) fn create<F: FnOnce() + 'static>(
-        &mut self,
-        tid: u32,
-        name: Option<String>,
-        site: &'static Location<'static>,
-        f: F,
-    ) {
-        let stack = self.stacks.pop().or_else(|| stacks::take(self.limits.stack)).unwrap_or_else(|| {
-            DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model")
-        });
+    pub(crate) fn create<F: FnOnce() + 'static>(&mut self, tid: u32, name: Option<String>, site: &'static Location<'static>, f: F) {
+        let stack = self
+            .stacks
+            .pop()
+            .or_else(|| stacks::take(self.limits.stack))
+            .unwrap_or_else(|| DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model"));
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: the coroutine only runs while its runtime is alive.
@@ -900,9 +894,7 @@ impl Runtime {
                     let co = thread.co.take().expect("still there");
                     this.stacks.push(co.into_stack());
                     if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
-                        this.fail(failure::Kind::Nondeterminism(format!(
-                            "thread {t} ended earlier when it was run again"
-                        )));
+                        this.fail(failure::Kind::Nondeterminism(format!("thread {t} ended earlier when it was run again")));
                         return End::Failed;
                     }
                 }
@@ -1209,12 +1201,7 @@ fn same_shape(a: &Label, b: &Label) -> bool {
     if b.kind == Kind::Woken && b.timed && a.kind == Kind::Rmw && a.rmw == Rmw::Leave {
         return true;
     }
-    a.kind == b.kind
-        && a.rmw == b.rmw
-        && a.ord == b.ord
-        && a.fail == b.fail
-        && a.bits == b.bits
-        && (a.awaits == b.awaits || b.timed)
+    a.kind == b.kind && a.rmw == b.rmw && a.ord == b.ord && a.fail == b.fail && a.bits == b.bits && (a.awaits == b.awaits || b.timed)
 }
 
 fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {

@@ -184,11 +184,7 @@ impl fmt::Display for Program {
         }
         for thread in &self.threads {
             // One line a thread, as the literature prints them; a thread that branches gets one line a statement.
-            if thread
-                .body
-                .iter()
-                .any(|statement| matches!(statement, Statement::If { .. }))
-            {
+            if thread.body.iter().any(|statement| matches!(statement, Statement::If { .. })) {
                 writeln!(f, "thread {{")?;
                 for statement in &thread.body {
                     self.print(f, statement, 1)?;
@@ -208,20 +204,10 @@ impl fmt::Display for Program {
 }
 
 impl Program {
-    fn print(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        statement: &Statement,
-        depth: usize,
-    ) -> fmt::Result {
+    fn print(&self, f: &mut fmt::Formatter<'_>, statement: &Statement, depth: usize) -> fmt::Result {
         let indent = 4 * depth;
         write!(f, "{:indent$}", "")?;
-        let Statement::If {
-            condition,
-            then,
-            otherwise,
-        } = statement
-        else {
+        let Statement::If { condition, then, otherwise } = statement else {
             self.print_simple(f, statement)?;
             return writeln!(f);
         };
@@ -246,62 +232,22 @@ impl Program {
         };
         let shown = |value: &Value| self.show(*value);
         match statement {
-            Statement::Store {
-                location,
-                value,
-                ordering,
-            } => {
+            Statement::Store { location, value, ordering } => {
                 write!(f, "{}.store({}, {ordering:?});", at(location), shown(value))
             }
-            Statement::Load {
-                location,
-                ordering,
-                into: register,
-            } => {
+            Statement::Load { location, ordering, into: register } => {
                 write!(f, "{}{}.load({ordering:?});", into(register), at(location))
             }
-            Statement::Swap {
-                location,
-                value,
-                ordering,
-                into: register,
-            } => {
-                write!(
-                    f,
-                    "{}{}.swap({}, {ordering:?});",
-                    into(register),
-                    at(location),
-                    shown(value)
-                )
+            Statement::Swap { location, value, ordering, into: register } => {
+                write!(f, "{}{}.swap({}, {ordering:?});", into(register), at(location), shown(value))
             }
-            Statement::FetchAdd {
-                location,
-                value,
-                ordering,
-                into: register,
-            } => {
-                write!(
-                    f,
-                    "{}{}.fetch_add({}, {ordering:?});",
-                    into(register),
-                    at(location),
-                    shown(value)
-                )
+            Statement::FetchAdd { location, value, ordering, into: register } => {
+                write!(f, "{}{}.fetch_add({}, {ordering:?});", into(register), at(location), shown(value))
             }
-            Statement::CompareExchange {
-                location,
-                expected,
-                new,
-                success,
-                failure,
-                into: register,
-            } => {
+            Statement::CompareExchange { location, expected, new, success, failure, into: register } => {
                 let (register, location) = (into(register), at(location));
                 let (expected, new) = (shown(expected), shown(new));
-                write!(
-                    f,
-                    "{register}{location}.compare_exchange({expected}, {new}, {success:?}, {failure:?});"
-                )
+                write!(f, "{register}{location}.compare_exchange({expected}, {new}, {success:?}, {failure:?});")
             }
             Statement::Fence { ordering } => write!(f, "fence({ordering:?});"),
             Statement::Assume(condition) => write!(f, "assume({});", Shown(self, condition)),

@@ -68,9 +68,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use ast::{
-    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
-};
+pub use ast::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
 pub use explore::explore;
 pub use parse::ParseError;
 

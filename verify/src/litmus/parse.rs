@@ -8,9 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
-use super::ast::{
-    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
-};
+use super::ast::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
 
 /// How deep blocks and parentheses may nest: the parser recurses, and a hostile file must not overflow its stack.
 const MAX_DEPTH: usize = 64;
@@ -32,11 +30,7 @@ pub struct ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
@@ -69,11 +63,7 @@ struct Position {
 
 impl Position {
     fn error(self, message: impl Into<String>) -> ParseError {
-        ParseError {
-            line: self.line,
-            column: self.column,
-            message: message.into(),
-        }
+        ParseError { line: self.line, column: self.column, message: message.into() }
     }
 }
 
@@ -106,10 +96,7 @@ impl Lexer<'_> {
     fn bump(&mut self) -> Option<char> {
         let next = self.rest.next()?;
         if next == '\n' {
-            self.at = Position {
-                line: self.at.line + 1,
-                column: 1,
-            };
+            self.at = Position { line: self.at.line + 1, column: 1 };
         } else {
             self.at.column += 1;
         }
@@ -157,9 +144,7 @@ impl Lexer<'_> {
                 let name = self.word();
                 return match name.is_ascii() {
                     true => Ok((Token::Name(name), at)),
-                    false => Err(at.error(format!(
-                        "`{name}` is no name: letters `a` to `z`, digits and `_`"
-                    ))),
+                    false => Err(at.error(format!("`{name}` is no name: letters `a` to `z`, digits and `_`"))),
                 };
             }
             self.bump();
@@ -180,15 +165,9 @@ impl Lexer<'_> {
                 ';' => Token::Symbol(";"),
                 ',' => Token::Symbol(","),
                 '.' => Token::Symbol("."),
-                '!' => self
-                    .pair('=', "!=")
-                    .ok_or_else(|| at.error("expected `!=`"))?,
-                '&' => self
-                    .pair('&', "&&")
-                    .ok_or_else(|| at.error("expected `&&`"))?,
-                '|' => self
-                    .pair('|', "||")
-                    .ok_or_else(|| at.error("expected `||`"))?,
+                '!' => self.pair('=', "!=").ok_or_else(|| at.error("expected `!=`"))?,
+                '&' => self.pair('&', "&&").ok_or_else(|| at.error("expected `&&`"))?,
+                '|' => self.pair('|', "||").ok_or_else(|| at.error("expected `||`"))?,
                 '-' => return Err(at.error("values are unsigned: no `-`")),
                 other => return Err(at.error(format!("unexpected character {other:?}"))),
             };
@@ -205,20 +184,14 @@ fn integer(word: &str, at: Position) -> Result<u64, ParseError> {
     let mut total: u64 = 0;
     let mut seen = false;
     for digit in digits.chars().filter(|&digit| digit != '_') {
-        let digit = digit
-            .to_digit(radix)
-            .ok_or_else(|| at.error(format!("`{word}` is neither a number nor a name")))?;
+        let digit = digit.to_digit(radix).ok_or_else(|| at.error(format!("`{word}` is neither a number nor a name")))?;
         seen = true;
         total = total
             .checked_mul(u64::from(radix))
             .and_then(|total| total.checked_add(u64::from(digit)))
             .ok_or_else(|| at.error(format!("`{word}` does not fit 64 bits")))?;
     }
-    if seen {
-        Ok(total)
-    } else {
-        Err(at.error(format!("`{word}` has no digits")))
-    }
+    if seen { Ok(total) } else { Err(at.error(format!("`{word}` has no digits"))) }
 }
 
 /// What may carry an ordering; each has its own forbidden ones.
@@ -247,10 +220,7 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self, ParseError> {
         // A byte-order mark is no part of the program.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lexer = Lexer {
-            rest: text.chars().peekable(),
-            at: Position { line: 1, column: 1 },
-        };
+        let mut lexer = Lexer { rest: text.chars().peekable(), at: Position { line: 1, column: 1 } };
         let (token, at) = lexer.next()?;
         Ok(Parser {
             lexer,
@@ -267,10 +237,7 @@ impl<'a> Parser<'a> {
     /// Takes the current token.
     fn take(&mut self) -> Result<(Token, Position), ParseError> {
         let (token, at) = self.lexer.next()?;
-        Ok((
-            std::mem::replace(&mut self.token, token),
-            std::mem::replace(&mut self.at, at),
-        ))
+        Ok((std::mem::replace(&mut self.token, token), std::mem::replace(&mut self.at, at)))
     }
 
     fn is(&self, symbol: &str) -> bool {
@@ -282,16 +249,11 @@ impl<'a> Parser<'a> {
     }
 
     fn expected(&self, what: &str) -> ParseError {
-        self.at
-            .error(format!("expected {what}, found {}", self.token))
+        self.at.error(format!("expected {what}, found {}", self.token))
     }
 
     fn expect(&mut self, symbol: &'static str) -> Result<Position, ParseError> {
-        if self.is(symbol) {
-            Ok(self.take()?.1)
-        } else {
-            Err(self.expected(&format!("`{symbol}`")))
-        }
+        if self.is(symbol) { Ok(self.take()?.1) } else { Err(self.expected(&format!("`{symbol}`"))) }
     }
 
     /// Takes the symbol if it is next.
@@ -305,9 +267,9 @@ impl<'a> Parser<'a> {
 
     fn name(&mut self, what: &str) -> Result<(String, Position), ParseError> {
         match &self.token {
-            Token::Name(name) if RESERVED.contains(&name.as_str()) => Err(self
-                .at
-                .error(format!("expected {what}, found the reserved word `{name}`"))),
+            Token::Name(name) if RESERVED.contains(&name.as_str()) => {
+                Err(self.at.error(format!("expected {what}, found the reserved word `{name}`")))
+            }
             Token::Name(_) => match self.take()? {
                 (Token::Name(name), at) => Ok((name, at)),
                 _ => unreachable!("the token was a name"),
@@ -316,10 +278,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn nested<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, ParseError>,
-    ) -> Result<T, ParseError> {
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, ParseError>) -> Result<T, ParseError> {
         if self.depth == MAX_DEPTH {
             return Err(self.at.error(format!("nested more than {MAX_DEPTH} deep")));
         }
@@ -340,9 +299,7 @@ impl<'a> Parser<'a> {
             }
         }
         if self.program.threads.is_empty() {
-            return Err(self
-                .at
-                .error("no thread: a program has at least one `thread { … }`"));
+            return Err(self.at.error("no thread: a program has at least one `thread { … }`"));
         }
         Ok(self.program)
     }
@@ -356,25 +313,17 @@ impl<'a> Parser<'a> {
         let initial = match self.take()? {
             (Token::Integer(number), _) => number,
             (other, at) => {
-                return Err(at.error(format!(
-                    "expected the initial value of `{name}`, found {other}"
-                )));
+                return Err(at.error(format!("expected the initial value of `{name}`, found {other}")));
             }
         };
         self.expect(";")?;
         if let Some((_, first)) = self.locations.get(&name) {
-            return Err(at.error(format!(
-                "location `{name}` is declared already, at line {}, column {}",
-                first.line, first.column
-            )));
+            return Err(at.error(format!("location `{name}` is declared already, at line {}, column {}", first.line, first.column)));
         }
         if !self.program.threads.is_empty() {
-            return Err(at.error(format!(
-                "location `{name}` is declared after a thread: declare all before the first"
-            )));
+            return Err(at.error(format!("location `{name}` is declared after a thread: declare all before the first")));
         }
-        self.locations
-            .insert(name.clone(), (LocationId(self.program.locations.len()), at));
+        self.locations.insert(name.clone(), (LocationId(self.program.locations.len()), at));
         self.program.locations.push(Location { name, initial });
         Ok(())
     }
@@ -397,9 +346,7 @@ impl<'a> Parser<'a> {
             while !parser.accept("}")? {
                 if parser.token == Token::End {
                     let (line, column) = (open.line, open.column);
-                    return Err(parser.at.error(format!(
-                        "the `{{` of line {line}, column {column} is never closed"
-                    )));
+                    return Err(parser.at.error(format!("the `{{` of line {line}, column {column} is never closed")));
                 }
                 body.push(parser.statement()?);
             }
@@ -443,13 +390,8 @@ impl<'a> Parser<'a> {
             Vec::new()
         };
         // Assigned for certain is what both paths assigned.
-        self.assigned
-            .retain(|register| after_then.contains(register));
-        Ok(Statement::If {
-            condition,
-            then,
-            otherwise,
-        })
+        self.assigned.retain(|register| after_then.contains(register));
+        Ok(Statement::If { condition, then, otherwise })
     }
 
     /// Everything of an operation but its closing parenthesis and semicolon.
@@ -464,19 +406,15 @@ impl<'a> Parser<'a> {
             (name, at) = self.name("an operation on a location")?;
         }
         if !self.is(".") {
-            return Err(
-                match self.locations.contains_key(&name) || target.is_some() {
-                    true => self.expected("`.` and an operation"),
-                    false => self.expected(&format!("`=` or `.` after `{name}`")),
-                },
-            );
+            return Err(match self.locations.contains_key(&name) || target.is_some() {
+                true => self.expected("`.` and an operation"),
+                false => self.expected(&format!("`=` or `.` after `{name}`")),
+            });
         }
         let Some(&(location, _)) = self.locations.get(&name) else {
             return Err(at.error(match self.registers.contains_key(&name) {
                 true => format!("`{name}` is a register, not a location"),
-                false => format!(
-                    "location `{name}` is not declared: `{name} = 0;` before the first thread would"
-                ),
+                false => format!("location `{name}` is not declared: `{name} = 0;` before the first thread would"),
             }));
         };
         self.expect(".")?;
@@ -499,40 +437,22 @@ impl<'a> Parser<'a> {
         Ok(match operation.as_str() {
             "store" => {
                 let value = arguments(self, 1)?[0];
-                Statement::Store {
-                    location,
-                    value,
-                    ordering: self.ordering(Role::Store)?,
-                }
+                Statement::Store { location, value, ordering: self.ordering(Role::Store)? }
             }
             "load" => {
                 arguments(self, 0)?;
                 let ordering = self.ordering(Role::Load)?;
-                Statement::Load {
-                    location,
-                    ordering,
-                    into: self.assign(target)?,
-                }
+                Statement::Load { location, ordering, into: self.assign(target)? }
             }
             "swap" => {
                 let value = arguments(self, 1)?[0];
                 let ordering = self.ordering(Role::ReadModifyWrite)?;
-                Statement::Swap {
-                    location,
-                    value,
-                    ordering,
-                    into: self.assign(target)?,
-                }
+                Statement::Swap { location, value, ordering, into: self.assign(target)? }
             }
             "fetch_add" => {
                 let value = arguments(self, 1)?[0];
                 let ordering = self.ordering(Role::ReadModifyWrite)?;
-                Statement::FetchAdd {
-                    location,
-                    value,
-                    ordering,
-                    into: self.assign(target)?,
-                }
+                Statement::FetchAdd { location, value, ordering, into: self.assign(target)? }
             }
             "compare_exchange" => {
                 let values = arguments(self, 2)?;
@@ -540,35 +460,21 @@ impl<'a> Parser<'a> {
                 self.expect(",")?;
                 let failure = self.ordering(Role::Failure)?;
                 let into = self.assign(target)?;
-                Statement::CompareExchange {
-                    location,
-                    expected: values[0],
-                    new: values[1],
-                    success,
-                    failure,
-                    into,
-                }
+                Statement::CompareExchange { location, expected: values[0], new: values[1], success, failure, into }
             }
             other => {
-                return Err(
-                    operation_at.error(format!("unknown operation `{other}`: {OPERATIONS}"))
-                );
+                return Err(operation_at.error(format!("unknown operation `{other}`: {OPERATIONS}")));
             }
         })
     }
 
     /// Makes the target of an operation a register of this thread.
-    fn assign(
-        &mut self,
-        target: Option<(String, Position)>,
-    ) -> Result<Option<RegisterId>, ParseError> {
+    fn assign(&mut self, target: Option<(String, Position)>) -> Result<Option<RegisterId>, ParseError> {
         let Some((name, at)) = target else {
             return Ok(None);
         };
         if self.locations.contains_key(&name) {
-            return Err(at.error(format!(
-                "`{name}` is a location: write to it with `{name}.store(…)`"
-            )));
+            return Err(at.error(format!("`{name}` is a location: write to it with `{name}.store(…)`")));
         }
         let thread = self.program.threads.len();
         let id = match self.registers.get(&name) {
@@ -584,10 +490,7 @@ impl<'a> Parser<'a> {
             }
             None => {
                 let id = RegisterId(self.program.registers.len());
-                self.program.registers.push(Register {
-                    name: name.clone(),
-                    thread,
-                });
+                self.program.registers.push(Register { name: name.clone(), thread });
                 self.registers.insert(name, (id, at));
                 id
             }
@@ -603,18 +506,14 @@ impl<'a> Parser<'a> {
         }
         let (name, at) = self.name("a number or a register")?;
         if self.locations.contains_key(&name) {
-            return Err(at.error(format!(
-                "`{name}` is a location: load it into a register first"
-            )));
+            return Err(at.error(format!("`{name}` is a location: load it into a register first")));
         }
         match self.registers.get(&name) {
             Some(&(id, _)) if self.assigned.contains(&id) => Ok(Value::Register(id)),
             Some(&(id, _)) if self.program.registers[id.0].thread != self.program.threads.len() => {
                 Err(at.error(format!("register `{name}` belongs to another thread")))
             }
-            Some(_) => Err(at.error(format!(
-                "register `{name}` is not assigned on every path to here"
-            ))),
+            Some(_) => Err(at.error(format!("register `{name}` is not assigned on every path to here"))),
             None => Err(at.error(format!("register `{name}` is not assigned before this"))),
         }
     }
@@ -650,11 +549,7 @@ impl<'a> Parser<'a> {
         }
         self.take()?;
         let right = self.value()?;
-        Ok(if equal {
-            Condition::Equal(left, right)
-        } else {
-            Condition::NotEqual(left, right)
-        })
+        Ok(if equal { Condition::Equal(left, right) } else { Condition::NotEqual(left, right) })
     }
 
     fn ordering(&mut self, role: Role) -> Result<Ordering, ParseError> {
@@ -668,19 +563,12 @@ impl<'a> Parser<'a> {
             _ => return Err(at.error(format!("unknown ordering `{name}`: {ORDERINGS}"))),
         };
         let forbidden = match (role, ordering) {
-            (Role::Load, Ordering::Release | Ordering::AcqRel) => {
-                Some(("a load", "`Relaxed`, `Acquire` or `SeqCst`"))
+            (Role::Load, Ordering::Release | Ordering::AcqRel) => Some(("a load", "`Relaxed`, `Acquire` or `SeqCst`")),
+            (Role::Store, Ordering::Acquire | Ordering::AcqRel) => Some(("a store", "`Relaxed`, `Release` or `SeqCst`")),
+            (Role::Failure, Ordering::Release | Ordering::AcqRel) => {
+                Some(("the failure of a compare_exchange only loads: it", "`Relaxed`, `Acquire` or `SeqCst`"))
             }
-            (Role::Store, Ordering::Acquire | Ordering::AcqRel) => {
-                Some(("a store", "`Relaxed`, `Release` or `SeqCst`"))
-            }
-            (Role::Failure, Ordering::Release | Ordering::AcqRel) => Some((
-                "the failure of a compare_exchange only loads: it",
-                "`Relaxed`, `Acquire` or `SeqCst`",
-            )),
-            (Role::Fence, Ordering::Relaxed) => {
-                Some(("a fence", "`Acquire`, `Release`, `AcqRel` or `SeqCst`"))
-            }
+            (Role::Fence, Ordering::Relaxed) => Some(("a fence", "`Acquire`, `Release`, `AcqRel` or `SeqCst`")),
             _ => None,
         };
         match forbidden {
@@ -691,10 +579,7 @@ impl<'a> Parser<'a> {
 }
 
 /// One part stands for itself; several make a conjunction or a disjunction.
-fn single_or(
-    mut parts: Vec<Condition>,
-    join: impl FnOnce(Vec<Condition>) -> Condition,
-) -> Condition {
+fn single_or(mut parts: Vec<Condition>, join: impl FnOnce(Vec<Condition>) -> Condition) -> Condition {
     match parts.len() {
         1 => parts.remove(0),
         _ => join(parts),

@@ -131,9 +131,7 @@ impl<T> Arc<T> {
     pub fn new_cyclic<F: FnOnce(&Weak<T>) -> T>(data_fn: F) -> Arc<T> {
         let header = std::sync::Arc::new(Header::new(Location::caller()));
         let theirs = header.clone();
-        let value = std::sync::Arc::new_cyclic(move |weak| {
-            data_fn(&Weak { value: weak.clone(), header: Some(theirs) })
-        });
+        let value = std::sync::Arc::new_cyclic(move |weak| data_fn(&Weak { value: weak.clone(), header: Some(theirs) }));
         Arc { value: ManuallyDrop::new(value), header }
     }
 

@@ -439,8 +439,7 @@ pub fn fence(order: Ordering) {
         return;
     }
     let site = Location::caller();
-    runtime::perform(
-        Label::new(Kind::Fence, Rmw::Swap, order, site), None);
+    runtime::perform(Label::new(Kind::Fence, Rmw::Swap, order, site), None);
 }
 
 /// A fence for the compiler alone: orders nothing between threads, so it is no step of the model.

@@ -366,34 +366,16 @@ fn answers(outcome: &Outcome, question: &str) -> bool {
     question.split(' ').all(|part| {
         let (name, value) = part.split_once('=').expect("name=value");
         let value = value.parse().expect("a number");
-        let found = outcome
-            .registers
-            .get(name)
-            .or_else(|| outcome.final_values.get(name));
+        let found = outcome.registers.get(name).or_else(|| outcome.final_values.get(name));
         found == Some(&value)
     })
 }
 
 fn ask(explore: impl Fn(&Program) -> Exploration) {
     let mut wrong = Vec::new();
-    for Classic {
-        name,
-        text,
-        allowed,
-        forbidden,
-    } in CLASSICS
-    {
-        let found = explore(
-            &text
-                .parse()
-                .unwrap_or_else(|error| panic!("{name}: {error}")),
-        );
-        let seen = |question: &str| {
-            found
-                .outcomes
-                .iter()
-                .any(|outcome| answers(outcome, question))
-        };
+    for Classic { name, text, allowed, forbidden } in CLASSICS {
+        let found = explore(&text.parse().unwrap_or_else(|error| panic!("{name}: {error}")));
+        let seen = |question: &str| found.outcomes.iter().any(|outcome| answers(outcome, question));
         for question in allowed.iter().filter(|question| !seen(question)) {
             wrong.push(format!("{name}: {question} is allowed and was not found"));
         }

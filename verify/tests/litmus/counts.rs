@@ -58,17 +58,13 @@ const COUNTS: &[(&str, u64)] = &[
 ];
 
 fn folder() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"].iter().collect()
 }
 
 fn read(name: &str) -> Program {
     let path = folder().join(format!("{name}.litmus"));
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.parse()
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// All disagreements at once: a wrong engine is wrong in a pattern.
@@ -77,10 +73,7 @@ fn compare(count: impl Fn(&Program) -> Exploration) {
     for &(name, expected) in COUNTS {
         let found = count(&read(name));
         if found.executions != expected {
-            wrong.push(format!(
-                "{name}: {} executions, published {expected}, {} blocked",
-                found.executions, found.blocked
-            ));
+            wrong.push(format!("{name}: {} executions, published {expected}, {} blocked", found.executions, found.blocked));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -88,12 +81,8 @@ fn compare(count: impl Fn(&Program) -> Exploration) {
 
 #[test]
 fn every_program_is_counted() {
-    let files = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let files: BTreeSet<String> = files
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let files: BTreeSet<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
     let counted: BTreeSet<String> = COUNTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, counted);
 }

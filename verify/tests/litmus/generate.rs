@@ -5,9 +5,7 @@
 
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-use verify::litmus::{
-    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
-};
+use verify::litmus::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
 
 /// SplitMix64 (Steele, Lea and Flood 2014): tiny, and the same on every machine for ever, so that a seed in a bug report stays good.
 pub(crate) struct Random(u64);
@@ -82,25 +80,14 @@ impl Generator {
         ]);
         let control = random.pick(&[0, 0, 10, 25]);
         let hot = random.pick(&[0, 0, 70]);
-        Generator {
-            random,
-            program: Program::default(),
-            usable: Vec::new(),
-            weights,
-            orderings,
-            control,
-            hot,
-        }
+        Generator { random, program: Program::default(), usable: Vec::new(), weights, orderings, control, hot }
     }
 
     fn program(mut self, more: usize) -> Program {
         let locations = 2 + self.random.below(2);
         for name in ["x", "y", "z"].into_iter().take(locations) {
             let initial = if self.random.chance(90) { 0 } else { 1 };
-            self.program.locations.push(Location {
-                name: name.to_owned(),
-                initial,
-            });
+            self.program.locations.push(Location { name: name.to_owned(), initial });
         }
         let threads = 2 + self.random.below(3);
         let mut lengths = vec![1; threads];
@@ -131,11 +118,7 @@ impl Generator {
                     self.usable.clone_from(&before);
                     let otherwise = self.block(inside - then_length, depth + 1);
                     self.usable = before;
-                    body.push(Statement::If {
-                        condition,
-                        then,
-                        otherwise,
-                    });
+                    body.push(Statement::If { condition, then, otherwise });
                     length -= inside;
                     continue;
                 }
@@ -160,66 +143,32 @@ impl Generator {
             false => LocationId(self.random.below(self.program.locations.len())),
         };
         match kind {
-            0 => Statement::Store {
-                location,
-                value: self.value(),
-                ordering: self.ordering(&[Relaxed, Release, SeqCst]),
-            },
+            0 => Statement::Store { location, value: self.value(), ordering: self.ordering(&[Relaxed, Release, SeqCst]) },
             1 => {
                 let ordering = self.ordering(&[Relaxed, Acquire, SeqCst]);
-                Statement::Load {
-                    location,
-                    ordering,
-                    into: Some(self.register()),
-                }
+                Statement::Load { location, ordering, into: Some(self.register()) }
             }
             2 => {
                 let (value, ordering) = (self.value(), self.any_ordering());
-                Statement::Swap {
-                    location,
-                    value,
-                    ordering,
-                    into: self.maybe_register(),
-                }
+                Statement::Swap { location, value, ordering, into: self.maybe_register() }
             }
             3 => {
                 let (value, ordering) = (self.value(), self.any_ordering());
-                Statement::FetchAdd {
-                    location,
-                    value,
-                    ordering,
-                    into: self.maybe_register(),
-                }
+                Statement::FetchAdd { location, value, ordering, into: self.maybe_register() }
             }
             4 => {
                 let (expected, new) = (self.small_value(), self.value());
-                let (success, failure) = (
-                    self.any_ordering(),
-                    self.ordering(&[Relaxed, Acquire, SeqCst]),
-                );
-                Statement::CompareExchange {
-                    location,
-                    expected,
-                    new,
-                    success,
-                    failure,
-                    into: self.maybe_register(),
-                }
+                let (success, failure) = (self.any_ordering(), self.ordering(&[Relaxed, Acquire, SeqCst]));
+                Statement::CompareExchange { location, expected, new, success, failure, into: self.maybe_register() }
             }
-            _ => Statement::Fence {
-                ordering: self.ordering(&[Acquire, Release, AcqRel, SeqCst]),
-            },
+            _ => Statement::Fence { ordering: self.ordering(&[Acquire, Release, AcqRel, SeqCst]) },
         }
     }
 
     /// One of this program's flavour that is `allowed` here, or failing that any that is.
     fn ordering(&mut self, allowed: &[Ordering]) -> Ordering {
         let drawn = self.any_ordering();
-        if allowed.contains(&drawn) {
-            drawn
-        } else {
-            self.random.pick(allowed)
-        }
+        if allowed.contains(&drawn) { drawn } else { self.random.pick(allowed) }
     }
 
     fn any_ordering(&mut self) -> Ordering {
@@ -245,19 +194,12 @@ impl Generator {
     fn condition(&mut self) -> Condition {
         let left = Value::Register(self.random.pick(&self.usable.clone()));
         let right = self.small_value();
-        if self.random.chance(50) {
-            Condition::Equal(left, right)
-        } else {
-            Condition::NotEqual(left, right)
-        }
+        if self.random.chance(50) { Condition::Equal(left, right) } else { Condition::NotEqual(left, right) }
     }
 
     fn register(&mut self) -> RegisterId {
         let id = RegisterId(self.program.registers.len());
-        self.program.registers.push(Register {
-            name: format!("r{}", id.0 + 1),
-            thread: self.program.threads.len(),
-        });
+        self.program.registers.push(Register { name: format!("r{}", id.0 + 1), thread: self.program.threads.len() });
         self.usable.push(id);
         id
     }

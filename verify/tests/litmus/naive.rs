@@ -79,9 +79,7 @@ fn search(
         if graph.events.len() + 2 > CAPACITY {
             return None;
         }
-        let nexts: Vec<Next<'_>> = (0..program.threads.len())
-            .map(|thread| graph.next(program, thread).0)
-            .collect();
+        let nexts: Vec<Next<'_>> = (0..program.threads.len()).map(|thread| graph.next(program, thread).0).collect();
         if visit(&graph, &nexts).is_break() {
             break;
         }
@@ -135,19 +133,11 @@ struct Event {
 
 impl Event {
     fn acquires(&self) -> bool {
-        self.kind != Kind::Write
-            && matches!(
-                self.ordering,
-                Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst
-            )
+        self.kind != Kind::Write && matches!(self.ordering, Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst)
     }
 
     fn releases(&self) -> bool {
-        self.kind != Kind::Read
-            && matches!(
-                self.ordering,
-                Ordering::Release | Ordering::AcqRel | Ordering::SeqCst
-            )
+        self.kind != Kind::Read && matches!(self.ordering, Ordering::Release | Ordering::AcqRel | Ordering::SeqCst)
     }
 }
 
@@ -209,24 +199,15 @@ impl Graph {
                 blocks.pop();
                 continue;
             };
-            let register =
-                |id: verify::litmus::RegisterId| registers[id.0].expect("assigned on every path");
+            let register = |id: verify::litmus::RegisterId| registers[id.0].expect("assigned on every path");
             match statement {
                 Statement::Assume(condition) => {
                     if !condition.holds(&register) {
                         return (Next::Blocked, registers);
                     }
                 }
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                } => {
-                    blocks.push(if condition.holds(&register) {
-                        then.iter()
-                    } else {
-                        otherwise.iter()
-                    });
+                Statement::If { condition, then, otherwise } => {
+                    blocks.push(if condition.holds(&register) { then.iter() } else { otherwise.iter() });
                 }
                 Statement::Load { into, .. }
                 | Statement::Swap { into, .. }
@@ -252,14 +233,9 @@ impl Graph {
     /// Every graph, consistent or not, in which `thread` has taken one more step.
     fn step(&self, program: &Program, thread: usize, statement: &Statement) -> Vec<Graph> {
         let registers = self.next(program, thread).1;
-        let evaluate =
-            |value: Value| value.evaluate(|id| registers[id.0].expect("assigned on every path"));
+        let evaluate = |value: Value| value.evaluate(|id| registers[id.0].expect("assigned on every path"));
         match *statement {
-            Statement::Store {
-                location,
-                value,
-                ordering,
-            } => {
+            Statement::Store { location, value, ordering } => {
                 let mut graph = self.clone();
                 graph.results[thread].push(None);
                 graph.writes(thread, location, evaluate(value), ordering, None)
@@ -270,45 +246,23 @@ impl Graph {
                 graph.push(thread, Kind::Fence, None, 0, ordering);
                 vec![graph]
             }
-            Statement::Load {
-                location, ordering, ..
-            } => self.reads(thread, location, |_| (ordering, None)),
-            Statement::Swap {
-                location,
-                value,
-                ordering,
-                ..
-            } => self.reads(thread, location, |_| (ordering, Some(evaluate(value)))),
-            Statement::FetchAdd {
-                location,
-                value,
-                ordering,
-                ..
-            } => self.reads(thread, location, |old| {
-                (ordering, Some(old.wrapping_add(evaluate(value))))
-            }),
-            Statement::CompareExchange {
-                location,
-                expected,
-                new,
-                success,
-                failure,
-                ..
-            } => self.reads(thread, location, |old| match old == evaluate(expected) {
-                true => (success, Some(evaluate(new))),
-                false => (failure, None),
-            }),
+            Statement::Load { location, ordering, .. } => self.reads(thread, location, |_| (ordering, None)),
+            Statement::Swap { location, value, ordering, .. } => self.reads(thread, location, |_| (ordering, Some(evaluate(value)))),
+            Statement::FetchAdd { location, value, ordering, .. } => {
+                self.reads(thread, location, |old| (ordering, Some(old.wrapping_add(evaluate(value)))))
+            }
+            Statement::CompareExchange { location, expected, new, success, failure, .. } => {
+                self.reads(thread, location, |old| match old == evaluate(expected) {
+                    true => (success, Some(evaluate(new))),
+                    false => (failure, None),
+                })
+            }
             Statement::Assume(_) | Statement::If { .. } => unreachable!("no step of a thread"),
         }
     }
 
     /// Reads from every write; `then` says, given the value read, with which ordering and what to write, if anything.
-    fn reads(
-        &self,
-        thread: usize,
-        location: LocationId,
-        then: impl Fn(u64) -> (Ordering, Option<u64>),
-    ) -> Vec<Graph> {
+    fn reads(&self, thread: usize, location: LocationId, then: impl Fn(u64) -> (Ordering, Option<u64>)) -> Vec<Graph> {
         let mut grown = Vec::new();
         for &source in &self.modification_order[location.0] {
             let value = self.events[source].value;
@@ -319,23 +273,14 @@ impl Graph {
             graph.events[read].reads_from = Some(source);
             match written {
                 None => grown.push(graph),
-                Some(new) => {
-                    grown.extend(graph.writes(thread, location, new, ordering, Some(read)))
-                }
+                Some(new) => grown.extend(graph.writes(thread, location, new, ordering, Some(read))),
             }
         }
         grown
     }
 
     /// Writes at every place of modification order, except before the initial write.
-    fn writes(
-        &self,
-        thread: usize,
-        location: LocationId,
-        value: u64,
-        ordering: Ordering,
-        rmw_read: Option<usize>,
-    ) -> Vec<Graph> {
+    fn writes(&self, thread: usize, location: LocationId, value: u64, ordering: Ordering, rmw_read: Option<usize>) -> Vec<Graph> {
         let places = 1..=self.modification_order[location.0].len();
         places
             .map(|place| {
@@ -348,45 +293,20 @@ impl Graph {
             .collect()
     }
 
-    fn push(
-        &mut self,
-        thread: usize,
-        kind: Kind,
-        location: Option<LocationId>,
-        value: u64,
-        ordering: Ordering,
-    ) -> usize {
+    fn push(&mut self, thread: usize, kind: Kind, location: Option<LocationId>, value: u64, ordering: Ordering) -> usize {
         let index = self.lengths[thread];
         self.lengths[thread] += 1;
         let thread = Some(thread);
-        self.events.push(Event {
-            thread,
-            index,
-            kind,
-            location,
-            value,
-            ordering,
-            reads_from: None,
-            rmw_read: None,
-        });
+        self.events.push(Event { thread, index, kind, location, value, ordering, reads_from: None, rmw_read: None });
         self.events.len() - 1
     }
 
     /// Equal for equal graphs, in whichever order they were built: which write each read reads, thread by thread, then the modification
     /// orders. Events are named by thread and place. Everything else follows, since threads are deterministic.
     fn key(&self) -> Vec<u8> {
-        let name = |event: &Event| {
-            [
-                event.thread.map_or(0, |thread| thread + 1) as u8,
-                event.index as u8,
-            ]
-        };
+        let name = |event: &Event| [event.thread.map_or(0, |thread| thread + 1) as u8, event.index as u8];
         let mut key = Vec::new();
-        let mut by_thread: Vec<&Event> = self
-            .events
-            .iter()
-            .filter(|event| event.thread.is_some())
-            .collect();
+        let mut by_thread: Vec<&Event> = self.events.iter().filter(|event| event.thread.is_some()).collect();
         by_thread.sort_by_key(|event| (event.thread, event.index));
         key.extend(self.lengths.iter().map(|&length| length as u8));
         for event in by_thread {
@@ -413,27 +333,14 @@ impl Graph {
                 }
             }
         }
-        let last =
-            |order: &Vec<usize>| self.events[*order.last().expect("the initial write")].value;
-        let names = program
-            .locations
-            .iter()
-            .map(|location| location.name.clone());
-        let final_values = names
-            .zip(self.modification_order.iter().map(last))
-            .collect();
-        Outcome {
-            registers,
-            final_values,
-        }
+        let last = |order: &Vec<usize>| self.events[*order.last().expect("the initial write")].value;
+        let names = program.locations.iter().map(|location| location.name.clone());
+        let final_values = names.zip(self.modification_order.iter().map(last)).collect();
+        Outcome { registers, final_values }
     }
 
     fn set(&self, wanted: impl Fn(&Event) -> bool) -> Set {
-        self.events
-            .iter()
-            .enumerate()
-            .filter(|(_, event)| wanted(event))
-            .fold(0, |set, (index, _)| set | 1 << index)
+        self.events.iter().enumerate().filter(|(_, event)| wanted(event)).fold(0, |set, (index, _)| set | 1 << index)
     }
 
     fn same_location(&self, a: usize, b: usize) -> bool {
@@ -452,9 +359,7 @@ impl Graph {
         for (b, event) in self.events.iter().enumerate() {
             // Initial writes come before everything else; events of a thread are added in program order.
             for (a, earlier) in self.events[..b].iter().enumerate() {
-                if event.thread.is_some()
-                    && (earlier.thread.is_none() || earlier.thread == event.thread)
-                {
+                if event.thread.is_some() && (earlier.thread.is_none() || earlier.thread == event.thread) {
                     po.insert(a, b);
                 }
             }
@@ -473,30 +378,17 @@ impl Graph {
             }
         }
 
-        let atomic_write = id(&|event| {
-            event.kind == Kind::Write && (self.plain.is_none() || event.location != self.plain)
-        });
+        let atomic_write = id(&|event| event.kind == Kind::Write && (self.plain.is_none() || event.location != self.plain));
         let fence = id(&|event| event.kind == Kind::Fence);
         let release = id(&Event::releases);
         let acquire = id(&Event::acquires);
         // rs ≜ [W] ; (rf ; rmw)*: C++20 took out the later writes of the same thread.
         let rs = atomic_write.then(&rf.then(&rmw).star());
         // sw ≜ [E⊒rel] ; ([F] ; po)? ; rs ; rf ; (po ; [F])? ; [E⊒acq]
-        let sw = release
-            .then(&fence.then(&po).maybe())
-            .then(&rs)
-            .then(&rf)
-            .then(&po.then(&fence).maybe())
-            .then(&acquire);
+        let sw = release.then(&fence.then(&po).maybe()).then(&rs).then(&rf).then(&po.then(&fence).maybe()).then(&acquire);
         // hb ≜ (po ∪ sw)⁺
         let hb = po.or(&sw).plus();
-        Relations {
-            po,
-            rf,
-            mo,
-            rmw,
-            hb,
-        }
+        Relations { po, rf, mo, rmw, hb }
     }
 
     /// Whether two threads access `plain`, one of them writing, and neither access happens before the other.
@@ -519,13 +411,7 @@ impl Graph {
     fn is_consistent(&self) -> bool {
         let n = self.events.len();
         let id = |wanted: &dyn Fn(&Event) -> bool| Relation::identity(n, self.set(wanted));
-        let Relations {
-            po,
-            rf,
-            mo,
-            rmw,
-            hb,
-        } = self.relations();
+        let Relations { po, rf, mo, rmw, hb } = self.relations();
         // rb ≜ rf⁻¹ ; mo
         let rb = rf.inverse().then(&mo);
         // eco ≜ (rf ∪ mo ∪ rb)⁺
@@ -549,20 +435,11 @@ impl Graph {
         let sc_fence = id(&|event| event.kind == Kind::Fence).then(&sc);
         let po_elsewhere = po.filter(|a, b| !self.same_location(a, b));
         // scb ≜ po ∪ po|≠loc ; hb ; po|≠loc ∪ hb|loc ∪ mo ∪ rb
-        let scb = po
-            .or(&po_elsewhere.then(&hb).then(&po_elsewhere))
-            .or(&hb.filter(|a, b| self.same_location(a, b)))
-            .or(&mo)
-            .or(&rb);
+        let scb = po.or(&po_elsewhere.then(&hb).then(&po_elsewhere)).or(&hb.filter(|a, b| self.same_location(a, b))).or(&mo).or(&rb);
         // psc_base ≜ ([E_sc] ∪ [F_sc] ; hb?) ; scb ; ([E_sc] ∪ hb? ; [F_sc])
-        let psc_base = sc
-            .or(&sc_fence.then(&hb.maybe()))
-            .then(&scb)
-            .then(&sc.or(&hb.maybe().then(&sc_fence)));
+        let psc_base = sc.or(&sc_fence.then(&hb.maybe())).then(&scb).then(&sc.or(&hb.maybe().then(&sc_fence)));
         // psc_F ≜ [F_sc] ; (hb ∪ hb ; eco ; hb) ; [F_sc]
-        let psc_fence = sc_fence
-            .then(&hb.or(&hb.then(&eco).then(&hb)))
-            .then(&sc_fence);
+        let psc_fence = sc_fence.then(&hb.or(&hb.then(&eco).then(&hb))).then(&sc_fence);
         psc_base.or(&psc_fence).is_acyclic()
     }
 }

@@ -24,47 +24,17 @@ const PLAIN: LocationId = LocationId(1);
 fn without_plain_exchanges(body: &mut [Statement]) {
     for statement in body {
         match *statement {
-            Statement::Swap {
-                location,
-                value,
-                ordering,
-                into: None,
-            } if location == PLAIN => {
-                *statement = Statement::Store {
-                    location,
-                    value,
-                    ordering,
-                };
+            Statement::Swap { location, value, ordering, into: None } if location == PLAIN => {
+                *statement = Statement::Store { location, value, ordering };
             }
-            Statement::Swap {
-                location,
-                ordering,
-                into,
-                ..
+            Statement::Swap { location, ordering, into, .. }
+            | Statement::FetchAdd { location, ordering, into, .. }
+            | Statement::CompareExchange { location, failure: ordering, into, .. }
+                if location == PLAIN =>
+            {
+                *statement = Statement::Load { location, ordering, into };
             }
-            | Statement::FetchAdd {
-                location,
-                ordering,
-                into,
-                ..
-            }
-            | Statement::CompareExchange {
-                location,
-                failure: ordering,
-                into,
-                ..
-            } if location == PLAIN => {
-                *statement = Statement::Load {
-                    location,
-                    ordering,
-                    into,
-                };
-            }
-            Statement::If {
-                ref mut then,
-                ref mut otherwise,
-                ..
-            } => {
+            Statement::If { ref mut then, ref mut otherwise, .. } => {
                 without_plain_exchanges(then);
                 without_plain_exchanges(otherwise);
             }
@@ -77,17 +47,10 @@ fn without_plain_exchanges(body: &mut [Statement]) {
 fn relaxed(body: &mut [Statement]) {
     for statement in body {
         match statement {
-            Statement::Store {
-                location, ordering, ..
-            }
-            | Statement::Load {
-                location, ordering, ..
-            } if *location == PLAIN => {
+            Statement::Store { location, ordering, .. } | Statement::Load { location, ordering, .. } if *location == PLAIN => {
                 *ordering = std::sync::atomic::Ordering::Relaxed;
             }
-            Statement::If {
-                then, otherwise, ..
-            } => {
+            Statement::If { then, otherwise, .. } => {
                 relaxed(then);
                 relaxed(otherwise);
             }
@@ -124,57 +87,26 @@ impl Shared {
             let register = |id: RegisterId| registers[id.0];
             let at = |location: &LocationId| &self.atomics[location.0];
             let (into, read) = match statement {
-                Statement::Store {
-                    location, value, ..
-                } if *location == PLAIN => {
+                Statement::Store { location, value, .. } if *location == PLAIN => {
                     let value = value.evaluate(register);
                     // SAFETY: a race is reported before it happens: all threads of a model run on one.
                     self.plain.with_mut(|plain| unsafe { *plain = value });
                     continue;
                 }
                 // SAFETY: as above.
-                Statement::Load { location, into, .. } if *location == PLAIN => {
-                    (into, self.plain.with(|plain| unsafe { *plain }))
-                }
-                Statement::Store {
-                    location,
-                    value,
-                    ordering,
-                } => {
+                Statement::Load { location, into, .. } if *location == PLAIN => (into, self.plain.with(|plain| unsafe { *plain })),
+                Statement::Store { location, value, ordering } => {
                     at(location).store(value.evaluate(register), *ordering);
                     continue;
                 }
-                Statement::Load {
-                    location,
-                    ordering,
-                    into,
-                } => (into, at(location).load(*ordering)),
-                Statement::Swap {
-                    location,
-                    value,
-                    ordering,
-                    into,
-                } => (into, at(location).swap(value.evaluate(register), *ordering)),
-                Statement::FetchAdd {
-                    location,
-                    value,
-                    ordering,
-                    into,
-                } => (
-                    into,
-                    at(location).fetch_add(value.evaluate(register), *ordering),
-                ),
-                Statement::CompareExchange {
-                    location,
-                    expected,
-                    new,
-                    success,
-                    failure,
-                    into,
-                } => {
+                Statement::Load { location, ordering, into } => (into, at(location).load(*ordering)),
+                Statement::Swap { location, value, ordering, into } => (into, at(location).swap(value.evaluate(register), *ordering)),
+                Statement::FetchAdd { location, value, ordering, into } => {
+                    (into, at(location).fetch_add(value.evaluate(register), *ordering))
+                }
+                Statement::CompareExchange { location, expected, new, success, failure, into } => {
                     let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                    let (Ok(read) | Err(read)) =
-                        at(location).compare_exchange(expected, new, *success, *failure);
+                    let (Ok(read) | Err(read)) = at(location).compare_exchange(expected, new, *success, *failure);
                     (into, read)
                 }
                 Statement::Fence { ordering } => {
@@ -183,16 +115,8 @@ impl Shared {
                 }
                 Statement::Assume(condition) if condition.holds(&register) => continue,
                 Statement::Assume(_) => return false,
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                } => {
-                    let branch = if condition.holds(&register) {
-                        then
-                    } else {
-                        otherwise
-                    };
+                Statement::If { condition, then, otherwise } => {
+                    let branch = if condition.holds(&register) { then } else { otherwise };
                     if !self.run(branch, registers) {
                         return false;
                     }
@@ -214,10 +138,7 @@ fn engine_finds_race(program: &Program) -> Result<bool, String> {
         let locations = &program.locations;
         let shared = Arc::new(Shared {
             program: program.clone(),
-            atomics: locations
-                .iter()
-                .map(|location| AtomicU64::new(location.initial))
-                .collect(),
+            atomics: locations.iter().map(|location| AtomicU64::new(location.initial)).collect(),
             plain: UnsafeCell::new(locations[PLAIN.0].initial),
         });
         for thread in 0..program.threads.len() {
@@ -265,36 +186,18 @@ fn the_engine_finds_the_races_that_exist_and_no_others() {
             None => {}
         }
     }
-    assert!(
-        racy * 20 > count && clean * 20 > count,
-        "{racy} racy and {clean} clean programs show little"
-    );
+    assert!(racy * 20 > count && clean * 20 > count, "{racy} racy and {clean} clean programs show little");
 }
 
 /// The classics of publication, so that the oracle itself is checked by hand.
 #[test]
 fn races_known_from_the_textbook() {
     let cases = [
-        (
-            "thread { y.store(1, Relaxed); } thread { y.load(Relaxed); }",
-            true,
-        ),
-        (
-            "thread { y.load(Relaxed); } thread { y.load(Relaxed); }",
-            false,
-        ),
-        (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
-            false,
-        ),
-        (
-            "thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
-            true,
-        ),
-        (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); if (r == 1) { y.load(Relaxed); } }",
-            true,
-        ),
+        ("thread { y.store(1, Relaxed); } thread { y.load(Relaxed); }", true),
+        ("thread { y.load(Relaxed); } thread { y.load(Relaxed); }", false),
+        ("thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }", false),
+        ("thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }", true),
+        ("thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); if (r == 1) { y.load(Relaxed); } }", true),
         (
             "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); fence(Acquire); if (r == 1) { y.store(2, Relaxed); } }",
             false,
@@ -308,10 +211,7 @@ fn races_known_from_the_textbook() {
             true,
         ),
         // No synchronisation through the plain location itself.
-        (
-            "thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = y.load(Relaxed); }",
-            true,
-        ),
+        ("thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = y.load(Relaxed); }", true),
         // A claim by exchange.
         (
             "thread { r1 = x.swap(1, Relaxed); if (r1 == 0) { y.store(1, Relaxed); } } thread { r2 = x.swap(1, Relaxed); if (r2 == 0) { y.store(2, Relaxed); } }",
@@ -320,11 +220,7 @@ fn races_known_from_the_textbook() {
     ];
     for (text, racy) in cases {
         let program: Program = format!("x = 0; y = 0; {text}").parse().expect("a program");
-        assert_eq!(
-            naive::has_race(&program, PLAIN, usize::MAX),
-            Some(racy),
-            "naive: {text}"
-        );
+        assert_eq!(naive::has_race(&program, PLAIN, usize::MAX), Some(racy), "naive: {text}");
         assert_eq!(engine_finds_race(&program), Ok(racy), "engine: {text}");
     }
 }

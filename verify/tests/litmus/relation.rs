@@ -14,13 +14,8 @@ pub(crate) struct Relation {
 
 impl Relation {
     pub(crate) fn empty(events: usize) -> Self {
-        assert!(
-            events <= CAPACITY,
-            "{events} events: the naive enumerator takes {CAPACITY}"
-        );
-        Relation {
-            rows: vec![0; events],
-        }
+        assert!(events <= CAPACITY, "{events} events: the naive enumerator takes {CAPACITY}");
+        Relation { rows: vec![0; events] }
     }
 
     /// `[set]`: the identity on a set.
@@ -53,35 +48,18 @@ impl Relation {
 
     /// `self ∪ other`
     pub(crate) fn or(&self, other: &Self) -> Self {
-        Relation {
-            rows: self
-                .rows
-                .iter()
-                .zip(&other.rows)
-                .map(|(a, b)| a | b)
-                .collect(),
-        }
+        Relation { rows: self.rows.iter().zip(&other.rows).map(|(a, b)| a | b).collect() }
     }
 
     /// `self ∩ other`
     pub(crate) fn and(&self, other: &Self) -> Self {
-        Relation {
-            rows: self
-                .rows
-                .iter()
-                .zip(&other.rows)
-                .map(|(a, b)| a & b)
-                .collect(),
-        }
+        Relation { rows: self.rows.iter().zip(&other.rows).map(|(a, b)| a & b).collect() }
     }
 
     /// `self ; other`
     pub(crate) fn then(&self, other: &Self) -> Self {
-        let through =
-            |row: Set| members(row).fold(0, |reached, middle| reached | other.rows[middle]);
-        Relation {
-            rows: self.rows.iter().map(|&row| through(row)).collect(),
-        }
+        let through = |row: Set| members(row).fold(0, |reached, middle| reached | other.rows[middle]);
+        Relation { rows: self.rows.iter().map(|&row| through(row)).collect() }
     }
 
     /// `self⁻¹`
@@ -120,10 +98,7 @@ impl Relation {
     }
 
     pub(crate) fn is_irreflexive(&self) -> bool {
-        self.rows
-            .iter()
-            .enumerate()
-            .all(|(event, row)| row & (1 << event) == 0)
+        self.rows.iter().enumerate().all(|(event, row)| row & (1 << event) == 0)
     }
 
     pub(crate) fn is_acyclic(&self) -> bool {

@@ -42,10 +42,7 @@ fn simpler(program: &Program) -> Vec<Program> {
             simple.locations[location].initial = 0;
             all.push(simple);
         }
-        let used = program
-            .threads
-            .iter()
-            .any(|thread| uses(&thread.body, location));
+        let used = program.threads.iter().any(|thread| uses(&thread.body, location));
         if !used && location + 1 == program.locations.len() {
             let mut fewer = program.clone();
             fewer.locations.pop();
@@ -63,9 +60,7 @@ fn uses(body: &[Statement], index: usize) -> bool {
         | Statement::FetchAdd { location, .. }
         | Statement::CompareExchange { location, .. } => location.0 == index,
         Statement::Fence { .. } | Statement::Assume(_) => false,
-        Statement::If {
-            then, otherwise, ..
-        } => uses(then, index) || uses(otherwise, index),
+        Statement::If { then, otherwise, .. } => uses(then, index) || uses(otherwise, index),
     })
 }
 
@@ -80,21 +75,11 @@ fn simpler_blocks(body: &[Statement]) -> Vec<Vec<Statement>> {
         all.push(replace(index, Vec::new()));
     }
     for (index, statement) in body.iter().enumerate() {
-        if let Statement::If {
-            condition,
-            then,
-            otherwise,
-        } = statement
-        {
+        if let Statement::If { condition, then, otherwise } = statement {
             all.push(replace(index, then.clone()));
             all.push(replace(index, otherwise.clone()));
-            let rebuilt = |then: Vec<Statement>, otherwise: Vec<Statement>| {
-                vec![Statement::If {
-                    condition: condition.clone(),
-                    then,
-                    otherwise,
-                }]
-            };
+            let rebuilt =
+                |then: Vec<Statement>, otherwise: Vec<Statement>| vec![Statement::If { condition: condition.clone(), then, otherwise }];
             for simple in simpler_blocks(then) {
                 all.push(replace(index, rebuilt(simple, otherwise.clone())));
             }
@@ -102,11 +87,7 @@ fn simpler_blocks(body: &[Statement]) -> Vec<Vec<Statement>> {
                 all.push(replace(index, rebuilt(then.clone(), simple)));
             }
         }
-        all.extend(
-            simpler_operations(statement)
-                .into_iter()
-                .map(|simple| replace(index, vec![simple])),
-        );
+        all.extend(simpler_operations(statement).into_iter().map(|simple| replace(index, vec![simple])));
     }
     all
 }
@@ -114,20 +95,11 @@ fn simpler_blocks(body: &[Statement]) -> Vec<Vec<Statement>> {
 /// An ordering that is allowed wherever the given one is, and weaker.
 fn weaker(ordering: Ordering, fence: bool) -> Vec<Ordering> {
     let below: &[Ordering] = match ordering {
-        Ordering::SeqCst | Ordering::AcqRel => &[
-            Ordering::Relaxed,
-            Ordering::Release,
-            Ordering::Acquire,
-            Ordering::AcqRel,
-        ],
+        Ordering::SeqCst | Ordering::AcqRel => &[Ordering::Relaxed, Ordering::Release, Ordering::Acquire, Ordering::AcqRel],
         Ordering::Relaxed => &[],
         _ => &[Ordering::Relaxed],
     };
-    below
-        .iter()
-        .copied()
-        .filter(|&weak| weak != ordering && !(fence && weak == Ordering::Relaxed))
-        .collect()
+    below.iter().copied().filter(|&weak| weak != ordering && !(fence && weak == Ordering::Relaxed)).collect()
 }
 
 fn smaller(value: Value) -> Vec<Value> {
@@ -141,157 +113,35 @@ fn smaller(value: Value) -> Vec<Value> {
 fn simpler_operations(statement: &Statement) -> Vec<Statement> {
     let mut all = Vec::new();
     match *statement {
-        Statement::Store {
-            location,
-            value,
-            ordering,
-        } => {
-            all.extend(
-                weaker(ordering, false)
-                    .into_iter()
-                    .map(|ordering| Statement::Store {
-                        location,
-                        value,
-                        ordering,
-                    }),
-            );
-            all.extend(smaller(value).into_iter().map(|value| Statement::Store {
-                location,
-                value,
-                ordering,
-            }));
+        Statement::Store { location, value, ordering } => {
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Store { location, value, ordering }));
+            all.extend(smaller(value).into_iter().map(|value| Statement::Store { location, value, ordering }));
         }
-        Statement::Load {
-            location,
-            ordering,
-            into,
-        } => {
-            all.extend(
-                weaker(ordering, false)
-                    .into_iter()
-                    .map(|ordering| Statement::Load {
-                        location,
-                        ordering,
-                        into,
-                    }),
-            );
+        Statement::Load { location, ordering, into } => {
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Load { location, ordering, into }));
         }
-        Statement::Swap {
-            location,
-            value,
-            ordering,
-            into,
-        } => {
-            all.push(Statement::Store {
-                location,
-                value,
-                ordering,
-            });
-            all.push(Statement::Load {
-                location,
-                ordering,
-                into,
-            });
-            all.extend(
-                weaker(ordering, false)
-                    .into_iter()
-                    .map(|ordering| Statement::Swap {
-                        location,
-                        value,
-                        ordering,
-                        into,
-                    }),
-            );
-            all.extend(smaller(value).into_iter().map(|value| Statement::Swap {
-                location,
-                value,
-                ordering,
-                into,
-            }));
+        Statement::Swap { location, value, ordering, into } => {
+            all.push(Statement::Store { location, value, ordering });
+            all.push(Statement::Load { location, ordering, into });
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Swap { location, value, ordering, into }));
+            all.extend(smaller(value).into_iter().map(|value| Statement::Swap { location, value, ordering, into }));
         }
-        Statement::FetchAdd {
-            location,
-            value,
-            ordering,
-            into,
-        } => {
-            all.push(Statement::Swap {
-                location,
-                value,
-                ordering,
-                into,
-            });
-            all.extend(
-                weaker(ordering, false)
-                    .into_iter()
-                    .map(|ordering| Statement::FetchAdd {
-                        location,
-                        value,
-                        ordering,
-                        into,
-                    }),
-            );
-            all.extend(smaller(value).into_iter().map(|value| Statement::FetchAdd {
-                location,
-                value,
-                ordering,
-                into,
-            }));
+        Statement::FetchAdd { location, value, ordering, into } => {
+            all.push(Statement::Swap { location, value, ordering, into });
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::FetchAdd { location, value, ordering, into }));
+            all.extend(smaller(value).into_iter().map(|value| Statement::FetchAdd { location, value, ordering, into }));
         }
-        Statement::CompareExchange {
-            location,
-            expected,
-            new,
-            success,
-            failure,
-            into,
-        } => {
-            all.push(Statement::Swap {
-                location,
-                value: new,
-                ordering: success,
-                into,
-            });
-            all.push(Statement::Load {
-                location,
-                ordering: failure,
-                into,
-            });
-            let made = |expected, new, success, failure| Statement::CompareExchange {
-                location,
-                expected,
-                new,
-                success,
-                failure,
-                into,
-            };
-            all.extend(
-                weaker(success, false)
-                    .into_iter()
-                    .map(|success| made(expected, new, success, failure)),
-            );
-            all.extend(
-                weaker(failure, false)
-                    .into_iter()
-                    .map(|failure| made(expected, new, success, failure)),
-            );
-            all.extend(
-                smaller(new)
-                    .into_iter()
-                    .map(|new| made(expected, new, success, failure)),
-            );
-            all.extend(
-                smaller(expected)
-                    .into_iter()
-                    .map(|expected| made(expected, new, success, failure)),
-            );
+        Statement::CompareExchange { location, expected, new, success, failure, into } => {
+            all.push(Statement::Swap { location, value: new, ordering: success, into });
+            all.push(Statement::Load { location, ordering: failure, into });
+            let made = |expected, new, success, failure| Statement::CompareExchange { location, expected, new, success, failure, into };
+            all.extend(weaker(success, false).into_iter().map(|success| made(expected, new, success, failure)));
+            all.extend(weaker(failure, false).into_iter().map(|failure| made(expected, new, success, failure)));
+            all.extend(smaller(new).into_iter().map(|new| made(expected, new, success, failure)));
+            all.extend(smaller(expected).into_iter().map(|expected| made(expected, new, success, failure)));
         }
         Statement::Fence { ordering } => {
-            all.extend(
-                weaker(ordering, true)
-                    .into_iter()
-                    .map(|ordering| Statement::Fence { ordering }),
-            );
+            all.extend(weaker(ordering, true).into_iter().map(|ordering| Statement::Fence { ordering }));
         }
         Statement::Assume(_) | Statement::If { .. } => {}
     }

@@ -77,30 +77,14 @@ gaps! {
 /// Five threads are loom's most (loom #157), the main one included.
 #[test]
 fn six_threads() {
-    expect(
-        "this checker",
-        ours::explore(ours::models::six_threads),
-        Passes,
-    );
-    expect(
-        "loom",
-        looms::explore(looms::models::six_threads),
-        Fails(""),
-    );
+    expect("this checker", ours::explore(ours::models::six_threads), Passes);
+    expect("loom", looms::explore(looms::models::six_threads), Fails(""));
 }
 
 /// Not through a spurious wake-up: the notification itself chooses (loom #1).
 #[test]
 fn a_condvar_wakes_any_of_its_waiters() {
     let model = ours::models::a_condvar_wakes_any_of_its_waiters;
-    expect(
-        "this checker",
-        ours::explore_without_spurious_wakeups(model),
-        Fails("the second"),
-    );
-    expect(
-        "loom",
-        looms::explore(looms::models::a_condvar_wakes_any_of_its_waiters),
-        Passes,
-    );
+    expect("this checker", ours::explore_without_spurious_wakeups(model), Fails("the second"));
+    expect("loom", looms::explore(looms::models::a_condvar_wakes_any_of_its_waiters), Passes);
 }

@@ -19,10 +19,7 @@ fn both<T: Send + 'static, U: Send + 'static>(
     other: impl FnOnce() -> U + Send + 'static,
 ) -> (T, U) {
     let (one, other) = (thread::spawn(one), thread::spawn(other));
-    (
-        one.join().expect("no panic"),
-        other.join().expect("no panic"),
-    )
+    (one.join().expect("no panic"), other.join().expect("no panic"))
 }
 
 pub(crate) fn a_load_may_read_the_store_behind_another_load() {
@@ -50,11 +47,7 @@ unsafe impl Send for Ring {}
 
 /// A ring of capacity one whose consumer, spawned first, gives the slot back with a relaxed store.
 pub(crate) fn ring_slot_given_back_relaxed() {
-    let ring = Ring {
-        slot: UnsafeCell::new(0),
-        head: AtomicUsize::new(0),
-        tail: AtomicUsize::new(0),
-    };
+    let ring = Ring { slot: UnsafeCell::new(0), head: AtomicUsize::new(0), tail: AtomicUsize::new(0) };
     let consumer = Arc::new(ring);
     let producer = consumer.clone();
     both(
@@ -91,9 +84,7 @@ pub(crate) fn lost_update() {
             thread::spawn(move || shared[0].store(shared[0].load(Relaxed) + 1, Relaxed))
         })
         .collect();
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().expect("no panic"));
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
     assert_eq!(shared[0].load(Relaxed), 2, "two increments ended with 1");
 }
 
@@ -139,15 +130,8 @@ pub(crate) fn independent_reads_seq_cst() {
     let (writer, writer_too) = (one.clone(), one.clone());
     thread::spawn(move || writer[0].store(1, SeqCst));
     thread::spawn(move || writer_too[1].store(1, SeqCst));
-    let read = both(
-        move || (one[0].load(SeqCst), one[1].load(SeqCst)),
-        move || (other[1].load(SeqCst), other[0].load(SeqCst)),
-    );
-    assert_ne!(
-        read,
-        ((1, 0), (1, 0)),
-        "the readers disagree about which store was first"
-    );
+    let read = both(move || (one[0].load(SeqCst), one[1].load(SeqCst)), move || (other[1].load(SeqCst), other[0].load(SeqCst)));
+    assert_ne!(read, ((1, 0), (1, 0)), "the readers disagree about which store was first");
 }
 
 pub(crate) fn peterson_seq_cst() {
@@ -179,11 +163,7 @@ pub(crate) fn a_swap_is_not_overtaken_by_the_store_it_did_not_read() {
         },
         move || other[0].swap(2, Relaxed),
     );
-    assert_ne!(
-        (read, before),
-        (2, 0),
-        "a thread's own store was overtaken by an earlier swap"
-    );
+    assert_ne!((read, before), (2, 0), "a thread's own store was overtaken by an earlier swap");
 }
 
 pub(crate) fn an_increment_is_not_overtaken_by_the_store_it_did_not_read() {
@@ -195,21 +175,14 @@ pub(crate) fn an_increment_is_not_overtaken_by_the_store_it_did_not_read() {
         },
         move || other[0].fetch_add(1, Relaxed),
     );
-    assert_ne!(
-        (read, before),
-        (1, 0),
-        "a thread's own store was overtaken by an earlier increment"
-    );
+    assert_ne!((read, before), (1, 0), "a thread's own store was overtaken by an earlier increment");
 }
 
 pub(crate) fn readers_agree_with_an_exchange() {
     let (one, other) = pair();
     let exchanger = one.clone();
     let exchange = thread::spawn(move || exchanger[0].compare_exchange(0, 2, Relaxed, Relaxed));
-    let (_, read) = both(
-        move || one[0].store(1, Relaxed),
-        move || (other[0].load(Relaxed), other[0].load(Relaxed)),
-    );
+    let (_, read) = both(move || one[0].store(1, Relaxed), move || (other[0].load(Relaxed), other[0].load(Relaxed)));
     // An exchange that has read 0 comes right behind it, so before the 1.
     if exchange.join().expect("no panic").is_ok() {
         assert_ne!(read, (1, 2), "a reader went back from 1 to 2");
@@ -223,23 +196,14 @@ pub(crate) fn a_failing_exchange_reads_a_stale_value() {
             one[0].store(1, Relaxed);
             one[1].store(1, Relaxed);
         },
-        move || {
-            (
-                other[1].load(Relaxed),
-                other[0].compare_exchange(7, 8, Relaxed, Relaxed),
-            )
-        },
+        move || (other[1].load(Relaxed), other[0].compare_exchange(7, 8, Relaxed, Relaxed)),
     );
     assert_ne!((flag, exchanged), (1, Err(0)), "a stale value");
 }
 
 pub(crate) fn a_weak_exchange_fails_spuriously() {
     let shared = AtomicUsize::new(0);
-    assert_eq!(
-        shared.compare_exchange_weak(0, 1, Relaxed, Relaxed),
-        Ok(0),
-        "a spurious failure"
-    );
+    assert_eq!(shared.compare_exchange_weak(0, 1, Relaxed, Relaxed), Ok(0), "a spurious failure");
 }
 
 pub(crate) fn an_old_value_may_still_be_read() {
@@ -263,11 +227,7 @@ struct Office {
 }
 
 pub(crate) fn a_condvar_wakes_any_of_its_waiters() {
-    let shared = Arc::new((
-        Mutex::new(Office::default()),
-        Condvar::new(),
-        Condvar::new(),
-    ));
+    let shared = Arc::new((Mutex::new(Office::default()), Condvar::new(), Condvar::new()));
     let waiters: Vec<_> = (0..2)
         .map(|_| {
             let shared = shared.clone();
@@ -301,9 +261,7 @@ pub(crate) fn a_condvar_wakes_any_of_its_waiters() {
     }
     drop(state);
     token.notify_all();
-    waiters
-        .into_iter()
-        .for_each(|waiter| waiter.join().expect("no panic"));
+    waiters.into_iter().for_each(|waiter| waiter.join().expect("no panic"));
 }
 
 pub(crate) fn a_condvar_wakes_spuriously() {
@@ -350,11 +308,7 @@ unsafe impl Send for Noted {}
 
 /// The notifier writes after it has unlocked, then only notifies.
 pub(crate) fn a_notification_is_no_synchronisation() {
-    let shared = Arc::new(Noted {
-        state: Mutex::new((false, false)),
-        condvar: Condvar::new(),
-        data: UnsafeCell::new(0),
-    });
+    let shared = Arc::new(Noted { state: Mutex::new((false, false)), condvar: Condvar::new(), data: UnsafeCell::new(0) });
     let notifier = shared.clone();
     both(
         move || {

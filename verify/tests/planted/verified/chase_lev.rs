@@ -19,13 +19,8 @@ struct Variant {
     last_exchanges: bool,
 }
 
-const RIGHT: Variant = Variant {
-    push_fence: Some(Release),
-    take_fence: Some(SeqCst),
-    steal_fence: Some(SeqCst),
-    steal_bottom: Acquire,
-    last_exchanges: true,
-};
+const RIGHT: Variant =
+    Variant { push_fence: Some(Release), take_fence: Some(SeqCst), steal_fence: Some(SeqCst), steal_bottom: Acquire, last_exchanges: true };
 
 /// Indices start at 1, so that the owner's `bottom - 1` is a number.
 struct Deque {
@@ -43,19 +38,12 @@ fn optional(ordering: Option<Ordering>) {
 impl Deque {
     fn new() -> Arc<Self> {
         let slots = [AtomicUsize::new(0), AtomicUsize::new(0)];
-        Arc::new(Deque {
-            top: AtomicUsize::new(1),
-            bottom: AtomicUsize::new(1),
-            slots,
-        })
+        Arc::new(Deque { top: AtomicUsize::new(1), bottom: AtomicUsize::new(1), slots })
     }
 
     fn push(&self, value: usize, variant: Variant) {
         let bottom = self.bottom.load(Relaxed);
-        assert!(
-            bottom - self.top.load(Acquire) < 2,
-            "the models never fill it"
-        );
+        assert!(bottom - self.top.load(Acquire) < 2, "the models never fill it");
         self.slots[bottom % 2].store(value, Relaxed);
         optional(variant.push_fence);
         self.bottom.store(bottom + 1, Relaxed);
@@ -75,10 +63,7 @@ impl Deque {
             return Some(value);
         }
         let ours = match variant.last_exchanges {
-            true => self
-                .top
-                .compare_exchange(top, top + 1, SeqCst, Relaxed)
-                .is_ok(),
+            true => self.top.compare_exchange(top, top + 1, SeqCst, Relaxed).is_ok(),
             false => {
                 self.top.store(top + 1, SeqCst);
                 true
@@ -96,10 +81,7 @@ impl Deque {
             return None;
         }
         let value = self.slots[top % 2].load(Relaxed);
-        self.top
-            .compare_exchange(top, top + 1, SeqCst, Relaxed)
-            .is_ok()
-            .then_some(value)
+        self.top.compare_exchange(top, top + 1, SeqCst, Relaxed).is_ok().then_some(value)
     }
 }
 
@@ -116,18 +98,13 @@ fn model(reversed: bool, variant: Variant) {
                 owner.push(2, variant);
                 for _ in 0..2 {
                     let value = owner.take(variant);
-                    mine.lock()
-                        .expect("no panic while it is held")
-                        .extend(value);
+                    mine.lock().expect("no panic while it is held").extend(value);
                 }
             }),
             Box::new(move || {
                 for _ in 0..2 {
                     let value = thief.steal(variant);
-                    theirs
-                        .lock()
-                        .expect("no panic while it is held")
-                        .extend(value);
+                    theirs.lock().expect("no panic while it is held").extend(value);
                 }
             }),
         ],
@@ -135,11 +112,7 @@ fn model(reversed: bool, variant: Variant) {
     let mut got = std::mem::take(&mut *got.lock().expect("no panic while it is held"));
     got.extend(std::iter::from_fn(|| deque.take(variant)));
     got.sort_unstable();
-    assert_eq!(
-        got,
-        [1, 2],
-        "an element is lost, taken twice or read too early"
-    );
+    assert_eq!(got, [1, 2], "an element is lost, taken twice or read too early");
 }
 
 const REASON: &[&str] = &["taken twice"];
@@ -151,78 +124,30 @@ fn right() {
 
 #[test]
 fn pushed_without_a_fence() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                push_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { push_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn taken_without_a_fence() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                take_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { take_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn taken_with_a_fence_too_weak() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                take_fence: Some(AcqRel),
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { take_fence: Some(AcqRel), ..RIGHT }));
 }
 
 #[test]
 fn stolen_without_a_fence() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                steal_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { steal_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn bottom_looked_at_relaxed() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                steal_bottom: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { steal_bottom: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn last_element_taken_by_a_store() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                last_exchanges: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { last_exchanges: false, ..RIGHT }));
 }

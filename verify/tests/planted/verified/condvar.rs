@@ -24,14 +24,8 @@ struct Variant {
     under_lock: bool,
 }
 
-const RIGHT: Variant = Variant {
-    counter_first: true,
-    counts: true,
-    counts_first: true,
-    wakes_all: true,
-    looks_again: true,
-    under_lock: true,
-};
+const RIGHT: Variant =
+    Variant { counter_first: true, counts: true, counts_first: true, wakes_all: true, looks_again: true, under_lock: true };
 
 struct Shared {
     mutex: Mutex,
@@ -62,10 +56,7 @@ impl Shared {
         if variant.counts && variant.counts_first {
             self.counter.fetch_add(1, Relaxed);
         }
-        futex::wake(
-            &raw const self.counter,
-            if variant.wakes_all { usize::MAX } else { 1 },
-        );
+        futex::wake(&raw const self.counter, if variant.wakes_all { usize::MAX } else { 1 });
         if variant.counts && !variant.counts_first {
             self.counter.fetch_add(1, Relaxed);
         }
@@ -84,11 +75,7 @@ impl Shared {
 
 /// `waiters` wait for what one thread makes ready.
 fn model(reversed: bool, waiters: usize, variant: Variant) {
-    let shared = Arc::new(Shared {
-        mutex: Mutex::new(futex_mutex::RIGHT),
-        counter: AtomicU32::new(0),
-        ready: UnsafeCell::new(false),
-    });
+    let shared = Arc::new(Shared { mutex: Mutex::new(futex_mutex::RIGHT), counter: AtomicU32::new(0), ready: UnsafeCell::new(false) });
     let mut threads: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
     for _ in 0..waiters {
         let shared = shared.clone();
@@ -125,85 +112,31 @@ fn right() {
 
 #[test]
 fn counter_read_after_the_unlock() {
-    fails(&["deadlock"], |reversed| {
-        model(
-            reversed,
-            1,
-            Variant {
-                counter_first: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["deadlock"], |reversed| model(reversed, 1, Variant { counter_first: false, ..RIGHT }));
 }
 
 #[test]
 fn notification_not_counted() {
-    fails(&["deadlock"], |reversed| {
-        model(
-            reversed,
-            1,
-            Variant {
-                counts: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["deadlock"], |reversed| model(reversed, 1, Variant { counts: false, ..RIGHT }));
 }
 
 #[test]
 fn notification_counted_after_the_wake() {
-    fails(&["deadlock"], |reversed| {
-        model(
-            reversed,
-            1,
-            Variant {
-                counts_first: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["deadlock"], |reversed| model(reversed, 1, Variant { counts_first: false, ..RIGHT }));
 }
 
 #[test]
 fn one_woken_of_two() {
-    fails(&["deadlock"], |reversed| {
-        model(
-            reversed,
-            2,
-            Variant {
-                wakes_all: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["deadlock"], |reversed| model(reversed, 2, Variant { wakes_all: false, ..RIGHT }));
 }
 
 /// Found through a spurious wake-up.
 #[test]
 fn condition_not_looked_at_again() {
-    fails(&["woken before"], |reversed| {
-        model(
-            reversed,
-            1,
-            Variant {
-                looks_again: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["woken before"], |reversed| model(reversed, 1, Variant { looks_again: false, ..RIGHT }));
 }
 
 #[test]
 fn condition_changed_without_the_lock() {
-    fails(&["race"], |reversed| {
-        model(
-            reversed,
-            1,
-            Variant {
-                under_lock: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race"], |reversed| model(reversed, 1, Variant { under_lock: false, ..RIGHT }));
 }

@@ -21,14 +21,7 @@ pub(super) struct Variant {
     retries: bool,
 }
 
-pub(super) const RIGHT: Variant = Variant {
-    lock: Acquire,
-    unlock: Release,
-    contended: 2,
-    expected: 2,
-    wakes: true,
-    retries: true,
-};
+pub(super) const RIGHT: Variant = Variant { lock: Acquire, unlock: Release, contended: 2, expected: 2, wakes: true, retries: true };
 
 pub(super) struct Mutex {
     word: AtomicU32,
@@ -37,20 +30,11 @@ pub(super) struct Mutex {
 
 impl Mutex {
     pub(super) fn new(variant: Variant) -> Self {
-        Mutex {
-            word: AtomicU32::new(0),
-            variant,
-        }
+        Mutex { word: AtomicU32::new(0), variant }
     }
 
     pub(super) fn lock(&self) {
-        let Variant {
-            lock,
-            contended,
-            expected,
-            retries,
-            ..
-        } = self.variant;
+        let Variant { lock, contended, expected, retries, .. } = self.variant;
         if self.word.compare_exchange(0, 1, lock, Relaxed).is_ok() {
             return;
         }
@@ -80,10 +64,7 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 fn model(reversed: bool, variant: Variant) {
-    let shared = Arc::new(Shared {
-        mutex: Mutex::new(variant),
-        count: UnsafeCell::new(0),
-    });
+    let shared = Arc::new(Shared { mutex: Mutex::new(variant), count: UnsafeCell::new(0) });
     let increment = |shared: Arc<Shared>| -> Box<dyn FnOnce() + Send> {
         Box::new(move || {
             shared.mutex.lock();
@@ -92,10 +73,7 @@ fn model(reversed: bool, variant: Variant) {
             shared.mutex.unlock();
         })
     };
-    run(
-        reversed,
-        vec![increment(shared.clone()), increment(shared.clone())],
-    );
+    run(reversed, vec![increment(shared.clone()), increment(shared.clone())]);
     // SAFETY: the threads are joined.
     assert_eq!(shared.count.with(|count| unsafe { *count }), 2);
 }
@@ -107,67 +85,26 @@ fn right() {
 
 #[test]
 fn locked_relaxed() {
-    fails(&["race"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                lock: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race"], |reversed| model(reversed, Variant { lock: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn unlocked_relaxed() {
-    fails(&["race"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                unlock: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race"], |reversed| model(reversed, Variant { unlock: Relaxed, ..RIGHT }));
 }
 
 /// The sleeper does not say that it sleeps, so nobody wakes it.
 #[test]
 fn contention_not_recorded() {
-    fails(&["deadlock"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                contended: 1,
-                expected: 1,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["deadlock"], |reversed| model(reversed, Variant { contended: 1, expected: 1, ..RIGHT }));
 }
 
 #[test]
 fn unlock_does_not_wake() {
-    fails(&["deadlock"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                wakes: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["deadlock"], |reversed| model(reversed, Variant { wakes: false, ..RIGHT }));
 }
 
 #[test]
 fn woken_is_taken_for_locked() {
-    fails(&["race"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                retries: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race"], |reversed| model(reversed, Variant { retries: false, ..RIGHT }));
 }

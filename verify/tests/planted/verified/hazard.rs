@@ -22,14 +22,8 @@ struct Variant {
     publish: Ordering,
 }
 
-const RIGHT: Variant = Variant {
-    reader_fence: Some(SeqCst),
-    validated: true,
-    scan_fence: Some(SeqCst),
-    clear: Release,
-    scan: Acquire,
-    publish: Release,
-};
+const RIGHT: Variant =
+    Variant { reader_fence: Some(SeqCst), validated: true, scan_fence: Some(SeqCst), clear: Release, scan: Acquire, publish: Release };
 
 /// Nodes are 1 and 2; 0 announces nothing.
 struct Shared {
@@ -80,19 +74,9 @@ impl Shared {
 
 fn model(reversed: bool, variant: Variant) {
     let nodes = [UnsafeCell::new(1), UnsafeCell::new(0)];
-    let shared = Arc::new(Shared {
-        current: AtomicUsize::new(1),
-        hazard: AtomicUsize::new(0),
-        nodes,
-    });
+    let shared = Arc::new(Shared { current: AtomicUsize::new(1), hazard: AtomicUsize::new(0), nodes });
     let reader = shared.clone();
-    run(
-        reversed,
-        vec![
-            Box::new(move || shared.replace(2, variant)),
-            Box::new(move || reader.read(variant)),
-        ],
-    );
+    run(reversed, vec![Box::new(move || shared.replace(2, variant)), Box::new(move || reader.read(variant))]);
 }
 
 const REASON: &[&str] = &["race", "freed"];
@@ -104,91 +88,35 @@ fn right() {
 
 #[test]
 fn announced_without_a_fence() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                reader_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { reader_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn announced_with_a_fence_too_weak() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                reader_fence: Some(AcqRel),
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { reader_fence: Some(AcqRel), ..RIGHT }));
 }
 
 #[test]
 fn not_validated() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                validated: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { validated: false, ..RIGHT }));
 }
 
 #[test]
 fn scanned_without_a_fence() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                scan_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { scan_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn withdrawn_relaxed() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                clear: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { clear: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn scanned_relaxed() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                scan: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { scan: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn published_relaxed() {
-    fails(REASON, |reversed| {
-        model(
-            reversed,
-            Variant {
-                publish: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(REASON, |reversed| model(reversed, Variant { publish: Relaxed, ..RIGHT }));
 }

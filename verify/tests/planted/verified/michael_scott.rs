@@ -18,12 +18,7 @@ struct Variant {
     take_exchanges: bool,
 }
 
-const RIGHT: Variant = Variant {
-    link: Release,
-    follow: Acquire,
-    link_exchanges: true,
-    take_exchanges: true,
-};
+const RIGHT: Variant = Variant { link: Release, follow: Acquire, link_exchanges: true, take_exchanges: true };
 
 struct Node {
     next: AtomicUsize,
@@ -44,32 +39,21 @@ unsafe impl Sync for Queue {}
 
 impl Queue {
     fn new() -> Arc<Self> {
-        let node = || Node {
-            next: AtomicUsize::new(0),
-            value: UnsafeCell::new(0),
-        };
+        let node = || Node { next: AtomicUsize::new(0), value: UnsafeCell::new(0) };
         let nodes = [node(), node(), node()];
-        Arc::new(Queue {
-            head: AtomicUsize::new(0),
-            tail: AtomicUsize::new(0),
-            nodes,
-        })
+        Arc::new(Queue { head: AtomicUsize::new(0), tail: AtomicUsize::new(0), nodes })
     }
 
     fn enqueue(&self, number: usize, variant: Variant) {
         // SAFETY: the node is ours until it is linked.
-        self.nodes[number]
-            .value
-            .with_mut(|value| unsafe { *value = number });
+        self.nodes[number].value.with_mut(|value| unsafe { *value = number });
         loop {
             let tail = self.tail.load(Acquire);
             let next = &self.nodes[tail].next;
             match next.load(variant.follow) {
                 0 => {
                     let linked = match variant.link_exchanges {
-                        true => next
-                            .compare_exchange(0, number, variant.link, Relaxed)
-                            .is_ok(),
+                        true => next.compare_exchange(0, number, variant.link, Relaxed).is_ok(),
                         false => {
                             next.store(number, variant.link);
                             true
@@ -101,10 +85,7 @@ impl Queue {
                     // SAFETY: it was written before it was linked, and nobody writes it again.
                     let value = self.nodes[next].value.with(|value| unsafe { *value });
                     let taken = match variant.take_exchanges {
-                        true => self
-                            .head
-                            .compare_exchange(head, next, Release, Relaxed)
-                            .is_ok(),
+                        true => self.head.compare_exchange(head, next, Release, Relaxed).is_ok(),
                         false => {
                             self.head.store(next, Release);
                             true
@@ -123,10 +104,7 @@ type Taken = Arc<Mutex<Vec<usize>>>;
 
 fn take(queue: &Queue, variant: Variant, taken: &Taken) {
     let value = queue.dequeue(variant);
-    taken
-        .lock()
-        .expect("no panic while it is held")
-        .extend(value);
+    taken.lock().expect("no panic while it is held").extend(value);
 }
 
 fn check(queue: &Queue, variant: Variant, taken: &Taken) {
@@ -140,13 +118,7 @@ fn check(queue: &Queue, variant: Variant, taken: &Taken) {
 fn enqueues(reversed: bool, variant: Variant) {
     let queue = Queue::new();
     let (one, other) = (queue.clone(), queue.clone());
-    run(
-        reversed,
-        vec![
-            Box::new(move || one.enqueue(1, variant)),
-            Box::new(move || other.enqueue(2, variant)),
-        ],
-    );
+    run(reversed, vec![Box::new(move || one.enqueue(1, variant)), Box::new(move || other.enqueue(2, variant))]);
     check(&queue, variant, &Taken::default());
 }
 
@@ -160,11 +132,7 @@ fn hand_over(reversed: bool, variant: Variant) {
             Box::new(move || (1..=2).for_each(|number| producer.enqueue(number, variant))),
             Box::new(move || {
                 take(&consumer, variant, &into);
-                let first = into
-                    .lock()
-                    .expect("no panic while it is held")
-                    .first()
-                    .copied();
+                let first = into.lock().expect("no panic while it is held").first().copied();
                 assert!(first.is_none_or(|value| value == 1), "2 came before 1");
             }),
         ],
@@ -178,13 +146,7 @@ fn dequeues(reversed: bool, variant: Variant) {
     (1..=2).for_each(|number| queue.enqueue(number, variant));
     let (one, other) = (queue.clone(), queue.clone());
     let (mine, theirs) = (taken.clone(), taken.clone());
-    run(
-        reversed,
-        vec![
-            Box::new(move || take(&one, variant, &mine)),
-            Box::new(move || take(&other, variant, &theirs)),
-        ],
-    );
+    run(reversed, vec![Box::new(move || take(&one, variant, &mine)), Box::new(move || take(&other, variant, &theirs))]);
     check(&queue, variant, &taken);
 }
 
@@ -197,52 +159,20 @@ fn right() {
 
 #[test]
 fn linked_relaxed() {
-    fails(&["race"], |reversed| {
-        hand_over(
-            reversed,
-            Variant {
-                link: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race"], |reversed| hand_over(reversed, Variant { link: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn followed_relaxed() {
-    fails(&["race"], |reversed| {
-        hand_over(
-            reversed,
-            Variant {
-                follow: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race"], |reversed| hand_over(reversed, Variant { follow: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn linked_by_a_store() {
-    fails(&["lost"], |reversed| {
-        enqueues(
-            reversed,
-            Variant {
-                link_exchanges: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["lost"], |reversed| enqueues(reversed, Variant { link_exchanges: false, ..RIGHT }));
 }
 
 #[test]
 fn taken_by_a_store() {
-    fails(&["taken twice"], |reversed| {
-        dequeues(
-            reversed,
-            Variant {
-                take_exchanges: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["taken twice"], |reversed| dequeues(reversed, Variant { take_exchanges: false, ..RIGHT }));
 }

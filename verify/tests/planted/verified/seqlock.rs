@@ -19,13 +19,8 @@ struct Variant {
     odd_refused: bool,
 }
 
-const RIGHT: Variant = Variant {
-    write_fence: Some(Release),
-    write_end: Release,
-    read_begin: Acquire,
-    read_fence: Some(Acquire),
-    odd_refused: true,
-};
+const RIGHT: Variant =
+    Variant { write_fence: Some(Release), write_end: Release, read_begin: Acquire, read_fence: Some(Acquire), odd_refused: true };
 
 struct SeqLock {
     sequence: AtomicUsize,
@@ -61,10 +56,7 @@ impl SeqLock {
 
 fn model(reversed: bool, variant: Variant) {
     let word = || AtomicUsize::new(0);
-    let lock = Arc::new(SeqLock {
-        sequence: word(),
-        data: [word(), word()],
-    });
+    let lock = Arc::new(SeqLock { sequence: word(), data: [word(), word()] });
     let reader = lock.clone();
     run(
         reversed,
@@ -86,65 +78,25 @@ fn right() {
 
 #[test]
 fn written_without_a_fence() {
-    fails(&["torn"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                write_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["torn"], |reversed| model(reversed, Variant { write_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn write_ended_relaxed() {
-    fails(&["torn"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                write_end: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["torn"], |reversed| model(reversed, Variant { write_end: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn read_begun_relaxed() {
-    fails(&["torn"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                read_begin: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["torn"], |reversed| model(reversed, Variant { read_begin: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn read_without_a_fence() {
-    fails(&["torn"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                read_fence: None,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["torn"], |reversed| model(reversed, Variant { read_fence: None, ..RIGHT }));
 }
 
 #[test]
 fn odd_accepted() {
-    fails(&["torn"], |reversed| {
-        model(
-            reversed,
-            Variant {
-                odd_refused: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["torn"], |reversed| model(reversed, Variant { odd_refused: false, ..RIGHT }));
 }

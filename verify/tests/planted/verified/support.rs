@@ -10,13 +10,8 @@ pub(super) fn run(reversed: bool, mut threads: Vec<Box<dyn FnOnce() + Send>>) {
     if reversed {
         threads.reverse();
     }
-    let threads: Vec<_> = threads
-        .into_iter()
-        .map(|thread| thread::spawn(thread))
-        .collect();
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().expect("a panic fails the model"));
+    let threads: Vec<_> = threads.into_iter().map(|thread| thread::spawn(thread)).collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("a panic fails the model"));
 }
 
 /// Asserts that the model passes in either spawn order.
@@ -41,9 +36,6 @@ pub(super) fn fails(reasons: &[&str], model: impl Fn(bool) + Copy + Send + Sync 
             "found for another reason than {reasons:?}, reversed: {reversed}\n{failure}"
         );
         let lines = failure.lines().count();
-        assert!(
-            lines <= PAGE,
-            "{lines} lines are no page, reversed: {reversed}\n{failure}"
-        );
+        assert!(lines <= PAGE, "{lines} lines are no page, reversed: {reversed}\n{failure}");
     }
 }

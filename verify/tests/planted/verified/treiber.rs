@@ -16,11 +16,7 @@ struct Variant {
     tagged: bool,
 }
 
-const RIGHT: Variant = Variant {
-    push: Release,
-    pop: Acquire,
-    tagged: true,
-};
+const RIGHT: Variant = Variant { push: Release, pop: Acquire, tagged: true };
 
 /// Nodes are numbered from 1; 0 is the end.
 const TAG: usize = 16;
@@ -42,14 +38,8 @@ unsafe impl Sync for Stack {}
 
 impl Stack {
     fn new() -> Arc<Self> {
-        let node = || Node {
-            next: AtomicUsize::new(0),
-            value: UnsafeCell::new(0),
-        };
-        Arc::new(Stack {
-            head: AtomicUsize::new(0),
-            nodes: [node(), node()],
-        })
+        let node = || Node { next: AtomicUsize::new(0), value: UnsafeCell::new(0) };
+        Arc::new(Stack { head: AtomicUsize::new(0), nodes: [node(), node()] })
     }
 
     fn node(&self, number: usize) -> &Node {
@@ -58,17 +48,12 @@ impl Stack {
 
     fn push(&self, number: usize, variant: Variant) {
         // SAFETY: the node is ours until the exchange below succeeds.
-        self.node(number)
-            .value
-            .with_mut(|value| unsafe { *value = number });
+        self.node(number).value.with_mut(|value| unsafe { *value = number });
         let mut head = self.head.load(Relaxed);
         loop {
             self.node(number).next.store(head % TAG, Relaxed);
             let tag = if variant.tagged { head / TAG + 1 } else { 0 };
-            match self
-                .head
-                .compare_exchange(head, tag * TAG + number, variant.push, Relaxed)
-            {
+            match self.head.compare_exchange(head, tag * TAG + number, variant.push, Relaxed) {
                 Ok(_) => return,
                 Err(newer) => head = newer,
             }
@@ -83,17 +68,11 @@ impl Stack {
                 return None;
             }
             let next = self.node(number).next.load(Relaxed);
-            match self
-                .head
-                .compare_exchange(head, head - number + next, variant.pop, variant.pop)
-            {
+            match self.head.compare_exchange(head, head - number + next, variant.pop, variant.pop) {
                 Ok(_) => {
                     // SAFETY: the node is ours now.
                     self.node(number).value.with_mut(|value| unsafe {
-                        assert_eq!(
-                            *value, number,
-                            "a node whose value is not there, or another's"
-                        );
+                        assert_eq!(*value, number, "a node whose value is not there, or another's");
                     });
                     return Some(number);
                 }
@@ -115,10 +94,7 @@ fn hand_over(reversed: bool, variant: Variant) {
             Box::new(move || (1..=2).for_each(|number| pusher.push(number, variant))),
             Box::new(move || {
                 let number = popper.pop(variant);
-                taken
-                    .lock()
-                    .expect("no panic while it is held")
-                    .extend(number);
+                taken.lock().expect("no panic while it is held").extend(number);
             }),
         ],
     );
@@ -140,19 +116,12 @@ fn reuse(reversed: bool, variant: Variant) {
         vec![
             Box::new(move || {
                 let number = one.pop(variant);
-                mine.lock()
-                    .expect("no panic while it is held")
-                    .extend(number);
+                mine.lock().expect("no panic while it is held").extend(number);
             }),
             Box::new(move || {
                 let (first, second) = (other.pop(variant), other.pop(variant));
-                theirs
-                    .lock()
-                    .expect("no panic while it is held")
-                    .extend(second);
-                first
-                    .into_iter()
-                    .for_each(|number| other.push(number, variant));
+                theirs.lock().expect("no panic while it is held").extend(second);
+                first.into_iter().for_each(|number| other.push(number, variant));
             }),
         ],
     );
@@ -170,39 +139,15 @@ fn right() {
 
 #[test]
 fn pushed_relaxed() {
-    fails(&["race", "lost"], |reversed| {
-        hand_over(
-            reversed,
-            Variant {
-                push: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race", "lost"], |reversed| hand_over(reversed, Variant { push: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn popped_relaxed() {
-    fails(&["race", "lost"], |reversed| {
-        hand_over(
-            reversed,
-            Variant {
-                pop: Relaxed,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race", "lost"], |reversed| hand_over(reversed, Variant { pop: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn aba() {
-    fails(&["race", "two owners"], |reversed| {
-        reuse(
-            reversed,
-            Variant {
-                tagged: false,
-                ..RIGHT
-            },
-        )
-    });
+    fails(&["race", "two owners"], |reversed| reuse(reversed, Variant { tagged: false, ..RIGHT }));
 }
