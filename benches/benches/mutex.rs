@@ -1,1 +1,7 @@
-fn main() {}
+//! The mutex beside its peers: the workloads of `cargo compare`, under Criterion.
+
+mod support;
+
+fn main() {
+    support::run(sync_benches::workloads::mutex::workloads());
+}

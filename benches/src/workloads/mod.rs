@@ -2,15 +2,28 @@
 //!
 //! Each file says what it needs of a peer in one trait, implements that trait for ours and for every peer, and lists its workloads.
 
+pub mod barrier;
 pub mod condvar;
+pub mod event;
 pub mod mutex;
 pub mod queue;
+pub mod reentrant_mutex;
+pub mod semaphore;
 
 use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [mutex::workloads(), condvar::workloads(), queue::workloads()].into_iter().flatten().collect()
+    let of_each = [
+        mutex::workloads,
+        reentrant_mutex::workloads,
+        condvar::workloads,
+        semaphore::workloads,
+        event::workloads,
+        barrier::workloads,
+        queue::workloads,
+    ];
+    of_each.iter().flat_map(|workloads| workloads()).collect()
 }
 
 #[cfg(test)]
