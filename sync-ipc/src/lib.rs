@@ -5,6 +5,7 @@ cfg_select! {
     target_os = "linux" => {
         mod barrier;
         mod condvar;
+        mod connection;
         mod error;
         mod event;
         mod liveness;
@@ -17,9 +18,12 @@ cfg_select! {
         mod reentrant;
         mod segment;
         mod semaphore;
+        mod shared_memory;
+        mod value;
 
         pub use self::barrier::{Barrier, BarrierError, BarrierWaitResult};
         pub use self::condvar::{Condvar, Waitable};
+        pub use self::connection::{Connection, ConnectionError, DEFAULT_MAX, Listener, MAX_FDS, one_way_pipe, pipe, wait};
         pub use self::error::{Error, Result};
         pub use self::event::Event;
         pub use self::mutex::{Guard, LockError, Mutex};
@@ -29,6 +33,8 @@ cfg_select! {
         pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
         pub use self::segment::Segment;
         pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore, TooManyReleases};
+        pub use self::shared_memory::{Item, ListError, ShareableList, SharedMemory};
+        pub use self::value::{Array, ArrayGuard, OutOfRange, RawArray, RawValue, Value};
 
         /// Opens, or creates what is not there, whoever comes first.
         fn open_or_create<T>(open: impl Fn() -> Result<T>, create: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -80,6 +80,19 @@ impl Member {
         Ok(member)
     }
 
+    /// Ends the membership in good order: the slot's generation goes on, so that our identity is dead at once, even if a forked child that never used
+    /// the segment still has a copy of our description.
+    pub(crate) fn leave(&self, map: &Mapping) {
+        let identity = self.page.word().load(Ordering::Relaxed) & IDENTITY;
+        let slot = (identity & SLOT) as usize;
+        // 0: a forked child that never became a participant has nothing to leave.
+        if (1..=SLOTS).contains(&slot) {
+            let generation = map.u32(self.table + (slot - 1) * RECORD);
+            // Release: what we did with the segment comes before our end.
+            generation.store(generation.load(Ordering::Relaxed).wrapping_add(1) % GENERATIONS, Ordering::Release);
+        }
+    }
+
     /// This process's identity; 0 if it is a fork of a participant and could not become one itself.
     #[inline(always)]
     pub(crate) fn identity(&self, map: &Mapping) -> u32 {

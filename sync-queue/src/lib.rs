@@ -4,6 +4,7 @@
 mod methods;
 
 mod blocks;
+pub mod channel;
 mod cursor;
 mod error;
 mod fifo;
@@ -16,6 +17,7 @@ mod queue;
 mod ring;
 mod shared;
 mod simple;
+mod spsc;
 mod store;
 mod task;
 mod tasks;
@@ -31,4 +33,5 @@ pub use pool::{
 pub use priority::PriorityQueue;
 pub use queue::Queue;
 pub use simple::SimpleQueue;
+pub use spsc::{Consumer, Producer, spsc};
 pub use task::TaskGuard;

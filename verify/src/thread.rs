@@ -86,7 +86,9 @@ pub(crate) fn end() {
     }
     let extra = extra();
     loop {
-        let Some(local) = extra.locals.borrow_mut().pop() else { break };
+        let Some(local) = extra.locals.borrow_mut().pop() else {
+            break;
+        };
         drop(local);
     }
     extra.ending.set(true);
@@ -154,7 +156,21 @@ where
     unsafe { start(f, None, Location::caller()) }
 }
 
+/// Starts a thread for somebody else's place.
+pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(f: F, site: &'static Location<'static>) -> JoinHandle<T> {
+    // SAFETY: `f` borrows nothing that ends.
+    unsafe { start(f, None, site) }
+}
+
 impl<T> JoinHandle<T> {
+    /// Waits for the thread, which may vanish and leave nothing.
+    #[track_caller]
+    pub(crate) fn join_or_gone(self) -> Option<T> {
+        runtime::perform(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
+        // SAFETY: the thread has ended.
+        unsafe { (*self.packet.0.get()).take() }
+    }
+
     /// Waits for the thread and takes its result.
     ///
     /// # Errors

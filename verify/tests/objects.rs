@@ -78,32 +78,49 @@ fn scoped() {
     });
 }
 
+/// A cell that threads share; the checker looks whether they may.
+struct Racy(UnsafeCell<usize>);
+
+// SAFETY: the checker fails the model when two accesses race.
+unsafe impl Sync for Racy {}
+
+impl Racy {
+    fn new() -> Racy {
+        Racy(UnsafeCell::new(0))
+    }
+
+    #[track_caller]
+    fn add(&self) {
+        // SAFETY: the access is exclusive: the cell checks it.
+        self.0.with_mut(|p| unsafe { *p += 1 });
+    }
+
+    #[track_caller]
+    fn get(&self) -> usize {
+        // SAFETY: nobody writes: the cell checks it.
+        self.0.with(|p| unsafe { *p })
+    }
+}
+
 #[test]
 fn races() {
     let text = fails(|| {
-        let c = Arc::new(UnsafeCell::new(0));
-        struct S(Arc<UnsafeCell<i32>>);
-        unsafe impl Send for S {}
-        let d = S(c.clone());
-        thread::spawn(move || {
-            let d = d;
-            d.0.with_mut(|p| unsafe { *p = 1 })
-        });
-        c.with(|p| unsafe { *p });
+        let c = StdArc::new(Racy::new());
+        let d = c.clone();
+        thread::spawn(move || d.add());
+        c.get();
     });
     assert!(text.contains("data race"), "{text}");
     let mp = |ord| {
         move || {
-            let c = Arc::new((UnsafeCell::new(0), AtomicUsize::new(0)));
-            struct S(Arc<(UnsafeCell<i32>, AtomicUsize)>);
-            let d = S(c.clone());
+            let c = StdArc::new((Racy::new(), AtomicUsize::new(0)));
+            let d = c.clone();
             thread::spawn(move || {
-                let d = d;
-                d.0.0.with_mut(|p| unsafe { *p = 1 });
-                d.0.1.store(1, ord);
+                d.0.add();
+                d.1.store(1, ord);
             });
             if c.1.load(Acquire) == 1 {
-                assert_eq!(c.0.with(|p| unsafe { *p }), 1);
+                assert_eq!(c.0.get(), 1);
             }
         }
     };
@@ -228,29 +245,25 @@ fn parking() {
 
 fn futex_mutex(wake: bool, n: usize, b: Builder) -> Report {
     b.explore(move || {
-        let s = StdArc::new((AtomicU32::new(0), UnsafeCell::new(0)));
-        struct S(StdArc<(AtomicU32, UnsafeCell<usize>)>);
-        let ts: Vec<_> = (0..n)
-            .map(|_| {
-                let s = S(s.clone());
-                thread::spawn(move || {
-                    let s = &{ s }.0;
-                    if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
-                        while s.0.swap(2, Acquire) != 0 {
-                            futex::wait(&s.0, 2);
-                        }
+        let s = StdArc::new((AtomicU32::new(0), Racy::new()));
+        let work = |s: StdArc<(AtomicU32, Racy)>| {
+            move || {
+                if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+                    while s.0.swap(2, Acquire) != 0 {
+                        futex::wait(&s.0, 2);
                     }
-                    s.1.with_mut(|p| unsafe { *p += 1 });
-                    if s.0.swap(0, Release) == 2 && wake {
-                        futex::wake(&s.0, 1);
-                    }
-                })
-            })
-            .collect();
+                }
+                s.1.add();
+                if s.0.swap(0, Release) == 2 && wake {
+                    futex::wake(&s.0, 1);
+                }
+            }
+        };
+        let ts: Vec<_> = (0..n).map(|_| thread::spawn(work(s.clone()))).collect();
         for t in ts {
             t.join().unwrap();
         }
-        assert_eq!(s.1.with(|p| unsafe { *p }), n);
+        assert_eq!(s.1.get(), n);
     })
 }
 
@@ -323,16 +336,14 @@ fn spinning() {
     });
     println!("silent spin {r}");
     let r = run(Builder::new(), || {
-        let f = StdArc::new((AtomicUsize::new(0), UnsafeCell::new(0)));
-        struct S(StdArc<(AtomicUsize, UnsafeCell<usize>)>);
+        let f = StdArc::new((AtomicUsize::new(0), Racy::new()));
         for _ in 0..2 {
-            let s = S(f.clone());
+            let s = f.clone();
             thread::spawn(move || {
-                let s = &{ s }.0;
                 while s.0.swap(1, Acquire) == 1 {
                     verify::hint::spin_loop();
                 }
-                s.1.with_mut(|p| unsafe { *p += 1 });
+                s.1.add();
                 s.0.store(0, Release);
             });
         }
@@ -350,4 +361,67 @@ fn spinning() {
         while f.load(Acquire) == 0 {}
     });
     assert!(text.contains("non-termination"), "{text}");
+}
+
+/// Locks and read-modify-writes that have nothing to do with each other: their orders multiply.
+#[test]
+fn orders_multiply() {
+    let count = |n: usize, f: fn(&Mutex<usize>, &AtomicUsize)| {
+        let r = run(exact(), move || {
+            let s = StdArc::new((Mutex::new(0), AtomicUsize::new(0)));
+            for _ in 0..n {
+                let s = s.clone();
+                thread::spawn(move || f(&s.0, &s.1));
+            }
+        });
+        (r.executions, r.blocked)
+    };
+    for (n, want) in [(2, 2), (3, 6), (4, 24)] {
+        assert_eq!(
+            count(n, |m, x| {
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+            }),
+            (want * want, 0)
+        );
+        assert_eq!(
+            count(n, |m, x| {
+                *m.lock().unwrap() += 1;
+                x.fetch_add(1, Relaxed);
+            }),
+            (want * want, 0)
+        );
+        assert_eq!(
+            count(n, |m, x| {
+                let _g = m.lock();
+                x.fetch_add(1, Relaxed);
+            }),
+            (want, 0)
+        );
+    }
+    assert_eq!(
+        count(3, |m, _| {
+            *m.lock().unwrap() += 1;
+            *m.lock().unwrap() += 1;
+        }),
+        (90, 0)
+    );
+    assert_eq!(
+        count(2, |m, x| {
+            *m.lock().unwrap() += 1;
+            x.fetch_add(1, Relaxed);
+            *m.lock().unwrap() += 1;
+            x.fetch_add(1, Relaxed);
+        }),
+        (
+            count(2, |m, x| {
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+            })
+            .0,
+            0
+        )
+    );
 }

@@ -1,11 +1,10 @@
-//! Events: a flag under std's mutex with a condition variable.
+//! Events: a flag under the mutex of `std` or parking_lot with a condition variable, as one would write it without ours.
 //!
-//! * `wait-when-set`: wait for what has happened already;
-//! * `set-clear`: set and clear while nobody waits;
-//! * `ping-pong`: two threads, two events: there and back.
+//! * `wait-when-set`: the flag is up, nobody sleeps;
+//! * `set-nobody`: set and clear while nobody waits;
+//! * `broadcast`: one thread sets, four wait and answer: the time of a whole cycle.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
@@ -14,7 +13,6 @@ use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 pub trait Event: Default + Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
-
     /// Sets it.
     fn set(&self);
     /// Clears it.
@@ -23,83 +21,86 @@ pub trait Event: Default + Sync + 'static {
     fn wait(&self);
 }
 
-/// Ours.
-#[derive(Debug, Default)]
-pub struct Ours(sync_core::Event);
-
-impl Event for Ours {
+impl Event for sync_core::Event {
     const PEER: &'static str = OURS;
 
     #[inline]
     fn set(&self) {
-        self.0.set();
+        self.set();
     }
 
     #[inline]
     fn clear(&self) {
-        self.0.clear();
+        self.clear();
     }
 
     #[inline]
     fn wait(&self) {
-        self.0.wait();
+        self.wait();
     }
 }
 
-macro_rules! flag {
-    ($peer:expr, $name:ident, $mutex:ty, $condvar:ty, |$flag:ident| $lock:expr, |$bell:ident, $guard:ident| $wait:expr) => {
-        /// A flag under a mutex with a condition variable.
-        #[derive(Debug, Default)]
-        pub struct $name {
-            flag: $mutex,
-            bell: $condvar,
-        }
+/// A flag under `std`'s mutex.
+#[derive(Debug, Default)]
+pub struct Std(std::sync::Mutex<bool>, std::sync::Condvar);
 
-        impl Event for $name {
-            const PEER: &'static str = $peer;
+impl Event for Std {
+    const PEER: &'static str = "std";
 
-            #[inline]
-            fn set(&self) {
-                let $flag = &self.flag;
-                *$lock = true;
-                self.bell.notify_all();
-            }
+    #[inline]
+    fn set(&self) {
+        *self.0.lock().expect("nobody panics") = true;
+        self.1.notify_all();
+    }
 
-            #[inline]
-            fn clear(&self) {
-                let $flag = &self.flag;
-                *$lock = false;
-            }
+    #[inline]
+    fn clear(&self) {
+        *self.0.lock().expect("nobody panics") = false;
+    }
 
-            #[inline]
-            fn wait(&self) {
-                let ($flag, $bell) = (&self.flag, &self.bell);
-                let mut $guard = $lock;
-                while !*$guard {
-                    $wait;
-                }
-            }
-        }
-    };
+    #[inline]
+    fn wait(&self) {
+        drop(self.1.wait_while(self.0.lock().expect("nobody panics"), |set| !*set).expect("nobody panics"));
+    }
 }
 
-flag!("std", Std, Mutex<bool>, Condvar, |flag| flag.lock().expect("nobody panics"), |bell, guard| guard =
-    bell.wait(guard).expect("nobody panics"));
-flag!("parking_lot", ParkingLot, parking_lot::Mutex<bool>, parking_lot::Condvar, |flag| flag.lock(), |bell, guard| bell.wait(&mut guard));
+/// A flag under parking_lot's mutex.
+#[derive(Debug, Default)]
+pub struct ParkingLot(parking_lot::Mutex<bool>, parking_lot::Condvar);
+
+impl Event for ParkingLot {
+    const PEER: &'static str = "parking_lot";
+
+    #[inline]
+    fn set(&self) {
+        *self.0.lock() = true;
+        self.1.notify_all();
+    }
+
+    #[inline]
+    fn clear(&self) {
+        *self.0.lock() = false;
+    }
+
+    #[inline]
+    fn wait(&self) {
+        self.1.wait_while(&mut self.0.lock(), |set| !*set);
+    }
+}
 
 /// Calls a function for each, ours first.
 macro_rules! each {
-    ($function:ident) => {
-        vec![$function::<Ours>(), $function::<Std>(), $function::<ParkingLot>()]
+    ($function:ident($($argument:expr),*)) => {
+        vec![$function::<sync_core::Event>($($argument),*), $function::<Std>($($argument),*), $function::<ParkingLot>($($argument),*)]
     };
 }
 
 /// All workloads of the event.
 pub fn workloads() -> Vec<Workload> {
     vec![
-        Workload::single("event", "wait-when-set", each!(wait_when_set)),
-        Workload::single("event", "set-clear", each!(set_clear)),
-        Workload::team("event", "ping-pong", 2, each!(ping_pong)).paced_by_ops(),
+        Workload::single("event", "wait-when-set", each!(wait_when_set())),
+        Workload::single("event", "set-nobody", each!(set_nobody())),
+        Workload::team("event", "broadcast", 5, each!(broadcast(4))).paced_by_ops(),
     ]
 }
 
@@ -109,52 +110,51 @@ fn wait_when_set<E: Event>() -> Contestant {
         event.set();
         (event, AtomicU64::new(0))
     };
-    let ops = |(event, done): &(E, AtomicU64), n| {
+    let ops = |(event, count): &(E, AtomicU64), n| {
         for _ in 0..n {
             event.wait();
         }
-        // Relaxed: one thread.
-        done.fetch_add(n, Ordering::Relaxed);
+        count.fetch_add(n, Relaxed);
     };
-    shapes::looping(E::PEER, make, ops, |(_, done)| done.load(Ordering::Relaxed))
+    shapes::looping(E::PEER, make, ops, |(_, count)| count.load(Relaxed))
 }
 
-fn set_clear<E: Event>() -> Contestant {
-    let ops = |(event, done): &(E, AtomicU64), n| {
+fn set_nobody<E: Event>() -> Contestant {
+    let ops = |(event, count): &(E, AtomicU64), n| {
         for _ in 0..n {
             event.set();
             event.clear();
         }
-        // Relaxed: one thread.
-        done.fetch_add(n, Ordering::Relaxed);
+        count.fetch_add(n, Relaxed);
     };
-    shapes::looping(E::PEER, Default::default, ops, |(_, done)| done.load(Ordering::Relaxed))
+    shapes::looping(E::PEER, Default::default, ops, |(_, count)| count.load(Relaxed))
 }
 
-fn ping_pong<E: Event>() -> Contestant {
-    shapes::custom(E::PEER, || {
-        |length: Length| {
+/// Two events in turn, so that the one of the next cycle is clear before anybody can wait for it.
+fn broadcast<E: Event>(waiters: u64) -> Contestant {
+    shapes::custom(E::PEER, move || {
+        move |length: Length| {
             let Length::Ops(ops) = length else { return Err("measured in operations".into()) };
-            let events = [E::default(), E::default()];
-            // Plain in all but name: whoever's turn it is writes, and the events order it.
-            let turns = AtomicU64::new(0);
-            let run = run_team(2, Length::Ops(ops * 2), |member| {
-                let (mine, other) = (&events[member.index], &events[1 - member.index]);
-                let mut right = 0;
-                for round in 0..ops {
-                    if member.index == 1 || round > 0 {
-                        mine.wait();
-                        mine.clear();
+            let (opens, answered, answers) = ([E::default(), E::default()], E::default(), AtomicU64::new(0));
+            let run = run_team(waiters as usize + 1, Length::Ops(ops * (waiters + 1)), |member| {
+                for cycle in 0..ops {
+                    let open = &opens[(cycle % 2) as usize];
+                    if member.index == 0 {
+                        opens[((cycle + 1) % 2) as usize].clear();
+                        open.set();
+                        answered.wait();
+                        answered.clear();
+                    } else {
+                        open.wait();
+                        // AcqRel by the events themselves: the last one sets after all have added.
+                        if answers.fetch_add(1, Relaxed) + 1 == (cycle + 1) * waiters {
+                            answered.set();
+                        }
                     }
-                    // Relaxed: the event is what must order it.
-                    let turn = turns.load(Ordering::Relaxed);
-                    right += u64::from(turn == round * 2 + member.index as u64);
-                    turns.store(turn + 1, Ordering::Relaxed);
-                    other.set();
                 }
-                right
+                ops
             });
-            expect(ops * 2, run.ops())?;
+            expect(ops * waiters, answers.load(Relaxed))?;
             Ok(Outcome::timed(ops, run.elapsed))
         }
     })

@@ -6,9 +6,11 @@ pub mod barrier;
 pub mod condvar;
 pub mod event;
 pub mod mutex;
+pub mod parker;
 pub mod queue;
 pub mod reentrant_mutex;
 pub mod semaphore;
+pub mod timer;
 
 use crate::compare::Workload;
 
@@ -21,7 +23,9 @@ pub fn all() -> Vec<Workload> {
         semaphore::workloads,
         event::workloads,
         barrier::workloads,
+        parker::workloads,
         queue::workloads,
+        timer::workloads,
     ];
     of_each.iter().flat_map(|workloads| workloads()).collect()
 }

@@ -1,16 +1,13 @@
-//! Semaphores: POSIX's `sem_t`, and a counter under std's mutex with a condition variable.
+//! Semaphores: POSIX's `sem_t`, and what one would write with a mutex and a condition variable of `std` or parking_lot.
 //!
-//! * `uncontended`: acquire a permit and give it back, in one thread;
-//! * `contended-<permits>`: all threads do that;
-//! * `weighted`: eight threads take one to four of four permits at a time: `sem_t` cannot.
-//!
-//! With one permit the holder counts without an atomic, so a permit too many would lose a count; with more, the permits that are out are
-//! counted and must never be more than there are.
+//! * `uncontended`: take a permit and give it back, in one thread;
+//! * `contended`: all threads do that with one permit, which is then a lock around a plain count;
+//! * `two-permits`: all threads with two permits;
+//! * `weighted`: one thread asks for all four permits, three for one each. `sem_t` cannot.
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::compare::shapes;
 use crate::compare::subject::{Contestant, OURS, Workload};
@@ -19,11 +16,12 @@ use crate::compare::subject::{Contestant, OURS, Workload};
 pub trait Semaphore: Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
-
-    /// A semaphore with so many permits.
+    /// With so many permits.
     fn new(permits: u32) -> Self;
-    /// Takes so many permits, does something, gives them back.
-    fn with<R>(&self, permits: u32, f: impl FnOnce() -> R) -> R;
+    /// Takes so many permits.
+    fn acquire(&self, n: u32);
+    /// Gives them back.
+    fn release(&self, n: u32);
 }
 
 /// Ours.
@@ -38,14 +36,23 @@ impl Semaphore for Ours {
     }
 
     #[inline]
-    fn with<R>(&self, permits: u32, f: impl FnOnce() -> R) -> R {
-        let _permits = self.0.acquire_many(permits).expect("nobody closes it");
-        f()
+    fn acquire(&self, n: u32) {
+        self.0.acquire_many(n).expect("nobody closes it").forget();
+    }
+
+    #[inline]
+    fn release(&self, n: u32) {
+        self.0.add_permits(n);
     }
 }
 
-/// POSIX's; one permit at a time.
+/// POSIX's; it knows no requests for several.
 pub struct Posix(Box<UnsafeCell<libc::sem_t>>);
+
+// SAFETY: a semaphore is made for several threads.
+unsafe impl Send for Posix {}
+// SAFETY: as above.
+unsafe impl Sync for Posix {}
 
 impl fmt::Debug for Posix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,143 +60,141 @@ impl fmt::Debug for Posix {
     }
 }
 
-// SAFETY: a `sem_t` is for several threads, and it stays where it is: in its box.
-unsafe impl Sync for Posix {}
-
 impl Semaphore for Posix {
     const PEER: &'static str = "sem_t";
 
     fn new(permits: u32) -> Self {
-        // SAFETY: plain bytes, which `sem_init` makes a semaphore of before anybody uses it.
-        let semaphore = Box::new(UnsafeCell::new(unsafe { std::mem::zeroed() }));
-        // SAFETY: the pointer is to a live `sem_t` that nobody else knows yet.
-        assert_eq!(unsafe { libc::sem_init(semaphore.get(), 0, permits) }, 0);
-        Self(semaphore)
+        // SAFETY: all zeroes are a valid value of this plain structure of C.
+        let this = Self(Box::new(UnsafeCell::new(unsafe { std::mem::zeroed() })));
+        // SAFETY: the box stays where it is until it is dropped.
+        assert_eq!(unsafe { libc::sem_init(this.0.get(), 0, permits) }, 0);
+        this
     }
 
     #[inline]
-    fn with<R>(&self, permits: u32, f: impl FnOnce() -> R) -> R {
-        debug_assert_eq!(permits, 1, "sem_t has no weights");
-        // SAFETY: the semaphore was initialised in `new` and lives in its box. A signal may interrupt the wait.
+    fn acquire(&self, n: u32) {
+        assert_eq!(n, 1);
+        // SAFETY: it was initialized. A signal interrupts the wait.
         while unsafe { libc::sem_wait(self.0.get()) } != 0 {}
-        let result = f();
-        // SAFETY: as above.
-        unsafe { libc::sem_post(self.0.get()) };
-        result
+    }
+
+    #[inline]
+    fn release(&self, n: u32) {
+        assert_eq!(n, 1);
+        // SAFETY: it was initialized.
+        assert_eq!(unsafe { libc::sem_post(self.0.get()) }, 0);
     }
 }
 
 impl Drop for Posix {
     fn drop(&mut self) {
-        // SAFETY: nobody waits on it: it is owned.
+        // SAFETY: it was initialized, and nobody waits: this call owns it.
         unsafe { libc::sem_destroy(self.0.get()) };
     }
 }
 
-/// A counter under std's mutex.
+/// A count under `std`'s mutex.
 #[derive(Debug)]
-pub struct Std {
-    permits: Mutex<u32>,
-    freed: Condvar,
-}
+pub struct Std(std::sync::Mutex<u32>, std::sync::Condvar);
 
 impl Semaphore for Std {
     const PEER: &'static str = "std";
 
     fn new(permits: u32) -> Self {
-        Self { permits: Mutex::new(permits), freed: Condvar::new() }
+        Self(std::sync::Mutex::new(permits), std::sync::Condvar::new())
     }
 
     #[inline]
-    fn with<R>(&self, permits: u32, f: impl FnOnce() -> R) -> R {
-        let free = self.permits.lock().expect("nobody panics");
-        *self.freed.wait_while(free, |free| *free < permits).expect("nobody panics") -= permits;
-        let result = f();
-        *self.permits.lock().expect("nobody panics") += permits;
-        // Waiters of different weights: who is woken alone may be one for whom it is not enough.
-        if permits == 1 {
-            self.freed.notify_one()
-        } else {
-            self.freed.notify_all()
-        }
-        result
+    fn acquire(&self, n: u32) {
+        let permits = self.0.lock().expect("nobody panics");
+        *self.1.wait_while(permits, |permits| *permits < n).expect("nobody panics") -= n;
     }
+
+    #[inline]
+    fn release(&self, n: u32) {
+        *self.0.lock().expect("nobody panics") += n;
+        self.1.notify_all();
+    }
+}
+
+/// A count under parking_lot's mutex.
+#[derive(Debug)]
+pub struct ParkingLot(parking_lot::Mutex<u32>, parking_lot::Condvar);
+
+impl Semaphore for ParkingLot {
+    const PEER: &'static str = "parking_lot";
+
+    fn new(permits: u32) -> Self {
+        Self(parking_lot::Mutex::new(permits), parking_lot::Condvar::new())
+    }
+
+    #[inline]
+    fn acquire(&self, n: u32) {
+        let mut permits = self.0.lock();
+        self.1.wait_while(&mut permits, |permits| *permits < n);
+        *permits -= n;
+    }
+
+    #[inline]
+    fn release(&self, n: u32) {
+        *self.0.lock() += n;
+        self.1.notify_all();
+    }
+}
+
+/// Calls a function for each, ours first.
+macro_rules! each {
+    ($function:ident($($argument:expr),*)) => {
+        vec![
+            $function::<Ours>($($argument),*),
+            $function::<Posix>($($argument),*),
+            $function::<Std>($($argument),*),
+            $function::<ParkingLot>($($argument),*),
+        ]
+    };
 }
 
 /// All workloads of the semaphore.
 pub fn workloads() -> Vec<Workload> {
-    let mut all =
-        vec![Workload::single("semaphore", "uncontended", vec![uncontended::<Ours>(), uncontended::<Std>(), uncontended::<Posix>()])];
-    for (permits, threads) in [(1, 4), (4, 8)] {
-        let contestants =
-            vec![contended::<Ours>(permits, threads), contended::<Std>(permits, threads), contended::<Posix>(permits, threads)];
-        all.push(Workload::team("semaphore", format!("contended-{permits}"), threads, contestants));
+    let mut all = vec![Workload::single("semaphore", "uncontended", each!(uncontended()))];
+    for threads in [2, 4, 8] {
+        all.push(Workload::team("semaphore", "contended", threads, each!(contended(threads))));
     }
-    all.push(Workload::team("semaphore", "weighted", 8, vec![weighted::<Ours>(8), weighted::<Std>(8)]));
+    all.push(Workload::team("semaphore", "two-permits", 4, each!(shared(4, |_| 1, 2))));
+    let weight = |index: usize| if index == 0 { 4 } else { 1 };
+    let weighted = vec![shared::<Ours>(4, weight, 4), shared::<Std>(4, weight, 4), shared::<ParkingLot>(4, weight, 4)];
+    all.push(Workload::team("semaphore", "weighted", 4, weighted));
     all
 }
 
-/// A semaphore, what it guards, and what is seen of it.
-struct Guarded<S> {
-    semaphore: S,
-    permits: u32,
-    /// What the only holder of the only permit counts.
-    alone: Alone,
-    /// Operations, and how often more permits were out than there are.
-    seen: [AtomicU64; 3],
-}
-
-/// A counter for one at a time.
-struct Alone(UnsafeCell<u64>);
-
-// SAFETY: used only by the holder of a semaphore's only permit. If the semaphore is broken, so is this: that is how it shows.
-unsafe impl Sync for Alone {}
-
-impl<S: Semaphore> Guarded<S> {
-    fn new(permits: u32) -> Self {
-        Self { semaphore: S::new(permits), permits, alone: Alone(UnsafeCell::new(0)), seen: Default::default() }
-    }
-
-    fn once(&self, weight: u32) {
-        let [done, out, too_many] = &self.seen;
-        self.semaphore.with(weight, || {
-            if self.permits == 1 {
-                // SAFETY: the only permit is held.
-                unsafe { *self.alone.0.get() += 1 };
-                return;
-            }
-            // Relaxed: counters, read after the threads have been joined.
-            let before = out.fetch_add(weight.into(), Ordering::Relaxed);
-            if before + u64::from(weight) > self.permits.into() {
-                too_many.fetch_add(1, Ordering::Relaxed);
-            }
-            done.fetch_add(1, Ordering::Relaxed);
-            out.fetch_sub(weight.into(), Ordering::Relaxed);
-        });
-    }
-
-    /// Operations that were done under no more permits than there are.
-    fn right(&self) -> u64 {
-        let [done, _, too_many] = &self.seen;
-        // SAFETY: the threads have been joined.
-        unsafe { *self.alone.0.get() + done.load(Ordering::Relaxed) - too_many.load(Ordering::Relaxed) }
-    }
-}
-
 fn uncontended<S: Semaphore>() -> Contestant {
-    let ops = |guarded: &Guarded<S>, n| {
+    let make = || (S::new(1), AtomicU64::new(0));
+    let ops = |(semaphore, count): &(S, AtomicU64), n| {
         for _ in 0..n {
-            guarded.once(1);
+            semaphore.acquire(1);
+            semaphore.release(1);
         }
+        count.store(count.load(Relaxed) + n, Relaxed);
     };
-    shapes::looping(S::PEER, || Guarded::<S>::new(1), ops, Guarded::right)
+    shapes::looping(S::PEER, make, ops, |(_, count)| count.load(Relaxed))
 }
 
-fn contended<S: Semaphore>(permits: u32, threads: usize) -> Contestant {
-    shapes::team(S::PEER, threads, move || Guarded::<S>::new(permits), |guarded: &Guarded<S>, _| guarded.once(1), Guarded::right)
+/// One permit is a lock: the count is read and written back, so two threads inside at once would lose one.
+fn contended<S: Semaphore>(threads: usize) -> Contestant {
+    let op = |(semaphore, count): &(S, AtomicU64), _| {
+        semaphore.acquire(1);
+        count.store(count.load(Relaxed) + 1, Relaxed);
+        semaphore.release(1);
+    };
+    shapes::team(S::PEER, threads, || (S::new(1), AtomicU64::new(0)), op, |(_, count)| count.load(Relaxed))
 }
 
-fn weighted<S: Semaphore>(threads: usize) -> Contestant {
-    let op = |guarded: &Guarded<S>, thread: usize| guarded.once(1 + thread as u32 % 4);
-    shapes::team(S::PEER, threads, || Guarded::<S>::new(4), op, Guarded::right)
+/// Several permits; each thread asks for its own number of them.
+fn shared<S: Semaphore>(threads: usize, weight: fn(usize) -> u32, permits: u32) -> Contestant {
+    let op = move |(semaphore, count): &(S, AtomicU64), index| {
+        semaphore.acquire(weight(index));
+        count.fetch_add(1, Relaxed);
+        semaphore.release(weight(index));
+    };
+    shapes::team(S::PEER, threads, move || (S::new(permits), AtomicU64::new(0)), op, |(_, count)| count.load(Relaxed))
 }

@@ -56,7 +56,6 @@ unsafe impl<T: Send> Sync for Packet<T> {}
 /// # Memory ordering
 ///
 /// Everything the thread did happens before a join of it returns, and before [`Thread::is_alive`] returns `false`.
-#[must_use = "a thread whose handle is dropped cannot be joined any more"]
 pub struct JoinHandle<T> {
     thread: Thread,
     packet: Arc<Packet<T>>,

@@ -193,6 +193,7 @@ impl fmt::Debug for Thread {
 }
 
 /// The calling thread. A foreign one, which was not started here, gets a record at its first call, and a name like `Dummy-3`.
+/// It is no daemon, unlike in Python: what it starts in a [`Group`](super::Group) is waited for.
 ///
 /// It works to the end of the thread, also while its thread-locals are being destroyed; there a foreign thread may get a record that
 /// the registry does not know.
@@ -219,7 +220,7 @@ pub fn current() -> Thread {
 
 fn foreign() -> Thread {
     static DUMMIES: AtomicU64 = AtomicU64::new(1);
-    let thread = Thread::new(Some(format!("Dummy-{}", next(&DUMMIES))), true);
+    let thread = Thread::new(Some(format!("Dummy-{}", next(&DUMMIES))), false);
     thread.begin();
     thread
 }
@@ -243,14 +244,14 @@ pub fn main_thread() -> Thread {
 /// How many threads run that are known here: those started here, the main thread, and foreign ones that called [`current`].
 #[must_use]
 pub fn active_count() -> usize {
-    main_thread();
+    let _known = main_thread();
     running().len()
 }
 
 /// The threads that [`active_count`] counts, oldest first.
 #[must_use]
 pub fn enumerate() -> Vec<Thread> {
-    main_thread();
+    let _known = main_thread();
     running().values().cloned().collect()
 }
 

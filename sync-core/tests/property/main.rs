@@ -3,6 +3,10 @@
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
+mod latch;
 mod mutex;
+mod once;
 mod reentrant_mutex;
+mod rwlock;
 mod semaphore;

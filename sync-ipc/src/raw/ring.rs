@@ -40,6 +40,7 @@
 //! Acknowledging is Release and pairs with the Acquire of claiming: the old item was read before the new one is written.
 
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
+use sync_core::primitive::hint::spin_loop;
 
 use super::{IDENTITY, Peers};
 
@@ -48,7 +49,7 @@ pub const MAX_SLOTS: usize = 1 << 14;
 
 /// How often an operation begins anew before it says that the queue is corrupted. Every new beginning means that somebody else succeeded; this many
 /// in a row while we looked at one cell do not happen to an honest queue.
-pub const ATTEMPTS: u32 = 1 << 20;
+pub const ATTEMPTS: u32 = 1 << 16;
 
 const STATE: u64 = 3 << 30;
 const FREE: u64 = 0;
@@ -174,7 +175,7 @@ impl Ring<'_> {
                 // Filled and emptied again, by a sender that has not helped the tail on.
                 (false, _) if seen >> 32 == (lap + 1) & u64::from(u32::MAX) => self.advance(peers, self.tail, tail),
                 // Our tail is old, or the words are nonsense: see what the tail is now.
-                _ => {}
+                _ => spin_loop(),
             }
         }
         self.abandon(peers, claim);
@@ -205,6 +206,8 @@ impl Ring<'_> {
                 if seen >> 32 == (lap + 1) & u64::from(u32::MAX) {
                     // Emptied, and the head not yet helped on.
                     self.advance(peers, self.head, head);
+                } else {
+                    spin_loop();
                 }
                 continue;
             }
@@ -214,6 +217,7 @@ impl Ring<'_> {
                 if peers.at(self.head).load(Ordering::Acquire) == head {
                     return Err(Trouble::Empty);
                 }
+                spin_loop();
                 continue;
             }
             let slot = (seen & 0xffff) as usize;

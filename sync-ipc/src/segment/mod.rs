@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::rand::{GetRandomFlags, getrandom};
-use sync_core::primitive::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
 use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, OBJECTS};
@@ -59,6 +59,12 @@ struct Core {
     /// The description that may be passed on: it has no locks.
     memfd: OwnedFd,
     map: Mapping,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.member.leave(&self.map);
+    }
 }
 
 impl Segment {
@@ -340,11 +346,6 @@ impl Block {
     #[inline(always)]
     pub(crate) fn u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
         self.segment.map().u64s(self.checked(offset, count * 8), count)
-    }
-
-    #[inline(always)]
-    pub(crate) fn u8(&self, offset: usize) -> &AtomicU8 {
-        self.segment.map().u8(self.checked(offset, 1))
     }
 
     #[inline]

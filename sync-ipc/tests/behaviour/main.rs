@@ -9,6 +9,8 @@ mod barrier;
 #[cfg(target_os = "linux")]
 mod condvar;
 #[cfg(target_os = "linux")]
+mod connection;
+#[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]
 mod mutex;
@@ -20,3 +22,7 @@ mod reentrant;
 mod segment;
 #[cfg(target_os = "linux")]
 mod semaphore;
+#[cfg(target_os = "linux")]
+mod shared_memory;
+#[cfg(target_os = "linux")]
+mod value;

@@ -32,6 +32,18 @@ pub fn fork(act: impl FnOnce() -> i32) -> Child {
     }
 }
 
+/// Runs a test in a process of its own. Tests run as threads of one process, and a child that one of them forks has copies of all the others'
+/// descriptors: what depends on a descriptor being the last one must not run beside it.
+#[track_caller]
+pub fn alone(test: impl FnOnce()) {
+    let code = fork(|| {
+        test();
+        0
+    })
+    .join();
+    assert_eq!(code, 0, "the test failed in its own process, see above");
+}
+
 impl Child {
     pub fn pid(&self) -> i32 {
         self.pid

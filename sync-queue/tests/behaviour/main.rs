@@ -5,6 +5,8 @@ mod watchdog;
 
 mod support;
 
+mod channel;
 mod orders;
 mod pool;
 mod queue;
+mod spsc;

@@ -588,8 +588,8 @@ fn scopes_borrow_and_pass_panics_on() {
     assert_eq!(sum.load(SeqCst), 100);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         pool.scope(|scope| {
-            scope.submit(|| drop(fail())).unwrap();
-            scope.submit(|| drop(sum.fetch_add(1, SeqCst))).unwrap();
+            scope.submit(|| assert_eq!(fail(), 0)).unwrap();
+            scope.submit(|| _ = sum.fetch_add(1, SeqCst)).unwrap();
         });
     }));
     assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"it failed"));
@@ -608,7 +608,7 @@ fn a_scope_inside_the_only_worker() {
         inner.scope(|scope| {
             for n in 0..10 {
                 let sum = &sum;
-                scope.submit(move || drop(sum.fetch_add(n, SeqCst))).unwrap();
+                scope.submit(move || _ = sum.fetch_add(n, SeqCst)).unwrap();
             }
         });
         sum.into_inner()

@@ -9,6 +9,7 @@
 mod core;
 mod dispatcher;
 mod error;
+mod executor;
 mod handle;
 mod job;
 mod shard;
@@ -23,6 +24,7 @@ use sync_core::primitive::thread;
 
 pub use self::core::Failure;
 pub use self::error::{EveryError, ShutDown};
+pub use self::executor::Executor;
 pub use self::handle::{CancelOnDrop, TimerHandle};
 pub use self::job::Tick;
 pub use self::shard::Cancel;
@@ -32,19 +34,6 @@ use self::dispatcher::Inner;
 use self::job::{Every, Job, Once, Repeat};
 use crate::clock::{Clock, Monotonic, nanoseconds};
 use crate::missed::Missed;
-
-/// Runs callbacks for a scheduler, usually on other threads.
-pub trait Executor: Send + Sync {
-    /// Runs `job` soon, once. Called on the scheduler's dispatcher, which fires nothing else until this returns: an executor with a full
-    /// queue should not wait. Dropping `job` without running it ends its timer, and is reported as [`Failure::Refused`].
-    fn execute(&self, job: Box<dyn FnOnce() + Send>);
-}
-
-impl<E: Executor + ?Sized> Executor for Arc<E> {
-    fn execute(&self, job: Box<dyn FnOnce() + Send>) {
-        (**self).execute(job);
-    }
-}
 
 /// What a shutdown does with the timers that are still waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

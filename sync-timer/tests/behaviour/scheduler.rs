@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use sync_queue::ThreadPool;
 use sync_timer::{Cancel, Clock, EveryError, Executor, Failure, ManualClock, Missed, Pending, Scheduler, ShutDown, TimerHandle};
 
 use crate::watchdog;
@@ -472,6 +473,35 @@ impl Executor for Threads {
     fn execute(&self, job: Box<dyn FnOnce() + Send>) {
         std::thread::spawn(job);
     }
+}
+
+#[test]
+fn on_a_thread_pool_each_is_called_once_and_a_pool_that_is_shut_down_refuses() {
+    let _watchdog = watchdog::watch();
+    let pool = Arc::new(ThreadPool::builder().max_workers(2).name_prefix("callbacks").build().unwrap());
+    let (failed, failures) = channel();
+    let failed = Mutex::new(failed);
+    let hook = move |failure: Failure<'_>| failed.lock().unwrap().send(failure.to_string()).unwrap();
+    let scheduler = Scheduler::builder().executor(Arc::clone(&pool)).on_failure(hook).build().unwrap();
+    let (sender, receiver) = channel();
+    for n in 0..100u64 {
+        let sender = sender.clone();
+        let callback = move || sender.send((n, std::thread::current().name().map(str::to_owned))).unwrap();
+        scheduler.once(Duration::from_micros(n * 20), callback).unwrap();
+    }
+    let mut seen: Vec<_> = receiver.iter().take(100).collect();
+    assert!(seen.iter().all(|(_, thread)| thread.as_ref().is_some_and(|name| name.starts_with("callbacks"))));
+    seen.sort();
+    assert!(seen.iter().map(|(n, _)| *n).eq(0..100));
+    pool.shutdown(true, false).unwrap();
+    let refused = scheduler.once(Duration::ZERO, || panic!("refused")).unwrap();
+    assert_eq!(failures.recv().unwrap(), "the executor dropped a timer's callback without running it");
+    assert_eq!(refused.cancel_and_wait(), Cancel::Done);
+    // A pool that belongs to the scheduler alone ends with it.
+    let scheduler = Scheduler::builder().executor(ThreadPool::new(1)).build().unwrap();
+    scheduler.once(Duration::ZERO, move || sender.send((0, None)).unwrap()).unwrap();
+    assert_eq!(receiver.recv(), Ok((0, None)));
+    drop(scheduler);
 }
 
 /// Keeps jobs until they are asked for.

@@ -169,10 +169,9 @@ impl Psc {
     fn visit(&mut self, i: usize, k: usize) -> bool {
         self.state[i] = 1;
         for j in 0..k {
-            if self.edges[i * k + j] {
-                if self.state[j] == 1 || (self.state[j] == 0 && !self.visit(j, k)) {
-                    return false;
-                }
+            let open = self.state[j];
+            if self.edges[i * k + j] && (open == 1 || (open == 0 && !self.visit(j, k))) {
+                return false;
             }
         }
         self.state[i] = 2;

@@ -17,6 +17,7 @@ use super::consistency::{Psc, coherent};
 use super::event::{INIT, Id, Kind, Label, Rmw, apply};
 use super::graph::Graph;
 use super::queue;
+use super::replay::{Step, What};
 
 /// How many events of a kind an execution may have.
 #[derive(Clone, Copy, Debug)]
@@ -27,18 +28,22 @@ pub(crate) struct Budget {
     pub spurious: u32,
     /// Timeouts while others could still run.
     pub timeouts: u32,
+    /// Processes that vanish.
+    pub crashes: u32,
 }
 
 /// In `Label::b` of a choice: what the second alternative is.
 pub(crate) const FREE: u64 = 0;
 pub(crate) const SPURIOUS: u64 = 1;
 pub(crate) const TIMEOUT: u64 = 2;
+pub(crate) const CRASH: u64 = 3;
 
 impl Budget {
     pub(super) fn of(self, what: u64) -> u32 {
         match what {
             SPURIOUS => self.spurious,
             TIMEOUT => self.timeouts,
+            CRASH => self.crashes,
             _ => u32::MAX,
         }
     }
@@ -136,6 +141,46 @@ impl Explorer {
         }
         self.graph = g;
         id
+    }
+
+    /// Adds the next event of thread `tid` as a replay string says. Fails when it cannot be.
+    pub(crate) fn add_as_told(&mut self, tid: u32, label: Label, step: &Step) -> Option<Id> {
+        let mut g = std::mem::take(&mut self.graph);
+        let id = g.append(tid, label);
+        let fits = |w: Id| w == INIT || (w < id && g.ev(w).wrote && g.ev(w).label.loc == label.loc);
+        let ok = match (label.kind, step.what) {
+            (Kind::Load | Kind::Rmw, What::Read(w)) if fits(w) => {
+                link_read(&mut g, id, w, step.choice);
+                true
+            }
+            (Kind::Store, What::WriteAfter(w)) if fits(w) => {
+                let pos = g.pos(w) + 1;
+                g.ev_mut(id).wval = label.a;
+                g.insert_mo(id, pos);
+                g.update_clocks(id);
+                true
+            }
+            (Kind::Choose, What::Choose(n)) => {
+                g.ev_mut(id).choice = n;
+                g.update_clocks(id);
+                true
+            }
+            (Kind::Woken, What::Nothing) => match queue::taken_by(&g, label.a) {
+                Some(w) => {
+                    g.ev_mut(id).rf = w;
+                    g.update_clocks(id);
+                    true
+                }
+                None => false,
+            },
+            (Kind::Load | Kind::Rmw | Kind::Store | Kind::Choose | Kind::Woken, _) => false,
+            _ => {
+                g.update_clocks(id);
+                true
+            }
+        };
+        self.graph = g;
+        ok.then_some(id)
     }
 
     fn add_load(&mut self, g: &mut Graph, id: Id) {
@@ -267,7 +312,9 @@ impl Explorer {
             let value = g.value(loc, w);
             let ready: Vec<Id> =
                 g.locs[loc as usize].reads.iter().copied().filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some()).collect();
-            let Some((&first, others)) = ready.split_first() else { return };
+            let Some((&first, others)) = ready.split_first() else {
+                return;
+            };
             for &r in others {
                 let mut other = self.copy(g);
                 wake(&mut other, r, w);
@@ -312,8 +359,9 @@ fn wake(g: &mut Graph, r: Id, w: Id) {
     let loc = g.ev(r).label.loc as usize;
     g.locs[loc].waiting -= 1;
     g.locs[loc].reads.retain(|&x| x != r);
-    g.ev_mut(r).waiting = false;
+    let slept = g.ev(r).rf;
     link_read(g, r, w, 0);
+    g.ev_mut(r).slept = slept;
 }
 
 /// Lets the read `r`, the last event of its thread, take its value from `w`, and write if it does.
@@ -326,6 +374,7 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     e.rval = rval;
     e.choice = choice;
     e.waiting = false;
+    e.slept = super::event::NONE;
     g.add_read(r);
     if label.kind == Kind::Rmw {
         let spurious = label.rmw == Rmw::WeakCas && choice == 1;

@@ -147,20 +147,20 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
     'queues: loop {
         let loc = g.ev(at).label.loc;
         let chain = &g.locs[loc as usize].mo;
-        for i in g.ev(at).pos as usize..chain.len() {
-            let e = g.ev(chain[i]);
+        for (i, &wake) in chain.iter().enumerate().skip(g.ev(at).pos as usize) {
+            let e = g.ev(wake);
             if e.label.rmw != Rmw::Wake || e.wval == 0 {
                 continue;
             }
             let queue = tickets(g, loc, i as u32);
-            let Some(place) = queue.iter().position(|&t| t == ticket) else { return None };
+            let place = queue.iter().position(|&t| t == ticket)?;
             if place >= 64 || e.wval >> place & 1 == 0 {
                 continue;
             }
             // Of those that a requeue takes the first `b` are woken, the others move.
             let before = (e.wval & ((1 << place) - 1)).count_ones();
             if u64::from(before) < e.label.b {
-                return Some(chain[i]);
+                return Some(wake);
             }
             let moved = g.events.iter().position(|m| {
                 m.label.kind == Kind::Rmw

@@ -53,7 +53,10 @@ impl Runtime {
                 read.map(|a| (String::from("a write of a cell that is read"), *a))
             })
         };
-        if let Some((what, first)) = conflict {
+        if let Some((mut what, first)) = conflict {
+            if first.active > 0 && self.gone(first.tid) {
+                what = String::from("a torn write: the process vanished in the middle of it");
+            }
             self.race(what, first.site, first.tid, site);
             return;
         }

@@ -11,7 +11,9 @@ use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, Rmw, apply};
 use super::extend::Explorer;
 use super::failure;
 use super::graph::{Graph, HB};
+use super::mutate::{Change, Effect};
 use super::queue;
+use super::replay::{Step, What};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::Cell;
@@ -113,6 +115,12 @@ pub(crate) struct Thread {
     spin: Spin,
     /// It has panicked: while its frames unwind it must not be given up.
     panicked: bool,
+    /// It may vanish after a write.
+    mortal: bool,
+    /// It has vanished.
+    gone: bool,
+    /// What the kernel does then.
+    deaths: Vec<Box<dyn FnOnce()>>,
     /// What the thread has under `thread::current` and in its thread-locals; the front end's.
     pub extra: Option<Box<dyn std::any::Any>>,
 }
@@ -148,6 +156,9 @@ impl Thread {
             fired: 0,
             spin: Spin::default(),
             panicked: false,
+            mortal: false,
+            gone: false,
+            deaths: Vec::new(),
             extra: None,
         }
     }
@@ -172,6 +183,8 @@ pub(crate) struct Limits {
     pub unroll: u32,
     /// How often a spin loop may go round on the newest values when nothing else can run.
     pub spins: u32,
+    /// How many equal loads in a row make a spin loop of code that does not say that it is one.
+    pub rounds: u32,
     /// How often the timeouts of a thread may fire when nothing else can run.
     pub fires: u32,
     /// Begin without exploring alternatives.
@@ -214,6 +227,14 @@ pub(crate) struct Runtime {
     unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
     /// Steps of this run, those among them that are no events.
     steps: usize,
+    /// Other workers run the same model.
+    pub parallel: bool,
+    /// Objects of this run by address; kept when there are other workers.
+    addresses: Vec<(usize, u32)>,
+    /// What the events have to be, when one execution is run again.
+    pub guide: Option<Vec<Step>>,
+    /// What is changed about some places of the model, to see whether it matters.
+    pub changes: Vec<Change>,
     /// What was allocated in this run and has to be freed before its end.
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
@@ -241,7 +262,37 @@ pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
     let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
-    unsafe { Runtime::perform(rt, label, object) }
+    unsafe {
+        let out = Runtime::perform(rt, label, object);
+        if out.wrote && (*rt).may_vanish() {
+            vanish_or_not(rt, label.site);
+        }
+        out
+    }
+}
+
+/// After a write of a process: it goes on, or it is gone.
+#[cold]
+fn vanish_or_not(rt: *mut Runtime, site: &'static Location<'static>) {
+    if super::object::choose(2, super::extend::CRASH, site) == 0 {
+        return;
+    }
+    // SAFETY: on the coroutine of the current thread; references end before each switch.
+    unsafe {
+        let t = (*rt).cur as usize;
+        let deaths = {
+            let thread = &mut (&mut (*rt).threads)[t];
+            thread.gone = true;
+            std::mem::take(&mut thread.deaths)
+        };
+        for death in deaths.into_iter().rev() {
+            death();
+        }
+        (&mut (*rt).threads)[t].state = State::Finished;
+        loop {
+            Runtime::switch(rt);
+        }
+    }
 }
 
 /// Looks at the runtime.
@@ -372,6 +423,10 @@ impl Runtime {
             skip: false,
             shadows: Vec::new(),
             unsynced: Vec::new(),
+            parallel: false,
+            addresses: Vec::new(),
+            guide: None,
+            changes: Vec::new(),
             steps: 0,
             allocations: Vec::new(),
             statics: Vec::new(),
@@ -414,7 +469,13 @@ impl Runtime {
     fn location_of(&mut self, object: Object<'_>, expected: Option<u32>) -> Result<u32, String> {
         let exec = self.exec;
         let known = match object {
-            Object::Tagged(tag, _) => tag.get(exec),
+            // Another worker may have touched the same static meanwhile: then its address tells.
+            Object::Tagged(tag, _) => tag.get(exec).or_else(|| {
+                let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
+                let address = std::ptr::from_ref(tag).addr();
+                let mine = || self.addresses.iter().find(|a| a.0 == address).map(|a| a.1);
+                foreign.then(mine).flatten()
+            }),
             Object::Queue(address) => self.queues.iter().find(|q| q.0 == address).map(|q| q.1),
         };
         if let Some(loc) = known {
@@ -442,10 +503,25 @@ impl Runtime {
         }
         self.bound[loc as usize] = exec;
         match object {
-            Object::Tagged(tag, _) => tag.set(exec, loc),
+            Object::Tagged(tag, _) => {
+                tag.set(exec, loc);
+                if self.parallel {
+                    self.addresses.push((std::ptr::from_ref(tag).addr(), loc));
+                }
+            }
             Object::Queue(address) => self.queues.push((address, loc)),
         }
         Ok(loc)
+    }
+
+    /// The step that a replay string asks for next.
+    fn turn(&self) -> Option<Step> {
+        self.guide.as_ref()?.get(self.ex.graph.events.len()).copied()
+    }
+
+    fn astray(&mut self) {
+        let n = self.ex.graph.events.len();
+        self.fail(failure::Kind::Misuse(format!("the replay string does not belong to this model: its step {n} cannot be done")));
     }
 
     fn count_step(&mut self, site: &'static Location<'static>) {
@@ -458,6 +534,25 @@ impl Runtime {
             );
             self.fail(failure::Kind::Limit(message));
         }
+    }
+
+    /// Whether the current thread is one that may vanish here.
+    fn may_vanish(&self) -> bool {
+        let thread = &self.threads[self.cur as usize];
+        thread.mortal && !thread.gone && !self.aborting
+    }
+
+    pub(crate) fn set_mortal(&mut self, mortal: bool) {
+        self.threads[self.cur as usize].mortal = mortal;
+    }
+
+    pub(crate) fn on_death(&mut self, f: Box<dyn FnOnce()>) {
+        self.threads[self.cur as usize].deaths.push(f);
+    }
+
+    /// Whether a thread has vanished.
+    pub(super) fn gone(&self, tid: u32) -> bool {
+        self.threads[tid as usize].gone
     }
 
     fn wait(&mut self, t: usize, state: State, label: Label) {
@@ -497,7 +592,7 @@ impl Runtime {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
-                if !in_graph && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                if !in_graph && this.turn().is_none() && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
                     // A round with effects, but none that gets it on: it keeps passing over the
                     // same newer write.
                     this.threads[t].state = State::Stuck;
@@ -511,7 +606,7 @@ impl Runtime {
             }
             spin.count += 1;
             let free = std::mem::take(&mut spin.free);
-            if in_graph || spin.count <= this.limits.unroll {
+            if in_graph || spin.count <= this.limits.unroll || this.turn().is_some() {
                 return;
             }
             let same = this.same_as_before(t, from, pos);
@@ -624,11 +719,19 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
+                if !this.changes.is_empty() {
+                    match this.changes.iter().find(|c| c.applies(&label)).map(|c| c.apply(&mut label)) {
+                        Some(Effect::Skip) => {
+                            return Outcome { value: 0, wrote: false, choice: 0, event: 0 };
+                        }
+                        Some(Effect::Go) | None => {}
+                    }
+                }
                 let len = this.ex.graph.threads[t].events.len();
                 let pos = this.threads[t].pos as usize;
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
-                        if this.threads[t].repeats(&this.ex.graph, outcome.event) {
+                        if this.threads[t].repeats(&this.ex.graph, outcome.event, this.limits.rounds) {
                             Runtime::relax(rt);
                         }
                         return outcome;
@@ -636,7 +739,8 @@ impl Runtime {
                     Runtime::switch(rt);
                     continue;
                 }
-                if this.replaying {
+                let turn = this.turn();
+                if this.replaying || turn.is_some_and(|step| step.tid as usize != t) {
                     this.threads[t].state = State::Frontier;
                     Runtime::switch(rt);
                     continue;
@@ -650,7 +754,7 @@ impl Runtime {
                         }
                     }
                 }
-                let fire = std::mem::take(&mut this.threads[t].fire);
+                let fire = std::mem::take(&mut this.threads[t].fire) || turn.is_some_and(|step| step.fired);
                 if label.awaits && !this.ex.enabled(&label) {
                     if fire {
                         label.awaits = false;
@@ -698,7 +802,16 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 let others = this.ex.stack.len();
-                let id = this.ex.add(t as u32, label);
+                let id = match turn {
+                    None => this.ex.add(t as u32, label),
+                    Some(step) => match this.ex.add_as_told(t as u32, label, &step) {
+                        Some(id) => id,
+                        None => {
+                            this.astray();
+                            Runtime::halt(rt);
+                        }
+                    },
+                };
                 this.threads[t].pos += 1;
                 if std::mem::take(&mut this.skip) || this.muted {
                     this.ex.stack.truncate(others);
@@ -711,7 +824,7 @@ impl Runtime {
                     Runtime::switch(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
-                if this.threads[t].repeats(&this.ex.graph, id) {
+                if this.threads[t].repeats(&this.ex.graph, id, this.limits.rounds) {
                     Runtime::relax(rt);
                 }
                 return out;
@@ -814,7 +927,15 @@ impl Runtime {
         f: F,
     ) -> u32 {
         let known = (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
-        let tid = known.map_or_else(|| self.ex.graph.add_thread(spawn), |t| t as u32);
+        let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.what);
+        let tid = match (known, told) {
+            (Some(t), _) => t as u32,
+            (None, Some(What::Create(tid))) => {
+                self.ex.graph.add_thread_at(tid, spawn);
+                tid
+            }
+            (None, _) => self.ex.graph.add_thread(spawn),
+        };
         self.create(tid, name, site, f);
         tid
     }
@@ -837,6 +958,7 @@ impl Runtime {
         self.queues.clear();
         self.shadows.clear();
         self.unsynced.clear();
+        self.addresses.clear();
         self.steps = 0;
         self.allocations.clear();
         self.statics.clear();
@@ -910,7 +1032,9 @@ impl Runtime {
             let mut left = false;
             for t in 0..n {
                 let thread = &self.threads[t as usize];
-                let Some(g) = self.ex.graph.threads.get(t as usize) else { continue };
+                let Some(g) = self.ex.graph.threads.get(t as usize) else {
+                    continue;
+                };
                 if (thread.pos as usize) < g.events.len() {
                     let ev = self.ex.graph.ev(g.events[thread.pos as usize]);
                     if ev.waiting {
@@ -939,6 +1063,20 @@ impl Runtime {
             self.replaying = false;
         }
         if self.ex.dead {
+            return None;
+        }
+        if let Some(step) = self.turn() {
+            let t = step.tid;
+            let there = self.threads.get(t as usize).is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
+            let asks = there
+                && (step.fired
+                    || self.runnable(t)
+                    || self.threads[t as usize].state == State::Yield
+                    || self.threads[t as usize].state == State::Spin);
+            if asks {
+                return Some(t);
+            }
+            self.astray();
             return None;
         }
         // Between a comparison and the place in the queue nobody else gets a turn.
@@ -1068,7 +1206,9 @@ impl Runtime {
         // One that is unwinding is let to its end: the count of panics is the system thread's.
         for i in 0..self.order.len() {
             let t = self.order[i] as usize;
-            let Some(mut co) = self.threads[t].co.take() else { continue };
+            let Some(mut co) = self.threads[t].co.take() else {
+                continue;
+            };
             if self.threads[t].panicked && co.started() && !co.done() && std::thread::panicking() {
                 self.aborting = true;
                 self.cur = t as u32;
@@ -1117,7 +1257,9 @@ impl Runtime {
     }
 
     fn leak(&self) -> Option<String> {
-        let a = self.allocations.iter().find(|a| a.live)?;
+        // Who vanishes drops nothing.
+        let vanished = self.threads.iter().any(|t| t.gone && t.state != State::Vacant);
+        let a = self.allocations.iter().find(|a| a.live && !vanished)?;
         Some(format!("{} leaked.\n  Allocated: {}", a.what, a.site))
     }
 
@@ -1167,8 +1309,7 @@ impl Runtime {
 impl Thread {
     /// Whether the thread has been doing the same loads with the same results over and over: a
     /// spin loop that does not say so.
-    fn repeats(&mut self, g: &Graph, id: Id) -> bool {
-        const ROUNDS: u32 = 16;
+    fn repeats(&mut self, g: &Graph, id: Id, rounds: u32) -> bool {
         const LONGEST: usize = 8;
         let e = g.ev(id);
         if e.wrote || !e.reads() {
@@ -1188,7 +1329,7 @@ impl Thread {
             }
         }
         self.spin.streak = if same { self.spin.streak + 1 } else { 0 };
-        self.spin.streak > ROUNDS
+        self.spin.streak > rounds
     }
 }
 

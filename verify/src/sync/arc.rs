@@ -242,7 +242,8 @@ impl<T: ?Sized> Arc<T> {
         let header = raw_headers().get(&ptr.cast::<u8>().addr()).cloned();
         let header = header.expect("`Arc::from_raw` of a pointer that does not come from `into_raw`");
         // SAFETY: as the caller says.
-        Arc { value: ManuallyDrop::new(unsafe { std::sync::Arc::from_raw(ptr) }), header }
+        let value = unsafe { std::sync::Arc::from_raw(ptr) };
+        Arc { value: ManuallyDrop::new(value), header }
     }
 
     /// One reference more.

@@ -102,8 +102,12 @@ impl<T> OnceLock<T> {
     /// The value, if it is there.
     #[track_caller]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: it was written before the `Once` was done.
-        if self.once.is_completed() { unsafe { (*self.value.get()).as_ref() } } else { None }
+        if self.once.is_completed() {
+            // SAFETY: it was written before the `Once` was done.
+            unsafe { (*self.value.get()).as_ref() }
+        } else {
+            None
+        }
     }
 
     /// The value, if it is there.

@@ -18,13 +18,27 @@ mod auto_reset_event;
 mod barrier;
 mod condvar;
 mod event;
+mod fair_mutex;
+#[cfg(target_os = "linux")]
+mod ipc_condvar;
+#[cfg(target_os = "linux")]
+mod ipc_mutex;
+#[cfg(target_os = "linux")]
+mod ipc_peers;
+#[cfg(target_os = "linux")]
+mod ipc_queue;
+#[cfg(target_os = "linux")]
+mod ipc_semaphore;
 mod latch;
 mod mutex;
+mod once;
 mod parker;
+mod pool;
 mod queue;
 mod reentrant_mutex;
+mod rwlock;
 mod scheduler;
 mod semaphore;
-mod semaphore;
+mod spsc;
 mod thread;
 mod timer;

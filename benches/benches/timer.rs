@@ -1,0 +1,7 @@
+//! Timers beside their peers: the workloads of `cargo compare`, under Criterion.
+
+mod support;
+
+fn main() {
+    support::run(sync_benches::workloads::timer::workloads());
+}

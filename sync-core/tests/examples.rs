@@ -1,0 +1,36 @@
+//! Runs the examples: each asserts what it says.
+
+use std::process::Command;
+
+/// Through cargo, which builds what is not there: a test that is asked for by its name finds no examples built.
+fn run(name: &str) -> String {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = cargo.args(["run", "--quiet", "--manifest-path", manifest, "--example", name]).output();
+    let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("examples print text")
+}
+
+/// One test an example: its name, and something that it says.
+macro_rules! examples {
+    ($($name:ident: $says:expr,)*) => {$(
+        #[test]
+        fn $name() {
+            let said = run(stringify!($name));
+            assert!(said.contains($says), "{said}");
+        }
+    )*};
+}
+
+examples! {
+    condition_stock: "sold out",
+    counter_lock: "with the lock: 0 left",
+    door: "3 entered, 1 gave up",
+    five_at_a_time: "one release too many",
+    interpreter_lock: "5 ms interval",
+    join_daemon: "the program waits no longer",
+    nested_rlock: "in the end: part 5, stock 50",
+    phases: "4 threads found the barrier broken",
+    two_ways: "counter is over: true",
+}

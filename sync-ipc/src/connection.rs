@@ -1,0 +1,590 @@
+//! Messages between two processes over a Unix socket, and descriptors with them.
+//!
+//! **Frames**, as Python's `multiprocessing` has them: a length in 4 bytes, most significant first; for 2 GiB and more, -1 and a length in 8 bytes; then
+//! the message. A message of descriptors has the same frame, with the descriptors attached to its first byte.
+//!
+//! All calls on the socket are non-blocking, and the waiting is done by `poll`, against one deadline. What was received in part when the time
+//! was up is kept, and the next receive goes on; what was sent in part goes first at the next send. So a stopped peer costs time and no more.
+//!
+//! What a peer says about lengths is not believed: memory is taken as bytes arrive, and a message longer than the caller's maximum is an error
+//! that ends the receiving side, because nothing sensible can follow.
+
+use core::mem::MaybeUninit;
+use core::time::Duration;
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown, socketpair, sockopt,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::segment::Segment;
+
+/// The most descriptors in one message: the kernel's limit.
+pub const MAX_FDS: usize = 253;
+
+/// The longest message that [`Connection::recv`] takes.
+pub const DEFAULT_MAX: usize = 1 << 30;
+
+const DESCRIPTORS: &[u8; 4] = b"fds:";
+
+/// Why a message was not sent or received.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The system refused.
+    Io(io::Error),
+    /// The other side is closed, between two messages; or its reading end is.
+    Closed,
+    /// The other side ended in the middle of a message.
+    Interrupted,
+    /// The message is longer than the maximum that was given. Nothing more can be received.
+    TooLong {
+        /// How long the peer says it is.
+        length: u64,
+    },
+    /// The message is longer than the caller's buffer; here it is.
+    BufferTooShort(Vec<u8>),
+    /// The time was up. What was sent or received in part is kept for the next call.
+    TimedOut,
+    /// This end of a one-way pipe only sends.
+    NotReadable,
+    /// This end of a one-way pipe only receives.
+    NotWritable,
+    /// The bytes are not a value of the type that was asked for, or the value cannot be serialised.
+    Format(postcard::Error),
+    /// The message has no descriptors with it, or not as many as it says.
+    MissingDescriptors,
+    /// More descriptors than one message can carry.
+    TooManyDescriptors,
+    /// The descriptor that came is no segment.
+    Segment(Error),
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Closed => f.write_str("the other side is closed"),
+            Self::Interrupted => f.write_str("the other side ended in the middle of a message"),
+            Self::TooLong { length } => write!(f, "bad message length: {length} bytes"),
+            Self::BufferTooShort(message) => write!(f, "the buffer is too short for a message of {} bytes", message.len()),
+            Self::TimedOut => f.write_str("the time was up"),
+            Self::NotReadable => f.write_str("this end of the pipe only sends"),
+            Self::NotWritable => f.write_str("this end of the pipe only receives"),
+            Self::Format(error) => error.fmt(f),
+            Self::MissingDescriptors => f.write_str("the message did not bring the descriptors that it should"),
+            Self::TooManyDescriptors => write!(f, "more than {MAX_FDS} descriptors in one message"),
+            Self::Segment(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Format(error) => Some(error),
+            Self::Segment(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Errno> for ConnectionError {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => Self::Closed,
+            other => Self::Io(other.into()),
+        }
+    }
+}
+
+type Result<T, E = ConnectionError> = core::result::Result<T, E>;
+
+/// One end of a two-way or one-way pipe of messages.
+///
+/// Threads of this process may use an end together. Processes should not: two that write into one end mix their frames (row U-PI-04); give each
+/// its own pipe, or use a [`Queue`](crate::Queue).
+///
+/// ```
+/// let (ours, theirs) = sync_ipc::pipe()?;
+/// ours.send(&("sum", vec![1, 2, 3]))?;
+/// let (what, numbers): (String, Vec<u32>) = theirs.recv()?;
+/// assert_eq!((what.as_str(), numbers.iter().sum()), ("sum", 6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Connection {
+    socket: OwnedFd,
+    incoming: Option<Mutex<Incoming>>,
+    outgoing: Option<Mutex<Vec<u8>>>,
+}
+
+/// What has arrived of a message.
+#[derive(Default)]
+struct Incoming {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+    /// After a message that was too long.
+    ended: bool,
+}
+
+/// The two ends of a two-way pipe.
+///
+/// # Errors
+///
+/// If this process has too many descriptors.
+#[doc(alias = "Pipe")]
+pub fn pipe() -> io::Result<(Connection, Connection)> {
+    let (one, other) = sockets()?;
+    Ok((Connection::over(one, true, true), Connection::over(other, true, true)))
+}
+
+/// The two ends of a one-way pipe: the first receives, the second sends.
+///
+/// # Errors
+///
+/// If this process has too many descriptors.
+pub fn one_way_pipe() -> io::Result<(Connection, Connection)> {
+    let (reader, writer) = sockets()?;
+    shutdown(&reader, Shutdown::Write)?;
+    Ok((Connection::over(reader, true, false), Connection::over(writer, false, true)))
+}
+
+fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Which of `sources` can be received from without waiting, or are at their end: their indices. Empty when the time is up; `None` waits for ever.
+///
+/// Anything with a descriptor may be waited for beside connections: a socket, a pidfd.
+///
+/// # Errors
+///
+/// Those of `poll`; a descriptor that is not open.
+pub fn wait(sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut fds: Vec<PollFd<'_>> = sources.iter().map(|source| PollFd::from_borrowed_fd(*source, PollFlags::IN)).collect();
+    poll_until(&mut fds, deadline)?;
+    if fds.iter().any(|fd| fd.revents().contains(PollFlags::NVAL)) {
+        return Err(Errno::BADF.into());
+    }
+    Ok(fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty()).map(|(index, _)| index).collect())
+}
+
+/// Whether anything happened by the deadline.
+fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, Errno> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        match poll(fds, timeout.as_ref()) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn after(timeout: Duration) -> Option<Instant> {
+    // Past the end of the clock is for ever.
+    Instant::now().checked_add(timeout)
+}
+
+impl Connection {
+    fn over(socket: OwnedFd, readable: bool, writable: bool) -> Self {
+        Self {
+            socket,
+            incoming: readable.then(|| Mutex::new(Incoming::default())),
+            outgoing: writable.then(|| Mutex::new(Vec::new())),
+        }
+    }
+
+    /// The end of a two-way pipe that another process passed to us.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a Unix stream socket.
+    pub fn from_fd(socket: OwnedFd) -> io::Result<Self> {
+        if sockopt::socket_domain(&socket)? != AddressFamily::UNIX || sockopt::socket_type(&socket)? != SocketType::STREAM {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a Unix stream socket"));
+        }
+        Ok(Self::over(socket, true, true))
+    }
+
+    /// Connects to a [`Listener`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `connect`.
+    #[doc(alias = "Client")]
+    pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self::over(UnixStream::connect(path)?.into(), true, true))
+    }
+
+    /// Whether it receives.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// Whether it sends.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.outgoing.is_some()
+    }
+
+    /// Sends a value.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`]. A value that cannot be serialised sends nothing.
+    pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
+        self.send_bytes(&postcard::to_stdvec(value).map_err(ConnectionError::Format)?)
+    }
+
+    /// Receives a value of at most [`DEFAULT_MAX`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn recv<T: DeserializeOwned>(&self) -> Result<T> {
+        postcard::from_bytes(&self.recv_bytes(DEFAULT_MAX)?).map_err(ConnectionError::Format)
+    }
+
+    /// As [`recv`](Self::recv), waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn recv_timeout<T: DeserializeOwned>(&self, timeout: Duration) -> Result<T> {
+        postcard::from_bytes(&self.recv_bytes_timeout(DEFAULT_MAX, timeout)?).map_err(ConnectionError::Format)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn send_bytes(&self, message: &[u8]) -> Result<()> {
+        self.send_frame(message, &[], None)
+    }
+
+    /// Sends a message, waiting at most `timeout` for room.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::TimedOut`]: then the message goes first at the next send.
+    pub fn send_bytes_timeout(&self, message: &[u8], timeout: Duration) -> Result<()> {
+        self.send_frame(message, &[], after(timeout))
+    }
+
+    /// Receives a message of at most `max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn recv_bytes(&self, max: usize) -> Result<Vec<u8>> {
+        Ok(self.recv_frame(max, None)?.0)
+    }
+
+    /// As [`recv_bytes`](Self::recv_bytes), waiting at most `timeout` for all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn recv_bytes_timeout(&self, max: usize, timeout: Duration) -> Result<Vec<u8>> {
+        Ok(self.recv_frame(max, after(timeout))?.0)
+    }
+
+    /// Receives a message into a buffer; its length.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::BufferTooShort`] with the message; others.
+    pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize> {
+        let message = self.recv_bytes(DEFAULT_MAX)?;
+        match buffer.get_mut(..message.len()) {
+            None => Err(ConnectionError::BufferTooShort(message)),
+            Some(place) => {
+                place.copy_from_slice(&message);
+                Ok(message.len())
+            }
+        }
+    }
+
+    /// Whether something can be received, or the other side is closed, within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::NotReadable`]; those of `poll`.
+    pub fn poll(&self, timeout: Duration) -> Result<bool> {
+        if !self.is_readable() {
+            return Err(ConnectionError::NotReadable);
+        }
+        Ok(poll_until(&mut [PollFd::new(&self.socket, PollFlags::IN)], after(timeout))?)
+    }
+
+    /// Sends descriptors: the other process gets descriptors of its own for the same files.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::TooManyDescriptors`] above [`MAX_FDS`], with nothing sent; others.
+    pub fn send_fds(&self, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        if descriptors.len() > MAX_FDS {
+            return Err(ConnectionError::TooManyDescriptors);
+        }
+        let mut message = DESCRIPTORS.to_vec();
+        message.extend_from_slice(&(descriptors.len() as u32).to_be_bytes());
+        self.send_frame(&message, descriptors, None)
+    }
+
+    /// Receives descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::MissingDescriptors`] if the message is another one; others.
+    pub fn recv_fds(&self) -> Result<Vec<OwnedFd>> {
+        let (message, descriptors) = self.recv_frame(DEFAULT_MAX, None)?;
+        let count = message.strip_prefix(DESCRIPTORS).and_then(|count| Some(u32::from_be_bytes(count.try_into().ok()?)));
+        if count.and_then(|count| usize::try_from(count).ok()) != Some(descriptors.len()) {
+            return Err(ConnectionError::MissingDescriptors);
+        }
+        Ok(descriptors)
+    }
+
+    /// Sends a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn send_segment(&self, segment: &Segment) -> Result<()> {
+        self.send_fds(&[segment.as_fd()])
+    }
+
+    /// Receives a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::Segment`] if what came is none; others.
+    pub fn recv_segment(&self) -> Result<Segment> {
+        let mut descriptors = self.recv_fds()?;
+        match (descriptors.pop(), descriptors.is_empty()) {
+            (Some(descriptor), true) => Segment::from_fd(descriptor).map_err(ConnectionError::Segment),
+            _ => Err(ConnectionError::MissingDescriptors),
+        }
+    }
+
+    fn send_frame(&self, message: &[u8], descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<()> {
+        let outgoing = self.outgoing.as_ref().ok_or(ConnectionError::NotWritable)?;
+        let mut rest = hold(outgoing);
+        self.flush(&mut rest, deadline)?;
+        let mut frame = Vec::with_capacity(12 + message.len());
+        match i32::try_from(message.len()) {
+            Ok(length) => frame.extend_from_slice(&length.to_be_bytes()),
+            Err(_) => {
+                frame.extend_from_slice(&(-1_i32).to_be_bytes());
+                frame.extend_from_slice(&(message.len() as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(message);
+        let mut sent = 0;
+        if !descriptors.is_empty() {
+            // With the first byte, in one call; nothing of the message is out before it.
+            sent = self.send_some(&frame, descriptors, deadline)?;
+        }
+        *rest = frame.split_off(sent);
+        self.flush(&mut rest, deadline)
+    }
+
+    /// Sends what is left.
+    fn flush(&self, rest: &mut Vec<u8>, deadline: Option<Instant>) -> Result<()> {
+        let mut sent = 0;
+        let outcome = loop {
+            if sent == rest.len() {
+                break Ok(());
+            }
+            match self.send_some(&rest[sent..], &[], deadline) {
+                Ok(some) => sent += some,
+                Err(error) => break Err(error),
+            }
+        };
+        rest.drain(..sent);
+        outcome
+    }
+
+    fn send_some(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<usize> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        loop {
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+                return Err(ConnectionError::TooManyDescriptors);
+            }
+            match sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(sent) => return Ok(sent),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.ready(PollFlags::OUT, deadline)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn recv_frame(&self, max: usize, deadline: Option<Instant>) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+        let incoming = self.incoming.as_ref().ok_or(ConnectionError::NotReadable)?;
+        let incoming = &mut *hold(incoming);
+        if incoming.ended {
+            return Err(ConnectionError::Closed);
+        }
+        self.fill(incoming, 4, deadline)?;
+        let short = i32::from_be_bytes([incoming.bytes[0], incoming.bytes[1], incoming.bytes[2], incoming.bytes[3]]);
+        let (header, length) = if short == -1 {
+            self.fill(incoming, 12, deadline)?;
+            let mut long = [0; 8];
+            long.copy_from_slice(&incoming.bytes[4..12]);
+            (12, u64::from_be_bytes(long))
+        } else {
+            // Another negative length is nonsense; as unsigned it is too long for anybody.
+            (4, u64::try_from(short).unwrap_or(u64::MAX))
+        };
+        let Some(length) = usize::try_from(length).ok().filter(|length| *length <= max) else {
+            *incoming = Incoming { ended: true, ..Incoming::default() };
+            return Err(ConnectionError::TooLong { length });
+        };
+        self.fill(incoming, header + length, deadline)?;
+        let Incoming { mut bytes, descriptors, .. } = core::mem::take(incoming);
+        bytes.drain(..header);
+        Ok((bytes, descriptors))
+    }
+
+    /// Receives until there are `want` bytes, and never more.
+    fn fill(&self, incoming: &mut Incoming, want: usize, deadline: Option<Instant>) -> Result<()> {
+        /// How much memory a length that a peer claims is worth in advance.
+        const STEP: usize = 1 << 16;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        while incoming.bytes.len() < want {
+            let have = incoming.bytes.len();
+            incoming.bytes.resize(have + STEP.max(have).min(want - have), 0);
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+            let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut incoming.bytes[have..])], &mut control, flags);
+            incoming.bytes.truncate(have + received.as_ref().map_or(0, |received| received.bytes));
+            match received {
+                Ok(received) => {
+                    for message in control.drain() {
+                        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                            incoming.descriptors.extend(descriptors);
+                        }
+                    }
+                    if received.flags.contains(ReturnFlags::CTRUNC) {
+                        // This process has no room for them: the message cannot be what it says.
+                        return Err(ConnectionError::MissingDescriptors);
+                    }
+                    match (received.bytes, have) {
+                        (0, 0) => return Err(ConnectionError::Closed),
+                        (0, _) => return Err(ConnectionError::Interrupted),
+                        _ => {}
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.ready(PollFlags::IN, deadline)?,
+                // The other end died with bytes of ours unread: its end all the same.
+                Err(Errno::CONNRESET) if have > 0 => return Err(ConnectionError::Interrupted),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn ready(&self, what: PollFlags, deadline: Option<Instant>) -> Result<()> {
+        if poll_until(&mut [PollFd::new(&self.socket, what)], deadline)? { Ok(()) } else { Err(ConnectionError::TimedOut) }
+    }
+}
+
+/// A panic inside leaves bytes that are kept for the next call anyway.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl From<Connection> for OwnedFd {
+    fn from(connection: Connection) -> Self {
+        connection.socket
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("socket", &self.socket)
+            .field("readable", &self.is_readable())
+            .field("writable", &self.is_writable())
+            .finish()
+    }
+}
+
+/// A place in the file system where other processes [connect](Connection::connect).
+///
+/// Who may connect is who may write to the path: put it into a directory of mode 0700. The path is removed when the listener is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Listener {
+    /// Listens at a path that must not exist.
+    ///
+    /// # Errors
+    ///
+    /// Those of `bind`; `AddrInUse` if the path exists.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref().to_owned();
+        Ok(Self { listener: UnixListener::bind(&path)?, path })
+    }
+
+    /// Waits for the next who connects.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
+    pub fn accept(&self) -> io::Result<Connection> {
+        Ok(Connection::over(self.listener.accept()?.0.into(), true, true))
+    }
+
+    /// As [`accept`](Self::accept), waiting at most `timeout`; `None` when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
+    pub fn accept_timeout(&self, timeout: Duration) -> io::Result<Option<Connection>> {
+        if poll_until(&mut [PollFd::new(&self.listener, PollFlags::IN)], after(timeout))? { self.accept().map(Some) } else { Ok(None) }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

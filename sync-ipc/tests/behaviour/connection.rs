@@ -1,0 +1,225 @@
+//! Rows PI and U-PI.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use sync_ipc::{Connection, ConnectionError, Listener, MAX_FDS, Mutex, Segment, one_way_pipe, pipe, wait};
+
+use crate::processes::{FOR_EVER, alone, fork};
+
+#[test]
+fn pi_01_duplex_echo() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let mut child = fork(|| {
+            while let Ok(message) = theirs.recv_bytes(1 << 30) {
+                if message == b"end" {
+                    return 0;
+                }
+                theirs.send_bytes(&message).expect("sent");
+            }
+            1
+        });
+        assert!(!ours.poll(Duration::ZERO).expect("readable"));
+        let started = Instant::now();
+        assert!(!ours.poll(Duration::from_millis(30)).expect("readable"));
+        assert!(started.elapsed() >= Duration::from_millis(30));
+        let value = (1_u8, "two".to_owned(), vec![3.0_f64, 4.0]);
+        ours.send(&value).expect("sent");
+        assert!(ours.poll(FOR_EVER).expect("readable"));
+        assert_eq!(ours.recv::<(u8, String, Vec<f64>)>().expect("the same"), value);
+        let large: Vec<u8> = (0..16 << 20).map(|at| at as u8).collect();
+        ours.send_bytes(&large).expect("sent");
+        assert!(ours.recv_bytes(large.len()).expect("the same") == large);
+        let mut buffer = [0; 4];
+        ours.send_bytes(b"abc").expect("sent");
+        assert_eq!(ours.recv_bytes_into(&mut buffer).expect("fits"), 3);
+        ours.send_bytes(b"abcdef").expect("sent");
+        assert!(matches!(ours.recv_bytes_into(&mut buffer), Err(ConnectionError::BufferTooShort(message)) if message == b"abcdef"));
+        ours.send_bytes(b"end").expect("sent");
+        assert_eq!(child.join(), 0);
+        drop(theirs);
+        assert!(ours.poll(Duration::ZERO).expect("readable"), "the end is something to receive");
+        assert!(matches!(ours.recv::<u8>(), Err(ConnectionError::Closed)));
+        assert!(matches!(ours.recv_bytes(1), Err(ConnectionError::Closed)));
+    });
+}
+
+#[test]
+fn pi_02_one_way() {
+    alone(|| {
+        let (reader, writer) = one_way_pipe().expect("descriptors");
+        assert!(reader.is_readable() && !reader.is_writable() && writer.is_writable() && !writer.is_readable());
+        writer.send(&1_u32).expect("sent");
+        assert_eq!(reader.recv::<u32>().expect("sent"), 1);
+        assert!(matches!(reader.send(&1_u32), Err(ConnectionError::NotWritable)));
+        assert!(matches!(writer.recv::<u32>(), Err(ConnectionError::NotReadable)));
+        assert!(matches!(writer.poll(Duration::ZERO), Err(ConnectionError::NotReadable)));
+    });
+}
+
+#[test]
+fn pi_05_descriptors_travel() {
+    let (ours, theirs) = pipe().expect("descriptors");
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let mutex = Mutex::create(&segment, "m", 1_u32).expect("room");
+    let mut child = fork(|| {
+        let segment = theirs.recv_segment().expect("a segment");
+        Mutex::<u32>::open(&segment, "m").expect("it is there").lock().expect("free").set(2);
+        0
+    });
+    ours.send_segment(&segment).expect("sent");
+    assert_eq!(child.join(), 0);
+    assert_eq!(mutex.lock().expect("free").get(), 2);
+    ours.send_bytes(b"no descriptors").expect("sent");
+    assert!(matches!(theirs.recv_fds(), Err(ConnectionError::MissingDescriptors)));
+    ours.send_bytes(b"fds:\0\0\0\x01").expect("sent");
+    assert!(matches!(theirs.recv_fds(), Err(ConnectionError::MissingDescriptors)));
+}
+
+#[test]
+fn more_descriptors_than_others_survive() {
+    // ipc-channel panics above 64 (#395).
+    let (ours, theirs) = pipe().expect("descriptors");
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
+    for count in [0, 1, 65, MAX_FDS] {
+        ours.send_fds(&vec![null.as_fd(); count]).expect("sent");
+        assert_eq!(theirs.recv_fds().expect("received").len(), count);
+    }
+    assert!(matches!(ours.send_fds(&vec![null.as_fd(); MAX_FDS + 1]), Err(ConnectionError::TooManyDescriptors)));
+    ours.send(&7_u8).expect("nothing of the refused message was sent");
+    assert_eq!(theirs.recv::<u8>().expect("received"), 7);
+}
+
+#[test]
+fn descriptors_nobody_asked_for_are_closed() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let (reader, writer) = one_way_pipe().expect("descriptors");
+        ours.send_fds(&[writer.as_fd()]).expect("sent");
+        drop(writer);
+        assert!(theirs.recv_bytes(100).is_ok());
+        assert!(matches!(reader.recv_bytes(1), Err(ConnectionError::Closed)), "its last writer is gone");
+    });
+}
+
+#[test]
+fn pi_07_and_09_listener() {
+    alone(|| {
+        let path = std::env::temp_dir().join(format!("sync-ipc-listener-{}", std::process::id()));
+        let listener = Listener::bind(&path).expect("a new path");
+        assert_eq!(Listener::bind(&path).expect_err("taken").kind(), std::io::ErrorKind::AddrInUse);
+        assert!(listener.accept_timeout(Duration::ZERO).expect("works").is_none());
+        // Connects, writes and closes before we accept.
+        let mut child = fork(|| Connection::connect(&path).expect("listens").send(&5_u8).is_err().into());
+        assert_eq!(child.join(), 0);
+        let accepted = listener.accept().expect("one came");
+        assert!(accepted.poll(FOR_EVER).expect("readable"));
+        assert_eq!(accepted.recv::<u8>().expect("sent"), 5);
+        drop(listener);
+        assert!(!path.exists());
+        assert!(Connection::connect(&path).is_err());
+    });
+}
+
+#[test]
+fn pi_10_and_11_messages_are_not_merged_and_poll_takes_nothing() {
+    let (ours, theirs) = pipe().expect("descriptors");
+    for message in [&b"hello"[..], b"", b"a", b"", b"world"] {
+        ours.send_bytes(message).expect("sent");
+    }
+    for message in [&b"hello"[..], b"", b"a", b"", b"world"] {
+        assert!(theirs.poll(Duration::ZERO).expect("readable") && theirs.poll(Duration::ZERO).expect("readable"));
+        assert_eq!(theirs.recv_bytes(5).expect("sent"), message);
+    }
+    assert!(!theirs.poll(Duration::ZERO).expect("readable"));
+}
+
+#[test]
+fn pi_13_what_is_no_socket_is_refused() {
+    assert!(Connection::from_fd(std::fs::File::open("/dev/null").expect("a device").into()).is_err());
+}
+
+#[test]
+fn pi_15_and_16_wait_for_several() {
+    alone(|| {
+        let pipes = [(); 4].map(|()| one_way_pipe().expect("descriptors"));
+        let readers = pipes.each_ref().map(|(reader, _)| reader.as_fd());
+        let started = Instant::now();
+        assert!(wait(&readers, Some(Duration::from_millis(30))).expect("open").is_empty());
+        assert!(started.elapsed() >= Duration::from_millis(30));
+        assert!(wait(&readers, Some(Duration::ZERO)).expect("open").is_empty());
+        pipes[2].1.send(&1_u8).expect("sent");
+        assert_eq!(wait(&readers, None).expect("open"), [2]);
+        let [_, (reader, writer), ..] = pipes;
+        drop(writer);
+        assert_eq!(wait(&[reader.as_fd()], None).expect("open"), [0], "the end counts as ready");
+    });
+}
+
+#[test]
+fn u_pi_01_the_other_side_is_gone() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        drop(theirs);
+        // SIGPIPE would end this test.
+        assert!(matches!(ours.send_bytes(b"x"), Err(ConnectionError::Closed)));
+    });
+}
+
+#[test]
+fn u_pi_02_a_message_that_is_too_long_ends_the_receiving() {
+    let (ours, theirs) = pipe().expect("descriptors");
+    ours.send_bytes(&[0; 100]).expect("sent");
+    assert!(matches!(theirs.recv_bytes(99), Err(ConnectionError::TooLong { length: 100 })));
+    assert!(matches!(theirs.recv_bytes(1000), Err(ConnectionError::Closed)));
+    theirs.send_bytes(b"still sends").expect("sent");
+    assert_eq!(ours.recv_bytes(100).expect("sent"), b"still sends");
+}
+
+#[test]
+fn u_pi_03_half_a_message_is_not_an_end() {
+    alone(|| {
+        use std::io::Write;
+        let (mut raw, theirs) = std::os::unix::net::UnixStream::pair().expect("descriptors");
+        let theirs = Connection::from_fd(theirs.into()).expect("a socket");
+        raw.write_all(&[0, 0, 0, 9, 1, 2]).expect("sent");
+        assert!(matches!(theirs.recv_bytes_timeout(9, Duration::from_millis(10)), Err(ConnectionError::TimedOut)));
+        raw.write_all(&[3, 4, 5, 6, 7, 8, 9]).expect("sent");
+        assert_eq!(theirs.recv_bytes(9).expect("the rest"), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        // Lengths that lie cost no memory and no panic.
+        raw.write_all(&[0x7f, 0xff, 0xff, 0xff, 1]).expect("sent");
+        drop(raw);
+        assert!(matches!(theirs.recv_bytes(usize::MAX), Err(ConnectionError::Interrupted)));
+        for header in [&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..], &[0x80, 0, 0, 0]] {
+            let (mut raw, theirs) = std::os::unix::net::UnixStream::pair().expect("descriptors");
+            raw.write_all(header).expect("sent");
+            let theirs = Connection::from_fd(theirs.into()).expect("a socket");
+            assert!(matches!(theirs.recv_bytes(1 << 30), Err(ConnectionError::TooLong { .. })));
+        }
+    });
+}
+
+#[test]
+fn what_is_no_value_is_an_error_and_the_next_message_arrives() {
+    let (ours, theirs) = pipe().expect("descriptors");
+    ours.send_bytes(b"\xff\xff\xff\xff\xff\xff").expect("sent");
+    assert!(matches!(theirs.recv::<String>(), Err(ConnectionError::Format(_))));
+    ours.send("text").expect("sent");
+    assert_eq!(theirs.recv::<String>().expect("sent"), "text");
+}
+
+#[test]
+fn a_peer_that_does_not_read_costs_time_and_nothing_is_lost() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let large = vec![7; 4 << 20];
+        assert!(matches!(ours.send_bytes_timeout(&large, Duration::from_millis(20)), Err(ConnectionError::TimedOut)));
+        let mut child = fork(|| {
+            let first = theirs.recv_bytes(8 << 20).expect("all of it").len();
+            i32::from(first == 4 << 20 && theirs.recv_bytes(10).expect("the next") == b"next")
+        });
+        ours.send_bytes(b"next").expect("the rest and this");
+        assert_eq!(child.join(), 1);
+    });
+}

@@ -1,0 +1,192 @@
+//! A peer that writes whatever it likes, wherever it likes. It may starve us and spoil our data; it may not make us panic, crash, or touch what is
+//! not ours. The victim runs in a process of its own, so that a crash is seen as one.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::io::pwrite;
+use sync_ipc::{
+    Array, Barrier, BoundedSemaphore, Condvar, Connection, Event, Item, JoinableQueue, Mutex, Queue, ReentrantMutex, Segment, Semaphore,
+    ShareableList,
+};
+
+use crate::Random;
+use crate::processes::fork;
+use crate::watchdog;
+
+const MUTATIONS: usize = 120_000;
+
+struct World {
+    segment: Segment,
+    mutex: Mutex<[u64; 3]>,
+    reentrant: ReentrantMutex<u32>,
+    semaphore: Semaphore,
+    bounded: BoundedSemaphore,
+    event: Event,
+    condvar: Condvar,
+    barrier: Barrier,
+    queue: Queue<[u8; 20]>,
+    jobs: JoinableQueue<u64>,
+    array: Array<u16>,
+    list: ShareableList,
+}
+
+fn world() -> World {
+    let segment = Segment::anonymous(12_000).expect("a segment");
+    World {
+        mutex: Mutex::create(&segment, "mutex", [1; 3]).expect("room"),
+        reentrant: ReentrantMutex::create(&segment, "reentrant", 1).expect("room"),
+        semaphore: Semaphore::create(&segment, "semaphore", 2, 4).expect("room"),
+        bounded: BoundedSemaphore::create(&segment, "bounded", 2).expect("room"),
+        event: Event::create(&segment, "event").expect("room"),
+        condvar: Condvar::with_waiters(&segment, "condvar", 4).expect("room"),
+        barrier: Barrier::create(&segment, "barrier", 1).expect("room"),
+        queue: Queue::create(&segment, "queue", 4).expect("room"),
+        jobs: JoinableQueue::create(&segment, "jobs", 2).expect("room"),
+        array: Array::create(&segment, "array", &[1, 2, 3]).expect("room"),
+        list: ShareableList::create(&segment, "list", &[Item::Int(1), Item::Str("text".into())]).expect("room"),
+        segment,
+    }
+}
+
+/// Some bytes somewhere: mostly where our words are, often values that mean something.
+fn scribble(segment: &Segment, random: &mut Random) {
+    let size = rustix::fs::fstat(segment).expect("a file").st_size as usize;
+    let objects = size - segment.size();
+    let at = match random.below(8) {
+        0 => random.below(64),
+        1 => random.below(objects),
+        2 => random.below(size),
+        _ => objects + random.below(4096),
+    };
+    let value = match random.below(6) {
+        0 => 0,
+        1 => u64::MAX,
+        2 => 1 << random.below(64),
+        3 => random.next() & 0xc000_ffff_c000_ffff,
+        _ => random.next(),
+    };
+    let len = 1 << random.below(4);
+    let at = if random.below(4) > 0 { at & !(len - 1) } else { at }.min(size - len);
+    pwrite(segment, &value.to_ne_bytes()[..len], at as u64).expect("a memfd can be written to");
+}
+
+/// One operation, whatever comes of it. Locks that a scribbled word says we hold ourselves are waited for in vain: hence the short timeouts.
+fn operate(world: &World, random: &mut Random) -> Option<()> {
+    let soon = Duration::from_micros(50);
+    match random.below(18) {
+        0 => drop(world.mutex.try_lock().map(|mut guard| guard.update(|value| value[0] ^= 1))),
+        1 => drop(world.mutex.lock_timeout(soon).map(|guard| guard.get())),
+        2 => drop(world.reentrant.try_lock().map(|guard| guard.update(|value| *value = value.wrapping_add(1)))),
+        3 => drop(world.semaphore.try_acquire()),
+        4 => drop(world.semaphore.acquire_timeout(soon)),
+        5 => drop(world.semaphore.add_permits(1)),
+        6 => drop(world.bounded.try_acquire().map(|permit| permit.forget())),
+        7 => drop(world.bounded.release()),
+        8 => {
+            world.event.set();
+            world.event.clear();
+            let _ = world.event.wait_timeout(soon);
+        }
+        9 => {
+            world.condvar.notify_all();
+            if let Ok(guard) = world.mutex.try_lock() {
+                // The lock may be scribbled over while we wait, but nobody scribbles then: this is one thread.
+                drop(world.condvar.wait_timeout(guard, soon));
+            }
+        }
+        10 => drop((world.barrier.wait_timeout(soon), world.barrier.waiting())),
+        11 => drop(world.queue.try_send([7; 20])),
+        12 => drop(world.queue.try_recv().map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>())),
+        13 => drop(world.queue.try_recv_lease()),
+        14 => drop((world.jobs.try_put(1), world.jobs.try_get().map(|task| task.done()), world.queue.len())),
+        15 => drop((world.array.raw().to_vec(), world.array.raw().set(2, 9))),
+        16 => drop((world.list.get(random.below(3)), world.list.set(0, &Item::Int(5)))),
+        _ => {
+            drop(Mutex::<[u64; 3]>::open(&world.segment, "mutex"));
+            drop(ShareableList::open(&world.segment, "list").map(|list| list.to_vec()));
+            drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_recv()));
+            drop(Mutex::create(&world.segment, "another", 5_u8));
+            drop(Segment::from_fd(world.segment.try_clone_fd().ok()?));
+            drop(format!("{world:?}", world = (&world.mutex, &world.reentrant, &world.semaphore, &world.barrier)));
+        }
+    }
+    Some(())
+}
+
+#[test]
+fn scribbling_over_the_segment() {
+    let _watchdog = watchdog::watch();
+    let mut random = Random::new("scribbling");
+    let mut child = fork(|| {
+        let mut done = 0;
+        while done < MUTATIONS {
+            let world = world();
+            for _ in 0..60 {
+                for _ in 0..4 {
+                    scribble(&world.segment, &mut random);
+                    done += 1;
+                }
+                let _ = operate(&world, &mut random);
+            }
+        }
+        0
+    });
+    assert_eq!(child.join(), 0, "a panic is 101, a crash is minus its signal");
+    println!("scribbling: {MUTATIONS} mutations");
+}
+
+#[test]
+fn scribbling_at_the_same_time() {
+    let _watchdog = watchdog::watch();
+    let mut random = Random::new("scribbling at the same time");
+    for _ in 0..10 {
+        let world = world();
+        let seed = random.next();
+        let scribbler = fork(|| {
+            let mut random = Random(seed | 1);
+            loop {
+                scribble(&world.segment, &mut random);
+            }
+        });
+        let victim = fork(|| {
+            let mut random = Random(seed ^ 0x5555 | 1);
+            loop {
+                let _ = operate(&world, &mut random);
+            }
+        });
+        std::thread::sleep(Duration::from_millis(150));
+        drop(scribbler);
+        // It may starve (its lock's word may say that it holds the lock itself), and is killed for it; it may not have ended by itself.
+        let mut victim = victim;
+        victim.signal(libc::SIGKILL);
+        assert_eq!(victim.join(), -libc::SIGKILL, "a panic is 101, a crash is minus another signal");
+    }
+}
+
+#[test]
+fn nonsense_over_the_socket() {
+    use std::io::Write;
+    let _watchdog = watchdog::watch();
+    let mut random = Random::new("nonsense");
+    let mut child = fork(|| {
+        for _ in 0..2000 {
+            let (mut raw, theirs) = UnixStream::pair().expect("descriptors");
+            let theirs = Connection::from_fd(theirs.into()).expect("a socket");
+            let mut bytes = vec![0; random.below(200)];
+            bytes.iter_mut().for_each(|byte| *byte = random.next() as u8);
+            if random.below(2) == 0 && bytes.len() > 4 {
+                bytes[..3].fill(0);
+            }
+            raw.write_all(&bytes).expect("sent");
+            drop(raw);
+            for _ in 0..4 {
+                drop(theirs.recv::<Vec<String>>());
+                drop(theirs.recv_fds());
+                drop(theirs.recv_segment());
+            }
+        }
+        0
+    });
+    assert_eq!(child.join(), 0);
+}

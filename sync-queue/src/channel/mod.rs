@@ -1,0 +1,312 @@
+//! A channel with two ends, under crossbeam-channel's names: a drop-in for all but `select!`.
+//!
+//! A [`Queue`](crate::Queue) with counted handles on each side: when the last handle of one side is dropped, the other side is told. It
+//! disconnects in one step, in the same order as all sends: what was sent before can be received, nothing can be sent after.
+//!
+//! | crossbeam-channel | here |
+//! |---|---|
+//! | `bounded(n)`, `bounded(0)` (a meeting of sender and receiver), `unbounded()` | the same |
+//! | `Sender`, `Receiver` and all their methods, `iter`, `try_iter`, `IntoIterator` | the same |
+//! | `after`, `at`, `tick`, `never` | the same, without a thread or a queue behind them |
+//! | `select!`, `Select` | no |
+//!
+//! ```
+//! use sync_queue::channel;
+//!
+//! let (sender, receiver) = channel::bounded(4);
+//! std::thread::spawn(move || (0..3).try_for_each(|n| sender.send(n)));
+//! assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 1, 2]);
+//! ```
+//!
+//! Costs and guarantees are those of [`Queue`](crate::Queue). `bounded(0)` has a lock inside; a send returns when its item has been taken.
+
+mod error;
+mod flavor;
+mod meeting;
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+use flavor::{Channel, Flavor};
+
+use crate::waiting::Patience;
+
+/// The sending end. Clone it for more producers.
+pub struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+/// The receiving end. Clone it for more consumers.
+pub struct Receiver<T> {
+    channel: Arc<Channel<T>>,
+}
+
+/// A channel with room for `capacity` items; with room for none, each send waits until a receive takes its item.
+#[must_use]
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    pair(Flavor::bounded(capacity))
+}
+
+/// A channel without a limit.
+#[must_use]
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    pair(Flavor::unbounded())
+}
+
+/// A receiver that gets one item, the time, `duration` from now.
+#[must_use]
+pub fn after(duration: Duration) -> Receiver<Instant> {
+    // Past the end of the clock is never.
+    Instant::now().checked_add(duration).map_or_else(never, at)
+}
+
+/// A receiver that gets one item, the time, at `when`.
+#[must_use]
+pub fn at(when: Instant) -> Receiver<Instant> {
+    receiver(Flavor::ticks(Some(when), None))
+}
+
+/// A receiver that gets the time every `period`. It does not hurry to catch up if nobody receives.
+#[must_use]
+pub fn tick(period: Duration) -> Receiver<Instant> {
+    receiver(Flavor::ticks(Instant::now().checked_add(period), Some(period)))
+}
+
+/// A receiver that never gets anything, and is never disconnected.
+#[must_use]
+pub fn never<T>() -> Receiver<T> {
+    receiver(Flavor::Never)
+}
+
+fn pair<T>(flavor: Flavor<T>) -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(Channel::new(flavor, 1));
+    (Sender { channel: Arc::clone(&channel) }, Receiver { channel })
+}
+
+fn receiver<T>(flavor: Flavor<T>) -> Receiver<T> {
+    Receiver { channel: Arc::new(Channel::new(flavor, 0)) }
+}
+
+macro_rules! both_ends {
+    ($End:ident) => {
+        impl<T> $End<T> {
+            /// How many items are inside at the moment.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.channel.flavor.len()
+            }
+
+            /// Whether nothing is inside at the moment.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Whether there is no room at the moment. Always, if there is room for none; never, if there is no limit.
+            #[must_use]
+            pub fn is_full(&self) -> bool {
+                self.capacity().is_some_and(|capacity| self.len() >= capacity)
+            }
+
+            /// How many items there is room for in all; `None`: no limit.
+            #[must_use]
+            pub fn capacity(&self) -> Option<usize> {
+                self.channel.flavor.capacity()
+            }
+
+            /// Whether both are ends of the same channel.
+            #[must_use]
+            pub fn same_channel(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.channel, &other.channel)
+            }
+        }
+
+        impl<T> fmt::Debug for $End<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($End)).field("len", &self.len()).field("capacity", &self.capacity()).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+both_ends!(Sender);
+both_ends!(Receiver);
+
+impl<T> Sender<T> {
+    /// Sends an item, waiting for room as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the item if all receivers are gone.
+    #[inline]
+    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        self.channel.flavor.send(item, Patience::Forever).map_err(|refused| SendError(refused.into_inner()))
+    }
+
+    /// Sends an item if there is room, or a receiver waiting. Never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] with the item.
+    #[inline]
+    pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        self.channel.flavor.send(item, Patience::None).map_err(TrySendError::from)
+    }
+
+    /// Sends an item, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`] with the item.
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.channel.flavor.send(item, Patience::For(timeout)).map_err(SendTimeoutError::from)
+    }
+
+    /// Sends an item, waiting for room until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`] with the item.
+    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        self.channel.flavor.send(item, Patience::Until(deadline)).map_err(SendTimeoutError::from)
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Receives the next item, waiting for one as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if all senders are gone and nothing is left inside.
+    #[inline]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.channel.flavor.recv(Patience::Forever).map_err(|_| RecvError)
+    }
+
+    /// Receives the next item if there is one, or a sender waiting. Never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`].
+    #[inline]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.channel.flavor.recv(Patience::None).map_err(TryRecvError::from)
+    }
+
+    /// Receives the next item, waiting for one at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        self.channel.flavor.recv(Patience::For(timeout)).map_err(RecvTimeoutError::from)
+    }
+
+    /// Receives the next item, waiting for one until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.channel.flavor.recv(Patience::Until(deadline)).map_err(RecvTimeoutError::from)
+    }
+
+    /// The items, waiting for each, until all senders are gone and nothing is left.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// The items, until there is none.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.channel.add_sender();
+        Self { channel: Arc::clone(&self.channel) }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        self.channel.add_receiver();
+        Self { channel: Arc::clone(&self.channel) }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.channel.remove_sender();
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.channel.remove_receiver();
+    }
+}
+
+/// The items of a channel, waiting for each. From [`Receiver::iter`].
+#[derive(Debug)]
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+/// The items of a channel that are there. From [`Receiver::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+/// The items of a channel, waiting for each. From [`Receiver`]'s `into_iter`.
+#[derive(Debug)]
+pub struct IntoIter<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
+    }
+}

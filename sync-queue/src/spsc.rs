@@ -1,0 +1,239 @@
+//! One producer, one consumer, and no read-modify-write: the fastest queue there is, for two threads that never wait.
+//!
+//! # Source
+//!
+//! Lamport's ring, with each side keeping a copy of the other's position (as in FastForward, MCRingBuffer, and rtrb): the other side's cache line
+//! is read only when the copy says that there is nothing to do.
+//!
+//! # Invariants
+//!
+//! S1. Only the producer moves the tail, only the consumer the head; `head <= tail <= head + capacity`. Positions count up and never wrap.
+//! S2. Slots from head to tail hold items and are the consumer's, the others are the producer's.
+//!
+//! # Memory orderings
+//!
+//! Each side stores its position with Release and loads the other's with Acquire: a slot changes hands with everything written in it.
+//!
+//! Nobody sleeps here: that would cost the fence that this type is there to avoid. To wait, use [`Queue`](crate::Queue).
+
+use core::fmt;
+use core::mem::MaybeUninit;
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+use sync_core::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
+use sync_core::primitive::cell::UnsafeCell;
+
+struct Shared<T> {
+    head: CachePadded<AtomicU64>,
+    tail: CachePadded<AtomicU64>,
+    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    /// A power of two, less one.
+    mask: u64,
+    capacity: u64,
+    /// One side is gone.
+    abandoned: AtomicBool,
+}
+
+// SAFETY: each slot is touched by one side at a time (S2), and items go from one thread to another.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    #[inline]
+    fn slot(&self, position: u64) -> &UnsafeCell<MaybeUninit<T>> {
+        // SAFETY: there are `mask + 1` slots.
+        unsafe { self.slots.get_unchecked((position & self.mask) as usize) }
+    }
+}
+
+/// The producing end. From [`spsc`].
+pub struct Producer<T> {
+    shared: Arc<Shared<T>>,
+    tail: u64,
+    /// At most the true one.
+    head: u64,
+}
+
+/// The consuming end. From [`spsc`].
+pub struct Consumer<T> {
+    shared: Arc<Shared<T>>,
+    head: u64,
+    /// At most the true one.
+    tail: u64,
+}
+
+/// A queue for one producer and one consumer, with room for `capacity` items: wait-free, linearisable, fair by nature. A put and a get each cost
+/// one store and, now and then, one load.
+///
+/// # Panics
+///
+/// If `capacity` is 0.
+///
+/// ```
+/// let (mut producer, mut consumer) = sync_queue::spsc(2);
+/// producer.try_put(1).unwrap();
+/// producer.try_put(2).unwrap();
+/// assert_eq!(producer.try_put(3), Err(3));
+/// assert_eq!(consumer.try_get(), Some(1));
+/// ```
+#[must_use]
+#[track_caller]
+pub fn spsc<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
+    assert!(capacity > 0, "a bounded queue needs room for at least one item");
+    let slots: Box<[_]> = (0..capacity.next_power_of_two()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+    let shared = Arc::new(Shared {
+        head: CachePadded::new(AtomicU64::new(0)),
+        tail: CachePadded::new(AtomicU64::new(0)),
+        mask: slots.len() as u64 - 1,
+        slots,
+        capacity: capacity as u64,
+        abandoned: AtomicBool::new(false),
+    });
+    (Producer { shared: Arc::clone(&shared), tail: 0, head: 0 }, Consumer { shared, head: 0, tail: 0 })
+}
+
+impl<T> Producer<T> {
+    /// Puts an item if there is room.
+    ///
+    /// # Errors
+    ///
+    /// The item, if there is none.
+    #[inline]
+    pub fn try_put(&mut self, item: T) -> Result<(), T> {
+        if self.room() == 0 {
+            return Err(item);
+        }
+        // SAFETY: there is room, so the slot is the producer's (S2), which is this thread (`&mut`).
+        self.shared.slot(self.tail).with_mut(|slot| unsafe { (*slot).write(item) });
+        self.tail += 1;
+        // Release: hands the slot over. Pairs with the Acquire in `Consumer::inside`.
+        self.shared.tail.store(self.tail, Ordering::Release);
+        Ok(())
+    }
+
+    /// At least one if there is room at all; looks again only if the copy says that there is none.
+    #[inline]
+    fn room(&mut self) -> u64 {
+        if self.tail - self.head == self.shared.capacity {
+            // Acquire: takes the slots over that the consumer has emptied.
+            self.head = self.shared.head.load(Ordering::Acquire);
+        }
+        self.shared.capacity - (self.tail - self.head)
+    }
+
+    /// Whether there is no room at the moment.
+    #[must_use]
+    pub fn is_full(&mut self) -> bool {
+        self.room() == 0
+    }
+
+    /// Whether the consumer is gone.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        // Acquire: pairs with the Release in `drop`.
+        self.shared.abandoned.load(Ordering::Acquire)
+    }
+
+    /// How many items there is room for in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity as usize
+    }
+}
+
+impl<T> Consumer<T> {
+    /// Gets the next item if there is one.
+    #[inline]
+    pub fn try_get(&mut self) -> Option<T> {
+        if self.inside() == 0 {
+            return None;
+        }
+        // SAFETY: there is an item, so the slot is the consumer's (S2), which is this thread (`&mut`).
+        let item = self.shared.slot(self.head).with_mut(|slot| unsafe { (*slot).assume_init_read() });
+        self.head += 1;
+        // Release: hands the slot back. Pairs with the Acquire in `Producer::room`.
+        self.shared.head.store(self.head, Ordering::Release);
+        Some(item)
+    }
+
+    /// At least one if something is inside at all; looks again only if the copy says that nothing is.
+    #[inline]
+    fn inside(&mut self) -> u64 {
+        if self.tail == self.head {
+            // Acquire: takes the slots over that the producer has filled.
+            self.tail = self.shared.tail.load(Ordering::Acquire);
+        }
+        self.tail - self.head
+    }
+
+    /// Whether nothing is inside at the moment.
+    #[must_use]
+    pub fn is_empty(&mut self) -> bool {
+        self.inside() == 0
+    }
+
+    /// Whether the producer is gone. What it put is still inside.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        // Acquire: pairs with the Release in `drop`: after it, an empty queue stays empty.
+        self.shared.abandoned.load(Ordering::Acquire)
+    }
+
+    /// How many items there is room for in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity as usize
+    }
+}
+
+impl<T> Drop for Producer<T> {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `is_abandoned`.
+        self.shared.abandoned.store(true, Ordering::Release);
+    }
+}
+
+impl<T> Drop for Consumer<T> {
+    fn drop(&mut self) {
+        // Release: as above.
+        self.shared.abandoned.store(true, Ordering::Release);
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        /// Goes on with the rest if an item panics when it is dropped.
+        struct Rest<'a, T>(&'a Shared<T>, u64, u64);
+        impl<T> Rest<'_, T> {
+            fn run(&mut self) {
+                while self.1 < self.2 {
+                    self.1 += 1;
+                    // SAFETY: slots from head to tail hold items (S2), and both sides are gone.
+                    drop(self.0.slot(self.1 - 1).with_mut(|slot| unsafe { (*slot).assume_init_read() }));
+                }
+            }
+        }
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                self.run();
+            }
+        }
+        // Relaxed: both sides are gone.
+        let (head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
+        Rest(self, head, tail).run();
+    }
+}
+
+impl<T> fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("capacity", &self.capacity()).field("abandoned", &self.is_abandoned()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Consumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("capacity", &self.capacity()).field("abandoned", &self.is_abandoned()).finish_non_exhaustive()
+    }
+}

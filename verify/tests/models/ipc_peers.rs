@@ -1,0 +1,114 @@
+//! Participants that may vanish between any two atomic steps, for the models of `sync-ipc`.
+//!
+//! The algorithms of `sync_ipc::raw` pass every atomic through `Peers::at`. Here, that is where a participant with [`Participant::vanishes_after`]
+//! ends: it unwinds out of the algorithm without another step, as a killed process does, and is dead from then on, which the others learn as
+//! from the kernel. A model is explored for every number of steps, until the participant is through before it can vanish.
+//!
+//! Where somebody may vanish, sleeps are bounded, and every bound may end at any moment. Where nobody does, they are not: so a wake that is lost,
+//! which the bound would hide, is a deadlock, and the checker reports it.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::thread;
+use sync_ipc::raw::{Peers, Slept};
+
+use crate::support::{Arc, Body, Order, check_small};
+
+/// Who is dead.
+pub(crate) struct World {
+    dead: [AtomicU32; 4],
+    somebody_may_vanish: bool,
+}
+
+impl World {
+    pub(crate) fn new(somebody_may_vanish: bool) -> Arc<Self> {
+        Arc::new(Self { dead: [0; 4].map(AtomicU32::new), somebody_may_vanish })
+    }
+}
+
+pub(crate) struct Participant {
+    world: Arc<World>,
+    identity: u32,
+    steps: Cell<Option<u32>>,
+}
+
+struct Vanished;
+
+impl Participant {
+    pub(crate) fn new(world: &Arc<World>, identity: u32) -> Self {
+        Self { world: world.clone(), identity, steps: Cell::new(None) }
+    }
+
+    pub(crate) fn vanishes_after(self, steps: u32) -> Self {
+        self.steps.set(Some(steps));
+        self
+    }
+
+    /// A body that does it, or dies on the way.
+    pub(crate) fn body(self, act: impl FnOnce(&Self) + 'static) -> Body {
+        Box::new(move || {
+            match catch_unwind(AssertUnwindSafe(|| act(&self))) {
+                Ok(()) => {}
+                // Release: pairs with the Acquire in `is_dead`. The kernel orders more than that.
+                Err(gone) if gone.is::<Vanished>() => self.world.dead[self.identity as usize].store(1, Ordering::Release),
+                Err(panic) => resume_unwind(panic),
+            }
+        })
+    }
+
+    fn step(&self) {
+        if let Some(left) = self.steps.get() {
+            if left == 0 {
+                resume_unwind(Box::new(Vanished));
+            }
+            self.steps.set(Some(left - 1));
+        }
+    }
+}
+
+impl Peers for Participant {
+    fn me(&self) -> u32 {
+        self.identity
+    }
+
+    fn is_dead(&self, identity: u32) -> bool {
+        identity == 0 || self.world.dead[identity as usize].load(Ordering::Acquire) == 1
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, _: Option<Deadline>) -> Slept {
+        self.step();
+        if !self.world.somebody_may_vanish {
+            futex::wait(word, expected);
+            return Slept::Woken;
+        }
+        let end = Deadline::after(bound).expect("a bound is short");
+        if futex::wait_until(word, expected, end) {
+            return Slept::Woken;
+        }
+        thread::yield_now();
+        Slept::Bound
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) -> usize {
+        self.step();
+        futex::wake(word, count)
+    }
+
+    fn at<'a, A>(&self, atomic: &'a A) -> &'a A {
+        self.step();
+        atomic
+    }
+}
+
+/// Explores a model for every step at which its participant may vanish, in both orders. `steps` is more than there are.
+pub(crate) fn at_every_step(name: &str, steps: u32, model: impl Fn(Order, u32) + Copy + Send + Sync + 'static) {
+    for order in [Order::Forward, Order::Reversed] {
+        for step in 0..steps {
+            check_small(&format!("{name}, {order:?}, vanishes after {step}"), move || model(order, step));
+        }
+    }
+}

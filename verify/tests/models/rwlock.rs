@@ -1,0 +1,305 @@
+//! Readers and writers: exclusion, hand-over of data, phases, and that nobody who waits is forgotten.
+
+use std::time::Duration;
+
+use sync_core::{Condvar, RawRwLock, RwLock};
+
+use crate::support::{Arc, Body, Tracked, with};
+
+const SOON: Duration = Duration::from_millis(1);
+
+/// A lock and plain data under it that the checker watches.
+struct Guarded {
+    lock: RawRwLock,
+    data: Tracked,
+}
+
+fn guarded() -> Arc<Guarded> {
+    Arc::new(Guarded { lock: RawRwLock::new(), data: Tracked::new(0) })
+}
+
+fn writes(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.lock.write();
+        it.data.set(it.data.get() + 1);
+        it.lock.unlock_write().unwrap();
+    })
+}
+
+fn writes_in_time(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        if it.lock.try_write_for(SOON) {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write().unwrap();
+        }
+    })
+}
+
+fn reads(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.lock.read();
+        it.data.get();
+        it.lock.unlock_read().unwrap();
+    })
+}
+
+/// The lock is free at the end, works in every mode, and carries nothing over.
+fn free_at_the_end(shared: &Arc<Guarded>) -> u32 {
+    assert!(!shared.lock.is_locked());
+    assert!(shared.lock.try_read());
+    shared.lock.unlock_read().unwrap();
+    assert!(shared.lock.try_write());
+    shared.data.get()
+}
+
+model! {
+    /// parking_lot #344: a writer's data reaches the reader, and the reader is done before the next writer begins.
+    fn a_writer_and_a_reader(order) {
+        let shared = guarded();
+        order.run([writes(&shared), reads(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// Two writers.
+    fn two_writers(order) {
+        let shared = guarded();
+        order.run([writes(&shared), writes(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 2);
+    }
+}
+
+model! {
+    /// A writer between two readers: it waits for both, or they for it.
+    fn two_readers_and_a_writer(order) small {
+        let shared = guarded();
+        order.run([reads(&shared), writes(&shared), reads(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// Two writers and a reader: a release with both sides waiting forgets neither (litebox #809: nothing may hang on how many a wake woke).
+    fn two_writers_and_a_reader(order) small {
+        let shared = guarded();
+        order.run([writes(&shared), reads(&shared), writes(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 2);
+    }
+}
+
+model! {
+    /// folly b927c055: four writes, and a state that comes round to an old value while writers fall asleep.
+    fn four_writers(order) small {
+        let shared = guarded();
+        shared.lock.write();
+        let releases = with(&shared, |it| {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write().unwrap();
+            it.lock.write();
+            it.lock.unlock_write().unwrap();
+        });
+        order.run([writes(&shared), writes(&shared), releases]);
+        assert_eq!(free_at_the_end(&shared), 3);
+    }
+}
+
+model! {
+    /// parking_lot #465: a reader leaves while a timed writer gives up, at whatever moment. Nothing of the writer stays behind.
+    fn a_timed_writer_beside_a_reader(order) {
+        let shared = guarded();
+        shared.lock.read();
+        let leaves = with(&shared, |it| {
+            it.data.get();
+            it.lock.unlock_read().unwrap();
+        });
+        order.run([leaves, writes_in_time(&shared)]);
+        free_at_the_end(&shared);
+    }
+}
+
+model! {
+    /// A writer gives up while the lock is held for reading throughout: the reader that stood back behind it gets in, for the one that holds
+    /// the lock may be waiting for just that.
+    fn a_writer_that_gives_up_lets_readers_in(order) {
+        let shared = guarded();
+        shared.lock.read();
+        let gives_up = with(&shared, |it| assert!(!it.lock.try_write_for(SOON)));
+        order.run([gives_up, reads(&shared)]);
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 0);
+    }
+}
+
+model! {
+    /// LLVM libc #201937 for writers: one holds, one waits with a timeout, one waits. The last must get in.
+    fn a_timed_writer_passes_the_wake_on(order) small {
+        let shared = guarded();
+        shared.lock.write();
+        let releases = with(&shared, |it| it.lock.unlock_write().unwrap());
+        order.run([releases, writes_in_time(&shared), writes(&shared)]);
+        assert!(free_at_the_end(&shared) >= 1);
+    }
+}
+
+model! {
+    /// The last reader calls a writer whose time is up: the reader that waits behind it is not forgotten.
+    fn a_timed_writer_before_a_reader(order) small {
+        let shared = guarded();
+        shared.lock.read();
+        let leaves = with(&shared, |it| it.lock.unlock_read().unwrap());
+        order.run([leaves, writes_in_time(&shared), reads(&shared)]);
+        free_at_the_end(&shared);
+    }
+}
+
+model! {
+    /// Windows SRWLOCK, rust #121949: a writer releases, and the two readers that waited are in at the same time. Neither leaves: if one is let in
+    /// only after the other, this never ends.
+    fn readers_meet_after_a_writer(order) small {
+        let shared = guarded();
+        shared.lock.write();
+        let stays = || with(&shared, |it| it.lock.read());
+        let releases = with(&shared, |it| it.lock.unlock_write().unwrap());
+        order.run([stays(), stays(), releases]);
+        shared.lock.unlock_read().unwrap();
+        shared.lock.unlock_read().unwrap();
+        free_at_the_end(&shared);
+    }
+}
+
+model! {
+    /// A writer that had waited downgrades and stays: no writer's bit that is left over keeps the reader out.
+    fn a_reader_meets_a_downgraded_writer(order) {
+        let shared = guarded();
+        shared.lock.write();
+        let downgrades = with(&shared, |it| {
+            it.lock.write();
+            it.data.set(1);
+            it.lock.downgrade().unwrap();
+        });
+        let releases_and_reads = with(&shared, |it| {
+            it.lock.unlock_write().unwrap();
+            it.lock.read();
+            it.data.get();
+            it.lock.unlock_read().unwrap();
+        });
+        order.run([downgrades, releases_and_reads]);
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// The upgradable reader becomes the writer after the reader has left, and nobody wrote in between.
+    fn upgrade_beside_a_reader(order) {
+        let shared = guarded();
+        let upgrades = with(&shared, |it| {
+            it.lock.upgradable_read();
+            let seen = it.data.get();
+            it.lock.upgrade().unwrap();
+            assert_eq!(it.data.get(), seen);
+            it.data.set(seen + 1);
+            it.lock.unlock_write().unwrap();
+        });
+        order.run([upgrades, reads(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// Two who want to upgrade, one after the other: neither waits for the other while it keeps it out.
+    fn two_upgrades(order) {
+        let shared = guarded();
+        let upgrades = || with(&shared, |it| {
+            it.lock.upgradable_read();
+            let seen = it.data.get();
+            it.lock.upgrade().unwrap();
+            it.data.set(seen + 1);
+            it.lock.unlock_write().unwrap();
+        });
+        order.run([upgrades(), upgrades()]);
+        assert_eq!(free_at_the_end(&shared), 2);
+    }
+}
+
+model! {
+    /// An upgrade and a writer: the data that the upgradable reader saw is still there when it writes.
+    fn upgrade_against_a_writer(order) {
+        let shared = guarded();
+        let upgrades = with(&shared, |it| {
+            it.lock.upgradable_read();
+            let seen = it.data.get();
+            it.lock.upgrade().unwrap();
+            assert_eq!(it.data.get(), seen);
+            it.data.set(seen + 1);
+            it.lock.downgrade_to_upgradable().unwrap();
+            it.lock.downgrade_upgradable().unwrap();
+            it.data.get();
+            it.lock.unlock_read().unwrap();
+        });
+        order.run([upgrades, writes(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 2);
+    }
+}
+
+model! {
+    /// An upgrade gives up while a reader holds on: the reader that it kept out gets in.
+    fn an_upgrade_that_gives_up_lets_readers_in(order) {
+        let shared = guarded();
+        shared.lock.read();
+        let gives_up = with(&shared, |it| {
+            it.lock.upgradable_read();
+            assert_eq!(it.lock.try_upgrade_for(SOON), Ok(false));
+            it.lock.unlock_upgradable().unwrap();
+        });
+        order.run([gives_up, reads(&shared)]);
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 0);
+    }
+}
+
+model! {
+    /// A wait with a writer's guard and a change by another writer.
+    fn a_condvar_with_a_writer(order) {
+        let shared = Arc::new((RwLock::new(0), Condvar::new()));
+        let waits = with(&shared, |it| {
+            let mut guard = it.0.write();
+            it.1.wait_while(&mut guard, |value| *value == 0);
+        });
+        let sets = with(&shared, |it| {
+            *it.0.write() = 1;
+            it.1.notify_one();
+        });
+        order.run([waits, sets]);
+        assert_eq!(*shared.0.read(), 1);
+    }
+}
+
+model! {
+    /// A wait with a reader's guard: the writer gets in meanwhile, and the change is not missed.
+    fn a_condvar_with_a_reader(order) {
+        let shared = Arc::new((RwLock::new(0), Condvar::new()));
+        let waits = with(&shared, |it| {
+            let mut guard = it.0.read();
+            while *guard == 0 {
+                it.1.wait(&mut guard);
+            }
+        });
+        let sets = with(&shared, |it| {
+            *it.0.write() = 1;
+            it.1.notify_one();
+        });
+        order.run([waits, sets]);
+    }
+}
+
+model! {
+    /// The last owner frees it: what a release touches after its last atomic, the checker would report.
+    fn the_last_owner_frees_it(order) {
+        let shared = guarded();
+        let (one, two) = (reads(&shared), writes(&shared));
+        drop(shared);
+        order.run([one, two]);
+    }
+}

@@ -1,0 +1,64 @@
+//! `spsc`: a slot changes hands with everything written in it, in both directions. The ring with room for one is the program in which loom
+//! overlooks a weakened store unless the spawn order is right, which is why every model here runs in both.
+
+use sync_queue::{Consumer, Producer, spsc};
+
+use crate::support::{Body, Tracked, body};
+
+fn item(value: u32) -> Tracked {
+    let item = Tracked::new(0);
+    item.set(value);
+    item
+}
+
+fn puts(mut producer: Producer<Tracked>, values: &'static [u32]) -> Body {
+    body(move || {
+        for &value in values {
+            if let Err(back) = producer.try_put(item(value)) {
+                assert_eq!(back.get(), value);
+            }
+        }
+    })
+}
+
+/// What is got is a prefix of what was put.
+fn gets(mut consumer: Consumer<Tracked>, tries: usize) -> Body {
+    body(move || {
+        let mut last = 0;
+        for _ in 0..tries {
+            if let Some(item) = consumer.try_get() {
+                assert!(item.get() > last);
+                last = item.get();
+            }
+        }
+    })
+}
+
+model! {
+    /// Room for one: the second put uses the slot that the first get has emptied.
+    fn room_for_one(order) {
+        let (producer, consumer) = spsc(1);
+        order.run([puts(producer, &[1, 2]), gets(consumer, 2)]);
+    }
+}
+
+model! {
+    /// Room for two, three puts.
+    fn room_for_two(order) {
+        let (producer, consumer) = spsc(2);
+        order.run([puts(producer, &[1, 2, 3]), gets(consumer, 3)]);
+    }
+}
+
+model! {
+    /// After the producer is known to be gone, empty is final.
+    fn abandoned_then_empty(order) {
+        let (producer, mut consumer) = spsc(1);
+        let looks = body(move || {
+            if consumer.is_abandoned() {
+                assert_eq!(consumer.try_get().map(|item| item.get()), Some(1));
+            }
+        });
+        order.run([puts(producer, &[1]), looks]);
+    }
+}
