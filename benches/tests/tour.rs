@@ -310,6 +310,7 @@ fn ctrl_c_prints_what_was_counted_so_far() {
         thread::sleep(Duration::from_millis(5));
     };
     while !catches_interrupts(pid) {
+        assert!(!waiting.is_finished(), "the program ended by itself: {:?}", waiting.join());
         give_up("does not catch SIGINT");
     }
     thread::sleep(Duration::from_millis(200));

@@ -12,6 +12,7 @@ pub mod ipc_queue;
 pub mod mutex;
 pub mod parker;
 pub mod queue;
+pub mod reentrant_mutex;
 pub mod semaphore;
 pub mod timer;
 
@@ -33,6 +34,18 @@ pub fn all() -> Vec<Workload> {
     .into_iter()
     .flatten()
     .collect()
+    let of_each = [
+        mutex::workloads,
+        reentrant_mutex::workloads,
+        condvar::workloads,
+        semaphore::workloads,
+        event::workloads,
+        barrier::workloads,
+        parker::workloads,
+        queue::workloads,
+        timer::workloads,
+    ];
+    of_each.iter().flat_map(|workloads| workloads()).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -50,6 +63,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::compare::runner::Watchdog;
     use crate::compare::select::ids;
     use crate::compare::subject::OURS;
 
@@ -74,10 +88,11 @@ mod tests {
 
     #[test]
     fn nobody_loses_or_doubles_anything() {
+        let watchdog = Watchdog::start();
         for workload in all().iter().filter(|workload| !workload.grid) {
             for contestant in &workload.contestants {
-                let result = contestant.start().check();
-                assert_eq!(result, Ok(()), "{}", workload.id("", contestant.peer));
+                let id = workload.id("", contestant.peer);
+                assert_eq!(watchdog.guard(&id, || contestant.start().check()), Ok(()), "{id}");
             }
         }
     }
