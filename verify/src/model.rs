@@ -241,10 +241,11 @@ impl Builder {
         }
     }
 
-    /// Explores a model that has no loops, and shows every execution.
+    /// Runs a model that has no loops; `each` sees the end of every complete execution.
     pub(crate) fn run_without_loops(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
+        settings.guide = None;
         driver::explore(&settings, &model, each)
     }
 

@@ -93,8 +93,10 @@ impl Shared {
                     self.plain.with_mut(|plain| unsafe { *plain = value });
                     continue;
                 }
-                // SAFETY: as above.
-                Statement::Load { location, into, .. } if *location == PLAIN => (into, self.plain.with(|plain| unsafe { *plain })),
+                Statement::Load { location, into, .. } if *location == PLAIN => {
+                    // SAFETY: nobody writes: the cell checks it.
+                    (into, self.plain.with(|plain| unsafe { *plain }))
+                }
                 Statement::Store { location, value, ordering } => {
                     at(location).store(value.evaluate(register), *ordering);
                     continue;
