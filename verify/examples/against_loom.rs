@@ -1,15 +1,16 @@
 //! This checker and loom on the same programs, in one run: executions, seconds and their ratio.
 //!
 //! ```text
-//! cargo run --release -p sync-verify --example against_loom -- [--limit SECONDS] [--join] [NAME…]
+//! cargo run --release -p sync-verify --example against_loom -- [--limit SECONDS] [--join] [--random COUNT | NAME…]
 //! ```
 //!
-//! The programs are the litmus files of this crate's tests, all whose names contain a `NAME`, or all. Loom runs each as a model that
-//! interprets the program with loom's threads and atomics; one that it does not finish within the limit (10 s) is left out of the
-//! totals, as is one with more threads than loom takes. Threads are not joined unless `--join` says so, though any model that looks at a
-//! final state must join them: loom takes every join for something to explore, and this is the kindest one can be to it.
-//! `missed` and `forbidden` are the outcomes (registers only) that loom does
-//! not see though RC11 allows them, and sees though RC11 forbids them.
+//! The programs are the litmus files of this crate's tests, all whose names contain a `NAME`, or all; or `COUNT` random ones, which are
+//! only summed up. Loom runs each as a model that interprets the program with loom's threads and atomics; one that it does not finish
+//! within the limit (10 s) is left out of the totals, as is one with more threads than loom takes.
+//!
+//! Threads are not joined unless `--join` says so, though any model that looks at a final state must join them: loom explores joins
+//! too, and this is the kindest one can be to it. Executions that an `assume` blocks are counted on both sides. `missed` and `forbidden`
+//! are the outcomes (registers only) that loom does not see though RC11 allows them, and sees though RC11 forbids them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,84 +23,146 @@ use std::time::{Duration, Instant};
 use loom::sync::atomic::{AtomicU64, fence};
 use verify::litmus::{self, Program, RegisterId, Statement};
 
+#[path = "../tests/litmus/generate.rs"]
+mod generate;
+
 /// Loom takes five threads, the main one included.
 const LOOM_THREADS: usize = 4;
 
-/// Short explorations are repeated for this long, so that what is measured is more than the clock's grain.
-const AT_LEAST: Duration = Duration::from_millis(20);
+struct Settings {
+    limit: Duration,
+    join: bool,
+    random: Option<u64>,
+    names: Vec<String>,
+    /// Short explorations are repeated for this long, so that what is measured is more than the clock's grain.
+    at_least: Duration,
+}
 
-fn main() {
-    let mut limit = Duration::from_secs(10);
-    let mut join = false;
-    let mut names = Vec::new();
+fn settings() -> Result<Settings, String> {
+    let ten = Duration::from_secs(10);
+    let mut settings = Settings {
+        limit: ten,
+        join: false,
+        random: None,
+        names: Vec::new(),
+        at_least: Duration::ZERO,
+    };
     let mut arguments = std::env::args().skip(1);
+    let number = |text: Option<String>| -> Result<u64, String> {
+        text.and_then(|text| text.parse().ok())
+            .ok_or("--limit and --random take a number".to_owned())
+    };
     while let Some(argument) = arguments.next() {
-        if argument == "--limit" {
-            let seconds = arguments.next().and_then(|text| text.parse().ok());
-            limit = Duration::from_secs(seconds.expect("--limit takes a number of seconds"));
-        } else if argument == "--join" {
-            join = true;
-        } else {
-            names.push(argument);
+        match argument.as_str() {
+            "--limit" => settings.limit = Duration::from_secs(number(arguments.next())?),
+            "--random" => settings.random = Some(number(arguments.next())?),
+            "--join" => settings.join = true,
+            option if option.starts_with('-') => return Err(format!("unknown option `{option}`")),
+            _ => settings.names.push(argument),
         }
     }
+    if settings.random.is_none() {
+        settings.at_least = Duration::from_millis(20);
+    }
+    Ok(settings)
+}
 
+/// What both did, with one program or with all.
+#[derive(Default)]
+struct Comparison {
+    explored: u64,
+    iterations: u64,
+    ours: Duration,
+    looms: Duration,
+    missed: usize,
+    forbidden: usize,
+}
+
+impl Comparison {
+    fn print(&self, name: &str) {
+        println!(
+            "{name:<20} {:>10} {:>10} {:>7.1}   {:>11.9} {:>12.9} {:>8.1}   {:>6} {:>9}",
+            self.explored,
+            self.iterations,
+            self.iterations as f64 / self.explored as f64,
+            self.ours.as_secs_f64(),
+            self.looms.as_secs_f64(),
+            self.looms.as_secs_f64() / self.ours.as_secs_f64(),
+            self.missed,
+            self.forbidden,
+        );
+    }
+}
+
+fn main() -> Result<(), String> {
+    let settings = settings()?;
     println!(
-        "{:<20} {:>10} {:>10} {:>7}   {:>11} {:>11} {:>8}   {:>6} {:>9}",
+        "{:<20} {:>10} {:>10} {:>7}   {:>11} {:>12} {:>8}   {:>6} {:>9}",
         "program", "executions", "loom", "ratio", "seconds", "loom", "ratio", "missed", "forbidden"
     );
-    let mut total = (0, 0, Duration::ZERO, Duration::ZERO);
-    for (name, program) in programs(&names) {
-        let (found, ours) = timed(|| litmus::explore(&program));
-        if program.threads.len() > LOOM_THREADS {
-            println!(
-                "{name:<20} {:>10} {:>10}",
-                found.executions, "too many threads"
-            );
-            continue;
-        }
-        let Some((loom, theirs)) = under_loom(&program, limit, join) else {
-            println!(
-                "{name:<20} {:>10} {:>10}   {:>19.9}",
-                found.executions,
-                "unfinished",
-                ours.as_secs_f64()
-            );
-            continue;
+    let programs = match settings.random {
+        Some(count) => (1..=count)
+            .map(|seed| (format!("seed {seed}"), generate::program(seed, 0)))
+            .collect(),
+        None => programs(&settings.names),
+    };
+    let mut total = Comparison::default();
+    let (mut finished, mut misses, mut forbids, mut more) = (0, 0, 0, Vec::new());
+    for (name, program) in &programs {
+        let (found, ours) = timed(settings.at_least, || litmus::explore(program));
+        let explored = found.executions + found.blocked;
+        let loom = match program.threads.len() {
+            0..=LOOM_THREADS => under_loom(program, &settings).ok_or("unfinished"),
+            _ => Err("too many threads"),
+        };
+        let (loom, looms) = match loom {
+            Ok(loom) => loom,
+            Err(why) => {
+                if settings.random.is_none() {
+                    println!(
+                        "{name:<20} {explored:>10} {why:>16} {:>15.9}",
+                        ours.as_secs_f64()
+                    );
+                }
+                continue;
+            }
         };
         let allowed: BTreeSet<Registers> = found
             .outcomes
-            .iter()
-            .map(|outcome| outcome.registers.clone())
+            .into_iter()
+            .map(|outcome| outcome.registers)
             .collect();
-        println!(
-            "{name:<20} {:>10} {:>10} {:>7.1}   {:>11.9} {:>11.9} {:>8.1}   {:>6} {:>9}",
-            found.executions,
-            loom.iterations,
-            loom.iterations as f64 / found.executions as f64,
-            ours.as_secs_f64(),
-            theirs.as_secs_f64(),
-            theirs.as_secs_f64() / ours.as_secs_f64(),
-            allowed.difference(&loom.outcomes).count(),
-            loom.outcomes.difference(&allowed).count(),
-        );
-        total.0 += found.executions;
-        total.1 += loom.iterations;
-        total.2 += ours;
-        total.3 += theirs;
+        let row = Comparison {
+            explored,
+            iterations: loom.iterations,
+            ours,
+            looms,
+            missed: allowed.difference(&loom.outcomes).count(),
+            forbidden: loom.outcomes.difference(&allowed).count(),
+        };
+        if settings.random.is_none() {
+            row.print(name);
+        }
+        finished += 1;
+        misses += u64::from(row.missed > 0);
+        forbids += u64::from(row.forbidden > 0);
+        if row.explored > row.iterations {
+            more.push(name);
+        }
+        total.explored += row.explored;
+        total.iterations += row.iterations;
+        total.ours += row.ours;
+        total.looms += row.looms;
+        total.missed += row.missed;
+        total.forbidden += row.forbidden;
     }
-    let (executions, iterations, ours, theirs) = (
-        total.0,
-        total.1,
-        total.2.as_secs_f64(),
-        total.3.as_secs_f64(),
-    );
+    total.print("all that loom ends");
     println!(
-        "{:<20} {executions:>10} {iterations:>10} {:>7.1}   {ours:>11.9} {theirs:>11.9} {:>8.1}",
-        "all that loom ends",
-        iterations as f64 / executions as f64,
-        theirs / ours,
+        "\nOf {} programs loom finishes {finished}; of these it misses outcomes in {misses} and reports forbidden ones in {forbids}.",
+        programs.len()
     );
+    println!("It needs fewer executions in {}: {more:?}", more.len());
+    Ok(())
 }
 
 fn programs(names: &[String]) -> Vec<(String, Program)> {
@@ -127,11 +190,11 @@ fn programs(names: &[String]) -> Vec<(String, Program)> {
 }
 
 /// The result and the mean duration.
-fn timed<T>(run: impl Fn() -> T) -> (T, Duration) {
+fn timed<T>(at_least: Duration, run: impl Fn() -> T) -> (T, Duration) {
     let start = Instant::now();
     for times in 1.. {
         let result = run();
-        if start.elapsed() >= AT_LEAST {
+        if start.elapsed() >= at_least {
             return (result, start.elapsed() / times);
         }
     }
@@ -147,8 +210,9 @@ struct Loom {
 type Registers = BTreeMap<String, u64>;
 
 /// None if loom has not finished within the limit, or has panicked.
-fn under_loom(program: &Program, limit: Duration, join: bool) -> Option<(Loom, Duration)> {
+fn under_loom(program: &Program, settings: &Settings) -> Option<(Loom, Duration)> {
     let program = Arc::new(program.clone());
+    let (limit, join) = (settings.limit, settings.join);
     let run = || {
         let iterations = Arc::new(Counter::new(0));
         let outcomes = Arc::new(Mutex::new(BTreeSet::new()));
@@ -177,7 +241,8 @@ fn under_loom(program: &Program, limit: Duration, join: bool) -> Option<(Loom, D
             outcomes,
         })
     };
-    let (result, duration) = catch_unwind(AssertUnwindSafe(|| timed(run))).ok()?;
+    let (result, duration) =
+        catch_unwind(AssertUnwindSafe(|| timed(settings.at_least, run))).ok()?;
     Some((result?, duration))
 }
 

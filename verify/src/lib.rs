@@ -24,7 +24,7 @@
 //!     ready: AtomicBool,
 //! }
 //!
-//! // SAFETY: the flag says who may touch the value. That is the claim to check.
+//! // Sound because the flag says who may touch the value. That is the claim to check.
 //! unsafe impl Sync for Handoff {}
 //!
 //! # /*
@@ -35,12 +35,12 @@
 //!         let h = Arc::new(Handoff { value: UnsafeCell::new(0), ready: AtomicBool::new(false) });
 //!         let theirs = h.clone();
 //!         verify::thread::spawn(move || {
-//!             // SAFETY: the flag is not raised yet.
+//!             // Sound because the flag is not raised yet.
 //!             theirs.value.with_mut(|v| unsafe { *v = 42 });
 //!             theirs.ready.store(true, Ordering::Relaxed);
 //!         });
 //!         if h.ready.load(Ordering::Acquire) {
-//!             // SAFETY: the flag is raised.
+//!             // Sound because the flag is raised.
 //!             assert_eq!(h.value.with(|v| unsafe { *v }), 42);
 //!         }
 //!     });

@@ -227,6 +227,7 @@ impl Builder {
                 stack: self.stack_size,
                 unroll: self.unroll,
                 spins: 20,
+                rounds: 16,
                 fires: 3,
                 muted: self.expect_explicit_explore,
             },
@@ -257,12 +258,16 @@ impl Builder {
         }
     }
 
-    pub(crate) fn run(
+    /// Runs a model that has no loops; `each` sees the end of every complete execution.
+    pub(crate) fn run_without_loops(
         &self,
         model: Arc<dyn Fn() + Send + Sync>,
         each: impl FnMut(&Runtime),
     ) -> Summary {
-        driver::explore(&self.settings(), &model, each)
+        let mut settings = self.settings();
+        settings.limits.rounds = u32::MAX;
+        settings.guide = None;
+        driver::explore(&settings, &model, each)
     }
 
     /// Runs every execution of `f` and says what was found.

@@ -184,6 +184,8 @@ pub(crate) struct Limits {
     pub unroll: u32,
     /// How often a spin loop may go round on the newest values when nothing else can run.
     pub spins: u32,
+    /// How many equal loads in a row make a spin loop of code that does not say that it is one.
+    pub rounds: u32,
     /// How often the timeouts of a thread may fire when nothing else can run.
     pub fires: u32,
     /// Begin without exploring alternatives.
@@ -800,7 +802,11 @@ impl Runtime {
                 let pos = this.threads[t].pos as usize;
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
-                        if this.threads[t].repeats(&this.ex.graph, outcome.event) {
+                        if this.threads[t].repeats(
+                            &this.ex.graph,
+                            outcome.event,
+                            this.limits.rounds,
+                        ) {
                             Runtime::relax(rt);
                         }
                         return outcome;
@@ -899,7 +905,7 @@ impl Runtime {
                     Runtime::switch(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
-                if this.threads[t].repeats(&this.ex.graph, id) {
+                if this.threads[t].repeats(&this.ex.graph, id, this.limits.rounds) {
                     Runtime::relax(rt);
                 }
                 return out;
@@ -1475,8 +1481,7 @@ impl Runtime {
 impl Thread {
     /// Whether the thread has been doing the same loads with the same results over and over: a
     /// spin loop that does not say so.
-    fn repeats(&mut self, g: &Graph, id: Id) -> bool {
-        const ROUNDS: u32 = 16;
+    fn repeats(&mut self, g: &Graph, id: Id, rounds: u32) -> bool {
         const LONGEST: usize = 8;
         let e = g.ev(id);
         if e.wrote || !e.reads() {
@@ -1496,7 +1501,7 @@ impl Thread {
             }
         }
         self.spin.streak = if same { self.spin.streak + 1 } else { 0 };
-        self.spin.streak > ROUNDS
+        self.spin.streak > rounds
     }
 }
 

@@ -107,3 +107,41 @@ fn the_naive_enumerator_meets_the_published_counts() {
 fn the_engine_meets_the_published_counts() {
     compare(verify::litmus::explore);
 }
+
+/// A litmus program has no loops, however often a thread repeats itself.
+#[test]
+fn rows_of_equal_operations_are_no_spin_loops() {
+    for (operation, length) in [
+        ("x.load(Relaxed); ", 40),
+        ("x.compare_exchange(7, 8, SeqCst, Relaxed); ", 40),
+    ] {
+        let text = format!(
+            "x = 0; thread {{ x.store(1, Relaxed); }} thread {{ {} }}",
+            operation.repeat(length)
+        );
+        let found = verify::litmus::explore(&text.parse().expect("a program"));
+        // The store is seen from one of the operations on, or never.
+        assert_eq!(
+            (found.executions, found.blocked),
+            (length as u64 + 1, 0),
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn many_threads_and_many_statements() {
+    let threads = format!("x = 0; {}", "thread { x.load(Relaxed); }\n".repeat(200));
+    assert_eq!(
+        verify::litmus::explore(&threads.parse().expect("a program")).executions,
+        1
+    );
+    let statements = format!(
+        "x = 0; thread {{ {} }}",
+        "x.fetch_add(1, SeqCst);\n".repeat(20_000)
+    );
+    assert_eq!(
+        verify::litmus::explore(&statements.parse().expect("a program")).executions,
+        1
+    );
+}

@@ -43,14 +43,9 @@ impl Random {
 /// Statements in all threads together, by number of threads (2, 3, 4): what the naive enumerator takes in a blink.
 const LONGEST: [usize; 3] = [10, 9, 8];
 
-/// The random program of `seed`.
-pub(crate) fn program(seed: u64) -> Program {
-    Generator::new(seed).program(0)
-}
-
-/// One of three statements more: thousands of executions, too many graphs for the naive enumerator.
-pub(crate) fn larger_program(seed: u64) -> Program {
-    Generator::new(seed).program(3)
+/// The random program of `seed`, with some statements `more` than the naive enumerator likes.
+pub(crate) fn program(seed: u64, more: usize) -> Program {
+    Generator::new(seed).program(more)
 }
 
 struct Generator {

@@ -5,6 +5,7 @@ mod counts;
 mod generate;
 mod naive;
 mod parse;
+mod races;
 mod random;
 mod relation;
 mod shrink;

@@ -10,6 +10,7 @@
 //! ([`enumerate_without_pruning`] does not, to show it).
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use verify::litmus::{Exploration, LocationId, Outcome, Program, Statement, Value};
@@ -23,17 +24,55 @@ pub(crate) fn enumerate(program: &Program) -> Exploration {
 
 /// The same, or `None` as soon as more than `graphs` partial and complete graphs turn up, or one has too many events.
 pub(crate) fn enumerate_within(program: &Program, graphs: usize) -> Option<Exploration> {
-    search(program, graphs, true)
+    tally(program, graphs, true)
 }
 
 /// The same with the axioms asked of complete graphs only. Slow: for programs of a few events.
 pub(crate) fn enumerate_without_pruning(program: &Program) -> Exploration {
-    search(program, usize::MAX, false).expect("no limit")
+    tally(program, usize::MAX, false).expect("no limit")
 }
 
-fn search(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
+fn tally(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
     let mut found = Exploration::default();
-    let mut todo = vec![Graph::initial(program)];
+    let visit = |graph: &Graph, nexts: &[Next<'_>]| {
+        if nexts.iter().all(|next| !matches!(next, Next::Step(_))) && graph.is_consistent() {
+            if nexts.iter().any(|next| matches!(next, Next::Blocked)) {
+                found.blocked += 1;
+            } else {
+                found.executions += 1;
+                found.outcomes.insert(graph.outcome(program));
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    search(program, None, limit, prune, visit)?;
+    Some(found)
+}
+
+/// Whether two threads may access `plain`, one of them writing, with neither access before the other: a data race, if `plain` is not
+/// atomic. It may only be loaded from and stored to. `None` as above.
+pub(crate) fn has_race(program: &Program, plain: LocationId, graphs: usize) -> Option<bool> {
+    let mut found = false;
+    let visit = |graph: &Graph, _: &[Next<'_>]| match graph.is_racy(plain) {
+        true => {
+            found = true;
+            ControlFlow::Break(())
+        }
+        false => ControlFlow::Continue(()),
+    };
+    search(program, Some(plain), graphs, true, visit)?;
+    Some(found)
+}
+
+/// Shows `visit` every graph, complete or not, with what its threads would do next, until it has seen enough.
+fn search(
+    program: &Program,
+    plain: Option<LocationId>,
+    limit: usize,
+    prune: bool,
+    mut visit: impl FnMut(&Graph, &[Next<'_>]) -> ControlFlow<()>,
+) -> Option<()> {
+    let mut todo = vec![Graph::initial(program, plain)];
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     while let Some(graph) = todo.pop() {
         // Two more events would not fit.
@@ -43,6 +82,9 @@ fn search(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
         let nexts: Vec<Next<'_>> = (0..program.threads.len())
             .map(|thread| graph.next(program, thread).0)
             .collect();
+        if visit(&graph, &nexts).is_break() {
+            break;
+        }
         for (thread, next) in nexts.iter().enumerate() {
             let Next::Step(statement) = next else {
                 continue;
@@ -56,17 +98,8 @@ fn search(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
                 }
             }
         }
-        if nexts.iter().any(|next| matches!(next, Next::Step(_))) || !graph.is_consistent() {
-            continue;
-        }
-        if nexts.iter().any(|next| matches!(next, Next::Blocked)) {
-            found.blocked += 1;
-        } else {
-            found.executions += 1;
-            found.outcomes.insert(graph.outcome(program));
-        }
     }
-    Some(found)
+    Some(())
 }
 
 /// What a thread would do next.
@@ -118,6 +151,15 @@ impl Event {
     }
 }
 
+/// The relations that the axioms and races are about.
+struct Relations {
+    po: Relation,
+    rf: Relation,
+    mo: Relation,
+    rmw: Relation,
+    hb: Relation,
+}
+
 /// An execution graph, complete or not.
 #[derive(Clone)]
 struct Graph {
@@ -128,15 +170,18 @@ struct Graph {
     results: Vec<Vec<Option<u64>>>,
     /// Per thread: how many events it has.
     lengths: Vec<usize>,
+    /// A location that is not atomic, so that nothing synchronises through it.
+    plain: Option<LocationId>,
 }
 
 impl Graph {
-    fn initial(program: &Program) -> Self {
+    fn initial(program: &Program, plain: Option<LocationId>) -> Self {
         let mut graph = Graph {
             events: Vec::new(),
             modification_order: Vec::new(),
             results: vec![Vec::new(); program.threads.len()],
             lengths: vec![0; program.threads.len()],
+            plain,
         };
         for (index, location) in program.locations.iter().enumerate() {
             graph.events.push(Event {
@@ -391,13 +436,14 @@ impl Graph {
             .fold(0, |set, (index, _)| set | 1 << index)
     }
 
-    /// RC11 (Lahav et al., PLDI 2017, section 3), in its own letters, with the release sequences of C++20.
-    fn is_consistent(&self) -> bool {
+    fn same_location(&self, a: usize, b: usize) -> bool {
+        self.events[a].location.is_some() && self.events[a].location == self.events[b].location
+    }
+
+    /// The relations of RC11 (Lahav et al., PLDI 2017, section 3), with the release sequences of C++20.
+    fn relations(&self) -> Relations {
         let n = self.events.len();
         let id = |wanted: &dyn Fn(&Event) -> bool| Relation::identity(n, self.set(wanted));
-        let same_location = |a: usize, b: usize| {
-            self.events[a].location.is_some() && self.events[a].location == self.events[b].location
-        };
 
         let mut po = Relation::empty(n);
         let mut rf = Relation::empty(n);
@@ -427,17 +473,14 @@ impl Graph {
             }
         }
 
-        // rb ≜ rf⁻¹ ; mo
-        let rb = rf.inverse().then(&mo);
-        // eco ≜ (rf ∪ mo ∪ rb)⁺
-        let eco = rf.or(&mo).or(&rb).plus();
-
-        let write = id(&|event| event.kind == Kind::Write);
+        let atomic_write = id(&|event| {
+            event.kind == Kind::Write && (self.plain.is_none() || event.location != self.plain)
+        });
         let fence = id(&|event| event.kind == Kind::Fence);
         let release = id(&Event::releases);
         let acquire = id(&Event::acquires);
         // rs ≜ [W] ; (rf ; rmw)*: C++20 took out the later writes of the same thread.
-        let rs = write.then(&rf.then(&rmw).star());
+        let rs = atomic_write.then(&rf.then(&rmw).star());
         // sw ≜ [E⊒rel] ; ([F] ; po)? ; rs ; rf ; (po ; [F])? ; [E⊒acq]
         let sw = release
             .then(&fence.then(&po).maybe())
@@ -447,6 +490,46 @@ impl Graph {
             .then(&acquire);
         // hb ≜ (po ∪ sw)⁺
         let hb = po.or(&sw).plus();
+        Relations {
+            po,
+            rf,
+            mo,
+            rmw,
+            hb,
+        }
+    }
+
+    /// Whether two threads access `plain`, one of them writing, and neither access happens before the other.
+    fn is_racy(&self, plain: LocationId) -> bool {
+        let hb = self.relations().hb;
+        let accesses = |event: &Event| event.location == Some(plain) && event.thread.is_some();
+        self.events.iter().enumerate().any(|(b, second)| {
+            accesses(second)
+                && self.events[..b].iter().enumerate().any(|(a, first)| {
+                    accesses(first)
+                        && first.thread != second.thread
+                        && (first.kind == Kind::Write || second.kind == Kind::Write)
+                        && !hb.contains(a, b)
+                        && !hb.contains(b, a)
+                })
+        })
+    }
+
+    /// The axioms of RC11, in the paper's letters.
+    fn is_consistent(&self) -> bool {
+        let n = self.events.len();
+        let id = |wanted: &dyn Fn(&Event) -> bool| Relation::identity(n, self.set(wanted));
+        let Relations {
+            po,
+            rf,
+            mo,
+            rmw,
+            hb,
+        } = self.relations();
+        // rb ≜ rf⁻¹ ; mo
+        let rb = rf.inverse().then(&mo);
+        // eco ≜ (rf ∪ mo ∪ rb)⁺
+        let eco = rf.or(&mo).or(&rb).plus();
 
         // Coherence: hb ; eco? is irreflexive.
         if !hb.then(&eco.maybe()).is_irreflexive() {
@@ -463,12 +546,12 @@ impl Graph {
 
         // SC: psc ≜ psc_base ∪ psc_F is acyclic.
         let sc = id(&|event| event.ordering == Ordering::SeqCst);
-        let sc_fence = fence.then(&sc);
-        let po_elsewhere = po.filter(|a, b| !same_location(a, b));
+        let sc_fence = id(&|event| event.kind == Kind::Fence).then(&sc);
+        let po_elsewhere = po.filter(|a, b| !self.same_location(a, b));
         // scb ≜ po ∪ po|≠loc ; hb ; po|≠loc ∪ hb|loc ∪ mo ∪ rb
         let scb = po
             .or(&po_elsewhere.then(&hb).then(&po_elsewhere))
-            .or(&hb.filter(same_location))
+            .or(&hb.filter(|a, b| self.same_location(a, b)))
             .or(&mo)
             .or(&rb);
         // psc_base ≜ ([E_sc] ∪ [F_sc] ; hb?) ; scb ; ([E_sc] ∪ hb? ; [F_sc])

@@ -15,7 +15,7 @@ use crate::{generate, naive, shrink::shrink};
 const GRAPHS: usize = 20_000;
 const PASSED_OVER: u64 = 2;
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text
             .parse()
@@ -66,7 +66,7 @@ fn search(
     explore: impl Fn(&Program) -> Exploration,
 ) -> Option<(u64, Program, String)> {
     (seed..seed + count).find_map(|seed| {
-        let program = generate::program(seed);
+        let program = generate::program(seed, 0);
         disagreement(&program, &explore)?;
         let small = shrink(program, |program| disagreement(program, &explore).is_some());
         let wrong = disagreement(&small, &explore).expect("shrinking keeps the failure");
@@ -79,7 +79,7 @@ fn generated_programs_are_well_formed_and_varied() {
     let seed = setting("LITMUS_SEED", 1);
     let mut text = String::new();
     for seed in seed..seed + 500 {
-        let program = generate::program(seed);
+        let program = generate::program(seed, 0);
         let parsed = program.to_string().parse::<Program>();
         assert_eq!(
             parsed.as_ref(),
@@ -87,7 +87,7 @@ fn generated_programs_are_well_formed_and_varied() {
             "LITMUS_SEED={seed}\n{program}"
         );
         assert_eq!(
-            generate::program(seed),
+            generate::program(seed, 0),
             program,
             "the same seed, another program"
         );
@@ -123,7 +123,7 @@ fn pruning_early_loses_nothing() {
     let seed = setting("LITMUS_SEED", 1);
     let mut compared = 0;
     for seed in seed..seed + 200 {
-        let program = generate::program(seed);
+        let program = generate::program(seed, 0);
         if naive::enumerate_within(&program, 150).is_some() {
             assert_eq!(
                 naive::enumerate_without_pruning(&program),
@@ -218,7 +218,7 @@ fn an_explorer_that_misses_one_execution_is_found_out() {
 fn nearly_all_random_programs_are_small_enough() {
     let seed = setting("LITMUS_SEED", 1);
     let too_large = (seed..seed + 300)
-        .filter(|&seed| naive::enumerate_within(&generate::program(seed), GRAPHS).is_none());
+        .filter(|&seed| naive::enumerate_within(&generate::program(seed, 0), GRAPHS).is_none());
     assert!(too_large.count() as u64 <= 3 * PASSED_OVER);
 }
 
@@ -239,7 +239,7 @@ fn the_order_of_threads_changes_nothing() {
         setting("LITMUS_PROGRAMS", 2_000) / 10,
     );
     for seed in seed..seed + count {
-        let program = generate::larger_program(seed);
+        let program = generate::program(seed, 3);
         let mut reversed = program.clone();
         reversed.threads.reverse();
         let reversed: Program = reversed.to_string().parse().expect("still a program");

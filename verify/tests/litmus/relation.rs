@@ -36,6 +36,10 @@ impl Relation {
         self.rows[from] |= 1 << to;
     }
 
+    pub(crate) fn contains(&self, from: usize, to: usize) -> bool {
+        self.rows[from] & (1 << to) != 0
+    }
+
     /// Keeps the pairs that `wanted` holds for.
     pub(crate) fn filter(&self, wanted: impl Fn(usize, usize) -> bool) -> Self {
         let mut result = Self::empty(self.rows.len());
