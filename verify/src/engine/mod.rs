@@ -12,6 +12,7 @@
 //! | `object` | the words and queues that the checker's own types stand on |
 //! | `race` | accesses that are not atomic |
 //! | `runtime` | coroutines, replay of a graph, scheduling |
+//! | `guard` | stacks that overflow, threads that never come back |
 //! | `driver` | executions one after the other, limits, statistics |
 //! | `replay` | one execution as a string, and back |
 //! | `report` | an execution as a person reads it |
@@ -24,6 +25,7 @@ pub(crate) mod event;
 pub(crate) mod extend;
 pub(crate) mod failure;
 pub(crate) mod graph;
+pub(crate) mod guard;
 pub(crate) mod html;
 pub(crate) mod mutate;
 pub(crate) mod object;

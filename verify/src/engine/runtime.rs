@@ -11,6 +11,7 @@ use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, Rmw, apply};
 use super::extend::Explorer;
 use super::failure;
 use super::graph::{Graph, HB};
+use super::guard;
 use super::mutate::{Change, Effect};
 use super::queue;
 use super::replay::{Step, What};
@@ -228,6 +229,7 @@ pub(crate) struct Runtime {
     unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
     /// Steps of this run, those among them that are no events.
     steps: usize,
+    watch: std::sync::Arc<guard::Watch>,
     /// Other workers run the same model.
     pub parallel: bool,
     /// Objects of this run by address; kept when there are other workers.
@@ -451,6 +453,7 @@ impl Runtime {
             skip: false,
             shadows: Vec::new(),
             unsynced: Vec::new(),
+            watch: guard::watch(),
             parallel: false,
             addresses: Vec::new(),
             guide: None,
@@ -555,6 +558,27 @@ impl Runtime {
         self.fail(failure::Kind::Misuse(format!(
             "the replay string does not belong to this model: its step {n} cannot be done"
         )));
+    }
+
+    /// A thread was ended because of what it did without asking.
+    fn ended_from_outside(&mut self, t: u32, cause: guard::Cause) {
+        let thread = &self.threads[t as usize];
+        let place = format!(
+            "thread {t} (spawned at {}), last seen at {}",
+            thread.site, thread.last
+        );
+        self.fail(match cause {
+            guard::Cause::Overflow => failure::Kind::Limit(format!(
+                "stack overflow: {place} (Builder::stack_size is {} bytes)",
+                self.limits.stack
+            )),
+            guard::Cause::Stuck => failure::Kind::Endless(format!(
+                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, 0 for ever)"
+            )),
+            guard::Cause::Memory => failure::Kind::Limit(format!(
+                "memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)"
+            )),
+        });
     }
 
     fn count_step(&mut self, site: &'static Location<'static>) {
@@ -1121,8 +1145,14 @@ impl Runtime {
                     .co
                     .take()
                     .expect("a thread that is ready has a coroutine");
+                (*rt).watch.turn();
+                guard::arm(&co);
                 let result = co.resume(());
+                let ended = guard::disarm();
                 let this = &mut *rt;
+                if let Some(cause) = ended {
+                    this.ended_from_outside(t, cause);
+                }
                 this.threads[t as usize].co = Some(co);
                 if this.failure.is_some() {
                     return End::Failed;

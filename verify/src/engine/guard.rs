@@ -1,0 +1,354 @@
+//! What a thread of the model does without asking the checker: it runs over the end of its stack,
+//! or never comes back.
+//!
+//! Both are ended from outside. A stack that overflows hits its guard page, and the handler of the
+//! fault makes the coroutine return, in place of going on. For a thread that never comes back
+//! another thread of the system looks every second whether the scheduler has had a turn; if not for
+//! long, or if memory runs out, it sends the model's thread a signal whose handler does the same.
+//! The signal is only heeded in code of the program itself: in the allocator it would leave a lock
+//! held.
+
+/// Why a coroutine was ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Overflow,
+    Stuck,
+    Memory,
+}
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) use linux::{Watch, arm, disarm, watch};
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+pub(crate) use elsewhere::{Watch, arm, disarm, watch};
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod linux {
+    use super::Cause;
+    use corosensei::stack::DefaultStack;
+    use corosensei::trap::CoroutineTrapHandler;
+    use corosensei::{Coroutine, trap::TrapHandlerRegs};
+    use std::cell::Cell;
+    use std::ffi::{c_int, c_void};
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+    use std::sync::{Arc, Mutex, Once, OnceLock, Weak};
+    use std::time::Duration;
+
+    thread_local! {
+        /// The coroutine that runs on this thread of the system.
+        static RUNNING: Cell<Option<CoroutineTrapHandler<()>>> = const { Cell::new(None) };
+        static ENDED: Cell<Option<Cause>> = const { Cell::new(None) };
+    }
+
+    /// Whether memory, not patience, has run out.
+    static FULL: AtomicUsize = AtomicUsize::new(0);
+    static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+    /// The program's own code.
+    static CODE: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+    /// What the watcher knows of a thread that explores.
+    #[derive(Debug)]
+    pub(crate) struct Watch {
+        thread: libc::pthread_t,
+        /// Turns of the scheduler.
+        turns: AtomicU64,
+    }
+
+    impl Watch {
+        pub(crate) fn turn(&self) {
+            // Relaxed: only looked at for change.
+            self.turns
+                .store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    }
+
+    static WATCHED: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
+
+    /// Before a coroutine is resumed.
+    pub(crate) fn arm(co: &Coroutine<(), (), (), DefaultStack>) {
+        RUNNING.set(Some(co.trap_handler()));
+    }
+
+    /// After it has come back: why it was ended from outside, if it was.
+    pub(crate) fn disarm() -> Option<Cause> {
+        RUNNING.set(None);
+        ENDED.take()
+    }
+
+    /// Looks after the current thread of the system as long as the value lives.
+    pub(crate) fn watch() -> Arc<Watch> {
+        install();
+        // SAFETY: no requirements.
+        let thread = unsafe { libc::pthread_self() };
+        let watch = Arc::new(Watch {
+            thread,
+            turns: AtomicU64::new(0),
+        });
+        let mut watched = WATCHED.lock().unwrap_or_else(|e| e.into_inner());
+        watched.retain(|w| w.strong_count() > 0);
+        watched.push(Arc::downgrade(&watch));
+        watch
+    }
+
+    fn setting(name: &str, default: u64) -> u64 {
+        std::env::var(name)
+            .ok()
+            .and_then(|t| t.parse().ok())
+            .unwrap_or(default)
+    }
+
+    /// Bytes of memory that the process has.
+    fn resident() -> u64 {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages = text
+            .split_ascii_whitespace()
+            .nth(1)
+            .and_then(|t| t.parse::<u64>().ok());
+        pages.unwrap_or(0) * 4096
+    }
+
+    fn look() {
+        // Under a debugger one may stand still as long as one likes: 0 turns it off.
+        let patience = setting("VERIFY_STUCK_SECONDS", 20);
+        let memory = setting("VERIFY_MEMORY_MIB", 4096) << 20;
+        let mut seen: Vec<(usize, u64, u64)> = Vec::new();
+        loop {
+            std::thread::sleep(Duration::from_millis(250));
+            let watched: Vec<Arc<Watch>> = WATCHED
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .iter()
+                .filter_map(Weak::upgrade)
+                .collect();
+            let full = !watched.is_empty() && resident() > memory;
+            let mut now = Vec::new();
+            for w in &watched {
+                let (key, turns) = (Arc::as_ptr(w).addr(), w.turns.load(Relaxed));
+                let quiet = seen
+                    .iter()
+                    .find(|s| s.0 == key && s.1 == turns)
+                    .map_or(0, |s| s.2 + 1);
+                now.push((key, turns, quiet));
+                let cause = if full && quiet >= 2 {
+                    Cause::Memory
+                } else if patience > 0 && quiet >= patience * 4 {
+                    Cause::Stuck
+                } else {
+                    continue;
+                };
+                FULL.store(usize::from(cause == Cause::Memory), Relaxed);
+                // In the allocator it is not heeded: asked again until it is.
+                for _ in 0..200 {
+                    if w.turns.load(Relaxed) != turns {
+                        break;
+                    }
+                    // SAFETY: the thread explores, so it is alive: it has had no turn since.
+                    unsafe { libc::pthread_kill(w.thread, libc::SIGURG) };
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            seen = now;
+        }
+    }
+
+    fn install() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: the callback only looks at what it is given.
+            unsafe { libc::dl_iterate_phdr(Some(code_of), std::ptr::null_mut()) };
+            // SAFETY: the handlers only do what a handler may: thread-locals without destructors,
+            // and registers of the interrupted context.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = on_fault as *const () as usize;
+                action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+                let mut before: libc::sigaction = std::mem::zeroed();
+                libc::sigaction(libc::SIGSEGV, &raw const action, &raw mut before);
+                let _ = BEFORE.set(before);
+                action.sa_sigaction = on_signal as *const () as usize;
+                action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+                libc::sigaction(libc::SIGURG, &raw const action, std::ptr::null_mut());
+            }
+            let looker = std::thread::Builder::new().name("verify-watch".into());
+            drop(looker.spawn(look));
+        });
+    }
+
+    /// Notes where the code of the first object, the program itself, lies.
+    unsafe extern "C" fn code_of(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        _data: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the caller gives a valid description.
+        unsafe {
+            let info = &*info;
+            for i in 0..usize::from(info.dlpi_phnum) {
+                let header = &*info.dlpi_phdr.add(i);
+                if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
+                    let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+                    CODE.0.store(start, Relaxed);
+                    CODE.1.store(start + header.p_memsz as usize, Relaxed);
+                }
+            }
+        }
+        1
+    }
+
+    /// The registers that matter: where the code is, where the stack is.
+    unsafe fn registers(context: *mut c_void) -> (usize, usize) {
+        let context = context.cast::<libc::ucontext_t>();
+        // SAFETY: the kernel gives a valid context.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            {
+                let regs = &(*context).uc_mcontext.gregs;
+                (
+                    regs[libc::REG_RIP as usize] as usize,
+                    regs[libc::REG_RSP as usize] as usize,
+                )
+            }
+            #[cfg(target_arch = "aarch64")]
+            {
+                (
+                    (*context).uc_mcontext.pc as usize,
+                    (*context).uc_mcontext.sp as usize,
+                )
+            }
+        }
+    }
+
+    /// Lets the running coroutine return when the context is in it. Says whether it was.
+    unsafe fn end(context: *mut c_void, sp: usize, cause: Cause) -> bool {
+        let Some(handler) = RUNNING.get() else {
+            return false;
+        };
+        if !handler.stack_ptr_in_bounds(sp) {
+            return false;
+        }
+        ENDED.set(Some(cause));
+        let context = context.cast::<libc::ucontext_t>();
+        // SAFETY: the frames of the coroutine are given up, as in `Runtime::teardown`; it is not
+        // resumed again.
+        unsafe {
+            let regs = handler.setup_trap_handler(|| ());
+            #[cfg(target_arch = "x86_64")]
+            {
+                let TrapHandlerRegs {
+                    rip,
+                    rsp,
+                    rbp,
+                    rdi,
+                    rsi,
+                } = regs;
+                let g = &mut (*context).uc_mcontext.gregs;
+                g[libc::REG_RIP as usize] = rip as i64;
+                g[libc::REG_RSP as usize] = rsp as i64;
+                g[libc::REG_RBP as usize] = rbp as i64;
+                g[libc::REG_RDI as usize] = rdi as i64;
+                g[libc::REG_RSI as usize] = rsi as i64;
+            }
+            #[cfg(target_arch = "aarch64")]
+            {
+                let TrapHandlerRegs {
+                    pc,
+                    sp,
+                    x0,
+                    x1,
+                    x29,
+                    lr,
+                } = regs;
+                let m = &mut (*context).uc_mcontext;
+                (m.pc, m.sp) = (pc, sp);
+                m.regs[0] = x0;
+                m.regs[1] = x1;
+                m.regs[29] = x29;
+                m.regs[30] = lr;
+            }
+        }
+        true
+    }
+
+    unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+        // SAFETY: the kernel gives valid arguments.
+        unsafe {
+            let (_, sp) = registers(context);
+            let near = (*info).si_addr().addr().abs_diff(sp) < 64 << 10;
+            if near && end(context, sp, Cause::Overflow) {
+                return;
+            }
+            // Somebody else's fault: as if we were not here.
+            match BEFORE.get() {
+                Some(before)
+                    if before.sa_flags & libc::SA_SIGINFO != 0 && before.sa_sigaction > 1 =>
+                {
+                    type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+                    let handler: Handler = std::mem::transmute(before.sa_sigaction);
+                    handler(signal, info, context);
+                }
+                _ => {
+                    let mut action: libc::sigaction = std::mem::zeroed();
+                    action.sa_sigaction = libc::SIG_DFL;
+                    libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+                }
+            }
+        }
+    }
+
+    unsafe extern "C" fn on_signal(
+        _signal: c_int,
+        _info: *mut libc::siginfo_t,
+        context: *mut c_void,
+    ) {
+        // SAFETY: the kernel gives a valid context.
+        unsafe {
+            let (pc, sp) = registers(context);
+            let own = (CODE.0.load(Relaxed)..CODE.1.load(Relaxed)).contains(&pc);
+            if own {
+                let cause = if FULL.load(Relaxed) == 1 {
+                    Cause::Memory
+                } else {
+                    Cause::Stuck
+                };
+                end(context, sp, cause);
+            }
+        }
+    }
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod elsewhere {
+    use super::Cause;
+    use corosensei::Coroutine;
+    use corosensei::stack::DefaultStack;
+
+    /// Nobody watches here.
+    #[derive(Debug)]
+    pub(crate) struct Watch;
+
+    impl Watch {
+        pub(crate) fn turn(&self) {}
+    }
+
+    pub(crate) fn watch() -> std::sync::Arc<Watch> {
+        std::sync::Arc::new(Watch)
+    }
+
+    pub(crate) fn arm(_: &Coroutine<(), (), (), DefaultStack>) {}
+
+    pub(crate) fn disarm() -> Option<Cause> {
+        None
+    }
+}
