@@ -1,9 +1,9 @@
 //! Running a model.
 
-use crate::engine::driver::{self, Settings, Summary};
+use crate::engine::driver::{self, Failed, Settings, Summary};
 use crate::engine::extend::{Budget, FREE};
 use crate::engine::runtime::{self, Limits, Runtime};
-use crate::engine::{object, report};
+use crate::engine::{html, mutate, object, replay, report};
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
@@ -51,6 +51,17 @@ pub struct Builder {
     pub unroll: u32,
     /// Bytes of stack for each thread of the model.
     pub stack_size: usize,
+    /// Threads of the system that explore; 0 for as many as there are processors. `VERIFY_WORKERS`
+    /// sets it. The result does not depend on it. A model that keeps data other than atomics in
+    /// statics needs 1, the default.
+    pub workers: usize,
+    /// Print every five seconds how far it is. `VERIFY_PROGRESS` sets it.
+    pub progress: bool,
+    /// Run exactly one execution: that of this string, which a report has given. `VERIFY_REPLAY`
+    /// sets it.
+    pub replay: Option<String>,
+    /// After a failure look on for a shorter one, and for orderings that would cure it.
+    pub explain: bool,
 }
 
 /// What a run of a model found.
@@ -67,6 +78,8 @@ pub struct Report {
     pub complete: bool,
     /// How long it took.
     pub elapsed: Duration,
+    /// What every execution was bounded by.
+    pub bounds: String,
     /// What went wrong.
     pub failure: Option<Failure>,
 }
@@ -79,11 +92,71 @@ pub struct Failure {
     pub message: String,
     /// Its events, a column for each thread.
     pub trace: String,
+    /// Runs exactly this execution: see [`Builder::replay`].
+    pub replay: String,
+    /// Orderings that, each alone, would make the model pass.
+    pub cures: Vec<String>,
+    /// The execution as a page for a browser, with an arrow from each write to its reads.
+    pub html: String,
+}
+
+/// A change of one place of a model, and whether the model noticed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Mutant {
+    /// The place, and what was changed there.
+    pub change: String,
+    /// How the model failed; `None` when it passed all the same.
+    pub caught: Option<String>,
+}
+
+/// Orderings, each a change of one place, with which the model passes.
+fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Failed) -> Vec<String> {
+    let mut sites = Vec::new();
+    mutate::sites(&failed.graph, &mut sites);
+    let start = std::time::Instant::now();
+    let mut found = Vec::new();
+    let mut cured: Vec<&Location<'_>> = Vec::new();
+    for change in sites.iter().flat_map(mutate::strengthenings) {
+        // The weakest cure of a place is enough, and nobody waits long for an explanation.
+        if cured.contains(&change.site) || start.elapsed() > Duration::from_secs(2) {
+            continue;
+        }
+        let settings = Settings {
+            changes: vec![change],
+            shorten: false,
+            progress: false,
+            max_executions: Some(50_000),
+            max_duration: Some(Duration::from_millis(500)),
+            ..settings.clone()
+        };
+        if driver::explore(&settings, model, |_| {}).complete {
+            cured.push(change.site);
+            found.push(change.describe());
+        }
+    }
+    found
+}
+
+fn append(path: &std::path::Path, line: &str) {
+    use std::io::Write;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    if let Err(e) = file.and_then(|mut f| f.write_all(line.as_bytes())) {
+        eprintln!("verify: {}: {e}", path.display());
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n\n{}", self.message, self.trace)
+        writeln!(f, "{}\n\n{}", self.message, self.trace)?;
+        if !self.cures.is_empty() {
+            writeln!(f, "each of these alone would cure it:")?;
+            for cure in &self.cures {
+                writeln!(f, "  {cure}")?;
+            }
+            writeln!(f)?;
+        }
+        write!(f, "to run exactly this execution: VERIFY_REPLAY={}", self.replay)
     }
 }
 
@@ -120,6 +193,10 @@ impl Builder {
             early_timeouts: 1,
             unroll: 1,
             stack_size: 2 << 20,
+            workers: setting("VERIFY_WORKERS").map_or(1, |n| n as usize),
+            progress: std::env::var_os("VERIFY_PROGRESS").is_some(),
+            replay: std::env::var("VERIFY_REPLAY").ok(),
+            explain: true,
         }
     }
 
@@ -142,8 +219,17 @@ impl Builder {
                 muted: self.expect_explicit_explore,
             },
             budget: Budget { weak: self.weak_failures, spurious: self.spurious_wakeups, timeouts: self.early_timeouts },
-            max_executions: self.max_permutations.map(|n| n as u64),
+            max_executions: if self.replay.is_some() { Some(1) } else { self.max_permutations.map(|n| n as u64) },
             max_duration: self.max_duration,
+            progress: self.progress,
+            workers: match self.workers {
+                _ if self.replay.is_some() => 1,
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                n => n,
+            },
+            shorten: self.explain,
+            guide: self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
+            changes: Vec::new(),
         }
     }
 
@@ -159,24 +245,81 @@ impl Builder {
     }
 
     pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
-        driver::explore(self.settings(), model, each)
+        driver::explore(&self.settings(), &model, each)
     }
 
     /// Runs every execution of `f` and says what was found.
+    ///
+    /// # Panics
+    /// When the replay string makes no sense.
     pub fn explore<F: Fn() + Sync + Send + 'static>(&self, f: F) -> Report {
-        let summary = self.run(Arc::new(f), |_| {});
+        let model: Arc<dyn Fn() + Send + Sync> = Arc::new(f);
+        let settings = self.settings();
+        let summary = driver::explore(&settings, &model, |_| {});
         let report = Report {
             executions: summary.executions,
             blocked: summary.blocked,
             events: summary.events,
-            complete: summary.complete,
+            complete: summary.complete && settings.guide.is_none(),
             elapsed: summary.elapsed,
-            failure: summary.failure.map(|f| Failure { message: f.kind.to_string(), trace: report::text(&f) }),
+            bounds: self.bounds(),
+            failure: summary.failure.map(|f| {
+                let cures = if self.explain && settings.guide.is_none() { cures(&settings, &model, &f) } else { Vec::new() };
+                Failure {
+                    message: f.kind.to_string(),
+                    trace: report::text(&f),
+                    replay: replay::encode(&f.graph),
+                    html: html::page(&f, &cures),
+                    cures,
+                }
+            }),
         };
         if self.log {
-            eprintln!("{report}");
+            eprintln!("verify: {report}");
+        }
+        if let Some(path) = std::env::var_os("VERIFY_SUMMARY") {
+            append(path.as_ref(), &format!("{}\n", report.json()));
+        }
+        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure) {
+            if let Err(e) = std::fs::write(&path, &failure.html) {
+                eprintln!("verify: {}: {e}", path.display());
+            }
         }
         report
+    }
+
+    fn bounds(&self) -> String {
+        let Builder { weak_failures, spurious_wakeups, early_timeouts, unroll, max_branches, .. } = self;
+        format!(
+            "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
+             {early_timeouts} early timeouts, {unroll} idle rounds of a spin loop, {max_branches} steps"
+        )
+    }
+
+    /// Weakens, one at a time, every ordering that the model uses by a step, leaves out every fence
+    /// and every wake, and runs the model again: what it then still does not notice is too strong,
+    /// or not tested. The model has to pass.
+    ///
+    /// # Panics
+    /// When the model fails as it is.
+    pub fn mutate<F: Fn() + Sync + Send + 'static>(&self, f: F) -> Vec<Mutant> {
+        let model: Arc<dyn Fn() + Send + Sync> = Arc::new(f);
+        let mut settings = self.settings();
+        settings.guide = None;
+        settings.shorten = false;
+        let mut sites = Vec::new();
+        let summary = driver::explore(&Settings { workers: 1, ..settings.clone() }, &model, |rt| mutate::sites(&rt.ex.graph, &mut sites));
+        if let Some(f) = summary.failure {
+            panic!("the model fails as it is: {}", f.kind);
+        }
+        let changes = sites.iter().flat_map(mutate::weakenings);
+        changes
+            .map(|change| {
+                settings.changes = vec![change];
+                let summary = driver::explore(&settings, &model, |_| {});
+                Mutant { change: change.describe(), caught: summary.failure.map(|f| f.kind.to_string()) }
+            })
+            .collect()
     }
 
     /// Runs every execution of `f`.
@@ -190,16 +333,65 @@ impl Builder {
     }
 }
 
+impl Report {
+    /// The report in one line of JSON.
+    pub fn json(&self) -> String {
+        let text = json_string;
+        let failure = self.failure.as_ref().map_or_else(
+            || "null".to_string(),
+            |f| {
+                let cures: Vec<String> = f.cures.iter().map(|c| text(c)).collect();
+                format!(
+                    "{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}",
+                    text(&f.message),
+                    text(&f.replay),
+                    cures.join(", ")
+                )
+            },
+        );
+        format!(
+            "{{\"executions\": {}, \"blocked\": {}, \"events\": {}, \"complete\": {}, \"seconds\": {:.6}, \
+             \"bounds\": {}, \"failure\": {failure}}}",
+            self.executions,
+            self.blocked,
+            self.events,
+            self.complete,
+            self.elapsed.as_secs_f64(),
+            text(&self.bounds)
+        )
+    }
+}
+
+/// A string as JSON has it.
+fn json_string(s: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::from("\"");
+    for c in s.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} executions, {} blocked, at most {} events, {:.3} s{}",
+            "{} executions, {} blocked, at most {} events, {:.3} s{} ({})",
             self.executions,
             self.blocked,
             self.events,
             self.elapsed.as_secs_f64(),
-            if self.complete { "" } else { ", not all explored" }
+            if self.complete { "" } else { ", not all explored" },
+            self.bounds
         )
     }
 }

@@ -280,3 +280,25 @@ fn spinning() {
     });
     assert!(text.contains("non-termination"), "{text}");
 }
+
+/// Locks and read-modify-writes that have nothing to do with each other: their orders multiply.
+#[test]
+fn orders_multiply() {
+    let count = |n: usize, f: fn(&Mutex<usize>, &AtomicUsize)| {
+        let r = run(exact(), move || {
+            let s = StdArc::new((Mutex::new(0), AtomicUsize::new(0)));
+            for _ in 0..n {
+                let s = s.clone();
+                thread::spawn(move || f(&s.0, &s.1));
+            }
+        });
+        (r.executions, r.blocked)
+    };
+    for (n, want) in [(2, 2), (3, 6), (4, 24)] {
+        assert_eq!(count(n, |m, x| { x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; }), (want * want, 0));
+        assert_eq!(count(n, |m, x| { *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); }), (want * want, 0));
+        assert_eq!(count(n, |m, x| { let _g = m.lock(); x.fetch_add(1, Relaxed); }), (want, 0));
+    }
+    assert_eq!(count(3, |m, _| { *m.lock().unwrap() += 1; *m.lock().unwrap() += 1; }), (90, 0));
+    assert_eq!(count(2, |m, x| { *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); }), (count(2, |m, x| { x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; }).0, 0));
+}

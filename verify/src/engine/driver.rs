@@ -3,17 +3,25 @@
 use super::extend::{Budget, Explorer};
 use super::failure;
 use super::graph::Graph;
+use super::mutate::Change;
+use super::replay::{self, Step};
 use super::runtime::{self, End, Limits, Runtime};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
 /// What to explore and how far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub limits: Limits,
     pub budget: Budget,
     pub max_executions: Option<u64>,
     pub max_duration: Option<Duration>,
+    pub progress: bool,
+    pub workers: usize,
+    /// Look on for a shorter failing execution when one was found.
+    pub shorten: bool,
+    pub guide: Option<Vec<Step>>,
+    pub changes: Vec<Change>,
 }
 
 /// An execution that goes wrong.
@@ -35,6 +43,8 @@ pub(crate) struct Summary {
     pub elapsed: Duration,
     pub failure: Option<Failed>,
 }
+
+type Model = Arc<dyn Fn() + Send + Sync>;
 
 /// Inside of a model a panic is noted for the report; elsewhere it is printed as always.
 fn install_hook() {
@@ -58,30 +68,106 @@ fn install_hook() {
     });
 }
 
-/// Runs every execution of `model`. `each` sees the end of every complete one.
-pub(crate) fn explore(
-    settings: Settings,
-    model: Arc<dyn Fn() + Send + Sync>,
-    each: impl FnMut(&Runtime),
-) -> Summary {
-    assert!(runtime::current().is_none(), "a model cannot run inside of a model");
-    install_hook();
-    work(settings, &model, each)
+/// What the workers share.
+struct Shared {
+    state: Mutex<State>,
+    more: Condvar,
+    start: Instant,
 }
 
-fn work(settings: Settings, model: &Arc<dyn Fn() + Send + Sync>, mut each: impl FnMut(&Runtime)) -> Summary {
-    let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
-    let mut summary = Summary::default();
+struct State {
+    /// Graphs that any worker may take.
+    stack: Vec<Graph>,
+    /// Workers that have none.
+    idle: usize,
+    runs: u64,
+    /// The estimated part that has been explored.
+    done: f64,
+    printed: Instant,
+    /// No worker has to go on.
+    stop: bool,
+    /// The limit of executions or time was reached.
+    cut: bool,
+    failure: Option<Failed>,
+    /// How many executions may be looked at for a shorter failure.
+    grace: u64,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// Runs every execution of `model`. `each` sees the end of every complete one, of one worker.
+pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runtime)) -> Summary {
+    assert!(runtime::current().is_none(), "a model cannot run inside of a model");
+    install_hook();
     let start = Instant::now();
-    let mut runs = 0_u64;
+    let shared = Shared {
+        state: Mutex::new(State {
+            stack: vec![Graph::new()],
+            idle: 0,
+            runs: 0,
+            done: 0.0,
+            printed: start,
+            stop: false,
+            cut: false,
+            failure: None,
+            grace: 0,
+        }),
+        more: Condvar::new(),
+        start,
+    };
+    let mut summary = Summary::default();
+    if settings.workers <= 1 {
+        summary = work(settings, model, &shared, each);
+    } else {
+        let parts = std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, |_| {}))).collect();
+            workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for part in parts {
+            let part = part.unwrap_or_else(|payload| std::panic::resume_unwind(payload));
+            summary.executions += part.executions;
+            summary.blocked += part.blocked;
+            summary.events = summary.events.max(part.events);
+        }
+    }
+    let state = shared.state.into_inner().unwrap_or_else(|e| e.into_inner());
+    summary.failure = state.failure;
+    summary.complete = !state.cut && summary.failure.is_none();
+    summary.elapsed = start.elapsed();
+    summary
+}
+
+fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMut(&Runtime)) -> Summary {
+    let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
+    rt.parallel = settings.workers > 1;
+    rt.guide.clone_from(&settings.guide);
+    rt.changes.clone_from(&settings.changes);
+    let mut summary = Summary::default();
+    // Runs since the shared state was last told.
+    let (mut runs, mut done) = (0_u64, 0.0);
     loop {
+        if !rt.ex.next() && !take(settings, shared, &mut rt, &mut runs, &mut done) {
+            return summary;
+        }
+        let weight = rt.ex.graph.weight;
+        let others = rt.ex.stack.len();
         let f = model.clone();
         let end = rt.run(move || {
             f();
             crate::thread::end();
             crate::lazy_static::end();
         });
+        let share = weight / (rt.ex.stack.len() - others + 1) as f64;
+        for g in &mut rt.ex.stack[others..] {
+            g.weight = share;
+        }
         runs += 1;
+        done += share;
         summary.events = summary.events.max(rt.ex.graph.events.len() as u64);
         match end {
             End::Complete => {
@@ -89,24 +175,97 @@ fn work(settings: Settings, model: &Arc<dyn Fn() + Send + Sync>, mut each: impl 
                 each(&rt);
             }
             End::Blocked => summary.blocked += 1,
-            End::Failed => {
-                let kind = rt.failure.take().expect("a failed execution says why");
-                let names = rt.names();
-                summary.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names });
-                break;
-            }
+            End::Failed => failed(settings, shared, &mut rt),
         }
-        if !rt.ex.next() {
-            summary.complete = true;
-            break;
-        }
-        if settings.max_executions.is_some_and(|max| runs >= max) {
-            break;
-        }
-        if runs % 256 == 0 && settings.max_duration.is_some_and(|max| start.elapsed() >= max) {
-            break;
+        let often = if settings.workers > 1 { 16 } else { 256 };
+        if (runs % often == 0 || end == End::Failed || settings.max_executions.is_some())
+            && !tell(settings, shared, &mut rt, &mut runs, &mut done)
+        {
+            return summary;
         }
     }
-    summary.elapsed = start.elapsed();
-    summary
+}
+
+/// A worker without a graph takes one of the shared ones, or waits for one. `false` when all is done.
+fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, done: &mut f64) -> bool {
+    let mut state = shared.lock();
+    state.runs += std::mem::take(runs);
+    state.done += std::mem::take(done);
+    state.idle += 1;
+    loop {
+        if state.stop {
+            return false;
+        }
+        if let Some(g) = state.stack.pop() {
+            state.idle -= 1;
+            rt.ex.stack.push(g);
+            return rt.ex.next();
+        }
+        if state.idle == settings.workers.max(1) {
+            state.stop = true;
+            shared.more.notify_all();
+            return false;
+        }
+        state = shared.more.wait(state).unwrap_or_else(|e| e.into_inner());
+    }
+}
+
+/// Gives graphs to those that have none, looks at the limits and says how far it is. `false` when
+/// the worker has to stop.
+fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, done: &mut f64) -> bool {
+    let mut state = shared.lock();
+    state.runs += std::mem::take(runs);
+    state.done += std::mem::take(done);
+    if state.idle > 0 && state.stack.is_empty() && rt.ex.stack.len() > 1 {
+        // The oldest have the most below them.
+        let half = rt.ex.stack.len() / 2;
+        state.stack.extend(rt.ex.stack.drain(..half));
+        shared.more.notify_all();
+    }
+    let elapsed = shared.start.elapsed();
+    let over = settings.max_executions.is_some_and(|max| state.runs >= max)
+        || settings.max_duration.is_some_and(|max| elapsed >= max);
+    let left = !rt.ex.stack.is_empty() || !state.stack.is_empty() || settings.workers > 1;
+    if over && left {
+        state.cut = true;
+        state.stop = true;
+    }
+    if state.failure.is_some() {
+        state.grace = state.grace.saturating_sub(1);
+        if state.grace == 0 || !settings.shorten {
+            state.stop = true;
+        }
+    }
+    if settings.progress && state.printed.elapsed() >= Duration::from_secs(5) {
+        state.printed = Instant::now();
+        let seconds = elapsed.as_secs_f64();
+        let rest = if state.done > 0.0 { seconds / state.done - seconds } else { f64::INFINITY };
+        eprintln!(
+            "verify: {} executions in {seconds:.0} s, {:.0}/s, about {:.1} % done, {} left",
+            state.runs,
+            state.runs as f64 / seconds,
+            state.done * 100.0,
+            if rest < 1e7 { format!("{rest:.0} s") } else { "a long time".into() }
+        );
+    }
+    if state.stop {
+        shared.more.notify_all();
+    }
+    !state.stop
+}
+
+/// Keeps a failing execution if it is the shortest so far.
+fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
+    let kind = rt.failure.take().expect("a failed execution says why");
+    let certain = matches!(kind, failure::Kind::Nondeterminism(_) | failure::Kind::Limit(_) | failure::Kind::Misuse(_));
+    let names = rt.names();
+    let mut state = shared.lock();
+    if state.failure.is_none() {
+        // Counted in looks of a worker at the shared state, each failure being one.
+        state.grace = if certain || !settings.shorten { 0 } else { 200 };
+    }
+    let length = |g: &Graph| (g.events.len(), replay::switches(g));
+    if state.failure.as_ref().is_none_or(|f| length(&rt.ex.graph) < length(&f.graph)) {
+        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names });
+    }
 }

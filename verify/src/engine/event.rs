@@ -69,8 +69,6 @@ pub(crate) enum Rmw {
     WeakCas,
     /// Adds `b` if the value is below `a`.
     AddIfBelow,
-    /// Subtracts `b` if the value is at least `a`.
-    SubIfAtLeast,
     /// Takes a place in the wait queue that the location is.
     Enqueue,
     /// Takes up to `a` tickets out of the wait queue: the first `b` to wake, the others to move.
@@ -100,6 +98,8 @@ pub(crate) struct Label {
     pub awaits: bool,
     /// The wait of this event may end without what it waits for, when nothing else can run.
     pub timed: bool,
+    /// Of the checker's own locks and queues, not of an atomic of the model.
+    pub native: bool,
     pub loc: u32,
     pub a: u64,
     pub b: u64,
@@ -109,7 +109,7 @@ pub(crate) struct Label {
 impl Label {
     /// A label without operands.
     pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
-        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, loc: NO_LOC, a: 0, b: 0, site }
+        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, native: true, loc: NO_LOC, a: 0, b: 0, site }
     }
 }
 
@@ -128,6 +128,8 @@ pub(crate) struct Event {
     pub wrote: bool,
     /// An awaiting read-modify-write that read a value on which it cannot go on.
     pub waiting: bool,
+    /// What it read while it waited, when it was then let go on in place (`Explorer::settle`).
+    pub slept: Id,
     /// The last release fence of the thread at or before this event.
     pub fence: Id,
     /// Which alternative was taken: of a choice, of the tickets to wake, 1 for a spurious failure.
@@ -198,12 +200,6 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
                 return None;
             }
             old.wrapping_add(b)
-        }
-        Rmw::SubIfAtLeast => {
-            if old < a {
-                return None;
-            }
-            old.wrapping_sub(b)
         }
         // The state of a wait queue is the fold over its modification order; see `queue`.
         Rmw::Enqueue | Rmw::Wake | Rmw::Leave => 0,

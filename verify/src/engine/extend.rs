@@ -17,6 +17,7 @@ use super::consistency::{Psc, coherent};
 use super::event::{Id, INIT, Kind, Label, Rmw, apply};
 use super::graph::Graph;
 use super::queue;
+use super::replay::{Step, What};
 
 /// How many events of a kind an execution may have.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +137,46 @@ impl Explorer {
         }
         self.graph = g;
         id
+    }
+
+    /// Adds the next event of thread `tid` as a replay string says. Fails when it cannot be.
+    pub(crate) fn add_as_told(&mut self, tid: u32, label: Label, step: &Step) -> Option<Id> {
+        let mut g = std::mem::take(&mut self.graph);
+        let id = g.append(tid, label);
+        let fits = |w: Id| w == INIT || (w < id && g.ev(w).wrote && g.ev(w).label.loc == label.loc);
+        let ok = match (label.kind, step.what) {
+            (Kind::Load | Kind::Rmw, What::Read(w)) if fits(w) => {
+                link_read(&mut g, id, w, step.choice);
+                true
+            }
+            (Kind::Store, What::WriteAfter(w)) if fits(w) => {
+                let pos = g.pos(w) + 1;
+                g.ev_mut(id).wval = label.a;
+                g.insert_mo(id, pos);
+                g.update_clocks(id);
+                true
+            }
+            (Kind::Choose, What::Choose(n)) => {
+                g.ev_mut(id).choice = n;
+                g.update_clocks(id);
+                true
+            }
+            (Kind::Woken, What::Nothing) => match queue::taken_by(&g, label.a) {
+                Some(w) => {
+                    g.ev_mut(id).rf = w;
+                    g.update_clocks(id);
+                    true
+                }
+                None => false,
+            },
+            (Kind::Load | Kind::Rmw | Kind::Store | Kind::Choose | Kind::Woken, _) => false,
+            _ => {
+                g.update_clocks(id);
+                true
+            }
+        };
+        self.graph = g;
+        ok.then_some(id)
     }
 
     fn add_load(&mut self, g: &mut Graph, id: Id) {
@@ -318,8 +359,9 @@ fn wake(g: &mut Graph, r: Id, w: Id) {
     let loc = g.ev(r).label.loc as usize;
     g.locs[loc].waiting -= 1;
     g.locs[loc].reads.retain(|&x| x != r);
-    g.ev_mut(r).waiting = false;
+    let slept = g.ev(r).rf;
     link_read(g, r, w, 0);
+    g.ev_mut(r).slept = slept;
 }
 
 /// Lets the read `r`, the last event of its thread, take its value from `w`, and write if it does.
@@ -332,6 +374,7 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     e.rval = rval;
     e.choice = choice;
     e.waiting = false;
+    e.slept = super::event::NONE;
     g.add_read(r);
     if label.kind == Kind::Rmw {
         let spurious = label.rmw == Rmw::WeakCas && choice == 1;

@@ -76,6 +76,8 @@ pub(crate) struct Graph {
     stride: usize,
     /// How many events are sequentially consistent: without two there is nothing to check.
     pub sc: u32,
+    /// The part of all executions that is estimated to come from here.
+    pub weight: f64,
 }
 
 impl Clone for Graph {
@@ -87,6 +89,7 @@ impl Clone for Graph {
             clocks: self.clocks.clone(),
             stride: self.stride,
             sc: self.sc,
+            weight: self.weight,
         }
     }
     fn clone_from(&mut self, other: &Self) {
@@ -96,6 +99,7 @@ impl Clone for Graph {
         self.clocks.clone_from(&other.clocks);
         self.stride = other.stride;
         self.sc = other.sc;
+        self.weight = other.weight;
     }
 }
 
@@ -104,6 +108,7 @@ impl Graph {
     pub(crate) fn new() -> Graph {
         Graph {
             stride: 4,
+            weight: 1.0,
             threads: vec![Thread { events: Vec::new(), spawn: NONE }],
             ..Graph::default()
         }
@@ -208,6 +213,15 @@ impl Graph {
         tid as u32
     }
 
+    /// Takes the place `tid` for a new thread.
+    pub(crate) fn add_thread_at(&mut self, tid: u32, spawn: Id) {
+        while self.threads.len() <= tid as usize {
+            self.threads.push(Thread { events: Vec::new(), spawn: NONE });
+        }
+        self.ensure_stride(tid as usize);
+        self.threads[tid as usize].spawn = spawn;
+    }
+
     /// A location for an object that no event of the graph has touched.
     pub(crate) fn add_loc(&mut self, init: u64) -> u32 {
         self.locs.push(Loc { init, ..Loc::default() });
@@ -229,6 +243,7 @@ impl Graph {
             pos: 0,
             wrote: false,
             waiting: false,
+            slept: NONE,
             fence: NONE,
             choice: 0,
             rval: 0,
@@ -375,6 +390,7 @@ impl Graph {
         for e in &mut self.events {
             e.rf = tr(e.rf);
             e.fence = tr(e.fence);
+            e.slept = tr(e.slept);
         }
         self.threads.clone_from(&from.threads);
         for t in &mut self.threads {

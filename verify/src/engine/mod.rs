@@ -8,11 +8,14 @@
 //! | `extend` | adding an event, and the alternatives left for later |
 //! | `revisit` | a write that changes what an earlier read reads |
 //! | `queue` | wait queues: futexes and condition variables |
+//! | `mutate` | changing one place of a model |
 //! | `object` | the words and queues that the checker's own types stand on |
 //! | `race` | accesses that are not atomic |
 //! | `runtime` | coroutines, replay of a graph, scheduling |
 //! | `driver` | executions one after the other, limits, statistics |
+//! | `replay` | one execution as a string, and back |
 //! | `report` | an execution as a person reads it |
+//! | `html` | the same as a page for a browser |
 //! | `failure` | what can be wrong with a model |
 
 pub(crate) mod consistency;
@@ -21,9 +24,12 @@ pub(crate) mod event;
 pub(crate) mod extend;
 pub(crate) mod failure;
 pub(crate) mod graph;
+pub(crate) mod html;
+pub(crate) mod mutate;
 pub(crate) mod object;
 pub(crate) mod queue;
 pub(crate) mod race;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod revisit;
 pub(crate) mod runtime;

@@ -6,7 +6,7 @@ use super::graph::Graph;
 use std::fmt::Write;
 
 /// What an event did.
-fn describe(g: &Graph, e: &Event) -> String {
+pub(crate) fn describe(g: &Graph, e: &Event) -> String {
     let l = &e.label;
     let ord = e.ordering();
     match l.kind {
@@ -36,7 +36,7 @@ fn describe(g: &Graph, e: &Event) -> String {
 }
 
 /// Where a read got its value, and whether there was a newer one.
-fn source(g: &Graph, order: &[u32], e: &Event) -> String {
+pub(crate) fn source(g: &Graph, order: &[u32], e: &Event) -> String {
     if e.rf == NONE || !(e.reads() || e.label.kind == Kind::Woken) {
         return String::new();
     }
@@ -90,15 +90,34 @@ pub(crate) fn text(failed: &Failed) -> String {
     for (i, &id) in events.iter().enumerate() {
         order[id as usize] = i as u32;
     }
+    const COLUMN: usize = 34;
+    let columns = g.threads.len();
+    let wide = columns <= 4;
+    let place = |e: &Event| {
+        let file = e.label.site.file();
+        let file = file.rsplit('/').next().unwrap_or(file);
+        format!("{file}:{}", e.label.site.line())
+    };
+    let width = events.iter().map(|&id| place(g.ev(id)).len()).max().unwrap_or(0);
     let mut out = String::new();
-    let mut last = u32::MAX;
+    let name = |t: usize| failed.names.get(t).cloned().unwrap_or_default();
+    if wide {
+        let _ = write!(out, "{:<5}{:<width$}  ", "", "");
+        for t in 0..columns {
+            let _ = write!(out, "{:<COLUMN$}", name(t));
+        }
+        let _ = writeln!(out);
+    }
     for (i, &id) in events.iter().enumerate() {
         let e = g.ev(id);
-        let who = if e.tid == last { String::new() } else { failed.names.get(e.tid as usize).cloned().unwrap_or_default() };
-        last = e.tid;
-        let site = e.label.site;
-        let at = format!("{}:{}", site.file(), site.line());
-        let _ = writeln!(out, "#{i:<4} {who:<12} {at:<40} {}{}", describe(g, e), source(g, &order, e));
+        let what = format!("{}{}", describe(g, e), source(g, &order, e));
+        let _ = if wide {
+            writeln!(out, "#{i:<4}{:<width$}  {:indent$}{what}", place(e), "", indent = e.tid as usize * COLUMN)
+        } else {
+            writeln!(out, "#{i:<4}{:<width$}  {}: {what}", place(e), name(e.tid as usize))
+        };
     }
+    let files: std::collections::BTreeSet<&str> = events.iter().map(|&id| g.ev(id).label.site.file()).collect();
+    let _ = writeln!(out, "in {}", files.into_iter().collect::<Vec<_>>().join(", "));
     out
 }

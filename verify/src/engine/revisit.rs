@@ -6,7 +6,7 @@
 //! deleted events could have been, so the revisit is made out of one of them only: that in which
 //! each had been added maximally, as the invariant `maximal` says. That makes it optimal.
 
-use super::event::{Id, INIT, Kind, Rmw, apply};
+use super::event::{Id, INIT, Kind, NONE, Rmw, apply};
 use super::extend::{Explorer, link_read, may_read};
 use super::graph::Graph;
 use super::queue;
@@ -36,6 +36,7 @@ impl Explorer {
             let (r, a) = (map[r as usize], map[a as usize]);
             self.map = map;
             unlink(&mut restricted, r);
+            sleep_again(&mut restricted, r);
             if placed {
                 if !steals(&restricted, a) && may_read(&restricted, r, a) {
                     self.revisited(restricted, r, a);
@@ -104,8 +105,24 @@ fn unlink(g: &mut Graph, r: Id) {
     g.locs[loc].reads.retain(|&x| x != r);
     let e = g.ev_mut(r);
     e.choice = 0;
+    e.slept = NONE;
     // Its source may be among the deleted.
-    e.rf = super::event::NONE;
+    e.rf = NONE;
+}
+
+/// Waits that were let go on by a write that has been deleted sleep again.
+fn sleep_again(g: &mut Graph, except: Id) {
+    for id in 0..g.events.len() as Id {
+        let e = *g.ev(id);
+        if e.rf == NONE && e.slept != NONE && id != except {
+            g.remove_mo(id);
+            let rval = g.value(e.label.loc, e.slept);
+            let w = g.ev_mut(id);
+            (w.rf, w.rval, w.slept, w.waiting) = (e.slept, rval, NONE, true);
+            g.locs[e.label.loc as usize].waiting += 1;
+            g.update_clocks(id);
+        }
+    }
 }
 
 /// Whether `e`, that `a` is to delete or revisit, was added maximally: it did not come from a
@@ -118,20 +135,31 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
         return false;
     }
     let earlier = |x: Id| x != a && (x <= e || g.porf_eq(x, a));
+    // The write of a wait that was let go on is as young as the write that let it.
+    let written = |w: Id| {
+        let x = g.ev(w);
+        earlier(w) && (x.slept == NONE || x.rf == INIT || (x.rf != e && earlier(x.rf)))
+    };
     let loc = ev.label.loc as usize;
     if ev.wrote {
-        if g.locs[loc].reads.iter().any(|&r| r != e && g.ev(r).rf == e && earlier(r)) {
+        // A wait that `e` let go on is not one that `e` has revisited: it sleeps again.
+        let revisited = |r: Id| (g.ev(r).rf == e && g.ev(r).slept == NONE) || g.ev(r).slept == e;
+        if g.locs[loc].reads.iter().any(|&r| r != e && revisited(r) && earlier(r)) {
             return false;
         }
-        if g.locs[loc].mo[ev.pos as usize..].iter().any(|&w| earlier(w)) {
+        if g.locs[loc].mo[ev.pos as usize..].iter().any(|&w| written(w)) {
             return false;
         }
     }
     if ev.reads() {
-        if ev.rf != INIT && !earlier(ev.rf) {
+        let mut src = ev.rf;
+        if src != INIT && !earlier(src) && ev.slept != NONE {
+            src = ev.slept;
+        }
+        if src != INIT && !earlier(src) {
             return false;
         }
-        if g.locs[loc].mo[g.pos(ev.rf) as usize..].iter().any(|&w| w != e && earlier(w)) {
+        if g.locs[loc].mo[g.pos(src) as usize..].iter().any(|&w| w != e && written(w)) {
             return false;
         }
     }

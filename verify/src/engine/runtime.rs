@@ -11,7 +11,9 @@ use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, Rmw, apply};
 use super::extend::Explorer;
 use super::failure;
 use super::graph::{Graph, HB};
+use super::mutate::{Change, Effect};
 use super::queue;
+use super::replay::{Step, What};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::Cell;
@@ -216,6 +218,14 @@ pub(crate) struct Runtime {
     unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
     /// Steps of this run, those among them that are no events.
     steps: usize,
+    /// Other workers run the same model.
+    pub parallel: bool,
+    /// Objects of this run by address; kept when there are other workers.
+    addresses: Vec<(usize, u32)>,
+    /// What the events have to be, when one execution is run again.
+    pub guide: Option<Vec<Step>>,
+    /// What is changed about some places of the model, to see whether it matters.
+    pub changes: Vec<Change>,
     /// What was allocated in this run and has to be freed before its end.
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
@@ -376,6 +386,10 @@ impl Runtime {
             skip: false,
             shadows: Vec::new(),
             unsynced: Vec::new(),
+            parallel: false,
+            addresses: Vec::new(),
+            guide: None,
+            changes: Vec::new(),
             steps: 0,
             allocations: Vec::new(),
             statics: Vec::new(),
@@ -418,7 +432,13 @@ impl Runtime {
     fn location_of(&mut self, object: Object<'_>, expected: Option<u32>) -> Result<u32, String> {
         let exec = self.exec;
         let known = match object {
-            Object::Tagged(tag, _) => tag.get(exec),
+            // Another worker may have touched the same static meanwhile: then its address tells.
+            Object::Tagged(tag, _) => tag.get(exec).or_else(|| {
+                let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
+                let address = std::ptr::from_ref(tag).addr();
+                let mine = || self.addresses.iter().find(|a| a.0 == address).map(|a| a.1);
+                foreign.then(mine).flatten()
+            }),
             Object::Queue(address) => self.queues.iter().find(|q| q.0 == address).map(|q| q.1),
         };
         if let Some(loc) = known {
@@ -446,10 +466,27 @@ impl Runtime {
         }
         self.bound[loc as usize] = exec;
         match object {
-            Object::Tagged(tag, _) => tag.set(exec, loc),
+            Object::Tagged(tag, _) => {
+                tag.set(exec, loc);
+                if self.parallel {
+                    self.addresses.push((std::ptr::from_ref(tag).addr(), loc));
+                }
+            }
             Object::Queue(address) => self.queues.push((address, loc)),
         }
         Ok(loc)
+    }
+
+    /// The step that a replay string asks for next.
+    fn turn(&self) -> Option<Step> {
+        self.guide.as_ref()?.get(self.ex.graph.events.len()).copied()
+    }
+
+    fn astray(&mut self) {
+        let n = self.ex.graph.events.len();
+        self.fail(failure::Kind::Misuse(format!(
+            "the replay string does not belong to this model: its step {n} cannot be done"
+        )));
     }
 
     fn count_step(&mut self, site: &'static Location<'static>) {
@@ -501,7 +538,7 @@ impl Runtime {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
-                if !in_graph && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                if !in_graph && this.turn().is_none() && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
                     // A round with effects, but none that gets it on: it keeps passing over the
                     // same newer write.
                     this.threads[t].state = State::Stuck;
@@ -515,7 +552,7 @@ impl Runtime {
             }
             spin.count += 1;
             let free = std::mem::take(&mut spin.free);
-            if in_graph || spin.count <= this.limits.unroll {
+            if in_graph || spin.count <= this.limits.unroll || this.turn().is_some() {
                 return;
             }
             let same = this.same_as_before(t, from, pos);
@@ -628,6 +665,12 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
+                if !this.changes.is_empty() {
+                    match this.changes.iter().find(|c| c.applies(&label)).map(|c| c.apply(&mut label)) {
+                        Some(Effect::Skip) => return Outcome { value: 0, wrote: false, choice: 0, event: 0 },
+                        Some(Effect::Go) | None => {}
+                    }
+                }
                 let len = this.ex.graph.threads[t].events.len();
                 let pos = this.threads[t].pos as usize;
                 if pos < len {
@@ -640,7 +683,8 @@ impl Runtime {
                     Runtime::switch(rt);
                     continue;
                 }
-                if this.replaying {
+                let turn = this.turn();
+                if this.replaying || turn.is_some_and(|step| step.tid as usize != t) {
                     this.threads[t].state = State::Frontier;
                     Runtime::switch(rt);
                     continue;
@@ -654,7 +698,7 @@ impl Runtime {
                         }
                     }
                 }
-                let fire = std::mem::take(&mut this.threads[t].fire);
+                let fire = std::mem::take(&mut this.threads[t].fire) || turn.is_some_and(|step| step.fired);
                 if label.awaits && !this.ex.enabled(&label) {
                     if fire {
                         label.awaits = false;
@@ -702,7 +746,16 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 let others = this.ex.stack.len();
-                let id = this.ex.add(t as u32, label);
+                let id = match turn {
+                    None => this.ex.add(t as u32, label),
+                    Some(step) => match this.ex.add_as_told(t as u32, label, &step) {
+                        Some(id) => id,
+                        None => {
+                            this.astray();
+                            Runtime::halt(rt);
+                        }
+                    },
+                };
                 this.threads[t].pos += 1;
                 if std::mem::take(&mut this.skip) || this.muted {
                     this.ex.stack.truncate(others);
@@ -822,7 +875,15 @@ impl Runtime {
         f: F,
     ) -> u32 {
         let known = (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
-        let tid = known.map_or_else(|| self.ex.graph.add_thread(spawn), |t| t as u32);
+        let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.what);
+        let tid = match (known, told) {
+            (Some(t), _) => t as u32,
+            (None, Some(What::Create(tid))) => {
+                self.ex.graph.add_thread_at(tid, spawn);
+                tid
+            }
+            (None, _) => self.ex.graph.add_thread(spawn),
+        };
         self.create(tid, name, site, f);
         tid
     }
@@ -845,6 +906,7 @@ impl Runtime {
         self.queues.clear();
         self.shadows.clear();
         self.unsynced.clear();
+        self.addresses.clear();
         self.steps = 0;
         self.allocations.clear();
         self.statics.clear();
@@ -949,6 +1011,16 @@ impl Runtime {
             self.replaying = false;
         }
         if self.ex.dead {
+            return None;
+        }
+        if let Some(step) = self.turn() {
+            let t = step.tid;
+            let there = self.threads.get(t as usize).is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
+            let asks = there && (step.fired || self.runnable(t) || self.threads[t as usize].state == State::Yield || self.threads[t as usize].state == State::Spin);
+            if asks {
+                return Some(t);
+            }
+            self.astray();
             return None;
         }
         // Between a comparison and the place in the queue nobody else gets a turn.

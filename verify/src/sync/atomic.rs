@@ -96,7 +96,7 @@ impl<T: Word> Cell<T> {
 
     #[inline]
     fn perform(&self, kind: Kind, rmw: Rmw, ord: Ordering, fail: Ordering, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, loc: NO_LOC, a, b, site };
+        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, native: false, loc: NO_LOC, a, b, site };
         if runtime::current().is_none() {
             return self.outside(&label);
         }
@@ -440,7 +440,7 @@ pub fn fence(order: Ordering) {
     }
     let site = Location::caller();
     runtime::perform(
-        Label::new(Kind::Fence, Rmw::Swap, order, site), None);
+        Label { native: false, ..Label::new(Kind::Fence, Rmw::Swap, order, site) }, None);
 }
 
 /// A fence for the compiler alone: orders nothing between threads, so it is no step of the model.
