@@ -241,7 +241,7 @@ impl Builder {
     ) -> Summary {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
-        driver::explore(settings, model, each)
+        driver::explore(&settings, &model, each)
     }
 
     pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
