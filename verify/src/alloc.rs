@@ -91,8 +91,12 @@ impl<T> Track<T> {
     #[track_caller]
     pub fn new(value: T) -> Track<T> {
         let site = Location::caller();
-        let number = runtime::current().map(|_| runtime::with(|rt| rt.allocated("Tracked object", site)));
-        Track { value, _number: Number(number) }
+        let number =
+            runtime::current().map(|_| runtime::with(|rt| rt.allocated("Tracked object", site)));
+        Track {
+            value,
+            _number: Number(number),
+        }
     }
 
     /// The value.

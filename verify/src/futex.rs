@@ -16,8 +16,13 @@ use std::panic::Location;
 
 /// Compares as the kernel does, and takes a place in the queue when the value is the expected one.
 fn enter(word: &AtomicU32, expected: u32, site: &'static Location<'static>) -> Option<u64> {
-    let label = Label { a: u64::from(expected), b: COMPARE, ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site) };
-    (word.request(label).value == u64::from(expected)).then(|| Queue::at(std::ptr::from_ref(word).addr()).enter(true, site))
+    let label = Label {
+        a: u64::from(expected),
+        b: COMPARE,
+        ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site)
+    };
+    (word.request(label).value == u64::from(expected))
+        .then(|| Queue::at(std::ptr::from_ref(word).addr()).enter(true, site))
 }
 
 /// Sleeps if the word is `expected`, until a wake or a spurious wake-up.
@@ -53,24 +58,30 @@ pub fn wake(word: *const AtomicU32, n: usize) -> usize {
 /// `requeue` others to the queue of `to`. Gives how many were woken or moved; `None` when the word
 /// was another.
 ///
-/// # Safety
-/// `from` points to a live word.
+/// The word at `from` is read, so it has to be alive; of `to` only the address counts.
 #[track_caller]
-pub unsafe fn requeue_raw(from: *const AtomicU32, expected: u32, wake: usize, requeue: usize, to: *const AtomicU32) -> Option<usize> {
+#[expect(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the signature is the system call's; the kernel reads the word by its address too"
+)]
+pub fn requeue(
+    from: *const AtomicU32,
+    expected: u32,
+    wake: usize,
+    requeue: usize,
+    to: *const AtomicU32,
+) -> Option<usize> {
     let site = Location::caller();
-    let label = Label { a: u64::from(expected), ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site) };
-    // SAFETY: the caller says that it is alive.
+    let label = Label {
+        a: u64::from(expected),
+        ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site)
+    };
+    // SAFETY: the caller says that it is alive, as whoever compares a word must.
     if unsafe { &*from }.request(label).value != u64::from(expected) {
         return None;
     }
-    Some(Queue::at(from.addr()).requeue(wake as u64, requeue as u64, &Queue::at(to.addr()), site) as usize)
-}
-
-/// If the word at `from` is `expected`, wakes up to `wake` of its sleepers and moves up to
-/// `requeue` others to the queue of `to`. Gives how many were woken or moved; `None` when the word
-/// was another.
-#[track_caller]
-pub fn requeue(from: &AtomicU32, expected: u32, wake: usize, requeue: usize, to: *const AtomicU32) -> Option<usize> {
-    // SAFETY: a reference is alive.
-    unsafe { requeue_raw(from, expected, wake, requeue, to) }
+    Some(
+        Queue::at(from.addr()).requeue(wake as u64, requeue as u64, &Queue::at(to.addr()), site)
+            as usize,
+    )
 }

@@ -30,11 +30,17 @@ impl<T: 'static> Lazy<T> {
         let key = std::ptr::from_ref(self).addr();
         let slot: *const Slot<T> = runtime::with(|rt| {
             if !rt.statics.iter().any(|s| s.0 == key) {
-                let slot = Slot::<T> { once: Once::new(), value: std::cell::UnsafeCell::new(None) };
+                let slot = Slot::<T> {
+                    once: Once::new(),
+                    value: std::cell::UnsafeCell::new(None),
+                };
                 rt.statics.push((key, Box::new(slot)));
             }
             let slot = rt.statics.iter().find(|s| s.0 == key).expect("just made");
-            let slot = slot.1.downcast_ref::<Slot<T>>().expect("the key is the address of one static");
+            let slot = slot
+                .1
+                .downcast_ref::<Slot<T>>()
+                .expect("the key is the address of one static");
             std::ptr::from_ref(slot)
         });
         // SAFETY: it lives in a box up to the end of the execution.

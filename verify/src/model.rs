@@ -47,6 +47,8 @@ pub struct Builder {
     /// How often in an execution a timeout fires while others could still run. When nothing else
     /// can run timeouts fire anyway.
     pub early_timeouts: u32,
+    /// How many processes may vanish in an execution: see [`process`](crate::process).
+    pub crashes: u32,
     /// How many rounds without an effect a spin loop makes before it has to see something new.
     pub unroll: u32,
     /// Bytes of stack for each thread of the model.
@@ -140,7 +142,10 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
 
 fn append(path: &std::path::Path, line: &str) {
     use std::io::Write;
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
     if let Err(e) = file.and_then(|mut f| f.write_all(line.as_bytes())) {
         eprintln!("verify: {}: {e}", path.display());
     }
@@ -156,7 +161,11 @@ impl fmt::Display for Failure {
             }
             writeln!(f)?;
         }
-        write!(f, "to run exactly this execution: VERIFY_REPLAY={}", self.replay)
+        write!(
+            f,
+            "to run exactly this execution: VERIFY_REPLAY={}",
+            self.replay
+        )
     }
 }
 
@@ -168,7 +177,10 @@ impl Default for Builder {
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("invalid value for `{name}`: {text}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("invalid value for `{name}`: {text}")),
+    )
 }
 
 impl Builder {
@@ -191,6 +203,7 @@ impl Builder {
             weak_failures: 1,
             spurious_wakeups: 1,
             early_timeouts: 1,
+            crashes: 1,
             unroll: 1,
             stack_size: 2 << 20,
             workers: setting("VERIFY_WORKERS").map_or(1, |n| n as usize),
@@ -218,8 +231,17 @@ impl Builder {
                 fires: 3,
                 muted: self.expect_explicit_explore,
             },
-            budget: Budget { weak: self.weak_failures, spurious: self.spurious_wakeups, timeouts: self.early_timeouts },
-            max_executions: if self.replay.is_some() { Some(1) } else { self.max_permutations.map(|n| n as u64) },
+            budget: Budget {
+                weak: self.weak_failures,
+                spurious: self.spurious_wakeups,
+                timeouts: self.early_timeouts,
+                crashes: self.crashes,
+            },
+            max_executions: if self.replay.is_some() {
+                Some(1)
+            } else {
+                self.max_permutations.map(|n| n as u64)
+            },
             max_duration: self.max_duration,
             progress: self.progress,
             workers: match self.workers {
@@ -228,12 +250,15 @@ impl Builder {
                 n => n,
             },
             shorten: self.explain,
-            guide: self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
+            guide: self
+                .replay
+                .as_ref()
+                .map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
             changes: Vec::new(),
         }
     }
 
-    /// As `run`, for a model that has no loops.
+    /// Runs a model that has no loops; `each` sees the end of every complete execution.
     pub(crate) fn run_without_loops(
         &self,
         model: Arc<dyn Fn() + Send + Sync>,
@@ -241,11 +266,8 @@ impl Builder {
     ) -> Summary {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
+        settings.guide = None;
         driver::explore(&settings, &model, each)
-    }
-
-    pub(crate) fn run(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
-        driver::explore(&self.settings(), &model, each)
     }
 
     /// Runs every execution of `f` and says what was found.
@@ -264,7 +286,11 @@ impl Builder {
             elapsed: summary.elapsed,
             bounds: self.bounds(),
             failure: summary.failure.map(|f| {
-                let cures = if self.explain && settings.guide.is_none() { cures(&settings, &model, &f) } else { Vec::new() };
+                let cures = if self.explain && settings.guide.is_none() {
+                    cures(&settings, &model, &f)
+                } else {
+                    Vec::new()
+                };
                 Failure {
                     message: f.kind.to_string(),
                     trace: report::text(&f),
@@ -280,19 +306,27 @@ impl Builder {
         if let Some(path) = std::env::var_os("VERIFY_SUMMARY") {
             append(path.as_ref(), &format!("{}\n", report.json()));
         }
-        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure) {
-            if let Err(e) = std::fs::write(&path, &failure.html) {
-                eprintln!("verify: {}: {e}", path.display());
-            }
+        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure)
+            && let Err(e) = std::fs::write(&path, &failure.html)
+        {
+            eprintln!("verify: {}: {e}", path.display());
         }
         report
     }
 
     fn bounds(&self) -> String {
-        let Builder { weak_failures, spurious_wakeups, early_timeouts, unroll, max_branches, .. } = self;
+        let Builder {
+            weak_failures,
+            spurious_wakeups,
+            early_timeouts,
+            crashes,
+            unroll,
+            max_branches,
+            ..
+        } = self;
         format!(
             "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
-             {early_timeouts} early timeouts, {unroll} idle rounds of a spin loop, {max_branches} steps"
+             {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
         )
     }
 
@@ -308,7 +342,14 @@ impl Builder {
         settings.guide = None;
         settings.shorten = false;
         let mut sites = Vec::new();
-        let summary = driver::explore(&Settings { workers: 1, ..settings.clone() }, &model, |rt| mutate::sites(&rt.ex.graph, &mut sites));
+        let summary = driver::explore(
+            &Settings {
+                workers: 1,
+                ..settings.clone()
+            },
+            &model,
+            |rt| mutate::sites(&rt.ex.graph, &mut sites),
+        );
         if let Some(f) = summary.failure {
             panic!("the model fails as it is: {}", f.kind);
         }
@@ -317,7 +358,10 @@ impl Builder {
             .map(|change| {
                 settings.changes = vec![change];
                 let summary = driver::explore(&settings, &model, |_| {});
-                Mutant { change: change.describe(), caught: summary.failure.map(|f| f.kind.to_string()) }
+                Mutant {
+                    change: change.describe(),
+                    caught: summary.failure.map(|f| f.kind.to_string()),
+                }
             })
             .collect()
     }
@@ -390,7 +434,11 @@ impl fmt::Display for Report {
             self.blocked,
             self.events,
             self.elapsed.as_secs_f64(),
-            if self.complete { "" } else { ", not all explored" },
+            if self.complete {
+                ""
+            } else {
+                ", not all explored"
+            },
             self.bounds
         )
     }

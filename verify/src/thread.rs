@@ -55,7 +55,9 @@ impl Thread {
     /// What comes before it happens before that `park` returns.
     #[track_caller]
     pub fn unpark(&self) {
-        self.0.token.attempt(Rmw::Swap, 1, 0, Ordering::Release, Location::caller());
+        self.0
+            .token
+            .attempt(Rmw::Swap, 1, 0, Ordering::Release, Location::caller());
     }
 }
 
@@ -72,10 +74,20 @@ fn extra() -> Rc<Extra> {
         let id = rt.cur();
         let slot = rt.extra();
         let any = slot.get_or_insert_with(|| {
-            let handle = Handle { id: ThreadId(id), name: None, token: Word::new(0) };
-            Box::new(Rc::new(Extra { thread: Thread(Arc::new(handle)), locals: RefCell::default(), ending: Cell::new(false) }))
+            let handle = Handle {
+                id: ThreadId(id),
+                name: None,
+                token: Word::new(0),
+            };
+            Box::new(Rc::new(Extra {
+                thread: Thread(Arc::new(handle)),
+                locals: RefCell::default(),
+                ending: Cell::new(false),
+            }))
         });
-        any.downcast_ref::<Rc<Extra>>().expect("only this module sets it").clone()
+        any.downcast_ref::<Rc<Extra>>()
+            .expect("only this module sets it")
+            .clone()
     })
 }
 
@@ -86,7 +98,9 @@ pub(crate) fn end() {
     }
     let extra = extra();
     loop {
-        let Some(local) = extra.locals.borrow_mut().pop() else { break };
+        let Some(local) = extra.locals.borrow_mut().pop() else {
+            break;
+        };
         drop(local);
     }
     extra.ending.set(true);
@@ -109,19 +123,28 @@ unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("thread", &self.thread).finish_non_exhaustive()
+        f.debug_struct("JoinHandle")
+            .field("thread", &self.thread)
+            .finish_non_exhaustive()
     }
 }
 
 fn label(kind: Kind, a: u64, site: &'static Location<'static>) -> Label {
-    Label { a, ..Label::new(kind, Rmw::Swap, Ordering::Relaxed, site) }
+    Label {
+        a,
+        ..Label::new(kind, Rmw::Swap, Ordering::Relaxed, site)
+    }
 }
 
 /// Starts a thread.
 ///
 /// # Safety
 /// What `f` borrows must live until the thread has ended.
-unsafe fn start<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, site: &'static Location<'static>) -> JoinHandle<T> {
+unsafe fn start<'a, T: 'a>(
+    f: impl FnOnce() -> T + 'a,
+    name: Option<String>,
+    site: &'static Location<'static>,
+) -> JoinHandle<T> {
     let packet = Rc::new(Packet(UnsafeCell::new(None)));
     let theirs = packet.clone();
     let out = runtime::perform(label(Kind::Spawn, 0, site), None);
@@ -136,11 +159,23 @@ unsafe fn start<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, sit
     let body: Box<dyn FnOnce()> = unsafe { std::mem::transmute(body) };
     // SAFETY: no other reference to the runtime is alive here.
     let tid = unsafe { (*rt).spawned(out.event, name.clone(), site, body) };
-    let thread = Thread(Arc::new(Handle { id: ThreadId(tid), name, token: Word::new(0) }));
-    let extra = Extra { thread: thread.clone(), locals: RefCell::default(), ending: Cell::new(false) };
+    let thread = Thread(Arc::new(Handle {
+        id: ThreadId(tid),
+        name,
+        token: Word::new(0),
+    }));
+    let extra = Extra {
+        thread: thread.clone(),
+        locals: RefCell::default(),
+        ending: Cell::new(false),
+    };
     // SAFETY: as above.
     unsafe { (*rt).set_extra(tid, Box::new(Rc::new(extra))) };
-    JoinHandle { tid, thread, packet }
+    JoinHandle {
+        tid,
+        thread,
+        packet,
+    }
 }
 
 /// Starts a thread of the model.
@@ -154,16 +189,40 @@ where
     unsafe { start(f, None, Location::caller()) }
 }
 
+/// Starts a thread for somebody else's place.
+pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(
+    f: F,
+    site: &'static Location<'static>,
+) -> JoinHandle<T> {
+    // SAFETY: `f` borrows nothing that ends.
+    unsafe { start(f, None, site) }
+}
+
 impl<T> JoinHandle<T> {
+    /// Waits for the thread, which may vanish and leave nothing.
+    #[track_caller]
+    pub(crate) fn join_or_gone(self) -> Option<T> {
+        runtime::perform(
+            label(Kind::Join, u64::from(self.tid), Location::caller()),
+            None,
+        );
+        // SAFETY: the thread has ended.
+        unsafe { (*self.packet.0.get()).take() }
+    }
+
     /// Waits for the thread and takes its result.
     ///
     /// # Errors
     /// Never: a thread that panics fails the model.
     #[track_caller]
     pub fn join(self) -> std::thread::Result<T> {
-        runtime::perform(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
+        runtime::perform(
+            label(Kind::Join, u64::from(self.tid), Location::caller()),
+            None,
+        );
         // SAFETY: the thread has ended.
-        Ok(unsafe { (*self.packet.0.get()).take() }.expect("a thread that has ended has left its result"))
+        Ok(unsafe { (*self.packet.0.get()).take() }
+            .expect("a thread that has ended has left its result"))
     }
 
     /// A handle to the thread.
@@ -219,7 +278,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // SAFETY: `scope` joins every thread before the borrows end.
         let inner = unsafe { start(f, None, Location::caller()) };
         self.threads.borrow_mut().push(inner.tid);
-        ScopedJoinHandle { inner, _scope: PhantomData }
+        ScopedJoinHandle {
+            inner,
+            _scope: PhantomData,
+        }
     }
 }
 
@@ -230,7 +292,11 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let site = Location::caller();
-    let scope = Scope { threads: RefCell::default(), _scope: PhantomData, _env: PhantomData };
+    let scope = Scope {
+        threads: RefCell::default(),
+        _scope: PhantomData,
+        _env: PhantomData,
+    };
     // A panic of `f` fails the model, and no thread runs on after it.
     let value = f(&scope);
     let threads = scope.threads.take();
@@ -284,7 +350,11 @@ impl Builder {
     /// # Errors
     /// Never.
     #[track_caller]
-    pub fn spawn_scoped<'scope, 'env, F, T>(self, scope: &'scope Scope<'scope, 'env>, f: F) -> io::Result<ScopedJoinHandle<'scope, T>>
+    pub fn spawn_scoped<'scope, 'env, F, T>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
     where
         F: FnOnce() -> T + 'scope,
         T: 'scope,
@@ -292,7 +362,10 @@ impl Builder {
         // SAFETY: `scope` joins every thread before the borrows end.
         let inner = unsafe { start(f, self.name, Location::caller()) };
         scope.threads.borrow_mut().push(inner.tid);
-        Ok(ScopedJoinHandle { inner, _scope: PhantomData })
+        Ok(ScopedJoinHandle {
+            inner,
+            _scope: PhantomData,
+        })
     }
 }
 
@@ -306,7 +379,11 @@ pub fn current() -> Thread {
 pub fn park() {
     let site = Location::caller();
     if object::choose(2, SPURIOUS, site) == 0 {
-        extra().thread.0.token.wait(Rmw::Cas, 1, 0, Ordering::Acquire, site);
+        extra()
+            .thread
+            .0
+            .token
+            .wait(Rmw::Cas, 1, 0, Ordering::Acquire, site);
     }
 }
 
@@ -315,7 +392,9 @@ pub fn park() {
 pub fn park_timeout(dur: Duration) {
     let site = Location::caller();
     let token = &extra().thread.0.token;
-    if object::choose(2, TIMEOUT, site) == 1 || !token.wait_timed(Rmw::Cas, 1, 0, Ordering::Acquire, site) {
+    if object::choose(2, TIMEOUT, site) == 1
+        || !token.wait_timed(Rmw::Cas, 1, 0, Ordering::Acquire, site)
+    {
         crate::time::ran_out(dur, site);
         token.attempt(Rmw::Swap, 0, 0, Ordering::Acquire, site);
     }
@@ -376,7 +455,8 @@ impl<T: 'static> LocalKey<T> {
     where
         F: FnOnce(&T) -> R,
     {
-        self.try_with(f).expect("cannot access a Thread Local Storage value during or after destruction")
+        self.try_with(f)
+            .expect("cannot access a Thread Local Storage value during or after destruction")
     }
 
     /// Calls `f` with the value of the current thread.
@@ -389,7 +469,14 @@ impl<T: 'static> LocalKey<T> {
     {
         let extra = extra();
         let key = std::ptr::from_ref(self).addr();
-        let find = || extra.locals.borrow().iter().find(|l| l.0 == key).map(|l| l.1.clone());
+        let find = || {
+            extra
+                .locals
+                .borrow()
+                .iter()
+                .find(|l| l.0 == key)
+                .map(|l| l.1.clone())
+        };
         let value = match find() {
             Some(value) => value,
             None if extra.ending.get() => return Err(AccessError(())),
@@ -404,6 +491,8 @@ impl<T: 'static> LocalKey<T> {
                 }
             }
         };
-        Ok(f(value.downcast_ref::<T>().expect("the key is the address of one static")))
+        Ok(f(value
+            .downcast_ref::<T>()
+            .expect("the key is the address of one static")))
     }
 }

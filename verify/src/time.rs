@@ -14,7 +14,11 @@ pub struct Instant(Duration);
 impl Instant {
     /// The time.
     pub fn now() -> Instant {
-        let nanos = if runtime::current().is_some() { runtime::with(|rt| rt.time()) } else { 0 };
+        let nanos = if runtime::current().is_some() {
+            runtime::with(|rt| rt.time())
+        } else {
+            0
+        };
         Instant(Duration::from_nanos(nanos))
     }
 
@@ -79,7 +83,10 @@ impl std::ops::Sub for Instant {
 /// Lets virtual time pass.
 #[track_caller]
 pub fn advance(duration: Duration) {
-    object::tick(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Location::caller());
+    object::tick(
+        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+        Location::caller(),
+    );
 }
 
 /// A wait of this length has timed out.

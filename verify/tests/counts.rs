@@ -4,11 +4,19 @@ use verify::model::Builder;
 use verify::sync::atomic::{AtomicUsize, Ordering, Ordering::*, fence};
 use verify::thread;
 
-struct Vars { x: AtomicUsize, y: AtomicUsize, z: AtomicUsize }
+struct Vars {
+    x: AtomicUsize,
+    y: AtomicUsize,
+    z: AtomicUsize,
+}
 
 fn count(threads: &'static [fn(&Vars)]) -> u64 {
     let report = Builder::new().explore(move || {
-        let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
+        let v = Arc::new(Vars {
+            x: AtomicUsize::new(0),
+            y: AtomicUsize::new(0),
+            z: AtomicUsize::new(0),
+        });
         for t in threads {
             let v = v.clone();
             thread::spawn(move || t(&v));
@@ -18,35 +26,261 @@ fn count(threads: &'static [fn(&Vars)]) -> u64 {
     report.executions
 }
 
-fn sb(v: &AtomicUsize, w: &AtomicUsize, s: Ordering, l: Ordering) { v.store(1, s); w.load(l); }
+fn sb(v: &AtomicUsize, w: &AtomicUsize, s: Ordering, l: Ordering) {
+    v.store(1, s);
+    w.load(l);
+}
 
 #[test]
 fn litmus() {
-    assert_eq!(count(&[|v| sb(&v.x, &v.y, Release, Acquire), |v| sb(&v.y, &v.x, Release, Acquire)]), 4);
-    assert_eq!(count(&[|v| sb(&v.x, &v.y, SeqCst, SeqCst), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]), 3);
-    fn f(v: &AtomicUsize, w: &AtomicUsize) { v.store(1, Relaxed); fence(SeqCst); w.load(Relaxed); }
+    assert_eq!(
+        count(&[
+            |v| sb(&v.x, &v.y, Release, Acquire),
+            |v| sb(&v.y, &v.x, Release, Acquire)
+        ]),
+        4
+    );
+    assert_eq!(
+        count(&[
+            |v| sb(&v.x, &v.y, SeqCst, SeqCst),
+            |v| sb(&v.y, &v.x, SeqCst, SeqCst)
+        ]),
+        3
+    );
+    fn f(v: &AtomicUsize, w: &AtomicUsize) {
+        v.store(1, Relaxed);
+        fence(SeqCst);
+        w.load(Relaxed);
+    }
     assert_eq!(count(&[|v| f(&v.x, &v.y), |v| f(&v.y, &v.x)]), 3);
-    assert_eq!(count(&[|v| f(&v.x, &v.y), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]), 3);
-    assert_eq!(count(&[|v| { v.x.store(1, Release); v.y.store(1, Release) }, |v| { v.y.load(Acquire); v.x.load(Acquire); }]), 3);
-    assert_eq!(count(&[|v| { v.y.load(Acquire); v.x.store(1, Release) }, |v| { v.x.load(Acquire); v.y.store(1, Release); }]), 3);
-    assert_eq!(count(&[|v| { v.x.store(2, Relaxed); v.y.store(1, Relaxed) }, |v| { v.y.load(Relaxed); v.x.store(1, Relaxed); }]), 4);
-    assert_eq!(count(&[|v| { v.x.store(1, Release); v.y.store(2, Release) }, |v| { v.y.store(1, Release); v.x.store(2, Release); }]), 4);
-    assert_eq!(count(&[|v| { v.x.store(1, SeqCst); v.y.store(2, SeqCst) }, |v| { v.y.store(1, SeqCst); v.x.store(2, SeqCst); }]), 3);
-    assert_eq!(count(&[|v| { v.x.store(1, Relaxed); v.x.store(2, Relaxed) }, |v| { v.x.load(Relaxed); v.x.load(Relaxed); }]), 6);
-    assert_eq!(count(&[|v| v.x.store(1, Relaxed), |v| v.x.store(2, Relaxed), |v| { v.x.load(Relaxed); v.x.load(Relaxed); }, |v| { v.x.load(Relaxed); }]), 36);
-    assert_eq!(count(&[|v| { v.x.load(Relaxed); v.x.store(1, Relaxed) }, |v| v.x.store(2, Relaxed)]), 3);
-    assert_eq!(count(&[|v| { v.x.store(1, Relaxed); v.x.load(Relaxed); }, |v| v.x.store(2, Relaxed)]), 3);
-    assert_eq!(count(&[|v| v.x.store(1, SeqCst), |v| v.y.store(1, SeqCst), |v| { v.x.load(Acquire); v.y.load(SeqCst); }, |v| { v.y.load(Acquire); v.x.load(SeqCst); }]), 16);
-    assert_eq!(count(&[|v| v.x.store(1, SeqCst), |v| v.y.store(1, SeqCst), |v| { v.x.load(SeqCst); v.y.load(SeqCst); }, |v| { v.y.load(SeqCst); v.x.load(SeqCst); }]), 15);
-    assert_eq!(count(&[|v| { v.x.store(1, Relaxed); v.y.store(1, Release) }, |v| { v.y.load(Acquire); v.z.store(1, Release); }, |v| { v.z.load(Acquire); v.x.load(Relaxed); }]), 7);
-    assert_eq!(count(&[|v| { v.x.store(1, Relaxed); fence(SeqCst); v.y.store(1, Relaxed) }, |v| { v.y.load(Acquire); v.z.store(1, Relaxed); }, |v| { v.z.store(2, Relaxed); fence(SeqCst); v.x.load(Relaxed); }]), 7);
-    assert_eq!(count(&[|v| { v.x.store(1, SeqCst); v.y.store(1, Release) }, |v| { v.y.fetch_add(1, SeqCst); v.y.load(Relaxed); }, |v| { v.y.store(3, SeqCst); v.x.load(SeqCst); }]), 24);
-    assert_eq!(count(&[|v| { v.x.fetch_add(1, Relaxed); }, |v| { v.x.fetch_add(1, Relaxed); }, |v| { v.x.load(Relaxed); v.x.load(Relaxed); }, |v| v.x.store(42, Relaxed), |v| { v.x.load(Relaxed); v.x.load(Relaxed); }]), 600);
+    assert_eq!(
+        count(&[|v| f(&v.x, &v.y), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]),
+        3
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, Release);
+                v.y.store(1, Release)
+            },
+            |v| {
+                v.y.load(Acquire);
+                v.x.load(Acquire);
+            }
+        ]),
+        3
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.y.load(Acquire);
+                v.x.store(1, Release)
+            },
+            |v| {
+                v.x.load(Acquire);
+                v.y.store(1, Release);
+            }
+        ]),
+        3
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(2, Relaxed);
+                v.y.store(1, Relaxed)
+            },
+            |v| {
+                v.y.load(Relaxed);
+                v.x.store(1, Relaxed);
+            }
+        ]),
+        4
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, Release);
+                v.y.store(2, Release)
+            },
+            |v| {
+                v.y.store(1, Release);
+                v.x.store(2, Release);
+            }
+        ]),
+        4
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, SeqCst);
+                v.y.store(2, SeqCst)
+            },
+            |v| {
+                v.y.store(1, SeqCst);
+                v.x.store(2, SeqCst);
+            }
+        ]),
+        3
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, Relaxed);
+                v.x.store(2, Relaxed)
+            },
+            |v| {
+                v.x.load(Relaxed);
+                v.x.load(Relaxed);
+            }
+        ]),
+        6
+    );
+    assert_eq!(
+        count(&[
+            |v| v.x.store(1, Relaxed),
+            |v| v.x.store(2, Relaxed),
+            |v| {
+                v.x.load(Relaxed);
+                v.x.load(Relaxed);
+            },
+            |v| {
+                v.x.load(Relaxed);
+            }
+        ]),
+        36
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.load(Relaxed);
+                v.x.store(1, Relaxed)
+            },
+            |v| v.x.store(2, Relaxed)
+        ]),
+        3
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, Relaxed);
+                v.x.load(Relaxed);
+            },
+            |v| v.x.store(2, Relaxed)
+        ]),
+        3
+    );
+    assert_eq!(
+        count(&[
+            |v| v.x.store(1, SeqCst),
+            |v| v.y.store(1, SeqCst),
+            |v| {
+                v.x.load(Acquire);
+                v.y.load(SeqCst);
+            },
+            |v| {
+                v.y.load(Acquire);
+                v.x.load(SeqCst);
+            }
+        ]),
+        16
+    );
+    assert_eq!(
+        count(&[
+            |v| v.x.store(1, SeqCst),
+            |v| v.y.store(1, SeqCst),
+            |v| {
+                v.x.load(SeqCst);
+                v.y.load(SeqCst);
+            },
+            |v| {
+                v.y.load(SeqCst);
+                v.x.load(SeqCst);
+            }
+        ]),
+        15
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, Relaxed);
+                v.y.store(1, Release)
+            },
+            |v| {
+                v.y.load(Acquire);
+                v.z.store(1, Release);
+            },
+            |v| {
+                v.z.load(Acquire);
+                v.x.load(Relaxed);
+            }
+        ]),
+        7
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, Relaxed);
+                fence(SeqCst);
+                v.y.store(1, Relaxed)
+            },
+            |v| {
+                v.y.load(Acquire);
+                v.z.store(1, Relaxed);
+            },
+            |v| {
+                v.z.store(2, Relaxed);
+                fence(SeqCst);
+                v.x.load(Relaxed);
+            }
+        ]),
+        7
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.store(1, SeqCst);
+                v.y.store(1, Release)
+            },
+            |v| {
+                v.y.fetch_add(1, SeqCst);
+                v.y.load(Relaxed);
+            },
+            |v| {
+                v.y.store(3, SeqCst);
+                v.x.load(SeqCst);
+            }
+        ]),
+        24
+    );
+    assert_eq!(
+        count(&[
+            |v| {
+                v.x.fetch_add(1, Relaxed);
+            },
+            |v| {
+                v.x.fetch_add(1, Relaxed);
+            },
+            |v| {
+                v.x.load(Relaxed);
+                v.x.load(Relaxed);
+            },
+            |v| v.x.store(42, Relaxed),
+            |v| {
+                v.x.load(Relaxed);
+                v.x.load(Relaxed);
+            }
+        ]),
+        600
+    );
 }
 
 fn same(n: usize, f: fn(&Vars, usize)) -> u64 {
     let report = Builder::new().explore(move || {
-        let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
+        let v = Arc::new(Vars {
+            x: AtomicUsize::new(0),
+            y: AtomicUsize::new(0),
+            z: AtomicUsize::new(0),
+        });
         for i in 0..n {
             let v = v.clone();
             thread::spawn(move || f(&v, i));
@@ -59,20 +293,55 @@ fn same(n: usize, f: fn(&Vars, usize)) -> u64 {
 #[test]
 fn families() {
     for (n, want) in [(2, 2), (3, 6), (4, 24), (5, 120)] {
-        assert_eq!(same(n, |v, _| { v.x.fetch_add(1, Relaxed); }), want);
-        assert_eq!(same(n, |v, _| { v.x.fetch_add(1, Relaxed); v.y.fetch_add(1, Relaxed); }), want * want);
+        assert_eq!(
+            same(n, |v, _| {
+                v.x.fetch_add(1, Relaxed);
+            }),
+            want
+        );
+        assert_eq!(
+            same(n, |v, _| {
+                v.x.fetch_add(1, Relaxed);
+                v.y.fetch_add(1, Relaxed);
+            }),
+            want * want
+        );
         if n < 5 {
-            assert_eq!(same(n, |v, _| { let a = v.x.load(Relaxed); v.x.store(a + 1, Relaxed); }), want * want, "n x (load; store), {n}");
+            assert_eq!(
+                same(n, |v, _| {
+                    let a = v.x.load(Relaxed);
+                    v.x.store(a + 1, Relaxed);
+                }),
+                want * want,
+                "n x (load; store), {n}"
+            );
         }
     }
     for n in 2..5 {
-        assert_eq!(same(n, |v, i| { let _ = v.x.compare_exchange(0, i + 1, Relaxed, Relaxed); }), n as u64);
+        assert_eq!(
+            same(n, |v, i| {
+                let _ = v.x.compare_exchange(0, i + 1, Relaxed, Relaxed);
+            }),
+            n as u64
+        );
     }
     for (n, want) in [(2, 2), (3, 5), (4, 14), (5, 43), (6, 144), (7, 523)] {
-        assert_eq!(same(n, |v, i| { let _ = v.x.compare_exchange(i, i + 1, Relaxed, Relaxed); }), want);
+        assert_eq!(
+            same(n, |v, i| {
+                let _ = v.x.compare_exchange(i, i + 1, Relaxed, Relaxed);
+            }),
+            want
+        );
     }
     for n in 1..7 {
-        assert_eq!(same(n + 1, |v, i| if i == 0 { v.x.store(1, Relaxed) } else { v.x.load(Relaxed); }), 1 << n);
+        assert_eq!(
+            same(n + 1, |v, i| if i == 0 {
+                v.x.store(1, Relaxed)
+            } else {
+                v.x.load(Relaxed);
+            }),
+            1 << n
+        );
     }
 }
 
@@ -81,10 +350,15 @@ fn speed() {
     let t = std::time::Instant::now();
     let mut n = 0;
     while t.elapsed().as_millis() < 300 {
-        n += count(&[|v| sb(&v.x, &v.y, Release, Acquire), |v| sb(&v.y, &v.x, Release, Acquire)]);
+        n += count(&[
+            |v| sb(&v.x, &v.y, Release, Acquire),
+            |v| sb(&v.y, &v.x, Release, Acquire),
+        ]);
     }
     println!("SB {:.0}/s", n as f64 / t.elapsed().as_secs_f64());
     let t = std::time::Instant::now();
-    let n = same(7, |v, _| { v.x.fetch_add(1, Relaxed); });
+    let n = same(7, |v, _| {
+        v.x.fetch_add(1, Relaxed);
+    });
     println!("7 FAA: {n} {:.0}/s", n as f64 / t.elapsed().as_secs_f64());
 }

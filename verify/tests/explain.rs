@@ -16,7 +16,10 @@ unsafe impl Sync for Shared {}
 
 fn message(store: Ordering, load: Ordering) -> impl Fn() + Send + Sync + 'static {
     move || {
-        let s = StdArc::new(Shared { flag: AtomicUsize::new(0), data: UnsafeCell::new(0) });
+        let s = StdArc::new(Shared {
+            flag: AtomicUsize::new(0),
+            data: UnsafeCell::new(0),
+        });
         let t = s.clone();
         thread::spawn(move || {
             // SAFETY: the flag is not set yet.
@@ -34,23 +37,37 @@ fn message(store: Ordering, load: Ordering) -> impl Fn() + Send + Sync + 'static
 fn a_report_names_the_place_the_cure_and_the_execution() {
     let report = Builder::new().explore(message(Relaxed, Acquire));
     let failure = report.failure.expect("a race");
-    assert!(failure.message.contains("data race") && failure.message.contains("explain.rs"), "{failure}");
+    assert!(
+        failure.message.contains("data race") && failure.message.contains("explain.rs"),
+        "{failure}"
+    );
     assert_eq!(failure.cures.len(), 1, "{failure}");
-    assert!(failure.cures[0].ends_with("Store with Release"), "{failure}");
-    assert!(failure.html.starts_with("<!DOCTYPE html>") && failure.html.contains("<path class=\"rf\""));
+    assert!(
+        failure.cures[0].ends_with("Store with Release"),
+        "{failure}"
+    );
+    assert!(
+        failure.html.starts_with("<!DOCTYPE html>") && failure.html.contains("<path class=\"rf\"")
+    );
     let mut again = Builder::new();
     again.replay = Some(failure.replay.clone());
     let replayed = again.explore(message(Relaxed, Acquire));
     assert_eq!((replayed.executions, replayed.blocked), (0, 0));
     let replayed = replayed.failure.expect("the same race");
-    assert_eq!((replayed.message, replayed.trace, replayed.replay), (failure.message, failure.trace, failure.replay));
+    assert_eq!(
+        (replayed.message, replayed.trace, replayed.replay),
+        (failure.message, failure.trace, failure.replay)
+    );
 }
 
 #[test]
 fn a_wrong_replay_string_is_refused() {
     let mut b = Builder::new();
-    b.replay = Some("0c1,0ri,1wi".into());
-    let failure = b.explore(message(Relaxed, Acquire)).failure.expect("it does not fit");
+    b.replay = Some("0c1,0r0".into());
+    let failure = b
+        .explore(message(Relaxed, Acquire))
+        .failure
+        .expect("it does not fit");
     assert!(failure.message.contains("does not belong"), "{failure}");
 }
 
@@ -70,7 +87,10 @@ fn replays_of_sleep_and_deadlock() {
         drop(g);
         t.join().unwrap();
     };
-    let failure = Builder::new().explore(model).failure.expect("a lost wake-up");
+    let failure = Builder::new()
+        .explore(model)
+        .failure
+        .expect("a lost wake-up");
     let mut again = Builder::new();
     again.replay = Some(failure.replay.clone());
     let replayed = again.explore(model).failure.expect("the same one");
@@ -83,7 +103,11 @@ fn every_ordering_of_a_message_matters() {
     assert_eq!(mutants.len(), 2);
     assert!(mutants.iter().all(|m| m.caught.is_some()), "{mutants:?}");
     let mutants = Builder::new().mutate(message(SeqCst, SeqCst));
-    assert_eq!(mutants.iter().filter(|m| m.caught.is_none()).count(), 2, "too strong: {mutants:?}");
+    assert_eq!(
+        mutants.iter().filter(|m| m.caught.is_none()).count(),
+        2,
+        "too strong: {mutants:?}"
+    );
 }
 
 #[test]
@@ -111,5 +135,8 @@ fn parallel_is_the_same_as_serial() {
 #[test]
 fn the_summary_is_json() {
     let json = Builder::new().explore(message(Relaxed, Relaxed)).json();
-    assert!(json.starts_with("{\"executions\": ") && json.contains("\"replay\": \"0c1,"), "{json}");
+    assert!(
+        json.starts_with("{\"executions\": ") && json.contains("\"replay\": \"0c1,"),
+        "{json}"
+    );
 }

@@ -21,7 +21,11 @@ fn run(b: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
 }
 
 fn fails(f: impl Fn() + Send + Sync + 'static) -> String {
-    Builder::new().explore(f).failure.expect("a bug to be found").to_string()
+    Builder::new()
+        .explore(f)
+        .failure
+        .expect("a bug to be found")
+        .to_string()
 }
 
 #[test]
@@ -48,8 +52,15 @@ fn mutexes() {
 fn joined_sum() {
     let r = run(exact(), || {
         let m = Arc::new(Mutex::new(0));
-        let t: Vec<_> = (0..3).map(|_| { let m = m.clone(); thread::spawn(move || *m.lock().unwrap() += 1) }).collect();
-        for t in t { t.join().unwrap(); }
+        let t: Vec<_> = (0..3)
+            .map(|_| {
+                let m = m.clone();
+                thread::spawn(move || *m.lock().unwrap() += 1)
+            })
+            .collect();
+        for t in t {
+            t.join().unwrap();
+        }
         assert_eq!(*m.lock().unwrap(), 3);
     });
     assert_eq!(r.executions, 6);
@@ -61,30 +72,61 @@ fn scoped() {
         let mut x = 0;
         let y = AtomicUsize::new(0);
         thread::scope(|s| {
-            s.spawn(|| { x = 5; y.fetch_add(1, Relaxed); });
+            s.spawn(|| {
+                x = 5;
+                y.fetch_add(1, Relaxed);
+            });
             s.spawn(|| y.fetch_add(1, Relaxed));
         });
         assert_eq!((x, y.load(Relaxed)), (5, 2));
     });
 }
 
+/// A cell that threads share; the checker looks whether they may.
+struct Racy(UnsafeCell<usize>);
+
+// SAFETY: the checker fails the model when two accesses race.
+unsafe impl Sync for Racy {}
+
+impl Racy {
+    fn new() -> Racy {
+        Racy(UnsafeCell::new(0))
+    }
+
+    #[track_caller]
+    fn add(&self) {
+        // SAFETY: the access is exclusive: the cell checks it.
+        self.0.with_mut(|p| unsafe { *p += 1 });
+    }
+
+    #[track_caller]
+    fn get(&self) -> usize {
+        // SAFETY: nobody writes: the cell checks it.
+        self.0.with(|p| unsafe { *p })
+    }
+}
+
 #[test]
 fn races() {
     let text = fails(|| {
-        let c = Arc::new(UnsafeCell::new(0));
-        struct S(Arc<UnsafeCell<i32>>);
-        unsafe impl Send for S {}
-        let d = S(c.clone());
-        thread::spawn(move || { let d = d; d.0.with_mut(|p| unsafe { *p = 1 }) });
-        c.with(|p| unsafe { *p });
+        let c = StdArc::new(Racy::new());
+        let d = c.clone();
+        thread::spawn(move || d.add());
+        c.get();
     });
     assert!(text.contains("data race"), "{text}");
-    let mp = |ord| move || {
-        let c = Arc::new((UnsafeCell::new(0), AtomicUsize::new(0)));
-        struct S(Arc<(UnsafeCell<i32>, AtomicUsize)>);
-        let d = S(c.clone());
-        thread::spawn(move || { let d = d; d.0.0.with_mut(|p| unsafe { *p = 1 }); d.0.1.store(1, ord); });
-        if c.1.load(Acquire) == 1 { assert_eq!(c.0.with(|p| unsafe { *p }), 1); }
+    let mp = |ord| {
+        move || {
+            let c = StdArc::new((Racy::new(), AtomicUsize::new(0)));
+            let d = c.clone();
+            thread::spawn(move || {
+                d.0.add();
+                d.1.store(1, ord);
+            });
+            if c.1.load(Acquire) == 1 {
+                assert_eq!(c.0.get(), 1);
+            }
+        }
     };
     run(exact(), mp(Release));
     assert!(fails(mp(Relaxed)).contains("data race"));
@@ -95,8 +137,12 @@ fn deadlock() {
     let text = fails(|| {
         let m = Arc::new((Mutex::new(0), Mutex::new(0)));
         let n = m.clone();
-        thread::spawn(move || { let _a = n.0.lock(); let _b = n.1.lock(); });
-        let _b = m.1.lock(); let _a = m.0.lock();
+        thread::spawn(move || {
+            let _a = n.0.lock();
+            let _b = n.1.lock();
+        });
+        let _b = m.1.lock();
+        let _a = m.0.lock();
     });
     println!("{text}");
     assert!(text.contains("deadlock"), "{text}");
@@ -110,9 +156,14 @@ fn condvars() {
         let r = run(b, || {
             let m = Arc::new((Mutex::new(false), Condvar::new()));
             let n = m.clone();
-            let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+            let t = thread::spawn(move || {
+                *n.0.lock().unwrap() = true;
+                n.1.notify_one();
+            });
             let mut g = m.0.lock().unwrap();
-            while !*g { g = m.1.wait(g).unwrap(); }
+            while !*g {
+                g = m.1.wait(g).unwrap();
+            }
             drop(g);
             t.join().unwrap();
         });
@@ -121,9 +172,14 @@ fn condvars() {
     let text = fails(|| {
         let m = Arc::new((Mutex::new(false), Condvar::new()));
         let n = m.clone();
-        let t = thread::spawn(move || { n.1.notify_one(); *n.0.lock().unwrap() = true; });
+        let t = thread::spawn(move || {
+            n.1.notify_one();
+            *n.0.lock().unwrap() = true;
+        });
         let mut g = m.0.lock().unwrap();
-        while !*g { g = m.1.wait(g).unwrap(); }
+        while !*g {
+            g = m.1.wait(g).unwrap();
+        }
         drop(g);
         t.join().unwrap();
     });
@@ -132,9 +188,14 @@ fn condvars() {
     let text = fails(|| {
         let m = Arc::new((Mutex::new(false), Condvar::new()));
         let n = m.clone();
-        let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
+        let t = thread::spawn(move || {
+            *n.0.lock().unwrap() = true;
+            n.1.notify_one();
+        });
         let mut g = m.0.lock().unwrap();
-        if !*g { g = m.1.wait(g).unwrap(); }
+        if !*g {
+            g = m.1.wait(g).unwrap();
+        }
         assert!(*g);
         drop(g);
         t.join().unwrap();
@@ -146,21 +207,30 @@ fn condvars() {
 fn timeouts() {
     let r = run(exact(), || {
         let m = (Mutex::new(false), Condvar::new());
-        let (_g, t) = m.1.wait_timeout(m.0.lock().unwrap(), Duration::from_secs(1)).unwrap();
+        let (_g, t) =
+            m.1.wait_timeout(m.0.lock().unwrap(), Duration::from_secs(1))
+                .unwrap();
         assert!(t.timed_out());
     });
     println!("{r}");
     let r = run(Builder::new(), || {
         let m = Arc::new((Mutex::new(false), Condvar::new()));
         let n = m.clone();
-        let t = thread::spawn(move || { *n.0.lock().unwrap() = true; n.1.notify_one(); });
-        let (g, r) = m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d).unwrap();
+        let t = thread::spawn(move || {
+            *n.0.lock().unwrap() = true;
+            n.1.notify_one();
+        });
+        let (g, r) =
+            m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d)
+                .unwrap();
         assert!(*g || r.timed_out());
         drop(g);
         t.join().unwrap();
     });
     println!("{r}");
-    run(Builder::new(), || { thread::park_timeout(Duration::from_secs(1)); });
+    run(Builder::new(), || {
+        thread::park_timeout(Duration::from_secs(1));
+    });
 }
 
 #[test]
@@ -169,8 +239,13 @@ fn parking() {
         let flag = Arc::new(AtomicUsize::new(0));
         let f = flag.clone();
         let me = thread::current();
-        let t = thread::spawn(move || { f.store(1, Relaxed); me.unpark(); });
-        while flag.load(Relaxed) == 0 { thread::park(); }
+        let t = thread::spawn(move || {
+            f.store(1, Relaxed);
+            me.unpark();
+        });
+        while flag.load(Relaxed) == 0 {
+            thread::park();
+        }
         t.join().unwrap();
     });
     println!("{r}");
@@ -178,18 +253,25 @@ fn parking() {
 
 fn futex_mutex(wake: bool, n: usize, b: Builder) -> Report {
     b.explore(move || {
-        let s = StdArc::new((AtomicU32::new(0), UnsafeCell::new(0)));
-        struct S(StdArc<(AtomicU32, UnsafeCell<usize>)>);
-        let ts: Vec<_> = (0..n).map(|_| { let s = S(s.clone()); thread::spawn(move || {
-            let s = &{ s }.0;
-            if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
-                while s.0.swap(2, Acquire) != 0 { futex::wait(&s.0, 2); }
+        let s = StdArc::new((AtomicU32::new(0), Racy::new()));
+        let work = |s: StdArc<(AtomicU32, Racy)>| {
+            move || {
+                if s.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+                    while s.0.swap(2, Acquire) != 0 {
+                        futex::wait(&s.0, 2);
+                    }
+                }
+                s.1.add();
+                if s.0.swap(0, Release) == 2 && wake {
+                    futex::wake(&s.0, 1);
+                }
             }
-            s.1.with_mut(|p| unsafe { *p += 1 });
-            if s.0.swap(0, Release) == 2 && wake { futex::wake(&s.0, 1); }
-        })}).collect();
-        for t in ts { t.join().unwrap(); }
-        assert_eq!(s.1.with(|p| unsafe { *p }), n);
+        };
+        let ts: Vec<_> = (0..n).map(|_| thread::spawn(work(s.clone()))).collect();
+        for t in ts {
+            t.join().unwrap();
+        }
+        assert_eq!(s.1.get(), n);
     })
 }
 
@@ -201,7 +283,12 @@ fn futexes() {
         assert!(r.failure.is_none(), "{}", r.failure.unwrap());
     }
     let r = futex_mutex(false, 2, Builder::new());
-    assert!(r.failure.expect("lost wake-up").message.contains("deadlock"));
+    assert!(
+        r.failure
+            .expect("lost wake-up")
+            .message
+            .contains("deadlock")
+    );
 }
 
 #[test]
@@ -249,7 +336,9 @@ fn spinning() {
         let f = Arc::new(AtomicUsize::new(0));
         let g = f.clone();
         thread::spawn(move || g.store(1, Release));
-        while f.load(Acquire) == 0 { verify::hint::spin_loop(); }
+        while f.load(Acquire) == 0 {
+            verify::hint::spin_loop();
+        }
     });
     println!("spin {r}");
     let r = run(Builder::new(), || {
@@ -260,23 +349,29 @@ fn spinning() {
     });
     println!("silent spin {r}");
     let r = run(Builder::new(), || {
-        let f = StdArc::new((AtomicUsize::new(0), UnsafeCell::new(0)));
-        struct S(StdArc<(AtomicUsize, UnsafeCell<usize>)>);
-        for _ in 0..2 { let s = S(f.clone()); thread::spawn(move || { let s = &{ s }.0; 
-            while s.0.swap(1, Acquire) == 1 { verify::hint::spin_loop(); }
-            s.1.with_mut(|p| unsafe { *p += 1 });
-            s.0.store(0, Release);
-        }); }
+        let f = StdArc::new((AtomicUsize::new(0), Racy::new()));
+        for _ in 0..2 {
+            let s = f.clone();
+            thread::spawn(move || {
+                while s.0.swap(1, Acquire) == 1 {
+                    verify::hint::spin_loop();
+                }
+                s.1.add();
+                s.0.store(0, Release);
+            });
+        }
     });
     println!("tas {r}");
     let text = fails(|| {
         let f = AtomicUsize::new(0);
-        while f.load(Acquire) == 0 { verify::hint::spin_loop(); }
+        while f.load(Acquire) == 0 {
+            verify::hint::spin_loop();
+        }
     });
     assert!(text.contains("non-termination"), "{text}");
     let text = fails(|| {
         let f = AtomicUsize::new(0);
-        while f.load(Acquire) == 0 { }
+        while f.load(Acquire) == 0 {}
     });
     assert!(text.contains("non-termination"), "{text}");
 }
@@ -295,10 +390,51 @@ fn orders_multiply() {
         (r.executions, r.blocked)
     };
     for (n, want) in [(2, 2), (3, 6), (4, 24)] {
-        assert_eq!(count(n, |m, x| { x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; }), (want * want, 0));
-        assert_eq!(count(n, |m, x| { *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); }), (want * want, 0));
-        assert_eq!(count(n, |m, x| { let _g = m.lock(); x.fetch_add(1, Relaxed); }), (want, 0));
+        assert_eq!(
+            count(n, |m, x| {
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+            }),
+            (want * want, 0)
+        );
+        assert_eq!(
+            count(n, |m, x| {
+                *m.lock().unwrap() += 1;
+                x.fetch_add(1, Relaxed);
+            }),
+            (want * want, 0)
+        );
+        assert_eq!(
+            count(n, |m, x| {
+                let _g = m.lock();
+                x.fetch_add(1, Relaxed);
+            }),
+            (want, 0)
+        );
     }
-    assert_eq!(count(3, |m, _| { *m.lock().unwrap() += 1; *m.lock().unwrap() += 1; }), (90, 0));
-    assert_eq!(count(2, |m, x| { *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); }), (count(2, |m, x| { x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; x.fetch_add(1, Relaxed); *m.lock().unwrap() += 1; }).0, 0));
+    assert_eq!(
+        count(3, |m, _| {
+            *m.lock().unwrap() += 1;
+            *m.lock().unwrap() += 1;
+        }),
+        (90, 0)
+    );
+    assert_eq!(
+        count(2, |m, x| {
+            *m.lock().unwrap() += 1;
+            x.fetch_add(1, Relaxed);
+            *m.lock().unwrap() += 1;
+            x.fetch_add(1, Relaxed);
+        }),
+        (
+            count(2, |m, x| {
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+                x.fetch_add(1, Relaxed);
+                *m.lock().unwrap() += 1;
+            })
+            .0,
+            0
+        )
+    );
 }

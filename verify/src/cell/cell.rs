@@ -9,7 +9,9 @@ pub struct Cell<T> {
 impl<T> Cell<T> {
     /// A new cell.
     pub const fn new(v: T) -> Self {
-        Cell { cell: UnsafeCell::new(v) }
+        Cell {
+            cell: UnsafeCell::new(v),
+        }
     }
 
     /// Sets the value.
@@ -24,17 +26,20 @@ impl<T> Cell<T> {
         if std::ptr::eq(self, other) {
             return;
         }
-        self.cell.with_mut(|mine| other.cell.with_mut(|theirs| {
-            // SAFETY: both accesses are exclusive: the cells check it.
-            unsafe { std::ptr::swap(mine, theirs) }
-        }));
+        self.cell.with_mut(|mine| {
+            other.cell.with_mut(|theirs| {
+                // SAFETY: both accesses are exclusive: the cells check it.
+                unsafe { std::ptr::swap(mine, theirs) }
+            })
+        });
     }
 
     /// Sets the value and gives the one before.
     #[track_caller]
     pub fn replace(&self, val: T) -> T {
         // SAFETY: the access is exclusive: the cell checks it.
-        self.cell.with_mut(|v| std::mem::replace(unsafe { &mut *v }, val))
+        self.cell
+            .with_mut(|v| std::mem::replace(unsafe { &mut *v }, val))
     }
 
     /// A copy of the value.

@@ -34,7 +34,10 @@ pub struct MutPtr<T: ?Sized> {
 impl<T> UnsafeCell<T> {
     /// A new cell.
     pub const fn new(data: T) -> UnsafeCell<T> {
-        UnsafeCell { tag: Tag::new(), data: std::cell::UnsafeCell::new(data) }
+        UnsafeCell {
+            tag: Tag::new(),
+            data: std::cell::UnsafeCell::new(data),
+        }
     }
 
     /// The value.
@@ -69,7 +72,11 @@ impl<T: ?Sized> UnsafeCell<T> {
     pub fn get(&self) -> ConstPtr<T> {
         let site = Location::caller();
         let slot = race::begin(&self.tag, false, site);
-        ConstPtr { slot, ptr: self.data.get(), site }
+        ConstPtr {
+            slot,
+            ptr: self.data.get(),
+            site,
+        }
     }
 
     /// An access for reading and writing, up to when the guard is dropped.
@@ -77,7 +84,11 @@ impl<T: ?Sized> UnsafeCell<T> {
     pub fn get_mut(&self) -> MutPtr<T> {
         let site = Location::caller();
         let slot = race::begin(&self.tag, true, site);
-        MutPtr { slot, ptr: self.data.get(), site }
+        MutPtr {
+            slot,
+            ptr: self.data.get(),
+            site,
+        }
     }
 }
 

@@ -17,7 +17,7 @@
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.
 
-use super::event::{Event, Id, INIT, Kind, NO_LOC, NONE};
+use super::event::{Event, INIT, Id, Kind, NO_LOC, NONE};
 use super::graph::{Graph, HB};
 
 /// Buffers that live as long as the checker.
@@ -42,7 +42,10 @@ fn next_elsewhere(g: &Graph, x: Id) -> (Id, bool) {
             return (y, false);
         }
     }
-    let join = g.events.iter().position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
+    let join = g
+        .events
+        .iter()
+        .position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
     (join.map_or(NONE, |j| j as Id), true)
 }
 
@@ -112,7 +115,8 @@ impl Psc {
             return true;
         }
         self.sc.clear();
-        self.sc.extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
+        self.sc
+            .extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
         let k = self.sc.len();
         if k < 2 {
             return true;
@@ -148,11 +152,14 @@ impl Psc {
                     continue;
                 }
                 let clock = g.clock(d, HB);
-                let hit = (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
+                let hit =
+                    (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
                 let psc_f = fence
                     && ((s != d && g.hb(s, d))
                         || (0..n as Id).any(|x| {
-                            g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))
+                            g.hb(s, x)
+                                && (0..n as Id)
+                                    .any(|y| y != d && g.within(y, clock) && eco(g, x, y))
                         }));
                 if hit || psc_f {
                     self.edges[i * k + j] = true;
@@ -171,10 +178,9 @@ impl Psc {
     fn visit(&mut self, i: usize, k: usize) -> bool {
         self.state[i] = 1;
         for j in 0..k {
-            if self.edges[i * k + j] {
-                if self.state[j] == 1 || (self.state[j] == 0 && !self.visit(j, k)) {
-                    return false;
-                }
+            let open = self.state[j];
+            if self.edges[i * k + j] && (open == 1 || (open == 0 && !self.visit(j, k))) {
+                return false;
             }
         }
         self.state[i] = 2;
@@ -184,5 +190,9 @@ impl Psc {
 
 /// Whether the read `r` of `w` is coherent when nothing below place `floor` may be read.
 pub(crate) fn coherent(g: &Graph, w: Id, floor: u32) -> bool {
-    if w == INIT { floor == 0 } else { g.ev(w).pos >= floor }
+    if w == INIT {
+        floor == 0
+    } else {
+        g.ev(w).pos >= floor
+    }
 }

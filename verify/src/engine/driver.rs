@@ -62,7 +62,9 @@ fn install_hook() {
                 .map(|s| (*s).to_string())
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| String::from("a panic whose payload is no string"));
-            let at = info.location().map_or_else(|| String::from("?"), ToString::to_string);
+            let at = info
+                .location()
+                .map_or_else(|| String::from("?"), ToString::to_string);
             runtime::with(|rt| rt.panicked(message, at));
         }));
     });
@@ -101,7 +103,10 @@ impl Shared {
 
 /// Runs every execution of `model`. `each` sees the end of every complete one, of one worker.
 pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runtime)) -> Summary {
-    assert!(runtime::current().is_none(), "a model cannot run inside of a model");
+    assert!(
+        runtime::current().is_none(),
+        "a model cannot run inside of a model"
+    );
     install_hook();
     let start = Instant::now();
     let shared = Shared {
@@ -124,9 +129,13 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runt
         summary = work(settings, model, &shared, each);
     } else {
         let parts = std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, |_| {}))).collect();
-            workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+            let workers: Vec<_> = (0..settings.workers)
+                .map(|_| scope.spawn(|| work(settings, model, &shared, |_| {})))
+                .collect();
+            workers
+                .into_iter()
+                .map(std::thread::ScopedJoinHandle::join)
+                .collect::<Vec<_>>()
         });
         for part in parts {
             let part = part.unwrap_or_else(|payload| std::panic::resume_unwind(payload));
@@ -142,7 +151,12 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runt
     summary
 }
 
-fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMut(&Runtime)) -> Summary {
+fn work(
+    settings: &Settings,
+    model: &Model,
+    shared: &Shared,
+    mut each: impl FnMut(&Runtime),
+) -> Summary {
     let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
     rt.parallel = settings.workers > 1;
     rt.guide.clone_from(&settings.guide);
@@ -187,7 +201,13 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMu
 }
 
 /// A worker without a graph takes one of the shared ones, or waits for one. `false` when all is done.
-fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, done: &mut f64) -> bool {
+fn take(
+    settings: &Settings,
+    shared: &Shared,
+    rt: &mut Runtime,
+    runs: &mut u64,
+    done: &mut f64,
+) -> bool {
     let mut state = shared.lock();
     state.runs += std::mem::take(runs);
     state.done += std::mem::take(done);
@@ -212,7 +232,13 @@ fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
 
 /// Gives graphs to those that have none, looks at the limits and says how far it is. `false` when
 /// the worker has to stop.
-fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, done: &mut f64) -> bool {
+fn tell(
+    settings: &Settings,
+    shared: &Shared,
+    rt: &mut Runtime,
+    runs: &mut u64,
+    done: &mut f64,
+) -> bool {
     let mut state = shared.lock();
     state.runs += std::mem::take(runs);
     state.done += std::mem::take(done);
@@ -239,13 +265,21 @@ fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
     if settings.progress && state.printed.elapsed() >= Duration::from_secs(5) {
         state.printed = Instant::now();
         let seconds = elapsed.as_secs_f64();
-        let rest = if state.done > 0.0 { seconds / state.done - seconds } else { f64::INFINITY };
+        let rest = if state.done > 0.0 {
+            seconds / state.done - seconds
+        } else {
+            f64::INFINITY
+        };
         eprintln!(
             "verify: {} executions in {seconds:.0} s, {:.0}/s, about {:.1} % done, {} left",
             state.runs,
             state.runs as f64 / seconds,
             state.done * 100.0,
-            if rest < 1e7 { format!("{rest:.0} s") } else { "a long time".into() }
+            if rest < 1e7 {
+                format!("{rest:.0} s")
+            } else {
+                "a long time".into()
+            }
         );
     }
     if state.stop {
@@ -257,7 +291,10 @@ fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
 /// Keeps a failing execution if it is the shortest so far.
 fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
     let kind = rt.failure.take().expect("a failed execution says why");
-    let certain = matches!(kind, failure::Kind::Nondeterminism(_) | failure::Kind::Limit(_) | failure::Kind::Misuse(_));
+    let certain = matches!(
+        kind,
+        failure::Kind::Nondeterminism(_) | failure::Kind::Limit(_) | failure::Kind::Misuse(_)
+    );
     let names = rt.names();
     let mut state = shared.lock();
     if state.failure.is_none() {
@@ -265,7 +302,15 @@ fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
         state.grace = if certain || !settings.shorten { 0 } else { 200 };
     }
     let length = |g: &Graph| (g.events.len(), replay::switches(g));
-    if state.failure.as_ref().is_none_or(|f| length(&rt.ex.graph) < length(&f.graph)) {
-        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names });
+    if state
+        .failure
+        .as_ref()
+        .is_none_or(|f| length(&rt.ex.graph) < length(&f.graph))
+    {
+        state.failure = Some(Failed {
+            kind,
+            graph: std::mem::take(&mut rt.ex.graph),
+            names,
+        });
     }
 }

@@ -108,8 +108,26 @@ pub(crate) struct Label {
 
 impl Label {
     /// A label without operands.
-    pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
-        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, native: true, loc: NO_LOC, a: 0, b: 0, site }
+    pub(crate) fn new(
+        kind: Kind,
+        rmw: Rmw,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) -> Label {
+        Label {
+            kind,
+            rmw,
+            ord,
+            fail: ord,
+            bits: 64,
+            awaits: false,
+            timed: false,
+            native: true,
+            loc: NO_LOC,
+            a: 0,
+            b: 0,
+            site,
+        }
     }
 }
 
@@ -147,12 +165,19 @@ impl Event {
 
     /// The ordering that applies, which depends on whether a compare-exchange wrote.
     pub(crate) fn ordering(&self) -> Ordering {
-        if self.label.kind == Kind::Rmw && !self.wrote { self.label.fail } else { self.label.ord }
+        if self.label.kind == Kind::Rmw && !self.wrote {
+            self.label.fail
+        } else {
+            self.label.ord
+        }
     }
 
     pub(crate) fn is_sc(&self) -> bool {
         self.ordering() == Ordering::SeqCst
-            && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
+            && matches!(
+                self.label.kind,
+                Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence
+            )
     }
 }
 
@@ -166,7 +191,11 @@ pub(crate) fn releases(ord: Ordering) -> bool {
 
 /// All ones in the low `bits`.
 pub(crate) const fn mask(bits: u8) -> u64 {
-    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
+    if bits >= 64 {
+        u64::MAX
+    } else {
+        (1 << bits) - 1
+    }
 }
 
 fn signed(v: u64, bits: u8) -> i64 {
@@ -187,8 +216,20 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
         Rmw::Xor => old ^ a,
         Rmw::Max => old.max(a),
         Rmw::Min => old.min(a),
-        Rmw::SignedMax => if signed(old, bits) >= signed(a, bits) { old } else { a },
-        Rmw::SignedMin => if signed(old, bits) <= signed(a, bits) { old } else { a },
+        Rmw::SignedMax => {
+            if signed(old, bits) >= signed(a, bits) {
+                old
+            } else {
+                a
+            }
+        }
+        Rmw::SignedMin => {
+            if signed(old, bits) <= signed(a, bits) {
+                old
+            } else {
+                a
+            }
+        }
         Rmw::Cas | Rmw::WeakCas => {
             if old != a {
                 return None;

@@ -14,7 +14,7 @@
 //! revisits out of it are: they are how the second of two `fetch_add` gets before the first.
 
 use super::consistency::{Psc, coherent};
-use super::event::{Id, INIT, Kind, Label, Rmw, apply};
+use super::event::{INIT, Id, Kind, Label, Rmw, apply};
 use super::graph::Graph;
 use super::queue;
 use super::replay::{Step, What};
@@ -28,18 +28,22 @@ pub(crate) struct Budget {
     pub spurious: u32,
     /// Timeouts while others could still run.
     pub timeouts: u32,
+    /// Processes that vanish.
+    pub crashes: u32,
 }
 
 /// In `Label::b` of a choice: what the second alternative is.
 pub(crate) const FREE: u64 = 0;
 pub(crate) const SPURIOUS: u64 = 1;
 pub(crate) const TIMEOUT: u64 = 2;
+pub(crate) const CRASH: u64 = 3;
 
 impl Budget {
     pub(super) fn of(self, what: u64) -> u32 {
         match what {
             SPURIOUS => self.spurious,
             TIMEOUT => self.timeouts,
+            CRASH => self.crashes,
             _ => u32::MAX,
         }
     }
@@ -105,7 +109,9 @@ impl Explorer {
     /// Whether an awaiting read-modify-write could go on with the newest value.
     pub(crate) fn enabled(&self, label: &Label) -> bool {
         let l = &self.graph.locs[label.loc as usize];
-        let newest = self.graph.value(label.loc, l.mo.last().copied().unwrap_or(INIT));
+        let newest = self
+            .graph
+            .value(label.loc, l.mo.last().copied().unwrap_or(INIT));
         apply(label, newest).is_some()
     }
 
@@ -120,8 +126,11 @@ impl Explorer {
             Kind::Choose => {
                 g.update_clocks(id);
                 let left = self.budget.of(label.b);
-                let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
-                let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
+                let spent = |e: &&super::event::Event| {
+                    e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0
+                };
+                let others =
+                    left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
                 let last = if others { label.a as u32 } else { 1 };
                 for choice in (1..last).rev() {
                     let mut other = self.copy(&g);
@@ -130,7 +139,8 @@ impl Explorer {
                 }
             }
             Kind::Woken => {
-                g.ev_mut(id).rf = queue::taken_by(&g, label.a).expect("a thread is woken when its ticket is taken");
+                g.ev_mut(id).rf = queue::taken_by(&g, label.a)
+                    .expect("a thread is woken when its ticket is taken");
                 g.update_clocks(id);
             }
             _ => g.update_clocks(id),
@@ -262,7 +272,11 @@ impl Explorer {
 
     pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
         self.budget.weak > 0
-            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32)
+            && (g
+                .events
+                .iter()
+                .filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1)
+                .count() as u32)
                 < self.budget.weak
     }
 
@@ -314,7 +328,9 @@ impl Explorer {
                 .copied()
                 .filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some())
                 .collect();
-            let Some((&first, others)) = ready.split_first() else { return };
+            let Some((&first, others)) = ready.split_first() else {
+                return;
+            };
             for &r in others {
                 let mut other = self.copy(g);
                 wake(&mut other, r, w);

@@ -10,7 +10,12 @@ pub(crate) enum Kind {
     /// Threads sleep and nobody can wake them.
     Deadlock(Vec<String>),
     /// Two accesses, one of them a write, at least one not atomic, unordered by happens-before.
-    Race { what: String, first: &'static Location<'static>, second: &'static Location<'static>, threads: (u32, u32) },
+    Race {
+        what: String,
+        first: &'static Location<'static>,
+        second: &'static Location<'static>,
+        threads: (u32, u32),
+    },
     /// The model did something else when it was run again.
     Nondeterminism(String),
     /// A thread goes on and on.
@@ -28,13 +33,21 @@ impl std::fmt::Display for Kind {
         match self {
             Kind::Panic { message, at } => write!(f, "{message} (panicked at {at})"),
             Kind::Deadlock(threads) => {
-                write!(f, "deadlock: every thread left is asleep and nobody can wake it")?;
+                write!(
+                    f,
+                    "deadlock: every thread left is asleep and nobody can wake it"
+                )?;
                 for t in threads {
                     write!(f, "\n  {t}")?;
                 }
                 Ok(())
             }
-            Kind::Race { what, first, second, threads } => write!(
+            Kind::Race {
+                what,
+                first,
+                second,
+                threads,
+            } => write!(
                 f,
                 "Causality violation: data race: {what}\n  thread {} at {first}\n  thread {} at {second}\n  neither happens before the other",
                 threads.0, threads.1

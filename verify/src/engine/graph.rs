@@ -17,7 +17,7 @@
 //!    place (from 1) in `pos`; `locs[l].reads` holds the events that read `l`, by id.
 //! 3. A write read by a read-modify-write is followed immediately by it in `mo`.
 
-use super::event::{Event, Id, INIT, Kind, Label, NO_LOC, NONE, acquires, releases};
+use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, NONE, acquires, releases};
 use std::sync::atomic::Ordering;
 
 pub(crate) const HB: usize = 0;
@@ -46,7 +46,10 @@ pub(crate) struct Loc {
 
 impl Clone for Thread {
     fn clone(&self) -> Self {
-        Thread { events: self.events.clone(), spawn: self.spawn }
+        Thread {
+            events: self.events.clone(),
+            spawn: self.spawn,
+        }
     }
     fn clone_from(&mut self, other: &Self) {
         self.events.clone_from(&other.events);
@@ -56,7 +59,12 @@ impl Clone for Thread {
 
 impl Clone for Loc {
     fn clone(&self) -> Self {
-        Loc { init: self.init, mo: self.mo.clone(), reads: self.reads.clone(), waiting: self.waiting }
+        Loc {
+            init: self.init,
+            mo: self.mo.clone(),
+            reads: self.reads.clone(),
+            waiting: self.waiting,
+        }
     }
     fn clone_from(&mut self, other: &Self) {
         self.init = other.init;
@@ -109,7 +117,10 @@ impl Graph {
         Graph {
             stride: 4,
             weight: 1.0,
-            threads: vec![Thread { events: Vec::new(), spawn: NONE }],
+            threads: vec![Thread {
+                events: Vec::new(),
+                spawn: NONE,
+            }],
             ..Graph::default()
         }
     }
@@ -166,7 +177,11 @@ impl Graph {
 
     /// The value that a reader of `w` at location `loc` sees.
     pub(crate) fn value(&self, loc: u32, w: Id) -> u64 {
-        if w == INIT { self.locs[loc as usize].init } else { self.ev(w).wval }
+        if w == INIT {
+            self.locs[loc as usize].init
+        } else {
+            self.ev(w).wval
+        }
     }
 
     /// The place of `w` in the modification order of its location.
@@ -176,7 +191,11 @@ impl Graph {
 
     /// The write at place `pos`.
     pub(crate) fn at(&self, loc: u32, pos: u32) -> Id {
-        if pos == 0 { INIT } else { self.locs[loc as usize].mo[pos as usize - 1] }
+        if pos == 0 {
+            INIT
+        } else {
+            self.locs[loc as usize].mo[pos as usize - 1]
+        }
     }
 
     /// The read-modify-write that took its value from `w`, if one did.
@@ -195,7 +214,8 @@ impl Graph {
         let new = (tid + 1).next_power_of_two();
         let mut clocks = vec![0; self.events.len() * CLOCKS * new];
         for row in 0..self.events.len() * CLOCKS {
-            clocks[row * new..row * new + old].copy_from_slice(&self.clocks[row * old..row * old + old]);
+            clocks[row * new..row * new + old]
+                .copy_from_slice(&self.clocks[row * old..row * old + old]);
         }
         self.clocks = clocks;
         self.stride = new;
@@ -205,7 +225,10 @@ impl Graph {
     pub(crate) fn add_thread(&mut self, spawn: Id) -> u32 {
         let free = (1..self.threads.len()).find(|&t| self.threads[t].spawn == NONE);
         let tid = free.unwrap_or_else(|| {
-            self.threads.push(Thread { events: Vec::new(), spawn: NONE });
+            self.threads.push(Thread {
+                events: Vec::new(),
+                spawn: NONE,
+            });
             self.threads.len() - 1
         });
         self.ensure_stride(tid);
@@ -216,7 +239,10 @@ impl Graph {
     /// Takes the place `tid` for a new thread.
     pub(crate) fn add_thread_at(&mut self, tid: u32, spawn: Id) {
         while self.threads.len() <= tid as usize {
-            self.threads.push(Thread { events: Vec::new(), spawn: NONE });
+            self.threads.push(Thread {
+                events: Vec::new(),
+                spawn: NONE,
+            });
         }
         self.ensure_stride(tid as usize);
         self.threads[tid as usize].spawn = spawn;
@@ -224,7 +250,10 @@ impl Graph {
 
     /// A location for an object that no event of the graph has touched.
     pub(crate) fn add_loc(&mut self, init: u64) -> u32 {
-        self.locs.push(Loc { init, ..Loc::default() });
+        self.locs.push(Loc {
+            init,
+            ..Loc::default()
+        });
         self.locs.len() as u32 - 1
     }
 
@@ -251,7 +280,8 @@ impl Graph {
             time: 0,
         });
         self.threads[tid as usize].events.push(id);
-        self.clocks.resize(self.events.len() * CLOCKS * self.stride, 0);
+        self.clocks
+            .resize(self.events.len() * CLOCKS * self.stride, 0);
         id
     }
 
@@ -291,7 +321,11 @@ impl Graph {
     pub(crate) fn po_prev(&self, id: Id) -> Id {
         let e = self.ev(id);
         let thread = &self.threads[e.tid as usize];
-        if e.idx > 0 { thread.events[e.idx as usize - 1] } else { thread.spawn }
+        if e.idx > 0 {
+            thread.events[e.idx as usize - 1]
+        } else {
+            thread.spawn
+        }
     }
 
     /// The last event of a thread, or the one that created it.
@@ -381,7 +415,8 @@ impl Graph {
                 map.push(self.events.len() as Id);
                 self.events.push(*e);
                 let at = i * CLOCKS * from.stride;
-                self.clocks.extend_from_slice(&from.clocks[at..at + CLOCKS * from.stride]);
+                self.clocks
+                    .extend_from_slice(&from.clocks[at..at + CLOCKS * from.stride]);
             } else {
                 map.push(NONE);
             }
@@ -416,7 +451,11 @@ impl Graph {
                 self.events[w as usize].pos = i as u32 + 1;
             }
         }
-        while self.locs.last().is_some_and(|l| l.mo.is_empty() && l.reads.is_empty()) {
+        while self
+            .locs
+            .last()
+            .is_some_and(|l| l.mo.is_empty() && l.reads.is_empty())
+        {
             self.locs.pop();
         }
         self.sc = 0;

@@ -49,7 +49,12 @@ impl Change {
 
     /// In words.
     pub(crate) fn describe(&self) -> String {
-        let place = format!("{}:{}:{}", self.site.file(), self.site.line(), self.site.column());
+        let place = format!(
+            "{}:{}:{}",
+            self.site.file(),
+            self.site.line(),
+            self.site.column()
+        );
         match (self.to, self.kind) {
             (To::Order(o), kind) => format!("{place}: {kind:?} with {o:?}"),
             (To::Failure(o), _) => format!("{place}: failure with {o:?}"),
@@ -91,7 +96,8 @@ pub(crate) fn sites(g: &Graph, into: &mut Vec<Label>) {
     for e in &g.events {
         let l = e.label;
         let wake = l.kind == Kind::Rmw && l.rmw == Rmw::Wake;
-        let atomic = matches!(l.kind, Kind::Load | Kind::Store | Kind::Fence | Kind::Rmw) && !l.native;
+        let atomic =
+            matches!(l.kind, Kind::Load | Kind::Store | Kind::Fence | Kind::Rmw) && !l.native;
         if (atomic || wake) && !into.iter().any(|s| s.site == l.site && s.kind == l.kind) {
             into.push(l);
         }
@@ -100,7 +106,11 @@ pub(crate) fn sites(g: &Graph, into: &mut Vec<Label>) {
 
 /// Every weakening of a place by one step.
 pub(crate) fn weakenings(label: &Label) -> Vec<Change> {
-    let change = |to| Change { site: label.site, kind: label.kind, to };
+    let change = |to| Change {
+        site: label.site,
+        kind: label.kind,
+        to,
+    };
     if label.kind == Kind::Rmw && label.rmw.is_queue() {
         return match label.rmw {
             Rmw::Wake if label.a > 1 => vec![change(To::Nothing), change(To::WakeOne)],
@@ -108,9 +118,16 @@ pub(crate) fn weakenings(label: &Label) -> Vec<Change> {
             _ => Vec::new(),
         };
     }
-    let mut out: Vec<Change> = weaker(label.kind, label.ord).iter().map(|&o| change(To::Order(o))).collect();
+    let mut out: Vec<Change> = weaker(label.kind, label.ord)
+        .iter()
+        .map(|&o| change(To::Order(o)))
+        .collect();
     if matches!(label.rmw, Rmw::Cas | Rmw::WeakCas) && label.kind == Kind::Rmw {
-        out.extend(weaker(Kind::Load, label.fail).iter().map(|&o| change(To::Failure(o))));
+        out.extend(
+            weaker(Kind::Load, label.fail)
+                .iter()
+                .map(|&o| change(To::Failure(o))),
+        );
     }
     if label.kind == Kind::Fence {
         out.push(change(To::Nothing));
@@ -123,6 +140,13 @@ pub(crate) fn strengthenings(label: &Label) -> Vec<Change> {
     if label.kind == Kind::Rmw && label.rmw.is_queue() {
         return Vec::new();
     }
-    let change = |to| Change { site: label.site, kind: label.kind, to };
-    stronger(label.kind, label.ord).iter().map(|&o| change(To::Order(o))).collect()
+    let change = |to| Change {
+        site: label.site,
+        kind: label.kind,
+        to,
+    };
+    stronger(label.kind, label.ord)
+        .iter()
+        .map(|&o| change(To::Order(o)))
+        .collect()
 }

@@ -15,7 +15,10 @@ pub(crate) struct Word {
 
 impl Word {
     pub(crate) const fn new(init: u64) -> Word {
-        Word { tag: Tag::new(), init }
+        Word {
+            tag: Tag::new(),
+            init,
+        }
     }
 
     fn object(&self) -> Option<Object<'_>> {
@@ -23,26 +26,67 @@ impl Word {
     }
 
     /// A read-modify-write that writes if it can; the ordering of a failure is relaxed.
-    pub(crate) fn attempt(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) -> Outcome {
-        let label = Label { a, b, fail: Ordering::Relaxed, ..Label::new(Kind::Rmw, rmw, ord, site) };
+    pub(crate) fn attempt(
+        &self,
+        rmw: Rmw,
+        a: u64,
+        b: u64,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) -> Outcome {
+        let label = Label {
+            a,
+            b,
+            fail: Ordering::Relaxed,
+            ..Label::new(Kind::Rmw, rmw, ord, site)
+        };
         runtime::perform(label, self.object())
     }
 
     /// A read-modify-write that waits until it can write.
-    pub(crate) fn wait(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) {
-        let label = Label { a, b, fail: Ordering::Relaxed, awaits: true, ..Label::new(Kind::Rmw, rmw, ord, site) };
+    pub(crate) fn wait(
+        &self,
+        rmw: Rmw,
+        a: u64,
+        b: u64,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) {
+        let label = Label {
+            a,
+            b,
+            fail: Ordering::Relaxed,
+            awaits: true,
+            ..Label::new(Kind::Rmw, rmw, ord, site)
+        };
         runtime::perform(label, self.object());
     }
 
     /// As `wait`, but gives up when nothing else can run. Says whether it wrote.
-    pub(crate) fn wait_timed(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) -> bool {
-        let label =
-            Label { a, b, fail: Ordering::Relaxed, awaits: true, timed: true, ..Label::new(Kind::Rmw, rmw, ord, site) };
+    pub(crate) fn wait_timed(
+        &self,
+        rmw: Rmw,
+        a: u64,
+        b: u64,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) -> bool {
+        let label = Label {
+            a,
+            b,
+            fail: Ordering::Relaxed,
+            awaits: true,
+            timed: true,
+            ..Label::new(Kind::Rmw, rmw, ord, site)
+        };
         runtime::perform(label, self.object()).wrote
     }
 
     pub(crate) fn store(&self, value: u64, ord: Ordering, site: &'static Location<'static>) {
-        let label = Label { a: value, ..Label::new(Kind::Store, Rmw::Swap, ord, site) };
+        let label = Label {
+            a: value,
+            ..Label::new(Kind::Store, Rmw::Swap, ord, site)
+        };
         runtime::perform(label, self.object());
     }
 
@@ -70,13 +114,22 @@ impl Queue<'_> {
     }
 
     fn perform(&self, rmw: Rmw, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
+        let label = Label {
+            a,
+            b,
+            ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site)
+        };
         runtime::perform(label, Some(self.0))
     }
 
     /// Takes a place. `compared`: the event before was the comparison of a futex wait.
     pub(crate) fn enter(&self, compared: bool, site: &'static Location<'static>) -> Ticket {
-        let out = self.perform(Rmw::Enqueue, 0, if compared { queue::COMPARED } else { 0 }, site);
+        let out = self.perform(
+            Rmw::Enqueue,
+            0,
+            if compared { queue::COMPARED } else { 0 },
+            site,
+        );
         runtime::with(|rt| {
             let e = rt.ex.graph.ev(out.event);
             queue::ticket(e.tid, e.idx)
@@ -85,12 +138,21 @@ impl Queue<'_> {
 
     /// Sleeps until the ticket is taken. Says whether somebody took it: not when the time ran out,
     /// nor at a spurious wake-up.
-    pub(crate) fn sleep(&self, ticket: Ticket, timed: bool, site: &'static Location<'static>) -> bool {
+    pub(crate) fn sleep(
+        &self,
+        ticket: Ticket,
+        timed: bool,
+        site: &'static Location<'static>,
+    ) -> bool {
         use super::extend::{SPURIOUS, TIMEOUT};
         if choose(2, if timed { TIMEOUT } else { SPURIOUS }, site) == 1 {
             return self.leave(ticket, site);
         }
-        let label = Label { a: ticket, timed, ..Label::new(Kind::Woken, Rmw::Leave, Ordering::Relaxed, site) };
+        let label = Label {
+            a: ticket,
+            timed,
+            ..Label::new(Kind::Woken, Rmw::Leave, Ordering::Relaxed, site)
+        };
         let out = runtime::perform(label, Some(self.0));
         // A wait that timed out is in the graph as having left the queue.
         !out.wrote || out.value == 0
@@ -107,7 +169,13 @@ impl Queue<'_> {
     }
 
     /// Wakes up to `wake` and moves up to `limit` others to another queue. Says how many of both.
-    pub(crate) fn requeue(&self, wake: u64, limit: u64, to: &Queue<'_>, site: &'static Location<'static>) -> u64 {
+    pub(crate) fn requeue(
+        &self,
+        wake: u64,
+        limit: u64,
+        to: &Queue<'_>,
+        site: &'static Location<'static>,
+    ) -> u64 {
         let out = self.perform(Rmw::Wake, wake.saturating_add(limit), wake, site);
         let moved = runtime::with(|rt| queue::moved_by(&rt.ex.graph, out.event));
         for ticket in moved {
@@ -122,11 +190,21 @@ pub(crate) fn choose(n: u64, what: u64, site: &'static Location<'static>) -> u32
     if runtime::with(|rt| rt.ex.budget.of(what)) == 0 {
         return 0;
     }
-    let label = Label { a: n, b: what, ..Label::new(Kind::Choose, Rmw::Swap, Ordering::Relaxed, site) };
+    let label = Label {
+        a: n,
+        b: what,
+        ..Label::new(Kind::Choose, Rmw::Swap, Ordering::Relaxed, site)
+    };
     runtime::perform(label, None).choice
 }
 
 /// Lets virtual time pass.
 pub(crate) fn tick(nanos: u64, site: &'static Location<'static>) {
-    runtime::perform(Label { a: nanos, ..Label::new(Kind::Tick, Rmw::Swap, Ordering::Relaxed, site) }, None);
+    runtime::perform(
+        Label {
+            a: nanos,
+            ..Label::new(Kind::Tick, Rmw::Swap, Ordering::Relaxed, site)
+        },
+        None,
+    );
 }

@@ -35,7 +35,11 @@ fn is_queue(e: &Event) -> bool {
 }
 
 fn ticket_of(e: &Event) -> Ticket {
-    if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
+    if e.label.b == MOVED {
+        e.label.a
+    } else {
+        ticket(e.tid, e.idx)
+    }
 }
 
 /// The tickets in the queue `loc` after the first `len` events of its chain.
@@ -122,14 +126,16 @@ pub(super) fn allows(g: &Graph, id: Id) -> bool {
     let compare = g.ev(g.threads[e.tid as usize].events[e.idx as usize - 1]);
     let seen = g.pos(compare.rf);
     let word = &g.locs[compare.label.loc as usize].mo;
-    g.locs[e.label.loc as usize].mo[..e.pos as usize - 1].iter().all(|&k| {
-        let wake = g.ev(k);
-        wake.label.rmw != Rmw::Wake
-            || word[seen as usize..].iter().all(|&s| {
-                let store = g.ev(s);
-                store.tid != wake.tid || store.idx > wake.idx
-            })
-    })
+    g.locs[e.label.loc as usize].mo[..e.pos as usize - 1]
+        .iter()
+        .all(|&k| {
+            let wake = g.ev(k);
+            wake.label.rmw != Rmw::Wake
+                || word[seen as usize..].iter().all(|&s| {
+                    let store = g.ev(s);
+                    store.tid != wake.tid || store.idx > wake.idx
+                })
+        })
 }
 
 /// Whether a thread stands between the two events of a futex wait: it goes first.
@@ -147,20 +153,20 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
     'queues: loop {
         let loc = g.ev(at).label.loc;
         let chain = &g.locs[loc as usize].mo;
-        for i in g.ev(at).pos as usize..chain.len() {
-            let e = g.ev(chain[i]);
+        for (i, &wake) in chain.iter().enumerate().skip(g.ev(at).pos as usize) {
+            let e = g.ev(wake);
             if e.label.rmw != Rmw::Wake || e.wval == 0 {
                 continue;
             }
             let queue = tickets(g, loc, i as u32);
-            let Some(place) = queue.iter().position(|&t| t == ticket) else { return None };
+            let place = queue.iter().position(|&t| t == ticket)?;
             if place >= 64 || e.wval >> place & 1 == 0 {
                 continue;
             }
             // Of those that a requeue takes the first `b` are woken, the others move.
             let before = (e.wval & ((1 << place) - 1)).count_ones();
             if u64::from(before) < e.label.b {
-                return Some(chain[i]);
+                return Some(wake);
             }
             let moved = g.events.iter().position(|m| {
                 m.label.kind == Kind::Rmw

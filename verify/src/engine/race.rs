@@ -37,9 +37,20 @@ impl Runtime {
         i
     }
 
-    pub(super) fn race(&mut self, what: String, first: &'static Location<'static>, tid: u32, site: &'static Location<'static>) {
+    pub(super) fn race(
+        &mut self,
+        what: String,
+        first: &'static Location<'static>,
+        tid: u32,
+        site: &'static Location<'static>,
+    ) {
         let second = self.cur();
-        self.fail(failure::Kind::Race { what, first, second: site, threads: (tid, second) });
+        self.fail(failure::Kind::Race {
+            what,
+            first,
+            second: site,
+            threads: (tid, second),
+        });
     }
 
     fn access(&mut self, i: usize, writes: bool, begins: bool, site: &'static Location<'static>) {
@@ -58,7 +69,10 @@ impl Runtime {
                     read.map(|a| (String::from("a write of a cell that is read"), *a))
                 })
         };
-        if let Some((what, first)) = conflict {
+        if let Some((mut what, first)) = conflict {
+            if first.active > 0 && self.gone(first.tid) {
+                what = String::from("a torn write: the process vanished in the middle of it");
+            }
             self.race(what, first.site, first.tid, site);
             return;
         }
@@ -66,16 +80,30 @@ impl Runtime {
         if writes {
             if begins {
                 shadow.reads.clear();
-                shadow.write = Some(Access { tid, epoch, site, active: 1 });
+                shadow.write = Some(Access {
+                    tid,
+                    epoch,
+                    site,
+                    active: 1,
+                });
             } else if let Some(w) = &mut shadow.write {
                 w.active = w.active.saturating_sub(1);
                 (w.tid, w.epoch) = (tid, epoch);
             }
         } else if let Some(r) = shadow.reads.iter_mut().find(|r| r.tid == tid) {
             (r.epoch, r.site) = (epoch, if begins { site } else { r.site });
-            r.active = if begins { r.active + 1 } else { r.active.saturating_sub(1) };
+            r.active = if begins {
+                r.active + 1
+            } else {
+                r.active.saturating_sub(1)
+            };
         } else {
-            shadow.reads.push(Access { tid, epoch, site, active: u32::from(begins) });
+            shadow.reads.push(Access {
+                tid,
+                epoch,
+                site,
+                active: u32::from(begins),
+            });
         }
     }
 }

@@ -37,14 +37,18 @@ pub(crate) enum What {
 }
 
 fn fired(e: &Event) -> bool {
-    e.label.timed && (e.label.rmw == Rmw::Leave && e.label.kind == Kind::Rmw || e.label.kind == Kind::Rmw && !e.label.awaits)
+    let gave_up = e.label.rmw == Rmw::Leave || !e.label.awaits;
+    e.label.timed && e.label.kind == Kind::Rmw && gave_up
 }
 
 /// The string of an execution.
 pub(crate) fn encode(g: &Graph) -> String {
     // An event that was not linked, because the string did not fit, has no source.
     let unlinked = |e: &Event| matches!(e.label.kind, Kind::Load | Kind::Rmw) && e.rf == NONE;
-    let events: Vec<Id> = linear(g).into_iter().filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id))).collect();
+    let events: Vec<Id> = linear(g)
+        .into_iter()
+        .filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id)))
+        .collect();
     let mut place = vec![0; g.events.len()];
     for (i, &id) in events.iter().enumerate() {
         place[id as usize] = i;
@@ -56,7 +60,13 @@ pub(crate) fn encode(g: &Graph) -> String {
             out.push(',');
         }
         let _ = write!(out, "{}", e.tid);
-        let from = |w: Id| if w == INIT { String::from("i") } else { place[w as usize].to_string() };
+        let from = |w: Id| {
+            if w == INIT {
+                String::from("i")
+            } else {
+                place[w as usize].to_string()
+            }
+        };
         let _ = match e.label.kind {
             Kind::Load | Kind::Rmw => write!(out, "r{}", from(e.rf)),
             Kind::Store => write!(out, "w{}", from(g.at(e.label.loc, e.pos.saturating_sub(1)))),
@@ -87,12 +97,20 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
             Some((p, c)) => (p, c.parse().map_err(|_| bad())?),
             None => (part, 0),
         };
-        let at = part.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(bad)?;
+        let at = part
+            .find(|c: char| c.is_ascii_alphabetic())
+            .ok_or_else(bad)?;
         let tid = part[..at].parse().map_err(|_| bad())?;
         let rest = &part[at + 1..];
         let number = || rest.parse::<u32>().map_err(|_| bad());
         let earlier = |n: u32| if (n as usize) < i { Ok(n) } else { Err(bad()) };
-        let from = || if rest == "i" { Ok(INIT) } else { number().and_then(earlier) };
+        let from = || {
+            if rest == "i" {
+                Ok(INIT)
+            } else {
+                number().and_then(earlier)
+            }
+        };
         let what = match part.as_bytes()[at] {
             b'n' => What::Nothing,
             b'c' => What::Create(number()?),
@@ -101,7 +119,12 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
             b'x' => What::Choose(number()?),
             _ => return Err(bad()),
         };
-        steps.push(Step { tid, what, choice, fired });
+        steps.push(Step {
+            tid,
+            what,
+            choice,
+            fired,
+        });
     }
     Ok(steps)
 }
@@ -109,5 +132,8 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
 /// How often the processor changes hands in an execution.
 pub(crate) fn switches(g: &Graph) -> usize {
     let events = linear(g);
-    events.windows(2).filter(|w| g.ev(w[0]).tid != g.ev(w[1]).tid).count()
+    events
+        .windows(2)
+        .filter(|w| g.ev(w[0]).tid != g.ev(w[1]).tid)
+        .count()
 }

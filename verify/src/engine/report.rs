@@ -14,7 +14,10 @@ pub(crate) fn describe(g: &Graph, e: &Event) -> String {
         Kind::Store => format!("store {} {ord:?}", e.wval),
         Kind::Fence => format!("fence {ord:?}"),
         Kind::Spawn => {
-            let child = g.threads.iter().position(|t| t.spawn != NONE && std::ptr::eq(g.ev(t.spawn), e));
+            let child = g
+                .threads
+                .iter()
+                .position(|t| t.spawn != NONE && std::ptr::eq(g.ev(t.spawn), e));
             child.map_or_else(|| "spawn".into(), |c| format!("spawn thread {c}"))
         }
         Kind::Join => format!("join thread {}", l.a),
@@ -22,10 +25,15 @@ pub(crate) fn describe(g: &Graph, e: &Event) -> String {
         Kind::Woken => "woken".into(),
         Kind::Tick => format!("{:?} pass", std::time::Duration::from_nanos(l.a)),
         Kind::Rmw => match l.rmw {
-            Rmw::Cas | Rmw::WeakCas if l.awaits && !e.wrote => format!("waits for {}, sees {}", l.a, e.rval),
+            Rmw::Cas | Rmw::WeakCas if l.awaits && !e.wrote => {
+                format!("waits for {}, sees {}", l.a, e.rval)
+            }
             Rmw::Cas | Rmw::WeakCas => {
                 let how = if e.wrote { "ok" } else { "failed" };
-                format!("compare_exchange {} to {} {ord:?} -> {how}, saw {}", l.a, l.b, e.rval)
+                format!(
+                    "compare_exchange {} to {} {ord:?} -> {how}, saw {}",
+                    l.a, l.b, e.rval
+                )
             }
             Rmw::Enqueue => "goes to sleep".into(),
             Rmw::Wake => format!("wake -> {} woken", e.rval),
@@ -40,14 +48,25 @@ pub(crate) fn source(g: &Graph, order: &[u32], e: &Event) -> String {
     if e.rf == NONE || !(e.reads() || e.label.kind == Kind::Woken) {
         return String::new();
     }
-    let from = if e.rf == INIT { "the initial value".to_string() } else { format!("#{}", order[e.rf as usize]) };
+    let from = if e.rf == INIT {
+        "the initial value".to_string()
+    } else {
+        format!("#{}", order[e.rf as usize])
+    };
     if !e.reads() {
         return format!(" from {from}");
     }
     let mo = &g.locs[e.label.loc as usize].mo;
     let newest = mo.last().copied().unwrap_or(INIT);
-    let stale = e.label.kind == Kind::Load && newest != e.rf && newest != INIT && order[newest as usize] < order[id(g, e) as usize];
-    if stale { format!(" from {from}; stale: newest is #{}", order[newest as usize]) } else { format!(" from {from}") }
+    let stale = e.label.kind == Kind::Load
+        && newest != e.rf
+        && newest != INIT
+        && order[newest as usize] < order[id(g, e) as usize];
+    if stale {
+        format!(" from {from}; stale: newest is #{}", order[newest as usize])
+    } else {
+        format!(" from {from}")
+    }
 }
 
 fn id(g: &Graph, e: &Event) -> Id {
@@ -60,7 +79,9 @@ pub(crate) fn linear(g: &Graph) -> Vec<Id> {
     let mut out = Vec::with_capacity(g.events.len());
     let mut cur = 0;
     while out.len() < g.events.len() {
-        let before = |done: &[usize], id: Id| id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize;
+        let before = |done: &[usize], id: Id| {
+            id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize
+        };
         let ready = |t: usize| {
             let thread = &g.threads[t];
             thread.events.get(done[t]).is_some_and(|&id| {
@@ -73,7 +94,11 @@ pub(crate) fn linear(g: &Graph) -> Vec<Id> {
                 started && joined && before(&done, e.rf)
             })
         };
-        let next = if ready(cur) { Some(cur) } else { (0..g.threads.len()).find(|&t| ready(t)) };
+        let next = if ready(cur) {
+            Some(cur)
+        } else {
+            (0..g.threads.len()).find(|&t| ready(t))
+        };
         let Some(t) = next else { break };
         out.push(g.threads[t].events[done[t]]);
         done[t] += 1;
@@ -98,7 +123,11 @@ pub(crate) fn text(failed: &Failed) -> String {
         let file = file.rsplit('/').next().unwrap_or(file);
         format!("{file}:{}", e.label.site.line())
     };
-    let width = events.iter().map(|&id| place(g.ev(id)).len()).max().unwrap_or(0);
+    let width = events
+        .iter()
+        .map(|&id| place(g.ev(id)).len())
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     let name = |t: usize| failed.names.get(t).cloned().unwrap_or_default();
     if wide {
@@ -112,12 +141,30 @@ pub(crate) fn text(failed: &Failed) -> String {
         let e = g.ev(id);
         let what = format!("{}{}", describe(g, e), source(g, &order, e));
         let _ = if wide {
-            writeln!(out, "#{i:<4}{:<width$}  {:indent$}{what}", place(e), "", indent = e.tid as usize * COLUMN)
+            writeln!(
+                out,
+                "#{i:<4}{:<width$}  {:indent$}{what}",
+                place(e),
+                "",
+                indent = e.tid as usize * COLUMN
+            )
         } else {
-            writeln!(out, "#{i:<4}{:<width$}  {}: {what}", place(e), name(e.tid as usize))
+            writeln!(
+                out,
+                "#{i:<4}{:<width$}  {}: {what}",
+                place(e),
+                name(e.tid as usize)
+            )
         };
     }
-    let files: std::collections::BTreeSet<&str> = events.iter().map(|&id| g.ev(id).label.site.file()).collect();
-    let _ = writeln!(out, "in {}", files.into_iter().collect::<Vec<_>>().join(", "));
+    let files: std::collections::BTreeSet<&str> = events
+        .iter()
+        .map(|&id| g.ev(id).label.site.file())
+        .collect();
+    let _ = writeln!(
+        out,
+        "in {}",
+        files.into_iter().collect::<Vec<_>>().join(", ")
+    );
     out
 }

@@ -6,7 +6,7 @@
 //! deleted events could have been, so the revisit is made out of one of them only: that in which
 //! each had been added maximally, as the invariant `maximal` says. That makes it optimal.
 
-use super::event::{Id, INIT, Kind, NONE, Rmw, apply};
+use super::event::{INIT, Id, Kind, NONE, Rmw, apply};
 use super::extend::{Explorer, link_read, may_read};
 use super::graph::Graph;
 use super::queue;
@@ -21,7 +21,8 @@ impl Explorer {
             if r == a || e.waiting || g.porf_eq(r, a) {
                 continue;
             }
-            let conflict = placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
+            let conflict =
+                placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
             if e.label.awaits && !conflict && apply(&e.label, g.ev(a).wval).is_none() {
                 // Only somebody who takes what `r` took makes it wait.
                 continue;
@@ -144,10 +145,17 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
     if ev.wrote {
         // A wait that `e` let go on is not one that `e` has revisited: it sleeps again.
         let revisited = |r: Id| (g.ev(r).rf == e && g.ev(r).slept == NONE) || g.ev(r).slept == e;
-        if g.locs[loc].reads.iter().any(|&r| r != e && revisited(r) && earlier(r)) {
+        if g.locs[loc]
+            .reads
+            .iter()
+            .any(|&r| r != e && revisited(r) && earlier(r))
+        {
             return false;
         }
-        if g.locs[loc].mo[ev.pos as usize..].iter().any(|&w| written(w)) {
+        if g.locs[loc].mo[ev.pos as usize..]
+            .iter()
+            .any(|&w| written(w))
+        {
             return false;
         }
     }
@@ -159,7 +167,10 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
         if src != INIT && !earlier(src) {
             return false;
         }
-        if g.locs[loc].mo[g.pos(src) as usize..].iter().any(|&w| w != e && written(w)) {
+        if g.locs[loc].mo[g.pos(src) as usize..]
+            .iter()
+            .any(|&w| w != e && written(w))
+        {
             return false;
         }
     }

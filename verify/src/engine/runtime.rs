@@ -46,7 +46,8 @@ impl Tag {
     }
 
     pub(super) fn set(&self, exec: u64, loc: u32) {
-        self.0.store(exec << LOC_BITS | u64::from(loc), Ordering::Relaxed);
+        self.0
+            .store(exec << LOC_BITS | u64::from(loc), Ordering::Relaxed);
     }
 
     /// Forgets the location: the object's own memory is its value again.
@@ -115,6 +116,12 @@ pub(crate) struct Thread {
     spin: Spin,
     /// It has panicked: while its frames unwind it must not be given up.
     panicked: bool,
+    /// It may vanish after a write.
+    mortal: bool,
+    /// It has vanished.
+    gone: bool,
+    /// What the kernel does then.
+    deaths: Vec<Box<dyn FnOnce()>>,
     /// What the thread has under `thread::current` and in its thread-locals; the front end's.
     pub extra: Option<Box<dyn std::any::Any>>,
 }
@@ -150,6 +157,9 @@ impl Thread {
             fired: 0,
             spin: Spin::default(),
             panicked: false,
+            mortal: false,
+            gone: false,
+            deaths: Vec::new(),
             extra: None,
         }
     }
@@ -251,11 +261,44 @@ pub(crate) fn current() -> Option<*mut Runtime> {
 #[inline]
 pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
     let rt = current().unwrap_or_else(|| {
-        panic!("an object of the model checker was used outside of `model` at {}", label.site)
+        panic!(
+            "an object of the model checker was used outside of `model` at {}",
+            label.site
+        )
     });
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
-    unsafe { Runtime::perform(rt, label, object) }
+    unsafe {
+        let out = Runtime::perform(rt, label, object);
+        if out.wrote && (*rt).may_vanish() {
+            vanish_or_not(rt, label.site);
+        }
+        out
+    }
+}
+
+/// After a write of a process: it goes on, or it is gone.
+#[cold]
+fn vanish_or_not(rt: *mut Runtime, site: &'static Location<'static>) {
+    if super::object::choose(2, super::extend::CRASH, site) == 0 {
+        return;
+    }
+    // SAFETY: on the coroutine of the current thread; references end before each switch.
+    unsafe {
+        let t = (*rt).cur as usize;
+        let deaths = {
+            let thread = &mut (&mut (*rt).threads)[t];
+            thread.gone = true;
+            std::mem::take(&mut thread.deaths)
+        };
+        for death in deaths.into_iter().rev() {
+            death();
+        }
+        (&mut (*rt).threads)[t].state = State::Finished;
+        loop {
+            Runtime::switch(rt);
+        }
+    }
 }
 
 /// Looks at the runtime.
@@ -288,7 +331,11 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
     let rt = unsafe { &*rt };
     match tag.get(rt.exec) {
         Some(loc) => {
-            let newest = rt.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
+            let newest = rt.ex.graph.locs[loc as usize]
+                .mo
+                .last()
+                .copied()
+                .unwrap_or(INIT);
             rt.ex.graph.value(loc, newest)
         }
         None => init,
@@ -297,7 +344,12 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
 
 /// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
 /// else has touched it has to come before.
-pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
+pub(crate) fn exclusive(
+    tag: &Tag,
+    init: u64,
+    shared: bool,
+    site: &'static Location<'static>,
+) -> u64 {
     stop_if_failed();
     with(|rt| {
         let Some(loc) = tag.get(rt.exec) else { return };
@@ -305,10 +357,17 @@ pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Locat
         let l = &g.locs[loc as usize];
         let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
         let run = |id: Id| rt.threads[g.ev(id).tid as usize].pos > g.ev(id).idx;
-        let racing = others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
+        let racing = others
+            .copied()
+            .find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
         if let Some(id) = racing {
             let (first, tid) = (g.ev(id).label.site, g.ev(id).tid);
-            rt.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
+            rt.race(
+                "an access of an atomic that is not atomic itself".into(),
+                first,
+                tid,
+                site,
+            );
         } else if shared {
             let access = (loc, rt.cur, rt.epoch(), site);
             rt.unsynced.push(access);
@@ -320,7 +379,9 @@ pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Locat
 
 /// Gives up the current thread in this execution: it does not go on, the others do.
 pub(crate) fn block() -> ! {
-    let Some(rt) = current() else { panic!("`block` outside of a model") };
+    let Some(rt) = current() else {
+        panic!("`block` outside of a model")
+    };
     // SAFETY: on the coroutine of the current thread; no reference is held across the switch.
     unsafe {
         loop {
@@ -362,7 +423,11 @@ impl Runtime {
     /// The last value, in modification order, of an object of the execution that has just ended.
     pub(crate) fn newest(&self, tag: &Tag) -> Option<u64> {
         let loc = tag.get(self.exec)?;
-        let newest = self.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
+        let newest = self.ex.graph.locs[loc as usize]
+            .mo
+            .last()
+            .copied()
+            .unwrap_or(INIT);
         Some(self.ex.graph.value(loc, newest))
     }
 
@@ -479,7 +544,10 @@ impl Runtime {
 
     /// The step that a replay string asks for next.
     fn turn(&self) -> Option<Step> {
-        self.guide.as_ref()?.get(self.ex.graph.events.len()).copied()
+        self.guide
+            .as_ref()?
+            .get(self.ex.graph.events.len())
+            .copied()
     }
 
     fn astray(&mut self) {
@@ -499,6 +567,25 @@ impl Runtime {
             );
             self.fail(failure::Kind::Limit(message));
         }
+    }
+
+    /// Whether the current thread is one that may vanish here.
+    fn may_vanish(&self) -> bool {
+        let thread = &self.threads[self.cur as usize];
+        thread.mortal && !thread.gone && !self.aborting
+    }
+
+    pub(crate) fn set_mortal(&mut self, mortal: bool) {
+        self.threads[self.cur as usize].mortal = mortal;
+    }
+
+    pub(crate) fn on_death(&mut self, f: Box<dyn FnOnce()>) {
+        self.threads[self.cur as usize].deaths.push(f);
+    }
+
+    /// Whether a thread has vanished.
+    pub(super) fn gone(&self, tid: u32) -> bool {
+        self.threads[tid as usize].gone
     }
 
     fn wait(&mut self, t: usize, state: State, label: Label) {
@@ -538,7 +625,11 @@ impl Runtime {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
-                if !in_graph && this.turn().is_none() && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                if !in_graph
+                    && this.turn().is_none()
+                    && this.same_as_before(t, from, pos)
+                    && this.stale(t, from, pos)
+                {
                     // A round with effects, but none that gets it on: it keeps passing over the
                     // same newer write.
                     this.threads[t].state = State::Stuck;
@@ -578,15 +669,17 @@ impl Runtime {
     fn idle(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         from < to
-            && g.threads[t].events[from as usize..to as usize].iter().all(|&id| {
-                let e = g.ev(id);
-                match e.label.kind {
-                    Kind::Load => true,
-                    Kind::Rmw => !e.wrote || (e.wval == e.rval && !e.label.rmw.is_queue()),
-                    Kind::Fence | Kind::Choose | Kind::Tick => true,
-                    _ => false,
-                }
-            })
+            && g.threads[t].events[from as usize..to as usize]
+                .iter()
+                .all(|&id| {
+                    let e = g.ev(id);
+                    match e.label.kind {
+                        Kind::Load => true,
+                        Kind::Rmw => !e.wrote || (e.wval == e.rval && !e.label.rmw.is_queue()),
+                        Kind::Fence | Kind::Choose | Kind::Tick => true,
+                        _ => false,
+                    }
+                })
     }
 
     /// Where a read got its value, seen through the thread's own writes of the same value.
@@ -614,10 +707,15 @@ impl Runtime {
         }
         let own = |w: Id| w < super::event::NONE && g.ev(w).tid as usize == t;
         (0..len).all(|i| {
-            let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
+            let (a, b) = (
+                g.ev(events[(from - len + i) as usize]),
+                g.ev(events[(from + i) as usize]),
+            );
             a.label.kind == b.label.kind
                 && a.label.loc == b.label.loc
-                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
+                && (!a.reads()
+                    || self.source(t, a.rf) == self.source(t, b.rf)
+                    || (own(a.rf) && own(b.rf)))
         })
     }
 
@@ -625,29 +723,41 @@ impl Runtime {
     /// that was there already.
     fn stale(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
-        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
-            let e = g.ev(id);
-            let then = if e.rf < super::event::NONE { id.max(e.rf) } else { id };
-            e.reads() && {
-                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
-                let mo = &g.locs[e.label.loc as usize].mo;
-                mo[seen as usize..].iter().any(|&w| w < then && g.ev(w).tid as usize != t)
-            }
-        })
+        g.threads[t].events[from as usize..to as usize]
+            .iter()
+            .any(|&id| {
+                let e = g.ev(id);
+                let then = if e.rf < super::event::NONE {
+                    id.max(e.rf)
+                } else {
+                    id
+                };
+                e.reads() && {
+                    let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                    let mo = &g.locs[e.label.loc as usize].mo;
+                    mo[seen as usize..]
+                        .iter()
+                        .any(|&w| w < then && g.ev(w).tid as usize != t)
+                }
+            })
     }
 
     /// Whether one of the reads among the events `from..to` of a thread could see something newer.
     fn news(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
-        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
-            let e = g.ev(id);
-            e.reads() && {
-                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
-                let mo = &g.locs[e.label.loc as usize].mo;
-                // One's own idle writes are no news.
-                mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
-            }
-        })
+        g.threads[t].events[from as usize..to as usize]
+            .iter()
+            .any(|&id| {
+                let e = g.ev(id);
+                e.reads() && {
+                    let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                    let mo = &g.locs[e.label.loc as usize].mo;
+                    // One's own idle writes are no news.
+                    mo[seen as usize..]
+                        .iter()
+                        .any(|&w| g.ev(w).tid as usize != t)
+                }
+            })
     }
 
     unsafe fn perform(rt: *mut Runtime, mut label: Label, object: Option<Object<'_>>) -> Outcome {
@@ -660,14 +770,31 @@ impl Runtime {
                 if this.aborting {
                     if this.threads[t].panicked && std::thread::panicking() {
                         // The execution has failed; the destructors get something to end with.
-                        return Outcome { value: label.a, wrote: true, choice: 0, event: 0 };
+                        return Outcome {
+                            value: label.a,
+                            wrote: true,
+                            choice: 0,
+                            event: 0,
+                        };
                     }
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
                 if !this.changes.is_empty() {
-                    match this.changes.iter().find(|c| c.applies(&label)).map(|c| c.apply(&mut label)) {
-                        Some(Effect::Skip) => return Outcome { value: 0, wrote: false, choice: 0, event: 0 },
+                    match this
+                        .changes
+                        .iter()
+                        .find(|c| c.applies(&label))
+                        .map(|c| c.apply(&mut label))
+                    {
+                        Some(Effect::Skip) => {
+                            return Outcome {
+                                value: 0,
+                                wrote: false,
+                                choice: 0,
+                                event: 0,
+                            };
+                        }
                         Some(Effect::Go) | None => {}
                     }
                 }
@@ -675,7 +802,11 @@ impl Runtime {
                 let pos = this.threads[t].pos as usize;
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
-                        if this.threads[t].repeats(&this.ex.graph, outcome.event, this.limits.rounds) {
+                        if this.threads[t].repeats(
+                            &this.ex.graph,
+                            outcome.event,
+                            this.limits.rounds,
+                        ) {
                             Runtime::relax(rt);
                         }
                         return outcome;
@@ -698,7 +829,8 @@ impl Runtime {
                         }
                     }
                 }
-                let fire = std::mem::take(&mut this.threads[t].fire) || turn.is_some_and(|step| step.fired);
+                let fire = std::mem::take(&mut this.threads[t].fire)
+                    || turn.is_some_and(|step| step.fired);
                 if label.awaits && !this.ex.enabled(&label) {
                     if fire {
                         label.awaits = false;
@@ -735,10 +867,15 @@ impl Runtime {
                     )));
                     Runtime::halt(rt);
                 }
-                if let Some(&(_, tid, _, first)) =
-                    this.unsynced.iter().find(|u| u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2))
-                {
-                    this.race("an access of an atomic that is not atomic itself".into(), first, tid, label.site);
+                if let Some(&(_, tid, _, first)) = this.unsynced.iter().find(|u| {
+                    u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2)
+                }) {
+                    this.race(
+                        "an access of an atomic that is not atomic itself".into(),
+                        first,
+                        tid,
+                        label.site,
+                    );
                     Runtime::halt(rt);
                 }
                 this.count_step(label.site);
@@ -777,7 +914,13 @@ impl Runtime {
     }
 
     /// Gives the thread what the graph says, or says why it has to wait.
-    fn replay(&mut self, t: usize, pos: usize, label: &mut Label, object: Option<Object<'_>>) -> Option<Outcome> {
+    fn replay(
+        &mut self,
+        t: usize,
+        pos: usize,
+        label: &mut Label,
+        object: Option<Object<'_>>,
+    ) -> Option<Outcome> {
         let id = self.ex.graph.threads[t].events[pos];
         let ev = *self.ex.graph.ev(id);
         if !same_shape(&ev.label, label) {
@@ -791,7 +934,10 @@ impl Runtime {
             && let Some(object) = object
             && let Err(e) = self.location_of(object, Some(ev.label.loc))
         {
-            self.fail(failure::Kind::Nondeterminism(format!("thread {t} at {}: {e} when it was run again", label.site)));
+            self.fail(failure::Kind::Nondeterminism(format!(
+                "thread {t} at {}: {e} when it was run again",
+                label.site
+            )));
             return None;
         }
         if ev.waiting {
@@ -842,9 +988,14 @@ impl Runtime {
         site: &'static Location<'static>,
         f: F,
     ) {
-        let stack = self.stacks.pop().or_else(|| stacks::take(self.limits.stack)).unwrap_or_else(|| {
-            DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model")
-        });
+        let stack = self
+            .stacks
+            .pop()
+            .or_else(|| stacks::take(self.limits.stack))
+            .unwrap_or_else(|| {
+                DefaultStack::new(self.limits.stack)
+                    .expect("no memory for the stack of a thread of the model")
+            });
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: the coroutine only runs while its runtime is alive.
@@ -855,14 +1006,24 @@ impl Runtime {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
                 // SAFETY: as above.
                 let this = unsafe { &mut *rt };
-                let (message, at) = this.panic_note.take().unwrap_or_else(|| (panic_message(&*payload), String::from("?")));
+                let (message, at) = this
+                    .panic_note
+                    .take()
+                    .unwrap_or_else(|| (panic_message(&*payload), String::from("?")));
                 this.fail(failure::Kind::Panic { message, at });
             }
         });
         while self.threads.len() <= tid as usize {
             self.threads.push(Thread::vacant());
         }
-        self.threads[tid as usize] = Thread { co: Some(co), state: State::Ready, site, name, last: site, ..Thread::vacant() };
+        self.threads[tid as usize] = Thread {
+            co: Some(co),
+            state: State::Ready,
+            site,
+            name,
+            last: site,
+            ..Thread::vacant()
+        };
         self.order.push(tid);
     }
 
@@ -874,8 +1035,13 @@ impl Runtime {
         site: &'static Location<'static>,
         f: F,
     ) -> u32 {
-        let known = (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
-        let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.what);
+        let known =
+            (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
+        let told = self
+            .guide
+            .as_ref()
+            .and_then(|g| g.get(spawn as usize))
+            .map(|step| step.what);
         let tid = match (known, told) {
             (Some(t), _) => t as u32,
             (None, Some(What::Create(tid))) => {
@@ -951,7 +1117,10 @@ impl Runtime {
                 (*rt).cur = t;
                 (&mut (*rt).threads)[t as usize].state = State::Ready;
                 // Taken out while it runs: the vector of threads may grow meanwhile.
-                let mut co = (&mut (*rt).threads)[t as usize].co.take().expect("a thread that is ready has a coroutine");
+                let mut co = (&mut (*rt).threads)[t as usize]
+                    .co
+                    .take()
+                    .expect("a thread that is ready has a coroutine");
                 let result = co.resume(());
                 let this = &mut *rt;
                 this.threads[t as usize].co = Some(co);
@@ -963,7 +1132,9 @@ impl Runtime {
                     thread.state = State::Finished;
                     let co = thread.co.take().expect("still there");
                     this.stacks.push(co.into_stack());
-                    if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
+                    if (this.threads[t as usize].pos as usize)
+                        < this.ex.graph.threads[t as usize].events.len()
+                    {
                         this.fail(failure::Kind::Nondeterminism(format!(
                             "thread {t} ended earlier when it was run again"
                         )));
@@ -982,7 +1153,9 @@ impl Runtime {
             let mut left = false;
             for t in 0..n {
                 let thread = &self.threads[t as usize];
-                let Some(g) = self.ex.graph.threads.get(t as usize) else { continue };
+                let Some(g) = self.ex.graph.threads.get(t as usize) else {
+                    continue;
+                };
                 if (thread.pos as usize) < g.events.len() {
                     let ev = self.ex.graph.ev(g.events[thread.pos as usize]);
                     if ev.waiting {
@@ -1005,7 +1178,9 @@ impl Runtime {
                 }
             }
             if left {
-                self.fail(failure::Kind::Nondeterminism("a thread did not come back to what it did before".into()));
+                self.fail(failure::Kind::Nondeterminism(
+                    "a thread did not come back to what it did before".into(),
+                ));
                 return None;
             }
             self.replaying = false;
@@ -1015,8 +1190,15 @@ impl Runtime {
         }
         if let Some(step) = self.turn() {
             let t = step.tid;
-            let there = self.threads.get(t as usize).is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
-            let asks = there && (step.fired || self.runnable(t) || self.threads[t as usize].state == State::Yield || self.threads[t as usize].state == State::Spin);
+            let there = self
+                .threads
+                .get(t as usize)
+                .is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
+            let asks = there
+                && (step.fired
+                    || self.runnable(t)
+                    || self.threads[t as usize].state == State::Yield
+                    || self.threads[t as usize].state == State::Spin);
             if asks {
                 return Some(t);
             }
@@ -1024,14 +1206,19 @@ impl Runtime {
             return None;
         }
         // Between a comparison and the place in the queue nobody else gets a turn.
-        if let Some(t) = (0..n).find(|&t| self.threads[t as usize].state != State::Vacant && queue::owes_enqueue(&self.ex.graph, t)) {
+        if let Some(t) = (0..n).find(|&t| {
+            self.threads[t as usize].state != State::Vacant
+                && queue::owes_enqueue(&self.ex.graph, t)
+        }) {
             return Some(t);
         }
         let cur = self.cur;
         if self.runnable(cur) {
             return Some(cur);
         }
-        (0..n).find(|&t| self.runnable(t)).or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
+        (0..n)
+            .find(|&t| self.runnable(t))
+            .or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
     }
 
     fn can_replay(&self, ev: &Event) -> bool {
@@ -1039,7 +1226,8 @@ impl Runtime {
             Kind::Load | Kind::Rmw | Kind::Woken => {
                 ev.rf == INIT || {
                     let src = self.ex.graph.ev(ev.rf);
-                    self.threads[src.tid as usize].state != State::Vacant && self.threads[src.tid as usize].pos > src.idx
+                    self.threads[src.tid as usize].state != State::Vacant
+                        && self.threads[src.tid as usize].pos > src.idx
                 }
             }
             Kind::Join => self.threads[ev.label.a as usize].state == State::Finished,
@@ -1051,9 +1239,14 @@ impl Runtime {
         let thread = &self.threads[t as usize];
         match thread.state {
             State::Ready | State::Frontier | State::Replay => true,
-            State::Await => thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l)),
+            State::Await => {
+                thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l))
+            }
             State::Join(c) => self.threads[c as usize].state == State::Finished,
-            State::Asleep => thread.pending.as_ref().is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
+            State::Asleep => thread
+                .pending
+                .as_ref()
+                .is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
             State::Vacant | State::Stuck | State::Waiting | State::Finished => false,
@@ -1114,7 +1307,10 @@ impl Runtime {
         let standing = self.standing();
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {
-                let label = self.threads[t].pending.take().expect("an awaiting thread has its label");
+                let label = self.threads[t]
+                    .pending
+                    .take()
+                    .expect("an awaiting thread has its label");
                 self.ex.add_blocked(t as u32, label);
             }
         }
@@ -1137,8 +1333,15 @@ impl Runtime {
         let mut out = Vec::new();
         for (t, thread) in self.threads.iter().enumerate() {
             if !matches!(thread.state, State::Vacant | State::Finished) {
-                let name = thread.name.as_deref().map(|n| format!(" `{n}`")).unwrap_or_default();
-                out.push(format!("thread {t}{name} (spawned at {}) is at {}", thread.site, thread.last));
+                let name = thread
+                    .name
+                    .as_deref()
+                    .map(|n| format!(" `{n}`"))
+                    .unwrap_or_default();
+                out.push(format!(
+                    "thread {t}{name} (spawned at {}) is at {}",
+                    thread.site, thread.last
+                ));
             }
         }
         out
@@ -1150,7 +1353,9 @@ impl Runtime {
         // One that is unwinding is let to its end: the count of panics is the system thread's.
         for i in 0..self.order.len() {
             let t = self.order[i] as usize;
-            let Some(mut co) = self.threads[t].co.take() else { continue };
+            let Some(mut co) = self.threads[t].co.take() else {
+                continue;
+            };
             if self.threads[t].panicked && co.started() && !co.done() && std::thread::panicking() {
                 self.aborting = true;
                 self.cur = t as u32;
@@ -1186,8 +1391,16 @@ impl Runtime {
     }
 
     /// Notes an allocation; gives its number.
-    pub(crate) fn allocated(&mut self, what: &'static str, site: &'static Location<'static>) -> usize {
-        self.allocations.push(Allocation { what, site, live: true });
+    pub(crate) fn allocated(
+        &mut self,
+        what: &'static str,
+        site: &'static Location<'static>,
+    ) -> usize {
+        self.allocations.push(Allocation {
+            what,
+            site,
+            live: true,
+        });
         self.allocations.len() - 1
     }
 
@@ -1199,7 +1412,12 @@ impl Runtime {
     }
 
     fn leak(&self) -> Option<String> {
-        let a = self.allocations.iter().find(|a| a.live)?;
+        // Who vanishes drops nothing.
+        let vanished = self
+            .threads
+            .iter()
+            .any(|t| t.gone && t.state != State::Vacant);
+        let a = self.allocations.iter().find(|a| a.live && !vanished)?;
         Some(format!("{} leaked.\n  Allocated: {}", a.what, a.site))
     }
 
@@ -1212,7 +1430,11 @@ impl Runtime {
     pub(super) fn here(&self) -> Id {
         let pos = self.threads[self.cur as usize].pos as usize;
         let thread = &self.ex.graph.threads[self.cur as usize];
-        if pos == 0 { thread.spawn } else { thread.events[pos - 1] }
+        if pos == 0 {
+            thread.spawn
+        } else {
+            thread.events[pos - 1]
+        }
     }
 
     /// The number of the stretch between two events in which the current thread is.
@@ -1226,13 +1448,23 @@ impl Runtime {
             return true;
         }
         let here = self.here();
-        here != super::event::NONE && self.ex.graph.clock(here, HB).get(tid as usize).is_some_and(|&c| c >= epoch)
+        here != super::event::NONE
+            && self
+                .ex
+                .graph
+                .clock(here, HB)
+                .get(tid as usize)
+                .is_some_and(|&c| c >= epoch)
     }
 
     /// Virtual time.
     pub(crate) fn time(&self) -> u64 {
         let here = self.here();
-        if here == super::event::NONE { 0 } else { self.ex.graph.ev(here).time }
+        if here == super::event::NONE {
+            0
+        } else {
+            self.ex.graph.ev(here).time
+        }
     }
 
     /// A name for each thread.
@@ -1274,7 +1506,12 @@ impl Thread {
 }
 
 fn outcome(id: Id, e: &Event) -> Outcome {
-    Outcome { value: e.rval, wrote: e.wrote, choice: e.choice, event: id }
+    Outcome {
+        value: e.rval,
+        wrote: e.wrote,
+        choice: e.choice,
+        event: id,
+    }
 }
 
 fn same_shape(a: &Label, b: &Label) -> bool {

@@ -10,7 +10,9 @@ pub struct AtomicWaker {
 impl AtomicWaker {
     /// No waker.
     pub const fn new() -> AtomicWaker {
-        AtomicWaker { waker: Mutex::new(None) }
+        AtomicWaker {
+            waker: Mutex::new(None),
+        }
     }
 
     /// Registers the waker to be woken. If somebody is at it, the waker is woken at once.

@@ -17,7 +17,9 @@ struct State {
 
 impl State {
     fn registers(&self) -> MutexGuard<'_, Vec<Option<u64>>> {
-        self.registers.lock().expect("no thread panics with the registers in its hands")
+        self.registers
+            .lock()
+            .expect("no thread panics with the registers in its hands")
     }
 
     fn register(&self, id: RegisterId) -> u64 {
@@ -37,21 +39,53 @@ impl State {
     fn run(&self, body: &[Statement]) {
         for statement in body {
             match statement {
-                Statement::Store { location, value, ordering } => {
+                Statement::Store {
+                    location,
+                    value,
+                    ordering,
+                } => {
                     self.locations[location.0].store(self.value(*value), *ordering);
                 }
-                Statement::Load { location, ordering, into } => {
+                Statement::Load {
+                    location,
+                    ordering,
+                    into,
+                } => {
                     self.set(*into, self.locations[location.0].load(*ordering));
                 }
-                Statement::Swap { location, value, ordering, into } => {
-                    self.set(*into, self.locations[location.0].swap(self.value(*value), *ordering));
+                Statement::Swap {
+                    location,
+                    value,
+                    ordering,
+                    into,
+                } => {
+                    self.set(
+                        *into,
+                        self.locations[location.0].swap(self.value(*value), *ordering),
+                    );
                 }
-                Statement::FetchAdd { location, value, ordering, into } => {
-                    self.set(*into, self.locations[location.0].fetch_add(self.value(*value), *ordering));
+                Statement::FetchAdd {
+                    location,
+                    value,
+                    ordering,
+                    into,
+                } => {
+                    self.set(
+                        *into,
+                        self.locations[location.0].fetch_add(self.value(*value), *ordering),
+                    );
                 }
-                Statement::CompareExchange { location, expected, new, success, failure, into } => {
+                Statement::CompareExchange {
+                    location,
+                    expected,
+                    new,
+                    success,
+                    failure,
+                    into,
+                } => {
                     let (expected, new) = (self.value(*expected), self.value(*new));
-                    let read = self.locations[location.0].compare_exchange(expected, new, *success, *failure);
+                    let read = self.locations[location.0]
+                        .compare_exchange(expected, new, *success, *failure);
                     self.set(*into, read.unwrap_or_else(|v| v));
                 }
                 Statement::Fence { ordering } => fence(*ordering),
@@ -60,7 +94,11 @@ impl State {
                         runtime::block();
                     }
                 }
-                Statement::If { condition, then, otherwise } => {
+                Statement::If {
+                    condition,
+                    then,
+                    otherwise,
+                } => {
                     let holds = condition.holds(&|id| self.register(id));
                     self.run(if holds { then } else { otherwise });
                 }
@@ -75,7 +113,11 @@ impl State {
 /// When the tree was built by hand and is not well formed (see [`Program`]).
 pub fn explore(program: &Program) -> Exploration {
     let state = Arc::new(State {
-        locations: program.locations.iter().map(|l| AtomicU64::new(l.initial)).collect(),
+        locations: program
+            .locations
+            .iter()
+            .map(|l| AtomicU64::new(l.initial))
+            .collect(),
         registers: Mutex::new(vec![None; program.registers.len()]),
         program: program.clone(),
     });
@@ -100,7 +142,13 @@ pub fn explore(program: &Program) -> Exploration {
     let summary = builder.run_without_loops(Arc::new(model), |rt| {
         ended.clear();
         ended.extend(state.registers().iter());
-        ended.extend(state.locations.iter().zip(&program.locations).map(|(l, d)| rt.newest(l.tag()).or(Some(d.initial))));
+        ended.extend(
+            state
+                .locations
+                .iter()
+                .zip(&program.locations)
+                .map(|(l, d)| rt.newest(l.tag()).or(Some(d.initial))),
+        );
         if !seen.contains(&ended) {
             seen.insert(ended.clone());
         }
@@ -113,10 +161,24 @@ pub fn explore(program: &Program) -> Exploration {
         .map(|ended| {
             let (registers, finals) = ended.split_at(program.registers.len());
             Outcome {
-                registers: program.registers.iter().zip(registers).filter_map(|(r, v)| Some((r.name.clone(), (*v)?))).collect(),
-                final_values: program.locations.iter().zip(finals).filter_map(|(l, v)| Some((l.name.clone(), (*v)?))).collect(),
+                registers: program
+                    .registers
+                    .iter()
+                    .zip(registers)
+                    .filter_map(|(r, v)| Some((r.name.clone(), (*v)?)))
+                    .collect(),
+                final_values: program
+                    .locations
+                    .iter()
+                    .zip(finals)
+                    .filter_map(|(l, v)| Some((l.name.clone(), (*v)?)))
+                    .collect(),
             }
         })
         .collect();
-    Exploration { executions: summary.executions, blocked: summary.blocked, outcomes }
+    Exploration {
+        executions: summary.executions,
+        blocked: summary.blocked,
+        outcomes,
+    }
 }

@@ -61,7 +61,8 @@ impl<T: ?Sized + std::panic::RefUnwindSafe> std::panic::UnwindSafe for Arc<T> {}
 impl<T: ?Sized> Unpin for Arc<T> {}
 
 /// The headers of values that raw pointers have been made to.
-static RAW: std::sync::Mutex<BTreeMap<usize, std::sync::Arc<Header>>> = std::sync::Mutex::new(BTreeMap::new());
+static RAW: std::sync::Mutex<BTreeMap<usize, std::sync::Arc<Header>>> =
+    std::sync::Mutex::new(BTreeMap::new());
 
 fn raw_headers() -> std::sync::MutexGuard<'static, BTreeMap<usize, std::sync::Arc<Header>>> {
     RAW.lock().unwrap_or_else(|e| e.into_inner())
@@ -70,7 +71,12 @@ fn raw_headers() -> std::sync::MutexGuard<'static, BTreeMap<usize, std::sync::Ar
 impl Header {
     fn new(site: &'static Location<'static>) -> Header {
         let allocation = runtime::current().map(|_| runtime::with(|rt| rt.allocated("Arc", site)));
-        Header { drops: Word::new(0), strong: Cell::new(1), allocation, log: RefCell::default() }
+        Header {
+            drops: Word::new(0),
+            strong: Cell::new(1),
+            allocation,
+            log: RefCell::default(),
+        }
     }
 
     fn note(&self, change: i32) {
@@ -97,8 +103,11 @@ impl Header {
         }
         let log = self.log.borrow();
         runtime::with(|rt| {
-            let seen = log.iter().filter(|(_, tid, epoch)| rt.ordered(*tid, *epoch));
-            seen.fold(1_i64, |n, (change, ..)| n + i64::from(*change)).max(0) as usize
+            let seen = log
+                .iter()
+                .filter(|(_, tid, epoch)| rt.ordered(*tid, *epoch));
+            seen.fold(1_i64, |n, (change, ..)| n + i64::from(*change))
+                .max(0) as usize
         })
     }
 
@@ -132,9 +141,15 @@ impl<T> Arc<T> {
         let header = std::sync::Arc::new(Header::new(Location::caller()));
         let theirs = header.clone();
         let value = std::sync::Arc::new_cyclic(move |weak| {
-            data_fn(&Weak { value: weak.clone(), header: Some(theirs) })
+            data_fn(&Weak {
+                value: weak.clone(),
+                header: Some(theirs),
+            })
         });
-        Arc { value: ManuallyDrop::new(value), header }
+        Arc {
+            value: ManuallyDrop::new(value),
+            header,
+        }
     }
 
     /// The value, if nobody else has a reference.
@@ -143,7 +158,12 @@ impl<T> Arc<T> {
     /// Gives the reference back when somebody has.
     #[track_caller]
     pub fn try_unwrap(this: Arc<T>) -> Result<T, Arc<T>> {
-        if this.header.count(std::mem::needs_drop::<T>(), Location::caller()) != 1 || this.header.strong.get() != 1 {
+        if this
+            .header
+            .count(std::mem::needs_drop::<T>(), Location::caller())
+            != 1
+            || this.header.strong.get() != 1
+        {
             return Err(this);
         }
         if runtime::current().is_some() {
@@ -154,7 +174,12 @@ impl<T> Arc<T> {
         this.header.freed();
         let mut this = ManuallyDrop::new(this);
         // SAFETY: `this` is not dropped, so both parts are taken once.
-        let (value, header) = unsafe { (ManuallyDrop::take(&mut this.value), std::ptr::read(&raw const this.header)) };
+        let (value, header) = unsafe {
+            (
+                ManuallyDrop::take(&mut this.value),
+                std::ptr::read(&raw const this.header),
+            )
+        };
         drop(header);
         Ok(std::sync::Arc::into_inner(value).expect("this was the last reference"))
     }
@@ -177,7 +202,10 @@ impl<T> Arc<T> {
 
 impl<T: ?Sized> Arc<T> {
     fn wrap(value: std::sync::Arc<T>, header: Header) -> Arc<T> {
-        Arc { value: ManuallyDrop::new(value), header: std::sync::Arc::new(header) }
+        Arc {
+            value: ManuallyDrop::new(value),
+            header: std::sync::Arc::new(header),
+        }
     }
 
     /// Makes one of `std`'s into one of these: the way to get one of an unsized value.
@@ -186,14 +214,18 @@ impl<T: ?Sized> Arc<T> {
     /// When it is not the only reference.
     #[track_caller]
     pub fn from_std(mut std: std::sync::Arc<T>) -> Self {
-        assert!(std::sync::Arc::get_mut(&mut std).is_some(), "Arc provided to `from_std` is not unique");
+        assert!(
+            std::sync::Arc::get_mut(&mut std).is_some(),
+            "Arc provided to `from_std` is not unique"
+        );
         Arc::wrap(std, Header::new(Location::caller()))
     }
 
     /// How many references there are.
     #[track_caller]
     pub fn strong_count(this: &Self) -> usize {
-        this.header.count(std::mem::needs_drop::<T>(), Location::caller())
+        this.header
+            .count(std::mem::needs_drop::<T>(), Location::caller())
     }
 
     /// How many weak references there are.
@@ -204,7 +236,11 @@ impl<T: ?Sized> Arc<T> {
     /// A reference to the value, if nobody else has one.
     #[track_caller]
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
-        if this.header.count(std::mem::needs_drop::<T>(), Location::caller()) == 1 {
+        if this
+            .header
+            .count(std::mem::needs_drop::<T>(), Location::caller())
+            == 1
+        {
             std::sync::Arc::get_mut(&mut this.value)
         } else {
             None
@@ -242,9 +278,14 @@ impl<T: ?Sized> Arc<T> {
     #[track_caller]
     pub unsafe fn from_raw(ptr: *const T) -> Self {
         let header = raw_headers().get(&ptr.cast::<u8>().addr()).cloned();
-        let header = header.expect("`Arc::from_raw` of a pointer that does not come from `into_raw`");
+        let header =
+            header.expect("`Arc::from_raw` of a pointer that does not come from `into_raw`");
         // SAFETY: as the caller says.
-        Arc { value: ManuallyDrop::new(unsafe { std::sync::Arc::from_raw(ptr) }), header }
+        let value = unsafe { std::sync::Arc::from_raw(ptr) };
+        Arc {
+            value: ManuallyDrop::new(value),
+            header,
+        }
     }
 
     /// One reference more.
@@ -270,7 +311,10 @@ impl<T: ?Sized> Arc<T> {
 
     /// A weak reference.
     pub fn downgrade(this: &Self) -> Weak<T> {
-        Weak { value: std::sync::Arc::downgrade(&this.value), header: Some(this.header.clone()) }
+        Weak {
+            value: std::sync::Arc::downgrade(&this.value),
+            header: Some(this.header.clone()),
+        }
     }
 }
 
@@ -278,7 +322,10 @@ impl<T: ?Sized> Clone for Arc<T> {
     fn clone(&self) -> Self {
         self.header.note(1);
         self.header.change(1);
-        Arc { value: self.value.clone(), header: self.header.clone() }
+        Arc {
+            value: self.value.clone(),
+            header: self.header.clone(),
+        }
     }
 }
 
@@ -290,13 +337,18 @@ impl<T: ?Sized> Drop for Arc<T> {
         let seen = std::mem::needs_drop::<T>() && runtime::current().is_some();
         if seen {
             // Release: what this reference was used for happens before the value is dropped.
-            self.header.drops.attempt(Rmw::Add, 1, 0, Ordering::Release, site);
+            self.header
+                .drops
+                .attempt(Rmw::Add, 1, 0, Ordering::Release, site);
         }
         if self.header.change(-1) == 0 {
             self.header.freed();
             if seen {
                 // Acquire: pairs with the Release of the other drops.
-                runtime::perform(Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site), None);
+                runtime::perform(
+                    Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site),
+                    None,
+                );
             }
         }
         // SAFETY: dropped once, here.
@@ -307,7 +359,10 @@ impl<T: ?Sized> Drop for Arc<T> {
 impl<T> Weak<T> {
     /// A weak reference to nothing.
     pub const fn new() -> Weak<T> {
-        Weak { value: std::sync::Weak::new(), header: None }
+        Weak {
+            value: std::sync::Weak::new(),
+            header: None,
+        }
     }
 }
 
@@ -317,7 +372,9 @@ impl<T: ?Sized> Weak<T> {
     pub fn upgrade(&self) -> Option<Arc<T>> {
         let header = self.header.as_ref()?;
         if std::mem::needs_drop::<T>() && runtime::current().is_some() {
-            header.drops.attempt(Rmw::Add, 0, 0, Ordering::AcqRel, Location::caller());
+            header
+                .drops
+                .attempt(Rmw::Add, 0, 0, Ordering::AcqRel, Location::caller());
         }
         if header.strong.get() == 0 {
             return None;
@@ -325,7 +382,10 @@ impl<T: ?Sized> Weak<T> {
         let value = self.value.upgrade()?;
         header.note(1);
         header.change(1);
-        Some(Arc { value: ManuallyDrop::new(value), header: header.clone() })
+        Some(Arc {
+            value: ManuallyDrop::new(value),
+            header: header.clone(),
+        })
     }
 
     /// How many references there are.
@@ -341,7 +401,10 @@ impl<T: ?Sized> Weak<T> {
 
 impl<T: ?Sized> Clone for Weak<T> {
     fn clone(&self) -> Self {
-        Weak { value: self.value.clone(), header: self.header.clone() }
+        Weak {
+            value: self.value.clone(),
+            header: self.header.clone(),
+        }
     }
 }
 

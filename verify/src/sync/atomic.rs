@@ -86,7 +86,10 @@ static OUTSIDE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 impl<T: Word> Cell<T> {
     const fn new(v: T) -> Self {
-        Cell { tag: Tag::new(), init: UnsafeCell::new(v) }
+        Cell {
+            tag: Tag::new(),
+            init: UnsafeCell::new(v),
+        }
     }
 
     fn initial(&self) -> u64 {
@@ -95,8 +98,34 @@ impl<T: Word> Cell<T> {
     }
 
     #[inline]
-    fn perform(&self, kind: Kind, rmw: Rmw, ord: Ordering, fail: Ordering, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, native: false, loc: NO_LOC, a, b, site };
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what an atomic operation is made of"
+    )]
+    fn perform(
+        &self,
+        kind: Kind,
+        rmw: Rmw,
+        ord: Ordering,
+        fail: Ordering,
+        a: u64,
+        b: u64,
+        site: &'static Location<'static>,
+    ) -> Outcome {
+        let label = Label {
+            kind,
+            rmw,
+            ord,
+            fail,
+            bits: T::BITS,
+            awaits: false,
+            timed: false,
+            native: false,
+            loc: NO_LOC,
+            a,
+            b,
+            site,
+        };
         if runtime::current().is_none() {
             return self.outside(&label);
         }
@@ -118,36 +147,84 @@ impl<T: Word> Cell<T> {
         if let Some(new) = new {
             *place = T::from_word(new);
         }
-        Outcome { value, wrote: new.is_some(), choice: 0, event: 0 }
+        Outcome {
+            value,
+            wrote: new.is_some(),
+            choice: 0,
+            event: 0,
+        }
     }
 
     #[track_caller]
     fn load(&self, ord: Ordering) -> T {
-        assert!(!matches!(ord, Ordering::Release | Ordering::AcqRel), "there is no such thing as a release load");
-        T::from_word(self.perform(Kind::Load, Rmw::Swap, ord, ord, 0, 0, Location::caller()).value)
+        assert!(
+            !matches!(ord, Ordering::Release | Ordering::AcqRel),
+            "there is no such thing as a release load"
+        );
+        T::from_word(
+            self.perform(Kind::Load, Rmw::Swap, ord, ord, 0, 0, Location::caller())
+                .value,
+        )
     }
 
     #[track_caller]
     fn store(&self, v: T, ord: Ordering) {
-        assert!(!matches!(ord, Ordering::Acquire | Ordering::AcqRel), "there is no such thing as an acquire store");
-        self.perform(Kind::Store, Rmw::Swap, ord, ord, v.to_word(), 0, Location::caller());
+        assert!(
+            !matches!(ord, Ordering::Acquire | Ordering::AcqRel),
+            "there is no such thing as an acquire store"
+        );
+        self.perform(
+            Kind::Store,
+            Rmw::Swap,
+            ord,
+            ord,
+            v.to_word(),
+            0,
+            Location::caller(),
+        );
     }
 
     #[track_caller]
     fn rmw(&self, rmw: Rmw, v: T, ord: Ordering) -> T {
-        T::from_word(self.perform(Kind::Rmw, rmw, ord, ord, v.to_word(), 0, Location::caller()).value)
+        T::from_word(
+            self.perform(Kind::Rmw, rmw, ord, ord, v.to_word(), 0, Location::caller())
+                .value,
+        )
     }
 
     #[track_caller]
-    fn compare_exchange(&self, rmw: Rmw, old: T, new: T, ok: Ordering, fail: Ordering) -> Result<T, T> {
-        assert!(!matches!(fail, Ordering::Release | Ordering::AcqRel), "there is no such thing as a release failure ordering");
-        let out = self.perform(Kind::Rmw, rmw, ok, fail, old.to_word(), new.to_word(), Location::caller());
+    fn compare_exchange(
+        &self,
+        rmw: Rmw,
+        old: T,
+        new: T,
+        ok: Ordering,
+        fail: Ordering,
+    ) -> Result<T, T> {
+        assert!(
+            !matches!(fail, Ordering::Release | Ordering::AcqRel),
+            "there is no such thing as a release failure ordering"
+        );
+        let out = self.perform(
+            Kind::Rmw,
+            rmw,
+            ok,
+            fail,
+            old.to_word(),
+            new.to_word(),
+            Location::caller(),
+        );
         let value = T::from_word(out.value);
         if out.wrote { Ok(value) } else { Err(value) }
     }
 
     #[track_caller]
-    fn fetch_update(&self, set: Ordering, fetch: Ordering, mut f: impl FnMut(T) -> Option<T>) -> Result<T, T> {
+    fn fetch_update(
+        &self,
+        set: Ordering,
+        fetch: Ordering,
+        mut f: impl FnMut(T) -> Option<T>,
+    ) -> Result<T, T> {
         let mut old = self.load(fetch);
         while let Some(new) = f(old) {
             match self.compare_exchange(Rmw::WeakCas, old, new, set, fetch) {
@@ -163,7 +240,14 @@ impl<T: Word> Cell<T> {
     fn settle(&self) -> *mut T {
         if runtime::current().is_some() {
             // SAFETY: the caller has exclusive access.
-            unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), false, Location::caller())) };
+            unsafe {
+                *self.init.get() = T::from_word(runtime::exclusive(
+                    &self.tag,
+                    self.initial(),
+                    false,
+                    Location::caller(),
+                ))
+            };
             self.tag.clear();
         }
         self.init.get()
@@ -175,7 +259,12 @@ impl<T: Word> Cell<T> {
         if runtime::current().is_none() {
             return T::from_word(self.initial());
         }
-        T::from_word(runtime::exclusive(&self.tag, self.initial(), true, Location::caller()))
+        T::from_word(runtime::exclusive(
+            &self.tag,
+            self.initial(),
+            true,
+            Location::caller(),
+        ))
     }
 
     #[track_caller]
@@ -434,13 +523,21 @@ impl<T> Default for AtomicPtr<T> {
 /// When the ordering is `Relaxed`.
 #[track_caller]
 pub fn fence(order: Ordering) {
-    assert!(order != Ordering::Relaxed, "there is no such thing as a relaxed fence");
+    assert!(
+        order != Ordering::Relaxed,
+        "there is no such thing as a relaxed fence"
+    );
     if runtime::current().is_none() {
         return;
     }
     let site = Location::caller();
     runtime::perform(
-        Label { native: false, ..Label::new(Kind::Fence, Rmw::Swap, order, site) }, None);
+        Label {
+            native: false,
+            ..Label::new(Kind::Fence, Rmw::Swap, order, site)
+        },
+        None,
+    );
 }
 
 /// A fence for the compiler alone: orders nothing between threads, so it is no step of the model.
@@ -449,7 +546,10 @@ pub fn fence(order: Ordering) {
 /// When the ordering is `Relaxed`.
 #[track_caller]
 pub fn compiler_fence(order: Ordering) {
-    assert!(order != Ordering::Relaxed, "there is no such thing as a relaxed compiler fence");
+    assert!(
+        order != Ordering::Relaxed,
+        "there is no such thing as a relaxed compiler fence"
+    );
 }
 
 /// Says that this is a spin loop; see [`crate::hint::spin_loop`].
@@ -468,6 +568,9 @@ impl AtomicU64 {
 impl AtomicU32 {
     /// An event on this word that is not one of its methods'.
     pub(crate) fn request(&self, label: Label) -> Outcome {
-        runtime::perform(Label { bits: 32, ..label }, Some(Object::Tagged(&self.0.tag, self.0.initial())))
+        runtime::perform(
+            Label { bits: 32, ..label },
+            Some(Object::Tagged(&self.0.tag, self.0.initial())),
+        )
     }
 }

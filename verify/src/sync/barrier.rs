@@ -24,18 +24,28 @@ impl BarrierWaitResult {
 impl Barrier {
     /// A barrier for `n` threads.
     pub const fn new(n: usize) -> Self {
-        Barrier { n, state: Mutex::new((0, 0)), all: Condvar::new() }
+        Barrier {
+            n,
+            state: Mutex::new((0, 0)),
+            all: Condvar::new(),
+        }
     }
 
     /// Waits until all have come.
     #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
-        let mut state = self.state.lock().expect("no thread panics with the lock held");
+        let mut state = self
+            .state
+            .lock()
+            .expect("no thread panics with the lock held");
         let round = state.1;
         state.0 += 1;
         if state.0 < self.n {
             while state.1 == round {
-                state = self.all.wait(state).expect("no thread panics with the lock held");
+                state = self
+                    .all
+                    .wait(state)
+                    .expect("no thread panics with the lock held");
             }
             BarrierWaitResult(false)
         } else {

@@ -27,10 +27,17 @@ impl WaitTimeoutResult {
 impl Condvar {
     /// A condition variable on which nobody waits.
     pub const fn new() -> Condvar {
-        Condvar { queue: Word::new(0) }
+        Condvar {
+            queue: Word::new(0),
+        }
     }
 
-    fn sleep<T: ?Sized>(&self, guard: &MutexGuard<'_, T>, timed: bool, site: &'static Location<'static>) -> bool {
+    fn sleep<T: ?Sized>(
+        &self,
+        guard: &MutexGuard<'_, T>,
+        timed: bool,
+        site: &'static Location<'static>,
+    ) -> bool {
         let queue = self.queue.as_queue();
         let ticket = queue.enter(false, site);
         guard.lock.release(site);
@@ -54,7 +61,11 @@ impl Condvar {
     /// # Errors
     /// When a thread panicked with the lock held.
     #[track_caller]
-    pub fn wait_while<'a, T, F>(&self, mut guard: MutexGuard<'a, T>, mut condition: F) -> LockResult<MutexGuard<'a, T>>
+    pub fn wait_while<'a, T, F>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: F,
+    ) -> LockResult<MutexGuard<'a, T>>
     where
         F: FnMut(&mut T) -> bool,
     {
@@ -69,7 +80,11 @@ impl Condvar {
     /// # Errors
     /// When a thread panicked with the lock held.
     #[track_caller]
-    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, dur: Duration) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+    pub fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        dur: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
         let site = Location::caller();
         let woken = self.sleep(&guard, true, site);
         if !woken {
@@ -117,12 +132,18 @@ impl Condvar {
     /// Wakes all that wait.
     #[track_caller]
     pub fn notify_all(&self) {
-        self.queue.as_queue().wake(u64::from(u32::MAX), Location::caller());
+        self.queue
+            .as_queue()
+            .wake(u64::from(u32::MAX), Location::caller());
     }
 }
 
 fn result<T: ?Sized>(guard: MutexGuard<'_, T>) -> LockResult<MutexGuard<'_, T>> {
-    if guard.lock.is_poisoned() { Err(std::sync::PoisonError::new(guard)) } else { Ok(guard) }
+    if guard.lock.is_poisoned() {
+        Err(std::sync::PoisonError::new(guard))
+    } else {
+        Ok(guard)
+    }
 }
 
 impl Default for Condvar {

@@ -49,7 +49,13 @@ impl<T> Channel<T> {
 
 fn channel_with<T>(bound: Option<usize>) -> Arc<Channel<T>> {
     Arc::new(Channel {
-        state: Mutex::new(State { items: VecDeque::new(), taken: 0, sent: 0, senders: 1, receiver: true }),
+        state: Mutex::new(State {
+            items: VecDeque::new(),
+            taken: 0,
+            sent: 0,
+            senders: 1,
+            receiver: true,
+        }),
         bound,
         filled: Condvar::new(),
         emptied: Condvar::new(),
@@ -60,14 +66,24 @@ fn channel_with<T>(bound: Option<usize>) -> Arc<Channel<T>> {
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let channel = channel_with(None);
-    (Sender { channel: channel.clone() }, Receiver { channel })
+    (
+        Sender {
+            channel: channel.clone(),
+        },
+        Receiver { channel },
+    )
 }
 
 /// A channel in which `bound` items fit.
 #[track_caller]
 pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     let channel = channel_with(Some(bound));
-    (SyncSender { channel: channel.clone() }, Receiver { channel })
+    (
+        SyncSender {
+            channel: channel.clone(),
+        },
+        Receiver { channel },
+    )
 }
 
 /// The sending half of a channel without a bound.
@@ -113,7 +129,11 @@ impl<T> SyncSender<T> {
         let bound = self.channel.bound.unwrap_or(usize::MAX);
         let mut state = self.channel.lock();
         while state.receiver && state.items.len() >= bound.max(1) {
-            state = self.channel.emptied.wait(state).unwrap_or_else(|e| e.into_inner());
+            state = self
+                .channel
+                .emptied
+                .wait(state)
+                .unwrap_or_else(|e| e.into_inner());
         }
         if !state.receiver {
             return Err(SendError(msg));
@@ -124,10 +144,16 @@ impl<T> SyncSender<T> {
         self.channel.filled.notify_one();
         if bound == 0 {
             while state.receiver && state.taken < mine {
-                state = self.channel.emptied.wait(state).unwrap_or_else(|e| e.into_inner());
+                state = self
+                    .channel
+                    .emptied
+                    .wait(state)
+                    .unwrap_or_else(|e| e.into_inner());
             }
             if state.taken < mine {
-                return Err(SendError(state.items.pop_back().expect("the item is still there")));
+                return Err(SendError(
+                    state.items.pop_back().expect("the item is still there"),
+                ));
             }
         }
         Ok(())
@@ -177,7 +203,11 @@ impl<T> Receiver<T> {
             if state.senders == 0 {
                 return Err(RecvError);
             }
-            state = self.channel.filled.wait(state).unwrap_or_else(|e| e.into_inner());
+            state = self
+                .channel
+                .filled
+                .wait(state)
+                .unwrap_or_else(|e| e.into_inner());
         }
     }
 
@@ -214,10 +244,18 @@ impl<T> Receiver<T> {
             if state.senders == 0 {
                 return Err(RecvTimeoutError::Disconnected);
             }
-            let Some(left) = timeout.checked_sub(start.elapsed()).filter(|d| !d.is_zero()) else {
+            let Some(left) = timeout
+                .checked_sub(start.elapsed())
+                .filter(|d| !d.is_zero())
+            else {
                 return Err(RecvTimeoutError::Timeout);
             };
-            state = self.channel.filled.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+            state = self
+                .channel
+                .filled
+                .wait_timeout(state, left)
+                .unwrap_or_else(|e| e.into_inner())
+                .0;
         }
     }
 
@@ -285,7 +323,9 @@ impl<T> Clone for Sender<T> {
     #[track_caller]
     fn clone(&self) -> Self {
         self.channel.add_sender();
-        Sender { channel: self.channel.clone() }
+        Sender {
+            channel: self.channel.clone(),
+        }
     }
 }
 
@@ -293,7 +333,9 @@ impl<T> Clone for SyncSender<T> {
     #[track_caller]
     fn clone(&self) -> Self {
         self.channel.add_sender();
-        SyncSender { channel: self.channel.clone() }
+        SyncSender {
+            channel: self.channel.clone(),
+        }
     }
 }
 

@@ -38,7 +38,11 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<T> Mutex<T> {
     /// A mutex that is not locked.
     pub const fn new(data: T) -> Mutex<T> {
-        Mutex { state: Word::new(0), poisoned: Cell::new(false), data: UnsafeCell::new(data) }
+        Mutex {
+            state: Word::new(0),
+            poisoned: Cell::new(false),
+            data: UnsafeCell::new(data),
+        }
     }
 
     /// The value.
@@ -48,14 +52,27 @@ impl<T> Mutex<T> {
     pub fn into_inner(self) -> LockResult<T> {
         let poisoned = self.poisoned.get();
         let data = self.data.into_inner();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        if poisoned {
+            Err(PoisonError::new(data))
+        } else {
+            Ok(data)
+        }
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
     fn guard(&self, site: &'static Location<'static>) -> LockResult<MutexGuard<'_, T>> {
-        let guard = MutexGuard { lock: self, panicking: std::thread::panicking(), site, _not_send: std::marker::PhantomData };
-        if self.poisoned.get() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        let guard = MutexGuard {
+            lock: self,
+            panicking: std::thread::panicking(),
+            site,
+            _not_send: std::marker::PhantomData,
+        };
+        if self.poisoned.get() {
+            Err(PoisonError::new(guard))
+        } else {
+            Ok(guard)
+        }
     }
 
     /// Waits until it is free and locks it.
@@ -86,7 +103,11 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let site = Location::caller();
-        if self.state.attempt(Rmw::Cas, 0, 1, Ordering::Acquire, site).wrote {
+        if self
+            .state
+            .attempt(Rmw::Cas, 0, 1, Ordering::Acquire, site)
+            .wrote
+        {
             Ok(self.guard(site)?)
         } else {
             Err(TryLockError::WouldBlock)
@@ -100,7 +121,11 @@ impl<T: ?Sized> Mutex<T> {
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let poisoned = self.poisoned.get();
         let data = self.data.get_mut();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        if poisoned {
+            Err(PoisonError::new(data))
+        } else {
+            Ok(data)
+        }
     }
 
     /// Whether a thread panicked with the lock held.
@@ -148,7 +173,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
         } else {
             d.field("data", &format_args!("<locked>"));
         }
-        d.field("poisoned", &self.poisoned.get()).finish_non_exhaustive()
+        d.field("poisoned", &self.poisoned.get())
+            .finish_non_exhaustive()
     }
 }
 

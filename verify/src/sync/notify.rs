@@ -13,13 +13,16 @@ pub struct Notify {
 impl Notify {
     /// Nobody has notified yet.
     pub const fn new() -> Notify {
-        Notify { token: Word::new(0) }
+        Notify {
+            token: Word::new(0),
+        }
     }
 
     /// Lets the current or the next `wait` return.
     #[track_caller]
     pub fn notify(&self) {
-        self.token.attempt(Rmw::Swap, 1, 0, Ordering::Release, Location::caller());
+        self.token
+            .attempt(Rmw::Swap, 1, 0, Ordering::Release, Location::caller());
     }
 
     /// Waits for a notification, or returns spuriously.

@@ -31,7 +31,10 @@ impl OnceState {
 impl Once {
     /// Nothing has run.
     pub const fn new() -> Once {
-        Once { state: Word::new(0), turn: Word::new(0) }
+        Once {
+            state: Word::new(0),
+            turn: Word::new(0),
+        }
     }
 
     /// Whether a closure has run to its end.
@@ -78,7 +81,9 @@ impl Default for Once {
 
 impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once").field("done", &(self.state.peek() == DONE)).finish_non_exhaustive()
+        f.debug_struct("Once")
+            .field("done", &(self.state.peek() == DONE))
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,14 +101,21 @@ unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
 impl<T> OnceLock<T> {
     /// No value yet.
     pub const fn new() -> Self {
-        OnceLock { once: Once::new(), value: UnsafeCell::new(None) }
+        OnceLock {
+            once: Once::new(),
+            value: UnsafeCell::new(None),
+        }
     }
 
     /// The value, if it is there.
     #[track_caller]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: it was written before the `Once` was done.
-        if self.once.is_completed() { unsafe { (*self.value.get()).as_ref() } } else { None }
+        if self.once.is_completed() {
+            // SAFETY: it was written before the `Once` was done.
+            unsafe { (*self.value.get()).as_ref() }
+        } else {
+            None
+        }
     }
 
     /// The value, if it is there.
@@ -156,7 +168,9 @@ impl<T> Default for OnceLock<T> {
 
 impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnceLock").field("once", &self.once).finish_non_exhaustive()
+        f.debug_struct("OnceLock")
+            .field("once", &self.once)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,13 +196,17 @@ unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// A value that is made when it is first used.
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock { cell: OnceLock::new(), init: Cell::new(Some(f)) }
+        LazyLock {
+            cell: OnceLock::new(),
+            init: Cell::new(Some(f)),
+        }
     }
 
     /// The value; makes it if it is not there.
     #[track_caller]
     pub fn force(this: &LazyLock<T, F>) -> &T {
-        this.cell.get_or_init(|| (this.init.take().expect("initialised once"))())
+        this.cell
+            .get_or_init(|| (this.init.take().expect("initialised once"))())
     }
 }
 

@@ -45,7 +45,11 @@ unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 impl<T> RwLock<T> {
     /// A lock that nobody holds.
     pub const fn new(data: T) -> RwLock<T> {
-        RwLock { state: Word::new(0), poisoned: Cell::new(false), data: UnsafeCell::new(data) }
+        RwLock {
+            state: Word::new(0),
+            poisoned: Cell::new(false),
+            data: UnsafeCell::new(data),
+        }
     }
 
     /// The value.
@@ -55,20 +59,41 @@ impl<T> RwLock<T> {
     pub fn into_inner(self) -> LockResult<T> {
         let poisoned = self.poisoned.get();
         let data = self.data.into_inner();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        if poisoned {
+            Err(PoisonError::new(data))
+        } else {
+            Ok(data)
+        }
     }
 }
 
 impl<T: ?Sized> RwLock<T> {
     fn reader(&self, site: &'static Location<'static>) -> LockResult<RwLockReadGuard<'_, T>> {
-        let guard = RwLockReadGuard { lock: self, site, _not_send: std::marker::PhantomData };
-        if self.poisoned.get() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        let guard = RwLockReadGuard {
+            lock: self,
+            site,
+            _not_send: std::marker::PhantomData,
+        };
+        if self.poisoned.get() {
+            Err(PoisonError::new(guard))
+        } else {
+            Ok(guard)
+        }
     }
 
     fn writer(&self, site: &'static Location<'static>) -> LockResult<RwLockWriteGuard<'_, T>> {
         let panicking = std::thread::panicking();
-        let guard = RwLockWriteGuard { lock: self, panicking, site, _not_send: std::marker::PhantomData };
-        if self.poisoned.get() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        let guard = RwLockWriteGuard {
+            lock: self,
+            panicking,
+            site,
+            _not_send: std::marker::PhantomData,
+        };
+        if self.poisoned.get() {
+            Err(PoisonError::new(guard))
+        } else {
+            Ok(guard)
+        }
     }
 
     /// Waits until no writer has it and locks it for reading.
@@ -78,7 +103,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         let site = Location::caller();
-        self.state.wait(Rmw::AddIfBelow, WRITER, 1, Ordering::Acquire, site);
+        self.state
+            .wait(Rmw::AddIfBelow, WRITER, 1, Ordering::Acquire, site);
         self.reader(site)
     }
 
@@ -89,7 +115,11 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
         let site = Location::caller();
-        if self.state.attempt(Rmw::AddIfBelow, WRITER, 1, Ordering::Acquire, site).wrote {
+        if self
+            .state
+            .attempt(Rmw::AddIfBelow, WRITER, 1, Ordering::Acquire, site)
+            .wrote
+        {
             Ok(self.reader(site)?)
         } else {
             Err(TryLockError::WouldBlock)
@@ -103,7 +133,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let site = Location::caller();
-        self.state.wait(Rmw::Cas, 0, WRITER, Ordering::Acquire, site);
+        self.state
+            .wait(Rmw::Cas, 0, WRITER, Ordering::Acquire, site);
         self.writer(site)
     }
 
@@ -114,7 +145,11 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         let site = Location::caller();
-        if self.state.attempt(Rmw::Cas, 0, WRITER, Ordering::Acquire, site).wrote {
+        if self
+            .state
+            .attempt(Rmw::Cas, 0, WRITER, Ordering::Acquire, site)
+            .wrote
+        {
             Ok(self.writer(site)?)
         } else {
             Err(TryLockError::WouldBlock)
@@ -128,7 +163,11 @@ impl<T: ?Sized> RwLock<T> {
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let poisoned = self.poisoned.get();
         let data = self.data.get_mut();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        if poisoned {
+            Err(PoisonError::new(data))
+        } else {
+            Ok(data)
+        }
     }
 
     /// Whether a writer panicked.
@@ -163,7 +202,9 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire of the next writer, through the release sequence.
-        self.lock.state.attempt(Rmw::Sub, 1, 0, Ordering::Release, self.site);
+        self.lock
+            .state
+            .attempt(Rmw::Sub, 1, 0, Ordering::Release, self.site);
     }
 }
 

@@ -10,7 +10,10 @@ mod verified {
 
     /// What is wrong with the model, if anything.
     fn explore(model: impl Fn() + Send + Sync + 'static) -> Option<String> {
-        Builder::new().explore(model).failure.map(|failure| failure.to_string())
+        Builder::new()
+            .explore(model)
+            .failure
+            .map(|failure| failure.to_string())
     }
 
     mod chase_lev;

@@ -1,0 +1,54 @@
+//! Processes that may vanish.
+//!
+//! A [`spawn`]ed process is a thread of the model that may be gone after any of its writes to an
+//! atomic, as often in an execution as
+//! [`Builder::crashes`](crate::model::Builder::crashes) says: no destructor runs, what it had
+//! half-done stays half-done. What the kernel does at a death ([`on_death`]: release a lock, wake
+//! who waits) happens as events of the dead thread. Everyone else has to be able to finish.
+//!
+//! A write that the death has cut short ([`cell::UnsafeCell::with_mut`](crate::cell::UnsafeCell)
+//! was going on) is torn: who touches the cell afterwards fails the model.
+
+use crate::engine::runtime;
+use crate::thread::{self, JoinHandle};
+use std::panic::Location;
+
+/// A process of the model.
+#[derive(Debug)]
+pub struct Process {
+    handle: JoinHandle<()>,
+}
+
+/// Starts a process.
+#[track_caller]
+pub fn spawn<F: FnOnce() + 'static>(f: F) -> Process {
+    let site = Location::caller();
+    let handle = thread::spawn_at(
+        move || {
+            runtime::with(|rt| rt.set_mortal(true));
+            f();
+            runtime::with(|rt| rt.set_mortal(false));
+        },
+        site,
+    );
+    Process { handle }
+}
+
+impl Process {
+    /// Waits until the process has ended. Says whether it came to its end: not when it vanished.
+    #[track_caller]
+    pub fn wait(self) -> bool {
+        self.handle.join_or_gone().is_some()
+    }
+
+    /// A handle to its thread.
+    pub fn thread(&self) -> &thread::Thread {
+        self.handle.thread()
+    }
+}
+
+/// What the kernel does when the current process vanishes, and only then: releases its byte locks,
+/// wakes who waits for them. Later ones are done first.
+pub fn on_death<F: FnOnce() + 'static>(f: F) {
+    runtime::with(|rt| rt.on_death(Box::new(f)));
+}
