@@ -137,6 +137,8 @@ pub fn explore(program: &Program) -> Exploration {
     // Nothing in a litmus program can grow for ever: all of it is explored, whatever its size, and no row of equal loads is a loop.
     builder.max_threads = program.threads.len() + 1;
     builder.max_branches = usize::MAX;
+    // One worker: the threads leave their registers in one place.
+    builder.workers = 1;
     let summary = builder.run_without_loops(Arc::new(model), |rt| {
         ended.clear();
         ended.extend(state.registers().iter());
