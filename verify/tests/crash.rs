@@ -14,9 +14,10 @@ fn lock_of_a_process(kernel_helps: bool) -> Option<String> {
             if kernel_helps {
                 let word = theirs.clone();
                 process::on_death(move || {
-                    if word.swap(0, Release) == 2 {
-                        futex::wake(&*word, 1);
-                    }
+                    // Whatever the word says: the process may have vanished between its unlock
+                    // and its wake.
+                    word.swap(0, Release);
+                    futex::wake(&*word, 1);
                 });
             }
             if theirs.compare_exchange(0, 1, Acquire, Relaxed).is_ok()
