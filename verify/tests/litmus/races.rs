@@ -132,8 +132,8 @@ impl Shared {
                     self.plain.with_mut(|plain| unsafe { *plain = value });
                     continue;
                 }
-                // SAFETY: as above.
                 Statement::Load { location, into, .. } if *location == PLAIN => {
+                    // SAFETY: nobody writes: the cell checks it.
                     (into, self.plain.with(|plain| unsafe { *plain }))
                 }
                 Statement::Store {
