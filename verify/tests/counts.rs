@@ -344,21 +344,3 @@ fn families() {
         );
     }
 }
-
-#[test]
-fn speed() {
-    let t = std::time::Instant::now();
-    let mut n = 0;
-    while t.elapsed().as_millis() < 300 {
-        n += count(&[
-            |v| sb(&v.x, &v.y, Release, Acquire),
-            |v| sb(&v.y, &v.x, Release, Acquire),
-        ]);
-    }
-    println!("SB {:.0}/s", n as f64 / t.elapsed().as_secs_f64());
-    let t = std::time::Instant::now();
-    let n = same(7, |v, _| {
-        v.x.fetch_add(1, Relaxed);
-    });
-    println!("7 FAA: {n} {:.0}/s", n as f64 / t.elapsed().as_secs_f64());
-}
