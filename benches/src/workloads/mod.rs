@@ -20,20 +20,6 @@ use crate::compare::Workload;
 
 /// Every workload there is, by primitive.
 pub fn all() -> Vec<Workload> {
-    [
-        mutex::workloads(),
-        condvar::workloads(),
-        semaphore::workloads(),
-        event::workloads(),
-        barrier::workloads(),
-        parker::workloads(),
-        queue::workloads(),
-        timer::workloads(),
-        between_processes(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
     let of_each = [
         mutex::workloads,
         reentrant_mutex::workloads,
@@ -44,6 +30,7 @@ pub fn all() -> Vec<Workload> {
         parker::workloads,
         queue::workloads,
         timer::workloads,
+        between_processes,
     ];
     of_each.iter().flat_map(|workloads| workloads()).collect()
 }
