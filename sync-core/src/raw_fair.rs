@@ -43,6 +43,7 @@
 //! an Acquire: the same, by hand-over. `queue` is ordered by the gate. `QUEUED` changes under the gate and `asked` is a hint: Relaxed.
 
 use core::fmt;
+use core::mem;
 use core::ptr;
 use core::time::Duration;
 use std::time::Instant;
@@ -65,7 +66,7 @@ const GRANTED: u32 = 1;
 /// One waiting thread, on its stack.
 struct Node {
     granted: AtomicU32,
-    /// The one behind. Belongs to the gate.
+    /// The one behind; the node itself once it is off the queue to be granted. Belongs to the gate.
     next: UnsafeCell<*const Node>,
 }
 
@@ -269,16 +270,18 @@ impl RawFairMutex {
         true
     }
 
-    /// Asks the holder to yield, if the node is the first and there was no change of holder since `turns`. The next hand-over is to
-    /// that node then, so it need not ask again.
+    /// Asks the holder to yield, if the node is the first and there was no change of holder since `turns`. Says whether the node may sleep
+    /// until it is granted: the next hand-over is to the one that asked, and one that is off the queue has nothing to ask for.
     fn ask(&self, node: &Node, turns: u32) -> (bool, u32) {
         self.in_gate(|queue| {
+            // SAFETY: `next` belongs to the gate.
+            let called = node.next.with(|next| ptr::eq(unsafe { *next }, node));
             let first = ptr::eq(queue.first, node) && queue.turns == turns;
             if first {
                 // Relaxed: a hint.
                 self.asked.store(1, Relaxed);
             }
-            (first, queue.turns)
+            (first || called, queue.turns)
         })
     }
 
@@ -399,7 +402,7 @@ impl Queue {
     fn pop(&mut self) -> Option<*const Node> {
         let first = self.first;
         // SAFETY: `next` belongs to the gate; `first` is in the queue, if it is anything.
-        self.first = unsafe { first.as_ref() }?.next.with(|next| unsafe { *next });
+        self.first = unsafe { first.as_ref() }?.next.with_mut(|next| unsafe { mem::replace(&mut *next, first) });
         if self.first.is_null() {
             self.last = ptr::null();
         }
