@@ -76,6 +76,7 @@ fn pthread(robust: bool) -> Contestant {
             this
         }
     };
+    #[expect(clippy::borrowed_box, reason = "the state is a box: a pthread mutex must not move")]
     let ops = |this: &Box<Pthread>, n| {
         for _ in 0..n {
             // SAFETY: an initialised mutex, locked and unlocked by this thread; the counter is only touched under it.
@@ -105,6 +106,7 @@ fn posix_semaphore() -> Contestant {
             this
         }
     };
+    #[expect(clippy::borrowed_box, reason = "the state is a box: a semaphore must not move")]
     let ops = |this: &Box<Posix>, n| {
         for _ in 0..n {
             // SAFETY: an initialised semaphore of one permit; the counter is only touched while we hold it.
