@@ -81,6 +81,12 @@ pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) 
     Box::new(move || f(shared))
 }
 
+/// The longest that one setting of one model is explored for: MODEL_SECONDS, 10 by default. What did not fit is printed as "not all explored".
+fn time_for_one_run() -> std::time::Duration {
+    let seconds = std::env::var("MODEL_SECONDS").map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
+    std::time::Duration::from_secs(seconds)
+}
+
 pub(crate) use checker::{Arc, Tracked, check, check_small, check_tight};
 
 #[cfg(loom)]
@@ -141,12 +147,17 @@ mod checker {
             let count = std::sync::Arc::clone(&executions);
             let mut builder = loom::model::Builder::new();
             builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+            // How often loom looks at the clock.
+            builder.checkpoint_interval = 256;
+            builder.max_duration = builder.max_duration.or(Some(super::time_for_one_run()));
+            let started = std::time::Instant::now();
             builder.check(move || {
                 count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 set_knobs(knobs);
                 model();
             });
-            println!("{name}: {} executions, {knobs:?}", executions.load(std::sync::atomic::Ordering::Relaxed));
+            let all = if builder.max_duration.is_some_and(|most| started.elapsed() < most) { "" } else { ", not all explored" };
+            println!("{name}: {} executions{all}, {knobs:?}", executions.load(std::sync::atomic::Ordering::Relaxed));
         }
     }
 }
@@ -185,13 +196,12 @@ mod checker {
     /// Explores the model: without spurious wake-ups, then with one in an execution. Either may have one timeout that fires while others could
     /// still run; when nothing else can, timeouts fire anyway.
     ///
-    /// Every execution is explored, or as many as fit in the time: MODEL_SECONDS, 10 by default, for either run. What was explored is printed.
+    /// Every execution is explored, or as many as fit in [`time_for_one_run`](super::time_for_one_run). What was explored is printed.
     pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        let seconds = std::env::var("MODEL_SECONDS").map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
         for spurious in [0, 1] {
             let mut builder = verify::model::Builder::new();
             builder.spurious_wakeups = spurious;
-            builder.max_duration = builder.max_duration.or(Some(std::time::Duration::from_secs(seconds)));
+            builder.max_duration = builder.max_duration.or(Some(super::time_for_one_run()));
             let report = builder.explore(model);
             println!("{name}: {report}, {spurious} spurious");
             if let Some(failure) = report.failure {
