@@ -55,6 +55,19 @@ model! {
 }
 
 model! {
+    /// Two sleep, and one count-down opens for both.
+    fn opens_for_two_sleepers(order) {
+        let shared = shared();
+        let opens = with(&shared, |it| {
+            it.news[0].set(1);
+            it.news[1].set(1);
+            it.latch.count_down(2);
+        });
+        order.run([waits(&shared), waits(&shared), opens]);
+    }
+}
+
+model! {
     /// A group of three of whom one waits, and two leave it, one by way of a wait of its own that may time out.
     fn wait_group(order) {
         let group = WaitGroup::new();

@@ -135,10 +135,15 @@ model! {
 }
 
 model! {
-    /// Two requests for two of two permits: had waiting threads held what they gathered, each could wait for the other's.
+    /// Two requests for two, and permits that come one and two at a time: had waiting threads held what they gathered, each could wait for
+    /// what the other has.
     fn two_requests_for_many(order) {
         let shared = semaphore(1);
-        order.run([borrows(&shared, 2), takes(&shared, 2), gives(&shared, 1)]);
+        let gives_three = with(&shared, |it| {
+            it.release(1).unwrap();
+            it.release(2).unwrap();
+        });
+        order.run([takes(&shared, 2), takes(&shared, 2), gives_three]);
         holds(&shared, 0);
     }
 }
