@@ -18,11 +18,11 @@
 
 use core::fmt;
 use core::mem::MaybeUninit;
-use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 use sync_core::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
+use sync_core::primitive::sync::Arc;
 
 struct Shared<T> {
     head: CachePadded<AtomicU64>,
@@ -220,9 +220,8 @@ impl<T> Drop for Shared<T> {
                 self.run();
             }
         }
-        // Acquire: pairs with the Release of each side's last store. The `Arc` orders this too, but not for a checker that cannot see into
-        // it; adding nothing reads the newest value.
-        let (head, tail) = (self.head.fetch_add(0, Ordering::Acquire), self.tail.fetch_add(0, Ordering::Acquire));
+        // Relaxed: both sides are gone, and the `Arc` ordered what they did before this.
+        let (head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
         Rest(self, head, tail).run();
     }
 }

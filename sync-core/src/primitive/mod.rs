@@ -15,6 +15,7 @@
 //! * [`cell`]: `UnsafeCell` with loom's `with` and `with_mut`;
 //! * [`futex`]: `wait`, `wait_until` against a [`Deadline`](futex::Deadline), `wake_one`, `wake_all`, `wake`, `requeue`;
 //! * [`hint`]: `spin_loop`, and [`Spin`](hint::Spin), which ends by time and never starts on one processor;
+//! * [`sync`]: `Arc`, for what has modelled steps in its `Drop`;
 //! * [`thread`]: `spawn`, `yield_now`, and [`id`](thread::id), a thread's number that is never used again;
 //! * [`time`]: [`Stopwatch`](time::Stopwatch), how an algorithm asks whether it has waited for long;
 //! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the build's atomics can be built in a constant.
@@ -38,7 +39,7 @@ cfg_select! {
     _ => { use self::real as build; }
 }
 
-pub use self::build::{atomic, cell, futex, hint, thread, time};
+pub use self::build::{atomic, cell, futex, hint, sync, thread, time};
 pub use crate::{__const_items as const_items, __const_new as const_new};
 
 /// Defines one constructor: `const fn` where the build's atomics can be built in a constant, a plain `fn` under loom, whose cannot.

@@ -116,6 +116,11 @@ pub mod hint {
     }
 }
 
+/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be part of the algorithm.
+pub mod sync {
+    pub use std::sync::Arc;
+}
+
 /// Threads.
 pub mod thread {
     use core::cell::Cell;

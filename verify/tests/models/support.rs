@@ -197,11 +197,21 @@ mod checker {
     /// still run; when nothing else can, timeouts fire anyway.
     ///
     /// Every execution is explored, or as many as fit in [`time_for_one_run`](super::time_for_one_run). What was explored is printed.
+    ///
+    /// With MODEL_MUTATE set, every ordering that the model uses is weakened a step, every fence and every wake left out, one at a time, and
+    /// what the model then says is printed instead: `mutate.sh` makes a table of it.
     pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
         for spurious in [0, 1] {
             let mut builder = verify::model::Builder::new();
             builder.spurious_wakeups = spurious;
             builder.max_duration = builder.max_duration.or(Some(super::time_for_one_run()));
+            if std::env::var_os("MODEL_MUTATE").is_some() {
+                for mutant in builder.mutate(model) {
+                    let verdict = if mutant.caught.is_some() { "caught" } else { "survived" };
+                    println!("MUTANT\t{verdict}\t{}\t{name}", mutant.change);
+                }
+                continue;
+            }
             let report = builder.explore(model);
             println!("{name}: {report}, {spurious} spurious");
             if let Some(failure) = report.failure {
