@@ -18,8 +18,9 @@ pub type Paths = Queue<PathBuf>;
 /// How many paths may wait. Enough that no counter ever runs dry while the walker reads a folder, little enough to be nothing in memory.
 const WAITING: usize = 1024;
 
-/// A counter whose own tally has so many different words brings it to the others': their sum stays small, and meeting stays rare.
-const BRING_AT: usize = 1 << 16;
+/// A counter whose own tally has so many different words brings it to the others', so that a thousand counters do not hold a thousand
+/// times the words there are. Not earlier: every tally begins with the words that all files have, and must find room for them again.
+const BRING_AT: usize = 1 << 20;
 
 /// The queue for a pass.
 pub fn queue() -> Paths {

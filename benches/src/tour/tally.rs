@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
+use foldhash::fast::RandomState;
+
 /// Files, bytes, words, and how often each word came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -14,7 +16,7 @@ pub struct Tally {
     pub words: u64,
     /// Files and folders that could not be read.
     pub unreadable: u64,
-    frequencies: HashMap<Box<str>, u64>,
+    frequencies: HashMap<Box<str>, u64, RandomState>,
 }
 
 impl Tally {
