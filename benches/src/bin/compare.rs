@@ -18,7 +18,7 @@ use sync_benches::workloads;
 #[derive(Debug, Parser)]
 #[command(name = "cargo compare", bin_name = "cargo compare")]
 struct Arguments {
-    /// Only what has this piece in its id, <primitive>/<workload>/<peer>/<threads>: `mutex`, `queue/spsc`, `kanal`
+    /// Only what has this piece in its id, `<primitive>/<workload>/<peer>/<threads>`: `mutex`, `queue/spsc`, `kanal`
     filter: Option<String>,
     /// One JSON object a line: id, primitive, workload, threads, peer, unit, median, ratio_to_ours, low, high
     #[arg(long)]
