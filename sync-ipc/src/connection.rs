@@ -120,7 +120,7 @@ type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 ///
 /// ```
 /// let (ours, theirs) = sync_ipc::pipe()?;
-/// ours.send(&("sum", vec![1, 2, 3]))?;
+/// ours.send(&("sum", vec![1_u32, 2, 3]))?;
 /// let (what, numbers): (String, Vec<u32>) = theirs.recv()?;
 /// assert_eq!((what.as_str(), numbers.iter().sum()), ("sum", 6));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
