@@ -104,7 +104,7 @@ impl RawMutex {
     #[doc(alias = "acquire")]
     pub fn lock(&self) {
         if !self.try_fast() {
-            self.lock_contended(None);
+            self.lock_contended_for_ever();
         }
     }
 
@@ -183,6 +183,12 @@ impl RawMutex {
             }
         }
         false
+    }
+
+    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then has no argument to lay out on its stack.
+    #[cold]
+    fn lock_contended_for_ever(&self) -> bool {
+        self.lock_contended(None)
     }
 
     /// Takes the lock, sleeping as long as it must; `false` if the deadline passed.
@@ -292,7 +298,11 @@ impl Sealed for RawMutex {}
 unsafe impl RawLock for RawMutex {
     #[inline]
     fn acquire(&self, deadline: Option<Deadline>) -> bool {
-        self.try_fast() || self.lock_contended(deadline)
+        self.try_fast()
+            || match deadline {
+                None => self.lock_contended_for_ever(),
+                Some(_) => self.lock_contended(deadline),
+            }
     }
 
     #[inline]
