@@ -18,23 +18,8 @@ pub use super::loom_futex as futex;
 
 /// Spinning.
 pub mod hint {
+    pub use super::super::checked::Spin;
     pub use loom::hint::spin_loop;
-
-    /// A spin that never begins: under a checker it would only multiply the executions.
-    #[derive(Debug, Default)]
-    pub struct Spin(());
-
-    impl Spin {
-        /// A spin that has not begun.
-        pub const fn new() -> Self {
-            Self(())
-        }
-
-        /// `false`: time to sleep.
-        pub fn turn(&mut self) -> bool {
-            false
-        }
-    }
 }
 
 /// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be part of the algorithm.
@@ -44,33 +29,10 @@ pub mod sync {
 
 /// Threads.
 pub mod thread {
-    use core::cell::Cell;
-    use core::num::NonZeroU64;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
+    pub use super::super::checked::{id, sleep};
     pub use loom::thread::{Builder, JoinHandle, Thread, current, park, spawn, yield_now};
     pub use loom::thread_local;
     pub use std::thread::panicking;
-
-    /// Lets others go on: loom has no clock.
-    pub fn sleep(_: core::time::Duration) {
-        yield_now();
-    }
-
-    /// The calling thread's number: never zero, never used again.
-    pub fn id() -> NonZeroU64 {
-        // Not a loom atomic: numbering the threads is no part of any model.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        loom::thread_local! {
-            static ID: Cell<u64> = Cell::new(0);
-        }
-        ID.with(|id| {
-            if id.get() == 0 {
-                id.set(NEXT.fetch_add(1, Ordering::Relaxed));
-            }
-            NonZeroU64::new(id.get()).expect("numbers start at 1")
-        })
-    }
 }
 
 /// Time as an algorithm sees it: loom has no clock, so the model says what time it is.

@@ -21,6 +21,8 @@
 //! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the build's atomics can be built in a constant.
 
 // Declared by plain attributes and not by `cfg_select!`: a macro that comes out of another macro cannot be named by its path.
+#[cfg(any(loom, sync_verify))]
+mod checked;
 #[cfg(loom)]
 mod loom;
 #[cfg(loom)]

@@ -1,0 +1,44 @@
+//! What the two builds under a checker have in common.
+
+use core::cell::Cell;
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::thread::{thread_local, yield_now};
+
+/// A spin that never begins: under a checker it would only multiply the executions.
+#[derive(Debug, Default)]
+pub struct Spin(());
+
+impl Spin {
+    /// A spin that has not begun.
+    pub const fn new() -> Self {
+        Self(())
+    }
+
+    /// `false`: time to sleep.
+    pub fn turn(&mut self) -> bool {
+        false
+    }
+}
+
+/// Lets others go on: there is no clock to sleep by.
+pub fn sleep(_: Duration) {
+    yield_now();
+}
+
+/// The calling thread's number: never zero, never used again.
+pub fn id() -> NonZeroU64 {
+    // Not a modelled atomic: numbering the threads is no part of any model.
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static ID: Cell<u64> = Cell::new(0);
+    }
+    ID.with(|id| {
+        if id.get() == 0 {
+            id.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        NonZeroU64::new(id.get()).expect("numbers start at 1")
+    })
+}
