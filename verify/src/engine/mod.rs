@@ -11,6 +11,7 @@
 //! | `mutate` | changing one place of a model |
 //! | `object` | the words and queues that the checker's own types stand on |
 //! | `race` | accesses that are not atomic |
+//! | `birth` | who made an object, and when |
 //! | `runtime` | coroutines, replay of a graph, scheduling |
 //! | `guard` | stacks that overflow, threads that never come back |
 //! | `driver` | executions one after the other, limits, statistics |
@@ -19,6 +20,7 @@
 //! | `html` | the same as a page for a browser |
 //! | `failure` | what can be wrong with a model |
 
+pub(crate) mod birth;
 pub(crate) mod consistency;
 pub(crate) mod driver;
 pub(crate) mod event;

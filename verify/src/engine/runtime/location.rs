@@ -58,7 +58,8 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
 }
 
 /// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
-/// else has touched it has to come before.
+/// else has touched it has to come before. Who has it for himself may write to it: it is an object
+/// of its own from here on.
 pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
     stop_if_failed();
     with(|rt| {
@@ -77,7 +78,12 @@ pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Locat
         }
     });
     stop_if_failed();
-    peek(tag, init)
+    let value = peek(tag, init);
+    if !shared {
+        tag.clear();
+        with(|rt| rt.made_anew(std::ptr::from_ref(tag).addr()));
+    }
+    value
 }
 
 impl Runtime {
@@ -127,6 +133,12 @@ impl Runtime {
         match object {
             Object::Tagged(tag, _) => {
                 tag.set(exec, loc);
+                if let Some(birth) = self.birth_of(std::ptr::from_ref(tag).addr()) {
+                    if self.births.len() <= loc as usize {
+                        self.births.resize(loc as usize + 1, None);
+                    }
+                    self.births[loc as usize] = Some(birth);
+                }
                 if self.parallel {
                     self.addresses.push((std::ptr::from_ref(tag).addr(), loc));
                 }

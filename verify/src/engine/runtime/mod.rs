@@ -15,6 +15,7 @@ mod step;
 
 pub(crate) use location::{Object, Tag, exclusive, peek};
 
+use super::birth;
 use super::event::{Id, Label};
 use super::extend::Explorer;
 use super::failure;
@@ -71,6 +72,8 @@ enum State {
 
 pub(crate) struct Thread {
     co: Option<Co>,
+    /// The addresses of its stack.
+    stack: std::ops::Range<usize>,
     yielder: *const Yielder<(), ()>,
     pos: u32,
     state: State,
@@ -102,6 +105,7 @@ impl Thread {
     fn vacant() -> Thread {
         Thread {
             co: None,
+            stack: 0..0,
             yielder: std::ptr::null(),
             pos: 0,
             state: State::Vacant,
@@ -198,6 +202,12 @@ pub(crate) struct Runtime {
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
     pub statics: Vec<(usize, Box<dyn std::any::Any>)>,
+    /// Memory that the model has allocated in this run.
+    pub(super) blocks: birth::Blocks,
+    /// Where the stack of each thread ended at each of its events.
+    pub(super) stack_ends: Vec<Vec<usize>>,
+    /// When the object of each location was made, as far as that matters.
+    births: Vec<Option<birth::Birth>>,
 }
 
 /// Something that has to be freed before the end of the execution.
@@ -222,11 +232,26 @@ pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe {
+        birth::leave();
         let out = Runtime::perform(rt, label, object);
+        Runtime::enter(rt);
         if out.wrote && (*rt).may_vanish() {
             vanish_or_not(rt, label.site);
         }
         out
+    }
+}
+
+/// The current thread stands in a loop that waits for another one: see [`Runtime::relax`].
+pub(crate) fn relax() {
+    if let Some(rt) = current() {
+        stop_if_failed();
+        // SAFETY: on the coroutine of the current thread; no reference is held across a switch.
+        unsafe {
+            birth::leave();
+            Runtime::relax(rt);
+            Runtime::enter(rt);
+        }
     }
 }
 
@@ -301,6 +326,9 @@ impl Runtime {
             steps: 0,
             allocations: Vec::new(),
             statics: Vec::new(),
+            blocks: birth::Blocks::default(),
+            stack_ends: Vec::new(),
+            births: Vec::new(),
         }
     }
 
@@ -379,6 +407,33 @@ impl Runtime {
         thread.state = state;
         thread.timed = label.timed;
         thread.pending = Some(label);
+    }
+
+    /// From here on code of the current thread runs.
+    ///
+    /// # Safety
+    /// `rt` is live.
+    unsafe fn enter(rt: *mut Runtime) {
+        // SAFETY: as the caller says; the reference ends here.
+        unsafe {
+            let birth = (*rt).birth_now();
+            birth::enter(&(*rt).blocks, birth);
+        }
+    }
+
+    /// Something is made by the current thread at this point.
+    pub(super) fn birth_now(&self) -> birth::Birth {
+        birth::Birth { tid: self.cur, epoch: self.epoch(), site: self.threads[self.cur as usize].last }
+    }
+
+    /// Where a thread was spawned.
+    pub(super) fn began_at(&self, tid: u32) -> &'static Location<'static> {
+        self.threads[tid as usize].site
+    }
+
+    /// The thread on whose stack an address is.
+    pub(super) fn on_stack_of(&self, address: usize) -> Option<u32> {
+        self.order.iter().copied().find(|&t| self.threads[t as usize].stack.contains(&address))
     }
 
     pub(crate) fn cur(&self) -> u32 {

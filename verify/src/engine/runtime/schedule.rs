@@ -1,12 +1,13 @@
 //! One execution from its start to its end: who runs next, and what it means that nobody can.
 
 use super::{EXEC_BLOCK, End, NEXT_EXEC, RUNTIME, Runtime, State, Thread};
+use crate::engine::birth;
 use crate::engine::event::{Event, INIT, Id, Kind};
 use crate::engine::failure;
 use crate::engine::guard;
 use crate::engine::queue;
 use crate::engine::replay::What;
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -19,12 +20,14 @@ impl Runtime {
             .pop()
             .or_else(|| stacks::take(self.limits.stack))
             .unwrap_or_else(|| DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model"));
+        let addresses = stack.limit().get()..stack.base().get();
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: the coroutine only runs while its runtime is alive.
             unsafe {
                 let cur = (*rt).cur as usize;
                 (&mut (*rt).threads)[cur].yielder = yielder;
+                Runtime::enter(rt);
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
                 // SAFETY: as above.
@@ -36,8 +39,13 @@ impl Runtime {
         while self.threads.len() <= tid as usize {
             self.threads.push(Thread::vacant());
         }
-        self.threads[tid as usize] = Thread { co: Some(co), state: State::Ready, site, name, last: site, ..Thread::vacant() };
+        self.threads[tid as usize] =
+            Thread { co: Some(co), stack: addresses, state: State::Ready, site, name, last: site, ..Thread::vacant() };
         self.order.push(tid);
+        while self.stack_ends.len() <= tid as usize {
+            self.stack_ends.push(Vec::new());
+        }
+        self.stack_ends[tid as usize].clear();
     }
 
     /// Creates the thread that the event `spawn`, just done, stands for.
@@ -80,6 +88,8 @@ impl Runtime {
         self.queues.clear();
         self.shadows.clear();
         self.unsynced.clear();
+        self.blocks.forget();
+        self.births.clear();
         self.addresses.clear();
         self.steps = 0;
         self.allocations.clear();
@@ -130,6 +140,7 @@ impl Runtime {
                 guard::arm(&co);
                 let result = co.resume(());
                 let ended = guard::disarm();
+                birth::leave();
                 let this = &mut *rt;
                 if let Some(cause) = ended {
                     this.ended_from_outside(t, cause);

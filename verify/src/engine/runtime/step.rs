@@ -7,10 +7,15 @@ use crate::engine::mutate::Effect;
 use crate::engine::queue;
 
 impl Runtime {
+    /// Does a step of the current thread.
+    ///
+    /// # Safety
+    /// Called on the coroutine of the current thread.
     pub(super) unsafe fn perform(rt: *mut Runtime, mut label: Label, object: Option<Object<'_>>) -> Outcome {
         // SAFETY: `rt` is live and nobody else uses it until we switch; every reference made from
         // it ends before the next switch.
         unsafe {
+            let end = stack_end();
             loop {
                 let this = &mut *rt;
                 let t = this.cur as usize;
@@ -34,6 +39,10 @@ impl Runtime {
                 let pos = this.threads[t].pos as usize;
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
+                        this.stack_ends[t].push(end);
+                        if this.born_too_late(outcome.event) {
+                            Runtime::halt(rt);
+                        }
                         if this.threads[t].repeats(&this.ex.graph, outcome.event, this.limits.rounds) {
                             Runtime::relax(rt);
                         }
@@ -126,6 +135,10 @@ impl Runtime {
                 if this.ex.dead {
                     Runtime::switch(rt);
                 }
+                this.stack_ends[t].push(end);
+                if this.born_too_late(id) {
+                    Runtime::halt(rt);
+                }
                 let out = outcome(id, this.ex.graph.ev(id));
                 if this.threads[t].repeats(&this.ex.graph, id, this.limits.rounds) {
                     Runtime::relax(rt);
@@ -133,6 +146,20 @@ impl Runtime {
                 return out;
             }
         }
+    }
+
+    /// Whether an event is on an object that another thread has made, and does not come after that.
+    fn born_too_late(&mut self, id: Id) -> bool {
+        let e = self.ex.graph.ev(id);
+        let Some(Some(birth)) = self.births.get(e.label.loc as usize) else {
+            return false;
+        };
+        if self.after_birth(id, birth) {
+            return false;
+        }
+        let (first, tid, site) = (birth.site, birth.tid, e.label.site);
+        self.race("an access of an atomic that another thread made, after the step that is named first".into(), first, tid, site);
+        true
     }
 
     /// Gives the thread what the graph says, or says why it has to wait.
@@ -192,6 +219,14 @@ impl Runtime {
         self.threads[t].pos += 1;
         Some(outcome(id, &fresh))
     }
+}
+
+/// An address below everything that the current thread has on its stack.
+// Never inlined: its frame is the last.
+#[inline(never)]
+fn stack_end() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
 
 fn outcome(id: Id, e: &Event) -> Outcome {
