@@ -14,6 +14,7 @@
 //! | `birth` | who made an object, and when |
 //! | `runtime` | coroutines, replay of a graph, scheduling |
 //! | `guard` | stacks that overflow, threads that never come back |
+//! | `lesson` | what is found out on the way |
 //! | `driver` | executions one after the other, limits, statistics |
 //! | `replay` | one execution as a string, and back |
 //! | `report` | an execution as a person reads it |
@@ -29,6 +30,7 @@ pub(crate) mod failure;
 pub(crate) mod graph;
 pub(crate) mod guard;
 pub(crate) mod html;
+pub(crate) mod lesson;
 pub(crate) mod mutate;
 pub(crate) mod object;
 pub(crate) mod queue;

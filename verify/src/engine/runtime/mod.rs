@@ -21,6 +21,7 @@ use super::extend::Explorer;
 use super::failure;
 use super::graph::HB;
 use super::guard;
+use super::lesson::Lesson;
 use super::mutate::Change;
 use super::replay::Step;
 use corosensei::stack::DefaultStack;
@@ -159,6 +160,8 @@ pub(crate) enum End {
     Complete,
     Blocked,
     Failed,
+    /// Something was learned: all begins again.
+    Learned,
 }
 
 pub(crate) struct Runtime {
@@ -202,6 +205,12 @@ pub(crate) struct Runtime {
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
     pub statics: Vec<(usize, Box<dyn std::any::Any>)>,
+    /// What is known of the model from runs before the exploration began anew.
+    pub lessons: Vec<Lesson>,
+    /// What this run has taught.
+    pub lesson: Option<Lesson>,
+    /// A row of equal loads that is followed to its end.
+    probe: Option<spin::Probe>,
     /// Memory that the model has allocated in this run.
     pub(super) blocks: birth::Blocks,
     /// Where the stack of each thread ended at each of its events.
@@ -252,6 +261,41 @@ pub(crate) fn relax() {
             Runtime::relax(rt);
             Runtime::enter(rt);
         }
+    }
+}
+
+/// The references to values made at `site` are counted while others have some.
+pub(crate) fn learn_that_counted(site: u32) -> ! {
+    let rt = current().expect("only a model has something to teach");
+    // SAFETY: on the coroutine of the current thread.
+    unsafe { Runtime::learn(rt, Lesson::Counted(site)) }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic is nobody's business.
+pub(crate) fn quiet() -> bool {
+    QUIET.get()
+}
+
+/// Drops something that an earlier execution has left behind. That is no part of this one: its
+/// destructor finds the objects of the model as they are outside of one, and if it wants more it
+/// does not get to its end.
+pub(crate) fn drop_outside<T>(value: T) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
+    let rt = RUNTIME.replace(std::ptr::null_mut());
+    let quiet = QUIET.replace(true);
+    birth::leave();
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+    QUIET.set(quiet);
+    RUNTIME.set(rt);
+    if !rt.is_null() {
+        // SAFETY: it was the runtime a moment ago.
+        unsafe { Runtime::enter(rt) };
     }
 }
 
@@ -326,6 +370,9 @@ impl Runtime {
             steps: 0,
             allocations: Vec::new(),
             statics: Vec::new(),
+            lessons: Vec::new(),
+            lesson: None,
+            probe: None,
             blocks: birth::Blocks::default(),
             stack_ends: Vec::new(),
             births: Vec::new(),
@@ -343,6 +390,19 @@ impl Runtime {
             self.failure = Some(kind);
         }
         self.aborting = true;
+    }
+
+    /// Ends the exploration, to begin it anew with the knowledge.
+    ///
+    /// # Safety
+    /// Called on the coroutine of the current thread.
+    unsafe fn learn(rt: *mut Runtime, lesson: Lesson) -> ! {
+        // SAFETY: `rt` is live; the reference ends before the switch.
+        unsafe {
+            (*rt).lesson = Some(lesson);
+            (*rt).aborting = true;
+            Runtime::halt(rt)
+        }
     }
 
     /// Gives the processor back to the scheduler.

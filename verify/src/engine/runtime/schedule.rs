@@ -5,6 +5,7 @@ use crate::engine::birth;
 use crate::engine::event::{Event, INIT, Id, Kind};
 use crate::engine::failure;
 use crate::engine::guard;
+use crate::engine::lesson::Lesson;
 use crate::engine::queue;
 use crate::engine::replay::What;
 use corosensei::stack::{DefaultStack, Stack};
@@ -90,6 +91,8 @@ impl Runtime {
         self.unsynced.clear();
         self.blocks.forget();
         self.births.clear();
+        self.lesson = None;
+        self.probe = None;
         self.addresses.clear();
         self.steps = 0;
         self.allocations.clear();
@@ -149,9 +152,17 @@ impl Runtime {
                 if this.failure.is_some() {
                     return End::Failed;
                 }
+                if this.lesson.is_some() {
+                    return End::Learned;
+                }
                 if let CoroutineResult::Return(()) = result {
                     let thread = &mut this.threads[t as usize];
                     thread.state = State::Finished;
+                    if let Some(probe) = this.probe.filter(|probe| probe.tid == t) {
+                        this.lesson = Some(Lesson::Ends(probe.site));
+                        return End::Learned;
+                    }
+                    let thread = &mut this.threads[t as usize];
                     let co = thread.co.take().expect("still there");
                     this.stacks.push(co.into_stack());
                     if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
@@ -217,6 +228,9 @@ impl Runtime {
             }
             self.astray();
             return None;
+        }
+        if let Some(probe) = &self.probe {
+            return Some(probe.tid);
         }
         // Between a comparison and the place in the queue nobody else gets a turn.
         if let Some(t) = (0..n).find(|&t| self.threads[t as usize].state != State::Vacant && queue::owes_enqueue(&self.ex.graph, t)) {
@@ -286,11 +300,13 @@ impl Runtime {
                 exhausted = true;
             }
         }
+        let dropped = self.threads.iter().any(|t| t.state == State::Stuck);
         // Spin loops that see the newest values go round a few more times: they may be bounded.
+        // If a thread was given up there is not much to see.
+        let limit = if dropped || exhausted { 20 } else { self.limits.spins };
         let mut spinning = None;
         let mut released = false;
         for t in 0..self.threads.len() {
-            let limit = self.limits.spins;
             let thread = &mut self.threads[t];
             if thread.state == State::Spin {
                 spinning = Some(t);
@@ -305,7 +321,6 @@ impl Runtime {
         if released {
             return None;
         }
-        let dropped = self.threads.iter().any(|t| t.state == State::Stuck);
         let standing = self.standing();
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {

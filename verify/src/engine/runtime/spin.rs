@@ -1,8 +1,17 @@
 //! Loops in which a thread waits for another one.
+//!
+//! A loop that says so (`spin_loop`, `yield_now`) is cut where it goes round idly: see
+//! [`Runtime::relax`]. One that does not say so looks like a row of equal loads, and so does a
+//! bounded loop of loads. Which of both it is is found out once for each place: the thread is let
+//! go on alone, and reads the same again and again. If that comes to an end it is a row of loads,
+//! like any other from then on. If not, in [`ENDLESS`] rounds, it is a loop that waits.
 
-use super::{Runtime, State, Thread};
-use crate::engine::event::{Id, Kind, NONE};
+use super::{Runtime, State};
+use crate::engine::event::{Id, Kind, Label, NONE, apply};
 use crate::engine::graph::Graph;
+use crate::engine::lesson::Lesson;
+use crate::engine::replay::{Step, What};
+use std::panic::Location;
 
 /// What is known of a loop that waits for another thread.
 #[derive(Clone, Copy, Default)]
@@ -40,6 +49,7 @@ impl Runtime {
             if this.aborting {
                 Runtime::halt(rt);
             }
+            this.threads[t].spin.streak = 0;
             let from = std::mem::replace(&mut this.threads[t].spin.from, pos);
             if from == pos && this.threads[t].spin.count > 0 {
                 return;
@@ -163,29 +173,74 @@ impl Runtime {
     }
 }
 
-impl Thread {
-    /// Whether the thread has been doing the same loads with the same results over and over: a
-    /// spin loop that does not say so.
-    pub(super) fn repeats(&mut self, g: &Graph, id: Id, rounds: u32) -> bool {
-        const LONGEST: usize = 8;
-        let e = g.ev(id);
-        if e.wrote || !e.reads() {
-            self.spin.streak = 0;
+/// How often a loop may read the same before nobody believes that it ends.
+const ENDLESS: u32 = 2_000;
+
+/// How many loads lie at most between two rounds of a loop that does not say that it waits.
+const LONGEST: usize = 8;
+
+/// A row of equal loads that is followed to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) tid: u32,
+    pub(super) site: &'static Location<'static>,
+    left: u32,
+}
+
+/// The event of the row of loads that ends with `before` which a load at `site` would repeat.
+fn repeated(g: &Graph, row: &[Id], loc: u32, site: &'static Location<'static>) -> Option<Id> {
+    let reads = row.iter().rev().take(LONGEST).copied().take_while(|&p| !g.ev(p).wrote && g.ev(p).reads());
+    reads.into_iter().find(|&p| g.ev(p).label.site == site && g.ev(p).label.loc == loc)
+}
+
+impl Runtime {
+    /// Whether the step `id` of the current thread, just done, is a round of a loop that waits
+    /// without saying so.
+    pub(super) fn goes_round(&mut self, id: Id) -> bool {
+        if self.limits.rounds == u32::MAX || self.guide.is_some() {
             return false;
         }
-        let events = &g.threads[e.tid as usize].events[..e.idx as usize];
-        let mut same = false;
-        for &p in events.iter().rev().take(LONGEST) {
-            let before = g.ev(p);
-            if before.wrote || !before.reads() {
-                break;
-            }
-            if before.label.site == e.label.site && before.label.loc == e.label.loc {
-                same = before.rf == e.rf;
-                break;
-            }
+        let g = &self.ex.graph;
+        let e = g.ev(id);
+        let thread = &mut self.threads[e.tid as usize];
+        if e.wrote || !e.reads() {
+            thread.spin.streak = 0;
+            return false;
         }
-        self.spin.streak = if same { self.spin.streak + 1 } else { 0 };
-        self.spin.streak > rounds
+        let row = &g.threads[e.tid as usize].events[..e.idx as usize];
+        let same = repeated(g, row, e.label.loc, e.label.site).is_some_and(|p| g.ev(p).rf == e.rf);
+        thread.spin.streak = if same { thread.spin.streak + 1 } else { 0 };
+        if thread.spin.streak == 0 {
+            return false;
+        }
+        let site = e.label.site;
+        if self.lessons.contains(&Lesson::Spins(site)) {
+            return true;
+        }
+        let last = row.len() + 1 == g.threads[e.tid as usize].events.len();
+        if last && thread.spin.streak > self.limits.rounds && self.probe.is_none() && !self.lessons.contains(&Lesson::Ends(site)) {
+            let left = ENDLESS.min(self.limits.events as u32 / 2);
+            self.probe = Some(Probe { tid: e.tid, site, left });
+        }
+        false
+    }
+
+    /// What the next step of a row that is followed to its end has to read; or what has been
+    /// learned about the row.
+    pub(super) fn follow(&mut self, t: usize, label: &Label) -> Result<Step, Lesson> {
+        let probe = self.probe.as_mut().expect("a row is being followed");
+        let site = probe.site;
+        if probe.left == 0 {
+            return Err(Lesson::Spins(site));
+        }
+        probe.left -= 1;
+        let g = &self.ex.graph;
+        let before = repeated(g, &g.threads[t].events, label.loc, label.site).ok_or(Lesson::Ends(site))?;
+        let rf = g.ev(before).rf;
+        let writes = label.kind == Kind::Rmw && apply(label, g.value(label.loc, rf)).is_some();
+        if writes || !matches!(label.kind, Kind::Load | Kind::Rmw) {
+            return Err(Lesson::Ends(site));
+        }
+        Ok(Step { tid: t as u32, what: What::Read(rf), choice: 0, fired: false })
     }
 }

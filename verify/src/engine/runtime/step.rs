@@ -43,7 +43,7 @@ impl Runtime {
                         if this.born_too_late(outcome.event) {
                             Runtime::halt(rt);
                         }
-                        if this.threads[t].repeats(&this.ex.graph, outcome.event, this.limits.rounds) {
+                        if this.goes_round(outcome.event) {
                             Runtime::relax(rt);
                         }
                         return outcome;
@@ -66,6 +66,11 @@ impl Runtime {
                         }
                     }
                 }
+                let turn = match this.probe.filter(|probe| probe.tid as usize == t).map(|_| this.follow(t, &label)) {
+                    None => turn,
+                    Some(Ok(step)) => Some(step),
+                    Some(Err(lesson)) => Runtime::learn(rt, lesson),
+                };
                 let fire = std::mem::take(&mut this.threads[t].fire) || turn.is_some_and(|step| step.fired);
                 if label.awaits && !this.ex.enabled(&label) {
                     if fire {
@@ -140,7 +145,7 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
-                if this.threads[t].repeats(&this.ex.graph, id, this.limits.rounds) {
+                if this.goes_round(id) {
                     Runtime::relax(rt);
                 }
                 return out;
