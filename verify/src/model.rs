@@ -127,6 +127,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
         let settings = Settings {
             changes: vec![change],
             shorten: false,
+            lessons: failed.lessons.clone(),
             progress: false,
             max_executions: Some(50_000),
             max_duration: Some(Duration::from_millis(500)),
@@ -210,13 +211,15 @@ impl Builder {
     }
 
     fn settings(&self) -> Settings {
+        let told = self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
+        let (guide, lessons) = told.map_or((None, Vec::new()), |(steps, lessons)| (Some(steps), lessons));
         Settings {
             limits: Limits {
                 threads: self.max_threads,
                 events: self.max_branches,
                 stack: self.stack_size,
                 unroll: self.unroll,
-                spins: 20,
+                spins: 1_000,
                 rounds: 16,
                 fires: 3,
                 muted: self.expect_explicit_explore,
@@ -236,7 +239,8 @@ impl Builder {
                 n => n,
             },
             shorten: self.explain,
-            guide: self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
+            guide,
+            lessons,
             changes: Vec::new(),
         }
     }
@@ -269,7 +273,7 @@ impl Builder {
                 Failure {
                     message: f.kind.to_string(),
                     trace: report::text(&f),
-                    replay: replay::encode(&f.graph),
+                    replay: replay::encode(&f.graph, &f.lessons),
                     html: html::page(&f, &cures),
                     cures,
                 }

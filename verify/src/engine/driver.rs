@@ -3,6 +3,7 @@
 use super::extend::{Budget, Explorer};
 use super::failure;
 use super::graph::Graph;
+use super::lesson::Lesson;
 use super::mutate::Change;
 use super::replay::{self, Step};
 use super::runtime::{self, End, Limits, Runtime};
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     /// Look on for a shorter failing execution when one was found.
     pub shorten: bool,
     pub guide: Option<Vec<Step>>,
+    /// What is known of the model.
+    pub lessons: Vec<Lesson>,
     pub changes: Vec<Change>,
 }
 
@@ -31,6 +34,8 @@ pub(crate) struct Failed {
     pub graph: Graph,
     /// A name for each thread.
     pub names: Vec<String>,
+    /// What was known of the model.
+    pub lessons: Vec<Lesson>,
 }
 
 /// What an exploration found.
@@ -42,6 +47,8 @@ pub(crate) struct Summary {
     pub complete: bool,
     pub elapsed: Duration,
     pub failure: Option<Failed>,
+    /// What was learned of the model.
+    pub lessons: Vec<Lesson>,
 }
 
 type Model = Arc<dyn Fn() + Send + Sync>;
@@ -52,6 +59,9 @@ fn install_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            if runtime::quiet() {
+                return;
+            }
             if runtime::current().is_none() {
                 before(info);
                 return;
@@ -88,6 +98,8 @@ struct State {
     stop: bool,
     /// The limit of executions or time was reached.
     cut: bool,
+    /// Something was learned.
+    lesson: Option<Lesson>,
     failure: Option<Failed>,
     /// How many executions may be looked at for a shorter failure.
     grace: u64,
@@ -100,10 +112,23 @@ impl Shared {
 }
 
 /// Runs every execution of `model`. `each` sees the end of every complete one, of one worker.
-pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runtime)) -> Summary {
+///
+/// When something is learned about the model all begins anew, and `each` sees some again.
+pub(crate) fn explore(settings: &Settings, model: &Model, mut each: impl FnMut(&Runtime)) -> Summary {
     assert!(runtime::current().is_none(), "a model cannot run inside of a model");
     install_hook();
     let start = Instant::now();
+    let mut settings = settings.clone();
+    loop {
+        let (summary, lesson) = attempt(&settings, model, start, &mut each);
+        match lesson {
+            Some(lesson) if !settings.lessons.contains(&lesson) => settings.lessons.push(lesson),
+            _ => return Summary { lessons: settings.lessons, ..summary },
+        }
+    }
+}
+
+fn attempt(settings: &Settings, model: &Model, start: Instant, each: &mut impl FnMut(&Runtime)) -> (Summary, Option<Lesson>) {
     let shared = Shared {
         state: Mutex::new(State {
             stack: vec![Graph::new()],
@@ -113,6 +138,7 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runt
             printed: start,
             stop: false,
             cut: false,
+            lesson: None,
             failure: None,
             grace: 0,
         }),
@@ -138,7 +164,7 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runt
     summary.failure = state.failure;
     summary.complete = !state.cut && summary.failure.is_none();
     summary.elapsed = start.elapsed();
-    summary
+    (summary, state.lesson)
 }
 
 fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMut(&Runtime)) -> Summary {
@@ -146,6 +172,7 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMu
     rt.parallel = settings.workers > 1;
     rt.guide.clone_from(&settings.guide);
     rt.changes.clone_from(&settings.changes);
+    rt.lessons.clone_from(&settings.lessons);
     let mut summary = Summary::default();
     // Runs since the shared state was last told.
     let (mut runs, mut done) = (0_u64, 0.0);
@@ -175,6 +202,13 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMu
             }
             End::Blocked => summary.blocked += 1,
             End::Failed => failed(settings, shared, &mut rt),
+            End::Learned => {
+                let mut state = shared.lock();
+                state.lesson = rt.lesson.take();
+                state.stop = true;
+                shared.more.notify_all();
+                return summary;
+            }
         }
         let often = if settings.workers > 1 { 16 } else { 256 };
         if (runs % often == 0 || end == End::Failed || settings.max_executions.is_some())
@@ -264,6 +298,6 @@ fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
     }
     let length = |g: &Graph| (g.events.len(), replay::switches(g));
     if state.failure.as_ref().is_none_or(|f| length(&rt.ex.graph) < length(&f.graph)) {
-        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names });
+        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names, lessons: settings.lessons.clone() });
     }
 }
