@@ -412,6 +412,7 @@ model! {
         });
         order.run([forces(2), forces(4)]);
         assert_eq!(queue.len(), 1);
+        assert_eq!(queue.unfinished(), 1, "nobody can call done what was thrown out");
         assert_eq!(sum.get() + rest(&queue), 7);
     }
 }
@@ -444,6 +445,31 @@ model! {
         });
         order.run([puts, gets]);
         assert_eq!(sum.get() + rest(&queue), 7);
+    }
+}
+
+model! {
+    /// Two getters asleep, or about to be, and two items at once: both wake.
+    fn many_put_wake_many(order) tight {
+        let (queue, sum) = (bounded(2), Tally::new());
+        let puts = with(&queue, |queue| assert!(queue.put_many(vec![item(1), item(2)]).is_ok()));
+        order.run([gets(&queue, &sum, 1), gets(&queue, &sum, 1), puts]);
+        assert_eq!(sum.get(), 3);
+    }
+}
+
+model! {
+    /// The same for putters, and room for two at once.
+    fn many_got_wake_many(order) tight {
+        let (queue, sum) = (bounded(2), Tally::new());
+        queue.put_many(vec![item(1), item(2)]).unwrap();
+        let gets = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+            let mut got = Vec::new();
+            queue.get_many(&mut got, 2).unwrap();
+            sum.add(got.iter().map(Item::value).sum());
+        });
+        order.run([puts(&queue, &[4]), puts(&queue, &[8]), gets]);
+        assert_eq!(sum.get() + rest(&queue), 15);
     }
 }
 
