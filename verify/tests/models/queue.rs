@@ -433,6 +433,16 @@ model! {
 }
 
 model! {
+    /// A forced put and a getter that sleeps, or is about to.
+    fn force_put_wakes(order) small {
+        let (queue, sum) = (bounded(1), Tally::new());
+        let forces = with(&queue, |queue| assert!(matches!(queue.force_put(item(1)), Ok(None))));
+        order.run([forces, gets(&queue, &sum, 1)]);
+        assert_eq!(sum.get(), 1);
+    }
+}
+
+model! {
     /// A run of items put and got in one step each, by threads that may sleep.
     fn many_at_once(order) small {
         let (queue, sum) = (bounded(2), Tally::new());
