@@ -171,12 +171,19 @@ pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(f: F, site: &'sta
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the thread, which may vanish and leave nothing.
+    /// Waits for all threads of the process whose first thread this is. Says whether it has left a
+    /// result.
     #[track_caller]
-    pub(crate) fn join_or_gone(self) -> Option<T> {
-        runtime::perform(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
+    pub(crate) fn join_process(self) -> bool {
+        let site = Location::caller();
+        let mut left = vec![self.tid];
+        while let Some(tid) = left.pop() {
+            runtime::perform(label(Kind::Join, u64::from(tid), site), None);
+            // It has ended, so all that it has spawned are there.
+            left.extend(runtime::with(|rt| rt.children(tid)));
+        }
         // SAFETY: the thread has ended.
-        unsafe { (*self.packet.0.get()).take() }
+        unsafe { (*self.packet.0.get()).take() }.is_some()
     }
 
     /// Waits for the thread and takes its result.

@@ -2,11 +2,14 @@
 
 use super::extend::{Budget, Explorer};
 use super::failure;
+use super::fingerprint::fingerprint;
 use super::graph::Graph;
 use super::lesson::Lesson;
 use super::mutate::Change;
 use super::replay::{self, Step};
 use super::runtime::{self, End, Limits, Runtime};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
@@ -25,6 +28,8 @@ pub(crate) struct Settings {
     /// What is known of the model.
     pub lessons: Vec<Lesson>,
     pub changes: Vec<Change>,
+    /// Tell complete executions apart, and count the different ones.
+    pub distinct: bool,
 }
 
 /// An execution that goes wrong.
@@ -44,6 +49,7 @@ pub(crate) struct Summary {
     pub executions: u64,
     pub blocked: u64,
     pub events: u64,
+    pub distinct: Option<u64>,
     pub complete: bool,
     pub elapsed: Duration,
     pub failure: Option<Failed>,
@@ -83,6 +89,10 @@ struct Shared {
     state: Mutex<State>,
     more: Condvar,
     start: Instant,
+    /// A worker waits for a graph.
+    hungry: AtomicBool,
+    /// The complete executions that there were, when they are told apart.
+    distinct: Option<Mutex<HashSet<u128>>>,
 }
 
 struct State {
@@ -111,16 +121,19 @@ impl Shared {
     }
 }
 
-/// Runs every execution of `model`. `each` sees the end of every complete one, of one worker.
+/// Sees the end of every complete execution, on the worker that ran it.
+pub(crate) type Each<'a> = &'a (dyn Fn(&Runtime) + Sync);
+
+/// Runs every execution of `model`.
 ///
 /// When something is learned about the model all begins anew, and `each` sees some again.
-pub(crate) fn explore(settings: &Settings, model: &Model, mut each: impl FnMut(&Runtime)) -> Summary {
+pub(crate) fn explore(settings: &Settings, model: &Model, each: Each<'_>) -> Summary {
     assert!(runtime::current().is_none(), "a model cannot run inside of a model");
     install_hook();
     let start = Instant::now();
     let mut settings = settings.clone();
     loop {
-        let (summary, lesson) = attempt(&settings, model, start, &mut each);
+        let (summary, lesson) = attempt(&settings, model, start, each);
         match lesson {
             Some(lesson) if !settings.lessons.contains(&lesson) => settings.lessons.push(lesson),
             _ => return Summary { lessons: settings.lessons, ..summary },
@@ -128,7 +141,7 @@ pub(crate) fn explore(settings: &Settings, model: &Model, mut each: impl FnMut(&
     }
 }
 
-fn attempt(settings: &Settings, model: &Model, start: Instant, each: &mut impl FnMut(&Runtime)) -> (Summary, Option<Lesson>) {
+fn attempt(settings: &Settings, model: &Model, start: Instant, each: Each<'_>) -> (Summary, Option<Lesson>) {
     let shared = Shared {
         state: Mutex::new(State {
             stack: vec![Graph::new()],
@@ -144,13 +157,15 @@ fn attempt(settings: &Settings, model: &Model, start: Instant, each: &mut impl F
         }),
         more: Condvar::new(),
         start,
+        hungry: AtomicBool::new(false),
+        distinct: settings.distinct.then(Mutex::default),
     };
     let mut summary = Summary::default();
     if settings.workers <= 1 {
         summary = work(settings, model, &shared, each);
     } else {
         let parts = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, |_| {}))).collect();
+            let workers: Vec<_> = (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, each))).collect();
             workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
         });
         for part in parts {
@@ -163,11 +178,12 @@ fn attempt(settings: &Settings, model: &Model, start: Instant, each: &mut impl F
     let state = shared.state.into_inner().unwrap_or_else(|e| e.into_inner());
     summary.failure = state.failure;
     summary.complete = !state.cut && summary.failure.is_none();
+    summary.distinct = shared.distinct.map(|set| set.into_inner().unwrap_or_else(|e| e.into_inner()).len() as u64);
     summary.elapsed = start.elapsed();
     (summary, state.lesson)
 }
 
-fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMut(&Runtime)) -> Summary {
+fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> Summary {
     let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
     rt.parallel = settings.workers > 1;
     rt.guide.clone_from(&settings.guide);
@@ -198,6 +214,9 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMu
         match end {
             End::Complete => {
                 summary.executions += 1;
+                if let Some(distinct) = &shared.distinct {
+                    distinct.lock().unwrap_or_else(|e| e.into_inner()).insert(fingerprint(&rt.ex.graph));
+                }
                 each(&rt);
             }
             End::Blocked => summary.blocked += 1,
@@ -210,8 +229,9 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMu
                 return summary;
             }
         }
-        let often = if settings.workers > 1 { 16 } else { 256 };
-        if (runs % often == 0 || end == End::Failed || settings.max_executions.is_some())
+        // Relaxed: a hint.
+        let asked = rt.ex.stack.len() > 1 && shared.hungry.load(Ordering::Relaxed);
+        if (asked || runs % 256 == 0 || end == End::Failed || settings.max_executions.is_some())
             && !tell(settings, shared, &mut rt, &mut runs, &mut done)
         {
             return summary;
@@ -239,6 +259,7 @@ fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
             shared.more.notify_all();
             return false;
         }
+        shared.hungry.store(true, Ordering::Relaxed);
         state = shared.more.wait(state).unwrap_or_else(|e| e.into_inner());
     }
 }
@@ -253,6 +274,7 @@ fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
         // The oldest have the most below them.
         let half = rt.ex.stack.len() / 2;
         state.stack.extend(rt.ex.stack.drain(..half));
+        shared.hungry.store(false, Ordering::Relaxed);
         shared.more.notify_all();
     }
     let elapsed = shared.start.elapsed();

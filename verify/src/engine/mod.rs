@@ -19,6 +19,7 @@
 //! | `replay` | one execution as a string, and back |
 //! | `report` | an execution as a person reads it |
 //! | `html` | the same as a page for a browser |
+//! | `fingerprint` | telling executions apart |
 //! | `failure` | what can be wrong with a model |
 
 pub(crate) mod birth;
@@ -27,6 +28,7 @@ pub(crate) mod driver;
 pub(crate) mod event;
 pub(crate) mod extend;
 pub(crate) mod failure;
+pub(crate) mod fingerprint;
 pub(crate) mod graph;
 pub(crate) mod guard;
 pub(crate) mod html;

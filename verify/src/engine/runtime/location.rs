@@ -48,7 +48,7 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
     let Some(rt) = current() else { return init };
     // SAFETY: no other reference to the runtime is alive here.
     let rt = unsafe { &*rt };
-    match tag.get(rt.exec) {
+    match rt.known(tag) {
         Some(loc) => {
             let newest = rt.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             rt.ex.graph.value(loc, newest)
@@ -63,7 +63,7 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
 pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
     stop_if_failed();
     with(|rt| {
-        let Some(loc) = tag.get(rt.exec) else { return };
+        let Some(loc) = rt.known(tag) else { return };
         let g = &rt.ex.graph;
         let l = &g.locs[loc as usize];
         let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
@@ -89,21 +89,26 @@ pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Locat
 impl Runtime {
     /// The last value, in modification order, of an object of the execution that has just ended.
     pub(crate) fn newest(&self, tag: &Tag) -> Option<u64> {
-        let loc = tag.get(self.exec)?;
+        let loc = self.known(tag)?;
         let newest = self.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
         Some(self.ex.graph.value(loc, newest))
+    }
+
+    /// The location of an object, if it has been touched in this run.
+    fn known(&self, tag: &Tag) -> Option<u32> {
+        // Another worker may have touched the same static meanwhile: then its address tells.
+        tag.get(self.exec).or_else(|| {
+            let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
+            let address = std::ptr::from_ref(tag).addr();
+            let mine = || self.addresses.iter().rfind(|a| a.0 == address).map(|a| a.1);
+            foreign.then(mine).flatten()
+        })
     }
 
     pub(super) fn location_of(&mut self, object: Object<'_>, expected: Option<u32>) -> Result<u32, String> {
         let exec = self.exec;
         let known = match object {
-            // Another worker may have touched the same static meanwhile: then its address tells.
-            Object::Tagged(tag, _) => tag.get(exec).or_else(|| {
-                let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
-                let address = std::ptr::from_ref(tag).addr();
-                let mine = || self.addresses.iter().find(|a| a.0 == address).map(|a| a.1);
-                foreign.then(mine).flatten()
-            }),
+            Object::Tagged(tag, _) => self.known(tag),
             Object::Queue(address) => self.queues.iter().find(|q| q.0 == address).map(|q| q.1),
         };
         if let Some(loc) = known {

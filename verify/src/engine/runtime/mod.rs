@@ -94,10 +94,12 @@ pub(crate) struct Thread {
     panicked: bool,
     /// It may vanish after a write.
     mortal: bool,
+    /// The first thread of its process; 0 if it is in none.
+    process: u32,
+    /// Its process has other threads.
+    family: bool,
     /// It has vanished.
     gone: bool,
-    /// What the kernel does then.
-    deaths: Vec<Box<dyn FnOnce()>>,
     /// What the thread has under `thread::current` and in its thread-locals; the front end's.
     pub extra: Option<Box<dyn std::any::Any>>,
 }
@@ -120,8 +122,9 @@ impl Thread {
             spin: Spin::default(),
             panicked: false,
             mortal: false,
+            process: 0,
+            family: false,
             gone: false,
-            deaths: Vec::new(),
             extra: None,
         }
     }
@@ -205,6 +208,8 @@ pub(crate) struct Runtime {
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
     pub statics: Vec<(usize, Box<dyn std::any::Any>)>,
+    /// What the kernel does when processes vanish.
+    deaths: Vec<crash::Death>,
     /// What is known of the model from runs before the exploration began anew.
     pub lessons: Vec<Lesson>,
     /// What this run has taught.
@@ -370,6 +375,7 @@ impl Runtime {
             steps: 0,
             allocations: Vec::new(),
             statics: Vec::new(),
+            deaths: Vec::new(),
             lessons: Vec::new(),
             lesson: None,
             probe: None,

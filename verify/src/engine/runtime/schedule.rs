@@ -68,6 +68,7 @@ impl Runtime {
             (None, _) => self.ex.graph.add_thread(spawn),
         };
         self.create(tid, name, site, f);
+        self.inherit(tid);
         tid
     }
 
@@ -92,6 +93,7 @@ impl Runtime {
         self.blocks.forget();
         self.births.clear();
         self.lesson = None;
+        self.deaths.clear();
         self.probe = None;
         self.addresses.clear();
         self.steps = 0;
@@ -251,9 +253,17 @@ impl Runtime {
                     self.threads[src.tid as usize].state != State::Vacant && self.threads[src.tid as usize].pos > src.idx
                 }
             }
-            Kind::Join => self.threads[ev.label.a as usize].state == State::Finished,
+            Kind::Join => self.has_ended(ev.label.a as u32),
             _ => true,
         }
+    }
+
+    /// Whether a thread, all of whose events are in the graph, has done them. One that vanished
+    /// where it stood has no more than that.
+    fn has_ended(&self, t: u32) -> bool {
+        let thread = &self.threads[t as usize];
+        let there = || thread.pos as usize == self.ex.graph.threads[t as usize].events.len();
+        thread.state == State::Finished || (thread.family && thread.state != State::Vacant && there() && self.vanishes(t))
     }
 
     pub(super) fn runnable(&self, t: u32) -> bool {
@@ -261,7 +271,7 @@ impl Runtime {
         match thread.state {
             State::Ready | State::Frontier | State::Replay => true,
             State::Await => thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l)),
-            State::Join(c) => self.threads[c as usize].state == State::Finished,
+            State::Join(child) => self.may_join(t, child),
             State::Asleep => thread.pending.as_ref().is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
@@ -274,16 +284,22 @@ impl Runtime {
         if self.failure.is_some() {
             return Some(End::Failed);
         }
+        if self.ex.dead {
+            return Some(End::Blocked);
+        }
+        if self.bury() {
+            return None;
+        }
         let left = |t: &Thread| !matches!(t.state, State::Vacant | State::Finished);
         if !self.threads.iter().any(left) {
+            if self.stopped_for_nothing() {
+                return Some(End::Blocked);
+            }
             if let Some(leak) = self.leak() {
                 self.fail(failure::Kind::Leak(leak));
                 return Some(End::Failed);
             }
             return Some(End::Complete);
-        }
-        if self.ex.dead {
-            return Some(End::Blocked);
         }
         // Timeouts fire when nothing else can run.
         let mut exhausted = false;
@@ -329,7 +345,7 @@ impl Runtime {
             }
         }
         // A thread that was given up may be what the others wait for.
-        if dropped || exhausted {
+        if dropped || exhausted || self.stopped_for_nothing() {
             return Some(End::Blocked);
         }
         match spinning {

@@ -43,6 +43,13 @@ impl Runtime {
                         if this.born_too_late(outcome.event) {
                             Runtime::halt(rt);
                         }
+                        if this.beyond_the_end(outcome.event) {
+                            this.ex.dead = true;
+                        }
+                        if label.kind == Kind::Join && this.threads[label.a as usize].state != State::Finished {
+                            let child = &mut this.threads[label.a as usize];
+                            (child.state, child.gone) = (State::Finished, true);
+                        }
                         if this.goes_round(outcome.event) {
                             Runtime::relax(rt);
                         }
@@ -95,7 +102,7 @@ impl Runtime {
                 }
                 if label.kind == Kind::Join {
                     let child = label.a as u32;
-                    if this.threads[child as usize].state != State::Finished {
+                    if !this.may_join(t as u32, child) {
                         this.threads[t].state = State::Join(child);
                         Runtime::switch(rt);
                         continue;
@@ -136,6 +143,9 @@ impl Runtime {
                 if this.ex.woke {
                     this.ex.woke = false;
                     this.replaying = true;
+                }
+                if this.beyond_the_end(id) {
+                    this.ex.dead = true;
                 }
                 if this.ex.dead {
                     Runtime::switch(rt);
