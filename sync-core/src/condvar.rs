@@ -106,18 +106,21 @@ impl Condvar {
     }
 
     /// Releases the lock, sleeps until a notification, and takes the lock again.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait<G: WaitGuard>(&self, guard: &mut G) {
         let _ = self.wait_deadline(guard, None);
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means for ever. The time does not bound how long taking
     /// the lock again lasts.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::after(timeout))
     }
 
     /// As [`wait`](Self::wait), until `deadline` at most. One in the past releases the lock all the same, and takes it again.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::at(deadline))
     }
@@ -125,6 +128,7 @@ impl Condvar {
     /// Waits until `condition` is false. It is looked at under the lock, at least once.
     ///
     /// A panic in `condition` leaves the lock held by `guard`, as it was.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_for")]
     pub fn wait_while<G: WaitGuard + DerefMut>(&self, guard: &mut G, condition: impl FnMut(&mut G::Target) -> bool) {
         let _ = self.wait_while_deadline(guard, condition, None);
@@ -132,6 +136,7 @@ impl Condvar {
 
     /// As [`wait_while`](Self::wait_while), for at most `timeout` in all, however many notifications come in between. The condition is
     /// looked at once more when the time is up.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout_while")]
     pub fn wait_while_for<G: WaitGuard + DerefMut>(
         &self,
@@ -143,6 +148,7 @@ impl Condvar {
     }
 
     /// As [`wait_while_for`](Self::wait_while_for), until `deadline` at most.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_while_until<G: WaitGuard + DerefMut>(
         &self,
         guard: &mut G,
@@ -152,6 +158,7 @@ impl Condvar {
         self.wait_while_deadline(guard, condition, Deadline::at(deadline))
     }
 
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     fn wait_while_deadline<G: WaitGuard + DerefMut>(
         &self,
         guard: &mut G,
@@ -170,6 +177,7 @@ impl Condvar {
         }
     }
 
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     fn wait_deadline<G: WaitGuard>(&self, guard: &mut G, deadline: Option<Deadline>) -> WaitTimeoutResult {
         // Relaxed, both: done under the lock, whose release below orders them before whatever the next holder does (invariant 1).
         self.waiters.fetch_add(1, Relaxed);
