@@ -106,6 +106,13 @@ impl Condvar {
     }
 
     /// Releases the lock, sleeps until a notification, and takes the lock again.
+    ///
+    /// Whoever does not hold the lock has no guard, and cannot wait:
+    ///
+    /// ```compile_fail,E0277
+    /// let (lock, changed) = (sync_core::Mutex::new(()), sync_core::Condvar::new());
+    /// changed.wait(&mut &lock);
+    /// ```
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait<G: WaitGuard>(&self, guard: &mut G) {
         let _ = self.wait_deadline(guard, None);
@@ -245,5 +252,36 @@ impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Relaxed: a snapshot for people.
         f.debug_struct("Condvar").field("waiters", &self.waiters.load(Relaxed)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::{AtomicU32, Condvar, Relaxed};
+    use crate::mutex::Mutex;
+
+    /// The sequence is compared for being the same and nothing else, so it may come round.
+    #[test]
+    fn fx_05_the_sequence_comes_round() {
+        let (lock, changed) = (Mutex::new(0), Condvar { sequence: AtomicU32::new(u32::MAX), waiters: AtomicU32::new(0) });
+        let plays = |mine: u32| {
+            for _ in 0..4 {
+                let mut turn = lock.lock();
+                changed.wait_while(&mut turn, |turn| *turn % 2 != mine);
+                *turn += 1;
+                changed.notify_all();
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| plays(1));
+            // So that there is somebody to notify from the first turn on.
+            while changed.waiters.load(Relaxed) == 0 {
+                thread::yield_now();
+            }
+            plays(0);
+        });
+        assert!(changed.sequence.load(Relaxed) < 10);
     }
 }

@@ -446,3 +446,32 @@ impl fmt::Debug for RawRwLock {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::state::WRITERS_WAITING;
+    use super::{AtomicU32, RawRwLock, Relaxed};
+
+    /// The number of turns is compared for being the same and nothing else, so it may come round.
+    #[test]
+    fn fx_05_the_turns_come_round() {
+        let lock = RawRwLock { state: AtomicU32::new(0), turns: AtomicU32::new(u32::MAX - 1) };
+        for _ in 0..4 {
+            lock.write();
+            thread::scope(|scope| {
+                let waits = scope.spawn(|| {
+                    lock.write();
+                    lock.unlock_write().unwrap();
+                });
+                while lock.state.load(Relaxed) & WRITERS_WAITING == 0 {
+                    thread::yield_now();
+                }
+                lock.unlock_write().unwrap();
+                waits.join().unwrap();
+            });
+        }
+        assert!(lock.turns.load(Relaxed) < 10);
+    }
+}
