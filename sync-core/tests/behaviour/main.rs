@@ -5,6 +5,9 @@ mod asleep;
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+/// With the features `deadlock` and `stats` a lock has something beside it, and is larger than it says otherwise.
+const WATCHED: bool = cfg!(any(feature = "deadlock", feature = "stats"));
+
 mod auto_reset_event;
 mod barrier;
 mod condvar;
