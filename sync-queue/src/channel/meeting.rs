@@ -14,11 +14,11 @@
 
 use core::mem;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::sync::Arc;
 
 use crate::store::{Nothing, Refused};
 use crate::waiting::Patience;
