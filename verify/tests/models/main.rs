@@ -16,6 +16,7 @@ mod support;
 
 mod auto_reset_event;
 mod barrier;
+mod channel;
 mod condvar;
 mod event;
 mod fair_mutex;
@@ -30,10 +31,13 @@ mod ipc_queue;
 #[cfg(target_os = "linux")]
 mod ipc_semaphore;
 mod latch;
+mod lifo;
+mod linear;
 mod mutex;
 mod once;
 mod parker;
 mod pool;
+mod priority;
 mod queue;
 mod reentrant_mutex;
 mod rwlock;

@@ -90,7 +90,7 @@ fn time_for_one_run() -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
 
-pub(crate) use checker::{Arc, Tracked, check, check_small, check_tight};
+pub(crate) use checker::{Arc, Tracked, breaks, check, check_small, check_tight, judge};
 
 #[cfg(loom)]
 mod checker {
@@ -144,6 +144,12 @@ mod checker {
     pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
         explore(name, 1, &[(0, false), (1, false)], order, model);
     }
+
+    /// Loom does not tell which of two calls of different threads happened before the other: a history is checked by ours alone.
+    pub(crate) fn judge<S: verify::linear::Spec>(_: &verify::linear::History<S::Call, S::Return>, _: S) {}
+
+    /// What only [`judge`] can notice goes unnoticed here.
+    pub(crate) fn breaks(_: &str, _: impl Fn() + Copy + Send + Sync + 'static) {}
 
     fn explore(name: &str, preemptions: usize, settings: &[(usize, bool)], order: Order, model: Model) {
         for &(spurious, impatient) in settings {
@@ -228,6 +234,18 @@ mod checker {
                 panic!("{name}: {failure}");
             }
         }
+    }
+
+    /// Checks that the calls of an execution could have been those of the sequential object.
+    #[track_caller]
+    pub(crate) fn judge<S: verify::linear::Spec>(history: &verify::linear::History<S::Call, S::Return>, sequential: S) {
+        history.check(sequential);
+    }
+
+    /// Checks that the checker finds something wrong with a model of something wrong, and says so in these words.
+    pub(crate) fn breaks(words: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        let failure = verify::model::Builder::new().explore(model).failure.expect("what is broken is noticed");
+        assert!(failure.message.contains(words), "{failure}");
     }
 
     /// The same: what is small for loom is no matter here.
