@@ -7,6 +7,7 @@
 //! | `consistency` | the order of sequentially consistent events |
 //! | `extend` | adding an event, and the alternatives left for later |
 //! | `revisit` | a write that changes what an earlier read reads |
+//! | `preempt` | how many preemptions an execution needs |
 //! | `queue` | wait queues: futexes and condition variables |
 //! | `mutate` | changing one place of a model |
 //! | `object` | the words and queues that the checker's own types stand on |
@@ -35,6 +36,7 @@ pub(crate) mod html;
 pub(crate) mod lesson;
 pub(crate) mod mutate;
 pub(crate) mod object;
+pub(crate) mod preempt;
 pub(crate) mod queue;
 pub(crate) mod race;
 pub(crate) mod replay;
