@@ -127,10 +127,10 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
     mutate::sites(&failed.graph, &mut sites);
     let start = std::time::Instant::now();
     let mut found = Vec::new();
-    let mut cured: Vec<&Location<'_>> = Vec::new();
+    let mut cured = Vec::new();
     for change in sites.iter().flat_map(mutate::strengthenings) {
         // The weakest cure of a place is enough, and nobody waits long for an explanation.
-        if cured.contains(&change.site) || start.elapsed() > Duration::from_secs(2) {
+        if cured.contains(&(change.site, change.from)) || start.elapsed() > Duration::from_secs(2) {
             continue;
         }
         let settings = Settings {
@@ -143,7 +143,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
             ..settings.clone()
         };
         if driver::explore(&settings, model, &|_| {}).complete {
-            cured.push(change.site);
+            cured.push((change.site, change.from));
             found.push(change.describe());
         }
     }

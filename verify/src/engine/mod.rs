@@ -19,6 +19,7 @@
 //! | `driver` | executions one after the other, limits, statistics |
 //! | `replay` | one execution as a string, and back |
 //! | `report` | an execution as a person reads it |
+//! | `why` | the edges of happens-before that are missing |
 //! | `html` | the same as a page for a browser |
 //! | `fingerprint` | telling executions apart |
 //! | `failure` | what can be wrong with a model |
@@ -43,3 +44,4 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod revisit;
 pub(crate) mod runtime;
+pub(crate) mod why;
