@@ -62,7 +62,7 @@
 //! #2   handoff.rs:24  load Acquire -> 1 from #1
 //!
 //! each of these alone would cure it:
-//!   tests/handoff.rs:22:26: Store with Release
+//!   tests/handoff.rs:22:26: Store with Release in place of Relaxed
 //!
 //! to run exactly this execution: VERIFY_REPLAY=0c1,1wi,0r1
 //! ```

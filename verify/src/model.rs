@@ -29,7 +29,8 @@ pub struct Builder {
     /// The longest time to explore for; `None` for as long as it takes. `LOOM_MAX_DURATION` (in
     /// seconds) sets it.
     pub max_duration: Option<Duration>,
-    /// Accepted for loom's sake: the number of executions does not depend on preemptions here.
+    /// The most switches away from a thread that could go on; `None` for any number, which is the
+    /// default and the one that misses nothing. `LOOM_MAX_PREEMPTIONS` sets it.
     pub preemption_bound: Option<usize>,
     /// Accepted for loom's sake: a failing execution is replayed by its replay string.
     pub checkpoint_file: Option<PathBuf>,
@@ -41,12 +42,14 @@ pub struct Builder {
     pub location: bool,
     /// Print a line about every run.
     pub log: bool,
-    /// How often in an execution `compare_exchange_weak` fails although the value matched.
+    /// How often in an execution `compare_exchange_weak` fails although the value matched: 1, or
+    /// what `VERIFY_WEAK_FAILURES` says.
     pub weak_failures: u32,
-    /// How often in an execution a wait ends although nobody ended it.
+    /// How often in an execution a wait ends although nobody ended it: 1, or what
+    /// `VERIFY_SPURIOUS_WAKEUPS` says.
     pub spurious_wakeups: u32,
     /// How often in an execution a timeout fires while others could still run. When nothing else
-    /// can run timeouts fire anyway.
+    /// can run timeouts fire anyway. 1, or what `VERIFY_EARLY_TIMEOUTS` says.
     pub early_timeouts: u32,
     /// How many processes may vanish in an execution: see [`process`](crate::process).
     pub crashes: u32,
@@ -124,10 +127,10 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
     mutate::sites(&failed.graph, &mut sites);
     let start = std::time::Instant::now();
     let mut found = Vec::new();
-    let mut cured: Vec<&Location<'_>> = Vec::new();
+    let mut cured = Vec::new();
     for change in sites.iter().flat_map(mutate::strengthenings) {
         // The weakest cure of a place is enough, and nobody waits long for an explanation.
-        if cured.contains(&change.site) || start.elapsed() > Duration::from_secs(2) {
+        if cured.contains(&(change.site, change.from)) || start.elapsed() > Duration::from_secs(2) {
             continue;
         }
         let settings = Settings {
@@ -140,7 +143,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
             ..settings.clone()
         };
         if driver::explore(&settings, model, &|_| {}).complete {
-            cured.push(change.site);
+            cured.push((change.site, change.from));
             found.push(change.describe());
         }
     }
@@ -180,6 +183,11 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("invalid value for `{name}`: {text}")))
 }
 
+/// One, unless the environment says otherwise.
+fn budget(name: &str) -> u32 {
+    setting(name).map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX))
+}
+
 impl Builder {
     /// The defaults, and what the environment says.
     ///
@@ -191,15 +199,15 @@ impl Builder {
             max_branches: setting("LOOM_MAX_BRANCHES").map_or(10_000, |n| n as usize),
             max_permutations: setting("LOOM_MAX_PERMUTATIONS").map(|n| n as usize),
             max_duration: setting("LOOM_MAX_DURATION").map(Duration::from_secs),
-            preemption_bound: None,
+            preemption_bound: setting("LOOM_MAX_PREEMPTIONS").map(|n| n as usize),
             checkpoint_file: None,
             checkpoint_interval: 20_000,
             expect_explicit_explore: false,
             location: false,
             log: std::env::var_os("LOOM_LOG").is_some(),
-            weak_failures: 1,
-            spurious_wakeups: 1,
-            early_timeouts: 1,
+            weak_failures: budget("VERIFY_WEAK_FAILURES"),
+            spurious_wakeups: budget("VERIFY_SPURIOUS_WAKEUPS"),
+            early_timeouts: budget("VERIFY_EARLY_TIMEOUTS"),
             crashes: 1,
             unroll: 1,
             stack_size: 2 << 20,
@@ -236,6 +244,7 @@ impl Builder {
                 spurious: self.spurious_wakeups,
                 timeouts: self.early_timeouts,
                 crashes: self.crashes,
+                preemptions: if self.replay.is_some() { None } else { self.preemption_bound },
             },
             max_executions: if self.replay.is_some() { Some(1) } else { self.max_permutations.map(|n| n as u64) },
             max_duration: self.max_duration,
@@ -311,6 +320,9 @@ impl Builder {
             "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
              {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
         );
+        if let Some(bound) = self.preemption_bound {
+            text += &format!(", {bound} preemptions");
+        }
         for lesson in lessons {
             if let Lesson::Spins(site) = lesson {
                 text += &format!(", the loop at {site} taken for one that waits");

@@ -106,3 +106,157 @@ fn a_stack_that_overflows() {
     let text = diagnosis(model);
     assert!(text.contains("stack overflow"), "{text}");
 }
+
+/// Every bound that an execution has is reached by some model, is named then, and is printed with the others.
+mod bounds {
+    use super::*;
+    use verify::model::Report;
+
+    fn explore(mut builder: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
+        builder.explain = false;
+        builder.explore(f)
+    }
+
+    #[test]
+    fn events() {
+        let mut builder = Builder::new();
+        builder.max_branches = 30;
+        let stores = |n| {
+            move || {
+                let x = AtomicUsize::new(0);
+                (0..n).for_each(|i| x.store(i, Relaxed));
+            }
+        };
+        let report = explore(builder.clone(), stores(30));
+        assert!(report.failure.is_none() && report.to_string().contains("30 steps"), "{report}");
+        let failure = explore(builder, stores(31)).failure.expect("a diagnosis").message;
+        assert!(failure.contains("maximum number of branches: 30 steps") && failure.contains("bad_models.rs"), "{failure}");
+    }
+
+    #[test]
+    fn threads() {
+        let mut builder = Builder::new();
+        builder.max_threads = 3;
+        let spawns = |n| move || (0..n).for_each(|_| drop(thread::spawn(|| ())));
+        assert!(explore(builder.clone(), spawns(2)).failure.is_none());
+        let failure = explore(builder, spawns(3)).failure.expect("a diagnosis").message;
+        assert!(failure.contains("more than 3 threads") && failure.contains("bad_models.rs"), "{failure}");
+    }
+
+    fn race_to_load() {
+        let x = std::sync::Arc::new(AtomicUsize::new(0));
+        for _ in 0..3 {
+            let x = x.clone();
+            thread::spawn(move || x.fetch_add(1, Relaxed));
+        }
+    }
+
+    #[test]
+    fn executions() {
+        let mut builder = Builder::new();
+        builder.max_permutations = Some(4);
+        let report = explore(builder, race_to_load);
+        assert!(report.failure.is_none() && !report.complete && report.executions == 4, "{report}");
+        assert!(report.to_string().contains("not all explored"), "{report}");
+    }
+
+    #[test]
+    fn time() {
+        let mut builder = Builder::new();
+        builder.max_duration = Some(std::time::Duration::ZERO);
+        let report = explore(builder, || (0..5).for_each(|_| race_to_load()));
+        assert!(report.failure.is_none() && !report.complete, "{report}");
+    }
+
+    /// Switches away from a thread that could go on: the fewer, the fewer executions; unbounded, all of them.
+    #[test]
+    fn preemptions() {
+        let run = |bound| {
+            let mut builder = Builder::new();
+            builder.preemption_bound = bound;
+            builder.count_distinct = true;
+            let report = explore(builder, || {
+                let x = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+                let y = x.clone();
+                thread::spawn(move || (0..3).for_each(|_| y[0].store(y[1].fetch_add(1, AcqRel), Release)));
+                (0..3).for_each(|_| x[0].store(x[1].fetch_add(1, AcqRel), Release));
+            });
+            assert!(report.failure.is_none() && report.distinct == Some(report.executions), "{report}");
+            if let Some(n) = bound {
+                assert!(report.to_string().contains(&format!("{n} preemptions")), "{report}");
+            }
+            report.executions
+        };
+        let counts = [Some(0), Some(1), Some(2), Some(20), None].map(run);
+        assert!(counts.is_sorted() && counts[0] < counts[1] && counts[1] < counts[4], "{counts:?}");
+        assert_eq!(counts[3], counts[4]);
+    }
+
+    /// What an execution may do beyond the steps of its threads.
+    #[test]
+    fn budgets() {
+        let flag = || verify::sync::Notify::new();
+        let weak = |n| {
+            let mut builder = Builder::new();
+            builder.weak_failures = n;
+            let report = explore(builder, move || {
+                let x = AtomicUsize::new(0);
+                (0..3).for_each(|_| assert!(x.compare_exchange_weak(0, 0, Relaxed, Relaxed).is_ok_and(|v| v == 0) || n > 0));
+            });
+            assert!(report.to_string().contains(&format!("{n} failures of compare_exchange_weak")), "{report}");
+            report.executions
+        };
+        assert_eq!([0, 1, 2, 3].map(weak), [1, 4, 7, 8]);
+        let spurious = |n| {
+            let mut builder = Builder::new();
+            builder.spurious_wakeups = n;
+            let report = explore(builder, move || {
+                let told = flag();
+                (0..3).for_each(|_| {
+                    told.notify();
+                    told.wait();
+                });
+            });
+            assert!(report.to_string().contains(&format!("{n} spurious wake-ups")), "{report}");
+            report.executions
+        };
+        assert_eq!([0, 1, 2, 3].map(spurious), [1, 4, 7, 8]);
+    }
+
+    /// A thread that never asks the checker, and one that takes all memory, in a program of its own: the patience is the process's.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn patience_and_memory() {
+        const ME: &str = "VERIFY_TEST_OF_BOUNDS";
+        if let Ok(which) = std::env::var(ME) {
+            let text = match which.as_str() {
+                "patience" => diagnosis(|| {
+                    AtomicUsize::new(0).store(1, Relaxed);
+                    let mut n = 0_u64;
+                    while std::hint::black_box(n) < u64::MAX {
+                        n += 1;
+                    }
+                }),
+                _ => diagnosis(|| {
+                    AtomicUsize::new(0).store(1, Relaxed);
+                    let mut all = Vec::new();
+                    for i in 0.. {
+                        all.push(vec![i as u8; 1 << 14]);
+                        (0..1 << 14).for_each(|n| drop(std::hint::black_box(&n)));
+                    }
+                }),
+            };
+            println!("{text}");
+            return;
+        }
+        for (which, told) in [("patience", "runs on and on"), ("memory", "memory runs out")] {
+            let out = std::process::Command::new(std::env::current_exe().expect("this program"))
+                .args(["--exact", "bounds::patience_and_memory", "--nocapture", "--test-threads", "1"])
+                .envs([(ME, which), ("VERIFY_STUCK_SECONDS", "1"), ("VERIFY_MEMORY_MIB", "300")])
+                .output()
+                .expect("it runs");
+            let text = String::from_utf8_lossy(&out.stdout);
+            assert!(out.status.success() && text.contains(told) && text.contains("bad_models.rs"), "{which}: {text}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ fn a_report_names_the_place_the_cure_and_the_execution() {
     let failure = report.failure.expect("a race");
     assert!(failure.message.contains("data race") && failure.message.contains("explain.rs"), "{failure}");
     assert_eq!(failure.cures.len(), 1, "{failure}");
-    assert!(failure.cures[0].ends_with("Store with Release"), "{failure}");
+    assert!(failure.cures[0].ends_with("Store with Release in place of Relaxed"), "{failure}");
     assert!(failure.html.starts_with("<!DOCTYPE html>") && failure.html.contains("<path class=\"rf\""));
     let mut again = Builder::new();
     again.replay = Some(failure.replay.clone());

@@ -196,6 +196,10 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
         if !rt.ex.next() && !take(settings, shared, &mut rt, &mut runs, &mut done) {
             return summary;
         }
+        if rt.ex.preempts_too_often() {
+            summary.blocked += 1;
+            continue;
+        }
         let weight = rt.ex.graph.weight;
         let others = rt.ex.stack.len();
         let f = model.clone();

@@ -16,6 +16,7 @@
 use super::consistency::{Psc, coherent};
 use super::event::{INIT, Id, Kind, Label, Rmw, apply};
 use super::graph::Graph;
+use super::preempt::Preemptions;
 use super::queue;
 use super::replay::{Step, What};
 
@@ -30,6 +31,8 @@ pub(crate) struct Budget {
     pub timeouts: u32,
     /// Processes that vanish.
     pub crashes: u32,
+    /// Switches away from a thread that could go on; `None` for any number.
+    pub preemptions: Option<usize>,
 }
 
 /// In `Label::b` of a choice: what the second alternative is.
@@ -61,6 +64,7 @@ pub(crate) struct Explorer {
     pool: Vec<Graph>,
     pub(super) psc: Psc,
     pub(super) map: Vec<Id>,
+    preemptions: Preemptions,
     pub budget: Budget,
     /// An awaiting event of another thread was woken by the last addition.
     pub woke: bool,
@@ -76,6 +80,7 @@ impl Explorer {
             pool: Vec::new(),
             psc: Psc::default(),
             map: Vec::new(),
+            preemptions: Preemptions::default(),
             budget,
             woke: false,
             dead: false,
@@ -109,6 +114,11 @@ impl Explorer {
             }
             None => false,
         }
+    }
+
+    /// Whether the graph at hand has more preemptions than it may have.
+    pub(crate) fn preempts_too_often(&mut self) -> bool {
+        self.budget.preemptions.is_some_and(|bound| !self.preemptions.within(&self.graph, bound))
     }
 
     /// Whether an awaiting read-modify-write could go on with the newest value.

@@ -4,6 +4,7 @@
 use super::driver::Failed;
 use super::event::{Id, NONE};
 use super::report::{describe, linear, source};
+use super::why;
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:14px system-ui,sans-serif;margin:2em;color:#222;background:#fff}\
@@ -64,11 +65,12 @@ pub(crate) fn page(failed: &Failed, cures: &[String]) -> String {
             let _ = write!(svg, "<path class=\"{class}\" d=\"M{x1},{y1} C{mid},{y1} {mid},{y2} {x2},{y2}\"/>");
         }
     }
+    let notes: String = why::notes(failed, &order).iter().map(|n| format!("<p>{}</p>", escape(n))).collect();
     let cures: String = cures.iter().map(|c| format!("<li>{}</li>", escape(c))).collect();
     let cures = if cures.is_empty() { cures } else { format!("<p>Each of these alone would cure it:</p><ul>{cures}</ul>") };
     format!(
         "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Counterexample</title><style>{STYLE}</style>\
-         <h1>Counterexample</h1><pre>{}</pre>{cures}\
+         <h1>Counterexample</h1><pre>{}</pre>{notes}{cures}\
          <p>An arrow goes from a write to the one who reads it; red: there was a newer one.</p>\
          <svg width=\"{}\" height=\"{}\"><defs><marker id=\"head\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" \
          orient=\"auto\"><path d=\"M0,0 L8,4 L0,8 z\" fill=\"#2d7d46\"/></marker></defs>{svg}</svg></html>",

@@ -7,6 +7,7 @@
 //! | `consistency` | the order of sequentially consistent events |
 //! | `extend` | adding an event, and the alternatives left for later |
 //! | `revisit` | a write that changes what an earlier read reads |
+//! | `preempt` | how many preemptions an execution needs |
 //! | `queue` | wait queues: futexes and condition variables |
 //! | `mutate` | changing one place of a model |
 //! | `object` | the words and queues that the checker's own types stand on |
@@ -18,6 +19,7 @@
 //! | `driver` | executions one after the other, limits, statistics |
 //! | `replay` | one execution as a string, and back |
 //! | `report` | an execution as a person reads it |
+//! | `why` | the edges of happens-before that are missing |
 //! | `html` | the same as a page for a browser |
 //! | `fingerprint` | telling executions apart |
 //! | `failure` | what can be wrong with a model |
@@ -35,9 +37,11 @@ pub(crate) mod html;
 pub(crate) mod lesson;
 pub(crate) mod mutate;
 pub(crate) mod object;
+pub(crate) mod preempt;
 pub(crate) mod queue;
 pub(crate) mod race;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod revisit;
 pub(crate) mod runtime;
+pub(crate) mod why;

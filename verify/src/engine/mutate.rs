@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCs
 pub(crate) struct Change {
     pub site: &'static Location<'static>,
     pub kind: Kind,
+    /// The ordering there: a function that is called with different ones is different places.
+    pub from: Ordering,
     pub to: To,
 }
 
@@ -33,7 +35,7 @@ pub(crate) enum Effect {
 
 impl Change {
     pub(crate) fn applies(&self, label: &Label) -> bool {
-        label.kind == self.kind && label.site == self.site
+        label.kind == self.kind && label.ord == self.from && label.site == self.site
     }
 
     pub(crate) fn apply(&self, label: &mut Label) -> Effect {
@@ -51,7 +53,7 @@ impl Change {
     pub(crate) fn describe(&self) -> String {
         let place = format!("{}:{}:{}", self.site.file(), self.site.line(), self.site.column());
         match (self.to, self.kind) {
-            (To::Order(o), kind) => format!("{place}: {kind:?} with {o:?}"),
+            (To::Order(o), kind) => format!("{place}: {kind:?} with {o:?} in place of {:?}", self.from),
             (To::Failure(o), _) => format!("{place}: failure with {o:?}"),
             (To::Nothing, Kind::Fence) => format!("{place}: no fence"),
             (To::Nothing, _) => format!("{place}: no wake"),
@@ -92,7 +94,7 @@ pub(crate) fn sites(g: &Graph, into: &mut Vec<Label>) {
         let l = e.label;
         let wake = l.kind == Kind::Rmw && l.rmw == Rmw::Wake;
         let atomic = matches!(l.kind, Kind::Load | Kind::Store | Kind::Fence | Kind::Rmw) && !l.native;
-        if (atomic || wake) && !into.iter().any(|s| s.site == l.site && s.kind == l.kind) {
+        if (atomic || wake) && !into.iter().any(|s| s.site == l.site && s.kind == l.kind && s.ord == l.ord) {
             into.push(l);
         }
     }
@@ -100,7 +102,7 @@ pub(crate) fn sites(g: &Graph, into: &mut Vec<Label>) {
 
 /// Every weakening of a place by one step.
 pub(crate) fn weakenings(label: &Label) -> Vec<Change> {
-    let change = |to| Change { site: label.site, kind: label.kind, to };
+    let change = |to| Change { site: label.site, kind: label.kind, from: label.ord, to };
     if label.kind == Kind::Rmw && label.rmw.is_queue() {
         return match label.rmw {
             Rmw::Wake if label.a > 1 => vec![change(To::Nothing), change(To::WakeOne)],
@@ -123,6 +125,6 @@ pub(crate) fn strengthenings(label: &Label) -> Vec<Change> {
     if label.kind == Kind::Rmw && label.rmw.is_queue() {
         return Vec::new();
     }
-    let change = |to| Change { site: label.site, kind: label.kind, to };
+    let change = |to| Change { site: label.site, kind: label.kind, from: label.ord, to };
     stronger(label.kind, label.ord).iter().map(|&o| change(To::Order(o))).collect()
 }

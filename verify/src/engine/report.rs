@@ -3,6 +3,7 @@
 use super::driver::Failed;
 use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
 use super::graph::Graph;
+use super::why;
 use std::fmt::Write;
 
 /// What an event did.
@@ -46,10 +47,10 @@ pub(crate) fn source(g: &Graph, order: &[u32], e: &Event) -> String {
     if !e.reads() {
         return format!(" from {from}");
     }
-    let mo = &g.locs[e.label.loc as usize].mo;
-    let newest = mo.last().copied().unwrap_or(INIT);
-    let stale = e.label.kind == Kind::Load && newest != e.rf && newest != INIT && order[newest as usize] < order[id(g, e) as usize];
-    if stale { format!(" from {from}; stale: newest is #{}", order[newest as usize]) } else { format!(" from {from}") }
+    match why::newer(g, order, id(g, e)) {
+        Some(newest) => format!(" from {from}; stale: newest is #{}", order[newest as usize]),
+        None => format!(" from {from}"),
+    }
 }
 
 fn id(g: &Graph, e: &Event) -> Id {
@@ -118,6 +119,9 @@ pub(crate) fn text(failed: &Failed) -> String {
         } else {
             writeln!(out, "#{i:<4}{:<width$}  {}: {what}", place(e), name(e.tid as usize))
         };
+    }
+    for note in why::notes(failed, &order) {
+        let _ = writeln!(out, "{note}");
     }
     let files: std::collections::BTreeSet<&str> = events.iter().map(|&id| g.ev(id).label.site.file()).collect();
     let _ = writeln!(out, "in {}", files.into_iter().collect::<Vec<_>>().join(", "));

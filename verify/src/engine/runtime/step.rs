@@ -1,7 +1,7 @@
 //! A step of a thread: what the graph says while it is run again, a new event after that.
 
 use super::{Object, Outcome, Runtime, State};
-use crate::engine::event::{Event, Id, Kind, Label, NO_LOC, Rmw, apply};
+use crate::engine::event::{Event, Id, Kind, Label, NO_LOC, NONE, Rmw, apply};
 use crate::engine::failure;
 use crate::engine::mutate::Effect;
 use crate::engine::queue;
@@ -144,7 +144,9 @@ impl Runtime {
                     this.ex.woke = false;
                     this.replaying = true;
                 }
-                if this.beyond_the_end(id) {
+                let foreign = |rf: Id| rf < NONE && this.ex.graph.ev(rf).tid as usize != t;
+                let read = foreign(this.ex.graph.ev(id).rf);
+                if this.beyond_the_end(id) || (read && this.ex.preempts_too_often()) {
                     this.ex.dead = true;
                 }
                 if this.ex.dead {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checker::cell::UnsafeCell;
 use super::checker::sync::atomic::{AtomicUsize, Ordering, Ordering::*};
-use super::support::{fails, passes, run};
+use super::support::{fails_for_an_ordering, passes, run};
 
 #[derive(Clone, Copy)]
 struct Orderings {
@@ -81,21 +81,21 @@ fn right() {
 
 #[test]
 fn element_published_relaxed() {
-    fails(&["race"], |reversed| model(reversed, Orderings { tail_store: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { tail_store: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn element_looked_for_relaxed() {
-    fails(&["race"], |reversed| model(reversed, Orderings { tail_load: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { tail_load: Relaxed, ..RIGHT }));
 }
 
 /// Loom 0.7.2 passes this one if the consumer is spawned first.
 #[test]
 fn slot_given_back_relaxed() {
-    fails(&["race"], |reversed| model(reversed, Orderings { head_store: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { head_store: Relaxed, ..RIGHT }));
 }
 
 #[test]
 fn free_slot_looked_for_relaxed() {
-    fails(&["race"], |reversed| model(reversed, Orderings { head_load: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { head_load: Relaxed, ..RIGHT }));
 }
