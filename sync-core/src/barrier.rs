@@ -427,8 +427,10 @@ impl<A: Action> Barrier<A> {
         // Acquire: a thread that finds its cycle completed here sees what its members wrote.
         let mut state = self.state.load(Acquire);
         while let Some(changed) = next(state) {
-            // Release and Acquire: a turn hands on what every member wrote.
-            match self.state.compare_exchange(state, changed, AcqRel, Acquire) {
+            // Release: a turn hands on what this thread wrote; what the other members wrote it hands on because it continues their release
+            // sequences, for which it need not see that itself. Who makes the change is promised nothing, hence no Acquire; who finds that
+            // there is nothing to change has a success, hence Acquire where it looks.
+            match self.state.compare_exchange(state, changed, Release, Acquire) {
                 Ok(_) => {
                     // One that leaves a broken barrier leaves `SLEEPERS` to whoever turns the generation.
                     if changed & SLEEPERS == 0 {

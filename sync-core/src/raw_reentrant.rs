@@ -163,6 +163,14 @@ impl RawReentrantMutex {
         if !self.is_owned_by_current_thread() {
             return Err(NotOwner);
         }
+        self.release();
+        Ok(())
+    }
+
+    /// As [`unlock`](Self::unlock), for one that is known to hold it: a guard is proof of a level and cannot leave its thread.
+    #[inline]
+    pub(crate) fn release(&self) {
+        debug_assert!(self.is_owned_by_current_thread(), "a guard was dropped over a lock that its thread does not hold");
         self.watch.released();
         // Relaxed: ours (invariant 1).
         match self.depth.load(Relaxed) {
@@ -172,7 +180,6 @@ impl RawReentrantMutex {
             }
             depth => self.depth.store(depth - 1, Relaxed),
         }
-        Ok(())
     }
 
     /// As [`unlock`](Self::unlock); if this was the last level and somebody waits, no newcomer gets the lock before a waiter.

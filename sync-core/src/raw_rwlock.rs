@@ -50,7 +50,7 @@
 //!    holds the lock, and counts up `turns` before it releases. So a writer that saw the bit before it was cleared has an old number and
 //!    does not fall asleep or is woken; and one that set it again made the release's compare-and-swap fail.
 //! 4. **Without `WRITER`, `WRITERS_WAITING` speaks of a writer that is there**, awake or asleep: a writer that gives up clears the bit and
-//!    wakes everybody, who then announce themselves again; a downgrade clears it, too. So a reader that stands back behind that bit, and
+//!    wakes all readers and one writer, who then announce themselves again; a downgrade clears it, too. So a reader that stands back behind that bit, and
 //!    the readers' bit that a last reader leaves to the next writer, have somebody who will see to them. With `WRITER` the bit may be stale,
 //!    and therefore a writer's release wakes both sides.
 //! 5. **Nobody sleeps on a free lock** for longer than `PATIENCE`: only a reservation keeps anybody out of it, and that sleep is timed.

@@ -275,15 +275,6 @@ arc_guard! {
     ArcReentrantMutexGuard of ReentrantMutex, releases with release
 }
 
-impl RawReentrantMutex {
-    /// For a guard, which is proof of a level and cannot leave its thread.
-    #[inline]
-    fn release(&self) {
-        let released = self.unlock();
-        debug_assert!(released.is_ok(), "a guard was dropped over a lock that its thread does not hold");
-    }
-}
-
 impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     /// Calls `f` with this guard's level released, and takes it again before it returns or unwinds. Others get in only if it was the last.
     #[inline]

@@ -5,15 +5,20 @@
 pub mod barrier;
 pub mod condvar;
 pub mod event;
+pub mod fair_mutex;
 #[cfg(target_os = "linux")]
 pub mod ipc_mutex;
 #[cfg(target_os = "linux")]
 pub mod ipc_queue;
+pub mod latch;
 pub mod mutex;
+pub mod once;
 pub mod parker;
 pub mod queue;
 pub mod reentrant_mutex;
+pub mod rwlock;
 pub mod semaphore;
+pub mod thread;
 pub mod timer;
 
 use crate::compare::Workload;
@@ -22,7 +27,12 @@ use crate::compare::Workload;
 pub fn all() -> Vec<Workload> {
     let of_each = [
         mutex::workloads,
+        fair_mutex::workloads,
         reentrant_mutex::workloads,
+        rwlock::workloads,
+        once::workloads,
+        latch::workloads,
+        thread::workloads,
         condvar::workloads,
         semaphore::workloads,
         event::workloads,

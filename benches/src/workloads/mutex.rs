@@ -83,6 +83,12 @@ macro_rules! each_that_sleeps {
     };
 }
 
+/// What `wait` reports.
+pub(super) const WAIT: [&str; 6] = ["", "p99.9", "max", "fairness", "cpu", "switches"];
+
+/// What `hog` reports.
+pub(super) const HOG: [&str; 4] = ["latecomer-p50", "latecomer-p99.9", "latecomer-max", "hog-ops"];
+
 /// The numbers of threads that are tried.
 pub const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
@@ -119,19 +125,15 @@ pub fn workloads() -> Vec<Workload> {
         Workload::team("mutex", "wait", 4, each_that_sleeps!(wait(4)))
             .rounds_of(Duration::from_millis(20))
             .with_rounds(15)
-            .reporting(&["", "p99.9", "max", "fairness", "cpu", "switches"]),
+            .reporting(&WAIT),
     );
     all.push(
-        Workload::team("mutex", "hog", 2, each_that_sleeps!(hog())).rounds_of(Duration::from_millis(30)).with_rounds(11).reporting(&[
-            "latecomer-p50",
-            "latecomer-max",
-            "hog-ops",
-        ]),
+        Workload::team("mutex", "hog", 2, each_that_sleeps!(hog())).rounds_of(Duration::from_millis(150)).with_rounds(9).reporting(&HOG),
     );
     all
 }
 
-fn uncontended<L: Lock>() -> Contestant {
+pub(super) fn uncontended<L: Lock>() -> Contestant {
     let ops = |lock: &L, n| {
         for _ in 0..n {
             lock.with(|count| *count += 1);
@@ -140,7 +142,7 @@ fn uncontended<L: Lock>() -> Contestant {
     shapes::looping(L::PEER, L::default, ops, |lock| lock.with(|count| *count))
 }
 
-fn contended<L: Lock>(threads: usize, hold: Duration, gap: u32) -> Contestant {
+pub(super) fn contended<L: Lock>(threads: usize, hold: Duration, gap: u32) -> Contestant {
     // "0 us held" still has a gap to be 10 times as long as: that of the shortest critical section, taken as 100 ns.
     let unit = if hold.is_zero() { Duration::from_nanos(100) } else { hold };
     let make = move || (L::default(), Work::lasting(hold), Work::lasting(unit * gap));
@@ -192,7 +194,7 @@ fn timed_acquisition<L: Lock>(lock: &L, hold: Work, waits: &mut Histogram<u64>) 
     waits.saturating_record(waited.as_nanos() as u64);
 }
 
-fn wait<L: Lock>(threads: usize) -> Contestant {
+pub(super) fn wait<L: Lock>(threads: usize) -> Contestant {
     shapes::custom(L::PEER, move || {
         let lock = L::default();
         let us = Work::lasting(Duration::from_micros(1));
@@ -227,10 +229,10 @@ fn wait<L: Lock>(threads: usize) -> Contestant {
     })
 }
 
-fn hog<L: Lock>() -> Contestant {
+pub(super) fn hog<L: Lock>() -> Contestant {
     shapes::custom(L::PEER, move || {
         let lock = L::default();
-        let (hold, pause) = (Work::lasting(Duration::from_micros(10)), Duration::from_micros(200));
+        let (hold, pause) = (Work::lasting(Duration::from_micros(10)), Duration::from_micros(100));
         let mut before = 0;
         move |length: Length| {
             let met = std::sync::Mutex::new(waits());
@@ -265,6 +267,7 @@ fn hog<L: Lock>() -> Contestant {
             let us = |ns: u64| ns as f64 / 1e3;
             let metrics = vec![
                 Metric { suffix: "latecomer-p50", unit: "us waited", value: us(waits.value_at_quantile(0.5)) },
+                Metric { suffix: "latecomer-p99.9", unit: "us waited", value: us(waits.value_at_quantile(0.999)) },
                 Metric { suffix: "latecomer-max", unit: "us waited", value: us(waits.max()) },
                 Metric { suffix: "hog-ops", unit: "ns/op", value: run.elapsed.as_secs_f64() * 1e9 / run.done[1].max(1) as f64 },
             ];

@@ -203,7 +203,7 @@ pub fn wake_all(word: *const AtomicU32) {
 /// Wakes at most `count` threads that sleep on the address; says how many.
 #[track_caller]
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
-    wake_channel(word, count, Channel::ALL)
+    super::checked::said(wake_channel(word, count, Channel::ALL))
 }
 
 /// Wakes at most `count` threads that sleep on a channel of the address; says how many.

@@ -41,6 +41,9 @@ cfg_select! {
     _ => { use self::real as build; }
 }
 
+#[cfg(any(loom, sync_verify))]
+pub use self::checked::wakes_say;
+
 pub use self::build::{atomic, cell, futex, hint, sync, thread, time};
 pub use crate::{__const_items as const_items, __const_new as const_new};
 

@@ -91,7 +91,7 @@ pub mod futex {
     /// Wakes at most `count` threads that sleep on the address; says how many.
     #[track_caller]
     pub fn wake(word: *const AtomicU32, count: u32) -> usize {
-        verify::futex::wake(word, count as usize)
+        super::super::checked::said(verify::futex::wake(word, count as usize))
     }
 
     /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.

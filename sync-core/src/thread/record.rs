@@ -3,12 +3,13 @@
 use core::fmt;
 use core::num::NonZeroU64;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::os;
 use crate::event::Event;
 use crate::latch::Latch;
+use crate::primitive::atomic::{AtomicU32, AtomicU64};
 use crate::primitive::thread;
 
 /// A thread: one of ours, the main thread, or a foreign one that was seen here. Cheap to clone; it keeps nothing of the thread alive.
@@ -60,15 +61,15 @@ impl Drop for Current {
 }
 
 /// A number for a record that has none yet, and for a thread without a name.
-fn next(counter: &AtomicU64) -> u64 {
+fn next(counter: &Counter) -> u64 {
     // Relaxed: only distinctness is asked for.
     counter.fetch_add(1, Relaxed)
 }
 
 impl Thread {
     pub(super) fn new(name: Option<String>, daemon: bool) -> Self {
-        static KEYS: AtomicU64 = AtomicU64::new(0);
-        static NAMES: AtomicU64 = AtomicU64::new(1);
+        static KEYS: Counter = Counter::new(0);
+        static NAMES: Counter = Counter::new(1);
         let name = name.unwrap_or_else(|| format!("Thread-{}", next(&NAMES)));
         let inner = Inner {
             ident: AtomicU64::new(0),
@@ -219,7 +220,7 @@ pub fn current() -> Thread {
 }
 
 fn foreign() -> Thread {
-    static DUMMIES: AtomicU64 = AtomicU64::new(1);
+    static DUMMIES: Counter = Counter::new(1);
     let thread = Thread::new(Some(format!("Dummy-{}", next(&DUMMIES))), false);
     thread.begin();
     thread

@@ -68,6 +68,34 @@ fn two_and_notes() -> Arc<(Barrier, [Tracked; 2])> {
     Arc::new((Barrier::new(2), [Tracked::new(0), Tracked::new(0)]))
 }
 
+/// Writes, waits, and notes the outcome; whoever succeeded reads what the other wrote.
+fn hands_over(shared: &Arc<HandsOver>, me: usize, wait: fn(&Barrier) -> bool) -> Body {
+    with(shared, move |it| {
+        it.news[me].set(1);
+        if wait(&it.barrier) {
+            assert_eq!(it.news[1 - me].get(), 1);
+            it.passed[me].set(1);
+        }
+    })
+}
+
+struct HandsOver {
+    barrier: Barrier,
+    news: [Tracked; 2],
+    passed: [Tracked; 2],
+}
+
+model! {
+    /// Both may give up, at any moment. Who finds at the last moment that the cycle has completed sees what the other wrote.
+    fn a_late_success_brings_the_news(order) {
+        let [news, passed] = [(); 2].map(|()| [Tracked::new(0), Tracked::new(0)]);
+        let shared = Arc::new(HandsOver { barrier: Barrier::new(2), news, passed });
+        let in_time = |me: usize| hands_over(&shared, me, |it| it.wait_for(MOMENT).is_ok());
+        order.run([in_time(0), in_time(1)]);
+        assert_eq!(shared.passed[0].get(), shared.passed[1].get());
+    }
+}
+
 fn same_outcome(shared: &(Barrier, [Tracked; 2])) -> bool {
     let [one, two] = [shared.1[0].get(), shared.1[1].get()];
     assert_eq!(one, two, "one member succeeded and the other did not");

@@ -41,7 +41,7 @@ fn sets(shared: &Arc<News>) -> Body {
 
 model! {
     /// One set releases everybody, and tells them the news.
-    fn set_releases_all(order) {
+    fn fx_08_a_set_releases_all_and_brings_the_news(order) {
         let shared = news();
         order.run([waits(&shared), waits(&shared), sets(&shared)]);
         assert!(shared.event.is_set());

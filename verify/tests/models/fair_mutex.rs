@@ -136,3 +136,32 @@ model! {
         order.run([one, two]);
     }
 }
+
+model! {
+    /// The only waiter gives up while the holder is about to hand over: the holder then releases to nobody, and who comes next sees what it did.
+    fn a_release_after_the_only_waiter_left(order) {
+        let shared = guarded();
+        shared.lock.lock();
+        let releases = with(&shared, |it| {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock().unwrap();
+        });
+        let gives_up_and_tries = with(&shared, |it| {
+            if it.lock.try_lock_for(Duration::from_millis(1)) || it.lock.try_lock() {
+                it.data.set(it.data.get() + 1);
+                it.lock.unlock().unwrap();
+            }
+        });
+        order.run([releases, gives_up_and_tries]);
+        assert!(free_at_the_end(&shared) >= 1);
+    }
+}
+
+model! {
+    /// FX-02: the lock is granted to one whose time is up at that moment: it has the lock, and the next one gets it from there.
+    fn fx_02_a_grant_is_not_lost_on_one_that_gives_up(order) small {
+        let shared = guarded();
+        order.run([counts(&shared), counts_in_time(&shared), counts(&shared)]);
+        assert!(free_at_the_end(&shared) >= 2);
+    }
+}

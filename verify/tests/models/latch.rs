@@ -91,3 +91,21 @@ model! {
         order.run([leaves, tries, waits]);
     }
 }
+
+model! {
+    /// A wait of the group that gives up as the last one leaves: it counts itself again only if the group is not done, and if it is it sees
+    /// everything.
+    fn a_late_end_of_the_group_brings_the_news(order) {
+        let group = WaitGroup::new();
+        let data = Arc::new(Tracked::new(0));
+        let mine = group.clone();
+        let leaves = with(&data, move |it| {
+            it.set(1);
+            mine.done();
+        });
+        let tries = with(&data, move |it| if group.wait_for(Duration::from_millis(1)).is_ok() {
+            assert_eq!(it.get(), 1);
+        });
+        order.run([leaves, tries]);
+    }
+}

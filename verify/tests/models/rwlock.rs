@@ -301,3 +301,91 @@ model! {
         order.run([one, two]);
     }
 }
+
+model! {
+    /// The upgradable reader only reads, and is done before the next writer begins.
+    fn an_upgradable_reader_and_a_writer(order) {
+        let shared = guarded();
+        let reads = with(&shared, |it| {
+            it.lock.upgradable_read();
+            it.data.get();
+            it.lock.unlock_upgradable().unwrap();
+        });
+        order.run([reads, writes(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// A downgrade hands what the writer wrote to the readers that it lets in.
+    fn fx_08_a_downgrade_brings_the_news(order) {
+        let shared = guarded();
+        let downgrades = with(&shared, |it| {
+            it.lock.write();
+            it.data.set(1);
+            it.lock.downgrade().unwrap();
+        });
+        let reads = with(&shared, |it| {
+            it.lock.read();
+            it.data.get();
+            it.lock.unlock_read().unwrap();
+        });
+        order.run([downgrades, reads]);
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// A writer gives up beside two that do not, while a reader holds the lock: the bit that it takes along was theirs as well.
+    fn a_writer_that_gives_up_beside_writers(order) tight {
+        let shared = guarded();
+        shared.lock.read();
+        let leaves = with(&shared, |it| it.lock.unlock_read().unwrap());
+        order.run([writes_in_time(&shared), writes(&shared), leaves, writes(&shared)]);
+        assert!(free_at_the_end(&shared) >= 2);
+    }
+}
+
+model! {
+    /// A writer gives up while a reader holds on: both readers that stood back behind it get in, at the same time.
+    fn a_writer_that_gives_up_lets_all_readers_in(order) small {
+        let shared = guarded();
+        shared.lock.read();
+        let gives_up = with(&shared, |it| assert!(!it.lock.try_write_for(SOON)));
+        let stays = || with(&shared, |it| it.lock.read());
+        order.run([gives_up, stays(), stays()]);
+        for _ in 0..3 {
+            shared.lock.unlock_read().unwrap();
+        }
+        free_at_the_end(&shared);
+    }
+}
+
+model! {
+    /// The same for an upgrade that gives up.
+    fn an_upgrade_that_gives_up_lets_all_readers_in(order) small {
+        let shared = guarded();
+        shared.lock.read();
+        let gives_up = with(&shared, |it| {
+            it.lock.upgradable_read();
+            assert_eq!(it.lock.try_upgrade_for(SOON), Ok(false));
+        });
+        let stays = || with(&shared, |it| it.lock.read());
+        order.run([gives_up, stays(), stays()]);
+        for _ in 0..3 {
+            shared.lock.unlock_read().unwrap();
+        }
+        shared.lock.unlock_upgradable().unwrap();
+        free_at_the_end(&shared);
+    }
+}
+
+model! {
+    /// folly b927c055 in full: four writers at once.
+    fn four_writers(order) tight {
+        let shared = guarded();
+        order.run([writes(&shared), writes(&shared), writes(&shared), writes(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 4);
+    }
+}

@@ -98,7 +98,7 @@ model! {
 
 model! {
     /// FX-02: one permit, one that may give up at the very moment it is woken, one that has all the time.
-    fn timeout_takes_no_wake_along(order) {
+    fn fx_02_a_timeout_takes_no_wake_along(order) {
         let shared = semaphore(0);
         order.run([borrows_in_time(&shared, 1), takes(&shared, 1), gives(&shared, 1)]);
         holds(&shared, 0);
@@ -212,5 +212,35 @@ model! {
         order.run([releases(0), releases(1)]);
         assert_eq!(accepted[0].get() + accepted[1].get(), 1);
         assert_eq!(shared.0.available_permits(), 1);
+    }
+}
+
+model! {
+    /// Without waiting: an attempt that gets a permit sees what its giver wrote.
+    fn fx_08_an_attempt_brings_the_news(order) {
+        let shared = Arc::new((RawSemaphore::new(0), Tracked::new(0)));
+        let gives = with(&shared, |it| {
+            it.1.set(1);
+            it.0.release(1).unwrap();
+        });
+        let tries = with(&shared, |it| if it.0.try_acquire(1).is_ok() {
+            assert_eq!(it.1.get(), 1);
+        });
+        order.run([gives, tries]);
+    }
+}
+
+model! {
+    /// Who sees it closed sees what its closer wrote.
+    fn closed_brings_the_news(order) {
+        let shared = Arc::new((RawSemaphore::new(0), Tracked::new(0)));
+        let closes = with(&shared, |it| {
+            it.1.set(1);
+            it.0.close();
+        });
+        let looks = with(&shared, |it| if it.0.is_closed() {
+            assert_eq!(it.1.get(), 1);
+        });
+        order.run([closes, looks]);
     }
 }

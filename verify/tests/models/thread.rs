@@ -8,7 +8,7 @@ use crate::support::{Arc, Tracked, with};
 
 model! {
     /// Two join, one of whom may give up; both see the result, and everything the thread wrote.
-    fn several_joiners(order) {
+    fn fx_08_every_joiner_sees_what_the_thread_wrote(order) {
         let data = Arc::new(Tracked::new(0));
         let theirs = Arc::clone(&data);
         let handle = spawn(move || {
@@ -55,5 +55,15 @@ model! {
             assert_eq!(data.get(), 1);
         });
         order.run([runs]);
+    }
+}
+
+model! {
+    /// Whoever has the handle may ask for the number at once: it waits until the thread has one, and so may two.
+    fn the_number_is_there_when_it_is_asked_for(order) {
+        let handle = spawn(|| ()).unwrap();
+        let asks = || with(&handle, |handle| assert!(handle.ident().get() > 0));
+        order.run([asks(), asks()]);
+        assert_eq!(handle.join(), Ok(&()));
     }
 }
