@@ -11,9 +11,12 @@ pub mod ipc_mutex;
 pub mod ipc_queue;
 pub mod mutex;
 pub mod parker;
+pub mod pool;
+pub mod priority;
 pub mod queue;
 pub mod reentrant_mutex;
 pub mod semaphore;
+pub mod spsc;
 pub mod timer;
 
 use crate::compare::Workload;
@@ -29,6 +32,9 @@ pub fn all() -> Vec<Workload> {
         barrier::workloads,
         parker::workloads,
         queue::workloads,
+        priority::workloads,
+        spsc::workloads,
+        pool::workloads,
         timer::workloads,
         between_processes,
     ];
