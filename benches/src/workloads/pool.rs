@@ -1,4 +1,4 @@
-//! Thread pools: threadpool, rusty_pool, and rayon's `spawn`.
+//! Thread pools: threadpool, rusty_pool, and rayon's `spawn`. `ours` is `execute`, which gives no handle, as theirs; `submit` gives one.
 //!
 //! * `empty`: jobs that only count, submitted by one thread; over when all have run;
 //! * `ten-us`: jobs of 10 us each;
@@ -29,12 +29,29 @@ pub trait Pool: Clone + Send + Sync + 'static {
     fn submit(&self, job: impl FnOnce() + Send + 'static);
 }
 
-/// Ours; the handle is dropped.
+/// Ours, without a handle as the others.
 #[derive(Clone, Debug)]
 pub struct Ours(Arc<sync_queue::ThreadPool>);
 
 impl Pool for Ours {
     const PEER: &'static str = OURS;
+
+    fn new() -> Self {
+        Self(Arc::new(sync_queue::ThreadPool::new(WORKERS)))
+    }
+
+    #[inline]
+    fn submit(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.execute(job).expect("nobody shuts it down");
+    }
+}
+
+/// Ours with a handle for the result, which is dropped.
+#[derive(Clone, Debug)]
+pub struct WithHandle(Arc<sync_queue::ThreadPool>);
+
+impl Pool for WithHandle {
+    const PEER: &'static str = "submit";
 
     fn new() -> Self {
         Self(Arc::new(sync_queue::ThreadPool::new(WORKERS)))
@@ -174,7 +191,13 @@ fn nested<P: Pool>() -> Contestant {
 /// Calls a function for each pool, ours first.
 macro_rules! each {
     ($function:ident) => {
-        vec![$function::<Ours>(), $function::<threadpool::ThreadPool>(), $function::<rusty_pool::ThreadPool>(), $function::<Rayon>()]
+        vec![
+            $function::<Ours>(),
+            $function::<WithHandle>(),
+            $function::<threadpool::ThreadPool>(),
+            $function::<rusty_pool::ThreadPool>(),
+            $function::<Rayon>(),
+        ]
     };
 }
 
