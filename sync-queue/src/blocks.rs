@@ -255,6 +255,64 @@ impl<T> Blocks<T> {
         *retired = kept;
     }
 
+    /// As `push`, in the general case.
+    #[cold]
+    fn push_slowly(&self, item: T) -> Result<Marked, Refused<T>> {
+        let mut snooze = None;
+        let mut next = None;
+        let mut tail = self.tail.cursor.acquire();
+        loop {
+            if tail & SHUT != 0 {
+                return Err(Refused::Shut(item));
+            }
+            let at = offset(tail);
+            if at == SLOTS {
+                // Another is linking the next block.
+                snooze.get_or_insert_with(Snooze::new).turn();
+                tail = self.tail.cursor.acquire();
+                continue;
+            }
+            // Before the claim: it may panic, and everybody else will wait for it.
+            if at + 1 == SLOTS && next.is_none() {
+                next = Some(self.new_block());
+            }
+            let block = self.tail.block();
+            match self.tail.cursor.claim(tail, tail + STEP) {
+                Ok(_) => {
+                    // SAFETY: a slot of the block was claimed and not written yet (B3).
+                    let block = unsafe { &*block };
+                    if at + 1 == SLOTS
+                        && let Some(next) = next.take()
+                    {
+                        self.link(block, next);
+                    }
+                    // SAFETY: its position was claimed at the tail (B1).
+                    unsafe { block.slots[at].fill(item) };
+                    if let Some(next) = next {
+                        self.recycle(next);
+                    }
+                    return Ok(tail & MARK != 0);
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Whether an item of the head's own block is inside. `false` may be wrong.
+    #[inline]
+    fn is_before_tail(&self, head: u64) -> bool {
+        let tail = self.tail.cursor.acquire();
+        number(tail) == number(head) && offset(tail) > offset(head)
+    }
+
+    /// As `pop`, in the general case.
+    #[cold]
+    fn pop_as(&self, drainer: bool) -> Result<T, Nothing> {
+        let (block, first, _) = self.claim(1, drainer)?;
+        // SAFETY: a slot of the block was claimed and not read yet (B3); the claim found it between head and tail (B2).
+        Ok(unsafe { block.as_ref().slots[first].take() })
+    }
+
     /// At least one position, at most `max`, claimed at the head, all in one block: that block, the first slot, and how many.
     ///
     /// `drainer`: the thread that shut the head, the only one that may pop from then on.
@@ -308,60 +366,36 @@ impl<T> Blocks<T> {
             }
         }
     }
-
-    #[inline]
-    fn pop_as(&self, drainer: bool) -> Result<T, Nothing> {
-        let (block, first, _) = self.claim(1, drainer)?;
-        // SAFETY: a slot of the block was claimed and not read yet (B3); the claim found it between head and tail (B2).
-        Ok(unsafe { block.as_ref().slots[first].take() })
-    }
 }
 
 impl<T> Store<T> for Blocks<T> {
     #[inline]
     fn push(&self, item: T) -> Result<Marked, Refused<T>> {
-        let mut snooze = None;
-        let mut next = None;
-        let mut tail = self.tail.cursor.acquire();
-        loop {
-            if tail & SHUT != 0 {
-                return Err(Refused::Shut(item));
-            }
-            let at = offset(tail);
-            if at == SLOTS {
-                // Another is linking the next block.
-                snooze.get_or_insert_with(Snooze::new).turn();
-                tail = self.tail.cursor.acquire();
-                continue;
-            }
-            // Before the claim: it may panic, and everybody else will wait for it.
-            if at + 1 == SLOTS && next.is_none() {
-                next = Some(self.new_block());
-            }
+        let tail = self.tail.cursor.acquire();
+        let at = offset(tail);
+        if tail & SHUT == 0 && at + 1 < SLOTS {
             let block = self.tail.block();
-            match self.tail.cursor.claim(tail, tail + STEP) {
-                Ok(_) => {
-                    // SAFETY: a slot of the block was claimed and not written yet (B3).
-                    let block = unsafe { &*block };
-                    if at + 1 == SLOTS
-                        && let Some(next) = next.take()
-                    {
-                        self.link(block, next);
-                    }
-                    // SAFETY: its position was claimed at the tail (B1).
-                    unsafe { block.slots[at].fill(item) };
-                    if let Some(next) = next {
-                        self.recycle(next);
-                    }
-                    return Ok(tail & MARK != 0);
-                }
-                Err(now) => tail = now,
+            if self.tail.cursor.claim(tail, tail + STEP).is_ok() {
+                // SAFETY: a slot of the block was claimed and not written yet (B3), by this thread at the tail (B1).
+                unsafe { (*block).slots[at].fill(item) };
+                return Ok(tail & MARK != 0);
             }
         }
+        self.push_slowly(item)
     }
 
     #[inline]
     fn pop(&self) -> Result<(T, Marked), Nothing> {
+        let head = self.head.cursor.acquire();
+        let first = offset(head);
+        if head & SHUT == 0 && first + 1 < SLOTS && (head & HAS_NEXT != 0 || self.is_before_tail(head)) {
+            let block = self.head.block();
+            if self.head.cursor.claim(head, head + STEP).is_ok() {
+                // SAFETY: as in `pop_as`.
+                let item = unsafe { (*block).slots[first].take() };
+                return Ok((item, false));
+            }
+        }
         // Nobody waits for room here.
         self.pop_as(false).map(|item| (item, false))
     }

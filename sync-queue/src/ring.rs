@@ -146,6 +146,17 @@ impl<T> Ring<T> {
         if self.index(position) + 1 < self.slots.len() { position + STEP } else { (position & !(self.one_lap - 1)) + self.one_lap }
     }
 
+    /// The position after that of a whole word, flags kept.
+    #[inline]
+    fn step(&self, word: u64) -> u64 {
+        if self.index(word) + 1 < self.slots.len() { word + STEP } else { self.next_lap(word) }
+    }
+
+    #[cold]
+    fn next_lap(&self, word: u64) -> u64 {
+        (word & !(self.one_lap - 1) | word & FLAGS) + self.one_lap
+    }
+
     fn nth(&self, position: u64, n: usize) -> u64 {
         let index = self.index(position) + n;
         let laps = (index / self.slots.len()) as u64;
@@ -194,8 +205,43 @@ impl<T> Ring<T> {
         length
     }
 
-    /// `drainer`: the thread that shut the head, the only one that may pop from then on.
-    #[inline]
+    /// As `push`, in the general case.
+    #[cold]
+    fn push_slowly(&self, item: T) -> Result<Marked, Refused<T>> {
+        let mut snooze = None;
+        let mut tail = self.tail.relaxed();
+        loop {
+            if tail & SHUT != 0 {
+                saw_shut();
+                return Err(Refused::Shut(item));
+            }
+            let position = tail & !FLAGS;
+            let slot = self.slot(position);
+            if slot.stamp() == position {
+                match self.tail.claim(tail, self.next(position) | (tail & FLAGS)) {
+                    Ok(_) => {
+                        // SAFETY: the position was claimed, and its slot was found free (R1).
+                        unsafe { slot.fill(position, item) };
+                        return Ok(tail & MARK != 0);
+                    }
+                    Err(now) => tail = now,
+                }
+                continue;
+            }
+            if let Why::Blocked = self.full_or_moved(tail) {
+                let now = self.tail.acquire();
+                if now & SHUT != 0 {
+                    return Err(Refused::Shut(item));
+                }
+                return Err(Refused::Full(item));
+            }
+            snooze.get_or_insert_with(Snooze::new).turn();
+            tail = self.tail.relaxed();
+        }
+    }
+
+    /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that may pop from then on.
+    #[cold]
     fn pop_as(&self, drainer: bool) -> Result<(T, Marked), Nothing> {
         let mut snooze = None;
         let mut head = self.head.relaxed();
@@ -233,40 +279,30 @@ impl<T> Ring<T> {
 impl<T> Store<T> for Ring<T> {
     #[inline]
     fn push(&self, item: T) -> Result<Marked, Refused<T>> {
-        let mut snooze = None;
-        let mut tail = self.tail.relaxed();
-        loop {
-            if tail & SHUT != 0 {
-                saw_shut();
-                return Err(Refused::Shut(item));
-            }
-            let position = tail & !FLAGS;
-            let slot = self.slot(position);
-            if slot.stamp() == position {
-                match self.tail.claim(tail, self.next(position) | (tail & FLAGS)) {
-                    Ok(_) => {
-                        // SAFETY: the position was claimed, and its slot was found free (R1).
-                        unsafe { slot.fill(position, item) };
-                        return Ok(tail & MARK != 0);
-                    }
-                    Err(now) => tail = now,
-                }
-                continue;
-            }
-            if let Why::Blocked = self.full_or_moved(tail) {
-                let now = self.tail.acquire();
-                if now & SHUT != 0 {
-                    return Err(Refused::Shut(item));
-                }
-                return Err(Refused::Full(item));
-            }
-            snooze.get_or_insert_with(Snooze::new).turn();
-            tail = self.tail.relaxed();
+        let tail = self.tail.relaxed();
+        let position = tail & !FLAGS;
+        let slot = self.slot(position);
+        // Both in one comparison: the slot is free, and the end is not shut, for no stamp has that bit.
+        if slot.stamp() == tail & !(FLAGS ^ SHUT) && self.tail.claim(tail, self.step(tail)).is_ok() {
+            // SAFETY: the position was claimed, and its slot was found free (R1).
+            unsafe { slot.fill(position, item) };
+            return Ok(tail & MARK != 0);
         }
+        self.push_slowly(item)
     }
 
     #[inline]
     fn pop(&self) -> Result<(T, Marked), Nothing> {
+        let head = self.head.relaxed();
+        let position = head & !FLAGS;
+        let slot = self.slot(position);
+        // As in `push`: filled, and not shut.
+        if slot.stamp() == (head & !(FLAGS ^ SHUT)) + STEP && self.head.claim(head, self.step(head)).is_ok() {
+            // SAFETY: the position was claimed, and its slot was found filled (R2).
+            let item = unsafe { slot.take() };
+            slot.free(position + self.one_lap);
+            return Ok((item, head & MARK != 0));
+        }
         self.pop_as(false)
     }
 

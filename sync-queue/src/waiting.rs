@@ -54,7 +54,7 @@ pub(crate) const CHECKED: bool = size_of::<AtomicU32>() > 4;
 
 /// How often a waiter lets others run before it sleeps. On a machine with more threads than processors that is what fills (or empties) a
 /// queue by more than one item at a time, and saves two system calls and two switches an item; on an idle one it costs a microsecond or two.
-const YIELDS: u32 = if CHECKED { 0 } else { 8 };
+const YIELDS: u32 = if CHECKED { 0 } else { 16 };
 
 /// Everybody.
 pub(crate) const ALL: usize = usize::MAX;
@@ -62,11 +62,12 @@ pub(crate) const ALL: usize = usize::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct WaitSet {
     word: AtomicU32,
+    luck: Luck,
 }
 
 impl WaitSet {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(0) }
+        Self { word: AtomicU32::new(0), luck: Luck::new() }
     }
 
     /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`. `false`: too many are inside (65,535).
@@ -173,22 +174,29 @@ impl WaitSet {
 }
 
 impl WaitSet {
-    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
+    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
     /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at the end too (W3).
     #[cold]
     pub(crate) fn until<R>(&self, patience: Patience, mark: impl Fn() -> bool, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
         let deadline = patience.deadline().ok()?;
         let mut in_time = true;
-        let mut spin = hint::Spin::new();
+        let mut spin = self.luck.tries().then(hint::Spin::new);
         let mut yields = 0;
         loop {
             let answer = attempt();
             if answer.is_some() || !in_time {
+                if spin.is_some() {
+                    self.luck.had(true);
+                }
                 return answer;
             }
-            if spin.turn() {
-                continue;
+            if let Some(spinning) = &mut spin {
+                if spinning.turn() {
+                    continue;
+                }
+                self.luck.had(false);
+                spin = None;
             }
             if yields < YIELDS {
                 yields += 1;
@@ -196,9 +204,55 @@ impl WaitSet {
                 continue;
             }
             in_time = self.sleep(deadline, &mark);
-            spin = hint::Spin::new();
             yields = 0;
         }
+    }
+}
+
+/// Whether spinning has paid here. It does where the other side runs on another processor at the same time, and never where it waits for
+/// this one: then each spin is lost time twice over. Nothing but speed rests on it, so threads that overwrite each other's notes do no harm.
+#[derive(Debug)]
+struct Luck(HintCell);
+
+/// Not a modelled atomic: it is no part of any algorithm, and a checker's spin never begins.
+type HintCell = core::sync::atomic::AtomicU32;
+
+impl Luck {
+    /// So many failures in a row and it is left alone.
+    const ENOUGH: u32 = 4;
+    /// Then for so many waits, before it is tried once more.
+    const REST: u32 = 16;
+
+    const fn new() -> Self {
+        Self(HintCell::new(0))
+    }
+
+    fn tries(&self) -> bool {
+        if CHECKED {
+            return false;
+        }
+        // Relaxed, all of them: a note to oneself.
+        let failures = self.0.load(Ordering::Relaxed);
+        if failures < Self::ENOUGH {
+            return true;
+        }
+        let next = if failures < Self::ENOUGH + Self::REST { failures + 1 } else { Self::ENOUGH - 1 };
+        self.0.store(next, Ordering::Relaxed);
+        false
+    }
+
+    fn had(&self, luck: bool) {
+        let failures = self.0.load(Ordering::Relaxed);
+        let next = if luck { 0 } else { failures + 1 };
+        if next != failures {
+            self.0.store(next, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Luck {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

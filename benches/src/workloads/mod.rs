@@ -14,11 +14,14 @@ pub mod latch;
 pub mod mutex;
 pub mod once;
 pub mod parker;
+pub mod pool;
+pub mod priority;
 pub mod queue;
 pub mod reentrant_mutex;
 pub mod rwlock;
 pub mod semaphore;
 pub mod thread;
+pub mod spsc;
 pub mod timer;
 
 use crate::compare::Workload;
@@ -39,6 +42,9 @@ pub fn all() -> Vec<Workload> {
         barrier::workloads,
         parker::workloads,
         queue::workloads,
+        priority::workloads,
+        spsc::workloads,
+        pool::workloads,
         timer::workloads,
         between_processes,
     ];

@@ -2,6 +2,7 @@
 //!
 //! * `one-thread-<capacity>`: put and get in one thread;
 //! * `spsc-`, `mpsc-`, `mpmc-<capacity>`: one or four producers, one or four consumers (after kanal's and crossbeam's suites);
+//! * `batch-<n>`: ours against itself: the same items put and got one by one, or `n` at a time by `put_many` and `get_many`;
 //! * `ping-pong`: two threads, two queues of one item: there and back.
 //!
 //! With one place, and in the ping-pong, the processor time is measured too (of each transfer): a peer that spins instead of sleeping is
@@ -258,6 +259,10 @@ pub fn workloads() -> Vec<Workload> {
             all.push(Workload::team("queue", name(shape, capacity), threads, contestants).paced_by_ops().reporting(metrics));
         }
     }
+    for size in [8, 64] {
+        let contestants = vec![batches(OURS, size), batches("singles", 1)];
+        all.push(Workload::single("queue", format!("batch-{size}"), contestants));
+    }
     all.push(Workload::team("queue", "ping-pong", 2, each!(ping_pong())).paced_by_ops().reporting(&["", "cpu"]));
     all
 }
@@ -278,6 +283,44 @@ fn one_thread<C: Channel>(capacity: Option<usize>) -> Contestant {
             let elapsed = start.elapsed();
             expect(0, wrong)?;
             Ok(Outcome::timed(ops, elapsed))
+        }
+    })
+}
+
+/// Ours alone: put and get in one thread, so many items at a time; `ns/op` is an item's.
+fn batches(name: &'static str, size: usize) -> Contestant {
+    const LOT: u64 = 64;
+    shapes::custom(name, move || {
+        let queue = sync_queue::Queue::bounded(1024);
+        let mut next = 0;
+        let mut got = Vec::new();
+        move |length: Length| {
+            let Length::Ops(ops) = length else { return Err("measured in operations".into()) };
+            let lots = ops.div_ceil(LOT);
+            let start = std::time::Instant::now();
+            let mut wrong = 0;
+            for _ in 0..lots {
+                for _ in 0..LOT as usize / size {
+                    if size == 1 {
+                        queue.put(next).expect("nobody shuts it down");
+                    } else {
+                        queue.put_many((next..next + size as u64).collect()).expect("nobody shuts it down");
+                    }
+                    next += size as u64;
+                }
+                got.clear();
+                while got.len() < LOT as usize {
+                    if size == 1 {
+                        got.push(queue.get().expect("nobody shuts it down"));
+                    } else {
+                        queue.get_many(&mut got, size).expect("nobody shuts it down");
+                    }
+                }
+                wrong += u64::from(!got.iter().copied().eq(next - LOT..next));
+            }
+            let elapsed = start.elapsed();
+            expect(0, wrong)?;
+            Ok(Outcome::timed(lots * LOT, elapsed))
         }
     })
 }

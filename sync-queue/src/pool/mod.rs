@@ -25,7 +25,7 @@ mod packet;
 mod scope;
 
 pub use handle::{AsCompleted, JobError, JobHandle, JobStatus, Map, Unfinished, Until, Waited, as_completed, wait};
-use packet::{Packet, Run};
+use packet::{Bare, Packet, Run};
 pub use scope::Scope;
 
 thread::thread_local! {
@@ -305,33 +305,56 @@ impl Inner {
     #[cold]
     fn refuse<F, R>(&self, packet: &Packet<F, R>, full: bool) -> Option<SubmitError<F>> {
         let job = packet.take_back()?;
-        Some(match () {
-            () if full => SubmitError::Full(job),
-            // Acquire: pairs with the Release in `break_down`.
-            () if self.broken.load(Ordering::Acquire) => SubmitError::Broken(job),
-            () => SubmitError::ShutDown(job),
-        })
+        Some(if full { SubmitError::Full(job) } else { self.closed(job) })
     }
 
     /// Puts a job into the queue. A worker does not wait for room in its own pool's backlog, which it alone might make: it runs a job.
-    fn enqueue(&self, job: Job, wait: bool) -> Result<(), bool> {
+    fn enqueue(&self, job: Job, wait: bool) -> Result<(), PutError<Job>> {
         if wait && current_pool() != self.number {
-            return self.jobs.put(job).map_err(|_| false);
+            return self.jobs.put(job).map_err(PutError::from);
         }
         let mut job = job;
         loop {
             match self.jobs.try_put(job) {
-                Ok(()) => return Ok(()),
-                Err(PutError::ShutDown(_)) => return Err(false),
-                Err(PutError::Full(_)) if !wait => return Err(true),
-                Err(PutError::Full(back)) => {
+                Err(PutError::Full(back)) if wait => {
                     job = back;
                     if let Ok(other) = self.jobs.try_get() {
                         other.run(&|| self.one_done());
                     }
                 }
+                done => return done,
             }
         }
+    }
+
+    /// Before a job is put together: is it of any use?
+    fn admit<F>(self: &Arc<Self>, job: F) -> Result<F, SubmitError<F>> {
+        if self.jobs.is_shutdown() {
+            return Err(self.closed(job));
+        }
+        match self.staff() {
+            Ok(()) => Ok(job),
+            Err(why) => Err(SubmitError::NoThread(job, why)),
+        }
+    }
+
+    #[cold]
+    fn closed<F>(&self, job: F) -> SubmitError<F> {
+        // Acquire: pairs with the Release in `break_down`.
+        if self.broken.load(Ordering::Acquire) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) }
+    }
+
+    fn execute<F>(self: &Arc<Self>, job: F) -> Result<(), SubmitError<F>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let bare = Arc::new(Bare::new(self.admit(job)?));
+        let inside: *const Bare<F> = Arc::as_ptr(&bare);
+        let Err(PutError::Full(back) | PutError::ShutDown(back)) = self.enqueue(bare, true) else { return Ok(()) };
+        // SAFETY: the job came back, so it is in no queue and is this thread's, and it is alive as long as `back` is.
+        let job = unsafe { (*inside).take() };
+        drop(back);
+        job.map_or(Ok(()), |job| Err(self.closed(job)))
     }
 
     fn submit<F, R>(self: &Arc<Self>, job: F, wait: bool) -> Result<JobHandle<R>, SubmitError<F>>
@@ -339,15 +362,10 @@ impl Inner {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        if self.jobs.is_shutdown() {
-            return Err(if self.broken.load(Ordering::Acquire) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) });
-        }
-        if let Err(why) = self.staff() {
-            return Err(SubmitError::NoThread(job, why));
-        }
+        let job = self.admit(job)?;
         let packet = Arc::new(Packet::new(self.number, job));
-        if let Err(full) = self.enqueue(Arc::clone(&packet) as Job, wait)
-            && let Some(error) = self.refuse(&packet, full)
+        if let Err(why) = self.enqueue(Arc::clone(&packet) as Job, wait)
+            && let Some(error) = self.refuse(&packet, why.is_full())
         {
             return Err(error);
         }
@@ -400,6 +418,30 @@ impl ThreadPool {
         R: Send + 'static,
     {
         self.inner.submit(job, false)
+    }
+
+    /// Has a job run of which nobody wants to hear again: as [`submit`](Self::submit), cheaper by all that a handle takes. A panic in it is
+    /// reported by the panic hook; a shutdown that cancels drops it.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the closure.
+    ///
+    /// ```
+    /// use sync_queue::{SimpleQueue, ThreadPool};
+    /// use std::sync::Arc;
+    ///
+    /// let (pool, answers) = (ThreadPool::new(2), Arc::new(SimpleQueue::new()));
+    /// let there = Arc::clone(&answers);
+    /// pool.execute(move || there.put(42)).unwrap();
+    /// assert_eq!(answers.get(), 42);
+    /// ```
+    #[inline]
+    pub fn execute<F>(&self, job: F) -> Result<(), SubmitError<F>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        self.inner.execute(job)
     }
 
     /// Submits `f(item)` for every item, at once; the results come in the order of the items.

@@ -347,6 +347,52 @@ where
     }
 }
 
+/// A job without a handle: nobody asks for it, so there is nothing but the closure. Whoever takes it out of the queue has it alone.
+pub(super) struct Bare<F>(UnsafeCell<Option<F>>);
+
+// SAFETY: the closure is touched by one thread at a time: by who put the job together, then by who took it out of the queue, to whom the
+// queue hands it over.
+unsafe impl<F: Send> Send for Bare<F> {}
+// SAFETY: as above.
+unsafe impl<F: Send> Sync for Bare<F> {}
+
+impl<F> Bare<F> {
+    pub(super) fn new(job: F) -> Self {
+        Self(UnsafeCell::new(Some(job)))
+    }
+
+    /// # Safety
+    ///
+    /// The job is in no queue, and the caller is the one who took it out or did not put it in.
+    pub(super) unsafe fn take(&self) -> Option<F> {
+        // SAFETY: as the caller says.
+        self.0.with_mut(|job| unsafe { (*job).take() })
+    }
+}
+
+impl<F: FnOnce() + Send> Run for Bare<F> {
+    fn run(&self, before_telling: &dyn Fn()) {
+        // SAFETY: who runs a job has taken it out of the queue.
+        if let Some(job) = unsafe { self.take() } {
+            // The hook has reported a panic; there is nobody else to be told.
+            drop(catch_unwind(AssertUnwindSafe(job)));
+        }
+        before_telling();
+    }
+
+    fn cancel(&self) -> bool {
+        // SAFETY: as in `run`.
+        drop(unsafe { self.take() });
+        true
+    }
+
+    fn notify_cancelled(&self) {}
+
+    fn fail(&self) {
+        self.cancel();
+    }
+}
+
 impl<F, R> fmt::Debug for Packet<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", status(self.core.phase()))

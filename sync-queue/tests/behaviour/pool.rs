@@ -493,3 +493,47 @@ fn tp_23_cancelled_without_waiting() {
         handles.into_iter().filter_map(|handle| handle.result().err()).inspect(|why| assert!(matches!(why, JobError::Cancelled)));
     assert_eq!(cancelled.count() + begun.load(SeqCst), 10);
 }
+
+#[test]
+fn a_job_without_a_handle_runs_or_comes_back() {
+    let _watchdog = watch();
+    let drops = Drops::default();
+    let pool = ThreadPool::new(1);
+    let (running, release) = blocked(&pool);
+    let ran = Arc::new(AtomicUsize::new(0));
+    for panics in [false, true, false] {
+        let (count, item) = (ran.clone(), drops.item());
+        pool.execute(move || {
+            let _item = item;
+            count.fetch_add(1, SeqCst);
+            if panics {
+                fail();
+            }
+        })
+        .unwrap();
+    }
+    drop(release);
+    assert_eq!(running.result().unwrap(), 42);
+    let (running, release) = (pool.submit(|| 1).unwrap(), ran.clone());
+    assert_eq!(running.result().unwrap(), 1);
+    assert_eq!((release.load(SeqCst), drops.count()), (3, 3), "a panic is the job's own");
+
+    // Cancelled by a shutdown: dropped, not run.
+    let (_running, release) = blocked(&pool);
+    let (count, item) = (ran.clone(), drops.item());
+    pool.execute(move || {
+        let _item = item;
+        count.fetch_add(1, SeqCst);
+    })
+    .unwrap();
+    pool.shutdown(false, true).unwrap();
+    assert_eq!((ran.load(SeqCst), drops.count()), (3, 4));
+    drop(release);
+
+    // Refused: it comes back.
+    let item = drops.item();
+    let refused = pool.execute(move || drop(item)).unwrap_err();
+    assert!(matches!(refused, SubmitError::ShutDown(_)) && drops.count() == 4);
+    refused.into_inner()();
+    assert_eq!(drops.count(), 5);
+}

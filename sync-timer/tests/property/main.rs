@@ -1,3 +1,4 @@
 //! Property tests: each structure against a naive oracle.
 
+mod scheduler;
 mod wheel;

@@ -168,3 +168,16 @@ model! {
         pool.shutdown(true, false).unwrap();
     }
 }
+
+model! {
+    /// A job without a handle against a shutdown that cancels: it runs, or it is dropped, or it comes back.
+    fn no_handle(order) small {
+        let pool = Arc::new(ThreadPool::new(1));
+        let data = std::sync::Arc::new(());
+        let inside = data.clone();
+        let executes = with(&pool, move |pool| drop(pool.execute(move || drop(inside))));
+        order.run([executes, with(&pool, |pool| pool.shutdown(false, true).unwrap())]);
+        pool.shutdown(true, false).unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&data), 1);
+    }
+}

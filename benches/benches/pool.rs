@@ -1,0 +1,7 @@
+//! The thread pool beside its peers: the workloads of `cargo compare`, under Criterion.
+
+mod support;
+
+fn main() {
+    support::run(sync_benches::workloads::pool::workloads());
+}
