@@ -12,6 +12,7 @@ cfg_select! {
         mod mutex;
         mod joinable;
         mod plain;
+        mod procfs;
         mod queue;
         #[doc(hidden)]
         pub mod raw;

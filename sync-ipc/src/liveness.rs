@@ -23,10 +23,8 @@
 //! peer that scribbles over the participants' table can make the living look dead, and so break mutual exclusion; it cannot do more.
 
 use core::ptr::NonNull;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +36,7 @@ use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 
 use crate::error::{Error, Result};
+use crate::procfs::{Path, namespace, start_time};
 use crate::raw::{GENERATION_SHIFT, IDENTITY, SLOT};
 use crate::segment::Mapping;
 
@@ -148,7 +147,8 @@ impl Member {
 
     fn register(&self, map: &Mapping, slot: usize) -> Result<u32> {
         let record = self.table + slot * RECORD;
-        let (pid, start) = (getpid(), start_time("self")?);
+        let pid = getpid().as_raw_nonzero().get().unsigned_abs();
+        let start = start_time(pid)?;
         // Unknown while the record is being written: then only the byte's lock speaks for us.
         map.u32(record + PID).store(0, Ordering::Relaxed);
         let generation = map.u32(record).load(Ordering::Relaxed).wrapping_add(1) % GENERATIONS;
@@ -156,7 +156,7 @@ impl Member {
         map.u64(record + START).store(start, Ordering::Relaxed);
         map.u64(record + NAMESPACE).store(namespace()?, Ordering::Relaxed);
         // Release: pairs with the Acquire in `is_dead`, so that a pid is never read with another participant's start time.
-        map.u32(record + PID).store(pid.as_raw_nonzero().get().unsigned_abs(), Ordering::Release);
+        map.u32(record + PID).store(pid, Ordering::Release);
         Ok(generation << GENERATION_SHIFT | (slot as u32 + 1))
     }
 
@@ -198,8 +198,8 @@ impl Member {
 
 /// A description of our own for the file behind `fd`.
 pub(crate) fn reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    Ok(open(path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?)
+    let path = Path::new().text("/proc/self/fd/").number(fd.as_raw_fd().unsigned_abs().into());
+    Ok(open(path.as_c_str(), OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?)
 }
 
 /// The one word of a page that the kernel wipes at a fork.
@@ -282,19 +282,6 @@ fn byte_is_locked(fd: BorrowedFd<'_>, at: usize) -> bool {
     !done || lock.l_type != libc::F_UNLCK as libc::c_short
 }
 
-/// Field 22 of `/proc/<who>/stat`: with the pid, it names a process for good.
-fn start_time(who: &str) -> Result<u64> {
-    let stat = fs::read(format!("/proc/{who}/stat"))?;
-    // The second field is the program's name in parentheses, which may contain anything.
-    let after = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
-    let field = after.split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(19);
-    field.and_then(|field| str::from_utf8(field).ok()?.parse().ok()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData).into())
-}
-
-fn namespace() -> io::Result<u64> {
-    Ok(fs::metadata("/proc/self/ns/pid")?.ino())
-}
-
 /// Whether the process is known to have ended. A zombie has: a pidfd of it is readable.
 fn has_ended(pid: u32, start: u64) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
@@ -304,7 +291,7 @@ fn has_ended(pid: u32, start: u64) -> bool {
         Ok(pidfd) => {
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
             let exited = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0);
-            exited || start_time(&pid.as_raw_nonzero().to_string()).is_ok_and(|theirs| theirs != start)
+            exited || start_time(pid.as_raw_nonzero().get().unsigned_abs()).is_ok_and(|theirs| theirs != start)
         }
     }
 }

@@ -24,6 +24,7 @@ use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, OBJECTS};
 pub(crate) use self::mapping::{Mapping, View};
 use crate::error::{Error, Result};
 use crate::liveness::Member;
+use crate::procfs;
 use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, lock};
 
 /// The seals without which no memory is touched: its size is for ever.
@@ -384,7 +385,7 @@ fn allocate(size: usize) -> Result<(OwnedFd, Mapping, name::Nonce)> {
     let len = size.checked_next_multiple_of(4096).and_then(|size| size.checked_add(OBJECTS)).filter(|len| i64::try_from(*len).is_ok());
     let len = if size == 0 { None } else { len }.ok_or(Error::BadSize)?;
     // Asked before: a memfd has no limit of its own, and the system would kill processes to make room before it refused.
-    if available_memory().is_some_and(|available| len > available) {
+    if procfs::available_memory().is_some_and(|available| len > available) {
         return Err(rustix::io::Errno::NOMEM.into());
     }
     let memfd = memfd_create("sync-ipc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
@@ -400,13 +401,6 @@ fn allocate(size: usize) -> Result<(OwnedFd, Mapping, name::Nonce)> {
     let nonce = [(nonce >> 64) as u64, nonce as u64];
     header::initialise(&map, nonce);
     Ok((memfd, map, nonce))
-}
-
-/// What the system says it could give without swapping.
-fn available_memory() -> Option<usize> {
-    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = about.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
 /// Maps memory that somebody else made, once it is known not to shrink, and checks its header.

@@ -15,7 +15,6 @@
 //!
 //! Limit: holder and opener must see each other in `/proc`: same PID namespace, same user. Otherwise pass the descriptor over a socket.
 
-use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -28,6 +27,7 @@ use rustix::io::{Errno, pread, pwrite};
 use rustix::process::{getpid, getuid};
 
 use crate::error::{Error, Result};
+use crate::procfs;
 use crate::liveness::{lock_byte, unlock_byte};
 
 /// How long anybody waits for the lock of a name.
@@ -76,8 +76,8 @@ pub(crate) fn publish(name: &str, memfd: &OwnedFd, nonce: Nonce) -> Result<Regis
     }
     // Some turns and not for ever: a stale name that comes back as often as we clear it has somebody who keeps making it.
     for _ in 0..16 {
-        let unnamed = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("no NUL in a number");
-        match linkat(CWD, &unnamed, CWD, &path, AtFlags::SYMLINK_FOLLOW) {
+        let unnamed = procfs::Path::new().text("/proc/self/fd/").number(file.as_raw_fd().unsigned_abs().into());
+        match linkat(CWD, unnamed.as_c_str(), CWD, &path, AtFlags::SYMLINK_FOLLOW) {
             Ok(()) => return Ok(Registration { path, file, nonce, record: Some(0), pid }),
             Err(Errno::EXIST) => clear_if_stale(&path)?,
             Err(error) => return Err(error.into()),

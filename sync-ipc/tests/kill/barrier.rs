@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sync_ipc::{Barrier, BarrierError, Mutex, Segment};
 
-use crate::harness::{Case, every_effect};
+use crate::harness::{Case, every};
 use crate::processes::{Child, FOR_EVER, fork, until};
 
 /// Completes the cycle of a waiter.
@@ -51,6 +51,6 @@ impl Case for Complete {
 }
 
 #[test]
-fn completing_at_every_effect() {
-    every_effect("barrier", &Complete, 30);
+fn completing_at_every_instruction() {
+    every("barrier", &Complete);
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use sync_ipc::{Condvar, Mutex, Segment};
 
-use crate::harness::{Case, every_effect};
+use crate::harness::{Case, every};
 use crate::processes::{Child, fork, until};
 
-struct World {
+pub(crate) struct World {
     segment: Segment,
-    mutex: Mutex<u32>,
-    condvar: Condvar,
+    pub(crate) mutex: Mutex<u32>,
+    pub(crate) condvar: Condvar,
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let segment = Segment::anonymous(8192).expect("a segment");
     let mutex = Mutex::create(&segment, "mutex", 0).expect("room");
     let condvar = Condvar::with_waiters(&segment, "condvar", 4).expect("room");
@@ -22,7 +22,7 @@ fn world() -> World {
 }
 
 /// A survivor waits and another one notifies: it arrives.
-fn still_works(world: &World) {
+pub(crate) fn still_works(world: &World) {
     let mut guard = world.mutex.lock().or_else(|error| error.into_guard().ok_or("refused")).expect("free or recoverable");
     guard.mark_consistent();
     guard.set(0);
@@ -59,8 +59,8 @@ impl Case for Wait {
 }
 
 #[test]
-fn wait_at_every_effect() {
-    every_effect("condvar wait", &Wait, 40);
+fn wait_at_every_instruction() {
+    every("condvar wait", &Wait);
 }
 
 /// One notification for one waiter; its sender is killed: the waiter has it, or another notification reaches it.
@@ -113,6 +113,6 @@ fn offset_of_tickets(world: &World) -> u64 {
 }
 
 #[test]
-fn notify_at_every_effect() {
-    every_effect("notify", &Notify, 30);
+fn notify_at_every_instruction() {
+    every("notify", &Notify);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sync_ipc::{Event, Segment};
 
-use crate::harness::{Case, every_effect};
+use crate::harness::{Case, every};
 use crate::processes::{FOR_EVER, fork};
 
 type World = (Segment, Event);
@@ -41,8 +41,8 @@ impl Case for Set {
 }
 
 #[test]
-fn set_and_clear_at_every_effect() {
-    every_effect("set_and_clear", &Set, 30);
+fn set_and_clear_at_every_instruction() {
+    every("set_and_clear", &Set);
 }
 
 struct Wait;
@@ -65,6 +65,6 @@ impl Case for Wait {
 }
 
 #[test]
-fn wait_at_every_effect() {
-    every_effect("wait", &Wait, 30);
+fn wait_at_every_instruction() {
+    every("wait", &Wait);
 }

@@ -1,18 +1,25 @@
 //! Which instructions to kill at.
 //!
-//! A process that is killed leaves shared memory and the kernel's state behind and nothing else. So two instructions between which neither
-//! changes are one case, and a first run finds where they change: it steps the child through and compares the shared memory after every
-//! instruction. [`every`] kills at literally every instruction; [`every_effect`] after (and one before) each that changed something, and at
-//! as many others picked by a seed, which it prints.
+//! [`every`] kills at literally every instruction of an operation. A first run steps the child through and notes each instruction; then, for each of
+//! them, a fresh child in a fresh world runs to it by a breakpoint, is killed there, and a survivor is asked. Where a child takes another way than the
+//! first (how long it spins is a matter of the clock), it is stepped as many instructions as there are before the one that it did not meet.
+//!
+//! [`every_effect`] is for what is too long for that: it compares the shared memory after every instruction of the first run, and kills after (and one
+//! before) each that changed something, and at as many others picked by a seed, which it prints. A process that is killed leaves shared memory and
+//! the kernel's state behind and nothing else, so two instructions between which neither changes are one case.
+//!
+//! [`pairs`] steps two children through their operations at the same time, in bursts, and kills both somewhere: by a seed.
 
 use std::collections::BTreeSet;
 use std::env;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::pread;
 use sync_ipc::Segment;
 
-use crate::processes::Stepped;
+use crate::processes::{Instruction, Stepped};
 
 /// A small generator, so that a run can be repeated: `SYNC_SEED=<n>`.
 pub(crate) struct Random(u64);
@@ -66,13 +73,90 @@ fn kill_at<C: Case>(case: &C, steps: u64) -> bool {
 }
 
 /// Kills at every instruction.
-pub(crate) fn every<C: Case>(name: &str, case: &C) {
-    let mut steps = 0;
-    while kill_at(case, steps) {
-        steps += 1;
+pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
+    let run = start(case, &case.world()).trace();
+    assert!(run.len() > 20, "an operation of {} instructions", run.len());
+    // The cases have nothing to do with each other, and wait more than they compute.
+    let next = AtomicUsize::new(0);
+    let missed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(&at) = run.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !kill_before(case, at) {
+                        missed.fetch_add(1, Ordering::Relaxed);
+                        let steps = run.iter().position(|other| *other == at).expect("it is one of them");
+                        kill_at(case, steps as u64);
+                    }
+                }
+            });
+        }
+    });
+    // And one that is killed when it is through.
+    assert!(!kill_at(case, u64::MAX));
+    let missed = missed.into_inner();
+    println!("{name}: killed at each of {} instructions, {missed} of them by counting", run.len());
+    assert!(missed < run.len() / 2, "most children went another way than the first");
+}
+
+const WORKERS: usize = 3;
+
+/// Kills a child before an instruction, and asks the survivor; `false` if it never came there.
+fn kill_before<C: Case>(case: &C, at: Instruction) -> bool {
+    let world = case.world();
+    let mut child = start(case, &world);
+    let there = child.run_to(at);
+    child.child.kill();
+    case.check(&world, !there);
+    there
+}
+
+/// Two who do something at the same time, and both are killed.
+pub(crate) trait Pair {
+    /// What they and the survivor work with.
+    type World;
+    /// Makes a fresh one.
+    fn world(&self) -> Self::World;
+    /// What both do before they are stepped: whatever makes them participants.
+    fn prepare(&self, world: &Self::World);
+    /// What number 0 and number 1 are stepped through.
+    fn act(&self, who: usize, world: &Self::World);
+    /// What the survivor finds; `finished` says who was through.
+    fn check(&self, world: &Self::World, finished: [bool; 2]);
+}
+
+/// Kills pairs, as many as `rounds`, after at most `steps` instructions each.
+pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
+    let mut random = Random::new(name);
+    let mut through = [0; 2];
+    for _ in 0..rounds {
+        let world = pair.world();
+        let mut children = [0, 1].map(|who| Stepped::new(|| pair.prepare(&world), |()| pair.act(who, &world)));
+        let mut left = [0; 2].map(|_: i32| random.below(steps));
+        let mut finished = [false; 2];
+        while left != [0, 0] {
+            let who = if left[0] == 0 {
+                1
+            } else if left[1] == 0 {
+                0
+            } else {
+                random.below(2) as usize
+            };
+            // Now a long burst and now a short one: what matters is who comes between which two instructions.
+            let burst = left[who].min(1 << random.below(8));
+            left[who] -= burst;
+            if !finished[who] && !children[who].steps(burst) {
+                finished[who] = true;
+                left[who] = 0;
+            }
+        }
+        for (who, child) in children.iter_mut().enumerate() {
+            child.child.kill();
+            through[who] += u64::from(finished[who]);
+        }
+        pair.check(&world, finished);
     }
-    assert!(steps > 20, "an operation of {steps} instructions");
-    println!("{name}: killed at each of {steps} instructions");
+    println!("{name}: {rounds} pairs, of whom {} and {} were through", through[0], through[1]);
 }
 
 /// Kills around every instruction that has an effect, and at `samples` others.

@@ -15,8 +15,12 @@ mod event;
 #[cfg(target_os = "linux")]
 mod mutex;
 #[cfg(target_os = "linux")]
+mod pairs;
+#[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
 mod segment;
 #[cfg(target_os = "linux")]
 mod semaphore;
+#[cfg(target_os = "linux")]
+mod stopped;

@@ -2,22 +2,22 @@
 
 use sync_ipc::{LockError, Mutex, Segment};
 
-use crate::harness::{Case, Random, every, every_effect};
-use crate::processes::{FOR_EVER, Stepped, fork};
+use crate::harness::{Case, every};
+use crate::processes::{FOR_EVER, fork};
 
-struct World {
+pub(crate) struct World {
     segment: Segment,
-    mutex: Mutex<u64>,
+    pub(crate) mutex: Mutex<u64>,
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let segment = Segment::anonymous(4096).expect("a segment");
     let mutex = Mutex::create(&segment, "mutex", 1).expect("a mutex");
     World { segment, mutex }
 }
 
 /// The survivor locks within the bound, and what it finds is whole.
-fn survivor(mutex: &Mutex<u64>, whole: &[u64]) {
+pub(crate) fn survivor(mutex: &Mutex<u64>, whole: &[u64]) {
     match mutex.lock_timeout(FOR_EVER) {
         Ok(guard) => assert!(whole.contains(&guard.get()), "clean, but {}", guard.get()),
         Err(LockError::OwnerDied(mut guard)) => {
@@ -113,34 +113,6 @@ impl Case for Recover {
 }
 
 #[test]
-fn recovery_at_every_effect() {
-    every_effect("recovery", &Recover, 60);
-}
-
-/// Owner and recoverer are killed, each anywhere.
-#[test]
-fn owner_and_recoverer_in_pairs() {
-    let mut random = Random::new("owner_and_recoverer");
-    for _ in 0..60 {
-        let world = world();
-        let step = |world: &World| {
-            Stepped::new(
-                || assert!(!world.mutex.is_locked_by_us()),
-                |()| match world.mutex.try_lock() {
-                    Ok(mut guard) => guard.set(2),
-                    Err(LockError::OwnerDied(mut guard)) => {
-                        guard.set(3);
-                        guard.mark_consistent();
-                    }
-                    Err(_) => {}
-                },
-            )
-        };
-        for _ in 0..2 {
-            let mut child = step(&world);
-            child.steps(random.below(400));
-            child.child.kill();
-        }
-        survivor(&world.mutex, &[1, 2, 3]);
-    }
+fn recovery_at_every_instruction() {
+    every("recovery", &Recover);
 }

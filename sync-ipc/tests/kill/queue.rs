@@ -2,13 +2,13 @@
 
 use sync_ipc::{Queue, RecvError, Segment, SendError};
 
-use crate::harness::{Case, Random, every, every_effect};
+use crate::harness::{Case, Random, every};
 use crate::processes::{FOR_EVER, Stepped};
 
-type World = (Segment, Queue<u64>);
+pub(crate) type World = (Segment, Queue<u64>);
 
 /// A queue of three with 1 and 2 in it.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let segment = Segment::anonymous(4096).expect("a segment");
     let queue = Queue::create(&segment, "queue", 3).expect("room");
     queue.send(1).expect("room");
@@ -17,7 +17,7 @@ fn world() -> World {
 }
 
 /// Everything that can be received; the dead ones' items come within the bound.
-fn drain(queue: &Queue<u64>) -> Vec<u64> {
+pub(crate) fn drain(queue: &Queue<u64>) -> Vec<u64> {
     let mut items = Vec::new();
     loop {
         match queue.recv_timeout(std::time::Duration::from_millis(1)) {
@@ -29,7 +29,7 @@ fn drain(queue: &Queue<u64>) -> Vec<u64> {
 }
 
 /// No slot is lost: three fit, and not four; and they come out in order.
-fn still_works(queue: &Queue<u64>) {
+pub(crate) fn still_works(queue: &Queue<u64>) {
     for item in 10..13 {
         queue.send_timeout(item, FOR_EVER).expect("room for three");
     }
@@ -38,7 +38,7 @@ fn still_works(queue: &Queue<u64>) {
     assert!(queue.is_empty());
 }
 
-fn touch(world: &World) {
+pub(crate) fn touch(world: &World) {
     // Becomes a participant: everything goes there and back once.
     while let Ok(item) = world.1.try_recv() {
         world.1.send(item).expect("room");
@@ -106,8 +106,8 @@ case!(LeaseAck, |queue| queue.recv_lease().expect("an item").ack(), |items, fini
 });
 
 #[test]
-fn lease_and_ack_at_every_effect() {
-    every_effect("lease and ack", &LeaseAck, 60);
+fn lease_and_ack_at_every_instruction() {
+    every("lease and ack", &LeaseAck);
 }
 
 case!(Lease, |queue| core::mem::forget(queue.recv_lease().expect("an item")), |items, _| match items {
@@ -116,8 +116,8 @@ case!(Lease, |queue| core::mem::forget(queue.recv_lease().expect("an item")), |i
 });
 
 #[test]
-fn lease_at_every_effect() {
-    every_effect("lease", &Lease, 40);
+fn lease_at_every_instruction() {
+    every("lease", &Lease);
 }
 
 case!(GiveBack, |queue| drop(queue.recv_lease().expect("an item")), |items, _| match items {
@@ -126,8 +126,8 @@ case!(GiveBack, |queue| drop(queue.recv_lease().expect("an item")), |items, _| m
 });
 
 #[test]
-fn giving_back_at_every_effect() {
-    every_effect("give back", &GiveBack, 40);
+fn giving_back_at_every_instruction() {
+    every("give back", &GiveBack);
 }
 
 /// A sender, a receiver, and one who does both, each killed anywhere, one after another, in one queue; then nothing is doubled, and nothing lost but

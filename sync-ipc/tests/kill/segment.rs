@@ -2,8 +2,7 @@
 
 use sync_ipc::{Error, Mutex, Segment};
 
-use crate::harness::{Case, every_effect};
-use crate::processes::Stepped;
+use crate::harness::{Case, every, every_effect};
 
 /// An object is placed.
 struct Place;
@@ -20,6 +19,8 @@ impl Case for Place {
     }
     fn prepare(&self, world: &Self::World) {
         drop(world.1.lock());
+        // The allocator has what placing needs: else its ways differ from child to child.
+        Mutex::create(&world.0, "first", 6_u64).expect("room");
     }
     fn act(&self, world: &Self::World) {
         Mutex::create(&world.0, "new", 7_u64).expect("room");
@@ -40,8 +41,8 @@ impl Case for Place {
 }
 
 #[test]
-fn placing_an_object_at_every_effect() {
-    every_effect("place", &Place, 40);
+fn placing_an_object_at_every_instruction() {
+    every("place", &Place);
 }
 
 /// A fork becomes a participant and locks.
@@ -72,25 +73,41 @@ fn joining_at_every_effect() {
     every_effect("join", &Join, 20);
 }
 
-#[test]
-fn creating_a_named_segment_at_every_system_call() {
-    let name = format!("kill-create-{}", std::process::id());
-    let mut calls = 0;
-    loop {
-        let mut child = Stepped::new(|| {}, |()| core::mem::forget(Segment::create(&name, 4096).expect("a new name")));
-        let alive = (0..calls).all(|_| child.syscall());
-        child.child.kill();
-        // Its only holder is dead: nobody finds it, and nobody waits for it (what Boost does for ever, #128).
-        assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
-        let ours = Segment::create(&name, 4096).expect("a dead creator's name is free");
-        drop(Segment::open(&name).expect("a living creator's name is found"));
-        drop(ours);
-        assert!(matches!(Segment::unlink(&name), Err(Error::NotFound)), "the last holder takes the name with it");
-        if !alive {
-            break;
-        }
-        calls += 1;
+/// A named segment is created.
+struct Create;
+
+impl Create {
+    fn name() -> String {
+        format!("kill-create-{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], "")
     }
-    assert!(calls > 20, "{calls} entries and returns");
-    println!("create: killed at each of {calls} entries into and returns from the kernel");
+}
+
+impl Case for Create {
+    type World = (Segment, String);
+    fn world(&self) -> Self::World {
+        (Segment::anonymous(1).expect("a segment"), Self::name())
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, _: &Self::World) {
+        // As in `Place`.
+        drop(Segment::anonymous(1));
+    }
+    fn act(&self, (_, name): &Self::World) {
+        core::mem::forget(Segment::create(name, 4096).expect("a new name"));
+    }
+    fn check(&self, (_, name): &Self::World, _: bool) {
+        // Its only holder is dead: nobody finds it, and nobody waits for it (what Boost does for ever, #128).
+        assert!(matches!(Segment::open(name), Err(Error::NotFound)));
+        let ours = Segment::create(name, 4096).expect("a dead creator's name is free");
+        drop(Segment::open(name).expect("a living creator's name is found"));
+        drop(ours);
+        assert!(matches!(Segment::unlink(name), Err(Error::NotFound)), "the last holder takes the name with it");
+    }
+}
+
+#[test]
+fn creating_a_named_segment_at_every_instruction() {
+    every("create", &Create);
 }

@@ -129,6 +129,13 @@ pub struct Stepped {
     finished: bool,
 }
 
+/// An instruction of a run: its address, and how often it had been begun before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    pub address: usize,
+    pub before: u32,
+}
+
 impl Stepped {
     /// Starts the child and waits until it stands at the first instruction.
     pub fn new<A>(prepare: impl FnOnce() -> A, act: impl FnOnce(&A)) -> Self {
@@ -159,9 +166,18 @@ impl Stepped {
         if self.finished {
             return false;
         }
+        self.resume(how);
+        self.stopped()
+    }
+
+    fn resume(&mut self, how: libc::c_uint) {
         // SAFETY: our own child, stopped, traced by this thread.
-        let stepped = unsafe { libc::ptrace(how, self.child.pid, 0, 0) };
-        assert_eq!(stepped, 0, "ptrace: {}", io::Error::last_os_error());
+        let resumed = unsafe { libc::ptrace(how, self.child.pid, 0, 0) };
+        assert_eq!(resumed, 0, "ptrace: {}", io::Error::last_os_error());
+    }
+
+    /// Waits until it stops; `false` if it is through.
+    fn stopped(&mut self) -> bool {
         let status = self.child.wait_for(0);
         assert!(libc::WIFSTOPPED(status), "child ended by itself: {status:#x}");
         match libc::WSTOPSIG(status) {
@@ -185,5 +201,113 @@ impl Stepped {
     /// `count` instructions further, or to the end.
     pub fn steps(&mut self, count: u64) -> bool {
         (0..count).all(|_| self.step())
+    }
+
+    /// Lets it run to the end of what it does, and then ends it.
+    pub fn finish(&mut self) {
+        assert!(!self.go_on(libc::PTRACE_CONT), "a trap that nobody set");
+        self.child.kill();
+    }
+
+    /// Steps to the end and says which instructions there were. One that repeats itself (`rep movsb`) is one.
+    pub fn trace(&mut self) -> Vec<Instruction> {
+        let mut run: Vec<Instruction> = Vec::new();
+        let mut seen = std::collections::HashMap::new();
+        loop {
+            let address = self.registers(|_| {});
+            if run.last().is_none_or(|last| last.address != address) {
+                let count = seen.entry(address).or_insert(0_u32);
+                run.push(Instruction { address, before: *count });
+                *count += 1;
+            }
+            if !self.step() {
+                return run;
+            }
+        }
+    }
+
+    /// Runs, at full speed, until it is about to begin that instruction for that time; `false` if it never does.
+    ///
+    /// By a breakpoint: stepping there takes a thousand times as long, and an operation of 2,000 instructions takes 2,000 of these.
+    pub fn run_to(&mut self, target: Instruction) -> bool {
+        for turn in 0..=target.before {
+            if self.registers(|_| {}) != target.address {
+                let original = self.exchange_code(target.address, BREAKPOINT);
+                self.resume(libc::PTRACE_CONT);
+                let hit = self.stopped();
+                if hit {
+                    self.exchange_code(target.address, original);
+                    // The processor stands behind the breakpoint or at it.
+                    self.registers(|at| *at = target.address);
+                } else {
+                    return false;
+                }
+            }
+            if turn < target.before {
+                // Past it, and past its repetitions.
+                while self.registers(|_| {}) == target.address {
+                    if !self.step() {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Where the next instruction is, after `change` may have moved it.
+    fn registers(&mut self, change: impl FnOnce(&mut usize)) -> usize {
+        // SAFETY: plain integers.
+        let mut registers: libc::user_regs_struct = unsafe { core::mem::zeroed() };
+        let mut place = libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of_val(&registers) };
+        // SAFETY: our own stopped child, and a place for all of its general registers.
+        let got = unsafe { libc::ptrace(libc::PTRACE_GETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place) };
+        assert_eq!(got, 0, "ptrace: {}", io::Error::last_os_error());
+        let pointer = instruction_pointer(&mut registers);
+        let mut address = *pointer as usize;
+        change(&mut address);
+        if address != *pointer as usize {
+            *pointer = address as u64;
+            // SAFETY: as above.
+            let set = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place) };
+            assert_eq!(set, 0, "ptrace: {}", io::Error::last_os_error());
+        }
+        address
+    }
+
+    /// Puts other code into the child's own copy of a page; gives what was there.
+    fn exchange_code(&mut self, address: usize, code: Code) -> Code {
+        let aligned = address & !(size_of::<libc::c_long>() - 1);
+        // SAFETY: our own stopped child; glibc gives the word itself, or -1 for an address that is not there, which then cannot be written to.
+        let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.child.pid, aligned, 0) };
+        let mut bytes = word.to_ne_bytes();
+        let place = &mut bytes[address - aligned..][..size_of::<Code>()];
+        let before = Code::from_ne_bytes((&*place).try_into().expect("as long"));
+        place.copy_from_slice(&code.to_ne_bytes());
+        // SAFETY: as above; the page is the child's own copy.
+        let done = unsafe { libc::ptrace(libc::PTRACE_POKETEXT, self.child.pid, aligned, libc::c_long::from_ne_bytes(bytes)) };
+        assert_eq!(done, 0, "ptrace: {}", io::Error::last_os_error());
+        before
+    }
+}
+
+const NT_PRSTATUS: libc::c_long = 1;
+
+cfg_select! {
+    target_arch = "x86_64" => {
+        type Code = u8;
+        /// `int3`
+        const BREAKPOINT: Code = 0xcc;
+        fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
+            &mut registers.rip
+        }
+    }
+    target_arch = "aarch64" => {
+        type Code = u32;
+        /// `brk #0`
+        const BREAKPOINT: Code = 0xd420_0000;
+        fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
+            &mut registers.pc
+        }
     }
 }
