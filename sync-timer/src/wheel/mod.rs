@@ -251,6 +251,8 @@ impl<T> TimerWheel<T> {
                     let last = start + ((1 << ((number >> LEVEL_BITS) * LEVEL_BITS)) - 1);
                     let present = last <= tick || number < SLOTS as u32;
                     if present && self.run.is_empty() && self.bucket(number).entries.len() <= LONGEST_RUN {
+                        // Its whole span: what is linked from now on, among what the run holds, has to go to the heap (invariant 2).
+                        self.position = last;
                         self.sort(number);
                     } else {
                         self.draining = Some(number);

@@ -138,3 +138,19 @@ fn memory_is_given_back() {
     while wheel.pop(0).is_some() {}
     assert!(wheel.allocated_bytes() <= empty + little, "{} bytes", wheel.allocated_bytes());
 }
+
+/// What is linked while a run is being fired, between two of its deadlines, goes off between them.
+#[test]
+fn a_latecomer_takes_its_place_in_the_run() {
+    let mut wheel = TimerWheel::new();
+    // Far enough to share a bucket of a high level, which becomes a run as a whole.
+    let second = 1_000_000_000;
+    for deadline in [100 * second, 100 * second + second / 4, 100 * second + second / 2] {
+        wheel.insert(deadline, deadline);
+    }
+    let now = 200 * second;
+    assert_eq!(wheel.pop(now).map(|(deadline, _)| deadline), Some(100 * second));
+    wheel.insert(100 * second + second / 3, 0);
+    let rest: Vec<_> = core::iter::from_fn(|| wheel.pop(now)).map(|(deadline, _)| deadline).collect();
+    assert_eq!(rest, [100 * second + second / 4, 100 * second + second / 3, 100 * second + second / 2]);
+}

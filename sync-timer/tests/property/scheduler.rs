@@ -289,16 +289,17 @@ impl Both {
         }
         assert_eq!(std::mem::take(&mut *stage.seen.lock().unwrap()), std::mem::take(&mut naive.seen));
         assert_eq!(stage.scheduler.len(), naive.len());
-        let first = naive.first().map(|(_, deadline)| deadline).filter(|&deadline| deadline != NEVER);
         let wake = stage.scheduler.next_wake();
-        assert_eq!(wake.is_some(), first.is_some());
-        if let (Some(wake), Some((which, deadline))) = (wake, naive.first()) {
-            let first = stage.handle(which).deadline().expect("it waits");
-            assert!(wake <= first, "asks to be woken too late for {which}, due at {deadline}");
+        match naive.first() {
+            None => assert_eq!(wake, None),
+            // Whether it asks to be woken some time in the next centuries is its own affair.
+            Some((which, NEVER)) => assert_eq!(stage.handle(which).deadline(), None),
+            Some((which, _)) => assert!(wake.expect("one waits") <= stage.handle(which).deadline().expect("it waits"), "too late for {which}"),
         }
     }
 
-    fn end(self, pending: Pending) {
+    fn end(mut self, pending: Pending) {
+        self.step(Step::Advance(0));
         let waiting = self.naive.len();
         assert_eq!(self.stage.scheduler.shutdown(pending), waiting, "nothing is due, so all are discarded");
         assert!(self.stage.scheduler.is_empty());
@@ -353,8 +354,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// In a release build two million steps.
+const STORIES: u32 = if cfg!(debug_assertions) { 300 } else { 70_000 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: STORIES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn scheduler_is_a_sorted_list(shards in 1usize..4, steps in prop::collection::vec(step(), 1..60), fire in any::<bool>()) {

@@ -319,6 +319,20 @@ model! {
 }
 
 model! {
+    /// The same for an immediate shutdown.
+    fn shutdown_now_wakes_putters(order) small {
+        let queue = bounded(1);
+        queue.put(item(1)).unwrap();
+        let putter = with(&queue, |queue| match queue.put(item(2)) {
+            Ok(()) => panic!("there is no room before the shutdown, and no putting after it"),
+            Err(ShutDown(back)) => assert_eq!(back.value(), 2),
+        });
+        let shuts = with(&queue, |queue| assert_eq!(queue.shutdown_now().len(), 1));
+        order.run([putter, shuts]);
+    }
+}
+
+model! {
     /// A put, a get and an immediate shutdown at once: the item is put or given back, got or drained, once.
     fn shutdown_now_among_others(order) tight {
         let (queue, sum) = (bounded(1), Tally::new());
@@ -378,6 +392,16 @@ model! {
             assert_eq!(data.get(), 1);
         });
         order.run([works, joins]);
+    }
+}
+
+model! {
+    /// Two joiners asleep, or about to be, and the last task done: both wake.
+    fn the_last_task_wakes_every_joiner(order) tight {
+        let queue = bounded(1);
+        queue.put(item(1)).unwrap();
+        let joins = || with(&queue, |queue| queue.join());
+        order.run([joins(), joins(), with(&queue, |queue| queue.task_done().unwrap())]);
     }
 }
 
