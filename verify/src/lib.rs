@@ -52,17 +52,20 @@
 //!
 //! ```text
 //! Causality violation: data race: a read of a cell that is written
-//!   thread 1 at tests/handoff.rs:21:26
-//!   thread 0 at tests/handoff.rs:26:32
+//!   thread 1 at tests/handoff.rs:20:26
+//!   thread 0 at tests/handoff.rs:25:32
 //!   neither happens before the other
 //!
-//!                   0 main                            thread 1
-//! #0   handoff.rs:19  spawn thread 1
-//! #1   handoff.rs:22                                    store 1 Relaxed
-//! #2   handoff.rs:24  load Acquire -> 1 from #1
+//!                     0 main                            thread 1
+//! #0   handoff.rs:18  spawn thread 1
+//! #1   handoff.rs:21                                    store 1 Relaxed
+//! #2   handoff.rs:23  load Acquire -> 1 from #1
+//! thread 1 comes before thread 0 only by way of #1 -> #2, which does not synchronise:
+//!   #1 is Relaxed and does not release (handoff.rs:21)
+//! in tests/handoff.rs
 //!
 //! each of these alone would cure it:
-//!   tests/handoff.rs:22:26: Store with Release in place of Relaxed
+//!   tests/handoff.rs:21:26: Store with Release in place of Relaxed
 //!
 //! to run exactly this execution: VERIFY_REPLAY=0c1,1wi,0r1
 //! ```
@@ -90,16 +93,35 @@
 //! specification, [`litmus`] answers what the memory model allows,
 //! [`Builder::mutate`](model::Builder::mutate) tells which orderings nothing depends on.
 //!
+//! # Statics
+//!
+//! A static of one of this crate's types (an atomic, a lock, a `OnceLock`, a `LazyLock`, what
+//! [`thread_local!`] and [`lazy_static!`] make) is a new object in every execution: its first user
+//! finds what its constructor says. A `lazy_static!` is dropped when the main thread ends, the others
+//! never, as in `std`. The value *inside* a static `Mutex`, `RwLock` or `UnsafeCell` is ordinary
+//! memory, and so are statics of `std`'s types: they keep what the execution before has left in
+//! them. A model whose behaviour depends on that is not deterministic, and is told so.
+//!
 //! # What is found
 //!
-//! Panics; data races; deadlocks and lost wake-ups; loops that never end; `Arc`s, allocations and
-//! tracked values that are never freed; models that are not deterministic or pass a limit.
+//! Panics; data races, also with the initialisation of an object; deadlocks and lost wake-ups;
+//! loops that never end; `Arc`s, allocations and tracked values that are never freed; models that
+//! are not deterministic or pass a limit.
 //!
-//! Variables of the environment: `VERIFY_REPLAY` runs one execution (set it under a debugger),
-//! `VERIFY_HTML=page.html` writes the counterexample as a page with arrows,
-//! `VERIFY_SUMMARY=runs.jsonl` appends a line of JSON for each model, `VERIFY_PROGRESS=1` prints
-//! how far it is, `VERIFY_WORKERS=0` explores on all processors, `LOOM_LOG=1` prints a line for
-//! each model.
+//! Races with the initialisation are found by looking who allocates: a program with this crate in
+//! it uses the system's allocator with a note of that. If it has an allocator of its own, take the
+//! feature `allocator` away (`default-features = false`).
+//!
+//! | variable | what it does |
+//! |---|---|
+//! | `VERIFY_REPLAY=…` | runs one execution, that of the string; set it under a debugger |
+//! | `VERIFY_HTML=page.html` | writes the counterexample as a page with arrows |
+//! | `VERIFY_SUMMARY=runs.jsonl` | appends a line of JSON for each model |
+//! | `VERIFY_PROGRESS=1` | prints how far it is, every five seconds |
+//! | `VERIFY_WORKERS=0` | explores on all processors |
+//! | `VERIFY_WEAK_FAILURES`, `VERIFY_SPURIOUS_WAKEUPS`, `VERIFY_EARLY_TIMEOUTS` | budgets of an execution, each 1 |
+//! | `VERIFY_STUCK_SECONDS`, `VERIFY_MEMORY_MIB` | patience with a thread that makes no step (20), the most memory (4096) |
+//! | `LOOM_MAX_PREEMPTIONS`, `LOOM_MAX_BRANCHES`, `LOOM_MAX_PERMUTATIONS`, `LOOM_MAX_DURATION`, `LOOM_LOG` | as in loom |
 //!
 //! # How it works
 //!

@@ -364,6 +364,7 @@ impl Builder {
     ///
     /// # Panics
     /// When one of them goes wrong.
+    #[track_caller]
     pub fn check<F: Fn() + Sync + Send + 'static>(&self, f: F) {
         if let Some(failure) = self.explore(f).failure {
             panic!("{failure}");
@@ -433,6 +434,7 @@ impl fmt::Display for Report {
 ///
 /// # Panics
 /// When one of them goes wrong.
+#[track_caller]
 pub fn model<F: Fn() + Sync + Send + 'static>(f: F) {
     Builder::new().check(f);
 }

@@ -26,6 +26,8 @@ pub(crate) struct Psc {
     sc: Vec<Id>,
     edges: Vec<bool>,
     reach: Vec<bool>,
+    earliest: Vec<Earliest>,
+    after: Vec<Earliest>,
     state: Vec<u8>,
 }
 
@@ -58,28 +60,12 @@ fn prev_elsewhere(g: &Graph, y: Id) -> (Id, bool) {
     (thread.spawn, true)
 }
 
-/// Whether `x` is before `y` in modification order or reads-before.
-fn mo_or_rb(g: &Graph, x: Id, y: Id) -> bool {
-    let (a, b) = (g.ev(x), g.ev(y));
-    if x == y || !same_loc(a, b) || !b.wrote {
+/// The part of scb that goes along happens-before, for `x` in a thread other than `y`'s.
+fn along_hb(g: &Graph, x: Id, y: Id, next: (Id, bool), prev: (Id, bool)) -> bool {
+    if !g.hb(x, y) {
         return false;
     }
-    (a.wrote && a.pos < b.pos) || (a.reads() && a.rf != NONE && g.pos(a.rf) < b.pos)
-}
-
-fn scb(g: &Graph, x: Id, y: Id, next: (Id, bool), prev: (Id, bool)) -> bool {
-    let (a, b) = (g.ev(x), g.ev(y));
-    if a.tid == b.tid && a.idx < b.idx {
-        return true;
-    }
-    if mo_or_rb(g, x, y) {
-        return true;
-    }
-    let hb = g.hb(x, y);
-    if !hb {
-        return false;
-    }
-    if same_loc(a, b) {
+    if same_loc(g.ev(x), g.ev(y)) {
         return true;
     }
     if next.0 == NONE || prev.0 == NONE {
@@ -88,20 +74,53 @@ fn scb(g: &Graph, x: Id, y: Id, next: (Id, bool), prev: (Id, bool)) -> bool {
     g.hb(next.0, prev.0) || ((next.1 || prev.1) && next.0 == prev.0)
 }
 
-/// Whether `x` is before `y` in extended coherence order.
-fn eco(g: &Graph, x: Id, y: Id) -> bool {
-    let (a, b) = (g.ev(x), g.ev(y));
-    if x == y || !same_loc(a, b) {
-        return false;
+/// How early in the modification order of one location the events of a set are.
+#[derive(Clone, Copy)]
+struct Earliest {
+    /// The first place of a write.
+    write: u32,
+    /// The first place that a read which does not write has read from.
+    read: u32,
+}
+
+/// For each location.
+fn earliest(g: &Graph, into: &mut Vec<Earliest>, set: impl Iterator<Item = Id>) {
+    into.clear();
+    into.resize(g.locs.len(), Earliest { write: u32::MAX, read: u32::MAX });
+    for x in set {
+        let e = g.ev(x);
+        if e.label.loc == NO_LOC {
+            continue;
+        }
+        let at = &mut into[e.label.loc as usize];
+        if e.wrote {
+            // Of a read-modify-write too: what is after its source and not itself is after it.
+            at.write = at.write.min(e.pos);
+        } else if e.reads() && e.rf != NONE {
+            at.read = at.read.min(g.pos(e.rf));
+        }
     }
-    // rf ∪ mo ∪ rb, closed: compare places in modification order. A write comes before those that
-    // read it, readers of the same write are not ordered.
-    let write_of = |e: &Event, id: Id| if e.wrote { Some(id) } else { None };
-    match (write_of(a, x), write_of(b, y)) {
-        (Some(_), Some(_)) => a.pos < b.pos,
-        (Some(_), None) => b.rf != NONE && a.pos <= g.pos(b.rf),
-        (None, Some(_)) => a.rf != NONE && g.pos(a.rf) < b.pos,
-        (None, None) => a.rf != NONE && b.rf != NONE && g.pos(a.rf) < g.pos(b.rf),
+}
+
+/// Whether the write `y` is after one of a set in modification order or reads-before.
+fn mo_or_rb(g: &Graph, from: &[Earliest], y: Id) -> bool {
+    let e = g.ev(y);
+    e.wrote && {
+        let at = from[e.label.loc as usize];
+        e.pos > at.write.min(at.read)
+    }
+}
+
+/// Whether `y` is after one of a set in extended coherence order: (rf ∪ mo ∪ rb)⁺. A write comes
+/// before those that read it, readers of the same write are not ordered.
+fn eco(g: &Graph, from: &[Earliest], y: Id) -> bool {
+    let e = g.ev(y);
+    if e.wrote {
+        return mo_or_rb(g, from, y);
+    }
+    e.reads() && e.rf != NONE && {
+        let (at, pos) = (from[e.label.loc as usize], g.pos(e.rf));
+        pos >= at.write || pos > at.read
     }
 }
 
@@ -117,47 +136,58 @@ impl Psc {
         if k < 2 {
             return true;
         }
-        let n = g.events.len();
         self.edges.clear();
         self.edges.resize(k * k, false);
-        let prevs: Vec<(Id, bool)> = (0..n as Id).map(|y| prev_elsewhere(g, y)).collect();
         for i in 0..k {
             let s = self.sc[i];
             let fence = g.ev(s).label.kind == Kind::Fence;
-            // What scb reaches from s, and from what happens after s when s is a fence.
-            self.reach.clear();
-            self.reach.resize(n, false);
-            for x in 0..n as Id {
-                if x != s && !(fence && g.hb(s, x)) {
-                    continue;
-                }
-                let next = next_elsewhere(g, x);
-                for y in 0..n as Id {
-                    if !self.reach[y as usize] && y != x && scb(g, x, y, next, prevs[y as usize]) {
-                        self.reach[y as usize] = true;
-                    }
-                }
-            }
+            self.reach_from(g, s, fence);
             for j in 0..k {
                 let d = self.sc[j];
-                if self.reach[d as usize] {
-                    self.edges[i * k + j] = true;
-                    continue;
-                }
-                if g.ev(d).label.kind != Kind::Fence {
-                    continue;
-                }
-                let clock = g.clock(d, HB);
-                let hit = (0..n as Id).any(|y| self.reach[y as usize] && y != d && g.within(y, clock));
-                let psc_f = fence
-                    && ((s != d && g.hb(s, d))
-                        || (0..n as Id).any(|x| g.hb(s, x) && (0..n as Id).any(|y| y != d && g.within(y, clock) && eco(g, x, y))));
-                if hit || psc_f {
-                    self.edges[i * k + j] = true;
-                }
+                self.edges[i * k + j] = self.reach[d as usize] || (g.ev(d).label.kind == Kind::Fence && self.reaches_fence(g, s, fence, d));
             }
         }
         self.acyclic(k)
+    }
+
+    /// What scb reaches from `s`, and from what happens after it when it is a fence.
+    fn reach_from(&mut self, g: &Graph, s: Id, fence: bool) {
+        let n = g.events.len() as Id;
+        let within = |x: Id| x == s || (fence && g.hb(s, x));
+        earliest(g, &mut self.earliest, (0..n).filter(|&x| within(x)));
+        if fence {
+            earliest(g, &mut self.after, (0..n).filter(|&x| g.hb(s, x)));
+        }
+        let next = next_elsewhere(g, s);
+        let by_hb = |y: Id| {
+            let prev = prev_elsewhere(g, y);
+            if !fence {
+                return along_hb(g, s, y, next, prev);
+            }
+            // The first of its thread that happens after s: by synchronisation.
+            (0..n).any(|x| within(x) && x != y && along_hb(g, x, y, next_elsewhere(g, x), prev))
+        };
+        self.reach.clear();
+        for y in 0..n {
+            let e = g.ev(y);
+            // sb: whatever comes before it in its thread will do.
+            let before = e.idx > 0 && {
+                let thread = &g.threads[e.tid as usize].events;
+                let p = thread[e.idx as usize - 1];
+                within(p) || (g.ev(s).tid == e.tid && g.ev(s).idx < e.idx)
+            };
+            let reached = before || mo_or_rb(g, &self.earliest, y) || (y != s && g.hb(s, y) && by_hb(y));
+            self.reach.push(reached);
+        }
+    }
+
+    /// Whether there is an edge from `s` to the fence `d` besides that of `reach`.
+    fn reaches_fence(&self, g: &Graph, s: Id, fence: bool, d: Id) -> bool {
+        let clock = g.clock(d, HB);
+        if fence && s != d && g.hb(s, d) {
+            return true;
+        }
+        (0..g.events.len() as Id).any(|y| y != d && g.within(y, clock) && (self.reach[y as usize] || (fence && eco(g, &self.after, y))))
     }
 
     fn acyclic(&mut self, k: usize) -> bool {

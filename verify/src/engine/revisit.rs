@@ -168,9 +168,8 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
         if src != INIT && !earlier(src) && ev.slept != NONE {
             src = ev.slept;
         }
-        if src != INIT && !earlier(src) {
-            return false;
-        }
+        // If it reads from a later write that is deleted as well, it was revisited, and that write is
+        // not maximal.
         if g.locs[loc].mo[g.pos(src) as usize..].iter().any(|&w| w != e && written(w)) {
             return false;
         }

@@ -122,7 +122,7 @@ impl Condvar {
 }
 
 fn result<T: ?Sized>(guard: MutexGuard<'_, T>) -> LockResult<MutexGuard<'_, T>> {
-    if guard.lock.is_poisoned() { Err(std::sync::PoisonError::new(guard)) } else { Ok(guard) }
+    guard.lock.poisoned.result(guard)
 }
 
 impl Default for Condvar {

@@ -1,11 +1,12 @@
+use super::poison::Poison;
 use crate::engine::event::Rmw;
 use crate::engine::object::Word;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::sync::atomic::Ordering;
-use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+use std::sync::{LockResult, TryLockError, TryLockResult};
 
 /// Replaces `std::sync::Mutex`.
 ///
@@ -14,7 +15,7 @@ use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 pub struct Mutex<T: ?Sized> {
     /// 1 while it is locked.
     state: Word,
-    poisoned: Cell<bool>,
+    pub(super) poisoned: Poison,
     data: UnsafeCell<T>,
 }
 
@@ -38,7 +39,7 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<T> Mutex<T> {
     /// A mutex that is not locked.
     pub const fn new(data: T) -> Mutex<T> {
-        Mutex { state: Word::new(0), poisoned: Cell::new(false), data: UnsafeCell::new(data) }
+        Mutex { state: Word::new(0), poisoned: Poison::new(), data: UnsafeCell::new(data) }
     }
 
     /// The value.
@@ -46,16 +47,14 @@ impl<T> Mutex<T> {
     /// # Errors
     /// When a thread panicked with the lock held.
     pub fn into_inner(self) -> LockResult<T> {
-        let poisoned = self.poisoned.get();
-        let data = self.data.into_inner();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        self.poisoned.result(self.data.into_inner())
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
     fn guard(&self, site: &'static Location<'static>) -> LockResult<MutexGuard<'_, T>> {
         let guard = MutexGuard { lock: self, panicking: std::thread::panicking(), site, _not_send: std::marker::PhantomData };
-        if self.poisoned.get() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        self.poisoned.result(guard)
     }
 
     /// Waits until it is free and locks it.
@@ -98,19 +97,17 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// When a thread panicked with the lock held.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        let poisoned = self.poisoned.get();
-        let data = self.data.get_mut();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        self.poisoned.result(self.data.get_mut())
     }
 
     /// Whether a thread panicked with the lock held.
     pub fn is_poisoned(&self) -> bool {
-        self.poisoned.get()
+        self.poisoned.is_set()
     }
 
     /// Forgets that a thread panicked with the lock held.
     pub fn clear_poison(&self) {
-        self.poisoned.set(false);
+        self.poisoned.clear();
     }
 }
 
@@ -131,9 +128,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        if !self.panicking && std::thread::panicking() {
-            self.lock.poisoned.set(true);
-        }
+        self.lock.poisoned.leave(self.panicking);
         self.lock.release(self.site);
     }
 }
@@ -148,7 +143,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
         } else {
             d.field("data", &format_args!("<locked>"));
         }
-        d.field("poisoned", &self.poisoned.get()).finish_non_exhaustive()
+        d.field("poisoned", &self.poisoned.is_set()).finish_non_exhaustive()
     }
 }
 

@@ -135,7 +135,7 @@ impl<T> OnceLock<T> {
             || {
                 let value = f();
                 // SAFETY: nobody reads before the `Once` is done, and only one closure runs.
-                let old = unsafe { std::mem::replace(&mut *self.value.get(), Some(value)) };
+                let old = unsafe { (*self.value.get()).replace(value) };
                 // Of a static, from the execution before.
                 runtime::drop_outside(old);
             },

@@ -1,11 +1,12 @@
+use super::poison::Poison;
 use crate::engine::event::Rmw;
 use crate::engine::object::Word;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::sync::atomic::Ordering;
-use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+use std::sync::{LockResult, TryLockError, TryLockResult};
 
 /// The state while it is locked for writing; below it, the number of readers.
 const WRITER: u64 = 1 << 32;
@@ -13,7 +14,7 @@ const WRITER: u64 = 1 << 32;
 /// Replaces `std::sync::RwLock`.
 pub struct RwLock<T: ?Sized> {
     state: Word,
-    poisoned: Cell<bool>,
+    poisoned: Poison,
     data: UnsafeCell<T>,
 }
 
@@ -45,7 +46,7 @@ unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 impl<T> RwLock<T> {
     /// A lock that nobody holds.
     pub const fn new(data: T) -> RwLock<T> {
-        RwLock { state: Word::new(0), poisoned: Cell::new(false), data: UnsafeCell::new(data) }
+        RwLock { state: Word::new(0), poisoned: Poison::new(), data: UnsafeCell::new(data) }
     }
 
     /// The value.
@@ -53,22 +54,20 @@ impl<T> RwLock<T> {
     /// # Errors
     /// When a writer panicked.
     pub fn into_inner(self) -> LockResult<T> {
-        let poisoned = self.poisoned.get();
-        let data = self.data.into_inner();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        self.poisoned.result(self.data.into_inner())
     }
 }
 
 impl<T: ?Sized> RwLock<T> {
     fn reader(&self, site: &'static Location<'static>) -> LockResult<RwLockReadGuard<'_, T>> {
         let guard = RwLockReadGuard { lock: self, site, _not_send: std::marker::PhantomData };
-        if self.poisoned.get() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        self.poisoned.result(guard)
     }
 
     fn writer(&self, site: &'static Location<'static>) -> LockResult<RwLockWriteGuard<'_, T>> {
         let panicking = std::thread::panicking();
         let guard = RwLockWriteGuard { lock: self, panicking, site, _not_send: std::marker::PhantomData };
-        if self.poisoned.get() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        self.poisoned.result(guard)
     }
 
     /// Waits until no writer has it and locks it for reading.
@@ -126,14 +125,12 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// When a writer panicked.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        let poisoned = self.poisoned.get();
-        let data = self.data.get_mut();
-        if poisoned { Err(PoisonError::new(data)) } else { Ok(data) }
+        self.poisoned.result(self.data.get_mut())
     }
 
     /// Whether a writer panicked.
     pub fn is_poisoned(&self) -> bool {
-        self.poisoned.get()
+        self.poisoned.is_set()
     }
 }
 
@@ -170,9 +167,7 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
-        if !self.panicking && std::thread::panicking() {
-            self.lock.poisoned.set(true);
-        }
+        self.lock.poisoned.leave(self.panicking);
         self.lock.state.store(0, Ordering::Release, self.site);
     }
 }
