@@ -268,6 +268,21 @@ impl RawRwLock {
         self.release(READER)
     }
 
+    /// As [`unlock_read`](Self::unlock_read), for one that is known to read: a guard is proof of a count that is not zero.
+    #[inline]
+    pub(crate) fn unlock_reader(&self) -> Result<(), NotLocked> {
+        let mut state = self.state.load(Relaxed);
+        while state & !COUNT == 0 {
+            debug_assert!(state != 0, "a guard over a lock that nobody holds");
+            // Release: as in `unlock_read`.
+            match self.state.compare_exchange(state, state.wrapping_sub(READER), Release, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(seen) => state = seen,
+            }
+        }
+        self.release(READER)
+    }
+
     /// Gives back what [`write`](Self::write) took.
     ///
     /// # Errors
