@@ -25,8 +25,13 @@
 //! B3. A thread looks into a block only after claiming a position in it, and until it has stored that slot's word. The claim of the last
 //!     slot at the tail includes linking the next block, before the word. So a block all of whose words are `READ` is nobody's.
 //! B4. Who claimed the last slot at the head is alone with `retired` until it moves the head past offset `SLOTS`.
-//! B5. `head.block` is the block of the head's position, changed before the position (Release, Acquire); the same at the tail.
+//! B5. `head.block` is the block of the head's position, changed before the position, which is stored with Release and loaded with Acquire;
+//!     the same at the tail. So who finds a position finds its block, or a later one, and then the claim of the position fails.
 //! B6. Slots from head to tail hold items, in `drop`, when nobody is in the middle of anything; the other slots hold none.
+//! B7. Who claims the last slot at the tail has the next block ready before the claim, which is a Release; nobody comes to the next block
+//!     but through a position that was stored by that claim or after it. So every thread that knows of a block sees it as it was when new.
+//! B8. A block is linked after the tail was moved on to it, and the head is moved on after the link was found: the tail that a thread sees
+//!     after it has seen the head is not behind it.
 //!
 //! # Cost
 //!
@@ -80,7 +85,7 @@ impl<T> Block<T> {
     fn wait_next(&self) -> NonNull<Self> {
         let mut snooze = Snooze::new();
         loop {
-            // Acquire: pairs with the Release in `push`.
+            // Acquire: pairs with the Release in `link`, for the tail's position (B8); the block itself was there to be seen before (B7).
             if let Some(next) = NonNull::new(self.next.load(Ordering::Acquire)) {
                 return next;
             }
@@ -96,7 +101,7 @@ impl<T> Slot<T> {
     unsafe fn fill(&self, item: T) {
         // SAFETY: by B1 nobody else touches the cell.
         self.value.with_mut(|cell| unsafe { (*cell).write(item) });
-        // Release: hands the item to the Acquire in `take`, and the block, with its link, to the Acquire in `retire`.
+        // Release: hands the item to the Acquire in `take`, and the block, with its link, to the Acquire in `take`, and on to `sweep`.
         self.word.store(FULL, Ordering::Release);
     }
 
@@ -111,7 +116,7 @@ impl<T> Slot<T> {
         }
         // SAFETY: by B2 an item is inside, and nobody else touches the cell.
         let item = self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() });
-        // Release: hands the slot to the Acquire in `retire`.
+        // Release: hands the slot to the Acquire in `sweep`.
         self.word.store(READ, Ordering::Release);
         item
     }
@@ -123,11 +128,11 @@ struct End<T> {
 }
 
 impl<T> End<T> {
-    /// The block of a position that was loaded with Acquire before (B5), if a claim of that position then succeeds.
+    /// The block of a position that was loaded with Acquire before, if a claim of that position then succeeds.
     #[inline]
     fn block(&self) -> *mut Block<T> {
-        // Acquire: whoever put the block there may have just built it.
-        self.block.load(Ordering::Acquire)
+        // Relaxed: the position is what publishes it (B5), and the block behind it (B7).
+        self.block.load(Ordering::Relaxed)
     }
 }
 
@@ -200,10 +205,10 @@ impl<T> Blocks<T> {
     #[cold]
     fn link(&self, block: &Block<T>, next: Box<Block<T>>) {
         let next = Box::into_raw(next);
-        // Release: publishes the new block. The position after it (B5).
-        self.tail.block.store(next, Ordering::Release);
+        // Relaxed: published by the position, which is Release (B5).
+        self.tail.block.store(next, Ordering::Relaxed);
         self.tail.cursor.advance(STEP);
-        // Release: pairs with the Acquire in `wait_next`.
+        // Release: pairs with the Acquire in `wait_next` (B8).
         block.next.store(next, Ordering::Release);
     }
 
@@ -214,10 +219,10 @@ impl<T> Blocks<T> {
         let next = unsafe { block.as_ref() }.wait_next();
         // SAFETY: the list is the caller's alone (B4).
         self.retired.with_mut(|retired| unsafe { self.sweep(&mut *retired, block) });
-        // Release: the block, then the position (B5).
-        self.head.block.store(next.as_ptr(), Ordering::Release);
+        // Relaxed: published by the position below, which is Release (B5).
+        self.head.block.store(next.as_ptr(), Ordering::Relaxed);
         // SAFETY: nobody can have claimed the head's slots in it yet.
-        // Relaxed: only whether there is one; who follows the link acquires it.
+        // Relaxed: only whether there is one; who follows the link acquires it. Null from an earlier life is not to be seen (B7).
         let last = unsafe { next.as_ref() }.next.load(Ordering::Relaxed).is_null();
         // The claim that led here has set HAS_NEXT, since there was a next block.
         self.head.cursor.advance(if last { STEP - HAS_NEXT } else { STEP });

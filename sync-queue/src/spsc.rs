@@ -14,13 +14,16 @@
 //!
 //! Each side stores its position with Release and loads the other's with Acquire: a slot changes hands with everything written in it.
 //!
+//! "Full" and "empty" are answered after looking once more behind a SeqCst fence. Without it both sides may be wrong at once: each stores
+//! its position and then finds the other's old one (store buffering), the producer "full" and the consumer "empty". Who succeeds pays nothing.
+//!
 //! Nobody sleeps here: that would cost the fence that this type is there to avoid. To wait, use [`Queue`](crate::Queue).
 
 use core::fmt;
 use core::mem::MaybeUninit;
 
 use crossbeam_utils::CachePadded;
-use sync_core::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
+use sync_core::primitive::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::sync::Arc;
 
@@ -65,7 +68,7 @@ pub struct Consumer<T> {
 }
 
 /// A queue for one producer and one consumer, with room for `capacity` items: wait-free, linearisable, fair by nature. A put and a get each cost
-/// one store and, now and then, one load.
+/// one store and, now and then, one load; one that finds it full (or empty) a fence and two loads.
 ///
 /// # Panics
 ///
@@ -94,6 +97,15 @@ pub fn spsc<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     (Producer { shared: Arc::clone(&shared), tail: 0, head: 0 }, Consumer { shared, head: 0, tail: 0 })
 }
 
+/// The other side's position, for an answer that must be true of a moment within the call.
+#[cold]
+fn settled(position: &AtomicU64) -> u64 {
+    // SeqCst: of two sides that each store a position and then look at the other's, one sees the other's.
+    fence(Ordering::SeqCst);
+    // Acquire: as in `room` and `inside`.
+    position.load(Ordering::Acquire)
+}
+
 impl<T> Producer<T> {
     /// Puts an item if there is room.
     ///
@@ -119,6 +131,9 @@ impl<T> Producer<T> {
         if self.tail - self.head == self.shared.capacity {
             // Acquire: takes the slots over that the consumer has emptied.
             self.head = self.shared.head.load(Ordering::Acquire);
+            if self.tail - self.head == self.shared.capacity {
+                self.head = settled(&self.shared.head);
+            }
         }
         self.shared.capacity - (self.tail - self.head)
     }
@@ -164,6 +179,9 @@ impl<T> Consumer<T> {
         if self.tail == self.head {
             // Acquire: takes the slots over that the producer has filled.
             self.tail = self.shared.tail.load(Ordering::Acquire);
+            if self.tail == self.head {
+                self.tail = settled(&self.shared.tail);
+            }
         }
         self.tail - self.head
     }

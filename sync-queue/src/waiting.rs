@@ -31,8 +31,10 @@
 //!
 //! # Memory orderings
 //!
-//! `enter` is Relaxed: the mark that follows it is set with Release and found with Acquire. Sending a signal is Release and taking one
-//! Acquire, so that who is woken sees what woke it.
+//! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is published by the mark that follows it, which is
+//! set with Release and taken away with Acquire. Who is woken looks for itself, with the orderings of the operation that it tries again; and
+//! should it look too early and see what was there before, it cannot fall asleep over that, since setting the mark compares with the newest
+//! value of the other side's word.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -69,7 +71,7 @@ impl WaitSet {
 
     /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`. `false`: too many are inside (65,535).
     fn enter(&self) -> bool {
-        // Relaxed: see "Memory orderings".
+        // Relaxed, here and in the rest of the file: see "Memory orderings".
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if (word & SLEEPERS) + word / SIGNAL >= MOST {
@@ -85,11 +87,10 @@ impl WaitSet {
     /// Sleeps until chosen. `false`: the time was up first.
     fn wait(&self, deadline: Option<Deadline>) -> bool {
         loop {
-            // Relaxed: a signal that is found is taken with Acquire below; the futex compares with the newest value itself.
+            // The futex compares with the newest value itself.
             let word = self.word.load(Ordering::Relaxed);
             if word >= SIGNAL {
-                // Acquire: pairs with the Release in `signal`.
-                if self.word.compare_exchange(word, word - SIGNAL, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                if self.word.compare_exchange(word, word - SIGNAL, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                     return true;
                 }
             } else if !futex::wait_maybe(&self.word, word, deadline) {
@@ -104,8 +105,7 @@ impl WaitSet {
         loop {
             let signalled = if slept { word >= SIGNAL } else { word & SLEEPERS == 0 };
             let less = if signalled { SIGNAL } else { SLEEPER };
-            // Acquire: pairs with the Release in `signal`.
-            match self.word.compare_exchange_weak(word, word - less, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(word, word - less, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return signalled,
                 Err(now) => word = now,
             }
@@ -114,7 +114,7 @@ impl WaitSet {
 
     /// Chooses up to `count` sleepers and wakes as many. `false`: there was none.
     fn signal(&self, count: usize) -> bool {
-        // Relaxed: the mark that brought the caller here was found with Acquire, so the sleeper who set it is seen.
+        // If the caller has found a mark but not the sleeper behind it, `wake` looks again behind an Acquire.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -122,8 +122,7 @@ impl WaitSet {
                 return false;
             }
             let chosen = u32::try_from(count).unwrap_or(u32::MAX).min(sleepers);
-            // Release: pairs with the Acquire in `wait` and `leave`.
-            match self.word.compare_exchange_weak(word, word - chosen * SLEEPER + chosen * SIGNAL, Ordering::Release, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(word, word - chosen * SLEEPER + chosen * SIGNAL, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) if chosen == 1 => futex::wake_one(&raw const self.word),
                 Ok(_) => {
                     futex::wake(&raw const self.word, chosen);

@@ -1,5 +1,7 @@
 //! Behaviour, primitive by primitive. A test named after a row of the behaviour contract (`lk_03_...`) is the proof of that row.
 
+#[path = "../support/asleep.rs"]
+mod asleep;
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 

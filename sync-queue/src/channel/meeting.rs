@@ -11,13 +11,24 @@
 //!
 //! Who gives up (time, nothing else) takes itself out under the lock; if it is not in the list any more it was met, and has succeeded: so a
 //! send never returns before its item was taken (flume #140), and no item is lost to one who gave up.
+//!
+//! # Invariants
+//!
+//! A waiter lives on the stack of the thread that waits: no allocation, and nothing to be counted.
+//!
+//! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any more: its thread leaves only by taking it
+//!     out itself or by being told.
+//! M2. Its item is its thread's before it is put into the list; from when another took it out to when that one tells, the other's; then its
+//!     thread's again.
+//! M3. After the word was stored only its address is used: the waiter may be gone. A wake that finds another one there is a spurious one.
 
 use core::mem;
+use core::ptr::NonNull;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
 
 use crate::store::{Nothing, Refused};
@@ -30,19 +41,12 @@ const SHUT: u32 = 2;
 struct Waiter<T> {
     word: AtomicU32,
     /// A sender's item, or what a receiver was given.
-    item: Mutex<Option<T>>,
+    item: UnsafeCell<Option<T>>,
 }
 
 impl<T> Waiter<T> {
-    fn new(item: Option<T>) -> Arc<Self> {
-        Arc::new(Self { word: AtomicU32::new(WAITING), item: Mutex::new(item) })
-    }
-
-    /// Tells a waiter that is out of its list what became of it.
-    fn tell(&self, what: u32) {
-        // Release: pairs with the Acquire in `wait`: what the other side did happens before.
-        self.word.store(what, Ordering::Release);
-        futex::wake_one(&raw const self.word);
+    fn new(item: Option<T>) -> Self {
+        Self { word: AtomicU32::new(WAITING), item: UnsafeCell::new(item) }
     }
 
     /// Sleeps until told something; `WAITING` if the time is up.
@@ -55,21 +59,55 @@ impl<T> Waiter<T> {
             }
         }
     }
+
+    /// # Safety
+    ///
+    /// The item is the caller's (M2).
+    unsafe fn replace(&self, item: Option<T>) -> Option<T> {
+        // SAFETY: as the caller says.
+        self.item.with_mut(|cell| unsafe { mem::replace(&mut *cell, item) })
+    }
+}
+
+/// A waiter that stands in a list.
+struct Listed<T>(NonNull<Waiter<T>>);
+
+// SAFETY: it hands an item from one thread to another (M2); the word is an atomic.
+unsafe impl<T: Send> Send for Listed<T> {}
+
+impl<T> Listed<T> {
+    fn of(waiter: &Waiter<T>) -> Self {
+        Self(NonNull::from(waiter))
+    }
+
+    /// For who took it out of its list: gives or takes the item, then tells it that it was met.
+    fn meet(self, give: Option<T>) -> Option<T> {
+        // SAFETY: it was taken out and not told (M1), so it is there, and its item is the caller's (M2).
+        let taken = unsafe { self.0.as_ref().replace(give) };
+        self.tell(MET);
+        taken
+    }
+
+    /// For who took it out of its list: tells it what became of it. It may be gone afterwards.
+    fn tell(self, what: u32) {
+        // SAFETY: it was taken out and not told (M1).
+        let word = unsafe { &raw const (*self.0.as_ptr()).word };
+        // SAFETY: as above.
+        // Release: pairs with the Acquire in `wait`: what the other side did happens before.
+        unsafe { (*word).store(what, Ordering::Release) };
+        // Only the address (M3).
+        futex::wake_one(word);
+    }
 }
 
 struct Lists<T> {
-    senders: VecDeque<Arc<Waiter<T>>>,
-    receivers: VecDeque<Arc<Waiter<T>>>,
+    senders: VecDeque<Listed<T>>,
+    receivers: VecDeque<Listed<T>>,
     shut: bool,
 }
 
 pub(super) struct Meeting<T> {
     lists: Mutex<Lists<T>>,
-}
-
-/// Takes `waiter` out of a list. `false`: it is not there.
-fn remove<T>(list: &mut VecDeque<Arc<Waiter<T>>>, waiter: &Arc<Waiter<T>>) -> bool {
-    list.iter().position(|other| Arc::ptr_eq(other, waiter)).map(|at| list.remove(at)).is_some()
 }
 
 impl<T> Meeting<T> {
@@ -85,8 +123,7 @@ impl<T> Meeting<T> {
         }
         if let Some(receiver) = lists.receivers.pop_front() {
             drop(lists);
-            *receiver.item.lock() = Some(item);
-            receiver.tell(MET);
+            receiver.meet(Some(item));
             return Ok(());
         }
         let Ok(deadline) = patience.deadline() else {
@@ -94,51 +131,54 @@ impl<T> Meeting<T> {
             return Err(Refused::Full(item));
         };
         let me = Waiter::new(Some(item));
-        lists.senders.push_back(Arc::clone(&me));
+        lists.senders.push_back(Listed::of(&me));
         drop(lists);
-        let mut told = me.wait(deadline);
-        if told == WAITING {
-            if remove(&mut self.lists.lock().senders, &me) {
-                return Self::give_back(&me, Refused::Full);
-            }
-            // Met, or shut, at the last moment: to be told any moment.
-            told = me.wait(None);
+        let told = self.wait(&me, deadline, |lists| &mut lists.senders);
+        // SAFETY: it is in no list, and if another took it out that one has told it (M2).
+        match (told, unsafe { me.replace(None) }) {
+            (WAITING, Some(item)) => Err(Refused::Full(item)),
+            (SHUT, Some(item)) => Err(Refused::Shut(item)),
+            _ => Ok(()),
         }
-        if told == MET { Ok(()) } else { Self::give_back(&me, Refused::Shut) }
-    }
-
-    fn give_back(me: &Waiter<T>, why: fn(T) -> Refused<T>) -> Result<(), Refused<T>> {
-        // Taken out of the list unmet, so the item is still there.
-        me.item.lock().take().map_or(Ok(()), |item| Err(why(item)))
     }
 
     pub(super) fn recv(&self, patience: Patience) -> Result<T, Nothing> {
         let mut lists = self.lists.lock();
         if let Some(sender) = lists.senders.pop_front() {
             drop(lists);
-            let item = sender.item.lock().take();
-            sender.tell(MET);
-            return item.ok_or(Nothing::Empty);
+            return sender.meet(None).ok_or(Nothing::Empty);
         }
         if lists.shut {
             return Err(Nothing::Shut);
         }
         let deadline = patience.deadline().map_err(|()| Nothing::Empty)?;
         let me = Waiter::new(None);
-        lists.receivers.push_back(Arc::clone(&me));
+        lists.receivers.push_back(Listed::of(&me));
         drop(lists);
-        let mut told = me.wait(deadline);
-        if told == WAITING {
-            if remove(&mut self.lists.lock().receivers, &me) {
-                return Err(Nothing::Empty);
+        let told = self.wait(&me, deadline, |lists| &mut lists.receivers);
+        // SAFETY: as in `send`.
+        unsafe { me.replace(None) }.ok_or(if told == SHUT { Nothing::Shut } else { Nothing::Empty })
+    }
+
+    /// Waits in a list. When this returns, nobody else knows of the waiter: it was told, or (`WAITING`) has taken itself out.
+    fn wait(&self, me: &Waiter<T>, deadline: Option<Deadline>, list: fn(&mut Lists<T>) -> &mut VecDeque<Listed<T>>) -> u32 {
+        let told = me.wait(deadline);
+        if told != WAITING {
+            return told;
+        }
+        let mut lists = self.lists.lock();
+        let list = list(&mut lists);
+        match list.iter().position(|other| core::ptr::eq(other.0.as_ptr(), me)) {
+            Some(at) => {
+                list.remove(at);
+                WAITING
             }
-            // As in `send`.
-            told = me.wait(None);
+            None => {
+                drop(lists);
+                // Met, or shut, at the last moment: to be told any moment.
+                me.wait(None)
+            }
         }
-        if told == SHUT {
-            return Err(Nothing::Shut);
-        }
-        me.item.lock().take().ok_or(Nothing::Empty)
     }
 
     /// Nobody meets any more; those who wait are told.

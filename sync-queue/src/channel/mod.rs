@@ -26,11 +26,11 @@ mod meeting;
 
 use core::fmt;
 use core::time::Duration;
-use std::sync::Arc;
 use std::time::Instant;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 use flavor::{Channel, Flavor};
+use sync_core::primitive::sync::Arc;
 
 use crate::waiting::Patience;
 

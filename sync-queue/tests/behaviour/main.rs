@@ -6,6 +6,7 @@ mod watchdog;
 mod support;
 
 mod channel;
+mod handle;
 mod orders;
 mod pool;
 mod queue;

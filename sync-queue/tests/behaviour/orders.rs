@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_queue::{GetError, LifoQueue, PriorityQueue, PutError, ShutDown, SimpleQueue};
 
@@ -281,4 +281,49 @@ fn sq_07_locked_orders_drop_nothing_under_the_lock() {
     assert!(DROPPED.load(SeqCst));
     drop(QUEUE.force_put(Nested));
     std::mem::forget(QUEUE.get());
+}
+
+#[test]
+fn sq_02_a_negative_time_cannot_be_written() {
+    let _watchdog = watch();
+    let queue = SimpleQueue::new();
+    assert!(Duration::try_from_secs_f64(-1.0).is_err());
+    assert_eq!(queue.get_deadline(Instant::now()), None);
+    assert_eq!(queue.get_timeout(Duration::ZERO), None);
+    queue.put(1);
+    assert_eq!(queue.get_deadline(Instant::now()), Some(1));
+}
+
+#[test]
+fn u_sq_01_a_put_has_nothing_to_wait_for() {
+    let _watchdog = watch();
+    // So it takes no time to wait, and returns nothing.
+    let put: fn(&SimpleQueue<u32>, u32) = SimpleQueue::put;
+    let queue = SimpleQueue::new();
+    put(&queue, 1);
+    assert_eq!((queue.try_get(), queue.try_get()), (Some(1), None));
+    put(&queue, 2);
+    assert_eq!(queue.get_timeout(Duration::ZERO), Some(2), "something was inside");
+}
+
+#[test]
+fn u_sq_03_put_from_a_destructor_in_the_middle_of_a_get() {
+    let _watchdog = watch();
+    struct Echo(Arc<SimpleQueue<Option<Echo>>>);
+    impl Drop for Echo {
+        fn drop(&mut self) {
+            self.0.put(None);
+        }
+    }
+    let queue = Arc::new(SimpleQueue::new());
+    for _ in 0..200 {
+        queue.put(Some(Echo(Arc::clone(&queue))));
+    }
+    let mut items = Vec::new();
+    queue.get_many(&mut items, 100);
+    let taken = items.len();
+    drop(items);
+    assert_eq!(queue.len(), 200, "each item that went put another");
+    drop(queue.try_iter().take(200 - taken).collect::<Vec<_>>());
+    assert_eq!(queue.try_iter().flatten().count(), 0, "what is left are the echoes");
 }

@@ -1,238 +1,14 @@
-//! `ThreadPool`, `JobHandle`, `wait`, `as_completed`, `map`, `scope`.
+//! `ThreadPool`: `submit`, `map`, `scope`, `shutdown`. What its handles do is in `handle`.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sync_queue::{BuildError, JobError, JobHandle, JobStatus, Queue, SubmitError, ThreadPool, Until, as_completed, wait};
+use sync_queue::{BuildError, JobError, JobHandle, Queue, SubmitError, ThreadPool, Until, as_completed, wait};
 
-use crate::support::{A_MOMENT, Drops, LONG};
+use crate::support::{A_MOMENT, Drops, LONG, blocked, fail};
 use crate::watchdog::watch;
-
-/// A job that runs until the other end is dropped or sent to.
-fn blocked(pool: &ThreadPool) -> (JobHandle<u32>, mpsc::Sender<()>) {
-    let (release, wait) = mpsc::channel::<()>();
-    let (started, begun) = mpsc::channel();
-    let handle = pool.submit(move || {
-        started.send(()).unwrap();
-        let _ = wait.recv();
-        42
-    });
-    begun.recv().unwrap();
-    (handle.unwrap(), release)
-}
-
-/// Panics without the noise of the hook.
-fn fail() -> u32 {
-    std::panic::resume_unwind(Box::new("it failed"))
-}
-
-#[test]
-fn fu_01_on_done_is_called_once_however_it_ends() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(1);
-    let seen = Arc::new(Queue::unbounded());
-    let note = |handle: &JobHandle<u32>| {
-        let seen = Arc::clone(&seen);
-        handle.on_done(move |status| seen.put(status).unwrap());
-    };
-    let (returns, release) = blocked(&pool);
-    let panics = pool.submit(fail).unwrap();
-    let cancelled = pool.submit(|| 1).unwrap();
-    note(&returns);
-    note(&panics);
-    note(&cancelled);
-    assert!(cancelled.cancel());
-    assert_eq!(seen.get(), Ok(JobStatus::Cancelled));
-    drop(release);
-    assert_eq!(seen.get(), Ok(JobStatus::Returned));
-    assert_eq!(seen.get(), Ok(JobStatus::Panicked));
-    note(&returns);
-    assert_eq!(seen.try_get(), Ok(JobStatus::Returned), "already done: at once, here");
-    pool.shutdown(true, false).unwrap();
-    assert!(seen.is_empty());
-}
-
-#[test]
-fn fu_02_a_panicking_callback_stops_nobody() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(1);
-    let (handle, release) = blocked(&pool);
-    let called = Arc::new(AtomicUsize::new(0));
-    handle.on_done(|_| std::panic::resume_unwind(Box::new("bad callback")));
-    let count = called.clone();
-    handle.on_done(move |_| {
-        count.fetch_add(1, SeqCst);
-    });
-    drop(release);
-    assert_eq!(handle.result().unwrap(), 42);
-    assert_eq!(pool.submit(|| 7).unwrap().result().unwrap(), 7, "the worker lives");
-    assert_eq!(called.load(SeqCst), 1);
-}
-
-#[test]
-fn fu_04_debug_says_the_state() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(1);
-    let (running, release) = blocked(&pool);
-    let pending = pool.submit(|| 1).unwrap();
-    assert_eq!(format!("{running:?} {pending:?}"), "JobHandle(Running) JobHandle(Pending)");
-    pending.cancel();
-    assert_eq!(format!("{pending:?}"), "JobHandle(Cancelled)");
-    drop(release);
-    assert!(running.wait_timeout(LONG));
-    assert_eq!(format!("{running:?}"), "JobHandle(Returned)");
-}
-
-#[test]
-fn fu_05_cancel_only_what_nobody_has_begun() {
-    let _watchdog = watch();
-    let drops = Drops::default();
-    let pool = ThreadPool::new(1);
-    let (running, release) = blocked(&pool);
-    let item = drops.item();
-    let pending = pool.submit(move || drop(item)).unwrap();
-    assert!(!running.cancel() && running.is_running() && !running.is_cancelled());
-    assert!(pending.cancel() && pending.cancel());
-    assert_eq!(drops.count(), 1, "the closure goes at once");
-    assert!(pending.is_cancelled() && pending.is_done() && !pending.is_running());
-    drop(release);
-    assert!(running.wait_timeout(LONG));
-    assert!(!running.cancel() && running.is_done() && !running.is_cancelled());
-    assert!(matches!(pending.result(), Err(JobError::Cancelled)));
-}
-
-#[test]
-fn fu_07_result_at_once_or_not() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(1);
-    let (running, release) = blocked(&pool);
-    let pending = pool.submit(|| 1).unwrap();
-    let running = running.result_timeout(Duration::ZERO).unwrap_err();
-    let pending = pending.result_timeout(Duration::ZERO).unwrap_err();
-    let running = running.result_timeout(Duration::from_millis(2)).unwrap_err();
-    pending.cancel();
-    assert!(matches!(pending.result_timeout(Duration::ZERO), Ok(Err(JobError::Cancelled))));
-    drop(release);
-    assert_eq!(running.result_deadline(Instant::now() + LONG).unwrap().unwrap(), 42);
-    let failed = pool.submit(fail).unwrap().result().unwrap_err();
-    assert_eq!(failed.message(), Some("it failed"));
-    assert_eq!(failed.to_string(), "the job panicked: it failed");
-}
-
-#[test]
-fn fu_08_a_waiter_wakes_however_it_ends() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(1);
-    let (running, release) = blocked(&pool);
-    let pending = Arc::new(pool.submit(|| 1).unwrap());
-    thread::scope(|scope| {
-        let waits = scope.spawn(|| running.result());
-        let other = scope.spawn(|| pending.wait_timeout(Duration::MAX));
-        thread::sleep(A_MOMENT);
-        assert!(pending.cancel());
-        assert!(other.join().unwrap());
-        drop(release);
-        assert_eq!(waits.join().unwrap().unwrap(), 42);
-    });
-}
-
-#[test]
-fn fw_02_the_first_one() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(2);
-    let ((a, release_a), (b, release_b)) = (blocked(&pool), blocked(&pool));
-    let cancelled = pool.submit(|| 0).unwrap();
-    cancelled.cancel();
-    let waited = wait([a, b, cancelled], Until::First, Some(Duration::from_millis(2)));
-    assert!(waited.done.is_empty(), "a cancelled job that no worker has met yet does not count");
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            thread::sleep(A_MOMENT);
-            drop(release_a);
-        });
-        let waited = wait(waited.not_done, Until::First, None);
-        assert!(!waited.done.is_empty());
-        assert!(waited.not_done.iter().any(JobHandle::is_running));
-        let begun = Instant::now();
-        let again = wait(waited.done, Until::First, None);
-        assert!(begun.elapsed() < LONG && !again.done.is_empty());
-        drop(release_b);
-    });
-}
-
-#[test]
-fn fw_03_the_first_error() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(2);
-    let (slow, release) = blocked(&pool);
-    let handles = vec![pool.submit(|| 1).unwrap(), slow, pool.submit(fail).unwrap(), pool.submit(|| 2).unwrap()];
-    let waited = wait(handles, Until::FirstError, None);
-    assert!(waited.done.iter().any(|handle| handle.status() == JobStatus::Panicked));
-    assert!(waited.not_done.iter().any(JobHandle::is_running));
-    drop(release);
-    let all = wait(waited.done.into_iter().chain(waited.not_done), Until::All, None);
-    assert_eq!((all.done.len(), all.not_done.len()), (4, 0));
-}
-
-#[test]
-fn fw_04_all_of_them_or_none() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(3);
-    let handles: Vec<_> = (0..20).map(|n| pool.submit(move || if n % 5 == 0 { fail() } else { n }).unwrap()).collect();
-    let waited = wait(handles, Until::All, None);
-    assert_eq!((waited.done.len(), waited.not_done.len()), (20, 0));
-    assert_eq!(waited.done.into_iter().filter_map(|handle| handle.result().ok()).sum::<u32>(), 190 - 30);
-    let none = wait(Vec::<JobHandle<u8>>::new(), Until::All, None);
-    assert!(none.done.is_empty() && none.not_done.is_empty());
-    assert!(as_completed(Vec::<JobHandle<u8>>::new()).next().is_none());
-}
-
-#[test]
-fn fw_05_in_time_or_not() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(2);
-    let (slow, release) = blocked(&pool);
-    let quick = pool.submit(|| 1).unwrap();
-    assert!(quick.wait_timeout(LONG));
-    let waited = wait([slow, quick], Until::All, Some(Duration::from_millis(5)));
-    assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
-    drop(release);
-}
-
-#[test]
-fn fw_07_as_they_complete() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(2);
-    let (slow, release) = blocked(&pool);
-    let quick = pool.submit(|| 1).unwrap();
-    assert!(quick.wait_timeout(LONG));
-    let mut release = Some(release);
-    let mut order = Vec::new();
-    for handle in as_completed([slow, quick]) {
-        drop(release.take());
-        order.push(handle.result().unwrap());
-    }
-    assert_eq!(order, [1, 42]);
-}
-
-#[test]
-fn fw_08_as_they_complete_in_time() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(3);
-    let ((a, release_a), (b, release_b)) = (blocked(&pool), blocked(&pool));
-    let quick = [pool.submit(|| 1).unwrap(), pool.submit(|| 2).unwrap()];
-    assert!(quick.iter().all(|handle| handle.wait_timeout(LONG)));
-    let mut jobs = as_completed([a, b].into_iter().chain(quick));
-    let deadline = Instant::now() + Duration::from_millis(5);
-    assert!(jobs.next_deadline(deadline).unwrap().is_some());
-    assert!(jobs.next_deadline(deadline).unwrap().is_some());
-    let unfinished = jobs.next_deadline(deadline).unwrap_err();
-    assert_eq!(unfinished.to_string(), "2 (of 4) jobs unfinished");
-    assert!(jobs.next().is_none());
-    drop((release_a, release_b));
-}
 
 #[test]
 fn tp_02_map_keeps_the_order() {
@@ -243,7 +19,7 @@ fn tp_02_map_keeps_the_order() {
 }
 
 #[test]
-fn tp_04_tp_14_map_out_of_time_cancels_the_rest() {
+fn tp_04_map_out_of_time_cancels_the_rest() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let ran = Arc::new(AtomicUsize::new(0));
@@ -274,7 +50,7 @@ fn tp_04_tp_14_map_out_of_time_cancels_the_rest() {
 }
 
 #[test]
-fn tp_05_tp_17_shutdown_runs_what_was_submitted() {
+fn tp_05_shutdown_runs_what_was_submitted() {
     let _watchdog = watch();
     for _ in 0..20 {
         let pool = ThreadPool::new(5);
@@ -368,7 +144,7 @@ fn tp_15_no_job_after_shutdown() {
 }
 
 #[test]
-fn tp_18_tp_19_cancel_what_has_not_begun() {
+fn tp_18_cancel_what_has_not_begun() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let (first, release) = blocked(&pool);
@@ -388,7 +164,7 @@ fn tp_18_tp_19_cancel_what_has_not_begun() {
 }
 
 #[test]
-fn tp_20_tp_21_dropping_the_pool_ends_its_threads_after_its_work() {
+fn tp_20_dropping_the_pool_ends_its_threads_after_its_work() {
     let _watchdog = watch();
     let ran = Arc::new(AtomicUsize::new(0));
     let pool = ThreadPool::new(3);
@@ -451,21 +227,6 @@ fn tp_26_a_panicking_initializer_breaks_the_pool() {
     }
     assert!(matches!(pool.submit(|| 3), Err(SubmitError::Broken(_))));
     assert!(pool.is_broken());
-}
-
-#[test]
-fn u_ex_02_callbacks_run_in_the_order_they_were_added() {
-    let _watchdog = watch();
-    let pool = ThreadPool::new(1);
-    let (handle, release) = blocked(&pool);
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    for n in 0..5 {
-        let seen = seen.clone();
-        handle.on_done(move |_| seen.lock().unwrap().push(n));
-    }
-    drop(release);
-    pool.shutdown(true, false).unwrap();
-    assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -650,4 +411,85 @@ fn a_result_that_panics_when_dropped_harms_no_worker() {
     first.result().unwrap();
     assert_eq!(pool.submit(|| 7).unwrap().result().unwrap(), 7);
     assert!(format!("{pool:?}").starts_with("ThreadPool { name_prefix: "));
+}
+
+#[test]
+fn tp_01_arguments_are_captured() {
+    let _watchdog = watch();
+    let pool = ThreadPool::new(1);
+    let (this, job, fn_) = (1, String::from("two"), [3; 3]);
+    let handle = pool.submit(move || format!("{this} {job} {fn_:?}")).unwrap();
+    assert_eq!(handle.result().unwrap(), "1 two [3, 3, 3]");
+}
+
+#[test]
+fn tp_14_a_map_given_up_runs_nothing_more() {
+    let _watchdog = watch();
+    let pool = ThreadPool::new(1);
+    let (running, release) = blocked(&pool);
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = ran.clone();
+    let mut map = pool.map_timeout(0..10, move |_| count.fetch_add(1, SeqCst), Duration::from_millis(2)).unwrap();
+    assert!(matches!(map.next(), Some(Err(JobError::TimedOut))), "the only worker is busy");
+    drop(map);
+    drop(release);
+    pool.shutdown(true, false).unwrap();
+    assert_eq!((ran.load(SeqCst), running.result().unwrap()), (0, 42));
+}
+
+#[test]
+fn tp_17_fifty_jobs_of_five_workers_and_a_shutdown() {
+    let _watchdog = watch();
+    let pool = ThreadPool::new(5);
+    let handles: Vec<_> = (0..50).map(|n| pool.submit(move || n).unwrap()).collect();
+    pool.shutdown(true, false).unwrap();
+    assert!(handles.iter().all(JobHandle::is_done));
+    assert!(handles.into_iter().map(|handle| handle.result().unwrap()).eq(0..50));
+}
+
+#[test]
+fn tp_19_cancelled_at_once() {
+    let _watchdog = watch();
+    for _ in 0..50 {
+        let pool = ThreadPool::new(1);
+        let handle = pool.submit(|| 7).unwrap();
+        let cancelled = handle.cancel();
+        pool.shutdown(true, false).unwrap();
+        assert_eq!(handle.result().is_err(), cancelled);
+    }
+}
+
+#[test]
+fn tp_21_a_pool_dropped_without_a_shutdown_does_its_work() {
+    let _watchdog = watch();
+    let pool = ThreadPool::new(2);
+    let handles: Vec<_> = (0..20).map(|n| pool.submit(move || n).unwrap()).collect();
+    drop(pool);
+    assert!(handles.into_iter().map(|handle| handle.result().unwrap()).eq(0..20));
+}
+
+#[test]
+fn tp_23_cancelled_without_waiting() {
+    let _watchdog = watch();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let ended = Arc::new(AtomicUsize::new(0));
+    let pool = ThreadPool::new(1);
+    let handles: Vec<_> = (0..10)
+        .map(|_| {
+            let (begun, ended) = (begun.clone(), ended.clone());
+            pool.submit(move || {
+                begun.fetch_add(1, SeqCst);
+                thread::sleep(Duration::from_millis(1));
+                ended.fetch_add(1, SeqCst);
+            })
+            .unwrap()
+        })
+        .collect();
+    pool.shutdown(false, true).unwrap();
+    // Waits for the worker: what it had begun has ended.
+    drop(pool);
+    assert_eq!(begun.load(SeqCst), ended.load(SeqCst), "each ran to its end or not at all");
+    let cancelled =
+        handles.into_iter().filter_map(|handle| handle.result().err()).inspect(|why| assert!(matches!(why, JobError::Cancelled)));
+    assert_eq!(cancelled.count() + begun.load(SeqCst), 10);
 }

@@ -570,3 +570,111 @@ fn iterators() {
     }
     assert_eq!(rest, [2, 3, 4]);
 }
+
+#[test]
+fn qu_05_a_negative_time_cannot_be_written() {
+    let _watchdog = watch();
+    // `Duration` has no negative values; what is left of the case is a deadline that has passed.
+    assert!(Duration::try_from_secs_f64(-1.0).is_err() && Duration::ZERO.checked_sub(Duration::from_nanos(1)).is_none());
+    let queue = Queue::bounded(1);
+    let passed = Instant::now();
+    assert_eq!(queue.get_deadline(passed), Err(GetError::Empty));
+    queue.put(1).unwrap();
+    assert_eq!(queue.put_deadline(2, passed), Err(PutError::Full(2)));
+}
+
+#[test]
+fn qu_07_the_capacity_cannot_change() {
+    let _watchdog = watch();
+    // It is given once, and no method takes `&mut self`: there is no queue with more inside than it has room for.
+    let queue = Queue::bounded(3);
+    let room = |queue: &Queue<u32>| (queue.capacity(), queue.len(), queue.is_full());
+    for n in 0..3 {
+        assert_eq!(room(&queue), (Some(3), n as usize, false));
+        queue.put(n).unwrap();
+    }
+    assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
+    assert_eq!(queue.force_put(4), Ok(Some(0)));
+    assert_eq!(queue.try_put_many(vec![5]), Err(PutError::Full(vec![5])));
+    assert_eq!(room(&queue), (Some(3), 3, true));
+    drop(queue.shutdown_now());
+    assert_eq!(room(&queue), (Some(3), 0, false));
+}
+
+#[test]
+fn u_qu_01_a_deadline_counts_only_where_there_is_something_to_wait_for() {
+    let _watchdog = watch();
+    let passed = Instant::now();
+    let unbounded = Queue::unbounded();
+    assert_eq!(unbounded.put_deadline(1, passed), Ok(()));
+    assert_eq!(unbounded.get_deadline(passed), Ok(1), "something was inside");
+    let bounded = Queue::bounded(1);
+    assert_eq!(bounded.put_deadline(1, passed), Ok(()), "there was room");
+    assert_eq!((bounded.try_put(2), bounded.try_get(), bounded.try_get()), (Err(PutError::Full(2)), Ok(1), Err(GetError::Empty)));
+}
+
+#[test]
+fn u_qu_04_shutdown_beats_full_and_empty_and_time() {
+    let _watchdog = watch();
+    let (empty, full) = (Queue::bounded(1), Queue::bounded(1));
+    full.put(0).unwrap();
+    empty.shutdown();
+    full.shutdown();
+    let passed = Instant::now();
+    for queue in [&empty, &full] {
+        assert_eq!(queue.put(1), Err(ShutDown(1)));
+        assert_eq!(queue.try_put(1), Err(PutError::ShutDown(1)));
+        assert_eq!(queue.put_timeout(1, Duration::ZERO), Err(PutError::ShutDown(1)));
+        assert_eq!(queue.put_deadline(1, passed), Err(PutError::ShutDown(1)));
+        assert_eq!(queue.force_put(1), Err(ShutDown(1)));
+        assert_eq!(queue.try_put_many(vec![1, 2]), Err(PutError::ShutDown(vec![1, 2])));
+    }
+    assert_eq!(empty.try_get(), Err(GetError::ShutDown));
+    assert_eq!(empty.get_timeout(Duration::ZERO), Err(GetError::ShutDown));
+    assert_eq!(empty.get_deadline(passed), Err(GetError::ShutDown));
+    assert_eq!(empty.try_get_many(&mut Vec::new(), 1), Err(GetError::ShutDown));
+    assert_eq!(full.get(), Ok(0), "what is inside can still be got");
+}
+
+#[test]
+fn u_qu_07_a_plain_shutdown_leaves_joiners_alone() {
+    let _watchdog = watch();
+    let queue = Queue::bounded(1);
+    queue.put(1).unwrap();
+    thread::scope(|scope| {
+        let joins = scope.spawn(|| queue.join());
+        queue.shutdown();
+        assert!(!queue.join_timeout(A_MOMENT), "the item is still inside");
+        assert!(!joins.is_finished());
+        assert_eq!(queue.get(), Ok(1));
+        assert!(!queue.join_timeout(Duration::from_millis(1)) && !joins.is_finished(), "got is not done");
+        queue.task_done().unwrap();
+        joins.join().unwrap();
+    });
+    queue.join();
+}
+
+#[test]
+fn u_qu_11_a_wait_that_is_woken_for_nothing_goes_on_for_the_rest_of_its_time() {
+    let _watchdog = watch();
+    let queue = Queue::bounded(1);
+    let time = Duration::from_millis(60);
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let begun = Instant::now();
+            (queue.get_timeout(time), begun.elapsed())
+        });
+        // Each put may wake the waiter, each get takes the item away from under it.
+        while !waits.is_finished() {
+            queue.put(1).unwrap();
+            if queue.try_get().is_ok() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let (answer, elapsed) = waits.join().unwrap();
+        assert!(answer == Ok(1) || elapsed >= time, "given up after {elapsed:?}");
+        let _ = queue.try_get();
+    });
+    queue.put(2).unwrap();
+    assert_eq!(queue.get_deadline(Instant::now() - time), Ok(2), "looked again before it gave up");
+}

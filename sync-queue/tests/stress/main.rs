@@ -3,4 +3,8 @@
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
 
+mod channel;
+mod orders;
+mod pool;
 mod queue;
+mod spsc;

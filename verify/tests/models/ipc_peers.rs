@@ -108,7 +108,7 @@ impl Peers for Participant {
 pub(crate) fn at_every_step(name: &str, steps: u32, model: impl Fn(Order, u32) + Copy + Send + Sync + 'static) {
     for order in [Order::Forward, Order::Reversed] {
         for step in 0..steps {
-            check_small(&format!("{name}, {order:?}, vanishes after {step}"), move || model(order, step));
+            check_small(&format!("{name}, {order:?}, vanishes after {step}"), order, std::sync::Arc::new(move |order| model(order, step)));
         }
     }
 }

@@ -7,7 +7,7 @@
 //! RUSTFLAGS="--cfg sync_verify" cargo test -p sync-verify --release --test models   (alias: cargo verify)
 //! ```
 //!
-//! Bugs that others shipped, and the models that look for them here. Each was seen to fail when the code is broken in that way.
+//! Bugs that others shipped, and the models that look for them here.
 //!
 //! | bug | models |
 //! |---|---|
@@ -32,6 +32,7 @@ mod support;
 
 mod auto_reset_event;
 mod barrier;
+mod channel;
 mod condvar;
 mod event;
 mod fair_mutex;
@@ -46,10 +47,13 @@ mod ipc_queue;
 #[cfg(target_os = "linux")]
 mod ipc_semaphore;
 mod latch;
+mod lifo;
+mod linear;
 mod mutex;
 mod once;
 mod parker;
 mod pool;
+mod priority;
 mod queue;
 mod reentrant_mutex;
 mod rwlock;

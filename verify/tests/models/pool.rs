@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sync_queue::{JobError, ThreadPool};
+use sync_queue::{JobError, JobStatus, SubmitError, ThreadPool, Until, wait};
 
-use crate::support::{Arc, Tracked};
+use crate::support::{Arc, Tracked, body, with};
 
 model! {
     /// A worker runs the job; its result and what it wrote are seen.
@@ -50,5 +50,121 @@ model! {
         pool.shutdown(true, false).unwrap();
         drop(pool);
         assert_eq!(Arc::strong_count(&result), 1);
+    }
+}
+
+model! {
+    /// Two threads submit at once: each job has a result, however many workers that starts.
+    fn two_submit(order) tight {
+        let pool = Arc::new(ThreadPool::new(2));
+        let submits = |value: u32| with(&pool, move |pool| {
+            let handle = pool.submit(move || value).unwrap();
+            assert_eq!(handle.result().unwrap(), value);
+        });
+        order.run([submits(1), submits(2)]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A shutdown in the middle of a submit: the job is refused with its closure, or it has a result. Nothing stays pending for ever.
+    fn shutdown_against_submit(order) tight {
+        let pool = Arc::new(ThreadPool::new(1));
+        let submits = with(&pool, |pool| match pool.submit(|| 7) {
+            Ok(handle) => assert_eq!(handle.result().unwrap(), 7),
+            Err(why) => {
+                assert!(matches!(why, SubmitError::ShutDown(_)));
+                assert_eq!(why.into_inner()(), 7);
+            }
+        });
+        order.run([submits, with(&pool, |pool| pool.shutdown(false, false).unwrap())]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A shutdown that cancels: the job runs or is cancelled, and its handle says which.
+    fn cancelling_shutdown(order) tight {
+        let pool = Arc::new(ThreadPool::new(1));
+        let ran = Arc::new(Tracked::new(0));
+        let inside = ran.clone();
+        let handle = pool.submit(move || inside.set(7)).unwrap();
+        let waits = body(move || match handle.result() {
+            Ok(()) => assert_eq!(ran.get(), 7),
+            Err(why) => {
+                assert!(matches!(why, JobError::Cancelled));
+                assert_eq!(ran.get(), 0);
+            }
+        });
+        order.run([waits, with(&pool, |pool| pool.shutdown(true, true).unwrap())]);
+    }
+}
+
+model! {
+    /// A worker that waits for a job which nobody has begun runs it itself: one thread is enough.
+    fn a_worker_helps(_order) small {
+        let pool = Arc::new(ThreadPool::new(1));
+        let same = pool.clone();
+        let outer = pool.submit(move || same.submit(|| 7).unwrap().result().unwrap() + 1).unwrap();
+        assert_eq!(outer.result().unwrap(), 8);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A callback is called once, by whoever ends the job or by whoever adds it.
+    fn a_callback_is_called_once(_order) small {
+        let pool = ThreadPool::new(1);
+        let called = Arc::new(Tracked::new(0));
+        let handle = pool.submit(|| ()).unwrap();
+        let inside = called.clone();
+        handle.on_done(move |status| {
+            assert_eq!(status, JobStatus::Returned);
+            inside.set(inside.get() + 1);
+        });
+        handle.result().unwrap();
+        // The end of the worker: a callback may still run when the result is there.
+        pool.shutdown(true, false).unwrap();
+        assert_eq!(called.get(), 1);
+    }
+}
+
+model! {
+    /// Waiting for the first of two, one of which is cancelled.
+    fn wait_for_the_first(_order) tight {
+        let pool = ThreadPool::new(1);
+        let handles = [1, 2].map(|value| pool.submit(move || value).unwrap());
+        let cancelled = handles[1].cancel();
+        let waited = wait(handles, Until::First, None);
+        assert!(!waited.done.is_empty());
+        for handle in waited.done {
+            match handle.result() {
+                Ok(value) => assert!(value == 1 || !cancelled),
+                Err(why) => assert!(cancelled && matches!(why, JobError::Cancelled)),
+            }
+        }
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// Room for one job in the backlog: the second submit waits, and the worker makes room.
+    fn a_full_backlog(_order) small {
+        let pool = ThreadPool::builder().max_workers(1).queue_limit(1).build().unwrap();
+        let handles = [1, 2, 3].map(|value| pool.submit(move || value).unwrap());
+        assert_eq!(handles.map(|handle| handle.result().unwrap()), [1, 2, 3]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// The initializer panics: the job that started the worker fails, it does not stay pending.
+    fn a_broken_pool(_order) small {
+        let pool = ThreadPool::builder().max_workers(1).initializer(|| panic!("not today")).build().unwrap();
+        match pool.submit(|| ()) {
+            Ok(handle) => assert!(matches!(handle.result(), Err(JobError::Broken))),
+            Err(why) => assert!(matches!(why, SubmitError::Broken(_))),
+        }
+        pool.shutdown(true, false).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sync_queue::{GetError, PutError, Queue, ShutDown};
 
-use crate::support::{Arc, Body, Tracked, with};
+use crate::support::{Arc, Body, Order, Tracked, with};
 
 const SOON: Duration = Duration::from_millis(1);
 
@@ -113,6 +113,56 @@ model! {
 }
 
 model! {
+    /// Beyond the end of a block: who finds the head moved on must not find the tail behind it, and wait for an item that nobody puts.
+    fn empty_beyond_a_block(order) small {
+        let (queue, sum) = (unbounded(), Tally::new());
+        queue.put(item(1)).unwrap();
+        sum.add(queue.get().unwrap().value());
+        let tries = || with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+            if let Ok(item) = queue.try_get() {
+                sum.add(item.value());
+            }
+        });
+        order.run([puts(&queue, &[2]), tries(), tries()]);
+        assert_eq!(sum.get() + rest(&queue), 3);
+    }
+}
+
+model! {
+    /// A block whose items two threads have read is used again by one of them: the other must be done with it.
+    fn a_block_is_used_again(order) small {
+        let (queue, sum) = (unbounded(), Tally::new());
+        queue.put_many(vec![item(1), item(2), item(4), item(8)]).unwrap();
+        let gets_and_puts = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+            for _ in 0..3 {
+                sum.add(queue.try_get().unwrap().value());
+            }
+            // The second of these links a block, the third fills it.
+            for value in [16, 32, 64] {
+                queue.put(item(value)).unwrap();
+            }
+        });
+        order.run([with(&(queue.clone(), sum.clone()), |(queue, sum)| sum.add(queue.try_get().unwrap().value())), gets_and_puts]);
+        assert_eq!(sum.get() + rest(&queue), 127);
+    }
+}
+
+model! {
+    /// A block is given back by one thread and used again by another.
+    fn a_block_is_handed_on(order) small {
+        let (queue, sum) = (unbounded(), Tally::new());
+        queue.put_many(vec![item(1), item(2), item(4), item(8)]).unwrap();
+        let gets = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+            for _ in 0..4 {
+                sum.add(queue.try_get().unwrap().value());
+            }
+        });
+        order.run([gets, puts(&queue, &[16, 32, 64])]);
+        assert_eq!(sum.get() + rest(&queue), 127);
+    }
+}
+
+model! {
     /// The publish gap: one producer has claimed its place and stalls, another publishes behind it. The consumer must not sleep for ever
     /// between the two.
     fn publish_gap(order) tight {
@@ -206,6 +256,40 @@ model! {
         });
         order.run([puts_and_shuts, drains]);
         assert_eq!(sum.get(), 1);
+    }
+}
+
+/// Who is told of the shutdown sees what was done before it.
+fn shutdown_publishes(order: Order, queue: &Arc<Queue<Item>>) {
+    let data = Arc::new(Tracked::new(0));
+    let shuts = with(&(queue.clone(), data.clone()), |(queue, data)| {
+        data.set(1);
+        queue.shutdown();
+    });
+    let puts = with(&(queue.clone(), data.clone()), |(queue, data)| {
+        if queue.try_put(item(1)).is_err() {
+            assert_eq!(data.get(), 1);
+        }
+    });
+    let gets = with(&(queue.clone(), data.clone()), |(queue, data)| {
+        if let Err(GetError::ShutDown) = queue.try_get() {
+            assert_eq!(data.get(), 1);
+        }
+    });
+    order.run([shuts, puts, gets]);
+}
+
+model! {
+    /// A put and a get that are told of the shutdown see what was done before it.
+    fn shutdown_publishes_bounded(order) small {
+        shutdown_publishes(order, &bounded(1));
+    }
+}
+
+model! {
+    /// The same without a limit.
+    fn shutdown_publishes_unbounded(order) small {
+        shutdown_publishes(order, &unbounded());
     }
 }
 
@@ -328,6 +412,7 @@ model! {
         });
         order.run([forces(2), forces(4)]);
         assert_eq!(queue.len(), 1);
+        assert_eq!(queue.unfinished(), 1, "nobody can call done what was thrown out");
         assert_eq!(sum.get() + rest(&queue), 7);
     }
 }
@@ -348,6 +433,16 @@ model! {
 }
 
 model! {
+    /// A forced put and a getter that sleeps, or is about to.
+    fn force_put_wakes(order) small {
+        let (queue, sum) = (bounded(1), Tally::new());
+        let forces = with(&queue, |queue| assert!(matches!(queue.force_put(item(1)), Ok(None))));
+        order.run([forces, gets(&queue, &sum, 1)]);
+        assert_eq!(sum.get(), 1);
+    }
+}
+
+model! {
     /// A run of items put and got in one step each, by threads that may sleep.
     fn many_at_once(order) small {
         let (queue, sum) = (bounded(2), Tally::new());
@@ -360,6 +455,31 @@ model! {
         });
         order.run([puts, gets]);
         assert_eq!(sum.get() + rest(&queue), 7);
+    }
+}
+
+model! {
+    /// Two getters asleep, or about to be, and two items at once: both wake.
+    fn many_put_wake_many(order) tight {
+        let (queue, sum) = (bounded(2), Tally::new());
+        let puts = with(&queue, |queue| assert!(queue.put_many(vec![item(1), item(2)]).is_ok()));
+        order.run([gets(&queue, &sum, 1), gets(&queue, &sum, 1), puts]);
+        assert_eq!(sum.get(), 3);
+    }
+}
+
+model! {
+    /// The same for putters, and room for two at once.
+    fn many_got_wake_many(order) tight {
+        let (queue, sum) = (bounded(2), Tally::new());
+        queue.put_many(vec![item(1), item(2)]).unwrap();
+        let gets = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+            let mut got = Vec::new();
+            queue.get_many(&mut got, 2).unwrap();
+            sum.add(got.iter().map(Item::value).sum());
+        });
+        order.run([puts(&queue, &[4]), puts(&queue, &[8]), gets]);
+        assert_eq!(sum.get() + rest(&queue), 15);
     }
 }
 

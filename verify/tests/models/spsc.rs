@@ -62,3 +62,18 @@ model! {
         order.run([puts(producer, &[1]), looks]);
     }
 }
+
+model! {
+    /// Both sides go with an item inside: it is dropped once, and no slot is read that was never written.
+    fn dropped_by_the_last(order) {
+        let item = std::sync::Arc::new(());
+        let (mut producer, mut consumer) = spsc(2);
+        let [one, two] = [item.clone(), item.clone()];
+        let puts = body(move || {
+            producer.try_put(one).unwrap();
+            producer.try_put(two).unwrap();
+        });
+        order.run([puts, body(move || drop(consumer.try_get()))]);
+        assert_eq!(std::sync::Arc::strong_count(&item), 1);
+    }
+}

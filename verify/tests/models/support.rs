@@ -9,6 +9,9 @@ pub(crate) enum Order {
     Reversed,
 }
 
+/// A model. Of one type, so that the checkers, which are generic over what they run, are compiled once and not once for every model.
+pub(crate) type Model = std::sync::Arc<dyn Fn(Order) + Send + Sync>;
+
 /// The body of one thread of a model.
 pub(crate) type Body = Box<dyn FnOnce()>;
 
@@ -59,12 +62,12 @@ macro_rules! model {
 
             #[test]
             fn forward() {
-                $crate::support::$check(concat!(module_path!(), "::forward"), || model($crate::support::Order::Forward));
+                $crate::support::$check(concat!(module_path!(), "::forward"), $crate::support::Order::Forward, std::sync::Arc::new(model));
             }
 
             #[test]
             fn reversed() {
-                $crate::support::$check(concat!(module_path!(), "::reversed"), || model($crate::support::Order::Reversed));
+                $crate::support::$check(concat!(module_path!(), "::reversed"), $crate::support::Order::Reversed, std::sync::Arc::new(model));
             }
         }
     };
@@ -87,11 +90,13 @@ fn time_for_one_run() -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
 
-pub(crate) use checker::{Arc, Tracked, check, check_small, check_tight};
+pub(crate) use checker::{Arc, Tracked, breaks, check, check_small, check_tight, judge};
 
 #[cfg(loom)]
 mod checker {
     use sync_core::primitive::{Knobs, set_knobs};
+
+    use super::{Model, Order};
 
     pub(crate) use loom::sync::Arc;
 
@@ -126,23 +131,30 @@ mod checker {
     ///
     /// Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three preemptions find what small models can
     /// show; LOOM_MAX_PREEMPTIONS says otherwise.
-    pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        explore(name, 3, &[(0, false), (1, false), (0, true), (1, true)], model);
+    pub(crate) fn check(name: &str, order: Order, model: Model) {
+        explore(name, 3, &[(0, false), (1, false), (0, true), (1, true)], order, model);
     }
 
     /// The same for a model that is small only if it is explored less deeply.
-    pub(crate) fn check_small(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        explore(name, 2, &[(0, false), (1, false)], model);
+    pub(crate) fn check_small(name: &str, order: Order, model: Model) {
+        explore(name, 2, &[(0, false), (1, false)], order, model);
     }
 
     /// The same for one that is bigger still.
-    pub(crate) fn check_tight(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        explore(name, 1, &[(0, false), (1, false)], model);
+    pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
+        explore(name, 1, &[(0, false), (1, false)], order, model);
     }
 
-    fn explore(name: &str, preemptions: usize, settings: &[(usize, bool)], model: impl Fn() + Copy + Send + Sync + 'static) {
+    /// Loom does not tell which of two calls of different threads happened before the other: a history is checked by ours alone.
+    pub(crate) fn judge<S: verify::linear::Spec>(_: &verify::linear::History<S::Call, S::Return>, _: S) {}
+
+    /// What only [`judge`] can notice goes unnoticed here.
+    pub(crate) fn breaks(_: &str, _: impl Fn() + Copy + Send + Sync + 'static) {}
+
+    fn explore(name: &str, preemptions: usize, settings: &[(usize, bool)], order: Order, model: Model) {
         for &(spurious, impatient) in settings {
             let knobs = Knobs { spurious, impatient };
+            let model = Model::clone(&model);
             let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
             let count = std::sync::Arc::clone(&executions);
             let mut builder = loom::model::Builder::new();
@@ -154,7 +166,7 @@ mod checker {
             builder.check(move || {
                 count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 set_knobs(knobs);
-                model();
+                model(order);
             });
             let all = if builder.max_duration.is_some_and(|most| started.elapsed() < most) { "" } else { ", not all explored" };
             println!("{name}: {} executions{all}, {knobs:?}", executions.load(std::sync::atomic::Ordering::Relaxed));
@@ -165,6 +177,8 @@ mod checker {
 #[cfg(sync_verify)]
 mod checker {
     pub(crate) use verify::sync::Arc;
+
+    use super::{Model, Order};
 
     pub(crate) fn spawn(body: super::Body) -> verify::thread::JoinHandle<()> {
         verify::thread::spawn(body)
@@ -200,8 +214,10 @@ mod checker {
     ///
     /// With MODEL_MUTATE set, every ordering that the model uses is weakened a step, every fence and every wake left out, one at a time, and
     /// what the model then says is printed instead: `mutate.sh` makes a table of it.
-    pub(crate) fn check(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+    pub(crate) fn check(name: &str, order: Order, model: Model) {
         for spurious in [0, 1] {
+            let model = Model::clone(&model);
+            let model = move || model(order);
             let mut builder = verify::model::Builder::new();
             builder.spurious_wakeups = spurious;
             builder.max_duration = builder.max_duration.or(Some(super::time_for_one_run()));
@@ -220,13 +236,25 @@ mod checker {
         }
     }
 
+    /// Checks that the calls of an execution could have been those of the sequential object.
+    #[track_caller]
+    pub(crate) fn judge<S: verify::linear::Spec>(history: &verify::linear::History<S::Call, S::Return>, sequential: S) {
+        history.check(sequential);
+    }
+
+    /// Checks that the checker finds something wrong with a model of something wrong, and says so in these words.
+    pub(crate) fn breaks(words: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
+        let failure = verify::model::Builder::new().explore(model).failure.expect("what is broken is noticed");
+        assert!(failure.message.contains(words), "{failure}");
+    }
+
     /// The same: what is small for loom is no matter here.
-    pub(crate) fn check_small(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        check(name, model);
+    pub(crate) fn check_small(name: &str, order: Order, model: Model) {
+        check(name, order, model);
     }
 
     /// As [`check`]: ours needs no bound.
-    pub(crate) fn check_tight(name: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        check(name, model);
+    pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
+        check(name, order, model);
     }
 }
