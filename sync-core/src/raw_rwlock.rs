@@ -58,6 +58,13 @@
 //!    waited for `PATIENCE`; any other reader stands back behind `WRITERS_WAITING`.
 //! 7. **Wake after free.** A release ends with one compare-and-swap; after it only addresses are used.
 //!
+//! # Progress
+//!
+//! A release that clears `WRITERS_WAITING` does so in a step of its own. A writer that comes back between that step and the release sets the bit
+//! again, and the release begins again. Each such round costs the writer a system call and the release two compare-and-swaps, so it ends
+//! soon on a real machine, but nothing bounds the number of rounds: a scheduler that always lets the writer in between could go on for ever. For
+//! the models this means executions without end, so those with a waiting writer are explored as far as time allows, and not completely.
+//!
 //! # Orderings
 //!
 //! Acquire on every compare-and-swap that takes the lock in any mode, Release on every one that gives up or weakens a mode. A writer
@@ -261,6 +268,21 @@ impl RawRwLock {
         {
             // Release: pairs with the Acquire of the next writer.
             match self.state.compare_exchange(state, left, Release, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(seen) => state = seen,
+            }
+        }
+        self.release(READER)
+    }
+
+    /// As [`unlock_read`](Self::unlock_read), for one that is known to read: a guard is proof of a count that is not zero.
+    #[inline]
+    pub(crate) fn unlock_reader(&self) -> Result<(), NotLocked> {
+        let mut state = self.state.load(Relaxed);
+        while state & !COUNT == 0 {
+            debug_assert!(state != 0, "a guard over a lock that nobody holds");
+            // Release: as in `unlock_read`.
+            match self.state.compare_exchange(state, state.wrapping_sub(READER), Release, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(seen) => state = seen,
             }

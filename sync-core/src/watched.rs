@@ -168,7 +168,7 @@ macro_rules! mode {
 }
 
 impl WatchedRwLock {
-    mode!(read, read_again, try_read, try_read_for, try_read_until, read_at_once, unlock_read, release_read);
+    mode!(read, read_again, try_read, try_read_for, try_read_until, read_at_once, unlock_reader, release_read);
     mode!(write, write_again, try_write, try_write_for, try_write_until, write_at_once, unlock_write, release_write);
     mode!(
         upgradable_read,

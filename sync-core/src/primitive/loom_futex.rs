@@ -73,21 +73,21 @@ const ASLEEP: usize = 0;
 const WOKEN: usize = 1;
 const LEFT: usize = 2;
 
-/// A finite deadline. Loom has no clock: whether it passes is a matter of scheduling.
+/// A finite deadline. Loom has no clock: whether it passes is a matter of scheduling. Which of two is the earlier one is that of their timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(());
+pub struct Deadline(Duration);
 
 impl Deadline {
     /// A deadline; `None` where the real one would be past the end of the clock.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
-        (timeout != Duration::MAX).then_some(Self(()))
+        (timeout != Duration::MAX).then_some(Self(timeout))
     }
 
-    /// A deadline.
+    /// A deadline, before all that are measured from now.
     #[must_use]
     pub fn at(_: Instant) -> Option<Self> {
-        Some(Self(()))
+        Some(Self(Duration::ZERO))
     }
 }
 

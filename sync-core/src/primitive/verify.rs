@@ -22,21 +22,21 @@ pub mod futex {
 
     pub use crate::futex::Channel;
 
-    /// A finite deadline: when it passes is the checker's choice.
+    /// A finite deadline: when it passes is the checker's choice. Which of two is the earlier one is that of their timeouts.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub struct Deadline(());
+    pub struct Deadline(Duration);
 
     impl Deadline {
         /// A deadline; `None` where the real one would be past the end of the clock.
         #[must_use]
         pub fn after(timeout: Duration) -> Option<Self> {
-            (timeout != Duration::MAX).then_some(Self(()))
+            (timeout != Duration::MAX).then_some(Self(timeout))
         }
 
-        /// A deadline.
+        /// A deadline, before all that are measured from now.
         #[must_use]
         pub fn at(_: Instant) -> Option<Self> {
-            Some(Self(()))
+            Some(Self(Duration::ZERO))
         }
     }
 

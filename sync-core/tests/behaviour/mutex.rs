@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use sync_core::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, NotLocked, RawMutex, ReentrantMutex};
 
-use crate::asleep::until_asleep;
 use crate::WATCHED;
+use crate::asleep::until_asleep;
 use crate::watchdog::watch;
 
 const SHORT: Duration = Duration::from_millis(20);

@@ -559,7 +559,9 @@ fn th_27_daemons_at_work_when_the_process_ends() {
 /// `spawn` consumes the builder; that there is no second time is shown by a `compile_fail` example of [`Builder::spawn`].
 #[test]
 fn th_30_a_builder_starts_once() {
-    let start: fn(Builder, fn() -> u8) -> Result<JoinHandle<u8>, SpawnError> = Builder::spawn;
+    fn start(builder: Builder, body: fn() -> u8) -> Result<JoinHandle<u8>, SpawnError> {
+        builder.spawn(body)
+    }
     let builder = Builder::new().name("twice");
     let again = builder.clone();
     let first = start(builder, || 1).unwrap();
@@ -607,10 +609,19 @@ fn th_41_a_callback_runs_once_and_none_can_come_too_late() {
     let group = Group::new();
     let handle = group.handle();
     let count = Arc::clone(&ran);
-    handle.at_exit(move || drop(count.fetch_add(1, Ordering::SeqCst))).unwrap();
+    handle
+        .at_exit(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
     group.join();
     let count = Arc::clone(&ran);
-    assert_eq!(handle.at_exit(move || drop(count.fetch_add(1, Ordering::SeqCst))), Err(ShutDown));
+    assert_eq!(
+        handle.at_exit(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        }),
+        Err(ShutDown)
+    );
     assert_eq!((ran.load(Ordering::SeqCst), Arc::strong_count(&ran)), (1, 1), "and it is dropped");
 }
 

@@ -94,6 +94,23 @@ model! {
 }
 
 model! {
+    /// The same with a time that is longer than the interval, so that it asks and then gives up: it takes its request along.
+    fn the_asker_leaves_after_it_has_asked(order) {
+        let shared = with_interval();
+        shared.lock.lock();
+        let holds = with(&shared, |it| {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock().unwrap();
+        });
+        let asks = with(&shared, |it| if it.lock.try_lock_for(4 * RawFairMutex::INTERVAL) {
+            it.lock.unlock().unwrap();
+        });
+        order.run([holds, asks]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
     /// The holder yields: the waiter gets in, and the holder has the lock again afterwards.
     fn yield_to_a_waiter(order) {
         let shared = guarded();
