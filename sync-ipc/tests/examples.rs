@@ -13,8 +13,8 @@ fn example(name: &str) -> Command {
 
 #[test]
 fn each_runs() {
-    for name in ["ping_pong_ten", "pipe", "value_array"] {
-        let output = example(name).output().expect("built");
+    for (name, arguments) in [("ping_pong_ten", ""), ("pipe", ""), ("value_array", ""), ("recovery", "20"), ("against_python", "")] {
+        let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(!output.stdout.is_empty(), "{name} says something");
     }

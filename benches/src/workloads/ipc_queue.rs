@@ -3,7 +3,9 @@
 //! Both ends are threads of this process: what the peers do is the same as between processes, and the clock is one.
 //!
 //! * `stream<size>`: one sends as fast as it can, one receives;
-//! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared futex.
+//! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared futex;
+//! * `ping-pong-spin`: the same, each side asking again and again (`try_recv`); beside two bare words in memory, which is the least that any
+//!   busy-waiting queue (iceoryx2's among them) can take.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -26,7 +28,14 @@ pub fn workloads() -> Vec<Workload> {
     }
     let round = std::time::Duration::from_millis(10);
     let ping_pong = Workload::team("ipc_queue", "ping-pong", 2, vec![our_ping_pong(), futex_ping_pong(), socket_ping_pong()]);
-    vec![stream::<8>(), stream::<64>(), stream::<4096>(), ping_pong.paced_by_ops().rounds_of(round).with_rounds(15)]
+    let spinning = Workload::team("ipc_queue", "ping-pong-spin", 2, vec![our_spinning(), busy_wait()]);
+    vec![
+        stream::<8>(),
+        stream::<64>(),
+        stream::<4096>(),
+        ping_pong.paced_by_ops().rounds_of(round).with_rounds(15),
+        spinning.paced_by_ops().rounds_of(round).with_rounds(15),
+    ]
 }
 
 fn ops(length: Length) -> Result<u64, String> {
@@ -139,6 +148,53 @@ fn our_ping_pong() -> Contestant {
                 number(&pong.recv().expect("open"))
             };
             ping_ponged(ops(length)?, there, || pong.send(ping.recv().expect("open")).expect("open"))
+        }
+    })
+}
+
+/// Asks until there is something; gives the processor away now and then, for the other side may need it.
+fn ask<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    loop {
+        for _ in 0..1000 {
+            if let Some(answer) = ask() {
+                return answer;
+            }
+            std::hint::spin_loop();
+        }
+        thread::yield_now();
+    }
+}
+
+fn our_spinning() -> Contestant {
+    Contestant::new(OURS, || {
+        let (ping, pong) = (our_queue::<8>(1), our_queue::<8>(1));
+        move |length: Length| {
+            let there = |n| {
+                ping.try_send(message(n)).expect("room");
+                number(&ask(|| pong.try_recv().ok()))
+            };
+            ping_ponged(ops(length)?, there, || pong.try_send(ask(|| ping.try_recv().ok())).expect("room"))
+        }
+    })
+}
+
+fn busy_wait() -> Contestant {
+    Contestant::new("busy-wait", || {
+        // A number that is one more than the last: Acquire and Release hand over whatever it stands for.
+        let [ping, pong] = [0; 2].map(|_| std::sync::atomic::AtomicU64::new(u64::MAX));
+        move |length: Length| {
+            ping.store(u64::MAX, Ordering::Relaxed);
+            pong.store(u64::MAX, Ordering::Relaxed);
+            let there = |n| {
+                ping.store(n, Ordering::Release);
+                ask(|| (pong.load(Ordering::Acquire) == n).then_some(n))
+            };
+            let mut next = 0;
+            ping_ponged(ops(length)?, there, || {
+                ask(|| (ping.load(Ordering::Acquire) == next).then_some(()));
+                pong.store(next, Ordering::Release);
+                next += 1;
+            })
         }
     })
 }

@@ -132,6 +132,8 @@ impl Gathering<'_> {
             match step {
                 Step::Arrived(arrival) => return Ok(arrival),
                 Step::Broken => return Err(Failed::Broken),
+                // Decided since we took the lock: whoever decided may count on the next holder to do it, and that is us.
+                Step::Later { state } if state & DECISION != NONE => {}
                 Step::Later { state } => {
                     if peers.sleep(self.state, state, patience.next_bound(), deadline) == Slept::Deadline {
                         return Err(self.run_out_of_time(peers));

@@ -147,3 +147,55 @@ fn more_waiters_than_cells_still_wake() {
     condvar.notify_all();
     assert_eq!(children.each_mut().map(Child::join), [0; 3]);
 }
+
+#[test]
+fn mc_06_and_07_waits_that_end_by_time_and_one_that_ends_by_another_process() {
+    let world = world();
+    let guard = world.counts.lock().expect("clean");
+    let started = Instant::now();
+    let (guard, met) = world.condvar.wait_timeout_while(guard, Duration::from_millis(100), |[_, woken]| *woken < 4).expect("clean");
+    assert!(!met && started.elapsed() >= Duration::from_millis(100));
+    let (guard, notified) = world.condvar.wait_timeout(guard, Duration::ZERO).expect("clean");
+    assert!(!notified);
+    drop(guard);
+    let mut child = world.waiters(1);
+    world.condvar.notify_all();
+    assert_eq!(child[0].join(), 0);
+}
+
+extern "C" fn nothing(_: i32) {}
+
+#[test]
+fn mc_07_a_signal_neither_ends_the_wait_nor_loses_the_lock() {
+    // Python raises KeyboardInterrupt; here a handler runs, the wait goes on, and its end holds the lock.
+    let world = world();
+    let mut waiter = fork(|| {
+        let handler: extern "C" fn(i32) = nothing;
+        // SAFETY: a handler that does nothing.
+        unsafe { libc::signal(libc::SIGINT, handler as usize) };
+        let mut guard = world.counts.lock().expect("clean");
+        guard.update(|[waiting, _]| *waiting += 1);
+        let (guard, notified) = world.condvar.wait_timeout(guard, FOR_EVER).expect("clean");
+        i32::from(!notified || !world.counts.is_locked_by_us() || guard.get()[1] != 1)
+    });
+    until("it waits", || world.counts()[0] == 1);
+    for _ in 0..5 {
+        waiter.signal(libc::SIGINT);
+        thread::sleep(Duration::from_millis(2));
+    }
+    world.counts.lock().expect("clean").update(|[_, woken]| *woken = 1);
+    world.condvar.notify_one();
+    assert_eq!(waiter.join(), 0);
+}
+
+#[test]
+fn u_mc_01_waiting_takes_a_guard() {
+    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back: that it compiles is the proof; that it is let go of, this.
+    let world = world();
+    let guard = world.counts.lock().expect("free");
+    let mut child = fork(|| world.counts.lock_timeout(FOR_EVER).is_err().into());
+    let (_guard, _) = world.condvar.wait_timeout(guard, Duration::from_millis(30)).expect("clean");
+    assert_eq!(child.join(), 0, "free while we waited");
+    // To notify without the lock is allowed, and wakes nobody who is not enrolled.
+    assert_eq!(world.condvar.notify(1), 0);
+}

@@ -223,3 +223,118 @@ fn a_peer_that_does_not_read_costs_time_and_nothing_is_lost() {
         assert_eq!(child.join(), 1);
     });
 }
+
+#[test]
+fn pi_03_the_other_end_works_after_our_copy_of_it_is_closed() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let mut child = fork(|| i32::from(theirs.recv::<u16>().expect("sent") + 1));
+        drop(theirs);
+        ours.send(&41_u16).expect("the child has its own copy");
+        assert_eq!(child.join(), 42);
+    });
+}
+
+#[test]
+fn pi_04_slices_are_messages() {
+    // Python's offset and size: a slice is checked where it is made.
+    let (ours, theirs) = pipe().expect("descriptors");
+    let bytes = b"0123456789";
+    for range in [0..10, 3..7, 4..4, 10..10] {
+        ours.send_bytes(&bytes[range.clone()]).expect("sent");
+        assert_eq!(theirs.recv_bytes(10).expect("sent"), &bytes[range]);
+    }
+    assert_eq!(bytes.get(4..11), None);
+}
+
+#[test]
+fn pi_09_written_and_closed_before_anybody_accepts() {
+    alone(|| {
+        let path = std::env::temp_dir().join(format!("sync-ipc-early-{}", std::process::id()));
+        let listener = Listener::bind(&path).expect("a new path");
+        let client = Connection::connect(&path).expect("listens");
+        client.send(&"hello".to_owned()).expect("room");
+        drop(client);
+        let served = listener.accept().expect("it waits");
+        assert!(served.poll(FOR_EVER).expect("readable"));
+        assert_eq!(served.recv::<String>().expect("sent"), "hello");
+        assert!(matches!(served.recv::<String>(), Err(ConnectionError::Closed)));
+    });
+}
+
+#[test]
+fn pi_11_messages_are_not_merged_and_poll_takes_nothing() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let sent: [&[u8]; 5] = [b"hello", b"", b"a", b"", b"last"];
+        let mut child = fork(|| {
+            sent.iter().for_each(|message| ours.send_bytes(message).expect("sent"));
+            0
+        });
+        for message in sent {
+            for _ in 0..3 {
+                assert!(theirs.poll(FOR_EVER).expect("readable"));
+            }
+            // Another process's poll takes nothing either.
+            assert_eq!(fork(|| theirs.poll(Duration::ZERO).expect("readable").into()).join(), 1);
+            assert_eq!(theirs.recv_bytes(100).expect("sent"), message);
+        }
+        assert_eq!(child.join(), 0);
+        assert!(!theirs.poll(Duration::ZERO).expect("readable"));
+    });
+}
+
+#[test]
+fn pi_16_wait_for_several_by_time() {
+    let pipes: Vec<_> = (0..3).map(|_| pipe().expect("descriptors")).collect();
+    let sources: Vec<_> = pipes.iter().map(|(ours, _)| ours.as_fd()).collect();
+    let started = Instant::now();
+    assert!(wait(&sources, Some(Duration::from_millis(50))).expect("open").is_empty());
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    assert!(wait(&sources, Some(Duration::ZERO)).expect("open").is_empty());
+    pipes[1].1.send(&1_u8).expect("sent");
+    assert_eq!(wait(&sources, None).expect("open"), [1]);
+}
+
+#[test]
+fn pi_17_wait_for_connections_and_the_end_of_a_process() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let mut child = fork(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            7
+        });
+        let pid = rustix::process::Pid::from_raw(child.pid()).expect("a pid");
+        let sentinel = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("it is ours");
+        let sources = [ours.as_fd(), sentinel.as_fd()];
+        assert_eq!(wait(&sources, Some(FOR_EVER)).expect("open"), [1], "the process ended, nobody sent");
+        theirs.send(&1_u8).expect("sent");
+        assert_eq!(wait(&sources, Some(FOR_EVER)).expect("open"), [0, 1]);
+        assert_eq!(child.join(), 7);
+    });
+}
+
+#[test]
+fn u_pi_04_threads_of_one_process_may_share_an_end() {
+    // Python: data may be corrupted. Here an end has a lock for each direction, within its process.
+    let (ours, theirs) = pipe().expect("descriptors");
+    std::thread::scope(|scope| {
+        for who in 0..4_u8 {
+            let ours = &ours;
+            scope.spawn(move || (0..200).for_each(|_| ours.send_bytes(&[who; 300]).expect("sent")));
+        }
+        let (theirs, counts) = (&theirs, std::sync::Mutex::new([0; 4]));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..400 {
+                        let message = theirs.recv_bytes(300).expect("sent");
+                        assert!(message.len() == 300 && message.iter().all(|byte| *byte == message[0]));
+                        counts.lock().expect("no panic")[usize::from(message[0])] += 1;
+                    }
+                });
+            }
+        });
+        assert_eq!(counts.into_inner().expect("no panic"), [200; 4]);
+    });
+}

@@ -11,6 +11,8 @@ mod condvar;
 #[cfg(target_os = "linux")]
 mod connection;
 #[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]
 mod mutex;

@@ -234,3 +234,44 @@ fn recovery_is_within_the_bound() {
     println!("recovery after SIGKILL: median {:?}, worst of {} {:?}", times[times.len() / 2], times.len(), times[times.len() - 1]);
     assert!(times[times.len() - 1] < Duration::from_secs(10));
 }
+
+#[test]
+fn ml_06_a_guard_is_let_go_of_at_the_end_of_its_scope() {
+    // Python's `with`.
+    let (segment, mutex) = world();
+    let reentrant = sync_ipc::ReentrantMutex::create(&segment, "reentrant", 0_u64).expect("room");
+    {
+        let (_one, _two) = (mutex.lock().expect("free"), reentrant.lock().expect("free"));
+        assert!(mutex.is_locked_by_us() && reentrant.is_locked_by_us());
+    }
+    assert!(!mutex.is_locked() && !reentrant.is_locked());
+}
+
+#[test]
+fn u_ml_01_another_thread_may_let_go_and_nobody_lets_go_twice() {
+    // Python: a Lock may be released by anybody, and releasing a free one is a ValueError. Here a guard may be sent to another thread, and there is
+    // no way to let go but to drop it, once.
+    let (_segment, mutex) = world();
+    let guard = mutex.lock().expect("free");
+    std::thread::scope(|scope| scope.spawn(move || drop(guard)).join()).expect("no panic");
+    assert!(!mutex.is_locked());
+}
+
+#[test]
+fn fx_08_what_was_written_before_an_unlock_is_there_after_the_lock() {
+    let (segment, mutex) = world();
+    let beside = sync_ipc::RawValue::create(&segment, "beside", 1_u64).expect("room");
+    let count = || {
+        for _ in 0..20_000 {
+            let mut guard = mutex.lock().expect("clean");
+            // Not behind the lock, but written under it.
+            assert_eq!(beside.get(), guard.get());
+            guard.update(|n| *n += 1);
+            beside.set(guard.get());
+        }
+        0
+    };
+    let mut child = fork(count);
+    count();
+    assert_eq!(child.join(), 0);
+}

@@ -240,3 +240,114 @@ fn u_mq_05_join_waits_for_all_of_it_and_for_redelivered_work_too() {
     jobs.close();
     assert_eq!(worker.join(), 0);
 }
+
+#[test]
+fn mq_04_len_follows() {
+    let (_segment, queue) = world(4);
+    for len in 0..4 {
+        assert_eq!(queue.len(), len);
+        queue.send(1).expect("room");
+    }
+    let lease = queue.recv_lease().expect("an item");
+    assert_eq!(queue.len(), 3, "what is leased does not wait");
+    drop(lease);
+    let mut child = fork(|| (0..4).all(|_| queue.recv() == Ok(1)).into());
+    assert_eq!(child.join(), 1);
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn mq_07_a_timed_receive_takes_its_time() {
+    let (_segment, queue) = world(1);
+    let started = Instant::now();
+    assert_eq!(queue.recv_timeout(Duration::from_millis(200)), Err(RecvError::TimedOut));
+    assert!(started.elapsed() >= Duration::from_millis(200));
+}
+
+#[test]
+fn mq_08_what_cannot_be_sent_fails_in_send_and_takes_no_room() {
+    // Python's background sender meets what cannot be pickled. A `Queue` takes plain data, by its type; a `Connection` serialises in `send`.
+    struct Unserialisable;
+    impl serde::Serialize for Unserialisable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("on purpose"))
+        }
+    }
+    let (ours, theirs) = sync_ipc::pipe().expect("descriptors");
+    assert!(matches!(ours.send(&Unserialisable), Err(sync_ipc::ConnectionError::Format(_))));
+    ours.send(&5_u8).expect("nothing of the other was sent");
+    assert_eq!(theirs.recv::<u8>().expect("sent"), 5);
+}
+
+#[test]
+fn mq_09_and_11_a_closed_queue_can_be_asked_and_closed_again() {
+    let (segment, queue) = world(2);
+    let theirs = Queue::<u64>::open(&segment, "queue").expect("it is there");
+    assert!(queue.is_empty() && theirs.is_empty());
+    queue.send(1).expect("room");
+    assert!(!queue.is_empty() && fork(|| theirs.is_empty().into()).join() == 0);
+    queue.close();
+    queue.close();
+    // Python raises OSError; the question has an answer all the same: what was sent is there.
+    assert!(theirs.is_closed() && !theirs.is_empty());
+    assert_eq!(theirs.recv(), Ok(1));
+    assert_eq!((theirs.recv(), theirs.is_empty()), (Err(RecvError::Closed), true));
+}
+
+#[test]
+fn mq_11_simple_queue() {
+    mq_09_and_11_a_closed_queue_can_be_asked_and_closed_again();
+}
+
+#[test]
+fn u_mq_02_and_06_there_is_no_background_sender() {
+    // What `send` returned for is in the queue, whatever becomes of the sender: no feeder thread to join, nothing that its end could lose. Durations
+    // are never negative; one that is over polls.
+    let (_segment, queue) = world(8);
+    let mut child = fork(|| {
+        (0..8).for_each(|item| queue.send(item).expect("room"));
+        // SAFETY: kills this child, at once.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) }
+    });
+    assert_eq!(child.join(), -libc::SIGKILL);
+    assert_eq!((0..8).map(|_| queue.recv_timeout(Duration::ZERO)).collect::<Vec<_>>(), (0..8).map(Ok).collect::<Vec<_>>());
+    queue.close();
+    assert_eq!(queue.send_timeout(1, Duration::ZERO), Err(SendError::Closed(1)));
+}
+
+#[test]
+fn u_mq_06_nothing_that_was_sent_is_lost() {
+    u_mq_02_and_06_there_is_no_background_sender();
+}
+
+#[test]
+fn u_mq_03_a_task_is_done_once() {
+    // Python: ValueError from one `task_done` too many. Here `done` takes the task: a second one does not compile, and a dropped one is not done.
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let jobs = JoinableQueue::<u64>::create(&segment, "jobs", 2).expect("room");
+    jobs.put(1).expect("room");
+    drop(jobs.get().expect("a task"));
+    assert_eq!(jobs.join_timeout(Duration::from_millis(5)), Ok(false), "given back, and not done");
+    jobs.get().expect("the same task").done();
+    assert_eq!(jobs.join(), Ok(()));
+}
+
+#[test]
+fn u_mq_04_first_in_first_out_for_each_sender() {
+    every_item_arrives_once_in_each_senders_order();
+}
+
+#[test]
+fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
+    let (_segment, queue) = world(1);
+    for turn in 0..200 {
+        let mut patient = fork(|| queue.recv_timeout(FOR_EVER).is_err().into());
+        let mut hasty = fork(|| queue.recv_timeout(Duration::from_micros(200 + turn * 7)).is_ok().into());
+        std::thread::sleep(Duration::from_micros(300 + turn * 5));
+        queue.send(turn).expect("room");
+        if hasty.join() == 1 {
+            queue.send(turn).expect("room");
+        }
+        assert_eq!(patient.join(), 0);
+    }
+}

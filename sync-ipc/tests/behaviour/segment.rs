@@ -172,3 +172,20 @@ fn slots_run_out_with_an_error_and_come_back() {
     assert_eq!(child.join(), 1);
     Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("the child's slots are free again");
 }
+
+#[test]
+fn fx_06_what_lies_in_a_segment_means_the_same_in_every_process() {
+    // The bytes of one segment, copied into another: the objects are there. A pointer, a descriptor or a thread's number among them would not be.
+    let segment = Segment::anonymous(8192).expect("a segment");
+    let queue = sync_ipc::Queue::<u32>::create(&segment, "queue", 3).expect("room");
+    (1..3).for_each(|item| queue.send(item).expect("room"));
+    Mutex::create(&segment, "mutex", 5_u32).expect("room");
+    let size = rustix::fs::fstat(&segment).expect("a file").st_size as usize;
+    let mut bytes = vec![0; size];
+    assert_eq!(rustix::io::pread(&segment, &mut bytes, 0).expect("readable"), size);
+    let copy = Segment::from_fd(memfd(size, &bytes, SEALS)).expect("a segment like any other");
+    assert_eq!(Mutex::<u32>::open(&copy, "mutex").expect("it is there").lock().expect("free").get(), 5);
+    let theirs = sync_ipc::Queue::<u32>::open(&copy, "queue").expect("it is there");
+    // Their sender's identity names nobody in the copy; what was sent is sent.
+    assert_eq!((theirs.recv(), theirs.recv()), (Ok(1), Ok(2)));
+}
