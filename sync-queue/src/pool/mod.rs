@@ -30,7 +30,7 @@ pub use scope::Scope;
 
 thread::thread_local! {
     /// The number of the pool whose worker this thread is, or 0.
-    static CURRENT: Cell<u64> = Cell::default();
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
 fn current_pool() -> u64 {
