@@ -544,3 +544,23 @@ impl fmt::Display for BrokenBarrier {
 }
 
 impl core::error::Error for BrokenBarrier {}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::{Barrier, GENERATION};
+
+    /// A generation is compared for being the same and nothing else, so it may come round.
+    #[test]
+    fn fx_05_the_generation_comes_round() {
+        let barrier = Barrier::new(2);
+        barrier.state.store(u64::MAX / GENERATION * GENERATION, super::Relaxed);
+        thread::scope(|scope| {
+            let body = || (0..3).for_each(|_| assert!(barrier.wait().is_ok()));
+            scope.spawn(body);
+            body();
+        });
+        assert!(barrier.state.load(super::Relaxed) < 10 * GENERATION);
+    }
+}

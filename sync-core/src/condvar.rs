@@ -106,18 +106,28 @@ impl Condvar {
     }
 
     /// Releases the lock, sleeps until a notification, and takes the lock again.
+    ///
+    /// Whoever does not hold the lock has no guard, and cannot wait:
+    ///
+    /// ```compile_fail,E0277
+    /// let (lock, changed) = (sync_core::Mutex::new(()), sync_core::Condvar::new());
+    /// changed.wait(&mut &lock);
+    /// ```
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait<G: WaitGuard>(&self, guard: &mut G) {
         let _ = self.wait_deadline(guard, None);
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means for ever. The time does not bound how long taking
     /// the lock again lasts.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::after(timeout))
     }
 
     /// As [`wait`](Self::wait), until `deadline` at most. One in the past releases the lock all the same, and takes it again.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::at(deadline))
     }
@@ -125,6 +135,7 @@ impl Condvar {
     /// Waits until `condition` is false. It is looked at under the lock, at least once.
     ///
     /// A panic in `condition` leaves the lock held by `guard`, as it was.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_for")]
     pub fn wait_while<G: WaitGuard + DerefMut>(&self, guard: &mut G, condition: impl FnMut(&mut G::Target) -> bool) {
         let _ = self.wait_while_deadline(guard, condition, None);
@@ -132,6 +143,7 @@ impl Condvar {
 
     /// As [`wait_while`](Self::wait_while), for at most `timeout` in all, however many notifications come in between. The condition is
     /// looked at once more when the time is up.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout_while")]
     pub fn wait_while_for<G: WaitGuard + DerefMut>(
         &self,
@@ -143,6 +155,7 @@ impl Condvar {
     }
 
     /// As [`wait_while_for`](Self::wait_while_for), until `deadline` at most.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_while_until<G: WaitGuard + DerefMut>(
         &self,
         guard: &mut G,
@@ -152,6 +165,7 @@ impl Condvar {
         self.wait_while_deadline(guard, condition, Deadline::at(deadline))
     }
 
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     fn wait_while_deadline<G: WaitGuard + DerefMut>(
         &self,
         guard: &mut G,
@@ -170,6 +184,7 @@ impl Condvar {
         }
     }
 
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     fn wait_deadline<G: WaitGuard>(&self, guard: &mut G, deadline: Option<Deadline>) -> WaitTimeoutResult {
         // Relaxed, both: done under the lock, whose release below orders them before whatever the next holder does (invariant 1).
         self.waiters.fetch_add(1, Relaxed);
@@ -237,5 +252,36 @@ impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Relaxed: a snapshot for people.
         f.debug_struct("Condvar").field("waiters", &self.waiters.load(Relaxed)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::{AtomicU32, Condvar, Relaxed};
+    use crate::mutex::Mutex;
+
+    /// The sequence is compared for being the same and nothing else, so it may come round.
+    #[test]
+    fn fx_05_the_sequence_comes_round() {
+        let (lock, changed) = (Mutex::new(0), Condvar { sequence: AtomicU32::new(u32::MAX), waiters: AtomicU32::new(0) });
+        let plays = |mine: u32| {
+            for _ in 0..4 {
+                let mut turn = lock.lock();
+                changed.wait_while(&mut turn, |turn| *turn % 2 != mine);
+                *turn += 1;
+                changed.notify_all();
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| plays(1));
+            // So that there is somebody to notify from the first turn on.
+            while changed.waiters.load(Relaxed) == 0 {
+                thread::yield_now();
+            }
+            plays(0);
+        });
+        assert!(changed.sequence.load(Relaxed) < 10);
     }
 }

@@ -215,3 +215,29 @@ impl fmt::Debug for Event {
         f.debug_struct("Event").field("state", &format_args!("{state}")).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::{AtomicU32, Event, GENERATION};
+
+    /// A generation is compared for being the same and nothing else, so it may come round.
+    #[test]
+    fn fx_05_the_generation_comes_round() {
+        let last = u32::MAX / GENERATION * GENERATION;
+        let event = Event { word: AtomicU32::new(last) };
+        for _ in 0..3 {
+            thread::scope(|scope| {
+                let waits = scope.spawn(|| event.wait());
+                while event.word.load(super::Relaxed) & super::WAITERS == 0 {
+                    thread::yield_now();
+                }
+                event.set();
+                event.clear();
+                waits.join().unwrap();
+            });
+        }
+        assert!(event.word.load(super::Relaxed) < last);
+    }
+}

@@ -10,6 +10,8 @@ use crate::guard::MutexGuard;
 use crate::mutex::Mutex;
 use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::raw_fair::RawFairMutex;
+use crate::watch::LockKind;
+use crate::watched::Watched;
 
 /// A mutual exclusion lock over data that threads get in the order in which they asked, and that its holder can be asked to share: CPython's
 /// interpreter lock with its switch interval, done right.
@@ -72,7 +74,7 @@ impl<T> FairMutex<T> {
         /// for the clock, never.
         #[doc(alias = "setswitchinterval")]
         pub const fn with_interval(value: T, interval: Duration) -> Self {
-            Self { inner: Mutex { raw: RawFairMutex::with_interval(interval), data: UnsafeCell::new(value) } }
+            Self { inner: Mutex { raw: Watched::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
         }
     }
 
@@ -87,24 +89,28 @@ impl<T: ?Sized> FairMutex<T> {
     ///
     /// A thread that takes a lock which it holds already waits for ever.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock(&self) -> FairMutexGuard<'_, T> {
         self.inner.lock()
     }
 
     /// Takes the lock if it is free at this moment: then nobody waits for it either.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock(&self) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock()
     }
 
     /// Takes the lock, or leaves the queue after `timeout`. A timeout too long for the clock means for ever.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock_for(timeout)
     }
 
     /// Takes the lock, or leaves the queue at `deadline`. A deadline in the past still takes a lock that is free.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock_until(deadline)
     }
@@ -119,7 +125,7 @@ impl<T: ?Sized> FairMutex<T> {
     #[inline]
     #[doc(alias = "getswitchinterval")]
     pub fn interval(&self) -> Duration {
-        self.inner.raw.interval()
+        self.inner.raw.unwatched().interval()
     }
 
     /// The data, without locking: this call borrows the mutex alone.
@@ -135,7 +141,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawFairMutex {
-        &self.inner.raw
+        self.inner.raw.unwatched()
     }
 
     /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not exist any more.
@@ -145,8 +151,9 @@ impl<T: ?Sized> FairMutex<T> {
     /// No other thread of this process may use the mutex, no guard of it may still be dropped, and the data must be usable in whatever
     /// state the holder left it.
     pub unsafe fn reinit_after_fork(&self) {
+        self.inner.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.inner.raw.reinit_after_fork() }
+        unsafe { self.inner.raw.unwatched().reinit_after_fork() }
     }
 }
 
@@ -154,13 +161,14 @@ impl<T: ?Sized> FairMutexGuard<'_, T> {
     /// Whether somebody has waited for the lock for an interval: one relaxed load.
     #[inline]
     pub fn should_yield(this: &Self) -> bool {
-        Self::mutex(this).raw.should_yield()
+        Self::mutex(this).raw.unwatched().should_yield()
     }
 
     /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody waited.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn yield_now(this: &mut Self) -> bool {
-        Self::mutex(this).raw.yield_now()
+        Self::mutex(this).raw.let_others_in(RawFairMutex::yield_now)
     }
 }
 

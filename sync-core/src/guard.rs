@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::mutex::Mutex;
 use crate::raw::{RawLock, WaitGuard, sealed::Sealed};
 use crate::raw_mutex::RawMutex;
+use crate::watched::Watched;
 
 /// Not `Send`, whatever else.
 type NotSend = PhantomData<*const ()>;
@@ -76,10 +77,10 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     /// Calls `f` with the lock released, and takes it again before it returns or unwinds.
     #[inline]
     pub fn unlocked<U>(this: &mut Self, f: impl FnOnce() -> U) -> U {
-        struct Relock<'a, R: RawLock>(&'a R);
+        struct Relock<'a, R: RawLock>(&'a Watched<R>);
         impl<R: RawLock> Drop for Relock<'_, R> {
             fn drop(&mut self) {
-                self.0.acquire(None);
+                self.0.lock_again();
             }
         }
         this.mutex.raw.release();
@@ -99,8 +100,9 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     ///
     /// For a long computation under a lock, at the points where others may see the data.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn bump(this: &mut Self) {
-        this.mutex.raw.bump();
+        this.mutex.raw.let_others_in(R::bump);
     }
 
     /// The mutex of this guard.
@@ -137,7 +139,7 @@ impl<T: ?Sized, R: RawLock> Drop for MutexGuard<'_, T, R> {
 /// The right to a part of the data of a [`Mutex`], from [`MutexGuard::map`]; dropping it releases the lock.
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
-    raw: &'a R,
+    raw: &'a Watched<R>,
     data: NonNull<T>,
     /// Invariant in `T`, like the `&mut T` that this stands for.
     part: PhantomData<&'a mut T>,
@@ -150,7 +152,7 @@ unsafe impl<T: ?Sized + Sync, R: RawLock + Sync> Sync for MappedMutexGuard<'_, T
 impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
     /// Makes a guard out of one that is forgotten: the lock stays held.
     #[inline]
-    fn take_over<G>(from: G, raw: impl FnOnce(&G) -> &'a R, data: NonNull<T>) -> Self {
+    fn take_over<G>(from: G, raw: impl FnOnce(&G) -> &'a Watched<R>, data: NonNull<T>) -> Self {
         let raw = raw(&from);
         mem::forget(from);
         Self { raw, data, part: PhantomData, not_send: PhantomData }
@@ -292,9 +294,10 @@ macro_rules! wait_once_held {
             }
 
             #[inline]
+            #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             fn reacquire(&mut self, _: u32) {
                 let $this = self;
-                $raw.acquire(None);
+                $raw.lock_again();
             }
         }
     )*};

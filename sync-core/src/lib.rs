@@ -3,6 +3,8 @@
 mod auto_reset_event;
 mod barrier;
 mod condvar;
+#[cfg(feature = "deadlock")]
+pub mod deadlock;
 mod event;
 mod fair_mutex;
 #[doc(hidden)]
@@ -10,6 +12,7 @@ pub mod futex;
 mod guard;
 #[macro_use]
 mod guard_family;
+mod hook;
 mod latch;
 mod lazy_lock;
 primitive::const_items! {
@@ -35,8 +38,12 @@ mod rwlock;
 mod semaphore;
 #[cfg(feature = "serde")]
 mod serde_impls;
+#[cfg(feature = "stats")]
+pub mod stats;
 pub mod thread;
 mod wait_group;
+mod watch;
+mod watched;
 
 pub use auto_reset_event::AutoResetEvent;
 pub use barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, Timed};
@@ -63,3 +70,4 @@ pub use rwlock::{
 };
 pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};
 pub use wait_group::WaitGroup;
+pub use watch::LockKind;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::guard::{ArcMutexGuard, MutexGuard};
-use crate::primitive::{cell::UnsafeCell, const_new, futex::Deadline};
+use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::raw::RawLock;
 use crate::raw_mutex::RawMutex;
+use crate::watch::LockKind;
+use crate::watched::Watched;
 
 /// A mutual exclusion lock over data, in four bytes beside the data.
 ///
@@ -46,7 +48,7 @@ use crate::raw_mutex::RawMutex;
 /// `raw_mutex.rs`.
 #[doc(alias = "Lock")]
 pub struct Mutex<T: ?Sized, R: RawLock = RawMutex> {
-    pub(crate) raw: R,
+    pub(crate) raw: Watched<R>,
     pub(crate) data: UnsafeCell<T>,
 }
 
@@ -59,7 +61,7 @@ impl<T> Mutex<T> {
     const_new! {
         /// A free mutex over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: RawMutex::new(), data: UnsafeCell::new(value) }
+            Self { raw: Watched::new(RawMutex::new(), LockKind::Mutex), data: UnsafeCell::new(value) }
         }
     }
 }
@@ -80,18 +82,20 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     ///
     /// As for the [type](Self).
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> MutexGuard<'_, T, R> {
-        self.raw.acquire(None);
+        self.raw.lock();
         // SAFETY: acquired on the line above; without a deadline there is no other outcome.
         unsafe { MutexGuard::new(self) }
     }
 
     /// Takes the lock if it is free at this moment.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T, R>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_acquire().then(|| unsafe { MutexGuard::new(self) })
+        self.raw.try_lock().then(|| unsafe { MutexGuard::new(self) })
     }
 
     /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for ever.
@@ -105,27 +109,18 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// assert!(lock.try_lock_for(Duration::MAX).is_some());
     /// ```
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<MutexGuard<'_, T, R>> {
         // SAFETY: made only if the lock was acquired.
-        self.acquire_for(timeout).then(|| unsafe { MutexGuard::new(self) })
+        self.raw.try_lock_for(timeout).then(|| unsafe { MutexGuard::new(self) })
     }
 
     /// Takes the lock, or gives up at `deadline`. A deadline in the past still takes a lock that is free.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, T, R>> {
         // SAFETY: made only if the lock was acquired.
-        self.acquire_until(deadline).then(|| unsafe { MutexGuard::new(self) })
-    }
-
-    // The clock is read only once the lock turned out not to be free.
-    #[inline]
-    fn acquire_for(&self, timeout: Duration) -> bool {
-        self.raw.try_acquire() || self.raw.acquire(Deadline::after(timeout))
-    }
-
-    #[inline]
-    fn acquire_until(&self, deadline: Instant) -> bool {
-        self.raw.try_acquire() || self.raw.acquire(Deadline::at(deadline))
+        self.raw.try_lock_until(deadline).then(|| unsafe { MutexGuard::new(self) })
     }
 
     /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
@@ -138,38 +133,42 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// *guard += 1;
     /// ```
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock_arc(self: &Arc<Self>) -> ArcMutexGuard<T, R> {
-        self.raw.acquire(None);
+        self.raw.lock();
         // SAFETY: as in `lock`.
         unsafe { ArcMutexGuard::new(Arc::clone(self)) }
     }
 
     /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc(self: &Arc<Self>) -> Option<ArcMutexGuard<T, R>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_acquire().then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
+        self.raw.try_lock().then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
     /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcMutexGuard<T, R>> {
         // SAFETY: made only if the lock was acquired.
-        self.acquire_for(timeout).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
+        self.raw.try_lock_for(timeout).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
     /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc_until(self: &Arc<Self>, deadline: Instant) -> Option<ArcMutexGuard<T, R>> {
         // SAFETY: made only if the lock was acquired.
-        self.acquire_until(deadline).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
+        self.raw.try_lock_until(deadline).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
     /// Whether somebody holds the lock. Old news by the time it is returned.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
-        self.raw.is_locked()
+        self.raw.unwatched().is_locked()
     }
 
     /// The data, without locking: this call borrows the mutex alone.
@@ -186,7 +185,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &R {
-        &self.raw
+        self.raw.unwatched()
     }
 }
 
@@ -199,8 +198,9 @@ impl<T: ?Sized> Mutex<T> {
     /// state the holder left it.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
+        self.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.raw.reinit_after_fork() }
+        unsafe { self.raw.unwatched().reinit_after_fork() }
     }
 }
 

@@ -46,6 +46,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::{const_new, futex};
+use crate::watch::{LockKind, Watch};
 
 const INCOMPLETE: u32 = 0;
 const RUNNING: u32 = 1;
@@ -86,6 +87,7 @@ const QUEUED: u32 = 4;
 /// `std`'s; state table and invariants stand at the top of `once.rs`.
 pub struct Once {
     state: AtomicU32,
+    watch: Watch,
 }
 
 /// What a closure of [`Once::call_once_force`] may ask.
@@ -99,7 +101,7 @@ impl Once {
     const_new! {
         /// One that has not happened.
         pub const fn new() -> Self {
-            Self { state: AtomicU32::new(INCOMPLETE) }
+            Self { state: AtomicU32::new(INCOMPLETE), watch: Watch::new(LockKind::Once) }
         }
     }
 
@@ -149,6 +151,7 @@ impl Once {
 
     /// As [`wait`](Self::wait), and waits on if a closure panicked, for a [`call_once_force`](Self::call_once_force) to come.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_force(&self) {
         if !self.is_completed() {
             self.sleep(true);
@@ -164,11 +167,12 @@ impl Once {
     #[cold]
     #[track_caller]
     fn call(&self, force: bool, f: &mut dyn FnMut(&OnceState)) {
+        let mut asks = self.watch.asks(|| self.is_running());
         // Acquire, here and below: pairs with the Release of the swap in `Running::drop`.
         let mut state = self.state.load(Acquire);
         loop {
             match state & STATE {
-                COMPLETE => return,
+                COMPLETE => break,
                 POISONED if !force => poisoned(),
                 INCOMPLETE | POISONED => {
                     // Acquire: of a closure that panicked, the next one sees what it did. `QUEUED` stays (invariant 3).
@@ -176,29 +180,43 @@ impl Once {
                         state = seen;
                         continue;
                     }
+                    asks.ended(true);
                     let mut running = Running { once: self, becomes: POISONED };
                     let asked = OnceState { poisoned: state & STATE == POISONED, becomes: Cell::new(COMPLETE) };
                     f(&asked);
                     running.becomes = asked.becomes.get();
                     return;
                 }
-                _ => state = self.queue(state),
+                _ => {
+                    asks.waits();
+                    state = self.queue(state);
+                }
             }
         }
+        asks.has(true);
     }
 
     #[cold]
     #[track_caller]
     fn sleep(&self, force: bool) {
+        let mut asks = self.watch.asks(|| self.is_running());
+        asks.waits();
         // Acquire: as in `call`.
         let mut state = self.state.load(Acquire);
         loop {
             match state & STATE {
-                COMPLETE => return,
+                COMPLETE => break,
                 POISONED if !force => poisoned(),
                 _ => state = self.queue(state),
             }
         }
+        asks.has(true);
+    }
+
+    /// Whether somebody runs a closure. Old news by the time it is returned.
+    fn is_running(&self) -> bool {
+        // Relaxed: an observation that carries no right to anything.
+        self.state.load(Relaxed) & STATE == RUNNING
     }
 
     /// Sleeps while the state is what was seen, and returns the next one.
@@ -223,6 +241,7 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        self.once.watch.released();
         // Release: pairs with the Acquire of everybody who finds it done, or poisoned.
         let state = self.once.state.swap(self.becomes, Release);
         if state & QUEUED != 0 {

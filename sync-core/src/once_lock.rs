@@ -77,6 +77,7 @@ impl<T> OnceLock<T> {
 
     /// Waits until another thread has written the value.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait(&self) -> &T {
         self.once.wait_force();
         // SAFETY: invariants 2 and 3.
@@ -89,6 +90,7 @@ impl<T> OnceLock<T> {
     ///
     /// The value given, if there is one already.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn set(&self, value: T) -> Result<(), T> {
         self.try_insert(value).map(|_| ()).map_err(|(_, value)| value)
     }
@@ -99,6 +101,7 @@ impl<T> OnceLock<T> {
     ///
     /// The value that is there already, and the one given.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_insert(&self, value: T) -> Result<&T, (&T, T)> {
         let mut value = Some(value);
         let there = self.get_or_init(|| value.take().expect("called once"));
@@ -114,6 +117,7 @@ impl<T> OnceLock<T> {
     ///
     /// If `f` panics; the cell stays empty. An `f` that asks the same cell waits for itself, for ever.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         match self.get_or_try_init(|| Ok::<T, Infallible>(f())) {
             Ok(value) => value,
@@ -130,6 +134,7 @@ impl<T> OnceLock<T> {
     ///
     /// As [`get_or_init`](Self::get_or_init).
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         if !self.once.is_completed() {
             self.init(f)?;

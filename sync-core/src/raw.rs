@@ -16,6 +16,9 @@ pub unsafe trait RawLock: sealed::Sealed {
     /// Takes the lock if that is possible at once.
     fn try_acquire(&self) -> bool;
 
+    /// Takes the lock if that is possible at once without overtaking anybody; may fail although it is.
+    fn acquire_at_once(&self) -> bool;
+
     /// Gives the lock back. The caller holds it.
     fn release(&self);
 
@@ -37,6 +40,7 @@ pub trait WaitGuard: sealed::Sealed {
 
     /// Takes the lock again, as often as [`release_all`](Self::release_all) said.
     #[doc(hidden)]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     fn reacquire(&mut self, depth: u32);
 }
 

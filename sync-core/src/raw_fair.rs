@@ -138,7 +138,7 @@ impl RawFairMutex {
     #[inline]
     pub fn lock(&self) {
         if !self.try_lock() {
-            self.lock_contended(None);
+            self.lock_contended_for_ever();
         }
     }
 
@@ -226,6 +226,12 @@ impl RawFairMutex {
         let result = self.queue.with_mut(|queue| f(unsafe { &mut *queue }));
         RawLock::release(&self.gate);
         result
+    }
+
+    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then has no argument to lay out on its stack.
+    #[cold]
+    fn lock_contended_for_ever(&self) -> bool {
+        self.lock_contended(None)
     }
 
     #[cold]
@@ -441,11 +447,20 @@ impl Sealed for RawFairMutex {}
 unsafe impl RawLock for RawFairMutex {
     #[inline]
     fn acquire(&self, deadline: Option<Deadline>) -> bool {
-        self.try_lock() || self.lock_contended(deadline)
+        self.try_lock()
+            || match deadline {
+                None => self.lock_contended_for_ever(),
+                Some(_) => self.lock_contended(deadline),
+            }
     }
 
     #[inline]
     fn try_acquire(&self) -> bool {
+        self.try_lock()
+    }
+
+    #[inline]
+    fn acquire_at_once(&self) -> bool {
         self.try_lock()
     }
 

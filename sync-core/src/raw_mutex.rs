@@ -311,6 +311,11 @@ unsafe impl RawLock for RawMutex {
     }
 
     #[inline]
+    fn acquire_at_once(&self) -> bool {
+        self.try_fast()
+    }
+
+    #[inline]
     fn release(&self) {
         let released = self.unlock();
         debug_assert!(released.is_ok(), "a guard was dropped over a lock that is free");

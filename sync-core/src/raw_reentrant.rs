@@ -42,6 +42,7 @@ use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::primitive::{const_new, thread};
 use crate::raw::RawLock;
 use crate::raw_mutex::RawMutex;
+use crate::watch::{Asks, LockKind, Watch};
 
 /// A lock that its holder may take again, without data and without a guard: Python's `threading.RLock`.
 ///
@@ -67,13 +68,19 @@ pub struct RawReentrantMutex {
     owner: AtomicU64,
     lock: RawMutex,
     depth: AtomicU32,
+    watch: Watch,
 }
 
 impl RawReentrantMutex {
     const_new! {
         /// A free lock.
         pub const fn new() -> Self {
-            Self { owner: AtomicU64::new(0), lock: RawMutex::new(), depth: AtomicU32::new(0) }
+            Self {
+                owner: AtomicU64::new(0),
+                lock: RawMutex::new(),
+                depth: AtomicU32::new(0),
+                watch: Watch::new(LockKind::ReentrantMutex),
+            }
         }
     }
 
@@ -92,8 +99,12 @@ impl RawReentrantMutex {
     pub fn lock(&self) {
         let me = thread::id().get();
         if !self.deepen(me) {
-            self.lock.lock();
+            let mut asks = self.watch.asks(|| self.is_locked());
+            if !asks.at_once(|| self.lock.acquire_at_once()) {
+                self.lock.lock();
+            }
             self.begin(me, 1);
+            asks.ended(true);
         }
     }
 
@@ -105,7 +116,8 @@ impl RawReentrantMutex {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> bool {
-        self.take(RawMutex::try_lock)
+        let me = thread::id().get();
+        self.deepen(me) || self.take(me, self.watch.tries(), RawMutex::try_lock)
     }
 
     /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
@@ -116,7 +128,12 @@ impl RawReentrantMutex {
     #[inline]
     #[track_caller]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
-        self.take(|lock| lock.try_lock_for(timeout))
+        let me = thread::id().get();
+        self.deepen(me) || {
+            let mut asks = self.watch.tries();
+            let at_once = asks.at_once(|| self.lock.acquire_at_once());
+            self.take(me, asks, |lock| at_once || lock.try_lock_for(timeout))
+        }
     }
 
     /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a lock that is free, or held by this thread.
@@ -127,7 +144,12 @@ impl RawReentrantMutex {
     #[inline]
     #[track_caller]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
-        self.take(|lock| lock.try_lock_until(deadline))
+        let me = thread::id().get();
+        self.deepen(me) || {
+            let mut asks = self.watch.tries();
+            let at_once = asks.at_once(|| self.lock.acquire_at_once());
+            self.take(me, asks, |lock| at_once || lock.try_lock_until(deadline))
+        }
     }
 
     /// Gives one level of the lock back; the last one lets others in.
@@ -141,6 +163,7 @@ impl RawReentrantMutex {
         if !self.is_owned_by_current_thread() {
             return Err(NotOwner);
         }
+        self.watch.released();
         // Relaxed: ours (invariant 1).
         match self.depth.load(Relaxed) {
             1 => {
@@ -161,6 +184,7 @@ impl RawReentrantMutex {
         if self.depth() != 1 {
             return self.unlock();
         }
+        self.watch.released();
         self.end();
         self.lock.release_fair();
         Ok(())
@@ -176,6 +200,7 @@ impl RawReentrantMutex {
         match self.depth() {
             0 => Err(NotOwner),
             depth => {
+                self.watch.released_all();
                 self.end();
                 RawLock::release(&self.lock);
                 Ok(depth)
@@ -195,18 +220,27 @@ impl RawReentrantMutex {
         if levels == 0 {
         } else if self.is_owner(me) {
             self.depth.store(deeper(self.depth.load(Relaxed), levels), Relaxed);
+            self.watch.deeper(levels);
         } else {
-            self.lock.lock();
+            let mut asks = self.watch.asks_again();
+            if !asks.at_once(|| self.lock.acquire_at_once()) {
+                self.lock.lock();
+            }
             self.begin(me, levels);
+            asks.ended(true);
+            self.watch.deeper(levels - 1);
         }
     }
 
     /// Lets a waiter in, if there is one and this thread holds the lock once only, and takes the lock again.
     pub(crate) fn bump(&self) {
         if self.depth() == 1 {
+            self.watch.released();
+            let asks = self.watch.asks_again();
             self.end();
             RawLock::bump(&self.lock);
             self.begin(thread::id().get(), 1);
+            asks.ended(true);
         }
     }
 
@@ -240,6 +274,7 @@ impl RawReentrantMutex {
     /// No other thread of this process may use the lock or anything it protects, and no guard of it may still be released.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
+        self.watch.released_all();
         self.end();
         // SAFETY: passed on to the caller.
         unsafe { self.lock.reinit_after_fork() }
@@ -251,15 +286,14 @@ impl RawReentrantMutex {
         self.owner.load(Relaxed) == thread
     }
 
+    /// Takes the lock, which this thread does not hold, by `acquire`.
     #[inline]
-    #[track_caller]
-    fn take(&self, acquire: impl FnOnce(&RawMutex) -> bool) -> bool {
-        let me = thread::id().get();
-        self.deepen(me)
-            || (acquire(&self.lock) && {
-                self.begin(me, 1);
-                true
-            })
+    fn take(&self, me: u64, asks: Asks<'_>, acquire: impl FnOnce(&RawMutex) -> bool) -> bool {
+        let got = acquire(&self.lock);
+        if got {
+            self.begin(me, 1);
+        }
+        asks.ended(got)
     }
 
     /// One more level, if this thread has one.
@@ -270,6 +304,7 @@ impl RawReentrantMutex {
         if mine {
             // Relaxed: ours (invariant 1).
             self.depth.store(deeper(self.depth.load(Relaxed), 1), Relaxed);
+            self.watch.deeper(1);
         }
         mine
     }

@@ -1,5 +1,7 @@
 //! The lock inside [`RwLock`](crate::RwLock): eight bytes; readers in a count, waiters in two bits, writers asleep on a word of their own.
 //!
+//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/waiting.rs`; this file has the fast paths and the interface.
+//!
 //! # Source
 //!
 //! The two-futex layout of `std`'s readers-writer lock, with three differences:
@@ -72,29 +74,14 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::futex::{self, Deadline};
-use crate::primitive::{const_new, hint::Spin, time::Stopwatch};
+use crate::primitive::const_new;
+use crate::primitive::futex::Deadline;
 use crate::raw_mutex::NotLocked;
 
-const WRITER: u32 = 1;
-const UPGRADABLE: u32 = 2;
-const UPGRADING: u32 = 4;
-const READERS_WAITING: u32 = 8;
-const WRITERS_WAITING: u32 = 16;
-const STARVING: u32 = 32;
-/// One reader.
-const READER: u32 = 64;
-/// The upgradable reader.
-const UPGRADER: u32 = READER | UPGRADABLE;
+mod state;
+mod waiting;
 
-const COUNT: u32 = !(READER - 1);
-/// Set once there are 2^25 readers: more than there can be threads, so guards were forgotten.
-const TOO_MANY: u32 = 1 << 31;
-const HOLDERS: u32 = WRITER | COUNT;
-const WAITING: u32 = READERS_WAITING | WRITERS_WAITING;
-
-/// How long anybody who waits lets newcomers overtake; see `raw_mutex.rs`.
-const PATIENCE: Duration = Duration::from_millis(1);
+use self::state::{COUNT, HOLDERS, READER, STARVING, TOO_MANY, UPGRADABLE, UPGRADER, UPGRADING, WRITER, WRITERS_WAITING, upgraded};
 
 /// A readers-writer lock without data and without a guard.
 ///
@@ -142,8 +129,8 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn read(&self) {
-        if !self.read_fast() {
-            self.shared_contended(READER, None);
+        if !self.read_at_once() {
+            self.shared_contended_for_ever(READER);
         }
     }
 
@@ -155,7 +142,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn try_read(&self) -> bool {
-        self.read_fast() || self.try_shared(READER)
+        self.read_at_once() || self.try_shared(READER)
     }
 
     /// Takes the lock for reading, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
@@ -166,7 +153,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn try_read_for(&self, timeout: Duration) -> bool {
-        self.read_fast() || self.shared_contended(READER, Deadline::after(timeout))
+        self.read_at_once() || self.shared_contended(READER, Deadline::after(timeout))
     }
 
     /// Takes the lock for reading, or gives up at `deadline`: `false`. One in the past still takes a lock that is free.
@@ -177,7 +164,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn try_read_until(&self, deadline: Instant) -> bool {
-        self.read_fast() || self.shared_contended(READER, Deadline::at(deadline))
+        self.read_at_once() || self.shared_contended(READER, Deadline::at(deadline))
     }
 
     /// Takes the lock for writing, alone; sleeps while anybody else holds it.
@@ -187,27 +174,27 @@ impl RawRwLock {
     /// What happened before the releases of all that held the lock earlier happens before the return of `write`.
     #[inline]
     pub fn write(&self) {
-        if !self.write_fast() {
-            self.write_contended(None);
+        if !self.write_at_once() {
+            self.write_contended_for_ever();
         }
     }
 
     /// Takes the lock for writing if nobody holds it at this moment.
     #[inline]
     pub fn try_write(&self) -> bool {
-        self.write_fast() || self.try_exclusive()
+        self.write_at_once() || self.try_exclusive()
     }
 
     /// Takes the lock for writing, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
     #[inline]
     pub fn try_write_for(&self, timeout: Duration) -> bool {
-        self.write_fast() || self.write_contended(Deadline::after(timeout))
+        self.write_at_once() || self.write_contended(Deadline::after(timeout))
     }
 
     /// Takes the lock for writing, or gives up at `deadline`: `false`. One in the past still takes a lock that is free.
     #[inline]
     pub fn try_write_until(&self, deadline: Instant) -> bool {
-        self.write_fast() || self.write_contended(Deadline::at(deadline))
+        self.write_at_once() || self.write_contended(Deadline::at(deadline))
     }
 
     /// Takes the lock for reading with the right to [`upgrade`](Self::upgrade): beside other readers, but alone in that right.
@@ -218,8 +205,8 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn upgradable_read(&self) {
-        if !self.upgradable_fast() {
-            self.shared_contended(UPGRADER, None);
+        if !self.upgradable_at_once() {
+            self.shared_contended_for_ever(UPGRADER);
         }
     }
 
@@ -231,7 +218,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read(&self) -> bool {
-        self.upgradable_fast() || self.try_shared(UPGRADER)
+        self.upgradable_at_once() || self.try_shared(UPGRADER)
     }
 
     /// As [`try_read_for`](Self::try_read_for), with the right to upgrade.
@@ -242,7 +229,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_for(&self, timeout: Duration) -> bool {
-        self.upgradable_fast() || self.shared_contended(UPGRADER, Deadline::after(timeout))
+        self.upgradable_at_once() || self.shared_contended(UPGRADER, Deadline::after(timeout))
     }
 
     /// As [`try_read_until`](Self::try_read_until), with the right to upgrade.
@@ -253,7 +240,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_until(&self, deadline: Instant) -> bool {
-        self.upgradable_fast() || self.shared_contended(UPGRADER, Deadline::at(deadline))
+        self.upgradable_at_once() || self.shared_contended(UPGRADER, Deadline::at(deadline))
     }
 
     /// Gives back what [`read`](Self::read) took.
@@ -411,7 +398,7 @@ impl RawRwLock {
     }
 
     #[inline]
-    fn read_fast(&self) -> bool {
+    pub(crate) fn read_at_once(&self) -> bool {
         const BARRED: u32 = WRITER | UPGRADING | WRITERS_WAITING | STARVING | TOO_MANY;
         let mut state = self.state.load(Relaxed);
         while state & BARRED == 0 {
@@ -425,367 +412,15 @@ impl RawRwLock {
     }
 
     #[inline]
-    fn write_fast(&self) -> bool {
+    pub(crate) fn write_at_once(&self) -> bool {
         // Acquire: pairs with the Release of everybody who held it.
         self.state.compare_exchange(0, WRITER, Acquire, Relaxed).is_ok()
     }
 
     #[inline]
-    fn upgradable_fast(&self) -> bool {
-        // Acquire: as in `read_fast`.
+    pub(crate) fn upgradable_at_once(&self) -> bool {
+        // Acquire: as in `read_at_once`.
         self.state.compare_exchange(0, UPGRADER, Acquire, Relaxed).is_ok()
-    }
-
-    /// One attempt to become a reader, or the upgradable one. It ignores reservations, because nobody who is refused here comes back
-    /// to find out that one was stale.
-    #[cold]
-    #[track_caller]
-    fn try_shared(&self, mode: u32) -> bool {
-        let mut state = self.state.load(Relaxed);
-        loop {
-            let behind_a_writer = state & WRITERS_WAITING != 0 && state & HOLDERS != 0;
-            if state & shut_for(mode) != 0 || behind_a_writer {
-                return false;
-            }
-            // Acquire: as in `read_fast`.
-            match self.state.compare_exchange(state, entered(state, mode), Acquire, Relaxed) {
-                Ok(_) => return true,
-                Err(seen) => state = seen,
-            }
-        }
-    }
-
-    /// One attempt to become the writer; ignores reservations, as `try_shared` does.
-    #[cold]
-    fn try_exclusive(&self) -> bool {
-        let mut state = self.state.load(Relaxed);
-        while state & HOLDERS == 0 {
-            // Acquire: as in `write_fast`.
-            match self.state.compare_exchange(state, state | WRITER, Acquire, Relaxed) {
-                Ok(_) => return true,
-                Err(seen) => state = seen,
-            }
-        }
-        false
-    }
-
-    /// Becomes a reader, or the upgradable one, sleeping as long as it must; `false` if the deadline passed.
-    #[cold]
-    #[track_caller]
-    fn shared_contended(&self, mode: u32, deadline: Option<Deadline>) -> bool {
-        let shut = shut_for(mode);
-        let mut state = self.spin(shut);
-        let waiting = Stopwatch::start();
-        // Invariant 6: whether it may pass waiting writers and reservations.
-        let mut entitled = false;
-        let mut slept = false;
-        loop {
-            entitled |= state & WRITER != 0;
-            let open = state & shut == 0;
-            if open && (entitled || state & (WRITERS_WAITING | STARVING) == 0) {
-                let next = entered(state, mode) & if entitled { !STARVING } else { !0 };
-                // Acquire: as in `read_fast`.
-                match self.state.compare_exchange(state, next, Acquire, Relaxed) {
-                    Ok(_) => return true,
-                    Err(seen) => {
-                        state = seen;
-                        continue;
-                    }
-                }
-            }
-            // Kept out by a reservation alone: this sleep ends by itself (invariant 5).
-            let reserved = open && (state & WRITERS_WAITING == 0 || state & HOLDERS == 0);
-            let starving = slept && !open && waiting.has_run(PATIENCE);
-            let announced = state | READERS_WAITING | if starving { STARVING } else { 0 };
-            if announced != state
-                && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
-            }
-            if reserved {
-                let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
-                entitled |= !futex::wait_maybe(&self.state, announced, turn);
-            } else if !futex::wait_maybe(&self.state, announced, deadline) {
-                return self.leave_shared(mode);
-            }
-            slept = true;
-            entitled |= waiting.has_run(PATIENCE);
-            state = self.spin(shut);
-        }
-    }
-
-    /// The end of a reader's wait whose time is up. It owes nobody a wake, for readers are woken all at once; but a reservation may have been
-    /// its own.
-    #[track_caller]
-    fn leave_shared(&self, mode: u32) -> bool {
-        if self.try_shared(mode) {
-            return true;
-        }
-        self.drop_reservation();
-        false
-    }
-
-    /// Takes back a reservation; whose ever it was, it asks again if it must.
-    fn drop_reservation(&self) {
-        let mut state = self.state.load(Relaxed);
-        while state & STARVING != 0 {
-            match self.state.compare_exchange(state, state & !STARVING, Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(seen) => state = seen,
-            }
-        }
-    }
-
-    /// Becomes the writer, sleeping as long as it must; `false` if the deadline passed.
-    #[cold]
-    fn write_contended(&self, deadline: Option<Deadline>) -> bool {
-        let mut state = self.spin(HOLDERS);
-        let waiting = Stopwatch::start();
-        let mut slept = false;
-        loop {
-            if state & HOLDERS == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: one that slept leaves the bit behind for those who may sleep on. Its reservation is used up.
-                let taken = if slept { (state | WRITER | WRITERS_WAITING) & !STARVING } else { state | WRITER };
-                // Acquire: as in `write_fast`.
-                match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
-                    Ok(_) => return true,
-                    Err(seen) => {
-                        state = seen;
-                        continue;
-                    }
-                }
-            }
-            // Acquire: pairs with the Release in `call_writers`. Read before the bit is seen set (invariant 3).
-            let turn_seen = self.turns.load(Acquire);
-            state = self.state.load(Relaxed);
-            let free = state & HOLDERS == 0;
-            if free && (slept || state & STARVING == 0) {
-                continue;
-            }
-            let starving = slept && !free && waiting.has_run(PATIENCE);
-            let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
-            if announced != state
-                && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
-            }
-            if free {
-                // Kept out by a reservation: this sleep ends by itself (invariant 5).
-                let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
-                futex::wait_maybe(&self.turns, turn_seen, turn);
-            } else if !futex::wait_maybe(&self.turns, turn_seen, deadline) {
-                return self.leave_exclusive();
-            }
-            slept = true;
-            state = self.spin(HOLDERS);
-        }
-    }
-
-    /// The end of a writer's wait whose time is up: takes the lock if it is free after all, or sees to it that nobody stands back behind a
-    /// writer who is not there any more (invariant 4).
-    fn leave_exclusive(&self) -> bool {
-        let mut state = self.state.load(Relaxed);
-        loop {
-            if state & HOLDERS == 0 {
-                let taken = (state | WRITER | WRITERS_WAITING) & !STARVING;
-                // Acquire: as in `write_fast`. It slept, hence the bit, as in `write_contended`.
-                match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
-                    Ok(_) => return true,
-                    Err(seen) => state = seen,
-                }
-                continue;
-            }
-            let cleared = if state & WRITER != 0 { state & !STARVING } else { state & !(WAITING | STARVING) };
-            if cleared != state
-                && let Err(seen) = self.state.compare_exchange(state, cleared, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
-            }
-            let gone = state & !cleared;
-            if gone & WRITERS_WAITING != 0 {
-                self.call_writers();
-                futex::wake_all(&raw const self.turns);
-            }
-            if gone & READERS_WAITING != 0 {
-                futex::wake_all(&raw const self.state);
-            }
-            return false;
-        }
-    }
-
-    /// Makes every number that a writer has read an old one. Before the release, because nothing may be touched after it.
-    fn call_writers(&self) {
-        // Release: pairs with the Acquire in `write_contended` (invariant 3).
-        self.turns.fetch_add(1, Release);
-    }
-
-    fn upgrade_until(&self, deadline: Option<Deadline>) -> Result<bool, NotLocked> {
-        loop {
-            if self.try_upgrade()? {
-                return Ok(true);
-            }
-            let state = self.state.load(Relaxed);
-            let announced = state | UPGRADING;
-            if state & COUNT == READER || (announced != state && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err()) {
-                continue;
-            }
-            if !futex::wait_maybe(&self.state, announced, deadline) {
-                return self.stop_upgrading();
-            }
-        }
-    }
-
-    /// The end of an upgrade whose time is up: takes what is free after all, or lets the readers in that it kept out.
-    fn stop_upgrading(&self) -> Result<bool, NotLocked> {
-        loop {
-            if self.try_upgrade()? {
-                return Ok(true);
-            }
-            let state = self.state.load(Relaxed);
-            if state & COUNT != READER
-                && self.state.compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed).is_ok()
-            {
-                if state & READERS_WAITING != 0 {
-                    futex::wake_all(&raw const self.state);
-                }
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Gives a mode back and wakes whom that concerns; the table at the top says whom.
-    #[cold]
-    fn release(&self, mode: u32) -> Result<(), NotLocked> {
-        // The bits that this release cleared: it owes their wakes, whatever else happens.
-        let mut owed = 0;
-        let mut state = self.state.load(Relaxed);
-        loop {
-            if !is_held(state, mode) {
-                return Err(NotLocked);
-            }
-            let mut left = state - mode;
-            if mode == UPGRADER {
-                // Another thread may wait to upgrade what this one gives back: it is told that there is nothing left to upgrade.
-                left &= !UPGRADING;
-            }
-            let due = due(left, mode);
-            if due & WRITERS_WAITING != 0 {
-                // Invariant 3: cleared and called while the lock is still held.
-                match self.state.compare_exchange(state, state & !due, Relaxed, Relaxed) {
-                    Ok(_) => {
-                        owed |= due;
-                        state &= !due;
-                        self.call_writers();
-                    }
-                    Err(seen) => state = seen,
-                }
-                continue;
-            }
-            // Who sleeps on `state` compares with all of it, so the readers' bit may go with the release itself.
-            left &= !due;
-            if (owed | state) & WAITING == 0 {
-                // Nobody waits: a reservation would be for nobody.
-                left &= !STARVING;
-            }
-            // Release: pairs with the Acquire of whoever takes the lock next.
-            match self.state.compare_exchange(state, left, Release, Relaxed) {
-                Ok(_) => {
-                    // Invariant 7: from here on only addresses.
-                    owed |= due;
-                    let upgrade_now = left & UPGRADING != 0 && left & COUNT == READER;
-                    let upgrade_off = state & UPGRADING != left & UPGRADING;
-                    if owed & READERS_WAITING != 0 || upgrade_now || upgrade_off {
-                        futex::wake_all(&raw const self.state);
-                    }
-                    if owed & WRITERS_WAITING != 0 {
-                        futex::wake_one(&raw const self.turns);
-                    }
-                    return Ok(());
-                }
-                Err(seen) => state = seen,
-            }
-        }
-    }
-
-    /// Turns a mode into a weaker one and wakes whom that concerns. The lock stays held, so the order of the steps is free.
-    fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
-        let mut state = self.state.load(Relaxed);
-        loop {
-            if !is_held(state, from) {
-                return Err(NotLocked);
-            }
-            // Only a writer's bits may be stale (invariant 4); behind an upgradable reader the writers' bit is true and stays.
-            let cleared = if from == WRITER { WAITING | STARVING } else { READERS_WAITING | UPGRADING };
-            // Release: pairs with the Acquire of the readers that this lets in.
-            match self.state.compare_exchange(state, (state - from + to) & !cleared, Release, Relaxed) {
-                Ok(_) => break,
-                Err(seen) => state = seen,
-            }
-        }
-        if state & (READERS_WAITING | UPGRADING) != 0 {
-            futex::wake_all(&raw const self.state);
-        }
-        if from == WRITER && state & WRITERS_WAITING != 0 {
-            self.call_writers();
-            futex::wake_one(&raw const self.turns);
-        }
-        Ok(())
-    }
-
-    /// Waits a moment for a lock that nobody sleeps on to be without `held`, and returns what it saw last.
-    fn spin(&self, held: u32) -> u32 {
-        let mut spin = Spin::new();
-        loop {
-            let state = self.state.load(Relaxed);
-            // Where others sleep already, a spinner would only overtake them.
-            if state & held == 0 || state & WAITING != 0 || !spin.turn() {
-                return state;
-            }
-        }
-    }
-}
-
-/// What keeps anybody from entering in this mode, whatever their rights.
-const fn shut_for(mode: u32) -> u32 {
-    WRITER | UPGRADING | (mode & UPGRADABLE)
-}
-
-/// The state with one reader more.
-#[track_caller]
-fn entered(state: u32, mode: u32) -> u32 {
-    assert!(state & TOO_MANY == 0, "2^25 readers hold the lock");
-    state + mode
-}
-
-/// The state once the only reader, who is upgradable, is the writer.
-const fn upgraded(state: u32) -> u32 {
-    (state & !(COUNT | UPGRADABLE | UPGRADING)) | WRITER
-}
-
-/// Whether somebody holds the lock in this mode.
-const fn is_held(state: u32, mode: u32) -> bool {
-    match mode {
-        WRITER | UPGRADER => state & mode & (WRITER | UPGRADABLE) != 0,
-        // The upgradable reader is counted, but not an ordinary one.
-        _ => state & COUNT > if state & UPGRADABLE != 0 { READER } else { 0 },
-    }
-}
-
-/// Which waiting bits a release clears, so that their wakes are due: by `mode`, to a state with `left`. The table at the top.
-const fn due(left: u32, mode: u32) -> u32 {
-    if left & HOLDERS == 0 {
-        match mode {
-            WRITER => left & WAITING,
-            _ if left & WRITERS_WAITING != 0 => WRITERS_WAITING,
-            _ => left & READERS_WAITING,
-        }
-    } else if mode == UPGRADER {
-        left & READERS_WAITING
-    } else {
-        0
     }
 }
 
@@ -809,5 +444,34 @@ impl fmt::Debug for RawRwLock {
             .field("readers", &(state / READER))
             .field("upgradable", &(state & UPGRADABLE != 0))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::state::WRITERS_WAITING;
+    use super::{AtomicU32, RawRwLock, Relaxed};
+
+    /// The number of turns is compared for being the same and nothing else, so it may come round.
+    #[test]
+    fn fx_05_the_turns_come_round() {
+        let lock = RawRwLock { state: AtomicU32::new(0), turns: AtomicU32::new(u32::MAX - 1) };
+        for _ in 0..4 {
+            lock.write();
+            thread::scope(|scope| {
+                let waits = scope.spawn(|| {
+                    lock.write();
+                    lock.unlock_write().unwrap();
+                });
+                while lock.state.load(Relaxed) & WRITERS_WAITING == 0 {
+                    thread::yield_now();
+                }
+                lock.unlock_write().unwrap();
+                waits.join().unwrap();
+            });
+        }
+        assert!(lock.turns.load(Relaxed) < 10);
     }
 }

@@ -72,6 +72,7 @@ use crate::primitive::atomic::{
 };
 use crate::primitive::futex::{self, Channel, Deadline};
 use crate::primitive::{const_new, hint::Spin, time::Stopwatch};
+use crate::watch::{LockKind, Waits};
 
 const CLOSED: u32 = 1;
 const WAITERS: u32 = 2;
@@ -309,7 +310,7 @@ impl RawSemaphore {
         }
     }
 
-    /// Takes `n` permits, sleeping as long as it must.
+    /// The slow path of every acquisition that may wait.
     #[cold]
     #[track_caller]
     fn acquire_contended(&self, n: u32, deadline: Option<Deadline>) -> Result<(), TryAcquireError> {
@@ -317,6 +318,14 @@ impl RawSemaphore {
         if n == 0 {
             return self.try_contended(0);
         }
+        let waits = Waits::begin(LockKind::Semaphore, (&raw const self.word).addr());
+        let result = self.wait_for(n, deadline);
+        waits.ended(result.is_ok());
+        result
+    }
+
+    /// Takes `n` permits, more than none, sleeping as long as it must.
+    fn wait_for(&self, n: u32, deadline: Option<Deadline>) -> Result<(), TryAcquireError> {
         let mut state = self.spin(n);
         let waiting = Stopwatch::start();
         let mut slept = false;

@@ -291,7 +291,7 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
         struct Relock<'a>(&'a RawReentrantMutex);
         impl Drop for Relock<'_> {
             fn drop(&mut self) {
-                self.0.lock();
+                self.0.lock_levels(1);
             }
         }
         this.lock.raw.release();

@@ -15,8 +15,9 @@ use std::time::Instant;
 use crate::guard_family::NotSend;
 use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::raw::{WaitGuard, sealed::Sealed};
-use crate::raw_mutex::NotLocked;
 use crate::raw_rwlock::RawRwLock;
+use crate::watch::LockKind;
+use crate::watched::{Watched, WatchedRwLock, was_held};
 
 /// A lock that many may hold for reading, or one for writing, over data; eight bytes beside the data. It does not poison.
 ///
@@ -70,7 +71,7 @@ use crate::raw_rwlock::RawRwLock;
 ///
 /// `std`'s two-futex lock made phase-fair; state table and invariants stand at the top of `raw_rwlock.rs`.
 pub struct RwLock<T: ?Sized> {
-    pub(crate) raw: RawRwLock,
+    pub(crate) raw: WatchedRwLock,
     pub(crate) data: UnsafeCell<T>,
 }
 
@@ -83,7 +84,7 @@ impl<T> RwLock<T> {
     const_new! {
         /// A free lock over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: RawRwLock::new(), data: UnsafeCell::new(value) }
+            Self { raw: Watched::new(RawRwLock::new(), LockKind::RwLock), data: UnsafeCell::new(value) }
         }
     }
 
@@ -182,6 +183,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// As for the [type](Self).
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         self.raw.write();
         // SAFETY: acquired on the line above.
@@ -190,6 +192,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Takes the lock for writing if that is possible at this moment.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         // SAFETY: made only if the lock was acquired.
         self.raw.try_write().then(|| unsafe { RwLockWriteGuard::new(self) })
@@ -197,6 +200,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Takes the lock for writing, or gives up after `timeout`. A timeout too long for the clock means for ever.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
         // SAFETY: made only if the lock was acquired.
         self.raw.try_write_for(timeout).then(|| unsafe { RwLockWriteGuard::new(self) })
@@ -204,6 +208,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Takes the lock for writing, or gives up at `deadline`. A deadline in the past still takes what is free.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_until(&self, deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
         // SAFETY: made only if the lock was acquired.
         self.raw.try_write_until(deadline).then(|| unsafe { RwLockWriteGuard::new(self) })
@@ -211,6 +216,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// As [`write`](Self::write), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows nothing.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn write_arc(self: &Arc<Self>) -> ArcRwLockWriteGuard<T> {
         self.raw.write();
         // SAFETY: acquired on the line above.
@@ -219,6 +225,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// As [`try_write`](Self::try_write), with a guard that keeps the lock alive.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_arc(self: &Arc<Self>) -> Option<ArcRwLockWriteGuard<T>> {
         // SAFETY: made only if the lock was acquired.
         self.raw.try_write().then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
@@ -306,13 +313,13 @@ impl<T: ?Sized> RwLock<T> {
     /// Whether anybody holds the lock. Old news by the time it is returned.
     #[inline]
     pub fn is_locked(&self) -> bool {
-        self.raw.is_locked()
+        self.raw.unwatched().is_locked()
     }
 
     /// Whether a writer holds the lock. Old news by the time it is returned.
     #[inline]
     pub fn is_locked_exclusive(&self) -> bool {
-        self.raw.is_locked_exclusive()
+        self.raw.unwatched().is_locked_exclusive()
     }
 
     /// The data, without locking: this call borrows the lock alone.
@@ -329,7 +336,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Releasing it while a guard lives lets others at the data; the caller does so only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawRwLock {
-        &self.raw
+        self.raw.unwatched()
     }
 
     /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not exist any more.
@@ -339,8 +346,9 @@ impl<T: ?Sized> RwLock<T> {
     /// No other thread of this process may use the lock, no guard of it may still be dropped, and the data must be usable in whatever
     /// state the holders left it.
     pub unsafe fn reinit_after_fork(&self) {
+        self.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.raw.reinit_after_fork() }
+        unsafe { self.raw.unwatched().reinit_after_fork() }
     }
 }
 
@@ -361,36 +369,13 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("RwLock");
         // Shown before this call takes the lock for a moment.
-        out.field("raw", &format_args!("{:?}", self.raw));
+        out.field("raw", &format_args!("{:?}", self.raw.unwatched()));
         match self.try_read() {
             Some(data) => out.field("data", &&*data),
             None => out.field("data", &format_args!("<locked>")),
         };
         out.finish()
     }
-}
-
-/// What the guards call: each is proof that the lock is held in its mode.
-impl RawRwLock {
-    #[inline]
-    fn release_read(&self) {
-        was_held(self.unlock_read());
-    }
-
-    #[inline]
-    fn release_write(&self) {
-        was_held(self.unlock_write());
-    }
-
-    #[inline]
-    fn release_upgradable(&self) {
-        was_held(self.unlock_upgradable());
-    }
-}
-
-#[inline]
-fn was_held<T>(result: Result<T, NotLocked>) {
-    debug_assert!(result.is_ok(), "a guard over a lock that is not held in its mode");
 }
 
 borrowed_guard! {
@@ -412,17 +397,17 @@ borrowed_guard! {
 
 mapped_guard! {
     /// The right to read a part of the data of an [`RwLock`]; dropping it releases the lock.
-    MappedRwLockReadGuard of RawRwLock, releases with release_read
+    MappedRwLockReadGuard of WatchedRwLock, releases with release_read
 }
 
 mapped_guard! {
     /// The right to write a part of the data of an [`RwLock`]; dropping it releases the lock.
-    MappedRwLockWriteGuard of RawRwLock, releases with release_write, mut
+    MappedRwLockWriteGuard of WatchedRwLock, releases with release_write, mut
 }
 
 mapped_guard! {
     /// The right to read a part of the data of an [`RwLock`], held as its upgradable reader; dropping it releases the lock.
-    MappedRwLockUpgradableReadGuard of RawRwLock, releases with release_upgradable
+    MappedRwLockUpgradableReadGuard of WatchedRwLock, releases with release_upgradable
 }
 
 arc_guard! {
@@ -460,7 +445,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
-        was_held(lock.raw.downgrade());
+        was_held(lock.raw.unwatched().downgrade());
         // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
         unsafe { RwLockReadGuard::new(lock) }
     }
@@ -470,7 +455,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     pub fn downgrade_to_upgradable(this: Self) -> RwLockUpgradableReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
-        was_held(lock.raw.downgrade_to_upgradable());
+        was_held(lock.raw.unwatched().downgrade_to_upgradable());
         // SAFETY: held as upgradable reader since the line above, on behalf of the guard that was forgotten.
         unsafe { RwLockUpgradableReadGuard::new(lock) }
     }
@@ -485,11 +470,12 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
 
     /// Becomes the writer; sleeps until the other readers have left, and lets no new ones in. Nobody writes in between.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn upgrade(this: Self) -> RwLockWriteGuard<'a, T> {
         let lock = this.lock;
+        lock.raw.upgrade();
         mem::forget(this);
-        was_held(lock.raw.upgrade());
-        // SAFETY: held for writing since the line above, on behalf of the guard that was forgotten.
+        // SAFETY: held for writing now, on behalf of the guard that was forgotten.
         unsafe { RwLockWriteGuard::new(lock) }
     }
 
@@ -500,7 +486,7 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     /// The guard itself, if there are.
     #[inline]
     pub fn try_upgrade(this: Self) -> Result<RwLockWriteGuard<'a, T>, Self> {
-        Self::upgraded(this, RawRwLock::try_upgrade)
+        Self::upgraded(this.lock.raw.try_upgrade(), this)
     }
 
     /// Becomes the writer, or gives up after `timeout`.
@@ -509,8 +495,9 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     ///
     /// The guard itself, if the other readers did not leave in time.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_upgrade_for(this: Self, timeout: Duration) -> Result<RwLockWriteGuard<'a, T>, Self> {
-        Self::upgraded(this, |raw| raw.try_upgrade_for(timeout))
+        Self::upgraded(this.lock.raw.try_upgrade_for(timeout), this)
     }
 
     /// Becomes the writer, or gives up at `deadline`.
@@ -519,14 +506,13 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     ///
     /// The guard itself, if the other readers did not leave in time.
     #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_upgrade_until(this: Self, deadline: Instant) -> Result<RwLockWriteGuard<'a, T>, Self> {
-        Self::upgraded(this, |raw| raw.try_upgrade_until(deadline))
+        Self::upgraded(this.lock.raw.try_upgrade_until(deadline), this)
     }
 
-    fn upgraded(this: Self, upgrade: impl FnOnce(&RawRwLock) -> Result<bool, NotLocked>) -> Result<RwLockWriteGuard<'a, T>, Self> {
-        let upgraded = upgrade(&this.lock.raw);
-        was_held(upgraded);
-        if upgraded != Ok(true) {
+    fn upgraded(upgraded: bool, this: Self) -> Result<RwLockWriteGuard<'a, T>, Self> {
+        if !upgraded {
             return Err(this);
         }
         let lock = this.lock;
@@ -540,7 +526,7 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
-        was_held(lock.raw.downgrade_upgradable());
+        was_held(lock.raw.unwatched().downgrade_upgradable());
         // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
         unsafe { RwLockReadGuard::new(lock) }
     }
@@ -559,6 +545,7 @@ macro_rules! wait_in_mode {
             }
 
             #[inline]
+            #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             fn reacquire(&mut self, _: u32) {
                 self.lock.raw.$acquire();
             }
@@ -567,9 +554,9 @@ macro_rules! wait_in_mode {
 }
 
 wait_in_mode!(
-    RwLockReadGuard, release_read, read;
-    RwLockWriteGuard, release_write, write;
-    RwLockUpgradableReadGuard, release_upgradable, upgradable_read
+    RwLockReadGuard, release_read, read_again;
+    RwLockWriteGuard, release_write, write_again;
+    RwLockUpgradableReadGuard, release_upgradable, upgradable_read_again
 );
 
 const _: () = {

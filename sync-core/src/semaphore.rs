@@ -130,6 +130,7 @@ macro_rules! acquiring {
             ///
             /// [`Closed`] if the semaphore is closed, or becomes so before there is a permit.
             #[inline]
+            #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             pub fn acquire(&self) -> Result<PermitGuard<&Self>, Closed> {
                 self.acquire_many(1)
             }
@@ -179,6 +180,7 @@ macro_rules! acquiring {
             ///
             /// [`TryAcquireError`] says why not.
             #[inline]
+            #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             pub fn try_acquire_for(&self, timeout: Duration) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.try_acquire_many_for(1, timeout)
             }
@@ -189,6 +191,7 @@ macro_rules! acquiring {
             ///
             /// [`TryAcquireError`] says why not.
             #[inline]
+            #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             pub fn try_acquire_until(&self, deadline: Instant) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.try_acquire_many_until(1, deadline)
             }

@@ -3,9 +3,13 @@
 //! The proof is the kernel's: a child process switches to seccomp's strict mode, in which every system call but `read`, `write` and `exit` kills
 //! it, and then does all of it. The build under test is the ordinary one; nothing counts, nothing is hooked. A second child shows that
 //! the method works: it wakes somebody, and dies of it.
-#![cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+// The feature `deadlock` keeps lists, and may allocate.
+#![cfg(all(target_os = "linux", not(sync_futex_fallback), not(feature = "deadlock")))]
 
-use sync_core::{AutoResetEvent, Barrier, BoundedSemaphore, Condvar, Event, Latch, Mutex, Parker, RawMutex, RawSemaphore, Semaphore};
+use sync_core::{
+    AutoResetEvent, Barrier, BoundedSemaphore, Condvar, Event, FairMutex, Latch, Mutex, Once, Parker, RawMutex, RawSemaphore,
+    ReentrantMutex, RwLock, RwLockUpgradableReadGuard, Semaphore,
+};
 
 /// Runs `body` in a child that may make no system call; whether the child survived.
 fn survives(body: impl FnOnce()) -> bool {
@@ -74,6 +78,19 @@ fn without_waiters_nothing_calls_the_system() {
 
         parker.unparker().unpark();
         parker.park();
+
+        let nested = ReentrantMutex::new(());
+        drop((nested.lock(), nested.lock()));
+        let fair = FairMutex::new(());
+        drop(fair.lock());
+        let shared = RwLock::new(());
+        drop((shared.read(), shared.try_read()));
+        drop(shared.write());
+        drop(RwLockUpgradableReadGuard::upgrade(shared.upgradable_read()));
+        let once = Once::new();
+        once.call_once(|| ());
+        once.call_once(|| ());
+        once.wait();
     }));
 }
 

@@ -1,49 +1,21 @@
-//! A barrier between processes.
+//! A barrier between processes. The algorithm is in [`raw::barrier`](crate::raw::barrier).
 //!
-//! **Source.** Python's `threading.Barrier` with its three ways out (passed, broken, reset), and Drepper's advice to give every cycle's members an
-//! outcome of their own, so that what comes later cannot change it.
-//!
-//! Memory: lock word u32, generation u32, broken u32, decision u32, cells u32 each (twice as many as parties). All of it changes under the lock
-//! ([`raw::lock`](crate::raw::lock)), which is held for a few hundred instructions and never while anybody's code runs.
-//!
-//! | cell | meaning |
-//! |---|---|
-//! | 0 | free |
-//! | identity | arrived, waits |
-//! | PASSED, identity | its cycle was complete; the owner has not seen it yet |
-//! | FAILED, identity | its cycle was broken or reset; the owner has not seen it yet |
-//!
-//! **Invariants**
-//!
-//! 1. A cycle's outcome is decided by one store to `decision`; whoever takes the lock from one who died after it finishes what the outcome
-//!    asks for.
-//! 2. The outcome is written into each member's own cell. A later abort or reset touches only cells that still wait.
-//! 3. Nobody passes with the dead: who completes a cycle asks for every member whether it lives, and who waits asks again after every bound.
-//! 4. The generation changes after every outcome: it is what everybody sleeps on.
+//! Memory: lock word u32, state u32, broken u32, unused u32, cells u32 each (twice as many as parties).
 
 use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, Result};
 use crate::plain;
-use crate::raw::{IDENTITY, Patience, Peers, Slept, lock};
+use crate::raw::barrier::{Arrival, Failed, Gathering};
 use crate::segment::{Block, Segment};
 
-const GENERATION: usize = 4;
+const STATE: usize = 4;
 const BROKEN: usize = 8;
-const DECISION: usize = 12;
 const CELLS: usize = 16;
-
-const PASSED: u32 = 1 << 31;
-const FAILED: u32 = 1 << 30;
-
-/// Decisions, beside [`PASSED`]: the waiting fail, and the barrier stays broken or starts anew.
-const BREAK: u32 = FAILED | 1;
-const RESET: u32 = FAILED | 2;
 
 /// The most parties.
 const MOST: usize = 4096;
@@ -105,6 +77,19 @@ pub enum BarrierError {
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
+    /// A stopped process keeps the barrier from being aborted or reset: it was about to do something else to it.
+    Busy,
+}
+
+impl From<Failed> for BarrierError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Broken => Self::Broken,
+            Failed::TimedOut => Self::TimedOut,
+            Failed::NotAttached => Self::NotAttached,
+            Failed::Busy => Self::Busy,
+        }
+    }
 }
 
 impl fmt::Display for BarrierError {
@@ -113,19 +98,12 @@ impl fmt::Display for BarrierError {
             Self::Broken => "the barrier is broken",
             Self::TimedOut => "the time was up before all parties arrived; the barrier is broken now",
             Self::NotAttached => "this forked process could not become a participant of the segment",
+            Self::Busy => "a stopped process holds the barrier's lock",
         })
     }
 }
 
 impl std::error::Error for BarrierError {}
-
-/// What arriving came to.
-enum Arrival {
-    Waits { cell: usize, index: usize, generation: u32 },
-    Completes { cell: usize },
-    Later { generation: u32 },
-    Broken,
-}
 
 impl Barrier {
     /// A barrier for `parties`.
@@ -165,14 +143,14 @@ impl Barrier {
     /// Whether it is broken.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.block.u32(BROKEN).load(Ordering::Relaxed) != 0
+        self.gathering().is_broken(&self.block)
     }
 
     /// How many wait at the moment. A snapshot.
     #[must_use]
     #[doc(alias = "n_waiting")]
     pub fn waiting(&self) -> usize {
-        self.cells().iter().filter(|cell| waits(cell.load(Ordering::Relaxed))).count()
+        self.gathering().waiting(&self.block)
     }
 
     /// Waits for the others.
@@ -211,189 +189,58 @@ impl Barrier {
         self.wait_until_deadline(Deadline::at(deadline), || {})
     }
 
-    /// Breaks it for all who wait and all who come.
-    pub fn abort(&self) {
-        // Without the lock there is nobody to abort for: not attached, or scribbled.
-        let _ = self.locked(None, || self.decide(BREAK));
+    /// Breaks it for all who wait and all who come. Takes at most a second, whoever is stopped where.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::Busy`], [`BarrierError::NotAttached`].
+    pub fn abort(&self) -> Result<(), BarrierError> {
+        Ok(self.gathering().abort(&self.block)?)
     }
 
-    /// Makes it whole again. Those who wait are sent away with [`BarrierError::Broken`].
-    pub fn reset(&self) {
-        let _ = self.locked(None, || self.decide(RESET));
+    /// Makes it whole again. Those who wait are sent away with [`BarrierError::Broken`]. Takes at most a second, whoever is stopped where.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError::Busy`], [`BarrierError::NotAttached`].
+    pub fn reset(&self) -> Result<(), BarrierError> {
+        Ok(self.gathering().reset(&self.block)?)
     }
 
-    fn cells(&self) -> &[AtomicU32] {
-        self.block.u32s(CELLS, 2 * self.parties)
+    fn gathering(&self) -> Gathering<'_> {
+        Gathering {
+            lock: self.block.u32(0),
+            state: self.block.u32(STATE),
+            broken: self.block.u32(BROKEN),
+            cells: self.block.u32s(CELLS, 2 * self.parties),
+        }
     }
 
     fn wait_until_deadline(&self, deadline: Option<Deadline>, action: impl FnOnce()) -> Result<BarrierWaitResult, BarrierError> {
-        let peers = self.block.segment();
-        let mut patience = Patience::new();
-        loop {
-            match self.locked(deadline, || self.arrive())? {
-                Arrival::Broken => return Err(BarrierError::Broken),
-                Arrival::Completes { cell } => return self.complete(cell, action),
-                Arrival::Waits { cell, index, generation } => return self.wait_in(cell, index, generation, deadline),
-                // A cycle is being completed, or one of the past has not been collected: it is not our turn yet.
-                Arrival::Later { generation } => {
-                    if peers.sleep(self.block.u32(GENERATION), generation, patience.next_bound(), deadline) == Slept::Deadline {
-                        self.abort();
-                        return Err(BarrierError::TimedOut);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Under the lock.
-    fn arrive(&self) -> Arrival {
-        let peers = self.block.segment();
-        if self.is_broken() {
-            return Arrival::Broken;
-        }
-        // Relaxed, here and below: the lock orders all of it.
-        let generation = self.block.u32(GENERATION).load(Ordering::Relaxed);
-        let index = self.waiting();
-        if index >= self.parties {
-            return Arrival::Later { generation };
-        }
-        let free = |cell: &AtomicU32| {
-            let seen = cell.load(Ordering::Relaxed);
-            seen == 0 || (!waits(seen) && peers.is_dead(seen & IDENTITY))
-        };
-        let cells = self.cells();
-        let Some(cell) = cells.iter().position(|cell| cell.load(Ordering::Relaxed) == 0).or_else(|| cells.iter().position(free)) else {
-            return Arrival::Later { generation };
-        };
-        cells[cell].store(peers.me(), Ordering::Relaxed);
-        if index + 1 == self.parties { Arrival::Completes { cell } } else { Arrival::Waits { cell, index, generation } }
-    }
-
-    fn complete(&self, cell: usize, action: impl FnOnce()) -> Result<BarrierWaitResult, BarrierError> {
         /// Breaks the barrier if the action panics.
         struct Bomb<'a>(&'a Barrier);
         impl Drop for Bomb<'_> {
             fn drop(&mut self) {
-                self.0.abort();
+                // If it cannot be broken, it was decided before: there is nobody to break it for.
+                let _ = self.0.abort();
             }
         }
-        let bomb = Bomb(self);
-        action();
-        core::mem::forget(bomb);
-        let me = self.block.segment().me();
-        let passed = self.locked(None, || {
-            let seen = self.cells()[cell].load(Ordering::Relaxed);
-            if seen == me {
-                // Invariant 3.
-                self.decide(if self.a_waiter_is_dead() { BREAK } else { PASSED });
+        let gathering = self.gathering();
+        let (index, leader) = match gathering.arrive(&self.block, deadline)? {
+            Arrival::Waits(place) => {
+                gathering.wait(&self.block, place, deadline)?;
+                (place.index, false)
             }
-            let passed = self.cells()[cell].load(Ordering::Relaxed) == me | PASSED;
-            self.cells()[cell].store(0, Ordering::Relaxed);
-            passed
-        })?;
-        if passed { Ok(BarrierWaitResult { index: self.parties - 1, leader: true }) } else { Err(BarrierError::Broken) }
+            Arrival::Completes(place) => {
+                let bomb = Bomb(self);
+                action();
+                core::mem::forget(bomb);
+                gathering.complete(&self.block, place)?;
+                (place.index, true)
+            }
+        };
+        Ok(BarrierWaitResult { index, leader })
     }
-
-    fn wait_in(&self, cell: usize, index: usize, mut generation: u32, deadline: Option<Deadline>) -> Result<BarrierWaitResult, BarrierError> {
-        let peers = self.block.segment();
-        let me = peers.me();
-        let mut patience = Patience::new();
-        let mut timed_out = false;
-        loop {
-            // Acquire: pairs with the Release in `finish`.
-            let seen = self.cells()[cell].load(Ordering::Acquire);
-            if seen != me {
-                // Release: our look comes before the cell's next use.
-                self.cells()[cell].store(0, Ordering::Release);
-                return match seen == me | PASSED {
-                    true => Ok(BarrierWaitResult { index, leader: false }),
-                    false if timed_out => Err(BarrierError::TimedOut),
-                    false => Err(BarrierError::Broken),
-                };
-            }
-            let why = peers.sleep(self.block.u32(GENERATION), generation, patience.next_bound(), deadline);
-            generation = self.block.u32(GENERATION).load(Ordering::Acquire);
-            if why == Slept::Woken {
-                continue;
-            }
-            let late = why == Slept::Deadline;
-            self.locked(None, || {
-                let still = self.cells()[cell].load(Ordering::Relaxed) == me;
-                if still && (late || self.a_waiter_is_dead()) {
-                    self.decide(BREAK);
-                    timed_out = late;
-                }
-            })?;
-        }
-    }
-
-    fn a_waiter_is_dead(&self) -> bool {
-        let peers = self.block.segment();
-        let mut alive = peers.me();
-        self.cells().iter().any(|cell| {
-            let seen = cell.load(Ordering::Relaxed);
-            if !waits(seen) || seen == alive {
-                return false;
-            }
-            alive = seen;
-            peers.is_dead(seen)
-        })
-    }
-
-    /// Under the lock.
-    fn decide(&self, decision: u32) {
-        // SeqCst: the one commit point (invariant 1); the stores that follow must not be seen without it by whoever takes over after our death.
-        self.block.u32(DECISION).store(decision, Ordering::SeqCst);
-        self.finish(decision);
-    }
-
-    /// Does what the decision asks for; as often as need be.
-    fn finish(&self, decision: u32) {
-        let outcome = decision & (PASSED | FAILED);
-        if outcome != 0 {
-            // A broken barrier is so before its waiters learn of it.
-            match decision {
-                BREAK => self.block.u32(BROKEN).store(1, Ordering::SeqCst),
-                RESET => self.block.u32(BROKEN).store(0, Ordering::SeqCst),
-                _ => {}
-            }
-            for cell in self.cells() {
-                let seen = cell.load(Ordering::Relaxed);
-                if waits(seen) {
-                    // Release: pairs with the Acquire in `wait_in`.
-                    cell.store(seen | outcome, Ordering::Release);
-                }
-            }
-        }
-        // Release: pairs with the Acquire in `wait_in`.
-        self.block.u32(GENERATION).fetch_add(1, Ordering::Release);
-        self.block.u32(DECISION).store(0, Ordering::SeqCst);
-        self.block.segment().wake(self.block.u32(GENERATION), u32::MAX);
-    }
-
-    fn locked<R>(&self, deadline: Option<Deadline>, act: impl FnOnce() -> R) -> Result<R, BarrierError> {
-        let (word, peers) = (self.block.u32(0), self.block.segment());
-        match lock::lock(word, peers, deadline) {
-            Ok(lock::Locked::Clean) => {}
-            Ok(lock::Locked::OwnerDied) => {
-                let decision = self.block.u32(DECISION).load(Ordering::SeqCst);
-                if decision != 0 {
-                    self.finish(decision);
-                }
-                lock::mark_consistent(word, peers);
-            }
-            Err(lock::Refused::TimedOut) => return Err(BarrierError::TimedOut),
-            Err(lock::Refused::NotRecoverable) => return Err(BarrierError::Broken),
-            Err(lock::Refused::NotAttached) => return Err(BarrierError::NotAttached),
-        }
-        let done = act();
-        lock::unlock(word, peers);
-        Ok(done)
-    }
-}
-
-fn waits(cell: u32) -> bool {
-    cell != 0 && cell & (PASSED | FAILED) == 0
 }
 
 impl fmt::Debug for Barrier {

@@ -103,7 +103,7 @@ impl Condvar {
 
     /// Wakes the `count` who have waited longest; says how many there were.
     pub fn notify(&self, count: usize) -> usize {
-        self.list().notify(self.block.segment(), count)
+        self.list().notify(&self.block, count)
     }
 
     /// Wakes all who wait.
@@ -177,7 +177,7 @@ impl Condvar {
     }
 
     fn wait_until_deadline<G: Waitable>(&self, guard: G, deadline: Option<Option<Deadline>>) -> Result<(G, bool), LockError<(G, bool)>> {
-        let (list, peers) = (self.list(), self.block.segment());
+        let (list, peers) = (self.list(), &self.block);
         // Enrolled before the lock is let go of: a notification by whoever locks next finds us.
         let at = list.enrol(peers);
         let lock = guard.release();

@@ -55,35 +55,35 @@ impl Event {
 
     /// Sets it and releases all who wait.
     pub fn set(&self) {
-        event::set(self.0.u32(0), self.0.segment());
+        event::set(self.0.u32(0), &self.0);
     }
 
     /// Clears it.
     pub fn clear(&self) {
-        event::clear(self.0.u32(0), self.0.segment());
+        event::clear(self.0.u32(0), &self.0);
     }
 
     /// Whether it is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        event::is_set(self.0.u32(0), self.0.segment())
+        event::is_set(self.0.u32(0), &self.0)
     }
 
     /// Waits until it is set.
     pub fn wait(&self) {
-        event::wait(self.0.u32(0), self.0.segment(), None);
+        event::wait(self.0.u32(0), &self.0, None);
     }
 
     /// Waits at most `timeout`; whether it was set.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        event::wait(self.0.u32(0), self.0.segment(), Deadline::after(timeout))
+        event::wait(self.0.u32(0), &self.0, Deadline::after(timeout))
     }
 
     /// Waits at most until `deadline`; whether it was set.
     #[must_use]
     pub fn wait_deadline(&self, deadline: Instant) -> bool {
-        event::wait(self.0.u32(0), self.0.segment(), Deadline::at(deadline))
+        event::wait(self.0.u32(0), &self.0, Deadline::at(deadline))
     }
 }
 

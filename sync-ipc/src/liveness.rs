@@ -93,6 +93,11 @@ impl Member {
         }
     }
 
+    /// Where the identity is, for who wants to look by itself: 0 means to ask [`identity`](Self::identity).
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        self.page.word()
+    }
+
     /// This process's identity; 0 if it is a fork of a participant and could not become one itself.
     #[inline(always)]
     pub(crate) fn identity(&self, map: &Mapping) -> u32 {

@@ -116,7 +116,7 @@ impl<T: Plain> Mutex<T> {
     /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
     #[inline]
     pub fn try_lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        self.guard(lock::try_lock(self.block.u32(0), self.block.segment()))
+        self.guard(lock::try_lock(self.block.u32(0), &self.block))
     }
 
     /// Locks, waiting at most `timeout`.
@@ -139,7 +139,7 @@ impl<T: Plain> Mutex<T> {
 
     #[inline]
     pub(crate) fn lock_until_deadline(&self, deadline: Option<Deadline>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        self.guard(lock::lock(self.block.u32(0), self.block.segment(), deadline))
+        self.guard(lock::lock(self.block.u32(0), &self.block, deadline))
     }
 
     /// Whether anybody, alive or dead, holds it at the moment.
@@ -151,13 +151,13 @@ impl<T: Plain> Mutex<T> {
     /// Whether this process holds it at the moment.
     #[must_use]
     pub fn is_locked_by_us(&self) -> bool {
-        lock::owner(self.block.u32(0)) == self.block.segment().me()
+        lock::owner(self.block.u32(0)) == self.block.me()
     }
 
     #[inline]
     fn guard(&self, outcome: Result<lock::Locked, lock::Refused>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         // Built only where the lock was got: a guard's drop unlocks.
-        let guard = |died| Guard { mutex: self, identity: self.block.segment().me(), inconsistent: died };
+        let guard = |died| Guard { mutex: self, identity: self.block.me(), inconsistent: died };
         match outcome {
             Ok(lock::Locked::Clean) => Ok(guard(false)),
             Ok(lock::Locked::OwnerDied) => Err(LockError::OwnerDied(guard(true))),
@@ -242,7 +242,7 @@ impl<'a, T: Plain> Guard<'a, T> {
     /// [`LockError::NotRecoverable`].
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
-            lock::mark_consistent(self.mutex.block.u32(0), self.mutex.block.segment());
+            lock::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
             self.inconsistent = false;
         }
     }
@@ -254,7 +254,7 @@ impl<'a, T: Plain> Guard<'a, T> {
 
     #[inline]
     fn is_ours(&self) -> bool {
-        self.identity == self.mutex.block.segment().me()
+        self.identity == self.mutex.block.me()
     }
 }
 
@@ -264,7 +264,7 @@ impl<T: Plain> Drop for Guard<'_, T> {
         if !self.is_ours() {
             return;
         }
-        let (word, peers) = (self.mutex.block.u32(0), self.mutex.block.segment());
+        let (word, peers) = (self.mutex.block.u32(0), &self.mutex.block);
         if self.inconsistent {
             lock::give_up(word, peers);
         } else {

@@ -135,28 +135,28 @@ impl<T: Plain> ReentrantMutex<T> {
     pub fn is_locked_by_us(&self) -> bool {
         // Relaxed: invariant 2; what we wrote ourselves, we read.
         let (word, thread) = (lock::owner(self.block.u32(0)), self.block.u64(THREAD).load(Ordering::Relaxed));
-        word != 0 && word == self.block.segment().me() && thread == self.tag()
+        word != 0 && word == self.block.me() && thread == self.tag()
     }
 
     /// What the calling thread writes down as owner: its process's identity and its own number. The number alone would not do: between
     /// the taking of a dead owner's lock and the writing of `thread`, another thread of the thief that bears the dead one's number would think it is the owner.
     fn tag(&self) -> u64 {
         const NUMBER_BITS: u32 = 34;
-        u64::from(self.block.segment().me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
+        u64::from(self.block.me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
     }
 
     #[track_caller]
     fn lock_with(
         &self,
-        take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Segment) -> Result<lock::Locked, lock::Refused>,
+        take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Block) -> Result<lock::Locked, lock::Refused>,
     ) -> Locked<'_, T> {
-        let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.segment().me(), inconsistent, not_send: PhantomData };
+        let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.me(), inconsistent, not_send: PhantomData };
         if self.is_locked_by_us() {
             let count = self.block.u32(COUNT).load(Ordering::Relaxed).checked_add(1).expect("locked too often");
             self.block.u32(COUNT).store(count, Ordering::Relaxed);
             return Ok(guard(false));
         }
-        let locked = take(self.block.u32(0), self.block.segment())?;
+        let locked = take(self.block.u32(0), &self.block)?;
         // Relaxed: only the holder relies on them (invariants 1 and 2).
         self.block.u32(COUNT).store(1, Ordering::Relaxed);
         self.block.u64(THREAD).store(self.tag(), Ordering::Relaxed);
@@ -225,13 +225,13 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
     /// As [`Guard::mark_consistent`](crate::Guard::mark_consistent).
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
-            lock::mark_consistent(self.mutex.block.u32(0), self.mutex.block.segment());
+            lock::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
             self.inconsistent = false;
         }
     }
 
     fn is_ours(&self) -> bool {
-        self.identity == self.mutex.block.segment().me()
+        self.identity == self.mutex.block.me()
     }
 
     /// Lets go of all levels.
@@ -250,7 +250,7 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         if !self.is_ours() {
             return;
         }
-        let (word, peers) = (self.mutex.block.u32(0), self.mutex.block.segment());
+        let (word, peers) = (self.mutex.block.u32(0), &self.mutex.block);
         let count = self.depth().saturating_sub(1);
         self.mutex.block.u32(COUNT).store(count, Ordering::Relaxed);
         if count > 0 {

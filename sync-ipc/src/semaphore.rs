@@ -57,12 +57,12 @@ impl Cells {
     #[inline]
     fn acquire(&self, deadline: Option<Deadline>) -> Result<Permit<'_>, LockError<()>> {
         // Relaxed: a hint.
-        let got = self.permits().acquire(self.block.segment(), self.hint.load(Ordering::Relaxed), deadline);
+        let got = self.permits().acquire(&self.block, self.hint.load(Ordering::Relaxed), deadline);
         self.permit(got)
     }
 
     fn try_acquire(&self) -> Result<Permit<'_>, LockError<()>> {
-        let got = self.permits().try_acquire(self.block.segment(), self.hint.load(Ordering::Relaxed));
+        let got = self.permits().try_acquire(&self.block, self.hint.load(Ordering::Relaxed));
         self.permit(got)
     }
 
@@ -83,7 +83,7 @@ impl Permit<'_> {
     /// Keeps the permit for good: it comes back when somebody calls `release`, and not when this process ends.
     pub fn forget(self) {
         let this = core::mem::ManuallyDrop::new(self);
-        this.of.permits().forget(this.of.block.segment(), this.cell);
+        this.of.permits().forget(&this.of.block, this.cell);
     }
 }
 
@@ -91,7 +91,7 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         self.of.hint.store(self.cell, Ordering::Relaxed);
-        self.of.permits().release(self.of.block.segment(), self.cell);
+        self.of.permits().release(&self.of.block, self.cell);
     }
 }
 
@@ -220,7 +220,7 @@ impl Semaphore {
     #[doc(alias = "release")]
     pub fn add_permits(&self, count: usize) -> Result<(), TooManyReleases> {
         for _ in 0..count {
-            if !self.0.permits().add(self.0.block.segment(), true) {
+            if !self.0.permits().add(&self.0.block, true) {
                 return Err(TooManyReleases);
             }
         }
@@ -251,6 +251,6 @@ impl BoundedSemaphore {
     ///
     /// [`TooManyReleases`] if none is missing.
     pub fn release(&self) -> Result<(), TooManyReleases> {
-        if self.0.permits().add(self.0.block.segment(), false) { Ok(()) } else { Err(TooManyReleases) }
+        if self.0.permits().add(&self.0.block, false) { Ok(()) } else { Err(TooManyReleases) }
     }
 }

@@ -4,10 +4,11 @@ use core::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use sync_core::primitive::atomic::Ordering;
+use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, Result};
 use crate::plain;
-use crate::raw::lock;
+use crate::raw::{PATIENCE, lock};
 use crate::segment::{Block, Segment};
 use crate::value::OutOfRange;
 
@@ -227,7 +228,7 @@ pub enum ListError {
     TooLong,
     /// Its writer died in the middle, or a peer scribbled over it. Write it anew.
     Torn,
-    /// The list's lock cannot be had.
+    /// The list's lock was not to be had within a second: a stopped process holds it.
     Locked,
 }
 
@@ -330,8 +331,8 @@ impl ShareableList {
     }
 
     fn locked<R>(&self, act: impl FnOnce() -> R) -> Result<R, ListError> {
-        let (word, peers) = (self.block.u32(0), self.block.segment());
-        match lock::lock(word, peers, None) {
+        let (word, peers) = (self.block.u32(0), &self.block);
+        match lock::lock(word, peers, Deadline::after(PATIENCE)) {
             Ok(lock::Locked::Clean) => {}
             // Each item says by itself whether it is whole.
             Ok(lock::Locked::OwnerDied) => lock::mark_consistent(word, peers),

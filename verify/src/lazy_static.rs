@@ -1,6 +1,6 @@
 //! Statics that are made anew in every execution, by [`lazy_static!`](crate::lazy_static!).
 
-use crate::engine::runtime;
+use crate::engine::{birth, runtime};
 use crate::sync::Once;
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,7 +31,8 @@ impl<T: 'static> Lazy<T> {
         let slot: *const Slot<T> = runtime::with(|rt| {
             if !rt.statics.iter().any(|s| s.0 == key) {
                 let slot = Slot::<T> { once: Once::new(), value: std::cell::UnsafeCell::new(None) };
-                rt.statics.push((key, Box::new(slot)));
+                // As if it were a static: there before anybody runs.
+                rt.statics.push((key, birth::before_everything(|| Box::new(slot))));
             }
             let slot = rt.statics.iter().find(|s| s.0 == key).expect("just made");
             let slot = slot.1.downcast_ref::<Slot<T>>().expect("the key is the address of one static");

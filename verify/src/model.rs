@@ -1,13 +1,14 @@
 //! Running a model.
 
-use crate::engine::driver::{self, Failed, Settings, Summary};
+use crate::engine::driver::{self, Failed, Settings};
 use crate::engine::extend::{Budget, FREE};
+use crate::engine::lesson::Lesson;
 use crate::engine::runtime::{self, Limits, Runtime};
 use crate::engine::{html, mutate, object, replay, report};
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How a model is run: loom's settings, and this checker's.
@@ -64,6 +65,8 @@ pub struct Builder {
     pub replay: Option<String>,
     /// After a failure look on for a shorter one, and for orderings that would cure it.
     pub explain: bool,
+    /// Tell complete executions apart, to see that none is explored twice: [`Report::distinct`].
+    pub count_distinct: bool,
 }
 
 /// What a run of a model found.
@@ -76,6 +79,9 @@ pub struct Report {
     pub blocked: u64,
     /// Events of the largest execution.
     pub events: u64,
+    /// How many different executions there were among the complete ones, if
+    /// [`Builder::count_distinct`] is set.
+    pub distinct: Option<u64>,
     /// Whether every execution was explored, within the bounds.
     pub complete: bool,
     /// How long it took.
@@ -127,12 +133,13 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
         let settings = Settings {
             changes: vec![change],
             shorten: false,
+            lessons: failed.lessons.clone(),
             progress: false,
             max_executions: Some(50_000),
             max_duration: Some(Duration::from_millis(500)),
             ..settings.clone()
         };
-        if driver::explore(&settings, model, |_| {}).complete {
+        if driver::explore(&settings, model, &|_| {}).complete {
             cured.push(change.site);
             found.push(change.describe());
         }
@@ -200,6 +207,7 @@ impl Builder {
             progress: std::env::var_os("VERIFY_PROGRESS").is_some(),
             replay: std::env::var("VERIFY_REPLAY").ok(),
             explain: true,
+            count_distinct: false,
         }
     }
 
@@ -210,13 +218,15 @@ impl Builder {
     }
 
     fn settings(&self) -> Settings {
+        let told = self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
+        let (guide, lessons) = told.map_or((None, Vec::new()), |(steps, lessons)| (Some(steps), lessons));
         Settings {
             limits: Limits {
                 threads: self.max_threads,
                 events: self.max_branches,
                 stack: self.stack_size,
                 unroll: self.unroll,
-                spins: 20,
+                spins: 1_000,
                 rounds: 16,
                 fires: 3,
                 muted: self.expect_explicit_explore,
@@ -236,17 +246,19 @@ impl Builder {
                 n => n,
             },
             shorten: self.explain,
-            guide: self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}"))),
+            guide,
+            lessons,
             changes: Vec::new(),
+            distinct: self.count_distinct,
         }
     }
 
     /// Runs a model that has no loops; `each` sees the end of every complete execution.
-    pub(crate) fn run_without_loops(&self, model: Arc<dyn Fn() + Send + Sync>, each: impl FnMut(&Runtime)) -> Summary {
+    pub(crate) fn run_without_loops(&self, model: &Arc<dyn Fn() + Send + Sync>, each: driver::Each<'_>) -> Report {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
         settings.guide = None;
-        driver::explore(&settings, &model, each)
+        self.run(&settings, model, each)
     }
 
     /// Runs every execution of `f` and says what was found.
@@ -255,21 +267,25 @@ impl Builder {
     /// When the replay string makes no sense.
     pub fn explore<F: Fn() + Sync + Send + 'static>(&self, f: F) -> Report {
         let model: Arc<dyn Fn() + Send + Sync> = Arc::new(f);
-        let settings = self.settings();
-        let summary = driver::explore(&settings, &model, |_| {});
+        self.run(&self.settings(), &model, &|_| {})
+    }
+
+    fn run(&self, settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, each: driver::Each<'_>) -> Report {
+        let summary = driver::explore(settings, model, each);
         let report = Report {
             executions: summary.executions,
             blocked: summary.blocked,
             events: summary.events,
             complete: summary.complete && settings.guide.is_none(),
             elapsed: summary.elapsed,
-            bounds: self.bounds(),
+            distinct: summary.distinct,
+            bounds: self.bounds(&summary.lessons),
             failure: summary.failure.map(|f| {
-                let cures = if self.explain && settings.guide.is_none() { cures(&settings, &model, &f) } else { Vec::new() };
+                let cures = if self.explain && settings.guide.is_none() { cures(settings, model, &f) } else { Vec::new() };
                 Failure {
                     message: f.kind.to_string(),
                     trace: report::text(&f),
-                    replay: replay::encode(&f.graph),
+                    replay: replay::encode(&f.graph, &f.lessons),
                     html: html::page(&f, &cures),
                     cures,
                 }
@@ -289,12 +305,18 @@ impl Builder {
         report
     }
 
-    fn bounds(&self) -> String {
+    fn bounds(&self, lessons: &[Lesson]) -> String {
         let Builder { weak_failures, spurious_wakeups, early_timeouts, crashes, unroll, max_branches, .. } = self;
-        format!(
+        let mut text = format!(
             "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
              {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
-        )
+        );
+        for lesson in lessons {
+            if let Lesson::Spins(site) = lesson {
+                text += &format!(", the loop at {site} taken for one that waits");
+            }
+        }
+        text
     }
 
     /// Weakens, one at a time, every ordering that the model uses by a step, leaves out every fence
@@ -308,8 +330,11 @@ impl Builder {
         let mut settings = self.settings();
         settings.guide = None;
         settings.shorten = false;
-        let mut sites = Vec::new();
-        let summary = driver::explore(&Settings { workers: 1, ..settings.clone() }, &model, |rt| mutate::sites(&rt.ex.graph, &mut sites));
+        let sites = Mutex::new(Vec::new());
+        let note = |rt: &Runtime| mutate::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()));
+        let summary = driver::explore(&settings, &model, &note);
+        let sites = sites.into_inner().unwrap_or_else(|e| e.into_inner());
+        settings.lessons = summary.lessons;
         if let Some(f) = summary.failure {
             panic!("the model fails as it is: {}", f.kind);
         }
@@ -317,7 +342,7 @@ impl Builder {
         changes
             .map(|change| {
                 settings.changes = vec![change];
-                let summary = driver::explore(&settings, &model, |_| {});
+                let summary = driver::explore(&settings, &model, &|_| {});
                 Mutant { change: change.describe(), caught: summary.failure.map(|f| f.kind.to_string()) }
             })
             .collect()

@@ -1,7 +1,7 @@
 //! Processes that may vanish.
 //!
-//! A [`spawn`]ed process is a thread of the model that may be gone after any of its writes to an
-//! atomic, as often in an execution as
+//! A [`spawn`]ed process is a thread of the model, with the threads that it spawns, that may be gone
+//! after any of its writes to an atomic, all threads at once, as often in an execution as
 //! [`Builder::crashes`](crate::model::Builder::crashes) says: no destructor runs, what it had
 //! half-done stays half-done. What the kernel does at a death ([`on_death`]: release a lock, wake
 //! who waits) happens as events of the dead thread. Everyone else has to be able to finish.
@@ -25,9 +25,9 @@ pub fn spawn<F: FnOnce() + 'static>(f: F) -> Process {
     let site = Location::caller();
     let handle = thread::spawn_at(
         move || {
-            runtime::with(|rt| rt.set_mortal(true));
+            runtime::with(|rt| rt.begin_process());
             f();
-            runtime::with(|rt| rt.set_mortal(false));
+            runtime::with(|rt| rt.end_process());
         },
         site,
     );
@@ -35,10 +35,11 @@ pub fn spawn<F: FnOnce() + 'static>(f: F) -> Process {
 }
 
 impl Process {
-    /// Waits until the process has ended. Says whether it came to its end: not when it vanished.
+    /// Waits until the process has ended, with all its threads. Says whether its closure came to
+    /// its end: not when it vanished before.
     #[track_caller]
     pub fn wait(self) -> bool {
-        self.handle.join_or_gone().is_some()
+        self.handle.join_process()
     }
 
     /// A handle to its thread.

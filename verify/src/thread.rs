@@ -4,7 +4,8 @@
 //! [`Builder::max_threads`](crate::model::Builder::max_threads) says. A thread that panics fails
 //! the model.
 
-use crate::engine::event::{Kind, Label, Rmw};
+use crate::engine::birth;
+use crate::engine::event::{Id, Kind, Label, Rmw};
 use crate::engine::extend::{SPURIOUS, TIMEOUT};
 use crate::engine::object::{self, Word};
 use crate::engine::runtime;
@@ -73,7 +74,9 @@ fn extra() -> Rc<Extra> {
         let slot = rt.extra();
         let any = slot.get_or_insert_with(|| {
             let handle = Handle { id: ThreadId(id), name: None, token: Word::new(0) };
-            Box::new(Rc::new(Extra { thread: Thread(Arc::new(handle)), locals: RefCell::default(), ending: Cell::new(false) }))
+            birth::before_everything(|| {
+                Box::new(Rc::new(Extra { thread: Thread(Arc::new(handle)), locals: RefCell::default(), ending: Cell::new(false) }))
+            })
         });
         any.downcast_ref::<Rc<Extra>>().expect("only this module sets it").clone()
     })
@@ -124,9 +127,14 @@ fn label(kind: Kind, a: u64, site: &'static Location<'static>) -> Label {
 /// # Safety
 /// What `f` borrows must live until the thread has ended.
 unsafe fn start<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, site: &'static Location<'static>) -> JoinHandle<T> {
+    let out = runtime::perform(label(Kind::Spawn, 0, site), None);
+    // What a thread is made of comes before the thread, though it is allocated after the event.
+    birth::before_everything(|| started(f, name, site, out.event))
+}
+
+fn started<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, site: &'static Location<'static>, spawn: Id) -> JoinHandle<T> {
     let packet = Rc::new(Packet(UnsafeCell::new(None)));
     let theirs = packet.clone();
-    let out = runtime::perform(label(Kind::Spawn, 0, site), None);
     let rt = runtime::current().expect("`perform` has checked it");
     let body: Box<dyn FnOnce() + 'a> = Box::new(move || {
         let value = f();
@@ -137,7 +145,7 @@ unsafe fn start<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, sit
     // SAFETY: the caller says that the borrows live long enough.
     let body: Box<dyn FnOnce()> = unsafe { std::mem::transmute(body) };
     // SAFETY: no other reference to the runtime is alive here.
-    let tid = unsafe { (*rt).spawned(out.event, name.clone(), site, body) };
+    let tid = unsafe { (*rt).spawned(spawn, name.clone(), site, body) };
     let thread = Thread(Arc::new(Handle { id: ThreadId(tid), name, token: Word::new(0) }));
     let extra = Extra { thread: thread.clone(), locals: RefCell::default(), ending: Cell::new(false) };
     // SAFETY: as above.
@@ -163,12 +171,19 @@ pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(f: F, site: &'sta
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the thread, which may vanish and leave nothing.
+    /// Waits for all threads of the process whose first thread this is. Says whether it has left a
+    /// result.
     #[track_caller]
-    pub(crate) fn join_or_gone(self) -> Option<T> {
-        runtime::perform(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
+    pub(crate) fn join_process(self) -> bool {
+        let site = Location::caller();
+        let mut left = vec![self.tid];
+        while let Some(tid) = left.pop() {
+            runtime::perform(label(Kind::Join, u64::from(tid), site), None);
+            // It has ended, so all that it has spawned are there.
+            left.extend(runtime::with(|rt| rt.children(tid)));
+        }
         // SAFETY: the thread has ended.
-        unsafe { (*self.packet.0.get()).take() }
+        unsafe { (*self.packet.0.get()).take() }.is_some()
     }
 
     /// Waits for the thread and takes its result.
@@ -348,11 +363,7 @@ pub fn sleep(dur: Duration) {
 /// [`hint::spin_loop`](crate::hint::spin_loop).
 #[track_caller]
 pub fn yield_now() {
-    if let Some(rt) = runtime::current() {
-        runtime::stop_if_failed();
-        // SAFETY: on the coroutine of the current thread.
-        unsafe { runtime::Runtime::relax(rt) };
-    }
+    runtime::relax();
 }
 
 /// How many threads run at once: two.

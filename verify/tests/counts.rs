@@ -10,16 +10,29 @@ struct Vars {
     z: AtomicUsize,
 }
 
+/// Complete executions of a model, each explored once, by one worker and by several.
+fn executions(model: impl Fn() + Copy + Send + Sync + 'static) -> u64 {
+    let [serial, parallel] = [1, 3].map(|workers| {
+        let mut builder = Builder::new();
+        builder.workers = workers;
+        builder.count_distinct = true;
+        let report = builder.explore(model);
+        assert!(report.failure.is_none(), "{:?}", report.failure);
+        assert_eq!(report.distinct, Some(report.executions), "an execution was explored twice");
+        report.executions
+    });
+    assert_eq!(serial, parallel);
+    serial
+}
+
 fn count(threads: &'static [fn(&Vars)]) -> u64 {
-    let report = Builder::new().explore(move || {
+    executions(move || {
         let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
         for t in threads {
             let v = v.clone();
             thread::spawn(move || t(&v));
         }
-    });
-    assert!(report.failure.is_none(), "{:?}", report.failure);
-    report.executions
+    })
 }
 
 fn sb(v: &AtomicUsize, w: &AtomicUsize, s: Ordering, l: Ordering) {
@@ -256,15 +269,13 @@ fn litmus() {
 }
 
 fn same(n: usize, f: fn(&Vars, usize)) -> u64 {
-    let report = Builder::new().explore(move || {
+    executions(move || {
         let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
         for i in 0..n {
             let v = v.clone();
             thread::spawn(move || f(&v, i));
         }
-    });
-    assert!(report.failure.is_none(), "{:?}", report.failure);
-    report.executions
+    })
 }
 
 #[test]

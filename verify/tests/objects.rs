@@ -11,12 +11,14 @@ fn exact() -> Builder {
     b.weak_failures = 0;
     b.spurious_wakeups = 0;
     b.early_timeouts = 0;
+    b.count_distinct = true;
     b
 }
 
 fn run(b: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
     let r = b.explore(f);
     assert!(r.failure.is_none(), "{}", r.failure.unwrap());
+    assert!(r.distinct.is_none_or(|distinct| distinct == r.executions), "{r}: {:?} distinct", r.distinct);
     r
 }
 

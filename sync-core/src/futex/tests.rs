@@ -122,3 +122,26 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
         sleeper.join().unwrap();
     }
 }
+
+/// A private wait is keyed by the address in this process, a shared one by the memory behind it: on one word they do not meet.
+#[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+#[test]
+fn fx_04_what_is_private_is_not_what_is_shared() {
+    use super::shared;
+    let word = Arc::new(AtomicU32::new(0));
+    for shared in [false, true] {
+        let theirs = Arc::clone(&word);
+        word.store(0, Ordering::Relaxed);
+        let waits = thread::spawn(move || match shared {
+            true => shared::wait_maybe(&theirs, 0, None),
+            false => super::wait_maybe(&theirs, 0, None),
+        });
+        let wakes: [fn(*const AtomicU32) -> usize; 2] = [|word| wake(word, 1), |word| shared::wake(word, 1)];
+        // Both are asked for as long as the thread has not begun to sleep; it is the kind it sleeps in that finds it.
+        until(|| {
+            assert_eq!(wakes[usize::from(!shared)](&raw const *word), 0, "the other kind finds nobody");
+            wakes[usize::from(shared)](&raw const *word) == 1
+        });
+        assert!(waits.join().unwrap());
+    }
+}

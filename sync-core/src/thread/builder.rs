@@ -60,6 +60,14 @@ impl Builder {
     ///
     /// [`SpawnError`] if the system refuses, or the stack is smaller than [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can
     /// be. Nothing of the thread is left then, and `body` was not run.
+    ///
+    /// A thread starts once, for the builder is gone then:
+    ///
+    /// ```compile_fail,E0382
+    /// let builder = sync_core::thread::Builder::new();
+    /// builder.spawn(|| ());
+    /// builder.spawn(|| ());
+    /// ```
     #[doc(alias = "start")]
     pub fn spawn<F, T>(self, body: F) -> Result<JoinHandle<T>, SpawnError>
     where

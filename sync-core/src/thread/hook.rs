@@ -3,9 +3,10 @@
 use core::any::Any;
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::record::Thread;
+use crate::hook::Hook;
 
 /// A panic that ended a thread.
 pub struct PanicReport<'a> {
@@ -40,9 +41,7 @@ impl fmt::Debug for PanicReport<'_> {
     }
 }
 
-type Hook = Arc<dyn Fn(&PanicReport<'_>) + Send + Sync>;
-
-static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
+static HOOK: Hook<dyn Fn(&PanicReport<'_>) + Send + Sync> = Hook::new();
 
 /// Calls `hook` whenever a panic ends a thread that was started here: after the unwinding, in that thread, before its joins return.
 ///
@@ -50,20 +49,16 @@ static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 /// is all. A panic of the hook itself is reported by the standard hook and goes no further.
 #[doc(alias = "excepthook")]
 pub fn set_panic_hook(hook: impl Fn(&PanicReport<'_>) + Send + Sync + 'static) {
-    let old = HOOK.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(hook));
-    // Dropped after the lock: it is the user's.
-    drop(old);
+    HOOK.set(Arc::new(hook));
 }
 
 /// Takes the hook away, if there is one: `true`. A call of it that runs goes on.
 pub fn take_panic_hook() -> bool {
-    let old = HOOK.write().unwrap_or_else(PoisonError::into_inner).take();
-    old.is_some()
+    HOOK.take()
 }
 
 pub(super) fn report(thread: &Thread, message: &Arc<str>, payload: &(dyn Any + Send)) {
-    let hook = HOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(hook) = hook {
+    if let Some(hook) = HOOK.get() {
         // Asserted: nothing of ours is in the hook's hands but shared references.
         let _ = catch_unwind(AssertUnwindSafe(|| hook(&PanicReport { thread, message, payload })));
     }

@@ -375,3 +375,31 @@ fn the_longest_duration_means_for_ever() {
         barrier.wait().unwrap();
     });
 }
+
+#[test]
+fn u_ba_10_nobody_waits_in_any_state_but_filling() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let _watch = watch();
+    static SEEN: AtomicUsize = AtomicUsize::new(usize::MAX);
+    static BARRIER: std::sync::OnceLock<Barrier<fn()>> = std::sync::OnceLock::new();
+    let looks = || SEEN.store(BARRIER.get().unwrap().waiting() as usize, Ordering::SeqCst);
+    let barrier = BARRIER.get_or_init(|| Barrier::new(2).with_action(looks));
+    assert_eq!(barrier.waiting(), 0, "nobody has come");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| barrier.wait());
+        until(|| barrier.waiting() == 1);
+        barrier.wait().unwrap();
+        assert_eq!(barrier.waiting(), 0, "the cycle is complete, whether or not the other has left");
+        first.join().unwrap().unwrap();
+    });
+    assert_eq!(SEEN.load(Ordering::SeqCst), 0, "while the action runs");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| barrier.wait());
+        until(|| barrier.waiting() == 1);
+        barrier.abort();
+        assert_eq!(barrier.waiting(), 0, "it is broken");
+        assert!(first.join().unwrap().is_err());
+    });
+    barrier.reset();
+    assert_eq!(barrier.waiting(), 0);
+}

@@ -273,3 +273,93 @@ fn fx_10_the_longest_timeout_waits_for_a_notification() {
         assert!(!waits.join().unwrap());
     });
 }
+/// Without the lock there is no guard, and without a guard no wait: `Condvar::wait` has a `compile_fail` example. What can be written down is a
+/// wait with the guard of some other lock, which is the caller's own business.
+#[test]
+fn co_02_a_wait_takes_a_guard() {
+    fn is_a_guard<G: sync_core::WaitGuard>(_: &G) {}
+    let (lock, nested, shared) = (Mutex::new(()), sync_core::ReentrantMutex::new(()), sync_core::RwLock::new(()));
+    is_a_guard(&lock.lock());
+    is_a_guard(&nested.lock());
+    is_a_guard(&shared.read());
+    is_a_guard(&sync_core::FairMutex::new(()).lock());
+}
+
+/// Python refuses a notification without the lock; here it is allowed, as in `std`: the change belongs under the lock, the notification need not be.
+#[test]
+fn co_03_notify_without_the_lock() {
+    let _watch = watch();
+    let (state, changed) = (Mutex::new(false), Condvar::new());
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let mut guard = state.lock();
+            changed.wait_while(&mut guard, |ready| !*ready);
+        });
+        let held = state.lock();
+        drop(held);
+        *state.lock() = true;
+        assert!(!state.is_locked() || state.try_lock().is_none());
+        changed.notify_one();
+        waits.join().unwrap();
+    });
+}
+
+/// Python's `wait_for` returns what its predicate returned last. Here the condition is a closure, and what it found it can leave outside.
+#[test]
+fn u_co_02_the_last_value_of_the_condition() {
+    let _watch = watch();
+    let (state, changed) = (Mutex::new(Vec::<&str>::new()), Condvar::new());
+    let mut guard = state.lock();
+    let mut last = None;
+    let result = changed.wait_while_for(
+        &mut guard,
+        |state| {
+            last = Some(state.len());
+            state.is_empty()
+        },
+        SHORT,
+    );
+    assert!(result.timed_out());
+    assert_eq!(last, Some(0), "what it found when the time was up");
+    drop(guard);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            state.lock().push("tok");
+            changed.notify_one();
+        });
+        let mut found = None;
+        let mut guard = state.lock();
+        changed.wait_while(&mut guard, |state| {
+            found = state.pop();
+            found.is_none()
+        });
+        assert_eq!(found, Some("tok"));
+    });
+}
+
+/// In which order those who wait are woken is not said; that each notification ends one wait is.
+#[test]
+fn u_co_05_as_many_as_are_notified() {
+    let (order, count) = (std::sync::Mutex::new(Vec::new()), 4);
+    let _watch = watch();
+    let (waiting, changed) = (Mutex::new(0), Condvar::new());
+    thread::scope(|scope| {
+        for name in 0..count {
+            let (order, waiting, changed) = (&order, &waiting, &changed);
+            scope.spawn(move || {
+                let mut guard = waiting.lock();
+                *guard += 1;
+                changed.wait(&mut guard);
+                order.lock().unwrap().push(name);
+            });
+        }
+        until(|| *waiting.lock() == count);
+        for ended in 1..=count {
+            changed.notify_one();
+            until(|| order.lock().unwrap().len() >= ended);
+        }
+    });
+    let mut order = order.into_inner().unwrap();
+    order.sort_unstable();
+    assert_eq!(order, [0, 1, 2, 3]);
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sync_core::Event;
 
+use crate::asleep::until_asleep;
 use crate::watchdog::watch;
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -105,21 +106,6 @@ fn u_ev_01_a_deadline_in_the_past_asks() {
     assert!(!event.wait_until(past));
     event.set();
     assert!(event.wait_until(past));
-}
-
-/// Waits until the thread of the system sleeps; where the system does not tell, long enough.
-fn until_asleep(task: &AtomicU32) {
-    if cfg!(not(target_os = "linux")) {
-        return thread::sleep(SHORT);
-    }
-    loop {
-        // The state is the first field after the name, which ends with the last parenthesis.
-        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", task.load(Ordering::Relaxed))).unwrap_or_default();
-        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')) {
-            return;
-        }
-        thread::yield_now();
-    }
 }
 
 #[test]

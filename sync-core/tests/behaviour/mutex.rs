@@ -3,13 +3,15 @@
 use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sync_core::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, NotLocked, RawMutex};
+use sync_core::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, NotLocked, RawMutex, ReentrantMutex};
 
+use crate::asleep::until_asleep;
+use crate::WATCHED;
 use crate::watchdog::watch;
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -17,7 +19,7 @@ const SHORT: Duration = Duration::from_millis(20);
 #[test]
 fn a_mutex_is_four_bytes_and_built_in_constants() {
     static IN_A_STATIC: Mutex<u8> = Mutex::new(7);
-    const { assert!(size_of::<Mutex<()>>() == 4) };
+    const { assert!(WATCHED || size_of::<Mutex<()>>() == 4) };
     const { assert!(size_of::<RawMutex>() == 4) };
     assert_eq!(*IN_A_STATIC.lock(), 7);
 }
@@ -249,6 +251,114 @@ fn lk_22_signals_do_not_prolong_a_timed_wait() {
     });
 }
 
+/// A handler that raises does not exist here: a wait ends by its lock or its time, and who wants to end it otherwise gives it a time.
+#[cfg(target_os = "linux")]
+#[test]
+fn lk_20_a_signal_is_handled_and_ends_no_wait() {
+    static HANDLED: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn counts(_: libc::c_int) {
+        HANDLED.fetch_add(1, Ordering::SeqCst);
+    }
+    let _watch = watch();
+    // SAFETY: the handler counts in an atomic; no other test of this process uses SIGUSR2.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = counts as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR2, &action, std::ptr::null_mut()), 0);
+    }
+    let (lock, nested) = (Mutex::new(()), ReentrantMutex::new(()));
+    let (held, held_too) = (lock.lock(), nested.lock());
+    let (sender, receiver) = channel();
+    thread::scope(|scope| {
+        let (lock, nested) = (&lock, &nested);
+        let waits = scope.spawn(move || {
+            // SAFETY: always succeeds.
+            sender.send(unsafe { libc::pthread_self() }).unwrap();
+            drop(lock.lock());
+            assert!(nested.try_lock_for(Duration::MAX).is_some());
+        });
+        let target = receiver.recv().unwrap();
+        while HANDLED.load(Ordering::SeqCst) < 5 {
+            // SAFETY: the thread waits for the lock, so it lives.
+            unsafe { libc::pthread_kill(target, libc::SIGUSR2) };
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!waits.is_finished());
+        drop((held, held_too));
+        waits.join().unwrap();
+    });
+}
+
+/// The combination that Python refuses, an attempt with a timeout, cannot be written down: `try_lock` takes none.
+#[test]
+fn u_lk_02_no_time_is_a_poll() {
+    let lock = Mutex::new(());
+    let held = lock.try_lock_for(Duration::ZERO).expect("free");
+    assert!(lock.try_lock_for(Duration::ZERO).is_none() && lock.try_lock().is_none());
+    drop(held);
+    assert!(lock.try_lock_for(Duration::ZERO).is_some());
+}
+
+/// Which of those who wait comes next is not said, and a running thread may be before all of them; but a release lets exactly one in.
+#[test]
+fn u_lk_03_a_release_lets_exactly_one_in() {
+    let _watch = watch();
+    let lock = Mutex::new(());
+    let (inside, goes_on) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let held = lock.lock();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let held = lock.lock();
+                let mine = inside.fetch_add(1, Ordering::SeqCst);
+                while goes_on.load(Ordering::SeqCst) <= mine {
+                    thread::yield_now();
+                }
+                drop(held);
+            });
+        }
+        thread::sleep(SHORT);
+        assert_eq!(inside.load(Ordering::SeqCst), 0);
+        drop(held);
+        for turn in 1..=4 {
+            while inside.load(Ordering::SeqCst) < turn {
+                thread::yield_now();
+            }
+            thread::sleep(SHORT / 4);
+            assert_eq!(inside.load(Ordering::SeqCst), turn, "a second one came in");
+            assert!(lock.try_lock().is_none());
+            goes_on.store(turn, Ordering::SeqCst);
+        }
+    });
+    // A running thread may take a lock that it has just released.
+    let held = lock.lock();
+    drop(held);
+    assert!(lock.try_lock().is_some());
+}
+
+/// Python has a largest timeout; here the largest of the type means for ever, and so does an instant that the system's clock cannot say.
+#[test]
+fn u_lk_04_what_is_too_long_means_for_ever() {
+    let _watch = watch();
+    let lock = Mutex::new(());
+    let held = lock.lock();
+    let mut far = Instant::now();
+    for exponent in (0..64).rev() {
+        far = far.checked_add(Duration::from_secs(1 << exponent)).unwrap_or(far);
+    }
+    thread::scope(|scope| {
+        let waits = [
+            scope.spawn(|| lock.try_lock_for(Duration::MAX).is_some()),
+            scope.spawn(|| lock.try_lock_for(Duration::from_secs(u64::MAX)).is_some()),
+            scope.spawn(|| lock.try_lock_until(far).is_some()),
+        ];
+        thread::sleep(SHORT);
+        assert!(waits.iter().all(|wait| !wait.is_finished()));
+        drop(held);
+        assert!(waits.into_iter().all(|wait| wait.join().unwrap()));
+    });
+}
+
 #[test]
 fn guards_map_and_try_map() {
     let lock = Mutex::new((1, vec![2, 3]));
@@ -302,6 +412,31 @@ fn bump_lets_a_waiter_in() {
             MutexGuard::bump(&mut guard);
         }
     });
+}
+
+/// One bump is enough for one that sleeps: without the reservation the lock would be taken back long before the sleeper is awake.
+#[test]
+fn bump_lets_the_sleeper_in_first() {
+    const ROUNDS: usize = 20;
+    let _watch = watch();
+    let in_first = (0..ROUNDS).filter(|_| {
+        let (lock, task) = (Mutex::new(false), AtomicU32::new(0));
+        let mut guard = lock.lock();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                task.store(sync_core::thread::native_id(), Ordering::Relaxed);
+                *lock.lock() = true;
+            });
+            until_asleep(&task);
+            MutexGuard::bump(&mut guard);
+            let was_in = *guard;
+            drop(guard);
+            was_in
+        })
+    });
+    // Not all: on a busy machine the one who is woken may be kept waiting for longer than a reservation lasts.
+    let in_first = in_first.count();
+    assert!(in_first > ROUNDS / 2, "{in_first} of {ROUNDS}");
 }
 
 #[test]

@@ -418,3 +418,46 @@ fn an_arc_permit_goes_to_another_thread() {
     semaphore.acquire_arc(1).unwrap().forget();
     assert_eq!(Arc::strong_count(&semaphore), 1, "a forgotten permit keeps nothing alive");
 }
+/// The combination that Python refuses, an attempt with a timeout, cannot be written down: `try_acquire` takes none.
+#[test]
+fn u_se_02_an_attempt_is_one_thing_and_a_timeout_another() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    assert_eq!(semaphore.try_acquire_for(Duration::ZERO).unwrap_err(), TryAcquireError::NoPermits);
+    drop(held);
+    assert!(semaphore.try_acquire_for(Duration::ZERO).is_ok());
+}
+
+/// Who comes next is not said, and a running thread may be before one that was woken, which then looks again: no permit is lost or doubled.
+#[test]
+fn u_se_07_a_permit_that_was_snatched_is_waited_for_again() {
+    let _watch = watch();
+    let semaphore = Semaphore::new(0);
+    let got = AtomicU32::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                semaphore.acquire().unwrap().forget();
+                got.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let mut given = 0;
+        let mut snatched = 0;
+        while got.load(Ordering::Relaxed) < 100 {
+            if given - snatched < 100 {
+                semaphore.add_permits(1);
+                given += 1;
+            }
+            // Now and then before the one that was woken.
+            if given % 2 == 0
+                && let Ok(permit) = semaphore.try_acquire()
+            {
+                permit.forget();
+                snatched += 1;
+            }
+            thread::yield_now();
+        }
+        assert_eq!(semaphore.available_permits() + 100 + snatched, given);
+    });
+}

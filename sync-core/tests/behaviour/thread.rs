@@ -1,5 +1,4 @@
-//! The thread module. Rows about what cannot be written down in Rust (TH-30, TH-32: a thread started twice, or joined before it is started; TH-34)
-//! or what happens after `main` (TH-20, TH-25, TH-27) have their sentence in the module's documentation instead of a test.
+//! The thread module.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -178,7 +177,7 @@ fn th_15_debug_says_daemon_and_stopped() {
 }
 
 #[test]
-fn th_16_and_u_th_02_daemon_is_inherited_unless_said() {
+fn th_16_and_the_daemon_flag_is_inherited_unless_said() {
     let child = |parent: bool, said: Option<bool>| {
         let parent = Builder::new().daemon(parent).spawn(move || {
             let builder = said.map_or(Builder::new(), |daemon| Builder::new().daemon(daemon));
@@ -228,7 +227,7 @@ fn th_22_a_thread_that_is_never_joined_leaves_nothing() {
 }
 
 #[test]
-fn th_24_and_th_41_callbacks_once_before_joining_and_nothing_afterwards() {
+fn th_24_callbacks_once_before_joining_and_nothing_afterwards() {
     let _watch = watch();
     let order = Arc::new(Mutex::new(Vec::new()));
     let stop = Arc::new(Event::new());
@@ -332,7 +331,7 @@ fn th_35_a_panic_ends_its_thread_only_and_every_joiner_learns_of_it() {
 }
 
 #[test]
-fn th_37_and_th_45_the_hook() {
+fn th_37_the_hook() {
     let _turn = HOOK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&heard);
@@ -488,4 +487,211 @@ fn a_result_whose_drop_panics_keeps_nobody_waiting() {
     while record.is_alive() {
         std::thread::yield_now();
     }
+}
+
+/// A child process that runs one test of this file with `variable` set; its exit status and what it printed on both streams.
+fn in_a_process(test: &str, variable: &str) -> std::process::Output {
+    let this = std::env::current_exe().unwrap();
+    let mut command = std::process::Command::new(this);
+    command.args(["--exact", &format!("thread::{test}"), "--nocapture", "--test-threads=1"]).env(variable, "1");
+    command.output().unwrap()
+}
+
+#[test]
+fn th_20_thread_locals_are_there_until_the_thread_is_over() {
+    struct Reads(mpsc::Sender<(u64, bool)>);
+    thread_local! {
+        static VALUE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+        static LAST: RefCell<Option<Reads>> = const { RefCell::new(None) };
+    }
+    impl Drop for Reads {
+        fn drop(&mut self) {
+            self.0.send((VALUE.get(), thread::current().is_alive())).unwrap();
+        }
+    }
+    let (sender, receiver) = mpsc::channel();
+    let body = move || {
+        VALUE.set(7);
+        LAST.set(Some(Reads(sender)));
+    };
+    thread::spawn(body).unwrap().join().unwrap();
+    // The thread's result is there before its thread-locals are destroyed, so it counts as over by then.
+    assert_eq!(receiver.recv().unwrap().0, 7);
+}
+
+#[test]
+fn th_25_a_daemon_can_be_joined_for_a_while_and_after_its_end() {
+    let _watch = watch();
+    let gate = Arc::new(Event::new());
+    let inside = Arc::clone(&gate);
+    let daemon = Builder::new().daemon(true).spawn(move || inside.wait()).unwrap();
+    assert_eq!(daemon.join_timeout(SHORT), Err(JoinError::TimedOut), "an error instead of a hang");
+    gate.set();
+    assert_eq!(daemon.join(), Ok(&()));
+    assert_eq!(daemon.join(), Ok(&()));
+}
+
+#[test]
+fn th_27_daemons_at_work_when_the_process_ends() {
+    if std::env::var_os("TH_27").is_some() {
+        let gate = Arc::new(Barrier::new(41));
+        for _ in 0..40 {
+            let gate = Arc::clone(&gate);
+            let writes = move || {
+                gate.wait().unwrap();
+                let mut sink = std::fs::File::create("/dev/null").unwrap();
+                loop {
+                    std::io::Write::write_all(&mut sink, b"still at it").unwrap();
+                }
+            };
+            Builder::new().daemon(true).spawn(writes).unwrap();
+        }
+        gate.wait().unwrap();
+        std::process::exit(0);
+    }
+    if cfg!(unix) {
+        let child = in_a_process("th_27_daemons_at_work_when_the_process_ends", "TH_27");
+        assert!(child.status.success(), "{child:?}");
+        assert!(child.stderr.is_empty(), "{}", String::from_utf8_lossy(&child.stderr));
+    }
+}
+
+/// `spawn` consumes the builder; that there is no second time is shown by a `compile_fail` example of [`Builder::spawn`].
+#[test]
+fn th_30_a_builder_starts_once() {
+    let start: fn(Builder, fn() -> u8) -> Result<JoinHandle<u8>, SpawnError> = Builder::spawn;
+    let builder = Builder::new().name("twice");
+    let again = builder.clone();
+    let first = start(builder, || 1).unwrap();
+    // A clone of a builder is another thread, and the first is unaffected.
+    let second = start(again, || 2).unwrap();
+    assert_eq!((first.join(), second.join()), (Ok(&1), Ok(&2)));
+    assert_ne!(first.ident(), second.ident());
+}
+
+/// There is no handle of a thread that was not started: `spawn` is what returns one, and by then the thread has its number.
+#[test]
+fn th_32_a_handle_is_of_a_started_thread() {
+    let handle: Result<JoinHandle<()>, SpawnError> = Builder::new().spawn(|| ());
+    let handle = handle.unwrap();
+    assert!(handle.ident().get() != 0);
+    assert_eq!(handle.join(), Ok(&()));
+    // One that could not be started has no handle either.
+    assert!(Builder::new().stack_size(1).spawn(|| ()).is_err());
+}
+
+/// A stack that overflows ends the process, as Rust's own threads do; what there is instead of an error is the size of the stack.
+#[test]
+fn th_34_a_deep_recursion_needs_a_large_stack() {
+    fn deep(levels: u32) -> u32 {
+        let frame = std::hint::black_box([1_u8; 1024]);
+        if levels == 0 { 0 } else { deep(levels - 1) + u32::from(frame[levels as usize % 1024]) }
+    }
+    let enough = Builder::new().stack_size(256 << 20).spawn(|| deep(20_000)).unwrap();
+    assert_eq!(enough.join(), Ok(&20_000));
+    if std::env::var_os("TH_34").is_some() {
+        let _ = Builder::new().stack_size(Builder::MIN_STACK_SIZE * 4).spawn(|| deep(20_000)).unwrap().join();
+        return;
+    }
+    if cfg!(target_os = "linux") {
+        let child = in_a_process("th_34_a_deep_recursion_needs_a_large_stack", "TH_34");
+        assert!(!child.status.success());
+        assert!(String::from_utf8_lossy(&child.stderr).contains("overflowed its stack"), "{child:?}");
+    }
+}
+
+#[test]
+fn th_41_a_callback_runs_once_and_none_can_come_too_late() {
+    let _watch = watch();
+    let ran = Arc::new(AtomicU32::new(0));
+    let group = Group::new();
+    let handle = group.handle();
+    let count = Arc::clone(&ran);
+    handle.at_exit(move || drop(count.fetch_add(1, Ordering::SeqCst))).unwrap();
+    group.join();
+    let count = Arc::clone(&ran);
+    assert_eq!(handle.at_exit(move || drop(count.fetch_add(1, Ordering::SeqCst))), Err(ShutDown));
+    assert_eq!((ran.load(Ordering::SeqCst), Arc::strong_count(&ran)), (1, 1), "and it is dropped");
+}
+
+#[test]
+fn th_45_a_panic_is_reported_with_its_thread() {
+    let _turn = HOOK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&heard);
+    thread::set_panic_hook(move |report| {
+        if &*report.thread().name() == "th_45" {
+            notes.lock().unwrap().push((report.thread().ident(), report.message().to_owned()));
+        }
+    });
+    let fails = Builder::new().name("th_45").spawn(|| panic!("what went wrong")).unwrap();
+    assert!(fails.join().map(|_: &()| ()).is_err());
+    thread::take_panic_hook();
+    assert_eq!(*heard.lock().unwrap(), [(fails.ident(), "what went wrong".to_owned())]);
+}
+
+#[test]
+fn th_47_a_self_join_is_told_while_another_joins_it() {
+    let _watch = watch();
+    let joined = Arc::new(OnceLock::<JoinHandle<()>>::new());
+    let (mine, joins_me) = (Arc::clone(&joined), Arc::new(Event::new()));
+    let waits = Arc::clone(&joins_me);
+    let t1 = thread::spawn(move || {
+        waits.wait();
+        let me = loop {
+            if let Some(me) = mine.get() {
+                break me;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(me.join(), Err(JoinError::CurrentThread));
+    })
+    .unwrap();
+    joined.set(t1.clone()).unwrap();
+    let theirs = t1.clone();
+    let t0 = thread::spawn(move || {
+        joins_me.set();
+        theirs.join().cloned()
+    })
+    .unwrap();
+    assert_eq!(t0.join(), Ok(&Ok(())), "the thread that had joined it gets its result");
+    assert_eq!(t1.join(), Ok(&()));
+    drop(Arc::try_unwrap(joined).map(drop));
+}
+
+#[test]
+fn u_th_02_a_daemon_starts_daemons() {
+    let parent = Builder::new().daemon(true).spawn(|| thread::spawn(|| thread::current().is_daemon()).unwrap().join().cloned());
+    assert_eq!(parent.unwrap().join(), Ok(&Ok(true)));
+}
+
+#[test]
+fn u_th_04_a_join_says_whether_the_time_was_up() {
+    let _watch = watch();
+    let gate = Arc::new(Event::new());
+    let thread = until_set(&gate);
+    assert_eq!((thread.join_timeout(SHORT), thread.is_alive()), (Err(JoinError::TimedOut), true));
+    gate.set();
+    assert_eq!(thread.join_timeout(Duration::from_secs(3600)), Ok(&()));
+    assert!(!thread.is_alive());
+}
+
+/// Only joining oneself is noticed: two threads that join each other wait as long as they said.
+#[test]
+fn u_th_05_two_that_join_each_other_are_not_noticed() {
+    let _watch = watch();
+    let handles = Arc::new([const { OnceLock::<JoinHandle<bool>>::new() }; 2]);
+    let ready = Arc::new(Event::new());
+    for me in 0..2 {
+        let (handles_of_both, waits) = (Arc::clone(&handles), Arc::clone(&ready));
+        let body = move || {
+            waits.wait();
+            let met = handles_of_both[1 - me].get().unwrap().join_timeout(SHORT);
+            met == Err(JoinError::TimedOut)
+        };
+        handles[me].set(thread::spawn(body).unwrap()).unwrap();
+    }
+    ready.set();
+    let gave_up = [0, 1].map(|at| *handles[at].get().unwrap().join().unwrap());
+    assert!(gave_up.contains(&true), "the first to give up found the other waiting for it");
 }

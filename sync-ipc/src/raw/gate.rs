@@ -38,11 +38,17 @@ pub fn sleep<P: Peers>(gate: &AtomicU32, peers: &P, key: u32, patience: &mut Pat
     peers.sleep(gate, key, patience.next_bound(), deadline)
 }
 
-/// Wakes at most `count` waiters after the structure changed.
+/// Wakes at most `count` waiters after the structure changed, by a read-modify-write.
 #[inline]
 pub fn notify<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     // SeqCst: pairs with the fence in `announce` (invariant 1).
-    fence(Ordering::SeqCst);
+    peers.fence_after_change();
+    notify_fenced(gate, peers, count);
+}
+
+/// As [`notify`], when there has been a fence since the change.
+#[inline]
+pub fn notify_fenced<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     // Relaxed: the fence above orders it after the change.
     let seen = peers.at(gate).load(Ordering::Relaxed);
     if seen & WAITERS != 0 {

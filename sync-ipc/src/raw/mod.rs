@@ -11,6 +11,7 @@
 //!
 //! Every access goes through [`Peers::at`], which is nothing in the real build and the place where a participant vanishes in a model.
 
+pub mod barrier;
 pub mod event;
 pub mod gate;
 pub mod lock;
@@ -20,7 +21,7 @@ pub mod waitlist;
 
 use core::time::Duration;
 
-use sync_core::primitive::atomic::AtomicU32;
+use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::Deadline;
 
 /// Who a word belongs to: `generation:14 | slot + 1:16`, in the low 30 bits of a word. 0 is nobody.
@@ -37,6 +38,10 @@ pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
 /// How long any sleep lasts at most before the sleeper looks who lives.
 pub const LAST_BOUND: Duration = Duration::from_millis(32);
+
+/// How long anybody waits for a lock that is held for microseconds, unless its holder is stopped: one that guards a directory, a list, a barrier's
+/// arrivals. Then it is an error, or the operation has another way.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,12 @@ pub trait Peers {
 
     /// Wakes at most `count` who sleep on `word`; says how many, as a hint.
     fn wake(&self, word: &AtomicU32, count: u32) -> usize;
+
+    /// A full fence, right after a read-modify-write that succeeded.
+    #[inline(always)]
+    fn fence_after_change(&self) {
+        fence(Ordering::SeqCst);
+    }
 
     /// Passes the atomic through. A model lets the participant vanish here.
     #[inline(always)]

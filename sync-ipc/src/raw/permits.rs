@@ -99,13 +99,14 @@ impl Permits<'_> {
 
     #[inline]
     fn take<P: Peers>(&self, peers: &P, me: u32, hint: usize) -> Option<usize> {
-        let start = hint % self.cells.len().max(1);
-        (start..self.cells.len()).chain(0..start).find(|&cell| {
-            let word = &self.cells[cell];
-            // Relaxed: a look. Acquire: pairs with the Release in `release` and `add`.
-            peers.at(word).load(Ordering::Relaxed) == FREE
-                && peers.at(word).compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
-        })
+        match self.cells.get(hint) {
+            Some(word) if take_cell(word, peers, me) => Some(hint),
+            _ => self.take_any(peers, me),
+        }
+    }
+
+    fn take_any<P: Peers>(&self, peers: &P, me: u32) -> Option<usize> {
+        self.cells.iter().position(|word| take_cell(word, peers, me))
     }
 
     /// Takes a dead holder's permit.
@@ -165,4 +166,11 @@ impl Permits<'_> {
         // Relaxed: a snapshot orders nothing.
         self.cells.iter().filter(|word| word.load(Ordering::Relaxed) == FREE).count()
     }
+}
+
+#[inline]
+fn take_cell<P: Peers>(word: &AtomicU32, peers: &P, me: u32) -> bool {
+    // Relaxed: a look. Acquire: pairs with the Release in `release` and `add`.
+    peers.at(word).load(Ordering::Relaxed) == FREE
+        && peers.at(word).compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
 }

@@ -16,6 +16,8 @@
 //!
 //! **A ring cell** (u64): `lap:32 | FULL:1 | use:15 | slot:16`; without FULL, the cell waits for the reference of that lap.
 //!
+//! **A position** (u64), of the head and of the tail: `lap:32 | cell:32`.
+//!
 //! **Sending**: claim a slot (FREE → WRITING), fill it, put its reference into the cell at the tail (*the commit point*), help the tail on.
 //! **Receiving**: look at the cell at the head, take the slot (WRITING → READING, *the commit point*), empty the cell, help the head on; copy the item out;
 //! acknowledge (READING → FREE of the next use).
@@ -118,9 +120,16 @@ impl Ring<'_> {
         }
     }
 
-    fn place(&self, position: u64) -> (&AtomicU64, u64) {
-        let count = self.cells.len() as u64;
-        (&self.cells[(position % count) as usize], (position / count) & u64::from(u32::MAX))
+    /// The cell at a position, and the position's lap.
+    fn place(&self, position: u64) -> Result<(&AtomicU64, u64), Trouble> {
+        let cell = self.cells.get((position & u64::from(u32::MAX)) as usize).ok_or(Trouble::Corrupted)?;
+        Ok((cell, position >> 32))
+    }
+
+    /// The position after one.
+    fn after(&self, position: u64) -> u64 {
+        let next = position.wrapping_add(1);
+        if next & u64::from(u32::MAX) < self.cells.len() as u64 { next } else { (position >> 32).wrapping_add(1) << 32 }
     }
 
     /// Claims a free slot to fill.
@@ -131,15 +140,16 @@ impl Ring<'_> {
     pub fn claim<P: Peers>(&self, peers: &P) -> Result<Claim, Trouble> {
         let me = Self::me(peers)?;
         // Relaxed: a hint where a free slot is likely: slots are freed in the order in which they were filled, more or less.
-        let start = (peers.at(self.tail).load(Ordering::Relaxed) % self.slots.len() as u64) as usize;
-        for slot in (start..self.slots.len()).chain(0..start) {
+        let start = ((peers.at(self.tail).load(Ordering::Relaxed) & u64::from(u32::MAX)) as usize).min(self.slots.len());
+        let rows = self.slots[start..].iter().enumerate().map(|(at, word)| (start + at, word));
+        for (slot, word) in rows.chain(self.slots[..start].iter().enumerate()) {
             // Relaxed: a look.
-            let seen = peers.at(&self.slots[slot]).load(Ordering::Relaxed);
+            let seen = peers.at(word).load(Ordering::Relaxed);
             if seen & STATE == FREE {
-                let word = seen & !(ONE_USE - 1) | WRITING | me;
+                let claimed = seen & !(ONE_USE - 1) | WRITING | me;
                 // Acquire: pairs with the Release in `acknowledge`.
-                if peers.at(&self.slots[slot]).compare_exchange(seen, word, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                    return Ok(Claim { slot, word });
+                if peers.at(word).compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    return Ok(Claim { slot, word: claimed });
                 }
             }
         }
@@ -155,7 +165,7 @@ impl Ring<'_> {
         for _ in 0..ATTEMPTS {
             // Relaxed: a position, which the cell confirms.
             let tail = peers.at(self.tail).load(Ordering::Relaxed);
-            let (cell, lap) = self.place(tail);
+            let Ok((cell, lap)) = self.place(tail) else { break };
             // Acquire: pairs with the Release of whoever emptied the cell.
             let seen = peers.at(cell).load(Ordering::Acquire);
             match (seen >> 32 == lap, seen & FULL != 0) {
@@ -199,7 +209,7 @@ impl Ring<'_> {
         for _ in 0..ATTEMPTS {
             // Relaxed: a position, which the cell confirms.
             let head = peers.at(self.head).load(Ordering::Relaxed);
-            let (cell, lap) = self.place(head);
+            let (cell, lap) = self.place(head)?;
             // Acquire: pairs with the Release in `commit`.
             let seen = peers.at(cell).load(Ordering::Acquire);
             if seen >> 32 != lap {
@@ -334,7 +344,7 @@ impl Ring<'_> {
 
     fn advance<P: Peers>(&self, peers: &P, end: &AtomicU64, from: u64) {
         // Relaxed: a position publishes nothing; cells and slots do. Release for the head, so that the second look in `take` is ordered.
-        let _ = peers.at(end).compare_exchange(from, from.wrapping_add(1), Ordering::Release, Ordering::Relaxed);
+        let _ = peers.at(end).compare_exchange(from, self.after(from), Ordering::Release, Ordering::Relaxed);
     }
 }
 

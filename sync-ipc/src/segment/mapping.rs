@@ -1,31 +1,40 @@
 //! Memory that others write to, and how it may be touched.
 //!
+//! A [`Mapping`] owns the memory; a [`View`] is a part of it, and has all the accesses. An object keeps a view beside a handle that keeps the mapping:
+//! one pointer instead of four to follow before the lock word is reached.
+//!
 //! **Invariants** that the SAFETY comments cite:
 //!
 //! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`] exists, and the file behind it cannot shrink:
-//!    it is a memfd with `F_SEAL_SHRINK`, all of whose pages were there when it was mapped.
-//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses are atomic, so what a peer does at the same
-//!    time is a value we may read and never a data race.
-//! 3. Offsets are checked against `len` at every access, and `base` is aligned to a page.
+//!    it is a memfd with `F_SEAL_SHRINK`, all of whose pages were there when it was mapped. A view is used no longer than its mapping exists.
+//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses are atomic, or by instructions that the compiler
+//!    does not see through (`copy`), so what a peer does at the same time is a value we may read and never a data race.
+//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
 
+use core::ops::Deref;
 use core::ptr::NonNull;
 use std::os::fd::AsFd;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use sync_core::primitive::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
+use super::copy;
 use crate::error::Result;
 
 #[derive(Debug)]
-pub(crate) struct Mapping {
+pub(crate) struct Mapping(View);
+
+/// A part of a [`Mapping`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
     base: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the memory is accessed by atomics only (invariant 2), and stays mapped until the last owner drops it (invariant 1).
-unsafe impl Send for Mapping {}
+// SAFETY: the memory is accessed as invariant 2 says, and stays mapped for as long as the view is used (invariant 1).
+unsafe impl Send for View {}
 // SAFETY: as above.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for View {}
 
 impl Mapping {
     /// Maps the first `len` bytes of a sealed memfd, whose size the caller has checked.
@@ -33,9 +42,32 @@ impl Mapping {
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is there.
         let base = unsafe { mmap(core::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memfd, 0)? };
         let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
-        Ok(Self { base, len })
+        Ok(Self(View { base, len }))
     }
 
+    /// A part of it. Panics where that is not inside.
+    ///
+    /// # Safety
+    ///
+    /// The view is used no longer than `self` exists (invariant 1).
+    pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
+        assert!(offset.is_multiple_of(64) && offset <= self.len && len <= self.len - offset, "{len} bytes at {offset} of {}", self.len);
+        // SAFETY: inside the mapping, as just checked.
+        View { base: unsafe { self.base.add(offset) }, len }
+    }
+}
+
+impl Deref for Mapping {
+    type Target = View;
+
+    #[inline(always)]
+    fn deref(&self) -> &View {
+        &self.0
+    }
+}
+
+impl View {
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -82,62 +114,20 @@ impl Mapping {
         self.at(offset)
     }
 
-    /// As [`u32`](Self::u32).
+    /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part; words of 8 bytes that lie like words are read whole.
     #[inline(always)]
-    pub(crate) fn u8(&self, offset: usize) -> &AtomicU8 {
-        self.at(offset)
-    }
-
-    /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part.
-    #[inline]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
         assert!(offset <= self.len && into.len() <= self.len - offset, "{} bytes at {offset} of {}", into.len(), self.len);
-        let mut at = offset;
-        let head = into.len().min(offset.wrapping_neg() % 8);
-        let (head, rest) = into.split_at_mut(head);
-        for byte in head {
-            // Relaxed, here and below: bytes carry data; the word that publishes them orders them.
-            *byte = self.u8(at).load(Ordering::Relaxed);
-            at += 1;
-        }
-        let mut words = rest.chunks_exact_mut(8);
-        for word in &mut words {
-            // SAFETY: in bounds by the assertion above, aligned since `at` is a multiple of 8 after the head; else as in `at`.
-            let atomic: &AtomicU64 = unsafe { self.base.add(at).cast().as_ref() };
-            word.copy_from_slice(&atomic.load(Ordering::Relaxed).to_ne_bytes());
-            at += 8;
-        }
-        for byte in words.into_remainder() {
-            *byte = self.u8(at).load(Ordering::Relaxed);
-            at += 1;
-        }
+        // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so the distance to the next word is the offset's.
+        unsafe { copy::out(self.base.add(offset), offset.wrapping_neg() % 8, into) };
     }
 
-    /// Copies bytes in.
-    #[inline]
+    /// Copies bytes in, as [`read`](Self::read) does out.
+    #[inline(always)]
     pub(crate) fn write(&self, offset: usize, from: &[u8]) {
         assert!(offset <= self.len && from.len() <= self.len - offset, "{} bytes at {offset} of {}", from.len(), self.len);
-        let mut at = offset;
-        let (head, rest) = from.split_at(from.len().min(offset.wrapping_neg() % 8));
-        for byte in head {
-            // Relaxed, here and below: as in `read`.
-            self.u8(at).store(*byte, Ordering::Relaxed);
-            at += 1;
-        }
-        let words = rest.chunks_exact(8);
-        let tail = words.remainder();
-        for word in words {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            // SAFETY: as in `read`.
-            let atomic: &AtomicU64 = unsafe { self.base.add(at).cast().as_ref() };
-            atomic.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
-            at += 8;
-        }
-        for byte in tail {
-            self.u8(at).store(*byte, Ordering::Relaxed);
-            at += 1;
-        }
+        // SAFETY: as in `read`.
+        unsafe { copy::into(self.base.add(offset), offset.wrapping_neg() % 8, from) };
     }
 
     /// Writes zeros.
@@ -155,6 +145,6 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: ours, and nobody borrows it any more. An error would mean it is not mapped: nothing to undo.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
+        let _ = unsafe { munmap(self.0.base.as_ptr().cast(), self.0.len) };
     }
 }

@@ -3,10 +3,13 @@
 //! See [`Segment`]. The parts: `mapping` (how memory that others write to may be touched), `header` (what every segment begins with), `name`
 //! (how a segment is found by name).
 
+mod copy;
 mod header;
 mod mapping;
 mod name;
 
+use core::ops::Deref;
+use core::ptr::NonNull;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -14,17 +17,14 @@ use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::rand::{GetRandomFlags, getrandom};
-use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
+use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
 use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, OBJECTS};
-pub(crate) use self::mapping::Mapping;
+pub(crate) use self::mapping::{Mapping, View};
 use crate::error::{Error, Result};
 use crate::liveness::Member;
-use crate::raw::{Peers, Slept, lock};
-
-/// How long anybody waits for the directory's lock, which is held for microseconds unless its holder is stopped.
-const DIRECTORY_PATIENCE: Duration = Duration::from_secs(1);
+use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, lock};
 
 /// The seals without which no memory is touched: its size is for ever.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -207,7 +207,7 @@ impl Segment {
             if touched > offset {
                 map.zero(offset, size.min(touched - offset));
             }
-            let block = Block { segment: self.clone(), offset, len: size, parameter };
+            let block = Block::new(self, offset, size, parameter);
             initialise(&block);
             header::write_entry(map, entries.len(), &Entry { name, kind, offset, size, parameter });
             // Release: pairs with the Acquire in `entries`. The commit point.
@@ -223,7 +223,7 @@ impl Segment {
         if entry.kind != kind {
             return Err(Error::WrongType);
         }
-        Ok(Block { segment: self.clone(), offset: entry.offset, len: entry.size, parameter: entry.parameter })
+        Ok(Block::new(self, entry.offset, entry.size, entry.parameter))
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
@@ -237,7 +237,7 @@ impl Segment {
 
     fn with_directory<R>(&self, act: impl FnOnce() -> Result<R>) -> Result<R> {
         let word = self.0.map.u32(DIRECTORY_LOCK);
-        match lock::lock(word, self, Deadline::after(DIRECTORY_PATIENCE)) {
+        match lock::lock(word, self, Deadline::after(PATIENCE)) {
             Ok(lock::Locked::Clean) => {}
             // Nothing to repair: what its owner did not count does not exist.
             Ok(lock::Locked::OwnerDied) => lock::mark_consistent(word, self),
@@ -292,20 +292,34 @@ impl fmt::Debug for Segment {
     }
 }
 
-/// One object's memory. Offsets are relative to it, and checked against it.
+/// One object's memory, and the other participants as its algorithms see them. Offsets are relative to it, and checked against it.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
+    /// Keeps `view` mapped and `identity` where it is.
     segment: Segment,
-    offset: usize,
-    len: usize,
+    view: View,
+    identity: NonNull<AtomicU32>,
     /// What the object's maker wrote into its entry; a number from outside.
     parameter: u64,
 }
 
+// SAFETY: `identity` points to an atomic that lives as long as the segment, which the block owns.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
 impl Block {
+    fn new(segment: &Segment, offset: usize, len: usize, parameter: u64) -> Self {
+        let segment = segment.clone();
+        // SAFETY: the block owns a handle to the segment, and with it the mapping.
+        let view = unsafe { segment.map().view(offset, len) };
+        let identity = NonNull::from(segment.0.member.word());
+        Self { segment, view, identity, parameter }
+    }
+
     /// An error unless the object has exactly the size that its type and parameter ask for.
     pub(crate) fn expect_size(self, size: Option<usize>) -> Result<Self> {
-        if size == Some(self.len) { Ok(self) } else { Err(Error::WrongType) }
+        if size == Some(self.len()) { Ok(self) } else { Err(Error::WrongType) }
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -315,47 +329,44 @@ impl Block {
     pub(crate) fn parameter(&self) -> u64 {
         self.parameter
     }
+}
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
+impl Deref for Block {
+    type Target = View;
+
+    #[inline(always)]
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Peers for Block {
+    #[inline(always)]
+    fn me(&self) -> u32 {
+        // SAFETY: lives as long as the segment. Relaxed: as in `Member::identity`, which this is the fast half of.
+        let identity = unsafe { self.identity.as_ref() }.load(Ordering::Relaxed);
+        if identity & IDENTITY != 0 { identity } else { self.segment.me() }
+    }
+
+    fn is_dead(&self, identity: u32) -> bool {
+        self.segment.is_dead(identity)
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept {
+        self.segment.sleep(word, expected, bound, deadline)
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) -> usize {
+        self.segment.wake(word, count)
     }
 
     #[inline(always)]
-    fn checked(&self, offset: usize, size: usize) -> usize {
-        assert!(offset <= self.len && size <= self.len - offset, "{size} bytes at {offset} of {}", self.len);
-        self.offset + offset
-    }
-
-    #[inline(always)]
-    pub(crate) fn u32(&self, offset: usize) -> &AtomicU32 {
-        self.segment.map().u32(self.checked(offset, 4))
-    }
-
-    #[inline(always)]
-    pub(crate) fn u64(&self, offset: usize) -> &AtomicU64 {
-        self.segment.map().u64(self.checked(offset, 8))
-    }
-
-    /// A row of words.
-    #[inline(always)]
-    pub(crate) fn u32s(&self, offset: usize, count: usize) -> &[AtomicU32] {
-        self.segment.map().u32s(self.checked(offset, count * 4), count)
-    }
-
-    /// A row of words.
-    #[inline(always)]
-    pub(crate) fn u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
-        self.segment.map().u64s(self.checked(offset, count * 8), count)
-    }
-
-    #[inline]
-    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
-        self.segment.map().read(self.checked(offset, into.len()), into);
-    }
-
-    #[inline]
-    pub(crate) fn write(&self, offset: usize, from: &[u8]) {
-        self.segment.map().write(self.checked(offset, from.len()), from);
+    fn fence_after_change(&self) {
+        cfg_select! {
+            // A locked instruction is a full fence to this processor; the compiler has to be told.
+            target_arch = "x86_64" => atomic::compiler_fence(Ordering::SeqCst),
+            _ => atomic::fence(Ordering::SeqCst),
+        }
     }
 }
 

@@ -2,10 +2,14 @@
 
 use super::extend::{Budget, Explorer};
 use super::failure;
+use super::fingerprint::fingerprint;
 use super::graph::Graph;
+use super::lesson::Lesson;
 use super::mutate::Change;
 use super::replay::{self, Step};
 use super::runtime::{self, End, Limits, Runtime};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
@@ -21,7 +25,11 @@ pub(crate) struct Settings {
     /// Look on for a shorter failing execution when one was found.
     pub shorten: bool,
     pub guide: Option<Vec<Step>>,
+    /// What is known of the model.
+    pub lessons: Vec<Lesson>,
     pub changes: Vec<Change>,
+    /// Tell complete executions apart, and count the different ones.
+    pub distinct: bool,
 }
 
 /// An execution that goes wrong.
@@ -31,6 +39,8 @@ pub(crate) struct Failed {
     pub graph: Graph,
     /// A name for each thread.
     pub names: Vec<String>,
+    /// What was known of the model.
+    pub lessons: Vec<Lesson>,
 }
 
 /// What an exploration found.
@@ -39,9 +49,12 @@ pub(crate) struct Summary {
     pub executions: u64,
     pub blocked: u64,
     pub events: u64,
+    pub distinct: Option<u64>,
     pub complete: bool,
     pub elapsed: Duration,
     pub failure: Option<Failed>,
+    /// What was learned of the model.
+    pub lessons: Vec<Lesson>,
 }
 
 type Model = Arc<dyn Fn() + Send + Sync>;
@@ -52,6 +65,9 @@ fn install_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            if runtime::quiet() {
+                return;
+            }
             if runtime::current().is_none() {
                 before(info);
                 return;
@@ -73,6 +89,10 @@ struct Shared {
     state: Mutex<State>,
     more: Condvar,
     start: Instant,
+    /// A worker waits for a graph.
+    hungry: AtomicBool,
+    /// The complete executions that there were, when they are told apart.
+    distinct: Option<Mutex<HashSet<u128>>>,
 }
 
 struct State {
@@ -88,6 +108,8 @@ struct State {
     stop: bool,
     /// The limit of executions or time was reached.
     cut: bool,
+    /// Something was learned.
+    lesson: Option<Lesson>,
     failure: Option<Failed>,
     /// How many executions may be looked at for a shorter failure.
     grace: u64,
@@ -99,11 +121,27 @@ impl Shared {
     }
 }
 
-/// Runs every execution of `model`. `each` sees the end of every complete one, of one worker.
-pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runtime)) -> Summary {
+/// Sees the end of every complete execution, on the worker that ran it.
+pub(crate) type Each<'a> = &'a (dyn Fn(&Runtime) + Sync);
+
+/// Runs every execution of `model`.
+///
+/// When something is learned about the model all begins anew, and `each` sees some again.
+pub(crate) fn explore(settings: &Settings, model: &Model, each: Each<'_>) -> Summary {
     assert!(runtime::current().is_none(), "a model cannot run inside of a model");
     install_hook();
     let start = Instant::now();
+    let mut settings = settings.clone();
+    loop {
+        let (summary, lesson) = attempt(&settings, model, start, each);
+        match lesson {
+            Some(lesson) if !settings.lessons.contains(&lesson) => settings.lessons.push(lesson),
+            _ => return Summary { lessons: settings.lessons, ..summary },
+        }
+    }
+}
+
+fn attempt(settings: &Settings, model: &Model, start: Instant, each: Each<'_>) -> (Summary, Option<Lesson>) {
     let shared = Shared {
         state: Mutex::new(State {
             stack: vec![Graph::new()],
@@ -113,18 +151,21 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runt
             printed: start,
             stop: false,
             cut: false,
+            lesson: None,
             failure: None,
             grace: 0,
         }),
         more: Condvar::new(),
         start,
+        hungry: AtomicBool::new(false),
+        distinct: settings.distinct.then(Mutex::default),
     };
     let mut summary = Summary::default();
     if settings.workers <= 1 {
         summary = work(settings, model, &shared, each);
     } else {
         let parts = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, |_| {}))).collect();
+            let workers: Vec<_> = (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, each))).collect();
             workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
         });
         for part in parts {
@@ -137,15 +178,17 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: impl FnMut(&Runt
     let state = shared.state.into_inner().unwrap_or_else(|e| e.into_inner());
     summary.failure = state.failure;
     summary.complete = !state.cut && summary.failure.is_none();
+    summary.distinct = shared.distinct.map(|set| set.into_inner().unwrap_or_else(|e| e.into_inner()).len() as u64);
     summary.elapsed = start.elapsed();
-    summary
+    (summary, state.lesson)
 }
 
-fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMut(&Runtime)) -> Summary {
+fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> Summary {
     let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
     rt.parallel = settings.workers > 1;
     rt.guide.clone_from(&settings.guide);
     rt.changes.clone_from(&settings.changes);
+    rt.lessons.clone_from(&settings.lessons);
     let mut summary = Summary::default();
     // Runs since the shared state was last told.
     let (mut runs, mut done) = (0_u64, 0.0);
@@ -171,13 +214,24 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, mut each: impl FnMu
         match end {
             End::Complete => {
                 summary.executions += 1;
+                if let Some(distinct) = &shared.distinct {
+                    distinct.lock().unwrap_or_else(|e| e.into_inner()).insert(fingerprint(&rt.ex.graph));
+                }
                 each(&rt);
             }
             End::Blocked => summary.blocked += 1,
             End::Failed => failed(settings, shared, &mut rt),
+            End::Learned => {
+                let mut state = shared.lock();
+                state.lesson = rt.lesson.take();
+                state.stop = true;
+                shared.more.notify_all();
+                return summary;
+            }
         }
-        let often = if settings.workers > 1 { 16 } else { 256 };
-        if (runs % often == 0 || end == End::Failed || settings.max_executions.is_some())
+        // Relaxed: a hint.
+        let asked = rt.ex.stack.len() > 1 && shared.hungry.load(Ordering::Relaxed);
+        if (asked || runs % 256 == 0 || end == End::Failed || settings.max_executions.is_some())
             && !tell(settings, shared, &mut rt, &mut runs, &mut done)
         {
             return summary;
@@ -205,6 +259,7 @@ fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
             shared.more.notify_all();
             return false;
         }
+        shared.hungry.store(true, Ordering::Relaxed);
         state = shared.more.wait(state).unwrap_or_else(|e| e.into_inner());
     }
 }
@@ -219,6 +274,7 @@ fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
         // The oldest have the most below them.
         let half = rt.ex.stack.len() / 2;
         state.stack.extend(rt.ex.stack.drain(..half));
+        shared.hungry.store(false, Ordering::Relaxed);
         shared.more.notify_all();
     }
     let elapsed = shared.start.elapsed();
@@ -264,6 +320,6 @@ fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
     }
     let length = |g: &Graph| (g.events.len(), replay::switches(g));
     if state.failure.as_ref().is_none_or(|f| length(&rt.ex.graph) < length(&f.graph)) {
-        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names });
+        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names, lessons: settings.lessons.clone() });
     }
 }

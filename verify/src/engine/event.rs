@@ -69,6 +69,14 @@ pub(crate) enum Rmw {
     WeakCas,
     /// Adds `b` if the value is below `a`.
     AddIfBelow,
+    /// Adds `b` unless the value is `a`.
+    AddUnless,
+    /// A reader of a lock leaves: subtracts `a`. What it has done happens before the next writer
+    /// enters, but not before other readers do.
+    Leaves,
+    /// A writer of a lock enters: writes `b` if the value is `a`, and comes after every reader that
+    /// has left.
+    Enters,
     /// Takes a place in the wait queue that the location is.
     Enqueue,
     /// Takes up to `a` tickets out of the wait queue: the first `b` to wake, the others to move.
@@ -179,7 +187,7 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
     let new = match label.rmw {
         Rmw::Swap => a,
         Rmw::Add => old.wrapping_add(a),
-        Rmw::Sub => old.wrapping_sub(a),
+        Rmw::Sub | Rmw::Leaves => old.wrapping_sub(a),
         Rmw::And => old & a,
         Rmw::Nand => !(old & a),
         Rmw::Or => old | a,
@@ -200,7 +208,7 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
                 a
             }
         }
-        Rmw::Cas | Rmw::WeakCas => {
+        Rmw::Cas | Rmw::WeakCas | Rmw::Enters => {
             if old != a {
                 return None;
             }
@@ -208,6 +216,12 @@ pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
         }
         Rmw::AddIfBelow => {
             if old >= a {
+                return None;
+            }
+            old.wrapping_add(b)
+        }
+        Rmw::AddUnless => {
+            if old == a {
                 return None;
             }
             old.wrapping_add(b)

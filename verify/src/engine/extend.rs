@@ -38,9 +38,14 @@ pub(crate) const SPURIOUS: u64 = 1;
 pub(crate) const TIMEOUT: u64 = 2;
 pub(crate) const CRASH: u64 = 3;
 
+/// The process that a choice whether to vanish is of.
+pub(super) fn process_of(label: &Label) -> Option<u32> {
+    (label.kind == Kind::Choose && label.b & 0xff == CRASH).then_some((label.b >> 8) as u32)
+}
+
 impl Budget {
     pub(super) fn of(self, what: u64) -> u32 {
-        match what {
+        match what & 0xff {
             SPURIOUS => self.spurious,
             TIMEOUT => self.timeouts,
             CRASH => self.crashes,
@@ -123,6 +128,11 @@ impl Explorer {
             Kind::Rmw => self.add_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
+                if let Some(process) = process_of(&label) {
+                    self.push_ends(&g, id, process);
+                    self.graph = g;
+                    return id;
+                }
                 let left = self.budget.of(label.b);
                 let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
                 let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
@@ -141,6 +151,27 @@ impl Explorer {
         }
         self.graph = g;
         id
+    }
+
+    /// Puts aside the graphs in which the process vanishes at the choice `id`, and in which the
+    /// thread is stopped there because it vanishes elsewhere. See `runtime::crash`.
+    fn push_ends(&mut self, g: &Graph, id: Id, process: u32) {
+        let (mut vanished, mut own) = (0, false);
+        for e in g.events.iter().filter(|e| e.choice == 1) {
+            if let Some(other) = process_of(&e.label) {
+                vanished += 1;
+                own |= other == process;
+            }
+        }
+        let room = vanished < self.budget.crashes;
+        let family = g.ev(id).label.a > 2;
+        for (choice, allowed) in [(2, family && (own || room)), (1, !own && room)] {
+            if allowed {
+                let mut other = self.copy(g);
+                other.ev_mut(id).choice = choice;
+                self.stack.push(other);
+            }
+        }
     }
 
     /// Adds the next event of thread `tid` as a replay string says. Fails when it cannot be.

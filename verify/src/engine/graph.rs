@@ -17,7 +17,7 @@
 //!    place (from 1) in `pos`; `locs[l].reads` holds the events that read `l`, by id.
 //! 3. A write read by a read-modify-write is followed immediately by it in `mo`.
 
-use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, NONE, acquires, releases};
+use super::event::{Event, INIT, Id, Kind, Label, NO_LOC, NONE, Rmw, acquires, releases};
 use std::sync::atomic::Ordering;
 
 pub(crate) const HB: usize = 0;
@@ -323,6 +323,9 @@ impl Graph {
             Kind::Load | Kind::Rmw if e.rf != INIT && e.rf != NONE => {
                 self.join_clock((id, PORF), (e.rf, PORF));
                 self.join_clock((id, if acquires(ord) { HB } else { ACQ }), (e.rf, MSG));
+                if e.wrote && e.label.rmw == Rmw::Enters {
+                    self.join_readers(id, e.rf);
+                }
             }
             Kind::Woken => self.join_clock((id, PORF), (e.rf, PORF)),
             Kind::Fence => {
@@ -354,13 +357,24 @@ impl Graph {
         if e.wrote {
             if releases(ord) {
                 self.join_clock((id, MSG), (id, HB));
-            } else if fence != NONE {
+            } else if fence != NONE && e.label.rmw != Rmw::Leaves {
                 self.join_clock((id, MSG), (fence, HB));
             }
             if e.label.kind == Kind::Rmw && e.rf != INIT {
                 // C++20: only read-modify-writes continue a release sequence.
                 self.join_clock((id, MSG), (e.rf, MSG));
             }
+        }
+    }
+
+    /// A writer `id` that enters after `last` comes after the readers that have left before.
+    fn join_readers(&mut self, id: Id, last: Id) {
+        let mut at = last;
+        while at != INIT && self.ev(at).label.kind == Kind::Rmw {
+            if self.ev(at).label.rmw == Rmw::Leaves {
+                self.join_clock((id, HB), (at, HB));
+            }
+            at = self.ev(at).rf;
         }
     }
 

@@ -16,6 +16,8 @@ struct Access {
     site: &'static Location<'static>,
     /// How many accesses of the thread are going on.
     active: u32,
+    /// Not an access of the cell: it was made then.
+    made: bool,
 }
 
 /// What is known of one cell in this run.
@@ -31,7 +33,9 @@ impl Runtime {
         if let Some(i) = tag.get(exec) {
             return i as usize;
         }
-        self.shadows.push(Shadow::default());
+        let birth = self.birth_of(std::ptr::from_ref(tag).addr());
+        let made = birth.map(|b| Access { tid: b.tid, epoch: b.epoch, site: b.site, active: 0, made: true });
+        self.shadows.push(Shadow { write: made, reads: Vec::new() });
         let i = self.shadows.len() - 1;
         tag.set(exec, i as u32);
         i
@@ -57,6 +61,9 @@ impl Runtime {
             if first.active > 0 && self.gone(first.tid) {
                 what = String::from("a torn write: the process vanished in the middle of it");
             }
+            if first.made {
+                what = String::from("an access of a cell that another thread made, after the step that is named first");
+            }
             self.race(what, first.site, first.tid, site);
             return;
         }
@@ -64,7 +71,7 @@ impl Runtime {
         if writes {
             if begins {
                 shadow.reads.clear();
-                shadow.write = Some(Access { tid, epoch, site, active: 1 });
+                shadow.write = Some(Access { tid, epoch, site, active: 1, made: false });
             } else if let Some(w) = &mut shadow.write {
                 w.active = w.active.saturating_sub(1);
                 (w.tid, w.epoch) = (tid, epoch);
@@ -73,7 +80,7 @@ impl Runtime {
             (r.epoch, r.site) = (epoch, if begins { site } else { r.site });
             r.active = if begins { r.active + 1 } else { r.active.saturating_sub(1) };
         } else {
-            shadow.reads.push(Access { tid, epoch, site, active: u32::from(begins) });
+            shadow.reads.push(Access { tid, epoch, site, active: u32::from(begins), made: false });
         }
     }
 }

@@ -12,9 +12,11 @@
 //! | `1x2` | it chooses alternative 2 |
 //! | `…+3` | the event took alternative 3 besides |
 //! | `…!` | a wait whose time ran out |
+//! | `~1a2b` | the references to the values made at the place of this name are counted |
 
 use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
 use super::graph::Graph;
+use super::lesson::Lesson;
 use super::report::linear;
 use std::fmt::Write;
 
@@ -42,7 +44,7 @@ fn fired(e: &Event) -> bool {
 }
 
 /// The string of an execution.
-pub(crate) fn encode(g: &Graph) -> String {
+pub(crate) fn encode(g: &Graph, lessons: &[Lesson]) -> String {
     // An event that was not linked, because the string did not fit, has no source.
     let unlinked = |e: &Event| matches!(e.label.kind, Kind::Load | Kind::Rmw) && e.rf == NONE;
     let events: Vec<Id> = linear(g).into_iter().filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id))).collect();
@@ -51,6 +53,11 @@ pub(crate) fn encode(g: &Graph) -> String {
         place[id as usize] = i;
     }
     let mut out = String::new();
+    for lesson in lessons {
+        if let Lesson::Counted(site) = lesson {
+            let _ = write!(out, "{}~{site:x}", if out.is_empty() { "" } else { "," });
+        }
+    }
     for &id in &events {
         let e = g.ev(id);
         if !out.is_empty() {
@@ -80,11 +87,17 @@ pub(crate) fn encode(g: &Graph) -> String {
     out
 }
 
-/// The steps of a string.
-pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
+/// The steps of a string, and what it says has to be known of the model.
+pub(crate) fn decode(text: &str) -> Result<(Vec<Step>, Vec<Lesson>), String> {
     let mut steps = Vec::new();
-    for (i, part) in text.trim().split(',').filter(|p| !p.is_empty()).enumerate() {
+    let mut lessons = Vec::new();
+    for part in text.trim().split(',').filter(|p| !p.is_empty()) {
+        let i = steps.len();
         let bad = || format!("step {i} of the replay string makes no sense: `{part}`");
+        if let Some(site) = part.strip_prefix('~') {
+            lessons.push(Lesson::Counted(u32::from_str_radix(site, 16).map_err(|_| bad())?));
+            continue;
+        }
         let (part, fired) = part.strip_suffix('!').map_or((part, false), |p| (p, true));
         let (part, choice) = match part.split_once('+') {
             Some((p, c)) => (p, c.parse().map_err(|_| bad())?),
@@ -108,7 +121,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Step>, String> {
         };
         steps.push(Step { tid, what, choice, fired });
     }
-    Ok(steps)
+    Ok((steps, lessons))
 }
 
 /// How often the processor changes hands in an execution.

@@ -22,10 +22,10 @@ pub(crate) fn describe(g: &Graph, e: &Event) -> String {
         Kind::Woken => "woken".into(),
         Kind::Tick => format!("{:?} pass", std::time::Duration::from_nanos(l.a)),
         Kind::Rmw => match l.rmw {
-            Rmw::Cas | Rmw::WeakCas if l.awaits && !e.wrote => {
+            Rmw::Cas | Rmw::WeakCas | Rmw::Enters if l.awaits && !e.wrote => {
                 format!("waits for {}, sees {}", l.a, e.rval)
             }
-            Rmw::Cas | Rmw::WeakCas => {
+            Rmw::Cas | Rmw::WeakCas | Rmw::Enters => {
                 let how = if e.wrote { "ok" } else { "failed" };
                 format!("compare_exchange {} to {} {ord:?} -> {how}, saw {}", l.a, l.b, e.rval)
             }

@@ -106,17 +106,24 @@ fn unlink(g: &mut Graph, r: Id) {
     e.rf = NONE;
 }
 
-/// Waits that were let go on by a write that has been deleted sleep again.
-fn sleep_again(g: &mut Graph, except: Id) {
-    for id in 0..g.events.len() as Id {
-        let e = *g.ev(id);
-        if e.rf == NONE && e.slept != NONE && id != except {
+/// Waits that were let go on by a write that has been deleted, or that reads something else now
+/// (`r`), or that is itself of such a wait, sleep again.
+fn sleep_again(g: &mut Graph, r: Id) {
+    let mut more = true;
+    while more {
+        more = false;
+        for id in 0..g.events.len() as Id {
+            let e = *g.ev(id);
+            if e.slept == NONE || id == r || !(e.rf == NONE || e.rf == r || (e.rf != INIT && g.ev(e.rf).waiting)) {
+                continue;
+            }
             g.remove_mo(id);
             let rval = g.value(e.label.loc, e.slept);
             let w = g.ev_mut(id);
             (w.rf, w.rval, w.slept, w.waiting) = (e.slept, rval, NONE, true);
             g.locs[e.label.loc as usize].waiting += 1;
             g.update_clocks(id);
+            more = true;
         }
     }
 }
@@ -132,9 +139,18 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
     }
     let earlier = |x: Id| x != a && (x <= e || g.porf_eq(x, a));
     // The write of a wait that was let go on is as young as the write that let it.
-    let written = |w: Id| {
-        let x = g.ev(w);
-        earlier(w) && (x.slept == NONE || x.rf == INIT || (x.rf != e && earlier(x.rf)))
+    let written = |mut w: Id| {
+        while earlier(w) {
+            let x = g.ev(w);
+            if x.slept == NONE || x.rf == INIT {
+                return true;
+            }
+            if x.rf == e {
+                return false;
+            }
+            w = x.rf;
+        }
+        false
     };
     let loc = ev.label.loc as usize;
     if ev.wrote {

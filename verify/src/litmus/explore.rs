@@ -2,26 +2,27 @@
 
 use super::{Exploration, Outcome, Program, RegisterId, Statement, Value};
 use crate::engine::runtime;
-use crate::model::Builder;
+use crate::model::{Builder, Report};
 use crate::sync::atomic::{AtomicU64, fence};
 use crate::thread;
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
-/// What the threads of the program share: its locations, and where they leave their registers.
+/// What the threads of the program share.
 struct State {
     program: Program,
     locations: Vec<AtomicU64>,
-    registers: Mutex<Vec<Option<u64>>>,
+}
+
+thread_local! {
+    /// The registers of the execution that runs on this thread of the system.
+    static REGISTERS: RefCell<Vec<Option<u64>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl State {
-    fn registers(&self) -> MutexGuard<'_, Vec<Option<u64>>> {
-        self.registers.lock().expect("no thread panics with the registers in its hands")
-    }
-
     fn register(&self, id: RegisterId) -> u64 {
-        self.registers()[id.0].expect("a register is assigned before it is used")
+        REGISTERS.with_borrow(|registers| registers[id.0].expect("a register is assigned before it is used"))
     }
 
     fn value(&self, value: Value) -> u64 {
@@ -30,7 +31,7 @@ impl State {
 
     fn set(&self, into: Option<RegisterId>, value: u64) {
         if let Some(id) = into {
-            self.registers()[id.0] = Some(value);
+            REGISTERS.with_borrow_mut(|registers| registers[id.0] = Some(value));
         }
     }
 
@@ -74,40 +75,44 @@ impl State {
 /// # Panics
 /// When the tree was built by hand and is not well formed (see [`Program`]).
 pub fn explore(program: &Program) -> Exploration {
-    let state = Arc::new(State {
-        locations: program.locations.iter().map(|l| AtomicU64::new(l.initial)).collect(),
-        registers: Mutex::new(vec![None; program.registers.len()]),
-        program: program.clone(),
-    });
+    explore_with(program, &Builder { workers: 1, ..Builder::new() }).0
+}
+
+/// As [`explore`], with some of the settings of a model: how many workers explore, whether
+/// executions are told apart. Gives the report on it as well.
+///
+/// # Panics
+/// As [`explore`].
+pub fn explore_with(program: &Program, builder: &Builder) -> (Exploration, Report) {
+    let state =
+        Arc::new(State { locations: program.locations.iter().map(|l| AtomicU64::new(l.initial)).collect(), program: program.clone() });
     let model = {
         let state = state.clone();
         move || {
-            state.registers().fill(None);
+            REGISTERS.with_borrow_mut(|registers| {
+                registers.clear();
+                registers.resize(state.program.registers.len(), None);
+            });
             for i in 0..state.program.threads.len() {
                 let state = state.clone();
                 thread::spawn(move || state.run(&state.program.threads[i].body));
             }
         }
     };
-    let mut seen = HashSet::new();
-    let mut ended = Vec::new();
-    let mut builder = Builder::new();
+    let seen = Mutex::new(HashSet::new());
+    let mut builder = builder.clone();
     // Nothing in a litmus program can grow for ever: all of it is explored, whatever its size, and no row of equal loads is a loop.
     builder.max_threads = program.threads.len() + 1;
     builder.max_branches = usize::MAX;
-    // One worker: the threads leave their registers in one place.
-    builder.workers = 1;
-    let summary = builder.run_without_loops(Arc::new(model), |rt| {
-        ended.clear();
-        ended.extend(state.registers().iter());
+    let report = builder.run_without_loops(&(Arc::new(model) as Arc<dyn Fn() + Send + Sync>), &|rt| {
+        let mut ended = REGISTERS.with_borrow(Clone::clone);
         ended.extend(state.locations.iter().zip(&program.locations).map(|(l, d)| rt.newest(l.tag()).or(Some(d.initial))));
-        if !seen.contains(&ended) {
-            seen.insert(ended.clone());
-        }
+        seen.lock().unwrap_or_else(|e| e.into_inner()).insert(ended);
     });
-    if let Some(failed) = summary.failure {
-        panic!("{}\nin the litmus program\n{program}", failed.kind);
+    if let Some(failure) = report.failure {
+        panic!("{}\nin the litmus program\n{program}", failure.message);
     }
+    let seen = seen.into_inner().unwrap_or_else(|e| e.into_inner());
     let outcomes = seen
         .into_iter()
         .map(|ended| {
@@ -118,5 +123,5 @@ pub fn explore(program: &Program) -> Exploration {
             }
         })
         .collect();
-    Exploration { executions: summary.executions, blocked: summary.blocked, outcomes }
+    (Exploration { executions: report.executions, blocked: report.blocked, outcomes }, report)
 }

@@ -69,7 +69,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use ast::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
-pub use explore::explore;
+pub use explore::{explore, explore_with};
 pub use parse::ParseError;
 
 /// How one complete execution of a [`Program`] ended.

@@ -1,7 +1,7 @@
 use crate::engine::event::{Kind, Label, Rmw};
+use crate::engine::lesson::{self, Lesson};
 use crate::engine::object::Word;
 use crate::engine::runtime;
-use crate::sync::atomic::fence;
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,23 +15,47 @@ use std::sync::atomic::Ordering;
 
 /// What the checker knows of a value with references to it.
 ///
-/// Where the order of two drops can be seen, because the value has a destructor, each drop is a
-/// read-modify-write of `drops`; else it is no event.
+/// Whether it matters in which order references are made and dropped depends on the model, and it
+/// would multiply the executions of every model if it always did. So there are three cases:
+///
+/// | `events` | when | events |
+/// |---|---|---|
+/// | `None` | nothing can see it | none |
+/// | `Drops` | the value has a destructor: whoever drops last runs it | drops |
+/// | `All` | somebody asks for the number while others could change it | all, on the counts of `std` |
+///
+/// That somebody asks is found out when it happens: the exploration begins anew with
+/// [`Lesson::Counted`](crate::engine::lesson::Lesson) for the place where the value was made.
 struct Header {
-    drops: Word,
-    /// References; the model's own, so those of `std` behind them are never looked at.
+    events: Events,
+    /// The number of references, if all is an event; else a word to order drops by.
+    count: Word,
+    /// The number of weak references, if all is an event.
+    weak_count: Word,
+    /// References in this run.
     strong: Cell<usize>,
+    weak: Cell<usize>,
     /// Number of the allocation in the execution's list, for the search for leaks.
     allocation: Option<usize>,
-    /// Clones and drops with the points of their threads at which they were made, for who asks for
-    /// the count: it is as many as happen before the question.
-    log: RefCell<Vec<(i32, u32, u32)>>,
+    /// The points at which references came and went, as threads and epochs.
+    log: RefCell<Vec<(u32, u32)>>,
+    /// The name of the place where it was made.
+    site: u32,
+    /// It is among the `RAW` ones.
+    raw: Cell<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Events {
+    None,
+    Drops,
+    All,
 }
 
 /// Replaces `std::sync::Arc`. One that is never dropped is a leak, and fails the model.
 ///
-/// Counts ([`strong_count`](Self::strong_count), [`get_mut`](Self::get_mut),
-/// [`try_unwrap`](Self::try_unwrap)) are those that happen before the question.
+/// The counts ([`strong_count`](Self::strong_count), [`get_mut`](Self::get_mut),
+/// [`try_unwrap`](Self::try_unwrap), [`Weak::upgrade`]) are what those of `std` could be.
 pub struct Arc<T: ?Sized> {
     value: ManuallyDrop<std::sync::Arc<T>>,
     header: std::sync::Arc<Header>,
@@ -68,42 +92,114 @@ fn raw_headers() -> std::sync::MutexGuard<'static, BTreeMap<usize, std::sync::Ar
 }
 
 impl Header {
-    fn new(site: &'static Location<'static>) -> Header {
-        let allocation = runtime::current().map(|_| runtime::with(|rt| rt.allocated("Arc", site)));
-        Header { drops: Word::new(0), strong: Cell::new(1), allocation, log: RefCell::default() }
-    }
-
-    fn note(&self, change: i32) {
-        if runtime::current().is_some() {
-            let (tid, epoch) = runtime::with(|rt| (rt.cur(), rt.epoch()));
-            self.log.borrow_mut().push((change, tid, epoch));
+    fn new<T: ?Sized>(site: &'static Location<'static>) -> Header {
+        let site_name = lesson::name(site);
+        let mut events = if std::mem::needs_drop::<T>() { Events::Drops } else { Events::None };
+        let allocation = runtime::current().map(|_| {
+            runtime::with(|rt| {
+                if rt.lessons.contains(&Lesson::Counted(site_name)) {
+                    events = Events::All;
+                }
+                rt.allocated("Arc", site)
+            })
+        });
+        Header {
+            events,
+            count: Word::new(1),
+            weak_count: Word::new(0),
+            strong: Cell::new(1),
+            weak: Cell::new(0),
+            allocation,
+            log: RefCell::default(),
+            site: site_name,
+            raw: Cell::new(0),
         }
     }
 
-    fn change(&self, by: isize) -> usize {
-        let strong = self.strong.get().wrapping_add_signed(by);
-        self.strong.set(strong);
-        strong
+    /// Whether everything that is done with references is an event.
+    fn counts(&self) -> bool {
+        self.events == Events::All && runtime::current().is_some()
     }
 
-    /// The count as far as it happens before this point. `inspected`: the value has a destructor,
-    /// so the question has its place among the drops.
-    fn count(&self, inspected: bool, site: &'static Location<'static>) -> usize {
-        if runtime::current().is_none() {
-            return self.strong.get();
+    fn change(counter: &Cell<usize>, by: isize) -> usize {
+        let n = counter.get().wrapping_add_signed(by);
+        counter.set(n);
+        n
+    }
+
+    fn note(&self) {
+        if self.events != Events::All && runtime::current().is_some() {
+            let point = runtime::with(|rt| (rt.cur(), rt.epoch()));
+            self.log.borrow_mut().push(point);
         }
-        if inspected {
-            self.drops.attempt(Rmw::Add, 0, 0, Ordering::AcqRel, site);
+    }
+
+    /// Somebody asks for the number of references, of which `mine` are his and `others` are not.
+    /// If others can change it meanwhile, or have changed it at a time that is not before this
+    /// one, the answer depends on the order of events that there should have been.
+    fn ask(&self, others: usize) {
+        if self.events == Events::All || runtime::current().is_none() {
+            return;
         }
         let log = self.log.borrow();
-        runtime::with(|rt| {
-            let seen = log.iter().filter(|(_, tid, epoch)| rt.ordered(*tid, *epoch));
-            seen.fold(1_i64, |n, (change, ..)| n + i64::from(*change)).max(0) as usize
-        })
+        let settled = others == 0 && runtime::with(|rt| log.iter().all(|&(tid, epoch)| rt.ordered(tid, epoch)));
+        drop(log);
+        if !settled {
+            runtime::learn_that_counted(self.site);
+        }
+    }
+
+    /// One reference more.
+    fn cloned(&self, site: &'static Location<'static>) {
+        if self.counts() {
+            // Relaxed: as in `std`, who clones has one.
+            self.count.attempt(Rmw::Add, 1, 0, Ordering::Relaxed, site);
+        }
+        self.note();
+        Header::change(&self.strong, 1);
+    }
+
+    /// One reference less. Whether it was the last.
+    fn dropped(&self, site: &'static Location<'static>) -> bool {
+        self.note();
+        let seen = self.events != Events::None && runtime::current().is_some();
+        if seen {
+            // Release: what this reference was used for happens before the value is dropped.
+            self.count.attempt(Rmw::Sub, 1, 0, Ordering::Release, site);
+        }
+        let last = Header::change(&self.strong, -1) == 0;
+        if last {
+            self.freed();
+            if seen {
+                // Acquire: pairs with the Release of the other drops.
+                runtime::perform(Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site), None);
+            }
+        }
+        last
+    }
+
+    fn weak_cloned(&self, site: &'static Location<'static>) {
+        if self.counts() {
+            self.weak_count.attempt(Rmw::Add, 1, 0, Ordering::Relaxed, site);
+        }
+        self.note();
+        Header::change(&self.weak, 1);
+    }
+
+    fn weak_dropped(&self, site: &'static Location<'static>) {
+        self.note();
+        if self.counts() {
+            // Release: pairs with the Acquire in `get_mut`.
+            self.weak_count.attempt(Rmw::Sub, 1, 0, Ordering::Release, site);
+        }
+        Header::change(&self.weak, -1);
     }
 
     /// The last reference is gone.
     fn freed(&self) {
+        if self.raw.get() != 0 {
+            raw_headers().remove(&self.raw.get());
+        }
         if let Some(allocation) = self.allocation
             && runtime::current().is_some()
         {
@@ -116,7 +212,7 @@ impl<T> Arc<T> {
     /// A value with a count.
     #[track_caller]
     pub fn new(value: T) -> Arc<T> {
-        Arc::wrap(std::sync::Arc::new(value), Header::new(Location::caller()))
+        Arc::wrap(std::sync::Arc::new(value), Header::new::<T>(Location::caller()))
     }
 
     /// A pinned value with a count.
@@ -129,10 +225,36 @@ impl<T> Arc<T> {
     /// A value that has a weak reference to itself.
     #[track_caller]
     pub fn new_cyclic<F: FnOnce(&Weak<T>) -> T>(data_fn: F) -> Arc<T> {
-        let header = std::sync::Arc::new(Header::new(Location::caller()));
+        let site = Location::caller();
+        let header = std::sync::Arc::new(Header::new::<T>(site));
+        if header.counts() {
+            header.count.store(0, Ordering::Relaxed, site);
+        }
+        header.strong.set(0);
+        header.weak_cloned(site);
         let theirs = header.clone();
         let value = std::sync::Arc::new_cyclic(move |weak| data_fn(&Weak { value: weak.clone(), header: Some(theirs) }));
+        if header.counts() {
+            // Release: pairs with the Acquire in `upgrade`.
+            header.count.store(1, Ordering::Release, site);
+        }
+        header.strong.set(1);
         Arc { value: ManuallyDrop::new(value), header }
+    }
+
+    /// Takes the value out, when the count says that this was the last reference.
+    fn take(this: Arc<T>, site: &'static Location<'static>) -> T {
+        if this.header.counts() {
+            // Acquire: pairs with the Release of the other drops.
+            runtime::perform(Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site), None);
+        }
+        Header::change(&this.header.strong, -1);
+        this.header.freed();
+        let mut this = ManuallyDrop::new(this);
+        // SAFETY: `this` is not dropped, so both parts are taken once.
+        let (value, header) = unsafe { (ManuallyDrop::take(&mut this.value), std::ptr::read(&raw const this.header)) };
+        drop(header);
+        std::sync::Arc::into_inner(value).expect("this was the last reference")
     }
 
     /// The value, if nobody else has a reference.
@@ -141,26 +263,38 @@ impl<T> Arc<T> {
     /// Gives the reference back when somebody has.
     #[track_caller]
     pub fn try_unwrap(this: Arc<T>) -> Result<T, Arc<T>> {
-        if this.header.count(std::mem::needs_drop::<T>(), Location::caller()) != 1 || this.header.strong.get() != 1 {
-            return Err(this);
-        }
-        if runtime::current().is_some() {
-            fence(Ordering::Acquire);
-        }
-        this.header.note(-1);
-        this.header.change(-1);
-        this.header.freed();
-        let mut this = ManuallyDrop::new(this);
-        // SAFETY: `this` is not dropped, so both parts are taken once.
-        let (value, header) = unsafe { (ManuallyDrop::take(&mut this.value), std::ptr::read(&raw const this.header)) };
-        drop(header);
-        Ok(std::sync::Arc::into_inner(value).expect("this was the last reference"))
+        let site = Location::caller();
+        let header = &this.header;
+        header.ask(header.strong.get() - 1);
+        let last = if header.counts() {
+            header.count.attempt(Rmw::Cas, 1, 0, Ordering::Relaxed, site).wrote
+        } else {
+            header.note();
+            header.strong.get() == 1
+        };
+        if last { Ok(Arc::take(this, site)) } else { Err(this) }
     }
 
-    /// The value, if this is the last reference.
+    /// The value, if this is the last reference. Of those that are given up like this one gets it.
     #[track_caller]
     pub fn into_inner(this: Arc<T>) -> Option<T> {
-        Arc::try_unwrap(this).ok()
+        let site = Location::caller();
+        let header = &this.header;
+        header.ask(header.strong.get() - 1);
+        if !header.counts() {
+            return Some(Arc::take(this, site));
+        }
+        if header.count.attempt(Rmw::Sub, 1, 0, Ordering::Release, site).value == 1 {
+            return Some(Arc::take(this, site));
+        }
+        Header::change(&header.strong, -1);
+        let mut this = ManuallyDrop::new(this);
+        // SAFETY: `this` is not dropped, so both parts are dropped once.
+        unsafe {
+            ManuallyDrop::drop(&mut this.value);
+            std::ptr::drop_in_place(&raw mut this.header);
+        }
+        None
     }
 
     /// The value, or a clone of it.
@@ -185,28 +319,46 @@ impl<T: ?Sized> Arc<T> {
     #[track_caller]
     pub fn from_std(mut std: std::sync::Arc<T>) -> Self {
         assert!(std::sync::Arc::get_mut(&mut std).is_some(), "Arc provided to `from_std` is not unique");
-        Arc::wrap(std, Header::new(Location::caller()))
+        Arc::wrap(std, Header::new::<T>(Location::caller()))
     }
 
     /// How many references there are.
     #[track_caller]
     pub fn strong_count(this: &Self) -> usize {
-        this.header.count(std::mem::needs_drop::<T>(), Location::caller())
+        let header = &this.header;
+        header.ask(header.strong.get() - 1);
+        if header.counts() {
+            return header.count.load(Ordering::Relaxed, Location::caller()) as usize;
+        }
+        header.strong.get()
     }
 
     /// How many weak references there are.
+    #[track_caller]
     pub fn weak_count(this: &Self) -> usize {
-        std::sync::Arc::weak_count(&this.value)
+        let header = &this.header;
+        header.ask(header.strong.get() - 1 + header.weak.get());
+        if header.counts() {
+            return header.weak_count.load(Ordering::Relaxed, Location::caller()) as usize;
+        }
+        header.weak.get()
     }
 
-    /// A reference to the value, if nobody else has one.
+    /// A reference to the value, if nobody else has one, and nobody has a weak one.
     #[track_caller]
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
-        if this.header.count(std::mem::needs_drop::<T>(), Location::caller()) == 1 {
-            std::sync::Arc::get_mut(&mut this.value)
-        } else {
-            None
+        let site = Location::caller();
+        let header = &this.header;
+        header.ask(header.strong.get() - 1 + header.weak.get());
+        if header.counts() {
+            // Read-modify-writes, so that what they see is the newest. Acquire: pairs with the
+            // Release of the drops.
+            let alone = |word: &Word, n| word.attempt(Rmw::Cas, n, n, Ordering::Acquire, site).wrote;
+            if !alone(&header.weak_count, 0) || !alone(&header.count, 1) {
+                return None;
+            }
         }
+        std::sync::Arc::get_mut(&mut this.value)
     }
 
     /// Whether two references are to the same value.
@@ -217,7 +369,9 @@ impl<T: ?Sized> Arc<T> {
     /// A pointer to the value.
     pub fn as_ptr(this: &Self) -> *const T {
         let ptr = std::sync::Arc::as_ptr(&this.value);
-        raw_headers().insert(ptr.cast::<u8>().addr(), this.header.clone());
+        let address = ptr.cast::<u8>().addr();
+        this.header.raw.set(address);
+        raw_headers().insert(address, this.header.clone());
         ptr
     }
 
@@ -268,15 +422,17 @@ impl<T: ?Sized> Arc<T> {
     }
 
     /// A weak reference.
+    #[track_caller]
     pub fn downgrade(this: &Self) -> Weak<T> {
+        this.header.weak_cloned(Location::caller());
         Weak { value: std::sync::Arc::downgrade(&this.value), header: Some(this.header.clone()) }
     }
 }
 
 impl<T: ?Sized> Clone for Arc<T> {
+    #[track_caller]
     fn clone(&self) -> Self {
-        self.header.note(1);
-        self.header.change(1);
+        self.header.cloned(Location::caller());
         Arc { value: self.value.clone(), header: self.header.clone() }
     }
 }
@@ -284,20 +440,7 @@ impl<T: ?Sized> Clone for Arc<T> {
 impl<T: ?Sized> Drop for Arc<T> {
     #[track_caller]
     fn drop(&mut self) {
-        let site = Location::caller();
-        self.header.note(-1);
-        let seen = std::mem::needs_drop::<T>() && runtime::current().is_some();
-        if seen {
-            // Release: what this reference was used for happens before the value is dropped.
-            self.header.drops.attempt(Rmw::Add, 1, 0, Ordering::Release, site);
-        }
-        if self.header.change(-1) == 0 {
-            self.header.freed();
-            if seen {
-                // Acquire: pairs with the Release of the other drops.
-                runtime::perform(Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site), None);
-            }
-        }
+        self.header.dropped(Location::caller());
         // SAFETY: dropped once, here.
         unsafe { ManuallyDrop::drop(&mut self.value) };
     }
@@ -315,21 +458,29 @@ impl<T: ?Sized> Weak<T> {
     #[track_caller]
     pub fn upgrade(&self) -> Option<Arc<T>> {
         let header = self.header.as_ref()?;
-        if std::mem::needs_drop::<T>() && runtime::current().is_some() {
-            header.drops.attempt(Rmw::Add, 0, 0, Ordering::AcqRel, Location::caller());
-        }
-        if header.strong.get() == 0 {
-            return None;
+        header.ask(header.strong.get());
+        if header.counts() {
+            // Acquire: as in `std`, pairs with the Release in `new_cyclic`.
+            let out = header.count.attempt(Rmw::AddUnless, 0, 1, Ordering::Acquire, Location::caller());
+            if !out.wrote {
+                return None;
+            }
         }
         let value = self.value.upgrade()?;
-        header.note(1);
-        header.change(1);
+        header.note();
+        Header::change(&header.strong, 1);
         Some(Arc { value: ManuallyDrop::new(value), header: header.clone() })
     }
 
     /// How many references there are.
+    #[track_caller]
     pub fn strong_count(&self) -> usize {
-        self.header.as_ref().map_or(0, |h| h.strong.get())
+        let Some(header) = &self.header else { return 0 };
+        header.ask(header.strong.get());
+        if header.counts() {
+            return header.count.load(Ordering::Relaxed, Location::caller()) as usize;
+        }
+        header.strong.get()
     }
 
     /// Whether two references are to the same value.
@@ -338,8 +489,21 @@ impl<T: ?Sized> Weak<T> {
     }
 }
 
+impl<T: ?Sized> Drop for Weak<T> {
+    #[track_caller]
+    fn drop(&mut self) {
+        if let Some(header) = &self.header {
+            header.weak_dropped(Location::caller());
+        }
+    }
+}
+
 impl<T: ?Sized> Clone for Weak<T> {
+    #[track_caller]
     fn clone(&self) -> Self {
+        if let Some(header) = &self.header {
+            header.weak_cloned(Location::caller());
+        }
         Weak { value: self.value.clone(), header: self.header.clone() }
     }
 }

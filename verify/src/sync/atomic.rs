@@ -165,7 +165,6 @@ impl<T: Word> Cell<T> {
         if runtime::current().is_some() {
             // SAFETY: the caller has exclusive access.
             unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), false, Location::caller())) };
-            self.tag.clear();
         }
         self.init.get()
     }

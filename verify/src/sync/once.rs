@@ -1,7 +1,9 @@
 use crate::engine::event::Rmw;
 use crate::engine::object::Word;
+use crate::engine::runtime;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -133,7 +135,9 @@ impl<T> OnceLock<T> {
             || {
                 let value = f();
                 // SAFETY: nobody reads before the `Once` is done, and only one closure runs.
-                unsafe { *self.value.get() = Some(value) };
+                let old = unsafe { std::mem::replace(&mut *self.value.get(), Some(value)) };
+                // Of a static, from the execution before.
+                runtime::drop_outside(old);
             },
             Location::caller(),
         );
@@ -173,9 +177,14 @@ impl<T> From<T> for OnceLock<T> {
 }
 
 /// Replaces `std::sync::LazyLock`.
+///
+/// A static one is made anew in every execution. Its closure is then called more than once, so it
+/// must not own anything that is dropped; a `fn` or a closure that captures nothing does not.
 pub struct LazyLock<T, F = fn() -> T> {
     cell: OnceLock<T>,
-    init: Cell<Option<F>>,
+    init: UnsafeCell<ManuallyDrop<F>>,
+    /// `init` has been called, so it owns nothing any more.
+    called: Cell<bool>,
 }
 
 // SAFETY: `init` is only taken by the one initialiser that runs.
@@ -186,13 +195,33 @@ unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// A value that is made when it is first used.
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock { cell: OnceLock::new(), init: Cell::new(Some(f)) }
+        LazyLock { cell: OnceLock::new(), init: UnsafeCell::new(ManuallyDrop::new(f)), called: Cell::new(false) }
     }
 
     /// The value; makes it if it is not there.
+    ///
+    /// # Panics
+    /// When it lives longer than an execution and its closure owns something.
     #[track_caller]
     pub fn force(this: &LazyLock<T, F>) -> &T {
-        this.cell.get_or_init(|| (this.init.take().expect("initialised once"))())
+        this.cell.get_or_init(|| {
+            assert!(
+                !this.called.replace(true) || !std::mem::needs_drop::<F>(),
+                "a LazyLock that lives longer than an execution is made again in the next one, so its closure must not own anything"
+            );
+            // SAFETY: called once; or again, and then there is nothing that would be dropped twice.
+            let f = unsafe { std::ptr::read(this.init.get()) };
+            ManuallyDrop::into_inner(f)()
+        })
+    }
+}
+
+impl<T, F> Drop for LazyLock<T, F> {
+    fn drop(&mut self) {
+        if !self.called.get() {
+            // SAFETY: it has not been called, and is dropped once.
+            unsafe { ManuallyDrop::drop(self.init.get_mut()) };
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let site = Location::caller();
-        self.state.wait(Rmw::Cas, 0, WRITER, Ordering::Acquire, site);
+        self.state.wait(Rmw::Enters, 0, WRITER, Ordering::Acquire, site);
         self.writer(site)
     }
 
@@ -114,7 +114,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         let site = Location::caller();
-        if self.state.attempt(Rmw::Cas, 0, WRITER, Ordering::Acquire, site).wrote {
+        if self.state.attempt(Rmw::Enters, 0, WRITER, Ordering::Acquire, site).wrote {
             Ok(self.writer(site)?)
         } else {
             Err(TryLockError::WouldBlock)
@@ -162,8 +162,9 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire of the next writer, through the release sequence.
-        self.lock.state.attempt(Rmw::Sub, 1, 0, Ordering::Release, self.site);
+        // Relaxed: goes on with the writer's release sequence. That the next writer comes after this
+        // is what `Leaves` and `Enters` mean; other readers do not.
+        self.lock.state.attempt(Rmw::Leaves, 1, 0, Ordering::Relaxed, self.site);
     }
 }
 

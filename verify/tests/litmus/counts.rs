@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use verify::litmus::{Exploration, Program};
 
 use crate::naive;
+use crate::random::each_once;
 
 /// File and complete executions.
 const COUNTS: &[(&str, u64)] = &[
@@ -95,6 +96,16 @@ fn the_naive_enumerator_meets_the_published_counts() {
 #[test]
 fn the_engine_meets_the_published_counts() {
     compare(verify::litmus::explore);
+}
+
+#[test]
+fn no_execution_is_explored_twice() {
+    compare(|program| each_once(program, 1));
+}
+
+#[test]
+fn several_workers_meet_the_published_counts() {
+    compare(|program| each_once(program, 4));
 }
 
 /// A litmus program has no loops, however often a thread repeats itself.

@@ -10,3 +10,4 @@ mod races;
 mod random;
 mod relation;
 mod shrink;
+mod waits;

@@ -7,7 +7,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use verify::litmus::{Exploration, Program, Statement};
+use verify::litmus::{Exploration, Program, Statement, explore_with};
+use verify::model::Builder;
 
 use crate::{generate, naive, shrink::shrink};
 
@@ -144,12 +145,38 @@ fn nearly_all_random_programs_are_small_enough() {
     assert!(too_large.count() as u64 <= 3 * PASSED_OVER);
 }
 
-/// The engine against the definition.
+/// Explores with so many workers, and fails if an execution is explored twice.
+pub(crate) fn each_once(program: &Program, workers: usize) -> Exploration {
+    let mut builder = Builder::new();
+    builder.workers = workers;
+    builder.count_distinct = true;
+    let (found, report) = explore_with(program, &builder);
+    assert_eq!(report.distinct, Some(found.executions), "distinct executions of all that were explored");
+    found
+}
+
+/// The engine against the definition: the same outcomes, as many executions as there are graphs, no graph twice.
 #[test]
 fn the_engine_agrees_with_the_naive_enumerator() {
     let (seed, count) = (setting("LITMUS_SEED", 1), setting("LITMUS_PROGRAMS", 2_000));
-    if let Some((seed, small, wrong)) = search(seed, count, verify::litmus::explore) {
+    if let Some((seed, small, wrong)) = search(seed, count, |program| each_once(program, 1)) {
         panic!("LITMUS_SEED={seed}\n{small}{wrong}");
+    }
+}
+
+/// Several workers find what one finds, all of it, each execution once.
+#[test]
+fn exploring_in_parallel_changes_nothing() {
+    let (seed, count) = (setting("LITMUS_SEED", 1), setting("LITMUS_PROGRAMS", 2_000) / 5);
+    for seed in seed..seed + count {
+        // Small ones, where the workers are in each other's way, and larger ones.
+        let program = generate::program(seed, if seed % 2 == 0 { 0 } else { 3 });
+        let serial = each_once(&program, 1);
+        for workers in [2, 4] {
+            let parallel = each_once(&program, workers);
+            let same = (parallel.executions, &parallel.outcomes) == (serial.executions, &serial.outcomes);
+            assert!(same, "LITMUS_SEED={seed}, {workers} workers\n{program}");
+        }
     }
 }
 

@@ -412,6 +412,7 @@ model! {
         });
         order.run([forces(2), forces(4)]);
         assert_eq!(queue.len(), 1);
+        assert_eq!(queue.unfinished(), 1, "nobody can call done what was thrown out");
         assert_eq!(sum.get() + rest(&queue), 7);
     }
 }
@@ -432,6 +433,16 @@ model! {
 }
 
 model! {
+    /// A forced put and a getter that sleeps, or is about to.
+    fn force_put_wakes(order) small {
+        let (queue, sum) = (bounded(1), Tally::new());
+        let forces = with(&queue, |queue| assert!(matches!(queue.force_put(item(1)), Ok(None))));
+        order.run([forces, gets(&queue, &sum, 1)]);
+        assert_eq!(sum.get(), 1);
+    }
+}
+
+model! {
     /// A run of items put and got in one step each, by threads that may sleep.
     fn many_at_once(order) small {
         let (queue, sum) = (bounded(2), Tally::new());
@@ -444,6 +455,31 @@ model! {
         });
         order.run([puts, gets]);
         assert_eq!(sum.get() + rest(&queue), 7);
+    }
+}
+
+model! {
+    /// Two getters asleep, or about to be, and two items at once: both wake.
+    fn many_put_wake_many(order) tight {
+        let (queue, sum) = (bounded(2), Tally::new());
+        let puts = with(&queue, |queue| assert!(queue.put_many(vec![item(1), item(2)]).is_ok()));
+        order.run([gets(&queue, &sum, 1), gets(&queue, &sum, 1), puts]);
+        assert_eq!(sum.get(), 3);
+    }
+}
+
+model! {
+    /// The same for putters, and room for two at once.
+    fn many_got_wake_many(order) tight {
+        let (queue, sum) = (bounded(2), Tally::new());
+        queue.put_many(vec![item(1), item(2)]).unwrap();
+        let gets = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+            let mut got = Vec::new();
+            queue.get_many(&mut got, 2).unwrap();
+            sum.add(got.iter().map(Item::value).sum());
+        });
+        order.run([puts(&queue, &[4]), puts(&queue, &[8]), gets]);
+        assert_eq!(sum.get() + rest(&queue), 15);
     }
 }
 

@@ -8,9 +8,19 @@ mod verified {
     use verify as checker;
     use verify::model::Builder;
 
-    /// What is wrong with the model, if anything.
-    fn explore(model: impl Fn() + Send + Sync + 'static) -> Option<String> {
-        Builder::new().explore(model).failure.map(|failure| failure.to_string())
+    /// What is wrong with the model, if anything. Several workers come to the same verdict.
+    fn explore(model: impl Fn() + Copy + Send + Sync + 'static) -> Option<String> {
+        let mut parallel = Builder::new();
+        (parallel.workers, parallel.count_distinct) = (3, true);
+        let mut serial = parallel.clone();
+        serial.workers = 1;
+        let (serial, parallel) = (serial.explore(model), parallel.explore(model));
+        assert_eq!(serial.failure.is_some(), parallel.failure.is_some());
+        assert_eq!(serial.distinct, Some(serial.executions));
+        if serial.failure.is_none() {
+            assert_eq!((parallel.executions, parallel.distinct), (serial.executions, serial.distinct));
+        }
+        serial.failure.map(|failure| failure.to_string())
     }
 
     mod chase_lev;

@@ -3,6 +3,9 @@
 //! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle) and two flags u32 (closed, given back), each on a cache line of its own;
 //! ring cells u64 each, slots u64 each, items. The entry's parameter is the capacity, and in its bit 32 what becomes of orphans.
 
+mod error;
+mod halves;
+
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -18,6 +21,9 @@ pub use crate::raw::ring::Orphans;
 use crate::raw::ring::{Claim, MAX_SLOTS, Ring, Trouble};
 use crate::raw::{Patience, Slept, gate};
 use crate::segment::{Block, Segment};
+
+pub use self::error::{RecvError, SendError};
+pub use self::halves::{Receiver, Sender, queue};
 
 const HEAD: usize = 0;
 const TAIL: usize = 64;
@@ -156,8 +162,8 @@ impl<T: Plain> Queue<T> {
     }
 
     #[inline]
-    fn peers(&self) -> &Segment {
-        self.block.segment()
+    fn peers(&self) -> &Block {
+        &self.block
     }
 
     fn item_at(&self, slot: usize) -> usize {
@@ -416,7 +422,8 @@ impl<T: Plain> Queue<T> {
         let peers = self.peers();
         if self.ring().acknowledge(peers, claim) {
             gate::notify(self.block.u32(ROOM_GATE), peers, 1);
-            gate::notify(self.block.u32(IDLE_GATE), peers, u32::MAX);
+            // A wake of the first is a system call, and whatever else it does, it is behind the fence.
+            gate::notify_fenced(self.block.u32(IDLE_GATE), peers, u32::MAX);
         }
     }
 
@@ -428,7 +435,8 @@ impl<T: Plain> Queue<T> {
 
     fn announce_given_back(&self) {
         // Release: pairs with the Acquire in `take_now`.
-        self.block.u32(GIVEN_BACK).store(1, Ordering::Release);
+        // A read-modify-write, as `gate::notify` wants it.
+        self.block.u32(GIVEN_BACK).swap(1, Ordering::Release);
         gate::notify(self.block.u32(ITEMS_GATE), self.peers(), 1);
     }
 
@@ -456,7 +464,8 @@ impl<T: Plain> Queue<T> {
     /// A send that runs at the same time may still succeed; its item waits for whoever receives afterwards.
     pub fn close(&self) {
         // Release: pairs with the Acquire of the looks.
-        self.block.u32(CLOSED).store(1, Ordering::Release);
+        // A read-modify-write, as `gate::notify` wants it.
+        self.block.u32(CLOSED).swap(1, Ordering::Release);
         for word in [ITEMS_GATE, ROOM_GATE, IDLE_GATE] {
             gate::notify(self.block.u32(word), self.peers(), u32::MAX);
         }
@@ -490,7 +499,7 @@ impl<T: Plain> Queue<T> {
     /// The segment it lies in: to pass to another process.
     #[must_use]
     pub fn segment(&self) -> &Segment {
-        self.peers()
+        self.block.segment()
     }
 
     /// Waits until every item that was sent has been acknowledged; `false` at the deadline.
@@ -555,276 +564,5 @@ impl<T: Plain> Drop for Lease<'_, T> {
 impl<T: Plain + fmt::Debug> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("item", &self.item).finish_non_exhaustive()
-    }
-}
-
-/// Why an item was not sent. It is given back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError<T> {
-    /// No room, and no waiting.
-    Full(T),
-    /// No room until the deadline.
-    TimedOut(T),
-    /// Somebody closed the queue.
-    Closed(T),
-    /// The queue's words contradict each other.
-    Corrupted(T),
-    /// This process is a fork of a participant and could not become one itself.
-    NotAttached(T),
-}
-
-impl<T> SendError<T> {
-    fn new(trouble: Option<Trouble>, item: T, waited: bool) -> Self {
-        match trouble {
-            None => Self::Closed(item),
-            Some(Trouble::Full) if waited => Self::TimedOut(item),
-            Some(Trouble::Full) => Self::Full(item),
-            Some(Trouble::NotAttached) => Self::NotAttached(item),
-            Some(Trouble::Corrupted | Trouble::Empty) => Self::Corrupted(item),
-        }
-    }
-
-    /// The item.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Full(item) | Self::TimedOut(item) | Self::Closed(item) | Self::Corrupted(item) | Self::NotAttached(item) => item,
-        }
-    }
-
-    fn message(&self) -> &'static str {
-        match self {
-            Self::Full(_) => "the queue is full",
-            Self::TimedOut(_) => "the queue was full until the deadline",
-            Self::Closed(_) => "the queue is closed",
-            Self::Corrupted(_) => "the queue's contents contradict themselves",
-            Self::NotAttached(_) => "this forked process could not become a participant of the segment",
-        }
-    }
-}
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SendError({:?})", self.message())
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
-
-/// Why no item was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecvError {
-    /// No item, and no waiting.
-    Empty,
-    /// No item until the deadline.
-    TimedOut,
-    /// Somebody closed the queue, and it is empty.
-    Closed,
-    /// The queue's words contradict each other.
-    Corrupted,
-    /// This process is a fork of a participant and could not become one itself.
-    NotAttached,
-}
-
-impl RecvError {
-    fn new(trouble: Option<Trouble>, waited: bool) -> Self {
-        match trouble {
-            None => Self::Closed,
-            Some(Trouble::Empty) if waited => Self::TimedOut,
-            Some(Trouble::Empty) => Self::Empty,
-            Some(Trouble::NotAttached) => Self::NotAttached,
-            Some(Trouble::Corrupted | Trouble::Full) => Self::Corrupted,
-        }
-    }
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the queue is empty",
-            Self::TimedOut => "the queue was empty until the deadline",
-            Self::Closed => "the queue is closed and empty",
-            Self::Corrupted => "the queue's contents contradict themselves",
-            Self::NotAttached => "this forked process could not become a participant of the segment",
-        })
-    }
-}
-
-impl std::error::Error for RecvError {}
-
-/// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the segment's descriptor: [`Sender::segment`], and
-/// [`Sender::open`] or [`Receiver::open`] there.
-///
-/// ```
-/// let (sender, receiver) = sync_ipc::queue::<u32>(4)?;
-/// sender.send(7)?;
-/// assert_eq!(receiver.recv()?, 7);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Errors
-///
-/// Those of [`Segment::anonymous`] and [`Queue::create`].
-pub fn queue<T: Plain>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
-    if capacity == 0 || capacity > MAX_SLOTS {
-        return Err(Error::BadSize);
-    }
-    let segment = Segment::anonymous(Queue::<T>::layout(capacity).ok_or(Error::BadSize)?)?;
-    let sender = Sender(Queue::create(&segment, NAME, capacity)?);
-    Ok((sender, Receiver(Queue::open(&segment, NAME)?)))
-}
-
-const NAME: &str = "queue";
-
-/// The sending half of a [`queue`].
-pub struct Sender<T>(Queue<T>);
-
-/// The receiving half of a [`queue`].
-pub struct Receiver<T>(Queue<T>);
-
-macro_rules! half {
-    ($half:ident) => {
-        impl<T: Plain> $half<T> {
-            /// The half of the queue in a segment that was passed to us.
-            ///
-            /// # Errors
-            ///
-            /// As for any object.
-            pub fn open(segment: &Segment) -> Result<Self> {
-                Ok(Self(Queue::open(segment, NAME)?))
-            }
-
-            /// The segment it lies in: to pass to another process.
-            #[must_use]
-            pub fn segment(&self) -> &Segment {
-                self.0.segment()
-            }
-
-            /// As [`Queue::close`].
-            pub fn close(&self) {
-                self.0.close();
-            }
-
-            /// As [`Queue::len`].
-            #[must_use]
-            pub fn len(&self) -> usize {
-                self.0.len()
-            }
-
-            /// As [`Queue::is_empty`].
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
-                self.0.is_empty()
-            }
-        }
-
-        impl<T> fmt::Debug for $half<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($half)).field(&self.0).finish()
-            }
-        }
-    };
-}
-half!(Sender);
-half!(Receiver);
-
-impl<T: Plain> Sender<T> {
-    /// As [`Queue::send`].
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`], with the item.
-    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.0.send(item)
-    }
-
-    /// As [`Queue::try_send`].
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`], with the item.
-    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        self.0.try_send(item)
-    }
-
-    /// As [`Queue::send_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`], with the item.
-    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.0.send_timeout(item, timeout)
-    }
-
-    /// As [`Queue::send_deadline`].
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`], with the item.
-    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.0.send_deadline(item, deadline)
-    }
-}
-
-impl<T: Plain> Receiver<T> {
-    /// As [`Queue::recv`].
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv(&self) -> Result<T, RecvError> {
-        self.0.recv()
-    }
-
-    /// As [`Queue::try_recv`].
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.0.try_recv()
-    }
-
-    /// As [`Queue::recv_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.0.recv_timeout(timeout)
-    }
-
-    /// As [`Queue::recv_deadline`].
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.0.recv_deadline(deadline)
-    }
-
-    /// As [`Queue::recv_lease`].
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.0.recv_lease()
-    }
-
-    /// As [`Queue::recv_lease_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        self.0.recv_lease_timeout(timeout)
     }
 }

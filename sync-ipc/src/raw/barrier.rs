@@ -1,0 +1,357 @@
+//! A meeting point that breaks when somebody dies in it.
+//!
+//! **Source.** Python's `threading.Barrier` with its three ways out (passed, broken, reset), and Drepper's advice to give every cycle's members an
+//! outcome of their own, so that what comes later cannot change it.
+//!
+//! **The state** (u32): `generation:30 | decision:2`, the decision being NONE, PASS, BREAK or RESET. Everybody sleeps on it.
+//!
+//! | cell | meaning |
+//! |---|---|
+//! | 0 | free |
+//! | identity | arrived, waits |
+//! | PASSED, identity | its cycle was complete; the owner has not seen it yet |
+//! | FAILED, identity | its cycle was broken or reset; the owner has not seen it yet |
+//!
+//! **Invariants**
+//!
+//! 1. A cycle's outcome is decided by one compare-and-swap of the state, from (generation, NONE). Nobody needs a lock for it.
+//! 2. What the outcome asks for (write it into each member's cell, turn the generation) is done under the lock, by whoever gets it next, as often
+//!    as need be. Cells are claimed under the lock and with no decision pending: so the members of a decided cycle are the cells that wait.
+//! 3. Whoever finds his own cycle decided may leave his cell by compare-and-swap at once. So neither a stopped nor a dead holder of the lock holds up
+//!    anybody but those who arrive, and they have their own deadline.
+//! 4. Nobody passes with the dead: who completes a cycle asks for every member whether it lives, and who waits asks again after every bound.
+//!
+//! **Limit.** A member that is stopped during exactly 2^30 cycles may take another cycle's decision for its own.
+//!
+//! **Orderings.** Deciding is AcqRel: it publishes what the decider did, and what all members did before they arrived (they claimed their cells under
+//! the lock, which the decider held after them), to the Acquire of those who leave.
+
+use core::time::Duration;
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::Deadline;
+
+use super::lock::{self, Refused};
+use super::{IDENTITY, PATIENCE, Patience, Peers, Slept};
+
+const PASSED: u32 = 1 << 31;
+const FAILED: u32 = 1 << 30;
+
+const DECISION: u32 = 3;
+const NONE: u32 = 0;
+const PASS: u32 = 1;
+const BREAK: u32 = 2;
+const RESET: u32 = 3;
+const ONE_GENERATION: u32 = 4;
+
+/// The words of a barrier.
+#[derive(Clone, Copy, Debug)]
+pub struct Gathering<'a> {
+    /// Guards arrivals, and the doing of what was decided.
+    pub lock: &'a AtomicU32,
+    /// See above.
+    pub state: &'a AtomicU32,
+    /// Not 0: broken until a reset.
+    pub broken: &'a AtomicU32,
+    /// Twice as many as parties: some may not have been left since the last cycle.
+    pub cells: &'a [AtomicU32],
+}
+
+/// Why a party did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Broken, or reset while it waited.
+    Broken,
+    /// Its time was up, and it broke the barrier.
+    TimedOut,
+    /// This process could not become a participant.
+    NotAttached,
+    /// The lock could not be had.
+    Busy,
+}
+
+/// What arriving came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Others have to come.
+    Waits(Place),
+    /// All are there: [`Gathering::complete`] is to be called.
+    Completes(Place),
+}
+
+/// A member's place in a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    cell: usize,
+    generation: u32,
+    /// How many had arrived before.
+    pub index: usize,
+}
+
+enum Step {
+    Arrived(Arrival),
+    Later { state: u32 },
+    Broken,
+}
+
+impl Gathering<'_> {
+    fn parties(&self) -> usize {
+        self.cells.len() / 2
+    }
+
+    /// Whether it is broken.
+    pub fn is_broken<P: Peers>(&self, peers: &P) -> bool {
+        // Acquire: pairs with the AcqRel of deciding, and with the Release of the flag.
+        match peers.at(self.state).load(Ordering::Acquire) & DECISION {
+            BREAK => true,
+            RESET => false,
+            _ => peers.at(self.broken).load(Ordering::Acquire) != 0,
+        }
+    }
+
+    /// How many wait. A snapshot.
+    pub fn waiting<P: Peers>(&self, peers: &P) -> usize {
+        // Acquire: pairs with the Release in `leave`. Who finds a place left finds the cycle decided too.
+        self.cells.iter().filter(|cell| waits(peers.at(*cell).load(Ordering::Acquire))).count()
+    }
+
+    /// Takes a place in the cycle, waiting until the last one has been left.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`], but [`Failed::Busy`].
+    pub fn arrive<P: Peers>(&self, peers: &P, deadline: Option<Deadline>) -> Result<Arrival, Failed> {
+        let mut patience = Patience::new();
+        loop {
+            let step = match self.locked(peers, deadline, || self.try_arrive(peers)) {
+                Ok(step) => step,
+                // A stopped process has the lock.
+                Err(Failed::Busy) => return Err(self.run_out_of_time(peers)),
+                Err(other) => return Err(other),
+            };
+            match step {
+                Step::Arrived(arrival) => return Ok(arrival),
+                Step::Broken => return Err(Failed::Broken),
+                Step::Later { state } => {
+                    if peers.sleep(self.state, state, patience.next_bound(), deadline) == Slept::Deadline {
+                        return Err(self.run_out_of_time(peers));
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_out_of_time<P: Peers>(&self, peers: &P) -> Failed {
+        // Relaxed: a look; deciding confirms it.
+        let state = peers.at(self.state).load(Ordering::Relaxed);
+        self.decide(peers, state & !DECISION, BREAK);
+        Failed::TimedOut
+    }
+
+    /// Under the lock.
+    fn try_arrive<P: Peers>(&self, peers: &P) -> Step {
+        if self.is_broken(peers) {
+            return Step::Broken;
+        }
+        let index = self.waiting(peers);
+        // After the count: if a place had been left by then, its cycle is seen to be decided. Acquire: pairs with the AcqRel of deciding.
+        let state = peers.at(self.state).load(Ordering::Acquire);
+        // A cycle is being completed, or was decided since we took the lock: not our turn yet.
+        if index >= self.parties() || state & DECISION != NONE {
+            return Step::Later { state };
+        }
+        let free = |cell: &AtomicU32| {
+            let seen = peers.at(cell).load(Ordering::Relaxed);
+            seen == 0 || (!waits(seen) && peers.is_dead(seen & IDENTITY))
+        };
+        let at = self.cells.iter().position(|cell| peers.at(cell).load(Ordering::Relaxed) == 0);
+        let Some(cell) = at.or_else(|| self.cells.iter().position(free)) else { return Step::Later { state } };
+        // Relaxed: the lock's Release publishes it to those who count.
+        peers.at(&self.cells[cell]).store(peers.me(), Ordering::Relaxed);
+        let place = Place { cell, generation: state, index };
+        Step::Arrived(if index + 1 == self.parties() { Arrival::Completes(place) } else { Arrival::Waits(place) })
+    }
+
+    /// Lets everybody pass, unless a member died or somebody broke the cycle meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed::Broken`].
+    pub fn complete<P: Peers>(&self, peers: &P, place: Place) -> Result<(), Failed> {
+        // Invariant 4.
+        self.decide(peers, place.generation, if self.a_member_is_dead(peers) { BREAK } else { PASS });
+        self.tidy(peers);
+        if self.leave(peers, place) == Some(true) { Ok(()) } else { Err(Failed::Broken) }
+    }
+
+    /// Waits for the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed::Broken`], [`Failed::TimedOut`].
+    pub fn wait<P: Peers>(&self, peers: &P, place: Place, deadline: Option<Deadline>) -> Result<(), Failed> {
+        let mut patience = Patience::new();
+        loop {
+            if let Some(passed) = self.leave(peers, place) {
+                return if passed { Ok(()) } else { Err(Failed::Broken) };
+            }
+            match peers.sleep(self.state, place.generation, patience.next_bound(), deadline) {
+                Slept::Woken => {}
+                Slept::Bound if !self.a_member_is_dead(peers) => {}
+                Slept::Bound => {
+                    self.decide(peers, place.generation, BREAK);
+                    self.tidy(peers);
+                }
+                Slept::Deadline => {
+                    let ours = self.decide(peers, place.generation, BREAK);
+                    self.tidy(peers);
+                    return match self.leave(peers, place) {
+                        Some(true) => Ok(()),
+                        _ if ours => Err(Failed::TimedOut),
+                        _ => Err(Failed::Broken),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Breaks it for all who wait and all who come.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed::Busy`], if a stopped process holds the lock and a cycle has just been decided otherwise; [`Failed::NotAttached`].
+    pub fn abort<P: Peers>(&self, peers: &P) -> Result<(), Failed> {
+        self.impose(peers, BREAK)
+    }
+
+    /// Makes it whole again; those who wait are sent away.
+    ///
+    /// # Errors
+    ///
+    /// As [`abort`](Self::abort), and if the stopped process left it broken.
+    pub fn reset<P: Peers>(&self, peers: &P) -> Result<(), Failed> {
+        self.impose(peers, RESET)
+    }
+
+    fn impose<P: Peers>(&self, peers: &P, decision: u32) -> Result<(), Failed> {
+        loop {
+            // Under the lock no decision is pending, unless one comes in between; without it, one try.
+            let locked = self.locked(peers, Deadline::after(PATIENCE), || {});
+            // Relaxed: a look; deciding confirms it.
+            let state = peers.at(self.state).load(Ordering::Relaxed);
+            if self.decide(peers, state & !DECISION, decision) || (decision == BREAK && state & DECISION == BREAK) {
+                self.tidy(peers);
+                return Ok(());
+            }
+            locked?;
+        }
+    }
+
+    /// Decides a cycle; `false` if it had been decided otherwise, or before.
+    fn decide<P: Peers>(&self, peers: &P, generation: u32, decision: u32) -> bool {
+        // AcqRel: see "Orderings" above. The commit point (invariant 1).
+        let decided = peers.at(self.state).compare_exchange(generation, generation | decision, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if decided {
+            peers.wake(self.state, u32::MAX);
+        }
+        decided
+    }
+
+    /// Leaves the place if its cycle is decided; whether the cycle was complete.
+    fn leave<P: Peers>(&self, peers: &P, place: Place) -> Option<bool> {
+        let (cell, me) = (&self.cells[place.cell], peers.me());
+        loop {
+            // Acquire: pairs with the Release in `finish`.
+            let seen = peers.at(cell).load(Ordering::Acquire);
+            let passed = if seen == me {
+                // Acquire: pairs with the AcqRel of deciding.
+                let state = peers.at(self.state).load(Ordering::Acquire);
+                if state == place.generation {
+                    return None;
+                }
+                if state & !DECISION != place.generation {
+                    // The generation turned since we looked at the cell: it says how. (Or somebody scribbled: then we have failed.)
+                    if peers.at(cell).load(Ordering::Acquire) != me {
+                        continue;
+                    }
+                    false
+                } else {
+                    state & DECISION == PASS
+                }
+            } else {
+                seen == me | PASSED
+            };
+            // Release: our look comes before the cell's next use.
+            if peers.at(cell).compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed).is_ok() {
+                return Some(passed);
+            }
+        }
+    }
+
+    fn a_member_is_dead<P: Peers>(&self, peers: &P) -> bool {
+        let mut alive = peers.me();
+        self.cells.iter().any(|cell| {
+            let seen = peers.at(cell).load(Ordering::Relaxed);
+            if !waits(seen) || seen == alive {
+                return false;
+            }
+            alive = seen;
+            peers.is_dead(seen)
+        })
+    }
+
+    /// Does what was decided, if the lock is to be had at once. Nobody depends on it: the lock's next holder does it else.
+    fn tidy<P: Peers>(&self, peers: &P) {
+        let _ = self.locked(peers, Deadline::after(Duration::ZERO), || {});
+    }
+
+    /// Does what a pending decision asks for; as often as need be. Under the lock.
+    fn finish<P: Peers>(&self, peers: &P) {
+        // Acquire: pairs with the AcqRel of deciding.
+        let state = peers.at(self.state).load(Ordering::Acquire);
+        let outcome = match state & DECISION {
+            NONE => return,
+            PASS => PASSED,
+            BREAK => {
+                // Release: as the decision; it stands before the decision goes.
+                peers.at(self.broken).store(1, Ordering::Release);
+                FAILED
+            }
+            _ => {
+                peers.at(self.broken).store(0, Ordering::Release);
+                FAILED
+            }
+        };
+        for cell in self.cells {
+            // Relaxed: a look.
+            let seen = peers.at(cell).load(Ordering::Relaxed);
+            if waits(seen) {
+                // Release: pairs with the Acquire in `leave`. Compared: its owner may leave at the same time.
+                let _ = peers.at(cell).compare_exchange(seen, seen | outcome, Ordering::Release, Ordering::Relaxed);
+            }
+        }
+        // Release: the outcomes come before the next generation. Nobody else changes a state with a decision in it.
+        peers.at(self.state).store((state & !DECISION).wrapping_add(ONE_GENERATION), Ordering::Release);
+        peers.wake(self.state, u32::MAX);
+    }
+
+    /// Runs `act` under the lock, when what had been decided is done.
+    fn locked<P: Peers, R>(&self, peers: &P, deadline: Option<Deadline>, act: impl FnOnce() -> R) -> Result<R, Failed> {
+        match lock::lock(self.lock, peers, deadline) {
+            Ok(lock::Locked::Clean) => {}
+            // Nothing to repair but what is done anyway.
+            Ok(lock::Locked::OwnerDied) => lock::mark_consistent(self.lock, peers),
+            Err(Refused::TimedOut) => return Err(Failed::Busy),
+            Err(Refused::NotRecoverable) => return Err(Failed::Broken),
+            Err(Refused::NotAttached) => return Err(Failed::NotAttached),
+        }
+        self.finish(peers);
+        let done = act();
+        lock::unlock(self.lock, peers);
+        Ok(done)
+    }
+}
+
+fn waits(cell: u32) -> bool {
+    cell != 0 && cell & (PASSED | FAILED) == 0
+}

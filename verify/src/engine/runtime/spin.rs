@@ -1,0 +1,246 @@
+//! Loops in which a thread waits for another one.
+//!
+//! A loop that says so (`spin_loop`, `yield_now`) is cut where it goes round idly: see
+//! [`Runtime::relax`]. One that does not say so looks like a row of equal loads, and so does a
+//! bounded loop of loads. Which of both it is is found out once for each place: the thread is let
+//! go on alone, and reads the same again and again. If that comes to an end it is a row of loads,
+//! like any other from then on. If not, in [`ENDLESS`] rounds, it is a loop that waits.
+
+use super::{Runtime, State};
+use crate::engine::event::{Id, Kind, Label, NONE, apply};
+use crate::engine::graph::Graph;
+use crate::engine::lesson::Lesson;
+use crate::engine::replay::{Step, What};
+use std::panic::Location;
+
+/// What is known of a loop that waits for another thread.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spin {
+    /// Index of the first event of the iteration.
+    pub(super) from: u32,
+    /// Iterations without an effect so far.
+    pub(super) count: u32,
+    /// How often it was let go on although nothing had changed.
+    pub(super) released: u32,
+    /// The iteration at hand is such a one.
+    pub(super) free: bool,
+    /// Loads in a row at one place that gave the same.
+    pub(super) streak: u32,
+}
+
+impl Runtime {
+    /// The current thread stands in a loop that waits for another one: the end of an iteration.
+    ///
+    /// An iteration without an effect may be made `unroll` times; after that it waits until one of
+    /// its reads could see something newer, and an iteration that then sees the same again is not
+    /// explored: it differs from a shorter execution in nothing but idle rounds.
+    ///
+    /// # Safety
+    /// Called on the coroutine of the current thread.
+    pub(crate) unsafe fn relax(rt: *mut Runtime) {
+        // SAFETY: `rt` is live; references end before each switch.
+        unsafe {
+            let this = &mut *rt;
+            let t = this.cur as usize;
+            let pos = this.threads[t].pos;
+            let in_graph = (pos as usize) < this.ex.graph.threads[t].events.len();
+            let last = this.threads[t].last;
+            this.count_step(last);
+            if this.aborting {
+                Runtime::halt(rt);
+            }
+            this.threads[t].spin.streak = 0;
+            let from = std::mem::replace(&mut this.threads[t].spin.from, pos);
+            if from == pos && this.threads[t].spin.count > 0 {
+                return;
+            }
+            let idle = this.idle(t, from, pos);
+            let spin = &mut this.threads[t].spin;
+            if !idle {
+                spin.count = 0;
+                spin.released = 0;
+                spin.free = false;
+                if !in_graph && this.turn().is_none() && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                    // A round with effects, but none that gets it on: it keeps passing over the
+                    // same newer write.
+                    this.threads[t].state = State::Stuck;
+                    Runtime::switch(rt);
+                }
+                if !in_graph && !this.replaying {
+                    this.threads[t].state = State::Yield;
+                    Runtime::switch(rt);
+                }
+                return;
+            }
+            spin.count += 1;
+            let free = std::mem::take(&mut spin.free);
+            if in_graph || spin.count <= this.limits.unroll || this.turn().is_some() {
+                return;
+            }
+            let same = this.same_as_before(t, from, pos);
+            if !same {
+                this.threads[t].spin.released = 0;
+            } else if !free && this.stale(t, from, pos) {
+                // An idle round: dropped.
+                this.threads[t].state = State::Stuck;
+                Runtime::switch(rt);
+                return;
+            }
+            if this.replaying || !this.news(t, from, pos) {
+                this.threads[t].state = State::Spin;
+                this.threads[t].spin.from = from;
+                Runtime::switch(rt);
+                let this = &mut *rt;
+                this.threads[t].spin.from = pos;
+            }
+        }
+    }
+
+    /// Whether the events `from..to` of a thread change nothing that others can see.
+    pub(super) fn idle(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        from < to
+            && g.threads[t].events[from as usize..to as usize].iter().all(|&id| {
+                let e = g.ev(id);
+                match e.label.kind {
+                    Kind::Load => true,
+                    Kind::Rmw => !e.wrote || (e.wval == e.rval && !e.label.rmw.is_queue()),
+                    Kind::Fence | Kind::Choose | Kind::Tick => true,
+                    _ => false,
+                }
+            })
+    }
+
+    /// Where a read got its value, seen through the thread's own writes of the same value.
+    pub(super) fn source(&self, t: usize, mut w: Id) -> Id {
+        loop {
+            if w >= NONE {
+                return w;
+            }
+            let e = self.ex.graph.ev(w);
+            if e.tid as usize == t && e.label.kind == Kind::Rmw && e.rval == e.wval {
+                w = e.rf;
+            } else {
+                return w;
+            }
+        }
+    }
+
+    /// Whether the iteration `from..to` of a spin loop read what the one before it read.
+    pub(super) fn same_as_before(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        let events = &g.threads[t].events;
+        let len = to - from;
+        if len == 0 || len > from {
+            return false;
+        }
+        let own = |w: Id| w < NONE && g.ev(w).tid as usize == t;
+        (0..len).all(|i| {
+            let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
+            a.label.kind == b.label.kind
+                && a.label.loc == b.label.loc
+                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
+        })
+    }
+
+    /// Whether one of the reads among the events `from..to` of a thread passed over a newer write
+    /// that was there already.
+    pub(super) fn stale(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            let then = if e.rf < NONE { id.max(e.rf) } else { id };
+            e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                let mo = &g.locs[e.label.loc as usize].mo;
+                mo[seen as usize..].iter().any(|&w| w < then && g.ev(w).tid as usize != t)
+            }
+        })
+    }
+
+    /// Whether one of the reads among the events `from..to` of a thread could see something newer.
+    pub(super) fn news(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            e.reads() && {
+                let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
+                let mo = &g.locs[e.label.loc as usize].mo;
+                // One's own idle writes are no news.
+                mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
+            }
+        })
+    }
+}
+
+/// How often a loop may read the same before nobody believes that it ends.
+const ENDLESS: u32 = 2_000;
+
+/// How many loads lie at most between two rounds of a loop that does not say that it waits.
+const LONGEST: usize = 8;
+
+/// A row of equal loads that is followed to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) tid: u32,
+    pub(super) site: &'static Location<'static>,
+    left: u32,
+}
+
+/// The event of the row of loads that ends with `before` which a load at `site` would repeat.
+fn repeated(g: &Graph, row: &[Id], loc: u32, site: &'static Location<'static>) -> Option<Id> {
+    let reads = row.iter().rev().take(LONGEST).copied().take_while(|&p| !g.ev(p).wrote && g.ev(p).reads());
+    reads.into_iter().find(|&p| g.ev(p).label.site == site && g.ev(p).label.loc == loc)
+}
+
+impl Runtime {
+    /// Whether the step `id` of the current thread, just done, is a round of a loop that waits
+    /// without saying so.
+    pub(super) fn goes_round(&mut self, id: Id) -> bool {
+        if self.limits.rounds == u32::MAX || self.guide.is_some() {
+            return false;
+        }
+        let g = &self.ex.graph;
+        let e = g.ev(id);
+        let thread = &mut self.threads[e.tid as usize];
+        if e.wrote || !e.reads() {
+            thread.spin.streak = 0;
+            return false;
+        }
+        let row = &g.threads[e.tid as usize].events[..e.idx as usize];
+        let same = repeated(g, row, e.label.loc, e.label.site).is_some_and(|p| g.ev(p).rf == e.rf);
+        thread.spin.streak = if same { thread.spin.streak + 1 } else { 0 };
+        if thread.spin.streak == 0 {
+            return false;
+        }
+        let site = e.label.site;
+        if self.lessons.contains(&Lesson::Spins(site)) {
+            return true;
+        }
+        let last = row.len() + 1 == g.threads[e.tid as usize].events.len();
+        if last && thread.spin.streak > self.limits.rounds && self.probe.is_none() && !self.lessons.contains(&Lesson::Ends(site)) {
+            let left = ENDLESS.min(self.limits.events as u32 / 2);
+            self.probe = Some(Probe { tid: e.tid, site, left });
+        }
+        false
+    }
+
+    /// What the next step of a row that is followed to its end has to read; or what has been
+    /// learned about the row.
+    pub(super) fn follow(&mut self, t: usize, label: &Label) -> Result<Step, Lesson> {
+        let probe = self.probe.as_mut().expect("a row is being followed");
+        let site = probe.site;
+        if probe.left == 0 {
+            return Err(Lesson::Spins(site));
+        }
+        probe.left -= 1;
+        let g = &self.ex.graph;
+        let before = repeated(g, &g.threads[t].events, label.loc, label.site).ok_or(Lesson::Ends(site))?;
+        let rf = g.ev(before).rf;
+        let writes = label.kind == Kind::Rmw && apply(label, g.value(label.loc, rf)).is_some();
+        if writes || !matches!(label.kind, Kind::Load | Kind::Rmw) {
+            return Err(Lesson::Ends(site));
+        }
+        Ok(Step { tid: t as u32, what: What::Read(rf), choice: 0, fired: false })
+    }
+}

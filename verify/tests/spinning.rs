@@ -1,0 +1,164 @@
+//! Loops: bounded ones are explored and come to an end, those that wait for another thread are cut, those that wait for nobody are reported.
+
+use std::sync::Arc;
+use verify::model::{Builder, Report};
+use verify::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use verify::thread;
+
+fn explore(f: impl Fn() + Send + Sync + 'static) -> Report {
+    Builder::new().explore(f)
+}
+
+#[track_caller]
+fn passes(f: impl Fn() + Send + Sync + 'static) -> (u64, u64) {
+    let report = explore(f);
+    assert!(report.failure.is_none() && report.complete, "{:?}", report.failure.map(|f| f.to_string()));
+    (report.executions, report.blocked)
+}
+
+fn row(loads: usize) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let x = Arc::new(AtomicUsize::new(0));
+        let y = x.clone();
+        thread::spawn(move || y.store(1, Relaxed));
+        let seen: Vec<usize> = (0..loads).map(|_| x.load(Relaxed)).collect();
+        assert!(seen.is_sorted());
+    }
+}
+
+/// A row of loads of the same, from one place, is no loop that waits, however long it is.
+#[test]
+fn bounded_loops_of_loads() {
+    for loads in [1, 16, 17, 18, 19, 25, 40, 100] {
+        assert_eq!(passes(row(loads)), (loads as u64 + 1, 0), "{loads} loads");
+    }
+}
+
+#[test]
+fn bounded_loops_that_nobody_disturbs() {
+    for loads in [19, 40, 500] {
+        let executions = passes(move || {
+            let x = AtomicUsize::new(0);
+            for _ in 0..loads {
+                assert_eq!(x.load(Relaxed), 0);
+            }
+        });
+        assert_eq!(executions, (1, 0), "{loads} loads");
+    }
+}
+
+/// Failing compare-exchanges, and loops over several words.
+#[test]
+fn bounded_loops_of_other_things() {
+    let (executions, blocked) = passes(|| {
+        let x = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+        let y = x.clone();
+        thread::spawn(move || y.0.store(1, Relaxed));
+        for _ in 0..20 {
+            let _ = x.0.compare_exchange(5, 6, Relaxed, Relaxed);
+            x.1.load(Relaxed);
+        }
+    });
+    assert_eq!((executions, blocked), (21, 0));
+}
+
+/// Marked as waiting, and bounded all the same: adaptive locks do that.
+#[test]
+fn bounded_loops_that_say_that_they_wait() {
+    for rounds in [5, 25, 100] {
+        passes(move || {
+            let x = Arc::new(AtomicBool::new(false));
+            let y = x.clone();
+            let t = thread::spawn(move || y.store(true, Release));
+            for _ in 0..rounds {
+                if x.load(Acquire) {
+                    break;
+                }
+                verify::hint::spin_loop();
+            }
+            t.join().unwrap();
+        });
+        passes(move || {
+            let x = AtomicBool::new(false);
+            for _ in 0..rounds {
+                if x.load(Acquire) {
+                    break;
+                }
+                verify::hint::spin_loop();
+            }
+        });
+    }
+}
+
+#[test]
+fn loops_that_wait_without_saying_so() {
+    passes(|| {
+        let x = Arc::new(AtomicBool::new(false));
+        let y = x.clone();
+        thread::spawn(move || y.store(true, Release));
+        while !x.load(Acquire) {}
+    });
+    passes(|| {
+        let x = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        for i in 0..2 {
+            let y = x.clone();
+            thread::spawn(move || y[i].store(true, Release));
+        }
+        while !x[0].load(Acquire) || !x[1].load(Acquire) {}
+    });
+}
+
+/// What comes after the loop is explored with all that the loop can have seen.
+#[test]
+fn a_loop_that_waits_sees_every_value_that_ends_it() {
+    let report = explore(|| {
+        let x = Arc::new(AtomicUsize::new(0));
+        let y = x.clone();
+        thread::spawn(move || {
+            y.store(1, Release);
+            y.store(2, Release);
+        });
+        while x.load(Acquire) == 0 {}
+        assert_ne!(x.load(Relaxed), 1, "it went on with the first");
+    });
+    assert!(report.failure.expect("that value").message.contains("the first"));
+}
+
+#[test]
+fn loops_that_wait_for_nobody() {
+    let silent = || {
+        let x = AtomicBool::new(false);
+        while !x.load(Acquire) {}
+    };
+    let marked = || {
+        let x = AtomicBool::new(false);
+        while !x.load(Acquire) {
+            thread::yield_now();
+        }
+    };
+    let for_each_other = || {
+        let x = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let y = x.clone();
+        thread::spawn(move || {
+            while !y[0].load(Acquire) {}
+            y[1].store(true, Release);
+        });
+        while !x[1].load(Acquire) {}
+        x[0].store(true, Release);
+    };
+    for text in [explore(silent), explore(marked), explore(for_each_other)].map(|r| r.failure.expect("a diagnosis").message) {
+        assert!(text.contains("non-termination") && text.contains("spinning.rs"), "{text}");
+    }
+}
+
+/// What an exploration finds out about loops does not depend on how many explore.
+#[test]
+fn in_parallel() {
+    for loads in [19, 40] {
+        let mut builder = Builder::new();
+        builder.workers = 3;
+        let report = builder.explore(row(loads));
+        assert!(report.failure.is_none());
+        assert_eq!((report.executions, report.blocked), (loads as u64 + 1, 0));
+    }
+}
