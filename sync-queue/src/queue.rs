@@ -25,7 +25,7 @@ use crate::waiting::Patience;
 /// | structure | ring of slots with sequence stamps (Vyukov) | list of blocks of 63 slots |
 /// | linearisable | yes | yes |
 /// | fast path | no lock; a thread stopped in the middle of a put or get delays those that need its very slot | the same |
-/// | blocking | sleeps on a futex, after a spin of at most 2 microseconds and a few yields | the same, gets only |
+/// | blocking | sleeps on a futex, after a spin of at most 2 microseconds, where that pays, and up to 16 yields | the same, gets only |
 /// | fair | items yes, threads no: who comes first may be overtaken | the same |
 /// | atomic operations of a put | 1 read-modify-write, 1 store, 2 loads | 1 read-modify-write, 1 store, 2 loads |
 /// | of a get | the same | the same, and 1 load more while both ends are in one block |

@@ -147,7 +147,7 @@ impl<T> Producer<T> {
     /// Whether the consumer is gone.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        // Acquire: pairs with the Release in `drop`.
+        // Acquire: pairs with the Release in `drop`: what the consumer did before it went is seen.
         self.shared.abandoned.load(Ordering::Acquire)
     }
 
@@ -195,7 +195,7 @@ impl<T> Consumer<T> {
     /// Whether the producer is gone. What it put is still inside.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        // Acquire: pairs with the Release in `drop`: after it, an empty queue stays empty.
+        // Acquire: pairs with the Release in `drop`: after it, an empty queue stays empty, and what the producer did before is seen.
         self.shared.abandoned.load(Ordering::Acquire)
     }
 

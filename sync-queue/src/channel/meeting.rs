@@ -51,12 +51,14 @@ impl<T> Waiter<T> {
 
     /// Sleeps until told something; `WAITING` if the time is up.
     fn wait(&self, deadline: Option<Deadline>) -> u32 {
+        let mut in_time = true;
         loop {
             // Acquire: pairs with the Release in `tell`.
             let word = self.word.load(Ordering::Acquire);
-            if word != WAITING || !futex::wait_maybe(&self.word, WAITING, deadline) {
-                return self.word.load(Ordering::Acquire);
+            if word != WAITING || !in_time {
+                return word;
             }
+            in_time = futex::wait_maybe(&self.word, WAITING, deadline);
         }
     }
 

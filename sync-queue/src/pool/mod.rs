@@ -30,7 +30,12 @@ pub use scope::Scope;
 
 thread::thread_local! {
     /// The number of the pool whose worker this thread is, or 0.
-    static CURRENT: Cell<u64> = Cell::default();
+    static CURRENT: Cell<u64> = in_no_pool();
+}
+
+/// Not a `const` block: loom's macro takes none.
+fn in_no_pool() -> Cell<u64> {
+    Cell::new(0)
 }
 
 fn current_pool() -> u64 {

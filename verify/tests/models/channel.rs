@@ -200,3 +200,44 @@ model! {
         order.run([body(move || drop(sender)), body(move || assert!(receiver.recv().is_err()))]);
     }
 }
+
+model! {
+    /// Who learns that all senders have gone sees what each of them did before.
+    fn what_the_senders_did_is_seen(order) small {
+        let (sender, receiver) = channel::unbounded::<u32>();
+        let data = Arc::new([Tracked::new(0), Tracked::new(0)]);
+        let (goes, seen) = (goes(sender.clone(), &data, 0), data.clone());
+        let other = self::goes(sender, &data, 1);
+        let learns = body(move || {
+            if receiver.try_recv() == Err(TryRecvError::Disconnected) {
+                assert_eq!((seen[0].get(), seen[1].get()), (7, 7));
+            }
+        });
+        order.run([goes, other, learns]);
+    }
+}
+
+model! {
+    /// The same of the receivers.
+    fn what_the_receivers_did_is_seen(order) small {
+        let (sender, receiver) = channel::unbounded::<u32>();
+        let data = Arc::new([Tracked::new(0), Tracked::new(0)]);
+        let (goes, seen) = (goes(receiver.clone(), &data, 0), data.clone());
+        let other = self::goes(receiver, &data, 1);
+        let learns = body(move || {
+            if sender.try_send(1).is_err() {
+                assert_eq!((seen[0].get(), seen[1].get()), (7, 7));
+            }
+        });
+        order.run([goes, other, learns]);
+    }
+}
+
+/// Does something, then lets its end go.
+fn goes<E: 'static>(end: E, data: &Arc<[Tracked; 2]>, mine: usize) -> Body {
+    let data = data.clone();
+    body(move || {
+        data[mine].set(7);
+        drop(end);
+    })
+}

@@ -3,7 +3,7 @@
 
 use sync_queue::{Consumer, Producer, spsc};
 
-use crate::support::{Body, Tracked, body};
+use crate::support::{Arc, Body, Tracked, body};
 
 fn item(value: u32) -> Tracked {
     let item = Tracked::new(0);
@@ -75,5 +75,43 @@ model! {
         });
         order.run([puts, body(move || drop(consumer.try_get()))]);
         assert_eq!(std::sync::Arc::strong_count(&item), 1);
+    }
+}
+
+model! {
+    /// What the consumer did before it went is seen by a producer that finds it gone.
+    fn abandoned_by_the_consumer(order) {
+        let (producer, consumer) = spsc::<Tracked>(1);
+        let data = Arc::new(Tracked::new(0));
+        let seen = data.clone();
+        let looks = body(move || {
+            if producer.is_abandoned() {
+                assert_eq!(seen.get(), 7);
+            }
+        });
+        let goes = body(move || {
+            data.set(7);
+            drop(consumer);
+        });
+        order.run([looks, goes]);
+    }
+}
+
+model! {
+    /// The same the other way round.
+    fn abandoned_by_the_producer(order) {
+        let (producer, consumer) = spsc::<Tracked>(1);
+        let data = Arc::new(Tracked::new(0));
+        let seen = data.clone();
+        let looks = body(move || {
+            if consumer.is_abandoned() {
+                assert_eq!(seen.get(), 7);
+            }
+        });
+        let goes = body(move || {
+            data.set(7);
+            drop(producer);
+        });
+        order.run([looks, goes]);
     }
 }
