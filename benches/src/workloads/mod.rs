@@ -20,8 +20,8 @@ pub mod queue;
 pub mod reentrant_mutex;
 pub mod rwlock;
 pub mod semaphore;
-pub mod thread;
 pub mod spsc;
+pub mod thread;
 pub mod timer;
 
 use crate::compare::Workload;

@@ -294,7 +294,9 @@ impl Both {
             None => assert_eq!(wake, None),
             // Whether it asks to be woken some time in the next centuries is its own affair.
             Some((which, NEVER)) => assert_eq!(stage.handle(which).deadline(), None),
-            Some((which, _)) => assert!(wake.expect("one waits") <= stage.handle(which).deadline().expect("it waits"), "too late for {which}"),
+            Some((which, _)) => {
+                assert!(wake.expect("one waits") <= stage.handle(which).deadline().expect("it waits"), "too late for {which}")
+            }
         }
     }
 

@@ -83,8 +83,10 @@ model! {
 fn by_number(order: Order, says: usize) {
     wakes_say(says);
     let shared = Arc::new((RawSemaphore::new(0), RawMutex::new()));
-    let in_time = with(&shared, |it| if it.0.try_acquire_for(1, MOMENT).is_ok() {
-        it.0.release(1).unwrap();
+    let in_time = with(&shared, |it| {
+        if it.0.try_acquire_for(1, MOMENT).is_ok() {
+            it.0.release(1).unwrap();
+        }
     });
     let takes = with(&shared, |it| it.0.acquire(1).unwrap());
     let gives = with(&shared, |it| it.0.release(1).unwrap());
