@@ -200,9 +200,9 @@ impl RawRwLock {
             }
             let gone = state & !cleared;
             if gone & WRITERS_WAITING != 0 {
-                // One is enough: it announces itself again, or has the lock and sets the bit with it, or gives up in turn (invariant 2).
+                // The other writers announce themselves again, or one has the lock and sets the bit with it (invariant 2).
                 self.call_writers();
-                futex::wake_one(&raw const self.turns);
+                futex::wake_all(&raw const self.turns);
             }
             if gone & READERS_WAITING != 0 {
                 futex::wake_all(&raw const self.state);
