@@ -3,8 +3,10 @@
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::lock::{self, Locked, Refused};
 
-use crate::ipc_peers::{Participant, World, at_every_step};
-use crate::support::{Arc, Tracked};
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use std::sync::Arc;
+
+use crate::support::Tracked;
 
 struct Shared {
     word: AtomicU32,
@@ -86,5 +88,17 @@ fn the_heir_vanishes() {
         order.run([Participant::new(&world, 2).vanishes_after(step).body(counts(&it)), Participant::new(&world, 3).body(counts(&it))]);
         // Never not recoverable, and nobody who lives holds it.
         assert!(matches!(lock::owner(&it.word), 0 | 2));
+    });
+}
+
+/// The same under the checker's own deaths: after any write, which is a step of its own between the two of a wake.
+#[test]
+fn an_owner_may_vanish_after_any_write() {
+    at_any_write("ipc_mutex", |order| {
+        let (world, it) = (World::new(true), shared());
+        order.run_with_mortal(Participant::new(&world, 1).mortal(counts(&it)), [Participant::new(&world, 2).body(counts(&it))]);
+        let last = Participant::new(&world, 3);
+        let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
+        assert!((1..=2).contains(&it.data.get()), "{locked:?}");
     });
 }

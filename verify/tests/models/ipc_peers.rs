@@ -16,7 +16,9 @@ use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::thread;
 use sync_ipc::raw::{Peers, Slept};
 
-use crate::support::{Arc, Body, Order, check_small};
+use std::sync::Arc;
+
+use crate::support::{Body, Order, check_small, on_death};
 
 /// Who is dead.
 pub(crate) struct World {
@@ -60,6 +62,16 @@ impl Participant {
         })
     }
 
+    /// A body that does it, and may vanish after any of its writes: for [`Order::run_with_mortal`].
+    pub(crate) fn mortal(self, act: impl FnOnce(&Self) + 'static) -> Body {
+        Box::new(move || {
+            let (world, identity) = (self.world.clone(), self.identity as usize);
+            // Release: as in `body`.
+            on_death(move || world.dead[identity].store(1, Ordering::Release));
+            act(&self);
+        })
+    }
+
     fn step(&self) {
         if let Some(left) = self.steps.get() {
             if left == 0 {
@@ -79,8 +91,11 @@ impl Peers for Participant {
         identity == 0 || self.world.dead[identity as usize].load(Ordering::Acquire) == 1
     }
 
-    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, _: Option<Deadline>) -> Slept {
+    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept {
         self.step();
+        if let Some(deadline) = deadline {
+            return if futex::wait_until(word, expected, deadline) { Slept::Woken } else { Slept::Deadline };
+        }
         if !self.world.somebody_may_vanish {
             futex::wait(word, expected);
             return Slept::Woken;
@@ -111,4 +126,16 @@ pub(crate) fn at_every_step(name: &str, steps: u32, model: impl Fn(Order, u32) +
             check_small(&format!("{name}, {order:?}, vanishes after {step}"), order, std::sync::Arc::new(move |order| model(order, step)));
         }
     }
+}
+
+/// Explores a model in which somebody may vanish after any write, in both orders.
+pub(crate) fn at_any_write(name: &str, model: impl Fn(Order) + Copy + Send + Sync + 'static) {
+    for order in [Order::Forward, Order::Reversed] {
+        check_small(&format!("{name}, {order:?}, vanishes after any write"), order, std::sync::Arc::new(model));
+    }
+}
+
+/// A deadline that passes whenever the checker likes.
+pub(crate) fn soon() -> Option<Deadline> {
+    Deadline::after(Duration::from_millis(1))
 }

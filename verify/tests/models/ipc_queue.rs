@@ -5,8 +5,10 @@ use std::sync::Mutex as Log;
 use sync_core::primitive::atomic::AtomicU64;
 use sync_ipc::raw::ring::{Orphans, Ring, Trouble};
 
-use crate::ipc_peers::{Participant, World, at_every_step};
-use crate::support::{Arc, Tracked};
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use std::sync::Arc;
+
+use crate::support::Tracked;
 
 struct Shared {
     head: AtomicU64,
@@ -185,6 +187,70 @@ fn a_sender_vanishes_beside_a_receiver() {
         if !it.sent.lock().unwrap().is_empty() {
             assert_eq!(*it.received.lock().unwrap(), [1]);
         }
+        it.still_works(&last);
+    });
+}
+
+/// Leased by one who may vanish after any write: the other has it, now or by the sweep, once; and no slot is lost.
+#[test]
+fn a_leaser_may_vanish_after_any_write() {
+    at_any_write("ipc_queue, lease", |order| {
+        let (world, it) = (World::new(true), Shared::new(1));
+        let last = Participant::new(&world, 3);
+        it.send(&last, 7).expect("room");
+        let leases = {
+            let it = it.clone();
+            move |me: &Participant| {
+                let _ = it.ring().take(me);
+            }
+        };
+        let sweeps = {
+            let it = it.clone();
+            move |me: &Participant| {
+                let found = it.ring().sweep(me, Orphans::Redeliver, true).expect("attached");
+                if let Some(claim) = found.taken {
+                    assert_eq!(it.items[claim.slot].get(), 7);
+                    assert!(it.ring().give_back(me, claim), "ours until then");
+                }
+            }
+        };
+        order.run_with_mortal(Participant::new(&world, 1).mortal(leases), [Participant::new(&world, 2).body(sweeps)]);
+        // Either nobody took it, or the leaser lives and holds it, or it is to be had.
+        let items = it.drain(&last);
+        assert!(items == [7] || (items.is_empty() && it.ring().count(&last).1 == 1), "{items:?}");
+    });
+}
+
+/// A sender and a receiver who may vanish after any write.
+#[test]
+fn a_sender_or_a_receiver_may_vanish_after_any_write() {
+    at_any_write("ipc_queue, sender", |order| {
+        let (world, it) = (World::new(true), Shared::new(2));
+        let sends = |item| {
+            let it = it.clone();
+            move |me: &Participant| it.send(me, item).expect("room")
+        };
+        order.run_with_mortal(Participant::new(&world, 1).mortal(sends(1)), [Participant::new(&world, 2).body(sends(2))]);
+        let last = Participant::new(&world, 3);
+        let got = it.drain(&last);
+        assert!(got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2, "{got:?}");
+        it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
+        it.still_works(&last);
+    });
+    at_any_write("ipc_queue, receiver", |order| {
+        let (world, it) = (World::new(true), Shared::new(2));
+        let last = Participant::new(&world, 3);
+        it.send(&last, 1).expect("room");
+        it.send(&last, 2).expect("room");
+        let receives = || {
+            let it = it.clone();
+            move |me: &Participant| {
+                let _ = it.recv(me);
+            }
+        };
+        order.run_with_mortal(Participant::new(&world, 1).mortal(receives()), [Participant::new(&world, 2).body(receives())]);
+        let left = it.drain(&last);
+        assert!(left.len() <= 2, "{left:?}");
         it.still_works(&last);
     });
 }

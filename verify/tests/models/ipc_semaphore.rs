@@ -3,8 +3,10 @@
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::permits::{FREE, Permits};
 
-use crate::ipc_peers::{Participant, World, at_every_step};
-use crate::support::{Arc, Tracked};
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use std::sync::Arc;
+
+use crate::support::Tracked;
 
 struct Shared {
     gate: AtomicU32,
@@ -60,4 +62,50 @@ fn a_holder_vanishes() {
         it.permits().try_acquire(&last, 0).expect("not lost");
         assert!(it.permits().try_acquire(&last, 0).is_err(), "not doubled");
     });
+}
+
+/// The same under the checker's own deaths.
+#[test]
+fn a_holder_may_vanish_after_any_write() {
+    at_any_write("ipc_semaphore", |order| {
+        let (world, it) = (World::new(true), Shared::new(1));
+        order.run_with_mortal(Participant::new(&world, 1).mortal(counts(&it)), [Participant::new(&world, 2).body(counts(&it))]);
+        let last = Participant::new(&world, 3);
+        it.permits().try_acquire(&last, 0).expect("not lost");
+        assert!(it.permits().try_acquire(&last, 0).is_err(), "not doubled");
+    });
+}
+
+model! {
+    /// A permit that was forgotten, and one that never was, are added by two at once: both are there, and no third.
+    fn two_add(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let last = Participant::new(&world, 3);
+        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are two"));
+        cells.iter().for_each(|&cell| it.permits().forget(&last, cell));
+        let adds = || { let it = it.clone(); move |me: &Participant| assert!(it.permits().add(me, false)) };
+        order.run([Participant::new(&world, 1).body(adds()), Participant::new(&world, 2).body(adds())]);
+        assert!(!it.permits().add(&last, false), "none is missing any more");
+        assert_eq!(it.permits().available(), 2);
+    }
+}
+
+model! {
+    /// One waits, another adds: no lost wake.
+    fn a_waiter_and_an_added_permit(order) {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let last = Participant::new(&world, 3);
+        let cell = it.permits().acquire(&last, 0, None).expect("there is one");
+        it.data.set(5);
+        it.permits().forget(&last, cell);
+        let adds = { let it = it.clone(); move |me: &Participant| {
+            it.data.set(6);
+            assert!(it.permits().add(me, false));
+        } };
+        let takes = { let it = it.clone(); move |me: &Participant| {
+            it.permits().acquire(me, 0, None).expect("one comes");
+            assert_eq!(it.data.get(), 6);
+        } };
+        order.run([Participant::new(&world, 1).body(takes), Participant::new(&world, 2).body(adds)]);
+    }
 }

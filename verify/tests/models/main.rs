@@ -39,7 +39,11 @@ mod condvar;
 mod event;
 mod fair_mutex;
 #[cfg(target_os = "linux")]
+mod ipc_barrier;
+#[cfg(target_os = "linux")]
 mod ipc_condvar;
+#[cfg(target_os = "linux")]
+mod ipc_event;
 #[cfg(target_os = "linux")]
 mod ipc_mutex;
 #[cfg(target_os = "linux")]

@@ -29,6 +29,22 @@ impl Order {
             other.join().expect("a thread of the model panicked");
         }
     }
+
+    /// As [`run`](Self::run), with one more that may vanish after any of its writes: under our own checker. Loom knows no deaths.
+    pub(crate) fn run_with_mortal<const N: usize>(self, mortal: Body, others: [Body; N]) {
+        let mut others = Vec::from(others);
+        if self == Order::Reversed {
+            others.reverse();
+        }
+        let last = others.pop().expect("a model has threads that survive");
+        let others = others.into_iter().map(|body| checker::Thread::from(checker::spawn(body)));
+        let threads: Vec<_> = match self {
+            Order::Forward => core::iter::once_with(|| checker::spawn_mortal(mortal)).chain(others).collect(),
+            Order::Reversed => others.chain(core::iter::once_with(|| checker::spawn_mortal(mortal))).collect(),
+        };
+        last();
+        threads.into_iter().for_each(checker::Thread::wait);
+    }
 }
 
 /// Names a model and makes two tests of it: `name::forward` and `name::reversed`.
@@ -91,6 +107,8 @@ fn time_for_one_run() -> std::time::Duration {
 }
 
 pub(crate) use checker::{Arc, Tracked, breaks, check, check_small, check_tight, judge};
+#[cfg(target_os = "linux")]
+pub(crate) use checker::on_death;
 
 #[cfg(loom)]
 mod checker {
@@ -103,6 +121,28 @@ mod checker {
     pub(crate) fn spawn(body: super::Body) -> loom::thread::JoinHandle<()> {
         loom::thread::spawn(body)
     }
+
+    pub(crate) struct Thread(loom::thread::JoinHandle<()>);
+
+    impl From<loom::thread::JoinHandle<()>> for Thread {
+        fn from(handle: loom::thread::JoinHandle<()>) -> Self {
+            Self(handle)
+        }
+    }
+
+    impl Thread {
+        pub(crate) fn wait(self) {
+            self.0.join().expect("a thread of the model panicked");
+        }
+    }
+
+    /// Loom knows no deaths: it comes to its end.
+    pub(crate) fn spawn_mortal(body: super::Body) -> Thread {
+        spawn(body).into()
+    }
+
+    /// Never happens.
+    pub(crate) fn on_death(_: impl FnOnce() + 'static) {}
 
     /// Plain data whose every access is checked for races.
     #[derive(Debug, Default)]
@@ -182,6 +222,38 @@ mod checker {
 
     pub(crate) fn spawn(body: super::Body) -> verify::thread::JoinHandle<()> {
         verify::thread::spawn(body)
+    }
+
+    pub(crate) enum Thread {
+        Immortal(verify::thread::JoinHandle<()>),
+        Mortal(verify::process::Process),
+    }
+
+    impl From<verify::thread::JoinHandle<()>> for Thread {
+        fn from(handle: verify::thread::JoinHandle<()>) -> Self {
+            Self::Immortal(handle)
+        }
+    }
+
+    impl Thread {
+        pub(crate) fn wait(self) {
+            match self {
+                Self::Immortal(handle) => handle.join().expect("a thread of the model panicked"),
+                Self::Mortal(process) => {
+                    process.wait();
+                }
+            }
+        }
+    }
+
+    /// Starts one that may vanish after any of its writes.
+    pub(crate) fn spawn_mortal(body: super::Body) -> Thread {
+        Thread::Mortal(verify::process::spawn(body))
+    }
+
+    /// What the kernel does when the calling one vanishes.
+    pub(crate) fn on_death(act: impl FnOnce() + 'static) {
+        verify::process::on_death(act);
     }
 
     /// Plain data whose every access is checked for races.

@@ -1,0 +1,129 @@
+//! The barrier between processes: all pass or none does, whoever runs out of time, aborts or vanishes.
+
+use std::sync::Mutex as Log;
+
+use sync_core::primitive::atomic::AtomicU32;
+use sync_core::primitive::futex::Deadline;
+use sync_ipc::raw::barrier::{Arrival, Failed, Gathering};
+
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
+use std::sync::Arc;
+
+use crate::support::Tracked;
+
+struct Shared {
+    lock: AtomicU32,
+    state: AtomicU32,
+    broken: AtomicU32,
+    cells: Vec<AtomicU32>,
+    data: [Tracked; 2],
+    /// What became of each: outside the model.
+    outcomes: Log<Vec<Result<(), Failed>>>,
+}
+
+impl Shared {
+    fn new(parties: usize) -> Arc<Self> {
+        let word = || AtomicU32::new(0);
+        let cells = (0..2 * parties).map(|_| word()).collect();
+        let data = [Tracked::new(0), Tracked::new(0)];
+        Arc::new(Self { lock: word(), state: word(), broken: word(), cells, data, outcomes: Log::default() })
+    }
+
+    fn gathering(&self) -> Gathering<'_> {
+        Gathering { lock: &self.lock, state: &self.state, broken: &self.broken, cells: &self.cells }
+    }
+
+    fn meet(&self, me: &Participant, deadline: Option<Deadline>) -> Result<(), Failed> {
+        let outcome = match self.gathering().arrive(me, deadline) {
+            Ok(Arrival::Waits(place)) => self.gathering().wait(me, place, deadline),
+            Ok(Arrival::Completes(place)) => self.gathering().complete(me, place),
+            Err(failed) => Err(failed),
+        };
+        self.outcomes.lock().unwrap().push(outcome);
+        outcome
+    }
+
+    /// All passed, or none.
+    fn agree(&self) -> bool {
+        let outcomes = self.outcomes.lock().unwrap();
+        outcomes.iter().all(|outcome| outcome.is_ok() == outcomes[0].is_ok())
+    }
+}
+
+fn meets(shared: &Arc<Shared>, deadline: Option<Deadline>) -> impl FnOnce(&Participant) + 'static {
+    let shared = shared.clone();
+    move |me| {
+        let _ = shared.meet(me, deadline);
+    }
+}
+
+model! {
+    /// Two meet: both pass, and each sees what the other wrote before.
+    fn two_meet(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let party = |who: usize| { let it = it.clone(); move |me: &Participant| {
+            it.data[who].set(1);
+            it.meet(me, None).expect("nobody breaks it");
+            assert_eq!(it.data[1 - who].get(), 1);
+        } };
+        order.run([Participant::new(&world, 1).body(party(0)), Participant::new(&world, 2).body(party(1))]);
+    }
+}
+
+model! {
+    /// They meet again at once: the second meeting's members are not the first one's.
+    fn two_meet_twice(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let party = || { let it = it.clone(); move |me: &Participant| {
+            it.meet(me, None).expect("nobody breaks it");
+            it.meet(me, None).expect("nobody breaks it");
+        } };
+        order.run([Participant::new(&world, 1).body(party()), Participant::new(&world, 2).body(party())]);
+    }
+}
+
+model! {
+    /// One may run out of time at any moment: both pass or none, and nobody is left behind.
+    fn one_runs_out_of_time(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        order.run([Participant::new(&world, 1).body(meets(&it, soon())), Participant::new(&world, 2).body(meets(&it, None))]);
+        assert!(it.agree(), "{:?}", it.outcomes.lock().unwrap());
+    }
+}
+
+model! {
+    /// One waits, another aborts: sent away, and it stays broken until the reset.
+    fn abort_wakes_who_waits(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let aborts = { let it = it.clone(); move |me: &Participant| it.gathering().abort(me).expect("nobody is stopped") };
+        order.run([Participant::new(&world, 1).body(meets(&it, None)), Participant::new(&world, 2).body(aborts)]);
+        let last = Participant::new(&world, 3);
+        assert_eq!(it.outcomes.lock().unwrap()[..], [Err(Failed::Broken)]);
+        assert!(it.gathering().is_broken(&last));
+        it.gathering().reset(&last).expect("nobody is stopped");
+        assert!(!it.gathering().is_broken(&last) && it.gathering().waiting(&last) == 0);
+    }
+}
+
+/// A party vanishes anywhere. The other passes, or finds it broken, or runs out of time; and afterwards the barrier can be had again.
+#[test]
+fn a_party_vanishes() {
+    let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
+        let last = Participant::new(world, 3);
+        it.gathering().reset(&last).expect("nobody is stopped");
+        assert!(!it.gathering().is_broken(&last));
+        assert_eq!(it.gathering().waiting(&last), 0, "nobody is left behind");
+        assert!(matches!(it.gathering().arrive(&last, None), Ok(Arrival::Waits(place)) if place.index == 0));
+    };
+    at_every_step("barrier::a_party_vanishes", 30, move |order, step| {
+        let (world, it) = (World::new(true), Shared::new(2));
+        let dies = Participant::new(&world, 1).vanishes_after(step).body(meets(&it, None));
+        order.run([dies, Participant::new(&world, 2).body(meets(&it, soon()))]);
+        afterwards(&world, &it);
+    });
+    at_any_write("barrier::a_party_vanishes", move |order| {
+        let (world, it) = (World::new(true), Shared::new(2));
+        order.run_with_mortal(Participant::new(&world, 1).mortal(meets(&it, None)), [Participant::new(&world, 2).body(meets(&it, soon()))]);
+        afterwards(&world, &it);
+    });
+}

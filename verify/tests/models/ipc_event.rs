@@ -1,0 +1,100 @@
+//! The event between processes: no wait is lost, `set` and `clear` at once release who waited, and a death on either side stops nobody.
+
+use sync_core::primitive::atomic::AtomicU32;
+use sync_ipc::raw::event;
+
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use std::sync::Arc;
+
+use crate::support::Tracked;
+
+struct Shared {
+    word: AtomicU32,
+    data: Tracked,
+}
+
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared { word: AtomicU32::new(0), data: Tracked::new(0) })
+}
+
+fn waits(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
+    let shared = shared.clone();
+    move |me| {
+        assert!(event::wait(&shared.word, me, None));
+        assert_eq!(shared.data.get(), 7, "what was written before the set");
+    }
+}
+
+/// Waits, and looks at no data: a setter that vanished may have been about to write it.
+fn only_waits(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
+    let shared = shared.clone();
+    move |me| assert!(event::wait(&shared.word, me, None))
+}
+
+fn sets(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
+    let shared = shared.clone();
+    move |me| event::set(&shared.word, me)
+}
+
+model! {
+    /// Two wait, one sets (the sleeps are unbounded here).
+    fn two_wait_for_one(order) small {
+        let (world, it) = (World::new(false), shared());
+        let [one, two] = [1, 2].map(|who| Participant::new(&world, who).body(waits(&it)));
+        let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };
+        order.run([one, two, Participant::new(&world, 3).body(sets)]);
+    }
+}
+
+model! {
+    /// Set by two: whoever waits sees what both wrote, the second one's set being of one that is set already.
+    fn set_by_two(order) small {
+        let (world, it) = (World::new(false), shared());
+        it.data.set(7);
+        let [one, two] = [1, 2].map(|who| Participant::new(&world, who).body(sets(&it)));
+        order.run([one, two, Participant::new(&world, 3).body(waits(&it))]);
+        assert!(event::is_set(&it.word, &Participant::new(&world, 3)));
+    }
+}
+
+model! {
+    /// Set, cleared, set: a wait that began before goes on by the generation; what was written is seen.
+    fn set_and_clear(order) {
+        let (world, it) = (World::new(false), shared());
+        let pulses = { let it = it.clone(); move |me: &Participant| {
+            it.data.set(7);
+            event::set(&it.word, me);
+            event::clear(&it.word, me);
+            event::set(&it.word, me);
+        } };
+        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(pulses)]);
+    }
+}
+
+/// A setter vanishes anywhere: whoever sets again releases the waiter.
+#[test]
+fn a_setter_vanishes() {
+    at_every_step("event::a_setter_vanishes", 4, |order, step| {
+        let (world, it) = (World::new(true), shared());
+        order.run([
+            Participant::new(&world, 1).vanishes_after(step).body(sets(&it)),
+            Participant::new(&world, 2).body(only_waits(&it)),
+            Participant::new(&world, 3).body(sets(&it)),
+        ]);
+    });
+    at_any_write("event::a_setter_vanishes", |order| {
+        let (world, it) = (World::new(true), shared());
+        let others = [Participant::new(&world, 2).body(only_waits(&it)), Participant::new(&world, 3).body(sets(&it))];
+        order.run_with_mortal(Participant::new(&world, 1).mortal(sets(&it)), others);
+    });
+}
+
+/// A waiter vanishes anywhere: the other one is released by one set.
+#[test]
+fn a_waiter_vanishes() {
+    at_any_write("event::a_waiter_vanishes", |order| {
+        let (world, it) = (World::new(true), shared());
+        let others = [Participant::new(&world, 2).body(only_waits(&it)), Participant::new(&world, 3).body(sets(&it))];
+        order.run_with_mortal(Participant::new(&world, 1).mortal(only_waits(&it)), others);
+    });
+}
