@@ -106,9 +106,9 @@ fn time_for_one_run() -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
 
-pub(crate) use checker::{Arc, Tracked, breaks, check, check_small, check_tight, judge};
 #[cfg(target_os = "linux")]
 pub(crate) use checker::on_death;
+pub(crate) use checker::{Arc, Tracked, breaks, check, check_small, check_tight, judge};
 
 #[cfg(loom)]
 mod checker {
