@@ -195,7 +195,6 @@ mod bounds {
     /// What an execution may do beyond the steps of its threads.
     #[test]
     fn budgets() {
-        let flag = || verify::sync::Notify::new();
         let weak = |n| {
             let mut builder = Builder::new();
             builder.weak_failures = n;
@@ -210,11 +209,10 @@ mod bounds {
         let spurious = |n| {
             let mut builder = Builder::new();
             builder.spurious_wakeups = n;
-            let report = explore(builder, move || {
-                let told = flag();
+            let report = explore(builder, || {
                 (0..3).for_each(|_| {
-                    told.notify();
-                    told.wait();
+                    verify::thread::current().unpark();
+                    verify::thread::park();
                 });
             });
             assert!(report.to_string().contains(&format!("{n} spurious wake-ups")), "{report}");
