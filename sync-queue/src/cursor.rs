@@ -17,10 +17,10 @@
 //! # Memory orderings
 //!
 //! A claim is Release, so that who finds the head moved on also sees a tail that is at least as far (it was for the one who moved it), and
-//! never one behind it. It need not be Acquire: what the claimant has to see came with an Acquire load before, of this word (unbounded) or of
-//! the slot's stamp (bounded); and if the sleeper behind a mark is not seen, the mark is taken for a stale one, which is looked into again
-//! behind the Acquire of [`unmark`](Cursor::unmark). Shutting is Release, so that who finds an end shut (and then executes an Acquire fence)
-//! sees what was done before. Every change is a read-modify-write, hence continues the release sequences of those before it.
+//! never one behind it. It is Acquire for the sake of the mark: whoever set it last is seen asleep. That the word was loaded with Acquire
+//! before is not enough, for the same value may have been written again by another sleeper since. Shutting is Release, so that who finds an
+//! end shut (and then executes an Acquire fence) sees what was done before; the marks are taken away after it in any case, which is an
+//! Acquire. Every change is a read-modify-write, hence continues the release sequences of those before it.
 
 use core::fmt;
 
@@ -62,8 +62,8 @@ impl Cursor {
     /// Moves on from `now` to `next`, both whole words (C2).
     #[inline]
     pub(crate) fn claim(&self, now: u64, next: u64) -> Result<u64, u64> {
-        // Release on success: see "Memory orderings". Acquire on failure: the new value is used as if it had been loaded.
-        self.0.compare_exchange_weak(now, next, Ordering::Release, Ordering::Acquire)
+        // AcqRel on success: see "Memory orderings". Acquire on failure: the new value is used as if it had been loaded.
+        self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
     /// Moves on from a position that nobody else can move on from; flags may be set meanwhile. `by` may also clear a flag that is set.
@@ -75,7 +75,7 @@ impl Cursor {
     /// Sets the mark if the word is still `now`.
     pub(crate) fn mark(&self, now: u64) -> bool {
         // A write even if the mark is there already: whoever takes it away must see this sleeper (W4).
-        // Release: publishes that the caller has entered the wait set. Pairs with the Acquire in `acquire` and `unmark`.
+        // Release: publishes that the caller has entered the wait set. Pairs with the Acquire in `claim` and `unmark`.
         // Acquire: pairs with the Release in `unmark`.
         self.0.compare_exchange(now, now | MARK, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -88,7 +88,7 @@ impl Cursor {
 
     /// Shuts this end; the word as it was.
     pub(crate) fn shut(&self) -> u64 {
-        // Release: who finds it shut sees what came before. No Acquire: as in `claim`.
+        // Release: who finds it shut sees what came before. No Acquire: see "Memory orderings".
         self.0.fetch_or(SHUT, Ordering::Release)
     }
 }

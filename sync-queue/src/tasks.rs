@@ -45,8 +45,8 @@ impl Tasks {
             }
             let last = done + more == pushed;
             let mark = if last { 0 } else { now & MARK };
-            // Release, within: each task done happens before the end of the join that it allows. The joiner behind a mark is seen: `now`
-            // was loaded with Acquire.
+            // AcqRel, within: each task done happens before the end of the join that it allows, and who finds a mark sees every joiner
+            // that set it.
             match self.done.claim(now, (done + more) << SHIFT | mark) {
                 Ok(_) => {
                     if last && now & MARK != 0 {

@@ -406,6 +406,16 @@ model! {
 }
 
 model! {
+    /// One joiner gives up and another comes, behind the same mark: the first must not hide the second from who does the last task.
+    fn a_joiner_that_gives_up_hides_no_other(order) tight {
+        let queue = bounded(1);
+        queue.put(item(1)).unwrap();
+        let joins_in_time = with(&queue, |queue| _ = queue.join_timeout(SOON));
+        order.run([joins_in_time, with(&queue, |queue| queue.join()), with(&queue, |queue| queue.task_done().unwrap())]);
+    }
+}
+
+model! {
     /// Two joiners, two tasks done by two threads.
     fn two_joiners(order) tight {
         let queue = bounded(2);
