@@ -90,6 +90,8 @@ fn a_setter_vanishes() {
 }
 
 /// A waiter vanishes anywhere: the other one is released by one set.
+// Not under loom: a waiter looks again and again for as long as nobody sets the event, more often than loom's limit of steps allows.
+#[cfg(not(loom))]
 #[test]
 fn a_waiter_vanishes() {
     at_any_write("event::a_waiter_vanishes", |order| {
