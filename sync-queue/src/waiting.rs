@@ -32,7 +32,7 @@
 //! # Memory orderings
 //!
 //! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is published by the mark that follows it, which is
-//! set with Release and taken away with Acquire. Who is woken looks for itself, with the orderings of the operation that it tries again; and
+//! set with Release, and found by a claim or taken away with Acquire. Who is woken looks for itself, with the orderings of the operation that it tries again; and
 //! should it look too early and see what was there before, it cannot fall asleep over that, since setting the mark compares with the newest
 //! value of the other side's word.
 
@@ -115,7 +115,8 @@ impl WaitSet {
 
     /// Chooses up to `count` sleepers and wakes as many. `false`: there was none.
     fn signal(&self, count: usize) -> bool {
-        // If the caller has found a mark but not the sleeper behind it, `wake` looks again behind an Acquire.
+        // A claim that found a mark is Acquire and sees the sleepers behind it. Shutting is not: there `wake` looks again, behind the Acquire
+        // of `unmark`.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -174,7 +175,8 @@ impl WaitSet {
 }
 
 impl WaitSet {
-    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
+    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that has paid of late, lets others run, then
+    /// sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
     /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at the end too (W3).
     #[cold]
