@@ -68,7 +68,9 @@ fn install_hook() {
             if runtime::quiet() {
                 return;
             }
-            if runtime::current().is_none() {
+            // A mistake of the checker itself is not on a stack of the model's.
+            let here = std::ptr::from_ref(&info).addr();
+            if runtime::current().is_none() || runtime::with(|rt| rt.on_stack_of(here)).is_none() {
                 before(info);
                 return;
             }
@@ -214,7 +216,7 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
         }
         runs += 1;
         done += share;
-        summary.events = summary.events.max(rt.ex.graph.events.len() as u64);
+        summary.events = summary.events.max(rt.events as u64);
         match end {
             End::Complete => {
                 summary.executions += 1;

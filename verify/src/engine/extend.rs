@@ -70,6 +70,8 @@ pub(crate) struct Explorer {
     pub woke: bool,
     /// The graph at hand has no consistent continuation.
     pub dead: bool,
+    /// The graph at hand goes on, and nothing is put aside.
+    pub alone: bool,
 }
 
 impl Explorer {
@@ -84,6 +86,7 @@ impl Explorer {
             budget,
             woke: false,
             dead: false,
+            alone: false,
         }
     }
 
@@ -138,6 +141,10 @@ impl Explorer {
             Kind::Rmw => self.add_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
+                if self.alone {
+                    self.graph = g;
+                    return id;
+                }
                 if let Some(process) = process_of(&label) {
                     self.push_ends(&g, id, process);
                     self.graph = g;
@@ -224,10 +231,16 @@ impl Explorer {
         ok.then_some(id)
     }
 
+    /// The positions in modification order that an event may have as far as coherence is concerned: the first one, and the newest.
+    fn range(&self, g: &Graph, id: Id) -> (u32, u32) {
+        let loc = g.ev(id).label.loc;
+        let newest = g.locs[loc as usize].mo.len() as u32;
+        (if self.alone { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
+    }
+
     fn add_load(&mut self, g: &mut Graph, id: Id) {
         let loc = g.ev(id).label.loc;
-        let floor = g.floor(loc, g.po_prev(id));
-        let newest = g.locs[loc as usize].mo.len() as u32;
+        let (floor, newest) = self.range(g, id);
         for pos in floor..newest {
             let mut other = self.copy(g);
             let w = other.at(loc, pos);
@@ -240,13 +253,12 @@ impl Explorer {
 
     fn add_store(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
-        let floor = g.floor(label.loc, g.po_prev(id));
+        let (floor, newest) = self.range(g, id);
         let e = g.ev_mut(id);
         e.wval = label.a;
         e.wrote = true;
         g.update_clocks(id);
         self.revisit(g, id, false);
-        let newest = g.locs[label.loc as usize].mo.len() as u32;
         for after in floor..newest {
             if g.taker(label.loc, g.at(label.loc, after)).is_some() {
                 continue;
@@ -262,8 +274,7 @@ impl Explorer {
     fn add_rmw(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let loc = label.loc;
-        let floor = g.floor(loc, g.po_prev(id));
-        let newest = g.locs[loc as usize].mo.len() as u32;
+        let (floor, newest) = self.range(g, id);
         for pos in floor..=newest {
             let w = g.at(loc, pos);
             let writes = apply(&label, g.value(loc, w)).is_some();
@@ -306,12 +317,15 @@ impl Explorer {
     }
 
     pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
-        self.budget.weak > 0 && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32) < self.budget.weak
+        !self.alone
+            && self.budget.weak > 0
+            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32) < self.budget.weak
     }
 
     /// Puts aside the other ways to choose which tickets a wake takes.
     pub(super) fn push_choices(&mut self, g: &Graph, id: Id) {
-        for choice in 1..queue::choices(g, id) {
+        let last = if self.alone { 1 } else { queue::choices(g, id) };
+        for choice in 1..last {
             let mut other = self.copy(g);
             other.ev_mut(id).choice = choice;
             queue::evaluate(&mut other, id);
@@ -356,6 +370,7 @@ impl Explorer {
             let Some((&first, others)) = ready.split_first() else {
                 return;
             };
+            let others = if self.alone { &[] } else { others };
             for &r in others {
                 let mut other = self.copy(g);
                 wake(&mut other, r, w);
@@ -373,8 +388,7 @@ impl Explorer {
     pub(crate) fn add_blocked(&mut self, tid: u32, label: Label) {
         let mut g = std::mem::take(&mut self.graph);
         let id = g.append(tid, label);
-        let floor = g.floor(label.loc, g.po_prev(id));
-        let newest = g.locs[label.loc as usize].mo.len() as u32;
+        let (floor, newest) = self.range(&g, id);
         for pos in floor..newest {
             let w = g.at(label.loc, pos);
             if apply(&label, g.value(label.loc, w)).is_none() {

@@ -15,6 +15,9 @@ impl Explorer {
     /// Puts aside the graphs in which an earlier read takes its value from the write `a`.
     /// `placed`: `a` has its place in modification order, else all its places are tried.
     pub(super) fn revisit(&mut self, g: &Graph, a: Id, placed: bool) {
+        if self.alone {
+            return;
+        }
         let loc = g.ev(a).label.loc;
         for &r in &g.locs[loc as usize].reads {
             let e = g.ev(r);

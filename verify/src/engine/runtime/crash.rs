@@ -61,7 +61,7 @@ impl Runtime {
     /// Whether the current thread is one that may vanish here.
     pub(super) fn may_vanish(&self) -> bool {
         let thread = &self.threads[self.cur as usize];
-        thread.mortal && !thread.gone && !self.aborting
+        thread.mortal && !thread.gone && !self.aborting && !self.ending
     }
 
     /// The current thread is the first one of a process.

@@ -8,6 +8,7 @@
 //! Addresses may differ between two runs, so values are taken anew from the run at hand.
 
 mod crash;
+mod ending;
 mod location;
 mod schedule;
 mod spin;
@@ -66,8 +67,10 @@ enum State {
     Yield,
     /// Spins; goes on when one of its reads could see something new.
     Spin,
-    /// Cannot go on in this execution.
+    /// Its way on is not explored.
     Stuck,
+    /// Has given itself up in this execution.
+    Quit,
     Finished,
 }
 
@@ -181,6 +184,12 @@ pub(crate) struct Runtime {
     queues: Vec<(usize, u32)>,
     replaying: bool,
     pub aborting: bool,
+    /// The execution is beyond a bound of the exploration.
+    given_up: bool,
+    /// It was given up, and comes to an end quietly.
+    ending: bool,
+    /// Events of the execution, without those of its quiet end.
+    pub events: usize,
     pub failure: Option<failure::Kind>,
     stacks: Vec<DefaultStack>,
     pub limits: Limits,
@@ -334,7 +343,7 @@ pub(crate) fn block() -> ! {
     unsafe {
         loop {
             let cur = (*rt).cur as usize;
-            (&mut (*rt).threads)[cur].state = State::Stuck;
+            (&mut (*rt).threads)[cur].state = State::Quit;
             Runtime::switch(rt);
         }
     }
@@ -359,6 +368,9 @@ impl Runtime {
             queues: Vec::new(),
             replaying: false,
             aborting: false,
+            given_up: false,
+            ending: false,
+            events: 0,
             failure: None,
             stacks: Vec::new(),
             limits,
@@ -389,6 +401,8 @@ impl Runtime {
     pub(crate) fn panicked(&mut self, message: String, at: String) {
         self.panic_note = Some((message, at));
         self.threads[self.cur as usize].panicked = true;
+        // While it unwinds nobody else gets a turn: the count of panics is the system thread's.
+        self.aborting |= self.ending;
     }
 
     pub(crate) fn fail(&mut self, kind: failure::Kind) {

@@ -100,6 +100,7 @@ impl Runtime {
         self.allocations.clear();
         self.statics.clear();
         self.ex.dead = false;
+        self.given_up = false;
         self.replaying = true;
         self.aborting = false;
         self.ex.woke = false;
@@ -117,6 +118,11 @@ impl Runtime {
         // SAFETY: `rt` points to `self`; the references that `schedule` and the coroutines make
         // from it do not overlap, because no reference is held across a resume.
         let end = unsafe { Runtime::schedule(rt) };
+        self.events = self.ex.graph.events.len();
+        if end == End::Blocked {
+            // SAFETY: as above.
+            unsafe { Runtime::end_quietly(rt) };
+        }
         RUNTIME.set(std::ptr::null_mut());
         self.teardown();
         end
@@ -138,41 +144,60 @@ impl Runtime {
                     }
                 };
                 (*rt).cur = t;
-                (&mut (*rt).threads)[t as usize].state = State::Ready;
-                // Taken out while it runs: the vector of threads may grow meanwhile.
-                let mut co = (&mut (*rt).threads)[t as usize].co.take().expect("a thread that is ready has a coroutine");
-                (*rt).watch.turn();
-                guard::arm(&co);
-                let result = co.resume(());
-                let ended = guard::disarm();
-                birth::leave();
+                let ended = Runtime::resume(rt, t);
                 let this = &mut *rt;
-                if let Some(cause) = ended {
-                    this.ended_from_outside(t, cause);
-                }
-                this.threads[t as usize].co = Some(co);
                 if this.failure.is_some() {
                     return End::Failed;
                 }
                 if this.lesson.is_some() {
                     return End::Learned;
                 }
-                if let CoroutineResult::Return(()) = result {
-                    let thread = &mut this.threads[t as usize];
-                    thread.state = State::Finished;
+                if ended {
                     if let Some(probe) = this.probe.filter(|probe| probe.tid == t) {
                         this.lesson = Some(Lesson::Ends(probe.site));
                         return End::Learned;
                     }
-                    let thread = &mut this.threads[t as usize];
-                    let co = thread.co.take().expect("still there");
-                    this.stacks.push(co.into_stack());
                     if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
                         this.fail(failure::Kind::Nondeterminism(format!("thread {t} ended earlier when it was run again")));
                         return End::Failed;
                     }
                 }
                 next = this.pick();
+            }
+        }
+    }
+
+    /// Runs thread `t` up to its next switch. Says whether it has ended.
+    ///
+    /// # Safety
+    /// As [`schedule`](Self::schedule); `t` is the current thread.
+    pub(super) unsafe fn resume(rt: *mut Runtime, t: u32) -> bool {
+        // SAFETY: as the caller says; no reference into the runtime is held while the thread runs.
+        unsafe {
+            let thread = &mut (&mut (*rt).threads)[t as usize];
+            thread.state = State::Ready;
+            // Taken out while it runs: the vector of threads may grow meanwhile.
+            let mut co = thread.co.take().expect("a thread that is ready has a coroutine");
+            (*rt).watch.turn();
+            guard::arm(&co);
+            let result = co.resume(());
+            let cause = guard::disarm();
+            birth::leave();
+            let this = &mut *rt;
+            if let Some(cause) = cause {
+                this.ended_from_outside(t, cause);
+            }
+            let thread = &mut this.threads[t as usize];
+            match result {
+                CoroutineResult::Return(()) => {
+                    thread.state = State::Finished;
+                    this.stacks.push(co.into_stack());
+                    true
+                }
+                CoroutineResult::Yield(()) => {
+                    thread.co = Some(co);
+                    false
+                }
             }
         }
     }
@@ -214,7 +239,7 @@ impl Runtime {
             }
             self.replaying = false;
         }
-        if self.ex.dead {
+        if self.ex.dead || self.given_up {
             return None;
         }
         if let Some(step) = self.turn() {
@@ -275,7 +300,7 @@ impl Runtime {
             State::Asleep => thread.pending.as_ref().is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
-            State::Vacant | State::Stuck | State::Waiting | State::Finished => false,
+            State::Vacant | State::Stuck | State::Quit | State::Waiting | State::Finished => false,
         }
     }
 
@@ -284,7 +309,7 @@ impl Runtime {
         if self.failure.is_some() {
             return Some(End::Failed);
         }
-        if self.ex.dead {
+        if self.ex.dead || self.given_up {
             return Some(End::Blocked);
         }
         if self.bury() {
@@ -316,7 +341,7 @@ impl Runtime {
                 exhausted = true;
             }
         }
-        let dropped = self.threads.iter().any(|t| t.state == State::Stuck);
+        let dropped = self.threads.iter().any(|t| matches!(t.state, State::Stuck | State::Quit));
         // Spin loops that see the newest values go round a few more times: they may be bounded.
         // If a thread was given up there is not much to see.
         let limit = if dropped || exhausted { 20 } else { self.limits.spins };
@@ -338,6 +363,7 @@ impl Runtime {
             return None;
         }
         let standing = self.standing();
+        self.ex.alone = self.muted;
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {
                 let label = self.threads[t].pending.take().expect("an awaiting thread has its label");
@@ -370,8 +396,7 @@ impl Runtime {
         out
     }
 
-    /// What is left of the coroutines of an execution that did not end is forgotten: to unwind
-    /// them would run destructors of the model in a state that no execution has.
+    /// What is left of the coroutines of an execution that did not end is forgotten.
     pub(super) fn teardown(&mut self) {
         // One that is unwinding is let to its end: the count of panics is the system thread's.
         for i in 0..self.order.len() {

@@ -41,6 +41,10 @@ impl Runtime {
         // SAFETY: `rt` is live; references end before each switch.
         unsafe {
             let this = &mut *rt;
+            if this.ending {
+                Runtime::switch(rt);
+                return;
+            }
             let t = this.cur as usize;
             let pos = this.threads[t].pos;
             let in_graph = (pos as usize) < this.ex.graph.threads[t].events.len();

@@ -125,7 +125,7 @@ impl Runtime {
                 if this.aborting {
                     Runtime::halt(rt);
                 }
-                let others = this.ex.stack.len();
+                this.ex.alone = std::mem::take(&mut this.skip) || this.muted;
                 let id = match turn {
                     None => this.ex.add(t as u32, label),
                     Some(step) => match this.ex.add_as_told(t as u32, label, &step) {
@@ -137,27 +137,32 @@ impl Runtime {
                     },
                 };
                 this.threads[t].pos += 1;
-                if std::mem::take(&mut this.skip) || this.muted {
-                    this.ex.stack.truncate(others);
-                }
                 if this.ex.woke {
                     this.ex.woke = false;
                     this.replaying = true;
                 }
                 let foreign = |rf: Id| rf < NONE && this.ex.graph.ev(rf).tid as usize != t;
                 let read = foreign(this.ex.graph.ev(id).rf);
-                if this.beyond_the_end(id) || (read && this.ex.preempts_too_often()) {
-                    this.ex.dead = true;
+                if this.ending {
+                    // A wait on a value that is no more: it is over at once.
+                    this.ex.dead = false;
+                } else {
+                    this.ex.dead |= this.beyond_the_end(id);
+                    this.given_up |= read && this.ex.preempts_too_often();
                 }
-                if this.ex.dead {
+                if this.ex.dead || this.given_up {
+                    // Resumed for a quiet end, if at all.
                     Runtime::switch(rt);
                 }
+                let this = &mut *rt;
                 this.stack_ends[t].push(end);
                 if this.born_too_late(id) {
                     Runtime::halt(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
-                if this.goes_round(id) {
+                if this.ending {
+                    Runtime::switch(rt);
+                } else if this.goes_round(id) {
                     Runtime::relax(rt);
                 }
                 return out;
