@@ -12,21 +12,25 @@ use crate::engine::event::{Kind, Label, Rmw};
 use crate::engine::object::Queue;
 use crate::engine::queue::COMPARE;
 use crate::sync::atomic::{AtomicU32, Ordering};
+use std::num::NonZeroU32;
 use std::panic::Location;
 
-/// Compares as the kernel does, and takes a place in the queue when the value is the expected one.
-fn enter(word: &AtomicU32, expected: u32, site: &'static Location<'static>) -> Option<u64> {
+/// Sleeps if the word is `expected`, on the given channels. Says whether somebody took it from there.
+fn sleep(word: &AtomicU32, expected: u32, channels: u32, timed: bool, site: &'static Location<'static>) -> bool {
+    // Compares as the kernel does, and takes a place in the queue when the value is the expected one.
     let label = Label { a: u64::from(expected), b: COMPARE, ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site) };
-    (word.request(label).value == u64::from(expected)).then(|| Queue::at(std::ptr::from_ref(word).addr()).enter(true, site))
+    if word.request(label).value != u64::from(expected) {
+        return true;
+    }
+    let queue = Queue::at(std::ptr::from_ref(word).addr()).on(channels);
+    let ticket = queue.enter(true, site);
+    queue.sleep(ticket, timed, site)
 }
 
 /// Sleeps if the word is `expected`, until a wake or a spurious wake-up.
 #[track_caller]
 pub fn wait(word: &AtomicU32, expected: u32) {
-    let site = Location::caller();
-    if let Some(ticket) = enter(word, expected, site) {
-        Queue::at(std::ptr::from_ref(word).addr()).sleep(ticket, false, site);
-    }
+    sleep(word, expected, u32::MAX, false, Location::caller());
 }
 
 /// As [`wait`], and the time may run out: at any point as often as
@@ -34,11 +38,20 @@ pub fn wait(word: &AtomicU32, expected: u32) {
 /// else can run. Gives `false` then.
 #[track_caller]
 pub fn wait_timeout(word: &AtomicU32, expected: u32) -> bool {
-    let site = Location::caller();
-    match enter(word, expected, site) {
-        Some(ticket) => Queue::at(std::ptr::from_ref(word).addr()).sleep(ticket, true, site),
-        None => true,
-    }
+    sleep(word, expected, u32::MAX, true, Location::caller())
+}
+
+/// As [`wait`], on some channels only, a bit each: wakes on other ones pass over it
+/// (`FUTEX_WAIT_BITSET`).
+#[track_caller]
+pub fn wait_bitset(word: &AtomicU32, expected: u32, channels: NonZeroU32) {
+    sleep(word, expected, channels.get(), false, Location::caller());
+}
+
+/// As [`wait_timeout`], on some channels only.
+#[track_caller]
+pub fn wait_bitset_timeout(word: &AtomicU32, expected: u32, channels: NonZeroU32) -> bool {
+    sleep(word, expected, channels.get(), true, Location::caller())
 }
 
 /// Wakes up to `n` of those that sleep on the word. Gives how many.
@@ -47,6 +60,12 @@ pub fn wait_timeout(word: &AtomicU32, expected: u32) -> bool {
 #[track_caller]
 pub fn wake(word: *const AtomicU32, n: usize) -> usize {
     Queue::at(word.addr()).wake(n as u64, Location::caller()) as usize
+}
+
+/// As [`wake`], only those that sleep on one of the channels (`FUTEX_WAKE_BITSET`).
+#[track_caller]
+pub fn wake_bitset(word: *const AtomicU32, n: usize, channels: NonZeroU32) -> usize {
+    Queue::at(word.addr()).on(channels.get()).wake(n as u64, Location::caller()) as usize
 }
 
 /// If the word at `from` is `expected`, wakes up to `wake` of its sleepers and moves up to

@@ -280,6 +280,47 @@ fn futexes() {
     assert!(r.failure.expect("lost wake-up").message.contains("deadlock"));
 }
 
+/// Two sleepers on channels of their own, told to go on one after the other: by wakes on `first` and `second`. Gives what the first wake woke, in
+/// every execution, or the failure.
+fn two_channels(first: u32, second: u32) -> Result<Vec<usize>, String> {
+    let woken = StdArc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+    let seen = woken.clone();
+    let report = exact().explore(move || {
+        let bits = |n: u32| std::num::NonZeroU32::new(n).expect("a channel");
+        let word = StdArc::new(AtomicU32::new(0));
+        let sleepers: Vec<_> = [1, 2]
+            .map(|channel| {
+                let word = word.clone();
+                thread::spawn(move || {
+                    while word.load(Acquire) < channel {
+                        let now = word.load(Relaxed);
+                        if now < channel {
+                            futex::wait_bitset(&word, now, bits(channel));
+                        }
+                    }
+                })
+            })
+            .into();
+        word.store(2, Release);
+        let n = futex::wake_bitset(&raw const *word, usize::MAX, bits(first));
+        seen.lock().expect("not poisoned").insert(n);
+        futex::wake_bitset(&raw const *word, usize::MAX, bits(second));
+        sleepers.into_iter().for_each(|t| t.join().expect("it ends"));
+    });
+    let woken = woken.lock().expect("not poisoned").iter().copied().collect();
+    report.failure.map_or(Ok(woken), |f| Err(f.message))
+}
+
+#[test]
+fn channels_of_a_futex() {
+    // A wake on one channel passes over who sleeps on the other.
+    assert_eq!(two_channels(1, 2).expect("both are woken"), [0, 1]);
+    assert_eq!(two_channels(3, 1).expect("the first wake is for both"), [0, 1, 2]);
+    for lost in [(1, 1), (2, 2)] {
+        assert!(two_channels(lost.0, lost.1).expect_err("one sleeps for ever").contains("deadlock"));
+    }
+}
+
 #[test]
 fn others() {
     let r = run(exact(), || {

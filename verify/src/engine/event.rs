@@ -79,7 +79,8 @@ pub(crate) enum Rmw {
     Enters,
     /// Takes a place in the wait queue that the location is.
     Enqueue,
-    /// Takes up to `a` tickets out of the wait queue: the first `b` to wake, the others to move.
+    /// Takes up to `a` tickets on its channels out of the wait queue: the first `b` to wake, the
+    /// others to move.
     Wake,
     /// Takes the ticket `a` out again, or finds it taken.
     Leave,
@@ -109,6 +110,8 @@ pub(crate) struct Label {
     /// Of the checker's own locks and queues, not of an atomic of the model.
     pub native: bool,
     pub loc: u32,
+    /// Of a queue event: the channels that it is about, a bit each.
+    pub channels: u32,
     pub a: u64,
     pub b: u64,
     pub site: &'static Location<'static>,
@@ -117,7 +120,21 @@ pub(crate) struct Label {
 impl Label {
     /// A label without operands.
     pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
-        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, native: true, loc: NO_LOC, a: 0, b: 0, site }
+        Label {
+            kind,
+            rmw,
+            ord,
+            fail: ord,
+            bits: 64,
+            awaits: false,
+            timed: false,
+            native: true,
+            loc: NO_LOC,
+            channels: u32::MAX,
+            a: 0,
+            b: 0,
+            site,
+        }
     }
 }
 

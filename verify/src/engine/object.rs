@@ -54,22 +54,27 @@ impl Word {
     }
 
     pub(crate) fn as_queue(&self) -> Queue<'_> {
-        Queue(Object::Tagged(&self.tag, 0))
+        Queue(Object::Tagged(&self.tag, 0), u32::MAX)
     }
 }
 
-/// A wait queue.
+/// A wait queue, and the channels of it that are meant.
 #[derive(Clone, Copy)]
-pub(crate) struct Queue<'a>(Object<'a>);
+pub(crate) struct Queue<'a>(Object<'a>, u32);
 
 impl Queue<'_> {
     /// The queue of an address.
     pub(crate) fn at(address: usize) -> Queue<'static> {
-        Queue(Object::Queue(address))
+        Queue(Object::Queue(address), u32::MAX)
+    }
+
+    /// The queue, of which only some channels are meant.
+    pub(crate) fn on(self, channels: u32) -> Self {
+        Queue(self.0, channels)
     }
 
     fn perform(&self, rmw: Rmw, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
+        let label = Label { channels: self.1, a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
         runtime::perform(label, Some(self.0))
     }
 
@@ -110,8 +115,8 @@ impl Queue<'_> {
     pub(crate) fn requeue(&self, wake: u64, limit: u64, to: &Queue<'_>, site: &'static Location<'static>) -> u64 {
         let out = self.perform(Rmw::Wake, wake.saturating_add(limit), wake, site);
         let moved = runtime::with(|rt| queue::moved_by(&rt.ex.graph, out.event));
-        for ticket in moved {
-            to.perform(Rmw::Enqueue, ticket, queue::MOVED, site);
+        for place in moved {
+            to.on(place.channels).perform(Rmw::Enqueue, place.ticket, queue::MOVED, site);
         }
         out.value
     }

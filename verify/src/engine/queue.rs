@@ -3,7 +3,8 @@
 //! A queue is a location all of whose events are read-modify-writes (`Enqueue`, `Wake`, `Leave`),
 //! so its modification order is a chain in which each event reads from the one before. The state
 //! of the queue is the fold over the chain: who stands in it, oldest first. A place in the queue
-//! is a *ticket*: the thread and the program-order index of the event that took it.
+//! is a *ticket*: the thread and the program-order index of the event that took it. Who stands on
+//! other channels than a wake is about is passed over by it.
 //!
 //! A futex wait is two events with nothing of another thread added between them: a load of the
 //! word (marked `COMPARE`) and, when it read the expected value, an `Enqueue`. What the kernel
@@ -38,13 +39,20 @@ fn ticket_of(e: &Event) -> Ticket {
     if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
 }
 
-/// The tickets in the queue `loc` after the first `len` events of its chain.
-fn tickets(g: &Graph, loc: u32, len: u32) -> Vec<Ticket> {
+/// Who stands in a queue: the ticket and its channels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) ticket: Ticket,
+    pub(crate) channels: u32,
+}
+
+/// The places in the queue `loc` after the first `len` events of its chain.
+fn places(g: &Graph, loc: u32, len: u32) -> Vec<Place> {
     let mut queue = Vec::new();
     for &id in &g.locs[loc as usize].mo[..len as usize] {
         let e = g.ev(id);
         match e.label.rmw {
-            Rmw::Enqueue => queue.push(ticket_of(e)),
+            Rmw::Enqueue => queue.push(Place { ticket: ticket_of(e), channels: e.label.channels }),
             Rmw::Wake => {
                 let mut i = 0;
                 queue.retain(|_| {
@@ -52,27 +60,33 @@ fn tickets(g: &Graph, loc: u32, len: u32) -> Vec<Ticket> {
                     e.wval >> (i - 1) & 1 == 0
                 });
             }
-            Rmw::Leave => queue.retain(|&t| t != e.label.a),
+            Rmw::Leave => queue.retain(|place| place.ticket != e.label.a),
             _ => {}
         }
     }
     queue
 }
 
+/// The places before the wake `e` that it is about, as a mask.
+fn met(g: &Graph, e: &Event) -> u64 {
+    let queue = places(g, e.label.loc, e.pos - 1);
+    let meets = |(i, place): (usize, &Place)| u64::from(place.channels & e.label.channels != 0) << i;
+    queue.iter().take(63).enumerate().map(meets).sum()
+}
+
 fn binomial(n: u64, k: u64) -> u64 {
     (0..k).fold(1, |acc, i| acc * (n - i) / (i + 1))
 }
 
-/// The `index`-th set of `k` among `n` places, as a mask; the first is that of the oldest.
-fn subset(n: u64, k: u64, mut index: u64) -> u64 {
-    let (mut mask, mut left) = (0, k);
-    for i in 0..n {
-        if left == 0 {
-            break;
-        }
-        let with = binomial(n - i - 1, left - 1);
+/// The `index`-th set of `k` among the places in `met`, as a mask; the first is that of the oldest.
+fn subset(met: u64, k: u64, mut index: u64) -> u64 {
+    let (mut mask, mut left, mut rest) = (0, k, met);
+    while left > 0 && rest != 0 {
+        let place = rest & rest.wrapping_neg();
+        rest ^= place;
+        let with = binomial(u64::from(rest.count_ones()), left - 1);
         if index < with {
-            mask |= 1 << i;
+            mask |= place;
             left -= 1;
         } else {
             index -= with;
@@ -88,14 +102,16 @@ pub(super) fn evaluate(g: &mut Graph, id: Id) {
     if !is_queue(&e) {
         return;
     }
-    let queue = tickets(g, e.label.loc, e.pos - 1);
     let (rval, wval) = match e.label.rmw {
         Rmw::Wake => {
-            let n = (queue.len() as u64).min(63);
-            let k = n.min(e.label.a);
-            (k, subset(n, k, u64::from(e.choice)))
+            let met = met(g, &e);
+            let k = u64::from(met.count_ones()).min(e.label.a);
+            (k, subset(met, k, u64::from(e.choice)))
         }
-        Rmw::Leave => (u64::from(queue.contains(&e.label.a)), 0),
+        Rmw::Leave => {
+            let queue = places(g, e.label.loc, e.pos - 1);
+            (u64::from(queue.iter().any(|place| place.ticket == e.label.a)), 0)
+        }
         _ => (0, 0),
     };
     let e = g.ev_mut(id);
@@ -109,7 +125,7 @@ pub(super) fn choices(g: &Graph, id: Id) -> u32 {
     if !is_queue(e) || e.label.rmw != Rmw::Wake {
         return 1;
     }
-    let n = (tickets(g, e.label.loc, e.pos - 1).len() as u64).min(63);
+    let n = u64::from(met(g, e).count_ones());
     binomial(n, n.min(e.label.a)) as u32
 }
 
@@ -152,8 +168,7 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
             if e.label.rmw != Rmw::Wake || e.wval == 0 {
                 continue;
             }
-            let queue = tickets(g, loc, i as u32);
-            let place = queue.iter().position(|&t| t == ticket)?;
+            let place = places(g, loc, i as u32).iter().position(|place| place.ticket == ticket)?;
             if place >= 64 || e.wval >> place & 1 == 0 {
                 continue;
             }
@@ -182,9 +197,9 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
     }
 }
 
-/// The tickets that a requeue (a `Wake` of `a` tickets, `b` of them to wake) has to move.
-pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Ticket> {
+/// The places that a requeue (a `Wake` of `a` tickets, `b` of them to wake) has to move.
+pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Place> {
     let e = g.ev(id);
-    let queue = tickets(g, e.label.loc, e.pos - 1);
-    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &t)| t).collect()
+    let queue = places(g, e.label.loc, e.pos - 1);
+    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &place)| place).collect()
 }

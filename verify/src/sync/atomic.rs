@@ -6,7 +6,7 @@
 
 pub use std::sync::atomic::Ordering;
 
-use crate::engine::event::{Kind, Label, NO_LOC, Rmw};
+use crate::engine::event::{Kind, Label, Rmw};
 use crate::engine::runtime::{self, Object, Outcome, Tag};
 use std::cell::UnsafeCell;
 use std::panic::Location;
@@ -97,7 +97,7 @@ impl<T: Word> Cell<T> {
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what an atomic operation is made of")]
     fn perform(&self, kind: Kind, rmw: Rmw, ord: Ordering, fail: Ordering, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, native: false, loc: NO_LOC, a, b, site };
+        let label = Label { fail, bits: T::BITS, native: false, a, b, ..Label::new(kind, rmw, ord, site) };
         if runtime::current().is_none() {
             return self.outside(&label);
         }
