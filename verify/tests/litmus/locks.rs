@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex as Plain};
 
 use verify::litmus::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Value};
 use verify::model::Builder;
-use verify::sync::atomic::{AtomicU64, fence};
-use verify::sync::{Mutex, MutexGuard};
+use verify::sync::Mutex;
+use verify::sync::atomic::AtomicU64;
 use verify::thread;
 
 use crate::generate::{self, Random};
+use crate::interpret::{self, Instead};
 use crate::{naive, random::setting, shrink::shrink};
 
 /// More graphs than this and a program is passed over; locking is spelt out in many that lead nowhere.
@@ -84,50 +85,25 @@ struct Shared {
 }
 
 impl Shared {
-    fn run<'a>(&'a self, body: &[Statement], registers: &mut [Option<u64>], guard: &mut Option<MutexGuard<'a, ()>>) {
+    /// Runs a thread to its end; gives its registers.
+    fn run(&self, thread: usize) -> Vec<Option<u64>> {
         let mutex = mutex_of(&self.program);
-        for statement in body {
-            let register = |id: RegisterId| registers[id.0].expect("assigned on every path");
-            let at = |location: &LocationId| &self.atomics[location.0];
-            let (into, read) = match statement {
-                Statement::CompareExchange { location, into, .. } if Some(*location) == mutex => {
-                    *guard = Some(self.mutex.lock().expect("no thread panics"));
-                    (into, 0)
-                }
-                Statement::Store { location, .. } if Some(*location) == mutex => {
-                    *guard = None;
-                    continue;
-                }
-                Statement::Store { location, value, ordering } => {
-                    at(location).store(value.evaluate(register), *ordering);
-                    continue;
-                }
-                Statement::Load { location, ordering, into } => (into, at(location).load(*ordering)),
-                Statement::Swap { location, value, ordering, into } => (into, at(location).swap(value.evaluate(register), *ordering)),
-                Statement::FetchAdd { location, value, ordering, into } => {
-                    (into, at(location).fetch_add(value.evaluate(register), *ordering))
-                }
-                Statement::CompareExchange { location, expected, new, success, failure, into } => {
-                    let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                    let (Ok(read) | Err(read)) = at(location).compare_exchange(expected, new, *success, *failure);
-                    (into, read)
-                }
-                Statement::Fence { ordering } => {
-                    fence(*ordering);
-                    continue;
-                }
-                // The lock's own.
-                Statement::Assume(_) => continue,
-                Statement::If { condition, then, otherwise } => {
-                    let branch = if condition.holds(&register) { then } else { otherwise };
-                    self.run(branch, registers, guard);
-                    continue;
-                }
-            };
-            if let Some(id) = into {
-                registers[id.0] = Some(read);
+        let mut registers = vec![None; self.program.registers.len()];
+        let mut guard = None;
+        interpret::run(&self.program.threads[thread].body, &self.atomics, &mut registers, &mut |statement, _| match statement {
+            Statement::CompareExchange { location, .. } if Some(*location) == mutex => {
+                guard = Some(self.mutex.lock().expect("no thread panics"));
+                Some(Instead::Read(0))
             }
-        }
+            Statement::Store { location, .. } if Some(*location) == mutex => {
+                guard = None;
+                Some(Instead::Done)
+            }
+            // The lock's own.
+            Statement::Assume(_) => Some(Instead::Done),
+            _ => None,
+        });
+        registers
     }
 }
 
@@ -148,10 +124,7 @@ fn with_mutex(program: &Program) -> Result<(u64, BTreeSet<Registers>), String> {
             for thread in 0..program.threads.len() {
                 let (shared, outcomes) = (shared.clone(), outcomes.clone());
                 thread::spawn(move || {
-                    let mut registers = vec![None; shared.program.registers.len()];
-                    let mut guard = None;
-                    shared.run(&shared.program.threads[thread].body, &mut registers, &mut guard);
-                    drop(guard);
+                    let registers = shared.run(thread);
                     let mut ended = shared.ended.lock().expect("no panic while it is held");
                     let named = shared.program.registers.iter().zip(registers);
                     ended.1.extend(named.filter_map(|(register, value)| Some((register.name.clone(), value?))));

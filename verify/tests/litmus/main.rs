@@ -3,6 +3,7 @@
 mod classics;
 mod counts;
 mod generate;
+mod interpret;
 mod locks;
 mod naive;
 mod parse;

@@ -8,11 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use verify::cell::UnsafeCell;
-use verify::litmus::{LocationId, Program, RegisterId, Statement};
+use verify::litmus::{LocationId, Program, Statement};
 use verify::model::Builder;
-use verify::sync::atomic::{AtomicU64, fence};
+use verify::sync::atomic::AtomicU64;
 use verify::thread;
 
+use crate::interpret::{self, Instead};
 use crate::{generate, naive, random::setting, shrink::shrink};
 
 const GRAPHS: usize = 20_000;
@@ -81,55 +82,21 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// Runs the statements; false: an `assume` failed, the thread goes no further.
-    fn run(&self, body: &[Statement], registers: &mut [u64]) -> bool {
-        for statement in body {
-            let register = |id: RegisterId| registers[id.0];
-            let at = |location: &LocationId| &self.atomics[location.0];
-            let (into, read) = match statement {
-                Statement::Store { location, value, .. } if *location == PLAIN => {
-                    let value = value.evaluate(register);
-                    // SAFETY: a race is reported before it happens: all threads of a model run on one.
-                    self.plain.with_mut(|plain| unsafe { *plain = value });
-                    continue;
-                }
-                Statement::Load { location, into, .. } if *location == PLAIN => {
-                    // SAFETY: nobody writes: the cell checks it.
-                    (into, self.plain.with(|plain| unsafe { *plain }))
-                }
-                Statement::Store { location, value, ordering } => {
-                    at(location).store(value.evaluate(register), *ordering);
-                    continue;
-                }
-                Statement::Load { location, ordering, into } => (into, at(location).load(*ordering)),
-                Statement::Swap { location, value, ordering, into } => (into, at(location).swap(value.evaluate(register), *ordering)),
-                Statement::FetchAdd { location, value, ordering, into } => {
-                    (into, at(location).fetch_add(value.evaluate(register), *ordering))
-                }
-                Statement::CompareExchange { location, expected, new, success, failure, into } => {
-                    let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                    let (Ok(read) | Err(read)) = at(location).compare_exchange(expected, new, *success, *failure);
-                    (into, read)
-                }
-                Statement::Fence { ordering } => {
-                    fence(*ordering);
-                    continue;
-                }
-                Statement::Assume(condition) if condition.holds(&register) => continue,
-                Statement::Assume(_) => return false,
-                Statement::If { condition, then, otherwise } => {
-                    let branch = if condition.holds(&register) { then } else { otherwise };
-                    if !self.run(branch, registers) {
-                        return false;
-                    }
-                    continue;
-                }
-            };
-            if let Some(id) = into {
-                registers[id.0] = read;
+    fn run(&self, thread: usize) {
+        let mut registers = vec![None; self.program.registers.len()];
+        interpret::run(&self.program.threads[thread].body, &self.atomics, &mut registers, &mut |statement, register| match statement {
+            Statement::Store { location, value, .. } if *location == PLAIN => {
+                let value = value.evaluate(register);
+                // SAFETY: a race is reported before it happens: all threads of a model run on one.
+                self.plain.with_mut(|plain| unsafe { *plain = value });
+                Some(Instead::Done)
             }
-        }
-        true
+            Statement::Load { location, .. } if *location == PLAIN => {
+                // SAFETY: nobody writes: the cell checks it.
+                Some(Instead::Read(self.plain.with(|plain| unsafe { *plain })))
+            }
+            _ => None,
+        });
     }
 }
 
@@ -145,10 +112,7 @@ fn engine_finds_race(program: &Program) -> Result<bool, String> {
         });
         for thread in 0..program.threads.len() {
             let shared = shared.clone();
-            thread::spawn(move || {
-                let mut registers = vec![0; shared.program.registers.len()];
-                shared.run(&shared.program.threads[thread].body, &mut registers);
-            });
+            thread::spawn(move || shared.run(thread));
         }
     };
     match catch_unwind(AssertUnwindSafe(|| Builder::new().explore(model).failure)) {
