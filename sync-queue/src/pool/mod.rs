@@ -310,8 +310,8 @@ impl Inner {
 
     #[cold]
     fn break_down(&self) {
-        // Release: pairs with the Acquire in `refuse`; a submit that finds the queue shut must find this too.
-        self.broken.store(true, Ordering::Release);
+        // Relaxed: published by the shutdown of the queue: a submit that finds it shut finds this too.
+        self.broken.store(true, Ordering::Relaxed);
         for job in self.jobs.shutdown_now() {
             job.fail();
         }
@@ -358,8 +358,8 @@ impl Inner {
 
     #[cold]
     fn closed<F>(&self, job: F) -> SubmitError<F> {
-        // Acquire: pairs with the Release in `break_down`.
-        if self.broken.load(Ordering::Acquire) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) }
+        // Relaxed: the caller has found the queue shut, and so sees what came before that.
+        if self.broken.load(Ordering::Relaxed) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) }
     }
 
     fn execute<F>(self: &Arc<Self>, job: F) -> Result<(), SubmitError<F>>
@@ -561,7 +561,8 @@ impl ThreadPool {
     /// Whether an initializer panicked.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.inner.broken.load(Ordering::Acquire)
+        // Relaxed: a flag that stays, and hands nothing over.
+        self.inner.broken.load(Ordering::Relaxed)
     }
 
     /// How many threads were started so far.
