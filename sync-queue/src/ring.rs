@@ -98,6 +98,9 @@ pub(crate) struct Ring<T> {
     slots: Box<[Slot<T>]>,
     /// In steps of a position.
     one_lap: u64,
+    /// The bits of a position that say where in the lap it is, and their value at the last slot.
+    in_lap: u64,
+    last: u64,
 }
 
 // SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever given to two threads (R1, R2).
@@ -124,12 +127,12 @@ impl<T> Ring<T> {
         let slots = (0..capacity as u64)
             .map(|index| Slot { stamp: AtomicU64::new(index << SHIFT), value: UnsafeCell::new(MaybeUninit::uninit()) })
             .collect();
-        Self { tail: Cursor::new(), head: Cursor::new(), slots, one_lap }
+        Self { tail: Cursor::new(), head: Cursor::new(), slots, one_lap, in_lap: one_lap - STEP, last: (capacity as u64 - 1) << SHIFT }
     }
 
     #[inline]
     fn index(&self, position: u64) -> usize {
-        ((position & (self.one_lap - 1)) >> SHIFT) as usize
+        ((position & self.in_lap) >> SHIFT) as usize
     }
 
     #[inline]
@@ -143,13 +146,13 @@ impl<T> Ring<T> {
     /// The position after `position`.
     #[inline]
     fn next(&self, position: u64) -> u64 {
-        if self.index(position) + 1 < self.slots.len() { position + STEP } else { (position & !(self.one_lap - 1)) + self.one_lap }
+        if position & self.in_lap == self.last { (position & !(self.one_lap - 1)) + self.one_lap } else { position + STEP }
     }
 
     /// The position after that of a whole word, flags kept.
     #[inline]
     fn step(&self, word: u64) -> u64 {
-        if self.index(word) + 1 < self.slots.len() { word + STEP } else { self.next_lap(word) }
+        if word & self.in_lap == self.last { self.next_lap(word) } else { word + STEP }
     }
 
     #[cold]
@@ -281,9 +284,10 @@ impl<T> Store<T> for Ring<T> {
     fn push(&self, item: T) -> Result<Marked, Refused<T>> {
         let tail = self.tail.relaxed();
         let position = tail & !FLAGS;
-        let slot = self.slot(position);
+        // All that is read of the ring itself is read before the stamp, whose Acquire would make the compiler read it again.
+        let (slot, next) = (self.slot(position), self.step(tail));
         // Both in one comparison: the slot is free, and the end is not shut, for no stamp has that bit.
-        if slot.stamp() == tail & !(FLAGS ^ SHUT) && self.tail.claim(tail, self.step(tail)).is_ok() {
+        if slot.stamp() == tail & !(FLAGS ^ SHUT) && self.tail.claim(tail, next).is_ok() {
             // SAFETY: the position was claimed, and its slot was found free (R1).
             unsafe { slot.fill(position, item) };
             return Ok(tail & MARK != 0);
@@ -295,12 +299,12 @@ impl<T> Store<T> for Ring<T> {
     fn pop(&self) -> Result<(T, Marked), Nothing> {
         let head = self.head.relaxed();
         let position = head & !FLAGS;
-        let slot = self.slot(position);
+        let (slot, next, one_lap) = (self.slot(position), self.step(head), self.one_lap);
         // As in `push`: filled, and not shut.
-        if slot.stamp() == (head & !(FLAGS ^ SHUT)) + STEP && self.head.claim(head, self.step(head)).is_ok() {
+        if slot.stamp() == (head & !(FLAGS ^ SHUT)) + STEP && self.head.claim(head, next).is_ok() {
             // SAFETY: the position was claimed, and its slot was found filled (R2).
             let item = unsafe { slot.take() };
-            slot.free(position + self.one_lap);
+            slot.free(position + one_lap);
             return Ok((item, head & MARK != 0));
         }
         self.pop_as(false)

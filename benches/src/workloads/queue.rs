@@ -1,7 +1,7 @@
 //! Queues and channels: crossbeam-channel, std's mpsc, flume, kanal, and a `Mutex<VecDeque>` with two condition variables, of std.
 //!
 //! * `one-thread-<capacity>`: put and get in one thread;
-//! * `spsc-`, `mpsc-`, `mpmc-<capacity>`: one or four producers, one or four consumers (after kanal's and crossbeam's suites);
+//! * `spsc-`, `spmc-`, `mpsc-`, `mpmc-<capacity>`: one or four producers, one or four consumers (after kanal's and crossbeam's suites);
 //! * `batch-<n>`: ours against itself: the same items put and got one by one, or `n` at a time by `put_many` and `get_many`;
 //! * `ping-pong`: two threads, two queues of one item: there and back.
 //!
@@ -252,6 +252,7 @@ pub fn workloads() -> Vec<Workload> {
         let metrics: &[_] = if capacity == Some(1) { &["", "cpu"] } else { &[""] };
         let shapes = [
             ("spsc", 2, each!(one_consumer(1, capacity))),
+            ("spmc", 5, each_with_many_consumers!(many_consumers(1, 4, capacity))),
             ("mpsc", 5, each!(one_consumer(4, capacity))),
             ("mpmc", 8, each_with_many_consumers!(many_consumers(4, 4, capacity))),
         ];

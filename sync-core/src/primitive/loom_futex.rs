@@ -3,7 +3,10 @@
 //! Loom runs all threads of a model as coroutines of one thread, so the table of sleepers is an ordinary thread-local: it costs loom
 //! nothing, adds no happens-before, and between two loom operations nobody else runs, which makes "compare and fall asleep" one step.
 //!
-//! * The comparison is a read-modify-write that changes nothing: it sees the newest value, as the kernel's does, and not a stale one.
+//! * The comparison is a compare-exchange that fails: it sees the newest value, as the kernel's does, and not a stale one; and it writes
+//!   nothing, which matters. Loom orders a plain store neither before nor after a read-modify-write that it does not synchronise with, not even
+//!   one that read what was there before the store (atomicity would put the store after it). Had the comparison written what it read, a
+//!   sleeper that the store was to wake could find its own write again, as if it were the newest, and sleep on.
 //! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether somebody took it. Loom runs any others at that
 //!   point, for as long as it likes, so this covers every moment at which the time could be up, and every wake that comes before.
 //!   The ticket is accessed with Relaxed: a timed wait transfers no happens-before, just as the kernel's.
@@ -133,6 +136,16 @@ pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>,
     }
 }
 
+/// The newest value of the word, as the kernel sees it.
+#[track_caller]
+fn newest(word: &AtomicU32) -> u32 {
+    // A value that no word of ours has. Should one have it, it is replaced by itself. Relaxed: a futex orders nothing.
+    const NONE: u32 = 0xA5A5_5A5A;
+    match word.compare_exchange(NONE, NONE, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(value) | Err(value) => value,
+    }
+}
+
 #[track_caller]
 fn block(word: &AtomicU32, expected: u32, channel: Channel) {
     if SPURIOUS_LEFT.get() > 0 {
@@ -144,8 +157,7 @@ fn block(word: &AtomicU32, expected: u32, channel: Channel) {
     // When a model fails, loom unwinds the threads that still sleep, after its execution is gone: a channel dropped then would abort the
     // process before anybody reads why.
     let receiver = ManuallyDrop::new(receiver);
-    // Adding nothing reads the newest value; Relaxed, for a futex orders nothing.
-    if word.fetch_add(0, Ordering::Relaxed) != expected {
+    if newest(word) != expected {
         return;
     }
     enqueue(ptr::from_ref(word).addr(), channel, Bell::Blocked(sender));
@@ -175,8 +187,7 @@ pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -
 fn doze(word: &AtomicU32, expected: u32, channel: Channel) -> bool {
     let state = Arc::new(AtomicUsize::new(ASLEEP));
     let bell = Bell::Racing(Arc::clone(&state));
-    // As in `wait`.
-    if word.fetch_add(0, Ordering::Relaxed) != expected {
+    if newest(word) != expected {
         return true;
     }
     let ticket = enqueue(ptr::from_ref(word).addr(), channel, bell);
@@ -231,8 +242,7 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
 /// If `*from == expected`, wakes at most `wake_count` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
 #[track_caller]
 pub fn requeue(from: &AtomicU32, expected: u32, wake_count: u32, move_: u32, to: *const AtomicU32) -> bool {
-    // As in `wait`.
-    if from.fetch_add(0, Ordering::Relaxed) != expected {
+    if newest(from) != expected {
         return false;
     }
     let address = ptr::from_ref(from).addr();

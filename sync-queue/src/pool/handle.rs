@@ -10,8 +10,8 @@ use std::time::Instant;
 use sync_core::primitive::futex::Deadline;
 
 use crate::SimpleQueue;
-use crate::pool::current_pool;
 use crate::pool::packet::{BROKEN, CANCELLED, Listener, NOTIFIED, Outcome, PANICKED, PENDING, RUNNING, is_done, is_settled, status};
+use crate::pool::{current_pool, fork};
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,8 @@ pub enum JobError {
     Cancelled,
     /// It was never run: the initializer of a worker of its pool panicked.
     Broken,
+    /// It was not done when this process was forked: the pool's threads stayed with the parent.
+    Forked,
     /// The job that asks is the very one whose result it wants, or waits, on the same thread, for one that does.
     Deadlock,
     /// It was not done in time.
@@ -59,6 +61,7 @@ impl fmt::Debug for JobError {
             Self::Panicked(_) => f.debug_tuple("Panicked").field(&self.message().unwrap_or("..")).finish(),
             Self::Cancelled => f.write_str("Cancelled"),
             Self::Broken => f.write_str("Broken"),
+            Self::Forked => f.write_str("Forked"),
             Self::Deadlock => f.write_str("Deadlock"),
             Self::TimedOut => f.write_str("TimedOut"),
         }
@@ -72,6 +75,7 @@ impl fmt::Display for JobError {
             (Self::Panicked(_), None) => f.write_str("the job panicked"),
             (Self::Cancelled, _) => f.write_str("the job was cancelled"),
             (Self::Broken, _) => f.write_str("the pool is broken: an initializer panicked"),
+            (Self::Forked, _) => f.write_str("the job was left behind by a fork: its thread is in the parent process"),
             (Self::Deadlock, _) => f.write_str("the job waits for itself"),
             (Self::TimedOut, _) => f.write_str("the job was not done in time"),
         }
@@ -127,6 +131,9 @@ impl<R> JobHandle<R> {
 
     fn result_before(self, deadline: Option<Deadline>) -> Result<Result<R, JobError>, Self> {
         if !self.is_done() {
+            if self.is_left_behind() {
+                return Ok(Err(JobError::Forked));
+            }
             self.help();
             if self.job.core().runs_here() {
                 return Ok(Err(JobError::Deadlock));
@@ -140,7 +147,7 @@ impl<R> JobHandle<R> {
 
     /// Runs the job here and now if it waits for a worker and this thread is one.
     fn help(&self) {
-        if self.job.core().phase() == PENDING && current_pool() == self.job.core().pool {
+        if self.job.core().phase() == PENDING && current_pool() == self.job.core().pool && !self.is_left_behind() {
             self.job.run(&|| ());
         }
     }
@@ -148,7 +155,7 @@ impl<R> JobHandle<R> {
     /// Waits for the job without taking its result. `false`: not in time.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.job.core().wait(Deadline::after(timeout))
+        !self.is_left_behind() && self.job.core().wait(Deadline::after(timeout))
     }
 
     /// Cancels the job if nobody has begun it: its closure is dropped and will not run. `true`: it is cancelled, now or before.
@@ -190,8 +197,14 @@ impl<R> JobHandle<R> {
         self.job.core().listen(Listener::Callback(Box::new(f)));
     }
 
+    /// Whether nobody is left who could finish the job.
+    fn is_left_behind(&self) -> bool {
+        fork::left_behind(self.job.core().pool) && !self.is_done()
+    }
+
+    /// As [`wait`] and [`as_completed`] see it.
     fn settled(&self) -> bool {
-        is_settled(self.job.core().phase())
+        is_settled(self.job.core().phase()) || self.is_left_behind()
     }
 }
 
@@ -309,7 +322,11 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCom
     let handles: Vec<_> = handles.into_iter().map(Some).collect();
     let bell = Arc::new(SimpleQueue::new());
     for (number, handle) in handles.iter().flatten().enumerate() {
-        handle.job.core().listen(Listener::Bell(Arc::clone(&bell), number));
+        if handle.is_left_behind() {
+            bell.put(number);
+        } else {
+            handle.job.core().listen(Listener::Bell(Arc::clone(&bell), number));
+        }
     }
     AsCompleted { left: handles.len(), handles, bell }
 }

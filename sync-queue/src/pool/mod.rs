@@ -11,7 +11,6 @@ use core::time::Duration;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64 as Counter;
 use std::time::Instant;
 
 use sync_core::Mutex;
@@ -20,6 +19,7 @@ use sync_core::primitive::thread::{self, JoinHandle};
 
 use crate::{PutError, Queue};
 
+mod fork;
 mod handle;
 mod packet;
 mod scope;
@@ -66,6 +66,10 @@ struct Inner {
 ///
 /// The backlog is a [`Queue`]: linearisable, jobs begin in the order they were submitted. To submit costs one allocation, the put, and the
 /// wake-up of a worker if one sleeps.
+///
+/// A pool does not go along with a `fork`: its threads stay with the parent. In the child it takes no jobs ([`SubmitError::Forked`]); jobs
+/// that were not done have no result ([`JobError::Forked`]); shutting it down or dropping it returns at once; and a job that forks ends its
+/// thread, and with it the child, if it returns there.
 ///
 /// ```
 /// use sync_queue::ThreadPool;
@@ -123,6 +127,8 @@ pub enum SubmitError<F> {
     Full(F),
     /// An initializer panicked: the pool runs nothing any more.
     Broken(F),
+    /// This process is the child of a fork, and the pool's threads stayed with the parent.
+    Forked(F),
     /// The system gave us no thread, and there is none yet that could run the job.
     NoThread(F, io::Error),
 }
@@ -132,7 +138,7 @@ impl<F> SubmitError<F> {
     #[must_use]
     pub fn into_inner(self) -> F {
         match self {
-            Self::ShutDown(job) | Self::Full(job) | Self::Broken(job) | Self::NoThread(job, _) => job,
+            Self::ShutDown(job) | Self::Full(job) | Self::Broken(job) | Self::Forked(job) | Self::NoThread(job, _) => job,
         }
     }
 }
@@ -143,6 +149,7 @@ impl<F> fmt::Debug for SubmitError<F> {
             Self::ShutDown(_) => f.write_str("ShutDown(..)"),
             Self::Full(_) => f.write_str("Full(..)"),
             Self::Broken(_) => f.write_str("Broken(..)"),
+            Self::Forked(_) => f.write_str("Forked(..)"),
             Self::NoThread(_, why) => f.debug_tuple("NoThread").field(why).finish_non_exhaustive(),
         }
     }
@@ -154,6 +161,7 @@ impl<F> fmt::Display for SubmitError<F> {
             Self::ShutDown(_) => f.write_str("the pool has been shut down"),
             Self::Full(_) => f.write_str("the backlog of the pool is full"),
             Self::Broken(_) => f.write_str("the pool is broken: an initializer panicked"),
+            Self::Forked(_) => f.write_str("the pool was left behind by a fork: its threads are in the parent process"),
             Self::NoThread(_, why) => write!(f, "the pool could not start a thread: {why}"),
         }
     }
@@ -205,7 +213,6 @@ impl Builder {
     ///
     /// [`BuildError`] if no job could ever be submitted or run.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
-        static NEXT: Counter = Counter::new(1);
         let default = || std::thread::available_parallelism().map_or(1, usize::from).saturating_add(4).min(32);
         let max_workers = self.max_workers.unwrap_or_else(default);
         if max_workers == 0 {
@@ -216,8 +223,7 @@ impl Builder {
             Some(0) => return Err(BuildError::NoBacklog),
             Some(limit) => Queue::bounded(limit),
         };
-        // Relaxed: only distinctness is asked for.
-        let number = NEXT.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        let number = fork::next_number();
         let inner = Inner {
             number,
             jobs,
@@ -286,6 +292,10 @@ impl Inner {
             // A job's own panic is caught inside; here, only what a result or a closure panics with when it is dropped.
             drop(catch_unwind(AssertUnwindSafe(|| job.run(&|| self.one_done()))));
             drop(catch_unwind(AssertUnwindSafe(|| drop(job))));
+            if fork::left_behind(self.number) {
+                // The job has forked, and this is the child: the backlog is the parent's to run.
+                return;
+            }
         }
     }
 
@@ -300,8 +310,8 @@ impl Inner {
 
     #[cold]
     fn break_down(&self) {
-        // Release: pairs with the Acquire in `refuse`; a submit that finds the queue shut must find this too.
-        self.broken.store(true, Ordering::Release);
+        // Relaxed: published by the shutdown of the queue: a submit that finds it shut finds this too.
+        self.broken.store(true, Ordering::Relaxed);
         for job in self.jobs.shutdown_now() {
             job.fail();
         }
@@ -334,6 +344,9 @@ impl Inner {
 
     /// Before a job is put together: is it of any use?
     fn admit<F>(self: &Arc<Self>, job: F) -> Result<F, SubmitError<F>> {
+        if fork::left_behind(self.number) {
+            return Err(SubmitError::Forked(job));
+        }
         if self.jobs.is_shutdown() {
             return Err(self.closed(job));
         }
@@ -345,8 +358,8 @@ impl Inner {
 
     #[cold]
     fn closed<F>(&self, job: F) -> SubmitError<F> {
-        // Acquire: pairs with the Release in `break_down`.
-        if self.broken.load(Ordering::Acquire) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) }
+        // Relaxed: the caller has found the queue shut, and so sees what came before that.
+        if self.broken.load(Ordering::Relaxed) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) }
     }
 
     fn execute<F>(self: &Arc<Self>, job: F) -> Result<(), SubmitError<F>>
@@ -498,6 +511,7 @@ impl ThreadPool {
                         SubmitError::ShutDown(_) => SubmitError::ShutDown(()),
                         SubmitError::Full(_) => SubmitError::Full(()),
                         SubmitError::Broken(_) => SubmitError::Broken(()),
+                        SubmitError::Forked(_) => SubmitError::Forked(()),
                         SubmitError::NoThread(_, why) => SubmitError::NoThread((), why),
                     });
                 }
@@ -507,12 +521,15 @@ impl ThreadPool {
     }
 
     /// Takes no more jobs. `cancel_pending`: those that nobody has begun are cancelled, else they are run. `wait`: until all threads have
-    /// ended. Calling it again is no error.
+    /// ended. Calling it again is no error. In the child of a fork it does nothing, and waits for nobody: see [`ThreadPool`].
     ///
     /// # Errors
     ///
     /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has not waited.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) -> Result<(), InsideWorker> {
+        if fork::left_behind(self.inner.number) {
+            return Ok(());
+        }
         if cancel_pending {
             for job in self.inner.jobs.shutdown_now() {
                 job.cancel();
@@ -544,7 +561,8 @@ impl ThreadPool {
     /// Whether an initializer panicked.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.inner.broken.load(Ordering::Acquire)
+        // Relaxed: a flag that stays, and hands nothing over.
+        self.inner.broken.load(Ordering::Relaxed)
     }
 
     /// How many threads were started so far.

@@ -20,7 +20,10 @@
 //!
 //! # Memory orderings
 //!
-//! The phase is changed with AcqRel and read with Acquire: the closure's effects happen before whatever follows a look that finds the job done.
+//! The phase is changed with Release and read with Acquire: what the closure did, or who cancelled it had done before, happens before whatever
+//! follows a look that finds the job done. A change of it acquires nothing: the closure came with the packet, through the queue or the handle,
+//! and what the flags stand for is found through the list's lock or is a futex. All changes are read-modify-writes, hence in one order, and
+//! continue the release sequences of those before them.
 
 use core::any::Any;
 use core::fmt;
@@ -68,7 +71,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn phase(&self) -> u32 {
-        // Acquire: pairs with the AcqRel of who finished the job.
+        // Acquire: pairs with the Release in `finish` and `leave_pending`.
         self.state.load(Ordering::Acquire) & PHASE
     }
 
@@ -82,8 +85,8 @@ impl Core {
     fn leave_pending(&self, phase: u32) -> Option<u32> {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & PHASE == PENDING {
-            // AcqRel: see the module.
-            match self.state.compare_exchange_weak(state, state | phase, Ordering::AcqRel, Ordering::Relaxed) {
+            // Release: who finds the job cancelled sees what came before that. See "Memory orderings".
+            match self.state.compare_exchange_weak(state, state | phase, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return Some(state),
                 Err(now) => state = now,
             }
@@ -93,8 +96,8 @@ impl Core {
 
     /// Leaves `RUNNING` for `phase` (P2).
     fn finish(&self, phase: u32) -> u32 {
-        // AcqRel: see the module. An addition keeps the flags that are set meanwhile.
-        self.state.fetch_add(phase - RUNNING, Ordering::AcqRel)
+        // Release: pairs with the Acquire of whoever finds the job done. An addition keeps the flags that are set meanwhile.
+        self.state.fetch_add(phase - RUNNING, Ordering::Release)
     }
 
     /// Wakes those who sleep, calls those who listen. `was`: the state that was left.
@@ -136,8 +139,9 @@ impl Core {
             Listener::Bell(..) => is_settled,
         };
         let mut all = self.listeners.lock();
-        // AcqRel: either who finishes finds the flag, and this entry once it gets the lock; or its phase is found here.
-        let phase = self.state.fetch_or(LISTENERS, Ordering::AcqRel) & PHASE;
+        // Either who finishes finds the flag, and this entry once it gets the lock; or its phase is found here.
+        // Acquire: pairs with the Release in `finish`: what is called here sees what the job did.
+        let phase = self.state.fetch_or(LISTENERS, Ordering::Acquire) & PHASE;
         if done(phase) {
             drop(all);
             Self::call_all(vec![listener], phase);
@@ -149,6 +153,7 @@ impl Core {
     /// Sleeps until the job is done, or `false`: the time is up.
     pub(super) fn wait(&self, deadline: Option<Deadline>) -> bool {
         loop {
+            // Acquire: as in `phase`.
             let state = self.state.load(Ordering::Acquire);
             if is_done(state & PHASE) {
                 return true;
@@ -295,8 +300,8 @@ where
     fn notify_cancelled(&self) {
         let mut state = self.core.state.load(Ordering::Relaxed);
         while state & PHASE == CANCELLED {
-            // AcqRel: as every change of the phase.
-            match self.core.state.compare_exchange_weak(state, state + (NOTIFIED - CANCELLED), Ordering::AcqRel, Ordering::Relaxed) {
+            // Relaxed: the worker that puts a cancelled job aside has nothing to hand over, and what came before the cancelling stays released.
+            match self.core.state.compare_exchange_weak(state, state + (NOTIFIED - CANCELLED), Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return self.core.tell(state, NOTIFIED),
                 Err(now) => state = now,
             }
@@ -338,8 +343,9 @@ where
     }
 
     fn detach(&self) {
-        // AcqRel: either the finisher sees the flag, or its result is seen here.
-        let was = self.core.state.fetch_or(DETACHED, Ordering::AcqRel);
+        // Either the finisher finds the flag and empties the slot, which the handle then has not touched; or it is this thread's.
+        // Acquire: pairs with the Release in `finish`: the result is there.
+        let was = self.core.state.fetch_or(DETACHED, Ordering::Acquire);
         if matches!(was & PHASE, RETURNED | PANICKED) {
             // SAFETY: as in `take` (P3).
             drop(unsafe { self.replace(Slot::Empty) });

@@ -113,6 +113,7 @@ impl<'scope> Scope<'scope, '_> {
             Err(SubmitError::ShutDown(_)) => Err(SubmitError::ShutDown(())),
             Err(SubmitError::Full(_)) => Err(SubmitError::Full(())),
             Err(SubmitError::Broken(_)) => Err(SubmitError::Broken(())),
+            Err(SubmitError::Forked(_)) => Err(SubmitError::Forked(())),
             Err(SubmitError::NoThread(_, why)) => Err(SubmitError::NoThread((), why)),
         }
     }

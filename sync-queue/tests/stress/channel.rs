@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use sync_queue::channel::{self, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 
+use crate::items;
 use crate::watchdog::{note, watch};
-
-const ITEMS: usize = 1_200;
 
 fn ends(capacity: Option<usize>) -> (Sender<usize>, Receiver<usize>) {
     capacity.map_or_else(channel::unbounded, channel::bounded)
@@ -15,6 +14,7 @@ fn ends(capacity: Option<usize>) -> (Sender<usize>, Receiver<usize>) {
 
 /// The receivers learn of the end by the senders' going.
 fn transfer(capacity: Option<usize>, senders: usize, receivers: usize) {
+    let items = items(capacity);
     let (sender, receiver) = ends(capacity);
     let got: Vec<Vec<usize>> = thread::scope(|scope| {
         let receivers: Vec<_> = (0..receivers)
@@ -38,7 +38,7 @@ fn transfer(capacity: Option<usize>, senders: usize, receivers: usize) {
         for number in 0..senders {
             let sender = sender.clone();
             scope.spawn(move || {
-                for n in (number..ITEMS).step_by(senders) {
+                for n in (number..items).step_by(senders) {
                     let mut item = n;
                     while number == 0
                         && let Err(why) = sender.send_timeout(item, Duration::from_micros(20))
@@ -57,7 +57,7 @@ fn transfer(capacity: Option<usize>, senders: usize, receivers: usize) {
     });
     let mut all = got.concat();
     all.sort_unstable();
-    assert!(all.into_iter().eq(0..ITEMS));
+    assert!(all.into_iter().eq(0..items));
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sync_queue::{LifoQueue, PriorityQueue, PutError};
 
+use crate::items;
 use crate::watchdog::{note, watch};
-
-const ITEMS: usize = 1_500;
 
 /// Four put, three get, one of each with a timeout that often runs out; the last producer shuts the queue down.
 macro_rules! transfer {
     ($Queue:ident, $capacity:expr) => {{
+        let items = items(($capacity > 0).then_some($capacity));
         let queue = $Queue::with_maxsize($capacity);
         let putting = AtomicUsize::new(4);
         let got: Vec<Vec<usize>> = thread::scope(|scope| {
@@ -38,7 +38,7 @@ macro_rules! transfer {
             for producer in 0..4 {
                 let (queue, putting) = (&queue, &putting);
                 scope.spawn(move || {
-                    for n in (producer..ITEMS).step_by(4) {
+                    for n in (producer..items).step_by(4) {
                         let mut item = n;
                         while let Err(why) = if producer == 0 {
                             queue.put_timeout(item, Duration::from_micros(20))
@@ -57,7 +57,7 @@ macro_rules! transfer {
         });
         let mut all = got.concat();
         all.sort_unstable();
-        assert!(all.into_iter().eq(0..ITEMS));
+        assert!(all.into_iter().eq(0..items));
         assert!(queue.is_empty());
     }};
 }

@@ -35,7 +35,7 @@ fn every_job_ends_once() {
                 let (pool, ran, called, submitted, cancelled) = (&pool, &ran, &called, &submitted, &cancelled);
                 scope.spawn(move || {
                     let mut number = numbers(submitter);
-                    for n in 0..300_u64 {
+                    for n in 0..1_500_u64 {
                         let count = ran.clone();
                         let panics = number(5) == 0;
                         let handle = pool
@@ -96,7 +96,7 @@ fn jobs_that_wait_for_jobs() {
     for workers in [1, 2, 4] {
         note(format!("{workers} workers"));
         let pool = Arc::new(ThreadPool::new(workers));
-        for _ in 0..10 {
+        for _ in 0..40 {
             assert_eq!(tree(&pool, 6), 64);
         }
         pool.shutdown(true, false).unwrap();

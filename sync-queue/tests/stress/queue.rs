@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sync_queue::{GetError, PutError, Queue};
 
+use crate::items;
 use crate::watchdog::{note, watch};
 
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +16,6 @@ enum Way {
     Timed,
     Many,
 }
-
-const ITEMS: usize = 2_000;
 
 fn put_all(queue: &Queue<(usize, usize)>, producer: usize, items: usize, way: Way) {
     match way {
@@ -73,7 +72,7 @@ fn get_all(queue: &Queue<(usize, usize)>, way: Way) -> Vec<(usize, usize)> {
 
 fn run(capacity: Option<usize>, producers: usize, consumers: usize, puts: Way, gets: Way) {
     let queue = capacity.map_or_else(Queue::unbounded, Queue::bounded);
-    let each = ITEMS / producers;
+    let each = items(capacity) / producers;
     let putting = AtomicUsize::new(producers);
     let got: Vec<Vec<_>> = thread::scope(|scope| {
         let getters: Vec<_> = (0..consumers).map(|_| scope.spawn(|| get_all(&queue, gets))).collect();

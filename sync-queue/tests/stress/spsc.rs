@@ -4,19 +4,19 @@ use std::thread;
 
 use sync_queue::spsc;
 
+use crate::items;
 use crate::watchdog::{note, watch};
-
-const ITEMS: usize = 4_000;
 
 #[test]
 fn nothing_is_lost_or_doubled() {
     let _watchdog = watch();
-    for capacity in [1, 2, 3, 64] {
+    for capacity in [1, 2, 3, 64, 1024] {
         note(format!("room for {capacity}"));
+        let items = items(Some(capacity));
         let (mut producer, mut consumer) = spsc(capacity);
         thread::scope(|scope| {
             scope.spawn(move || {
-                for n in 0..ITEMS {
+                for n in 0..items {
                     let mut item = Box::new(n);
                     while let Err(back) = producer.try_put(item) {
                         assert!(!producer.is_abandoned(), "the consumer stays to the end");
@@ -26,7 +26,7 @@ fn nothing_is_lost_or_doubled() {
                 }
             });
             let mut next = 0;
-            while next < ITEMS {
+            while next < items {
                 match consumer.try_get() {
                     Some(item) => {
                         assert_eq!(*item, next);

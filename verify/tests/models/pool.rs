@@ -115,17 +115,82 @@ model! {
     /// A callback is called once, by whoever ends the job or by whoever adds it.
     fn a_callback_is_called_once(_order) small {
         let pool = ThreadPool::new(1);
-        let called = Arc::new(Tracked::new(0));
-        let handle = pool.submit(|| ()).unwrap();
+        let (data, called) = (Arc::new(Tracked::new(0)), Arc::new(Tracked::new(0)));
+        let written = data.clone();
+        let handle = pool.submit(move || written.set(7)).unwrap();
         let inside = called.clone();
         handle.on_done(move |status| {
             assert_eq!(status, JobStatus::Returned);
+            assert_eq!(data.get(), 7, "what the job did is seen, whoever calls");
             inside.set(inside.get() + 1);
         });
         handle.result().unwrap();
         // The end of the worker: a callback may still run when the result is there.
         pool.shutdown(true, false).unwrap();
         assert_eq!(called.get(), 1);
+    }
+}
+
+model! {
+    /// Two threads wait for the end of the same job, as long as it takes, and see what it did.
+    fn two_wait_for_one(order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let inside = data.clone();
+        let handle = Arc::new(pool.submit(move || inside.set(7)).unwrap());
+        let waits = || {
+            let data = data.clone();
+            with(&handle, move |handle| {
+                assert!(handle.wait_timeout(Duration::MAX));
+                assert_eq!(data.get(), 7);
+            })
+        };
+        order.run([waits(), waits()]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// Who finds a job cancelled sees what came before that.
+    fn what_came_before_the_cancelling_is_seen(order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let handle = Arc::new(pool.submit(|| ()).unwrap());
+        let before = data.clone();
+        let cancels = with(&handle, move |handle| {
+            before.set(7);
+            handle.cancel();
+        });
+        let looks = with(&handle, move |handle| {
+            if handle.is_cancelled() {
+                assert_eq!(data.get(), 7);
+            }
+        });
+        order.run([cancels, looks]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// The same of a callback that is added at that moment, whoever calls it.
+    fn a_callback_sees_what_came_before_the_cancelling(order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let handle = Arc::new(pool.submit(|| ()).unwrap());
+        let before = data.clone();
+        let cancels = with(&handle, move |handle| {
+            before.set(7);
+            handle.cancel();
+        });
+        let listens = with(&handle, move |handle| {
+            handle.on_done(move |status| {
+                if status == JobStatus::Cancelled {
+                    assert_eq!(data.get(), 7);
+                }
+            });
+        });
+        order.run([cancels, listens]);
+        pool.shutdown(true, false).unwrap();
     }
 }
 

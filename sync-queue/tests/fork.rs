@@ -1,0 +1,120 @@
+//! A pool and the child of a fork: the child has one thread, and none of the pool's.
+#![cfg(target_os = "linux")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use sync_queue::{JobError, SubmitError, ThreadPool, Until, as_completed, wait};
+
+#[path = "../../sync-core/tests/support/watchdog.rs"]
+mod watchdog;
+use watchdog::watch;
+
+/// Runs `f` in a child, which ends with the number it returns; that number.
+fn in_child(f: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child uses what the C library keeps usable after a fork (memory among it), and what is tested here.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        // A child that hangs is killed.
+        // SAFETY: an alarm, and the end of the child without running what belongs to the parent.
+        unsafe {
+            libc::alarm(60);
+            libc::_exit(f());
+        }
+    }
+    code(pid)
+}
+
+/// The exit code of a child.
+fn code(pid: libc::pid_t) -> i32 {
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert!(libc::WIFEXITED(status), "the child ended with status {status:#x}");
+    libc::WEXITSTATUS(status)
+}
+
+#[test]
+fn tp_13_a_child_does_not_wait_for_its_parents_threads() {
+    let _watchdog = watch();
+    let pool = ThreadPool::new(1);
+    let gate = Arc::new(sync_queue::Queue::unbounded());
+    let inside = gate.clone();
+    let early = pool.submit(|| 1).unwrap();
+    while !early.is_done() {
+        std::thread::yield_now();
+    }
+    let running = pool.submit(move || inside.get().unwrap()).unwrap();
+    while !running.is_running() {
+        std::thread::yield_now();
+    }
+    let pending = [(); 4].map(|()| pool.submit(|| 2).unwrap());
+    let mut held = Some((pool, early, running, pending));
+    let failed = in_child(|| {
+        let (pool, early, running, pending) = held.take().unwrap();
+        let [first, second, third, fourth] = pending;
+        if !matches!(early.result(), Ok(1)) {
+            return 1;
+        }
+        if !matches!(running.result(), Err(JobError::Forked)) || !matches!(first.result(), Err(JobError::Forked)) {
+            return 2;
+        }
+        let waited = wait([second], Until::All, None);
+        if waited.done.len() != 1 || !as_completed([third]).all(|handle| matches!(handle.result(), Err(JobError::Forked))) {
+            return 3;
+        }
+        if fourth.wait_timeout(Duration::from_secs(3600)) || !fourth.cancel() {
+            return 4;
+        }
+        match pool.submit(|| 7) {
+            Err(SubmitError::Forked(job)) if job() == 7 => {}
+            _ => return 5,
+        }
+        if pool.execute(|| ()).is_ok() || pool.map([1], |n| n).is_ok() || pool.shutdown(true, true).is_err() {
+            return 6;
+        }
+        drop(pool);
+        // A pool of its own it may have.
+        if !matches!(ThreadPool::new(1).submit(|| 8).map(|handle| handle.result()), Ok(Ok(8))) {
+            return 7;
+        }
+        0
+    });
+    assert_eq!(failed, 0, "which check of the child failed");
+    // The parent's own is as it was.
+    let (pool, early, running, pending) = held.unwrap();
+    assert!(matches!(early.result(), Ok(1)));
+    gate.put(3).unwrap();
+    assert!(matches!(running.result(), Ok(3)));
+    assert!(pending.into_iter().all(|handle| matches!(handle.result(), Ok(2))));
+    pool.shutdown(true, false).unwrap();
+}
+
+#[test]
+fn tp_13_a_job_that_forks() {
+    let _watchdog = watch();
+    let ran = Arc::new(AtomicU32::new(0));
+    let pool = ThreadPool::new(1);
+    let forks = pool
+        .submit(|| {
+            // SAFETY: as in `in_child`; the child goes on in the worker, which is its only thread.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                // SAFETY: see `in_child`.
+                unsafe { libc::alarm(60) };
+            }
+            pid
+        })
+        .unwrap();
+    let count = ran.clone();
+    let next = pool.submit(move || count.fetch_add(1, SeqCst)).unwrap();
+    let pid = forks.result().unwrap();
+    assert!(pid > 0);
+    // The worker ends in the child, which is all there is to it.
+    assert_eq!(code(pid), 0);
+    assert!(matches!(next.result(), Ok(0)));
+    pool.shutdown(true, false).unwrap();
+    assert_eq!(ran.load(SeqCst), 1);
+}
