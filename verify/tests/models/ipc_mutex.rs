@@ -1,7 +1,7 @@
 //! The lock between processes: exclusion, no lost wake, and takeover from whoever vanishes anywhere.
 
-use sync_core::primitive::atomic::AtomicU32;
-use sync_ipc::raw::lock::{self, Locked, Refused};
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_ipc::raw::lock::{self, Locked, Refused, WAITERS};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ model! {
 
 model! {
     /// Who gives a broken lock up wakes all, and all are refused.
-    fn giving_up_refuses_everybody(order) {
+    fn giving_up_refuses_everybody(order) small {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
             let it = it.clone();
@@ -63,7 +63,23 @@ model! {
             let it = it.clone();
             move |me: &Participant| lock::give_up(&it.word, me)
         };
-        order.run([Participant::new(&world, 1).body(waits(&it)), holder.body(gives_up)]);
+        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(waits(&it)), holder.body(gives_up)]);
+    }
+}
+
+model! {
+    /// A flag that somebody set in a free word for no reason takes nothing away: a try that finds it sees what the last owner wrote.
+    fn a_flag_in_a_free_word(order) small {
+        let (world, it) = (World::new(false), shared());
+        let tries = { let it = it.clone(); move |me: &Participant| {
+            it.word.fetch_or(WAITERS, Ordering::Relaxed);
+            if lock::try_lock(&it.word, me).is_ok() {
+                it.data.set(it.data.get() + 1);
+                lock::unlock(&it.word, me);
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(counts(&it)), Participant::new(&world, 2).body(tries)]);
+        assert!((1..=2).contains(&it.data.get()));
     }
 }
 
