@@ -1,6 +1,7 @@
 //! A bounded queue between processes. The algorithm is in [`raw::ring`](crate::raw::ring); here are the waiting, the items, and the leases.
 //!
-//! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle) and two flags u32 (closed, given back), each on a cache line of its own;
+//! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle), each on a cache line of its own, the first two with a hint u32 behind
+//! them, the third with two flags u32 (closed, given back);
 //! ring cells u64 each, slots u64 each, items. The entry's parameter is the capacity, and in its bit 32 what becomes of orphans.
 
 mod error;
@@ -33,6 +34,9 @@ const IDLE_GATE: usize = 256;
 const CLOSED: usize = 260;
 const GIVEN_BACK: usize = 264;
 const CELLS: usize = 320;
+
+/// Behind the gates of items and of room: the processor, plus 1, of whoever woke a waiter last. A hint.
+const WAKER: usize = 4;
 
 /// How long ago the dead may have been looked for before a try looks again.
 const SWEEP_EVERY: Duration = Duration::from_millis(10);
@@ -224,24 +228,24 @@ impl<T: Plain> Queue<T> {
     fn send_slow(&self, item: &T, deadline: Option<Deadline>) -> Result<(), Option<Trouble>> {
         let full = |sent: &Result<(), Option<Trouble>>| matches!(sent, Err(Some(Trouble::Full)));
         let mut spin = Spin::new();
-        while spin.turn() {
+        while self.is_worth_a_spin(ROOM_GATE) && spin.turn() {
             let sent = self.send_now(item, false);
             if !full(&sent) {
                 return sent;
             }
         }
-        let (word, mut patience) = (self.block.u32(ROOM_GATE), Patience::new());
-        let mut look_at_the_dead = false;
+        let (word, mut patience) = (self.block.u32(ROOM_GATE), Patience::at_a_gate());
         loop {
-            let key = gate::announce(word, self.peers());
-            let sent = self.send_now(item, look_at_the_dead);
+            let announced = gate::announce(word, self.peers());
+            let sent = self.send_now(item, false);
             if !full(&sent) {
+                gate::withdraw(word, self.peers(), announced);
                 return sent;
             }
-            let why = gate::sleep(word, self.peers(), key, &mut patience, deadline);
-            look_at_the_dead = why != Slept::Woken;
-            if why == Slept::Deadline {
-                return self.send_now(item, true);
+            let why = gate::sleep(word, self.peers(), announced, &mut patience, deadline);
+            let sent = self.send_now(item, why != Slept::Woken);
+            if !full(&sent) || why == Slept::Deadline {
+                return sent;
             }
         }
     }
@@ -262,8 +266,23 @@ impl<T: Plain> Queue<T> {
         };
         plain::store(&self.block, self.item_at(claim.slot), item);
         ring.commit(peers, claim)?;
-        gate::notify(self.block.u32(ITEMS_GATE), peers, 1);
+        if gate::is_awaited(self.block.u32(ITEMS_GATE), peers) {
+            self.wake(ITEMS_GATE, 1);
+        }
         Ok(())
+    }
+
+    #[cold]
+    fn wake(&self, gate: usize, count: u32) {
+        // Before the wake: who is woken may run before we do again. Relaxed: a hint.
+        self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
+        gate::wake(self.block.u32(gate), self.peers(), count);
+    }
+
+    /// Whether it may help to look again and again: not if those for whom we wait run on this very processor.
+    fn is_worth_a_spin(&self, gate: usize) -> bool {
+        // Relaxed: a hint, and a number from outside that is only compared.
+        self.block.u32(gate + WAKER).load(Ordering::Relaxed) != processor()
     }
 
     /// Receives, waiting while there is no item.
@@ -361,24 +380,24 @@ impl<T: Plain> Queue<T> {
     fn take_slow(&self, deadline: Option<Deadline>) -> Result<Claim, Option<Trouble>> {
         let empty = |taken: &Result<Claim, Option<Trouble>>| matches!(taken, Err(Some(Trouble::Empty)));
         let mut spin = Spin::new();
-        while spin.turn() {
+        while self.is_worth_a_spin(ITEMS_GATE) && spin.turn() {
             let taken = self.take_now(false);
             if !empty(&taken) {
                 return taken;
             }
         }
-        let (word, mut patience) = (self.block.u32(ITEMS_GATE), Patience::new());
-        let mut look_at_the_dead = false;
+        let (word, mut patience) = (self.block.u32(ITEMS_GATE), Patience::at_a_gate());
         loop {
-            let key = gate::announce(word, self.peers());
-            let taken = self.take_now(look_at_the_dead);
+            let announced = gate::announce(word, self.peers());
+            let taken = self.take_now(false);
             if !empty(&taken) {
+                gate::withdraw(word, self.peers(), announced);
                 return taken;
             }
-            let why = gate::sleep(word, self.peers(), key, &mut patience, deadline);
-            look_at_the_dead = why != Slept::Woken;
-            if why == Slept::Deadline {
-                return self.take_now(true);
+            let why = gate::sleep(word, self.peers(), announced, &mut patience, deadline);
+            let taken = self.take_now(why != Slept::Woken);
+            if !empty(&taken) || why == Slept::Deadline {
+                return taken;
             }
         }
     }
@@ -421,9 +440,13 @@ impl<T: Plain> Queue<T> {
     fn acknowledge(&self, claim: Claim) {
         let peers = self.peers();
         if self.ring().acknowledge(peers, claim) {
-            gate::notify(self.block.u32(ROOM_GATE), peers, 1);
-            // A wake of the first is a system call, and whatever else it does, it is behind the fence.
-            gate::notify_fenced(self.block.u32(IDLE_GATE), peers, u32::MAX);
+            if gate::is_awaited(self.block.u32(ROOM_GATE), peers) {
+                self.wake(ROOM_GATE, 1);
+            }
+            // The fence before the look at the first gate is before this look too.
+            if gate::is_awaited_fenced(self.block.u32(IDLE_GATE), peers) {
+                gate::wake(self.block.u32(IDLE_GATE), peers, u32::MAX);
+            }
         }
     }
 
@@ -504,13 +527,14 @@ impl<T: Plain> Queue<T> {
 
     /// Waits until every item that was sent has been acknowledged; `false` at the deadline.
     pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
-        let (word, mut patience) = (self.block.u32(IDLE_GATE), Patience::new());
+        let (word, mut patience) = (self.block.u32(IDLE_GATE), Patience::at_a_gate());
         loop {
-            let key = gate::announce(word, self.peers());
+            let announced = gate::announce(word, self.peers());
             if self.ring().count(self.peers()).1 == 0 {
+                gate::withdraw(word, self.peers(), announced);
                 return Ok(true);
             }
-            match gate::sleep(word, self.peers(), key, &mut patience, deadline) {
+            match gate::sleep(word, self.peers(), announced, &mut patience, deadline) {
                 Slept::Woken => {}
                 Slept::Deadline => return Ok(self.ring().count(self.peers()).1 == 0),
                 // What a dead sender left unsent is not waited for.
@@ -518,6 +542,11 @@ impl<T: Plain> Queue<T> {
             }
         }
     }
+}
+
+/// The processor that we run on, plus 1.
+fn processor() -> u32 {
+    u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(0).wrapping_add(1)
 }
 
 impl<T> fmt::Debug for Queue<T> {

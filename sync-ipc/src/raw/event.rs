@@ -70,7 +70,8 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
                 seen = peers.at(word).load(Ordering::Acquire);
                 continue;
             }
-            if let Err(now) = peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Acquire, Ordering::Acquire) {
+            // Relaxed if it succeeds, for then it was a look that said no.
+            if let Err(now) = peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Acquire) {
                 seen = now;
                 continue;
             }

@@ -1,18 +1,25 @@
-//! Where the waiters of a lock-free structure sleep: a word with a number that changes at every wake.
+//! Where the waiters of a lock-free structure sleep: a word with a number that changes at every wake, and how many there are to wake.
 //!
-//! **Source.** An event count (the `eventcount` of Reed and Kanodia, 1979), with the number and a flag in one futex word.
+//! **Source.** An event count (the `eventcount` of Reed and Kanodia, 1979), with the number and the count in one futex word, so that a notifier takes
+//! whom it wakes off the count in the step that changes the number. Who was woken has nothing to take back, nobody else is woken for it, and of those
+//! who died nothing stays: a count that is too high costs one wake too many, and is corrected by it.
 //!
-//! **The word**: `number:31 | WAITERS:1`.
+//! **The word**: `number:20 | count:12`.
 //!
-//! WAITERS: legal to be set when nobody waits; illegal to be clear while somebody sleeps for longer than its bound.
+//! The count: legal to be higher than there are sleepers; illegal to be lower for longer than a sleeper's bound, wakes that are on their way included.
 //!
 //! **Invariants**
 //!
-//! 1. A waiter announces itself (WAITERS) before it looks at the structure for the last time; a notifier changes the structure before it looks
-//!    for WAITERS. One of the two sees the other.
-//! 2. A waiter sleeps on the value that it announced itself in. A notifier that saw WAITERS changes that value: the waiter wakes or does not
-//!    fall asleep.
-//! 3. As everywhere: a notifier that dies between the two steps costs the waiters the rest of their bound, and nothing else.
+//! 1. A waiter announces itself (counts itself) before it looks at the structure for the last time; a notifier changes the structure before it looks
+//!    at the count. One of the two sees the other.
+//! 2. A waiter sleeps only on a word with the number that it announced itself in. A notifier that saw the count changes that number: the
+//!    waiter wakes or does not fall asleep.
+//! 3. The count and the wakes on their way are together at least as many as those who sleep and those who announced themselves in the present number.
+//!    Announcing counts up. A notifier takes off as many as it then wakes, and with the new number whoever was only announced has to do it again.
+//!    Who was woken, or finds another number, does not count itself down, for that has been done. Who stops waiting in the number that it announced
+//!    itself in, without having been woken, counts itself down.
+//! 4. As everywhere: a notifier that dies between its two steps costs the waiters the rest of their bound, and nothing else. So do 2^20 wakes
+//!    between two instructions of one waiter, and more than 4095 waiters at once.
 //!
 //! **Orderings.** Invariant 1 is store buffering: both sides need a full fence between their write and their read, and both have one.
 
@@ -21,56 +28,106 @@ use sync_core::primitive::futex::Deadline;
 
 use super::{Patience, Peers, Slept};
 
-const WAITERS: u32 = 1;
-const ONE: u32 = 2;
+const COUNT: u32 = (1 << 12) - 1;
+const ONE_NUMBER: u32 = COUNT + 1;
 
-/// Announces a waiter. The value is for [`sleep`]; look at the structure once more in between.
-pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> u32 {
-    // Relaxed: the fence below orders it before the look.
-    let key = peers.at(gate).fetch_or(WAITERS, Ordering::Relaxed) | WAITERS;
-    // SeqCst: pairs with the fence in `notify` (invariant 1).
-    fence(Ordering::SeqCst);
-    key
+/// A waiter that is counted: for [`sleep`] or [`withdraw`].
+#[derive(Debug)]
+#[must_use = "the waiter stays counted"]
+pub struct Announced {
+    number: u32,
 }
 
-/// Sleeps until the next notification, a bound, or the deadline.
-pub fn sleep<P: Peers>(gate: &AtomicU32, peers: &P, key: u32, patience: &mut Patience, deadline: Option<Deadline>) -> Slept {
-    peers.sleep(gate, key, patience.next_bound(), deadline)
+/// Announces a waiter. Look at the structure once more before you [`sleep`].
+pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
+    // Relaxed, all of them: the fence below orders them before the look.
+    let mut seen = peers.at(gate).load(Ordering::Relaxed);
+    // At the limit there is somebody to wake anyhow (invariant 4).
+    while seen & COUNT != COUNT {
+        match peers.at(gate).compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => seen = now,
+        }
+    }
+    // SeqCst: pairs with the fence in `is_awaited` (invariant 1).
+    fence(Ordering::SeqCst);
+    Announced { number: seen & !COUNT }
+}
+
+/// Sleeps until the next notification, a bound, or the deadline. Afterwards the waiter is not counted any more.
+pub fn sleep<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced, patience: &mut Patience, deadline: Option<Deadline>) -> Slept {
+    // Relaxed: the futex compares it again.
+    let now = peers.at(gate).load(Ordering::Relaxed);
+    if now & !COUNT != announced.number {
+        return Slept::Woken;
+    }
+    let why = peers.sleep(gate, now, patience.next_bound(), deadline);
+    if why != Slept::Woken {
+        withdraw(gate, peers, announced);
+    }
+    // Woken, or somebody else announced itself just before we slept; which of the two, nobody can tell. So the count may be one too high now.
+    why
+}
+
+/// Stops waiting: the structure had what was waited for.
+pub fn withdraw<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced) {
+    // Relaxed: the count orders nothing here.
+    let mut seen = peers.at(gate).load(Ordering::Relaxed);
+    while seen & !COUNT == announced.number && seen & COUNT != 0 {
+        match peers.at(gate).compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => seen = now,
+        }
+    }
 }
 
 /// Wakes at most `count` waiters after the structure changed, by a read-modify-write.
 #[inline]
 pub fn notify<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
+    if is_awaited(gate, peers) {
+        wake(gate, peers, count);
+    }
+}
+
+/// Whether somebody may wait, after the structure changed by a read-modify-write: then [`wake`] is to be called.
+#[inline]
+pub fn is_awaited<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
     // SeqCst: pairs with the fence in `announce` (invariant 1).
     peers.fence_after_change();
-    notify_fenced(gate, peers, count);
+    is_awaited_fenced(gate, peers)
 }
 
-/// As [`notify`], when there has been a fence since the change.
+/// As [`is_awaited`], when there has been a fence since the change.
 #[inline]
-pub fn notify_fenced<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
-    // Relaxed: the fence above orders it after the change.
-    let seen = peers.at(gate).load(Ordering::Relaxed);
-    if seen & WAITERS != 0 {
-        notify_slow(gate, peers, count);
-    }
+pub fn is_awaited_fenced<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
+    // Relaxed: the fence orders it after the change.
+    peers.at(gate).load(Ordering::Relaxed) & COUNT != 0
 }
 
+/// Wakes at most `count` waiters.
 #[cold]
-fn notify_slow<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
-    // Relaxed: the number orders nothing, it only differs.
-    let now = peers.at(gate).fetch_add(ONE, Ordering::Relaxed).wrapping_add(ONE);
-    if peers.wake(gate, count) >= count.min(i32::MAX as u32) as usize || now & WAITERS == 0 {
+pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
+    // Relaxed, here and below: the number orders nothing, it only differs; and whom we count off has the change still to look for.
+    let mut seen = peers.at(gate).load(Ordering::Relaxed);
+    let now = loop {
+        let waiting = seen & COUNT;
+        if waiting == 0 {
+            // Others took them off, and wake them: after the change, before which they cannot have looked for the last time.
+            return;
+        }
+        let next = (seen - waiting.min(count)).wrapping_add(ONE_NUMBER);
+        match peers.at(gate).compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => break next,
+            Err(other) => seen = other,
+        }
+    };
+    if peers.wake(gate, count) != 0 || now & COUNT == 0 {
         return;
     }
-    // Fewer slept than we would have woken: nobody sleeps now, or somebody announced itself since, in the number `now`.
-    if peers.at(gate).compare_exchange(now, now & !WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        // Who fell asleep on `now` before the flag went is woken and announces itself anew; after it, nobody can fall asleep on `now`.
+    // Nobody slept, and the count says that somebody does: those are on their way to sleep, or dead. Begin anew at 0. Who fell asleep on
+    // `now` before this is woken; after it, nobody can fall asleep on `now`.
+    let empty = (now & !COUNT).wrapping_add(ONE_NUMBER);
+    if peers.at(gate).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         peers.wake(gate, u32::MAX);
     }
-}
-
-/// Passes on a wake that came together with the end of our own time (row FX-02).
-pub fn pass_on<P: Peers>(gate: &AtomicU32, peers: &P) {
-    peers.wake(gate, 1);
 }

@@ -24,9 +24,9 @@
 //! 4. If the one who should wake dies first, or the one who was woken does, the others' bounds end: nobody sleeps for longer than
 //!    [`LAST_BOUND`](super::LAST_BOUND) without looking.
 //!
-//! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it from a dead owner is Acquire too; the dead
-//! owner released nothing, and its writes are ordered by the kernel, which frees the liveness lock after the process ran its last instruction.
-//! Everything else on the word is Relaxed: it decides, by the word's modification order, but publishes nothing.
+//! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it from a dead owner is Relaxed: it
+//! released nothing, and what it wrote and had acquired is ordered by the kernel, which frees the liveness lock after the process ran its last instruction
+//! and of which [`Peers::is_dead`] asked. Everything else on the word is Relaxed: it decides, by the word's modification order, but publishes nothing.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
@@ -165,8 +165,8 @@ fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> R
 fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
     // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes in in the same step, so that our own
     // death before `mark_consistent` is nothing new to the next.
-    // Acquire: see "Orderings" above.
-    peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Acquire, Ordering::Relaxed).is_ok()
+    // Relaxed: see "Orderings" above.
+    peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 /// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only for the owner.
@@ -193,8 +193,8 @@ fn wake_next<P: Peers>(word: &AtomicU32, peers: &P) {
 #[cold]
 pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
     // A swap, not a store: a waiter's compare-and-swap and its futex comparison must meet in one order with it, or the waiter falls asleep on what was.
-    // Release: nobody acquires from it today; kept so that what a refused one reads by other means is not older than the refusal.
-    peers.at(word).swap(INCONSISTENT, Ordering::Release);
+    // Relaxed: nobody gets what it guards any more.
+    peers.at(word).swap(INCONSISTENT, Ordering::Relaxed);
     peers.wake(word, u32::MAX);
 }
 

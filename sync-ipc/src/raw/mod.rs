@@ -36,6 +36,11 @@ pub const GENERATION_SHIFT: u32 = 16;
 /// How long the first sleep lasts before the sleeper looks who lives.
 pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
+/// How long the first sleep at a [`gate`] lasts, where who waits has looked for the dead already, or soon will. Beyond the tick of any common kernel (1 to 10
+/// ms): a timer that is due before the tick makes the kernel set the processor's clock anew, at both ends of the sleep, and on a virtual machine
+/// that costs more than falling asleep and waking up do.
+pub const GATE_BOUND: Duration = Duration::from_millis(16);
+
 /// How long any sleep lasts at most before the sleeper looks who lives.
 pub const LAST_BOUND: Duration = Duration::from_millis(32);
 
@@ -81,7 +86,7 @@ pub trait Peers {
     }
 }
 
-/// A bound that grows from [`FIRST_BOUND`] to [`LAST_BOUND`].
+/// A bound that grows to [`LAST_BOUND`], from [`FIRST_BOUND`] or [`GATE_BOUND`].
 #[derive(Debug)]
 pub struct Patience(Duration);
 
@@ -90,6 +95,12 @@ impl Patience {
     #[must_use]
     pub fn new() -> Self {
         Self(FIRST_BOUND)
+    }
+
+    /// Starts at [`GATE_BOUND`].
+    #[must_use]
+    pub fn at_a_gate() -> Self {
+        Self(GATE_BOUND)
     }
 
     /// The bound for this sleep; the next is twice as long.

@@ -65,13 +65,17 @@ impl Permits<'_> {
                 return Ok(cell);
             }
         }
-        let mut patience = Patience::new();
+        let mut patience = Patience::at_a_gate();
         loop {
-            let key = gate::announce(self.gate, peers);
+            let announced = gate::announce(self.gate, peers);
+            if let Some(cell) = self.take(peers, me, hint) {
+                gate::withdraw(self.gate, peers, announced);
+                return Ok(cell);
+            }
+            let why = gate::sleep(self.gate, peers, announced, &mut patience, deadline);
             if let Some(cell) = self.take(peers, me, hint) {
                 return Ok(cell);
             }
-            let why = gate::sleep(self.gate, peers, key, &mut patience, deadline);
             if why == Slept::Woken {
                 continue;
             }
@@ -79,7 +83,7 @@ impl Permits<'_> {
                 return Ok(cell);
             }
             if why == Slept::Deadline {
-                return self.take(peers, me, hint).ok_or(Refused::TimedOut);
+                return Err(Refused::TimedOut);
             }
         }
     }
@@ -121,8 +125,8 @@ impl Permits<'_> {
             }
             if !peers.is_dead(seen & IDENTITY) {
                 alive = seen;
-            } else if peers.at(word).compare_exchange(seen, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                // Acquire: as in `take`.
+            } else if peers.at(word).compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                // Relaxed: as in `lock::steal`.
                 return Some(cell);
             }
         }

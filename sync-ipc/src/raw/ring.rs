@@ -39,6 +39,9 @@
 //! [`Trouble::Corrupted`].
 //!
 //! **Orderings.** The reference's compare-and-swap is Release and pairs with the Acquire of the receiver's look at the cell: the item is complete.
+//! The positions are hints, but for one thing: who helps the tail past a cell has seen it filled, and hands that on with the tail (Release in `advance`,
+//! Acquire in `commit`) to the next sender, who hands it on with its reference. So who has seen any reference cannot find an older cell empty, and
+//! "empty" is never said to somebody who knows of an item that is still there.
 //! Acknowledging is Release and pairs with the Acquire of claiming: the old item was read before the new one is written.
 
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
@@ -163,11 +166,11 @@ impl Ring<'_> {
     /// [`Trouble::Corrupted`]; the slot is free again.
     pub fn commit<P: Peers>(&self, peers: &P, claim: Claim) -> Result<(), Trouble> {
         for _ in 0..ATTEMPTS {
-            // Relaxed: a position, which the cell confirms.
-            let tail = peers.at(self.tail).load(Ordering::Relaxed);
+            // Acquire: pairs with the Release in `advance`. See "Orderings" above: who sees our reference sees all before it.
+            let tail = peers.at(self.tail).load(Ordering::Acquire);
             let Ok((cell, lap)) = self.place(tail) else { break };
-            // Acquire: pairs with the Release of whoever emptied the cell.
-            let seen = peers.at(cell).load(Ordering::Acquire);
+            // Relaxed: that we saw it filled is enough to pass on. Nothing behind it is touched.
+            let seen = peers.at(cell).load(Ordering::Relaxed);
             match (seen >> 32 == lap, seen & FULL != 0) {
                 (true, false) => {
                     // Release: pairs with the Acquire in `take`. The commit point.
@@ -178,7 +181,8 @@ impl Ring<'_> {
                     }
                 }
                 (true, true) => self.advance(peers, self.tail, tail),
-                // The last lap's reference: it is spent, for with our slot there are more slots than references. Help it out.
+                // The last lap's reference: it is spent, for with our slot there are more slots than references, and the oldest is spent first. Help
+                // it out.
                 (false, true) if seen >> 32 == lap.wrapping_sub(1) & u64::from(u32::MAX) && self.is_spent(peers, seen) => {
                     self.clear(peers, cell, seen);
                 }
@@ -223,8 +227,8 @@ impl Ring<'_> {
             }
             if seen & FULL == 0 {
                 // The cell at the head was never filled in this lap. If the head is still there, nothing has been sent and not taken.
-                // Acquire: the second look at the head is not older than the look at the cell.
-                if peers.at(self.head).load(Ordering::Acquire) == head {
+                // Relaxed: only so that the answer is not older than need be. It is true without: see "Orderings" above.
+                if peers.at(self.head).load(Ordering::Relaxed) == head {
                     return Err(Trouble::Empty);
                 }
                 spin_loop();
@@ -232,12 +236,12 @@ impl Ring<'_> {
             }
             let slot = (seen & 0xffff) as usize;
             let Some(word) = self.slots.get(slot) else { return Err(Trouble::Corrupted) };
-            // Acquire: pairs with the Release in `claim`'s predecessor; what is newer than the reference is seen to be.
-            let now = peers.at(word).load(Ordering::Acquire);
+            // Relaxed, here and below: the reference was acquired, and with it the item and the slot's word as it was then or newer.
+            let now = peers.at(word).load(Ordering::Relaxed);
             if is_use(now, seen) && now & STATE == WRITING {
                 let taken = now & !(STATE | ID) | READING | me;
-                // Acquire: pairs with the Release of the slot's last change. The commit point.
-                if peers.at(word).compare_exchange(now, taken, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                // The commit point.
+                if peers.at(word).compare_exchange(now, taken, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                     self.clear(peers, cell, seen);
                     self.advance(peers, self.head, head);
                     return Ok(Claim { slot, word: taken });
@@ -277,8 +281,8 @@ impl Ring<'_> {
         // Neighbours are often one participant's: ask once.
         let mut alive = me;
         for (slot, word) in self.slots.iter().enumerate() {
-            // Acquire: pairs with the Release of the slot's last change.
-            let seen = peers.at(word).load(Ordering::Acquire);
+            // Relaxed: a look; the compare-and-swap decides.
+            let seen = peers.at(word).load(Ordering::Relaxed);
             let owner = seen & ID;
             if seen & STATE == FREE || owner == alive {
                 continue;
@@ -299,7 +303,7 @@ impl Ring<'_> {
                 }
                 READING if receives => {
                     let taken = seen & !(STATE | ID) | READING | me;
-                    // Acquire: the item was complete before its first receiver took it.
+                    // Acquire: pairs with the Release in `give_back`; of the dead, `is_dead` has told.
                     if peers.at(word).compare_exchange(seen, taken, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                         found.taken = Some(Claim { slot, word: taken });
                         return Ok(found);
@@ -314,9 +318,11 @@ impl Ring<'_> {
     /// How many items wait to be received, and how many slots are in use in any way. Snapshots.
     pub fn count<P: Peers>(&self, peers: &P) -> (usize, usize) {
         let waiting = self.cells.iter().filter(|cell| {
-            let seen = peers.at(*cell).load(Ordering::Acquire);
+            // Relaxed: a snapshot.
+            let seen = peers.at(*cell).load(Ordering::Relaxed);
             seen & FULL != 0 && !self.is_spent(peers, seen)
         });
+        // Acquire: pairs with the Release in `acknowledge`: who finds that all is dealt with sees how.
         let in_use = |word: &&AtomicU64| word.load(Ordering::Acquire) & STATE != FREE;
         (waiting.count(), self.slots.iter().filter(in_use).count())
     }
@@ -324,26 +330,29 @@ impl Ring<'_> {
     fn is_spent<P: Peers>(&self, peers: &P, reference: u64) -> bool {
         // A reference outside was never honest: let it be cleared away.
         let Some(word) = self.slots.get((reference & 0xffff) as usize) else { return true };
-        let now = peers.at(word).load(Ordering::Acquire);
+        // Relaxed: in `take` the reference was acquired, so this is the word as it was then or newer; in `commit` the answer is yes, sooner or later; in
+        // `count` it is a snapshot.
+        let now = peers.at(word).load(Ordering::Relaxed);
         !(is_use(now, reference) && now & STATE == WRITING)
     }
 
     fn is_referred_to<P: Peers>(&self, peers: &P, slot: usize, word: u64) -> bool {
         self.cells.iter().any(|cell| {
-            // Acquire: as in `take`.
-            let seen = peers.at(cell).load(Ordering::Acquire);
+            // Relaxed: the sender is dead, as `is_dead` has told, and all that it wrote is here. What it referred to is there, or was spent since: then the
+            // slot's word is another one.
+            let seen = peers.at(cell).load(Ordering::Relaxed);
             seen & FULL != 0 && (seen & 0xffff) as usize == slot && is_use(word, seen)
         })
     }
 
     fn clear<P: Peers>(&self, peers: &P, cell: &AtomicU64, seen: u64) {
         let next = (seen & !(ONE_LAP - 1)).wrapping_add(ONE_LAP);
-        // Release: pairs with the Acquire in `commit`.
-        let _ = peers.at(cell).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed);
+        // Relaxed: an empty cell says nothing about anything else. Whether the item may be overwritten, its slot says.
+        let _ = peers.at(cell).compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn advance<P: Peers>(&self, peers: &P, end: &AtomicU64, from: u64) {
-        // Relaxed: a position publishes nothing; cells and slots do. Release for the head, so that the second look in `take` is ordered.
+        // Release: of the tail, for `commit`: that we have seen the cell filled, and all before it. (Of the head, nobody needs it.)
         let _ = peers.at(end).compare_exchange(from, self.after(from), Ordering::Release, Ordering::Relaxed);
     }
 }

@@ -82,7 +82,7 @@ impl Waitlist<'_> {
                 })
                 .min();
             let Some((_, at, seen)) = oldest else { break };
-            // Release: pairs with the Acquire in `wait`.
+            // Release: pairs with the Acquire in `leave` and `inherit`.
             if peers.at(&self.cells[at]).compare_exchange(seen, seen | NOTIFIED, Ordering::Release, Ordering::Relaxed).is_ok() {
                 peers.wake(&self.cells[at], 1);
                 done += 1;
@@ -97,8 +97,8 @@ impl Waitlist<'_> {
         let me = peers.me();
         let mut patience = Patience::new();
         loop {
-            // Acquire: pairs with the Release in `notify`.
-            if peers.at(cell).load(Ordering::Acquire) != me {
+            // Relaxed: a look; leaving acquires.
+            if peers.at(cell).load(Ordering::Relaxed) != me {
                 return self.leave(peers, at);
             }
             let why = peers.sleep(cell, me, patience.next_bound(), deadline);
@@ -118,10 +118,12 @@ impl Waitlist<'_> {
     /// Leaves the cell; `true` if it had been notified.
     fn leave<P: Peers>(&self, peers: &P, at: usize) -> bool {
         let (cell, me) = (&self.cells[at], peers.me());
-        // Release: pairs with the Acquire of the next to claim the cell. Acquire on failure: pairs with the Release in `notify`.
-        match peers.at(cell).compare_exchange(me, 0, Ordering::Release, Ordering::Acquire) {
+        // Relaxed if it succeeds: a read-modify-write, after which the next to claim the cell still acquires the Release in `enrol`. Acquire on failure: pairs
+        // with the Release in `notify`.
+        match peers.at(cell).compare_exchange(me, 0, Ordering::Relaxed, Ordering::Acquire) {
             Ok(_) => false,
             Err(seen) if seen == me | NOTIFIED => {
+                // Release: pairs with the Acquire of the next to claim the cell.
                 peers.at(cell).store(0, Ordering::Release);
                 true
             }

@@ -1,6 +1,6 @@
 //! Waiters by name: a notification wakes exactly one, and none is lost to a timeout or a death.
 
-use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
+use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_ipc::raw::waitlist::Waitlist;
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
@@ -75,7 +75,7 @@ fn a_notified_waiter_vanishes() {
         order.run([dies, notifier]);
         // The one that waited longest was notified. If it died before it saw that, the second inherits at its next bound.
         let list = it.list();
-        let seen = it.cells[at].load(sync_core::primitive::atomic::Ordering::Relaxed);
+        let seen = it.cells[at].load(Ordering::Relaxed);
         if seen != 0 {
             assert!(list.wait(&second, other, None), "inherited");
         }
@@ -91,7 +91,7 @@ fn a_waiter_or_a_notifier_may_vanish_after_any_write() {
         let at = it.list().enrol(&first).expect("a cell");
         let other = it.list().enrol(&second).expect("a cell");
         order.run_with_mortal(first.mortal(waits(&it, at)), [Participant::new(&world, 3).body(notifies(&it))]);
-        let seen = it.cells[at].load(sync_core::primitive::atomic::Ordering::Relaxed);
+        let seen = it.cells[at].load(Ordering::Relaxed);
         if seen != 0 {
             assert!(it.list().wait(&second, other, None), "inherited");
         }
@@ -168,4 +168,69 @@ model! {
         } };
         order.run([late.body(runs_out), other.body(waits(&it, second)), Participant::new(&world, 3).body(notifies(&it))]);
     }
+}
+
+model! {
+    /// Who leaves, notified or not, and who comes into the same cell: the ticket there is the last comer's.
+    fn the_ticket_is_the_last_comers(order) small {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let comes = { let it = it.clone(); move |me: &Participant| {
+            if let Some(at) = it.list().enrol(me) {
+                it.list().wait(me, at, soon());
+            }
+        } };
+        let stays = { let it = it.clone(); move |me: &Participant| { it.list().enrol(me); } };
+        let notifies = { let it = it.clone(); move |me: &Participant| { it.list().notify(me, 1); } };
+        order.run([Participant::new(&world, 1).body(comes), Participant::new(&world, 2).body(stays), Participant::new(&world, 3).body(notifies)]);
+        let (cell, ticket) = (it.cells[0].load(Ordering::Relaxed), it.tickets[0].load(Ordering::Relaxed));
+        assert!(cell == 0 || ticket + 1 == it.next.load(Ordering::Relaxed), "{cell}: {ticket}");
+    }
+}
+
+model! {
+    /// Who is seen to wait is seen with its ticket: a newcomer in an old cell is not notified before one who came earlier.
+    fn who_came_first_is_notified_first(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let [left, first] = [3, 1].map(|who| Participant::new(&world, who));
+        let [old, mine] = [&left, &first].map(|waiter| it.list().enrol(waiter).expect("a cell"));
+        assert_eq!(it.list().notify(&left, 1), 1);
+        assert!(it.list().wait(&left, old, None), "it came first");
+        let comes = { let it = it.clone(); move |me: &Participant| { it.list().enrol(me); } };
+        order.run([Participant::new(&world, 2).body(comes), left.body(notifies(&it))]);
+        assert!(it.list().wait(&first, mine, soon()), "it came before the newcomer");
+    }
+}
+
+/// The notified one was dead already: its heir sees what was written before the notification.
+#[test]
+fn an_inherited_notification_carries_what_was_written() {
+    at_any_write("ipc_condvar, carries", |order| {
+        let (world, it, data) = (World::new(true), Shared::new(2), Arc::new(Tracked::new(0)));
+        let [dead, heir] = [1, 2].map(|who| Participant::new(&world, who));
+        it.list().enrol(&dead).expect("a cell");
+        dead.vanishes_after(0).body({
+            let it = it.clone();
+            move |me| {
+                it.list().wait(me, 0, None);
+            }
+        })();
+        let at = it.list().enrol(&heir).expect("a cell");
+        let waits = {
+            let (it, data) = (it.clone(), data.clone());
+            move |me: &Participant| {
+                // Not for ever: under a checker, the bound may end again and again before the notifier runs.
+                if it.list().wait(me, at, soon()) {
+                    assert_eq!(data.get(), 3);
+                }
+            }
+        };
+        let notifies = {
+            let (it, data) = (it.clone(), data.clone());
+            move |me: &Participant| {
+                data.set(3);
+                it.list().notify(me, 1);
+            }
+        };
+        order.run([heir.body(waits), Participant::new(&world, 3).body(notifies)]);
+    });
 }

@@ -100,3 +100,17 @@ fn a_waiter_vanishes() {
         order.run_with_mortal(Participant::new(&world, 1).mortal(only_waits(&it)), others);
     });
 }
+
+model! {
+    /// Who finds it set sees what was written before.
+    fn a_look_sees_what_was_written(order) {
+        let (world, it) = (World::new(false), shared());
+        let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };
+        let looks = { let it = it.clone(); move |me: &Participant| {
+            if event::is_set(&it.word, me) {
+                assert_eq!(it.data.get(), 7);
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(sets), Participant::new(&world, 2).body(looks)]);
+    }
+}

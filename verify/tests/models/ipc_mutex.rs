@@ -1,7 +1,8 @@
 //! The lock between processes: exclusion, no lost wake, and takeover from whoever vanishes anywhere.
 
-use sync_core::primitive::atomic::AtomicU32;
-use sync_ipc::raw::lock::{self, Locked, Refused};
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_ipc::raw::Peers;
+use sync_ipc::raw::lock::{self, Locked, Refused, WAITERS};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
@@ -11,10 +12,12 @@ use crate::support::Tracked;
 struct Shared {
     word: AtomicU32,
     data: Tracked,
+    /// The same number, written later: who vanishes in between leaves it behind.
+    copy: Tracked,
 }
 
 fn shared() -> Arc<Shared> {
-    Arc::new(Shared { word: AtomicU32::new(0), data: Tracked::new(0) })
+    Arc::new(Shared { word: AtomicU32::new(0), data: Tracked::new(0), copy: Tracked::new(0) })
 }
 
 /// Locks, counts, repairs if need be, unlocks.
@@ -22,7 +25,13 @@ fn counts(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     let shared = shared.clone();
     move |me| {
         let locked = lock::lock(&shared.word, me, None).expect("recoverable");
-        shared.data.set(shared.data.get() + 1);
+        if locked == Locked::Clean {
+            assert_eq!(shared.data.get(), shared.copy.get(), "half written, and nobody said so");
+        }
+        let next = shared.data.get() + 1;
+        shared.data.set(next);
+        me.at(&shared.word);
+        shared.copy.set(next);
         if locked == Locked::OwnerDied {
             lock::mark_consistent(&shared.word, me);
         }
@@ -51,7 +60,7 @@ model! {
 
 model! {
     /// Who gives a broken lock up wakes all, and all are refused.
-    fn giving_up_refuses_everybody(order) {
+    fn giving_up_refuses_everybody(order) small {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
             let it = it.clone();
@@ -63,14 +72,32 @@ model! {
             let it = it.clone();
             move |me: &Participant| lock::give_up(&it.word, me)
         };
-        order.run([Participant::new(&world, 1).body(waits(&it)), holder.body(gives_up)]);
+        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(waits(&it)), holder.body(gives_up)]);
+    }
+}
+
+model! {
+    /// A flag that somebody set in a free word for no reason takes nothing away: a try that finds it sees what the last owner wrote.
+    fn a_flag_in_a_free_word(order) small {
+        let (world, it) = (World::new(false), shared());
+        let tries = { let it = it.clone(); move |me: &Participant| {
+            it.word.fetch_or(WAITERS, Ordering::Relaxed);
+            if lock::try_lock(&it.word, me).is_ok() {
+                let next = it.data.get() + 1;
+                it.data.set(next);
+                it.copy.set(next);
+                lock::unlock(&it.word, me);
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(counts(&it)), Participant::new(&world, 2).body(tries)]);
+        assert!((1..=2).contains(&it.data.get()));
     }
 }
 
 /// One vanishes anywhere in lock and unlock; the other gets the lock, clean or as the dead one's heir; at the end it can be had.
 #[test]
 fn the_owner_vanishes() {
-    at_every_step("the_owner_vanishes", 9, |order, step| {
+    at_every_step("the_owner_vanishes", 11, |order, step| {
         let (world, it) = (World::new(true), shared());
         order.run([Participant::new(&world, 1).vanishes_after(step).body(counts(&it)), Participant::new(&world, 2).body(counts(&it))]);
         let last = Participant::new(&world, 3);
@@ -82,7 +109,7 @@ fn the_owner_vanishes() {
 /// The owner is dead; its heir vanishes too, anywhere.
 #[test]
 fn the_heir_vanishes() {
-    at_every_step("the_heir_vanishes", 9, |order, step| {
+    at_every_step("the_heir_vanishes", 11, |order, step| {
         let (world, it) = (World::new(true), shared());
         Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
         order.run([Participant::new(&world, 2).vanishes_after(step).body(counts(&it)), Participant::new(&world, 3).body(counts(&it))]);
@@ -100,5 +127,56 @@ fn an_owner_may_vanish_after_any_write() {
         let last = Participant::new(&world, 3);
         let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
         assert!((1..=2).contains(&it.data.get()), "{locked:?}");
+    });
+}
+
+/// The owner is dead, and two wait: both get the lock, one after the other, the first told of the death; a mark that is missing is told to the second.
+#[test]
+fn two_heirs() {
+    for marks in [true, false] {
+        at_any_write(&format!("ipc_mutex, two heirs, marks: {marks}"), move |order| {
+            let (world, it) = (World::new(true), shared());
+            Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
+            let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let inherits = || {
+                let (it, told) = (it.clone(), told.clone());
+                move |me: &Participant| {
+                    let locked = lock::lock(&it.word, me, None);
+                    told.lock().unwrap().push(locked);
+                    match locked {
+                        Ok(Locked::OwnerDied) if marks => lock::mark_consistent(&it.word, me),
+                        Ok(Locked::OwnerDied) => return lock::give_up(&it.word, me),
+                        Ok(Locked::Clean) => {}
+                        Err(_) => return,
+                    }
+                    lock::unlock(&it.word, me);
+                }
+            };
+            order.run([Participant::new(&world, 2).body(inherits()), Participant::new(&world, 3).body(inherits())]);
+            let second = if marks { Ok(Locked::Clean) } else { Err(Refused::NotRecoverable) };
+            assert_eq!(*told.lock().unwrap(), [Ok(Locked::OwnerDied), second]);
+        });
+    }
+}
+
+/// The heir of a dead owner dies before it marked anything: the next one is told as well.
+#[test]
+fn an_heir_that_did_not_mark_it() {
+    at_any_write("ipc_mutex, heirs of heirs", |order| {
+        let (world, it) = (World::new(true), shared());
+        Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
+        let takes = {
+            let it = it.clone();
+            move |me: &Participant| {
+                assert_eq!(lock::try_lock(&it.word, me), Ok(Locked::OwnerDied));
+                me.at(&it.word);
+            }
+        };
+        order.run([Participant::new(&world, 2).vanishes_after(2).body(takes)]);
+        let last = Participant::new(&world, 3);
+        assert_eq!(lock::lock(&it.word, &last, None), Ok(Locked::OwnerDied));
+        lock::mark_consistent(&it.word, &last);
+        lock::unlock(&it.word, &last);
+        assert_eq!(lock::lock(&it.word, &last, None), Ok(Locked::Clean));
     });
 }

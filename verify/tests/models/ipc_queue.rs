@@ -2,7 +2,7 @@
 
 use std::sync::Mutex as Log;
 
-use sync_core::primitive::atomic::AtomicU64;
+use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_ipc::raw::ring::{Orphans, Ring, Trouble};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
@@ -110,10 +110,30 @@ model! {
     fn two_receivers(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
-        let receives = || { let it = it.clone(); move |me: &Participant| { let _ = it.recv(me); } };
-        order.run([Participant::new(&world, 1).body(receives()), Participant::new(&world, 2).body(receives())]);
+        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(receives(&it))]);
         assert_eq!(*it.received.lock().unwrap(), [7]);
         it.still_works(&Participant::new(&world, 3));
+    }
+}
+
+/// A queue with two items in it, and who sent them.
+fn with_two(world: &Arc<World>) -> (Arc<Shared>, Participant) {
+    let (it, last) = (Shared::new(2), Participant::new(world, 3));
+    it.send(&last, 1).expect("room");
+    it.send(&last, 2).expect("room");
+    (it, last)
+}
+
+fn sends(it: &Arc<Shared>, item: u32) -> impl FnOnce(&Participant) + 'static {
+    let it = it.clone();
+    move |me| it.send(me, item).expect("room")
+}
+
+/// Receives what is there, if anything.
+fn receives(it: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
+    let it = it.clone();
+    move |me| {
+        let _ = it.recv(me);
     }
 }
 
@@ -122,11 +142,7 @@ model! {
 fn a_sender_vanishes() {
     at_every_step("a_sender_vanishes", 9, |order, step| {
         let (world, it) = (World::new(true), Shared::new(2));
-        let sends = |item| {
-            let it = it.clone();
-            move |me: &Participant| it.send(me, item).expect("room")
-        };
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends(1)), Participant::new(&world, 2).body(sends(2))]);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)), Participant::new(&world, 2).body(sends(&it, 2))]);
         let last = Participant::new(&world, 3);
         let got = it.drain(&last);
         assert!(got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2, "{got:?}");
@@ -141,17 +157,9 @@ fn a_sender_vanishes() {
 #[test]
 fn a_receiver_vanishes() {
     at_every_step("a_receiver_vanishes", 9, |order, step| {
-        let (world, it) = (World::new(true), Shared::new(2));
-        let last = Participant::new(&world, 3);
-        it.send(&last, 1).expect("room");
-        it.send(&last, 2).expect("room");
-        let receives = || {
-            let it = it.clone();
-            move |me: &Participant| {
-                let _ = it.recv(me);
-            }
-        };
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(receives()), Participant::new(&world, 2).body(receives())]);
+        let world = World::new(true);
+        let (it, last) = with_two(&world);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(receives(&it)), Participant::new(&world, 2).body(receives(&it))]);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let mut all = it.received.lock().unwrap().clone();
         let left = it.drain(&last);
@@ -169,17 +177,7 @@ fn a_receiver_vanishes() {
 fn a_sender_vanishes_beside_a_receiver() {
     at_every_step("a_sender_vanishes_beside_a_receiver", 9, |order, step| {
         let (world, it) = (World::new(true), Shared::new(1));
-        let sends = {
-            let it = it.clone();
-            move |me: &Participant| it.send(me, 1).expect("room")
-        };
-        let receives = {
-            let it = it.clone();
-            move |me: &Participant| {
-                let _ = it.recv(me);
-            }
-        };
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends), Participant::new(&world, 2).body(receives)]);
+        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)), Participant::new(&world, 2).body(receives(&it))]);
         let last = Participant::new(&world, 3);
         it.drain(&last);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
@@ -226,11 +224,7 @@ fn a_leaser_may_vanish_after_any_write() {
 fn a_sender_or_a_receiver_may_vanish_after_any_write() {
     at_any_write("ipc_queue, sender", |order| {
         let (world, it) = (World::new(true), Shared::new(2));
-        let sends = |item| {
-            let it = it.clone();
-            move |me: &Participant| it.send(me, item).expect("room")
-        };
-        order.run_with_mortal(Participant::new(&world, 1).mortal(sends(1)), [Participant::new(&world, 2).body(sends(2))]);
+        order.run_with_mortal(Participant::new(&world, 1).mortal(sends(&it, 1)), [Participant::new(&world, 2).body(sends(&it, 2))]);
         let last = Participant::new(&world, 3);
         let got = it.drain(&last);
         assert!(got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2, "{got:?}");
@@ -238,19 +232,128 @@ fn a_sender_or_a_receiver_may_vanish_after_any_write() {
         it.still_works(&last);
     });
     at_any_write("ipc_queue, receiver", |order| {
-        let (world, it) = (World::new(true), Shared::new(2));
-        let last = Participant::new(&world, 3);
-        it.send(&last, 1).expect("room");
-        it.send(&last, 2).expect("room");
-        let receives = || {
-            let it = it.clone();
-            move |me: &Participant| {
-                let _ = it.recv(me);
-            }
-        };
-        order.run_with_mortal(Participant::new(&world, 1).mortal(receives()), [Participant::new(&world, 2).body(receives())]);
+        let world = World::new(true);
+        let (it, last) = with_two(&world);
+        order.run_with_mortal(Participant::new(&world, 1).mortal(receives(&it)), [Participant::new(&world, 2).body(receives(&it))]);
         let left = it.drain(&last);
         assert!(left.len() <= 2, "{left:?}");
         it.still_works(&last);
     });
+}
+
+model! {
+    /// A slot's next item is written after the last one was read: here, when the receiver acknowledged.
+    fn a_slot_is_used_again(order) {
+        let (world, it) = (World::new(false), Shared::new(1));
+        it.send(&Participant::new(&world, 3), 7).expect("room");
+        let sends = { let it = it.clone(); move |me: &Participant| { let _ = it.send(me, 8); } };
+        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(sends)]);
+    }
+}
+
+model! {
+    /// The same, when the receiver gave it back and another one dealt with it.
+    fn a_slot_is_used_again_after_it_was_given_back(order) {
+        let (world, it) = (World::new(false), Shared::new(1));
+        it.send(&Participant::new(&world, 3), 7).expect("room");
+        let gives_back = { let it = it.clone(); move |me: &Participant| {
+            let claim = it.ring().take(me).expect("nobody else does");
+            assert_eq!(it.items[claim.slot].get(), 7);
+            assert!(it.ring().give_back(me, claim));
+        } };
+        let takes_over = { let it = it.clone(); move |me: &Participant| {
+            if let Some(claim) = it.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken {
+                assert_eq!(it.items[claim.slot].get(), 7);
+                it.items[claim.slot].set(9);
+                assert!(it.ring().acknowledge(me, claim));
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(gives_back), Participant::new(&world, 2).body(takes_over)]);
+    }
+}
+
+model! {
+    /// Who knows that an item was sent, and that nobody took one, does not find the queue empty: not even if that sender found another's item there
+    /// of which nobody else knows.
+    fn a_known_item_is_found(order) {
+        let (world, it, known) = (World::new(false), Shared::new(2), Arc::new(AtomicU32::new(0)));
+        let tells = { let (it, known) = (it.clone(), known.clone()); move |me: &Participant| {
+            it.send(me, 2).expect("room");
+            known.store(1, Ordering::Release);
+        } };
+        let asks = { let (it, known) = (it.clone(), known.clone()); move |me: &Participant| {
+            if known.load(Ordering::Acquire) == 1 {
+                it.recv(me).expect("there is one, or two");
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(sends(&it, 1)), Participant::new(&world, 2).body(tells), Participant::new(&world, 3).body(asks)]);
+    }
+}
+
+model! {
+    /// Who finds that nothing is in use any more sees what the receiver did before it acknowledged.
+    fn all_dealt_with_carries_what_was_done(order) {
+        let (world, it, done) = (World::new(false), Shared::new(1), Arc::new(Tracked::new(0)));
+        it.send(&Participant::new(&world, 3), 7).expect("room");
+        let deals = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
+            let claim = it.ring().take(me).expect("nobody else does");
+            done.set(1);
+            assert!(it.ring().acknowledge(me, claim));
+        } };
+        let asks = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
+            if it.ring().count(me).1 == 0 {
+                assert_eq!(done.get(), 1);
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(deals), Participant::new(&world, 2).body(asks)]);
+    }
+}
+
+/// What a dead one left is freed by one, and used by another: nothing of it is written any more. A sender that had begun, and a receiver.
+#[test]
+fn what_is_freed_is_used_by_another() {
+    for steps in 0..9 {
+        for receiver in [false, true] {
+            at_any_write(&format!("ipc_queue, freed, receiver: {receiver}, after {steps}"), move |order| {
+                let (world, it) = (World::new(true), Shared::new(1));
+                let last = Participant::new(&world, 3);
+                if receiver {
+                    it.send(&last, 7).expect("room");
+                }
+                let dies = {
+                    let it = it.clone();
+                    move |me: &Participant| {
+                        if receiver {
+                            let claim = it.ring().take(me).expect("nobody else does");
+                            assert_eq!(it.items[claim.slot].get(), 7);
+                            let _ = it.ring().take(me);
+                        } else {
+                            let Ok(claim) = it.ring().claim(me) else { return };
+                            it.items[claim.slot].set(7);
+                            let _ = it.ring().take(me);
+                        }
+                    }
+                };
+                let frees = {
+                    let it = it.clone();
+                    move |me: &Participant| {
+                        it.ring().sweep(me, Orphans::Drop, false).expect("attached");
+                    }
+                };
+                let uses = {
+                    let it = it.clone();
+                    move |me: &Participant| {
+                        if let Ok(claim) = it.ring().claim(me) {
+                            it.items[claim.slot].set(8);
+                        }
+                    }
+                };
+                order.run([
+                    Participant::new(&world, 1).vanishes_after(steps).body(dies),
+                    Participant::new(&world, 2).body(frees),
+                    last.body(uses),
+                ]);
+            });
+        }
+    }
 }

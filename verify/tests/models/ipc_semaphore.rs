@@ -3,7 +3,7 @@
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::permits::{FREE, Permits};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
 use crate::support::Tracked;
@@ -55,7 +55,7 @@ model! {
 /// A holder vanishes anywhere: the other gets the permit all the same, and at the end there is exactly one.
 #[test]
 fn a_holder_vanishes() {
-    at_every_step("a_holder_vanishes", 12, |order, step| {
+    at_every_step("a_holder_vanishes", 20, |order, step| {
         let (world, it) = (World::new(true), Shared::new(1));
         order.run([Participant::new(&world, 1).vanishes_after(step).body(counts(&it)), Participant::new(&world, 2).body(counts(&it))]);
         let last = Participant::new(&world, 3);
@@ -108,4 +108,78 @@ model! {
         } };
         order.run([Participant::new(&world, 1).body(takes), Participant::new(&world, 2).body(adds)]);
     }
+}
+
+model! {
+    /// What was written before a permit was forgotten is seen by whoever takes it after somebody else added it again.
+    fn a_forgotten_permit_carries_what_was_written(order) {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let forgets = Participant::new(&world, 1);
+        let cell = it.permits().acquire(&forgets, 0, None).expect("there is one");
+        let forget = { let it = it.clone(); move |me: &Participant| {
+            it.data.set(6);
+            it.permits().forget(me, cell);
+        } };
+        let adds = { let it = it.clone(); move |me: &Participant| {
+            if it.permits().add(me, false) {
+                it.permits().acquire(me, 0, None).expect("nobody else takes it");
+                assert_eq!(it.data.get(), 6);
+            }
+        } };
+        order.run([forgets.body(forget), Participant::new(&world, 2).body(adds)]);
+    }
+}
+
+model! {
+    /// Two wait, two permits are added by one: each wakes somebody.
+    fn two_waiters_and_two_added_permits(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let last = Participant::new(&world, 3);
+        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are two"));
+        cells.iter().for_each(|&cell| it.permits().forget(&last, cell));
+        let takes = || { let it = it.clone(); move |me: &Participant| {
+            it.permits().acquire(me, 0, None).expect("one comes");
+        } };
+        let adds = { let it = it.clone(); move |me: &Participant| {
+            assert!(it.permits().add(me, false));
+            assert!(it.permits().add(me, false));
+        } };
+        order.run([Participant::new(&world, 1).body(takes()), Participant::new(&world, 2).body(takes()), last.body(adds)]);
+    }
+}
+
+model! {
+    /// One may run out of time at any moment, beside one who waits: the permit that comes is for one of them, and the wake is not lost.
+    fn one_runs_out_of_time(order) small {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let last = Participant::new(&world, 3);
+        let cell = it.permits().acquire(&last, 0, None).expect("there is one");
+        let hurries = { let it = it.clone(); move |me: &Participant| {
+            if let Ok(cell) = it.permits().acquire(me, 0, soon()) {
+                it.permits().release(me, cell);
+            }
+        } };
+        let gives = { let it = it.clone(); move |me: &Participant| it.permits().release(me, cell) };
+        order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), last.body(gives)]);
+        assert_eq!((it.data.get(), it.permits().available()), (1, 1));
+    }
+}
+
+/// A waiter vanishes anywhere, counted at the gate or not, beside another: the permit that comes reaches the living one.
+#[test]
+fn a_waiter_vanishes() {
+    at_every_step("ipc_semaphore::a_waiter_vanishes", 16, |order, step| {
+        let (world, it) = (World::new(true), Shared::new(1));
+        let last = Participant::new(&world, 3);
+        let cell = it.permits().acquire(&last, 0, None).expect("there is one");
+        let gives = {
+            let it = it.clone();
+            move |me: &Participant| it.permits().release(me, cell)
+        };
+        let dies = Participant::new(&world, 1).vanishes_after(step).body(counts(&it));
+        order.run([dies, last.body(gives)]);
+        let other = Participant::new(&world, 2);
+        counts(&it)(&other);
+        assert_eq!(it.permits().available(), 1);
+    });
 }
