@@ -7,25 +7,32 @@
 //! get it from atomics. Waits return spuriously
 //! ([`Builder::spurious_wakeups`](crate::model::Builder::spurious_wakeups)), and a wake may choose
 //! any of the sleepers.
+//!
+//! The `bitset` calls are those of `FUTEX_WAIT_BITSET`: a sleeper is on some of 32 channels, a wake
+//! passes by those that are on none of its own. The other calls mean all channels.
 
 use crate::engine::event::{Kind, Label, Rmw};
-use crate::engine::object::Queue;
+use crate::engine::object::{ALL, Queue};
 use crate::engine::queue::COMPARE;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use std::panic::Location;
 
 /// Compares as the kernel does, and takes a place in the queue when the value is the expected one.
-fn enter(word: &AtomicU32, expected: u32, site: &'static Location<'static>) -> Option<u64> {
+fn enter(word: &AtomicU32, expected: u32, channels: u32, site: &'static Location<'static>) -> Option<u64> {
     let label = Label { a: u64::from(expected), b: COMPARE, ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site) };
-    (word.request(label).value == u64::from(expected)).then(|| Queue::at(std::ptr::from_ref(word).addr()).enter(true, site))
+    (word.request(label).value == u64::from(expected)).then(|| Queue::at(std::ptr::from_ref(word).addr()).enter(true, channels, site))
 }
 
 /// Sleeps if the word is `expected`, until a wake or a spurious wake-up.
 #[track_caller]
 pub fn wait(word: &AtomicU32, expected: u32) {
-    let site = Location::caller();
-    if let Some(ticket) = enter(word, expected, site) {
-        Queue::at(std::ptr::from_ref(word).addr()).sleep(ticket, false, site);
+    sleep(word, expected, ALL, false, Location::caller());
+}
+
+fn sleep(word: &AtomicU32, expected: u32, channels: u32, timed: bool, site: &'static Location<'static>) -> bool {
+    match enter(word, expected, channels, site) {
+        Some(ticket) => Queue::at(std::ptr::from_ref(word).addr()).sleep(ticket, timed, site),
+        None => true,
     }
 }
 
@@ -34,11 +41,27 @@ pub fn wait(word: &AtomicU32, expected: u32) {
 /// else can run. Gives `false` then.
 #[track_caller]
 pub fn wait_timeout(word: &AtomicU32, expected: u32) -> bool {
-    let site = Location::caller();
-    match enter(word, expected, site) {
-        Some(ticket) => Queue::at(std::ptr::from_ref(word).addr()).sleep(ticket, true, site),
-        None => true,
-    }
+    sleep(word, expected, ALL, true, Location::caller())
+}
+
+/// As [`wait`], on some channels only.
+///
+/// # Panics
+/// Without a channel, which the system refuses too.
+#[track_caller]
+pub fn wait_bitset(word: &AtomicU32, expected: u32, channels: u32) {
+    assert!(channels != 0, "a sleeper without a channel");
+    sleep(word, expected, channels, false, Location::caller());
+}
+
+/// As [`wait_timeout`], on some channels only.
+///
+/// # Panics
+/// As [`wait_bitset`].
+#[track_caller]
+pub fn wait_bitset_timeout(word: &AtomicU32, expected: u32, channels: u32) -> bool {
+    assert!(channels != 0, "a sleeper without a channel");
+    sleep(word, expected, channels, true, Location::caller())
 }
 
 /// Wakes up to `n` of those that sleep on the word. Gives how many.
@@ -46,7 +69,13 @@ pub fn wait_timeout(word: &AtomicU32, expected: u32) -> bool {
 /// Only the address counts: the word may be gone.
 #[track_caller]
 pub fn wake(word: *const AtomicU32, n: usize) -> usize {
-    Queue::at(word.addr()).wake(n as u64, Location::caller()) as usize
+    Queue::at(word.addr()).wake(n as u64, ALL, Location::caller()) as usize
+}
+
+/// Wakes up to `n` of those that sleep on the word, on one of these channels. Gives how many.
+#[track_caller]
+pub fn wake_bitset(word: *const AtomicU32, n: usize, channels: u32) -> usize {
+    Queue::at(word.addr()).wake(n as u64, channels, Location::caller()) as usize
 }
 
 /// If the word at `from` is `expected`, wakes up to `wake` of its sleepers and moves up to

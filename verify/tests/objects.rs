@@ -280,6 +280,57 @@ fn futexes() {
     assert!(r.failure.expect("lost wake-up").message.contains("deadlock"));
 }
 
+/// Two sleep on channels of their own, and each is woken by a wake that names its channel; a wake that names only the other one is lost.
+#[test]
+fn futex_channels() {
+    let model = |second: u32| {
+        move || {
+            let word = StdArc::new(AtomicU32::new(0));
+            let sleepers: Vec<_> = [1, 2]
+                .map(|channel| {
+                    let word = word.clone();
+                    thread::spawn(move || {
+                        while word.load(Relaxed) & channel == 0 {
+                            futex::wait_bitset(&word, word.load(Relaxed) & !channel, channel);
+                        }
+                    })
+                })
+                .into();
+            for (mine, channel) in [(1, 1), (2, second)] {
+                word.fetch_or(mine, Relaxed);
+                futex::wake_bitset(&*word, 1, channel);
+            }
+            for sleeper in sleepers {
+                sleeper.join().unwrap();
+            }
+        }
+    };
+    run(exact(), model(2));
+    run(exact(), model(3));
+    assert!(fails(model(1)).contains("deadlock"));
+}
+
+/// Who is moved to another word takes its channel along.
+#[test]
+fn futex_channels_move() {
+    let model = |channel| {
+        move || {
+            let words = StdArc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+            let sleeper = {
+                let words = words.clone();
+                thread::spawn(move || futex::wait_bitset(&words[0], 0, 2))
+            };
+            futex::requeue(&words[0], 0, 0, 1, &words[1]);
+            words[0].store(1, Relaxed);
+            futex::wake_bitset(&words[0], 1, 2);
+            futex::wake_bitset(&words[1], 1, channel);
+            sleeper.join().unwrap();
+        }
+    };
+    run(exact(), model(2));
+    assert!(fails(model(1)).contains("deadlock"));
+}
+
 #[test]
 fn others() {
     let r = run(exact(), || {

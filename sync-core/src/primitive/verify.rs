@@ -64,16 +64,23 @@ pub mod futex {
         }
     }
 
-    /// As [`wait_maybe`]: the checker knows no channels.
+    /// As [`wait_maybe`], on a channel.
     #[track_caller]
-    pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, _: Channel) -> bool {
-        wait_maybe(word, expected, deadline)
+    pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+        match deadline {
+            None => {
+                verify::futex::wait_bitset(word, expected, channel.bits().get());
+                true
+            }
+            Some(_) => verify::futex::wait_bitset_timeout(word, expected, channel.bits().get()),
+        }
     }
 
-    /// Wakes everybody: to those on other channels it is a spurious wake-up.
+    /// Wakes at most `count` threads that sleep on a channel of the address; says how many.
     #[track_caller]
-    pub fn wake_channel(word: *const AtomicU32, _: u32, _: Channel) -> usize {
-        verify::futex::wake(word, usize::MAX)
+    pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
+        let count = if count == u32::MAX { usize::MAX } else { count as usize };
+        super::super::checked::said(verify::futex::wake_bitset(word, count, channel.bits().get()))
     }
 
     /// Wakes one thread that sleeps on the address.

@@ -77,9 +77,9 @@ pub(crate) enum Rmw {
     /// A writer of a lock enters: writes `b` if the value is `a`, and comes after every reader that
     /// has left.
     Enters,
-    /// Takes a place in the wait queue that the location is.
+    /// Takes a place in the wait queue that the location is, on the channels `set`.
     Enqueue,
-    /// Takes up to `a` tickets out of the wait queue: the first `b` to wake, the others to move.
+    /// Takes up to `a` tickets on the channels `set` out of the wait queue: the first `b` to wake, the others to move.
     Wake,
     /// Takes the ticket `a` out again, or finds it taken.
     Leave,
@@ -111,13 +111,29 @@ pub(crate) struct Label {
     pub loc: u32,
     pub a: u64,
     pub b: u64,
+    /// The channels of a wait queue that are concerned, a bit each.
+    pub set: u32,
     pub site: &'static Location<'static>,
 }
 
 impl Label {
     /// A label without operands.
     pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
-        Label { kind, rmw, ord, fail: ord, bits: 64, awaits: false, timed: false, native: true, loc: NO_LOC, a: 0, b: 0, site }
+        Label {
+            kind,
+            rmw,
+            ord,
+            fail: ord,
+            bits: 64,
+            awaits: false,
+            timed: false,
+            native: true,
+            loc: NO_LOC,
+            a: 0,
+            b: 0,
+            set: u32::MAX,
+            site,
+        }
     }
 }
 

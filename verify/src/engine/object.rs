@@ -58,6 +58,9 @@ impl Word {
     }
 }
 
+/// All channels of a wait queue.
+pub(crate) const ALL: u32 = u32::MAX;
+
 /// A wait queue.
 #[derive(Clone, Copy)]
 pub(crate) struct Queue<'a>(Object<'a>);
@@ -68,14 +71,14 @@ impl Queue<'_> {
         Queue(Object::Queue(address))
     }
 
-    fn perform(&self, rmw: Rmw, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
+    fn perform(&self, rmw: Rmw, a: u64, b: u64, set: u32, site: &'static Location<'static>) -> Outcome {
+        let label = Label { a, b, set, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
         runtime::perform(label, Some(self.0))
     }
 
-    /// Takes a place. `compared`: the event before was the comparison of a futex wait.
-    pub(crate) fn enter(&self, compared: bool, site: &'static Location<'static>) -> Ticket {
-        let out = self.perform(Rmw::Enqueue, 0, if compared { queue::COMPARED } else { 0 }, site);
+    /// Takes a place, on the channels `set`. `compared`: the event before was the comparison of a futex wait.
+    pub(crate) fn enter(&self, compared: bool, set: u32, site: &'static Location<'static>) -> Ticket {
+        let out = self.perform(Rmw::Enqueue, 0, if compared { queue::COMPARED } else { 0 }, set, site);
         runtime::with(|rt| {
             let e = rt.ex.graph.ev(out.event);
             queue::ticket(e.tid, e.idx)
@@ -97,20 +100,20 @@ impl Queue<'_> {
 
     /// Gives up a place. Says whether somebody had taken the ticket already.
     fn leave(&self, ticket: Ticket, site: &'static Location<'static>) -> bool {
-        self.perform(Rmw::Leave, ticket, 0, site).value == 0
+        self.perform(Rmw::Leave, ticket, 0, ALL, site).value == 0
     }
 
-    /// Wakes up to `n`; says how many.
-    pub(crate) fn wake(&self, n: u64, site: &'static Location<'static>) -> u64 {
-        self.perform(Rmw::Wake, n, n, site).value
+    /// Wakes up to `n` of those on the channels `set`; says how many.
+    pub(crate) fn wake(&self, n: u64, set: u32, site: &'static Location<'static>) -> u64 {
+        self.perform(Rmw::Wake, n, n, set, site).value
     }
 
     /// Wakes up to `wake` and moves up to `limit` others to another queue. Says how many of both.
     pub(crate) fn requeue(&self, wake: u64, limit: u64, to: &Queue<'_>, site: &'static Location<'static>) -> u64 {
-        let out = self.perform(Rmw::Wake, wake.saturating_add(limit), wake, site);
+        let out = self.perform(Rmw::Wake, wake.saturating_add(limit), wake, ALL, site);
         let moved = runtime::with(|rt| queue::moved_by(&rt.ex.graph, out.event));
-        for ticket in moved {
-            to.perform(Rmw::Enqueue, ticket, queue::MOVED, site);
+        for (ticket, set) in moved {
+            to.perform(Rmw::Enqueue, ticket, queue::MOVED, set, site);
         }
         out.value
     }

@@ -3,7 +3,8 @@
 //! A queue is a location all of whose events are read-modify-writes (`Enqueue`, `Wake`, `Leave`),
 //! so its modification order is a chain in which each event reads from the one before. The state
 //! of the queue is the fold over the chain: who stands in it, oldest first. A place in the queue
-//! is a *ticket*: the thread and the program-order index of the event that took it.
+//! is a *ticket*: the thread and the program-order index of the event that took it. Each place is on
+//! some of 32 channels, and a wake takes only places on one of its own.
 //!
 //! A futex wait is two events with nothing of another thread added between them: a load of the
 //! word (marked `COMPARE`) and, when it read the expected value, an `Enqueue`. What the kernel
@@ -38,13 +39,13 @@ fn ticket_of(e: &Event) -> Ticket {
     if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
 }
 
-/// The tickets in the queue `loc` after the first `len` events of its chain.
-fn tickets(g: &Graph, loc: u32, len: u32) -> Vec<Ticket> {
+/// The tickets in the queue `loc` after the first `len` events of its chain, with their channels.
+fn tickets(g: &Graph, loc: u32, len: u32) -> Vec<(Ticket, u32)> {
     let mut queue = Vec::new();
     for &id in &g.locs[loc as usize].mo[..len as usize] {
         let e = g.ev(id);
         match e.label.rmw {
-            Rmw::Enqueue => queue.push(ticket_of(e)),
+            Rmw::Enqueue => queue.push((ticket_of(e), e.label.set)),
             Rmw::Wake => {
                 let mut i = 0;
                 queue.retain(|_| {
@@ -52,7 +53,7 @@ fn tickets(g: &Graph, loc: u32, len: u32) -> Vec<Ticket> {
                     e.wval >> (i - 1) & 1 == 0
                 });
             }
-            Rmw::Leave => queue.retain(|&t| t != e.label.a),
+            Rmw::Leave => queue.retain(|&(t, _)| t != e.label.a),
             _ => {}
         }
     }
@@ -63,16 +64,23 @@ fn binomial(n: u64, k: u64) -> u64 {
     (0..k).fold(1, |acc, i| acc * (n - i) / (i + 1))
 }
 
-/// The `index`-th set of `k` among `n` places, as a mask; the first is that of the oldest.
-fn subset(n: u64, k: u64, mut index: u64) -> u64 {
-    let (mut mask, mut left) = (0, k);
-    for i in 0..n {
+/// The places that a wake on the channels `set` may take, as a mask.
+fn met(queue: &[(Ticket, u32)], set: u32) -> u64 {
+    let places = queue.iter().take(63).enumerate();
+    places.filter(|(_, (_, channels))| channels & set != 0).fold(0, |mask, (place, _)| mask | 1 << place)
+}
+
+/// The `index`-th set of `k` among `places`, as a mask; the first is that of the oldest.
+fn subset(places: u64, k: u64, mut index: u64) -> u64 {
+    let (mut mask, mut left, mut n) = (0, k, u64::from(places.count_ones()));
+    for place in (0..63).filter(|place| places >> place & 1 == 1) {
         if left == 0 {
             break;
         }
-        let with = binomial(n - i - 1, left - 1);
+        n -= 1;
+        let with = binomial(n, left - 1);
         if index < with {
-            mask |= 1 << i;
+            mask |= 1 << place;
             left -= 1;
         } else {
             index -= with;
@@ -91,11 +99,11 @@ pub(super) fn evaluate(g: &mut Graph, id: Id) {
     let queue = tickets(g, e.label.loc, e.pos - 1);
     let (rval, wval) = match e.label.rmw {
         Rmw::Wake => {
-            let n = (queue.len() as u64).min(63);
-            let k = n.min(e.label.a);
-            (k, subset(n, k, u64::from(e.choice)))
+            let places = met(&queue, e.label.set);
+            let k = u64::from(places.count_ones()).min(e.label.a);
+            (k, subset(places, k, u64::from(e.choice)))
         }
-        Rmw::Leave => (u64::from(queue.contains(&e.label.a)), 0),
+        Rmw::Leave => (u64::from(queue.iter().any(|&(t, _)| t == e.label.a)), 0),
         _ => (0, 0),
     };
     let e = g.ev_mut(id);
@@ -109,7 +117,7 @@ pub(super) fn choices(g: &Graph, id: Id) -> u32 {
     if !is_queue(e) || e.label.rmw != Rmw::Wake {
         return 1;
     }
-    let n = (tickets(g, e.label.loc, e.pos - 1).len() as u64).min(63);
+    let n = u64::from(met(&tickets(g, e.label.loc, e.pos - 1), e.label.set).count_ones());
     binomial(n, n.min(e.label.a)) as u32
 }
 
@@ -153,7 +161,7 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
                 continue;
             }
             let queue = tickets(g, loc, i as u32);
-            let place = queue.iter().position(|&t| t == ticket)?;
+            let place = queue.iter().position(|&(t, _)| t == ticket)?;
             if place >= 64 || e.wval >> place & 1 == 0 {
                 continue;
             }
@@ -182,9 +190,9 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
     }
 }
 
-/// The tickets that a requeue (a `Wake` of `a` tickets, `b` of them to wake) has to move.
-pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Ticket> {
+/// The tickets that a requeue (a `Wake` of `a` tickets, `b` of them to wake) has to move, with their channels.
+pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<(Ticket, u32)> {
     let e = g.ev(id);
     let queue = tickets(g, e.label.loc, e.pos - 1);
-    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &t)| t).collect()
+    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &place)| place).collect()
 }

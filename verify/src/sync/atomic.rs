@@ -97,7 +97,8 @@ impl<T: Word> Cell<T> {
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what an atomic operation is made of")]
     fn perform(&self, kind: Kind, rmw: Rmw, ord: Ordering, fail: Ordering, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, native: false, loc: NO_LOC, a, b, site };
+        let label =
+            Label { kind, rmw, ord, fail, bits: T::BITS, awaits: false, timed: false, native: false, loc: NO_LOC, a, b, set: 0, site };
         if runtime::current().is_none() {
             return self.outside(&label);
         }

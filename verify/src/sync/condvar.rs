@@ -1,5 +1,5 @@
 use super::mutex::MutexGuard;
-use crate::engine::object::Word;
+use crate::engine::object::{ALL, Word};
 use std::panic::Location;
 use std::sync::LockResult;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Condvar {
 
     fn sleep<T: ?Sized>(&self, guard: &MutexGuard<'_, T>, timed: bool, site: &'static Location<'static>) -> bool {
         let queue = self.queue.as_queue();
-        let ticket = queue.enter(false, site);
+        let ticket = queue.enter(false, ALL, site);
         guard.lock.release(site);
         let woken = queue.sleep(ticket, timed, site);
         guard.lock.acquire(site);
@@ -111,13 +111,13 @@ impl Condvar {
     /// Wakes one of those that wait.
     #[track_caller]
     pub fn notify_one(&self) {
-        self.queue.as_queue().wake(1, Location::caller());
+        self.queue.as_queue().wake(1, ALL, Location::caller());
     }
 
     /// Wakes all that wait.
     #[track_caller]
     pub fn notify_all(&self) {
-        self.queue.as_queue().wake(u64::from(u32::MAX), Location::caller());
+        self.queue.as_queue().wake(u64::from(u32::MAX), ALL, Location::caller());
     }
 }
 
