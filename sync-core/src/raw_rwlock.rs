@@ -1,42 +1,42 @@
-//! The lock inside [`RwLock`](crate::RwLock): eight bytes; readers in a count, waiters in two bits, writers asleep on a word of their own.
+//! The lock inside [`RwLock`](crate::RwLock): one word of four bytes; readers in a count, waiters in two bits, each kind asleep on a channel of its
+//! own.
 //!
 //! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/waiting.rs`; this file has the fast paths and the interface.
 //!
 //! # Source
 //!
-//! The two-futex layout of `std`'s readers-writer lock, with three differences:
+//! The readers-writer lock of `std`, which has two futexes, with these differences:
 //!
+//! * **One word.** `std` has a second one for its writers to sleep on, because it must be able to wake one of them and no reader. Here they
+//!   sleep on the state itself, on a [`Channel`] of the futex; so a release is one step that decides everything (invariant 3).
 //! * **Phases**, after Brandenburg and Anderson's phase-fair locks: a reader that a writer kept out goes before the next writer, and a waiting
 //!   writer keeps newcomers out of a phase of readers. Neither side can starve the other.
 //! * **No count of the woken is trusted.** `std` wakes readers if waking a writer "woke nobody". Some systems cannot say, and some say it
 //!   wrong (litebox #809), and then a reader sleeps for ever. Here a bit that may be stale never decides who is left asleep (invariant 4).
-//! * **Wake after free.** `std` counts up the writers' word after the release; here nothing is touched after it but addresses.
+//! * **Wake after free.** `std` counts up the writers' word after the release; here nothing is touched after it but the address.
 //!
 //! The upgradable reader, the downgrades and their names are `parking_lot`'s. The reservation is that of `raw_mutex.rs`.
 //!
 //! # State
 //!
-//! `state`, from the low bit up:
+//! From the low bit up:
 //!
 //! | bits | meaning | legal to be stale? |
 //! |---|---|---|
 //! | `WRITER` | a writer holds the lock; then the count is 0 | no |
 //! | `UPGRADABLE` | one of the counted readers may become the writer | no |
-//! | `UPGRADING` | that reader waits for the others to leave | no |
-//! | `READERS_WAITING` | a reader, an upgradable reader or the upgrading one may sleep on `state` | may be set without a sleeper (one system call) |
-//! | `WRITERS_WAITING` | a writer may sleep on `turns`; bars new readers | set without a waiting writer only while `WRITER` is set |
+//! | `UPGRADING` | that reader waits for the others to leave, on the channel `UPGRADE` | no |
+//! | `READERS_WAITING` | one that wants to be a reader, or the upgradable one, may sleep on the channel `READERS` | may be set without a sleeper (one system call) |
+//! | `WRITERS_WAITING` | one that wants to be the writer may sleep on the channel `WRITERS`; bars new readers | set without a waiting writer only while `WRITER` is set |
 //! | `STARVING` | the next acquisition is for one that has waited | may be set without such a one (costs a newcomer one `PATIENCE`) |
 //! | the rest | how many readers hold the lock, the upgradable one included | no |
-//!
-//! `turns` counts how often waiting writers were called, modulo 2^32. A writer that is held up between reading it and falling asleep for exactly
-//! 2^32 calls sleeps on until the next one.
 //!
 //! | release by | leaves | who waits | what is cleared and woken |
 //! |---|---|---|---|
 //! | a writer | nobody | anyone | both bits; all readers, then one writer |
 //! | the last reader | nobody | a writer (and readers) | `WRITERS_WAITING`; one writer. The readers' bit stays: the writer's release sees it |
 //! | the last reader | nobody | readers only | `READERS_WAITING`; all readers |
-//! | a reader | the upgrading one | | all who sleep on `state` |
+//! | a reader | the upgrading one | | the upgrading one |
 //! | the upgradable reader | readers | readers | `READERS_WAITING`; all readers: one of them may want to be upgradable |
 //! | a downgrade | readers | anyone | both bits; all readers, one writer |
 //!
@@ -46,9 +46,8 @@
 //!    without `WRITER` and `UPGRADING`; `UPGRADABLE` is set only from a state without it and `WRITER`.
 //! 2. **Who clears a waiting bit wakes** those it speaks of: all readers, or one writer. A woken writer that does not get the lock sets the
 //!    bit again before it sleeps, and one that does get it sets the bit with it: so the others behind it are not forgotten.
-//! 3. **No writer sleeps through its call.** A writer reads `turns` before it sees its bit set. Who clears the bit does so while it still
-//!    holds the lock, and counts up `turns` before it releases. So a writer that saw the bit before it was cleared has an old number and
-//!    does not fall asleep or is woken; and one that set it again made the release's compare-and-swap fail.
+//! 3. **Nobody sleeps through its call.** Who waits falls asleep only while the word is one with its own bit in it. Should the word have changed and
+//!    come back to that (folly b927c055), then the bit is set again, and speaks of this sleeper as well as of whoever set it: invariant 2.
 //! 4. **Without `WRITER`, `WRITERS_WAITING` speaks of a writer that is there**, awake or asleep: a writer that gives up clears the bit and
 //!    wakes all readers and one writer, who then announce themselves again; a downgrade clears it, too. So a reader that stands back behind that bit, and
 //!    the readers' bit that a last reader leaves to the next writer, have somebody who will see to them. With `WRITER` the bit may be stale,
@@ -56,22 +55,20 @@
 //! 5. **Nobody sleeps on a free lock** for longer than `PATIENCE`: only a reservation keeps anybody out of it, and that sleep is timed.
 //! 6. **Phases.** A reader that saw `WRITER` while it waited enters as soon as `WRITER` is gone, waiting writers or not, and so does one that has
 //!    waited for `PATIENCE`; any other reader stands back behind `WRITERS_WAITING`.
-//! 7. **Wake after free.** A release ends with one compare-and-swap; after it only addresses are used.
+//! 7. **Wake after free.** A release is one compare-and-swap; after it only the address is used.
 //!
 //! # Progress
 //!
-//! A release that clears `WRITERS_WAITING` does so in a step of its own. A writer that comes back between that step and the release sets the bit
-//! again, and the release begins again. Each such round costs the writer a system call and the release two compare-and-swaps, so it ends
-//! soon on a real machine, but nothing bounds the number of rounds: a scheduler that always lets the writer in between could go on for ever. For
-//! the models this means executions without end, so those with a waiting writer are explored as far as time allows, and not completely.
+//! The compare-and-swap of a release fails only if somebody else changed the word in between. A bit that is set stays set until a release or a
+//! waiter that gives up clears it, so beside a writer that is at most a step for each of the three bits and one for each waiter that gives up in that
+//! moment; beside a reader, also one for each that enters or leaves. No waiter can come back and set its bit again within one release.
 //!
 //! # Orderings
 //!
 //! Acquire on every compare-and-swap that takes the lock in any mode, Release on every one that gives up or weakens a mode. A writer
 //! (and an upgrade) follows all readers' releases because these are read-modify-writes of one word, so each continues the release
-//! sequence of those before it. A downgrade is a Release for the readers it lets in. On `turns`, the increment is a Release and the
-//! waiting writer's load an Acquire: it that sees the new number sees the bit cleared (invariant 3). Announcements are Relaxed: they publish
-//! nothing.
+//! sequence of those before it. A downgrade is a Release for the readers it lets in. Announcements are Relaxed: they publish nothing, and that a
+//! sleeper is not missed rests on the futex's own comparison with the one word that all of this is in.
 
 use core::fmt;
 use core::time::Duration;
@@ -82,13 +79,20 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::Deadline;
+use crate::primitive::futex::{Channel, Deadline};
 use crate::raw_mutex::NotLocked;
 
 mod state;
 mod waiting;
 
 use self::state::{COUNT, HOLDERS, READER, STARVING, TOO_MANY, UPGRADABLE, UPGRADER, UPGRADING, WRITER, WRITERS_WAITING, upgraded};
+
+/// Where those sleep who want to be readers, or the upgradable one.
+const READERS: Channel = Channel::new(0);
+/// Where those sleep who want to be the writer.
+const WRITERS: Channel = Channel::new(1);
+/// Where the upgradable reader sleeps that wants to be the writer.
+const UPGRADE: Channel = Channel::new(2);
 
 /// A readers-writer lock without data and without a guard.
 ///
@@ -111,14 +115,13 @@ use self::state::{COUNT, HOLDERS, READER, STARVING, TOO_MANY, UPGRADABLE, UPGRAD
 /// ```
 pub struct RawRwLock {
     state: AtomicU32,
-    turns: AtomicU32,
 }
 
 impl RawRwLock {
     const_new! {
         /// A free lock.
         pub const fn new() -> Self {
-            Self { state: AtomicU32::new(0), turns: AtomicU32::new(0) }
+            Self { state: AtomicU32::new(0) }
         }
     }
 
@@ -335,20 +338,7 @@ impl RawRwLock {
     ///
     /// As [`upgrade`](Self::upgrade).
     pub fn try_upgrade(&self) -> Result<bool, NotLocked> {
-        let mut state = self.state.load(Relaxed);
-        loop {
-            if state & UPGRADABLE == 0 {
-                return Err(NotLocked);
-            }
-            if state & COUNT != READER {
-                return Ok(false);
-            }
-            // Acquire: pairs with the Release of the readers that have left.
-            match self.state.compare_exchange(state, upgraded(state), Acquire, Relaxed) {
-                Ok(_) => return Ok(true),
-                Err(seen) => state = seen,
-            }
-        }
+        Ok(self.upgrade_at_once()?.is_ok())
     }
 
     /// As [`upgrade`](Self::upgrade), or gives up after `timeout`: `false`, and the lock is still held as upgradable reader.
@@ -439,6 +429,24 @@ impl RawRwLock {
         self.state.compare_exchange(0, WRITER, Acquire, Relaxed).is_ok()
     }
 
+    /// One attempt of the upgradable reader to become the writer; `Err` inside is the state with other readers in it.
+    fn upgrade_at_once(&self) -> Result<Result<(), u32>, NotLocked> {
+        let mut state = self.state.load(Relaxed);
+        loop {
+            if state & UPGRADABLE == 0 {
+                return Err(NotLocked);
+            }
+            if state & COUNT != READER {
+                return Ok(Err(state));
+            }
+            // Acquire: pairs with the Release of the readers that have left.
+            match self.state.compare_exchange(state, upgraded(state), Acquire, Relaxed) {
+                Ok(_) => return Ok(Ok(())),
+                Err(seen) => state = seen,
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn upgradable_at_once(&self) -> bool {
         // Acquire: as in `read_at_once`.
@@ -466,34 +474,5 @@ impl fmt::Debug for RawRwLock {
             .field("readers", &(state / READER))
             .field("upgradable", &(state & UPGRADABLE != 0))
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::state::WRITERS_WAITING;
-    use super::{AtomicU32, RawRwLock, Relaxed};
-
-    /// The number of turns is compared for being the same and nothing else, so it may come round.
-    #[test]
-    fn fx_05_the_turns_come_round() {
-        let lock = RawRwLock { state: AtomicU32::new(0), turns: AtomicU32::new(u32::MAX - 1) };
-        for _ in 0..4 {
-            lock.write();
-            thread::scope(|scope| {
-                let waits = scope.spawn(|| {
-                    lock.write();
-                    lock.unlock_write().unwrap();
-                });
-                while lock.state.load(Relaxed) & WRITERS_WAITING == 0 {
-                    thread::yield_now();
-                }
-                lock.unlock_write().unwrap();
-                waits.join().unwrap();
-            });
-        }
-        assert!(lock.turns.load(Relaxed) < 10);
     }
 }

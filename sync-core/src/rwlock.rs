@@ -19,7 +19,7 @@ use crate::raw_rwlock::RawRwLock;
 use crate::watch::LockKind;
 use crate::watched::{Watched, WatchedRwLock, was_held};
 
-/// A lock that many may hold for reading, or one for writing, over data; eight bytes beside the data. It does not poison.
+/// A lock that many may hold for reading, or one for writing, over data; four bytes beside the data. It does not poison.
 ///
 /// How the modes go together:
 ///

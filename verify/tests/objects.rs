@@ -280,13 +280,16 @@ fn futexes() {
     assert!(r.failure.expect("lost wake-up").message.contains("deadlock"));
 }
 
+fn bits(channels: u32) -> std::num::NonZeroU32 {
+    std::num::NonZeroU32::new(channels).expect("at least one channel")
+}
+
 /// Two sleepers on channels of their own, told to go on one after the other: by wakes on `first` and `second`. Gives what the first wake woke, in
 /// every execution, or the failure.
 fn two_channels(first: u32, second: u32) -> Result<Vec<usize>, String> {
     let woken = StdArc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
     let seen = woken.clone();
     let report = exact().explore(move || {
-        let bits = |n: u32| std::num::NonZeroU32::new(n).expect("a channel");
         let word = StdArc::new(AtomicU32::new(0));
         let sleepers: Vec<_> = [1, 2]
             .map(|channel| {
@@ -319,6 +322,27 @@ fn channels_of_a_futex() {
     for lost in [(1, 1), (2, 2)] {
         assert!(two_channels(lost.0, lost.1).expect_err("one sleeps for ever").contains("deadlock"));
     }
+}
+
+/// Who is moved to another word takes its channel along.
+#[test]
+fn channels_of_a_futex_move() {
+    let model = |channel| {
+        move || {
+            let words = StdArc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+            let sleeper = {
+                let words = words.clone();
+                thread::spawn(move || futex::wait_bitset(&words[0], 0, bits(2)))
+            };
+            futex::requeue(&words[0], 0, 0, 1, &words[1]);
+            words[0].store(1, Relaxed);
+            futex::wake_bitset(&words[0], 1, bits(2));
+            futex::wake_bitset(&words[1], 1, bits(channel));
+            sleeper.join().unwrap();
+        }
+    };
+    run(exact(), model(2));
+    assert!(fails(model(1)).contains("deadlock"));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use core::time::Duration;
 
-use super::RawRwLock;
 use super::state::{
     COUNT, HOLDERS, READER, READERS_WAITING, STARVING, UPGRADER, UPGRADING, WAITING, WRITER, WRITERS_WAITING, due, entered, is_held,
     shut_for,
 };
+use super::{READERS, RawRwLock, UPGRADE, WRITERS};
 use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::futex::{self, Deadline};
 use crate::primitive::{hint::Spin, time::Stopwatch};
@@ -93,8 +93,8 @@ impl RawRwLock {
             }
             if reserved {
                 let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
-                entitled |= !futex::wait_maybe(&self.state, announced, turn);
-            } else if !futex::wait_maybe(&self.state, announced, deadline) {
+                entitled |= !futex::wait_channel(&self.state, announced, turn, READERS);
+            } else if !futex::wait_channel(&self.state, announced, deadline, READERS) {
                 return self.leave_shared(mode);
             }
             slept = true;
@@ -150,13 +150,7 @@ impl RawRwLock {
                     }
                 }
             }
-            // Acquire: pairs with the Release in `call_writers`. Read before the bit is seen set (invariant 3).
-            let turn_seen = self.turns.load(Acquire);
-            state = self.state.load(Relaxed);
             let free = state & HOLDERS == 0;
-            if free && (slept || state & STARVING == 0) {
-                continue;
-            }
             let starving = slept && !free && waiting.has_run(PATIENCE);
             let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
             if announced != state
@@ -168,8 +162,8 @@ impl RawRwLock {
             if free {
                 // Kept out by a reservation: this sleep ends by itself (invariant 5).
                 let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
-                futex::wait_maybe(&self.turns, turn_seen, turn);
-            } else if !futex::wait_maybe(&self.turns, turn_seen, deadline) {
+                futex::wait_channel(&self.state, announced, turn, WRITERS);
+            } else if !futex::wait_channel(&self.state, announced, deadline, WRITERS) {
                 return self.leave_exclusive();
             }
             slept = true;
@@ -200,34 +194,25 @@ impl RawRwLock {
             }
             let gone = state & !cleared;
             if gone & WRITERS_WAITING != 0 {
-                // The other writers announce themselves again, or one has the lock and sets the bit with it (invariant 2).
-                self.call_writers();
-                futex::wake_all(&raw const self.turns);
+                // One is enough: it announces itself again, or has the lock and sets the bit with it, or gives up in turn (invariant 2).
+                futex::wake_channel(&raw const self.state, 1, WRITERS);
             }
             if gone & READERS_WAITING != 0 {
-                futex::wake_all(&raw const self.state);
+                futex::wake_channel(&raw const self.state, u32::MAX, READERS);
             }
             return false;
         }
     }
 
-    /// Makes every number that a writer has read an old one. Before the release, because nothing may be touched after it.
-    fn call_writers(&self) {
-        // Release: pairs with the Acquire in `write_contended` (invariant 3).
-        self.turns.fetch_add(1, Release);
-    }
-
     pub(super) fn upgrade_until(&self, deadline: Option<Deadline>) -> Result<bool, NotLocked> {
         loop {
-            if self.try_upgrade()? {
-                return Ok(true);
-            }
-            let state = self.state.load(Relaxed);
+            let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
+            // In a state with an upgradable reader only: another thread may have given that right back meanwhile.
             let announced = state | UPGRADING;
-            if state & COUNT == READER || (announced != state && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err()) {
+            if announced != state && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err() {
                 continue;
             }
-            if !futex::wait_maybe(&self.state, announced, deadline) {
+            if !futex::wait_channel(&self.state, announced, deadline, UPGRADE) {
                 return self.stop_upgrading();
             }
         }
@@ -236,16 +221,13 @@ impl RawRwLock {
     /// The end of an upgrade whose time is up: takes what is free after all, or lets the readers in that it kept out.
     fn stop_upgrading(&self) -> Result<bool, NotLocked> {
         loop {
-            if self.try_upgrade()? {
-                return Ok(true);
-            }
-            let state = self.state.load(Relaxed);
-            if state & COUNT != READER
-                && self.state.compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed).is_ok()
-            {
+            let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
+            if self.state.compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed).is_ok() {
                 if state & READERS_WAITING != 0 {
-                    futex::wake_all(&raw const self.state);
+                    futex::wake_channel(&raw const self.state, u32::MAX, READERS);
                 }
+                // Another thread may wait to use the same right: it announces itself again.
+                futex::wake_channel(&raw const self.state, u32::MAX, UPGRADE);
                 return Ok(false);
             }
         }
@@ -254,8 +236,6 @@ impl RawRwLock {
     /// Gives a mode back and wakes whom that concerns; the table at the top says whom.
     #[cold]
     pub(super) fn release(&self, mode: u32) -> Result<(), NotLocked> {
-        // The bits that this release cleared: it owes their wakes, whatever else happens.
-        let mut owed = 0;
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, mode) {
@@ -267,36 +247,25 @@ impl RawRwLock {
                 left &= !UPGRADING;
             }
             let due = due(left, mode);
-            if due & WRITERS_WAITING != 0 {
-                // Invariant 3: cleared and called while the lock is still held.
-                match self.state.compare_exchange(state, state & !due, Relaxed, Relaxed) {
-                    Ok(_) => {
-                        owed |= due;
-                        state &= !due;
-                        self.call_writers();
-                    }
-                    Err(seen) => state = seen,
-                }
-                continue;
-            }
-            // Who sleeps on `state` compares with all of it, so the readers' bit may go with the release itself.
             left &= !due;
-            if (owed | state) & WAITING == 0 {
+            if state & WAITING == 0 {
                 // Nobody waits: a reservation would be for nobody.
                 left &= !STARVING;
             }
             // Release: pairs with the Acquire of whoever takes the lock next.
             match self.state.compare_exchange(state, left, Release, Relaxed) {
                 Ok(_) => {
-                    // Invariant 7: from here on only addresses.
-                    owed |= due;
+                    // Invariant 7: from here on only the address.
+                    if due & READERS_WAITING != 0 {
+                        futex::wake_channel(&raw const self.state, u32::MAX, READERS);
+                    }
+                    if due & WRITERS_WAITING != 0 {
+                        futex::wake_channel(&raw const self.state, 1, WRITERS);
+                    }
                     let upgrade_now = left & UPGRADING != 0 && left & COUNT == READER;
                     let upgrade_off = state & UPGRADING != left & UPGRADING;
-                    if owed & READERS_WAITING != 0 || upgrade_now || upgrade_off {
-                        futex::wake_all(&raw const self.state);
-                    }
-                    if owed & WRITERS_WAITING != 0 {
-                        futex::wake_one(&raw const self.turns);
+                    if upgrade_now || upgrade_off {
+                        futex::wake_channel(&raw const self.state, u32::MAX, UPGRADE);
                     }
                     return Ok(());
                 }
@@ -320,12 +289,14 @@ impl RawRwLock {
                 Err(seen) => state = seen,
             }
         }
-        if state & (READERS_WAITING | UPGRADING) != 0 {
-            futex::wake_all(&raw const self.state);
+        if state & READERS_WAITING != 0 {
+            futex::wake_channel(&raw const self.state, u32::MAX, READERS);
         }
         if from == WRITER && state & WRITERS_WAITING != 0 {
-            self.call_writers();
-            futex::wake_one(&raw const self.turns);
+            futex::wake_channel(&raw const self.state, 1, WRITERS);
+        }
+        if state & UPGRADING != 0 {
+            futex::wake_channel(&raw const self.state, u32::MAX, UPGRADE);
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sync_core::{Condvar, RawRwLock, RwLock};
+use sync_core::{Condvar, Event, RawRwLock, RwLock};
 
-use crate::support::{Arc, Body, Tracked, with};
+use crate::support::{Arc, Body, Tracked, all_asleep, with};
 
 const SOON: Duration = Duration::from_millis(1);
 
@@ -40,6 +40,61 @@ fn reads(shared: &Arc<Guarded>) -> Body {
         it.lock.read();
         it.data.get();
         it.lock.unlock_read().unwrap();
+    })
+}
+
+/// Takes the lock for reading and keeps it.
+fn stays(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| it.lock.read())
+}
+
+/// Gives back what the model took for reading before its threads began.
+fn leaves(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.data.get();
+        it.lock.unlock_read().unwrap();
+    })
+}
+
+/// The same for writing.
+fn releases(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.data.set(it.data.get() + 1);
+        it.lock.unlock_write().unwrap();
+    })
+}
+
+/// Writes what it has read first, without another in between.
+fn upgrades(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.lock.upgradable_read();
+        let seen = it.data.get();
+        it.lock.upgrade().unwrap();
+        assert_eq!(it.data.get(), seen);
+        it.data.set(seen + 1);
+        it.lock.unlock_write().unwrap();
+    })
+}
+
+/// Writes, and stays as a reader.
+fn downgrades(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.lock.write();
+        it.data.set(it.data.get() + 1);
+        it.lock.downgrade().unwrap();
+    })
+}
+
+/// Does not get the lock for writing, because somebody reads throughout.
+fn gives_up(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| assert!(!it.lock.try_write_for(SOON)))
+}
+
+/// Gets the lock as the upgradable reader, but not for writing, because somebody reads throughout; and keeps it.
+fn gives_the_upgrade_up(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.lock.upgradable_read();
+        assert_eq!(it.lock.try_upgrade_for(SOON), Ok(false));
     })
 }
 
@@ -93,11 +148,7 @@ model! {
     fn a_queue_of_writers(order) small {
         let shared = guarded();
         shared.lock.write();
-        let releases = with(&shared, |it| {
-            it.data.set(it.data.get() + 1);
-            it.lock.unlock_write().unwrap();
-        });
-        order.run([writes(&shared), writes(&shared), releases]);
+        order.run([writes(&shared), writes(&shared), releases(&shared)]);
         assert_eq!(free_at_the_end(&shared), 3);
     }
 }
@@ -107,11 +158,7 @@ model! {
     fn a_timed_writer_beside_a_reader(order) {
         let shared = guarded();
         shared.lock.read();
-        let leaves = with(&shared, |it| {
-            it.data.get();
-            it.lock.unlock_read().unwrap();
-        });
-        order.run([leaves, writes_in_time(&shared)]);
+        order.run([leaves(&shared), writes_in_time(&shared)]);
         free_at_the_end(&shared);
     }
 }
@@ -122,8 +169,7 @@ model! {
     fn a_writer_that_gives_up_lets_readers_in(order) {
         let shared = guarded();
         shared.lock.read();
-        let gives_up = with(&shared, |it| assert!(!it.lock.try_write_for(SOON)));
-        order.run([gives_up, reads(&shared)]);
+        order.run([gives_up(&shared), reads(&shared)]);
         shared.lock.unlock_read().unwrap();
         assert_eq!(free_at_the_end(&shared), 0);
     }
@@ -134,9 +180,8 @@ model! {
     fn a_timed_writer_passes_the_wake_on(order) small {
         let shared = guarded();
         shared.lock.write();
-        let releases = with(&shared, |it| it.lock.unlock_write().unwrap());
-        order.run([releases, writes_in_time(&shared), writes(&shared)]);
-        assert!(free_at_the_end(&shared) >= 1);
+        order.run([releases(&shared), writes_in_time(&shared), writes(&shared)]);
+        assert!(free_at_the_end(&shared) >= 2);
     }
 }
 
@@ -145,8 +190,7 @@ model! {
     fn a_timed_writer_before_a_reader(order) small {
         let shared = guarded();
         shared.lock.read();
-        let leaves = with(&shared, |it| it.lock.unlock_read().unwrap());
-        order.run([leaves, writes_in_time(&shared), reads(&shared)]);
+        order.run([leaves(&shared), writes_in_time(&shared), reads(&shared)]);
         free_at_the_end(&shared);
     }
 }
@@ -157,9 +201,7 @@ model! {
     fn readers_meet_after_a_writer(order) small {
         let shared = guarded();
         shared.lock.write();
-        let stays = || with(&shared, |it| it.lock.read());
-        let releases = with(&shared, |it| it.lock.unlock_write().unwrap());
-        order.run([stays(), stays(), releases]);
+        order.run([stays(&shared), stays(&shared), releases(&shared)]);
         shared.lock.unlock_read().unwrap();
         shared.lock.unlock_read().unwrap();
         free_at_the_end(&shared);
@@ -171,18 +213,13 @@ model! {
     fn a_reader_meets_a_downgraded_writer(order) {
         let shared = guarded();
         shared.lock.write();
-        let downgrades = with(&shared, |it| {
-            it.lock.write();
-            it.data.set(1);
-            it.lock.downgrade().unwrap();
-        });
         let releases_and_reads = with(&shared, |it| {
             it.lock.unlock_write().unwrap();
             it.lock.read();
             it.data.get();
             it.lock.unlock_read().unwrap();
         });
-        order.run([downgrades, releases_and_reads]);
+        order.run([downgrades(&shared), releases_and_reads]);
         shared.lock.unlock_read().unwrap();
         assert_eq!(free_at_the_end(&shared), 1);
     }
@@ -192,15 +229,7 @@ model! {
     /// The upgradable reader becomes the writer after the reader has left, and nobody wrote in between.
     fn upgrade_beside_a_reader(order) {
         let shared = guarded();
-        let upgrades = with(&shared, |it| {
-            it.lock.upgradable_read();
-            let seen = it.data.get();
-            it.lock.upgrade().unwrap();
-            assert_eq!(it.data.get(), seen);
-            it.data.set(seen + 1);
-            it.lock.unlock_write().unwrap();
-        });
-        order.run([upgrades, reads(&shared)]);
+        order.run([upgrades(&shared), reads(&shared)]);
         assert_eq!(free_at_the_end(&shared), 1);
     }
 }
@@ -209,14 +238,7 @@ model! {
     /// Two who want to upgrade, one after the other: neither waits for the other while it keeps it out.
     fn two_upgrades(order) {
         let shared = guarded();
-        let upgrades = || with(&shared, |it| {
-            it.lock.upgradable_read();
-            let seen = it.data.get();
-            it.lock.upgrade().unwrap();
-            it.data.set(seen + 1);
-            it.lock.unlock_write().unwrap();
-        });
-        order.run([upgrades(), upgrades()]);
+        order.run([upgrades(&shared), upgrades(&shared)]);
         assert_eq!(free_at_the_end(&shared), 2);
     }
 }
@@ -246,12 +268,8 @@ model! {
     fn an_upgrade_that_gives_up_lets_readers_in(order) {
         let shared = guarded();
         shared.lock.read();
-        let gives_up = with(&shared, |it| {
-            it.lock.upgradable_read();
-            assert_eq!(it.lock.try_upgrade_for(SOON), Ok(false));
-            it.lock.unlock_upgradable().unwrap();
-        });
-        order.run([gives_up, reads(&shared)]);
+        order.run([gives_the_upgrade_up(&shared), reads(&shared)]);
+        shared.lock.unlock_upgradable().unwrap();
         shared.lock.unlock_read().unwrap();
         assert_eq!(free_at_the_end(&shared), 0);
     }
@@ -320,17 +338,7 @@ model! {
     /// A downgrade hands what the writer wrote to the readers that it lets in.
     fn fx_08_a_downgrade_brings_the_news(order) {
         let shared = guarded();
-        let downgrades = with(&shared, |it| {
-            it.lock.write();
-            it.data.set(1);
-            it.lock.downgrade().unwrap();
-        });
-        let reads = with(&shared, |it| {
-            it.lock.read();
-            it.data.get();
-            it.lock.unlock_read().unwrap();
-        });
-        order.run([downgrades, reads]);
+        order.run([downgrades(&shared), reads(&shared)]);
         shared.lock.unlock_read().unwrap();
         assert_eq!(free_at_the_end(&shared), 1);
     }
@@ -341,8 +349,7 @@ model! {
     fn a_writer_that_gives_up_beside_writers(order) tight {
         let shared = guarded();
         shared.lock.read();
-        let leaves = with(&shared, |it| it.lock.unlock_read().unwrap());
-        order.run([writes_in_time(&shared), writes(&shared), leaves, writes(&shared)]);
+        order.run([writes_in_time(&shared), writes(&shared), leaves(&shared), writes(&shared)]);
         assert!(free_at_the_end(&shared) >= 2);
     }
 }
@@ -352,9 +359,7 @@ model! {
     fn a_writer_that_gives_up_lets_all_readers_in(order) small {
         let shared = guarded();
         shared.lock.read();
-        let gives_up = with(&shared, |it| assert!(!it.lock.try_write_for(SOON)));
-        let stays = || with(&shared, |it| it.lock.read());
-        order.run([gives_up, stays(), stays()]);
+        order.run([gives_up(&shared), stays(&shared), stays(&shared)]);
         for _ in 0..3 {
             shared.lock.unlock_read().unwrap();
         }
@@ -367,12 +372,7 @@ model! {
     fn an_upgrade_that_gives_up_lets_all_readers_in(order) small {
         let shared = guarded();
         shared.lock.read();
-        let gives_up = with(&shared, |it| {
-            it.lock.upgradable_read();
-            assert_eq!(it.lock.try_upgrade_for(SOON), Ok(false));
-        });
-        let stays = || with(&shared, |it| it.lock.read());
-        order.run([gives_up, stays(), stays()]);
+        order.run([gives_the_upgrade_up(&shared), stays(&shared), stays(&shared)]);
         for _ in 0..3 {
             shared.lock.unlock_read().unwrap();
         }
@@ -387,5 +387,79 @@ model! {
         let shared = guarded();
         order.run([writes(&shared), writes(&shared), writes(&shared), writes(&shared)]);
         assert_eq!(free_at_the_end(&shared), 4);
+    }
+}
+
+model! {
+    /// A writer gives up beside one that does not, while a reader holds the lock: the bit that it takes along was the other's as well.
+    fn a_writer_that_gives_up_beside_another(order) small {
+        let shared = guarded();
+        shared.lock.read();
+        order.run([writes_in_time(&shared), writes(&shared), leaves(&shared)]);
+        assert!(free_at_the_end(&shared) >= 1);
+    }
+}
+
+model! {
+    /// A reader that a writer kept out enters beside the reader that this writer becomes, although the next writer waits already: the writers
+    /// would wait for the holder, the holder for the reader, and the reader for the writers.
+    fn a_reader_goes_before_the_next_writer(order) small {
+        let shared = Arc::new((RawRwLock::new(), Event::new()));
+        shared.0.write();
+        let reads = with(&shared, |it| {
+            it.0.read();
+            it.1.set();
+            it.0.unlock_read().unwrap();
+        });
+        let writes = with(&shared, |it| {
+            it.0.write();
+            it.0.unlock_write().unwrap();
+        });
+        let holds = with(&shared, |it| {
+            // Otherwise the reader may come too late to have been kept out, and then it does stand back.
+            let both_wait = all_asleep();
+            it.0.downgrade().unwrap();
+            if both_wait {
+                it.1.wait();
+            }
+            it.0.unlock_read().unwrap();
+        });
+        order.run([reads, writes, holds]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
+    /// The upgradable reader's right is given back while another thread waits to use it: that one is told, and a newcomer that was kept out gets in.
+    fn an_upgrade_is_called_off(order) small {
+        let shared = guarded();
+        shared.lock.upgradable_read();
+        shared.lock.read();
+        let upgrades = with(&shared, |it| assert!(it.lock.upgrade().is_err()));
+        let gives_back = with(&shared, |it| it.lock.unlock_upgradable().unwrap());
+        order.run([upgrades, gives_back, reads(&shared)]);
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 0);
+    }
+}
+
+model! {
+    /// Two threads wait to use one right, and one of them gives up: the other's wait goes on.
+    fn one_of_two_gives_the_upgrade_up(order) small {
+        let shared = guarded();
+        shared.lock.upgradable_read();
+        shared.lock.read();
+        let write = |it: Arc<Guarded>| {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write().unwrap();
+        };
+        let in_time = with(&shared, move |it| if it.lock.try_upgrade_for(SOON) == Ok(true) {
+            write(it);
+        });
+        let waits = with(&shared, move |it| if it.lock.upgrade().is_ok() {
+            write(it);
+        });
+        order.run([in_time, waits, leaves(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
     }
 }

@@ -108,7 +108,7 @@ fn time_for_one_run() -> std::time::Duration {
 
 #[cfg(target_os = "linux")]
 pub(crate) use checker::on_death;
-pub(crate) use checker::{Arc, Tracked, breaks, check, check_small, check_tight, judge};
+pub(crate) use checker::{Arc, Tracked, all_asleep, breaks, check, check_small, check_tight, judge};
 
 #[cfg(loom)]
 mod checker {
@@ -143,6 +143,11 @@ mod checker {
 
     /// Never happens.
     pub(crate) fn on_death(_: impl FnOnce() + 'static) {}
+
+    /// Loom cannot tell.
+    pub(crate) fn all_asleep() -> bool {
+        false
+    }
 
     /// Plain data whose every access is checked for races.
     #[derive(Debug, Default)]
@@ -249,6 +254,16 @@ mod checker {
     /// Starts one that may vanish after any of its writes.
     pub(crate) fn spawn_mortal(body: super::Body) -> Thread {
         Thread::Mortal(verify::process::spawn(body))
+    }
+
+    /// Waits until every other thread of the model sleeps, where that can be told.
+    pub(crate) fn all_asleep() -> bool {
+        let nobody_wakes = verify::sync::atomic::AtomicU32::new(0);
+        // A time is up early once in an execution, and otherwise when nobody else can run: so the second time at the latest.
+        for _ in 0..2 {
+            verify::futex::wait_timeout(&nobody_wakes, 0);
+        }
+        true
     }
 
     /// What the kernel does when the calling one vanishes.
