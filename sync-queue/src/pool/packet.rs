@@ -300,8 +300,9 @@ where
     fn notify_cancelled(&self) {
         let mut state = self.core.state.load(Ordering::Relaxed);
         while state & PHASE == CANCELLED {
-            // Relaxed: the worker that puts a cancelled job aside has nothing to hand over, and what came before the cancelling stays released.
-            match self.core.state.compare_exchange_weak(state, state + (NOTIFIED - CANCELLED), Ordering::Relaxed, Ordering::Relaxed) {
+            // Acquire: what is called from here sees what came before the cancelling. Nothing is handed over, and what came before the
+            // cancelling stays released.
+            match self.core.state.compare_exchange_weak(state, state + (NOTIFIED - CANCELLED), Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return self.core.tell(state, NOTIFIED),
                 Err(now) => state = now,
             }
