@@ -16,8 +16,8 @@ use crate::waiting::Patience;
 /// A priority queue for any number of producers and consumers: the lowest first, and among equals the one that came first.
 ///
 /// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is stable. A lock over a 4-ary heap with
-/// sequence numbers: linearisable; blocking; threads are not served fairly. A put and a get each cost the lock's two read-modify-writes, and
-/// up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
+/// sequence numbers: linearisable; blocking; threads are not served fairly. A put and a get each cost the lock's two read-modify-writes and two
+/// stores (the name of who compares), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
 ///
 /// For the highest first, put [`Reverse`](core::cmp::Reverse).
 ///

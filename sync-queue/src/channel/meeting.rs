@@ -14,7 +14,7 @@
 //!
 //! # Invariants
 //!
-//! A waiter lives on the stack of the thread that waits: no allocation, and nothing to be counted.
+//! A waiter lives on the stack of the thread that waits: nothing to be counted, and no allocation but for lists that grow longer than ever before.
 //!
 //! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any more: its thread leaves only by taking it
 //!     out itself or by being told.

@@ -21,7 +21,7 @@
 //! | | linearisable | fast path | fair | atomic operations of a send and a receive |
 //! |---|---|---|---|---|
 //! | `bounded(n)`, `unbounded()` | yes | as [`Queue`](crate::Queue): no lock | items yes, threads no | as `Queue`: 1 read-modify-write, 1 store, each |
-//! | `bounded(0)` | a send and a receive are one step of both | blocking: a lock over two lists | yes: who waits longest is met first | the lock's 2, 1 store, each; no allocation |
+//! | `bounded(0)` | a send and a receive are one step of both | blocking: a lock over two lists | yes: who waits longest is met first | the lock's 2 read-modify-writes, each; 1 store for who finds the other waiting, 2 more of the lock's for who gives up |
 //!
 //! Cloning and dropping an end is 1 read-modify-write more. With `bounded(0)` a send returns when its item has been taken.
 
