@@ -22,8 +22,8 @@
 //!
 //! The phase is changed with Release and read with Acquire: what the closure did, or who cancelled it had done before, happens before whatever
 //! follows a look that finds the job done. A change of it acquires nothing: the closure came with the packet, through the queue or the handle,
-//! and what the flags stand for is found through the list's lock or is a futex. All changes are read-modify-writes, hence in one order, and
-//! continue the release sequences of those before them.
+//! and what the flags stand for is found through the list's lock or is a futex. But who changes `CANCELLED` into `NOTIFIED` has found the job
+//! done, and calls who listens. All changes are read-modify-writes, hence in one order, and continue the release sequences of those before them.
 
 use core::any::Any;
 use core::fmt;
