@@ -1,11 +1,11 @@
-//! Messages through shared memory and through sockets: ours, ipc-channel, and a bare Unix socket.
+//! Messages through shared memory and through sockets: ours, iceoryx2 (with the feature of that name), ipc-channel, and a bare Unix socket.
 //!
 //! Both ends are threads of this process: what the peers do is the same as between processes, and the clock is one.
 //!
 //! * `stream<size>`: one sends as fast as it can, one receives;
 //! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared futex;
 //! * `ping-pong-spin`: the same, each side asking again and again (`try_recv`); beside two bare words in memory, which is the least that any
-//!   busy-waiting queue (iceoryx2's among them) can take.
+//!   busy-waiting queue can take.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -22,13 +22,25 @@ use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 /// All workloads of the queue between processes.
 pub fn workloads() -> Vec<Workload> {
     fn stream<const N: usize>() -> Workload {
-        let contestants = vec![our_stream::<N>(), ipc_channel_stream::<N>(), socket_stream::<N>()];
+        let contestants = vec![
+            our_stream::<N>(),
+            ipc_channel_stream::<N>(),
+            socket_stream::<N>(),
+            #[cfg(feature = "iceoryx2")]
+            super::ipc_iceoryx2::stream::<N>(),
+        ];
         let round = std::time::Duration::from_millis(10);
         Workload::team("ipc_queue", format!("stream{N}"), 2, contestants).paced_by_ops().rounds_of(round).with_rounds(15)
     }
     let round = std::time::Duration::from_millis(10);
     let ping_pong = Workload::team("ipc_queue", "ping-pong", 2, vec![our_ping_pong(), futex_ping_pong(), socket_ping_pong()]);
-    let spinning = Workload::team("ipc_queue", "ping-pong-spin", 2, vec![our_spinning(), busy_wait()]);
+    let spinning = vec![
+        our_spinning(),
+        busy_wait(),
+        #[cfg(feature = "iceoryx2")]
+        super::ipc_iceoryx2::spinning(),
+    ];
+    let spinning = Workload::team("ipc_queue", "ping-pong-spin", 2, spinning);
     vec![
         stream::<8>(),
         stream::<64>(),
@@ -38,7 +50,7 @@ pub fn workloads() -> Vec<Workload> {
     ]
 }
 
-fn ops(length: Length) -> Result<u64, String> {
+pub(super) fn ops(length: Length) -> Result<u64, String> {
     match length {
         Length::Ops(n) => Ok(n),
         Length::Time(_) => Err("a stream is measured in operations".into()),
@@ -58,13 +70,13 @@ fn streamed(n: u64, mut send: impl FnMut(u64), mut recv: impl FnMut() -> u64 + S
     Ok(Outcome::timed(n, elapsed))
 }
 
-fn message<const N: usize>(number: u64) -> [u8; N] {
+pub(super) fn message<const N: usize>(number: u64) -> [u8; N] {
     let mut message = [0; N];
     message[..8].copy_from_slice(&number.to_ne_bytes());
     message
 }
 
-fn number(message: &[u8]) -> u64 {
+pub(super) fn number(message: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&message[..8]);
     u64::from_ne_bytes(bytes)
@@ -153,7 +165,7 @@ fn our_ping_pong() -> Contestant {
 }
 
 /// Asks until there is something; gives the processor away now and then, for the other side may need it.
-fn ask<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+pub(super) fn ask<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     loop {
         for _ in 0..1000 {
             if let Some(answer) = ask() {

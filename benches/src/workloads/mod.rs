@@ -6,6 +6,8 @@ pub mod barrier;
 pub mod condvar;
 pub mod event;
 pub mod fair_mutex;
+#[cfg(all(target_os = "linux", feature = "iceoryx2"))]
+mod ipc_iceoryx2;
 #[cfg(target_os = "linux")]
 pub mod ipc_mutex;
 #[cfg(target_os = "linux")]

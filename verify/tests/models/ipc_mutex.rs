@@ -2,7 +2,7 @@
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::Peers;
-use sync_ipc::raw::lock::{self, Locked, Refused, WAITERS};
+use sync_ipc::raw::lock::{self, INCONSISTENT, Locked, Refused, WAITERS};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
@@ -143,6 +143,9 @@ fn two_heirs() {
                 move |me: &Participant| {
                     let locked = lock::lock(&it.word, me, None);
                     told.lock().unwrap().push(locked);
+                    if locked == Ok(Locked::OwnerDied) {
+                        assert_ne!(it.word.load(Ordering::Relaxed) & INCONSISTENT, 0, "said in the word too, for whoever looks there");
+                    }
                     match locked {
                         Ok(Locked::OwnerDied) if marks => lock::mark_consistent(&it.word, me),
                         Ok(Locked::OwnerDied) => return lock::give_up(&it.word, me),
@@ -178,5 +181,18 @@ fn an_heir_that_did_not_mark_it() {
         lock::mark_consistent(&it.word, &last);
         lock::unlock(&it.word, &last);
         assert_eq!(lock::lock(&it.word, &last, None), Ok(Locked::Clean));
+    });
+}
+
+/// The owner is dead, and one who waits is never told when its bound ends: the heir's unlock wakes it.
+#[test]
+fn an_heir_wakes_who_waited_for_the_dead() {
+    at_any_write("ipc_mutex, a patient one", |order| {
+        let (world, it) = (World::new(true), shared());
+        Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
+        // Asleep on the dead owner's word since long ago, it has set the flag there.
+        it.word.fetch_or(WAITERS, Ordering::Relaxed);
+        order.run([Participant::new(&world, 2).body(counts(&it)), Participant::new(&world, 3).patient().body(counts(&it))]);
+        assert_eq!(lock::owner(&it.word), 0);
     });
 }

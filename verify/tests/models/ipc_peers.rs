@@ -36,18 +36,24 @@ pub(crate) struct Participant {
     world: Arc<World>,
     identity: u32,
     steps: Cell<Option<u32>>,
+    patient: bool,
 }
 
 struct Vanished;
 
 impl Participant {
     pub(crate) fn new(world: &Arc<World>, identity: u32) -> Self {
-        Self { world: world.clone(), identity, steps: Cell::new(None) }
+        Self { world: world.clone(), identity, steps: Cell::new(None), patient: false }
     }
 
     pub(crate) fn vanishes_after(self, steps: u32) -> Self {
         self.steps.set(Some(steps));
         self
+    }
+
+    /// Sleeps until it is woken, though somebody may vanish: so that a wake which it needs, and which a bound would hide, is missed.
+    pub(crate) fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// A body that does it, or dies on the way.
@@ -96,7 +102,7 @@ impl Peers for Participant {
         if let Some(deadline) = deadline {
             return if futex::wait_until(word, expected, deadline) { Slept::Woken } else { Slept::Deadline };
         }
-        if !self.world.somebody_may_vanish {
+        if self.patient || !self.world.somebody_may_vanish {
             futex::wait(word, expected);
             return Slept::Woken;
         }
