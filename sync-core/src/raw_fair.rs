@@ -15,6 +15,7 @@
 //! | `asked` | 1: the first in the queue has waited for an interval without a change of holder |
 //! | `gate` | guards `queue`, for the few instructions of a change to it; no user code and no sleep under it |
 //! | a node's `granted` | 1: its thread holds the lock |
+//! | `queue.until` | when the first may ask: an interval after the holder got the lock, as far as the queue knows |
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -76,6 +77,9 @@ struct Queue {
     last: *const Node,
     /// How often the lock was handed over, modulo 2^32.
     turns: u32,
+    /// When the holder has had its interval: measured from the hand-over to it, or, where it came to a free lock, from when the first joined the
+    /// queue. So one that waits behind others waits for an interval of each of them, and not for up to two.
+    until: Option<Deadline>,
 }
 
 /// A first come, first served lock without data and without a guard.
@@ -124,7 +128,7 @@ impl RawFairMutex {
                 state: AtomicU32::new(0),
                 asked: AtomicU32::new(0),
                 gate: RawMutex::new(),
-                queue: UnsafeCell::new(Queue { first: ptr::null(), last: ptr::null(), turns: 0 }),
+                queue: UnsafeCell::new(Queue { first: ptr::null(), last: ptr::null(), turns: 0, until: None }),
                 interval,
             }
         }
@@ -215,7 +219,7 @@ impl RawFairMutex {
         self.queue.with_mut(|queue| {
             // SAFETY: nobody else uses the lock, says the caller; the nodes were of threads that are gone.
             let queue = unsafe { &mut *queue };
-            (queue.first, queue.last) = (ptr::null(), ptr::null());
+            (queue.first, queue.last, queue.until) = (ptr::null(), ptr::null(), None);
         });
     }
 
@@ -237,7 +241,7 @@ impl RawFairMutex {
     #[cold]
     fn lock_contended(&self, deadline: Option<Deadline>) -> bool {
         let node = Node::new();
-        let turns = self.in_gate(|queue| {
+        let turn = self.in_gate(|queue| {
             let mut state = self.state.load(Relaxed);
             loop {
                 let next = if state == 0 { LOCKED } else { state | QUEUED };
@@ -248,46 +252,54 @@ impl RawFairMutex {
                     Err(seen) => state = seen,
                 }
             }
+            if queue.first.is_null() {
+                queue.until = Deadline::after(self.interval);
+            }
             queue.push(&node);
-            Some(queue.turns)
+            Some((queue.turns, queue.until))
         });
-        match turns {
+        match turn {
             None => true,
-            Some(turns) => self.wait(&node, turns, deadline),
+            Some(turn) => self.wait(&node, turn, deadline),
         }
     }
 
     /// Waits in the queue until the node is granted, or the time is up.
-    fn wait(&self, node: &Node, mut turns: u32, deadline: Option<Deadline>) -> bool {
+    fn wait(&self, node: &Node, (mut turns, mut until): (u32, Option<Deadline>), deadline: Option<Deadline>) -> bool {
         let mut spin = Spin::new();
         while !node.is_granted() && spin.turn() {}
-        let mut asked = false;
         while !node.is_granted() {
-            let interval = if asked { None } else { Deadline::after(self.interval) };
-            let until = interval.into_iter().chain(deadline).min();
-            if futex::wait_maybe(&node.granted, WAITING, until) {
+            let alarm = until.into_iter().chain(deadline).min();
+            if futex::wait_maybe(&node.granted, WAITING, alarm) {
                 continue;
             }
-            if deadline.is_some() && until == deadline {
+            if deadline.is_some() && alarm == deadline {
                 return self.leave(node);
             }
-            (asked, turns) = self.ask(node, turns);
+            (turns, until) = self.ask(node, turns);
         }
         true
     }
 
-    /// Asks the holder to yield, if the node is the first and there was no change of holder since `turns`. Says whether the node may sleep
-    /// until it is granted: the next hand-over is to the one that asked, and one that is off the queue has nothing to ask for.
-    fn ask(&self, node: &Node, turns: u32) -> (bool, u32) {
+    /// Asks the holder to yield, if the node is the first and there was no change of holder since `turns`. Says when to ask again: never, if
+    /// the next hand-over is to this one, which has asked or is off the queue already.
+    fn ask(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
         self.in_gate(|queue| {
             // SAFETY: `next` belongs to the gate.
             let called = node.next.with(|next| ptr::eq(unsafe { *next }, node));
-            let first = ptr::eq(queue.first, node) && queue.turns == turns;
-            if first {
+            let again = if called {
+                None
+            } else if queue.turns != turns {
+                queue.until
+            } else if ptr::eq(queue.first, node) {
                 // Relaxed: a hint.
                 self.asked.store(1, Relaxed);
-            }
-            (first || called, queue.turns)
+                None
+            } else {
+                // The first in the queue asks at this moment: the turn after that has begun just now.
+                Deadline::after(self.interval)
+            };
+            (queue.turns, again)
         })
     }
 
@@ -327,6 +339,7 @@ impl RawFairMutex {
             let next = self.in_gate(|queue| {
                 let next = queue.pop();
                 if next.is_some() {
+                    queue.until = Deadline::after(self.interval);
                     self.asked.store(0, Relaxed);
                     self.say_if_empty(queue);
                 }
@@ -352,14 +365,15 @@ impl RawFairMutex {
         let node = Node::new();
         let next = self.in_gate(|queue| {
             let next = queue.pop()?;
+            queue.until = Deadline::after(self.interval);
             self.asked.store(0, Relaxed);
             queue.push(&node);
-            Some((next, queue.turns))
+            Some((next, (queue.turns, queue.until)))
         });
-        let Some((next, turns)) = next else { return false };
+        let Some((next, turn)) = next else { return false };
         // SAFETY: taken off the queue and not granted yet, so it lives (invariant 2).
         unsafe { Node::grant(next) };
-        self.wait(&node, turns, None)
+        self.wait(&node, turn, None)
     }
 }
 

@@ -177,8 +177,10 @@ impl RawRwLock {
         let mut state = self.state.load(Relaxed);
         loop {
             if state & HOLDERS == 0 {
-                let taken = (state | WRITER | WRITERS_WAITING) & !STARVING;
-                // Acquire: as in `write_at_once`. It slept, hence the bit, as in `write_contended`.
+                // Without the bit, though it slept: it has consumed no wake since it announced itself (rule 3 of the futex module), so the
+                // others either stand behind a bit that is still set, or behind one who was woken.
+                let taken = (state | WRITER) & !STARVING;
+                // Acquire: as in `write_at_once`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
                     Ok(_) => return true,
                     Err(seen) => state = seen,

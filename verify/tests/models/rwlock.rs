@@ -98,6 +98,26 @@ fn gives_the_upgrade_up(shared: &Arc<Guarded>) -> Body {
     })
 }
 
+/// Uses the right to upgrade that the model took before its threads began, if no other thread has used it.
+fn uses(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        if it.lock.upgrade().is_ok() {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write().unwrap();
+        }
+    })
+}
+
+/// The same, for a while.
+fn uses_in_time(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        if it.lock.try_upgrade_for(SOON) == Ok(true) {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write().unwrap();
+        }
+    })
+}
+
 /// The lock is free at the end, works in every mode, and carries nothing over.
 fn free_at_the_end(shared: &Arc<Guarded>) -> u32 {
     assert!(!shared.lock.is_locked());
@@ -444,22 +464,52 @@ model! {
 }
 
 model! {
+    /// The same by a downgrade to an ordinary reader.
+    fn an_upgrade_is_called_off_by_a_downgrade(order) small {
+        let shared = guarded();
+        shared.lock.upgradable_read();
+        shared.lock.read();
+        let upgrades = with(&shared, |it| assert!(it.lock.upgrade().is_err()));
+        let gives_back = with(&shared, |it| it.lock.downgrade_upgradable().unwrap());
+        order.run([upgrades, gives_back, reads(&shared)]);
+        shared.lock.unlock_read().unwrap();
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 0);
+    }
+}
+
+model! {
     /// Two threads wait to use one right, and one of them gives up: the other's wait goes on.
     fn one_of_two_gives_the_upgrade_up(order) small {
         let shared = guarded();
         shared.lock.upgradable_read();
         shared.lock.read();
-        let write = |it: Arc<Guarded>| {
-            it.data.set(it.data.get() + 1);
-            it.lock.unlock_write().unwrap();
-        };
-        let in_time = with(&shared, move |it| if it.lock.try_upgrade_for(SOON) == Ok(true) {
-            write(it);
-        });
-        let waits = with(&shared, move |it| if it.lock.upgrade().is_ok() {
-            write(it);
-        });
-        order.run([in_time, waits, leaves(&shared)]);
+        order.run([uses_in_time(&shared), uses(&shared), leaves(&shared)]);
         assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// The same with a third: the one that gets the lock does not forget the other.
+    fn one_of_three_gives_the_upgrade_up(order) tight {
+        let shared = guarded();
+        shared.lock.upgradable_read();
+        shared.lock.read();
+        order.run([uses_in_time(&shared), uses(&shared), uses(&shared), leaves(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// A writer becomes a reader, and both readers that it kept out get in beside it and each other.
+    fn readers_meet_after_a_downgrade(order) small {
+        let shared = guarded();
+        shared.lock.write();
+        let downgrades = with(&shared, |it| it.lock.downgrade().unwrap());
+        order.run([stays(&shared), stays(&shared), downgrades]);
+        for _ in 0..3 {
+            shared.lock.unlock_read().unwrap();
+        }
+        free_at_the_end(&shared);
     }
 }
