@@ -1,5 +1,7 @@
 //! What may lie in shared memory.
 
+use core::mem::MaybeUninit;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::segment::Block;
@@ -16,9 +18,11 @@ impl<T: FromBytes + IntoBytes + Immutable + 'static> Plain for T {}
 /// Copies a value out.
 #[inline]
 pub(crate) fn load<T: Plain>(block: &Block, offset: usize) -> T {
-    let mut value = T::new_zeroed();
-    block.read(offset, value.as_mut_bytes());
-    value
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the bytes of `value`, borrowed for as long as the slice lives.
+    block.read_new(offset, unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>()) });
+    // SAFETY: all bytes are initialised now, and `FromBytes` says that any bytes are a `T`.
+    unsafe { value.assume_init() }
 }
 
 /// Copies a value in.

@@ -2,7 +2,7 @@
 //!
 //! Both ends are threads of this process: what the peers do is the same as between processes, and the clock is one.
 //!
-//! * `stream<size>`: one sends as fast as it can, one receives;
+//! * `stream<size>`: one sends as fast as it can, one receives, and looks at every byte;
 //! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared futex;
 //! * `ping-pong-spin`: the same, each side asking again and again (`try_recv`); beside two bare words in memory, which is the least that any
 //!   busy-waiting queue can take.
@@ -70,16 +70,24 @@ fn streamed(n: u64, mut send: impl FnMut(u64), mut recv: impl FnMut() -> u64 + S
     Ok(Outcome::timed(n, elapsed))
 }
 
+/// The number, in every word.
 pub(super) fn message<const N: usize>(number: u64) -> [u8; N] {
     let mut message = [0; N];
-    message[..8].copy_from_slice(&number.to_ne_bytes());
+    fill(&mut message, number);
     message
 }
 
+/// Puts the number into every word.
+fn fill(message: &mut [u8], number: u64) {
+    message.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&number.to_ne_bytes()));
+}
+
+/// The number in every word, or one that nobody sent if they differ.
 pub(super) fn number(message: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&message[..8]);
-    u64::from_ne_bytes(bytes)
+    let mut words = message.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes")));
+    let first = words.next().expect("at least one word");
+    // Without an early end, so that it is quick.
+    if words.fold(0, |differ, word| differ | (word ^ first)) == 0 { first } else { u64::MAX }
 }
 
 fn our_queue<const N: usize>(capacity: usize) -> Queue<[u8; N]> {
@@ -91,8 +99,17 @@ fn our_stream<const N: usize>() -> Contestant {
     Contestant::new(OURS, || {
         let queue = our_queue::<N>(256);
         move |length: Length| {
-            let recv = || number(&queue.recv().expect("open"));
-            streamed(ops(length)?, |n| queue.send(message(n)).expect("open"), recv)
+            let mut received = [0; N];
+            let recv = || {
+                queue.recv_into(&mut received).expect("open");
+                number(&received)
+            };
+            let mut sent = [0; N];
+            let send = |n| {
+                fill(&mut sent, n);
+                queue.send_ref(&sent).expect("open");
+            };
+            streamed(ops(length)?, send, recv)
         }
     })
 }
@@ -114,7 +131,11 @@ fn ipc_channel_stream<const N: usize>() -> Contestant {
                     *back.lock().expect("no panic") = Some(lent);
                     sum
                 });
-                (0..n).for_each(|n| sender.send(&message::<N>(n)).expect("open"));
+                let mut sent = [0; N];
+                for n in 0..n {
+                    fill(&mut sent, n);
+                    sender.send(&sent).expect("open");
+                }
                 expect(n.wrapping_mul(n.wrapping_sub(1)) / 2, all.join().expect("no panic"))?;
                 Ok(Outcome::timed(n, start.elapsed()))
             });
@@ -133,7 +154,12 @@ fn socket_stream<const N: usize>() -> Contestant {
                 (&theirs).read_exact(&mut message).expect("open");
                 number(&message)
             };
-            streamed(ops(length)?, |n| (&ours).write_all(&message::<N>(n)).expect("open"), recv)
+            let mut sent = [0; N];
+            let send = |n| {
+                fill(&mut sent, n);
+                (&ours).write_all(&sent).expect("open");
+            };
+            streamed(ops(length)?, send, recv)
         }
     })
 }

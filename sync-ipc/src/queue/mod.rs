@@ -213,6 +213,19 @@ impl<T: Plain> Queue<T> {
         sent.map_err(|trouble| SendError::new(trouble, item, false))
     }
 
+    /// Sends a copy, waiting while there is no room. For large items: they are copied once, into the queue, and moved nowhere before.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
+        let sent = match self.send_now(item, false) {
+            Err(Some(Trouble::Full)) => self.send_slow(item, None),
+            sent => sent,
+        };
+        sent.map_err(|trouble| SendError::new(trouble, (), true))
+    }
+
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
         match self.send_now(&item, false) {
             Ok(()) => Ok(()),
@@ -322,6 +335,31 @@ impl<T: Plain> Queue<T> {
     pub fn try_recv(&self) -> Result<T, RecvError> {
         let claim = self.take_now(false).map_err(|trouble| RecvError::new(trouble, false))?;
         Ok(self.finish(claim))
+    }
+
+    /// Receives into `item`, waiting while there is none. For large items: they are copied once, out of the queue, and moved nowhere afterwards.
+    ///
+    /// ```
+    /// use sync_ipc::{Queue, Segment};
+    ///
+    /// let segment = Segment::anonymous(65536)?;
+    /// let frames = Queue::<[u8; 4096]>::create(&segment, "frames", 8)?;
+    /// let mut frame = [7; 4096];
+    /// frames.send_ref(&frame)?;
+    /// frame.fill(0);
+    /// frames.recv_into(&mut frame)?;
+    /// assert_eq!(frame, [7; 4096]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]; `item` is as it was.
+    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
+        let claim = self.take_until(None)?;
+        self.block.read(self.item_at(claim.slot), item.as_mut_bytes());
+        self.acknowledge(claim);
+        Ok(())
     }
 
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<T, RecvError> {

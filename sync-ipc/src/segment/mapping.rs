@@ -11,6 +11,7 @@
 //!    does not see through (`copy`), so what a peer does at the same time is a value we may read and never a data race.
 //! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
 
+use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use std::os::fd::AsFd;
@@ -117,6 +118,13 @@ impl View {
     /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part; words of 8 bytes that lie like words are read whole.
     #[inline(always)]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
+        // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes nothing but bytes that are.
+        self.read_new(offset, unsafe { core::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), into.len()) });
+    }
+
+    /// As [`read`](Self::read), into bytes that were nothing yet. Afterwards all of them are initialised.
+    #[inline(always)]
+    pub(crate) fn read_new(&self, offset: usize, into: &mut [MaybeUninit<u8>]) {
         assert!(offset <= self.len && into.len() <= self.len - offset, "{} bytes at {offset} of {}", into.len(), self.len);
         // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so the distance to the next word is the offset's.
         unsafe { copy::out(self.base.add(offset), offset.wrapping_neg() % 8, into) };

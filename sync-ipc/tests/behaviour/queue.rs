@@ -351,3 +351,24 @@ fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
         assert_eq!(patient.join(), 0);
     }
 }
+
+/// By reference as by value: the same items in the same order, waiting for room and for items, and the same errors.
+#[test]
+fn large_items_by_reference() {
+    let segment = Segment::anonymous(1 << 18).expect("a segment");
+    let queue = Queue::<[u64; 512]>::create(&segment, "frames", 2).expect("room");
+    let mut child = fork(|| {
+        let mut frame = [0; 512];
+        let right = (0..20).all(|item| queue.recv_into(&mut frame).is_ok() && frame == [item; 512]);
+        right.into()
+    });
+    (0..20).for_each(|item| queue.send_ref(&[item; 512]).expect("room comes"));
+    assert_eq!(child.join(), 1);
+    queue.send([20; 512]).expect("room");
+    queue.close();
+    assert_eq!(queue.send_ref(&[21; 512]), Err(SendError::Closed(())));
+    let mut frame = [0; 512];
+    queue.recv_into(&mut frame).expect("what was sent before the close");
+    assert_eq!(queue.recv_into(&mut frame), Err(RecvError::Closed));
+    assert_eq!(frame, [20; 512], "as it was");
+}

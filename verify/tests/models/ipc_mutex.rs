@@ -4,7 +4,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::Peers;
 use sync_ipc::raw::lock::{self, INCONSISTENT, Locked, Refused, WAITERS};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
 use crate::support::Tracked;
@@ -147,7 +147,10 @@ fn two_heirs() {
                         assert_ne!(it.word.load(Ordering::Relaxed) & INCONSISTENT, 0, "said in the word too, for whoever looks there");
                     }
                     match locked {
-                        Ok(Locked::OwnerDied) if marks => lock::mark_consistent(&it.word, me),
+                        Ok(Locked::OwnerDied) if marks => {
+                            lock::mark_consistent(&it.word, me);
+                            assert_eq!(it.word.load(Ordering::Relaxed) & INCONSISTENT, 0, "said in the word too");
+                        }
                         Ok(Locked::OwnerDied) => return lock::give_up(&it.word, me),
                         Ok(Locked::Clean) => {}
                         Err(_) => return,
@@ -195,4 +198,21 @@ fn an_heir_wakes_who_waited_for_the_dead() {
         order.run([Participant::new(&world, 2).body(counts(&it)), Participant::new(&world, 3).patient().body(counts(&it))]);
         assert_eq!(lock::owner(&it.word), 0);
     });
+}
+
+model! {
+    /// One runs out of time at any moment, beside one who waits: the wake that came to it is passed on.
+    fn one_runs_out_of_time(order) small {
+        let (world, it) = (World::new(false), shared());
+        let holder = Participant::new(&world, 3);
+        lock::lock(&it.word, &holder, None).expect("free");
+        let hurries = { let it = it.clone(); move |me: &Participant| {
+            if lock::lock(&it.word, me, soon()).is_ok() {
+                lock::unlock(&it.word, me);
+            }
+        } };
+        let lets_go = { let it = it.clone(); move |me: &Participant| lock::unlock(&it.word, me) };
+        order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), holder.body(lets_go)]);
+        assert_eq!(it.data.get(), 1);
+    }
 }
