@@ -31,7 +31,7 @@
 //! # Why `notify_all` wakes and does not requeue
 //!
 //! `FUTEX_CMP_REQUEUE` would wake one and move the others to the lock's word, so that they wake one after the other. It was not adopted, for two
-//! reasons. The word of a lock is not the condition variable's to know: it works with six kinds of locks, some of them queues of nodes, and a
+//! reasons. The word of a lock is not the condition variable's to know: it works with every lock here, one of them a queue of nodes, and a
 //! moved waiter would have to be announced in each of their states, or a release would not wake it. And those who do requeue are not
 //! faster where it should show: eight waiters, all woken by one `notify_all`, on two cores, take 0.98 of the time of `std`, which wakes all too,
 //! and 0.84 and 0.85 of that of `parking_lot` and `usync`, which requeue (`cargo compare condvar/broadcast`; intervals 0.94-1.02, 0.81-0.88, 0.81-0.88).
