@@ -28,6 +28,15 @@
 //! A waiter that is held up between reading `sequence` and falling asleep for exactly 2^32 notifications sleeps on. At 10 million
 //! notifications a second that is seven minutes without running, and any later notification wakes it.
 //!
+//! # Why `notify_all` wakes and does not requeue
+//!
+//! `FUTEX_CMP_REQUEUE` would wake one and move the others to the lock's word, so that they wake one after the other. It was not adopted, for two
+//! reasons. The word of a lock is not the condition variable's to know: it works with every lock here, one of them a queue of nodes, and a
+//! moved waiter would have to be announced in each of their states, or a release would not wake it. And those who do requeue are not
+//! faster where it should show: eight waiters, all woken by one `notify_all`, on two cores, take 0.98 of the time of `std`, which wakes all too,
+//! and 0.84 and 0.85 of that of `parking_lot` and `usync`, which requeue (`cargo compare condvar/broadcast`; intervals 0.94-1.02, 0.81-0.88, 0.81-0.88).
+//! A requeue inside this implementation was not measured, nor more waiters than eight.
+//!
 //! # Orderings
 //!
 //! Everything is Relaxed. What a waiter must see of a notifier and the notifier of a waiter is ordered by the lock that both held

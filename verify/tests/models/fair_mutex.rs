@@ -94,8 +94,25 @@ model! {
 }
 
 model! {
-    /// The same with a time that is longer than the interval, so that it asks and then gives up: it takes its request along.
+    /// The same with a time that is longer than the interval, so that it asks and then gives up: it takes its request along. The lock is held
+    /// throughout, so both times are up whatever the checker's budget of early timeouts.
     fn the_asker_leaves_after_it_has_asked(order) {
+        let shared = with_interval();
+        shared.lock.lock();
+        let looks = with(&shared, |it| {
+            it.lock.should_yield();
+        });
+        let asks = with(&shared, |it| assert!(!it.lock.try_lock_for(4 * RawFairMutex::INTERVAL)));
+        order.run([looks, asks]);
+        assert!(!shared.lock.should_yield(), "the request outlives the asker");
+        shared.lock.unlock().unwrap();
+        free_at_the_end(&shared);
+    }
+}
+
+model! {
+    /// The same while the holder lets go: it may be granted the lock just then.
+    fn the_asker_leaves_while_it_is_granted(order) {
         let shared = with_interval();
         shared.lock.lock();
         let holds = with(&shared, |it| {
