@@ -12,9 +12,10 @@
 //! one lasts for a third of the run. So look at the turns of I/O and at the worst wait, not at the median.
 //!
 //! A fair lock that is handed over every hundred ticks is the other extreme: the shortest waits, and most of the time goes into switching. With
-//! a switch interval the computing threads switch seldom, and a wait has a bound: the lock goes round, so each thread ahead in the queue may keep it
-//! for one interval. With two of them that is twice the interval, and nearly every wait takes that long, because they always want the lock. That is
-//! what round robin costs, not a fault; who needs less chooses a shorter interval, or has fewer threads that compute.
+//! a switch interval the computing threads switch seldom, and the wait can be foretold: the lock goes round, so each thread ahead in the queue may
+//! keep it for one interval. With two of them that is twice the interval, and nearly every wait takes that long, because they always want the lock.
+//! (What the worst wait has beyond that is the system's: a holder that is off the processor when its interval ends.) That is what round robin
+//! costs, not a fault; who needs less chooses a shorter interval, or has fewer threads that compute.
 //!
 //! One run on two cores (turns in 300 ms, then how long a turn waited):
 //!
