@@ -124,8 +124,9 @@ pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     if peers.wake(gate, count) != 0 || now & COUNT == 0 {
         return;
     }
-    // Nobody slept, and the count says that somebody does: those are on their way to sleep, or dead. Begin anew at 0. Who fell asleep on
-    // `now` before this is woken; after it, nobody can fall asleep on `now`.
+    // Nobody slept, and the count says that somebody does: those are on their way to sleep, and will find another number, or dead. Begin anew
+    // at 0. Who announced itself in this number is counted beyond what `now` says, so that the exchange fails; the wake is for those beyond the
+    // limit of the count, whom nobody counts.
     let empty = (now & !COUNT).wrapping_add(ONE_NUMBER);
     if peers.at(gate).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         peers.wake(gate, u32::MAX);
