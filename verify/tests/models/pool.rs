@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sync_queue::{JobError, JobStatus, SubmitError, ThreadPool, Until, wait};
+use sync_queue::{JobError, JobHandle, JobStatus, SubmitError, ThreadPool, Until, wait};
 
-use crate::support::{Arc, Tracked, body, with};
+use crate::support::{Arc, Order, Tracked, body, with};
 
 model! {
     /// A worker runs the job; its result and what it wrote are seen.
@@ -150,47 +150,41 @@ model! {
     }
 }
 
+/// One writes 7 and cancels a job, another does something with the handle and the data.
+fn beside_one_that_cancels(order: Order, act: impl FnOnce(Arc<JobHandle<()>>, Arc<Tracked>) + 'static) {
+    let pool = ThreadPool::new(1);
+    let data = Arc::new(Tracked::new(0));
+    let handle = Arc::new(pool.submit(|| ()).unwrap());
+    let before = data.clone();
+    let cancels = with(&handle, move |handle| {
+        before.set(7);
+        handle.cancel();
+    });
+    order.run([cancels, with(&handle, move |handle| act(handle, data))]);
+    pool.shutdown(true, false).unwrap();
+}
+
 model! {
     /// Who finds a job cancelled sees what came before that.
     fn what_came_before_the_cancelling_is_seen(order) tight {
-        let pool = ThreadPool::new(1);
-        let data = Arc::new(Tracked::new(0));
-        let handle = Arc::new(pool.submit(|| ()).unwrap());
-        let before = data.clone();
-        let cancels = with(&handle, move |handle| {
-            before.set(7);
-            handle.cancel();
-        });
-        let looks = with(&handle, move |handle| {
+        beside_one_that_cancels(order, |handle, data| {
             if handle.is_cancelled() {
                 assert_eq!(data.get(), 7);
             }
         });
-        order.run([cancels, looks]);
-        pool.shutdown(true, false).unwrap();
     }
 }
 
 model! {
     /// The same of a callback that is added at that moment, whoever calls it.
     fn a_callback_sees_what_came_before_the_cancelling(order) tight {
-        let pool = ThreadPool::new(1);
-        let data = Arc::new(Tracked::new(0));
-        let handle = Arc::new(pool.submit(|| ()).unwrap());
-        let before = data.clone();
-        let cancels = with(&handle, move |handle| {
-            before.set(7);
-            handle.cancel();
-        });
-        let listens = with(&handle, move |handle| {
+        beside_one_that_cancels(order, |handle, data| {
             handle.on_done(move |status| {
                 if status == JobStatus::Cancelled {
                     assert_eq!(data.get(), 7);
                 }
             });
         });
-        order.run([cancels, listens]);
-        pool.shutdown(true, false).unwrap();
     }
 }
 
