@@ -23,7 +23,7 @@ fn it_is_built_in_constants_and_shared() {
     sync::<FairMutex<std::cell::Cell<u8>>>();
     assert_eq!((*IN_A_STATIC.lock(), IN_A_STATIC.interval()), (7, Duration::from_millis(1)));
     assert_eq!(FairMutex::new(()).interval(), Duration::from_millis(5));
-    const { assert!(size_of::<RawFairMutex>() == 80) };
+    const { assert!(size_of::<RawFairMutex>() <= 80) };
 }
 
 #[test]
