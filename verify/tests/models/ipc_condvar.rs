@@ -137,6 +137,20 @@ fn the_heir_of_a_cell() {
 }
 
 model! {
+    /// The notified one dies before it saw that, and somebody new gets its cell: the notification goes on to the one who still waits.
+    fn the_notification_of_a_dead_cell(_order) {
+        let (world, it) = (World::new(true), Shared::new(2));
+        let [first, second, third] = [1, 2, 3].map(|who| Participant::new(&world, who));
+        let at = it.list().enrol(&first).expect("a cell");
+        let other = it.list().enrol(&second).expect("a cell");
+        assert_eq!(it.list().notify(&third, 1), 1);
+        first.vanishes_after(0).body(waits(&it, at))();
+        assert_eq!(it.list().enrol(&third), Some(at), "the cell of the dead");
+        assert!(it.list().wait(&second, other, soon()), "passed on");
+    }
+}
+
+model! {
     /// What was written before the notification is seen after the wait, however it ends.
     fn a_notification_carries_what_was_written(order) small {
         let (world, it, data) = (World::new(false), Shared::new(1), Arc::new(Tracked::new(0)));
