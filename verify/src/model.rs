@@ -79,6 +79,8 @@ pub struct Report {
     /// Complete executions.
     pub executions: u64,
     /// Executions that were given up: a spin loop that saw nothing new, a bound that was reached.
+    /// Each is run to its end all the same, in one way and without a verdict, so that what it owns
+    /// is dropped: what the model does to the world outside is done there too.
     pub blocked: u64,
     /// Events of the largest execution.
     pub events: u64,
