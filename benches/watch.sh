@@ -38,7 +38,7 @@ mod probes {
 
     pair!(mutex_watched, mutex_bare, Mutex<u64>, RawMutex, lock, RawLock::release);
     pair!(fair_watched, fair_bare, FairMutex<u64>, RawFairMutex, lock, RawLock::release);
-    pair!(read_watched, read_bare, RwLock<u64>, RawRwLock, read, RawRwLock::unlock_read);
+    pair!(read_watched, read_bare, RwLock<u64>, RawRwLock, read, RawRwLock::unlock_reader);
     pair!(write_watched, write_bare, RwLock<u64>, RawRwLock, write, RawRwLock::unlock_write);
     pair!(upgradable_watched, upgradable_bare, RwLock<u64>, RawRwLock, upgradable_read, RawRwLock::unlock_upgradable);
 }
