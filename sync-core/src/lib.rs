@@ -8,6 +8,8 @@ pub mod deadlock;
 mod event;
 mod fair_mutex;
 #[doc(hidden)]
+pub mod fork;
+#[doc(hidden)]
 pub mod futex;
 mod guard;
 #[macro_use]
@@ -41,6 +43,8 @@ mod serde_impls;
 #[cfg(feature = "stats")]
 pub mod stats;
 pub mod thread;
+#[doc(hidden)]
+pub mod user_code;
 mod wait_group;
 mod watch;
 mod watched;

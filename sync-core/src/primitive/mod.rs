@@ -44,6 +44,9 @@ cfg_select! {
 #[cfg(any(loom, sync_verify))]
 pub use self::checked::wakes_say;
 
+/// Whether this is a build of a checker. For the few places where the library behaves otherwise there; a type's layout must not depend on it.
+pub const MODELLED: bool = cfg!(any(loom, sync_verify));
+
 pub use self::build::{atomic, cell, futex, hint, sync, thread, time};
 pub use crate::{__const_items as const_items, __const_new as const_new};
 
