@@ -1,6 +1,7 @@
 //! Benchmarks of the workspace against std and every peer, and the programs built on it.
 //!
-//! * `cargo compare` ([`compare`], [`workloads`]): ours beside every peer, in short alternating rounds in one process;
+//! * `cargo compare` ([`compare`], [`workloads`]): ours beside every peer, in short alternating
+//!   rounds in one process;
 //! * `cargo bench -p sync-benches`: the same workloads as Criterion targets, one a primitive;
 //! * `cargo tour`: the main job of the workspace, the words of every file under a path.
 //!

@@ -22,7 +22,11 @@ impl Usage {
         let done = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
         assert_eq!(done, 0, "getrusage of this process cannot fail");
         let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1_000);
-        Self { cpu: time(usage.ru_utime) + time(usage.ru_stime), voluntary: usage.ru_nvcsw as u64, disk_reads: usage.ru_inblock as u64 }
+        Self {
+            cpu: time(usage.ru_utime) + time(usage.ru_stime),
+            voluntary: usage.ru_nvcsw as u64,
+            disk_reads: usage.ru_inblock as u64,
+        }
     }
 
     /// From `earlier` to this.

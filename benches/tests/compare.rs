@@ -5,7 +5,10 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn compare(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compare")).args(arguments).output().expect("the program starts")
+    Command::new(env!("CARGO_BIN_EXE_compare"))
+        .args(arguments)
+        .output()
+        .expect("the program starts")
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -28,7 +31,11 @@ fn a_filter_that_matches_nothing_is_an_error_that_says_what_there_is() {
 #[test]
 fn too_few_rounds_are_an_error() {
     for rounds in ["0", "5", "many", "-1"] {
-        assert_eq!(compare(&["mutex", &format!("--rounds={rounds}")]).status.code(), Some(2), "{rounds}");
+        assert_eq!(
+            compare(&["mutex", &format!("--rounds={rounds}")]).status.code(),
+            Some(2),
+            "{rounds}"
+        );
     }
 }
 
@@ -44,17 +51,36 @@ fn the_list_is_of_ids_and_measures_nothing() {
 fn json_is_one_object_a_line_with_the_named_keys() {
     let output = compare(&["mutex/uncontended/std", "--json", "--rounds", "6"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let rows: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let rows: Vec<Value> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
     let peers: Vec<_> = rows.iter().map(|row| row["peer"].as_str().unwrap()).collect();
     assert_eq!(peers, ["ours", "std"], "who is named, and ours beside it");
-    let mut named = ["id", "primitive", "workload", "threads", "peer", "unit", "median", "ratio_to_ours", "low", "high"];
+    let mut named = [
+        "id",
+        "primitive",
+        "workload",
+        "threads",
+        "peer",
+        "unit",
+        "median",
+        "ratio_to_ours",
+        "low",
+        "high",
+    ];
     named.sort_unstable();
     for row in &rows {
         let mut keys: Vec<_> = row.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
         assert_eq!(keys, named);
         let number = |key: &str| row[key].as_f64().unwrap();
-        assert!(number("median") > 0.0 && number("low") <= number("ratio_to_ours") && number("ratio_to_ours") <= number("high"), "{row}");
+        assert!(
+            number("median") > 0.0
+                && number("low") <= number("ratio_to_ours")
+                && number("ratio_to_ours") <= number("high"),
+            "{row}"
+        );
         assert_eq!(row["id"], format!("mutex/uncontended/{}/1", row["peer"].as_str().unwrap()));
     }
     assert_eq!(rows[0]["ratio_to_ours"], 1.0);
@@ -65,7 +91,13 @@ fn the_table_names_machine_compiler_and_who_is_best() {
     let output = compare(&["event/wait-when-set", "--rounds", "6"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
-    for piece in ["rustc 1.", "event/wait-when-set   1 thread, ns/op", "  * ", "ours is", "ours against std: "] {
+    for piece in [
+        "rustc 1.",
+        "event/wait-when-set   1 thread, ns/op",
+        "  * ",
+        "ours is",
+        "ours against std: ",
+    ] {
         assert!(table.contains(piece), "{piece:?} in\n{table}");
     }
 }

@@ -21,9 +21,15 @@ const TOUR: &str = env!("CARGO_BIN_EXE_tour");
 /// Runs a command; if it hangs, ends it and says what it had printed.
 fn finish(command: &mut Command) -> Output {
     let shown = format!("{command:?}");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     let pid = child.id();
-    let waiting = thread::spawn(move || child.wait_with_output().expect("the program can be waited for"));
+    let waiting =
+        thread::spawn(move || child.wait_with_output().expect("the program can be waited for"));
     let start = Instant::now();
     while !waiting.is_finished() {
         if start.elapsed() > Duration::from_secs(120) {
@@ -36,7 +42,8 @@ fn finish(command: &mut Command) -> Output {
 }
 
 fn signal(pid: u32, signal: i32) {
-    // SAFETY: `kill` takes no pointers; the process is a child that nobody has waited for yet, so the number is still its own.
+    // SAFETY: `kill` takes no pointers; the process is a child that nobody has waited for yet, so
+    // the number is still its own.
     let sent = unsafe { libc::kill(pid as libc::pid_t, signal) };
     assert_eq!(sent, 0, "the child is there");
 }
@@ -51,7 +58,10 @@ fn told(path: &Path, more: &[&str]) -> (Value, String) {
     arguments.extend(more.iter().map(OsStr::new));
     let output = tour(&arguments);
     assert!(output.status.success(), "{output:?}");
-    (serde_json::from_slice(&output.stdout).expect("the output is JSON"), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        serde_json::from_slice(&output.stdout).expect("the output is JSON"),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 /// Without the times, which are never the same.
@@ -74,7 +84,8 @@ fn naive(files: &[Vec<u8>], unreadable: u64) -> Value {
     let mut top: Vec<_> = frequencies.into_iter().collect();
     top.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     top.truncate(10);
-    let top: Vec<_> = top.into_iter().map(|(word, count)| json!({ "word": word, "count": count })).collect();
+    let top: Vec<_> =
+        top.into_iter().map(|(word, count)| json!({ "word": word, "count": count })).collect();
     let bytes = files.iter().map(|file| file.len() as u64).sum::<u64>();
     json!({ "files": files.len(), "bytes": bytes, "words": words, "unreadable": unreadable, "top": top })
 }
@@ -83,16 +94,27 @@ fn naive(files: &[Vec<u8>], unreadable: u64) -> Value {
 fn many_files(folder: &Path) -> Vec<Vec<u8>> {
     let mut state = 1_u64;
     let mut next = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
-    let pieces: [&[u8]; 9] =
-        [b"lock ", b"wait\n", b"wake\t", b"queue ", b"\xff ", "\u{2003}".as_bytes(), b"x", b"a b c d e ", "é ".as_bytes()];
+    let pieces: [&[u8]; 9] = [
+        b"lock ",
+        b"wait\n",
+        b"wake\t",
+        b"queue ",
+        b"\xff ",
+        "\u{2003}".as_bytes(),
+        b"x",
+        b"a b c d e ",
+        "é ".as_bytes(),
+    ];
     let mut files = Vec::new();
     for number in 0..2_000 {
         let nested = folder.join(format!("{}/{}", number % 7, number % 31));
         fs::create_dir_all(&nested).unwrap();
-        let content: Vec<u8> = (0..next(80)).flat_map(|_| pieces[next(9) as usize].to_vec()).collect();
+        let content: Vec<u8> =
+            (0..next(80)).flat_map(|_| pieces[next(9) as usize].to_vec()).collect();
         fs::write(nested.join(format!("file {number}")), &content).unwrap();
         files.push(content);
     }
@@ -108,7 +130,11 @@ fn totals_are_those_of_the_definition_with_any_number_of_threads() {
     let folder = TempDir::new().unwrap();
     let expected = naive(&many_files(folder.path()), 0);
     for threads in ["1", "2", "16"] {
-        assert_eq!(totals(told(folder.path(), &["--threads", threads]).0), expected, "{threads} threads");
+        assert_eq!(
+            totals(told(folder.path(), &["--threads", threads]).0),
+            expected,
+            "{threads} threads"
+        );
     }
 }
 
@@ -134,7 +160,13 @@ fn people_are_told_the_same() {
     fs::write(folder.path().join("one"), "b a b").unwrap();
     let output = tour(&[folder.path().as_os_str()]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in ["files                        1", "words                        3", "2  b", "1  a", "one thread alone: "] {
+    for line in [
+        "files                        1",
+        "words                        3",
+        "2  b",
+        "1  a",
+        "one thread alone: ",
+    ] {
         assert!(text.contains(line), "{line:?} in\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "no escape sequences outside a terminal");
@@ -149,7 +181,10 @@ fn hidden_empty_and_oddly_named_files_count() {
     fs::create_dir(folder.path().join(OsStr::from_bytes(b"dir\x80"))).unwrap();
     fs::write(folder.path().join(OsStr::from_bytes(b"dir\x80/four")), "four").unwrap();
     let (value, _) = told(folder.path(), &[]);
-    assert_eq!((&value["files"], &value["words"], &value["unreadable"]), (&json!(4), &json!(4), &json!(0)));
+    assert_eq!(
+        (&value["files"], &value["words"], &value["unreadable"]),
+        (&json!(4), &json!(4), &json!(0))
+    );
 }
 
 #[test]
@@ -162,11 +197,18 @@ fn links_are_not_followed_unless_they_are_the_path() {
     symlink(inside.path(), inside.path().join("loop")).unwrap();
     symlink("nowhere", inside.path().join("dangling")).unwrap();
     let (value, stderr) = told(inside.path(), &[]);
-    assert_eq!((&value["files"], &value["words"], &value["unreadable"]), (&json!(1), &json!(1), &json!(0)));
+    assert_eq!(
+        (&value["files"], &value["words"], &value["unreadable"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
     assert_eq!(stderr, "");
     for link in ["to-folder", "to-file"] {
         let (value, _) = told(&inside.path().join(link), &[]);
-        assert_eq!((&value["files"], &value["words"], &value["unreadable"]), (&json!(1), &json!(2), &json!(0)), "{link}");
+        assert_eq!(
+            (&value["files"], &value["words"], &value["unreadable"]),
+            (&json!(1), &json!(2), &json!(0)),
+            "{link}"
+        );
     }
 }
 
@@ -226,10 +268,12 @@ fn unreadable_files_are_named_and_counted_and_change_nothing_else() {
     fs::write(tree.join("readable"), "one two").unwrap();
     fs::write(tree.join("secret"), "three").unwrap();
     fs::write(tree.join("locked/unseen"), "four").unwrap();
-    let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let chmod =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     chmod(&tree.join("secret"), 0o000);
     chmod(&tree.join("locked"), 0o000);
-    // Root may read everything, so the program, or rather a copy that others may run, runs as somebody else.
+    // Root may read everything, so the program, or rather a copy that others may run, runs as
+    // somebody else.
     chmod(folder.path(), 0o755);
     let program: PathBuf = folder.path().join("tour");
     fs::copy(TOUR, &program).unwrap();
@@ -244,12 +288,20 @@ fn unreadable_files_are_named_and_counted_and_change_nothing_else() {
     chmod(&tree.join("locked"), 0o700);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert_eq!(totals(serde_json::from_slice(&output.stdout).unwrap()), naive(&[b"one two".to_vec()], 2));
+    assert_eq!(
+        totals(serde_json::from_slice(&output.stdout).unwrap()),
+        naive(&[b"one two".to_vec()], 2)
+    );
     let mut lines: Vec<_> = stderr.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines.len(), 2, "{stderr}");
     for (line, name) in lines.iter().zip(["locked", "secret"]) {
-        assert!(line.starts_with("unreadable: ") && line.contains(name) && line.contains("ermission denied"), "{stderr}");
+        assert!(
+            line.starts_with("unreadable: ")
+                && line.contains(name)
+                && line.contains("ermission denied"),
+            "{stderr}"
+        );
     }
 }
 
@@ -262,7 +314,10 @@ fn bad_arguments_are_errors() {
         (vec![missing.as_os_str(), OsStr::new("--json")], "missing"),
         (vec![folder.path().as_os_str(), OsStr::new("--threads"), OsStr::new("0")], "--threads"),
         (vec![folder.path().as_os_str(), OsStr::new("--threads"), OsStr::new("many")], "--threads"),
-        (vec![folder.path().as_os_str(), OsStr::new("--threads"), OsStr::new("1000000")], "--threads"),
+        (
+            vec![folder.path().as_os_str(), OsStr::new("--threads"), OsStr::new("1000000")],
+            "--threads",
+        ),
         (vec![OsStr::new("")], "error"),
         (vec![OsStr::new("--unknown")], "--unknown"),
     ] {
@@ -288,7 +343,8 @@ fn the_default_is_this_repository_from_anywhere() {
 #[test]
 fn ctrl_c_prints_what_was_counted_so_far() {
     let folder = TempDir::new().unwrap();
-    // Far more than can be counted before the signal comes, on little disk: one file under many names.
+    // Far more than can be counted before the signal comes, on little disk: one file under many
+    // names.
     const NAMES: u64 = 2_000;
     let content = b"one two three four five six seven eight nine ten\n".repeat(40_000);
     let first = folder.path().join("0");
@@ -322,7 +378,8 @@ fn ctrl_c_prints_what_was_counted_so_far() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("interrupted"), "{stderr}");
-    let value: Value = serde_json::from_slice(&output.stdout).expect("the partial report is whole JSON");
+    let value: Value =
+        serde_json::from_slice(&output.stdout).expect("the partial report is whole JSON");
     let files = value["files"].as_u64().unwrap();
     assert!(files < NAMES, "stopped before the end");
     assert_eq!(value["words"], json!(files * 400_000), "whole files only");
@@ -342,8 +399,13 @@ fn catches_interrupts(pid: u32) -> bool {
 #[test]
 fn nobody_reading_is_no_panic() {
     let folder = TempDir::new().unwrap();
-    let mut child =
-        Command::new(TOUR).arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(TOUR)
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panic"), "{output:?}");

@@ -1,4 +1,5 @@
-//! Python's `threading.Condition`: producers and consumers of one stock, with a predicate and a timeout.
+//! Python's `threading.Condition`: producers and consumers of one stock, with a predicate and a
+//! timeout.
 //!
 //! ```python
 //! with condition:
@@ -15,7 +16,8 @@ use sync_core::{Condvar, Mutex};
 const ROOM: u32 = 5;
 const EACH: u32 = 20;
 
-/// The stock, and one condition for "there is something" and one for "there is room": a notification goes to somebody who can use it.
+/// The stock, and one condition for "there is something" and one for "there is room": a
+/// notification goes to somebody who can use it.
 #[derive(Default)]
 struct Shop {
     stock: Mutex<u32>,
@@ -59,5 +61,8 @@ fn main() {
         }
     });
     assert!(!shop.take(Duration::from_millis(50)));
-    println!("sold out: the last one gave up after 50 ms, and {} are left", shop.stock.into_inner());
+    println!(
+        "sold out: the last one gave up after 50 ms, and {} are left",
+        shop.stock.into_inner()
+    );
 }

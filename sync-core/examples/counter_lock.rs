@@ -1,12 +1,13 @@
-//! Python's `threading.Lock` around a counter: a hundred threads each take one from a shared hundred.
+//! Python's `threading.Lock` around a counter: a hundred threads each take one from a shared
+//! hundred.
 //!
 //! ```python
 //! with lock:
 //!     n = num; time.sleep(0.001); num = n - 1
 //! ```
 //!
-//! What is left is zero. The same steps without the lock show why: threads that read the same number write the same number back, and
-//! takings get lost.
+//! What is left is zero. The same steps without the lock show why: threads that read the same
+//! number write the same number back, and takings get lost.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -30,7 +31,8 @@ fn main() {
     println!("with the lock: {} left", *stock.lock());
     assert_eq!(stock.into_inner(), 0);
 
-    // Without a lock Rust does not compile a plain variable; an atomic that is read and written in two steps makes the same mistake.
+    // Without a lock Rust does not compile a plain variable; an atomic that is read and written in
+    // two steps makes the same mistake.
     let stock = AtomicU32::new(THREADS);
     thread::scope(|scope| {
         for _ in 0..THREADS {

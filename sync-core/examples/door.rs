@@ -1,4 +1,5 @@
-//! Python's `threading.Event`: a door opens and closes by a timetable; staff wait for it, or give up.
+//! Python's `threading.Event`: a door opens and closes by a timetable; staff wait for it, or give
+//! up.
 //!
 //! ```python
 //! if door.wait(timeout=patience): enter()        # DOOR.wait_for(patience)
@@ -39,9 +40,14 @@ fn main() {
         DOOR.set();
         println!("the door is open");
     });
-    // Whoever waits when the door opens gets in, even if it closes at once. Who comes later does not.
+    // Whoever waits when the door opens gets in, even if it closes at once. Who comes later does
+    // not.
     DOOR.clear();
     assert!(!DOOR.wait_for(Duration::ZERO));
-    println!("{} entered, {} gave up, the door is closed", entered.load(Relaxed), gave_up.load(Relaxed));
+    println!(
+        "{} entered, {} gave up, the door is closed",
+        entered.load(Relaxed),
+        gave_up.load(Relaxed)
+    );
     assert_eq!((entered.into_inner(), gave_up.into_inner()), (3, 1));
 }

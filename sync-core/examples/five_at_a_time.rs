@@ -1,4 +1,5 @@
-//! Python's `threading.BoundedSemaphore(5)`: twenty threads, never more than five inside, and one release too many is an error.
+//! Python's `threading.BoundedSemaphore(5)`: twenty threads, never more than five inside, and one
+//! release too many is an error.
 //!
 //! ```python
 //! with seats:            # let _seat = SEATS.acquire()

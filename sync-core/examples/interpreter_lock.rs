@@ -1,21 +1,27 @@
-//! Python's global interpreter lock, three times: who gets it when compute-bound and I/O-bound threads share one?
+//! Python's global interpreter lock, three times: who gets it when compute-bound and I/O-bound
+//! threads share one?
 //!
 //! ```python
 //! sys.setswitchinterval(0.005)    # since 3.2; before that, sys.setcheckinterval(100) counted ticks
 //! ```
 //!
-//! Two threads compute under the lock; a third does "I/O": it lets go of the lock, sleeps half a millisecond, and wants it back. How long it waits
-//! for that is its latency.
+//! Two threads compute under the lock; a third does "I/O": it lets go of the lock, sleeps half a
+//! millisecond, and wants it back. How long it waits for that is its latency.
 //!
-//! With an unfair lock that is given up every hundred ticks, as before Python 3.2, the computing thread mostly has it back before the other has
-//! woken up: the convoy effect. How bad it gets is luck: now and then the waker is interrupted just then and the wait is short, and the next
-//! one lasts for a third of the run. So look at the turns of I/O and at the worst wait, not at the median.
+//! With an unfair lock that is given up every hundred ticks, as before Python 3.2, the computing
+//! thread mostly has it back before the other has woken up: the convoy effect. How bad it gets is
+//! luck: now and then the waker is interrupted just then and the wait is short, and the next one
+//! lasts for a third of the run. So look at the turns of I/O and at the worst wait, not at the
+//! median.
 //!
-//! A fair lock that is handed over every hundred ticks is the other extreme: the shortest waits, and most of the time goes into switching. With
-//! a switch interval the computing threads switch seldom, and the wait can be foretold: the lock goes round, so each thread ahead in the queue may
-//! keep it for one interval. With two of them that is twice the interval, and nearly every wait takes that long, because they always want the lock.
-//! (What the worst wait has beyond that is the system's: a holder that is off the processor when its interval ends.) That is what round robin
-//! costs, not a fault; who needs less chooses a shorter interval, or has fewer threads that compute.
+//! A fair lock that is handed over every hundred ticks is the other extreme: the shortest waits,
+//! and most of the time goes into switching. With a switch interval the computing threads switch
+//! seldom, and the wait can be foretold: the lock goes round, so each thread ahead in the queue may
+//! keep it for one interval. With two of them that is twice the interval, and nearly every wait
+//! takes that long, because they always want the lock. (What the worst wait has beyond that is the
+//! system's: a holder that is off the processor when its interval ends.) That is what round robin
+//! costs, not a fault; who needs less chooses a shorter interval, or has fewer threads that
+//! compute.
 //!
 //! One run on two cores (turns in 300 ms, then how long a turn waited):
 //!
@@ -49,8 +55,16 @@ struct Measured {
 }
 
 /// Runs two computing threads and one that does I/O, and prints how they fared.
-fn race(name: &str, compute: impl Fn(&Measured) + Sync, lock_and_release: impl Fn() + Sync) -> Duration {
-    let it = Measured { ticks: AtomicU64::new(0), waits: Mutex::new(Vec::new()), done: AtomicBool::new(false) };
+fn race(
+    name: &str,
+    compute: impl Fn(&Measured) + Sync,
+    lock_and_release: impl Fn() + Sync,
+) -> Duration {
+    let it = Measured {
+        ticks: AtomicU64::new(0),
+        waits: Mutex::new(Vec::new()),
+        done: AtomicBool::new(false),
+    };
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| compute(&it));
@@ -145,10 +159,17 @@ fn main() {
 
     // Handed over every hundred ticks: fair, and most of the time goes into switching.
     let handed = FairMutex::with_interval((), Duration::MAX);
-    race("FairMutex, every 100 ticks", |it| compute(it, handed.lock(), yielding), || drop(handed.lock()));
+    race(
+        "FairMutex, every 100 ticks",
+        |it| compute(it, handed.lock(), yielding),
+        || drop(handed.lock()),
+    );
 
-    // The switch interval: a look at every tick, a hand-over only when somebody has waited for the interval.
-    for (name, interval) in [("FairMutex, 5 ms interval", 5000), ("FairMutex, 0.5 ms interval", 500)] {
+    // The switch interval: a look at every tick, a hand-over only when somebody has waited for the
+    // interval.
+    for (name, interval) in
+        [("FairMutex, 5 ms interval", 5000), ("FairMutex, 0.5 ms interval", 500)]
+    {
         let lock = FairMutex::with_interval((), Duration::from_micros(interval));
         race(name, |it| compute(it, lock.lock(), |_, guard| asked(guard)), || drop(lock.lock()));
     }

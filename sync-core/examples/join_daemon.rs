@@ -1,5 +1,5 @@
-//! Python's `Thread(daemon=True)` and `join(timeout)`: a background thread starts workers one after another and waits a while for each; the
-//! program waits a while for it, and ends.
+//! Python's `Thread(daemon=True)` and `join(timeout)`: a background thread starts workers one after
+//! another and waits a while for each; the program waits a while for it, and ends.
 //!
 //! ```python
 //! background = threading.Thread(target=start_workers, daemon=True)
@@ -31,11 +31,16 @@ fn start_workers() {
 fn main() {
     // A group joins what is not a daemon: at the end of `main`, as Python does.
     let group = Group::new();
-    let background = Builder::new().name("background").daemon(true).spawn_in(&group.handle(), start_workers).unwrap();
+    let background = Builder::new()
+        .name("background")
+        .daemon(true)
+        .spawn_in(&group.handle(), start_workers)
+        .unwrap();
     group.spawn(|| println!("an ordinary thread, which the program waits for")).unwrap();
 
     if background.join_timeout(seconds(2)) == Err(JoinError::TimedOut) {
         println!("the program waits no longer for {}", background.name());
     }
-    // Here the group waits for the ordinary thread, and the end of the program takes the daemons with it.
+    // Here the group waits for the ordinary thread, and the end of the program takes the daemons
+    // with it.
 }

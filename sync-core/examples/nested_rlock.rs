@@ -1,4 +1,5 @@
-//! Python's `threading.RLock`: three functions share one lock, and the third calls the other two while it holds it.
+//! Python's `threading.RLock`: three functions share one lock, and the third calls the other two
+//! while it holds it.
 //!
 //! ```python
 //! lock = threading.RLock()
@@ -12,13 +13,15 @@ use std::thread;
 
 use sync_core::ReentrantMutex;
 
-/// A part number and its stock. `Cell` is enough: the lock lets one thread in at a time, as often as that thread likes.
+/// A part number and its stock. `Cell` is enough: the lock lets one thread in at a time, as often
+/// as that thread likes.
 struct Shelf {
     part: Cell<u32>,
     stock: Cell<u32>,
 }
 
-static SHELF: ReentrantMutex<Shelf> = ReentrantMutex::new(Shelf { part: Cell::new(0), stock: Cell::new(0) });
+static SHELF: ReentrantMutex<Shelf> =
+    ReentrantMutex::new(Shelf { part: Cell::new(0), stock: Cell::new(0) });
 
 fn next_part() -> u32 {
     let shelf = SHELF.lock();
@@ -32,7 +35,8 @@ fn add_stock() -> u32 {
     shelf.stock.get()
 }
 
-/// Both, and nobody sees one without the other: with a plain lock this would wait for itself for ever.
+/// Both, and nobody sees one without the other: with a plain lock this would wait for itself for
+/// ever.
 fn both() -> (u32, u32) {
     let _shelf = SHELF.lock();
     let pair = (next_part(), add_stock());

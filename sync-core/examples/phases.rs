@@ -1,4 +1,5 @@
-//! Python's `threading.Barrier(5, action)`: five threads move through three phases; then one gives up and breaks it, and it is reset.
+//! Python's `threading.Barrier(5, action)`: five threads move through three phases; then one gives
+//! up and breaks it, and it is reset.
 //!
 //! ```python
 //! barrier = threading.Barrier(5, action=report)

@@ -1,4 +1,5 @@
-//! Python's two ways to make a thread: `threading.Thread(target=work, args=(3,))`, and a subclass of `Thread` with its own state and a `run`.
+//! Python's two ways to make a thread: `threading.Thread(target=work, args=(3,))`, and a subclass
+//! of `Thread` with its own state and a `run`.
 
 use sync_core::thread::{self, Builder};
 

@@ -2,7 +2,8 @@
 //!
 //! # Source
 //!
-//! The auto-reset event of Windows; as an algorithm Drepper's mutex 3 turned inside out: to wait is to take what to set gives.
+//! The auto-reset event of Windows; as an algorithm Drepper's mutex 3 turned inside out: to wait is
+//! to take what to set gives.
 //!
 //! # States
 //!
@@ -22,16 +23,19 @@
 //!
 //! # Invariants
 //!
-//! 1. **One set, one wait.** `SET` is taken by the compare-and-swap of one wait; a `set` while it is set adds nothing.
-//! 2. **No swallowed wake.** Whoever has slept takes with `WAITERS` set and sleeps again only after it has set `WAITERS`: so the sleepers that
-//!    a wake passed by are seen by the next `set`. A wait that timed out consumed no wake (rule 3 of the futex module).
+//! 1. **One set, one wait.** `SET` is taken by the compare-and-swap of one wait; a `set` while it
+//!    is set adds nothing.
+//! 2. **No swallowed wake.** Whoever has slept takes with `WAITERS` set and sleeps again only after
+//!    it has set `WAITERS`: so the sleepers that a wake passed by are seen by the next `set`. A
+//!    wait that timed out consumed no wake (rule 3 of the futex module).
 //! 3. **Nobody sleeps on a set event.** A thread sleeps only while the word is `W`.
 //! 4. **Wake after free.** `set` is one atomic operation; after it only the address is used.
 //!
 //! # Orderings
 //!
-//! Release on the write of `set`, Acquire on the one that takes it. As in `event.rs`, `set` writes even where the event is set, so that who
-//! takes it sees what was written before every `set` that it stands for.
+//! Release on the write of `set`, Acquire on the one that takes it. As in `event.rs`, `set` writes
+//! even where the event is set, so that who takes it sees what was written before every `set` that
+//! it stands for.
 
 use core::fmt;
 use core::time::Duration;
@@ -47,7 +51,8 @@ use crate::primitive::futex::{self, Deadline};
 const SET: u32 = 1;
 const WAITERS: u32 = 2;
 
-/// An event whose [`set`](Self::set) releases one waiter, now or later: setting it twice before anybody waits releases one.
+/// An event whose [`set`](Self::set) releases one waiter, now or later: setting it twice before
+/// anybody waits releases one.
 ///
 /// # Examples
 ///
@@ -64,11 +69,13 @@ const WAITERS: u32 = 2;
 ///
 /// # Memory ordering
 ///
-/// What happened before a `set` happens before the return of the wait that takes it, also if it was set already.
+/// What happened before a `set` happens before the return of the wait that takes it, also if it was
+/// set already.
 ///
 /// # Source of the algorithm
 ///
-/// Drepper's mutex turned inside out; state table and invariants stand at the top of `auto_reset_event.rs`.
+/// Drepper's mutex turned inside out; state table and invariants stand at the top of
+/// `auto_reset_event.rs`.
 pub struct AutoResetEvent {
     word: AtomicU32,
 }
@@ -84,7 +91,8 @@ impl AutoResetEvent {
     /// Releases one waiter, or the next to come.
     #[inline]
     pub fn set(&self) {
-        // Release: pairs with the Acquire in `try_wait`. It is a read-modify-write, so the releases of earlier ones go on.
+        // Release: pairs with the Acquire in `try_wait`. It is a read-modify-write, so the releases
+        // of earlier ones go on.
         if self.word.swap(SET, Release) & WAITERS != 0 {
             // Invariant 4: from here on only the address.
             futex::wake_one(&raw const self.word);
@@ -126,13 +134,15 @@ impl AutoResetEvent {
         }
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout too long for the clock means for ever.
+    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout
+    /// too long for the clock means for ever.
     #[inline]
     pub fn wait_for(&self, timeout: Duration) -> bool {
         self.try_wait() || self.wait_unset(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past still takes an event that is set.
+    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past still takes an
+    /// event that is set.
     #[inline]
     pub fn wait_until(&self, deadline: Instant) -> bool {
         self.try_wait() || self.wait_unset(Deadline::at(deadline))
@@ -161,7 +171,8 @@ impl AutoResetEvent {
                 }
             }
             if !futex::wait_maybe(&self.word, WAITERS, deadline) {
-                // It consumed no wake, so it owes nobody one; but the event may have been set at this very moment.
+                // It consumed no wake, so it owes nobody one; but the event may have been set at
+                // this very moment.
                 return self.try_wait();
             }
             slept = true;

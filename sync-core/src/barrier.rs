@@ -2,11 +2,13 @@
 //!
 //! # Source
 //!
-//! The interface is Python's `threading.Barrier`: an action, [`abort`](Barrier::abort), [`reset`](Barrier::reset), timeouts and an arrival
-//! index. The algorithm is a counter with a generation in one word, so that every step is one compare-and-swap, and a second word as the
-//! bell that sleepers sleep on. What differs from Python, whose rows on this are observed defects: the outcome belongs to the cycle, so a
-//! cycle that completed has succeeded for every member of it, whatever is called afterwards; and no lock is held while the action runs, so
-//! it may call every method but `wait`, and an `abort` from within it counts.
+//! The interface is Python's `threading.Barrier`: an action, [`abort`](Barrier::abort),
+//! [`reset`](Barrier::reset), timeouts and an arrival index. The algorithm is a counter with a
+//! generation in one word, so that every step is one compare-and-swap, and a second word as the
+//! bell that sleepers sleep on. What differs from Python, whose rows on this are observed defects:
+//! the outcome belongs to the cycle, so a cycle that completed has succeeded for every member of
+//! it, whatever is called afterwards; and no lock is held while the action runs, so it may call
+//! every method but `wait`, and an `abort` from within it counts.
 //!
 //! # States
 //!
@@ -36,29 +38,36 @@
 //! | `BROKEN` | one arrives | the same: it fails |
 //! | `ACTING`, `DRAINING` | one arrives | the same: it waits for the next generation |
 //!
-//! `SLEEPERS` says that somebody may sleep on the bell. It may be set without a sleeper (costs one system call). Every change that rings
-//! clears it, and rings only if it was set.
+//! `SLEEPERS` says that somebody may sleep on the bell. It may be set without a sleeper (costs one
+//! system call). Every change that rings clears it, and rings only if it was set.
 //!
 //! # Invariants
 //!
-//! 1. **The outcome is the cycle's.** A generation ends in one of two ways: it completes, or it is broken and every one of its members leaves
-//!    before the generation turns. So a member that sees another generation has succeeded, and one that sees `BROKEN` or `DRAINING` in
-//!    its own has not; no later event can change that.
-//! 2. **Lockstep.** The generation turns by completion only in the hands of the last arriver, after the action returned.
-//! 3. **Nobody is left behind.** A sleeper reads the bell, then the state; only if that is not the end of its wait, and `SLEEPERS` is set, it
-//!    sleeps on the bell's value. Who changes the state rings afterwards if `SLEEPERS` was set. So either the sleeper saw the change, or it
-//!    read the bell before it rang.
-//! 4. The last thing a call does with the barrier is to ring. The bell is a word of the barrier, and not only its address is used: like every
-//!    `&self`, it outlives the call. A member that waits touches nothing after it saw its cycle end.
+//! 1. **The outcome is the cycle's.** A generation ends in one of two ways: it completes, or it is
+//!    broken and every one of its members leaves before the generation turns. So a member that sees
+//!    another generation has succeeded, and one that sees `BROKEN` or `DRAINING` in its own has
+//!    not; no later event can change that.
+//! 2. **Lockstep.** The generation turns by completion only in the hands of the last arriver, after
+//!    the action returned.
+//! 3. **Nobody is left behind.** A sleeper reads the bell, then the state; only if that is not the
+//!    end of its wait, and `SLEEPERS` is set, it sleeps on the bell's value. Who changes the state
+//!    rings afterwards if `SLEEPERS` was set. So either the sleeper saw the change, or it read the
+//!    bell before it rang.
+//! 4. The last thing a call does with the barrier is to ring. The bell is a word of the barrier,
+//!    and not only its address is used: like every `&self`, it outlives the call. A member that
+//!    waits touches nothing after it saw its cycle end.
 //!
-//! A member that is held up for exactly 2^32 completed cycles, or a sleeper for exactly 2^32 rings between its look at the bell and its sleep,
-//! would be misled. At a million a second that is more than an hour without running.
+//! A member that is held up for exactly 2^32 completed cycles, or a sleeper for exactly 2^32 rings
+//! between its look at the bell and its sleep, would be misled. At a million a second that is more
+//! than an hour without running.
 //!
 //! # Orderings
 //!
-//! Release on every arrival, Acquire and Release on the change that turns the generation, Acquire on the look that ends a wait: what any member
-//! wrote before it arrived, every member sees afterwards, and the action too. All changes of the state are read-modify-writes, which continue
-//! the release sequences of those before. Release and Acquire on the bell, for invariant 3: who sees the new bell sees the new state.
+//! Release on every arrival, Acquire and Release on the change that turns the generation, Acquire
+//! on the look that ends a wait: what any member wrote before it arrived, every member sees
+//! afterwards, and the action too. All changes of the state are read-modify-writes, which continue
+//! the release sequences of those before. Release and Acquire on the bell, for invariant 3: who
+//! sees the new bell sees the new state.
 
 use core::fmt;
 use core::time::Duration;
@@ -104,10 +113,13 @@ const fn turned(state: u64) -> u64 {
     (state & !(GENERATION - 1)).wrapping_add(GENERATION)
 }
 
-/// Lets a fixed number of threads wait for each other, again and again: Python's `threading.Barrier`.
+/// Lets a fixed number of threads wait for each other, again and again: Python's
+/// `threading.Barrier`.
 ///
-/// An action may run in the last to arrive before anybody goes on ([`with_action`](Self::with_action)). A wait that times out breaks the
-/// barrier for all, because the others wait for one who has gone; so does [`abort`](Self::abort). [`reset`](Self::reset) repairs it.
+/// An action may run in the last to arrive before anybody goes on
+/// ([`with_action`](Self::with_action)). A wait that times out breaks the barrier for all, because
+/// the others wait for one who has gone; so does [`abort`](Self::abort). [`reset`](Self::reset)
+/// repairs it.
 ///
 /// # Examples
 ///
@@ -127,11 +139,13 @@ const fn turned(state: u64) -> u64 {
 ///
 /// # Memory ordering
 ///
-/// What any member did before its `wait` happens before the action, and before the return of every member's `wait`.
+/// What any member did before its `wait` happens before the action, and before the return of every
+/// member's `wait`.
 ///
 /// # Source of the algorithm
 ///
-/// A counter with a generation in one word; state table and invariants stand at the top of `barrier.rs`.
+/// A counter with a generation in one word; state table and invariants stand at the top of
+/// `barrier.rs`.
 pub struct Barrier<A = NoAction> {
     state: AtomicU64,
     bell: AtomicU32,
@@ -203,7 +217,8 @@ impl Barrier {
         ///
         /// # Panics
         ///
-        /// If that is zero, or more than [`MAX_PARTIES`](Self::MAX_PARTIES). In a constant that is an error of compilation.
+        /// If that is zero, or more than [`MAX_PARTIES`](Self::MAX_PARTIES). In a constant that is
+        /// an error of compilation.
         #[track_caller]
         pub const fn new(parties: u32) -> Self {
             assert!(parties > 0, "a barrier of nobody");
@@ -215,8 +230,9 @@ impl Barrier {
     const_new! {
         /// The barrier with an action that the last to arrive runs before anybody goes on.
         ///
-        /// The action may call every method of the barrier but the waits, which would wait for itself. If it panics, the panic goes on in
-        /// the thread that ran it, and the barrier breaks.
+        /// The action may call every method of the barrier but the waits, which would wait for
+        /// itself. If it panics, the panic goes on in the thread that ran it, and the barrier
+        /// breaks.
         pub const fn with_action<F: Fn()>(self, action: F) -> Barrier<F> {
             Barrier { state: self.state, bell: self.bell, parties: self.parties, action }
         }
@@ -226,15 +242,22 @@ impl Barrier {
 impl<A: Action> Barrier<A> {
     /// The barrier with a time limit for [`wait`](Self::wait).
     pub fn with_timeout(self, timeout: Duration) -> Barrier<Timed<A>> {
-        Barrier { state: self.state, bell: self.bell, parties: self.parties, action: Timed { action: self.action, timeout } }
+        Barrier {
+            state: self.state,
+            bell: self.bell,
+            parties: self.parties,
+            action: Timed { action: self.action, timeout },
+        }
     }
 
-    /// Waits until all have arrived, for at most the time of [`with_timeout`](Self::with_timeout), or for ever without one.
+    /// Waits until all have arrived, for at most the time of [`with_timeout`](Self::with_timeout),
+    /// or for ever without one.
     ///
     /// # Errors
     ///
-    /// [`BrokenBarrier`] if the barrier is broken, or is broken or reset before the cycle has completed. A cycle that has completed
-    /// has succeeded, whatever happens before this call returns.
+    /// [`BrokenBarrier`] if the barrier is broken, or is broken or reset before the cycle has
+    /// completed. A cycle that has completed has succeeded, whatever happens before this call
+    /// returns.
     ///
     /// # Panics
     ///
@@ -245,8 +268,9 @@ impl<A: Action> Barrier<A> {
 
     /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means for ever.
     ///
-    /// If the time is up the barrier breaks. A thread that could not even arrive in that time, because an action was running or a reset had not
-    /// been noticed by all, gives up and breaks nothing.
+    /// If the time is up the barrier breaks. A thread that could not even arrive in that time,
+    /// because an action was running or a reset had not been noticed by all, gives up and breaks
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -260,8 +284,8 @@ impl<A: Action> Barrier<A> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past succeeds for the last to arrive and breaks the barrier for
-    /// anybody else.
+    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past succeeds for the
+    /// last to arrive and breaks the barrier for anybody else.
     ///
     /// # Errors
     ///
@@ -274,7 +298,8 @@ impl<A: Action> Barrier<A> {
         self.wait_deadline(Deadline::at(deadline))
     }
 
-    /// Breaks the barrier: every wait fails, those that last and those to come, until [`reset`](Self::reset).
+    /// Breaks the barrier: every wait fails, those that last and those to come, until
+    /// [`reset`](Self::reset).
     pub fn abort(&self) {
         self.change(|state| match phase(state) {
             BROKEN => None,
@@ -282,7 +307,8 @@ impl<A: Action> Barrier<A> {
         });
     }
 
-    /// Fails the waits that last, and makes the barrier as new for those to come. Without any it only repairs a broken barrier.
+    /// Fails the waits that last, and makes the barrier as new for those to come. Without any it
+    /// only repairs a broken barrier.
     pub fn reset(&self) {
         self.change(|state| match (phase(state), arrivals(state)) {
             (FILLING, 0) | (DRAINING, _) => None,
@@ -311,7 +337,8 @@ impl<A: Action> Barrier<A> {
         phase(self.state.load(Relaxed)) == BROKEN
     }
 
-    /// Makes the barrier as new, with nobody waiting: for the child of a `fork`, where the threads that waited do not exist any more.
+    /// Makes the barrier as new, with nobody waiting: for the child of a `fork`, where the threads
+    /// that waited do not exist any more.
     ///
     /// # Safety
     ///
@@ -320,7 +347,10 @@ impl<A: Action> Barrier<A> {
         self.state.store(FILLING, Relaxed);
     }
 
-    fn wait_deadline(&self, deadline: Option<Deadline>) -> Result<BarrierWaitResult, BrokenBarrier> {
+    fn wait_deadline(
+        &self,
+        deadline: Option<Deadline>,
+    ) -> Result<BarrierWaitResult, BrokenBarrier> {
         let mut state = self.state.load(Relaxed);
         loop {
             match phase(state) {
@@ -333,7 +363,8 @@ impl<A: Action> Barrier<A> {
                         true => (into_phase(state, ACTING) + ARRIVAL) | (state & SLEEPERS),
                         false => state + ARRIVAL,
                     };
-                    // Release: what this member wrote, for the others. Acquire: what they wrote, for the last.
+                    // Release: what this member wrote, for the others. Acquire: what they wrote,
+                    // for the last.
                     if let Err(seen) = self.state.compare_exchange(state, next, AcqRel, Relaxed) {
                         state = seen;
                         continue;
@@ -380,11 +411,18 @@ impl<A: Action> Barrier<A> {
     }
 
     /// Waits for the end of the cycle that this thread is a member of.
-    fn wait_for_the_rest(&self, mine: u64, index: u32, deadline: Option<Deadline>) -> Result<BarrierWaitResult, BrokenBarrier> {
+    fn wait_for_the_rest(
+        &self,
+        mine: u64,
+        index: u32,
+        deadline: Option<Deadline>,
+    ) -> Result<BarrierWaitResult, BrokenBarrier> {
         let over = |state| generation(state) != mine || matches!(phase(state), BROKEN | DRAINING);
         let timed_out = match self.watch(deadline, over) {
             // Invariant 1.
-            Some(state) if generation(state) != mine => return Ok(BarrierWaitResult { index, leader: false }),
+            Some(state) if generation(state) != mine => {
+                return Ok(BarrierWaitResult { index, leader: false });
+            }
             Some(_) => {
                 self.leave();
                 false
@@ -422,17 +460,20 @@ impl<A: Action> Barrier<A> {
         });
     }
 
-    /// Changes the state as `next` says and rings for those who sleep; `false` if `next` says that there is nothing to change.
+    /// Changes the state as `next` says and rings for those who sleep; `false` if `next` says that
+    /// there is nothing to change.
     fn change(&self, mut next: impl FnMut(u64) -> Option<u64>) -> bool {
         // Acquire: a thread that finds its cycle completed here sees what its members wrote.
         let mut state = self.state.load(Acquire);
         while let Some(changed) = next(state) {
-            // Release: a turn hands on what this thread wrote; what the other members wrote it hands on because it continues their release
-            // sequences, for which it need not see that itself. Who makes the change is promised nothing, hence no Acquire; who finds that
+            // Release: a turn hands on what this thread wrote; what the other members wrote it
+            // hands on because it continues their release sequences, for which it need not see that
+            // itself. Who makes the change is promised nothing, hence no Acquire; who finds that
             // there is nothing to change has a success, hence Acquire where it looks.
             match self.state.compare_exchange(state, changed, Release, Acquire) {
                 Ok(_) => {
-                    // One that leaves a broken barrier leaves `SLEEPERS` to whoever turns the generation.
+                    // One that leaves a broken barrier leaves `SLEEPERS` to whoever turns the
+                    // generation.
                     if changed & SLEEPERS == 0 {
                         self.ring_after(state);
                     }
@@ -468,7 +509,8 @@ impl<A: Action> Barrier<A> {
             }
         }
         loop {
-            // Acquire: pairs with the Release in `ring_after`; the state that is read next is no older than the bell (invariant 3).
+            // Acquire: pairs with the Release in `ring_after`; the state that is read next is no
+            // older than the bell (invariant 3).
             let bell = self.bell.load(Acquire);
             // Acquire: as above.
             let state = self.state.load(Acquire);
@@ -476,7 +518,9 @@ impl<A: Action> Barrier<A> {
                 return Some(state);
             }
             // Relaxed: it publishes nothing, and continues the release sequences.
-            if state & SLEEPERS == 0 && self.state.compare_exchange(state, state | SLEEPERS, Relaxed, Relaxed).is_err() {
+            if state & SLEEPERS == 0
+                && self.state.compare_exchange(state, state | SLEEPERS, Relaxed, Relaxed).is_err()
+            {
                 continue;
             }
             if !futex::wait_maybe(&self.bell, bell, deadline) {
@@ -541,7 +585,11 @@ impl BrokenBarrier {
 
 impl fmt::Display for BrokenBarrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.timed_out { "the others did not arrive at the barrier in time" } else { "the barrier is broken" })
+        f.write_str(if self.timed_out {
+            "the others did not arrive at the barrier in time"
+        } else {
+            "the barrier is broken"
+        })
     }
 }
 

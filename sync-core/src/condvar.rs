@@ -2,8 +2,8 @@
 //!
 //! # Source
 //!
-//! The sequence-counter condition variable that `std` uses on futexes, with a count of waiters so that a notification for nobody makes no
-//! system call.
+//! The sequence-counter condition variable that `std` uses on futexes, with a count of waiters so
+//! that a notification for nobody makes no system call.
 //!
 //! # State
 //!
@@ -12,35 +12,44 @@
 //! | `sequence` | how many notifications there were that somebody may have waited for, modulo 2^32 | no |
 //! | `waiters` | how many threads are between announcing that they wait and having woken | may be too high (costs a system call); never too low for a waiter that released the lock |
 //!
-//! A wait: count itself, read `sequence`, release the lock, sleep while `sequence` is what it read, uncount itself, take the lock. A
-//! notification: if anybody is counted, advance `sequence`, then wake.
+//! A wait: count itself, read `sequence`, release the lock, sleep while `sequence` is what it read,
+//! uncount itself, take the lock. A notification: if anybody is counted, advance `sequence`, then
+//! wake.
 //!
 //! # Invariants
 //!
-//! 1. **No lost wake-up.** Who changes the condition under the lock and then notifies does one of two things: it took the lock before the
-//!    waiter did, and then the waiter saw the change and does not wait; or after the waiter released it, and then it sees the waiter counted and
-//!    advances `sequence` past what the waiter read, so that the waiter's sleep does not begin or the wake ends it.
-//! 2. **No swallowed wake.** A wait reports a timeout only if `sequence` is still what it read: a notification that was for this waiter, or
-//!    that it can have met, is reported as one.
-//! 3. A sleep that ended while `sequence` stands still was spurious and begins again: what a wait returns for is a notification or its time.
+//! 1. **No lost wake-up.** Who changes the condition under the lock and then notifies does one of
+//!    two things: it took the lock before the waiter did, and then the waiter saw the change and
+//!    does not wait; or after the waiter released it, and then it sees the waiter counted and
+//!    advances `sequence` past what the waiter read, so that the waiter's sleep does not begin or
+//!    the wake ends it.
+//! 2. **No swallowed wake.** A wait reports a timeout only if `sequence` is still what it read: a
+//!    notification that was for this waiter, or that it can have met, is reported as one.
+//! 3. A sleep that ended while `sequence` stands still was spurious and begins again: what a wait
+//!    returns for is a notification or its time.
 //! 4. The lock is taken again before a wait returns, whatever it returns.
 //!
-//! A waiter that is held up between reading `sequence` and falling asleep for exactly 2^32 notifications sleeps on. At 10 million
-//! notifications a second that is seven minutes without running, and any later notification wakes it.
+//! A waiter that is held up between reading `sequence` and falling asleep for exactly 2^32
+//! notifications sleeps on. At 10 million notifications a second that is seven minutes without
+//! running, and any later notification wakes it.
 //!
 //! # Why `notify_all` wakes and does not requeue
 //!
-//! `FUTEX_CMP_REQUEUE` would wake one and move the others to the lock's word, so that they wake one after the other. It was not adopted, for two
-//! reasons. The word of a lock is not the condition variable's to know: it works with every lock here, one of them a queue of nodes, and a
-//! moved waiter would have to be announced in each of their states, or a release would not wake it. And those who do requeue are not
-//! faster where it should show: eight waiters, all woken by one `notify_all`, on two cores, take 0.98 of the time of `std`, which wakes all too,
-//! and 0.84 and 0.85 of that of `parking_lot` and `usync`, which requeue (`cargo compare condvar/broadcast`; intervals 0.94-1.02, 0.81-0.88, 0.81-0.88).
-//! A requeue inside this implementation was not measured, nor more waiters than eight.
+//! `FUTEX_CMP_REQUEUE` would wake one and move the others to the lock's word, so that they wake one
+//! after the other. It was not adopted, for two reasons. The word of a lock is not the condition
+//! variable's to know: it works with every lock here, one of them a queue of nodes, and a moved
+//! waiter would have to be announced in each of their states, or a release would not wake it. And
+//! those who do requeue are not faster where it should show: eight waiters, all woken by one
+//! `notify_all`, on two cores, take 0.98 of the time of `std`, which wakes all too, and 0.84 and
+//! 0.85 of that of `parking_lot` and `usync`, which requeue (`cargo compare condvar/broadcast`;
+//! intervals 0.94-1.02, 0.81-0.88, 0.81-0.88). A requeue inside this implementation was not
+//! measured, nor more waiters than eight.
 //!
 //! # Orderings
 //!
-//! Everything is Relaxed. What a waiter must see of a notifier and the notifier of a waiter is ordered by the lock that both held
-//! (invariant 1), whose acquisitions and releases are Acquire and Release; and the futex compares with the newest value.
+//! Everything is Relaxed. What a waiter must see of a notifier and the notifier of a waiter is
+//! ordered by the lock that both held (invariant 1), whose acquisitions and releases are Acquire
+//! and Release; and the futex compares with the newest value.
 
 use core::fmt;
 use core::ops::DerefMut;
@@ -54,11 +63,12 @@ use crate::raw::WaitGuard;
 
 /// Lets threads that hold a lock wait until another changes what the lock protects.
 ///
-/// It works with the guard of every lock of this crate; of a reentrant lock all levels are released, and restored. Several condition
-/// variables may share a lock. `notify_*` may be called with or without the lock.
+/// It works with the guard of every lock of this crate; of a reentrant lock all levels are
+/// released, and restored. Several condition variables may share a lock. `notify_*` may be called
+/// with or without the lock.
 ///
-/// A wait never ends by itself, but a notification may end more waits than it was meant for: look at the condition again, or let
-/// [`wait_while`](Self::wait_while) do so.
+/// A wait never ends by itself, but a notification may end more waits than it was meant for: look
+/// at the condition again, or let [`wait_while`](Self::wait_while) do so.
 ///
 /// # Examples
 ///
@@ -81,12 +91,14 @@ use crate::raw::WaitGuard;
 ///
 /// # Memory ordering
 ///
-/// None of its own: what one thread wrote before it released the lock, the next sees once it has taken it. So the condition belongs under
-/// the lock. A condition in an atomic that is changed without the lock can be missed, as with every condition variable.
+/// None of its own: what one thread wrote before it released the lock, the next sees once it has
+/// taken it. So the condition belongs under the lock. A condition in an atomic that is changed
+/// without the lock can be missed, as with every condition variable.
 ///
 /// # Source of the algorithm
 ///
-/// A sequence counter on a futex, as in `std`, with a count of waiters; the invariants stand at the top of `condvar.rs`.
+/// A sequence counter on a futex, as in `std`, with a count of waiters; the invariants stand at the
+/// top of `condvar.rs`.
 #[doc(alias = "Condition")]
 pub struct Condvar {
     sequence: AtomicU32,
@@ -99,7 +111,8 @@ pub struct Condvar {
 pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {
-    /// Whether the time was up. For the `wait_while_*` calls: and the condition still held when it was looked at once more.
+    /// Whether the time was up. For the `wait_while_*` calls: and the condition still held when it
+    /// was looked at once more.
     #[must_use]
     pub fn timed_out(self) -> bool {
         self.0
@@ -127,15 +140,16 @@ impl Condvar {
         let _ = self.wait_deadline(guard, None);
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means for ever. The time does not bound how long taking
-    /// the lock again lasts.
+    /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means for ever.
+    /// The time does not bound how long taking the lock again lasts.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::after(timeout))
     }
 
-    /// As [`wait`](Self::wait), until `deadline` at most. One in the past releases the lock all the same, and takes it again.
+    /// As [`wait`](Self::wait), until `deadline` at most. One in the past releases the lock all the
+    /// same, and takes it again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::at(deadline))
@@ -146,12 +160,16 @@ impl Condvar {
     /// A panic in `condition` leaves the lock held by `guard`, as it was.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_for")]
-    pub fn wait_while<G: WaitGuard + DerefMut>(&self, guard: &mut G, condition: impl FnMut(&mut G::Target) -> bool) {
+    pub fn wait_while<G: WaitGuard + DerefMut>(
+        &self,
+        guard: &mut G,
+        condition: impl FnMut(&mut G::Target) -> bool,
+    ) {
         let _ = self.wait_while_deadline(guard, condition, None);
     }
 
-    /// As [`wait_while`](Self::wait_while), for at most `timeout` in all, however many notifications come in between. The condition is
-    /// looked at once more when the time is up.
+    /// As [`wait_while`](Self::wait_while), for at most `timeout` in all, however many
+    /// notifications come in between. The condition is looked at once more when the time is up.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout_while")]
     pub fn wait_while_for<G: WaitGuard + DerefMut>(
@@ -194,14 +212,20 @@ impl Condvar {
     }
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    fn wait_deadline<G: WaitGuard>(&self, guard: &mut G, deadline: Option<Deadline>) -> WaitTimeoutResult {
-        // Relaxed, both: done under the lock, whose release below orders them before whatever the next holder does (invariant 1).
+    fn wait_deadline<G: WaitGuard>(
+        &self,
+        guard: &mut G,
+        deadline: Option<Deadline>,
+    ) -> WaitTimeoutResult {
+        // Relaxed, both: done under the lock, whose release below orders them before whatever the
+        // next holder does (invariant 1).
         self.waiters.fetch_add(1, Relaxed);
         let sequence = self.sequence.load(Relaxed);
         let depth = guard.release_all();
         let timed_out = loop {
             let in_time = futex::wait_maybe(&self.sequence, sequence, deadline);
-            // Relaxed: the futex compared with the newest value; this only tells the reasons for returning apart (invariants 2 and 3).
+            // Relaxed: the futex compared with the newest value; this only tells the reasons for
+            // returning apart (invariants 2 and 3).
             if self.sequence.load(Relaxed) != sequence {
                 break false;
             }
@@ -231,7 +255,8 @@ impl Condvar {
     /// Ends at most `count` waits: Python's `notify(n)`.
     #[inline]
     pub fn notify_many(&self, count: u32) {
-        // Relaxed: whoever waits for a change that this thread made under the lock was counted before this thread took it (invariant 1).
+        // Relaxed: whoever waits for a change that this thread made under the lock was counted
+        // before this thread took it (invariant 1).
         if self.waiters.load(Relaxed) != 0 && count != 0 {
             self.notify_waiting(count);
         }
@@ -274,7 +299,10 @@ mod tests {
     /// The sequence is compared for being the same and nothing else, so it may come round.
     #[test]
     fn fx_05_the_sequence_comes_round() {
-        let (lock, changed) = (Mutex::new(0), Condvar { sequence: AtomicU32::new(u32::MAX), waiters: AtomicU32::new(0) });
+        let (lock, changed) = (
+            Mutex::new(0),
+            Condvar { sequence: AtomicU32::new(u32::MAX), waiters: AtomicU32::new(0) },
+        );
         let plays = |mine: u32| {
             for _ in 0..4 {
                 let mut turn = lock.lock();

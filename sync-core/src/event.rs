@@ -2,9 +2,11 @@
 //!
 //! # Source
 //!
-//! Python's `threading.Event`, without its lock: the flag, a generation and "somebody waits" in one futex word. The generation is what makes
-//! `set(); clear()` release everyone who was waiting: a waiter that wakes up late finds the flag down again, but the
-//! generation has turned. [`AutoResetEvent`] is the event of Windows that releases one: a mutex of Drepper's kind turned inside out.
+//! Python's `threading.Event`, without its lock: the flag, a generation and "somebody waits" in one
+//! futex word. The generation is what makes `set(); clear()` release everyone who was waiting: a
+//! waiter that wakes up late finds the flag down again, but the generation has turned.
+//! [`AutoResetEvent`] is the event of Windows that releases one: a mutex of Drepper's kind turned
+//! inside out.
 //!
 //! # States of [`Event`]
 //!
@@ -27,25 +29,29 @@
 //!
 //! # Invariants
 //!
-//! 1. **Nobody is left behind.** A thread that found the event unset in generation g returns `true` once it sees `SET` or another generation,
-//!    and one of the two holds from the first `set` on. It sleeps only on a word of generation g with `WAITERS`, and the `set`
-//!    that ends such a word wakes all.
-//! 2. **Nobody returns without a cause.** The generation turns only where `SET` was, so another generation means that there was a `set`.
+//! 1. **Nobody is left behind.** A thread that found the event unset in generation g returns `true`
+//!    once it sees `SET` or another generation, and one of the two holds from the first `set` on.
+//!    It sleeps only on a word of generation g with `WAITERS`, and the `set` that ends such a word
+//!    wakes all.
+//! 2. **Nobody returns without a cause.** The generation turns only where `SET` was, so another
+//!    generation means that there was a `set`.
 //! 3. **Wake after free.** `set` is one atomic operation; after it only the address is used.
 //!
-//! A waiter that is held up between two looks for exactly a multiple of 2^30 `clear`s sleeps on until the next `set`. At ten million
-//! a second that is 107 seconds without running.
+//! A waiter that is held up between two looks for exactly a multiple of 2^30 `clear`s sleeps on
+//! until the next `set`. At ten million a second that is 107 seconds without running.
 //!
 //! # Orderings
 //!
-//! Release on the write of `set`, Acquire on every load by which a wait returns `true`: what was written before the `set` is seen after the
-//! wait. A `clear` is a read-modify-write and continues the release sequence, so that this holds as well for a waiter that sees the
-//! next generation only.
+//! Release on the write of `set`, Acquire on every load by which a wait returns `true`: what was
+//! written before the `set` is seen after the wait. A `clear` is a read-modify-write and continues
+//! the release sequence, so that this holds as well for a waiter that sees the next generation
+//! only.
 //!
-//! `set` writes even where the event is set already, and `clear` is Acquire. That is for the loop `wait, clear, look for work`: with a mere load
-//! in `set`, a producer could read the old `SET` and the consumer the old state of the work, both leaving empty-handed (store buffering, which
-//! not even a `SeqCst` load would cure). As it is, the `clear` either comes after that `set` in the word's order, and then sees the work, or before
-//! it, and then the event stays set.
+//! `set` writes even where the event is set already, and `clear` is Acquire. That is for the loop
+//! `wait, clear, look for work`: with a mere load in `set`, a producer could read the old `SET` and
+//! the consumer the old state of the work, both leaving empty-handed (store buffering, which not
+//! even a `SeqCst` load would cure). As it is, the `clear` either comes after that `set` in the
+//! word's order, and then sees the work, or before it, and then the event stays set.
 
 use core::fmt;
 use core::time::Duration;
@@ -64,8 +70,9 @@ const GENERATION: u32 = 4;
 
 /// A flag that threads wait for: Python's `threading.Event`.
 ///
-/// While it is set every wait returns at once, by one load. [`set`](Self::set) releases everybody who waits, also if
-/// [`clear`](Self::clear) follows at once. Without waiters `set` makes no system call.
+/// While it is set every wait returns at once, by one load. [`set`](Self::set) releases everybody
+/// who waits, also if [`clear`](Self::clear) follows at once. Without waiters `set` makes no system
+/// call.
 ///
 /// # Examples
 ///
@@ -83,12 +90,14 @@ const GENERATION: u32 = 4;
 ///
 /// # Memory ordering
 ///
-/// What happened before a `set` happens before the return of every wait that it ends, and before that of every [`is_set`](Self::is_set),
-/// wait or `clear` that finds the event set by it or by a later one.
+/// What happened before a `set` happens before the return of every wait that it ends, and before
+/// that of every [`is_set`](Self::is_set), wait or `clear` that finds the event set by it or by a
+/// later one.
 ///
 /// # Source of the algorithm
 ///
-/// A flag with a generation in a futex word; state table and invariants stand at the top of `event.rs`.
+/// A flag with a generation in a futex word; state table and invariants stand at the top of
+/// `event.rs`.
 pub struct Event {
     word: AtomicU32,
 }
@@ -106,8 +115,10 @@ impl Event {
     pub fn set(&self) {
         let mut state = self.word.load(Relaxed);
         loop {
-            // Release: pairs with the Acquire of whoever sees the event set. Written even if it is set: see the orderings above.
-            match self.word.compare_exchange_weak(state, (state | SET) & !WAITERS, Release, Relaxed) {
+            // Release: pairs with the Acquire of whoever sees the event set. Written even if it is
+            // set: see the orderings above.
+            match self.word.compare_exchange_weak(state, (state | SET) & !WAITERS, Release, Relaxed)
+            {
                 Ok(_) => break,
                 Err(seen) => state = seen,
             }
@@ -123,8 +134,14 @@ impl Event {
     pub fn clear(&self) {
         let mut state = self.word.load(Relaxed);
         while state & SET != 0 {
-            // Acquire: pairs with the Release of the `set` that this undoes: what was done before it, this thread sees now.
-            match self.word.compare_exchange_weak(state, (state & !SET).wrapping_add(GENERATION), Acquire, Relaxed) {
+            // Acquire: pairs with the Release of the `set` that this undoes: what was done before
+            // it, this thread sees now.
+            match self.word.compare_exchange_weak(
+                state,
+                (state & !SET).wrapping_add(GENERATION),
+                Acquire,
+                Relaxed,
+            ) {
                 Ok(_) => return,
                 Err(seen) => state = seen,
             }
@@ -147,8 +164,8 @@ impl Event {
         }
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the event was not set in that time. A timeout too long for the clock means
-    /// for ever.
+    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the event was not set in that
+    /// time. A timeout too long for the clock means for ever.
     ///
     /// `true` means that the event was set, even if it was cleared since.
     #[inline]
@@ -156,7 +173,8 @@ impl Event {
         self.is_set() || self.wait_unset(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the event is set.
+    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the
+    /// event is set.
     #[inline]
     pub fn wait_until(&self, deadline: Instant) -> bool {
         self.is_set() || self.wait_unset(Deadline::at(deadline))
@@ -175,7 +193,8 @@ impl Event {
             if state & !WAITERS != seen & !WAITERS {
                 return true;
             }
-            // Relaxed: it publishes nothing; that `set` does not miss this waiter is the futex's comparison and the word being one.
+            // Relaxed: it publishes nothing; that `set` does not miss this waiter is the futex's
+            // comparison and the word being one.
             if state != unset
                 && let Err(seen) = self.word.compare_exchange(state, unset, Relaxed, Acquire)
             {
@@ -183,7 +202,8 @@ impl Event {
                 continue;
             }
             let in_time = futex::wait_maybe(&self.word, unset, deadline);
-            // Acquire: pairs with the Release in `set`, directly or through the `clear` that followed it.
+            // Acquire: pairs with the Release in `set`, directly or through the `clear` that
+            // followed it.
             state = self.word.load(Acquire);
             if !in_time {
                 return state & !WAITERS != seen & !WAITERS;
@@ -191,8 +211,8 @@ impl Event {
         }
     }
 
-    /// Makes the event unset with nobody waiting: for the child of a `fork`, where the threads that waited do not exist any more. Whether it
-    /// is set is otherwise kept by a fork.
+    /// Makes the event unset with nobody waiting: for the child of a `fork`, where the threads that
+    /// waited do not exist any more. Whether it is set is otherwise kept by a fork.
     ///
     /// # Safety
     ///

@@ -1,6 +1,7 @@
 //! Mutual exclusion over data, first come, first served.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_fair.rs`; the guard is that of `guard.rs`.
+//! The algorithm, its state table, invariants and orderings are in `raw_fair.rs`; the guard is that
+//! of `guard.rs`.
 
 use core::fmt;
 use core::time::Duration;
@@ -13,15 +14,19 @@ use crate::raw_fair::RawFairMutex;
 use crate::watch::LockKind;
 use crate::watched::Watched;
 
-/// A mutual exclusion lock over data that threads get in the order in which they asked, and that its holder can be asked to share: CPython's
-/// interpreter lock with its switch interval, done right.
+/// A mutual exclusion lock over data that threads get in the order in which they asked, and that
+/// its holder can be asked to share: CPython's interpreter lock with its switch interval, done
+/// right.
 ///
-/// It is for locks that are held for long: an interpreter, a device, a scheduler. A release hands the lock to the first who waits, which
-/// costs a context switch; a [`Mutex`](crate::Mutex) has several times the throughput when holds are short, and bounds the wait as well.
+/// It is for locks that are held for long: an interpreter, a device, a scheduler. A release hands
+/// the lock to the first who waits, which costs a context switch; a [`Mutex`](crate::Mutex) has
+/// several times the throughput when holds are short, and bounds the wait as well.
 ///
-/// A thread that has waited for an interval (5 ms by default) without a change of holder raises a flag. A holder that computes for long looks at
-/// it with [`should_yield`](MutexGuard::should_yield), one relaxed load, and then calls [`yield_now`](MutexGuard::yield_now); one that is
-/// about to block lets go with [`MutexGuard::unlocked`].
+/// A thread that has waited for an interval (5 ms by default) without a change of holder raises a
+/// flag. A holder that computes for long looks at it with
+/// [`should_yield`](MutexGuard::should_yield), one relaxed load, and then calls
+/// [`yield_now`](MutexGuard::yield_now); one that is about to block lets go with
+/// [`MutexGuard::unlocked`].
 ///
 /// # Examples
 ///
@@ -49,11 +54,13 @@ use crate::watched::Watched;
 ///
 /// # Memory ordering
 ///
-/// Everything that happened before a guard was dropped, yielded or unlocked happens before the return of the next acquisition.
+/// Everything that happened before a guard was dropped, yielded or unlocked happens before the
+/// return of the next acquisition.
 ///
 /// # Source of the algorithm
 ///
-/// A queue of stack nodes with hand-over, and CPython's switch interval; state table and invariants stand at the top of `raw_fair.rs`.
+/// A queue of stack nodes with hand-over, and CPython's switch interval; state table and invariants
+/// stand at the top of `raw_fair.rs`.
 pub struct FairMutex<T: ?Sized> {
     inner: Mutex<T, RawFairMutex>,
 }
@@ -70,8 +77,8 @@ impl<T> FairMutex<T> {
     }
 
     const_new! {
-        /// A free lock over `value`. One that has waited for `interval` without a change of holder asks the holder to yield; with one too long
-        /// for the clock, never.
+        /// A free lock over `value`. One that has waited for `interval` without a change of holder
+        /// asks the holder to yield; with one too long for the clock, never.
         #[doc(alias = "setswitchinterval")]
         pub const fn with_interval(value: T, interval: Duration) -> Self {
             Self { inner: Mutex { raw: Watched::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
@@ -101,14 +108,16 @@ impl<T: ?Sized> FairMutex<T> {
         self.inner.try_lock()
     }
 
-    /// Takes the lock, or leaves the queue after `timeout`. A timeout too long for the clock means for ever.
+    /// Takes the lock, or leaves the queue after `timeout`. A timeout too long for the clock means
+    /// for ever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock_for(timeout)
     }
 
-    /// Takes the lock, or leaves the queue at `deadline`. A deadline in the past still takes a lock that is free.
+    /// Takes the lock, or leaves the queue at `deadline`. A deadline in the past still takes a lock
+    /// that is free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<FairMutexGuard<'_, T>> {
@@ -138,18 +147,20 @@ impl<T: ?Sized> FairMutex<T> {
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a guard that it has forgotten.
+    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
+    /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawFairMutex {
         self.inner.raw.unwatched()
     }
 
-    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not exist any more.
+    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and the data must be usable in whatever
-    /// state the holder left it.
+    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and
+    /// the data must be usable in whatever state the holder left it.
     pub unsafe fn reinit_after_fork(&self) {
         self.inner.raw.forget_holder();
         // SAFETY: passed on to the caller.
@@ -164,7 +175,8 @@ impl<T: ?Sized> FairMutexGuard<'_, T> {
         Self::mutex(this).raw.unwatched().should_yield()
     }
 
-    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody waited.
+    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
+    /// waited.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn yield_now(this: &mut Self) -> bool {
@@ -190,7 +202,9 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for FairMutex<T> {
         let mut out = f.debug_struct("FairMutex");
         match self.try_lock() {
             Some(data) => out.field("state", &format_args!("unlocked")).field("data", &&*data),
-            None => out.field("state", &format_args!("locked")).field("data", &format_args!("<locked>")),
+            None => {
+                out.field("state", &format_args!("locked")).field("data", &format_args!("<locked>"))
+            }
         };
         out.finish()
     }

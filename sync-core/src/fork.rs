@@ -1,18 +1,23 @@
-//! The fork policy of the workspace, in one place. Public for the sibling crates, and no promise to other users.
+//! The fork policy of the workspace, in one place. Public for the sibling crates, and no promise to
+//! other users.
 //!
-//! The child of a `fork` has one thread, the one that forked. The other threads are not there: a wait for one of them never ends, a lock that
-//! one of them held is never released, and what one of them was about to write is never written. And handles are copies: what the parent
-//! registered, holds or has to give back is the parent's.
+//! The child of a `fork` has one thread, the one that forked. The other threads are not there: a
+//! wait for one of them never ends, a lock that one of them held is never released, and what one of
+//! them was about to write is never written. And handles are copies: what the parent registered,
+//! holds or has to give back is the parent's.
 //!
-//! So every object that waits for a thread of ours, or whose `Drop` gives something back, remembers the process that it belongs to
-//! ([`ProcessMark::current`]) and asks before it waits or gives back ([`ProcessMark::is_current`]). In a child it does neither.
+//! So every object that waits for a thread of ours, or whose `Drop` gives something back, remembers
+//! the process that it belongs to ([`ProcessMark::current`]) and asks before it waits or gives back
+//! ([`ProcessMark::is_current`]). In a child it does neither.
 //!
-//! A handler of the system's (`pthread_atfork`) counts forks in one word; to ask costs a load and a comparison. A child that was made without
-//! the C library (a bare `clone`) notices nothing. On systems without `fork` every mark is current.
+//! A handler of the system's (`pthread_atfork`) counts forks in one word; to ask costs a load and a
+//! comparison. A child that was made without the C library (a bare `clone`) notices nothing. On
+//! systems without `fork` every mark is current.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// How many forks lie between the first process and this one. Not a modelled atomic: no model forks.
+/// How many forks lie between the first process and this one. Not a modelled atomic: no model
+/// forks.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// The process that an object was made in.
@@ -22,7 +27,8 @@ pub struct ProcessMark(u64);
 impl ProcessMark {
     /// The mark of this process.
     ///
-    /// The first call of a process registers the fork handler. That allocates, so it belongs into constructors and not into slow paths.
+    /// The first call of a process registers the fork handler. That allocates, so it belongs into
+    /// constructors and not into slow paths.
     #[inline]
     pub fn current() -> Self {
         #[cfg(unix)]
@@ -31,7 +37,8 @@ impl ProcessMark {
         Self(GENERATION.load(Ordering::Relaxed))
     }
 
-    /// Whether the mark was made in this process: `false` in a child that was forked since, and in the children of that child.
+    /// Whether the mark was made in this process: `false` in a child that was forked since, and in
+    /// the children of that child.
     #[inline]
     pub fn is_current(self) -> bool {
         // Relaxed: see `current`.
@@ -47,8 +54,9 @@ fn watch_forks() {
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler lives as long as the program, and it only touches an atomic, which is allowed in the child of a threaded process.
-        // If there is no memory to register it, forks go unnoticed.
+        // SAFETY: the handler lives as long as the program, and it only touches an atomic, which is
+        // allowed in the child of a threaded process. If there is no memory to register it, forks
+        // go unnoticed.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }

@@ -2,10 +2,11 @@
 //!
 //! Invariants, cited by the SAFETY comments here:
 //!
-//! 1. A guard exists only while its lock is held on its behalf: `new` is unsafe and asks for that, `drop` ends it, and what releases the
-//!    lock in between ([`MutexGuard::unlocked`], [`Condvar`](crate::Condvar)) holds the guard mutably borrowed until it has it again.
-//! 2. A mapped guard's pointer came from the reference that a mapped guard's predecessor would have given out; it points into the data of
-//!    the lock, which outlives the guard.
+//! 1. A guard exists only while its lock is held on its behalf: `new` is unsafe and asks for that,
+//!    `drop` ends it, and what releases the lock in between ([`MutexGuard::unlocked`],
+//!    [`Condvar`](crate::Condvar)) holds the guard mutably borrowed until it has it again.
+//! 2. A mapped guard's pointer came from the reference that a mapped guard's predecessor would have
+//!    given out; it points into the data of the lock, which outlives the guard.
 //!
 //! Guards are not `Send`: a lock that its own thread does not release is the raw lock's business.
 
@@ -56,7 +57,10 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     /// assert_eq!(pair.into_inner(), (1, 3));
     /// ```
     #[inline]
-    pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&mut T) -> &mut U) -> MappedMutexGuard<'a, U, R> {
+    pub fn map<U: ?Sized>(
+        mut this: Self,
+        part: impl FnOnce(&mut T) -> &mut U,
+    ) -> MappedMutexGuard<'a, U, R> {
         let data = NonNull::from(part(&mut *this));
         MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)
     }
@@ -67,7 +71,10 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     ///
     /// The guard itself, if `part` returned `None`.
     #[inline]
-    pub fn try_map<U: ?Sized>(mut this: Self, part: impl FnOnce(&mut T) -> Option<&mut U>) -> Result<MappedMutexGuard<'a, U, R>, Self> {
+    pub fn try_map<U: ?Sized>(
+        mut this: Self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<MappedMutexGuard<'a, U, R>, Self> {
         match part(&mut *this).map(NonNull::from) {
             Some(data) => Ok(MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)),
             None => Err(this),
@@ -136,7 +143,8 @@ impl<T: ?Sized, R: RawLock> Drop for MutexGuard<'_, T, R> {
     }
 }
 
-/// The right to a part of the data of a [`Mutex`], from [`MutexGuard::map`]; dropping it releases the lock.
+/// The right to a part of the data of a [`Mutex`], from [`MutexGuard::map`]; dropping it releases
+/// the lock.
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
     raw: &'a Watched<R>,
@@ -160,7 +168,10 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
 
     /// A guard over a part of the part.
     #[inline]
-    pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&mut T) -> &mut U) -> MappedMutexGuard<'a, U, R> {
+    pub fn map<U: ?Sized>(
+        mut this: Self,
+        part: impl FnOnce(&mut T) -> &mut U,
+    ) -> MappedMutexGuard<'a, U, R> {
         let data = NonNull::from(part(&mut *this));
         MappedMutexGuard::take_over(this, |this| this.raw, data)
     }
@@ -171,7 +182,10 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
     ///
     /// The guard itself, if `part` returned `None`.
     #[inline]
-    pub fn try_map<U: ?Sized>(mut this: Self, part: impl FnOnce(&mut T) -> Option<&mut U>) -> Result<MappedMutexGuard<'a, U, R>, Self> {
+    pub fn try_map<U: ?Sized>(
+        mut this: Self,
+        part: impl FnOnce(&mut T) -> Option<&mut U>,
+    ) -> Result<MappedMutexGuard<'a, U, R>, Self> {
         match part(&mut *this).map(NonNull::from) {
             Some(data) => Ok(MappedMutexGuard::take_over(this, |this| this.raw, data)),
             None => Err(this),
@@ -211,14 +225,16 @@ impl<T: ?Sized, R: RawLock> Drop for MappedMutexGuard<'_, T, R> {
     }
 }
 
-/// The right to the data of a [`Mutex`] in an [`Arc`], which it keeps alive; from [`Mutex::lock_arc`].
+/// The right to the data of a [`Mutex`] in an [`Arc`], which it keeps alive; from
+/// [`Mutex::lock_arc`].
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct ArcMutexGuard<T: ?Sized, R: RawLock = RawMutex> {
     mutex: Arc<Mutex<T, R>>,
     not_send: NotSend,
 }
 
-// SAFETY: a shared guard gives out `&T` and `&Arc` only; the mutex may then be sent and shared, hence both bounds.
+// SAFETY: a shared guard gives out `&T` and `&Arc` only; the mutex may then be sent and shared,
+// hence both bounds.
 unsafe impl<T: ?Sized + Send + Sync, R: RawLock + Send + Sync> Sync for ArcMutexGuard<T, R> {}
 
 impl<T: ?Sized, R: RawLock> ArcMutexGuard<T, R> {

@@ -1,14 +1,17 @@
-//! The guards of the locks whose guards differ in what they release, written once as macros: one for each way to hold a lock
-//! (borrowed, over a part, in an [`Arc`](std::sync::Arc)), used by `reentrant_mutex.rs` and `rwlock.rs`.
+//! The guards of the locks whose guards differ in what they release, written once as macros: one
+//! for each way to hold a lock (borrowed, over a part, in an [`Arc`](std::sync::Arc)), used by
+//! `reentrant_mutex.rs` and `rwlock.rs`.
 //!
 //! Invariants, cited by the SAFETY comments of what the macros make:
 //!
-//! 1. A guard exists only while its lock is held on its behalf, in the guard's mode: `new` is unsafe and asks for that, `drop` ends it, and
-//!    what releases the lock in between holds the guard mutably borrowed until it has it again.
-//! 2. A mapped guard's pointer came from a reference that the guard before it would have given out; it points into the data of the
-//!    lock, which outlives the guard.
+//! 1. A guard exists only while its lock is held on its behalf, in the guard's mode: `new` is
+//!    unsafe and asks for that, `drop` ends it, and what releases the lock in between holds the
+//!    guard mutably borrowed until it has it again.
+//! 2. A mapped guard's pointer came from a reference that the guard before it would have given out;
+//!    it points into the data of the lock, which outlives the guard.
 //!
-//! A guard with `mut` is the only access to the data while it lives; one without shares the data with others like it.
+//! A guard with `mut` is the only access to the data while it lives; one without shares the data
+//! with others like it.
 
 use core::marker::PhantomData;
 
@@ -50,7 +53,8 @@ macro_rules! borrowed_guard {
         impl<'a, T: ?Sized> $Guard<'a, T> {
             /// # Safety
             ///
-            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1 of `guard_family.rs`).
+            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1
+            /// of `guard_family.rs`).
             #[inline]
             pub(crate) unsafe fn new(lock: &'a $Lock<T>) -> Self {
                 Self { lock, not_send: PhantomData }
@@ -201,13 +205,15 @@ macro_rules! arc_guard {
             not_send: NotSend,
         }
 
-        // SAFETY: a shared guard gives out `&T` and `&Arc` only; the lock may then be sent and shared, hence both bounds.
+        // SAFETY: a shared guard gives out `&T` and `&Arc` only; the lock may then be sent and
+        // shared, hence both bounds.
         unsafe impl<T: ?Sized + Send + Sync> Sync for $Guard<T> {}
 
         impl<T: ?Sized> $Guard<T> {
             /// # Safety
             ///
-            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1 of `guard_family.rs`).
+            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1
+            /// of `guard_family.rs`).
             #[inline]
             pub(crate) unsafe fn new(lock: Arc<$Lock<T>>) -> Self {
                 Self { lock, not_send: PhantomData }

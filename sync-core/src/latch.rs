@@ -2,12 +2,14 @@
 //!
 //! # Source
 //!
-//! The interface of C++20's `std::latch` and Java's `CountDownLatch`, as a count with "somebody waits" in one futex word.
+//! The interface of C++20's `std::latch` and Java's `CountDownLatch`, as a count with "somebody
+//! waits" in one futex word.
 //!
 //! # States
 //!
-//! The word is `count` in the upper 31 bits, and `WAITERS`: somebody may sleep on the word. It may be set without a sleeper (costs one system
-//! call) and is never clear with one while the count is not zero.
+//! The word is `count` in the upper 31 bits, and `WAITERS`: somebody may sleep on the word. It may
+//! be set without a sleeper (costs one system call) and is never clear with one while the count is
+//! not zero.
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -19,17 +21,19 @@
 //!
 //! # Invariants
 //!
-//! 1. The count never leaves zero, so a thread that saw zero was right, and stays so. (It goes up only for [`WaitGroup`](crate::WaitGroup), and
-//!    not from zero.)
-//! 2. **Nobody is left behind.** A thread sleeps only on a word with `WAITERS` and a count that is not zero; the change to zero wakes all.
-//!    A count-down that changes such a word without reaching zero wakes nobody: a sleeper's comparison is with the word as it was when it went to
+//! 1. The count never leaves zero, so a thread that saw zero was right, and stays so. (It goes up
+//!    only for [`WaitGroup`](crate::WaitGroup), and not from zero.)
+//! 2. **Nobody is left behind.** A thread sleeps only on a word with `WAITERS` and a count that is
+//!    not zero; the change to zero wakes all. A count-down that changes such a word without
+//!    reaching zero wakes nobody: a sleeper's comparison is with the word as it was when it went to
 //!    sleep, and it is zero it waits for.
 //! 3. **Wake after free.** A count-down is one atomic operation; after it only the address is used.
 //!
 //! # Orderings
 //!
-//! Release on every count-down, Acquire on the load that sees zero: count-downs are read-modify-writes and continue each other's release
-//! sequences, so who sees zero sees what happened before all of them.
+//! Release on every count-down, Acquire on the load that sees zero: count-downs are
+//! read-modify-writes and continue each other's release sequences, so who sees zero sees what
+//! happened before all of them.
 
 use core::fmt;
 use core::time::Duration;
@@ -64,7 +68,8 @@ const ONE: u32 = 2;
 ///
 /// # Memory ordering
 ///
-/// What happened before any [`count_down`](Self::count_down) happens before the return of every wait.
+/// What happened before any [`count_down`](Self::count_down) happens before the return of every
+/// wait.
 ///
 /// # Source of the algorithm
 ///
@@ -83,7 +88,8 @@ impl Latch {
         ///
         /// # Panics
         ///
-        /// If that is more than [`MAX_COUNT`](Self::MAX_COUNT). In a constant that is an error of compilation.
+        /// If that is more than [`MAX_COUNT`](Self::MAX_COUNT). In a constant that is an error of
+        /// compilation.
         #[track_caller]
         pub const fn new(count: u32) -> Self {
             assert!(count <= Self::MAX_COUNT, "more than a latch can count");
@@ -142,13 +148,15 @@ impl Latch {
         }
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout too long for the clock means for ever.
+    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout
+    /// too long for the clock means for ever.
     #[inline]
     pub fn wait_for(&self, timeout: Duration) -> bool {
         self.is_open() || self.wait_closed(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the latch is open.
+    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the
+    /// latch is open.
     #[inline]
     pub fn wait_until(&self, deadline: Instant) -> bool {
         self.is_open() || self.wait_closed(Deadline::at(deadline))
@@ -166,7 +174,8 @@ impl Latch {
         self.wait();
     }
 
-    /// Counts one more, unless the latch is open: for [`WaitGroup`](crate::WaitGroup), whose count may go up while it is not zero.
+    /// Counts one more, unless the latch is open: for [`WaitGroup`](crate::WaitGroup), whose count
+    /// may go up while it is not zero.
     pub(crate) fn try_count_up(&self) -> bool {
         let mut state = self.word.load(Acquire);
         while state >= ONE {
@@ -195,7 +204,8 @@ impl Latch {
             }
             // Relaxed: it publishes nothing.
             if state & WAITERS == 0
-                && let Err(seen) = self.word.compare_exchange(state, state | WAITERS, Relaxed, Acquire)
+                && let Err(seen) =
+                    self.word.compare_exchange(state, state | WAITERS, Relaxed, Acquire)
             {
                 state = seen;
                 continue;

@@ -2,10 +2,12 @@
 //!
 //! The algorithm is in `once.rs`. What it gives this file:
 //!
-//! 1. The cell is written only by the closure that [`Once`] runs, of which there is one at a time and none after it has completed.
-//! 2. It holds the function while the `Once` is incomplete, the value once it is complete, and nothing if it is poisoned: the function took
-//!    part in the panic, and there is no second one. While the closure runs, the function has been taken out and the value is not there yet;
-//!    it ends complete or poisoned.
+//! 1. The cell is written only by the closure that [`Once`] runs, of which there is one at a time
+//!    and none after it has completed.
+//! 2. It holds the function while the `Once` is incomplete, the value once it is complete, and
+//!    nothing if it is poisoned: the function took part in the panic, and there is no second one.
+//!    While the closure runs, the function has been taken out and the value is not there yet; it
+//!    ends complete or poisoned.
 //! 3. Who has seen it complete sees the value (its Acquire).
 
 use core::fmt;
@@ -21,9 +23,11 @@ union Data<T, F> {
     value: ManuallyDrop<T>,
 }
 
-/// A value that is made by a function when it is first looked at, by whichever thread; the others wait for it.
+/// A value that is made by a function when it is first looked at, by whichever thread; the others
+/// wait for it.
 ///
-/// It means what [`std::sync::LazyLock`] means. A function that panics poisons it: there is no second one to try.
+/// It means what [`std::sync::LazyLock`] means. A function that panics poisons it: there is no
+/// second one to try.
 ///
 /// # Examples
 ///
@@ -51,8 +55,8 @@ pub struct LazyLock<T, F = fn() -> T> {
     data: UnsafeCell<Data<T, F>>,
 }
 
-// SAFETY: sharing the lock shares the value, and any thread may run the function and so make a value that another drops: hence the bounds.
-// The function itself is never shared.
+// SAFETY: sharing the lock shares the value, and any thread may run the function and so make a
+// value that another drops: hence the bounds. The function itself is never shared.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 // SAFETY: moving the lock is moving what it holds.
 unsafe impl<T: Send, F: Send> Send for LazyLock<T, F> {}
@@ -78,8 +82,10 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     #[track_caller]
     pub fn force(this: &Self) -> &T {
         this.once.call_once(|| {
-            // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is there, and nobody takes it out again.
-            let function = this.data.with_mut(|data| unsafe { ManuallyDrop::take(&mut (*data).function) });
+            // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is there, and
+            // nobody takes it out again.
+            let function =
+                this.data.with_mut(|data| unsafe { ManuallyDrop::take(&mut (*data).function) });
             let value = ManuallyDrop::new(function());
             // SAFETY: invariant 1. What was there was taken out above.
             this.data.with_mut(|data| unsafe { (*data).value = value });
@@ -115,9 +121,14 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         let mut this = ManuallyDrop::new(this);
         assert!(!this.once.is_poisoned(), "the function of this LazyLock has panicked");
         let complete = this.once.is_completed();
-        // SAFETY: invariant 2; the lock is not dropped, so what is taken out here is taken out once.
+        // SAFETY: invariant 2; the lock is not dropped, so what is taken out here is taken out
+        // once.
         this.data.with_mut(|data| unsafe {
-            if complete { Ok(ManuallyDrop::take(&mut (*data).value)) } else { Err(ManuallyDrop::take(&mut (*data).function)) }
+            if complete {
+                Ok(ManuallyDrop::take(&mut (*data).value))
+            } else {
+                Err(ManuallyDrop::take(&mut (*data).function))
+            }
         })
     }
 }

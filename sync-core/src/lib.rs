@@ -67,11 +67,17 @@ pub use raw_mutex::{NotLocked, RawMutex};
 pub use raw_reentrant::{NotOwner, RawReentrantMutex};
 pub use raw_rwlock::RawRwLock;
 pub use raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
-pub use reentrant_mutex::{ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
-pub use rwlock::{
-    ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockUpgradableReadGuard,
-    MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
+pub use reentrant_mutex::{
+    ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard,
 };
-pub use semaphore::{ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource, Semaphore};
+pub use rwlock::{
+    ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard,
+    MappedRwLockUpgradableReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard,
+};
+pub use semaphore::{
+    ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource,
+    Semaphore,
+};
 pub use wait_group::WaitGroup;
 pub use watch::LockKind;

@@ -1,6 +1,8 @@
-//! The traits of `lock_api` 0.5 on the raw locks, so that its wrappers (and crates that take any `RawMutex`) work with them.
+//! The traits of `lock_api` 0.5 on the raw locks, so that its wrappers (and crates that take any
+//! `RawMutex`) work with them.
 //!
-//! The guards' tokens are `Send`: every raw lock of this crate may be released by another thread than the one that took it.
+//! The guards' tokens are `Send`: every raw lock of this crate may be released by another thread
+//! than the one that took it.
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -18,7 +20,8 @@ fn token(acquired: bool) -> Option<GuardSend> {
 
 macro_rules! mutex {
     ($($Raw:ident),*) => {$(
-        // SAFETY: exclusion is invariant 1 of the lock's file; nothing here unwinds with a lock taken and no token returned.
+        // SAFETY: exclusion is invariant 1 of the lock's file; nothing here unwinds with a lock
+        // taken and no token returned.
         unsafe impl lock_api::RawMutex for $Raw {
             #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
             const INIT: Self = Self::new();
@@ -99,7 +102,8 @@ fn was_held<T: core::fmt::Debug>(result: Result<T, crate::NotLocked>) -> T {
     result.expect("the caller holds the lock in this mode")
 }
 
-// SAFETY: exclusion is invariant 1 of `raw_rwlock.rs`; a panic for too many readers leaves nothing held.
+// SAFETY: exclusion is invariant 1 of `raw_rwlock.rs`; a panic for too many readers leaves nothing
+// held.
 unsafe impl lock_api::RawRwLock for RawRwLock {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
     const INIT: Self = Self::new();

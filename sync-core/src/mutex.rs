@@ -1,7 +1,8 @@
 //! Mutual exclusion over data.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_mutex.rs`; the guards, written once for every exclusive lock of the
-//! crate, are in `guard.rs`. This file is the API: the names and signatures are those of `std` and `parking_lot`.
+//! The algorithm, its state table, invariants and orderings are in `raw_mutex.rs`; the guards,
+//! written once for every exclusive lock of the crate, are in `guard.rs`. This file is the API: the
+//! names and signatures are those of `std` and `parking_lot`.
 
 use core::fmt;
 use core::time::Duration;
@@ -17,11 +18,12 @@ use crate::watched::Watched;
 
 /// A mutual exclusion lock over data, in four bytes beside the data.
 ///
-/// It does not poison: a panic while the guard is held releases it, and the next holder finds the data as the panic left it.
-/// It is unfair in the small, so that it is fast, and fair in the large: a thread that has waited for a millisecond is the
-/// next one, whoever else comes.
+/// It does not poison: a panic while the guard is held releases it, and the next holder finds the
+/// data as the panic left it. It is unfair in the small, so that it is fast, and fair in the large:
+/// a thread that has waited for a millisecond is the next one, whoever else comes.
 ///
-/// Python's `threading.Lock` is this, or [`RawMutex`](crate::RawMutex) where one thread takes it and another releases it.
+/// Python's `threading.Lock` is this, or [`RawMutex`](crate::RawMutex) where one thread takes it
+/// and another releases it.
 ///
 /// # Examples
 ///
@@ -40,12 +42,13 @@ use crate::watched::Watched;
 ///
 /// # Memory ordering
 ///
-/// Everything that happened before a guard was dropped happens before the return of the next acquisition.
+/// Everything that happened before a guard was dropped happens before the return of the next
+/// acquisition.
 ///
 /// # Source of the algorithm
 ///
-/// Drepper's "Futexes Are Tricky" with the starvation bit of Go's `sync.Mutex`; state table and invariants stand at the top of
-/// `raw_mutex.rs`.
+/// Drepper's "Futexes Are Tricky" with the starvation bit of Go's `sync.Mutex`; state table and
+/// invariants stand at the top of `raw_mutex.rs`.
 #[doc(alias = "Lock")]
 pub struct Mutex<T: ?Sized, R: RawLock = RawMutex> {
     pub(crate) raw: Watched<R>,
@@ -54,7 +57,8 @@ pub struct Mutex<T: ?Sized, R: RawLock = RawMutex> {
 
 // SAFETY: the lock moves with its data; moving both to another thread is moving the data.
 unsafe impl<T: ?Sized + Send, R: RawLock + Send> Send for Mutex<T, R> {}
-// SAFETY: the raw lock hands the data to one thread at a time (its invariant 1), so sharing the lock sends the data.
+// SAFETY: the raw lock hands the data to one thread at a time (its invariant 1), so sharing the
+// lock sends the data.
 unsafe impl<T: ?Sized + Send, R: RawLock + Sync> Sync for Mutex<T, R> {}
 
 impl<T> Mutex<T> {
@@ -98,7 +102,8 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
         self.raw.try_lock().then(|| unsafe { MutexGuard::new(self) })
     }
 
-    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for ever.
+    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for
+    /// ever.
     ///
     /// ```
     /// use std::time::Duration;
@@ -115,7 +120,8 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
         self.raw.try_lock_for(timeout).then(|| unsafe { MutexGuard::new(self) })
     }
 
-    /// Takes the lock, or gives up at `deadline`. A deadline in the past still takes a lock that is free.
+    /// Takes the lock, or gives up at `deadline`. A deadline in the past still takes a lock that is
+    /// free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, T, R>> {
@@ -123,7 +129,8 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
         self.raw.try_lock_until(deadline).then(|| unsafe { MutexGuard::new(self) })
     }
 
-    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
+    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows
+    /// nothing.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -182,7 +189,8 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a guard that it has forgotten.
+    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
+    /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &R {
         self.raw.unwatched()
@@ -190,12 +198,13 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holder does not exist any more.
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holder does not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and the data must be usable in whatever
-    /// state the holder left it.
+    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and
+    /// the data must be usable in whatever state the holder left it.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
         self.raw.forget_holder();
@@ -222,7 +231,9 @@ impl<T: ?Sized + fmt::Debug, R: RawLock> fmt::Debug for Mutex<T, R> {
         let mut out = f.debug_struct("Mutex");
         match self.try_lock() {
             Some(data) => out.field("state", &format_args!("unlocked")).field("data", &&*data),
-            None => out.field("state", &format_args!("locked")).field("data", &format_args!("<locked>")),
+            None => {
+                out.field("state", &format_args!("locked")).field("data", &format_args!("<locked>"))
+            }
         };
         out.finish()
     }

@@ -13,8 +13,8 @@
 //! | `POISONED` | the last closure panicked |
 //! | `COMPLETE` | it has happened; final |
 //!
-//! With each but the last goes the bit `QUEUED`: somebody may sleep on the word. It may be set without a sleeper (one system call); it is
-//! never clear with one.
+//! With each but the last goes the bit `QUEUED`: somebody may sleep on the word. It may be set
+//! without a sleeper (one system call); it is never clear with one.
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -27,16 +27,19 @@
 //!
 //! # Invariants
 //!
-//! 1. **One at a time.** `RUNNING` is set by the compare-and-swap of the thread that runs its closure, and left by that thread only.
+//! 1. **One at a time.** `RUNNING` is set by the compare-and-swap of the thread that runs its
+//!    closure, and left by that thread only.
 //! 2. **Final.** Nothing leaves `COMPLETE`, so who has seen it needs no more than that one look.
-//! 3. **Nobody is forgotten.** `QUEUED` is kept by the change to `RUNNING`; every change out of `RUNNING` clears it and wakes all sleepers, who
-//!    look again.
-//! 4. **Wake after free.** The change out of `RUNNING` is one swap; after it only the address is used.
+//! 3. **Nobody is forgotten.** `QUEUED` is kept by the change to `RUNNING`; every change out of
+//!    `RUNNING` clears it and wakes all sleepers, who look again.
+//! 4. **Wake after free.** The change out of `RUNNING` is one swap; after it only the address is
+//!    used.
 //!
 //! # Orderings
 //!
-//! The swap to `COMPLETE` is a Release, the load that sees it an Acquire: what the closure wrote is seen by everybody who finds it done. The same
-//! goes for `POISONED` and the next closure. Setting `QUEUED` is Relaxed: it publishes nothing.
+//! The swap to `COMPLETE` is a Release, the load that sees it an Acquire: what the closure wrote is
+//! seen by everybody who finds it done. The same goes for `POISONED` and the next closure. Setting
+//! `QUEUED` is Relaxed: it publishes nothing.
 
 use core::cell::Cell;
 use core::fmt;
@@ -57,8 +60,8 @@ const QUEUED: u32 = 4;
 
 /// Runs a closure once, however many threads ask; the others wait until it has run.
 ///
-/// It means what [`std::sync::Once`] means, in the same four bytes, and is checked by models. To keep a value, use
-/// [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock).
+/// It means what [`std::sync::Once`] means, in the same four bytes, and is checked by models. To
+/// keep a value, use [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock).
 ///
 /// A closure that calls the same `Once` again waits for itself, for ever.
 ///
@@ -79,8 +82,9 @@ const QUEUED: u32 = 4;
 ///
 /// # Memory ordering
 ///
-/// Everything that the closure did happens before the return of every [`call_once`](Self::call_once) and [`wait`](Self::wait), and before
-/// whatever follows an [`is_completed`](Self::is_completed) that said so.
+/// Everything that the closure did happens before the return of every
+/// [`call_once`](Self::call_once) and [`wait`](Self::wait), and before whatever follows an
+/// [`is_completed`](Self::is_completed) that said so.
 ///
 /// # Source of the algorithm
 ///
@@ -109,7 +113,8 @@ impl Once {
     ///
     /// # Panics
     ///
-    /// If `f` panics; then the `Once` is poisoned, and every later call panics as well. [`call_once_force`](Self::call_once_force) gets past that.
+    /// If `f` panics; then the `Once` is poisoned, and every later call panics as well.
+    /// [`call_once_force`](Self::call_once_force) gets past that.
     #[inline]
     #[track_caller]
     pub fn call_once(&self, f: impl FnOnce()) {
@@ -119,7 +124,8 @@ impl Once {
         }
     }
 
-    /// As [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and tells it so.
+    /// As [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and
+    /// tells it so.
     #[inline]
     #[track_caller]
     pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
@@ -149,7 +155,8 @@ impl Once {
         }
     }
 
-    /// As [`wait`](Self::wait), and waits on if a closure panicked, for a [`call_once_force`](Self::call_once_force) to come.
+    /// As [`wait`](Self::wait), and waits on if a closure panicked, for a
+    /// [`call_once_force`](Self::call_once_force) to come.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_force(&self) {
@@ -175,14 +182,23 @@ impl Once {
                 COMPLETE => break,
                 POISONED if !force => poisoned(),
                 INCOMPLETE | POISONED => {
-                    // Acquire: of a closure that panicked, the next one sees what it did. `QUEUED` stays (invariant 3).
-                    if let Err(seen) = self.state.compare_exchange(state, RUNNING | (state & QUEUED), Acquire, Acquire) {
+                    // Acquire: of a closure that panicked, the next one sees what it did. `QUEUED`
+                    // stays (invariant 3).
+                    if let Err(seen) = self.state.compare_exchange(
+                        state,
+                        RUNNING | (state & QUEUED),
+                        Acquire,
+                        Acquire,
+                    ) {
                         state = seen;
                         continue;
                     }
                     asks.ended(true);
                     let mut running = Running { once: self, becomes: POISONED };
-                    let asked = OnceState { poisoned: state & STATE == POISONED, becomes: Cell::new(COMPLETE) };
+                    let asked = OnceState {
+                        poisoned: state & STATE == POISONED,
+                        becomes: Cell::new(COMPLETE),
+                    };
                     f(&asked);
                     running.becomes = asked.becomes.get();
                     return;

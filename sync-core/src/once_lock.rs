@@ -2,10 +2,11 @@
 //!
 //! The algorithm is in `once.rs`. What it gives this file:
 //!
-//! 1. The cell is written only by the closure that [`Once`] runs, of which there is one at a time and none after it has completed; or by one
-//!    that has the lock to itself (`&mut self`).
+//! 1. The cell is written only by the closure that [`Once`] runs, of which there is one at a time
+//!    and none after it has completed; or by one that has the lock to itself (`&mut self`).
 //! 2. It holds a value exactly if the `Once` is complete.
-//! 3. Who has seen it complete sees the value (its Acquire), and may read it until somebody has the lock to itself.
+//! 3. Who has seen it complete sees the value (its Acquire), and may read it until somebody has the
+//!    lock to itself.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -18,7 +19,8 @@ use crate::primitive::{cell::UnsafeCell, const_new};
 
 /// A cell that is written once and then read by all, without a lock: one load.
 ///
-/// It means what [`std::sync::OnceLock`] means. A closure that panics leaves it empty and not poisoned: the next one tries again.
+/// It means what [`std::sync::OnceLock`] means. A closure that panics leaves it empty and not
+/// poisoned: the next one tries again.
 ///
 /// # Examples
 ///
@@ -34,7 +36,8 @@ use crate::primitive::{cell::UnsafeCell, const_new};
 ///
 /// # Memory ordering
 ///
-/// Everything that the thread which wrote the value did before happens before the return of every call that finds it.
+/// Everything that the thread which wrote the value did before happens before the return of every
+/// call that finds it.
 ///
 /// # Source of the algorithm
 ///
@@ -46,7 +49,8 @@ pub struct OnceLock<T> {
     owns: PhantomData<T>,
 }
 
-// SAFETY: sharing the lock shares the value, and lets any thread put one in that another takes out: hence both bounds.
+// SAFETY: sharing the lock shares the value, and lets any thread put one in that another takes out:
+// hence both bounds.
 unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
 // SAFETY: moving the lock is moving the value.
 unsafe impl<T: Send> Send for OnceLock<T> {}
@@ -72,7 +76,9 @@ impl<T> OnceLock<T> {
     #[inline]
     pub fn get_mut(&mut self) -> Option<&mut T> {
         // SAFETY: invariant 2; `&mut self`: there is nobody else.
-        self.once.is_completed().then(|| self.value.with_mut(|value| unsafe { (*value).assume_init_mut() }))
+        self.once
+            .is_completed()
+            .then(|| self.value.with_mut(|value| unsafe { (*value).assume_init_mut() }))
     }
 
     /// Waits until another thread has written the value.
@@ -111,11 +117,13 @@ impl<T> OnceLock<T> {
         }
     }
 
-    /// The value; if there is none, the one that `f` makes. If another thread is at that, waits for it instead.
+    /// The value; if there is none, the one that `f` makes. If another thread is at that, waits for
+    /// it instead.
     ///
     /// # Panics
     ///
-    /// If `f` panics; the cell stays empty. An `f` that asks the same cell waits for itself, for ever.
+    /// If `f` panics; the cell stays empty. An `f` that asks the same cell waits for itself, for
+    /// ever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
@@ -166,7 +174,8 @@ impl<T> OnceLock<T> {
             return None;
         }
         self.once = Once::new();
-        // SAFETY: it was complete, so there is a value (invariant 2); it is not any more, so nobody reads it twice.
+        // SAFETY: it was complete, so there is a value (invariant 2); it is not any more, so nobody
+        // reads it twice.
         Some(self.value.with_mut(|value| unsafe { (*value).assume_init_read() }))
     }
 

@@ -2,7 +2,8 @@
 //!
 //! # Source
 //!
-//! `std::thread::park` with its token, as an object that can be handed about, as in crossbeam; the three states are those of `std` on futexes.
+//! `std::thread::park` with its token, as an object that can be handed about, as in crossbeam; the
+//! three states are those of `std` on futexes.
 //!
 //! # States
 //!
@@ -23,17 +24,20 @@
 //! # Invariants
 //!
 //! 1. Only the owner parks, so at most one thread sleeps on the word, and only it takes the token.
-//! 2. A park returns `true` with the token taken, or `false` without: `EMPTY` in both cases, and no token is lost in between, because the last
-//!    step of a park that timed out is a swap that says whether the token was there.
-//! 3. **Wake after free.** An unpark is one atomic operation; after it only the address is used. (The `Arc` keeps the word alive all the same.)
+//! 2. A park returns `true` with the token taken, or `false` without: `EMPTY` in both cases, and no
+//!    token is lost in between, because the last step of a park that timed out is a swap that says
+//!    whether the token was there.
+//! 3. **Wake after free.** An unpark is one atomic operation; after it only the address is used.
+//!    (The `Arc` keeps the word alive all the same.)
 //!
-//! There is no spinning: who parks has usually nothing to expect within the time that a wake-up costs, and in a game of ping-pong a spin
-//! that just fails doubles the time of a turn.
+//! There is no spinning: who parks has usually nothing to expect within the time that a wake-up
+//! costs, and in a game of ping-pong a spin that just fails doubles the time of a turn.
 //!
 //! # Orderings
 //!
-//! Release on the swap of an unpark, Acquire on the one that takes the token. An unpark writes even where the token is there: so whoever takes it
-//! sees what happened before *every* unpark that came before.
+//! Release on the swap of an unpark, Acquire on the one that takes the token. An unpark writes even
+//! where the token is there: so whoever takes it sees what happened before *every* unpark that came
+//! before.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -51,7 +55,8 @@ const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
 const PARKED: u32 = u32::MAX;
 
-/// Waits for a token that an [`Unparker`] gives; at most one is kept. It belongs to one thread at a time.
+/// Waits for a token that an [`Unparker`] gives; at most one is kept. It belongs to one thread at a
+/// time.
 ///
 /// # Examples
 ///
@@ -66,8 +71,8 @@ const PARKED: u32 = u32::MAX;
 ///
 /// # Memory ordering
 ///
-/// What happened before an [`unpark`](Unparker::unpark) happens before the return of the park that takes its token, also if the token was
-/// there already.
+/// What happened before an [`unpark`](Unparker::unpark) happens before the return of the park that
+/// takes its token, also if the token was there already.
 ///
 /// # Source of the algorithm
 ///
@@ -88,7 +93,10 @@ impl Parker {
     /// A parker without a token.
     #[must_use]
     pub fn new() -> Self {
-        Self { unparker: Unparker { word: Arc::new(AtomicU32::new(EMPTY)) }, one_owner: PhantomData }
+        Self {
+            unparker: Unparker { word: Arc::new(AtomicU32::new(EMPTY)) },
+            one_owner: PhantomData,
+        }
     }
 
     /// Sleeps until there is a token, and takes it.
@@ -97,13 +105,15 @@ impl Parker {
         self.park_by(|| None);
     }
 
-    /// As [`park`](Self::park), for at most `timeout`: whether it took a token. A timeout too long for the clock means for ever.
+    /// As [`park`](Self::park), for at most `timeout`: whether it took a token. A timeout too long
+    /// for the clock means for ever.
     #[inline]
     pub fn park_timeout(&self, timeout: Duration) -> bool {
         self.park_by(|| Deadline::after(timeout))
     }
 
-    /// As [`park_timeout`](Self::park_timeout), until `deadline` at most. One in the past takes a token that is there.
+    /// As [`park_timeout`](Self::park_timeout), until `deadline` at most. One in the past takes a
+    /// token that is there.
     #[inline]
     pub fn park_deadline(&self, deadline: Instant) -> bool {
         self.park_by(|| Deadline::at(deadline))
@@ -118,7 +128,8 @@ impl Parker {
     #[inline]
     fn park_by(&self, deadline: impl FnOnce() -> Option<Deadline>) -> bool {
         // Acquire: pairs with the Release in `unpark`. Who fails here sleeps.
-        self.unparker.word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() || self.park_slow(deadline())
+        self.unparker.word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok()
+            || self.park_slow(deadline())
     }
 
     #[cold]
@@ -128,7 +139,10 @@ impl Parker {
         let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
         loop {
             // Relaxed: taking the token is what acquires.
-            if word.load(Relaxed) == PARKED && futex::wait_maybe(word, PARKED, deadline) && word.load(Relaxed) == PARKED {
+            if word.load(Relaxed) == PARKED
+                && futex::wait_maybe(word, PARKED, deadline)
+                && word.load(Relaxed) == PARKED
+            {
                 continue;
             }
             // Acquire: pairs with the Release in `unpark` (invariant 2).
@@ -158,7 +172,9 @@ impl Default for Parker {
 impl fmt::Debug for Parker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Relaxed: a snapshot for people.
-        f.debug_struct("Parker").field("token", &(self.unparker.word.load(Relaxed) == TOKEN)).finish()
+        f.debug_struct("Parker")
+            .field("token", &(self.unparker.word.load(Relaxed) == TOKEN))
+            .finish()
     }
 }
 

@@ -1,13 +1,15 @@
-//! What guards and condition variables need of a lock. Written once, implemented by every lock of the crate.
+//! What guards and condition variables need of a lock. Written once, implemented by every lock of
+//! the crate.
 
 use crate::primitive::futex::Deadline;
 
-/// A lock without data, as [`Mutex`](crate::Mutex) and its guards use it. Sealed: implemented by the raw locks of this crate.
+/// A lock without data, as [`Mutex`](crate::Mutex) and its guards use it. Sealed: implemented by
+/// the raw locks of this crate.
 ///
 /// # Safety
 ///
-/// Between an acquisition that succeeded and the next `release`, no other acquisition succeeds; and everything that happened before a
-/// `release` happens before what follows the next acquisition.
+/// Between an acquisition that succeeded and the next `release`, no other acquisition succeeds; and
+/// everything that happened before a `release` happens before what follows the next acquisition.
 #[doc(hidden)]
 pub unsafe trait RawLock: sealed::Sealed {
     /// Takes the lock; `false` if the deadline passed first. Never `false` without a deadline.
@@ -16,7 +18,8 @@ pub unsafe trait RawLock: sealed::Sealed {
     /// Takes the lock if that is possible at once.
     fn try_acquire(&self) -> bool;
 
-    /// Takes the lock if that is possible at once without overtaking anybody; may fail although it is.
+    /// Takes the lock if that is possible at once without overtaking anybody; may fail although it
+    /// is.
     fn acquire_at_once(&self) -> bool;
 
     /// Gives the lock back. The caller holds it.
@@ -32,7 +35,8 @@ pub unsafe trait RawLock: sealed::Sealed {
     fn is_locked(&self) -> bool;
 }
 
-/// A guard that [`Condvar`](crate::Condvar) can let go of and take again. Sealed: implemented by the guards of this crate.
+/// A guard that [`Condvar`](crate::Condvar) can let go of and take again. Sealed: implemented by
+/// the guards of this crate.
 pub trait WaitGuard: sealed::Sealed {
     /// Releases the lock, however often it is held; returns how often.
     #[doc(hidden)]

@@ -1,11 +1,13 @@
-//! The lock inside [`FairMutex`](crate::FairMutex): first come, first served, handed from one thread to the next.
+//! The lock inside [`FairMutex`](crate::FairMutex): first come, first served, handed from one
+//! thread to the next.
 //!
 //! # Source
 //!
-//! The queue of stack nodes of MCS locks, each waiter asleep on a word of its own, with the switch interval of CPython's interpreter lock: one
-//! that has waited for an interval asks the holder to let it in. In CPython the releaser waits until the asker has the lock, which went
-//! wrong when the asker was gone (gh-96387, gh-104341, gh-118745); here the lock is handed over by the release itself and nobody
-//! waits for anybody's answer.
+//! The queue of stack nodes of MCS locks, each waiter asleep on a word of its own, with the switch
+//! interval of CPython's interpreter lock: one that has waited for an interval asks the holder to
+//! let it in. In CPython the releaser waits until the asker has the lock, which went wrong when the
+//! asker was gone (gh-96387, gh-104341, gh-118745); here the lock is handed over by the release
+//! itself and nobody waits for anybody's answer.
 //!
 //! # State
 //!
@@ -28,20 +30,23 @@
 //!
 //! # Invariants
 //!
-//! 1. **Exclusion.** `LOCKED` goes from 0 by an acquirer's compare-and-swap; after that ownership passes by a grant, from the holder to one
-//!    node, until a holder finds the queue empty.
-//! 2. **A node is alive while it is in the queue, and until it is granted**: its thread leaves only with a grant, or after it took itself off
-//!    the queue under the gate. After the grant only the address of the node is used.
-//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the gate. So a release that finds no bit has nobody to grant to.
-//! 4. **A request is somebody's**: `asked` is 1 only while the queue is not empty. It is lowered by every hand-over, and by the first in the
-//!    queue when it leaves.
-//! 5. **Wake after free.** The holder is done with the lock, gate included, before it grants; the grant is one swap, and after it only an
-//!    address is used.
+//! 1. **Exclusion.** `LOCKED` goes from 0 by an acquirer's compare-and-swap; after that ownership
+//!    passes by a grant, from the holder to one node, until a holder finds the queue empty.
+//! 2. **A node is alive while it is in the queue, and until it is granted**: its thread leaves only
+//!    with a grant, or after it took itself off the queue under the gate. After the grant only the
+//!    address of the node is used.
+//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the gate. So a release that
+//!    finds no bit has nobody to grant to.
+//! 4. **A request is somebody's**: `asked` is 1 only while the queue is not empty. It is lowered by
+//!    every hand-over, and by the first in the queue when it leaves.
+//! 5. **Wake after free.** The holder is done with the lock, gate included, before it grants; the
+//!    grant is one swap, and after it only an address is used.
 //!
 //! # Orderings
 //!
-//! Acquire on the compare-and-swap from 0, Release on the one to 0: one holder to the next. The grant is a Release swap, the load that sees it
-//! an Acquire: the same, by hand-over. `queue` is ordered by the gate. `QUEUED` changes under the gate and `asked` is a hint: Relaxed.
+//! Acquire on the compare-and-swap from 0, Release on the one to 0: one holder to the next. The
+//! grant is a Release swap, the load that sees it an Acquire: the same, by hand-over. `queue` is
+//! ordered by the gate. `QUEUED` changes under the gate and `asked` is a hint: Relaxed.
 
 use core::fmt;
 use core::mem;
@@ -77,15 +82,16 @@ struct Queue {
     last: *const Node,
     /// How often the lock was handed over, modulo 2^32.
     turns: u32,
-    /// When the holder has had its interval: measured from the hand-over to it, or, where it came to a free lock, from when the first joined the
-    /// queue. So one that waits behind others waits for an interval of each of them, and not for up to two.
+    /// When the holder has had its interval: measured from the hand-over to it, or, where it came
+    /// to a free lock, from when the first joined the queue. So one that waits behind others waits
+    /// for an interval of each of them, and not for up to two.
     until: Option<Deadline>,
 }
 
 /// A first come, first served lock without data and without a guard.
 ///
-/// Any thread may release it, not only the one that took it. For a lock that protects data, and for what this one is good for, see
-/// [`FairMutex`](crate::FairMutex).
+/// Any thread may release it, not only the one that took it. For a lock that protects data, and for
+/// what this one is good for, see [`FairMutex`](crate::FairMutex).
 ///
 /// ```
 /// use sync_core::RawFairMutex;
@@ -121,8 +127,8 @@ impl RawFairMutex {
     }
 
     const_new! {
-        /// A free lock. One that has waited for `interval` without a change of holder asks the holder to [yield](Self::should_yield); with one
-        /// too long for the clock, never.
+        /// A free lock. One that has waited for `interval` without a change of holder asks the
+        /// holder to [yield](Self::should_yield); with one too long for the clock, never.
         pub const fn with_interval(interval: Duration) -> Self {
             Self {
                 state: AtomicU32::new(0),
@@ -138,7 +144,8 @@ impl RawFairMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock`](Self::unlock) or [`yield_now`](Self::yield_now) happens before the return of the `lock` that follows it.
+    /// What happened before an [`unlock`](Self::unlock) or [`yield_now`](Self::yield_now) happens
+    /// before the return of the `lock` that follows it.
     #[inline]
     pub fn lock(&self) {
         if !self.try_lock() {
@@ -153,13 +160,15 @@ impl RawFairMutex {
         self.state.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
+    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
+    /// for ever.
     #[inline]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         self.try_lock() || self.lock_contended(Deadline::after(timeout))
     }
 
-    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a lock that is free.
+    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a
+    /// lock that is free.
     #[inline]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
         self.try_lock() || self.lock_contended(Deadline::at(deadline))
@@ -179,14 +188,16 @@ impl RawFairMutex {
         }
     }
 
-    /// Whether somebody has waited for the lock for an interval: one relaxed load, for the holder to ask in a loop.
+    /// Whether somebody has waited for the lock for an interval: one relaxed load, for the holder
+    /// to ask in a loop.
     #[inline]
     pub fn should_yield(&self) -> bool {
         // Relaxed: a hint; what follows from it is ordered by the hand-over.
         self.asked.load(Relaxed) != 0
     }
 
-    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody waited. The caller holds the lock.
+    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
+    /// waited. The caller holds the lock.
     #[inline]
     pub fn yield_now(&self) -> bool {
         // Relaxed: whoever joins the queue a moment later is in time for the next call.
@@ -206,18 +217,21 @@ impl RawFairMutex {
         self.state.load(Relaxed) & LOCKED != 0
     }
 
-    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not exist any more.
+    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the lock or anything it protects, and no guard of it may still be released.
+    /// No other thread of this process may use the lock or anything it protects, and no guard of it
+    /// may still be released.
     pub unsafe fn reinit_after_fork(&self) {
         // SAFETY: passed on to the caller.
         unsafe { self.gate.reinit_after_fork() };
         self.state.store(0, Relaxed);
         self.asked.store(0, Relaxed);
         self.queue.with_mut(|queue| {
-            // SAFETY: nobody else uses the lock, says the caller; the nodes were of threads that are gone.
+            // SAFETY: nobody else uses the lock, says the caller; the nodes were of threads that
+            // are gone.
             let queue = unsafe { &mut *queue };
             (queue.first, queue.last, queue.until) = (ptr::null(), ptr::null(), None);
         });
@@ -226,13 +240,15 @@ impl RawFairMutex {
     /// Changes the queue, under the gate.
     fn in_gate<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         self.gate.lock();
-        // SAFETY: the gate is held, and `f` is of this file and does not call back. It does not panic.
+        // SAFETY: the gate is held, and `f` is of this file and does not call back. It does not
+        // panic.
         let result = self.queue.with_mut(|queue| f(unsafe { &mut *queue }));
         RawLock::release(&self.gate);
         result
     }
 
-    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then has no argument to lay out on its stack.
+    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then
+    /// has no argument to lay out on its stack.
     #[cold]
     fn lock_contended_for_ever(&self) -> bool {
         self.lock_contended(None)
@@ -265,7 +281,12 @@ impl RawFairMutex {
     }
 
     /// Waits in the queue until the node is granted, or the time is up.
-    fn wait(&self, node: &Node, (mut turns, mut until): (u32, Option<Deadline>), deadline: Option<Deadline>) -> bool {
+    fn wait(
+        &self,
+        node: &Node,
+        (mut turns, mut until): (u32, Option<Deadline>),
+        deadline: Option<Deadline>,
+    ) -> bool {
         let mut spin = Spin::new();
         while !node.is_granted() && spin.turn() {}
         while !node.is_granted() {
@@ -281,8 +302,9 @@ impl RawFairMutex {
         true
     }
 
-    /// Asks the holder to yield, if the node is the first and there was no change of holder since `turns`. Says when to ask again: never, if
-    /// the next hand-over is to this one, which has asked or is off the queue already.
+    /// Asks the holder to yield, if the node is the first and there was no change of holder since
+    /// `turns`. Says when to ask again: never, if the next hand-over is to this one, which has
+    /// asked or is off the queue already.
     fn ask(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
         self.in_gate(|queue| {
             // SAFETY: `next` belongs to the gate.
@@ -296,7 +318,8 @@ impl RawFairMutex {
                 self.asked.store(1, Relaxed);
                 None
             } else {
-                // The first in the queue asks at this moment: the turn after that has begun just now.
+                // The first in the queue asks at this moment: the turn after that has begun just
+                // now.
                 Deadline::after(self.interval)
             };
             (queue.turns, again)
@@ -350,8 +373,8 @@ impl RawFairMutex {
                 unsafe { Node::grant(next) };
                 return Ok(());
             }
-            // The last waiter gave up; or nobody holds the lock at all.
-            // Release: as in `unlock`. Outside the gate, because nothing may be touched afterwards (invariant 5).
+            // The last waiter gave up; or nobody holds the lock at all. Release: as in `unlock`.
+            // Outside the gate, because nothing may be touched afterwards (invariant 5).
             match self.state.compare_exchange(LOCKED, 0, Release, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(0) => return Err(NotLocked),
@@ -396,8 +419,9 @@ impl Node {
         // SAFETY: it lives, says the caller; the address is taken before the grant ends that.
         let granted = unsafe { &(*this).granted };
         let address = ptr::from_ref(granted);
-        // Release: pairs with the Acquire in `is_granted`. A swap where a store would do: the models' futex compares by a read-modify-write,
-        // and loom orders a plain store after that only if it happens after it.
+        // Release: pairs with the Acquire in `is_granted`. A swap where a store would do: the
+        // models' futex compares by a read-modify-write, and loom orders a plain store after that
+        // only if it happens after it.
         granted.swap(GRANTED, Release);
         // Invariant 5: the node may be gone.
         futex::wake_one(address);
@@ -422,7 +446,9 @@ impl Queue {
     fn pop(&mut self) -> Option<*const Node> {
         let first = self.first;
         // SAFETY: `next` belongs to the gate; `first` is in the queue, if it is anything.
-        self.first = unsafe { first.as_ref() }?.next.with_mut(|next| unsafe { mem::replace(&mut *next, first) });
+        self.first = unsafe { first.as_ref() }?
+            .next
+            .with_mut(|next| unsafe { mem::replace(&mut *next, first) });
         if self.first.is_null() {
             self.last = ptr::null();
         }
@@ -434,7 +460,8 @@ impl Queue {
     fn remove(&mut self, node: &Node) -> bool {
         let mut before: *const Node = ptr::null();
         let mut at = self.first;
-        // SAFETY: `next` belongs to the gate; `at` and `before` are in the queue, if they are anything.
+        // SAFETY: `next` belongs to the gate; `at` and `before` are in the queue, if they are
+        // anything.
         unsafe {
             while let Some(here) = at.as_ref() {
                 let behind = here.next.with(|next| *next);
@@ -509,6 +536,9 @@ impl Default for RawFairMutex {
 impl fmt::Debug for RawFairMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.is_locked() { "locked" } else { "unlocked" };
-        f.debug_struct("RawFairMutex").field("state", &format_args!("{state}")).field("interval", &self.interval).finish()
+        f.debug_struct("RawFairMutex")
+            .field("state", &format_args!("{state}"))
+            .field("interval", &self.interval)
+            .finish()
     }
 }

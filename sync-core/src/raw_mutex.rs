@@ -2,10 +2,11 @@
 //!
 //! # Source
 //!
-//! The three-state futex mutex of Drepper, "Futexes Are Tricky" (mutex 3), as `std` has it today, with one more bit that bounds how long a
-//! waiter can be overtaken. The bit is the starvation mode of Go's `sync.Mutex`, without its strict hand-off: strict hand-off costs a
-//! context switch for each critical section, 6 to 10 times the throughput, so it is used for one acquisition at a time and only once
-//! somebody has waited for [`PATIENCE`].
+//! The three-state futex mutex of Drepper, "Futexes Are Tricky" (mutex 3), as `std` has it today,
+//! with one more bit that bounds how long a waiter can be overtaken. The bit is the starvation mode
+//! of Go's `sync.Mutex`, without its strict hand-off: strict hand-off costs a context switch for
+//! each critical section, 6 to 10 times the throughput, so it is used for one acquisition at a time
+//! and only once somebody has waited for [`PATIENCE`].
 //!
 //! # States
 //!
@@ -30,20 +31,25 @@
 //!
 //! # Invariants
 //!
-//! 1. **Exclusion.** `LOCKED` is set by the acquirer's compare-and-swap from a value without it, and cleared by its release only.
-//! 2. **No swallowed wake.** Whoever has slept acquires with `WAITERS` set, and sleeps again only after it has set `WAITERS` in a locked
-//!    word: either way there is a release to come that wakes the next. So a wake that a thread consumed is passed on, whether it gets the
-//!    lock now, or loses it to another and then gives up.
-//! 3. **Nobody sleeps on a free lock.** A thread sleeps only while the word has the value it saw: locked, or reserved by `STARVING`; the
-//!    second kind of sleep ends by itself.
-//! 4. **Wake after free.** A release is one atomic operation; after it only the address is used. The lock may be gone by then.
-//! 5. **Bounded overtaking.** From the moment a waiter sets `STARVING`, no newcomer gets in before one that has slept (`try_lock` excepted).
+//! 1. **Exclusion.** `LOCKED` is set by the acquirer's compare-and-swap from a value without it,
+//!    and cleared by its release only.
+//! 2. **No swallowed wake.** Whoever has slept acquires with `WAITERS` set, and sleeps again only
+//!    after it has set `WAITERS` in a locked word: either way there is a release to come that wakes
+//!    the next. So a wake that a thread consumed is passed on, whether it gets the lock now, or
+//!    loses it to another and then gives up.
+//! 3. **Nobody sleeps on a free lock.** A thread sleeps only while the word has the value it saw:
+//!    locked, or reserved by `STARVING`; the second kind of sleep ends by itself.
+//! 4. **Wake after free.** A release is one atomic operation; after it only the address is used.
+//!    The lock may be gone by then.
+//! 5. **Bounded overtaking.** From the moment a waiter sets `STARVING`, no newcomer gets in before
+//!    one that has slept (`try_lock` excepted).
 //!
 //! # Orderings
 //!
-//! Acquire on the compare-and-swap that sets `LOCKED`: pairs with the Release of the one that clears it. Everything else is Relaxed: setting
-//! `WAITERS` or `STARVING` publishes nothing, and that the sleeper is not missed rests on the futex's own comparison (rule 1 of the
-//! futex module) and on all of this being one word.
+//! Acquire on the compare-and-swap that sets `LOCKED`: pairs with the Release of the one that
+//! clears it. Everything else is Relaxed: setting `WAITERS` or `STARVING` publishes nothing, and
+//! that the sleeper is not missed rests on the futex's own comparison (rule 1 of the futex module)
+//! and on all of this being one word.
 
 use core::fmt;
 use core::time::Duration;
@@ -61,12 +67,14 @@ const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
 const STARVING: u32 = 4;
 
-/// How long a waiter lets others overtake it. A hand-off costs a context switch (a few microseconds), so one per millisecond is cheap.
+/// How long a waiter lets others overtake it. A hand-off costs a context switch (a few
+/// microseconds), so one per millisecond is cheap.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A mutual exclusion lock without data and without a guard: Python's `threading.Lock`.
 ///
-/// Any thread may release it, not only the one that took it. For a lock that protects data, use [`Mutex`](crate::Mutex).
+/// Any thread may release it, not only the one that took it. For a lock that protects data, use
+/// [`Mutex`](crate::Mutex).
 ///
 /// ```
 /// use sync_core::RawMutex;
@@ -99,7 +107,8 @@ impl RawMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock`](Self::unlock) happens before the return of the `lock` that follows it.
+    /// What happened before an [`unlock`](Self::unlock) happens before the return of the `lock`
+    /// that follows it.
     #[inline]
     #[doc(alias = "acquire")]
     pub fn lock(&self) {
@@ -108,20 +117,22 @@ impl RawMutex {
         }
     }
 
-    /// Takes the lock if it is free at this moment, even if somebody has waited for long: only [`lock`](Self::lock) and the timed calls
-    /// stand back then.
+    /// Takes the lock if it is free at this moment, even if somebody has waited for long: only
+    /// [`lock`](Self::lock) and the timed calls stand back then.
     #[inline]
     pub fn try_lock(&self) -> bool {
         self.try_fast() || self.try_contended()
     }
 
-    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
+    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
+    /// for ever.
     #[inline]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         self.try_fast() || self.lock_contended(Deadline::after(timeout))
     }
 
-    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a lock that is free.
+    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a
+    /// lock that is free.
     #[inline]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
         self.try_fast() || self.lock_contended(Deadline::at(deadline))
@@ -135,7 +146,8 @@ impl RawMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an `unlock` happens before the return of the [`lock`](Self::lock) that follows it.
+    /// What happened before an `unlock` happens before the return of the [`lock`](Self::lock) that
+    /// follows it.
     #[inline]
     #[doc(alias = "release")]
     pub fn unlock(&self) -> Result<(), NotLocked> {
@@ -154,11 +166,13 @@ impl RawMutex {
         self.state.load(Relaxed) & LOCKED != 0
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holder does not exist any more.
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holder does not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the lock or anything it protects, and no guard of it may still be released.
+    /// No other thread of this process may use the lock or anything it protects, and no guard of it
+    /// may still be released.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
         self.state.store(0, Relaxed);
@@ -170,8 +184,8 @@ impl RawMutex {
         self.state.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok()
     }
 
-    /// One attempt that also takes a free lock with bits left over. It ignores a reservation, because nobody who is refused here comes back
-    /// to find out that it was stale.
+    /// One attempt that also takes a free lock with bits left over. It ignores a reservation,
+    /// because nobody who is refused here comes back to find out that it was stale.
     #[cold]
     fn try_contended(&self) -> bool {
         let mut state = self.state.load(Relaxed);
@@ -185,7 +199,8 @@ impl RawMutex {
         false
     }
 
-    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then has no argument to lay out on its stack.
+    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then
+    /// has no argument to lay out on its stack.
     #[cold]
     fn lock_contended_for_ever(&self) -> bool {
         self.lock_contended(None)
@@ -199,7 +214,8 @@ impl RawMutex {
         let mut slept = false;
         loop {
             if state & LOCKED == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: one that slept leaves `WAITERS` behind for those who may sleep on. Its reservation is used up.
+                // Invariant 2: one that slept leaves `WAITERS` behind for those who may sleep on.
+                // Its reservation is used up.
                 let taken = if slept { LOCKED | WAITERS } else { state | LOCKED };
                 // Acquire: as in `try_fast`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
@@ -211,14 +227,16 @@ impl RawMutex {
                 }
             }
             if state & LOCKED == 0 {
-                // Reserved for one that slept, who is awake already or being woken. Should it be gone, this sleep ends by itself.
+                // Reserved for one that slept, who is awake already or being woken. Should it be
+                // gone, this sleep ends by itself.
                 let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
                 futex::wait_maybe(&self.state, state, turn);
             } else {
                 let reserve = if slept && waiting.has_run(PATIENCE) { STARVING } else { 0 };
                 let announced = state | WAITERS | reserve;
                 if announced != state
-                    && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed)
+                    && let Err(seen) =
+                        self.state.compare_exchange(state, announced, Relaxed, Relaxed)
                 {
                     state = seen;
                     continue;
@@ -234,8 +252,9 @@ impl RawMutex {
 
     /// The end of a wait whose time is up: takes the lock if it is free after all.
     ///
-    /// It consumed no wake (rule 3 of the futex module) and announced itself before it slept, so it owes nobody a wake; but a reservation
-    /// may have been its own, with nobody else there to use it up.
+    /// It consumed no wake (rule 3 of the futex module) and announced itself before it slept, so it
+    /// owes nobody a wake; but a reservation may have been its own, with nobody else there to use
+    /// it up.
     fn leave(&self) -> bool {
         let mut state = self.state.load(Relaxed);
         loop {
@@ -264,13 +283,15 @@ impl RawMutex {
         }
     }
 
-    /// Releases a lock whose word says more than `LOCKED`. `reserve` is `STARVING` to let one in that sleeps, or 0.
+    /// Releases a lock whose word says more than `LOCKED`. `reserve` is `STARVING` to let one in
+    /// that sleeps, or 0.
     #[cold]
     fn unlock_contended(&self, mut state: u32, reserve: u32) -> Result<(), NotLocked> {
         while state & LOCKED != 0 {
             let free = match state & WAITERS {
                 0 => 0,
-                // The one who is woken sets `WAITERS` again, so without a reservation all of it can go.
+                // The one who is woken sets `WAITERS` again, so without a reservation all of it can
+                // go.
                 _ => match (state & STARVING) | reserve {
                     0 => 0,
                     reserved => WAITERS | reserved,
@@ -323,8 +344,9 @@ unsafe impl RawLock for RawMutex {
 
     #[cold]
     fn release_fair(&self) {
-        // `WAITERS` may be stale, and a reservation for nobody makes the next one wait for `PATIENCE`. Where the system says that it woke
-        // somebody, there is one to reserve the lock for; should that one give up meanwhile, invariant 3 still holds.
+        // `WAITERS` may be stale, and a reservation for nobody makes the next one wait for
+        // `PATIENCE`. Where the system says that it woke somebody, there is one to reserve the lock
+        // for; should that one give up meanwhile, invariant 3 still holds.
         let state = self.state.load(Relaxed);
         let somebody = state & WAITERS != 0 && futex::wake(&raw const self.state, 1) > 0;
         let released = self.unlock_contended(state, if somebody { STARVING } else { 0 });

@@ -1,9 +1,11 @@
-//! The lock inside [`ReentrantMutex`](crate::ReentrantMutex): a [`RawMutex`] that knows who holds it and how often.
+//! The lock inside [`ReentrantMutex`](crate::ReentrantMutex): a [`RawMutex`] that knows who holds
+//! it and how often.
 //!
 //! # Source
 //!
-//! The owner and count beside a plain lock of Java's monitors, `parking_lot` and `std`, with `parking_lot`'s lesson of commit da16c2c: the count
-//! belongs to the holder, so it is written before the lock is released and never after.
+//! The owner and count beside a plain lock of Java's monitors, `parking_lot` and `std`, with
+//! `parking_lot`'s lesson of commit da16c2c: the count belongs to the holder, so it is written
+//! before the lock is released and never after.
 //!
 //! # State
 //!
@@ -24,15 +26,19 @@
 //! # Invariants
 //!
 //! 1. `owner` and `depth` are written by the holder of `lock` only.
-//! 2. `owner` is a thread's number only while that thread holds `lock`: it is written after the acquisition and cleared before the release.
-//! 3. So a thread reads its own number in `owner` exactly if it holds the lock: nobody else ever writes that number, and it sees its own
-//!    writes in order. Numbers are never used again ([`thread::id`]), so a thread that ended with the lock held passes it on to nobody.
-//! 4. `depth` is at least the number of guards alive; it is exact, and an acquisition that would overflow it changes nothing.
+//! 2. `owner` is a thread's number only while that thread holds `lock`: it is written after the
+//!    acquisition and cleared before the release.
+//! 3. So a thread reads its own number in `owner` exactly if it holds the lock: nobody else ever
+//!    writes that number, and it sees its own writes in order. Numbers are never used again
+//!    ([`thread::id`]), so a thread that ended with the lock held passes it on to nobody.
+//! 4. `depth` is at least the number of guards alive; it is exact, and an acquisition that would
+//!    overflow it changes nothing.
 //!
 //! # Orderings
 //!
-//! All Relaxed here: between holders, `lock` orders everything, and a thread that asks whether it is the owner only needs to see its own
-//! writes (invariant 3). Both are atomics, so that `Debug` and [`depth`](RawReentrantMutex::depth) may look from any thread without a race.
+//! All Relaxed here: between holders, `lock` orders everything, and a thread that asks whether it
+//! is the owner only needs to see its own writes (invariant 3). Both are atomics, so that `Debug`
+//! and [`depth`](RawReentrantMutex::depth) may look from any thread without a race.
 
 use core::fmt;
 use core::time::Duration;
@@ -44,10 +50,11 @@ use crate::raw::RawLock;
 use crate::raw_mutex::RawMutex;
 use crate::watch::{Asks, LockKind, Watch};
 
-/// A lock that its holder may take again, without data and without a guard: Python's `threading.RLock`.
+/// A lock that its holder may take again, without data and without a guard: Python's
+/// `threading.RLock`.
 ///
-/// It is released as often as it was taken, by the thread that took it. For a lock that protects data, use
-/// [`ReentrantMutex`](crate::ReentrantMutex).
+/// It is released as often as it was taken, by the thread that took it. For a lock that protects
+/// data, use [`ReentrantMutex`](crate::ReentrantMutex).
 ///
 /// ```
 /// use sync_core::RawReentrantMutex;
@@ -92,7 +99,8 @@ impl RawReentrantMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before the last [`unlock`](Self::unlock) of one thread happens before the return of the first `lock` of the next.
+    /// What happened before the last [`unlock`](Self::unlock) of one thread happens before the
+    /// return of the first `lock` of the next.
     #[inline]
     #[track_caller]
     #[doc(alias = "acquire")]
@@ -120,7 +128,8 @@ impl RawReentrantMutex {
         self.deepen(me) || self.take(me, self.watch.tries(), RawMutex::try_lock)
     }
 
-    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
+    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
+    /// for ever.
     ///
     /// # Panics
     ///
@@ -136,7 +145,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a lock that is free, or held by this thread.
+    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a
+    /// lock that is free, or held by this thread.
     ///
     /// # Panics
     ///
@@ -167,10 +177,14 @@ impl RawReentrantMutex {
         Ok(())
     }
 
-    /// As [`unlock`](Self::unlock), for one that is known to hold it: a guard is proof of a level and cannot leave its thread.
+    /// As [`unlock`](Self::unlock), for one that is known to hold it: a guard is proof of a level
+    /// and cannot leave its thread.
     #[inline]
     pub(crate) fn release(&self) {
-        debug_assert!(self.is_owned_by_current_thread(), "a guard was dropped over a lock that its thread does not hold");
+        debug_assert!(
+            self.is_owned_by_current_thread(),
+            "a guard was dropped over a lock that its thread does not hold"
+        );
         self.watch.released();
         // Relaxed: ours (invariant 1).
         match self.depth.load(Relaxed) {
@@ -182,7 +196,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// As [`unlock`](Self::unlock); if this was the last level and somebody waits, no newcomer gets the lock before a waiter.
+    /// As [`unlock`](Self::unlock); if this was the last level and somebody waits, no newcomer gets
+    /// the lock before a waiter.
     ///
     /// # Errors
     ///
@@ -215,7 +230,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Takes the lock `levels` times at once: the other half of [`unlock_all`](Self::unlock_all), Python's `_acquire_restore`.
+    /// Takes the lock `levels` times at once: the other half of [`unlock_all`](Self::unlock_all),
+    /// Python's `_acquire_restore`.
     ///
     /// # Panics
     ///
@@ -239,7 +255,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Lets a waiter in, if there is one and this thread holds the lock once only, and takes the lock again.
+    /// Lets a waiter in, if there is one and this thread holds the lock once only, and takes the
+    /// lock again.
     pub(crate) fn bump(&self) {
         if self.depth() == 1 {
             self.watch.released();
@@ -251,7 +268,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread does.
+    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread
+    /// does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -272,13 +290,16 @@ impl RawReentrantMutex {
         if self.is_owned_by_current_thread() { self.depth.load(Relaxed) } else { 0 }
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not exist any more.
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not
+    /// exist any more.
     ///
-    /// The thread that forked lives on in the child under the number it had, so a lock that it held itself needs no reset.
+    /// The thread that forked lives on in the child under the number it had, so a lock that it held
+    /// itself needs no reset.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the lock or anything it protects, and no guard of it may still be released.
+    /// No other thread of this process may use the lock or anything it protects, and no guard of it
+    /// may still be released.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
         self.watch.released_all();
@@ -349,8 +370,8 @@ impl Default for RawReentrantMutex {
     }
 }
 
-/// Never blocks, from whichever thread. The fields are read one after the other: while others take and release the lock, they may be of
-/// different moments.
+/// Never blocks, from whichever thread. The fields are read one after the other: while others take
+/// and release the lock, they may be of different moments.
 impl fmt::Debug for RawReentrantMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.is_locked() { "locked" } else { "unlocked" };

@@ -1,21 +1,27 @@
-//! The lock inside [`RwLock`](crate::RwLock): one word of four bytes; readers in a count, waiters in two bits, each kind asleep on a channel of its
-//! own.
+//! The lock inside [`RwLock`](crate::RwLock): one word of four bytes; readers in a count, waiters
+//! in two bits, each kind asleep on a channel of its own.
 //!
-//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/waiting.rs`; this file has the fast paths and the interface.
+//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/waiting.rs`; this file has
+//! the fast paths and the interface.
 //!
 //! # Source
 //!
 //! The readers-writer lock of `std`, which has two futexes, with these differences:
 //!
-//! * **One word.** `std` has a second one for its writers to sleep on, because it must be able to wake one of them and no reader. Here they
-//!   sleep on the state itself, on a [`Channel`] of the futex; so a release is one step that decides everything (invariant 3).
-//! * **Phases**, after Brandenburg and Anderson's phase-fair locks: a reader that a writer kept out goes before the next writer, and a waiting
-//!   writer keeps newcomers out of a phase of readers. Neither side can starve the other.
-//! * **No count of the woken is trusted.** `std` wakes readers if waking a writer "woke nobody". Some systems cannot say, and some say it
-//!   wrong (litebox #809), and then a reader sleeps for ever. Here a bit that may be stale never decides who is left asleep (invariant 4).
-//! * **Wake after free.** `std` counts up the writers' word after the release; here nothing is touched after it but the address.
+//! * **One word.** `std` has a second one for its writers to sleep on, because it must be able to
+//!   wake one of them and no reader. Here they sleep on the state itself, on a [`Channel`] of the
+//!   futex; so a release is one step that decides everything (invariant 3).
+//! * **Phases**, after Brandenburg and Anderson's phase-fair locks: a reader that a writer kept out
+//!   goes before the next writer, and a waiting writer keeps newcomers out of a phase of readers.
+//!   Neither side can starve the other.
+//! * **No count of the woken is trusted.** `std` wakes readers if waking a writer "woke nobody".
+//!   Some systems cannot say, and some say it wrong (litebox #809), and then a reader sleeps for
+//!   ever. Here a bit that may be stale never decides who is left asleep (invariant 4).
+//! * **Wake after free.** `std` counts up the writers' word after the release; here nothing is
+//!   touched after it but the address.
 //!
-//! The upgradable reader, the downgrades and their names are `parking_lot`'s. The reservation is that of `raw_mutex.rs`.
+//! The upgradable reader, the downgrades and their names are `parking_lot`'s. The reservation is
+//! that of `raw_mutex.rs`.
 //!
 //! # State
 //!
@@ -42,33 +48,44 @@
 //!
 //! # Invariants
 //!
-//! 1. **Exclusion.** `WRITER` is set only from a state without holders, or by the upgradable reader when it is the only one; the count grows only
-//!    without `WRITER` and `UPGRADING`; `UPGRADABLE` is set only from a state without it and `WRITER`.
-//! 2. **Who clears a waiting bit wakes** those it speaks of: all readers, or one writer. A woken writer that does not get the lock sets the
-//!    bit again before it sleeps, and one that does get it sets the bit with it: so the others behind it are not forgotten.
-//! 3. **Nobody sleeps through its call.** Who waits falls asleep only while the word is one with its own bit in it. Should the word have changed and
-//!    come back to that (folly b927c055), then the bit is set again, and speaks of this sleeper as well as of whoever set it: invariant 2.
-//! 4. **Without `WRITER`, `WRITERS_WAITING` speaks of a writer that is there**, awake or asleep: a writer that gives up clears the bit and
-//!    wakes all readers and one writer, who then announce themselves again; a downgrade clears it, too. So a reader that stands back behind that bit, and
-//!    the readers' bit that a last reader leaves to the next writer, have somebody who will see to them. With `WRITER` the bit may be stale,
-//!    and therefore a writer's release wakes both sides.
-//! 5. **Nobody sleeps on a free lock** for longer than `PATIENCE`: only a reservation keeps anybody out of it, and that sleep is timed.
-//! 6. **Phases.** A reader that saw `WRITER` while it waited enters as soon as `WRITER` is gone, waiting writers or not, and so does one that has
-//!    waited for `PATIENCE`; any other reader stands back behind `WRITERS_WAITING`.
+//! 1. **Exclusion.** `WRITER` is set only from a state without holders, or by the upgradable reader
+//!    when it is the only one; the count grows only without `WRITER` and `UPGRADING`; `UPGRADABLE`
+//!    is set only from a state without it and `WRITER`.
+//! 2. **Who clears a waiting bit wakes** those it speaks of: all readers, or one writer. A woken
+//!    writer that does not get the lock sets the bit again before it sleeps, and one that does get
+//!    it sets the bit with it: so the others behind it are not forgotten.
+//! 3. **Nobody sleeps through its call.** Who waits falls asleep only while the word is one with
+//!    its own bit in it. Should the word have changed and come back to that (folly b927c055), then
+//!    the bit is set again, and speaks of this sleeper as well as of whoever set it: invariant 2.
+//! 4. **Without `WRITER`, `WRITERS_WAITING` speaks of a writer that is there**, awake or asleep: a
+//!    writer that gives up clears the bit and wakes all readers and one writer, who then announce
+//!    themselves again; a downgrade clears it, too. So a reader that stands back behind that bit,
+//!    and the readers' bit that a last reader leaves to the next writer, have somebody who will see
+//!    to them. With `WRITER` the bit may be stale, and therefore a writer's release wakes both
+//!    sides.
+//! 5. **Nobody sleeps on a free lock** for longer than `PATIENCE`: only a reservation keeps anybody
+//!    out of it, and that sleep is timed.
+//! 6. **Phases.** A reader that saw `WRITER` while it waited enters as soon as `WRITER` is gone,
+//!    waiting writers or not, and so does one that has waited for `PATIENCE`; any other reader
+//!    stands back behind `WRITERS_WAITING`.
 //! 7. **Wake after free.** A release is one compare-and-swap; after it only the address is used.
 //!
 //! # Progress
 //!
-//! The compare-and-swap of a release fails only if somebody else changed the word in between. A bit that is set stays set until a release or a
-//! waiter that gives up clears it, so beside a writer that is at most a step for each of the three bits and one for each waiter that gives up in that
-//! moment; beside a reader, also one for each that enters or leaves. No waiter can come back and set its bit again within one release.
+//! The compare-and-swap of a release fails only if somebody else changed the word in between. A bit
+//! that is set stays set until a release or a waiter that gives up clears it, so beside a writer
+//! that is at most a step for each of the three bits and one for each waiter that gives up in that
+//! moment; beside a reader, also one for each that enters or leaves. No waiter can come back and
+//! set its bit again within one release.
 //!
 //! # Orderings
 //!
-//! Acquire on every compare-and-swap that takes the lock in any mode, Release on every one that gives up or weakens a mode. A writer
-//! (and an upgrade) follows all readers' releases because these are read-modify-writes of one word, so each continues the release
-//! sequence of those before it. A downgrade is a Release for the readers it lets in. Announcements are Relaxed: they publish nothing, and that a
-//! sleeper is not missed rests on the futex's own comparison with the one word that all of this is in.
+//! Acquire on every compare-and-swap that takes the lock in any mode, Release on every one that
+//! gives up or weakens a mode. A writer (and an upgrade) follows all readers' releases because
+//! these are read-modify-writes of one word, so each continues the release sequence of those before
+//! it. A downgrade is a Release for the readers it lets in. Announcements are Relaxed: they publish
+//! nothing, and that a sleeper is not missed rests on the futex's own comparison with the one word
+//! that all of this is in.
 
 use core::fmt;
 use core::time::Duration;
@@ -85,7 +102,10 @@ use crate::raw_mutex::NotLocked;
 mod state;
 mod waiting;
 
-use self::state::{COUNT, HOLDERS, READER, STARVING, TOO_MANY, UPGRADABLE, UPGRADER, UPGRADING, WRITER, WRITERS_WAITING, upgraded};
+use self::state::{
+    COUNT, HOLDERS, READER, STARVING, TOO_MANY, UPGRADABLE, UPGRADER, UPGRADING, WRITER,
+    WRITERS_WAITING, upgraded,
+};
 
 /// Where those sleep who want to be readers, or the upgradable one.
 const READERS: Channel = Channel::new(0);
@@ -96,8 +116,8 @@ const UPGRADE: Channel = Channel::new(2);
 
 /// A readers-writer lock without data and without a guard.
 ///
-/// Any thread may release it, not only the one that took it. For a lock that protects data, use [`RwLock`](crate::RwLock), whose documentation
-/// says how the modes go together.
+/// Any thread may release it, not only the one that took it. For a lock that protects data, use
+/// [`RwLock`](crate::RwLock), whose documentation says how the modes go together.
 ///
 /// ```
 /// use sync_core::RawRwLock;
@@ -125,9 +145,11 @@ impl RawRwLock {
         }
     }
 
-    /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about to.
+    /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about
+    /// to.
     ///
-    /// A thread that holds it for reading already and takes it again can wait for ever, if a writer came in between.
+    /// A thread that holds it for reading already and takes it again can wait for ever, if a writer
+    /// came in between.
     ///
     /// # Panics
     ///
@@ -135,7 +157,8 @@ impl RawRwLock {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock_write`](Self::unlock_write) happens before the return of a `read` that follows it.
+    /// What happened before an [`unlock_write`](Self::unlock_write) happens before the return of a
+    /// `read` that follows it.
     #[inline]
     #[track_caller]
     pub fn read(&self) {
@@ -144,7 +167,8 @@ impl RawRwLock {
         }
     }
 
-    /// Takes the lock for reading if [`read`](Self::read) would not wait, or would only for the sake of somebody's turn.
+    /// Takes the lock for reading if [`read`](Self::read) would not wait, or would only for the
+    /// sake of somebody's turn.
     ///
     /// # Panics
     ///
@@ -155,7 +179,8 @@ impl RawRwLock {
         self.read_at_once() || self.try_shared(READER)
     }
 
-    /// Takes the lock for reading, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
+    /// Takes the lock for reading, or gives up after `timeout`: `false`. A timeout too long for the
+    /// clock means for ever.
     ///
     /// # Panics
     ///
@@ -166,7 +191,8 @@ impl RawRwLock {
         self.read_at_once() || self.shared_contended(READER, Deadline::after(timeout))
     }
 
-    /// Takes the lock for reading, or gives up at `deadline`: `false`. One in the past still takes a lock that is free.
+    /// Takes the lock for reading, or gives up at `deadline`: `false`. One in the past still takes
+    /// a lock that is free.
     ///
     /// # Panics
     ///
@@ -181,7 +207,8 @@ impl RawRwLock {
     ///
     /// # Memory ordering
     ///
-    /// What happened before the releases of all that held the lock earlier happens before the return of `write`.
+    /// What happened before the releases of all that held the lock earlier happens before the
+    /// return of `write`.
     #[inline]
     pub fn write(&self) {
         if !self.write_at_once() {
@@ -195,19 +222,22 @@ impl RawRwLock {
         self.write_at_once() || self.try_exclusive()
     }
 
-    /// Takes the lock for writing, or gives up after `timeout`: `false`. A timeout too long for the clock means for ever.
+    /// Takes the lock for writing, or gives up after `timeout`: `false`. A timeout too long for the
+    /// clock means for ever.
     #[inline]
     pub fn try_write_for(&self, timeout: Duration) -> bool {
         self.write_at_once() || self.write_contended(Deadline::after(timeout))
     }
 
-    /// Takes the lock for writing, or gives up at `deadline`: `false`. One in the past still takes a lock that is free.
+    /// Takes the lock for writing, or gives up at `deadline`: `false`. One in the past still takes
+    /// a lock that is free.
     #[inline]
     pub fn try_write_until(&self, deadline: Instant) -> bool {
         self.write_at_once() || self.write_contended(Deadline::at(deadline))
     }
 
-    /// Takes the lock for reading with the right to [`upgrade`](Self::upgrade): beside other readers, but alone in that right.
+    /// Takes the lock for reading with the right to [`upgrade`](Self::upgrade): beside other
+    /// readers, but alone in that right.
     ///
     /// # Panics
     ///
@@ -261,7 +291,8 @@ impl RawRwLock {
     ///
     /// # Memory ordering
     ///
-    /// What happened before it happens before the return of the [`write`](Self::write) that follows.
+    /// What happened before it happens before the return of the [`write`](Self::write) that
+    /// follows.
     #[inline]
     pub fn unlock_read(&self) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
@@ -278,7 +309,8 @@ impl RawRwLock {
         self.release(READER)
     }
 
-    /// As [`unlock_read`](Self::unlock_read), for one that is known to read: a guard is proof of a count that is not zero.
+    /// As [`unlock_read`](Self::unlock_read), for one that is known to read: a guard is proof of a
+    /// count that is not zero.
     #[inline]
     pub(crate) fn unlock_reader(&self) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
@@ -321,7 +353,8 @@ impl RawRwLock {
         }
     }
 
-    /// Turns the upgradable reader into the writer; sleeps until the other readers have left, and lets no new ones in.
+    /// Turns the upgradable reader into the writer; sleeps until the other readers have left, and
+    /// lets no new ones in.
     ///
     /// Nobody writes in between: what was read before is still so.
     ///
@@ -341,7 +374,8 @@ impl RawRwLock {
         Ok(self.upgrade_at_once()?.is_ok())
     }
 
-    /// As [`upgrade`](Self::upgrade), or gives up after `timeout`: `false`, and the lock is still held as upgradable reader.
+    /// As [`upgrade`](Self::upgrade), or gives up after `timeout`: `false`, and the lock is still
+    /// held as upgradable reader.
     ///
     /// # Errors
     ///
@@ -350,7 +384,8 @@ impl RawRwLock {
         if self.try_upgrade()? { Ok(true) } else { self.upgrade_until(Deadline::after(timeout)) }
     }
 
-    /// As [`upgrade`](Self::upgrade), or gives up at `deadline`: `false`, and the lock is still held as upgradable reader.
+    /// As [`upgrade`](Self::upgrade), or gives up at `deadline`: `false`, and the lock is still
+    /// held as upgradable reader.
     ///
     /// # Errors
     ///
@@ -400,11 +435,13 @@ impl RawRwLock {
         self.state.load(Relaxed) & WRITER != 0
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not exist any more.
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the lock or anything it protects, and no guard of it may still be released.
+    /// No other thread of this process may use the lock or anything it protects, and no guard of it
+    /// may still be released.
     pub unsafe fn reinit_after_fork(&self) {
         self.state.store(0, Relaxed);
     }
@@ -414,7 +451,8 @@ impl RawRwLock {
         const BARRED: u32 = WRITER | UPGRADING | WRITERS_WAITING | STARVING | TOO_MANY;
         let mut state = self.state.load(Relaxed);
         while state & BARRED == 0 {
-            // Acquire: pairs with the Release of the last writer. It fails because of other readers, mostly, and then only the count is new.
+            // Acquire: pairs with the Release of the last writer. It fails because of other
+            // readers, mostly, and then only the count is new.
             match self.state.compare_exchange(state, state + READER, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(seen) => state = seen,
@@ -429,7 +467,8 @@ impl RawRwLock {
         self.state.compare_exchange(0, WRITER, Acquire, Relaxed).is_ok()
     }
 
-    /// One attempt of the upgradable reader to become the writer; `Err` inside is the state with other readers in it.
+    /// One attempt of the upgradable reader to become the writer; `Err` inside is the state with
+    /// other readers in it.
     fn upgrade_at_once(&self) -> Result<Result<(), u32>, NotLocked> {
         let mut state = self.state.load(Relaxed);
         loop {

@@ -1,14 +1,16 @@
-//! The semaphore inside [`Semaphore`](crate::Semaphore) and [`BoundedSemaphore`](crate::BoundedSemaphore): four bytes, one
-//! compare-and-swap in, one out.
+//! The semaphore inside [`Semaphore`](crate::Semaphore) and
+//! [`BoundedSemaphore`](crate::BoundedSemaphore): four bytes, one compare-and-swap in, one out.
 //!
 //! # Source
 //!
-//! The fast paths are those of glibc's `sem_t`. The wake-passing is that of Drepper's mutex 3, extended from "one wake" to "a wake for every
-//! permit". The head of the line is our own: a queue of waiters needs a pointer, and four bytes have no room for one beside the permits.
-//! So the queue is the kernel's, which is first-in first-out per futex word, and the word says only whether the first in line has
-//! stepped forward. Where it has, every permit is for it alone, however long it takes to gather enough of them. A request for many is
-//! therefore not starved by requests for one, and two requests for many cannot each hold half of what the other needs, because a
-//! thread that waits holds nothing.
+//! The fast paths are those of glibc's `sem_t`. The wake-passing is that of Drepper's mutex 3,
+//! extended from "one wake" to "a wake for every permit". The head of the line is our own: a queue
+//! of waiters needs a pointer, and four bytes have no room for one beside the permits. So the queue
+//! is the kernel's, which is first-in first-out per futex word, and the word says only whether the
+//! first in line has stepped forward. Where it has, every permit is for it alone, however long it
+//! takes to gather enough of them. A request for many is therefore not starved by requests for one,
+//! and two requests for many cannot each hold half of what the other needs, because a thread that
+//! waits holds nothing.
 //!
 //! # States
 //!
@@ -38,29 +40,35 @@
 //!
 //! # Invariants
 //!
-//! A thread is *on its way* from the moment a wake was sent for it, or it was woken, until it takes permits, becomes the head or goes back to
-//! sleep.
+//! A thread is *on its way* from the moment a wake was sent for it, or it was woken, until it takes
+//! permits, becomes the head or goes back to sleep.
 //!
-//! 1. **No permit from nothing.** Permits go down only by a compare-and-swap from a value that has that many, by the thread that gets
-//!    them; up only by releases. No thread holds permits while it waits.
-//! 2. **No permit lies idle.** While neither `HEAD` nor `CLOSED` is set: with `WAITERS`, nobody sleeps in the line or at least as many are on
-//!    their way as there are permits; without `WAITERS`, nobody sleeps in the line or at least one is on its way, which on taking sets
-//!    `WAITERS` and wakes as many as permits are left. Who goes to sleep in the line has seen no permit there, or `HEAD`, and has set
-//!    `WAITERS`.
-//! 3. **The head is served.** While `HEAD` is set no other thread takes permits, so they only gather; every release wakes the head; the
-//!    head leaves with `HEAD` cleared whatever the outcome, and restores invariant 2 by waking the line.
-//! 4. **No swallowed wake.** A thread on its way whose time is up in the end either took permits, or had seen none and had announced itself
-//!    again (invariant 2) before the sleep that timed out; such a sleep consumed no wake (rule 3 of the futex module).
-//! 5. **Wake after free.** A release is one atomic operation; after it only the address is used. The same holds for an acquisition that
-//!    wakes others.
-//! 6. **Bounded overtaking.** A request for many is overtaken only until it was woken once; a request for one for [`PATIENCE`] more.
+//! 1. **No permit from nothing.** Permits go down only by a compare-and-swap from a value that has
+//!    that many, by the thread that gets them; up only by releases. No thread holds permits while
+//!    it waits.
+//! 2. **No permit lies idle.** While neither `HEAD` nor `CLOSED` is set: with `WAITERS`, nobody
+//!    sleeps in the line or at least as many are on their way as there are permits; without
+//!    `WAITERS`, nobody sleeps in the line or at least one is on its way, which on taking sets
+//!    `WAITERS` and wakes as many as permits are left. Who goes to sleep in the line has seen no
+//!    permit there, or `HEAD`, and has set `WAITERS`.
+//! 3. **The head is served.** While `HEAD` is set no other thread takes permits, so they only
+//!    gather; every release wakes the head; the head leaves with `HEAD` cleared whatever the
+//!    outcome, and restores invariant 2 by waking the line.
+//! 4. **No swallowed wake.** A thread on its way whose time is up in the end either took permits,
+//!    or had seen none and had announced itself again (invariant 2) before the sleep that timed
+//!    out; such a sleep consumed no wake (rule 3 of the futex module).
+//! 5. **Wake after free.** A release is one atomic operation; after it only the address is used.
+//!    The same holds for an acquisition that wakes others.
+//! 6. **Bounded overtaking.** A request for many is overtaken only until it was woken once; a
+//!    request for one for [`PATIENCE`] more.
 //!
 //! # Orderings
 //!
-//! Release on the compare-and-swap that adds permits, Acquire on the one that takes them. Every change of the word is a
-//! read-modify-write, so each continues the release sequences of all releases before it: who takes a permit sees what happened before
-//! *every* release that came before in the word's order, not only before the one whose permit it got. Changes of the bits alone
-//! are Relaxed, except `CLOSED`, which publishes what its closer wrote.
+//! Release on the compare-and-swap that adds permits, Acquire on the one that takes them. Every
+//! change of the word is a read-modify-write, so each continues the release sequences of all
+//! releases before it: who takes a permit sees what happened before *every* release that came
+//! before in the word's order, not only before the one whose permit it got. Changes of the bits
+//! alone are Relaxed, except `CLOSED`, which publishes what its closer wrote.
 
 use core::fmt;
 use core::time::Duration;
@@ -83,14 +91,16 @@ const ONE: u32 = 1 << SHIFT;
 const LINE: Channel = Channel::new(0);
 const FRONT: Channel = Channel::new(1);
 
-/// How long a request for one permit lets newcomers overtake it once it has slept; after that it becomes the head of the line.
+/// How long a request for one permit lets newcomers overtake it once it has slept; after that it
+/// becomes the head of the line.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 const fn permits(state: u32) -> u32 {
     state >> SHIFT
 }
 
-/// A counting semaphore without guards: Python's `threading.Semaphore`, with requests for several permits at once and [`close`](Self::close).
+/// A counting semaphore without guards: Python's `threading.Semaphore`, with requests for several
+/// permits at once and [`close`](Self::close).
 ///
 /// Any thread may release. For permits that return themselves, use [`Semaphore`](crate::Semaphore).
 ///
@@ -110,12 +120,13 @@ const fn permits(state: u32) -> u32 {
 ///
 /// # Memory ordering
 ///
-/// What happened before a release happens before the return of every acquisition that comes after it in the order of the semaphore's
-/// changes.
+/// What happened before a release happens before the return of every acquisition that comes after
+/// it in the order of the semaphore's changes.
 ///
 /// # Source of the algorithm
 ///
-/// glibc's `sem_t` with a head of the line; state table and invariants stand at the top of `raw_semaphore.rs`.
+/// glibc's `sem_t` with a head of the line; state table and invariants stand at the top of
+/// `raw_semaphore.rs`.
 #[doc(alias = "Semaphore")]
 pub struct RawSemaphore {
     word: AtomicU32,
@@ -130,7 +141,8 @@ impl RawSemaphore {
         ///
         /// # Panics
         ///
-        /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant that is an error of compilation.
+        /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant that is an error
+        /// of compilation.
         #[track_caller]
         pub const fn new(permits: u32) -> Self {
             assert!(permits <= Self::MAX_PERMITS, "more permits than a semaphore can hold");
@@ -140,8 +152,8 @@ impl RawSemaphore {
 
     /// Takes `n` permits at once; sleeps until they are there. For `n` of 0 it never sleeps.
     ///
-    /// A thread that waits holds nothing. A request for more than one waits in line: whoever comes later waits behind it, even where there
-    /// would be permits for a smaller request.
+    /// A thread that waits holds nothing. A request for more than one waits in line: whoever comes
+    /// later waits behind it, even where there would be permits for a smaller request.
     ///
     /// # Errors
     ///
@@ -174,7 +186,8 @@ impl RawSemaphore {
         if self.try_fast(n) { Ok(()) } else { self.try_contended(n) }
     }
 
-    /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock means for ever.
+    /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock means for
+    /// ever.
     ///
     /// # Errors
     ///
@@ -189,7 +202,8 @@ impl RawSemaphore {
         if self.try_fast(n) { Ok(()) } else { self.acquire_contended(n, Deadline::after(timeout)) }
     }
 
-    /// As [`acquire`](Self::acquire), until `deadline` at most. One in the past still takes what is there.
+    /// As [`acquire`](Self::acquire), until `deadline` at most. One in the past still takes what is
+    /// there.
     ///
     /// # Errors
     ///
@@ -232,7 +246,8 @@ impl RawSemaphore {
         self.release_contended(n, limit)
     }
 
-    /// Gives back as many of `n` permits as there is room for below `limit`: how a guard returns what somebody else gave already.
+    /// Gives back as many of `n` permits as there is room for below `limit`: how a guard returns
+    /// what somebody else gave already.
     #[inline]
     pub(crate) fn release_clamped(&self, n: u32, limit: u32) {
         let mut room = n;
@@ -249,7 +264,8 @@ impl RawSemaphore {
         permits(self.word.load(Relaxed))
     }
 
-    /// Ends every wait, and every acquisition to come, with [`Closed`]. Permits may still be released. There is no way back.
+    /// Ends every wait, and every acquisition to come, with [`Closed`]. Permits may still be
+    /// released. There is no way back.
     ///
     /// # Memory ordering
     ///
@@ -267,8 +283,8 @@ impl RawSemaphore {
         self.word.load(Acquire) & CLOSED != 0
     }
 
-    /// Makes the semaphore open, with so many permits and nobody waiting: for the child of a `fork`, where the threads that waited or held
-    /// permits do not exist any more.
+    /// Makes the semaphore open, with so many permits and nobody waiting: for the child of a
+    /// `fork`, where the threads that waited or held permits do not exist any more.
     ///
     /// # Safety
     ///
@@ -368,7 +384,8 @@ impl RawSemaphore {
 
     /// Takes `n` permits from a word that has them, or says what the word has become.
     fn take(&self, state: u32, n: u32, head: bool, slept: bool) -> Result<(), u32> {
-        // A head that came from the line has set `WAITERS` when it stepped forward, and nobody clears it beside `HEAD`.
+        // A head that came from the line has set `WAITERS` when it stepped forward, and nobody
+        // clears it beside `HEAD`.
         let next = match (head, slept) {
             (true, _) => (state - n * ONE) & !HEAD,
             (false, true) => (state - n * ONE) | WAITERS,
@@ -383,12 +400,14 @@ impl RawSemaphore {
         Ok(())
     }
 
-    /// The end of a wait whose time is up, or whose semaphore is closed: takes what is there after all, or leaves the line in order.
+    /// The end of a wait whose time is up, or whose semaphore is closed: takes what is there after
+    /// all, or leaves the line in order.
     fn leave(&self, n: u32, head: bool) -> Result<(), TryAcquireError> {
         let mut state = self.word.load(Relaxed);
         loop {
             if state & CLOSED == 0 && (head || state & HEAD == 0) && permits(state) >= n {
-                // Not as one that slept: this wake was a timeout, so no wake is passed on (invariant 4).
+                // Not as one that slept: this wake was a timeout, so no wake is passed on
+                // (invariant 4).
                 match self.take(state, n, head, false) {
                     Ok(()) => return Ok(()),
                     Err(seen) => state = seen,
@@ -397,7 +416,9 @@ impl RawSemaphore {
             }
             if head {
                 // Relaxed: no permit is taken and nothing published.
-                if let Err(seen) = self.word.compare_exchange(state, state & !HEAD, Relaxed, Relaxed) {
+                if let Err(seen) =
+                    self.word.compare_exchange(state, state & !HEAD, Relaxed, Relaxed)
+                {
                     state = seen;
                     continue;
                 }
@@ -406,14 +427,18 @@ impl RawSemaphore {
                     self.wake_line(permits(state));
                 }
             }
-            return Err(if state & CLOSED != 0 { self.closed() } else { TryAcquireError::NoPermits });
+            return Err(if state & CLOSED != 0 {
+                self.closed()
+            } else {
+                TryAcquireError::NoPermits
+            });
         }
     }
 
     /// `Closed`, with what its closer wrote.
     fn closed(&self) -> TryAcquireError {
-        // Acquire: pairs with the Release in `close`, whose bit was seen by a Relaxed operation; every later value continues its release
-        // sequence.
+        // Acquire: pairs with the Release in `close`, whose bit was seen by a Relaxed operation;
+        // every later value continues its release sequence.
         let state = self.word.load(Acquire);
         debug_assert!(state & CLOSED != 0, "a semaphore that was closed is open");
         TryAcquireError::Closed
@@ -448,7 +473,8 @@ impl RawSemaphore {
                 return Err(TooManyPermits);
             }
             let more = state + n * ONE;
-            // One wake: the one who is woken sets `WAITERS` again (invariant 2). With several, each finds it set and wakes no more.
+            // One wake: the one who is woken sets `WAITERS` again (invariant 2). With several, each
+            // finds it set and wakes no more.
             let next = if n == 1 && state & HEAD == 0 { more & !WAITERS } else { more };
             // Release: pairs with the Acquire of the acquisitions that follow.
             match self.word.compare_exchange(state, next, Release, Relaxed) {
@@ -482,7 +508,12 @@ impl fmt::Debug for RawSemaphore {
 }
 
 /// What every semaphore shows: a snapshot for people.
-pub(crate) fn debug(f: &mut fmt::Formatter<'_>, name: &str, semaphore: &RawSemaphore, bound: Option<u32>) -> fmt::Result {
+pub(crate) fn debug(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    semaphore: &RawSemaphore,
+    bound: Option<u32>,
+) -> fmt::Result {
     let mut out = f.debug_struct(name);
     out.field("permits", &semaphore.available_permits());
     if let Some(bound) = bound {
@@ -509,7 +540,8 @@ impl core::error::Error for Closed {}
 /// Why no permit was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryAcquireError {
-    /// There were too few permits, or somebody was first in line; for the timed calls, until the time was up.
+    /// There were too few permits, or somebody was first in line; for the timed calls, until the
+    /// time was up.
     NoPermits,
     /// The semaphore is closed.
     Closed,

@@ -1,7 +1,8 @@
 //! Mutual exclusion that a thread may nest.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_reentrant.rs`; the guards are made by the macros of
-//! `guard_family.rs`. This file is the API: the names and signatures are those of `parking_lot`, and of `std`'s `ReentrantLock`.
+//! The algorithm, its state table, invariants and orderings are in `raw_reentrant.rs`; the guards
+//! are made by the macros of `guard_family.rs`. This file is the API: the names and signatures are
+//! those of `parking_lot`, and of `std`'s `ReentrantLock`.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -17,14 +18,16 @@ use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::raw::{WaitGuard, sealed::Sealed};
 use crate::raw_reentrant::RawReentrantMutex;
 
-/// A mutual exclusion lock over data that the thread which holds it may take again; 16 bytes beside the data.
+/// A mutual exclusion lock over data that the thread which holds it may take again; 16 bytes beside
+/// the data.
 ///
-/// Because several guards of one thread may live at a time, a guard gives `&T` and not `&mut T`: put what is to change in a
-/// [`Cell`](core::cell::Cell) or [`RefCell`](core::cell::RefCell), which need not be `Sync` here, or in atomics. The lock does not poison.
+/// Because several guards of one thread may live at a time, a guard gives `&T` and not `&mut T`:
+/// put what is to change in a [`Cell`](core::cell::Cell) or [`RefCell`](core::cell::RefCell), which
+/// need not be `Sync` here, or in atomics. The lock does not poison.
 ///
-/// A [`Condvar`](crate::Condvar) that waits with a guard releases all levels and restores them. It asks for `T: Sync`: guards of the outer
-/// levels may have lent the data out, and during the wait other threads have it too. For data that is not `Sync`, wait with a
-/// [`Mutex`](crate::Mutex).
+/// A [`Condvar`](crate::Condvar) that waits with a guard releases all levels and restores them. It
+/// asks for `T: Sync`: guards of the outer levels may have lent the data out, and during the wait
+/// other threads have it too. For data that is not `Sync`, wait with a [`Mutex`](crate::Mutex).
 ///
 /// # Examples
 ///
@@ -59,11 +62,13 @@ use crate::raw_reentrant::RawReentrantMutex;
 ///
 /// # Memory ordering
 ///
-/// Everything that happened before a thread dropped its last guard happens before the return of the next thread's first acquisition.
+/// Everything that happened before a thread dropped its last guard happens before the return of the
+/// next thread's first acquisition.
 ///
 /// # Source of the algorithm
 ///
-/// An owner and a count beside a [`RawMutex`](crate::RawMutex); state table and invariants stand at the top of `raw_reentrant.rs`.
+/// An owner and a count beside a [`RawMutex`](crate::RawMutex); state table and invariants stand at
+/// the top of `raw_reentrant.rs`.
 #[doc(alias = "RLock")]
 #[doc(alias = "ReentrantLock")]
 pub struct ReentrantMutex<T: ?Sized> {
@@ -73,8 +78,8 @@ pub struct ReentrantMutex<T: ?Sized> {
 
 // SAFETY: the lock moves with its data; moving both to another thread is moving the data.
 unsafe impl<T: ?Sized + Send> Send for ReentrantMutex<T> {}
-// SAFETY: the raw lock hands the data to one thread at a time (its invariants 1 and 2), which may share it with itself only: so sharing the
-// lock sends the data and needs no more.
+// SAFETY: the raw lock hands the data to one thread at a time (its invariants 1 and 2), which may
+// share it with itself only: so sharing the lock sends the data and needs no more.
 unsafe impl<T: ?Sized + Send> Sync for ReentrantMutex<T> {}
 
 impl<T> ReentrantMutex<T> {
@@ -96,7 +101,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
     ///
     /// # Panics
     ///
-    /// If this thread holds it 2^32 - 1 times already (guards can be forgotten); nothing is changed.
+    /// If this thread holds it 2^32 - 1 times already (guards can be forgotten); nothing is
+    /// changed.
     ///
     /// # Memory ordering
     ///
@@ -122,7 +128,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
         self.raw.try_lock().then(|| unsafe { ReentrantMutexGuard::new(self) })
     }
 
-    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for ever.
+    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for
+    /// ever.
     ///
     /// # Panics
     ///
@@ -134,7 +141,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
         self.raw.try_lock_for(timeout).then(|| unsafe { ReentrantMutexGuard::new(self) })
     }
 
-    /// Takes the lock, or gives up at `deadline`. A deadline in the past still takes a lock that is free, or held by this thread.
+    /// Takes the lock, or gives up at `deadline`. A deadline in the past still takes a lock that is
+    /// free, or held by this thread.
     ///
     /// # Panics
     ///
@@ -146,7 +154,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
         self.raw.try_lock_until(deadline).then(|| unsafe { ReentrantMutexGuard::new(self) })
     }
 
-    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
+    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows
+    /// nothing.
     ///
     /// # Panics
     ///
@@ -170,20 +179,31 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
     #[inline]
     #[track_caller]
-    pub fn try_lock_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcReentrantMutexGuard<T>> {
+    pub fn try_lock_arc_for(
+        self: &Arc<Self>,
+        timeout: Duration,
+    ) -> Option<ArcReentrantMutexGuard<T>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_lock_for(timeout).then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
+        self.raw
+            .try_lock_for(timeout)
+            .then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
     /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
     #[inline]
     #[track_caller]
-    pub fn try_lock_arc_until(self: &Arc<Self>, deadline: Instant) -> Option<ArcReentrantMutexGuard<T>> {
+    pub fn try_lock_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcReentrantMutexGuard<T>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_lock_until(deadline).then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
+        self.raw
+            .try_lock_until(deadline)
+            .then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread does.
+    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread
+    /// does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -215,18 +235,20 @@ impl<T: ?Sized> ReentrantMutex<T> {
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a guard that it has forgotten.
+    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
+    /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawReentrantMutex {
         &self.raw
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not exist any more.
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and the data must be usable in whatever
-    /// state the holder left it.
+    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and
+    /// the data must be usable in whatever state the holder left it.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
         // SAFETY: passed on to the caller.
@@ -246,7 +268,8 @@ impl<T> From<T> for ReentrantMutex<T> {
     }
 }
 
-/// Never blocks, and takes no level: shows owner and count to any thread, and the data if this thread holds the lock or nobody does.
+/// Never blocks, and takes no level: shows owner and count to any thread, and the data if this
+/// thread holds the lock or nobody does.
 impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("ReentrantMutex");
@@ -266,17 +289,20 @@ borrowed_guard! {
 }
 
 mapped_guard! {
-    /// The right to a part of the data of a [`ReentrantMutex`], from [`ReentrantMutexGuard::map`]; dropping it gives one level back.
+    /// The right to a part of the data of a [`ReentrantMutex`], from [`ReentrantMutexGuard::map`];
+    /// dropping it gives one level back.
     MappedReentrantMutexGuard of RawReentrantMutex, releases with release
 }
 
 arc_guard! {
-    /// The right to the data of a [`ReentrantMutex`] in an [`Arc`], which it keeps alive; from [`ReentrantMutex::lock_arc`].
+    /// The right to the data of a [`ReentrantMutex`] in an [`Arc`], which it keeps alive; from
+    /// [`ReentrantMutex::lock_arc`].
     ArcReentrantMutexGuard of ReentrantMutex, releases with release
 }
 
 impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
-    /// Calls `f` with this guard's level released, and takes it again before it returns or unwinds. Others get in only if it was the last.
+    /// Calls `f` with this guard's level released, and takes it again before it returns or unwinds.
+    /// Others get in only if it was the last.
     #[inline]
     pub fn unlocked<U>(this: &mut Self, f: impl FnOnce() -> U) -> U {
         struct Relock<'a>(&'a RawReentrantMutex);
@@ -290,16 +316,21 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
         f()
     }
 
-    /// Gives this level back; if it was the last one and somebody waits, no newcomer gets the lock before a waiter.
+    /// Gives this level back; if it was the last one and somebody waits, no newcomer gets the lock
+    /// before a waiter.
     #[inline]
     pub fn unlock_fair(this: Self) {
         let raw = &this.lock.raw;
         mem::forget(this);
         let released = raw.unlock_fair();
-        debug_assert!(released.is_ok(), "a guard was dropped over a lock that its thread does not hold");
+        debug_assert!(
+            released.is_ok(),
+            "a guard was dropped over a lock that its thread does not hold"
+        );
     }
 
-    /// Lets a waiter in, if there is one and this is the only level, and takes the lock again; almost free otherwise.
+    /// Lets a waiter in, if there is one and this is the only level, and takes the lock again;
+    /// almost free otherwise.
     #[inline]
     pub fn bump(this: &mut Self) {
         this.lock.raw.bump();
@@ -312,8 +343,9 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     }
 }
 
-/// How a condition variable lets go of all levels. Bound to `T: Sync` because guards of other levels may have lent the data out; so there is
-/// none for a mapped guard, which does not say what it is a part of.
+/// How a condition variable lets go of all levels. Bound to `T: Sync` because guards of other
+/// levels may have lent the data out; so there is none for a mapped guard, which does not say what
+/// it is a part of.
 macro_rules! wait_at_any_depth {
     ($($Guard:ty),*) => {$(
         impl<T: ?Sized> Sealed for $Guard {}

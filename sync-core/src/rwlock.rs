@@ -1,7 +1,8 @@
 //! Many readers or one writer over data.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_rwlock.rs`; the guards are made by the macros of
-//! `guard_family.rs`. This file is the API: the names and signatures are those of `std` and `parking_lot`.
+//! The algorithm, its state table, invariants and orderings are in `raw_rwlock.rs`; the guards are
+//! made by the macros of `guard_family.rs`. This file is the API: the names and signatures are
+//! those of `std` and `parking_lot`.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -19,7 +20,8 @@ use crate::raw_rwlock::RawRwLock;
 use crate::watch::LockKind;
 use crate::watched::{Watched, WatchedRwLock, was_held};
 
-/// A lock that many may hold for reading, or one for writing, over data; four bytes beside the data. It does not poison.
+/// A lock that many may hold for reading, or one for writing, over data; four bytes beside the
+/// data. It does not poison.
 ///
 /// How the modes go together:
 ///
@@ -29,14 +31,17 @@ use crate::watched::{Watched, WatchedRwLock, was_held};
 /// | **upgradable reader** | yes | no | no |
 /// | **writer** | no | no | no |
 ///
-/// An upgradable reader becomes the writer without letting another writer in between, once the other readers have left; so at most one thread
-/// can wait for that, and two can never wait for each other. A writer becomes a reader, or the upgradable one, in the same way.
+/// An upgradable reader becomes the writer without letting another writer in between, once the
+/// other readers have left; so at most one thread can wait for that, and two can never wait for
+/// each other. A writer becomes a reader, or the upgradable one, in the same way.
 ///
-/// Neither side starves. A waiting writer keeps new readers out, and the readers that it kept out go before the next writer; whoever has
-/// waited for a millisecond lets no newcomer overtake. For that reason a thread must not take the lock for reading twice: a
-/// writer that came in between would wait for the first guard, and the second for the writer.
+/// Neither side starves. A waiting writer keeps new readers out, and the readers that it kept out
+/// go before the next writer; whoever has waited for a millisecond lets no newcomer overtake. For
+/// that reason a thread must not take the lock for reading twice: a writer that came in between
+/// would wait for the first guard, and the second for the writer.
 ///
-/// A [`Condvar`](crate::Condvar) waits with any of the borrowed guards; a wait with a reader's guard releases and takes again that one hold.
+/// A [`Condvar`](crate::Condvar) waits with any of the borrowed guards; a wait with a reader's
+/// guard releases and takes again that one hold.
 ///
 /// # Examples
 ///
@@ -63,13 +68,15 @@ use crate::watched::{Watched, WatchedRwLock, was_held};
 ///
 /// # Memory ordering
 ///
-/// Everything that happened before a writer's guard was dropped or downgraded happens before the return of every acquisition that follows;
-/// everything that happened before a reader's guard was dropped happens before the return of every acquisition for writing, and every
-/// upgrade, that follows.
+/// Everything that happened before a writer's guard was dropped or downgraded happens before the
+/// return of every acquisition that follows; everything that happened before a reader's guard was
+/// dropped happens before the return of every acquisition for writing, and every upgrade, that
+/// follows.
 ///
 /// # Source of the algorithm
 ///
-/// `std`'s two-futex lock made phase-fair; state table and invariants stand at the top of `raw_rwlock.rs`.
+/// `std`'s two-futex lock made phase-fair; state table and invariants stand at the top of
+/// `raw_rwlock.rs`.
 pub struct RwLock<T: ?Sized> {
     pub(crate) raw: WatchedRwLock,
     pub(crate) data: UnsafeCell<T>,
@@ -77,7 +84,8 @@ pub struct RwLock<T: ?Sized> {
 
 // SAFETY: the lock moves with its data; moving both to another thread is moving the data.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
-// SAFETY: the raw lock hands the data to one writer (hence `Send`) or to many readers (hence `Sync`) at a time.
+// SAFETY: the raw lock hands the data to one writer (hence `Send`) or to many readers (hence
+// `Sync`) at a time.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
@@ -95,9 +103,11 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about to.
+    /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about
+    /// to.
     ///
-    /// A thread that reads already and takes the lock again can wait for ever, if a writer came in between.
+    /// A thread that reads already and takes the lock again can wait for ever, if a writer came in
+    /// between.
     ///
     ///
     /// # Panics
@@ -127,7 +137,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_read().then(|| unsafe { RwLockReadGuard::new(self) })
     }
 
-    /// Takes the lock for reading, or gives up after `timeout`. A timeout too long for the clock means for ever.
+    /// Takes the lock for reading, or gives up after `timeout`. A timeout too long for the clock
+    /// means for ever.
     ///
     /// # Panics
     ///
@@ -139,7 +150,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_read_for(timeout).then(|| unsafe { RwLockReadGuard::new(self) })
     }
 
-    /// Takes the lock for reading, or gives up at `deadline`. A deadline in the past still takes what is free.
+    /// Takes the lock for reading, or gives up at `deadline`. A deadline in the past still takes
+    /// what is free.
     ///
     /// # Panics
     ///
@@ -151,7 +163,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_read_until(deadline).then(|| unsafe { RwLockReadGuard::new(self) })
     }
 
-    /// As [`read`](Self::read), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows nothing.
+    /// As [`read`](Self::read), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows
+    /// nothing.
     ///
     /// # Panics
     ///
@@ -198,7 +211,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_write().then(|| unsafe { RwLockWriteGuard::new(self) })
     }
 
-    /// Takes the lock for writing, or gives up after `timeout`. A timeout too long for the clock means for ever.
+    /// Takes the lock for writing, or gives up after `timeout`. A timeout too long for the clock
+    /// means for ever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
@@ -206,7 +220,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_write_for(timeout).then(|| unsafe { RwLockWriteGuard::new(self) })
     }
 
-    /// Takes the lock for writing, or gives up at `deadline`. A deadline in the past still takes what is free.
+    /// Takes the lock for writing, or gives up at `deadline`. A deadline in the past still takes
+    /// what is free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_until(&self, deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
@@ -214,7 +229,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_write_until(deadline).then(|| unsafe { RwLockWriteGuard::new(self) })
     }
 
-    /// As [`write`](Self::write), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows nothing.
+    /// As [`write`](Self::write), of a lock in an [`Arc`]; the guard keeps the lock alive and
+    /// borrows nothing.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn write_arc(self: &Arc<Self>) -> ArcRwLockWriteGuard<T> {
@@ -231,7 +247,8 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_write().then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
     }
 
-    /// Takes the lock for reading with the right to become the writer: beside other readers, but alone in that right.
+    /// Takes the lock for reading with the right to become the writer: beside other readers, but
+    /// alone in that right.
     ///
     ///
     /// # Panics
@@ -261,31 +278,44 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_upgradable_read().then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
     }
 
-    /// Takes the lock for reading with the right to upgrade, or gives up after `timeout`. A timeout too long for the clock means for ever.
+    /// Takes the lock for reading with the right to upgrade, or gives up after `timeout`. A timeout
+    /// too long for the clock means for ever.
     ///
     /// # Panics
     ///
     /// As [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
-    pub fn try_upgradable_read_for(&self, timeout: Duration) -> Option<RwLockUpgradableReadGuard<'_, T>> {
+    pub fn try_upgradable_read_for(
+        &self,
+        timeout: Duration,
+    ) -> Option<RwLockUpgradableReadGuard<'_, T>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_upgradable_read_for(timeout).then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
+        self.raw
+            .try_upgradable_read_for(timeout)
+            .then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
     }
 
-    /// Takes the lock for reading with the right to upgrade, or gives up at `deadline`. A deadline in the past still takes what is free.
+    /// Takes the lock for reading with the right to upgrade, or gives up at `deadline`. A deadline
+    /// in the past still takes what is free.
     ///
     /// # Panics
     ///
     /// As [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
-    pub fn try_upgradable_read_until(&self, deadline: Instant) -> Option<RwLockUpgradableReadGuard<'_, T>> {
+    pub fn try_upgradable_read_until(
+        &self,
+        deadline: Instant,
+    ) -> Option<RwLockUpgradableReadGuard<'_, T>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_upgradable_read_until(deadline).then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
+        self.raw
+            .try_upgradable_read_until(deadline)
+            .then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
     }
 
-    /// As [`upgradable_read`](Self::upgradable_read), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows nothing.
+    /// As [`upgradable_read`](Self::upgradable_read), of a lock in an [`Arc`]; the guard keeps the
+    /// lock alive and borrows nothing.
     ///
     /// # Panics
     ///
@@ -298,7 +328,8 @@ impl<T: ?Sized> RwLock<T> {
         unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_upgradable_read`](Self::try_upgradable_read), with a guard that keeps the lock alive.
+    /// As [`try_upgradable_read`](Self::try_upgradable_read), with a guard that keeps the lock
+    /// alive.
     ///
     /// # Panics
     ///
@@ -307,7 +338,9 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn try_upgradable_read_arc(self: &Arc<Self>) -> Option<ArcRwLockUpgradableReadGuard<T>> {
         // SAFETY: made only if the lock was acquired.
-        self.raw.try_upgradable_read().then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
+        self.raw
+            .try_upgradable_read()
+            .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 
     /// Whether anybody holds the lock. Old news by the time it is returned.
@@ -333,18 +366,20 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets others at the data; the caller does so only for a guard that it has forgotten.
+    /// Releasing it while a guard lives lets others at the data; the caller does so only for a
+    /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawRwLock {
         self.raw.unwatched()
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not exist any more.
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not
+    /// exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the lock, no guard of it may still be dropped, and the data must be usable in whatever
-    /// state the holders left it.
+    /// No other thread of this process may use the lock, no guard of it may still be dropped, and
+    /// the data must be usable in whatever state the holders left it.
     pub unsafe fn reinit_after_fork(&self) {
         self.raw.forget_holder();
         // SAFETY: passed on to the caller.
@@ -389,7 +424,8 @@ borrowed_guard! {
 }
 
 borrowed_guard! {
-    /// The right to read the data of an [`RwLock`] and to become its writer; dropping it releases the lock.
+    /// The right to read the data of an [`RwLock`] and to become its writer; dropping it releases
+    /// the lock.
     ///
     /// A part of it ([`map`](Self::map)) can be read, and not upgraded any more.
     RwLockUpgradableReadGuard of RwLock, releases with release_upgradable, maps to MappedRwLockUpgradableReadGuard
@@ -406,7 +442,8 @@ mapped_guard! {
 }
 
 mapped_guard! {
-    /// The right to read a part of the data of an [`RwLock`], held as its upgradable reader; dropping it releases the lock.
+    /// The right to read a part of the data of an [`RwLock`], held as its upgradable reader;
+    /// dropping it releases the lock.
     MappedRwLockUpgradableReadGuard of WatchedRwLock, releases with release_upgradable
 }
 
@@ -421,7 +458,8 @@ arc_guard! {
 }
 
 arc_guard! {
-    /// The right to read the data of an [`RwLock`] in an [`Arc`], which it keeps alive, held as its upgradable reader.
+    /// The right to read the data of an [`RwLock`] in an [`Arc`], which it keeps alive, held as its
+    /// upgradable reader.
     ArcRwLockUpgradableReadGuard of RwLock, releases with release_upgradable
 }
 
@@ -456,7 +494,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
         was_held(lock.raw.unwatched().downgrade_to_upgradable());
-        // SAFETY: held as upgradable reader since the line above, on behalf of the guard that was forgotten.
+        // SAFETY: held as upgradable reader since the line above, on behalf of the guard that was
+        // forgotten.
         unsafe { RwLockUpgradableReadGuard::new(lock) }
     }
 }
@@ -468,7 +507,8 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
         this.lock
     }
 
-    /// Becomes the writer; sleeps until the other readers have left, and lets no new ones in. Nobody writes in between.
+    /// Becomes the writer; sleeps until the other readers have left, and lets no new ones in.
+    /// Nobody writes in between.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn upgrade(this: Self) -> RwLockWriteGuard<'a, T> {
@@ -507,7 +547,10 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     /// The guard itself, if the other readers did not leave in time.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    pub fn try_upgrade_until(this: Self, deadline: Instant) -> Result<RwLockWriteGuard<'a, T>, Self> {
+    pub fn try_upgrade_until(
+        this: Self,
+        deadline: Instant,
+    ) -> Result<RwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(this.lock.raw.try_upgrade_until(deadline), this)
     }
 

@@ -1,11 +1,13 @@
 //! Semaphores whose permits return themselves.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_semaphore.rs`. This file is the API: [`Semaphore`], which grows by
-//! [`add_permits`](Semaphore::add_permits); [`BoundedSemaphore`], which has a bound and refuses what would exceed it; and the guard of both,
+//! The algorithm, its state table, invariants and orderings are in `raw_semaphore.rs`. This file is
+//! the API: [`Semaphore`], which grows by [`add_permits`](Semaphore::add_permits);
+//! [`BoundedSemaphore`], which has a bound and refuses what would exceed it; and the guard of both,
 //! written once.
 //!
-//! Invariant of the guard: it stands for `count` permits that were acquired from its semaphore and that nobody else returns on its behalf.
-//! Rust cannot hold anybody to that who also calls `add_permits` or `release`, so a guard that finds no room for its permits returns as many as
+//! Invariant of the guard: it stands for `count` permits that were acquired from its semaphore and
+//! that nobody else returns on its behalf. Rust cannot hold anybody to that who also calls
+//! `add_permits` or `release`, so a guard that finds no room for its permits returns as many as
 //! there is room for, and does not panic while it is dropped.
 
 use core::fmt;
@@ -22,9 +24,10 @@ use crate::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
 
 /// A counting semaphore, in four bytes: at most so many at once.
 ///
-/// [`acquire`](Self::acquire) takes a permit and [`acquire_many`](Self::acquire_many) several at once; dropping the [`Permit`] returns them,
-/// also in a panic. A request for several waits in line and is not starved by smaller ones: who comes later waits behind it. Requests for
-/// one permit may overtake each other, for about a millisecond at most.
+/// [`acquire`](Self::acquire) takes a permit and [`acquire_many`](Self::acquire_many) several at
+/// once; dropping the [`Permit`] returns them, also in a panic. A request for several waits in line
+/// and is not starved by smaller ones: who comes later waits behind it. Requests for one permit may
+/// overtake each other, for about a millisecond at most.
 ///
 /// # Examples
 ///
@@ -46,16 +49,19 @@ use crate::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
 ///
 /// # Memory ordering
 ///
-/// What happened before a permit was returned or added happens before the return of every acquisition that comes after it.
+/// What happened before a permit was returned or added happens before the return of every
+/// acquisition that comes after it.
 ///
 /// # Source of the algorithm
 ///
-/// glibc's `sem_t` with a head of the line; state table and invariants stand at the top of `raw_semaphore.rs`.
+/// glibc's `sem_t` with a head of the line; state table and invariants stand at the top of
+/// `raw_semaphore.rs`.
 pub struct Semaphore {
     raw: RawSemaphore,
 }
 
-/// A semaphore that never has more permits than it began with: giving one back too many is an error, and changes nothing.
+/// A semaphore that never has more permits than it began with: giving one back too many is an
+/// error, and changes nothing.
 ///
 /// # Examples
 ///
@@ -78,7 +84,8 @@ pub struct Semaphore {
 ///
 /// # Source of the algorithm
 ///
-/// As for [`Semaphore`], with the bound beside the word; the bound is checked by the compare-and-swap that releases.
+/// As for [`Semaphore`], with the bound beside the word; the bound is checked by the
+/// compare-and-swap that releases.
 pub struct BoundedSemaphore {
     raw: RawSemaphore,
     bound: u32,
@@ -135,8 +142,8 @@ macro_rules! acquiring {
                 self.acquire_many(1)
             }
 
-            /// Takes `n` permits at once; sleeps until they are there. It holds nothing while it waits, and whoever comes later waits
-            /// behind it. For `n` of 0 it never sleeps.
+            /// Takes `n` permits at once; sleeps until they are there. It holds nothing while it
+            /// waits, and whoever comes later waits behind it. For `n` of 0 it never sleeps.
             ///
             /// # Errors
             ///
@@ -174,29 +181,38 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock means for ever.
+            /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock
+            /// means for ever.
             ///
             /// # Errors
             ///
             /// [`TryAcquireError`] says why not.
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-            pub fn try_acquire_for(&self, timeout: Duration) -> Result<PermitGuard<&Self>, TryAcquireError> {
+            pub fn try_acquire_for(
+                &self,
+                timeout: Duration,
+            ) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.try_acquire_many_for(1, timeout)
             }
 
-            /// As [`acquire`](Self::acquire), until `deadline` at most. One in the past still takes a permit that is there.
+            /// As [`acquire`](Self::acquire), until `deadline` at most. One in the past still takes
+            /// a permit that is there.
             ///
             /// # Errors
             ///
             /// [`TryAcquireError`] says why not.
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-            pub fn try_acquire_until(&self, deadline: Instant) -> Result<PermitGuard<&Self>, TryAcquireError> {
+            pub fn try_acquire_until(
+                &self,
+                deadline: Instant,
+            ) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.try_acquire_many_until(1, deadline)
             }
 
-            /// As [`acquire_many`](Self::acquire_many), for at most `timeout`. One too long for the clock means for ever.
+            /// As [`acquire_many`](Self::acquire_many), for at most `timeout`. One too long for the
+            /// clock means for ever.
             ///
             /// # Errors
             ///
@@ -207,13 +223,18 @@ macro_rules! acquiring {
             /// As [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
-            pub fn try_acquire_many_for(&self, n: u32, timeout: Duration) -> Result<PermitGuard<&Self>, TryAcquireError> {
+            pub fn try_acquire_many_for(
+                &self,
+                n: u32,
+                timeout: Duration,
+            ) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.check(n);
                 self.raw.try_acquire_for(n, timeout)?;
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// As [`acquire_many`](Self::acquire_many), until `deadline` at most. One in the past still takes what is there.
+            /// As [`acquire_many`](Self::acquire_many), until `deadline` at most. One in the past
+            /// still takes what is there.
             ///
             /// # Errors
             ///
@@ -224,14 +245,18 @@ macro_rules! acquiring {
             /// As [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
-            pub fn try_acquire_many_until(&self, n: u32, deadline: Instant) -> Result<PermitGuard<&Self>, TryAcquireError> {
+            pub fn try_acquire_many_until(
+                &self,
+                n: u32,
+                deadline: Instant,
+            ) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.check(n);
                 self.raw.try_acquire_until(n, deadline)?;
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// As [`acquire_many`](Self::acquire_many), with a permit that borrows nothing: it keeps the semaphore alive, and can be
-            /// sent anywhere.
+            /// As [`acquire_many`](Self::acquire_many), with a permit that borrows nothing: it
+            /// keeps the semaphore alive, and can be sent anywhere.
             ///
             /// # Errors
             ///
@@ -248,13 +273,17 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// As [`try_acquire_many`](Self::try_acquire_many), with a permit that keeps the semaphore alive.
+            /// As [`try_acquire_many`](Self::try_acquire_many), with a permit that keeps the
+            /// semaphore alive.
             ///
             /// # Errors
             ///
             /// [`TryAcquireError`] says why not.
             #[inline]
-            pub fn try_acquire_arc(self: &Arc<Self>, n: u32) -> Result<PermitGuard<Arc<Self>>, TryAcquireError> {
+            pub fn try_acquire_arc(
+                self: &Arc<Self>,
+                n: u32,
+            ) -> Result<PermitGuard<Arc<Self>>, TryAcquireError> {
                 self.raw.try_acquire(n)?;
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
@@ -265,7 +294,8 @@ macro_rules! acquiring {
                 self.raw.available_permits()
             }
 
-            /// Ends every wait, and every acquisition to come, with [`Closed`]. Permits may still be returned. There is no way back.
+            /// Ends every wait, and every acquisition to come, with [`Closed`]. Permits may still
+            /// be returned. There is no way back.
             ///
             /// ```
             /// use sync_core::{Closed, Semaphore};
@@ -306,7 +336,8 @@ impl Semaphore {
         ///
         /// # Panics
         ///
-        /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant that is an error of compilation.
+        /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant that is an error
+        /// of compilation.
         #[track_caller]
         pub const fn new(permits: u32) -> Self {
             Self { raw: RawSemaphore::new(permits) }
@@ -327,12 +358,13 @@ impl Semaphore {
         }
     }
 
-    /// Makes the semaphore open, with so many permits and nobody waiting: for the child of a `fork`, where the threads that waited or held
-    /// permits do not exist any more.
+    /// Makes the semaphore open, with so many permits and nobody waiting: for the child of a
+    /// `fork`, where the threads that waited or held permits do not exist any more.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the semaphore, and no permit of it may still be dropped.
+    /// No other thread of this process may use the semaphore, and no permit of it may still be
+    /// dropped.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self, permits: u32) {
         // SAFETY: passed on to the caller.
@@ -346,18 +378,21 @@ impl BoundedSemaphore {
         ///
         /// # Panics
         ///
-        /// If that is more than [`Semaphore::MAX_PERMITS`]. In a constant that is an error of compilation.
+        /// If that is more than [`Semaphore::MAX_PERMITS`]. In a constant that is an error of
+        /// compilation.
         #[track_caller]
         pub const fn new(bound: u32) -> Self {
             Self { raw: RawSemaphore::new(bound), bound }
         }
     }
 
-    /// Returns `n` permits whose guards were [forgotten](PermitGuard::forget); any thread may. Returning none changes nothing.
+    /// Returns `n` permits whose guards were [forgotten](PermitGuard::forget); any thread may.
+    /// Returning none changes nothing.
     ///
     /// # Errors
     ///
-    /// [`OverRelease`] if that would make more permits than there were at first; then none is returned.
+    /// [`OverRelease`] if that would make more permits than there were at first; then none is
+    /// returned.
     #[inline]
     pub fn release(&self, n: u32) -> Result<(), OverRelease> {
         self.raw.release_within(n, self.bound).map_err(|_| OverRelease)
@@ -369,11 +404,13 @@ impl BoundedSemaphore {
         self.bound
     }
 
-    /// Makes the semaphore open, with all its permits and nobody waiting: for the child of a `fork`.
+    /// Makes the semaphore open, with all its permits and nobody waiting: for the child of a
+    /// `fork`.
     ///
     /// # Safety
     ///
-    /// No other thread of this process may use the semaphore, and no permit of it may still be dropped.
+    /// No other thread of this process may use the semaphore, and no permit of it may still be
+    /// dropped.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
         // SAFETY: passed on to the caller.
@@ -407,7 +444,8 @@ impl fmt::Debug for BoundedSemaphore {
     }
 }
 
-/// Permits of a semaphore; dropping them returns them. Spelled [`Permit`], [`BoundedPermit`] or [`ArcPermit`].
+/// Permits of a semaphore; dropping them returns them. Spelled [`Permit`], [`BoundedPermit`] or
+/// [`ArcPermit`].
 ///
 /// It may be sent to another thread and dropped there.
 #[must_use = "the permits are returned as soon as this is dropped"]
@@ -438,7 +476,8 @@ impl<P: Deref<Target: PermitSource>> PermitGuard<P> {
         &self.semaphore
     }
 
-    /// Does not return the permits: the semaphore has so many fewer from now on, until somebody adds them or releases them by number.
+    /// Does not return the permits: the semaphore has so many fewer from now on, until somebody
+    /// adds them or releases them by number.
     #[inline]
     pub fn forget(mut self) {
         // Not `mem::forget`: an `Arc` is to be given up.
@@ -452,8 +491,12 @@ impl<P: Deref<Target: PermitSource>> PermitGuard<P> {
     /// If `other` is of another semaphore. Both guards return their permits as they unwind.
     #[track_caller]
     pub fn merge(&mut self, mut other: Self) {
-        assert!(ptr::eq::<P::Target>(&*self.semaphore, &*other.semaphore), "the permits are of two semaphores");
-        // No overflow: together they are at most what the semaphore holds, unless permits were added beyond what was taken.
+        assert!(
+            ptr::eq::<P::Target>(&*self.semaphore, &*other.semaphore),
+            "the permits are of two semaphores"
+        );
+        // No overflow: together they are at most what the semaphore holds, unless permits were
+        // added beyond what was taken.
         self.count = self.count.saturating_add(mem::take(&mut other.count));
     }
 

@@ -1,4 +1,5 @@
-//! `serde`: a lock is written as its data, taken for the time of writing, and read as a free lock over the data.
+//! `serde`: a lock is written as its data, taken for the time of writing, and read as a free lock
+//! over the data.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,8 +1,9 @@
 //! Who waits for which lock, where and for how long (feature `stats`).
 //!
-//! Every acquisition that could not be had at once is counted by the kind of lock, whether it got the lock in the end or gave up, and shown
-//! to a hook if there is one. An acquisition that need not wait is not seen and costs one compare-and-swap, as ever. An attempt without a
-//! wait (`try_lock`) never counts.
+//! Every acquisition that could not be had at once is counted by the kind of lock, whether it got
+//! the lock in the end or gave up, and shown to a hook if there is one. An acquisition that need
+//! not wait is not seen and costs one compare-and-swap, as ever. An attempt without a wait
+//! (`try_lock`) never counts.
 //!
 //! Without the feature the locks are compiled as if this module did not exist.
 //!
@@ -56,7 +57,8 @@ impl Contention {
         self.kind
     }
 
-    /// An address inside the lock: the same for all its acquisitions, for as long as it is not moved.
+    /// An address inside the lock: the same for all its acquisitions, for as long as it is not
+    /// moved.
     #[must_use]
     pub fn address(&self) -> usize {
         self.address
@@ -85,7 +87,11 @@ impl Contention {
 impl fmt::Display for Contention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = if self.acquired { "" } else { ", then gave up" };
-        write!(f, "{:?} at {:#x} waited for {:?} in {}{end}", self.kind, self.address, self.waited, self.location)
+        write!(
+            f,
+            "{:?} at {:#x} waited for {:?} in {}{end}",
+            self.kind, self.address, self.waited, self.location
+        )
     }
 }
 
@@ -95,8 +101,9 @@ static HOOK: Hook<Callback> = Hook::new();
 
 /// Calls `hook` after every wait for a lock, in the thread that waited.
 ///
-/// If the thread got the lock it holds it by then, so the hook makes others wait: it should be short, and it must not ask for the lock that it
-/// is told of. What it does with locks is not reported. A panic of the hook is reported by the standard panic hook and goes no further.
+/// If the thread got the lock it holds it by then, so the hook makes others wait: it should be
+/// short, and it must not ask for the lock that it is told of. What it does with locks is not
+/// reported. A panic of the hook is reported by the standard panic hook and goes no further.
 pub fn set_hook(hook: impl Fn(&Contention) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
@@ -118,7 +125,8 @@ pub struct Counters {
     pub waited: Duration,
 }
 
-/// The counters of one kind. Each is exact; they are read one after the other, so a wait that ends meanwhile may be in some of them.
+/// The counters of one kind. Each is exact; they are read one after the other, so a wait that ends
+/// meanwhile may be in some of them.
 #[must_use]
 pub fn counters(kind: LockKind) -> Counters {
     let [contended, timed_out, nanoseconds] = &COUNTERS[kind as usize];
@@ -144,7 +152,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(kind: LockKind, address: usize, location: &'static Location<'static>) -> Self {
+    pub(crate) fn new(
+        kind: LockKind,
+        address: usize,
+        location: &'static Location<'static>,
+    ) -> Self {
         Self { kind, address, location, since: Instant::now() }
     }
 
@@ -157,8 +169,8 @@ impl Asked {
         nanoseconds.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         if let Some(hook) = HOOK.get() {
             let contention = Contention { kind, address, location, waited, acquired };
-            // Asserted: nothing of ours is in the hook's hands but a shared reference. A panic that went on would leave the lock held by
-            // nobody.
+            // Asserted: nothing of ours is in the hook's hands but a shared reference. A panic that
+            // went on would leave the lock held by nobody.
             let _ = catch_unwind(AssertUnwindSafe(|| hook(&contention)));
         }
     }

@@ -1,16 +1,19 @@
-//! The unwinding policy of the workspace, in one place. Public for the sibling crates, and no promise to other users.
+//! The unwinding policy of the workspace, in one place. Public for the sibling crates, and no
+//! promise to other users.
 //!
-//! User code is everything that the library calls and did not write: closures, hooks, callbacks, `Drop`, `Ord`, panic payloads, and the
-//! payloads that their destructors throw in turn. Three rules hold wherever it runs:
+//! User code is everything that the library calls and did not write: closures, hooks, callbacks,
+//! `Drop`, `Ord`, panic payloads, and the payloads that their destructors throw in turn. Three
+//! rules hold wherever it runs:
 //!
 //! 1. Bookkeeping and wake-ups come first, so that a panic skips none of them.
-//! 2. User code runs through [`run`], [`dispose`] or [`dispose_payload`], unless the documentation of the call says that a panic of it
-//!    reaches the caller.
-//! 3. Between the release of a lock and its re-acquisition for a living guard nothing may unwind: an [`AbortOnUnwind`] stands there.
-//!    Unwinding would drop the guard over a lock that another thread holds.
+//! 2. User code runs through [`run`], [`dispose`] or [`dispose_payload`], unless the documentation
+//!    of the call says that a panic of it reaches the caller.
+//! 3. Between the release of a lock and its re-acquisition for a living guard nothing may unwind:
+//!    an [`AbortOnUnwind`] stands there. Unwinding would drop the guard over a lock that another
+//!    thread holds.
 //!
-//! A payload is dropped at most once, inside a catch; the payload that its destructor throws is forgotten. Dropping that one too could
-//! throw again without end.
+//! A payload is dropped at most once, inside a catch; the payload that its destructor throws is
+//! forgotten. Dropping that one too could throw again without end.
 
 use core::any::Any;
 use std::io::Write;
@@ -23,11 +26,13 @@ pub type Payload = Box<dyn Any + Send>;
 
 /// Runs user code and returns its panic, if it panics. Nothing unwinds out of the call.
 ///
-/// The caller asserts unwind safety: state that `f` shares with other code is seen by that code as `f` left it.
+/// The caller asserts unwind safety: state that `f` shares with other code is seen by that code as
+/// `f` left it.
 ///
 /// # Errors
 ///
-/// The payload of the panic. Pass it on, or give it to [`dispose_payload`]: its destructor is user code too.
+/// The payload of the panic. Pass it on, or give it to [`dispose_payload`]: its destructor is user
+/// code too.
 #[inline]
 pub fn run<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(f))
@@ -54,7 +59,8 @@ pub fn dispose_payload(payload: Payload) {
     }
 }
 
-/// The message of a panic: the text it was called with, or a fixed sentence for a payload that is not a text.
+/// The message of a panic: the text it was called with, or a fixed sentence for a payload that is
+/// not a text.
 pub fn message(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         text
@@ -65,9 +71,11 @@ pub fn message(payload: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Aborts the process if the scope is left by unwinding. Call [`disarm`](Self::disarm) where the scope ends in good order.
+/// Aborts the process if the scope is left by unwinding. Call [`disarm`](Self::disarm) where the
+/// scope ends in good order.
 ///
-/// In the builds of the checkers it does nothing: they end threads by unwinding them, and nothing of such an execution is used again.
+/// In the builds of the checkers it does nothing: they end threads by unwinding them, and nothing
+/// of such an execution is used again.
 #[must_use = "it guards the scope that it lives in"]
 #[derive(Debug)]
 pub struct AbortOnUnwind {
@@ -94,7 +102,8 @@ impl Drop for AbortOnUnwind {
         if MODELLED {
             return;
         }
-        // An error of the write is ignored: standard error may be closed or full, and the abort must happen all the same.
+        // An error of the write is ignored: standard error may be closed or full, and the abort
+        // must happen all the same.
         let _ = writeln!(std::io::stderr(), "fatal: {}", self.sentence);
         std::process::abort();
     }
@@ -107,7 +116,8 @@ mod tests {
 
     use super::*;
 
-    /// A payload whose destructor panics `levels` times, each time with a payload of the next level.
+    /// A payload whose destructor panics `levels` times, each time with a payload of the next
+    /// level.
     struct Bomb {
         levels: u32,
         dropped: Arc<AtomicU32>,
@@ -117,7 +127,10 @@ mod tests {
         fn drop(&mut self) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             if self.levels > 0 {
-                std::panic::panic_any(Bomb { levels: self.levels - 1, dropped: Arc::clone(&self.dropped) });
+                std::panic::panic_any(Bomb {
+                    levels: self.levels - 1,
+                    dropped: Arc::clone(&self.dropped),
+                });
             }
         }
     }
@@ -128,7 +141,11 @@ mod tests {
             let dropped = Arc::new(AtomicU32::new(0));
             let bomb = Bomb { levels, dropped: Arc::clone(&dropped) };
             run_and_forget_panic(|| std::panic::panic_any(bomb));
-            assert_eq!(dropped.load(Ordering::Relaxed), 1, "the first payload is dropped and the second one forgotten");
+            assert_eq!(
+                dropped.load(Ordering::Relaxed),
+                1,
+                "the first payload is dropped and the second one forgotten"
+            );
         }
     }
 
@@ -136,7 +153,10 @@ mod tests {
     fn the_message_of_both_kinds_of_text_and_of_others() {
         assert_eq!(message(&*run(|| panic!("text")).unwrap_err()), "text");
         assert_eq!(message(&*run(|| panic!("number {}", 7)).unwrap_err()), "number 7");
-        assert_eq!(message(&*run(|| std::panic::panic_any(7)).unwrap_err()), "a panic whose payload is no text");
+        assert_eq!(
+            message(&*run(|| std::panic::panic_any(7)).unwrap_err()),
+            "a panic whose payload is no text"
+        );
     }
 
     #[test]

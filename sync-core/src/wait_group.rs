@@ -2,18 +2,20 @@
 //!
 //! # Source
 //!
-//! Go's `sync.WaitGroup` with the ownership of crossbeam's: who holds a [`WaitGroup`] is counted, and cannot be counted twice or not at all.
-//! Inside is a [`Latch`] whose count may also go up.
+//! Go's `sync.WaitGroup` with the ownership of crossbeam's: who holds a [`WaitGroup`] is counted,
+//! and cannot be counted twice or not at all. Inside is a [`Latch`] whose count may also go up.
 //!
 //! # Invariants
 //!
-//! 1. The count is the number of the `WaitGroup`s that exist, minus those that wait. It goes up only through one that exists, so never
-//!    from zero; the latch's own invariants hold.
-//! 2. A wait that times out is counted again and given back. It is not if the count has reached zero by then: then the wait has succeeded.
+//! 1. The count is the number of the `WaitGroup`s that exist, minus those that wait. It goes up
+//!    only through one that exists, so never from zero; the latch's own invariants hold.
+//! 2. A wait that times out is counted again and given back. It is not if the count has reached
+//!    zero by then: then the wait has succeeded.
 //!
 //! # Orderings
 //!
-//! Those of [`Latch`]: what happened before a clone was dropped happens before the return of every wait.
+//! Those of [`Latch`]: what happened before a clone was dropped happens before the return of every
+//! wait.
 
 use core::fmt;
 use core::time::Duration;
@@ -23,7 +25,8 @@ use std::time::Instant;
 use crate::latch::Latch;
 use crate::primitive::futex::Deadline;
 
-/// A group of threads, each with a clone of this; [`wait`](Self::wait) returns when all others are done.
+/// A group of threads, each with a clone of this; [`wait`](Self::wait) returns when all others are
+/// done.
 ///
 /// # Examples
 ///
@@ -97,7 +100,11 @@ impl WaitGroup {
         let others = Arc::clone(&self.others);
         drop(self);
         // Invariant 2.
-        if !others.wait_deadline(deadline) && others.try_count_up() { Err(Self { others }) } else { Ok(()) }
+        if !others.wait_deadline(deadline) && others.try_count_up() {
+            Err(Self { others })
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -1,7 +1,9 @@
-//! A raw lock and its [`Watch`]: what the locks with guards hold, so that each way to take or release one is written once, watched.
+//! A raw lock and its [`Watch`]: what the locks with guards hold, so that each way to take or
+//! release one is written once, watched.
 //!
-//! Without the features `deadlock` and `stats` this is the raw lock and nothing else. `#[track_caller]` costs an argument where a call is not
-//! inlined, so those methods that need it for the watch only have it only then.
+//! Without the features `deadlock` and `stats` this is the raw lock and nothing else.
+//! `#[track_caller]` costs an argument where a call is not inlined, so those methods that need it
+//! for the watch only have it only then.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -71,7 +73,9 @@ impl<R: RawLock> Watched<R> {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_lock_for(&self, timeout: Duration) -> bool {
         let mut asks = self.watch.tries();
-        let got = asks.at_once(|| self.lock.acquire_at_once()) || self.lock.try_acquire() || self.lock.acquire(Deadline::after(timeout));
+        let got = asks.at_once(|| self.lock.acquire_at_once())
+            || self.lock.try_acquire()
+            || self.lock.acquire(Deadline::after(timeout));
         asks.ended(got)
     }
 
@@ -79,7 +83,9 @@ impl<R: RawLock> Watched<R> {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_lock_until(&self, deadline: Instant) -> bool {
         let mut asks = self.watch.tries();
-        let got = asks.at_once(|| self.lock.acquire_at_once()) || self.lock.try_acquire() || self.lock.acquire(Deadline::at(deadline));
+        let got = asks.at_once(|| self.lock.acquire_at_once())
+            || self.lock.try_acquire()
+            || self.lock.acquire(Deadline::at(deadline));
         asks.ended(got)
     }
 
@@ -168,8 +174,26 @@ macro_rules! mode {
 }
 
 impl WatchedRwLock {
-    mode!(read, read_again, try_read, try_read_for, try_read_until, read_at_once, unlock_reader, release_read);
-    mode!(write, write_again, try_write, try_write_for, try_write_until, write_at_once, unlock_write, release_write);
+    mode!(
+        read,
+        read_again,
+        try_read,
+        try_read_for,
+        try_read_until,
+        read_at_once,
+        unlock_reader,
+        release_read
+    );
+    mode!(
+        write,
+        write_again,
+        try_write,
+        try_write_for,
+        try_write_until,
+        write_at_once,
+        unlock_write,
+        release_write
+    );
     mode!(
         upgradable_read,
         upgradable_read_again,
@@ -197,14 +221,16 @@ impl WatchedRwLock {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_upgrade_for(&self, timeout: Duration) -> bool {
         let mut asks = self.watch.tries();
-        let got = asks.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_for(timeout));
+        let got =
+            asks.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_for(timeout));
         asks.has(got)
     }
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_upgrade_until(&self, deadline: Instant) -> bool {
         let mut asks = self.watch.tries();
-        let got = asks.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_until(deadline));
+        let got =
+            asks.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_until(deadline));
         asks.has(got)
     }
 }

@@ -1,4 +1,5 @@
-//! The feature `deadlock`: every kind of lock takes part, what cannot deadlock is left alone, and a report names the places.
+//! The feature `deadlock`: every kind of lock takes part, what cannot deadlock is left alone, and a
+//! report names the places.
 #![cfg(feature = "deadlock")]
 
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
@@ -7,7 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::deadlock::{self, Cycle};
-use sync_core::{Condvar, FairMutex, LazyLock, LockKind, Mutex, MutexGuard, Once, OnceLock, RawReentrantMutex, ReentrantMutex, RwLock};
+use sync_core::{
+    Condvar, FairMutex, LazyLock, LockKind, Mutex, MutexGuard, Once, OnceLock, RawReentrantMutex,
+    ReentrantMutex, RwLock,
+};
 use sync_core::{RwLockUpgradableReadGuard, RwLockWriteGuard};
 
 const SHORT: Duration = Duration::from_millis(5);
@@ -105,7 +109,10 @@ fn two_orders_of_two_locks_of_every_kind() {
             let second = b.take();
             let message = report(|| a.take()());
             second();
-            assert!(message.starts_with("locks are taken in different orders, which can deadlock"), "{message}");
+            assert!(
+                message.starts_with("locks are taken in different orders, which can deadlock"),
+                "{message}"
+            );
         }
     }
 }
@@ -122,7 +129,12 @@ fn a_report_names_the_locks_the_threads_and_all_four_places() {
                 let (_b, asked) = (b.read(), line!());
                 [taken, asked]
             };
-            thread::Builder::new().name("other".into()).spawn_scoped(scope, body).unwrap().join().unwrap()
+            thread::Builder::new()
+                .name("other".into())
+                .spawn_scoped(scope, body)
+                .unwrap()
+                .join()
+                .unwrap()
         });
         here.extend(place);
         let (_b, taken) = (b.write(), line!());
@@ -135,7 +147,15 @@ fn a_report_names_the_locks_the_threads_and_all_four_places() {
     assert_eq!((ours.holds().kind(), ours.asks_for().kind()), (LockKind::RwLock, LockKind::Mutex));
     assert_ne!(ours.holds().number(), ours.asks_for().number());
     assert_eq!(theirs.thread(), "other");
-    assert_eq!([theirs.held_since().line(), theirs.asked_at().line(), ours.held_since().line(), ours.asked_at().line()], here[..]);
+    assert_eq!(
+        [
+            theirs.held_since().line(),
+            theirs.asked_at().line(),
+            ours.held_since().line(),
+            ours.asked_at().line()
+        ],
+        here[..]
+    );
     for place in [theirs.held_since(), theirs.asked_at(), ours.held_since(), ours.asked_at()] {
         assert_eq!(place.file(), file!());
         assert!(cycle.to_string().contains(&place.to_string()), "{cycle}");
@@ -154,8 +174,14 @@ fn a_cycle_of_three_threads_and_three_locks() {
     thread::scope(|scope| scope.spawn(|| takes(1, 2)).join().unwrap());
     let cycles = reports(|| takes(2, 0));
     assert_eq!(cycles.len(), 1);
-    let steps: Vec<_> = cycles[0].steps().iter().map(|step| (step.holds().number(), step.asks_for().number())).collect();
-    let [(c, a), (a_again, b), (b_again, c_again)] = steps[..] else { panic!("three steps: {}", cycles[0]) };
+    let steps: Vec<_> = cycles[0]
+        .steps()
+        .iter()
+        .map(|step| (step.holds().number(), step.asks_for().number()))
+        .collect();
+    let [(c, a), (a_again, b), (b_again, c_again)] = steps[..] else {
+        panic!("three steps: {}", cycles[0])
+    };
     assert_eq!((a, b, c), (a_again, b_again, c_again));
 }
 
@@ -206,7 +232,10 @@ fn waiting_for_oneself() {
     let upgradable = lock.upgradable_read();
     let reads = lock.try_read().unwrap();
     let upgrading = AssertUnwindSafe(upgradable);
-    assert!(report(move || drop(RwLockUpgradableReadGuard::upgrade({ upgrading }.0))).starts_with(itself));
+    assert!(
+        report(move || drop(RwLockUpgradableReadGuard::upgrade({ upgrading }.0)))
+            .starts_with(itself)
+    );
     drop(reads);
     drop(RwLockUpgradableReadGuard::upgrade(lock.upgradable_read()));
 
@@ -216,7 +245,9 @@ fn waiting_for_oneself() {
     static LAZY: LazyLock<u32> = LazyLock::new(|| *LAZY + 1);
     assert!(report(|| assert_eq!(*LAZY, 0)).starts_with(itself));
     let cell = OnceLock::new();
-    assert!(report(|| assert_eq!(*cell.get_or_init(|| *cell.get_or_init(|| 1)), 0)).starts_with(itself));
+    assert!(
+        report(|| assert_eq!(*cell.get_or_init(|| *cell.get_or_init(|| 1)), 0)).starts_with(itself)
+    );
 }
 
 #[test]

@@ -38,7 +38,9 @@ fn rwlock() {
     let reader = lock.read();
     let upgradable = lock.upgradable_read();
     assert!(lock.try_write_for(SHORT).is_none() && lock.try_upgradable_read_for(SHORT).is_none());
-    let Err(upgradable) = RwLockUpgradableReadGuard::try_upgrade_for(upgradable, SHORT) else { panic!("there is a reader") };
+    let Err(upgradable) = RwLockUpgradableReadGuard::try_upgrade_for(upgradable, SHORT) else {
+        panic!("there is a reader")
+    };
     drop(reader);
     let mut writer = RwLockUpgradableReadGuard::upgrade(upgradable);
     *writer = 1;

@@ -19,6 +19,9 @@ fn there_and_back() {
     let text = r#"{"mutex":1,"fair":"two","reentrant":3,"rwlock":[4],"once":5,"empty":null}"#;
     let locks: Locks = serde_json::from_str(text).unwrap();
     assert_eq!((*locks.mutex.lock(), &**locks.fair.lock(), *locks.reentrant.lock()), (1, "two", 3));
-    assert_eq!((&**locks.rwlock.read(), locks.once.get(), locks.empty.get()), (&[4][..], Some(&5), None));
+    assert_eq!(
+        (&**locks.rwlock.read(), locks.once.get(), locks.empty.get()),
+        (&[4][..], Some(&5), None)
+    );
     assert_eq!(serde_json::to_string(&locks).unwrap(), text);
 }

@@ -7,7 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::stats::{self, Contention, Counters};
-use sync_core::{BoundedSemaphore, FairMutex, LockKind, Mutex, OnceLock, ReentrantMutex, RwLock, RwLockUpgradableReadGuard, Semaphore};
+use sync_core::{
+    BoundedSemaphore, FairMutex, LockKind, Mutex, OnceLock, ReentrantMutex, RwLock,
+    RwLockUpgradableReadGuard, Semaphore,
+};
 
 const SHORT: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(60);
@@ -18,8 +21,14 @@ static TURN: StdMutex<()> = StdMutex::new(());
 /// What the hook sees while `f` runs, and what the counters of its kinds counted.
 fn seen(f: impl FnOnce()) -> Vec<Contention> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    const KINDS: [LockKind; 6] =
-        [LockKind::Mutex, LockKind::FairMutex, LockKind::ReentrantMutex, LockKind::RwLock, LockKind::Once, LockKind::Semaphore];
+    const KINDS: [LockKind; 6] = [
+        LockKind::Mutex,
+        LockKind::FairMutex,
+        LockKind::ReentrantMutex,
+        LockKind::RwLock,
+        LockKind::Once,
+        LockKind::Semaphore,
+    ];
     let before = KINDS.map(stats::counters);
     let seen = Arc::new(StdMutex::new(Vec::new()));
     let sees = Arc::clone(&seen);
@@ -31,7 +40,11 @@ fn seen(f: impl FnOnce()) -> Vec<Contention> {
         let after: Counters = stats::counters(kind);
         let ours = || seen.iter().filter(|contention| contention.kind() == kind);
         assert_eq!(after.contended - before.contended, ours().count() as u64, "{kind:?}");
-        assert_eq!(after.timed_out - before.timed_out, ours().filter(|it| !it.acquired()).count() as u64, "{kind:?}");
+        assert_eq!(
+            after.timed_out - before.timed_out,
+            ours().filter(|it| !it.acquired()).count() as u64,
+            "{kind:?}"
+        );
         assert_eq!(after.waited - before.waited, ours().map(Contention::waited).sum(), "{kind:?}");
     }
     seen
@@ -77,7 +90,10 @@ fn every_kind_that_gives_up_is_seen_with_its_place_and_time() {
     assert_eq!(waits.iter().map(Contention::kind).collect::<Vec<_>>(), [M, F, R, L, L, L, S, S, L]);
     assert_eq!(waits.iter().map(|wait| wait.location().line()).collect::<Vec<_>>(), lines);
     for wait in &waits {
-        assert!(!wait.acquired() && wait.waited() >= SHORT && wait.location().file() == file!(), "{wait}");
+        assert!(
+            !wait.acquired() && wait.waited() >= SHORT && wait.location().file() == file!(),
+            "{wait}"
+        );
     }
     assert_eq!(waits[3].address(), waits[8].address(), "the same lock");
     assert_ne!(waits[0].address(), waits[1].address());
@@ -91,7 +107,8 @@ fn one_that_waited_and_got_it() {
         thread::scope(|scope| {
             scope.spawn(|| drop(lock.lock()));
             scope.spawn(|| assert!(lock.try_lock_for(LONG).is_some()));
-            // Not before both have asked: nobody can tell that but they themselves, so this is given some time.
+            // Not before both have asked: nobody can tell that but they themselves, so this is
+            // given some time.
             thread::sleep(SHORT * 4);
             drop(held);
         });
@@ -138,7 +155,11 @@ fn waiting_for_a_value_that_another_makes() {
         });
     });
     // It may have been made between the message and the look.
-    assert!(waits.len() <= 1 && waits.iter().all(|wait| wait.kind() == LockKind::Once && wait.acquired()), "{waits:?}");
+    assert!(
+        waits.len() <= 1
+            && waits.iter().all(|wait| wait.kind() == LockKind::Once && wait.acquired()),
+        "{waits:?}"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `reinit_after_fork`: the child of a fork has one thread and whatever state the others left; the primitives work again once they are told.
+//! `reinit_after_fork`: the child of a fork has one thread and whatever state the others left; the
+//! primitives work again once they are told.
 #![cfg(target_os = "linux")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,15 +17,17 @@ static BARRIER: Barrier = Barrier::new(2);
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// What the child does; the first thing that is not as it should be is its exit code. It must not allocate or panic: another thread may have
-/// held the allocator's lock when the process was forked.
+/// What the child does; the first thing that is not as it should be is its exit code. It must not
+/// allocate or panic: another thread may have held the allocator's lock when the process was
+/// forked.
 fn child() -> i32 {
     let checks = || {
         // Everything is as the threads left it that are not here.
         if MUTEX.try_lock().is_some() || SEMAPHORE.try_acquire().is_ok() || BARRIER.waiting() != 1 {
             return 1;
         }
-        // SAFETY: the child has one thread, which holds no guard; the data under the mutex is a number.
+        // SAFETY: the child has one thread, which holds no guard; the data under the mutex is a
+        // number.
         unsafe {
             MUTEX.reinit_after_fork();
             SEMAPHORE.reinit_after_fork(2);
@@ -37,7 +40,11 @@ fn child() -> i32 {
         if MUTEX.try_lock_for(MOMENT).is_none() {
             return 2;
         }
-        match (SEMAPHORE.try_acquire_many_for(2, MOMENT), RAW.try_acquire_for(1, MOMENT), BOUNDED.try_acquire_many_for(2, MOMENT)) {
+        match (
+            SEMAPHORE.try_acquire_many_for(2, MOMENT),
+            RAW.try_acquire_for(1, MOMENT),
+            BOUNDED.try_acquire_many_for(2, MOMENT),
+        ) {
             (Ok(_), Ok(()), Ok(_)) => {}
             _ => return 3,
         }

@@ -15,7 +15,8 @@ fn a_stranger_models_code_that_uses_our_mutex() {
         .env("CARGO_TARGET_DIR", target)
         .output()
         .expect("cargo runs");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     assert!(out.contains("2 passed"), "both models ran: {out}");
 }

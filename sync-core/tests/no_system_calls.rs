@@ -1,14 +1,15 @@
 //! That what has nobody to wake, and what need not wait, makes no system call.
 //!
-//! The proof is the kernel's: a child process switches to seccomp's strict mode, in which every system call but `read`, `write` and `exit` kills
-//! it, and then does all of it. The build under test is the ordinary one; nothing counts, nothing is hooked. A second child shows that
-//! the method works: it wakes somebody, and dies of it.
+//! The proof is the kernel's: a child process switches to seccomp's strict mode, in which every
+//! system call but `read`, `write` and `exit` kills it, and then does all of it. The build under
+//! test is the ordinary one; nothing counts, nothing is hooked. A second child shows that the
+//! method works: it wakes somebody, and dies of it.
 // The feature `deadlock` keeps lists, and may allocate.
 #![cfg(all(target_os = "linux", not(sync_futex_fallback), not(feature = "deadlock")))]
 
 use sync_core::{
-    AutoResetEvent, Barrier, BoundedSemaphore, Condvar, Event, FairMutex, Latch, Mutex, Once, Parker, RawMutex, RawSemaphore,
-    ReentrantMutex, RwLock, RwLockUpgradableReadGuard, Semaphore,
+    AutoResetEvent, Barrier, BoundedSemaphore, Condvar, Event, FairMutex, Latch, Mutex, Once,
+    Parker, RawMutex, RawSemaphore, ReentrantMutex, RwLock, RwLockUpgradableReadGuard, Semaphore,
 };
 
 /// Runs `body` in a child that may make no system call; whether the child survived.
@@ -17,7 +18,8 @@ fn survives(body: impl FnOnce()) -> bool {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
-        // SAFETY: strict mode takes no pointers; from here on only `exit` is left. Not `_exit`, whose `exit_group` is not allowed.
+        // SAFETY: strict mode takes no pointers; from here on only `exit` is left. Not `_exit`,
+        // whose `exit_group` is not allowed.
         unsafe {
             if libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT) != 0 {
                 libc::_exit(2);
@@ -97,7 +99,8 @@ fn without_waiters_nothing_calls_the_system() {
 #[test]
 fn the_method_finds_a_system_call() {
     let event = Event::new();
-    // Nobody sleeps, but one has waited and the event does not know that it has left: the wake that this costs is allowed, and is seen.
+    // Nobody sleeps, but one has waited and the event does not know that it has left: the wake that
+    // this costs is allowed, and is seen.
     assert!(!event.wait_for(std::time::Duration::from_millis(1)));
     assert!(!survives(|| event.set()));
 }

@@ -1,4 +1,5 @@
-//! Numbers from one process to another: Python's `multiprocessing.Queue` and ours, one after the other. Says so where there is no `python3`.
+//! Numbers from one process to another: Python's `multiprocessing.Queue` and ours, one after the
+//! other. Says so where there is no `python3`.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -52,11 +53,16 @@ if __name__ == '__main__':
     }
     let ours = begin.elapsed().as_secs_f64() / COUNT as f64 * 1e9;
     let output = match Command::new("python3").args(["-c", PYTHON]).output() {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().parse::<f64>().ok(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().parse::<f64>().ok()
+        }
         _ => None,
     };
     match output {
-        Some(python) => println!("{ours:.0} ns an item, Python's queue {python:.0}: {:.0} times as fast", python / ours),
+        Some(python) => println!(
+            "{ours:.0} ns an item, Python's queue {python:.0}: {:.0} times as fast",
+            python / ours
+        ),
         None => println!("{ours:.0} ns an item; no python3 to compare with"),
     }
     Ok(())

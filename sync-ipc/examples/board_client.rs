@@ -1,4 +1,5 @@
-//! The other of two programs: sends points to `board_server`, found by name, and closes the board if asked to.
+//! The other of two programs: sends points to `board_server`, found by name, and closes the board
+//! if asked to.
 //!
 //! ```text
 //! cargo run -p sync-ipc --example board_client -- 3 4 5 close
@@ -17,7 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The server may be starting: a segment that is there may not have its queue yet.
     let points = loop {
         match Segment::open(&name).and_then(|segment| Queue::<u64>::open(&segment, "points")) {
-            Err(Error::NotFound) if started.elapsed() < Duration::from_secs(10) => std::thread::sleep(Duration::from_millis(5)),
+            Err(Error::NotFound) if started.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
             other => break other?,
         }
     };

@@ -1,12 +1,13 @@
-//! One of two programs that know nothing of each other but a name and a layout: this one owns a scoreboard and a queue of points, and adds up
-//! what `board_client` sends.
+//! One of two programs that know nothing of each other but a name and a layout: this one owns a
+//! scoreboard and a queue of points, and adds up what `board_client` sends.
 //!
 //! ```text
 //! cargo run -p sync-ipc --example board_server &
 //! cargo run -p sync-ipc --example board_client -- 3
 //! ```
 //!
-//! Python: `multiprocessing.shared_memory.SharedMemory(name=..., create=True)`, with a lock, a queue and a recovery that it does not have.
+//! Python: `multiprocessing.shared_memory.SharedMemory(name=..., create=True)`, with a lock, a
+//! queue and a recovery that it does not have.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -17,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use sync_ipc::{LockError, Mutex, Queue, RecvError, Segment};
 
     let name = std::env::var("BOARD").unwrap_or_else(|_| "board".into());
-    let patience = std::env::var("BOARD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let patience =
+        std::env::var("BOARD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let segment = Segment::create(&name, 1 << 16)?;
     let total = Mutex::create(&segment, "total", 0_u64)?;
     let points = Queue::<u64>::create(&segment, "points", 16)?;

@@ -1,6 +1,8 @@
-//! Two processes print Ping and Pong, ten in all. Python: `multiprocessing.Value` and `Queue` between two `Process`es.
+//! Two processes print Ping and Pong, ten in all. Python: `multiprocessing.Value` and `Queue`
+//! between two `Process`es.
 //!
-//! A plain variable cannot do it: after the fork each process has its own, and counts alone. A shared value can, and so can a queue.
+//! A plain variable cannot do it: after the fork each process has its own, and counts alone. A
+//! shared value can, and so can a queue.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -18,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut player = |word: &[u8; 4], parity: u32| {
         for _ in 0..5 {
             let guard = turn.lock().expect("nobody dies");
-            let mut guard = changed.wait_while(guard, |turn| *turn % 2 != parity).expect("nobody dies");
+            let mut guard =
+                changed.wait_while(guard, |turn| *turn % 2 != parity).expect("nobody dies");
             lines.send(*word).expect("room");
             guard.update(|turn| *turn += 1);
             changed.notify_all();
@@ -44,7 +47,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..10 {
         println!("{}", String::from_utf8_lossy(&lines.recv()?));
     }
-    println!("the shared value counted {}, the plain variable {plain}", turn.lock().expect("nobody dies").get());
+    println!(
+        "the shared value counted {}, the plain variable {plain}",
+        turn.lock().expect("nobody dies").get()
+    );
     assert_eq!((turn.lock().expect("nobody dies").get(), plain), (10, 5));
     Ok(())
 }

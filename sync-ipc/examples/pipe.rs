@@ -14,7 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         0 => {
             drop(parent);
             let (text, numbers): (String, Vec<i64>) = child.recv().expect("the parent sends");
-            child.send(&format!("{text}: {}", numbers.iter().sum::<i64>())).expect("the parent listens");
+            child
+                .send(&format!("{text}: {}", numbers.iter().sum::<i64>()))
+                .expect("the parent listens");
             // SAFETY: ends the child without the parent's exit handlers.
             unsafe { libc::_exit(0) }
         }

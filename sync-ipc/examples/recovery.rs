@@ -1,4 +1,5 @@
-//! How long a waiter waits for a lock whose owner is killed: 200 kills, or as many as the first argument says.
+//! How long a waiter waits for a lock whose owner is killed: 200 kills, or as many as the first
+//! argument says.
 //!
 //! Python: `multiprocessing.Lock`, for which the answer is "for ever".
 
@@ -43,7 +44,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             // Some waiters have just come, others have waited for long, and look seldom by now.
             thread::sleep(Duration::from_micros(500 * (kill as u64 % 160)));
             let killed = Instant::now();
-            // SAFETY: our own child, not yet reaped. It stays a zombie until the lock has been recovered.
+            // SAFETY: our own child, not yet reaped. It stays a zombie until the lock has been
+            // recovered.
             unsafe { libc::kill(owner, libc::SIGKILL) };
             waiter.join().map(|at| at.saturating_duration_since(killed))
         });
@@ -54,7 +56,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     times.sort();
     let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-    println!("{} kills: median {:?}, 99th percentile {:?}, longest {:?}", times.len(), at(0.5), at(0.99), at(1.0));
+    println!(
+        "{} kills: median {:?}, 99th percentile {:?}, longest {:?}",
+        times.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
     assert_eq!(mutex.lock().map_err(|error| error.to_string())?.get(), times.len() as u64);
     Ok(())
 }

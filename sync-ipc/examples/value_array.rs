@@ -1,4 +1,5 @@
-//! A shared number and a shared array under their lock. Python: `multiprocessing.Value('i', 0)`, `Array('i', range(10))`.
+//! A shared number and a shared array under their lock. Python: `multiprocessing.Value('i', 0)`,
+//! `Array('i', range(10))`.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -13,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let work = || {
         for _ in 0..1000 {
-            // Reading and writing in one: two processes that each did `set(get() + 1)` would lose some.
+            // Reading and writing in one: two processes that each did `set(get() + 1)` would lose
+            // some.
             number.lock().expect("nobody dies").update(|n| *n += 1);
         }
     };

@@ -1,6 +1,7 @@
 //! A barrier between processes. The algorithm is in [`raw::barrier`](crate::raw::barrier).
 //!
-//! Memory: lock word u32, state u32, broken u32, unused u32, cells u32 each (twice as many as parties).
+//! Memory: lock word u32, state u32, broken u32, unused u32, cells u32 each (twice as many as
+//! parties).
 
 use core::fmt;
 use core::time::Duration;
@@ -22,8 +23,9 @@ const MOST: usize = 4096;
 
 /// A meeting point for a fixed number of parties.
 ///
-/// A party that dies after it arrived, one that runs out of time, and an [`abort`](Self::abort) break the barrier for all who wait and all who come,
-/// until a [`reset`](Self::reset). A party that dies before it arrives cannot be told from one that is late: use a timeout.
+/// A party that dies after it arrived, one that runs out of time, and an [`abort`](Self::abort)
+/// break the barrier for all who wait and all who come, until a [`reset`](Self::reset). A party
+/// that dies before it arrives cannot be told from one that is late: use a timeout.
 ///
 /// ```
 /// use sync_ipc::{Barrier, Segment};
@@ -71,13 +73,15 @@ impl BarrierWaitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BarrierError {
-    /// The barrier is broken: somebody ran out of time, aborted, or died after it arrived; or it was reset while this party waited.
+    /// The barrier is broken: somebody ran out of time, aborted, or died after it arrived; or it
+    /// was reset while this party waited.
     Broken,
     /// This party ran out of time, and broke the barrier.
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
-    /// A stopped process keeps the barrier from being aborted or reset: it was about to do something else to it.
+    /// A stopped process keeps the barrier from being aborted or reset: it was about to do
+    /// something else to it.
     Busy,
 }
 
@@ -162,7 +166,8 @@ impl Barrier {
         self.wait_until_deadline(None, || {})
     }
 
-    /// Waits for the others; whoever completes the cycle runs `action` before anybody passes. If it panics, the barrier breaks.
+    /// Waits for the others; whoever completes the cycle runs `action` before anybody passes. If it
+    /// panics, the barrier breaks.
     ///
     /// # Errors
     ///
@@ -189,7 +194,8 @@ impl Barrier {
         self.wait_until_deadline(Deadline::at(deadline), || {})
     }
 
-    /// Breaks it for all who wait and all who come. Takes at most a second, whoever is stopped where.
+    /// Breaks it for all who wait and all who come. Takes at most a second, whoever is stopped
+    /// where.
     ///
     /// # Errors
     ///
@@ -198,7 +204,8 @@ impl Barrier {
         Ok(self.gathering().abort(&self.block)?)
     }
 
-    /// Makes it whole again. Those who wait are sent away with [`BarrierError::Broken`]. Takes at most a second, whoever is stopped where.
+    /// Makes it whole again. Those who wait are sent away with [`BarrierError::Broken`]. Takes at
+    /// most a second, whoever is stopped where.
     ///
     /// # Errors
     ///

@@ -1,6 +1,8 @@
-//! A condition variable between processes. The algorithm is in [`raw::waitlist`](crate::raw::waitlist).
+//! A condition variable between processes. The algorithm is in
+//! [`raw::waitlist`](crate::raw::waitlist).
 //!
-//! Memory: next ticket u64, tickets u64 each, cells u32 each; the entry's parameter is the number of waiters that there can be.
+//! Memory: next ticket u64, tickets u64 each, cells u32 each; the entry's parameter is the number
+//! of waiters that there can be.
 
 use core::fmt;
 use core::time::Duration;
@@ -23,10 +25,12 @@ const TICKETS: usize = 8;
 
 /// Waiting for a condition on a value under a lock.
 ///
-/// `notify_one` wakes exactly one who waits, the one who waited longest; nobody acknowledges anything, so a waiter that is killed anywhere makes nobody
-/// hang (in CPython it does, #75158). What a killed waiter had been notified of goes to another waiter within 32 ms.
+/// `notify_one` wakes exactly one who waits, the one who waited longest; nobody acknowledges
+/// anything, so a waiter that is killed anywhere makes nobody hang (in CPython it does, #75158).
+/// What a killed waiter had been notified of goes to another waiter within 32 ms.
 ///
-/// A wait returns what locking again returns: [`LockError::OwnerDied`] if another process died with the lock meanwhile.
+/// A wait returns what locking again returns: [`LockError::OwnerDied`] if another process died with
+/// the lock meanwhile.
 ///
 /// ```
 /// use sync_ipc::{Condvar, Mutex, Segment};
@@ -60,7 +64,8 @@ impl Condvar {
         Self::with_waiters(segment, name, WAITERS)
     }
 
-    /// As [`create`](Self::create), for up to `waiters` at a time. One waiter too many is not notified, but wakes up every millisecond.
+    /// As [`create`](Self::create), for up to `waiters` at a time. One waiter too many is not
+    /// notified, but wakes up every millisecond.
     ///
     /// # Errors
     ///
@@ -120,7 +125,8 @@ impl Condvar {
         self.wait_until_deadline(guard, None).map(|(guard, _)| guard).map_err(|error| error.map(|(guard, _)| guard))
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`, not counting the time to lock again. Also says whether it was notified.
+    /// As [`wait`](Self::wait), for at most `timeout`, not counting the time to lock again. Also
+    /// says whether it was notified.
     ///
     /// # Errors
     ///
@@ -150,7 +156,8 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits while `condition` holds for the value, for at most `timeout`. Also says whether it ceased to hold.
+    /// Waits while `condition` holds for the value, for at most `timeout`. Also says whether it
+    /// ceased to hold.
     ///
     /// # Errors
     ///

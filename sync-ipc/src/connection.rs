@@ -1,13 +1,16 @@
 //! Messages between two processes over a Unix socket, and descriptors with them.
 //!
-//! **Frames**, as Python's `multiprocessing` has them: a length in 4 bytes, most significant first; for 2 GiB and more, -1 and a length in 8 bytes; then
-//! the message. A message of descriptors has the same frame, with the descriptors attached to its first byte.
+//! **Frames**, as Python's `multiprocessing` has them: a length in 4 bytes, most significant first;
+//! for 2 GiB and more, -1 and a length in 8 bytes; then the message. A message of descriptors has
+//! the same frame, with the descriptors attached to its first byte.
 //!
-//! All calls on the socket are non-blocking, and the waiting is done by `poll`, against one deadline. What was received in part when the time
-//! was up is kept, and the next receive goes on; what was sent in part goes first at the next send. So a stopped peer costs time and no more.
+//! All calls on the socket are non-blocking, and the waiting is done by `poll`, against one
+//! deadline. What was received in part when the time was up is kept, and the next receive goes on;
+//! what was sent in part goes first at the next send. So a stopped peer costs time and no more.
 //!
-//! What a peer says about lengths is not believed: memory is taken as bytes arrive, and a message longer than the caller's maximum is an error
-//! that ends the receiving side, because nothing sensible can follow.
+//! What a peer says about lengths is not believed: memory is taken as bytes arrive, and a message
+//! longer than the caller's maximum is an error that ends the receiving side, because nothing
+//! sensible can follow.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -115,8 +118,8 @@ type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 
 /// One end of a two-way or one-way pipe of messages.
 ///
-/// Threads of this process may use an end together. Processes should not: two that write into one end mix their frames (row U-PI-04); give each
-/// its own pipe, or use a [`Queue`](crate::Queue).
+/// Threads of this process may use an end together. Processes should not: two that write into one
+/// end mix their frames (row U-PI-04); give each its own pipe, or use a [`Queue`](crate::Queue).
 ///
 /// ```
 /// let (ours, theirs) = sync_ipc::pipe()?;
@@ -166,7 +169,8 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Which of `sources` can be received from without waiting, or are at their end: their indices. Empty when the time is up; `None` waits for ever.
+/// Which of `sources` can be received from without waiting, or are at their end: their indices.
+/// Empty when the time is up; `None` waits for ever.
 ///
 /// Anything with a descriptor may be waited for beside connections: a socket, a pidfd.
 ///
@@ -539,7 +543,8 @@ impl fmt::Debug for Connection {
 
 /// A place in the file system where other processes [connect](Connection::connect).
 ///
-/// Who may connect is who may write to the path: put it into a directory of mode 0700. The path is removed when the listener is dropped.
+/// Who may connect is who may write to the path: put it into a directory of mode 0700. The path is
+/// removed when the listener is dropped.
 #[derive(Debug)]
 pub struct Listener {
     listener: UnixListener,

@@ -27,7 +27,8 @@ pub enum Error {
     Full,
     /// More participants than a segment has slots for.
     TooManyParticipants,
-    /// Somebody holds an internal lock for longer than we are willing to wait; a stopped process may.
+    /// Somebody holds an internal lock for longer than we are willing to wait; a stopped process
+    /// may.
     Busy,
 }
 

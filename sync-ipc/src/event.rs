@@ -1,4 +1,5 @@
-//! An event between processes. The algorithm is in [`raw::event`](crate::raw::event). Memory: the word u32, unused u32.
+//! An event between processes. The algorithm is in [`raw::event`](crate::raw::event). Memory: the
+//! word u32, unused u32.
 
 use core::fmt;
 use core::time::Duration;
@@ -15,8 +16,9 @@ const SIZE: usize = 8;
 
 /// A flag that processes wait for.
 ///
-/// No waiter is counted and none acknowledges, so a killed waiter or setter is nobody else's matter (CPython's hangs, #75158). Whoever waited when
-/// [`set`](Self::set) was called is released, even if [`clear`](Self::clear) follows at once.
+/// No waiter is counted and none acknowledges, so a killed waiter or setter is nobody else's matter
+/// (CPython's hangs, #75158). Whoever waited when [`set`](Self::set) was called is released, even
+/// if [`clear`](Self::clear) follows at once.
 ///
 /// ```
 /// use sync_ipc::{Event, Segment};

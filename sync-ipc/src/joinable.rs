@@ -1,7 +1,8 @@
 //! A queue that one can wait for until all its work is done.
 //!
-//! A [`Queue`] whose items are leased: an item is unfinished from its send to its acknowledgement, and what is unfinished is counted by
-//! looking at the slots, not in a counter that a death could leave wrong.
+//! A [`Queue`] whose items are leased: an item is unfinished from its send to its acknowledgement,
+//! and what is unfinished is counted by looking at the slots, not in a counter that a death could
+//! leave wrong.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,10 +15,12 @@ use crate::plain::Plain;
 use crate::queue::{Lease, Queue, RecvError, SendError};
 use crate::segment::Segment;
 
-/// A queue of work: [`join`](Self::join) waits until every task that was put has been [done](Task::done).
+/// A queue of work: [`join`](Self::join) waits until every task that was put has been
+/// [done](Task::done).
 ///
-/// A task whose worker dies, or drops it, goes to another worker: `join` never waits for the dead, and never returns over their undone work. A task is
-/// done at most once, by its type; there is no `task_done` that could be called too often.
+/// A task whose worker dies, or drops it, goes to another worker: `join` never waits for the dead,
+/// and never returns over their undone work. A task is done at most once, by its type; there is no
+/// `task_done` that could be called too often.
 ///
 /// ```
 /// use sync_ipc::{JoinableQueue, Segment};

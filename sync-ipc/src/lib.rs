@@ -1,9 +1,15 @@
 #![cfg_attr(target_os = "linux", doc = include_str!("../README.md"))]
-#![cfg_attr(not(target_os = "linux"), doc = "Shared memory that survives `kill -9`, for Linux. On this system the crate is empty.")]
+#![cfg_attr(
+    not(target_os = "linux"),
+    doc = "Shared memory that survives `kill -9`, for Linux. On this system the crate is empty."
+)]
 
-// The portable futex keeps its sleepers in a table of one process: nobody in another one would ever be woken.
+// The portable futex keeps its sleepers in a table of one process: nobody in another one would ever
+// be woken.
 #[cfg(all(target_os = "linux", sync_futex_fallback))]
-compile_error!("sync-ipc wakes other processes, which only the system's own futex can: build it without `--cfg sync_futex_fallback`");
+compile_error!(
+    "sync-ipc wakes other processes, which only the system's own futex can: build it without `--cfg sync_futex_fallback`"
+);
 
 cfg_select! {
     all(target_os = "linux", not(sync_futex_fallback)) => {

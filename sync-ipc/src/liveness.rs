@@ -1,26 +1,32 @@
 //! Who takes part in a segment, and who of them still lives.
 //!
-//! **Source.** Byte-range locks as proof of life are what databases do (SQLite's WAL index locks); open-file-description locks
-//! (`F_OFD_SETLK`, Linux 3.15) make it hold for processes with threads.
+//! **Source.** Byte-range locks as proof of life are what databases do (SQLite's WAL index locks);
+//! open-file-description locks (`F_OFD_SETLK`, Linux 3.15) make it hold for processes with threads.
 //!
-//! Participant *i* holds a lock on byte *i* of the segment's memfd, through an open file description of its own. The kernel frees it when the
-//! last descriptor of that description goes: at death by any cause, at once, for an unreaped zombie too, at `exec`, across PID
-//! namespaces. Asking costs one system call. Not POSIX locks (closing any descriptor of the file drops them all), not `kill(pid, 0)` (a zombie
-//! answers), not a thread id (reused).
+//! Participant *i* holds a lock on byte *i* of the segment's memfd, through an open file
+//! description of its own. The kernel frees it when the last descriptor of that description goes:
+//! at death by any cause, at once, for an unreaped zombie too, at `exec`, across PID namespaces.
+//! Asking costs one system call. Not POSIX locks (closing any descriptor of the file drops them
+//! all), not `kill(pid, 0)` (a zombie answers), not a thread id (reused).
 //!
-//! **The identity** is `generation:14 | slot + 1:16`. Who claims a slot has its byte's lock and counts the slot's generation up before it uses the
-//! identity. So a word that names (slot, generation) names a dead participant if the byte is not locked, or the slot's generation is
+//! **The identity** is `generation:14 | slot + 1:16`. Who claims a slot has its byte's lock and
+//! counts the slot's generation up before it uses the identity. So a word that names (slot,
+//! generation) names a dead participant if the byte is not locked, or the slot's generation is
 //! another one by now.
 //!
-//! **`fork` without `exec`** copies the descriptors, so the child keeps its parent's description, and with it the lock, alive. Two answers:
+//! **`fork` without `exec`** copies the descriptors, so the child keeps its parent's description,
+//! and with it the lock, alive. Two answers:
 //!
-//! * The identity lives in a page that the kernel wipes at a fork (`MADV_WIPEONFORK`). The child finds 0 there at its first use of the segment,
-//!   replaces its copy of the description by a new one and claims a slot of its own. It never is its parent, and never owns what that held.
-//! * A child that never uses the segment keeps the lock for as long as it lives. So a byte that is locked is no proof of life: then the pid that
-//!   the participant wrote down (with its start time and PID namespace) is asked through a pidfd.
+//! * The identity lives in a page that the kernel wipes at a fork (`MADV_WIPEONFORK`). The child
+//!   finds 0 there at its first use of the segment, replaces its copy of the description by a new
+//!   one and claims a slot of its own. It never is its parent, and never owns what that held.
+//! * A child that never uses the segment keeps the lock for as long as it lives. So a byte that is
+//!   locked is no proof of life: then the pid that the participant wrote down (with its start time
+//!   and PID namespace) is asked through a pidfd.
 //!
-//! **Limits, said plainly.** A word that nobody looked at while its slot was reused 16,384 times names the wrong participant. A
-//! peer that scribbles over the participants' table can make the living look dead, and so break mutual exclusion; it cannot do more.
+//! **Limits, said plainly.** A word that nobody looked at while its slot was reused 16,384 times
+//! names the wrong participant. A peer that scribbles over the participants' table can make the
+//! living look dead, and so break mutual exclusion; it cannot do more.
 
 use core::ptr::NonNull;
 use std::io;
@@ -74,13 +80,15 @@ impl Member {
         let page = Page::new()?;
         let member = Self { description, page, table };
         let identity = member.claim(map)?;
-        // Release: whoever loads the identity uses a slot whose record is complete. (One thread has the member yet.)
+        // Release: whoever loads the identity uses a slot whose record is complete. (One thread has
+        // the member yet.)
         member.page.word().store(identity, Ordering::Release);
         Ok(member)
     }
 
-    /// Ends the membership in good order: the slot's generation goes on, so that our identity is dead at once, even if a forked child that never used
-    /// the segment still has a copy of our description.
+    /// Ends the membership in good order: the slot's generation goes on, so that our identity is
+    /// dead at once, even if a forked child that never used the segment still has a copy of our
+    /// description.
     pub(crate) fn leave(&self, map: &Mapping) {
         let identity = self.page.word().load(Ordering::Relaxed) & IDENTITY;
         let slot = (identity & SLOT) as usize;
@@ -92,7 +100,8 @@ impl Member {
         }
     }
 
-    /// Where the identity is, for who wants to look by itself: 0 means to ask [`identity`](Self::identity).
+    /// Where the identity is, for who wants to look by itself: 0 means to ask
+    /// [`identity`](Self::identity).
     pub(crate) fn word(&self) -> &AtomicU32 {
         self.page.word()
     }
@@ -100,7 +109,8 @@ impl Member {
     /// This process's identity; 0 if it is a fork of a participant and could not become one itself.
     #[inline(always)]
     pub(crate) fn identity(&self, map: &Mapping) -> u32 {
-        // Relaxed: the identity is only a number to us; other processes judge it by the kernel's locks.
+        // Relaxed: the identity is only a number to us; other processes judge it by the kernel's
+        // locks.
         let identity = self.page.word().load(Ordering::Relaxed);
         if identity & IDENTITY != 0 { identity } else { self.rejoin(map) }
     }
@@ -120,7 +130,8 @@ impl Member {
         identity
     }
 
-    /// Puts a description of our own in the place of the one we share with our parent, under the same number.
+    /// Puts a description of our own in the place of the one we share with our parent, under the
+    /// same number.
     fn leave_parent(&self) -> Result<()> {
         let fresh = reopen(self.description.as_fd())?;
         // `dup3` wants an owned descriptor to replace; this one stays `description`'s.
@@ -130,12 +141,14 @@ impl Member {
     }
 
     fn duplicate_handle(&self) -> OwnedFd {
-        // SAFETY: the caller wraps it in `ManuallyDrop`, so the descriptor is closed once, by `self.description`.
+        // SAFETY: the caller wraps it in `ManuallyDrop`, so the descriptor is closed once, by
+        // `self.description`.
         unsafe { std::os::fd::FromRawFd::from_raw_fd(self.description.as_raw_fd()) }
     }
 
     fn claim(&self, map: &Mapping) -> Result<u32> {
-        // Not lowest first by a constant start: a slot is reused late, so its generations last longer.
+        // Not lowest first by a constant start: a slot is reused late, so its generations last
+        // longer.
         let first = getpid().as_raw_nonzero().get().unsigned_abs() as usize % SLOTS;
         for slot in (first..SLOTS).chain(0..first) {
             if lock_byte(self.description.as_fd(), slot)? {
@@ -155,7 +168,8 @@ impl Member {
         map.u32(record).store(generation, Ordering::SeqCst);
         map.u64(record + START).store(start, Ordering::Relaxed);
         map.u64(record + NAMESPACE).store(namespace()?, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `is_dead`, so that a pid is never read with another participant's start time.
+        // Release: pairs with the Acquire in `is_dead`, so that a pid is never read with another
+        // participant's start time.
         map.u32(record + PID).store(pid, Ordering::Release);
         Ok(generation << GENERATION_SHIFT | (slot as u32 + 1))
     }
@@ -172,7 +186,8 @@ impl Member {
         }
         let slot = slot - 1;
         let record = self.table + slot * RECORD;
-        // SeqCst: the system calls around it order more than any fence; said so that nobody relies on less.
+        // SeqCst: the system calls around it order more than any fence; said so that nobody relies
+        // on less.
         if map.u32(record).load(Ordering::SeqCst) % GENERATIONS != identity >> GENERATION_SHIFT {
             return true;
         }
@@ -220,8 +235,8 @@ impl Page {
 
     #[inline(always)]
     fn word(&self) -> &AtomicU32 {
-        // SAFETY: mapped and aligned to a page until `self` is dropped; accessed by this atomic only. The kernel's wipe happens in a fresh
-        // process before any of its instructions.
+        // SAFETY: mapped and aligned to a page until `self` is dropped; accessed by this atomic
+        // only. The kernel's wipe happens in a fresh process before any of its instructions.
         unsafe { self.0.cast().as_ref() }
     }
 }
@@ -233,7 +248,8 @@ unsafe impl Sync for Page {}
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: ours, and nobody borrows it any more. An error would mean it is not mapped: nothing to undo.
+        // SAFETY: ours, and nobody borrows it any more. An error would mean it is not mapped:
+        // nothing to undo.
         let _ = unsafe { munmap(self.0.as_ptr().cast(), Self::SIZE) };
     }
 }
@@ -262,7 +278,8 @@ pub(crate) fn unlock_byte(fd: BorrowedFd<'_>, at: usize) {
 fn change_lock(fd: BorrowedFd<'_>, kind: i32, at: usize) -> io::Result<bool> {
     let lock = whole_byte(kind, at);
     loop {
-        // SAFETY: an open descriptor and a complete `flock`. By `libc`, since rustix has no locks of open file descriptions.
+        // SAFETY: an open descriptor and a complete `flock`. By `libc`, since rustix has no locks
+        // of open file descriptions.
         if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &lock) } == 0 {
             return Ok(true);
         }

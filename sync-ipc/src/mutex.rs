@@ -1,12 +1,14 @@
 //! A mutual exclusion lock between processes that survives the death of its owner.
 //!
-//! The algorithm, its states, invariants and orderings are in [`raw::lock`](crate::raw::lock). Here is what a program sees of it: a value behind the
-//! lock, which is copied out and in and never borrowed, and a guard.
+//! The algorithm, its states, invariants and orderings are in [`raw::lock`](crate::raw::lock). Here
+//! is what a program sees of it: a value behind the lock, which is copied out and in and never
+//! borrowed, and a guard.
 //!
 //! Memory: lock word u32, unused u32, value.
 //!
-//! **Fork.** A guard remembers by which identity it was taken. In a child that was forked meanwhile, the identity is another one: the child's copy of
-//! the guard unlocks nothing and writes nothing (row U-ML-02).
+//! **Fork.** A guard remembers by which identity it was taken. In a child that was forked
+//! meanwhile, the identity is another one: the child's copy of the guard unlocks nothing and writes
+//! nothing (row U-ML-02).
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -24,11 +26,13 @@ const VALUE: usize = 8;
 
 /// A lock around a value of plain data in a [`Segment`].
 ///
-/// Any participant may be killed at any instruction, and nobody hangs: a waiter looks at least every 32 ms whether the owner lives, takes a dead
-/// owner's lock over, and is told by [`LockError::OwnerDied`], because the value may be half written.
+/// Any participant may be killed at any instruction, and nobody hangs: a waiter looks at least
+/// every 32 ms whether the owner lives, takes a dead owner's lock over, and is told by
+/// [`LockError::OwnerDied`], because the value may be half written.
 ///
-/// Ownership is a process's, not a thread's: a guard may be sent to another thread. Locking twice in one thread waits for ever, as with any lock that
-/// is not reentrant; see [`ReentrantMutex`](crate::ReentrantMutex).
+/// Ownership is a process's, not a thread's: a guard may be sent to another thread. Locking twice
+/// in one thread waits for ever, as with any lock that is not reentrant; see
+/// [`ReentrantMutex`](crate::ReentrantMutex).
 ///
 /// ```
 /// use sync_ipc::{LockError, Mutex, Segment};
@@ -54,7 +58,8 @@ const VALUE: usize = 8;
 ///
 /// # Memory ordering
 ///
-/// Whatever was written before a guard was dropped, in the value or elsewhere in shared memory, is visible to whoever locks next.
+/// Whatever was written before a guard was dropped, in the value or elsewhere in shared memory, is
+/// visible to whoever locks next.
 #[doc(alias = "Lock")]
 pub struct Mutex<T> {
     block: Block,
@@ -74,7 +79,8 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists), [`Error::Full`](crate::Error::Full), [`Error::BadName`](crate::Error::BadName).
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists), [`Error::Full`](crate::Error::Full),
+    /// [`Error::BadName`](crate::Error::BadName).
     pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
         let block = segment.place(name, Self::kind(), Self::layout(), 0, |block| plain::store(block, VALUE, &value))?;
         Ok(Self { block, value: PhantomData })
@@ -103,7 +109,8 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`LockError::OwnerDied`] with the guard; [`LockError::NotRecoverable`]; [`LockError::NotAttached`].
+    /// [`LockError::OwnerDied`] with the guard; [`LockError::NotRecoverable`];
+    /// [`LockError::NotAttached`].
     #[inline]
     pub fn lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(None)
@@ -197,8 +204,8 @@ impl Owner {
 
 /// The right to use what a [`Mutex`] guards, until dropped.
 ///
-/// The value is copied out by [`get`](Self::get) and in by [`set`](Self::set): a peer that does not play by the rules may write at any time, and
-/// a reference would make that undefined behaviour.
+/// The value is copied out by [`get`](Self::get) and in by [`set`](Self::set): a peer that does not
+/// play by the rules may write at any time, and a reference would make that undefined behaviour.
 #[must_use = "the lock is let go of at once if the guard is not kept"]
 #[derive(Debug)]
 pub struct Guard<'a, T: Plain> {
@@ -223,7 +230,8 @@ impl<'a, T: Plain> Guard<'a, T> {
         }
     }
 
-    /// Copies the value out, lets `change` change it, and copies it back in. If `change` panics, the value stays as it was.
+    /// Copies the value out, lets `change` change it, and copies it back in. If `change` panics,
+    /// the value stays as it was.
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut value = self.get();
@@ -232,14 +240,15 @@ impl<'a, T: Plain> Guard<'a, T> {
         result
     }
 
-    /// Whether the guard came from a dead owner, and nobody has called [`mark_consistent`](Self::mark_consistent) yet.
+    /// Whether the guard came from a dead owner, and nobody has called
+    /// [`mark_consistent`](Self::mark_consistent) yet.
     #[must_use]
     pub fn is_inconsistent(&self) -> bool {
         self.inconsistent
     }
 
-    /// Says that the value is whole again after an owner died. A guard that is dropped without it leaves a lock that refuses everybody with
-    /// [`LockError::NotRecoverable`].
+    /// Says that the value is whole again after an owner died. A guard that is dropped without it
+    /// leaves a lock that refuses everybody with [`LockError::NotRecoverable`].
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
             lock::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
@@ -277,7 +286,8 @@ impl<T: Plain> Drop for Guard<'_, T> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockError<G> {
-    /// It was got, from an owner that died: what it guards may be half written. Repair it and call `mark_consistent`.
+    /// It was got, from an owner that died: what it guards may be half written. Repair it and call
+    /// `mark_consistent`.
     OwnerDied(G),
     /// An owner died, and whoever found that could not repair what the lock guards.
     NotRecoverable,

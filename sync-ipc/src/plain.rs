@@ -6,11 +6,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::segment::Block;
 
-/// Plain data: every pattern of bits is a value, there is no padding, there are no pointers. By `zerocopy`'s traits, so that
-/// `#[derive(FromBytes, IntoBytes, Immutable)]` makes a struct one.
+/// Plain data: every pattern of bits is a value, there is no padding, there are no pointers. By
+/// `zerocopy`'s traits, so that `#[derive(FromBytes, IntoBytes, Immutable)]` makes a struct one.
 ///
-/// A peer may write any bytes at any time. So no value in shared memory is ever borrowed: values are copied out and copied in, and any bytes that
-/// come out are a value of the type.
+/// A peer may write any bytes at any time. So no value in shared memory is ever borrowed: values
+/// are copied out and copied in, and any bytes that come out are a value of the type.
 pub trait Plain: FromBytes + IntoBytes + Immutable + 'static {}
 
 impl<T: FromBytes + IntoBytes + Immutable + 'static> Plain for T {}
@@ -31,8 +31,9 @@ pub(crate) fn store<T: Plain>(block: &Block, offset: usize, value: &T) {
     block.write(offset, value.as_bytes());
 }
 
-/// A number for "this kind of object, of this type": FNV-1a over the kind, the type's name without its path, its size and its alignment. The path is
-/// left out, because two programs that share a type rarely have it in modules of the same name.
+/// A number for "this kind of object, of this type": FNV-1a over the kind, the type's name without
+/// its path, its size and its alignment. The path is left out, because two programs that share a
+/// type rarely have it in modules of the same name.
 pub(crate) fn kind_of<T: 'static>(object: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut eat = |bytes: &[u8]| {

@@ -1,4 +1,5 @@
-//! What is asked of `/proc`, without allocating: these are asked while others wait, and stepped through by the tests.
+//! What is asked of `/proc`, without allocating: these are asked while others wait, and stepped
+//! through by the tests.
 
 use core::ffi::CStr;
 
@@ -20,7 +21,8 @@ impl Path {
     }
 
     pub(crate) fn text(mut self, text: &str) -> Self {
-        // The last byte stays 0. Numbers and our own short texts fit; what did not would lead nowhere.
+        // The last byte stays 0. Numbers and our own short texts fit; what did not would lead
+        // nowhere.
         let count = text.len().min(self.bytes.len() - 1 - self.len);
         self.bytes[self.len..][..count].copy_from_slice(&text.as_bytes()[..count]);
         self.len += count;

@@ -1,13 +1,16 @@
-//! A lock that its owner thread may take again. The lock is [`raw::lock`](crate::raw::lock); over it, the owner's thread and how often it locked.
+//! A lock that its owner thread may take again. The lock is [`raw::lock`](crate::raw::lock); over
+//! it, the owner's thread and how often it locked.
 //!
 //! Memory: lock word u32, count u32, thread u64, value.
 //!
 //! **Invariants**
 //!
 //! 1. `thread` and `count` are written by the holder of the lock word only.
-//! 2. A thread that finds its own process's identity in the word and its own number in `thread` wrote that number itself, while it held the lock, and
-//!    has not let go since: letting go writes 0 first. Thread numbers are a process's own and never used again in it (but for 2^34 threads); the
-//!    identity is in `thread` too, tells the processes apart, and a forked child has another one.
+//! 2. A thread that finds its own process's identity in the word and its own number in `thread`
+//!    wrote that number itself, while it held the lock, and has not let go since: letting go writes
+//!    0 first. Thread numbers are a process's own and never used again in it (but for 2^34
+//!    threads); the identity is in `thread` too, tells the processes apart, and a forked child has
+//!    another one.
 //! 3. Whoever takes the lock, also from a dead owner, starts the count anew.
 
 use core::fmt;
@@ -29,7 +32,8 @@ const COUNT: usize = 4;
 const THREAD: usize = 8;
 const VALUE: usize = 16;
 
-/// A reentrant lock around a value of plain data in a [`Segment`], with the guarantees of [`Mutex`](crate::Mutex) when its owner dies.
+/// A reentrant lock around a value of plain data in a [`Segment`], with the guarantees of
+/// [`Mutex`](crate::Mutex) when its owner dies.
 ///
 /// ```
 /// use sync_ipc::{ReentrantMutex, Segment};
@@ -138,8 +142,10 @@ impl<T: Plain> ReentrantMutex<T> {
         word != 0 && word == self.block.me() && thread == self.tag()
     }
 
-    /// What the calling thread writes down as owner: its process's identity and its own number. The number alone would not do: between
-    /// the taking of a dead owner's lock and the writing of `thread`, another thread of the thief that bears the dead one's number would think it is the owner.
+    /// What the calling thread writes down as owner: its process's identity and its own number. The
+    /// number alone would not do: between the taking of a dead owner's lock and the writing of
+    /// `thread`, another thread of the thief that bears the dead one's number would think it is the
+    /// owner.
     fn tag(&self) -> u64 {
         const NUMBER_BITS: u32 = 34;
         u64::from(self.block.me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
@@ -201,7 +207,8 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         plain::load(&self.mutex.block, VALUE)
     }
 
-    /// Replaces the value. By `&self`, as with a `Cell`: several guards of one thread see one value.
+    /// Replaces the value. By `&self`, as with a `Cell`: several guards of one thread see one
+    /// value.
     pub fn set(&self, value: T) {
         if self.is_ours() {
             plain::store(&self.mutex.block, VALUE, &value);
@@ -254,7 +261,8 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         let count = self.depth().saturating_sub(1);
         self.mutex.block.u32(COUNT).store(count, Ordering::Relaxed);
         if count > 0 {
-            // The guard that came from a dead owner decides about consistency; let go of out of turn, it leaves that to the last.
+            // The guard that came from a dead owner decides about consistency; let go of out of
+            // turn, it leaves that to the last.
             return;
         }
         // Before the unlock, whose Release publishes it (invariant 2).

@@ -1,7 +1,7 @@
 //! Semaphores whose permits come back when their holder dies.
 //!
-//! The algorithm is in [`raw::permits`](crate::raw::permits). Memory: gate u32, unused u32, cells u32 each; the entry's parameter is the number
-//! of cells.
+//! The algorithm is in [`raw::permits`](crate::raw::permits). Memory: gate u32, unused u32, cells
+//! u32 each; the entry's parameter is the number of cells.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -80,7 +80,8 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Keeps the permit for good: it comes back when somebody calls `release`, and not when this process ends.
+    /// Keeps the permit for good: it comes back when somebody calls `release`, and not when this
+    /// process ends.
     pub fn forget(self) {
         let this = core::mem::ManuallyDrop::new(self);
         this.of.permits().forget(&this.of.block, this.cell);
@@ -101,7 +102,8 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
-/// [`BoundedSemaphore::release`] was called when no permit had been forgotten, or [`Semaphore::add_permits`] when there was no room for more.
+/// [`BoundedSemaphore::release`] was called when no permit had been forgotten, or
+/// [`Semaphore::add_permits`] when there was no room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyReleases;
 
@@ -162,7 +164,8 @@ macro_rules! semaphore {
                 self.0.acquire(Deadline::at(deadline))
             }
 
-            /// How many permits are free at the moment. What the dead hold is not counted before somebody reclaims it.
+            /// How many permits are free at the moment. What the dead hold is not counted before
+            /// somebody reclaims it.
             #[must_use]
             pub fn available_permits(&self) -> usize {
                 self.0.permits().available()
@@ -179,8 +182,9 @@ macro_rules! semaphore {
 
 /// A counting semaphore between processes.
 ///
-/// A [`Permit`] belongs to its process: when that dies, whoever waits takes the permit over within 32 ms. A permit that was added by
-/// [`add_permits`](Self::add_permits), or [forgotten](Permit::forget), belongs to nobody, and nobody's death returns or removes it.
+/// A [`Permit`] belongs to its process: when that dies, whoever waits takes the permit over within
+/// 32 ms. A permit that was added by [`add_permits`](Self::add_permits), or
+/// [forgotten](Permit::forget), belongs to nobody, and nobody's death returns or removes it.
 ///
 /// ```
 /// use sync_ipc::{Segment, Semaphore};
@@ -207,7 +211,8 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`Error::BadSize`] unless `permits <= max` and `1 <= max <=` [`MAX_PERMITS`]; else as for any object.
+    /// [`Error::BadSize`] unless `permits <= max` and `1 <= max <=` [`MAX_PERMITS`]; else as for
+    /// any object.
     pub fn create(segment: &Segment, name: &str, permits: usize, max: usize) -> Result<Self> {
         Ok(Self(Cells::create(segment, name, "Semaphore", permits, max)?))
     }
@@ -230,8 +235,8 @@ impl Semaphore {
 
 /// A semaphore that never has more permits than it was created with.
 ///
-/// As [`Semaphore`], but [`release`](Self::release) only gives back what was [forgotten](Permit::forget); one release too many is an error, also when
-/// two race.
+/// As [`Semaphore`], but [`release`](Self::release) only gives back what was
+/// [forgotten](Permit::forget); one release too many is an error, also when two race.
 pub struct BoundedSemaphore(Cells);
 semaphore!(BoundedSemaphore);
 

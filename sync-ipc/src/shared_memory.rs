@@ -16,7 +16,8 @@ const BYTES: &str = "bytes";
 
 /// Bytes that processes share, by name or by descriptor.
 ///
-/// Reads and writes copy: a peer may write at any time, so no slice of the memory is ever handed out.
+/// Reads and writes copy: a peer may write at any time, so no slice of the memory is ever handed
+/// out.
 ///
 /// ```
 /// use sync_ipc::SharedMemory;
@@ -245,9 +246,11 @@ impl fmt::Display for ListError {
 
 impl std::error::Error for ListError {}
 
-/// A list of a fixed number of small values, each of which may be replaced by another that fits into its place.
+/// A list of a fixed number of small values, each of which may be replaced by another that fits
+/// into its place.
 ///
-/// Memory: lock word u32, unused u32; per item kind u32, length u32, offset u32, room u32; then the items' bytes.
+/// Memory: lock word u32, unused u32; per item kind u32, length u32, offset u32, room u32; then the
+/// items' bytes.
 ///
 /// ```
 /// use sync_ipc::{Item, Segment, ShareableList};
@@ -375,7 +378,8 @@ impl ShareableList {
             return Err(ListError::TooLong);
         }
         self.locked(|| {
-            // SeqCst: torn before the first byte changes and whole after the last, also for who looks after our death.
+            // SeqCst: torn before the first byte changes and whole after the last, also for who
+            // looks after our death.
             self.block.u32(entry).store(TORN, Ordering::SeqCst);
             self.block.write(offset, &bytes);
             self.block.u32(entry + 4).store(bytes.len() as u32, Ordering::Relaxed);

@@ -1,7 +1,8 @@
 //! Numbers and rows of numbers between processes, with a lock and without.
 //!
-//! A [`Value`] is a [`ReentrantMutex`] under another name. An [`Array`] is a [`RawArray`] beside one: two objects, of which the lock is placed first, so that
-//! an array that can be found has its lock.
+//! A [`Value`] is a [`ReentrantMutex`] under another name. An [`Array`] is a [`RawArray`] beside
+//! one: two objects, of which the lock is placed first, so that an array that can be found has its
+//! lock.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -94,8 +95,8 @@ impl<T: Plain> Value<T> {
 
 /// A shared value without a lock.
 ///
-/// What is read while another process writes may be part old and part new, unless the value has 4 or 8 bytes. For counting without a lock see
-/// [`as_atomic`](RawValue::<u64>::as_atomic).
+/// What is read while another process writes may be part old and part new, unless the value has 4
+/// or 8 bytes. For counting without a lock see [`as_atomic`](RawValue::<u64>::as_atomic).
 pub struct RawValue<T> {
     block: Block,
     value: PhantomData<fn(T) -> T>,

@@ -13,7 +13,13 @@ fn example(name: &str) -> Command {
 
 #[test]
 fn each_runs() {
-    for (name, arguments) in [("ping_pong_ten", ""), ("pipe", ""), ("value_array", ""), ("recovery", "20"), ("against_python", "")] {
+    for (name, arguments) in [
+        ("ping_pong_ten", ""),
+        ("pipe", ""),
+        ("value_array", ""),
+        ("recovery", "20"),
+        ("against_python", ""),
+    ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(!output.stdout.is_empty(), "{name} says something");
@@ -23,9 +29,11 @@ fn each_runs() {
 #[test]
 fn the_pair_talks_by_name() {
     let name = format!("board-{}", std::process::id());
-    let server = example("board_server").env("BOARD", &name).stdout(Stdio::piped()).spawn().expect("built");
+    let server =
+        example("board_server").env("BOARD", &name).stdout(Stdio::piped()).spawn().expect("built");
     for args in [&["3", "4"][..], &["5"], &["close"]] {
-        let status = example("board_client").env("BOARD", &name).args(args).status().expect("built");
+        let status =
+            example("board_client").env("BOARD", &name).args(args).status().expect("built");
         assert!(status.success());
     }
     let output = server.wait_with_output().expect("it ends");

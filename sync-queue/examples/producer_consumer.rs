@@ -1,6 +1,7 @@
 //! Python: `q.task_done()`, `q.join()`, `q.shutdown()`.
 //!
-//! Two producers, three consumers; `join` returns when every item has been dealt with; a shutdown sends everybody home.
+//! Two producers, three consumers; `join` returns when every item has been dealt with; a shutdown
+//! sends everybody home.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

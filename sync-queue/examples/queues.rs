@@ -1,6 +1,8 @@
-//! Python: `queue.Queue()`, `queue.LifoQueue()`, `queue.PriorityQueue()`, `put_nowait`, `get(timeout=...)`, `queue.Full`, `queue.Empty`.
+//! Python: `queue.Queue()`, `queue.LifoQueue()`, `queue.PriorityQueue()`, `put_nowait`,
+//! `get(timeout=...)`, `queue.Full`, `queue.Empty`.
 //!
-//! The same items through three orders; calls that do not wait, or not for long, meet "full" and "empty".
+//! The same items through three orders; calls that do not wait, or not for long, meet "full" and
+//! "empty".
 
 use std::time::{Duration, Instant};
 

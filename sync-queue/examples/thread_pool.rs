@@ -1,6 +1,8 @@
-//! Python: `with ThreadPoolExecutor(max_workers=3, thread_name_prefix="worker", initializer=...) as pool`, `pool.map`, `as_completed`.
+//! Python: `with ThreadPoolExecutor(max_workers=3, thread_name_prefix="worker", initializer=...) as
+//! pool`, `pool.map`, `as_completed`.
 //!
-//! A pool of named workers logs its start and end; results in order and as completed; one job fails.
+//! A pool of named workers logs its start and end; results in order and as completed; one job
+//! fails.
 
 use std::thread;
 use std::time::Duration;
@@ -24,7 +26,11 @@ fn main() {
         .expect("there are workers");
 
     // pool.map(square, [0, 1, 2]): in order.
-    let squares: Vec<_> = pool.map([0, 1, 2], square).expect("the pool is open").map(|square| square.expect("none fails")).collect();
+    let squares: Vec<_> = pool
+        .map([0, 1, 2], square)
+        .expect("the pool is open")
+        .map(|square| square.expect("none fails"))
+        .collect();
     println!("in order: {squares:?}");
 
     // as_completed([pool.submit(square, n) for n in range(5)])

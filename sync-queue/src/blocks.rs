@@ -2,15 +2,18 @@
 //!
 //! # Source
 //!
-//! The list channel of crossbeam-channel, with three differences. Whether a slot was written and whether it was read is one word of its own
-//! that its writer and then its reader store, so that publishing is a plain Release store and reading needs no second read-modify-write;
-//! blocks are given back by who moves the head on, which needs no handshake with their readers; and the first block is there from the
-//! start, so that there is no half-built queue to be dropped (crossbeam #971, #1084, #1187).
+//! The list channel of crossbeam-channel, with three differences. Whether a slot was written and
+//! whether it was read is one word of its own that its writer and then its reader store, so that
+//! publishing is a plain Release store and reading needs no second read-modify-write; blocks are
+//! given back by who moves the head on, which needs no handshake with their readers; and the first
+//! block is there from the start, so that there is no half-built queue to be dropped
+//! (crossbeam #971, #1084, #1187).
 //!
 //! # State
 //!
-//! A position is `block * (SLOTS + 1) + offset`. Offset `SLOTS` names no slot: it stands for the moment in which one thread, who claimed the
-//! last slot, links the next block (at the tail) or moves on to it (at the head); everybody else waits for that.
+//! A position is `block * (SLOTS + 1) + offset`. Offset `SLOTS` names no slot: it stands for the
+//! moment in which one thread, who claimed the last slot, links the next block (at the tail) or
+//! moves on to it (at the head); everybody else waits for that.
 //!
 //! | word of a slot | set by | meaning |
 //! |---|---|---|
@@ -20,23 +23,27 @@
 //!
 //! # Invariants
 //!
-//! B1. Who moved the tail from a position on is the only one to write its slot; the head passes no tail, so no reader is there before.
-//! B2. Who moved the head from a position on is the only one to take its item, after waiting for `FULL`.
-//! B3. A thread looks into a block only after claiming a position in it, and until it has stored that slot's word. The claim of the last
-//!     slot at the tail includes linking the next block, before the word. So a block all of whose words are `READ` is nobody's.
-//! B4. Who claimed the last slot at the head is alone with `retired` until it moves the head past offset `SLOTS`.
-//! B5. `head.block` is the block of the head's position, changed before the position, which is stored with Release and loaded with Acquire;
-//!     the same at the tail. So who finds a position finds its block, or a later one, and then the claim of the position fails.
-//! B6. Slots from head to tail hold items, in `drop`, when nobody is in the middle of anything; the other slots hold none.
-//! B7. Who claims the last slot at the tail has the next block ready before the claim, which is a Release; nobody comes to the next block
-//!     but through a position that was stored by that claim or after it. So every thread that knows of a block sees it as it was when new.
-//! B8. A block is linked after the tail was moved on to it, and the head is moved on after the link was found: the tail that a thread sees
-//!     after it has seen the head is not behind it.
+//! B1. Who moved the tail from a position on is the only one to write its slot; the head passes no
+//! tail, so no reader is there before. B2. Who moved the head from a position on is the only one to
+//! take its item, after waiting for `FULL`. B3. A thread looks into a block only after claiming a
+//! position in it, and until it has stored that slot's word. The claim of the last slot at the tail
+//! includes linking the next block, before the word. So a block all of whose words are `READ` is
+//! nobody's. B4. Who claimed the last slot at the head is alone with `retired` until it moves the
+//! head past offset `SLOTS`. B5. `head.block` is the block of the head's position, changed before
+//! the position, which is stored with Release and loaded with Acquire; the same at the tail. So who
+//! finds a position finds its block, or a later one, and then the claim of the position fails. B6.
+//! Slots from head to tail hold items, in `drop`, when nobody is in the middle of anything; the
+//! other slots hold none. B7. Who claims the last slot at the tail has the next block ready before
+//! the claim, which is a Release; nobody comes to the next block but through a position that was
+//! stored by that claim or after it. So every thread that knows of a block sees it as it was when
+//! new. B8. A block is linked after the tail was moved on to it, and the head is moved on after the
+//! link was found: the tail that a thread sees after it has seen the head is not behind it.
 //!
 //! # Cost
 //!
-//! Put: one compare-exchange, one store, two loads. Get: the same, and a load of the tail while both ends are in one block. One block in
-//! `SLOTS` puts is taken from, and given back to, the allocator or the one spare block. An emptied queue keeps at most three blocks.
+//! Put: one compare-exchange, one store, two loads. Get: the same, and a load of the tail while
+//! both ends are in one block. One block in `SLOTS` puts is taken from, and given back to, the
+//! allocator or the one spare block. An emptied queue keeps at most three blocks.
 
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -77,7 +84,10 @@ impl<T> Block<T> {
         Box::new(Self {
             next: AtomicPtr::new(ptr::null_mut()),
             below: AtomicPtr::new(ptr::null_mut()),
-            slots: core::array::from_fn(|_| Slot { word: AtomicU32::new(EMPTY), value: UnsafeCell::new(MaybeUninit::uninit()) }),
+            slots: core::array::from_fn(|_| Slot {
+                word: AtomicU32::new(EMPTY),
+                value: UnsafeCell::new(MaybeUninit::uninit()),
+            }),
         })
     }
 
@@ -85,7 +95,8 @@ impl<T> Block<T> {
     fn wait_next(&self) -> NonNull<Self> {
         let mut snooze = Snooze::new();
         loop {
-            // Acquire: pairs with the Release in `link`, for the tail's position (B8); the block itself was there to be seen before (B7).
+            // Acquire: pairs with the Release in `link`, for the tail's position (B8); the block
+            // itself was there to be seen before (B7).
             if let Some(next) = NonNull::new(self.next.load(Ordering::Acquire)) {
                 return next;
             }
@@ -101,13 +112,15 @@ impl<T> Slot<T> {
     unsafe fn fill(&self, item: T) {
         // SAFETY: by B1 nobody else touches the cell.
         self.value.with_mut(|cell| unsafe { (*cell).write(item) });
-        // Release: hands the item to the Acquire in `take`, and the block, with its link, to the Acquire in `take`, and on to `sweep`.
+        // Release: hands the item to the Acquire in `take`, and the block, with its link, to the
+        // Acquire in `take`, and on to `sweep`.
         self.word.store(FULL, Ordering::Release);
     }
 
     /// # Safety
     ///
-    /// The caller has claimed the slot's position at the head (B2). The slot is gone afterwards (B3).
+    /// The caller has claimed the slot's position at the head (B2). The slot is gone afterwards
+    /// (B3).
     unsafe fn take(&self) -> T {
         let mut snooze = Snooze::new();
         // Acquire: pairs with the Release in `fill`.
@@ -128,7 +141,8 @@ struct End<T> {
 }
 
 impl<T> End<T> {
-    /// The block of a position that was loaded with Acquire before, if a claim of that position then succeeds.
+    /// The block of a position that was loaded with Acquire before, if a claim of that position
+    /// then succeeds.
     #[inline]
     fn block(&self) -> *mut Block<T> {
         // Relaxed: the position is what publishes it (B5), and the block behind it (B7).
@@ -141,13 +155,15 @@ pub(crate) struct Blocks<T> {
     tail: End<T>,
     /// `SHUT`: no more gets.
     head: End<T>,
-    /// Blocks that the head has left and whose readers may not have finished, linked by `below` (B4).
+    /// Blocks that the head has left and whose readers may not have finished, linked by `below`
+    /// (B4).
     retired: UnsafeCell<*mut Block<T>>,
     /// One empty block, to be used again.
     spare: AtomicPtr<Block<T>>,
 }
 
-// SAFETY: the queue hands items from one thread to another (Send), and no reference to one is ever given to two threads (B1, B2).
+// SAFETY: the queue hands items from one thread to another (Send), and no reference to one is ever
+// given to two threads (B1, B2).
 unsafe impl<T: Send> Send for Blocks<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Blocks<T> {}
@@ -195,7 +211,11 @@ impl<T> Blocks<T> {
         }
         let block = Box::into_raw(block);
         // Release: pairs with the Acquire in `new_block`.
-        if self.spare.compare_exchange(ptr::null_mut(), block, Ordering::Release, Ordering::Relaxed).is_err() {
+        if self
+            .spare
+            .compare_exchange(ptr::null_mut(), block, Ordering::Release, Ordering::Relaxed)
+            .is_err()
+        {
             // SAFETY: it was boxed a few lines above, and was not shared.
             drop(unsafe { Box::from_raw(block) });
         }
@@ -212,7 +232,8 @@ impl<T> Blocks<T> {
         block.next.store(next, Ordering::Release);
     }
 
-    /// Moves the head on to the next block. Called by who claimed the last slot of `block` at the head, before taking its item.
+    /// Moves the head on to the next block. Called by who claimed the last slot of `block` at the
+    /// head, before taking its item.
     #[cold]
     fn retire(&self, block: NonNull<Block<T>>) {
         // SAFETY: the caller has claimed a slot of the block and not read it yet (B3).
@@ -221,8 +242,9 @@ impl<T> Blocks<T> {
         self.retired.with_mut(|retired| unsafe { self.sweep(&mut *retired, block) });
         // Relaxed: published by the position below, which is Release (B5).
         self.head.block.store(next.as_ptr(), Ordering::Relaxed);
-        // SAFETY: nobody can have claimed the head's slots in it yet.
-        // Relaxed: only whether there is one; who follows the link acquires it. Null from an earlier life is not to be seen (B7).
+        // SAFETY: nobody can have claimed the head's slots in it yet. Relaxed: only whether there
+        // is one; who follows the link acquires it. Null from an earlier life is not to be seen
+        // (B7).
         let last = unsafe { next.as_ref() }.next.load(Ordering::Relaxed).is_null();
         // The claim that led here has set HAS_NEXT, since there was a next block.
         self.head.cursor.advance(if last { STEP - HAS_NEXT } else { STEP });
@@ -309,15 +331,21 @@ impl<T> Blocks<T> {
     #[cold]
     fn pop_as(&self, drainer: bool) -> Result<T, Nothing> {
         let (block, first, _) = self.claim(1, drainer)?;
-        // SAFETY: a slot of the block was claimed and not read yet (B3); the claim found it between head and tail (B2).
+        // SAFETY: a slot of the block was claimed and not read yet (B3); the claim found it between
+        // head and tail (B2).
         Ok(unsafe { block.as_ref().slots[first].take() })
     }
 
-    /// At least one position, at most `max`, claimed at the head, all in one block: that block, the first slot, and how many.
+    /// At least one position, at most `max`, claimed at the head, all in one block: that block, the
+    /// first slot, and how many.
     ///
     /// `drainer`: the thread that shut the head, the only one that may pop from then on.
     #[inline]
-    fn claim(&self, max: usize, drainer: bool) -> Result<(NonNull<Block<T>>, usize, usize), Nothing> {
+    fn claim(
+        &self,
+        max: usize,
+        drainer: bool,
+    ) -> Result<(NonNull<Block<T>>, usize, usize), Nothing> {
         let mut snooze = None;
         let mut head = self.head.cursor.acquire();
         loop {
@@ -338,8 +366,9 @@ impl<T> Blocks<T> {
                 if (tail ^ head) & !FLAGS == 0 {
                     tail = self.tail.cursor.settled();
                     if (tail ^ head) & !FLAGS == 0 {
-                        // The tail never falls behind the head, and the head was here before: nothing was inside when the tail was read.
-                        // In the same word as the position: after the last put there is no item to be missed.
+                        // The tail never falls behind the head, and the head was here before:
+                        // nothing was inside when the tail was read. In the same word as the
+                        // position: after the last put there is no item to be missed.
                         return Err(if tail & SHUT != 0 { Nothing::Shut } else { Nothing::Empty });
                     }
                 }
@@ -349,7 +378,8 @@ impl<T> Blocks<T> {
                     has_next = HAS_NEXT;
                 }
             }
-            // A tail that was read after the head may be behind it only if the head is out of date: then the claim fails.
+            // A tail that was read after the head may be behind it only if the head is out of date:
+            // then the claim fails.
             let length = last.saturating_sub(first).min(max).max(1);
             let has_next = if first + length == SLOTS { HAS_NEXT } else { has_next };
             let block = self.head.block();
@@ -376,7 +406,8 @@ impl<T> Store<T> for Blocks<T> {
         if tail & SHUT == 0 && at + 1 < SLOTS {
             let block = self.tail.block();
             if self.tail.cursor.claim(tail, tail + STEP).is_ok() {
-                // SAFETY: a slot of the block was claimed and not written yet (B3), by this thread at the tail (B1).
+                // SAFETY: a slot of the block was claimed and not written yet (B3), by this thread
+                // at the tail (B1).
                 unsafe { (*block).slots[at].fill(item) };
                 return Ok(tail & MARK != 0);
             }
@@ -388,7 +419,10 @@ impl<T> Store<T> for Blocks<T> {
     fn pop(&self) -> Result<(T, Marked), Nothing> {
         let head = self.head.cursor.acquire();
         let first = offset(head);
-        if head & SHUT == 0 && first + 1 < SLOTS && (head & HAS_NEXT != 0 || self.is_before_tail(head)) {
+        if head & SHUT == 0
+            && first + 1 < SLOTS
+            && (head & HAS_NEXT != 0 || self.is_before_tail(head))
+        {
             let block = self.head.block();
             if self.head.cursor.claim(head, head + STEP).is_ok() {
                 // SAFETY: as in `pop_as`.
@@ -448,7 +482,8 @@ impl<T> Store<T> for Blocks<T> {
         out.reserve(max.min(SLOTS));
         let (block, first, length) = self.claim(max, false)?;
         for at in first..first + length {
-            // SAFETY: as in `pop_as`: every slot of the run was claimed, and the last one of it keeps the block until it is read.
+            // SAFETY: as in `pop_as`: every slot of the run was claimed, and the last one of it
+            // keeps the block until it is read.
             out.push(unsafe { block.as_ref().slots[at].take() });
         }
         Ok((length, false))
@@ -468,7 +503,8 @@ impl<T> Store<T> for Blocks<T> {
     fn mark_getter(&self) -> bool {
         let tail = self.tail.cursor.acquire();
         let head = self.head.cursor.acquire();
-        // If the mark finds the tail unchanged, the head, which never passes it, still is where it is: empty.
+        // If the mark finds the tail unchanged, the head, which never passes it, still is where it
+        // is: empty.
         (tail | head) & SHUT == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.cursor.mark(tail)
     }
 
@@ -531,9 +567,9 @@ impl<T> Drop for Blocks<T> {
                 while let Ok(item) = self.0.pop_as(true) {
                     drop(item);
                 }
-                // Relaxed, all of them: whoever drops the queue has it to itself.
-                // SAFETY: head and tail have met, so exactly one block is linked, and it and those in `retired` and `spare` were boxed; by
-                // B3 nobody uses them any more.
+                // Relaxed, all of them: whoever drops the queue has it to itself. SAFETY: head and
+                // tail have met, so exactly one block is linked, and it and those in `retired` and
+                // `spare` were boxed; by B3 nobody uses them any more.
                 unsafe {
                     drop(Box::from_raw(self.0.head.block.load(Ordering::Relaxed)));
                     if let Some(spare) = NonNull::new(self.0.spare.load(Ordering::Relaxed)) {
@@ -557,6 +593,9 @@ impl<T> Drop for Blocks<T> {
 
 impl<T> fmt::Debug for Blocks<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocks").field("head", &self.head.cursor).field("tail", &self.tail.cursor).finish()
+        f.debug_struct("Blocks")
+            .field("head", &self.head.cursor)
+            .field("tail", &self.tail.cursor)
+            .finish()
     }
 }

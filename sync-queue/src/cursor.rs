@@ -9,18 +9,20 @@
 //!
 //! # Invariants
 //!
-//! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.)
-//! C2. Who claims a position does so by a compare-exchange of the whole word. So a claim fails if the end was shut or marked in the
-//!     meantime: shutting down is one step in the same order as all puts (or gets), and no mark is overlooked.
-//! C3. `SHUT` is never taken back.
+//! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.) C2. Who
+//! claims a position does so by a compare-exchange of the whole word. So a claim fails if the end
+//! was shut or marked in the meantime: shutting down is one step in the same order as all puts (or
+//! gets), and no mark is overlooked. C3. `SHUT` is never taken back.
 //!
 //! # Memory orderings
 //!
-//! A claim is Release, so that who finds the head moved on also sees a tail that is at least as far (it was for the one who moved it), and
-//! never one behind it. It is Acquire for the sake of the mark: whoever set it last is seen asleep. That the word was loaded with Acquire
-//! before is not enough, for the same value may have been written again by another sleeper since. Shutting is Release, so that who finds an
-//! end shut (and then executes an Acquire fence) sees what was done before; the marks are taken away after it in any case, which is an
-//! Acquire. Every change is a read-modify-write, hence continues the release sequences of those before it.
+//! A claim is Release, so that who finds the head moved on also sees a tail that is at least as far
+//! (it was for the one who moved it), and never one behind it. It is Acquire for the sake of the
+//! mark: whoever set it last is seen asleep. That the word was loaded with Acquire before is not
+//! enough, for the same value may have been written again by another sleeper since. Shutting is
+//! Release, so that who finds an end shut (and then executes an Acquire fence) sees what was done
+//! before; the marks are taken away after it in any case, which is an Acquire. Every change is a
+//! read-modify-write, hence continues the release sequences of those before it.
 
 use core::fmt;
 
@@ -51,10 +53,11 @@ impl Cursor {
         self.0.load(Ordering::Acquire)
     }
 
-    /// What is there now, in the one order that all threads agree on: for answers (Full, Empty) that must be true of a moment within
-    /// the call even if two queues are compared.
+    /// What is there now, in the one order that all threads agree on: for answers (Full, Empty)
+    /// that must be true of a moment within the call even if two queues are compared.
     pub(crate) fn settled(&self) -> u64 {
-        // SeqCst: between any two threads that each change one queue and then find another full or empty, one sees the other's change.
+        // SeqCst: between any two threads that each change one queue and then find another full or
+        // empty, one sees the other's change.
         fence(Ordering::SeqCst);
         self.0.load(Ordering::Acquire)
     }
@@ -62,11 +65,13 @@ impl Cursor {
     /// Moves on from `now` to `next`, both whole words (C2).
     #[inline]
     pub(crate) fn claim(&self, now: u64, next: u64) -> Result<u64, u64> {
-        // AcqRel on success: see "Memory orderings". Acquire on failure: the new value is used as if it had been loaded.
+        // AcqRel on success: see "Memory orderings". Acquire on failure: the new value is used as
+        // if it had been loaded.
         self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
-    /// Moves on from a position that nobody else can move on from; flags may be set meanwhile. `by` may also clear a flag that is set.
+    /// Moves on from a position that nobody else can move on from; flags may be set meanwhile. `by`
+    /// may also clear a flag that is set.
     pub(crate) fn advance(&self, by: u64) {
         // Release: publishes the queue's private parts to the next claim.
         self.0.fetch_add(by, Ordering::Release);
@@ -74,9 +79,9 @@ impl Cursor {
 
     /// Sets the mark if the word is still `now`.
     pub(crate) fn mark(&self, now: u64) -> bool {
-        // A write even if the mark is there already: whoever takes it away must see this sleeper (W4).
-        // Release: publishes that the caller has entered the wait set. Pairs with the Acquire in `claim` and `unmark`.
-        // Acquire: pairs with the Release in `unmark`.
+        // A write even if the mark is there already: whoever takes it away must see this sleeper
+        // (W4). Release: publishes that the caller has entered the wait set. Pairs with the Acquire
+        // in `claim` and `unmark`. Acquire: pairs with the Release in `unmark`.
         self.0.compare_exchange(now, now | MARK, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 

@@ -5,7 +5,8 @@ use core::fmt;
 
 use crate::store::{Nothing, Refused};
 
-/// The queue has been shut down. Holds what could not be put, or nothing where nothing was to be put.
+/// The queue has been shut down. Holds what could not be put, or nothing where nothing was to be
+/// put.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShutDown<T = ()>(pub T);
 

@@ -5,7 +5,10 @@ use crate::ring::Ring;
 use crate::store::{Marked, Nothing, Refused, Store};
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "both are a few cache lines, and a queue is made rarely")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "both are a few cache lines, and a queue is made rarely"
+)]
 pub(crate) enum Fifo<T> {
     Bounded(Ring<T>),
     Unbounded(Blocks<T>),

@@ -27,8 +27,8 @@ pub use error::{GetError, PutError, ShutDown, TooManyDone};
 pub use iter::{Iter, TryIter};
 pub use lifo::LifoQueue;
 pub use pool::{
-    AsCompleted, BuildError, Builder, InsideWorker, JobError, JobHandle, JobStatus, Map, Scope, SubmitError, ThreadPool, Unfinished, Until,
-    Waited, as_completed, wait,
+    AsCompleted, BuildError, Builder, InsideWorker, JobError, JobHandle, JobStatus, Map, Scope,
+    SubmitError, ThreadPool, Unfinished, Until, Waited, as_completed, wait,
 };
 pub use priority::PriorityQueue;
 pub use queue::Queue;

@@ -16,8 +16,9 @@ use crate::waiting::Patience;
 
 /// A stack for any number of producers and consumers: last in, first out.
 ///
-/// Python's `queue.LifoQueue`, with all that [`Queue`](crate::Queue) has. The top of a stack is one hot place, so this is a lock over a vector:
-/// linearisable; blocking; neither items nor threads are served fairly. A put and a get each cost the lock's two read-modify-writes.
+/// Python's `queue.LifoQueue`, with all that [`Queue`](crate::Queue) has. The top of a stack is one
+/// hot place, so this is a lock over a vector: linearisable; blocking; neither items nor threads
+/// are served fairly. A put and a get each cost the lock's two read-modify-writes.
 ///
 /// ```
 /// use sync_queue::LifoQueue;

@@ -1,16 +1,20 @@
-//! The store of the orders that have one hot place, where a lock is the best there is: LIFO and priority.
+//! The store of the orders that have one hot place, where a lock is the best there is: LIFO and
+//! priority.
 //!
-//! A [`Mutex`] over a container. That somebody sleeps is a flag under the lock, so marking, finding nothing and changing are one step by the
-//! lock alone. The lock is held for a few instructions, or for the comparisons of one heap operation, and never while an item is dropped.
+//! A [`Mutex`] over a container. That somebody sleeps is a flag under the lock, so marking, finding
+//! nothing and changing are one step by the lock alone. The lock is held for a few instructions, or
+//! for the comparisons of one heap operation, and never while an item is dropped.
 //!
 //! # User code
 //!
-//! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in this crate. What keeps it harmless:
+//! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in
+//! this crate. What keeps it harmless:
 //!
-//! L1. An [`Arrangement`] changes nothing while it compares: `place` and `choose` are told what would be done, `insert` and `remove` do it
-//!     without comparing. A panic in `Ord` leaves items, order and counts as they were, and the lock open.
-//! L2. An `Ord` that uses the queue whose items it compares would wait for its own thread: it panics instead.
-//! L3. An item that is given up by a panic is dropped after the lock was released.
+//! L1. An [`Arrangement`] changes nothing while it compares: `place` and `choose` are told what
+//! would be done, `insert` and `remove` do it without comparing. A panic in `Ord` leaves items,
+//! order and counts as they were, and the lock open. L2. An `Ord` that uses the queue whose items
+//! it compares would wait for its own thread: it panics instead. L3. An item that is given up by a
+//! panic is dropped after the lock was released.
 
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +43,8 @@ pub(crate) trait Arrangement<T>: Default {
 
     fn remove(&mut self, choice: Self::Choice) -> T;
 
-    /// Over a full container: puts `item` in the place of the one that would be missed least, maybe `item` itself; that one.
+    /// Over a full container: puts `item` in the place of the one that would be missed least, maybe
+    /// `item` itself; that one.
     ///
     /// In two steps for the same reason as the others: what is returned does it, without comparing.
     fn choose_last(&self, item: &T) -> Self::Choice;
@@ -89,8 +94,13 @@ impl<A> Locked<A> {
     where
         A: Arrangement<T>,
     {
-        let inner = Inner { items: A::default(), pushed: 0, shut: false, getters: false, putters: false };
-        Self { inner: Mutex::new(inner), comparing: AtomicU64::new(0), capacity: capacity.unwrap_or(usize::MAX) }
+        let inner =
+            Inner { items: A::default(), pushed: 0, shut: false, getters: false, putters: false };
+        Self {
+            inner: Mutex::new(inner),
+            comparing: AtomicU64::new(0),
+            capacity: capacity.unwrap_or(usize::MAX),
+        }
     }
 
     #[inline]
@@ -103,14 +113,18 @@ impl<A> Locked<A> {
         }
         let me = thread::id().get();
         // Relaxed: as in `Name::drop`.
-        assert!(self.comparing.load(Ordering::Relaxed) != me, "the Ord of an item used the very queue that was comparing the item");
+        assert!(
+            self.comparing.load(Ordering::Relaxed) != me,
+            "the Ord of an item used the very queue that was comparing the item"
+        );
         let inner = self.inner.lock();
         self.comparing.store(me, Ordering::Relaxed);
         Held { inner, _name: Name(Some(&self.comparing)) }
     }
 }
 
-/// Calls `f`; if something has been achieved before, a panic in it only ends the series: the next call meets it again, first thing.
+/// Calls `f`; if something has been achieved before, a panic in it only ends the series: the next
+/// call meets it again, first thing.
 fn go_on<R>(achieved: usize, f: impl FnOnce() -> R) -> Option<R> {
     if achieved == 0 { Some(f()) } else { catch_unwind(AssertUnwindSafe(f)).ok() }
 }

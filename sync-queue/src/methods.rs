@@ -1,7 +1,7 @@
 //! The methods that `Queue`, `LifoQueue` and `PriorityQueue` share, written once.
 
-/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to do; `$evicts` says which one makes room
-/// for a `force_put`.
+/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to
+/// do; `$evicts` says which one makes room for a `force_put`.
 macro_rules! queue_methods {
     ($Queue:ident $(: $bound:path)?, $evicts:literal) => {
         impl<T $(: $bound)?> $Queue<T> {
@@ -9,7 +9,8 @@ macro_rules! queue_methods {
             ///
             /// # Panics
             ///
-            /// If `capacity` is 0. Where 0 is to mean "unbounded", as in Python, use [`with_maxsize`](Self::with_maxsize).
+            /// If `capacity` is 0. Where 0 is to mean "unbounded", as in Python, use
+            /// [`with_maxsize`](Self::with_maxsize).
             #[must_use]
             #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
@@ -23,7 +24,8 @@ macro_rules! queue_methods {
                 Self { shared: Shared::new(Self::store(None)) }
             }
 
-            /// A queue with room for `maxsize` items, or without a limit if that is 0, as Python counts.
+            /// A queue with room for `maxsize` items, or without a limit if that is 0, as Python
+            /// counts.
             #[must_use]
             #[doc(alias = "maxsize")]
             pub fn with_maxsize(maxsize: usize) -> Self {
@@ -34,7 +36,8 @@ macro_rules! queue_methods {
             ///
             /// # Errors
             ///
-            /// [`ShutDown`] with the item if the queue has been shut down, even if room came at the same moment.
+            /// [`ShutDown`] with the item if the queue has been shut down, even if room came at the
+            /// same moment.
             ///
             /// # Memory ordering
             ///
@@ -68,7 +71,8 @@ macro_rules! queue_methods {
                 self.shared.try_put(item).map_err(PutError::from)
             }
 
-            /// Puts an item, waiting for room at most `timeout`. If there is room it is put, however short the timeout.
+            /// Puts an item, waiting for room at most `timeout`. If there is room it is put,
+            /// however short the timeout.
             ///
             /// # Errors
             ///
@@ -78,7 +82,8 @@ macro_rules! queue_methods {
                 self.shared.put(item, Patience::For(timeout)).map_err(PutError::from)
             }
 
-            /// Puts an item, waiting for room until `deadline`. If there is room it is put, even if the deadline has passed.
+            /// Puts an item, waiting for room until `deadline`. If there is room it is put, even if
+            /// the deadline has passed.
             ///
             /// # Errors
             ///
@@ -88,7 +93,8 @@ macro_rules! queue_methods {
                 self.shared.put(item, Patience::Until(deadline)).map_err(PutError::from)
             }
 
-            /// Puts all of `items`, waiting for room as often as need be. Cheaper than one by one: a run of items is one step.
+            /// Puts all of `items`, waiting for room as often as need be. Cheaper than one by one:
+            /// a run of items is one step.
             ///
             /// # Errors
             ///
@@ -136,7 +142,8 @@ macro_rules! queue_methods {
                 self.shared.try_get().map_err(GetError::from)
             }
 
-            /// Gets the next item, waiting for one at most `timeout`. If there is one it is returned, however short the timeout.
+            /// Gets the next item, waiting for one at most `timeout`. If there is one it is
+            /// returned, however short the timeout.
             ///
             /// # Errors
             ///
@@ -146,7 +153,8 @@ macro_rules! queue_methods {
                 self.shared.get(Patience::For(timeout)).map_err(GetError::from)
             }
 
-            /// Gets the next item, waiting for one until `deadline`. If there is one it is returned, even if the deadline has passed.
+            /// Gets the next item, waiting for one until `deadline`. If there is one it is
+            /// returned, even if the deadline has passed.
             ///
             /// # Errors
             ///
@@ -156,7 +164,8 @@ macro_rules! queue_methods {
                 self.shared.get(Patience::Until(deadline)).map_err(GetError::from)
             }
 
-            /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how many. Returns at once if `max` is 0.
+            /// Waits for an item, then appends it and any that come with it to `out`, at most
+            /// `max`; how many. Returns at once if `max` is 0.
             ///
             /// # Errors
             ///
@@ -174,7 +183,8 @@ macro_rules! queue_methods {
                 self.shared.get_many(out, max, Patience::None).map_err(GetError::from)
             }
 
-            /// Puts an item without waiting: where there is no room, another is taken out for it, and returned.
+            /// Puts an item without waiting: where there is no room, another is taken out for it,
+            /// and returned.
             ///
             #[doc = $evicts]
             ///
@@ -249,7 +259,8 @@ macro_rules! queue_methods {
                 TryIter { queue: self }
             }
 
-            /// Gets the next item wrapped in a guard that calls [`task_done`](Self::task_done) when it is dropped, panic or not.
+            /// Gets the next item wrapped in a guard that calls [`task_done`](Self::task_done) when
+            /// it is dropped, panic or not.
             ///
             /// # Errors
             ///
@@ -258,11 +269,13 @@ macro_rules! queue_methods {
                 self.get().map(|item| TaskGuard::new(item, self))
             }
 
-            /// Says that an item that was got has been dealt with. Not bound to who got it, nor to a get at all: it counts puts.
+            /// Says that an item that was got has been dealt with. Not bound to who got it, nor to
+            /// a get at all: it counts puts.
             ///
             /// # Errors
             ///
-            /// [`TooManyDone`] if that would make more tasks done than were put. Nothing is counted then.
+            /// [`TooManyDone`] if that would make more tasks done than were put. Nothing is counted
+            /// then.
             #[inline]
             pub fn task_done(&self) -> Result<(), TooManyDone> {
                 self.shared.task_done()
@@ -275,16 +288,19 @@ macro_rules! queue_methods {
                 self.shared.unfinished()
             }
 
-            /// Waits until every item that was put has been called done. Shutting down does not end the wait by itself.
+            /// Waits until every item that was put has been called done. Shutting down does not end
+            /// the wait by itself.
             ///
             /// # Memory ordering
             ///
-            /// What happened before each `task_done` happens before the end of the join that it ends.
+            /// What happened before each `task_done` happens before the end of the join that it
+            /// ends.
             pub fn join(&self) {
                 self.shared.join(Patience::Forever);
             }
 
-            /// As [`join`](Self::join), at most for `timeout`. `false`: something is still unfinished.
+            /// As [`join`](Self::join), at most for `timeout`. `false`: something is still
+            /// unfinished.
             #[must_use]
             pub fn join_timeout(&self, timeout: Duration) -> bool {
                 self.shared.join(Patience::For(timeout))
@@ -296,17 +312,21 @@ macro_rules! queue_methods {
                 self.shared.join(Patience::Until(deadline))
             }
 
-            /// Shuts the queue down: no put succeeds from now on, and those that wait fail; what is inside can still be got.
+            /// Shuts the queue down: no put succeeds from now on, and those that wait fail; what is
+            /// inside can still be got.
             ///
-            /// One step, in one order with all puts. There is no way back; a second call changes nothing.
+            /// One step, in one order with all puts. There is no way back; a second call changes
+            /// nothing.
             pub fn shutdown(&self) {
                 self.shared.shut_down();
             }
 
-            /// Shuts the queue down and takes out what is inside: no put and no get succeeds from now on.
+            /// Shuts the queue down and takes out what is inside: no put and no get succeeds from
+            /// now on.
             ///
-            /// Each item returned counts as done; [`join`](Self::join) still waits for those that are being dealt with. Two steps: first no put
-            /// succeeds any more, as after [`shutdown`](Self::shutdown), then no get. A second call returns nothing.
+            /// Each item returned counts as done; [`join`](Self::join) still waits for those that
+            /// are being dealt with. Two steps: first no put succeeds any more, as after
+            /// [`shutdown`](Self::shutdown), then no get. A second call returns nothing.
             #[doc(alias = "immediate")]
             pub fn shutdown_now(&self) -> Vec<T> {
                 self.shared.shut_down_now()

@@ -13,18 +13,21 @@ use crate::task::TaskGuard;
 use crate::tasks::Done;
 use crate::waiting::Patience;
 
-/// A priority queue for any number of producers and consumers: the lowest first, and among equals the one that came first.
+/// A priority queue for any number of producers and consumers: the lowest first, and among equals
+/// the one that came first.
 ///
-/// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is stable. A lock over a 4-ary heap with
-/// sequence numbers: linearisable; blocking; threads are not served fairly. A put and a get each cost the lock's two read-modify-writes and two
-/// stores (the name of who compares), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
+/// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is
+/// stable. A lock over a 4-ary heap with sequence numbers: linearisable; blocking; threads are not
+/// served fairly. A put and a get each cost the lock's two read-modify-writes and two stores (the
+/// name of who compares), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
 ///
 /// For the highest first, put [`Reverse`](core::cmp::Reverse).
 ///
 /// # Panics
 ///
-/// If `Ord` panics, the panic comes out of the call that compared; the queue is as it was before that call, with the item of a put
-/// dropped. An `Ord` that uses the very queue it is called by panics: it would wait for itself.
+/// If `Ord` panics, the panic comes out of the call that compared; the queue is as it was before
+/// that call, with the item of a put dropped. An `Ord` that uses the very queue it is called by
+/// panics: it would wait for itself.
 ///
 /// ```
 /// use sync_queue::PriorityQueue;
@@ -47,9 +50,11 @@ impl<T: Ord> PriorityQueue<T> {
 
 queue_methods!(PriorityQueue: Ord, "It is the one that would have come last that makes room: the highest, maybe `item` itself. Finding it compares a good half of the items.");
 
-/// A 4-ary heap: half the levels of a binary one, and the children of a node side by side in memory.
+/// A 4-ary heap: half the levels of a binary one, and the children of a node side by side in
+/// memory.
 ///
-/// Each entry has a number that grows with every insertion, so that no two are equal: the order is total, and stable.
+/// Each entry has a number that grows with every insertion, so that no two are equal: the order is
+/// total, and stable.
 struct Heap<T> {
     entries: Vec<(T, u64)>,
     next: u64,
@@ -82,7 +87,8 @@ impl<T: Ord> Heap<T> {
         a.0.cmp(&b.0).then(a.1.cmp(&b.1)).is_lt()
     }
 
-    /// How far up a new item goes from `at`. It is younger than all others, so it stays below its equals.
+    /// How far up a new item goes from `at`. It is younger than all others, so it stays below its
+    /// equals.
     fn climb(&self, mut at: usize, item: &T) -> usize {
         while at > 0 {
             let parent = (at - 1) / ARITY;
@@ -127,7 +133,9 @@ impl<T: Ord> Arrangement<T> for Heap<T> {
             let first = at * ARITY + 1;
             // Without the last: it is the one that goes down.
             let children = first..last.min(first + ARITY);
-            let Some(least) = children.reduce(|a, b| if self.less(b, a) { b } else { a }) else { break };
+            let Some(least) = children.reduce(|a, b| if self.less(b, a) { b } else { a }) else {
+                break;
+            };
             if self.less(last, least) {
                 break;
             }
@@ -155,7 +163,9 @@ impl<T: Ord> Arrangement<T> for Heap<T> {
         // The highest is a leaf.
         let leaves = self.entries.len().saturating_sub(2) / ARITY..self.entries.len();
         match leaves.reduce(|a, b| if self.less(a, b) { b } else { a }) {
-            Some(highest) if item.cmp(&self.entries[highest].0).is_lt() => Plan::Up { from: highest, to: self.climb(highest, item) },
+            Some(highest) if item.cmp(&self.entries[highest].0).is_lt() => {
+                Plan::Up { from: highest, to: self.climb(highest, item) }
+            }
             _ => Plan::Bounce,
         }
     }

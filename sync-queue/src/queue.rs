@@ -17,8 +17,8 @@ use crate::waiting::Patience;
 
 /// A queue for any number of producers and consumers: first in, first out.
 ///
-/// Python's `queue.Queue`: bounded or not, with timeouts, with `task_done` and `join`, and with an orderly [`shutdown`](Self::shutdown). To be
-/// shared by reference or in an `Arc`.
+/// Python's `queue.Queue`: bounded or not, with timeouts, with `task_done` and `join`, and with an
+/// orderly [`shutdown`](Self::shutdown). To be shared by reference or in an `Arc`.
 ///
 /// | | bounded | unbounded |
 /// |---|---|---|
@@ -31,7 +31,8 @@ use crate::waiting::Patience;
 /// | of a get | the same | the same, and 1 load more while both ends are in one block |
 /// | memory | allocated once | given back, but for at most three blocks |
 ///
-/// Neither blocking nor task tracking adds to these: that somebody sleeps is a bit in the word that is changed anyway.
+/// Neither blocking nor task tracking adds to these: that somebody sleeps is a bit in the word that
+/// is changed anyway.
 ///
 /// ```
 /// use std::thread;

@@ -2,13 +2,15 @@
 //!
 //! # Source
 //!
-//! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's `ArrayQueue`: lap and index side by side, so that
-//! any capacity works, 1 included. The tail carries the "shut" bit (shutting is one step in the order of puts), both ends carry the mark
-//! of those who sleep ([`cursor`](crate::cursor)).
+//! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
+//! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
+//! carries the "shut" bit (shutting is one step in the order of puts), both ends carry the mark of
+//! those who sleep ([`cursor`](crate::cursor)).
 //!
 //! # State
 //!
-//! A position is `lap * one_lap + index`, `index < capacity < one_lap`, `one_lap` a power of two. The slot that a position names has a stamp:
+//! A position is `lap * one_lap + index`, `index < capacity < one_lap`, `one_lap` a power of two.
+//! The slot that a position names has a stamp:
 //!
 //! | stamp | the slot |
 //! |---|---|
@@ -18,23 +20,25 @@
 //!
 //! # Invariants
 //!
-//! R1. Who moved the tail from `p` on is the only one to write the slot of `p`, and does so only after seeing stamp `p`; it ends with
-//!     stamp `p + 1`.
-//! R2. Who moved the head from `p` on is the only one to take the item of `p`, only after seeing stamp `p + 1`; it ends with stamp
-//!     `p + one_lap`.
-//! R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of head position `p`; in `drop`, when nobody is in the
-//!     middle of anything, exactly the slots from head to tail hold one.
-//! R4. `head <= tail <= head + capacity`, except that a `force_push` is one over for as long as it takes to evict the oldest item.
+//! R1. Who moved the tail from `p` on is the only one to write the slot of `p`, and does so only
+//! after seeing stamp `p`; it ends with stamp `p + 1`. R2. Who moved the head from `p` on is the
+//! only one to take the item of `p`, only after seeing stamp `p + 1`; it ends with stamp `p +
+//! one_lap`. R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of
+//! head position `p`; in `drop`, when nobody is in the middle of anything, exactly the slots from
+//! head to tail hold one. R4. `head <= tail <= head + capacity`, except that a `force_push` is one
+//! over for as long as it takes to evict the oldest item.
 //!
 //! # Memory orderings
 //!
-//! The stamp is stored with Release and loaded with Acquire: it hands the slot over, in both directions. The cursors only order claims.
-//! "Full" and "empty" are answered after looking at the opposite end behind a SeqCst fence, so that they are true of a moment within the
-//! call; a slot whose claim is not finished yet does not count as free or as empty but is waited for.
+//! The stamp is stored with Release and loaded with Acquire: it hands the slot over, in both
+//! directions. The cursors only order claims. "Full" and "empty" are answered after looking at the
+//! opposite end behind a SeqCst fence, so that they are true of a moment within the call; a slot
+//! whose claim is not finished yet does not count as free or as empty but is waited for.
 //!
 //! # Cost
 //!
-//! Put and get each: one compare-exchange, one load and one store of the stamp, one load of the own end. Nothing else, blocking included.
+//! Put and get each: one compare-exchange, one load and one store of the stamp, one load of the own
+//! end. Nothing else, blocking included.
 
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -64,7 +68,8 @@ impl<T> Slot<T> {
 
     /// # Safety
     ///
-    /// The caller has claimed the slot's position at the head and found it filled (R2), and frees the slot afterwards.
+    /// The caller has claimed the slot's position at the head and found it filled (R2), and frees
+    /// the slot afterwards.
     unsafe fn take(&self) -> T {
         // SAFETY: by R2 and R3 a value is inside, and nobody else touches the cell.
         self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() })
@@ -103,7 +108,8 @@ pub(crate) struct Ring<T> {
     last: u64,
 }
 
-// SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever given to two threads (R1, R2).
+// SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever
+// given to two threads (R1, R2).
 unsafe impl<T: Send> Send for Ring<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Ring<T> {}
@@ -125,9 +131,19 @@ impl<T> Ring<T> {
         assert!(capacity > 0, "a bounded queue needs room for at least one item");
         let one_lap = (capacity as u64 + 1).next_power_of_two() << SHIFT;
         let slots = (0..capacity as u64)
-            .map(|index| Slot { stamp: AtomicU64::new(index << SHIFT), value: UnsafeCell::new(MaybeUninit::uninit()) })
+            .map(|index| Slot {
+                stamp: AtomicU64::new(index << SHIFT),
+                value: UnsafeCell::new(MaybeUninit::uninit()),
+            })
             .collect();
-        Self { tail: Cursor::new(), head: Cursor::new(), slots, one_lap, in_lap: one_lap - STEP, last: (capacity as u64 - 1) << SHIFT }
+        Self {
+            tail: Cursor::new(),
+            head: Cursor::new(),
+            slots,
+            one_lap,
+            in_lap: one_lap - STEP,
+            last: (capacity as u64 - 1) << SHIFT,
+        }
     }
 
     #[inline]
@@ -146,7 +162,11 @@ impl<T> Ring<T> {
     /// The position after `position`.
     #[inline]
     fn next(&self, position: u64) -> u64 {
-        if position & self.in_lap == self.last { (position & !(self.one_lap - 1)) + self.one_lap } else { position + STEP }
+        if position & self.in_lap == self.last {
+            (position & !(self.one_lap - 1)) + self.one_lap
+        } else {
+            position + STEP
+        }
     }
 
     /// The position after that of a whole word, flags kept.
@@ -163,7 +183,9 @@ impl<T> Ring<T> {
     fn nth(&self, position: u64, n: usize) -> u64 {
         let index = self.index(position) + n;
         let laps = (index / self.slots.len()) as u64;
-        (position & !(self.one_lap - 1)) + laps * self.one_lap + (((index % self.slots.len()) as u64) << SHIFT)
+        (position & !(self.one_lap - 1))
+            + laps * self.one_lap
+            + (((index % self.slots.len()) as u64) << SHIFT)
     }
 
     /// How many positions lie before `position`.
@@ -177,7 +199,8 @@ impl<T> Ring<T> {
         (self.count(tail & !FLAGS).saturating_sub(self.count(head & !FLAGS))) as usize
     }
 
-    /// Called with a tail whose slot is not free. Full, in the middle of being emptied, or was the tail out of date?
+    /// Called with a tail whose slot is not free. Full, in the middle of being emptied, or was the
+    /// tail out of date?
     #[cold]
     fn full_or_moved(&self, tail: u64) -> Why {
         let head = self.head.settled();
@@ -185,11 +208,13 @@ impl<T> Ring<T> {
         if self.distance(head, tail) >= self.slots.len() { Why::Blocked } else { Why::Moved }
     }
 
-    /// Called with a head whose slot holds nothing. Empty, in the middle of being filled, or was the head out of date?
+    /// Called with a head whose slot holds nothing. Empty, in the middle of being filled, or was
+    /// the head out of date?
     #[cold]
     fn empty_or_moved(&self, head: u64) -> Result<Why, Nothing> {
         let tail = self.tail.settled();
-        // The tail never falls behind the head, and the head was here before: where they meet, nothing was inside when the tail was read.
+        // The tail never falls behind the head, and the head was here before: where they meet,
+        // nothing was inside when the tail was read.
         if (tail ^ head) & !FLAGS != 0 {
             return Ok(Why::Moved);
         }
@@ -197,7 +222,8 @@ impl<T> Ring<T> {
         if tail & SHUT != 0 { Err(Nothing::Shut) } else { Ok(Why::Blocked) }
     }
 
-    /// How many slots in a row, from `position` on and at most `max`, have the stamp that `ready` gives for their position.
+    /// How many slots in a row, from `position` on and at most `max`, have the stamp that `ready`
+    /// gives for their position.
     fn run(&self, position: u64, max: usize, ready: u64) -> u64 {
         let mut at = position;
         let mut length = 0;
@@ -243,7 +269,8 @@ impl<T> Ring<T> {
         }
     }
 
-    /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that may pop from then on.
+    /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that
+    /// may pop from then on.
     #[cold]
     fn pop_as(&self, drainer: bool) -> Result<(T, Marked), Nothing> {
         let mut snooze = None;
@@ -284,9 +311,11 @@ impl<T> Store<T> for Ring<T> {
     fn push(&self, item: T) -> Result<Marked, Refused<T>> {
         let tail = self.tail.relaxed();
         let position = tail & !FLAGS;
-        // All that is read of the ring itself is read before the stamp, whose Acquire would make the compiler read it again.
+        // All that is read of the ring itself is read before the stamp, whose Acquire would make
+        // the compiler read it again.
         let (slot, next) = (self.slot(position), self.step(tail));
-        // Both in one comparison: the slot is free, and the end is not shut, for no stamp has that bit.
+        // Both in one comparison: the slot is free, and the end is not shut, for no stamp has that
+        // bit.
         if slot.stamp() == tail & !(FLAGS ^ SHUT) && self.tail.claim(tail, next).is_ok() {
             // SAFETY: the position was claimed, and its slot was found free (R1).
             unsafe { slot.fill(position, item) };
@@ -324,8 +353,8 @@ impl<T> Store<T> for Ring<T> {
                 match self.tail.claim(tail, self.nth(position, length) | (tail & FLAGS)) {
                     Ok(_) => {
                         for item in items.take(length) {
-                            // SAFETY: as in `push`; nobody else could claim a slot of the run since it was found free, or the tail would
-                            // have moved and the claim failed.
+                            // SAFETY: as in `push`; nobody else could claim a slot of the run since
+                            // it was found free, or the tail would have moved and the claim failed.
                             unsafe { self.slot(position).fill(position, item) };
                             position = self.next(position);
                         }
@@ -361,7 +390,8 @@ impl<T> Store<T> for Ring<T> {
                     Ok(_) => {
                         for _ in 0..length {
                             let slot = self.slot(position);
-                            // SAFETY: as in `pop_as`; the claim would have failed if another had taken an item of the run.
+                            // SAFETY: as in `pop_as`; the claim would have failed if another had
+                            // taken an item of the run.
                             out.push(unsafe { slot.take() });
                             slot.free(position + self.one_lap);
                             position = self.next(position);
@@ -402,12 +432,14 @@ impl<T> Store<T> for Ring<T> {
                 continue;
             }
             let oldest = position.wrapping_sub(self.one_lap);
-            // Only from exactly full (R4): a `force_push` before this one must have evicted its item first.
+            // Only from exactly full (R4): a `force_push` before this one must have evicted its
+            // item first.
             if stamp == oldest.wrapping_add(STEP) && self.head.acquire() & !FLAGS == oldest {
                 if self.tail.claim(tail, next).is_ok() {
                     let evicted = self.evict(position, oldest);
-                    // SAFETY: the position was claimed; the slot is free, either because its item was evicted just now, which claimed it
-                    // at the head too, or because another took it and freed it, which `evict` has waited for.
+                    // SAFETY: the position was claimed; the slot is free, either because its item
+                    // was evicted just now, which claimed it at the head too, or because another
+                    // took it and freed it, which `evict` has waited for.
                     unsafe { slot.fill(position, item) };
                     return Ok((evicted, tail & MARK != 0));
                 }
@@ -420,19 +452,22 @@ impl<T> Store<T> for Ring<T> {
     fn mark_putter(&self) -> bool {
         let head = self.head.acquire();
         let tail = self.tail.acquire();
-        // If the mark finds the head unchanged, the tail, which never goes back, is at least where it was: full.
+        // If the mark finds the head unchanged, the tail, which never goes back, is at least where
+        // it was: full.
         tail & SHUT == 0
             && self.distance(head, tail) >= self.slots.len()
             && self.head.mark(head)
-            // Once more: the mark is at the head and shutting happens at the tail, then unmarks the head. Either that found this mark, and
-            // everybody is woken; or the mark came after it, and what came before it is seen.
+            // Once more: the mark is at the head and shutting happens at the tail, then unmarks the
+            // head. Either that found this mark, and everybody is woken; or the mark came after it,
+            // and what came before it is seen.
             && self.tail.acquire() & SHUT == 0
     }
 
     fn mark_getter(&self) -> bool {
         let tail = self.tail.acquire();
         let head = self.head.acquire();
-        // If the mark finds the tail unchanged, the head, which never passes it, still is where it is: empty.
+        // If the mark finds the tail unchanged, the head, which never passes it, still is where it
+        // is: empty.
         (tail | head) & SHUT == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.mark(tail)
     }
 
@@ -491,14 +526,15 @@ impl<T> Store<T> for Ring<T> {
 }
 
 impl<T> Ring<T> {
-    /// After the tail was claimed at `position` over a full ring: takes the oldest item, whose slot it is, out, unless a getter does.
+    /// After the tail was claimed at `position` over a full ring: takes the oldest item, whose slot
+    /// it is, out, unless a getter does.
     fn evict(&self, position: u64, oldest: u64) -> Option<T> {
         let slot = self.slot(position);
         let mut head = self.head.acquire();
         while head & SHUT == 0 && head & !FLAGS == oldest {
             match self.head.claim(head, self.next(oldest) | (head & FLAGS)) {
-                // SAFETY: the head was claimed at `oldest`, whose slot was found filled before the tail was claimed (R2). The stamp stays:
-                // the slot goes straight to the new item.
+                // SAFETY: the head was claimed at `oldest`, whose slot was found filled before the
+                // tail was claimed (R2). The stamp stays: the slot goes straight to the new item.
                 Ok(_) => return Some(unsafe { slot.take() }),
                 Err(now) => head = now,
             }
@@ -529,6 +565,10 @@ impl<T> Drop for Ring<T> {
 
 impl<T> fmt::Debug for Ring<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring").field("head", &self.head).field("tail", &self.tail).field("capacity", &self.slots.len()).finish()
+        f.debug_struct("Ring")
+            .field("head", &self.head)
+            .field("tail", &self.tail)
+            .field("capacity", &self.slots.len())
+            .finish()
     }
 }

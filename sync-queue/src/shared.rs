@@ -1,4 +1,5 @@
-//! What all queues have in common, written once: blocking, shutting down, counting tasks, over any [`Store`].
+//! What all queues have in common, written once: blocking, shutting down, counting tasks, over any
+//! [`Store`].
 
 use crate::error::TooManyDone;
 use crate::store::{Nothing, Refused, Store};
@@ -106,11 +107,18 @@ impl<S> Shared<S> {
             Err(Nothing::Empty) => None,
             done => Some(done),
         };
-        self.getters.until(patience, || self.store.mark_getter(), attempt).unwrap_or(Err(Nothing::Empty))
+        self.getters
+            .until(patience, || self.store.mark_getter(), attempt)
+            .unwrap_or(Err(Nothing::Empty))
     }
 
-    /// Puts all of `items`, some at a time, waiting for room as long as `patience` lasts; what is not put stays in `items`.
-    pub(crate) fn put_many<T>(&self, items: &mut std::vec::IntoIter<T>, patience: Patience) -> Result<(), Nothing>
+    /// Puts all of `items`, some at a time, waiting for room as long as `patience` lasts; what is
+    /// not put stays in `items`.
+    pub(crate) fn put_many<T>(
+        &self,
+        items: &mut std::vec::IntoIter<T>,
+        patience: Patience,
+    ) -> Result<(), Nothing>
     where
         S: Store<T>,
     {
@@ -133,7 +141,12 @@ impl<S> Shared<S> {
     }
 
     /// Gets at least one item and at most `max`.
-    pub(crate) fn get_many<T>(&self, out: &mut Vec<T>, max: usize, patience: Patience) -> Result<usize, Nothing>
+    pub(crate) fn get_many<T>(
+        &self,
+        out: &mut Vec<T>,
+        max: usize,
+        patience: Patience,
+    ) -> Result<usize, Nothing>
     where
         S: Store<T>,
     {
@@ -150,7 +163,9 @@ impl<S> Shared<S> {
             Err(Nothing::Empty) => None,
             Err(Nothing::Shut) => Some(Err(Nothing::Shut)),
         };
-        attempt().or_else(|| self.getters.until(patience, || self.store.mark_getter(), attempt)).unwrap_or(Err(Nothing::Empty))
+        attempt()
+            .or_else(|| self.getters.until(patience, || self.store.mark_getter(), attempt))
+            .unwrap_or(Err(Nothing::Empty))
     }
 
     pub(crate) fn force_put<T>(&self, item: T) -> Result<Option<T>, T>

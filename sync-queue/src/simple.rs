@@ -10,10 +10,13 @@ use crate::shared::Shared;
 use crate::store::Store;
 use crate::waiting::Patience;
 
-/// A queue without a limit, without tasks and without a shutdown: a put always succeeds, and a get waits.
+/// A queue without a limit, without tasks and without a shutdown: a put always succeeds, and a get
+/// waits.
 ///
-/// Python's `queue.SimpleQueue`. Inside it is an unbounded [`Queue`](crate::Queue): linearisable; no lock on the fast path; items leave in
-/// order, threads may overtake each other; a put and a get each cost one read-modify-write and one store. A put never waits and runs no user code, so it may be called from anywhere, an item's `Drop` included.
+/// Python's `queue.SimpleQueue`. Inside it is an unbounded [`Queue`](crate::Queue): linearisable;
+/// no lock on the fast path; items leave in order, threads may overtake each other; a put and a get
+/// each cost one read-modify-write and one store. A put never waits and runs no user code, so it
+/// may be called from anywhere, an item's `Drop` included.
 ///
 /// ```
 /// use sync_queue::SimpleQueue;
@@ -78,7 +81,8 @@ impl<T> SimpleQueue<T> {
         self.shared.get(Patience::Until(deadline)).ok()
     }
 
-    /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how many. Returns at once if `max` is 0.
+    /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how
+    /// many. Returns at once if `max` is 0.
     pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> usize {
         self.shared.get_many(out, max, Patience::Forever).unwrap_or(0)
     }

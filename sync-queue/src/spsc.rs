@@ -1,23 +1,29 @@
-//! One producer, one consumer, and no read-modify-write: the fastest queue there is, for two threads that never wait.
+//! One producer, one consumer, and no read-modify-write: the fastest queue there is, for two
+//! threads that never wait.
 //!
 //! # Source
 //!
-//! Lamport's ring, with each side keeping a copy of the other's position (as in FastForward, MCRingBuffer, and rtrb): the other side's cache line
-//! is read only when the copy says that there is nothing to do.
+//! Lamport's ring, with each side keeping a copy of the other's position (as in FastForward,
+//! MCRingBuffer, and rtrb): the other side's cache line is read only when the copy says that there
+//! is nothing to do.
 //!
 //! # Invariants
 //!
-//! S1. Only the producer moves the tail, only the consumer the head; `head <= tail <= head + capacity`. Positions count up and never wrap.
-//! S2. Slots from head to tail hold items and are the consumer's, the others are the producer's.
+//! S1. Only the producer moves the tail, only the consumer the head; `head <= tail <= head +
+//! capacity`. Positions count up and never wrap. S2. Slots from head to tail hold items and are the
+//! consumer's, the others are the producer's.
 //!
 //! # Memory orderings
 //!
-//! Each side stores its position with Release and loads the other's with Acquire: a slot changes hands with everything written in it.
+//! Each side stores its position with Release and loads the other's with Acquire: a slot changes
+//! hands with everything written in it.
 //!
-//! "Full" and "empty" are answered after looking once more behind a SeqCst fence. Without it both sides may be wrong at once: each stores
-//! its position and then finds the other's old one (store buffering), the producer "full" and the consumer "empty". Who succeeds pays nothing.
+//! "Full" and "empty" are answered after looking once more behind a SeqCst fence. Without it both
+//! sides may be wrong at once: each stores its position and then finds the other's old one (store
+//! buffering), the producer "full" and the consumer "empty". Who succeeds pays nothing.
 //!
-//! Nobody sleeps here: that would cost the fence that this type is there to avoid. To wait, use [`Queue`](crate::Queue).
+//! Nobody sleeps here: that would cost the fence that this type is there to avoid. To wait, use
+//! [`Queue`](crate::Queue).
 
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -67,8 +73,9 @@ pub struct Consumer<T> {
     tail: u64,
 }
 
-/// A queue for one producer and one consumer, with room for `capacity` items: wait-free, linearisable, fair by nature. A put and a get each cost
-/// one store and, now and then, one load; one that finds it full (or empty) a fence and two loads.
+/// A queue for one producer and one consumer, with room for `capacity` items: wait-free,
+/// linearisable, fair by nature. A put and a get each cost one store and, now and then, one load;
+/// one that finds it full (or empty) a fence and two loads.
 ///
 /// # Panics
 ///
@@ -85,7 +92,8 @@ pub struct Consumer<T> {
 #[track_caller]
 pub fn spsc<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     assert!(capacity > 0, "a bounded queue needs room for at least one item");
-    let slots: Box<[_]> = (0..capacity.next_power_of_two()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+    let slots: Box<[_]> =
+        (0..capacity.next_power_of_two()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
     let shared = Arc::new(Shared {
         head: CachePadded::new(AtomicU64::new(0)),
         tail: CachePadded::new(AtomicU64::new(0)),
@@ -94,13 +102,17 @@ pub fn spsc<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         capacity: capacity as u64,
         abandoned: AtomicBool::new(false),
     });
-    (Producer { shared: Arc::clone(&shared), tail: 0, head: 0 }, Consumer { shared, head: 0, tail: 0 })
+    (
+        Producer { shared: Arc::clone(&shared), tail: 0, head: 0 },
+        Consumer { shared, head: 0, tail: 0 },
+    )
 }
 
 /// The other side's position, for an answer that must be true of a moment within the call.
 #[cold]
 fn settled(position: &AtomicU64) -> u64 {
-    // SeqCst: of two sides that each store a position and then look at the other's, one sees the other's.
+    // SeqCst: of two sides that each store a position and then look at the other's, one sees the
+    // other's.
     fence(Ordering::SeqCst);
     // Acquire: as in `room` and `inside`.
     position.load(Ordering::Acquire)
@@ -165,15 +177,18 @@ impl<T> Consumer<T> {
         if self.inside() == 0 {
             return None;
         }
-        // SAFETY: there is an item, so the slot is the consumer's (S2), which is this thread (`&mut`).
-        let item = self.shared.slot(self.head).with_mut(|slot| unsafe { (*slot).assume_init_read() });
+        // SAFETY: there is an item, so the slot is the consumer's (S2), which is this thread
+        // (`&mut`).
+        let item =
+            self.shared.slot(self.head).with_mut(|slot| unsafe { (*slot).assume_init_read() });
         self.head += 1;
         // Release: hands the slot back. Pairs with the Acquire in `Producer::room`.
         self.shared.head.store(self.head, Ordering::Release);
         Some(item)
     }
 
-    /// At least one if something is inside at all; looks again only if the copy says that nothing is.
+    /// At least one if something is inside at all; looks again only if the copy says that nothing
+    /// is.
     #[inline]
     fn inside(&mut self) -> u64 {
         if self.tail == self.head {
@@ -195,7 +210,8 @@ impl<T> Consumer<T> {
     /// Whether the producer is gone. What it put is still inside.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        // Acquire: pairs with the Release in `drop`: after it, an empty queue stays empty, and what the producer did before is seen.
+        // Acquire: pairs with the Release in `drop`: after it, an empty queue stays empty, and what
+        // the producer did before is seen.
         self.shared.abandoned.load(Ordering::Acquire)
     }
 
@@ -229,7 +245,11 @@ impl<T> Drop for Shared<T> {
                 while self.1 < self.2 {
                     self.1 += 1;
                     // SAFETY: slots from head to tail hold items (S2), and both sides are gone.
-                    drop(self.0.slot(self.1 - 1).with_mut(|slot| unsafe { (*slot).assume_init_read() }));
+                    drop(
+                        self.0
+                            .slot(self.1 - 1)
+                            .with_mut(|slot| unsafe { (*slot).assume_init_read() }),
+                    );
                 }
             }
         }
@@ -246,12 +266,18 @@ impl<T> Drop for Shared<T> {
 
 impl<T> fmt::Debug for Producer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer").field("capacity", &self.capacity()).field("abandoned", &self.is_abandoned()).finish_non_exhaustive()
+        f.debug_struct("Producer")
+            .field("capacity", &self.capacity())
+            .field("abandoned", &self.is_abandoned())
+            .finish_non_exhaustive()
     }
 }
 
 impl<T> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("capacity", &self.capacity()).field("abandoned", &self.is_abandoned()).finish_non_exhaustive()
+        f.debug_struct("Consumer")
+            .field("capacity", &self.capacity())
+            .field("abandoned", &self.is_abandoned())
+            .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,8 @@ pub(crate) enum Nothing {
     Shut,
 }
 
-/// `true`: the other side may be asleep and has to be told (at once, and by the caller: it is the only one who knows).
+/// `true`: the other side may be asleep and has to be told (at once, and by the caller: it is the
+/// only one who knows).
 pub(crate) type Marked = bool;
 
 /// A place for items. Every operation is one step in an order that all threads agree on.
@@ -47,7 +48,8 @@ pub(crate) trait Store<T> {
 
     fn is_shut(&self) -> bool;
 
-    /// Shuts, and takes out what is inside; no pop succeeds after this. `taken` is told how many, before any user's code runs.
+    /// Shuts, and takes out what is inside; no pop succeeds after this. `taken` is told how many,
+    /// before any user's code runs.
     fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T>;
 
     fn len(&self) -> usize;

@@ -6,7 +6,8 @@ use core::ops::{Deref, DerefMut};
 
 use crate::tasks::Done;
 
-/// An item of a queue that counts as unfinished until this guard is dropped, panic or not. From `get_task`.
+/// An item of a queue that counts as unfinished until this guard is dropped, panic or not. From
+/// `get_task`.
 ///
 /// The item is dropped first, then the task is done: who joins the queue finds it dropped.
 #[must_use = "the task is done as soon as this is dropped"]
@@ -40,7 +41,8 @@ struct Finish<'a>(&'a dyn Done);
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        // It fails only if others called more tasks done than were theirs. There is nobody here to be told.
+        // It fails only if others called more tasks done than were theirs. There is nobody here to
+        // be told.
         let _ = self.0.one_done();
     }
 }

@@ -1,15 +1,18 @@
 //! Counting the tasks that were put and not yet called done, and waiting for none to be left.
 //!
-//! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done are counted here, with the mark of a
-//! joiner beside the count ([`cursor`](crate::cursor)), so that only who finishes the last task looks for joiners.
+//! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
+//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::cursor)), so
+//! that only who finishes the last task looks for joiners.
 //!
 //! # Invariants
 //!
-//! K1. `done <= pushed`: a call that would break this is refused (`task_done`) or counts less (items that a shutdown or a `force_put` took out).
-//! K2. Who makes `done` equal to `pushed` takes the joiners' mark away in that same step, and wakes them all. A put that comes in between
-//!     makes them sleep again: joiners wait for a moment at which nothing is unfinished, not for an event.
+//! K1. `done <= pushed`: a call that would break this is refused (`task_done`) or counts less
+//! (items that a shutdown or a `force_put` took out). K2. Who makes `done` equal to `pushed` takes
+//! the joiners' mark away in that same step, and wakes them all. A put that comes in between makes
+//! them sleep again: joiners wait for a moment at which nothing is unfinished, not for an event.
 //!
-//! Reading `pushed` too low is impossible where it matters (whoever has a task knows of its put), and would only wake joiners for nothing.
+//! Reading `pushed` too low is impossible where it matters (whoever has a task knows of its put),
+//! and would only wake joiners for nothing.
 
 use core::fmt;
 
@@ -45,8 +48,8 @@ impl Tasks {
             }
             let last = done + more == pushed;
             let mark = if last { 0 } else { now & MARK };
-            // AcqRel, within: each task done happens before the end of the join that it allows, and who finds a mark sees every joiner
-            // that set it.
+            // AcqRel, within: each task done happens before the end of the join that it allows, and
+            // who finds a mark sees every joiner that set it.
             match self.done.claim(now, (done + more) << SHIFT | mark) {
                 Ok(_) => {
                     if last && now & MARK != 0 {
@@ -68,7 +71,8 @@ impl Tasks {
     /// Waits until none is left; `false`: not in time.
     pub(crate) fn join(&self, patience: Patience, pushed: impl Fn() -> u64) -> bool {
         let over = || (self.unfinished(&pushed) == 0).then_some(());
-        // Puts can only make it truer that something is unfinished, so the mark is right if it finds `done` unchanged.
+        // Puts can only make it truer that something is unfinished, so the mark is right if it
+        // finds `done` unchanged.
         let mark = || {
             let now = self.done.acquire();
             pushed() > now >> SHIFT && self.done.mark(now)

@@ -1,11 +1,14 @@
-//! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the one who changes that finds it.
+//! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the one who
+//! changes that finds it.
 //!
 //! # Source
 //!
-//! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word that the other side has to change to make
-//! progress ([`Cursor`](crate::cursor::Cursor)), as nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the
-//! hazard of all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself, look for items", is settled
-//! by the coherence of one location: the fast path pays neither a fence nor a load for it.
+//! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
+//! that the other side has to change to make progress ([`Cursor`](crate::cursor::Cursor)), as
+//! nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the hazard of
+//! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
+//! look for items", is settled by the coherence of one location: the fast path pays neither a fence
+//! nor a load for it.
 //!
 //! # State
 //!
@@ -16,25 +19,29 @@
 //!
 //! # Invariants
 //!
-//! W1. `sleepers + signals` is the number of threads between `enter` and the end of `wait` or `leave`. Who of them is which is not
-//!     recorded: a signal belongs to whoever takes it first.
-//! W2. `signals > 0` implies that somebody inside is awake and looks at the word again before it sleeps. So a thread that may have been
-//!     woken leaves with a signal if there is one, even if its time is up: left behind, it would be for a thread that sleeps on. And a thread
-//!     that has not slept leaves as a sleeper if there is one: it was woken by nobody, and the signal may be the only one that is ever
-//!     sent to who was woken for it (a shutdown sends one to each).
-//! W3. Who took a signal tries its operation again, even if its time is up: the wake is used or there was nothing to use it on.
-//! W4. A sleeper's mark is in the other side's word before it sleeps. It is legal for the mark to be set when nobody sleeps, and illegal
-//!     to be missing when somebody does whom no signal has been sent. Who finds the mark and nobody to signal takes the mark away, then
-//!     looks again, and signals everybody who came in between.
+//! W1. `sleepers + signals` is the number of threads between `enter` and the end of `wait` or
+//! `leave`. Who of them is which is not recorded: a signal belongs to whoever takes it first. W2.
+//! `signals > 0` implies that somebody inside is awake and looks at the word again before it
+//! sleeps. So a thread that may have been woken leaves with a signal if there is one, even if its
+//! time is up: left behind, it would be for a thread that sleeps on. And a thread that has not
+//! slept leaves as a sleeper if there is one: it was woken by nobody, and the signal may be the
+//! only one that is ever sent to who was woken for it (a shutdown sends one to each). W3. Who took
+//! a signal tries its operation again, even if its time is up: the wake is used or there was
+//! nothing to use it on. W4. A sleeper's mark is in the other side's word before it sleeps. It is
+//! legal for the mark to be set when nobody sleeps, and illegal to be missing when somebody does
+//! whom no signal has been sent. Who finds the mark and nobody to signal takes the mark away, then
+//! looks again, and signals everybody who came in between.
 //!
-//! The word holds a state, not a sequence number, so there is no number of notifications after which a late sleeper is fooled.
+//! The word holds a state, not a sequence number, so there is no number of notifications after
+//! which a late sleeper is fooled.
 //!
 //! # Memory orderings
 //!
-//! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is published by the mark that follows it, which is
-//! set with Release, and found by a claim or taken away with Acquire. Who is woken looks for itself, with the orderings of the operation that it tries again; and
-//! should it look too early and see what was there before, it cannot fall asleep over that, since setting the mark compares with the newest
-//! value of the other side's word.
+//! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is
+//! published by the mark that follows it, which is set with Release, and found by a claim or taken
+//! away with Acquire. Who is woken looks for itself, with the orderings of the operation that it
+//! tries again; and should it look too early and see what was there before, it cannot fall asleep
+//! over that, since setting the mark compares with the newest value of the other side's word.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -52,8 +59,9 @@ const MOST: u32 = SLEEPERS;
 /// Whether a checker runs this: its atomics are bigger than real ones.
 pub(crate) const CHECKED: bool = size_of::<AtomicU32>() > 4;
 
-/// How often a waiter lets others run before it sleeps. On a machine with more threads than processors that is what fills (or empties) a
-/// queue by more than one item at a time, and saves two system calls and two switches an item; on an idle one it costs a microsecond or two.
+/// How often a waiter lets others run before it sleeps. On a machine with more threads than
+/// processors that is what fills (or empties) a queue by more than one item at a time, and saves
+/// two system calls and two switches an item; on an idle one it costs a microsecond or two.
 const YIELDS: u32 = if CHECKED { 0 } else { 16 };
 
 /// Everybody.
@@ -70,7 +78,8 @@ impl WaitSet {
         Self { word: AtomicU32::new(0), luck: Luck::new() }
     }
 
-    /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`. `false`: too many are inside (65,535).
+    /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`.
+    /// `false`: too many are inside (65,535).
     fn enter(&self) -> bool {
         // Relaxed, here and in the rest of the file: see "Memory orderings".
         let mut word = self.word.load(Ordering::Relaxed);
@@ -78,7 +87,12 @@ impl WaitSet {
             if (word & SLEEPERS) + word / SIGNAL >= MOST {
                 return false;
             }
-            match self.word.compare_exchange_weak(word, word + SLEEPER, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(
+                word,
+                word + SLEEPER,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(now) => word = now,
             }
@@ -91,7 +105,11 @@ impl WaitSet {
             // The futex compares with the newest value itself.
             let word = self.word.load(Ordering::Relaxed);
             if word >= SIGNAL {
-                if self.word.compare_exchange(word, word - SIGNAL, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                if self
+                    .word
+                    .compare_exchange(word, word - SIGNAL, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+                {
                     return true;
                 }
             } else if !futex::wait_maybe(&self.word, word, deadline) {
@@ -100,13 +118,19 @@ impl WaitSet {
         }
     }
 
-    /// Stops being counted. `true`: with a signal. `slept`: which of the two to leave with if there is a choice (W2).
+    /// Stops being counted. `true`: with a signal. `slept`: which of the two to leave with if there
+    /// is a choice (W2).
     fn leave(&self, slept: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let signalled = if slept { word >= SIGNAL } else { word & SLEEPERS == 0 };
             let less = if signalled { SIGNAL } else { SLEEPER };
-            match self.word.compare_exchange_weak(word, word - less, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(
+                word,
+                word - less,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return signalled,
                 Err(now) => word = now,
             }
@@ -115,8 +139,8 @@ impl WaitSet {
 
     /// Chooses up to `count` sleepers and wakes as many. `false`: there was none.
     fn signal(&self, count: usize) -> bool {
-        // A claim that found a mark is Acquire and sees the sleepers behind it. Shutting is not: there `wake` looks again, behind the Acquire
-        // of `unmark`.
+        // A claim that found a mark is Acquire and sees the sleepers behind it. Shutting is not:
+        // there `wake` looks again, behind the Acquire of `unmark`.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -124,7 +148,12 @@ impl WaitSet {
                 return false;
             }
             let chosen = u32::try_from(count).unwrap_or(u32::MAX).min(sleepers);
-            match self.word.compare_exchange_weak(word, word - chosen * SLEEPER + chosen * SIGNAL, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(
+                word,
+                word - chosen * SLEEPER + chosen * SIGNAL,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) if chosen == 1 => futex::wake_one(&raw const self.word),
                 Ok(_) => {
                     futex::wake(&raw const self.word, chosen);
@@ -138,8 +167,9 @@ impl WaitSet {
         }
     }
 
-    /// Sleeps until chosen, if `mark` says that there is reason to. `mark` sets the mark in the other side's word and confirms, in the same
-    /// step, that the caller's operation is still impossible.
+    /// Sleeps until chosen, if `mark` says that there is reason to. `mark` sets the mark in the
+    /// other side's word and confirms, in the same step, that the caller's operation is still
+    /// impossible.
     ///
     /// `false`: the time is up. Otherwise the caller tries its operation again.
     fn sleep(&self, deadline: Option<Deadline>, mark: impl FnOnce() -> bool) -> bool {
@@ -162,25 +192,33 @@ impl WaitSet {
         true
     }
 
-    /// To be called by who found a mark: chooses `count` sleepers. If there is none, the mark was stale, and `unmark` takes it away (W4).
+    /// To be called by who found a mark: chooses `count` sleepers. If there is none, the mark was
+    /// stale, and `unmark` takes it away (W4).
     #[cold]
     pub(crate) fn wake(&self, count: usize, unmark: impl FnOnce()) {
         if !self.signal(count) {
             unmark();
-            // A sleeper whose mark was the one just taken away is seen here, because taking it was an Acquire; those who mark later find a
-            // word without a mark and set it. How many items they slept through is not known: all of them look again.
+            // A sleeper whose mark was the one just taken away is seen here, because taking it was
+            // an Acquire; those who mark later find a word without a mark and set it. How many
+            // items they slept through is not known: all of them look again.
             self.signal(ALL);
         }
     }
 }
 
 impl WaitSet {
-    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that has paid of late, lets others run, then
-    /// sleeps: `mark` as in [`sleep`](Self::sleep).
+    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that
+    /// has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
-    /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at the end too (W3).
+    /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at
+    /// the end too (W3).
     #[cold]
-    pub(crate) fn until<R>(&self, patience: Patience, mark: impl Fn() -> bool, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    pub(crate) fn until<R>(
+        &self,
+        patience: Patience,
+        mark: impl Fn() -> bool,
+        mut attempt: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
         let deadline = patience.deadline().ok()?;
         let mut in_time = true;
         let mut spin = self.luck.tries().then(hint::Spin::new);
@@ -211,8 +249,9 @@ impl WaitSet {
     }
 }
 
-/// Whether spinning has paid here. It does where the other side runs on another processor at the same time, and never where it waits for
-/// this one: then each spin is lost time twice over. Nothing but speed rests on it, so threads that overwrite each other's notes do no harm.
+/// Whether spinning has paid here. It does where the other side runs on another processor at the
+/// same time, and never where it waits for this one: then each spin is lost time twice over.
+/// Nothing but speed rests on it, so threads that overwrite each other's notes do no harm.
 #[derive(Debug)]
 struct Luck(HintCell);
 
@@ -238,7 +277,8 @@ impl Luck {
         if failures < Self::ENOUGH {
             return true;
         }
-        let next = if failures < Self::ENOUGH + Self::REST { failures + 1 } else { Self::ENOUGH - 1 };
+        let next =
+            if failures < Self::ENOUGH + Self::REST { failures + 1 } else { Self::ENOUGH - 1 };
         self.0.store(next, Ordering::Relaxed);
         false
     }
@@ -279,7 +319,8 @@ impl Patience {
     }
 }
 
-/// Waiting for another thread that is in the middle of a few instructions and, at worst, was preempted there.
+/// Waiting for another thread that is in the middle of a few instructions and, at worst, was
+/// preempted there.
 #[derive(Debug, Default)]
 pub(crate) struct Snooze(hint::Spin);
 

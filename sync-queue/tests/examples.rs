@@ -1,4 +1,5 @@
-//! Runs the examples: they are part of the documentation, so they have to work. Cargo has built them for this test.
+//! Runs the examples: they are part of the documentation, so they have to work. Cargo has built
+//! them for this test.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,17 +9,30 @@ fn run(name: &str) -> String {
     let mut path = std::env::current_exe().expect("a test has a path");
     path.pop();
     path.pop();
-    let path: PathBuf = path.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    let output = Command::new(&path).output().unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    let path: PathBuf =
+        path.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    let output =
+        Command::new(&path).output().unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{name}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{name}: {}\n{text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     text
 }
 
 #[test]
 fn queues() {
     let text = run("queues");
-    for line in ["no room for 4", "first out: [3, 1, 2]", "first out:  [2, 1, 3]", "lowest first:        [1, 2, 3]", "nothing is left"] {
+    for line in [
+        "no room for 4",
+        "first out: [3, 1, 2]",
+        "first out:  [2, 1, 3]",
+        "lowest first:        [1, 2, 3]",
+        "nothing is left",
+    ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
 }
@@ -33,7 +47,13 @@ fn producer_consumer() {
 #[test]
 fn thread_pool() {
     let text = run("thread_pool");
-    for line in ["worker_0 starts", "in order: [0, 1, 4]", "4 squared is 16", "the job panicked: ", "the pool has ended"] {
+    for line in [
+        "worker_0 starts",
+        "in order: [0, 1, 4]",
+        "4 squared is 16",
+        "the job panicked: ",
+        "the pool has ended",
+    ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
 }

@@ -13,7 +13,8 @@ use watchdog::watch;
 
 /// Runs `f` in a child, which ends with the number it returns; that number.
 fn in_child(f: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child uses what the C library keeps usable after a fork (memory among it), and what is tested here.
+    // SAFETY: the child uses what the C library keeps usable after a fork (memory among it), and
+    // what is tested here.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
@@ -58,11 +59,15 @@ fn tp_13_a_child_does_not_wait_for_its_parents_threads() {
         if !matches!(early.result(), Ok(1)) {
             return 1;
         }
-        if !matches!(running.result(), Err(JobError::Forked)) || !matches!(first.result(), Err(JobError::Forked)) {
+        if !matches!(running.result(), Err(JobError::Forked))
+            || !matches!(first.result(), Err(JobError::Forked))
+        {
             return 2;
         }
         let waited = wait([second], Until::All, None);
-        if waited.done.len() != 1 || !as_completed([third]).all(|handle| matches!(handle.result(), Err(JobError::Forked))) {
+        if waited.done.len() != 1
+            || !as_completed([third]).all(|handle| matches!(handle.result(), Err(JobError::Forked)))
+        {
             return 3;
         }
         if fourth.wait_timeout(Duration::from_secs(3600)) || !fourth.cancel() {
@@ -72,7 +77,10 @@ fn tp_13_a_child_does_not_wait_for_its_parents_threads() {
             Err(SubmitError::Forked(job)) if job() == 7 => {}
             _ => return 5,
         }
-        if pool.execute(|| ()).is_ok() || pool.map([1], |n| n).is_ok() || pool.shutdown(true, true).is_err() {
+        if pool.execute(|| ()).is_ok()
+            || pool.map([1], |n| n).is_ok()
+            || pool.shutdown(true, true).is_err()
+        {
             return 6;
         }
         drop(pool);

@@ -1,4 +1,5 @@
-//! What queues hold on to, counted by the allocator: an emptied queue gives its memory back, and a fast path takes none.
+//! What queues hold on to, counted by the allocator: an emptied queue gives its memory back, and a
+//! fast path takes none.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -50,7 +51,10 @@ fn an_emptied_queue_gives_its_memory_back() {
             queue.put(n).unwrap();
         }
         let full = BYTES.load(Relaxed) - empty;
-        assert!(full >= (ITEMS * size_of::<usize>()) as isize, "round {round}: {full} bytes are too few to hold the items");
+        assert!(
+            full >= (ITEMS * size_of::<usize>()) as isize,
+            "round {round}: {full} bytes are too few to hold the items"
+        );
         assert!(queue.try_iter().eq(0..ITEMS));
         let left = BYTES.load(Relaxed) - empty;
         assert!(left <= FEW, "round {round}: {left} bytes left");

@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // `cancel` says who won: `true` means that the function was not called and will not be.
     println!("cancelled in time: {}", late.cancel());
 
-    // Python waits for its timers when the program ends. Here that is said: a program ends with `main`.
+    // Python waits for its timers when the program ends. Here that is said: a program ends with
+    // `main`.
     assert_eq!(hello.join()?, Outcome::Ran);
     assert_eq!(late.join()?, Outcome::Cancelled);
     println!("waited at least half a second: {}", began.elapsed() >= Duration::from_millis(500));

@@ -1,6 +1,8 @@
-//! A timeout for each of a hundred thousand pretended requests, on one thread: nearly all of them are answered in time.
+//! A timeout for each of a hundred thousand pretended requests, on one thread: nearly all of them
+//! are answered in time.
 //!
-//! In Python this would be a hundred thousand `threading.Timer`s, a thread each; or `sched.scheduler` with a thread to run it.
+//! In Python this would be a hundred thousand `threading.Timer`s, a thread each; or
+//! `sched.scheduler` with a thread to run it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -19,15 +21,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut timeouts = Vec::with_capacity(REQUESTS);
     for _ in 0..REQUESTS {
         let timed_out = Arc::clone(&timed_out);
-        timeouts.push(scheduler.once(Duration::from_millis(500), move || _ = timed_out.fetch_add(1, Relaxed))?);
+        timeouts.push(
+            scheduler
+                .once(Duration::from_millis(500), move || _ = timed_out.fetch_add(1, Relaxed))?,
+        );
     }
-    println!("{REQUESTS} timeouts scheduled in {:?}, {} bytes each", began.elapsed(), scheduler.allocated_bytes() / REQUESTS);
+    println!(
+        "{REQUESTS} timeouts scheduled in {:?}, {} bytes each",
+        began.elapsed(),
+        scheduler.allocated_bytes() / REQUESTS
+    );
 
     // Every thousandth request is never answered.
     let began = Instant::now();
     let answered = timeouts.iter().enumerate().filter(|(n, _)| n % 1000 != 0);
     let cancelled = answered.filter(|(_, timeout)| timeout.cancel() == Cancel::Prevented).count();
-    println!("{cancelled} cancelled in {:?}, {} bytes held", began.elapsed(), scheduler.allocated_bytes());
+    println!(
+        "{cancelled} cancelled in {:?}, {} bytes held",
+        began.elapsed(),
+        scheduler.allocated_bytes()
+    );
 
     // Waits for the last one.
     scheduler.shutdown(Pending::Fire);

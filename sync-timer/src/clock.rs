@@ -1,4 +1,5 @@
-//! What time it is, and how to sleep until it is later: the monotonic clock, and one that a test turns by hand.
+//! What time it is, and how to sleep until it is later: the monotonic clock, and one that a test
+//! turns by hand.
 
 use core::fmt;
 use core::time::Duration;
@@ -11,21 +12,23 @@ use sync_core::primitive::futex::{self, Deadline};
 
 /// A clock that never goes back.
 ///
-/// [`Monotonic`] is the default everywhere; [`ManualClock`] is for tests. One of your own may run at another speed, or replay a recording:
-/// it says what time it is, when on the monotonic clock a sleeper should look again, and rings its subscribers' [`Bell`]s when it jumps.
+/// [`Monotonic`] is the default everywhere; [`ManualClock`] is for tests. One of your own may run
+/// at another speed, or replay a recording: it says what time it is, when on the monotonic clock a
+/// sleeper should look again, and rings its subscribers' [`Bell`]s when it jumps.
 ///
 /// No lock is held while one of these methods is called.
 pub trait Clock: Send + Sync + 'static {
     /// What time it is.
     fn now(&self) -> Instant;
 
-    /// When to look again, on the system's monotonic clock, for somebody who waits for `deadline`. Too early costs a wake-up and is otherwise
-    /// harmless. `None`: not before a bell rings.
+    /// When to look again, on the system's monotonic clock, for somebody who waits for `deadline`.
+    /// Too early costs a wake-up and is otherwise harmless. `None`: not before a bell rings.
     fn look_again(&self, deadline: Instant) -> Option<Instant> {
         Some(deadline)
     }
 
-    /// Somebody sleeps by this clock, and wants its bell rung whenever `look_again`'s answers have changed.
+    /// Somebody sleeps by this clock, and wants its bell rung whenever `look_again`'s answers have
+    /// changed.
     fn subscribe(&self, bell: &Arc<Bell>) {
         let _ = bell;
     }
@@ -64,13 +67,15 @@ impl Bell {
         futex::wake_all(&raw const self.rung);
     }
 
-    /// To be taken before looking at anything, and then slept on: whoever rings in between ends that sleep before it begins.
+    /// To be taken before looking at anything, and then slept on: whoever rings in between ends
+    /// that sleep before it begins.
     pub(crate) fn key(&self) -> u32 {
         // Acquire: pairs with the Release in `ring`.
         self.rung.load(Ordering::Acquire)
     }
 
-    /// Sleeps until somebody has rung since `key`, or until some moment; `None`: the end of the clock. May return for no reason.
+    /// Sleeps until somebody has rung since `key`, or until some moment; `None`: the end of the
+    /// clock. May return for no reason.
     pub(crate) fn wait(&self, key: u32, until: Option<Instant>) {
         futex::wait_maybe(&self.rung, key, until.and_then(Deadline::at));
     }
@@ -114,21 +119,33 @@ impl ManualClock {
     /// A clock that stands at the present.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared { origin: Instant::now(), elapsed: AtomicU64::new(0), bells: Mutex::new(Vec::new()) }) }
+        Self {
+            shared: Arc::new(Shared {
+                origin: Instant::now(),
+                elapsed: AtomicU64::new(0),
+                bells: Mutex::new(Vec::new()),
+            }),
+        }
     }
 
     /// How far it has been turned.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        // Acquire: pairs with the Release in `turn`; who sees the time sees what was done before it came.
+        // Acquire: pairs with the Release in `turn`; who sees the time sees what was done before it
+        // came.
         Duration::from_nanos(self.shared.elapsed.load(Ordering::Acquire))
     }
 
-    /// Turns it on by `by`, and wakes whoever sleeps by it. Their callbacks run on their threads, perhaps after this has returned.
+    /// Turns it on by `by`, and wakes whoever sleeps by it. Their callbacks run on their threads,
+    /// perhaps after this has returned.
     pub fn advance(&self, by: Duration) {
         let by = nanoseconds(by);
-        // The closure always gives a value, so this cannot fail. Release: as in `elapsed`; Acquire: so that turns are one history.
-        let _ = self.shared.elapsed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(now.saturating_add(by)));
+        // The closure always gives a value, so this cannot fail. Release: as in `elapsed`; Acquire:
+        // so that turns are one history.
+        let _ = self
+            .shared
+            .elapsed
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(now.saturating_add(by)));
         self.ring();
     }
 

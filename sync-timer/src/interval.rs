@@ -2,12 +2,14 @@
 //!
 //! # Source
 //!
-//! Go's `time.Ticker` and tokio's `Interval`, for threads. It is a clock, a grid and a bell; the only thing shared is the stop flag.
+//! Go's `time.Ticker` and tokio's `Interval`, for threads. It is a clock, a grid and a bell; the
+//! only thing shared is the stop flag.
 //!
 //! # Invariants
 //!
 //! 1. A tick is given out only after a time was read that is not before it: never early.
-//! 2. `stop` raises the flag and then rings; the sleeper takes the bell's key and then looks at the flag: so no stop is slept over.
+//! 2. `stop` raises the flag and then rings; the sleeper takes the bell's key and then looks at the
+//!    flag: so no stop is slept over.
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -24,8 +26,9 @@ use crate::slack::OnTime;
 
 /// A steady rhythm for a loop: [`tick`](Self::tick) sleeps until the next moment of the grid.
 ///
-/// Work between two ticks does not shift them, unlike a sleep in the loop; what happens to ticks that the work outlasts is said by
-/// [`Missed`]. To have a callback called instead, see [`Scheduler::every`](crate::Scheduler::every).
+/// Work between two ticks does not shift them, unlike a sleep in the loop; what happens to ticks
+/// that the work outlasts is said by [`Missed`]. To have a callback called instead, see
+/// [`Scheduler::every`](crate::Scheduler::every).
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,7 +42,8 @@ use crate::slack::OnTime;
 ///
 /// # Memory ordering
 ///
-/// What was done before [`Stopper::stop`] is visible to whoever learns by a tick's absence that it was stopped.
+/// What was done before [`Stopper::stop`] is visible to whoever learns by a tick's absence that it
+/// was stopped.
 #[doc(alias = "Ticker")]
 pub struct Interval {
     clock: Box<dyn Clock>,
@@ -82,7 +86,8 @@ pub enum TickError {
 }
 
 impl Interval {
-    /// Ticks every `period`, for the first time one period from now. Ticks that are missed are skipped; see [`with_missed`](Self::with_missed).
+    /// Ticks every `period`, for the first time one period from now. Ticks that are missed are
+    /// skipped; see [`with_missed`](Self::with_missed).
     ///
     /// # Panics
     ///
@@ -124,13 +129,14 @@ impl Interval {
         self
     }
 
-    /// Sleeps until the next tick, and says when it was due; at once if it is due already. `None`: the interval has been stopped.
+    /// Sleeps until the next tick, and says when it was due; at once if it is due already. `None`:
+    /// the interval has been stopped.
     pub fn tick(&mut self) -> Option<Instant> {
         self.wait(None).ok()
     }
 
-    /// As [`tick`](Self::tick), for at most `timeout`, by the interval's own clock. A tick that is due already is given out whatever the
-    /// timeout.
+    /// As [`tick`](Self::tick), for at most `timeout`, by the interval's own clock. A tick that is
+    /// due already is given out whatever the timeout.
     ///
     /// # Errors
     ///
@@ -181,10 +187,13 @@ impl Interval {
     }
 
     fn instant(&self, nanoseconds: u64) -> Instant {
-        self.origin.checked_add(Duration::from_nanos(nanoseconds)).expect("584 years fit into the system's clock")
+        self.origin
+            .checked_add(Duration::from_nanos(nanoseconds))
+            .expect("584 years fit into the system's clock")
     }
 
-    /// How many ticks were left out before the last one that was given out; always 0 unless the policy is [`Missed::Skip`].
+    /// How many ticks were left out before the last one that was given out; always 0 unless the
+    /// policy is [`Missed::Skip`].
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
@@ -222,7 +231,8 @@ impl Iterator for Interval {
 impl FusedIterator for Interval {}
 
 impl Stopper {
-    /// Stops the interval for good: a thread that waits for a tick wakes up and gets none. May be called again.
+    /// Stops the interval for good: a thread that waits for a tick wakes up and gets none. May be
+    /// called again.
     pub fn stop(&self) {
         // Release: pairs with the Acquire in `is_stopped`.
         self.shared.stopped.store(true, Ordering::Release);

@@ -13,6 +13,7 @@ pub use clock::{Bell, Clock, ManualClock, Monotonic};
 pub use interval::{Interval, Stopper, TickError};
 pub use missed::Missed;
 pub use scheduler::{
-    Cancel, CancelOnDrop, EveryError, Executor, Failure, Pending, Scheduler, SchedulerBuilder, ShutDown, Tick, TimerHandle,
+    Cancel, CancelOnDrop, EveryError, Executor, Failure, Pending, Scheduler, SchedulerBuilder,
+    ShutDown, Tick, TimerHandle,
 };
 pub use timer::{JoinError, Outcome, StartError, Timer};

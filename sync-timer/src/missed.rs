@@ -1,6 +1,7 @@
 //! What becomes of ticks whose time has passed.
 
-/// What a periodic timer does about ticks that it missed, because a callback, or whoever waits for the ticks, took longer than a period.
+/// What a periodic timer does about ticks that it missed, because a callback, or whoever waits for
+/// the ticks, took longer than a period.
 ///
 /// Nothing is done about lateness of less than a period: ticks keep to the grid.
 ///
@@ -22,7 +23,8 @@ pub enum Missed {
 }
 
 impl Missed {
-    /// When the next tick is, after the one for `scheduled`, and how many are left out. `period` is not zero; `u64::MAX` is never.
+    /// When the next tick is, after the one for `scheduled`, and how many are left out. `period` is
+    /// not zero; `u64::MAX` is never.
     pub(crate) fn next(self, scheduled: u64, period: u64, now: u64) -> (u64, u64) {
         let next = scheduled.saturating_add(period);
         if next > now {

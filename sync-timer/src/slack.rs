@@ -1,5 +1,5 @@
-//! Punctual sleeping: asks the system to wake a thread when it wants to be woken, and not up to 50 us later, as Linux does by default to
-//! save wake-ups.
+//! Punctual sleeping: asks the system to wake a thread when it wants to be woken, and not up to 50
+//! us later, as Linux does by default to save wake-ups.
 //!
 //! Where the system has no such setting, or refuses, timers are later and otherwise right.
 

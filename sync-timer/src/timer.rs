@@ -1,9 +1,10 @@
-//! Python's `Timer`: a thread that waits, and then calls one function, unless it is cancelled first.
+//! Python's `Timer`: a thread that waits, and then calls one function, unless it is cancelled
+//! first.
 //!
 //! # Source
 //!
-//! `threading.Timer`. Its race between `cancel` and the deadline ("not after a cancel that came before the check") is decided here under a
-//! lock, and `cancel` says how.
+//! `threading.Timer`. Its race between `cancel` and the deadline ("not after a cancel that came
+//! before the check") is decided here under a lock, and `cancel` says how.
 //!
 //! # States
 //!
@@ -16,10 +17,13 @@
 //!
 //! # Invariants
 //!
-//! 1. Who takes the closure leaves `New` or `Waiting` under the same lock: it is called or dropped, once, and `cancel` says which.
-//! 2. Only the thread goes from `Waiting` to `Running`, after it has read a time that is not before the deadline: never early.
-//! 3. `cancel` rings the bell after it has changed the phase, and the thread takes the bell's key before it looks at the phase: so a thread
-//!    that did not see the change does not fall asleep over it.
+//! 1. Who takes the closure leaves `New` or `Waiting` under the same lock: it is called or dropped,
+//!    once, and `cancel` says which.
+//! 2. Only the thread goes from `Waiting` to `Running`, after it has read a time that is not before
+//!    the deadline: never early.
+//! 3. `cancel` rings the bell after it has changed the phase, and the thread takes the bell's key
+//!    before it looks at the phase: so a thread that did not see the change does not fall asleep
+//!    over it.
 //! 4. No lock is held while user code runs: the closure, its drop, the clock.
 
 use core::fmt;
@@ -42,15 +46,16 @@ type Callback = Box<dyn FnOnce() + Send>;
 
 /// Calls a function once, after a while, on a thread of its own, unless it is cancelled first.
 ///
-/// The thread is what it costs; for timers by the thousand there is the [`Scheduler`](crate::Scheduler). In return a callback may take its
-/// time: it delays nobody.
+/// The thread is what it costs; for timers by the thousand there is the
+/// [`Scheduler`](crate::Scheduler). In return a callback may take its time: it delays nobody.
 ///
-/// A timer is for one use, as Python's is: its function can be called once, so a second [`start`](Self::start) is an error, and there is no
-/// restart. What is to be put off again and again is a [`TimerHandle::reschedule`](crate::TimerHandle::reschedule); what is to
-/// happen again and again, [`Scheduler::every`](crate::Scheduler::every) or an [`Interval`](crate::Interval).
+/// A timer is for one use, as Python's is: its function can be called once, so a second
+/// [`start`](Self::start) is an error, and there is no restart. What is to be put off again and
+/// again is a [`TimerHandle::reschedule`](crate::TimerHandle::reschedule); what is to happen again
+/// and again, [`Scheduler::every`](crate::Scheduler::every) or an [`Interval`](crate::Interval).
 ///
-/// Dropping a timer detaches it: it goes off all the same. As with every thread in Rust, the end of `main` ends it; [`join`](Self::join) it
-/// where the program should wait, as Python does of itself.
+/// Dropping a timer detaches it: it goes off all the same. As with every thread in Rust, the end of
+/// `main` ends it; [`join`](Self::join) it where the program should wait, as Python does of itself.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,8 +73,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 ///
 /// # Memory ordering
 ///
-/// What was done before `start` is visible to the function; what the function did is visible after `join` returned, and to whoever learns from
-/// another method that it is over.
+/// What was done before `start` is visible to the function; what the function did is visible after
+/// `join` returned, and to whoever learns from another method that it is over.
 ///
 /// # Source of the algorithm
 ///
@@ -141,15 +146,21 @@ pub enum JoinError {
 }
 
 impl Timer {
-    /// A timer that will call `callback` when `delay` has passed since [`start`](Self::start). Zero is at once; one that is past the end of
-    /// the clock, like `Duration::MAX`, is never.
+    /// A timer that will call `callback` when `delay` has passed since [`start`](Self::start). Zero
+    /// is at once; one that is past the end of the clock, like `Duration::MAX`, is never.
     #[must_use = "it does nothing before it is started"]
     pub fn new<F: FnOnce() + Send + 'static>(delay: Duration, callback: F) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only distinctness is asked for.
         let name = format!("timer-{}", COUNT.fetch_add(1, Relaxed));
-        let state = State { phase: Phase::New, started: false, callback: Some(Box::new(callback)), thread: None };
-        let shared = Shared { state: Mutex::new(state), over: Condvar::new(), bell: Arc::new(Bell::new()) };
+        let state = State {
+            phase: Phase::New,
+            started: false,
+            callback: Some(Box::new(callback)),
+            thread: None,
+        };
+        let shared =
+            Shared { state: Mutex::new(state), over: Condvar::new(), bell: Arc::new(Bell::new()) };
         Self { delay, name, clock: Arc::new(Monotonic), shared: Arc::new(shared) }
     }
 
@@ -202,7 +213,10 @@ impl Timer {
     /// The new thread finds the lock held until `start` is through.
     fn spawn(&self, deadline: Option<Instant>) -> io::Result<()> {
         if self.name.contains('\0') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a thread's name may not contain a zero byte"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a thread's name may not contain a zero byte",
+            ));
         }
         let (shared, clock) = (Arc::clone(&self.shared), Arc::clone(&self.clock));
         let body = move || {
@@ -213,9 +227,11 @@ impl Timer {
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 
-    /// Cancels it. `true`: the function was not called and will never be; its closure has been dropped. `false`: it is running, or has run.
+    /// Cancels it. `true`: the function was not called and will never be; its closure has been
+    /// dropped. `false`: it is running, or has run.
     ///
-    /// May be called before `start`, again, and from anywhere. A function that is running goes on; [`join`](Self::join) waits for it.
+    /// May be called before `start`, again, and from anywhere. A function that is running goes on;
+    /// [`join`](Self::join) waits for it.
     pub fn cancel(&self) -> bool {
         let mut state = self.shared.state.lock();
         match state.phase {
@@ -232,7 +248,8 @@ impl Timer {
         true
     }
 
-    /// Waits until it is over, and says how it ended. Any number of threads may, any number of times.
+    /// Waits until it is over, and says how it ended. Any number of threads may, any number of
+    /// times.
     ///
     /// # Errors
     ///
@@ -319,7 +336,8 @@ impl Shared {
         let outcome = match catch_unwind(AssertUnwindSafe(|| callback.map(|callback| callback()))) {
             Ok(_) => Outcome::Ran,
             Err(payload) => {
-                // A payload may panic while it is dropped; with what that panics is not dropped any more.
+                // A payload may panic while it is dropped; with what that panics is not dropped any
+                // more.
                 if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
                     core::mem::forget(again);
                 }
@@ -351,7 +369,11 @@ impl fmt::Debug for Timer {
             Some(Phase::Running) => "running",
             Some(Phase::Over(_)) => "over",
         };
-        f.debug_struct("Timer").field("name", &self.name).field("delay", &self.delay).field("phase", &phase).finish_non_exhaustive()
+        f.debug_struct("Timer")
+            .field("name", &self.name)
+            .field("delay", &self.delay)
+            .field("phase", &phase)
+            .finish_non_exhaustive()
     }
 }
 

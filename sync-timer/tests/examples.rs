@@ -2,11 +2,13 @@
 
 use std::process::Command;
 
-/// Through cargo, which builds what is not there: a test that is asked for by its name finds no examples built.
+/// Through cargo, which builds what is not there: a test that is asked for by its name finds no
+/// examples built.
 fn run(name: &str) -> String {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let output = cargo.args(["run", "--quiet", "--manifest-path", manifest, "--example", name]).output();
+    let output =
+        cargo.args(["run", "--quiet", "--manifest-path", manifest, "--example", name]).output();
     let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("examples print text")
@@ -15,7 +17,10 @@ fn run(name: &str) -> String {
 #[test]
 fn hello_timer() {
     let said = run("hello_timer");
-    assert_eq!(said, "cancelled in time: true\nhello, world\nwaited at least half a second: true\n");
+    assert_eq!(
+        said,
+        "cancelled in time: true\nhello, world\nwaited at least half a second: true\n"
+    );
 }
 
 #[test]

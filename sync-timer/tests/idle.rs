@@ -1,4 +1,5 @@
-//! That a scheduler with nothing to do does nothing: its thread makes no system call and is not scheduled.
+//! That a scheduler with nothing to do does nothing: its thread makes no system call and is not
+//! scheduled.
 //!
 //! The same by hand, with strace: see `examples/idle.rs`, and the README for what it shows.
 #![cfg(target_os = "linux")]
@@ -12,24 +13,34 @@ use sync_timer::Scheduler;
 /// What the system says of a thread that can only change when it runs.
 #[derive(Debug, PartialEq, Eq)]
 struct Activity {
-    /// The system call that it is in, with its arguments, stack and program counters; empty where the system does not tell.
+    /// The system call that it is in, with its arguments, stack and program counters; empty where
+    /// the system does not tell.
     call: String,
     switches: Vec<String>,
     nanoseconds_run: String,
 }
 
 fn activity(task: &str) -> Activity {
-    let read = |what: &str| fs::read_to_string(format!("/proc/self/task/{task}/{what}")).unwrap_or_default();
-    let switches = read("status").lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect();
+    let read = |what: &str| {
+        fs::read_to_string(format!("/proc/self/task/{task}/{what}")).unwrap_or_default()
+    };
+    let switches = read("status")
+        .lines()
+        .filter(|line| line.contains("ctxt_switches"))
+        .map(str::to_owned)
+        .collect();
     let nanoseconds_run = read("schedstat").split(' ').next().unwrap_or_default().to_owned();
     Activity { call: read("syscall"), switches, nanoseconds_run }
 }
 
-/// The number that the system gives the dispatcher, found by the name that it gives itself when it begins.
+/// The number that the system gives the dispatcher, found by the name that it gives itself when it
+/// begins.
 fn task_named(name: &str) -> String {
     loop {
         let tasks = fs::read_dir("/proc/self/task").expect("Linux has it").flatten();
-        let mut named = tasks.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name));
+        let mut named = tasks.filter(|task| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+        });
         if let Some(task) = named.next() {
             return task.file_name().into_string().expect("a number");
         }
@@ -95,12 +106,22 @@ fn a_far_timer_costs_one_wake_up() {
     receiver.recv().unwrap();
     let after = settled(&task);
     let voluntary = |activity: &Activity| {
-        let line = activity.switches.iter().find(|line| line.starts_with("voluntary")).expect("Linux counts them");
-        line.rsplit(['\t', ' ']).next().and_then(|number| number.parse::<u64>().ok()).expect("a number")
+        let line = activity
+            .switches
+            .iter()
+            .find(|line| line.starts_with("voluntary"))
+            .expect("Linux counts them");
+        line.rsplit(['\t', ' '])
+            .next()
+            .and_then(|number| number.parse::<u64>().ok())
+            .expect("a number")
     };
     let woken = voluntary(&after) - voluntary(&waiting);
     assert!(woken >= 1, "it went back to sleep");
-    assert!(woken <= 3, "woken {woken} times for one timer; the callback's own wake-up of the receiver may add to it");
+    assert!(
+        woken <= 3,
+        "woken {woken} times for one timer; the callback's own wake-up of the receiver may add to it"
+    );
 }
 
 #[test]
@@ -108,7 +129,11 @@ fn its_thread_asks_to_be_woken_on_time() {
     let scheduler = Scheduler::new();
     let (sender, receiver) = channel();
     // The system tells a thread its own slack only.
-    scheduler.once(Duration::ZERO, move || sender.send(fs::read_to_string("/proc/thread-self/timerslack_ns")).unwrap()).unwrap();
+    scheduler
+        .once(Duration::ZERO, move || {
+            sender.send(fs::read_to_string("/proc/thread-self/timerslack_ns")).unwrap()
+        })
+        .unwrap();
     if let Ok(slack) = receiver.recv().unwrap() {
         assert_eq!(slack.trim(), "1");
     }

@@ -4,13 +4,16 @@
 //! cargo run --release -p sync-verify --example against_loom -- [--limit SECONDS] [--join] [--random COUNT | NAME…]
 //! ```
 //!
-//! The programs are the litmus files of this crate's tests, all whose names contain a `NAME`, or all; or `COUNT` random ones, which are
-//! only summed up. Loom runs each as a model that interprets the program with loom's threads and atomics; one that it does not finish
-//! within the limit (10 s) is left out of the totals, as is one with more threads than loom takes.
+//! The programs are the litmus files of this crate's tests, all whose names contain a `NAME`, or
+//! all; or `COUNT` random ones, which are only summed up. Loom runs each as a model that interprets
+//! the program with loom's threads and atomics; one that it does not finish within the limit (10 s)
+//! is left out of the totals, as is one with more threads than loom takes.
 //!
-//! Threads are not joined unless `--join` says so, though any model that looks at a final state must join them: loom explores joins
-//! too, and this is the kindest one can be to it. Executions that an `assume` blocks are counted on both sides. `missed` and `forbidden`
-//! are the outcomes (registers only) that loom does not see though RC11 allows them, and sees though RC11 forbids them.
+//! Threads are not joined unless `--join` says so, though any model that looks at a final state
+//! must join them: loom explores joins too, and this is the kindest one can be to it. Executions
+//! that an `assume` blocks are counted on both sides. `missed` and `forbidden` are the outcomes
+//! (registers only) that loom does not see though RC11 allows them, and sees though RC11 forbids
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,16 +37,24 @@ struct Settings {
     join: bool,
     random: Option<u64>,
     names: Vec<String>,
-    /// Short explorations are repeated for this long, so that what is measured is more than the clock's grain.
+    /// Short explorations are repeated for this long, so that what is measured is more than the
+    /// clock's grain.
     at_least: Duration,
 }
 
 fn settings() -> Result<Settings, String> {
     let ten = Duration::from_secs(10);
-    let mut settings = Settings { limit: ten, join: false, random: None, names: Vec::new(), at_least: Duration::ZERO };
+    let mut settings = Settings {
+        limit: ten,
+        join: false,
+        random: None,
+        names: Vec::new(),
+        at_least: Duration::ZERO,
+    };
     let mut arguments = std::env::args().skip(1);
     let number = |text: Option<String>| -> Result<u64, String> {
-        text.and_then(|text| text.parse().ok()).ok_or("--limit and --random take a number".to_owned())
+        text.and_then(|text| text.parse().ok())
+            .ok_or("--limit and --random take a number".to_owned())
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -94,7 +105,9 @@ fn main() -> Result<(), String> {
         "program", "executions", "loom", "ratio", "seconds", "loom", "ratio", "missed", "forbidden"
     );
     let programs = match settings.random {
-        Some(count) => (1..=count).map(|seed| (format!("seed {seed}"), generate::program(seed, 0))).collect(),
+        Some(count) => {
+            (1..=count).map(|seed| (format!("seed {seed}"), generate::program(seed, 0))).collect()
+        }
         None => programs(&settings.names),
     };
     let mut total = Comparison::default();
@@ -115,7 +128,8 @@ fn main() -> Result<(), String> {
                 continue;
             }
         };
-        let allowed: BTreeSet<Registers> = found.outcomes.into_iter().map(|outcome| outcome.registers).collect();
+        let allowed: BTreeSet<Registers> =
+            found.outcomes.into_iter().map(|outcome| outcome.registers).collect();
         let row = Comparison {
             explored,
             iterations: loom.iterations,
@@ -150,7 +164,8 @@ fn main() -> Result<(), String> {
 }
 
 fn programs(names: &[String]) -> Vec<(String, Program)> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"].iter().collect();
+    let folder: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs"].iter().collect();
     let files = std::fs::read_dir(&folder).expect("the folder of litmus programs");
     let mut programs: Vec<(String, Program)> = files
         .map(|entry| {
@@ -159,7 +174,9 @@ fn programs(names: &[String]) -> Vec<(String, Program)> {
             let text = std::fs::read_to_string(&path).expect("a readable file");
             (name, text.parse().expect("a litmus program"))
         })
-        .filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str())))
+        .filter(|(name, _)| {
+            names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()))
+        })
         .collect();
     programs.sort_by(|a, b| a.0.cmp(&b.0));
     programs
@@ -211,19 +228,23 @@ fn under_loom(program: &Program, settings: &Settings) -> Option<(Loom, Duration)
         let outcomes = outcomes.lock().expect("no panic while it is held").clone();
         (start.elapsed() < limit).then(|| Loom { iterations: iterations.load(Relaxed), outcomes })
     };
-    let (result, duration) = catch_unwind(AssertUnwindSafe(|| timed(settings.at_least, run))).ok()?;
+    let (result, duration) =
+        catch_unwind(AssertUnwindSafe(|| timed(settings.at_least, run))).ok()?;
     Some((result?, duration))
 }
 
-/// One iteration of the loom model of a program. The thread that ends last hands the registers to `found`, unless an `assume` failed.
+/// One iteration of the loom model of a program. The thread that ends last hands the registers to
+/// `found`, unless an `assume` failed.
 fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, join: bool) {
     // Not loom's Arc: counting references is no part of the program, and loom would explore it.
-    let locations: Arc<[AtomicU64]> = program.locations.iter().map(|location| AtomicU64::new(location.initial)).collect();
+    let locations: Arc<[AtomicU64]> =
+        program.locations.iter().map(|location| AtomicU64::new(location.initial)).collect();
     // Not loom's Mutex either. No loom thread switches while it is held.
     let ended = Arc::new(Mutex::new((0, Some(Registers::new()))));
     let mut threads = Vec::new();
     for thread in 0..program.threads.len() {
-        let (program, locations, ended, found) = (program.clone(), locations.clone(), ended.clone(), found.clone());
+        let (program, locations, ended, found) =
+            (program.clone(), locations.clone(), ended.clone(), found.clone());
         threads.push(loom::thread::spawn(move || {
             let mut registers = vec![None; program.registers.len()];
             let complete = run(&program.threads[thread].body, &locations, &mut registers);
@@ -232,7 +253,9 @@ fn model(program: &Arc<Program>, found: &Arc<dyn Fn(Registers) + Send + Sync>, j
             match &mut ended.1 {
                 Some(all) if complete => {
                     let named = program.registers.iter().zip(registers);
-                    all.extend(named.filter_map(|(register, value)| Some((register.name.clone(), value?))));
+                    all.extend(
+                        named.filter_map(|(register, value)| Some((register.name.clone(), value?))),
+                    );
                 }
                 all => *all = None,
             }
@@ -255,14 +278,19 @@ fn run(body: &[Statement], locations: &[AtomicU64], registers: &mut [Option<u64>
                 locations[location.0].store(value.evaluate(register), *ordering);
                 continue;
             }
-            Statement::Load { location, ordering, into } => (into, locations[location.0].load(*ordering)),
-            Statement::Swap { location, value, ordering, into } => (into, locations[location.0].swap(value.evaluate(register), *ordering)),
+            Statement::Load { location, ordering, into } => {
+                (into, locations[location.0].load(*ordering))
+            }
+            Statement::Swap { location, value, ordering, into } => {
+                (into, locations[location.0].swap(value.evaluate(register), *ordering))
+            }
             Statement::FetchAdd { location, value, ordering, into } => {
                 (into, locations[location.0].fetch_add(value.evaluate(register), *ordering))
             }
             Statement::CompareExchange { location, expected, new, success, failure, into } => {
                 let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                let (Ok(read) | Err(read)) = locations[location.0].compare_exchange(expected, new, *success, *failure);
+                let (Ok(read) | Err(read)) =
+                    locations[location.0].compare_exchange(expected, new, *success, *failure);
                 (into, read)
             }
             Statement::Fence { ordering } => {

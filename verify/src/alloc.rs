@@ -91,7 +91,8 @@ impl<T> Track<T> {
     #[track_caller]
     pub fn new(value: T) -> Track<T> {
         let site = Location::caller();
-        let number = runtime::current().map(|_| runtime::with(|rt| rt.allocated("Tracked object", site)));
+        let number =
+            runtime::current().map(|_| runtime::with(|rt| rt.allocated("Tracked object", site)));
         Track { value, _number: Number(number) }
     }
 

@@ -15,10 +15,22 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 use std::num::NonZeroU32;
 use std::panic::Location;
 
-/// Sleeps if the word is `expected`, on the given channels. Says whether somebody took it from there.
-fn sleep(word: &AtomicU32, expected: u32, channels: u32, timed: bool, site: &'static Location<'static>) -> bool {
-    // Compares as the kernel does, and takes a place in the queue when the value is the expected one.
-    let label = Label { a: u64::from(expected), b: COMPARE, ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site) };
+/// Sleeps if the word is `expected`, on the given channels. Says whether somebody took it from
+/// there.
+fn sleep(
+    word: &AtomicU32,
+    expected: u32,
+    channels: u32,
+    timed: bool,
+    site: &'static Location<'static>,
+) -> bool {
+    // Compares as the kernel does, and takes a place in the queue when the value is the expected
+    // one.
+    let label = Label {
+        a: u64::from(expected),
+        b: COMPARE,
+        ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site)
+    };
     if word.request(label).value != u64::from(expected) {
         return true;
     }
@@ -74,13 +86,26 @@ pub fn wake_bitset(word: *const AtomicU32, n: usize, channels: NonZeroU32) -> us
 ///
 /// The word at `from` is read, so it has to be alive; of `to` only the address counts.
 #[track_caller]
-#[expect(clippy::not_unsafe_ptr_arg_deref, reason = "the signature is the system call's; the kernel reads the word by its address too")]
-pub fn requeue(from: *const AtomicU32, expected: u32, wake: usize, requeue: usize, to: *const AtomicU32) -> Option<usize> {
+#[expect(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the signature is the system call's; the kernel reads the word by its address too"
+)]
+pub fn requeue(
+    from: *const AtomicU32,
+    expected: u32,
+    wake: usize,
+    requeue: usize,
+    to: *const AtomicU32,
+) -> Option<usize> {
     let site = Location::caller();
-    let label = Label { a: u64::from(expected), ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site) };
+    let label = Label {
+        a: u64::from(expected),
+        ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site)
+    };
     // SAFETY: the caller says that it is alive, as whoever compares a word must.
     if unsafe { &*from }.request(label).value != u64::from(expected) {
         return None;
     }
-    Some(Queue::at(from.addr()).requeue(wake as u64, requeue as u64, &Queue::at(to.addr()), site) as usize)
+    Some(Queue::at(from.addr()).requeue(wake as u64, requeue as u64, &Queue::at(to.addr()), site)
+        as usize)
 }

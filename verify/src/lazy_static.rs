@@ -35,7 +35,8 @@ impl<T: 'static> Lazy<T> {
                 rt.statics.push((key, birth::before_everything(|| Box::new(slot))));
             }
             let slot = rt.statics.iter().find(|s| s.0 == key).expect("just made");
-            let slot = slot.1.downcast_ref::<Slot<T>>().expect("the key is the address of one static");
+            let slot =
+                slot.1.downcast_ref::<Slot<T>>().expect("the key is the address of one static");
             std::ptr::from_ref(slot)
         });
         // SAFETY: it lives in a box up to the end of the execution.

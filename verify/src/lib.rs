@@ -97,10 +97,10 @@
 //!
 //! A static of one of this crate's types (an atomic, a lock, a `OnceLock`, a `LazyLock`, what
 //! [`thread_local!`] and [`lazy_static!`] make) is a new object in every execution: its first user
-//! finds what its constructor says. A `lazy_static!` is dropped when the main thread ends, the others
-//! never, as in `std`. The value *inside* a static `Mutex`, `RwLock` or `UnsafeCell` is ordinary
-//! memory, and so are statics of `std`'s types: they keep what the execution before has left in
-//! them. A model whose behaviour depends on that is not deterministic, and is told so.
+//! finds what its constructor says. A `lazy_static!` is dropped when the main thread ends, the
+//! others never, as in `std`. The value *inside* a static `Mutex`, `RwLock` or `UnsafeCell` is
+//! ordinary memory, and so are statics of `std`'s types: they keep what the execution before has
+//! left in them. A model whose behaviour depends on that is not deterministic, and is told so.
 //!
 //! # What is found
 //!

@@ -83,8 +83,13 @@ pub struct History<C, R> {
 impl<C: Debug, R: Debug> Debug for History<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, e) in self.entries.lock().unwrap_or_else(|e| e.into_inner()).iter().enumerate() {
-            let answer = e.answer.as_ref().map_or_else(|| "no return".to_string(), |a| format!("{a:?}"));
-            writeln!(f, "  {i}: thread {}: {:?} -> {answer}, after {:?}", e.thread, e.call, e.after)?;
+            let answer =
+                e.answer.as_ref().map_or_else(|| "no return".to_string(), |a| format!("{a:?}"));
+            writeln!(
+                f,
+                "  {i}: thread {}: {:?} -> {answer}, after {:?}",
+                e.thread, e.call, e.after
+            )?;
         }
         Ok(())
     }
@@ -111,9 +116,12 @@ impl<C, R> History<C, R> {
     pub fn call(&self, call: C) -> Pending {
         let mut entries = self.entries.lock().unwrap_or_else(|e| e.into_inner());
         let before = |end: &Option<(u32, u32)>| {
-            end.is_some_and(|(tid, epoch)| runtime::current().is_none() || runtime::with(|rt| rt.ordered(tid, epoch)))
+            end.is_some_and(|(tid, epoch)| {
+                runtime::current().is_none() || runtime::with(|rt| rt.ordered(tid, epoch))
+            })
         };
-        let after = entries.iter().enumerate().filter(|(_, e)| before(&e.end)).map(|(i, _)| i).collect();
+        let after =
+            entries.iter().enumerate().filter(|(_, e)| before(&e.end)).map(|(i, _)| i).collect();
         let thread = if runtime::current().is_some() { runtime::with(|rt| rt.cur()) } else { 0 };
         entries.push(Entry { thread, call, answer: None, after, end: None });
         Pending(entries.len() - 1)
@@ -121,7 +129,11 @@ impl<C, R> History<C, R> {
 
     /// A call has returned.
     pub fn returned(&self, pending: Pending, answer: R) {
-        let end = if runtime::current().is_some() { runtime::with(|rt| (rt.cur(), rt.epoch())) } else { (0, 0) };
+        let end = if runtime::current().is_some() {
+            runtime::with(|rt| (rt.cur(), rt.epoch()))
+        } else {
+            (0, 0)
+        };
         let entry = &mut self.entries.lock().unwrap_or_else(|e| e.into_inner())[pending.0];
         entry.answer = Some(answer);
         entry.end = Some(end);
@@ -159,7 +171,12 @@ impl<C, R> History<C, R> {
     }
 }
 
-fn search<S: Spec>(entries: &[Entry<S::Call, S::Return>], done: u64, state: &S, seen: &mut HashSet<(u64, S)>) -> bool {
+fn search<S: Spec>(
+    entries: &[Entry<S::Call, S::Return>],
+    done: u64,
+    state: &S,
+    seen: &mut HashSet<(u64, S)>,
+) -> bool {
     let left = |i: usize| done >> i & 1 == 0;
     if (0..entries.len()).all(|i| !left(i) || entries[i].answer.is_none()) {
         return true;

@@ -228,8 +228,10 @@ impl Builder {
     }
 
     fn settings(&self) -> Settings {
-        let told = self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
-        let (guide, lessons) = told.map_or((None, Vec::new()), |(steps, lessons)| (Some(steps), lessons));
+        let told =
+            self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
+        let (guide, lessons) =
+            told.map_or((None, Vec::new()), |(steps, lessons)| (Some(steps), lessons));
         Settings {
             limits: Limits {
                 threads: self.max_threads,
@@ -248,7 +250,11 @@ impl Builder {
                 crashes: self.crashes,
                 preemptions: if self.replay.is_some() { None } else { self.preemption_bound },
             },
-            max_executions: if self.replay.is_some() { Some(1) } else { self.max_permutations.map(|n| n as u64) },
+            max_executions: if self.replay.is_some() {
+                Some(1)
+            } else {
+                self.max_permutations.map(|n| n as u64)
+            },
             max_duration: self.max_duration,
             progress: self.progress,
             workers: match self.workers {
@@ -265,7 +271,11 @@ impl Builder {
     }
 
     /// Runs a model that has no loops; `each` sees the end of every complete execution.
-    pub(crate) fn run_without_loops(&self, model: &Arc<dyn Fn() + Send + Sync>, each: driver::Each<'_>) -> Report {
+    pub(crate) fn run_without_loops(
+        &self,
+        model: &Arc<dyn Fn() + Send + Sync>,
+        each: driver::Each<'_>,
+    ) -> Report {
         let mut settings = self.settings();
         settings.limits.rounds = u32::MAX;
         settings.guide = None;
@@ -281,7 +291,12 @@ impl Builder {
         self.run(&self.settings(), &model, &|_| {})
     }
 
-    fn run(&self, settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, each: driver::Each<'_>) -> Report {
+    fn run(
+        &self,
+        settings: &Settings,
+        model: &Arc<dyn Fn() + Send + Sync>,
+        each: driver::Each<'_>,
+    ) -> Report {
         let summary = driver::explore(settings, model, each);
         let report = Report {
             executions: summary.executions,
@@ -292,7 +307,11 @@ impl Builder {
             distinct: summary.distinct,
             bounds: self.bounds(&summary.lessons),
             failure: summary.failure.map(|f| {
-                let cures = if self.explain && settings.guide.is_none() { cures(settings, model, &f) } else { Vec::new() };
+                let cures = if self.explain && settings.guide.is_none() {
+                    cures(settings, model, &f)
+                } else {
+                    Vec::new()
+                };
                 Failure {
                     message: f.kind.to_string(),
                     trace: report::text(&f),
@@ -317,7 +336,15 @@ impl Builder {
     }
 
     fn bounds(&self, lessons: &[Lesson]) -> String {
-        let Builder { weak_failures, spurious_wakeups, early_timeouts, crashes, unroll, max_branches, .. } = self;
+        let Builder {
+            weak_failures,
+            spurious_wakeups,
+            early_timeouts,
+            crashes,
+            unroll,
+            max_branches,
+            ..
+        } = self;
         let mut text = format!(
             "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
              {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
@@ -345,7 +372,9 @@ impl Builder {
         settings.guide = None;
         settings.shorten = false;
         let sites = Mutex::new(Vec::new());
-        let note = |rt: &Runtime| mutate::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()));
+        let note = |rt: &Runtime| {
+            mutate::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()))
+        };
         let summary = driver::explore(&settings, &model, &note);
         let sites = sites.into_inner().unwrap_or_else(|e| e.into_inner());
         settings.lessons = summary.lessons;
@@ -357,7 +386,10 @@ impl Builder {
             .map(|change| {
                 settings.changes = vec![change];
                 let summary = driver::explore(&settings, &model, &|_| {});
-                Mutant { change: change.describe(), caught: summary.failure.map(|f| f.kind.to_string()) }
+                Mutant {
+                    change: change.describe(),
+                    caught: summary.failure.map(|f| f.kind.to_string()),
+                }
             })
             .collect()
     }
@@ -382,7 +414,12 @@ impl Report {
             || "null".to_string(),
             |f| {
                 let cures: Vec<String> = f.cures.iter().map(|c| text(c)).collect();
-                format!("{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}", text(&f.message), text(&f.replay), cures.join(", "))
+                format!(
+                    "{{\"message\": {}, \"replay\": {}, \"cures\": [{}]}}",
+                    text(&f.message),
+                    text(&f.replay),
+                    cures.join(", ")
+                )
             },
         );
         format!(

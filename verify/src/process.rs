@@ -1,7 +1,7 @@
 //! Processes that may vanish.
 //!
-//! A [`spawn`]ed process is a thread of the model, with the threads that it spawns, that may be gone
-//! after any of its writes to an atomic, all threads at once, as often in an execution as
+//! A [`spawn`]ed process is a thread of the model, with the threads that it spawns, that may be
+//! gone after any of its writes to an atomic, all threads at once, as often in an execution as
 //! [`Builder::crashes`](crate::model::Builder::crashes) says: no destructor runs, what it had
 //! half-done stays half-done. What the kernel does at a death ([`on_death`]: release a lock, wake
 //! who waits) happens as events of the dead thread. Everyone else has to be able to finish.

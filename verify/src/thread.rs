@@ -75,7 +75,11 @@ fn extra() -> Rc<Extra> {
         let any = slot.get_or_insert_with(|| {
             let handle = Handle { id: ThreadId(id), name: None, token: Word::new(0) };
             birth::before_everything(|| {
-                Box::new(Rc::new(Extra { thread: Thread(Arc::new(handle)), locals: RefCell::default(), ending: Cell::new(false) }))
+                Box::new(Rc::new(Extra {
+                    thread: Thread(Arc::new(handle)),
+                    locals: RefCell::default(),
+                    ending: Cell::new(false),
+                }))
             })
         });
         any.downcast_ref::<Rc<Extra>>().expect("only this module sets it").clone()
@@ -126,13 +130,22 @@ fn label(kind: Kind, a: u64, site: &'static Location<'static>) -> Label {
 ///
 /// # Safety
 /// What `f` borrows must live until the thread has ended.
-unsafe fn start<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, site: &'static Location<'static>) -> JoinHandle<T> {
+unsafe fn start<'a, T: 'a>(
+    f: impl FnOnce() -> T + 'a,
+    name: Option<String>,
+    site: &'static Location<'static>,
+) -> JoinHandle<T> {
     let out = runtime::perform(label(Kind::Spawn, 0, site), None);
     // What a thread is made of comes before the thread, though it is allocated after the event.
     birth::before_everything(|| started(f, name, site, out.event))
 }
 
-fn started<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, site: &'static Location<'static>, spawn: Id) -> JoinHandle<T> {
+fn started<'a, T: 'a>(
+    f: impl FnOnce() -> T + 'a,
+    name: Option<String>,
+    site: &'static Location<'static>,
+    spawn: Id,
+) -> JoinHandle<T> {
     let packet = Rc::new(Packet(UnsafeCell::new(None)));
     let theirs = packet.clone();
     let rt = runtime::current().expect("`perform` has checked it");
@@ -147,7 +160,8 @@ fn started<'a, T: 'a>(f: impl FnOnce() -> T + 'a, name: Option<String>, site: &'
     // SAFETY: no other reference to the runtime is alive here.
     let tid = unsafe { (*rt).spawned(spawn, name.clone(), site, body) };
     let thread = Thread(Arc::new(Handle { id: ThreadId(tid), name, token: Word::new(0) }));
-    let extra = Extra { thread: thread.clone(), locals: RefCell::default(), ending: Cell::new(false) };
+    let extra =
+        Extra { thread: thread.clone(), locals: RefCell::default(), ending: Cell::new(false) };
     // SAFETY: as above.
     unsafe { (*rt).set_extra(tid, Box::new(Rc::new(extra))) };
     JoinHandle { tid, thread, packet }
@@ -165,7 +179,10 @@ where
 }
 
 /// Starts a thread for somebody else's place.
-pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(f: F, site: &'static Location<'static>) -> JoinHandle<T> {
+pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(
+    f: F,
+    site: &'static Location<'static>,
+) -> JoinHandle<T> {
     // SAFETY: `f` borrows nothing that ends.
     unsafe { start(f, None, site) }
 }
@@ -194,7 +211,8 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> std::thread::Result<T> {
         runtime::perform(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
         // SAFETY: the thread has ended.
-        Ok(unsafe { (*self.packet.0.get()).take() }.expect("a thread that has ended has left its result"))
+        Ok(unsafe { (*self.packet.0.get()).take() }
+            .expect("a thread that has ended has left its result"))
     }
 
     /// A handle to the thread.
@@ -315,7 +333,11 @@ impl Builder {
     /// # Errors
     /// Never.
     #[track_caller]
-    pub fn spawn_scoped<'scope, 'env, F, T>(self, scope: &'scope Scope<'scope, 'env>, f: F) -> io::Result<ScopedJoinHandle<'scope, T>>
+    pub fn spawn_scoped<'scope, 'env, F, T>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
     where
         F: FnOnce() -> T + 'scope,
         T: 'scope,
@@ -346,7 +368,9 @@ pub fn park() {
 pub fn park_timeout(dur: Duration) {
     let site = Location::caller();
     let token = &extra().thread.0.token;
-    if object::choose(2, TIMEOUT, site) == 1 || !token.wait_timed(Rmw::Cas, 1, 0, Ordering::Acquire, site) {
+    if object::choose(2, TIMEOUT, site) == 1
+        || !token.wait_timed(Rmw::Cas, 1, 0, Ordering::Acquire, site)
+    {
         crate::time::ran_out(dur, site);
         token.attempt(Rmw::Swap, 0, 0, Ordering::Acquire, site);
     }
@@ -403,7 +427,8 @@ impl<T: 'static> LocalKey<T> {
     where
         F: FnOnce(&T) -> R,
     {
-        self.try_with(f).expect("cannot access a Thread Local Storage value during or after destruction")
+        self.try_with(f)
+            .expect("cannot access a Thread Local Storage value during or after destruction")
     }
 
     /// Calls `f` with the value of the current thread.

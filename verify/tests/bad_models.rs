@@ -107,7 +107,8 @@ fn a_stack_that_overflows() {
     assert!(text.contains("stack overflow"), "{text}");
 }
 
-/// Every bound that an execution has is reached by some model, is named then, and is printed with the others.
+/// Every bound that an execution has is reached by some model, is named then, and is printed with
+/// the others.
 mod bounds {
     use super::*;
     use verify::model::Report;
@@ -130,7 +131,11 @@ mod bounds {
         let report = explore(builder.clone(), stores(30));
         assert!(report.failure.is_none() && report.to_string().contains("30 steps"), "{report}");
         let failure = explore(builder, stores(31)).failure.expect("a diagnosis").message;
-        assert!(failure.contains("maximum number of branches: 30 steps") && failure.contains("bad_models.rs"), "{failure}");
+        assert!(
+            failure.contains("maximum number of branches: 30 steps")
+                && failure.contains("bad_models.rs"),
+            "{failure}"
+        );
     }
 
     #[test]
@@ -140,7 +145,10 @@ mod bounds {
         let spawns = |n| move || (0..n).for_each(|_| drop(thread::spawn(|| ())));
         assert!(explore(builder.clone(), spawns(2)).failure.is_none());
         let failure = explore(builder, spawns(3)).failure.expect("a diagnosis").message;
-        assert!(failure.contains("more than 3 threads") && failure.contains("bad_models.rs"), "{failure}");
+        assert!(
+            failure.contains("more than 3 threads") && failure.contains("bad_models.rs"),
+            "{failure}"
+        );
     }
 
     fn race_to_load() {
@@ -168,7 +176,8 @@ mod bounds {
         assert!(report.failure.is_none() && !report.complete, "{report}");
     }
 
-    /// Switches away from a thread that could go on: the fewer, the fewer executions; unbounded, all of them.
+    /// Switches away from a thread that could go on: the fewer, the fewer executions; unbounded,
+    /// all of them.
     #[test]
     fn preemptions() {
         let run = |bound| {
@@ -178,10 +187,15 @@ mod bounds {
             let report = explore(builder, || {
                 let x = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
                 let y = x.clone();
-                thread::spawn(move || (0..3).for_each(|_| y[0].store(y[1].fetch_add(1, AcqRel), Release)));
+                thread::spawn(move || {
+                    (0..3).for_each(|_| y[0].store(y[1].fetch_add(1, AcqRel), Release))
+                });
                 (0..3).for_each(|_| x[0].store(x[1].fetch_add(1, AcqRel), Release));
             });
-            assert!(report.failure.is_none() && report.distinct == Some(report.executions), "{report}");
+            assert!(
+                report.failure.is_none() && report.distinct == Some(report.executions),
+                "{report}"
+            );
             if let Some(n) = bound {
                 assert!(report.to_string().contains(&format!("{n} preemptions")), "{report}");
             }
@@ -200,9 +214,17 @@ mod bounds {
             builder.weak_failures = n;
             let report = explore(builder, move || {
                 let x = AtomicUsize::new(0);
-                (0..3).for_each(|_| assert!(x.compare_exchange_weak(0, 0, Relaxed, Relaxed).is_ok_and(|v| v == 0) || n > 0));
+                (0..3).for_each(|_| {
+                    assert!(
+                        x.compare_exchange_weak(0, 0, Relaxed, Relaxed).is_ok_and(|v| v == 0)
+                            || n > 0
+                    )
+                });
             });
-            assert!(report.to_string().contains(&format!("{n} failures of compare_exchange_weak")), "{report}");
+            assert!(
+                report.to_string().contains(&format!("{n} failures of compare_exchange_weak")),
+                "{report}"
+            );
             report.executions
         };
         assert_eq!([0, 1, 2, 3].map(weak), [1, 4, 7, 8]);
@@ -221,7 +243,8 @@ mod bounds {
         assert_eq!([0, 1, 2, 3].map(spurious), [1, 4, 7, 8]);
     }
 
-    /// A thread that never asks the checker, and one that takes all memory, in a program of its own: the patience is the process's.
+    /// A thread that never asks the checker, and one that takes all memory, in a program of its
+    /// own: the patience is the process's.
     #[test]
     #[cfg(target_os = "linux")]
     fn patience_and_memory() {
@@ -247,14 +270,29 @@ mod bounds {
             println!("{text}");
             return;
         }
-        for (which, patience, told) in [("patience", "1", "runs on and on"), ("memory", "0", "memory runs out")] {
+        for (which, patience, told) in
+            [("patience", "1", "runs on and on"), ("memory", "0", "memory runs out")]
+        {
             let out = std::process::Command::new(std::env::current_exe().expect("this program"))
-                .args(["--exact", "bounds::patience_and_memory", "--nocapture", "--test-threads", "1"])
-                .envs([(ME, which), ("VERIFY_STUCK_SECONDS", patience), ("VERIFY_MEMORY_MIB", "300")])
+                .args([
+                    "--exact",
+                    "bounds::patience_and_memory",
+                    "--nocapture",
+                    "--test-threads",
+                    "1",
+                ])
+                .envs([
+                    (ME, which),
+                    ("VERIFY_STUCK_SECONDS", patience),
+                    ("VERIFY_MEMORY_MIB", "300"),
+                ])
                 .output()
                 .expect("it runs");
             let text = String::from_utf8_lossy(&out.stdout);
-            assert!(out.status.success() && text.contains(told) && text.contains("bad_models.rs"), "{which}: {text}");
+            assert!(
+                out.status.success() && text.contains(told) && text.contains("bad_models.rs"),
+                "{which}: {text}"
+            );
         }
     }
 }

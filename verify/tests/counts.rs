@@ -27,7 +27,11 @@ fn executions(model: impl Fn() + Copy + Send + Sync + 'static) -> u64 {
 
 fn count(threads: &'static [fn(&Vars)]) -> u64 {
     executions(move || {
-        let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
+        let v = Arc::new(Vars {
+            x: AtomicUsize::new(0),
+            y: AtomicUsize::new(0),
+            z: AtomicUsize::new(0),
+        });
         for t in threads {
             let v = v.clone();
             thread::spawn(move || t(&v));
@@ -42,7 +46,10 @@ fn sb(v: &AtomicUsize, w: &AtomicUsize, s: Ordering, l: Ordering) {
 
 #[test]
 fn litmus() {
-    assert_eq!(count(&[|v| sb(&v.x, &v.y, Release, Acquire), |v| sb(&v.y, &v.x, Release, Acquire)]), 4);
+    assert_eq!(
+        count(&[|v| sb(&v.x, &v.y, Release, Acquire), |v| sb(&v.y, &v.x, Release, Acquire)]),
+        4
+    );
     assert_eq!(count(&[|v| sb(&v.x, &v.y, SeqCst, SeqCst), |v| sb(&v.y, &v.x, SeqCst, SeqCst)]), 3);
     fn f(v: &AtomicUsize, w: &AtomicUsize) {
         v.store(1, Relaxed);
@@ -270,7 +277,11 @@ fn litmus() {
 
 fn same(n: usize, f: fn(&Vars, usize)) -> u64 {
     executions(move || {
-        let v = Arc::new(Vars { x: AtomicUsize::new(0), y: AtomicUsize::new(0), z: AtomicUsize::new(0) });
+        let v = Arc::new(Vars {
+            x: AtomicUsize::new(0),
+            y: AtomicUsize::new(0),
+            z: AtomicUsize::new(0),
+        });
         for i in 0..n {
             let v = v.clone();
             thread::spawn(move || f(&v, i));

@@ -21,7 +21,9 @@ fn lock_of_a_process(kernel_helps: bool) -> Option<String> {
                     futex::wake(&*word, 1);
                 });
             }
-            if theirs.compare_exchange(0, 1, Acquire, Relaxed).is_ok() && theirs.swap(0, Release) == 2 {
+            if theirs.compare_exchange(0, 1, Acquire, Relaxed).is_ok()
+                && theirs.swap(0, Release) == 2
+            {
                 futex::wake(&*theirs, 1);
             }
         });
@@ -64,7 +66,11 @@ fn all_threads_of_a_process_vanish() {
         let whole = process.wait();
         seen.lock().unwrap().insert((whole, words[0].load(Relaxed), words[1].load(Relaxed)));
     });
-    assert!(report.failure.is_none() && report.complete, "{:?}", report.failure.map(|f| f.to_string()));
+    assert!(
+        report.failure.is_none() && report.complete,
+        "{:?}",
+        report.failure.map(|f| f.to_string())
+    );
     assert_eq!(report.distinct, Some(report.executions));
     let outcomes = outcomes.lock().unwrap();
     // The first thread has not got beyond its join unless the other one has come to its end.
@@ -72,10 +78,13 @@ fn all_threads_of_a_process_vanish() {
     for (a, b) in [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)] {
         expected.insert((false, a, b));
     }
-    // One of both has to write for the process to vanish: at the other's first step it has done nothing yet.
+    // One of both has to write for the process to vanish: at the other's first step it has done
+    // nothing yet.
     assert!(outcomes.is_subset(&expected), "{:?}", outcomes.difference(&expected));
     assert!(
-        [(true, 2, 2), (false, 1, 1), (false, 1, 2), (false, 2, 1), (false, 2, 2)].iter().all(|o| outcomes.contains(o)),
+        [(true, 2, 2), (false, 1, 1), (false, 1, 2), (false, 2, 1), (false, 2, 2)]
+            .iter()
+            .all(|o| outcomes.contains(o)),
         "{outcomes:?}"
     );
 }
@@ -103,7 +112,14 @@ fn nobody_survives_his_process() {
             assert_ne!(words[1].load(SeqCst), 1, "somebody answered");
         }
     };
-    assert!(Builder::new().explore(model(false)).failure.expect("it may").message.contains("somebody answered"));
+    assert!(
+        Builder::new()
+            .explore(model(false))
+            .failure
+            .expect("it may")
+            .message
+            .contains("somebody answered")
+    );
     assert_eq!(Builder::new().explore(model(true)).failure.map(|f| f.to_string()), None);
 }
 
@@ -131,7 +147,14 @@ fn who_waits_vanishes_where_he_stands() {
         }
     };
     assert_eq!(Builder::new().explore(model(true)).failure.map(|f| f.to_string()), None);
-    assert!(Builder::new().explore(model(false)).failure.expect("a lost wake-up").message.contains("deadlock"));
+    assert!(
+        Builder::new()
+            .explore(model(false))
+            .failure
+            .expect("a lost wake-up")
+            .message
+            .contains("deadlock")
+    );
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]

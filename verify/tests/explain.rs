@@ -34,16 +34,24 @@ fn message(store: Ordering, load: Ordering) -> impl Fn() + Send + Sync + 'static
 fn a_report_names_the_place_the_cure_and_the_execution() {
     let report = Builder::new().explore(message(Relaxed, Acquire));
     let failure = report.failure.expect("a race");
-    assert!(failure.message.contains("data race") && failure.message.contains("explain.rs"), "{failure}");
+    assert!(
+        failure.message.contains("data race") && failure.message.contains("explain.rs"),
+        "{failure}"
+    );
     assert_eq!(failure.cures.len(), 1, "{failure}");
     assert!(failure.cures[0].ends_with("Store with Release in place of Relaxed"), "{failure}");
-    assert!(failure.html.starts_with("<!DOCTYPE html>") && failure.html.contains("<path class=\"rf\""));
+    assert!(
+        failure.html.starts_with("<!DOCTYPE html>") && failure.html.contains("<path class=\"rf\"")
+    );
     let mut again = Builder::new();
     again.replay = Some(failure.replay.clone());
     let replayed = again.explore(message(Relaxed, Acquire));
     assert_eq!((replayed.executions, replayed.blocked), (0, 0));
     let replayed = replayed.failure.expect("the same race");
-    assert_eq!((replayed.message, replayed.trace, replayed.replay), (failure.message, failure.trace, failure.replay));
+    assert_eq!(
+        (replayed.message, replayed.trace, replayed.replay),
+        (failure.message, failure.trace, failure.replay)
+    );
 }
 
 #[test]

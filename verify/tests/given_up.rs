@@ -1,5 +1,5 @@
-//! Executions that are given up come to their end all the same: what their threads own is dropped, so that a long run needs no more memory than
-//! a short one.
+//! Executions that are given up come to their end all the same: what their threads own is dropped,
+//! so that a long run needs no more memory than a short one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize as RealAtomic, Ordering::Relaxed as RealRelaxed};
@@ -36,13 +36,24 @@ fn with(set: impl FnOnce(&mut Builder)) -> Builder {
     builder
 }
 
-/// Explores, and asserts that there were executions given up and that nothing of any of them is left.
+/// Explores, and asserts that there were executions given up and that nothing of any of them is
+/// left.
 #[track_caller]
-fn leaves_nothing(live: &RealAtomic, builder: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
+fn leaves_nothing(
+    live: &RealAtomic,
+    builder: Builder,
+    f: impl Fn() + Send + Sync + 'static,
+) -> Report {
     let report = builder.explore(f);
     assert!(report.failure.is_none(), "{:?}", report.failure.map(|f| f.to_string()));
     assert!(report.blocked > 0, "no execution was given up among {}", report.executions);
-    assert_eq!(live.load(RealRelaxed), 0, "left of {} executions, {} of them given up", report.executions, report.blocked);
+    assert_eq!(
+        live.load(RealRelaxed),
+        0,
+        "left of {} executions, {} of them given up",
+        report.executions,
+        report.blocked
+    );
     report
 }
 
@@ -70,7 +81,8 @@ fn a_wait_that_comes_too_late() {
     }
 }
 
-/// More preemptions than the bound allows, with locks that are held where the execution is given up.
+/// More preemptions than the bound allows, with locks that are held where the execution is given
+/// up.
 #[test]
 fn a_preemption_too_many() {
     static LIVE: RealAtomic = RealAtomic::new(0);
@@ -114,8 +126,8 @@ fn an_idle_round() {
     });
 }
 
-/// What is found while an execution that was given up comes to its end is not reported: here, a panic that only more preemptions than the
-/// bound lead to.
+/// What is found while an execution that was given up comes to its end is not reported: here, a
+/// panic that only more preemptions than the bound lead to.
 #[test]
 fn what_happens_on_the_way_is_nobodys_business() {
     let model = || {
@@ -136,6 +148,10 @@ fn what_happens_on_the_way_is_nobodys_business() {
         other.join().expect("it ends");
     };
     let bounded = with(|b| b.preemption_bound = Some(1)).explore(model);
-    assert!(bounded.failure.is_none() && bounded.blocked > 0, "{:?}", bounded.failure.map(|f| f.to_string()));
+    assert!(
+        bounded.failure.is_none() && bounded.blocked > 0,
+        "{:?}",
+        bounded.failure.map(|f| f.to_string())
+    );
     assert!(Builder::new().explore(model).failure.is_some());
 }

@@ -23,8 +23,14 @@ fn passes(f: impl Fn() + Send + Sync + 'static) {
     assert_eq!(failure(f), None);
 }
 
-/// One thread makes an object and publishes its address, the other one uses it. The main thread frees it.
-fn published<T: 'static>(make: fn() -> T, publish: Ordering, find: Ordering, use_it: fn(&T)) -> impl Fn() + Send + Sync + 'static {
+/// One thread makes an object and publishes its address, the other one uses it. The main thread
+/// frees it.
+fn published<T: 'static>(
+    make: fn() -> T,
+    publish: Ordering,
+    find: Ordering,
+    use_it: fn(&T),
+) -> impl Fn() + Send + Sync + 'static {
     move || {
         let place = StdArc::new(AtomicPtr::new(ptr::null_mut::<T>()));
         let theirs = place.clone();
@@ -54,7 +60,12 @@ fn a_fresh_atomic_published_relaxed() {
     races(published(|| AtomicUsize::new(7), Relaxed, Acquire, load));
     races(published(|| AtomicUsize::new(7), Release, Relaxed, load));
     races(published(|| AtomicUsize::new(7), Relaxed, Relaxed, |x| x.store(1, Relaxed)));
-    races(published(|| AtomicUsize::new(7), Relaxed, Relaxed, |x| assert_eq!(x.fetch_add(1, SeqCst), 7)));
+    races(published(
+        || AtomicUsize::new(7),
+        Relaxed,
+        Relaxed,
+        |x| assert_eq!(x.fetch_add(1, SeqCst), 7),
+    ));
 }
 
 #[test]
@@ -120,12 +131,14 @@ fn written_to_by_who_had_it_for_himself() {
     races(published(make, Relaxed, Acquire, load));
 }
 
-/// What was there before the threads needs nothing: neither does a static, nor what a thread gets with its closure.
+/// What was there before the threads needs nothing: neither does a static, nor what a thread gets
+/// with its closure.
 #[test]
 fn made_before() {
     static SHARED: AtomicUsize = AtomicUsize::new(0);
     passes(|| {
-        let nodes: StdArc<[AtomicUsize; 2]> = StdArc::new([AtomicUsize::new(7), AtomicUsize::new(7)]);
+        let nodes: StdArc<[AtomicUsize; 2]> =
+            StdArc::new([AtomicUsize::new(7), AtomicUsize::new(7)]);
         let place = StdArc::new(AtomicUsize::new(0));
         let (n, p) = (nodes.clone(), place.clone());
         let own = AtomicUsize::new(1);

@@ -41,7 +41,8 @@ fn refuses(arguments: &[&str], input: &str) -> String {
 }
 
 fn program(name: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs", name].iter().collect();
+    let path: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "litmus", "programs", name].iter().collect();
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
@@ -87,23 +88,34 @@ fn registers_that_were_not_assigned_print_nothing() {
 
 #[test]
 fn blocked_executions_are_counted_apart() {
-    let text = "x = 0; thread { x.store(1, Relaxed); } thread { r = x.load(Relaxed); assume(r == 1); }";
+    let text =
+        "x = 0; thread { x.store(1, Relaxed); } thread { r = x.load(Relaxed); assume(r == 1); }";
     assert_eq!(
         succeeds(&["-", "--json"], text),
         "{\"executions\": 1, \"outcomes\": [{\"registers\": {\"r\": 1}, \"final\": {\"x\": 1}}]}\n"
     );
     let table = succeeds(&["-"], text);
-    assert!(table.starts_with("1 execution, 1 outcome, 1 blocked execution by `assume`\n"), "{table}");
+    assert!(
+        table.starts_with("1 execution, 1 outcome, 1 blocked execution by `assume`\n"),
+        "{table}"
+    );
 
     let never = "x = 0; thread { r = x.load(Relaxed); assume(r == 1); }";
     assert_eq!(succeeds(&["-", "--json"], never), "{\"executions\": 0, \"outcomes\": []}\n");
-    assert_eq!(succeeds(&["-"], never), "0 executions, 0 outcomes, 1 blocked execution by `assume`\n");
+    assert_eq!(
+        succeeds(&["-"], never),
+        "0 executions, 0 outcomes, 1 blocked execution by `assume`\n"
+    );
 }
 
 #[test]
 fn large_values_are_exact() {
-    let json = succeeds(&["-", "--json"], "x = 18446744073709551615; thread { r = x.load(Relaxed); }");
-    assert!(json.contains(r#"{"r": 18446744073709551615}, "final": {"x": 18446744073709551615}"#), "{json}");
+    let json =
+        succeeds(&["-", "--json"], "x = 18446744073709551615; thread { r = x.load(Relaxed); }");
+    assert!(
+        json.contains(r#"{"r": 18446744073709551615}, "final": {"x": 18446744073709551615}"#),
+        "{json}"
+    );
 }
 
 #[test]

@@ -18,7 +18,11 @@ fn exact() -> Builder {
 fn run(b: Builder, f: impl Fn() + Send + Sync + 'static) -> Report {
     let r = b.explore(f);
     assert!(r.failure.is_none(), "{}", r.failure.unwrap());
-    assert!(r.distinct.is_none_or(|distinct| distinct == r.executions), "{r}: {:?} distinct", r.distinct);
+    assert!(
+        r.distinct.is_none_or(|distinct| distinct == r.executions),
+        "{r}: {:?} distinct",
+        r.distinct
+    );
     r
 }
 
@@ -216,7 +220,8 @@ fn timeouts() {
             *n.0.lock().unwrap() = true;
             n.1.notify_one();
         });
-        let (g, r) = m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d).unwrap();
+        let (g, r) =
+            m.1.wait_timeout_while(m.0.lock().unwrap(), Duration::from_secs(1), |d| !*d).unwrap();
         assert!(*g || r.timed_out());
         drop(g);
         t.join().unwrap();
@@ -284,8 +289,8 @@ fn bits(channels: u32) -> std::num::NonZeroU32 {
     std::num::NonZeroU32::new(channels).expect("at least one channel")
 }
 
-/// Two sleepers on channels of their own, told to go on one after the other: by wakes on `first` and `second`. Gives what the first wake woke, in
-/// every execution, or the failure.
+/// Two sleepers on channels of their own, told to go on one after the other: by wakes on `first`
+/// and `second`. Gives what the first wake woke, in every execution, or the failure.
 fn two_channels(first: u32, second: u32) -> Result<Vec<usize>, String> {
     let woken = StdArc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
     let seen = woken.clone();
@@ -320,7 +325,9 @@ fn channels_of_a_futex() {
     assert_eq!(two_channels(1, 2).expect("both are woken"), [0, 1]);
     assert_eq!(two_channels(3, 1).expect("the first wake is for both"), [0, 1, 2]);
     for lost in [(1, 1), (2, 2)] {
-        assert!(two_channels(lost.0, lost.1).expect_err("one sleeps for ever").contains("deadlock"));
+        assert!(
+            two_channels(lost.0, lost.1).expect_err("one sleeps for ever").contains("deadlock")
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! References that are counted, values that are made once, readers that share a lock: what is an event, and what happens before what.
+//! References that are counted, values that are made once, readers that share a lock: what is an
+//! event, and what happens before what.
 
 use std::sync::Arc as StdArc;
 use verify::cell::UnsafeCell;
@@ -14,7 +15,11 @@ fn explore(f: impl Fn() + Send + Sync + 'static) -> Report {
 #[track_caller]
 fn passes(f: impl Fn() + Send + Sync + 'static) -> u64 {
     let report = explore(f);
-    assert!(report.failure.is_none() && report.complete, "{:?}", report.failure.map(|f| f.to_string()));
+    assert!(
+        report.failure.is_none() && report.complete,
+        "{:?}",
+        report.failure.map(|f| f.to_string())
+    );
     report.executions
 }
 
@@ -28,7 +33,8 @@ fn fails(reason: &str, f: impl Fn() + Send + Sync + Copy + 'static) {
     assert_eq!((replayed.message, replayed.trace), (failure.message, failure.trace));
 }
 
-/// A value without a destructor: nobody sees in which order references to it are dropped, unless somebody asks.
+/// A value without a destructor: nobody sees in which order references to it are dropped, unless
+/// somebody asks.
 #[test]
 fn drops_that_nobody_sees_are_no_events() {
     let executions = passes(|| {

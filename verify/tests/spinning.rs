@@ -1,4 +1,5 @@
-//! Loops: bounded ones are explored and come to an end, those that wait for another thread are cut, those that wait for nobody are reported.
+//! Loops: bounded ones are explored and come to an end, those that wait for another thread are cut,
+//! those that wait for nobody are reported.
 
 use std::sync::Arc;
 use verify::model::{Builder, Report};
@@ -12,7 +13,11 @@ fn explore(f: impl Fn() + Send + Sync + 'static) -> Report {
 #[track_caller]
 fn passes(f: impl Fn() + Send + Sync + 'static) -> (u64, u64) {
     let report = explore(f);
-    assert!(report.failure.is_none() && report.complete, "{:?}", report.failure.map(|f| f.to_string()));
+    assert!(
+        report.failure.is_none() && report.complete,
+        "{:?}",
+        report.failure.map(|f| f.to_string())
+    );
     (report.executions, report.blocked)
 }
 
@@ -146,7 +151,9 @@ fn loops_that_wait_for_nobody() {
         while !x[1].load(Acquire) {}
         x[0].store(true, Release);
     };
-    for text in [explore(silent), explore(marked), explore(for_each_other)].map(|r| r.failure.expect("a diagnosis").message) {
+    for text in [explore(silent), explore(marked), explore(for_each_other)]
+        .map(|r| r.failure.expect("a diagnosis").message)
+    {
         assert!(text.contains("non-termination") && text.contains("spinning.rs"), "{text}");
     }
 }

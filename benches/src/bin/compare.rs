@@ -13,17 +13,20 @@ use sync_benches::workloads;
 
 /// Compares ours with every peer, in short alternating rounds in one process.
 ///
-/// Before anything is timed, each contestant must show that it loses nothing and doubles nothing. Exit status: 0, or 1 if somebody failed
-/// that check, or 2 for a FILTER that matches nothing.
+/// Before anything is timed, each contestant must show that it loses nothing and doubles nothing.
+/// Exit status: 0, or 1 if somebody failed that check, or 2 for a FILTER that matches nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cargo compare", bin_name = "cargo compare")]
 struct Arguments {
-    /// Only what has this piece in its id, `<primitive>/<workload>/<peer>/<threads>`: `mutex`, `queue/spsc`, `kanal`
+    /// Only what has this piece in its id, `<primitive>/<workload>/<peer>/<threads>`: `mutex`,
+    /// `queue/spsc`, `kanal`
     filter: Option<String>,
-    /// One JSON object a line: id, primitive, workload, threads, peer, unit, median, ratio_to_ours, low, high
+    /// One JSON object a line: id, primitive, workload, threads, peer, unit, median, ratio_to_ours,
+    /// low, high
     #[arg(long)]
     json: bool,
-    /// Rounds of every workload: the more, the narrower the intervals. Without it, as many as fit into a second or so
+    /// Rounds of every workload: the more, the narrower the intervals. Without it, as many as fit
+    /// into a second or so
     #[arg(long, value_parser = rounds)]
     rounds: Option<usize>,
     /// The large grids too
@@ -36,7 +39,9 @@ struct Arguments {
 
 fn rounds(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(rounds) if rounds < LEAST_ROUNDS => Err(format!("a 95 % interval needs at least {LEAST_ROUNDS} rounds")),
+        Ok(rounds) if rounds < LEAST_ROUNDS => {
+            Err(format!("a 95 % interval needs at least {LEAST_ROUNDS} rounds"))
+        }
         Ok(rounds) if rounds > 10_000 => Err("more than 10000 rounds".to_owned()),
         Ok(rounds) => Ok(rounds),
         Err(error) => Err(error.to_string()),
@@ -45,7 +50,11 @@ fn rounds(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let chosen = match select(workloads::all(), arguments.filter.as_deref(), arguments.all || arguments.list) {
+    let chosen = match select(
+        workloads::all(),
+        arguments.filter.as_deref(),
+        arguments.all || arguments.list,
+    ) {
         Ok(chosen) => chosen,
         Err(complaint) => {
             eprintln!("error: {complaint}");

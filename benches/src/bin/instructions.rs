@@ -1,12 +1,15 @@
-//! How many instructions an operation takes that nobody gets in the way of: an optional extra, for machines that have valgrind.
+//! How many instructions an operation takes that nobody gets in the way of: an optional extra, for
+//! machines that have valgrind.
 //!
 //! ```sh
 //! cargo run --release -p sync-benches --features peers --bin instructions -- mutex --check
 //! ```
 //!
-//! Unlike time these numbers repeat exactly, on any machine of one architecture and with one compiler, so they may fail a build: `--check`
-//! exits with 1 if an operation of ours takes more instructions than std's. Every workload of `cargo compare` that is a loop in one thread is
-//! run under callgrind, twice: with N operations and with 2 N. The difference is what N operations take, without the start of the program.
+//! Unlike time these numbers repeat exactly, on any machine of one architecture and with one
+//! compiler, so they may fail a build: `--check` exits with 1 if an operation of ours takes more
+//! instructions than std's. Every workload of `cargo compare` that is a loop in one thread is run
+//! under callgrind, twice: with N operations and with 2 N. The difference is what N operations
+//! take, without the start of the program.
 
 use std::process::{Command, ExitCode};
 
@@ -85,8 +88,12 @@ fn is_loop(workload: &Workload) -> bool {
 
 fn run_once(id: &str, ops: &str) -> ExitCode {
     let all = workloads::all();
-    let is_meant = |workload: &Workload, contestant: &Contestant| is_loop(workload) && workload.id("", contestant.peer) == id;
-    let mut found = all.iter().flat_map(|workload| workload.contestants.iter().filter(move |one| is_meant(workload, one)));
+    let is_meant = |workload: &Workload, contestant: &Contestant| {
+        is_loop(workload) && workload.id("", contestant.peer) == id
+    };
+    let mut found = all.iter().flat_map(|workload| {
+        workload.contestants.iter().filter(move |one| is_meant(workload, one))
+    });
     let (Some(contestant), Ok(ops)) = (found.next(), ops.parse()) else { return ExitCode::from(2) };
     match contestant.start().round(Length::Ops(ops)) {
         Ok(_) => ExitCode::SUCCESS,
@@ -107,7 +114,11 @@ fn instructions(id: &str) -> Result<f64, String> {
 fn collected(id: &str, ops: u64) -> Result<u64, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(this).args(["--perform", id, &ops.to_string()]);
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(this).args([
+        "--perform",
+        id,
+        &ops.to_string(),
+    ]);
     let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {

@@ -1,4 +1,5 @@
-//! `cargo tour`: the words of every file under a path, counted by threads that meet through the workspace's queue and mutex.
+//! `cargo tour`: the words of every file under a path, counted by threads that meet through the
+//! workspace's queue and mutex.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ const INTERRUPTED: u8 = 130;
 
 /// Counts the words of every regular file under PATH.
 ///
-/// One thread walks the tree, N threads take paths from a bounded queue and count. Symbolic links below PATH are not followed; PATH itself
-/// may be one, or a file. What cannot be read is counted, named on stderr, and changes nothing else. Ctrl-C prints what was counted so
-/// far; a second one ends the program at once.
+/// One thread walks the tree, N threads take paths from a bounded queue and count. Symbolic links
+/// below PATH are not followed; PATH itself may be one, or a file. What cannot be read is counted,
+/// named on stderr, and changes nothing else. Ctrl-C prints what was counted so far; a second one
+/// ends the program at once.
 ///
 /// Exit status: 0; 2 if PATH does not exist; 130 after Ctrl-C.
 #[derive(Debug, Parser)]
@@ -41,12 +43,21 @@ fn main() -> ExitCode {
     let tree = match tree {
         Ok(tree) => tree,
         Err(error) => {
-            eprintln!("error: {}: {error}", named(arguments.path.as_deref().unwrap_or(Path::new("."))));
+            eprintln!(
+                "error: {}: {error}",
+                named(arguments.path.as_deref().unwrap_or(Path::new(".")))
+            );
             return ExitCode::from(2);
         }
     };
-    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let title = format!("{}{}\n", named(tree.root()), if tree.skips_build() { " (without target)" } else { "" });
+    let threads = arguments
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let title = format!(
+        "{}{}\n",
+        named(tree.root()),
+        if tree.skips_build() { " (without target)" } else { "" }
+    );
     let tour = Arc::new(Tour::new(tree, threads));
     let on_interrupt = Arc::clone(&tour);
     let listening = ctrlc::set_handler(move || {
@@ -113,7 +124,9 @@ impl Watcher {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{spinner} {human_pos} of {human_len} files found so far {wide_bar} {elapsed}");
+        let style = ProgressStyle::with_template(
+            "{spinner} {human_pos} of {human_len} files found so far {wide_bar} {elapsed}",
+        );
         bar.set_style(style.expect("the template is well formed"));
         bar.enable_steady_tick(Duration::from_millis(100));
         Self { bar }

@@ -52,13 +52,20 @@ pub fn table(group: &Group, cores: usize) -> String {
         n => format!("{n} threads"),
     };
     let better = if higher_is_better(ours.unit) { ", more is better" } else { "" };
-    let _ = writeln!(text, "\n{}/{}   {threads}, {}{better}", ours.primitive, ours.workload, ours.unit);
+    let _ =
+        writeln!(text, "\n{}/{}   {threads}, {}{better}", ours.primitive, ours.workload, ours.unit);
     for row in &group.rows {
         let star = if best.is_some_and(|best| best.peer == row.peer) { '*' } else { ' ' };
         let _ = write!(text, "  {star} {:<18}{:>12}", row.peer, figure(row.median));
         if row.peer != OURS {
             let ratio = row.ratio_to_ours.inverse();
-            let _ = write!(text, "   ours is {:>6} [{}, {}]", figure(ratio.median), figure(ratio.low), figure(ratio.high));
+            let _ = write!(
+                text,
+                "   ours is {:>6} [{}, {}]",
+                figure(ratio.median),
+                figure(ratio.low),
+                figure(ratio.high)
+            );
             let _ = write!(text, "  {}", word(verdict(&ratio, row.unit)));
         }
         text.push('\n');
@@ -123,7 +130,12 @@ impl Score {
         if let Some(best) = best_peer(group) {
             self.best[slot(best)] += 1;
             if slot(best) == Verdict::Loss as usize {
-                self.losses.push(format!("{} ({} times {})", group.rows[0].id, figure(best.ratio_to_ours.inverse().median), best.peer));
+                self.losses.push(format!(
+                    "{} ({} times {})",
+                    group.rows[0].id,
+                    figure(best.ratio_to_ours.inverse().median),
+                    best.peer
+                ));
             }
         }
     }
@@ -131,7 +143,11 @@ impl Score {
     /// The last lines of the table.
     pub fn summary(&self) -> String {
         let line = |of: [usize; 3]| format!("better {}, same {}, worse {}", of[0], of[1], of[2]);
-        let mut text = format!("\nours against std:           {}\nours against the best peer: {}\n", line(self.std), line(self.best));
+        let mut text = format!(
+            "\nours against std:           {}\nours against the best peer: {}\n",
+            line(self.std),
+            line(self.best)
+        );
         if !self.losses.is_empty() {
             text.push_str("worse than the best peer in:\n");
             for loss in &self.losses {
@@ -165,34 +181,72 @@ mod tests {
         let value: Value = serde_json::from_str(&line).unwrap();
         let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        let mut named = ["id", "primitive", "workload", "threads", "peer", "unit", "median", "ratio_to_ours", "low", "high"];
+        let mut named = [
+            "id",
+            "primitive",
+            "workload",
+            "threads",
+            "peer",
+            "unit",
+            "median",
+            "ratio_to_ours",
+            "low",
+            "high",
+        ];
         named.sort_unstable();
         assert_eq!(keys, named);
-        assert_eq!((value["id"].as_str(), value["threads"].as_u64()), (Some("mutex/uncontended/std/1"), Some(1)));
-        assert_eq!((value["median"].as_f64(), value["ratio_to_ours"].as_f64()), (Some(5.6), Some(1.2)));
+        assert_eq!(
+            (value["id"].as_str(), value["threads"].as_u64()),
+            (Some("mutex/uncontended/std/1"), Some(1))
+        );
+        assert_eq!(
+            (value["median"].as_f64(), value["ratio_to_ours"].as_f64()),
+            (Some(5.6), Some(1.2))
+        );
         assert_eq!((value["low"].as_f64(), value["high"].as_f64()), (Some(1.08), Some(1.32)));
         assert!(!line.contains('\n'));
-        let infinite: Value = serde_json::from_str(&json_line(&row("std", "us", 1.0, f64::INFINITY))).unwrap();
+        let infinite: Value =
+            serde_json::from_str(&json_line(&row("std", "us", 1.0, f64::INFINITY))).unwrap();
         assert_eq!(infinite["ratio_to_ours"], Value::Null);
     }
 
     #[test]
     fn the_table_marks_the_best_peer_and_who_is_worse() {
-        let group = Group { rows: vec![row(OURS, "ns/op", 10.0, 1.0), row("std", "ns/op", 20.0, 2.0), row("spin", "ns/op", 5.0, 0.5)] };
+        let group = Group {
+            rows: vec![
+                row(OURS, "ns/op", 10.0, 1.0),
+                row("std", "ns/op", 20.0, 2.0),
+                row("spin", "ns/op", 5.0, 0.5),
+            ],
+        };
         let text = table(&group, 2);
         let line = |peer: &str| text.lines().find(|line| line.contains(peer)).unwrap().to_owned();
         assert!(line("std").contains("ours is  0.500 [0.455, 0.556]  better"), "{text}");
         assert!(line("spin").contains('*') && line("spin").ends_with("WORSE"), "{text}");
         let mut score = Score::default();
         score.add(&group);
-        assert!(score.summary().contains("std:           better 1, same 0, worse 0"), "{}", score.summary());
-        assert!(score.summary().contains("mutex/uncontended/ours/1 (2.000 times spin)"), "{}", score.summary());
+        assert!(
+            score.summary().contains("std:           better 1, same 0, worse 0"),
+            "{}",
+            score.summary()
+        );
+        assert!(
+            score.summary().contains("mutex/uncontended/ours/1 (2.000 times spin)"),
+            "{}",
+            score.summary()
+        );
     }
 
     #[test]
     fn of_fairness_more_is_better() {
         let unit = "Jain's index";
-        let group = Group { rows: vec![row(OURS, unit, 0.9, 1.0), row("std", unit, 0.3, 1.0 / 3.0), row("spin", unit, 0.6, 2.0 / 3.0)] };
+        let group = Group {
+            rows: vec![
+                row(OURS, unit, 0.9, 1.0),
+                row("std", unit, 0.3, 1.0 / 3.0),
+                row("spin", unit, 0.6, 2.0 / 3.0),
+            ],
+        };
         assert_eq!(best_peer(&group).unwrap().peer, "spin");
         assert_eq!(table(&group, 2).matches("better").count(), 3, "two verdicts and the header");
     }

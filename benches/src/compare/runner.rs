@@ -1,6 +1,8 @@
-//! Runs a workload: the self-check, calibration, then rounds in which all contestants take their turn.
+//! Runs a workload: the self-check, calibration, then rounds in which all contestants take their
+//! turn.
 //!
-//! The order is rotated from round to round, so that nobody always runs first or always after the same other one.
+//! The order is rotated from round to round, so that nobody always runs first or always after the
+//! same other one.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -38,7 +40,8 @@ pub struct Group {
     pub rows: Vec<Row>,
 }
 
-/// What a workload gave: its groups, and the complaints about contestants that failed their self-check.
+/// What a workload gave: its groups, and the complaints about contestants that failed their
+/// self-check.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// One group a metric.
@@ -56,8 +59,8 @@ struct Running {
     units: Vec<&'static str>,
 }
 
-/// How long the rounds of a workload may take together when nobody says how many there should be. A machine that is busy with
-/// something else makes every round longer; then there are fewer.
+/// How long the rounds of a workload may take together when nobody says how many there should be. A
+/// machine that is busy with something else makes every round longer; then there are fewer.
 const BUDGET: Duration = Duration::from_millis(1_500);
 
 /// Runs a workload, for so many rounds or as many as it wants itself.
@@ -69,7 +72,8 @@ pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> F
     for contestant in &workload.contestants {
         let id = workload.id("", contestant.peer);
         let mut subject = contestant.start();
-        let ready = watchdog.guard(&id, || subject.check().and_then(|()| calibrate(&mut *subject, workload)));
+        let ready = watchdog
+            .guard(&id, || subject.check().and_then(|()| calibrate(&mut *subject, workload)));
         match ready {
             Ok(length) => running.push(Running {
                 peer: contestant.peer,
@@ -100,7 +104,8 @@ pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> F
         running.retain(|one| one.values.iter().all(|values| values.len() == round + 1));
     }
     if running.first().is_some_and(|first| first.peer == OURS) {
-        findings.groups = (0..workload.metrics.len()).map(|metric| group(workload, metric, &running)).collect();
+        findings.groups =
+            (0..workload.metrics.len()).map(|metric| group(workload, metric, &running)).collect();
     }
     findings
 }
@@ -108,7 +113,12 @@ pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> F
 impl Running {
     fn record(&mut self, workload: &Workload, outcome: &Outcome) {
         let suffixes: Vec<_> = outcome.metrics.iter().map(|metric| metric.suffix).collect();
-        assert_eq!(suffixes, workload.metrics, "a round of {} reports what its workload announces", workload.id("", self.peer));
+        assert_eq!(
+            suffixes,
+            workload.metrics,
+            "a round of {} reports what its workload announces",
+            workload.id("", self.peer)
+        );
         for (at, metric) in outcome.metrics.iter().enumerate() {
             self.values[at].push(metric.value);
             self.units[at] = metric.unit;
@@ -127,7 +137,11 @@ fn group(workload: &Workload, metric: usize, running: &[Running]) -> Group {
         peer: one.peer,
         unit: one.units[metric],
         median: median(&one.values[metric]),
-        ratio_to_ours: if one.peer == OURS { Ratio::ONE } else { Ratio::paired(&one.values[metric], ours) },
+        ratio_to_ours: if one.peer == OURS {
+            Ratio::ONE
+        } else {
+            Ratio::paired(&one.values[metric], ours)
+        },
     };
     Group { rows: running.iter().map(row).collect() }
 }
@@ -150,7 +164,8 @@ fn calibrate(subject: &mut dyn Subject, workload: &Workload) -> Result<Length, S
     }
 }
 
-/// Ends the process when a contestant hangs, and says who it was: a lost wake-up must not look like a slow machine.
+/// Ends the process when a contestant hangs, and says who it was: a lost wake-up must not look like
+/// a slow machine.
 #[derive(Debug)]
 pub struct Watchdog {
     shared: Arc<(Mutex<Watched>, Condvar)>,
@@ -178,12 +193,19 @@ impl Watchdog {
                 if let Some((id, since)) = &state.now
                     && since.elapsed() > Self::LIMIT
                 {
-                    // Not `eprintln!`, whose text a test keeps for itself until it ends; this one never does.
+                    // Not `eprintln!`, whose text a test keeps for itself until it ends; this one
+                    // never does.
                     let seconds = Self::LIMIT.as_secs();
-                    let _ = writeln!(io::stderr(), "error: {id} hangs: a single round has not ended after {seconds} seconds");
+                    let _ = writeln!(
+                        io::stderr(),
+                        "error: {id} hangs: a single round has not ended after {seconds} seconds"
+                    );
                     std::process::exit(1);
                 }
-                state = bell.wait_timeout(state, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
+                state = bell
+                    .wait_timeout(state, Duration::from_secs(1))
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
             }
         });
         Self { shared }
@@ -192,7 +214,8 @@ impl Watchdog {
     /// Does something under the watchdog's eyes.
     pub fn guard<R>(&self, id: &str, f: impl FnOnce() -> R) -> R {
         let (watched, _) = &*self.shared;
-        watched.lock().unwrap_or_else(PoisonError::into_inner).now = Some((id.to_owned(), Instant::now()));
+        watched.lock().unwrap_or_else(PoisonError::into_inner).now =
+            Some((id.to_owned(), Instant::now()));
         let result = f();
         watched.lock().unwrap_or_else(PoisonError::into_inner).now = None;
         result
@@ -218,7 +241,11 @@ mod tests {
             move |length: Length| {
                 let Length::Ops(ops) = length else { unreachable!("paced by operations") };
                 let mut outcome = Outcome::timed(ops, Duration::from_nanos(ops * ns));
-                outcome.metrics.push(Metric { suffix: "twice", unit: "us", value: 2.0 * ns as f64 });
+                outcome.metrics.push(Metric {
+                    suffix: "twice",
+                    unit: "us",
+                    value: 2.0 * ns as f64,
+                });
                 Ok(outcome)
             }
         })
@@ -226,17 +253,27 @@ mod tests {
 
     #[test]
     fn medians_and_ratios_are_those_of_the_rounds() {
-        let workload =
-            Workload::single("mutex", "made-up", vec![made_up(OURS, 10), made_up("std", 30), made_up("fast", 5)]).reporting(&["", "twice"]);
+        let workload = Workload::single(
+            "mutex",
+            "made-up",
+            vec![made_up(OURS, 10), made_up("std", 30), made_up("fast", 5)],
+        )
+        .reporting(&["", "twice"]);
         let findings = run(&workload, Some(7), &Watchdog::start());
         assert!(findings.failures.is_empty());
         let [main, twice] = &findings.groups[..] else { panic!("two metrics") };
         let ids: Vec<_> = main.rows.iter().map(|row| row.id.as_str()).collect();
         assert_eq!(ids, ["mutex/made-up/ours/1", "mutex/made-up/std/1", "mutex/made-up/fast/1"]);
         let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
-        assert!(near(main.rows[1].median, 30.0) && near(main.rows[1].ratio_to_ours.median, 3.0), "{main:?}");
+        assert!(
+            near(main.rows[1].median, 30.0) && near(main.rows[1].ratio_to_ours.median, 3.0),
+            "{main:?}"
+        );
         assert!(near(main.rows[2].ratio_to_ours.high, 0.5), "{main:?}");
-        assert_eq!((twice.rows[1].id.as_str(), twice.rows[1].unit), ("mutex/made-up-twice/std/1", "us"));
+        assert_eq!(
+            (twice.rows[1].id.as_str(), twice.rows[1].unit),
+            ("mutex/made-up-twice/std/1", "us")
+        );
         assert!(near(twice.rows[1].median, 60.0));
     }
 
@@ -257,7 +294,11 @@ mod tests {
                 }
             })
         };
-        run(&Workload::single("mutex", "order", vec![logging(OURS), logging("b"), logging("c")]), Some(6), &Watchdog::start());
+        run(
+            &Workload::single("mutex", "order", vec![logging(OURS), logging("b"), logging("c")]),
+            Some(6),
+            &Watchdog::start(),
+        );
         // Check and calibration of each, then the rounds.
         let log = log.borrow();
         let (warm, rounds) = log.split_at(6);
@@ -268,12 +309,16 @@ mod tests {
 
     #[test]
     fn who_loses_something_is_out_and_named() {
-        let broken = |peer: &'static str| Contestant::new(peer, || |_: Length| Err::<Outcome, _>("lost one".to_owned()));
-        let workload = Workload::single("mutex", "broken", vec![made_up(OURS, 1), broken("std")]).reporting(&["", "twice"]);
+        let broken = |peer: &'static str| {
+            Contestant::new(peer, || |_: Length| Err::<Outcome, _>("lost one".to_owned()))
+        };
+        let workload = Workload::single("mutex", "broken", vec![made_up(OURS, 1), broken("std")])
+            .reporting(&["", "twice"]);
         let findings = run(&workload, Some(6), &Watchdog::start());
         assert_eq!(findings.failures, ["mutex/broken/std/1: lost one"]);
         assert_eq!(findings.groups[0].rows.len(), 1);
-        let ours = Workload::single("mutex", "broken", vec![broken(OURS), made_up("std", 1)]).reporting(&["", "twice"]);
+        let ours = Workload::single("mutex", "broken", vec![broken(OURS), made_up("std", 1)])
+            .reporting(&["", "twice"]);
         let findings = run(&ours, Some(6), &Watchdog::start());
         assert!(findings.groups.is_empty(), "without ours there is no comparison");
         assert_eq!(findings.failures.len(), 1);

@@ -1,4 +1,5 @@
-//! The usual subjects, ready made. Each takes plain functions, is compiled once for every peer, and does not box what it times.
+//! The usual subjects, ready made. Each takes plain functions, is compiled once for every peer, and
+//! does not box what it times.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::subject::{Contestant, Length, Metric, Outcome, Subject};
 use crate::usage::Usage;
 
-/// A loop in one thread: `ops(&state, n)` does `n` operations, `verify(&state)` says how many have been done since the state was made.
+/// A loop in one thread: `ops(&state, n)` does `n` operations, `verify(&state)` says how many have
+/// been done since the state was made.
 pub fn looping<S: 'static>(
     peer: &'static str,
     make: impl Fn() -> S + 'static,
@@ -20,7 +22,9 @@ pub fn looping<S: 'static>(
         let state = make();
         let mut done = 0;
         move |length: Length| {
-            let Length::Ops(n) = length else { return Err("a loop is measured in operations".into()) };
+            let Length::Ops(n) = length else {
+                return Err("a loop is measured in operations".into());
+            };
             let start = Instant::now();
             ops(black_box(&state), n);
             let elapsed = start.elapsed();
@@ -31,7 +35,8 @@ pub fn looping<S: 'static>(
     })
 }
 
-/// Threads that all do the same to one object: `op(&state, thread)` is one operation, `verify(&state)` says how many have been done.
+/// Threads that all do the same to one object: `op(&state, thread)` is one operation,
+/// `verify(&state)` says how many have been done.
 pub fn team<S: Sync + 'static>(
     peer: &'static str,
     threads: usize,
@@ -59,7 +64,10 @@ pub fn team<S: Sync + 'static>(
 }
 
 /// A subject from a function, where the ready-made ones do not fit.
-pub fn custom<S: Subject + 'static>(peer: &'static str, start: impl Fn() -> S + 'static) -> Contestant {
+pub fn custom<S: Subject + 'static>(
+    peer: &'static str,
+    start: impl Fn() -> S + 'static,
+) -> Contestant {
     Contestant::new(peer, start)
 }
 
@@ -119,12 +127,20 @@ impl TeamRun {
 
     /// Processor time an operation, as a metric.
     pub fn cpu(&self) -> Metric {
-        Metric { suffix: "cpu", unit: "cpu ns/op", value: self.usage.cpu.as_secs_f64() * 1e9 / self.ops().max(1) as f64 }
+        Metric {
+            suffix: "cpu",
+            unit: "cpu ns/op",
+            value: self.usage.cpu.as_secs_f64() * 1e9 / self.ops().max(1) as f64,
+        }
     }
 
     /// How often a thread went to sleep, an operation, as a metric.
     pub fn switches(&self) -> Metric {
-        Metric { suffix: "switches", unit: "switches/op", value: self.usage.voluntary as f64 / self.ops().max(1) as f64 }
+        Metric {
+            suffix: "switches",
+            unit: "switches/op",
+            value: self.usage.voluntary as f64 / self.ops().max(1) as f64,
+        }
     }
 }
 
@@ -140,7 +156,11 @@ pub fn jain(shares: &[u64]) -> f64 {
 /// # Panics
 ///
 /// When a member does.
-pub fn run_team(threads: usize, length: Length, body: impl Fn(&Member<'_>) -> u64 + Sync) -> TeamRun {
+pub fn run_team(
+    threads: usize,
+    length: Length,
+    body: impl Fn(&Member<'_>) -> u64 + Sync,
+) -> TeamRun {
     let over = AtomicBool::new(false);
     let line = Barrier::new(threads + 1);
     let limit = match length {
@@ -167,11 +187,18 @@ pub fn run_team(threads: usize, length: Length, body: impl Fn(&Member<'_>) -> u6
             // Relaxed: as in `goes_on`.
             over.store(true, Ordering::Relaxed);
         }
-        let ended: Vec<_> = members.into_iter().map(|member| member.join().expect("a member of the team panicked")).collect();
+        let ended: Vec<_> = members
+            .into_iter()
+            .map(|member| member.join().expect("a member of the team panicked"))
+            .collect();
         let usage = Usage::now().since(before);
         let first = ended.iter().map(|&(_, start, _)| start).min().expect("a team has members");
         let last = ended.iter().map(|&(_, _, end)| end).max().expect("a team has members");
-        TeamRun { done: ended.into_iter().map(|(done, ..)| done).collect(), elapsed: last - first, usage }
+        TeamRun {
+            done: ended.into_iter().map(|(done, ..)| done).collect(),
+            elapsed: last - first,
+            usage,
+        }
     })
 }
 
@@ -191,9 +218,19 @@ mod tests {
 
     #[test]
     fn a_team_does_its_share_and_is_counted() {
-        let contestant = team("std", 3, || Mutex::new(0), |counter, _| *counter.lock().unwrap() += 1, |counter| *counter.lock().unwrap());
+        let contestant = team(
+            "std",
+            3,
+            || Mutex::new(0),
+            |counter, _| *counter.lock().unwrap() += 1,
+            |counter| *counter.lock().unwrap(),
+        );
         let mut subject = contestant.start();
-        assert_eq!(subject.round(Length::Ops(10)).unwrap().ops, 12, "rounded up to the same share for all");
+        assert_eq!(
+            subject.round(Length::Ops(10)).unwrap().ops,
+            12,
+            "rounded up to the same share for all"
+        );
         assert!(subject.round(Length::Time(Duration::from_millis(1))).is_ok());
     }
 
@@ -210,7 +247,10 @@ mod tests {
             },
             |(_, kept)| kept.load(Ordering::Relaxed),
         );
-        assert_eq!(forgetful.start().check(), Err("1000 operations were done, 990 are seen".into()));
+        assert_eq!(
+            forgetful.start().check(),
+            Err("1000 operations were done, 990 are seen".into())
+        );
         let looping = looping("none", || (), |_, _| {}, |_| 3);
         assert!(looping.start().check().is_err());
     }

@@ -1,14 +1,18 @@
 //! Medians, and intervals for the ratio of two contestants from paired rounds.
 //!
-//! Round `r` of ours and round `r` of a peer ran within milliseconds of each other, so a noisy neighbour, a frequency change or a full
-//! cache hit both alike: their quotient is steadier than either. So the ratio is the **median of the quotients of pairs**, and its
-//! interval is the one that inverts the **sign test**: of `n` pairs, each lies above the true median with probability one half, whatever
-//! the distribution, so the interval from the `k`-th smallest to the `k`-th largest quotient misses the true median with probability
-//! `2 P(Binomial(n, 1/2) < k)`. `k` is the largest for which that is at most 5 %. Nothing is assumed to be normal or symmetric, an outlier
-//! moves nothing, nothing is random, and swapping the two contestants gives exactly the reciprocals: order statistics do not care about
-//! monotone transformations, so the logarithm of the ratio has the same interval.
+//! Round `r` of ours and round `r` of a peer ran within milliseconds of each other, so a noisy
+//! neighbour, a frequency change or a full cache hit both alike: their quotient is steadier than
+//! either. So the ratio is the **median of the quotients of pairs**, and its interval is the one
+//! that inverts the **sign test**: of `n` pairs, each lies above the true median with probability
+//! one half, whatever the distribution, so the interval from the `k`-th smallest to the `k`-th
+//! largest quotient misses the true median with probability `2 P(Binomial(n, 1/2) < k)`. `k` is the
+//! largest for which that is at most 5 %. Nothing is assumed to be normal or symmetric, an outlier
+//! moves nothing, nothing is random, and swapping the two contestants gives exactly the
+//! reciprocals: order statistics do not care about monotone transformations, so the logarithm of
+//! the ratio has the same interval.
 //!
-//! Five pairs cannot carry 95 % (even their full range misses 1 time in 16), so six rounds are the least.
+//! Five pairs cannot carry 95 % (even their full range misses 1 time in 16), so six rounds are the
+//! least.
 
 /// The least number of rounds from which a 95 % interval can be made.
 pub const LEAST_ROUNDS: usize = 6;
@@ -33,7 +37,8 @@ impl Ratio {
 
     /// How much `of` is of `to`, from rounds that belong together by their index.
     ///
-    /// A quotient of two zeros is 1: neither waited. A quotient by zero alone is infinite, and may make an end of the interval so.
+    /// A quotient of two zeros is 1: neither waited. A quotient by zero alone is infinite, and may
+    /// make an end of the interval so.
     ///
     /// # Panics
     ///
@@ -41,10 +46,15 @@ impl Ratio {
     pub fn paired(of: &[f64], to: &[f64]) -> Self {
         assert_eq!(of.len(), to.len(), "rounds come in pairs");
         assert!(of.len() >= LEAST_ROUNDS, "{} rounds cannot carry an interval", of.len());
-        let mut quotients: Vec<f64> = of.iter().zip(to).map(|(&a, &b)| if a == b { 1.0 } else { a / b }).collect();
+        let mut quotients: Vec<f64> =
+            of.iter().zip(to).map(|(&a, &b)| if a == b { 1.0 } else { a / b }).collect();
         quotients.sort_by(f64::total_cmp);
         let k = rank(quotients.len());
-        Self { median: middle(&quotients), low: quotients[k - 1], high: quotients[quotients.len() - k] }
+        Self {
+            median: middle(&quotients),
+            low: quotients[k - 1],
+            high: quotients[quotients.len() - k],
+        }
     }
 
     /// The other way round: exactly what swapping the contestants would give, but for the rounding.
@@ -76,7 +86,8 @@ pub enum Verdict {
     Loss,
 }
 
-/// The median; of an even number, the geometric mean of the middle two: the only mean that inverts with the ratio.
+/// The median; of an even number, the geometric mean of the middle two: the only mean that inverts
+/// with the ratio.
 ///
 /// # Panics
 ///
@@ -99,7 +110,8 @@ fn middle(sorted: &[f64]) -> f64 {
 
 /// The largest `k` with `2 P(Binomial(n, 1/2) < k) <= MISS`.
 fn rank(n: usize) -> usize {
-    // The probabilities of exactly 0, 1, ... of n; by logarithms, because 2^-n leaves the range of f64 at about a thousand rounds.
+    // The probabilities of exactly 0, 1, ... of n; by logarithms, because 2^-n leaves the range of
+    // f64 at about a thousand rounds.
     let mut log_term = -(n as f64) * std::f64::consts::LN_2;
     let mut below = 0.0;
     for k in 0..=n {
@@ -132,7 +144,19 @@ mod tests {
     #[test]
     fn ranks_are_those_of_the_published_tables() {
         // The critical values of the sign test, two-sided 5 %, plus one.
-        for (n, k) in [(6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (15, 4), (20, 6), (25, 8), (30, 10), (50, 18), (100, 40)] {
+        for (n, k) in [
+            (6, 1),
+            (8, 1),
+            (9, 2),
+            (11, 2),
+            (12, 3),
+            (15, 4),
+            (20, 6),
+            (25, 8),
+            (30, 10),
+            (50, 18),
+            (100, 40),
+        ] {
             assert_eq!(rank(n), k, "{n} rounds");
         }
         assert!(rank(5_000) > 2_400, "large numbers neither overflow nor underflow");
@@ -158,7 +182,8 @@ mod tests {
     #[test]
     fn pairs_cancel_the_noise_that_hits_both() {
         let mut next = numbers(1);
-        // The machine is up to a hundred times slower in some rounds; the peer takes twice our time in all of them.
+        // The machine is up to a hundred times slower in some rounds; the peer takes twice our time
+        // in all of them.
         let noise: Vec<f64> = (0..25).map(|_| 1.0 + 99.0 * next()).collect();
         let ours: Vec<f64> = noise.iter().map(|n| n * (1.0 + 0.01 * next())).collect();
         let peer: Vec<f64> = noise.iter().map(|n| n * 2.0 * (1.0 + 0.01 * next())).collect();
@@ -174,7 +199,9 @@ mod tests {
         for n in [6, 7, 24, 25] {
             let (a, b): (Vec<f64>, Vec<f64>) = (0..n).map(|_| (0.1 + next(), 0.1 + next())).unzip();
             let (there, back) = (Ratio::paired(&a, &b), Ratio::paired(&b, &a).inverse());
-            for (x, y) in [(there.median, back.median), (there.low, back.low), (there.high, back.high)] {
+            for (x, y) in
+                [(there.median, back.median), (there.low, back.low), (there.high, back.high)]
+            {
                 assert!((x / y - 1.0).abs() < 1e-9, "{there:?} {back:?}");
             }
             assert!(there.low <= there.median && there.median <= there.high);
@@ -195,13 +222,15 @@ mod tests {
 
     #[test]
     fn the_interval_covers_the_truth_as_often_as_it_says() {
-        // Skewed noise (the cube of a uniform number) of both, true median ratio 1 because both have the same distribution.
+        // Skewed noise (the cube of a uniform number) of both, true median ratio 1 because both
+        // have the same distribution.
         let mut next = numbers(3);
         for n in [6, 9, 25] {
             let tries = 4_000;
             let hit = (0..tries)
                 .filter(|_| {
-                    let (a, b): (Vec<f64>, Vec<f64>) = (0..n).map(|_| (1.0 + next().powi(3), 1.0 + next().powi(3))).unzip();
+                    let (a, b): (Vec<f64>, Vec<f64>) =
+                        (0..n).map(|_| (1.0 + next().powi(3), 1.0 + next().powi(3))).unzip();
                     Ratio::paired(&a, &b).verdict() == Verdict::Tie
                 })
                 .count();

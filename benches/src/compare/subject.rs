@@ -21,7 +21,8 @@ pub enum Length {
 /// One number that a round found out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// What follows the workload's name in the id: `"max-wait"` makes `mutex/hog-max-wait/std/2`. Empty for the main number.
+    /// What follows the workload's name in the id: `"max-wait"` makes `mutex/hog-max-wait/std/2`.
+    /// Empty for the main number.
     pub suffix: &'static str,
     /// What is counted, in what: `"ns/op"`, `"us"`.
     pub unit: &'static str,
@@ -57,7 +58,8 @@ pub trait Subject {
     /// What was lost or doubled.
     fn round(&mut self, length: Length) -> Result<Outcome, String>;
 
-    /// A short round whose result is checked as thoroughly as it can be. Runs before anything is timed.
+    /// A short round whose result is checked as thoroughly as it can be. Runs before anything is
+    /// timed.
     ///
     /// # Errors
     ///
@@ -101,7 +103,8 @@ impl fmt::Debug for Contestant {
 /// How a workload's rounds are measured out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// By operations, as many as fill the time of a round: for loops in one thread and whatever has its own end.
+    /// By operations, as many as fill the time of a round: for loops in one thread and whatever has
+    /// its own end.
     Ops,
     /// By time: every thread goes on until the round is over, so that an unfair lock shows itself.
     Time,
@@ -120,7 +123,8 @@ pub struct Workload {
     pub pace: Pace,
     /// How long a round takes, about.
     pub round: Duration,
-    /// How many rounds, unless the command line says: fewer where rounds are long, so that a workload takes a second or two.
+    /// How many rounds, unless the command line says: fewer where rounds are long, so that a
+    /// workload takes a second or two.
     pub rounds: usize,
     /// Part of the large grid: runs only with `--all`, or when FILTER names the workload.
     pub grid: bool,
@@ -132,13 +136,18 @@ pub struct Workload {
 
 impl Workload {
     /// A workload of one thread, measured in operations.
-    pub fn single(primitive: &'static str, name: impl Into<String>, contestants: Vec<Contestant>) -> Self {
+    pub fn single(
+        primitive: &'static str,
+        name: impl Into<String>,
+        contestants: Vec<Contestant>,
+    ) -> Self {
         Self {
             primitive,
             name: name.into(),
             threads: 1,
             pace: Pace::Ops,
-            // Shorter than a time slice: on a busy machine most rounds are then undisturbed, and the median is of those.
+            // Shorter than a time slice: on a busy machine most rounds are then undisturbed, and
+            // the median is of those.
             round: Duration::from_micros(500),
             rounds: 61,
             grid: false,
@@ -148,8 +157,19 @@ impl Workload {
     }
 
     /// A workload of several threads, measured in time.
-    pub fn team(primitive: &'static str, name: impl Into<String>, threads: usize, contestants: Vec<Contestant>) -> Self {
-        Self { threads, pace: Pace::Time, round: Duration::from_millis(5), rounds: 25, ..Self::single(primitive, name, contestants) }
+    pub fn team(
+        primitive: &'static str,
+        name: impl Into<String>,
+        threads: usize,
+        contestants: Vec<Contestant>,
+    ) -> Self {
+        Self {
+            threads,
+            pace: Pace::Time,
+            round: Duration::from_millis(5),
+            rounds: 25,
+            ..Self::single(primitive, name, contestants)
+        }
     }
 
     /// With rounds of another length.

@@ -1,13 +1,15 @@
-//! Busy work that takes a given time on this machine: what a thread does while it holds a lock, and between.
+//! Busy work that takes a given time on this machine: what a thread does while it holds a lock, and
+//! between.
 //!
-//! Counted in steps of a little computation and not by the clock: a thread that is preempted must do its work all the same, or the more
-//! threads share a processor the less work there would be.
+//! Counted in steps of a little computation and not by the clock: a thread that is preempted must
+//! do its work all the same, or the more threads share a processor the less work there would be.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Steps a nanosecond, measured once: the best of many short tries, so that an interruption does not count.
+/// Steps a nanosecond, measured once: the best of many short tries, so that an interruption does
+/// not count.
 static STEPS_PER_NS: LazyLock<f64> = LazyLock::new(|| {
     const STEPS: u64 = 20_000;
     let best = (0..50)
@@ -39,7 +41,8 @@ impl Work {
     pub fn perform(self) {
         let mut state = 1_u64;
         for _ in 0..self.0 {
-            // Each step needs the one before, so that the compiler and the processor can neither skip nor overlap them.
+            // Each step needs the one before, so that the compiler and the processor can neither
+            // skip nor overlap them.
             state = black_box(state ^ (state << 13));
         }
     }
@@ -52,7 +55,8 @@ mod tests {
     #[test]
     fn none_is_nothing_and_more_time_is_more_work() {
         assert_eq!(Work::lasting(Duration::ZERO), Work::NONE);
-        let (short, long) = (Work::lasting(Duration::from_micros(1)), Work::lasting(Duration::from_micros(100)));
+        let (short, long) =
+            (Work::lasting(Duration::from_micros(1)), Work::lasting(Duration::from_micros(100)));
         assert!(short.0 > 0 && (90..=110).contains(&(long.0 / short.0)), "{short:?} {long:?}");
     }
 }

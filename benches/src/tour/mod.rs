@@ -1,12 +1,16 @@
-//! `cargo tour`: the words of every regular file under a path, counted by threads that meet through this workspace's primitives.
+//! `cargo tour`: the words of every regular file under a path, counted by threads that meet through
+//! this workspace's primitives.
 //!
-//! One thread walks the tree and puts paths into a bounded [`sync_queue::Queue`]: when the counters fall behind, it waits. N threads take
-//! paths out and count; what they found meets under a [`sync_core::Mutex`]. The end is known by the queue's task tracking: when the walk is
-//! over, the walker waits in `join` until every path that was put is done, and shuts the queue down, which ends the counters. Ctrl-C
-//! does the same earlier: `shutdown_now` throws away what waits, and what was counted so far is the result.
+//! One thread walks the tree and puts paths into a bounded [`sync_queue::Queue`]: when the counters
+//! fall behind, it waits. N threads take paths out and count; what they found meets under a
+//! [`sync_core::Mutex`]. The end is known by the queue's task tracking: when the walk is over, the
+//! walker waits in `join` until every path that was put is done, and shuts the queue down, which
+//! ends the counters. Ctrl-C does the same earlier: `shutdown_now` throws away what waits, and what
+//! was counted so far is the result.
 //!
 //! * [`tree`]: which files, and what is not followed;
-//! * [`tally`]: the words of a file, exactly `String::from_utf8_lossy(..).split_whitespace()`, without holding a large file in memory;
+//! * [`tally`]: the words of a file, exactly `String::from_utf8_lossy(..).split_whitespace()`,
+//!   without holding a large file in memory;
 //! * [`pass`]: one way through the tree, with threads or without;
 //! * [`report`]: the two ways to print it.
 
@@ -66,7 +70,8 @@ impl Tour {
 
     /// Ends the tour early, from any thread. `false` if somebody else did so before.
     pub fn stop(&self) -> bool {
-        // Under the lock that a pass is entered with, so that a queue that comes later sees the flag. Relaxed: the lock orders it.
+        // Under the lock that a pass is entered with, so that a queue that comes later sees the
+        // flag. Relaxed: the lock orders it.
         let queue = self.queue.lock();
         let first = !self.stopped.swap(true, Ordering::Relaxed);
         if let Some(queue) = &*queue {
@@ -83,8 +88,8 @@ impl Tour {
 
     /// Counts with threads, then again with one thread for comparison.
     ///
-    /// If the first way through had to read from the disk, the threads go once more before they are compared with the one thread that
-    /// then finds all files in memory.
+    /// If the first way through had to read from the disk, the threads go once more before they are
+    /// compared with the one thread that then finds all files in memory.
     ///
     /// # Errors
     ///
@@ -92,7 +97,13 @@ impl Tour {
     pub fn run(&self, observer: &dyn Observer) -> io::Result<Report> {
         let before = Usage::now();
         let (tally, mut seconds) = self.with_threads(observer)?;
-        let mut report = Report { tally, threads: self.threads, with_threads: seconds, single: None, changed: false };
+        let mut report = Report {
+            tally,
+            threads: self.threads,
+            with_threads: seconds,
+            single: None,
+            changed: false,
+        };
         if !self.is_stopped() && Usage::now().since(before).disk_reads > 0 {
             let (again, time) = self.with_threads(&Silent)?;
             if !self.is_stopped() {

@@ -15,11 +15,13 @@ use super::{Observer, Silent, Tour};
 /// The paths that wait to be counted.
 pub type Paths = Queue<PathBuf>;
 
-/// How many paths may wait. Enough that no counter ever runs dry while the walker reads a folder, little enough to be nothing in memory.
+/// How many paths may wait. Enough that no counter ever runs dry while the walker reads a folder,
+/// little enough to be nothing in memory.
 const WAITING: usize = 1024;
 
-/// A counter whose own tally has so many different words brings it to the others', so that a thousand counters do not hold a thousand
-/// times the words there are. Not earlier: every tally begins with the words that all files have, and must find room for them again.
+/// A counter whose own tally has so many different words brings it to the others', so that a
+/// thousand counters do not hold a thousand times the words there are. Not earlier: every tally
+/// begins with the words that all files have, and must find room for them again.
 const BRING_AT: usize = 1 << 20;
 
 /// The queue for a pass.
@@ -27,19 +29,28 @@ pub fn queue() -> Paths {
     Queue::bounded(WAITING)
 }
 
-/// Counts with one walking thread and so many counting ones, until all is counted or the queue is shut down.
+/// Counts with one walking thread and so many counting ones, until all is counted or the queue is
+/// shut down.
 ///
 /// # Errors
 ///
 /// When a thread cannot be started.
-pub fn with_threads(tree: &Tree, tour: &Tour, queue: &Paths, threads: usize, observer: &dyn Observer) -> io::Result<(Tally, Duration)> {
+pub fn with_threads(
+    tree: &Tree,
+    tour: &Tour,
+    queue: &Paths,
+    threads: usize,
+    observer: &dyn Observer,
+) -> io::Result<(Tally, Duration)> {
     let start = Instant::now();
     let totals = Mutex::new(Tally::default());
     thread::scope(|scope| {
         let start_all = || -> io::Result<()> {
             for number in 0..threads {
                 let counting = || count(tree, tour, queue, &totals, observer);
-                thread::Builder::new().name(format!("count-{number}")).spawn_scoped(scope, counting)?;
+                thread::Builder::new()
+                    .name(format!("count-{number}"))
+                    .spawn_scoped(scope, counting)?;
             }
             let walking = || walk(tree, queue, &totals, observer);
             thread::Builder::new().name("walk".to_owned()).spawn_scoped(scope, walking)?;
@@ -75,7 +86,8 @@ fn walk(tree: &Tree, queue: &Paths, totals: &Mutex<Tally>, observer: &dyn Observ
 
 fn count(tree: &Tree, tour: &Tour, queue: &Paths, totals: &Mutex<Tally>, observer: &dyn Observer) {
     let (mut counter, mut mine) = (Counter::default(), Tally::default());
-    // The task is done when its guard goes, even if this thread panics: `join` never waits for nothing.
+    // The task is done when its guard goes, even if this thread panics: `join` never waits for
+    // nothing.
     while let Ok(path) = queue.get_task() {
         count_one(tree, tour, &path, &mut counter, &mut mine, observer);
         if mine.distinct() >= BRING_AT {
@@ -85,7 +97,14 @@ fn count(tree: &Tree, tour: &Tour, queue: &Paths, totals: &Mutex<Tally>, observe
     totals.lock().merge(mine);
 }
 
-fn count_one(tree: &Tree, tour: &Tour, path: &Path, counter: &mut Counter, tally: &mut Tally, observer: &dyn Observer) {
+fn count_one(
+    tree: &Tree,
+    tour: &Tour,
+    path: &Path,
+    counter: &mut Counter,
+    tally: &mut Tally,
+    observer: &dyn Observer,
+) {
     match tree.open(path).and_then(|mut file| counter.add(&mut file, tally, || tour.is_stopped())) {
         Ok(Some(bytes)) => observer.counted(bytes),
         Ok(None) => {} // Stopped within the file.

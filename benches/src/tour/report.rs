@@ -26,9 +26,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// `{"files", "bytes", "words", "unreadable", "top", "seconds": {"threads", "single"}}`; `single` is `null` if the tour was stopped.
+    /// `{"files", "bytes", "words", "unreadable", "top", "seconds": {"threads", "single"}}`;
+    /// `single` is `null` if the tour was stopped.
     pub fn json(&self) -> Value {
-        let top: Vec<Value> = self.tally.top(TOP).into_iter().map(|(word, count)| json!({ "word": word, "count": count })).collect();
+        let top: Vec<Value> = self
+            .tally
+            .top(TOP)
+            .into_iter()
+            .map(|(word, count)| json!({ "word": word, "count": count }))
+            .collect();
         json!({
             "files": self.tally.files,
             "bytes": self.tally.bytes,
@@ -43,7 +49,9 @@ impl Report {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let Tally { files, bytes, words, unreadable, .. } = self.tally;
-        for (name, number) in [("files", files), ("bytes", bytes), ("words", words), ("unreadable", unreadable)] {
+        for (name, number) in
+            [("files", files), ("bytes", bytes), ("words", words), ("unreadable", unreadable)]
+        {
             let _ = writeln!(text, "{name:<12}{:>18}", grouped(number));
         }
         let top = self.tally.top(TOP);
@@ -53,14 +61,25 @@ impl Report {
         for (word, count) in top {
             let _ = writeln!(text, "{:>30}  {}", grouped(count), shown(word));
         }
-        let threads = if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) };
+        let threads = if self.threads == 1 {
+            "1 thread".to_owned()
+        } else {
+            format!("{} threads", self.threads)
+        };
         let time = self.with_threads.as_secs_f64();
         match self.single {
             Some(single) => {
-                let _ = writeln!(text, "\n{threads}: {time:.3} s; one thread alone: {:.3} s", single.as_secs_f64());
+                let _ = writeln!(
+                    text,
+                    "\n{threads}: {time:.3} s; one thread alone: {:.3} s",
+                    single.as_secs_f64()
+                );
             }
             None => {
-                let _ = writeln!(text, "\n{threads}: {time:.3} s; stopped before one thread alone had done the same");
+                let _ = writeln!(
+                    text,
+                    "\n{threads}: {time:.3} s; stopped before one thread alone had done the same"
+                );
             }
         }
         text
@@ -89,7 +108,11 @@ fn shown(word: &str) -> String {
             text.push('…');
             break;
         }
-        if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }
+        if character.is_control() {
+            text.extend(character.escape_default())
+        } else {
+            text.push(character)
+        }
     }
     text
 }
@@ -100,7 +123,10 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!([0, 7, 999, 1_000, 1_234_567].map(grouped), ["0", "7", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 7, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "7", "999", "1,000", "1,234,567"]
+        );
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl Tally {
 
     /// The most frequent words, of equally frequent ones those first that sort first.
     pub fn top(&self, most: usize) -> Vec<(&str, u64)> {
-        let mut words: Vec<(&str, u64)> = self.frequencies.iter().map(|(word, &count)| (&**word, count)).collect();
+        let mut words: Vec<(&str, u64)> =
+            self.frequencies.iter().map(|(word, &count)| (&**word, count)).collect();
         let order = |a: &(&str, u64), b: &(&str, u64)| b.1.cmp(&a.1).then(a.0.cmp(b.0));
         if words.len() > most {
             words.select_nth_unstable_by(most, order);
@@ -83,14 +84,20 @@ impl Counter {
         Self { buffer: vec![0; size.max(1)] }
     }
 
-    /// Adds a file to the tally: all of it or, when it cannot be read to its end or `stopped` says so, nothing. Says how many bytes it had,
-    /// `None` if stopped.
+    /// Adds a file to the tally: all of it or, when it cannot be read to its end or `stopped` says
+    /// so, nothing. Says how many bytes it had, `None` if stopped.
     ///
     /// # Errors
     ///
     /// When reading fails; the tally is as it was.
-    pub fn add(&mut self, file: &mut impl Read, tally: &mut Tally, stopped: impl Fn() -> bool) -> io::Result<Option<u64>> {
-        // A large file is counted piece by piece, and beside the tally: its end may turn out to be unreadable.
+    pub fn add(
+        &mut self,
+        file: &mut impl Read,
+        tally: &mut Tally,
+        stopped: impl Fn() -> bool,
+    ) -> io::Result<Option<u64>> {
+        // A large file is counted piece by piece, and beside the tally: its end may turn out to be
+        // unreadable.
         let mut beside: Option<Tally> = None;
         let mut filled = 0;
         loop {
@@ -130,8 +137,8 @@ impl Counter {
     }
 }
 
-/// White space of one byte. It is never part of a longer character, valid or broken, so that a text may be cut behind it without a change
-/// in how either half is decoded.
+/// White space of one byte. It is never part of a longer character, valid or broken, so that a text
+/// may be cut behind it without a change in how either half is decoded.
 fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
@@ -159,7 +166,8 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_give_what_the_whole_gives() {
-        // Bytes that make every trouble: broken and whole characters, white space of one byte and of several, NUL.
+        // Bytes that make every trouble: broken and whole characters, white space of one byte and
+        // of several, NUL.
         let parts: [&[u8]; 12] = [
             b"a",
             b"b",
@@ -178,7 +186,9 @@ mod tests {
         for round in 0..300 {
             let mut text = Vec::new();
             for _ in 0..round % 60 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 text.extend_from_slice(parts[(state >> 33) as usize % parts.len()]);
             }
             for buffer in [1, 2, 3, 7, 64, 4096] {
@@ -204,7 +214,11 @@ mod tests {
         for buffer in [4, 1024] {
             let mut all = tally(b"one two", 64);
             let before = all.clone();
-            let result = Counter::with_buffer(buffer).add(&mut Failing(b"a b c d e f g h"), &mut all, || false);
+            let result = Counter::with_buffer(buffer).add(
+                &mut Failing(b"a b c d e f g h"),
+                &mut all,
+                || false,
+            );
             assert!(result.is_err());
             assert_eq!(all, before);
         }
@@ -213,7 +227,10 @@ mod tests {
     #[test]
     fn a_large_file_stops_when_told_to_and_leaves_no_trace() {
         let mut all = Tally::default();
-        assert_eq!(Counter::with_buffer(4).add(&mut &b"a b c d e f"[..], &mut all, || true).unwrap(), None);
+        assert_eq!(
+            Counter::with_buffer(4).add(&mut &b"a b c d e f"[..], &mut all, || true).unwrap(),
+            None
+        );
         assert_eq!(all, Tally::default());
     }
 
@@ -231,7 +248,10 @@ mod tests {
         for (first, second) in [(one, two), (two, one)] {
             let mut merged = tally(first, 64);
             merged.merge(tally(second, 64));
-            assert_eq!((merged.files, merged.words, merged.bytes, merged.distinct()), (2, 8, 14, 6));
+            assert_eq!(
+                (merged.files, merged.words, merged.bytes, merged.distinct()),
+                (2, 8, 14, 6)
+            );
             assert_eq!(merged.top(1), [("b", 3)]);
         }
     }

@@ -1,8 +1,9 @@
 //! Which files a tour visits.
 //!
-//! * Every regular file under the path, hidden ones too. Symbolic links are not followed, and no regular files; nor are pipes, sockets and
-//!   devices, which are not even opened.
-//! * The path itself may be a symbolic link: who names it wants what it points to. It may be a file: a tree of one.
+//! * Every regular file under the path, hidden ones too. Symbolic links are not followed, and no
+//!   regular files; nor are pipes, sockets and devices, which are not even opened.
+//! * The path itself may be a symbolic link: who names it wants what it points to. It may be a
+//!   file: a tree of one.
 //! * A folder that cannot be read is one unreadable entry.
 
 use std::ffi::OsStr;
@@ -38,18 +39,24 @@ impl Tree {
     pub fn at(root: &Path) -> io::Result<Self> {
         let kind = fs::metadata(root)?.file_type();
         if !kind.is_dir() && !kind.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a folder nor a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "neither a folder nor a regular file",
+            ));
         }
         Ok(Self { root: root.to_owned(), is_file: kind.is_file(), skip_build: false })
     }
 
-    /// The repository this program was built from, or the current folder if that is no longer there; without what cargo builds in it.
+    /// The repository this program was built from, or the current folder if that is no longer
+    /// there; without what cargo builds in it.
     ///
     /// # Errors
     ///
     /// When neither is there.
     pub fn repository() -> io::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().filter(|root| root.join("Cargo.toml").is_file());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .filter(|root| root.join("Cargo.toml").is_file());
         Ok(Self { skip_build: true, ..Self::at(root.unwrap_or(Path::new(".")))? })
     }
 
@@ -67,18 +74,26 @@ impl Tree {
     pub fn files(&self) -> impl Iterator<Item = Result<PathBuf, Unreadable>> + use<'_> {
         // A root that is a link is followed by walkdir, too.
         let walk = WalkDir::new(&self.root).follow_links(false).into_iter();
-        walk.filter_entry(|entry| !(self.skip_build && entry.depth() == 1 && entry.file_type().is_dir() && is_build(entry.path())))
-            .filter_map(|entry| match entry {
-                Ok(entry) if entry.file_type().is_file() || (entry.depth() == 0 && self.is_file) => Some(Ok(entry.into_path())),
-                Ok(_) => None,
-                Err(error) => Some(Err(Unreadable {
-                    path: error.path().unwrap_or(&self.root).to_owned(),
-                    error: error.into_io_error().unwrap_or_else(|| io::Error::other("a loop of links")),
-                })),
-            })
+        walk.filter_entry(|entry| {
+            !(self.skip_build
+                && entry.depth() == 1
+                && entry.file_type().is_dir()
+                && is_build(entry.path()))
+        })
+        .filter_map(|entry| match entry {
+            Ok(entry) if entry.file_type().is_file() || (entry.depth() == 0 && self.is_file) => {
+                Some(Ok(entry.into_path()))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(Unreadable {
+                path: error.path().unwrap_or(&self.root).to_owned(),
+                error: error.into_io_error().unwrap_or_else(|| io::Error::other("a loop of links")),
+            })),
+        })
     }
 
-    /// Opens one of its files; refuses what has become something else since the walk saw it, without waiting for a pipe's other end.
+    /// Opens one of its files; refuses what has become something else since the walk saw it,
+    /// without waiting for a pipe's other end.
     ///
     /// # Errors
     ///

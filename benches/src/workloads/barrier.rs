@@ -47,7 +47,8 @@ impl Barrier for std::sync::Barrier {
 pub fn workloads() -> Vec<Workload> {
     [2, 4, 8]
         .map(|threads| {
-            let contestants = vec![cycle::<sync_core::Barrier>(threads), cycle::<std::sync::Barrier>(threads)];
+            let contestants =
+                vec![cycle::<sync_core::Barrier>(threads), cycle::<std::sync::Barrier>(threads)];
             Workload::team("barrier", "cycle", threads, contestants).paced_by_ops()
         })
         .into()

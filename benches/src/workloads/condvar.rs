@@ -2,7 +2,8 @@
 //!
 //! * `notify-nobody`: `notify_one` while nobody waits;
 //! * `ping-pong`: two threads, one counter, each waits for its turn: the way there and back;
-//! * `broadcast`: one thread turns a page and wakes eight, who all answer; the time of a whole cycle.
+//! * `broadcast`: one thread turns a page and wakes eight, who all answer; the time of a whole
+//!   cycle.
 
 use std::ops::DerefMut;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,7 +136,11 @@ fn notify_nobody<M: Monitor>() -> Contestant {
 }
 
 /// Waits on one of the condition variables until the counter is as it should be.
-fn until<'a, M: Monitor>(monitor: &'a M, which: usize, ready: impl Fn(u64) -> bool) -> M::Guard<'a> {
+fn until<'a, M: Monitor>(
+    monitor: &'a M,
+    which: usize,
+    ready: impl Fn(u64) -> bool,
+) -> M::Guard<'a> {
     let mut guard = monitor.lock();
     while !ready(*guard) {
         guard = monitor.wait(which, guard);
@@ -148,7 +153,8 @@ fn ping_pong<M: Monitor>() -> Contestant {
         |length: Length| {
             let Length::Ops(ops) = length else { return Err("measured in operations".into()) };
             let monitor = M::default();
-            // The first thread makes the counter odd, the second even again: one operation is there and back.
+            // The first thread makes the counter odd, the second even again: one operation is there
+            // and back.
             let run = run_team(2, Length::Ops(ops * 2), |member| {
                 let turn = member.index as u64;
                 for _ in 0..ops {

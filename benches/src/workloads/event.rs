@@ -1,4 +1,5 @@
-//! Events: a flag under the mutex of `std` or parking_lot with a condition variable, as one would write it without ours.
+//! Events: a flag under the mutex of `std` or parking_lot with a condition variable, as one would
+//! write it without ours.
 //!
 //! * `wait-when-set`: the flag is up, nobody sleeps;
 //! * `set-nobody`: set and clear while nobody waits;
@@ -60,7 +61,11 @@ impl Event for Std {
 
     #[inline]
     fn wait(&self) {
-        drop(self.1.wait_while(self.0.lock().expect("nobody panics"), |set| !*set).expect("nobody panics"));
+        drop(
+            self.1
+                .wait_while(self.0.lock().expect("nobody panics"), |set| !*set)
+                .expect("nobody panics"),
+        );
     }
 }
 
@@ -135,7 +140,8 @@ fn broadcast<E: Event>(waiters: u64) -> Contestant {
     shapes::custom(E::PEER, move || {
         move |length: Length| {
             let Length::Ops(ops) = length else { return Err("measured in operations".into()) };
-            let (opens, answered, answers) = ([E::default(), E::default()], E::default(), AtomicU64::new(0));
+            let (opens, answered, answers) =
+                ([E::default(), E::default()], E::default(), AtomicU64::new(0));
             let run = run_team(waiters as usize + 1, Length::Ops(ops * (waiters + 1)), |member| {
                 for cycle in 0..ops {
                     let open = &opens[(cycle % 2) as usize];

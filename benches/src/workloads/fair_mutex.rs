@@ -1,4 +1,5 @@
-//! First come, first served: parking_lot's fair mutex and its `unlock_fair`, and std as what fairness is paid for.
+//! First come, first served: parking_lot's fair mutex and its `unlock_fair`, and std as what
+//! fairness is paid for.
 //!
 //! * `uncontended`, `contended`, `wait`, `hog`: those of the mutex, see `mutex.rs`.
 
@@ -73,7 +74,17 @@ pub fn workloads() -> Vec<Workload> {
         let contestants: Vec<Contestant> = each!(contended(threads, Duration::ZERO, 0));
         all.push(Workload::team(stem, "contended", threads, contestants));
     }
-    all.push(Workload::team(stem, "wait", 4, each!(wait(4))).rounds_of(Duration::from_millis(20)).with_rounds(11).reporting(&WAIT));
-    all.push(Workload::team(stem, "hog", 2, each!(hog())).rounds_of(Duration::from_millis(100)).with_rounds(7).reporting(&HOG));
+    all.push(
+        Workload::team(stem, "wait", 4, each!(wait(4)))
+            .rounds_of(Duration::from_millis(20))
+            .with_rounds(11)
+            .reporting(&WAIT),
+    );
+    all.push(
+        Workload::team(stem, "hog", 2, each!(hog()))
+            .rounds_of(Duration::from_millis(100))
+            .with_rounds(7)
+            .reporting(&HOG),
+    );
     all
 }

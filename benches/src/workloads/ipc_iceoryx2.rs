@@ -1,6 +1,8 @@
-//! iceoryx2 as a peer of the queue between processes: publish and subscribe, with a subscriber that asks again and again, as its users' do.
+//! iceoryx2 as a peer of the queue between processes: publish and subscribe, with a subscriber that
+//! asks again and again, as its users' do.
 //!
-//! A port belongs to the thread that made it. So the other side's ports live in a thread of their own, which gets a message for every round.
+//! A port belongs to the thread that made it. So the other side's ports live in a thread of their
+//! own, which gets a message for every round.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -41,7 +43,9 @@ macro_rules! service {
 fn publisher<const N: usize>(name: &str, capacity: usize) -> Sends<N> {
     let node = NodeBuilder::new().create::<ipc::Service>().expect("a node");
     let service = service!(node, name, N, capacity);
-    let builder = service.publisher_builder().backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
+    let builder = service
+        .publisher_builder()
+        .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
     builder.create().expect("a publisher")
 }
 
@@ -58,7 +62,8 @@ fn recv<const N: usize>(from: &Receives<N>) -> u64 {
     ask(|| from.receive().expect("connected").map(|sample| number(&sample[..])))
 }
 
-/// A thread with ports of its own, which does `n` operations whenever it is told to, and answers with a number.
+/// A thread with ports of its own, which does `n` operations whenever it is told to, and answers
+/// with a number.
 struct Helper {
     rounds: Option<mpsc::Sender<u64>>,
     answers: mpsc::Receiver<u64>,
@@ -66,7 +71,10 @@ struct Helper {
 }
 
 impl Helper {
-    fn new<P: 'static>(ports: impl FnOnce() -> P + Send + 'static, round: impl Fn(&P, u64) -> u64 + Send + 'static) -> Self {
+    fn new<P: 'static>(
+        ports: impl FnOnce() -> P + Send + 'static,
+        round: impl Fn(&P, u64) -> u64 + Send + 'static,
+    ) -> Self {
         let (rounds, asked) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -104,8 +112,10 @@ pub(super) fn stream<const N: usize>() -> Contestant {
     Contestant::new("iceoryx2", || {
         let name = unique();
         let sends = publisher::<N>(&name, 256);
-        let helper =
-            Helper::new(move || subscriber::<N>(&name, 256), |receives, n| (0..n).map(|_| recv(receives)).fold(0, u64::wrapping_add));
+        let helper = Helper::new(
+            move || subscriber::<N>(&name, 256),
+            |receives, n| (0..n).map(|_| recv(receives)).fold(0, u64::wrapping_add),
+        );
         move |length: Length| {
             let n = ops(length)?;
             let start = Instant::now();

@@ -1,6 +1,8 @@
-//! Locks in shared memory, uncontended: ours, pthread's process-shared mutex, plain and robust, and POSIX's semaphore.
+//! Locks in shared memory, uncontended: ours, pthread's process-shared mutex, plain and robust, and
+//! POSIX's semaphore.
 //!
-//! All of them survive in memory that processes share; of the peers, only the robust mutex survives its owner.
+//! All of them survive in memory that processes share; of the peers, only the robust mutex survives
+//! its owner.
 
 use std::cell::UnsafeCell;
 use std::ptr;
@@ -13,7 +15,11 @@ use crate::compare::subject::{Contestant, OURS, Workload};
 /// All workloads of the lock between processes.
 pub fn workloads() -> Vec<Workload> {
     vec![
-        Workload::single("ipc_mutex", "uncontended", vec![ours(), pthread(false), pthread(true), posix_semaphore()]),
+        Workload::single(
+            "ipc_mutex",
+            "uncontended",
+            vec![ours(), pthread(false), pthread(true), posix_semaphore()],
+        ),
         Workload::single("ipc_semaphore", "uncontended", vec![our_semaphore(), posix_semaphore()]),
     ]
 }
@@ -62,7 +68,8 @@ impl Drop for Pthread {
 
 fn pthread(robust: bool) -> Contestant {
     let make = move || {
-        // SAFETY: an attribute object that lives until the mutex is made, and a mutex that stays where it is.
+        // SAFETY: an attribute object that lives until the mutex is made, and a mutex that stays
+        // where it is.
         unsafe {
             let mut attributes: libc::pthread_mutexattr_t = std::mem::zeroed();
             libc::pthread_mutexattr_init(&mut attributes);
@@ -70,7 +77,10 @@ fn pthread(robust: bool) -> Contestant {
             if robust {
                 libc::pthread_mutexattr_setrobust(&mut attributes, libc::PTHREAD_MUTEX_ROBUST);
             }
-            let this = Box::new(Pthread { mutex: UnsafeCell::new(std::mem::zeroed()), count: UnsafeCell::new(0) });
+            let this = Box::new(Pthread {
+                mutex: UnsafeCell::new(std::mem::zeroed()),
+                count: UnsafeCell::new(0),
+            });
             assert_eq!(libc::pthread_mutex_init(this.mutex.get(), ptr::from_ref(&attributes)), 0);
             libc::pthread_mutexattr_destroy(&mut attributes);
             this
@@ -79,7 +89,8 @@ fn pthread(robust: bool) -> Contestant {
     #[expect(clippy::borrowed_box, reason = "the state is a box: a pthread mutex must not move")]
     let ops = |this: &Box<Pthread>, n| {
         for _ in 0..n {
-            // SAFETY: an initialised mutex, locked and unlocked by this thread; the counter is only touched under it.
+            // SAFETY: an initialised mutex, locked and unlocked by this thread; the counter is only
+            // touched under it.
             unsafe {
                 libc::pthread_mutex_lock(this.mutex.get());
                 *this.count.get() += 1;
@@ -88,7 +99,12 @@ fn pthread(robust: bool) -> Contestant {
         }
     };
     // SAFETY: one thread, and no other reference.
-    shapes::looping(if robust { "pthread-robust" } else { "pthread-pshared" }, make, ops, |this| unsafe { *this.count.get() })
+    shapes::looping(
+        if robust { "pthread-robust" } else { "pthread-pshared" },
+        make,
+        ops,
+        |this| unsafe { *this.count.get() },
+    )
 }
 
 /// In a box, as one must not move it.
@@ -101,7 +117,10 @@ fn posix_semaphore() -> Contestant {
     let make = || {
         // SAFETY: a semaphore that stays where it is.
         unsafe {
-            let this = Box::new(Posix { semaphore: UnsafeCell::new(std::mem::zeroed()), count: UnsafeCell::new(0) });
+            let this = Box::new(Posix {
+                semaphore: UnsafeCell::new(std::mem::zeroed()),
+                count: UnsafeCell::new(0),
+            });
             assert_eq!(libc::sem_init(this.semaphore.get(), 1, 1), 0);
             this
         }
@@ -109,7 +128,8 @@ fn posix_semaphore() -> Contestant {
     #[expect(clippy::borrowed_box, reason = "the state is a box: a semaphore must not move")]
     let ops = |this: &Box<Posix>, n| {
         for _ in 0..n {
-            // SAFETY: an initialised semaphore of one permit; the counter is only touched while we hold it.
+            // SAFETY: an initialised semaphore of one permit; the counter is only touched while we
+            // hold it.
             unsafe {
                 libc::sem_wait(this.semaphore.get());
                 *this.count.get() += 1;

@@ -1,11 +1,14 @@
-//! Messages through shared memory and through sockets: ours, iceoryx2 (with the feature of that name), ipc-channel, and a bare Unix socket.
+//! Messages through shared memory and through sockets: ours, iceoryx2 (with the feature of that
+//! name), ipc-channel, and a bare Unix socket.
 //!
-//! Both ends are threads of this process: what the peers do is the same as between processes, and the clock is one.
+//! Both ends are threads of this process: what the peers do is the same as between processes, and
+//! the clock is one.
 //!
 //! * `stream<size>`: one sends as fast as it can, one receives, and looks at every byte;
-//! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared futex;
-//! * `ping-pong-spin`: the same, each side asking again and again (`try_recv`); beside two bare words in memory, which is the least that any
-//!   busy-waiting queue can take.
+//! * `ping-pong`: a word there and a word back, each side asleep meanwhile; beside a bare shared
+//!   futex;
+//! * `ping-pong-spin`: the same, each side asking again and again (`try_recv`); beside two bare
+//!   words in memory, which is the least that any busy-waiting queue can take.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -30,10 +33,18 @@ pub fn workloads() -> Vec<Workload> {
             super::ipc_iceoryx2::stream::<N>(),
         ];
         let round = std::time::Duration::from_millis(10);
-        Workload::team("ipc_queue", format!("stream{N}"), 2, contestants).paced_by_ops().rounds_of(round).with_rounds(15)
+        Workload::team("ipc_queue", format!("stream{N}"), 2, contestants)
+            .paced_by_ops()
+            .rounds_of(round)
+            .with_rounds(15)
     }
     let round = std::time::Duration::from_millis(10);
-    let ping_pong = Workload::team("ipc_queue", "ping-pong", 2, vec![our_ping_pong(), futex_ping_pong(), socket_ping_pong()]);
+    let ping_pong = Workload::team(
+        "ipc_queue",
+        "ping-pong",
+        2,
+        vec![our_ping_pong(), futex_ping_pong(), socket_ping_pong()],
+    );
     let spinning = vec![
         our_spinning(),
         busy_wait(),
@@ -57,8 +68,13 @@ pub(super) fn ops(length: Length) -> Result<u64, String> {
     }
 }
 
-/// Sends `n` with one closure in this thread, and receives as many with the other in another; the numbers must add up.
-fn streamed(n: u64, mut send: impl FnMut(u64), mut recv: impl FnMut() -> u64 + Send) -> Result<Outcome, String> {
+/// Sends `n` with one closure in this thread, and receives as many with the other in another; the
+/// numbers must add up.
+fn streamed(
+    n: u64,
+    mut send: impl FnMut(u64),
+    mut recv: impl FnMut() -> u64 + Send,
+) -> Result<Outcome, String> {
     let start = Instant::now();
     let sum = thread::scope(|scope| {
         let receiver = scope.spawn(move || (0..n).map(|_| recv()).fold(0, u64::wrapping_add));
@@ -84,7 +100,8 @@ fn fill(message: &mut [u8], number: u64) {
 
 /// The number in every word, or one that nobody sent if they differ.
 pub(super) fn number(message: &[u8]) -> u64 {
-    let mut words = message.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes")));
+    let mut words =
+        message.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes")));
     let first = words.next().expect("at least one word");
     // Without an early end, so that it is quick.
     if words.fold(0, |differ, word| differ | (word ^ first)) == 0 { first } else { u64::MAX }
@@ -127,7 +144,9 @@ fn ipc_channel_stream<const N: usize>() -> Contestant {
                 let back = &back;
                 let start = Instant::now();
                 let all = scope.spawn(move || {
-                    let sum = (0..n).map(|_| number(&lent.recv().expect("open"))).fold(0, u64::wrapping_add);
+                    let sum = (0..n)
+                        .map(|_| number(&lent.recv().expect("open")))
+                        .fold(0, u64::wrapping_add);
                     *back.lock().expect("no panic") = Some(lent);
                     sum
                 });
@@ -165,7 +184,11 @@ fn socket_stream<const N: usize>() -> Contestant {
 }
 
 /// `n` times there and back; each side is two closures.
-fn ping_ponged(n: u64, mut there: impl FnMut(u64) -> u64, mut back: impl FnMut() + Send) -> Result<Outcome, String> {
+fn ping_ponged(
+    n: u64,
+    mut there: impl FnMut(u64) -> u64,
+    mut back: impl FnMut() + Send,
+) -> Result<Outcome, String> {
     let start = Instant::now();
     thread::scope(|scope| {
         scope.spawn(move || (0..n).for_each(|_| back()));
@@ -185,12 +208,15 @@ fn our_ping_pong() -> Contestant {
                 ping.send(message(n)).expect("open");
                 number(&pong.recv().expect("open"))
             };
-            ping_ponged(ops(length)?, there, || pong.send(ping.recv().expect("open")).expect("open"))
+            ping_ponged(ops(length)?, there, || {
+                pong.send(ping.recv().expect("open")).expect("open")
+            })
         }
     })
 }
 
-/// Asks until there is something; gives the processor away now and then, for the other side may need it.
+/// Asks until there is something; gives the processor away now and then, for the other side may
+/// need it.
 pub(super) fn ask<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     loop {
         for _ in 0..1000 {
@@ -211,14 +237,17 @@ fn our_spinning() -> Contestant {
                 ping.try_send(message(n)).expect("room");
                 number(&ask(|| pong.try_recv().ok()))
             };
-            ping_ponged(ops(length)?, there, || pong.try_send(ask(|| ping.try_recv().ok())).expect("room"))
+            ping_ponged(ops(length)?, there, || {
+                pong.try_send(ask(|| ping.try_recv().ok())).expect("room")
+            })
         }
     })
 }
 
 fn busy_wait() -> Contestant {
     Contestant::new("busy-wait", || {
-        // A number that is one more than the last: Acquire and Release hand over whatever it stands for.
+        // A number that is one more than the last: Acquire and Release hand over whatever it stands
+        // for.
         let [ping, pong] = [0; 2].map(|_| std::sync::atomic::AtomicU64::new(u64::MAX));
         move |length: Length| {
             ping.store(u64::MAX, Ordering::Relaxed);
@@ -239,7 +268,8 @@ fn busy_wait() -> Contestant {
 
 fn futex_ping_pong() -> Contestant {
     Contestant::new("bare-futex", || {
-        // Even: ours to move; odd: theirs. Acquire and Release hand the turn, and with it whatever it stands for, over.
+        // Even: ours to move; odd: theirs. Acquire and Release hand the turn, and with it whatever
+        // it stands for, over.
         let turn = AtomicU32::new(0);
         let wait = |turn: &AtomicU32, parity: u32| {
             loop {

@@ -1,4 +1,5 @@
-//! Latch and WaitGroup: crossbeam's WaitGroup, and std's mutex and condition variable, which is what one writes without either.
+//! Latch and WaitGroup: crossbeam's WaitGroup, and std's mutex and condition variable, which is
+//! what one writes without either.
 //!
 //! * `open`: ask a latch that is open, in one thread;
 //! * `cycle`: threads that each leave a fresh one and wait for the others.
@@ -72,13 +73,19 @@ impl Gate for Std {
 
 /// All workloads of latch and wait group.
 pub fn workloads() -> Vec<Workload> {
-    let mut all = vec![Workload::single("latch", "open", vec![open::<sync_core::Latch>(), open::<Std>()])];
+    let mut all =
+        vec![Workload::single("latch", "open", vec![open::<sync_core::Latch>(), open::<Std>()])];
     for threads in [2, 4] {
         let latches = vec![cycle::<sync_core::Latch>(threads), cycle::<Std>(threads)];
         all.push(Workload::team("latch", "cycle", threads, latches).paced_by_ops());
         let groups = vec![
             group(OURS, threads, sync_core::WaitGroup::new, sync_core::WaitGroup::wait),
-            group("crossbeam", threads, crossbeam_utils::sync::WaitGroup::new, crossbeam_utils::sync::WaitGroup::wait),
+            group(
+                "crossbeam",
+                threads,
+                crossbeam_utils::sync::WaitGroup::new,
+                crossbeam_utils::sync::WaitGroup::wait,
+            ),
         ];
         all.push(Workload::team("wait_group", "cycle", threads, groups).paced_by_ops());
     }
@@ -90,7 +97,9 @@ fn open<G: Gate>() -> Contestant {
         let gate = G::closed(1);
         gate.leave();
         move |length: Length| {
-            let Length::Ops(n) = length else { return Err("a loop is measured in operations".into()) };
+            let Length::Ops(n) = length else {
+                return Err("a loop is measured in operations".into());
+            };
             let gate = std::hint::black_box(&gate);
             let started = std::time::Instant::now();
             for _ in 0..n {
@@ -119,18 +128,28 @@ fn cycle<G: Gate>(threads: usize) -> Contestant {
     })
 }
 
-fn group<G: Clone + Send + 'static>(peer: &'static str, threads: usize, new: fn() -> G, wait: fn(G)) -> Contestant {
+fn group<G: Clone + Send + 'static>(
+    peer: &'static str,
+    threads: usize,
+    new: fn() -> G,
+    wait: fn(G),
+) -> Contestant {
     shapes::custom(peer, move || {
         move |length: Length| {
             let Length::Ops(ops) = length else { return Err("measured in operations".into()) };
-            let mut members: Vec<_> = (0..threads).map(|_| Vec::with_capacity(ops as usize)).collect();
+            let mut members: Vec<_> =
+                (0..threads).map(|_| Vec::with_capacity(ops as usize)).collect();
             for _ in 0..ops {
                 let group = new();
                 members.iter_mut().for_each(|mine| mine.push(group.clone()));
             }
             let members: Vec<_> = members.into_iter().map(|mine| Mutex::new(Some(mine))).collect();
             let run = run_team(threads, Length::Ops(ops * threads as u64), |member| {
-                let mine = members[member.index].lock().expect("nobody panics").take().expect("taken once");
+                let mine = members[member.index]
+                    .lock()
+                    .expect("nobody panics")
+                    .take()
+                    .expect("taken once");
                 mine.into_iter().map(wait).count() as u64
             });
             expect(ops * threads as u64, run.ops())?;

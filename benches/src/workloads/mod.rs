@@ -1,6 +1,7 @@
 //! What is measured: one file a primitive, named as its stem is everywhere else.
 //!
-//! Each file says what it needs of a peer in one trait, implements that trait for ours and for every peer, and lists its workloads.
+//! Each file says what it needs of a peer in one trait, implements that trait for ours and for
+//! every peer, and lists its workloads.
 
 pub mod barrier;
 pub mod condvar;
@@ -85,7 +86,8 @@ mod tests {
     #[test]
     fn ours_comes_first_and_has_a_peer() {
         for workload in all() {
-            let peers: Vec<_> = workload.contestants.iter().map(|contestant| contestant.peer).collect();
+            let peers: Vec<_> =
+                workload.contestants.iter().map(|contestant| contestant.peer).collect();
             assert_eq!(peers[0], OURS, "{}", workload.name);
             assert!(peers.len() > 1, "{}", workload.name);
         }

@@ -2,12 +2,16 @@
 //!
 //! * `uncontended`: lock, count, unlock, in one thread;
 //! * `contended`: all threads do that to one lock, and nothing else;
-//! * `contended-<hold>-gap<n>x`: they hold it so long and stay away n times as long (after parking_lot's and matklad's suites);
+//! * `contended-<hold>-gap<n>x`: they hold it so long and stay away n times as long (after
+//!   parking_lot's and matklad's suites);
 //! * `spread64`: 64 locks, a random one each time: the case where locks are many and cheap;
-//! * `wait`: four threads that hold for 1 us: how long each acquisition takes, who gets how much, what it costs the processor;
-//! * `hog`: one thread takes the lock again as soon as it lets go, another comes now and then: how long must it wait?
+//! * `wait`: four threads that hold for 1 us: how long each acquisition takes, who gets how much,
+//!   what it costs the processor;
+//! * `hog`: one thread takes the lock again as soon as it lets go, another comes now and then: how
+//!   long must it wait?
 //!
-//! A lock guards a plain counter, so two threads inside at once would lose a count, and every round looks.
+//! A lock guards a plain counter, so two threads inside at once would lose a count, and every round
+//! looks.
 
 use std::array;
 use std::time::{Duration, Instant};
@@ -70,8 +74,9 @@ macro_rules! each {
     };
 }
 
-/// The same without those that collapse when there are more threads than processors: fair hand-off pays two context switches an
-/// acquisition, and a spinning waiter takes the processor from the one it waits for.
+/// The same without those that collapse when there are more threads than processors: fair hand-off
+/// pays two context switches an acquisition, and a spinning waiter takes the processor from the one
+/// it waits for.
 macro_rules! each_that_sleeps {
     ($function:ident($($argument:expr),*)) => {
         vec![
@@ -128,7 +133,10 @@ pub fn workloads() -> Vec<Workload> {
             .reporting(&WAIT),
     );
     all.push(
-        Workload::team("mutex", "hog", 2, each_that_sleeps!(hog())).rounds_of(Duration::from_millis(150)).with_rounds(9).reporting(&HOG),
+        Workload::team("mutex", "hog", 2, each_that_sleeps!(hog()))
+            .rounds_of(Duration::from_millis(150))
+            .with_rounds(9)
+            .reporting(&HOG),
     );
     all
 }
@@ -143,7 +151,8 @@ pub(super) fn uncontended<L: Lock>() -> Contestant {
 }
 
 pub(super) fn contended<L: Lock>(threads: usize, hold: Duration, gap: u32) -> Contestant {
-    // "0 us held" still has a gap to be 10 times as long as: that of the shortest critical section, taken as 100 ns.
+    // "0 us held" still has a gap to be 10 times as long as: that of the shortest critical section,
+    // taken as 100 ns.
     let unit = if hold.is_zero() { Duration::from_nanos(100) } else { hold };
     let make = move || (L::default(), Work::lasting(hold), Work::lasting(unit * gap));
     let op = |(lock, hold, gap): &(L, Work, Work), _| {
@@ -218,7 +227,11 @@ pub(super) fn wait<L: Lock>(threads: usize) -> Contestant {
             let mut outcome = Outcome::timed(run.ops(), run.elapsed);
             let us = |ns: u64| ns as f64 / 1e3;
             outcome.metrics.extend([
-                Metric { suffix: "p99.9", unit: "us waited", value: us(waits.value_at_quantile(0.999)) },
+                Metric {
+                    suffix: "p99.9",
+                    unit: "us waited",
+                    value: us(waits.value_at_quantile(0.999)),
+                },
                 Metric { suffix: "max", unit: "us waited", value: us(waits.max()) },
                 Metric { suffix: "fairness", unit: "Jain's index", value: run.jain() },
                 run.cpu(),
@@ -266,10 +279,22 @@ pub(super) fn hog<L: Lock>() -> Contestant {
             let waits = met.into_inner().expect("nobody panics");
             let us = |ns: u64| ns as f64 / 1e3;
             let metrics = vec![
-                Metric { suffix: "latecomer-p50", unit: "us waited", value: us(waits.value_at_quantile(0.5)) },
-                Metric { suffix: "latecomer-p99.9", unit: "us waited", value: us(waits.value_at_quantile(0.999)) },
+                Metric {
+                    suffix: "latecomer-p50",
+                    unit: "us waited",
+                    value: us(waits.value_at_quantile(0.5)),
+                },
+                Metric {
+                    suffix: "latecomer-p99.9",
+                    unit: "us waited",
+                    value: us(waits.value_at_quantile(0.999)),
+                },
                 Metric { suffix: "latecomer-max", unit: "us waited", value: us(waits.max()) },
-                Metric { suffix: "hog-ops", unit: "ns/op", value: run.elapsed.as_secs_f64() * 1e9 / run.done[1].max(1) as f64 },
+                Metric {
+                    suffix: "hog-ops",
+                    unit: "ns/op",
+                    value: run.elapsed.as_secs_f64() * 1e9 / run.done[1].max(1) as f64,
+                },
             ];
             Ok(Outcome { ops: run.ops(), elapsed: run.elapsed, metrics })
         }

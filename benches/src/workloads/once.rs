@@ -1,6 +1,7 @@
 //! What happens once: `Once` (std, parking_lot), `OnceLock` and `LazyLock` (std, once_cell).
 //!
-//! * `once-done`, `cell-get`, `lazy-deref`: look at what has happened, in one thread: the case that counts;
+//! * `once-done`, `cell-get`, `lazy-deref`: look at what has happened, in one thread: the case that
+//!   counts;
 //! * `once-first`, `cell-first`: make one and let it happen, in one thread;
 //! * `cell-race`: all threads ask a fresh cell at the same moment, again and again.
 
@@ -82,12 +83,38 @@ pub fn workloads() -> Vec<Workload> {
         lazy("once_cell", || once_cell::sync::Lazy::<u64>::new(|| 1)),
     ];
     vec![
-        Workload::single(stem, "once-done", vec![done::<sync_core::Once>(), done::<std::sync::Once>(), done::<parking_lot::Once>()]),
-        Workload::single(stem, "once-first", vec![first::<sync_core::Once>(), first::<std::sync::Once>(), first::<parking_lot::Once>()]),
-        Workload::single(stem, "cell-get", vec![get::<OurCell>(), get::<StdCell>(), get::<OnceCell>()]),
-        Workload::single(stem, "cell-first", vec![make::<OurCell>(), make::<StdCell>(), make::<OnceCell>()]),
+        Workload::single(
+            stem,
+            "once-done",
+            vec![done::<sync_core::Once>(), done::<std::sync::Once>(), done::<parking_lot::Once>()],
+        ),
+        Workload::single(
+            stem,
+            "once-first",
+            vec![
+                first::<sync_core::Once>(),
+                first::<std::sync::Once>(),
+                first::<parking_lot::Once>(),
+            ],
+        ),
+        Workload::single(
+            stem,
+            "cell-get",
+            vec![get::<OurCell>(), get::<StdCell>(), get::<OnceCell>()],
+        ),
+        Workload::single(
+            stem,
+            "cell-first",
+            vec![make::<OurCell>(), make::<StdCell>(), make::<OnceCell>()],
+        ),
         Workload::single(stem, "lazy-deref", lazy),
-        Workload::team(stem, "cell-race", 4, vec![race::<OurCell>(4), race::<StdCell>(4), race::<OnceCell>(4)]).paced_by_ops(),
+        Workload::team(
+            stem,
+            "cell-race",
+            4,
+            vec![race::<OurCell>(4), race::<StdCell>(4), race::<OnceCell>(4)],
+        )
+        .paced_by_ops(),
     ]
 }
 
@@ -150,7 +177,10 @@ fn make<C: Cell>() -> Contestant {
     shapes::looping(C::PEER, || AtomicU64::new(0), ops, |counter| counter.load(Ordering::Relaxed))
 }
 
-fn lazy<L: std::ops::Deref<Target = u64> + 'static>(peer: &'static str, make: fn() -> L) -> Contestant {
+fn lazy<L: std::ops::Deref<Target = u64> + 'static>(
+    peer: &'static str,
+    make: fn() -> L,
+) -> Contestant {
     let ops = |(lazy, counter): &Counted<L>, n| {
         for _ in 0..n {
             count(counter, **lazy);

@@ -89,13 +89,20 @@ impl Parker for Std {
 /// Calls a function for each, ours first.
 macro_rules! each {
     ($function:ident()) => {
-        vec![$function::<sync_core::Parker>(), $function::<Std>(), $function::<crossbeam_utils::sync::Parker>()]
+        vec![
+            $function::<sync_core::Parker>(),
+            $function::<Std>(),
+            $function::<crossbeam_utils::sync::Parker>(),
+        ]
     };
 }
 
 /// All workloads of the parker.
 pub fn workloads() -> Vec<Workload> {
-    vec![Workload::single("parker", "token", each!(token())), Workload::team("parker", "ping-pong", 2, each!(ping_pong())).paced_by_ops()]
+    vec![
+        Workload::single("parker", "token", each!(token())),
+        Workload::team("parker", "ping-pong", 2, each!(ping_pong())).paced_by_ops(),
+    ]
 }
 
 fn token<P: Parker>() -> Contestant {
@@ -130,7 +137,8 @@ fn ping_pong<P: Parker>() -> Contestant {
                     std::thread::yield_now();
                 };
                 for turn in 0..ops {
-                    // A token of `std` may be somebody else's: the turn is what counts. Even turns are the first thread's.
+                    // A token of `std` may be somebody else's: the turn is what counts. Even turns
+                    // are the first thread's.
                     while turns.load(Acquire) != turn * 2 + member.index as u64 {
                         parker.park();
                     }

@@ -1,11 +1,12 @@
-//! Thread pools: threadpool, rusty_pool, and rayon's `spawn`. `ours` is `execute`, which gives no handle, as theirs; `submit` gives one.
+//! Thread pools: threadpool, rusty_pool, and rayon's `spawn`. `ours` is `execute`, which gives no
+//! handle, as theirs; `submit` gives one.
 //!
 //! * `empty`: jobs that only count, submitted by one thread; over when all have run;
 //! * `ten-us`: jobs of 10 us each;
 //! * `nested`: each job submits another.
 //!
-//! All pools have two workers. rayon's `spawn` gives no handle and no result and takes the newest job first: it does less, and is shown to
-//! say where we stand.
+//! All pools have two workers. rayon's `spawn` gives no handle and no result and takes the newest
+//! job first: it does less, and is shown to say where we stand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,7 +98,12 @@ impl Pool for Rayon {
     const PEER: &'static str = "rayon";
 
     fn new() -> Self {
-        Self(Arc::new(rayon_core::ThreadPoolBuilder::new().num_threads(WORKERS).build().expect("there are threads")))
+        Self(Arc::new(
+            rayon_core::ThreadPoolBuilder::new()
+                .num_threads(WORKERS)
+                .build()
+                .expect("there are threads"),
+        ))
     }
 
     #[inline]
@@ -133,7 +139,10 @@ impl Count {
 }
 
 /// `each` submits one job, and whatever belongs to it, which calls `one_done` as often as is said.
-fn jobs<P: Pool>(each_counts: u64, each: impl Fn(&P, &Arc<Count>, Arc<AtomicU64>) + Copy + 'static) -> Contestant {
+fn jobs<P: Pool>(
+    each_counts: u64,
+    each: impl Fn(&P, &Arc<Count>, Arc<AtomicU64>) + Copy + 'static,
+) -> Contestant {
     shapes::custom(P::PEER, move || {
         let pool = P::new();
         move |length: Length| {
@@ -203,6 +212,11 @@ macro_rules! each {
 
 /// All workloads of the pool.
 pub fn workloads() -> Vec<Workload> {
-    let workload = |name, contestants| Workload::team("pool", name, WORKERS + 1, contestants).paced_by_ops();
-    vec![workload("empty", each!(empty)), workload("ten-us", each!(ten_us)), workload("nested", each!(nested))]
+    let workload =
+        |name, contestants| Workload::team("pool", name, WORKERS + 1, contestants).paced_by_ops();
+    vec![
+        workload("empty", each!(empty)),
+        workload("ten-us", each!(ten_us)),
+        workload("nested", each!(nested)),
+    ]
 }

@@ -1,4 +1,5 @@
-//! Priority queues: a `BinaryHeap` under a mutex with a condition variable, which is what one writes who has none.
+//! Priority queues: a `BinaryHeap` under a mutex with a condition variable, which is what one
+//! writes who has none.
 //!
 //! * `one-thread-<n>`: put and get in one thread, over `n` items;
 //! * `mpmc-<capacity>`: four producers, four consumers; every item with a priority of its own.
@@ -57,12 +58,20 @@ impl Priority for Heap {
 
     fn new(capacity: Option<usize>) -> Self {
         let items = Mutex::new(BinaryHeap::with_capacity(capacity.unwrap_or(0)));
-        Self { items, capacity: capacity.unwrap_or(usize::MAX), not_empty: Condvar::new(), not_full: Condvar::new() }
+        Self {
+            items,
+            capacity: capacity.unwrap_or(usize::MAX),
+            not_empty: Condvar::new(),
+            not_full: Condvar::new(),
+        }
     }
 
     fn put(&self, item: u64) {
         let items = self.items.lock().expect("nobody panics");
-        let mut items = self.not_full.wait_while(items, |items| items.len() == self.capacity).expect("nobody panics");
+        let mut items = self
+            .not_full
+            .wait_while(items, |items| items.len() == self.capacity)
+            .expect("nobody panics");
         items.push(Reverse(item));
         drop(items);
         self.not_empty.notify_one();
@@ -70,7 +79,8 @@ impl Priority for Heap {
 
     fn get(&self) -> u64 {
         let items = self.items.lock().expect("nobody panics");
-        let mut items = self.not_empty.wait_while(items, |items| items.is_empty()).expect("nobody panics");
+        let mut items =
+            self.not_empty.wait_while(items, |items| items.is_empty()).expect("nobody panics");
         let Reverse(item) = items.pop().expect("it was not empty");
         drop(items);
         if self.capacity != usize::MAX {
@@ -129,10 +139,12 @@ fn many<P: Priority>(producers: u64, consumers: u64, capacity: Option<usize>) ->
             let run = run_team((producers + consumers) as usize, Length::Ops(items), |member| {
                 let index = member.index as u64;
                 if index < producers {
-                    (0..items / producers).for_each(|n| queue.put(scattered(n * producers + index)));
+                    (0..items / producers)
+                        .for_each(|n| queue.put(scattered(n * producers + index)));
                     return 0;
                 }
-                let sum = (0..items / consumers).fold(0_u64, |sum, _| sum.wrapping_add(queue.get()));
+                let sum =
+                    (0..items / consumers).fold(0_u64, |sum, _| sum.wrapping_add(queue.get()));
                 let mut all = sums.lock().expect("nobody panics");
                 *all = all.wrapping_add(sum);
                 items / consumers

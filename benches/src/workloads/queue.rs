@@ -1,14 +1,19 @@
-//! Queues and channels: crossbeam-channel, std's mpsc, flume, kanal, and a `Mutex<VecDeque>` with two condition variables, of std.
+//! Queues and channels: crossbeam-channel, std's mpsc, flume, kanal, and a `Mutex<VecDeque>` with
+//! two condition variables, of std.
 //!
 //! * `one-thread-<capacity>`: put and get in one thread;
-//! * `spsc-`, `spmc-`, `mpsc-`, `mpmc-<capacity>`: one or four producers, one or four consumers (after kanal's and crossbeam's suites);
-//! * `batch-<n>`: ours against itself: the same items put and got one by one, or `n` at a time by `put_many` and `get_many`;
+//! * `spsc-`, `spmc-`, `mpsc-`, `mpmc-<capacity>`: one or four producers, one or four consumers
+//!   (after kanal's and crossbeam's suites);
+//! * `batch-<n>`: ours against itself: the same items put and got one by one, or `n` at a time by
+//!   `put_many` and `get_many`;
 //! * `ping-pong`: two threads, two queues of one item: there and back.
 //!
-//! With one place, and in the ping-pong, the processor time is measured too (of each transfer): a peer that spins instead of sleeping is
-//! fast on an idle machine and takes from the others on a busy one.
+//! With one place, and in the ping-pong, the processor time is measured too (of each transfer): a
+//! peer that spins instead of sleeping is fast on an idle machine and takes from the others on a
+//! busy one.
 //!
-//! Every item is a different number. A round counts the items that arrive and sums them up; the self-check looks at each.
+//! Every item is a different number. A round counts the items that arrive and sums them up; the
+//! self-check looks at each.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
@@ -81,8 +86,22 @@ channel!(
     crossbeam_channel::bounded,
     crossbeam_channel::unbounded
 );
-channel!("flume", Flume, flume::Sender<u64>, flume::Receiver<u64>, flume::bounded, flume::unbounded);
-channel!("kanal", Kanal, kanal::Sender<u64>, kanal::Receiver<u64>, kanal::bounded, kanal::unbounded);
+channel!(
+    "flume",
+    Flume,
+    flume::Sender<u64>,
+    flume::Receiver<u64>,
+    flume::bounded,
+    flume::unbounded
+);
+channel!(
+    "kanal",
+    Kanal,
+    kanal::Sender<u64>,
+    kanal::Receiver<u64>,
+    kanal::bounded,
+    kanal::unbounded
+);
 
 /// Ours: one queue, shared.
 #[derive(Debug)]
@@ -94,7 +113,9 @@ impl Channel for Ours {
     type Receiver = Arc<sync_queue::Queue<u64>>;
 
     fn open(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
-        let queue = Arc::new(capacity.map_or_else(sync_queue::Queue::unbounded, sync_queue::Queue::bounded));
+        let queue = Arc::new(
+            capacity.map_or_else(sync_queue::Queue::unbounded, sync_queue::Queue::bounded),
+        );
         (Arc::clone(&queue), queue)
     }
 
@@ -115,7 +136,8 @@ impl ManyConsumers for Ours {
     }
 }
 
-/// The standard library's; bounded and unbounded senders are different types there, and there is one consumer.
+/// The standard library's; bounded and unbounded senders are different types there, and there is
+/// one consumer.
 #[derive(Debug)]
 pub struct Std;
 
@@ -178,13 +200,17 @@ impl Channel for Deque {
     fn open(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
         let items = Mutex::new(VecDeque::with_capacity(capacity.unwrap_or(0)));
         let (not_empty, not_full) = (Condvar::new(), Condvar::new());
-        let deque = Arc::new(Self { items, capacity: capacity.unwrap_or(usize::MAX), not_empty, not_full });
+        let deque =
+            Arc::new(Self { items, capacity: capacity.unwrap_or(usize::MAX), not_empty, not_full });
         (Arc::clone(&deque), deque)
     }
 
     fn put(sender: &Self::Sender, item: u64) {
         let items = sender.items.lock().expect("nobody panics");
-        let mut items = sender.not_full.wait_while(items, |items| items.len() == sender.capacity).expect("nobody panics");
+        let mut items = sender
+            .not_full
+            .wait_while(items, |items| items.len() == sender.capacity)
+            .expect("nobody panics");
         items.push_back(item);
         drop(items);
         sender.not_empty.notify_one();
@@ -192,7 +218,8 @@ impl Channel for Deque {
 
     fn get(receiver: &Self::Receiver) -> u64 {
         let items = receiver.items.lock().expect("nobody panics");
-        let mut items = receiver.not_empty.wait_while(items, |items| items.is_empty()).expect("nobody panics");
+        let mut items =
+            receiver.not_empty.wait_while(items, |items| items.is_empty()).expect("nobody panics");
         let item = items.pop_front().expect("it was not empty");
         drop(items);
         if receiver.capacity != usize::MAX {
@@ -245,7 +272,11 @@ pub fn workloads() -> Vec<Workload> {
         None => format!("{shape}-unbounded"),
     };
     for capacity in CAPACITIES {
-        all.push(Workload::single("queue", name("one-thread", capacity), each!(one_thread(capacity))));
+        all.push(Workload::single(
+            "queue",
+            name("one-thread", capacity),
+            each!(one_thread(capacity)),
+        ));
     }
     for capacity in CAPACITIES {
         // Where nearly every item waits, the processor time says who sleeps and who spins.
@@ -257,14 +288,22 @@ pub fn workloads() -> Vec<Workload> {
             ("mpmc", 8, each_with_many_consumers!(many_consumers(4, 4, capacity))),
         ];
         for (shape, threads, contestants) in shapes {
-            all.push(Workload::team("queue", name(shape, capacity), threads, contestants).paced_by_ops().reporting(metrics));
+            all.push(
+                Workload::team("queue", name(shape, capacity), threads, contestants)
+                    .paced_by_ops()
+                    .reporting(metrics),
+            );
         }
     }
     for size in [8, 64] {
         let contestants = vec![batches(OURS, size), batches("singles", 1)];
         all.push(Workload::single("queue", format!("batch-{size}"), contestants));
     }
-    all.push(Workload::team("queue", "ping-pong", 2, each!(ping_pong())).paced_by_ops().reporting(&["", "cpu"]));
+    all.push(
+        Workload::team("queue", "ping-pong", 2, each!(ping_pong()))
+            .paced_by_ops()
+            .reporting(&["", "cpu"]),
+    );
     all
 }
 
@@ -305,7 +344,9 @@ fn batches(name: &'static str, size: usize) -> Contestant {
                     if size == 1 {
                         queue.put(next).expect("nobody shuts it down");
                     } else {
-                        queue.put_many((next..next + size as u64).collect()).expect("nobody shuts it down");
+                        queue
+                            .put_many((next..next + size as u64).collect())
+                            .expect("nobody shuts it down");
                     }
                     next += size as u64;
                 }
@@ -327,11 +368,25 @@ fn batches(name: &'static str, size: usize) -> Contestant {
 }
 
 fn one_consumer<C: Channel>(producers: usize, capacity: Option<usize>) -> Contestant {
-    shapes::custom(C::PEER, move || Transfer::<C> { producers, consumers: 1, capacity, another: |_| unreachable!("one consumer") })
+    shapes::custom(C::PEER, move || Transfer::<C> {
+        producers,
+        consumers: 1,
+        capacity,
+        another: |_| unreachable!("one consumer"),
+    })
 }
 
-fn many_consumers<C: ManyConsumers>(producers: usize, consumers: usize, capacity: Option<usize>) -> Contestant {
-    shapes::custom(C::PEER, move || Transfer::<C> { producers, consumers, capacity, another: C::another })
+fn many_consumers<C: ManyConsumers>(
+    producers: usize,
+    consumers: usize,
+    capacity: Option<usize>,
+) -> Contestant {
+    shapes::custom(C::PEER, move || Transfer::<C> {
+        producers,
+        consumers,
+        capacity,
+        another: C::another,
+    })
 }
 
 /// So many producers, so many consumers, a channel between them.
@@ -350,7 +405,12 @@ enum Side<C: Channel> {
 
 impl<C: Channel> Transfer<C> {
     /// Moves at least so many items and gives every one to `see`, in the thread that got it.
-    fn transfer<S: Send>(&self, items: u64, new: impl Fn() -> S + Sync, see: impl Fn(&mut S, u64) + Sync) -> (Vec<S>, Outcome) {
+    fn transfer<S: Send>(
+        &self,
+        items: u64,
+        new: impl Fn() -> S + Sync,
+        see: impl Fn(&mut S, u64) + Sync,
+    ) -> (Vec<S>, Outcome) {
         // The same share for all producers, and the same for all consumers.
         let (producers, consumers) = (self.producers as u64, self.consumers as u64);
         let items = items.div_ceil(producers * consumers) * producers * consumers;
@@ -366,7 +426,12 @@ impl<C: Channel> Transfer<C> {
         sides.push(Mutex::new(Some(Side::Put(sender))));
         let seen = Mutex::new(Vec::new());
         let run = run_team(sides.len(), Length::Ops(items), |member| {
-            match sides[member.index].lock().expect("nobody panics").take().expect("each side is taken once") {
+            match sides[member.index]
+                .lock()
+                .expect("nobody panics")
+                .take()
+                .expect("each side is taken once")
+            {
                 Side::Put(sender) => {
                     let producer = (member.index - self.consumers) as u64;
                     for number in 0..items / producers {
@@ -396,7 +461,8 @@ impl<C: Channel> Subject for Transfer<C> {
     fn round(&mut self, length: Length) -> Result<Outcome, String> {
         let Length::Ops(ops) = length else { return Err("measured in operations".into()) };
         let (sums, outcome) = self.transfer(ops, || 0_u64, |sum, item| *sum += item);
-        // 0 + 1 + ... + (n - 1): two items for one, or one twice instead of another, change the sum.
+        // 0 + 1 + ... + (n - 1): two items for one, or one twice instead of another, change the
+        // sum.
         expect(outcome.ops * outcome.ops.saturating_sub(1) / 2, sums.iter().sum())?;
         Ok(outcome)
     }
@@ -414,7 +480,11 @@ impl<C: Channel> Subject for Transfer<C> {
         }
         let mut all: Vec<u64> = seen.into_iter().flatten().collect();
         all.sort_unstable();
-        if all.iter().copied().eq(0..outcome.ops) { Ok(()) } else { Err("items were lost or doubled".to_owned()) }
+        if all.iter().copied().eq(0..outcome.ops) {
+            Ok(())
+        } else {
+            Err("items were lost or doubled".to_owned())
+        }
     }
 }
 
@@ -426,7 +496,11 @@ fn ping_pong<C: Channel>() -> Contestant {
             let (back, back_end) = C::open(Some(1));
             let ends = [Mutex::new(Some((there, back_end))), Mutex::new(Some((back, there_end)))];
             let run = run_team(2, Length::Ops(ops * 2), |member| {
-                let (sender, receiver) = ends[member.index].lock().expect("nobody panics").take().expect("each end is taken once");
+                let (sender, receiver) = ends[member.index]
+                    .lock()
+                    .expect("nobody panics")
+                    .take()
+                    .expect("each end is taken once");
                 let mut right = 0;
                 for number in 0..ops {
                     if member.index == 0 {

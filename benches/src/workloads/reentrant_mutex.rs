@@ -51,7 +51,12 @@ pub fn workloads() -> Vec<Workload> {
         Workload::single(stem, "depth3", vec![depth3::<Ours>(), depth3::<ParkingLot>()]),
     ];
     for threads in [2, 8] {
-        all.push(Workload::team(stem, "contended", threads, vec![contended::<Ours>(threads), contended::<ParkingLot>(threads)]));
+        all.push(Workload::team(
+            stem,
+            "contended",
+            threads,
+            vec![contended::<Ours>(threads), contended::<ParkingLot>(threads)],
+        ));
     }
     all
 }
@@ -79,5 +84,11 @@ fn depth3<L: Lock>() -> Contestant {
 }
 
 fn contended<L: Lock>(threads: usize) -> Contestant {
-    shapes::team(L::PEER, threads, L::default, |lock: &L, _| lock.with(|_| lock.with(count)), |lock| lock.with(Cell::get))
+    shapes::team(
+        L::PEER,
+        threads,
+        L::default,
+        |lock: &L, _| lock.with(|_| lock.with(count)),
+        |lock| lock.with(Cell::get),
+    )
 }

@@ -4,7 +4,8 @@
 //! * `reads<n>`: all threads do so to one lock, `n` of a hundred times for reading;
 //! * `reads<n>-1us`: the same with the lock held for 1 us.
 //!
-//! A writer counts up two numbers and a reader compares them, so a reader that is let in beside a writer would see it.
+//! A writer counts up two numbers and a reader compares them, so a reader that is let in beside a
+//! writer would see it.
 
 use std::time::Duration;
 
@@ -82,14 +83,22 @@ macro_rules! each {
 /// All workloads of the readers-writer lock.
 pub fn workloads() -> Vec<Workload> {
     let stem = "rwlock";
-    let mut all = vec![Workload::single(stem, "read", each!(read())), Workload::single(stem, "write", each!(write()))];
+    let mut all = vec![
+        Workload::single(stem, "read", each!(read())),
+        Workload::single(stem, "write", each!(write())),
+    ];
     for threads in [2, 4, 16] {
         for reads in [0, 50, 90, 99, 100] {
             let in_grid = threads != 4;
             let at_once = each!(mixed(threads, reads, Duration::ZERO));
-            all.push(Workload::team(stem, format!("reads{reads}"), threads, at_once).in_grid(in_grid));
+            all.push(
+                Workload::team(stem, format!("reads{reads}"), threads, at_once).in_grid(in_grid),
+            );
             let held = each!(mixed(threads, reads, Duration::from_micros(1)));
-            all.push(Workload::team(stem, format!("reads{reads}-1us"), threads, held).in_grid(in_grid || reads == 99));
+            all.push(
+                Workload::team(stem, format!("reads{reads}-1us"), threads, held)
+                    .in_grid(in_grid || reads == 99),
+            );
         }
     }
     all
@@ -99,7 +108,9 @@ fn read<L: Lock>() -> Contestant {
     shapes::custom(L::PEER, || {
         let lock = L::default();
         move |length: Length| {
-            let Length::Ops(n) = length else { return Err("a loop is measured in operations".into()) };
+            let Length::Ops(n) = length else {
+                return Err("a loop is measured in operations".into());
+            };
             let lock = std::hint::black_box(&lock);
             let started = std::time::Instant::now();
             for _ in 0..n {

@@ -1,4 +1,5 @@
-//! Semaphores: POSIX's `sem_t`, and what one would write with a mutex and a condition variable of `std` or parking_lot.
+//! Semaphores: POSIX's `sem_t`, and what one would write with a mutex and a condition variable of
+//! `std` or parking_lot.
 //!
 //! * `uncontended`: take a permit and give it back, in one thread;
 //! * `contended`: all threads do that with one permit, which is then a lock around a plain count;
@@ -162,7 +163,11 @@ pub fn workloads() -> Vec<Workload> {
     }
     all.push(Workload::team("semaphore", "two-permits", 4, each!(shared(4, |_| 1, 2))));
     let weight = |index: usize| if index == 0 { 4 } else { 1 };
-    let weighted = vec![shared::<Ours>(4, weight, 4), shared::<Std>(4, weight, 4), shared::<ParkingLot>(4, weight, 4)];
+    let weighted = vec![
+        shared::<Ours>(4, weight, 4),
+        shared::<Std>(4, weight, 4),
+        shared::<ParkingLot>(4, weight, 4),
+    ];
     all.push(Workload::team("semaphore", "weighted", 4, weighted));
     all
 }
@@ -179,14 +184,21 @@ fn uncontended<S: Semaphore>() -> Contestant {
     shapes::looping(S::PEER, make, ops, |(_, count)| count.load(Relaxed))
 }
 
-/// One permit is a lock: the count is read and written back, so two threads inside at once would lose one.
+/// One permit is a lock: the count is read and written back, so two threads inside at once would
+/// lose one.
 fn contended<S: Semaphore>(threads: usize) -> Contestant {
     let op = |(semaphore, count): &(S, AtomicU64), _| {
         semaphore.acquire(1);
         count.store(count.load(Relaxed) + 1, Relaxed);
         semaphore.release(1);
     };
-    shapes::team(S::PEER, threads, || (S::new(1), AtomicU64::new(0)), op, |(_, count)| count.load(Relaxed))
+    shapes::team(
+        S::PEER,
+        threads,
+        || (S::new(1), AtomicU64::new(0)),
+        op,
+        |(_, count)| count.load(Relaxed),
+    )
 }
 
 /// Several permits; each thread asks for its own number of them.
@@ -196,5 +208,11 @@ fn shared<S: Semaphore>(threads: usize, weight: fn(usize) -> u32, permits: u32) 
         count.fetch_add(1, Relaxed);
         semaphore.release(weight(index));
     };
-    shapes::team(S::PEER, threads, move || (S::new(permits), AtomicU64::new(0)), op, |(_, count)| count.load(Relaxed))
+    shapes::team(
+        S::PEER,
+        threads,
+        move || (S::new(permits), AtomicU64::new(0)),
+        op,
+        |(_, count)| count.load(Relaxed),
+    )
 }

@@ -101,7 +101,8 @@ fn transfer<R: Ring>(capacity: usize) -> Contestant {
             let (producer, consumer) = (Mutex::new(Some(producer)), Mutex::new(Some(consumer)));
             let run = run_team(2, Length::Ops(items), |member| {
                 if member.index == 0 {
-                    let mut producer = producer.lock().expect("nobody panics").take().expect("taken once");
+                    let mut producer =
+                        producer.lock().expect("nobody panics").take().expect("taken once");
                     for item in 0..items {
                         while !R::put(&mut producer, item) {
                             std::thread::yield_now();
@@ -109,7 +110,8 @@ fn transfer<R: Ring>(capacity: usize) -> Contestant {
                     }
                     return 0;
                 }
-                let mut consumer = consumer.lock().expect("nobody panics").take().expect("taken once");
+                let mut consumer =
+                    consumer.lock().expect("nobody panics").take().expect("taken once");
                 let mut right = 0;
                 for expected in 0..items {
                     let item = loop {
@@ -130,10 +132,16 @@ fn transfer<R: Ring>(capacity: usize) -> Contestant {
 
 /// All workloads of the ring.
 pub fn workloads() -> Vec<Workload> {
-    let mut all = vec![Workload::single("spsc", "one-thread", vec![one_thread::<Ours>(), one_thread::<Rtrb>()])];
+    let mut all = vec![Workload::single(
+        "spsc",
+        "one-thread",
+        vec![one_thread::<Ours>(), one_thread::<Rtrb>()],
+    )];
     for capacity in [64, 1024] {
         let contestants = vec![transfer::<Ours>(capacity), transfer::<Rtrb>(capacity)];
-        all.push(Workload::team("spsc", format!("transfer-{capacity}"), 2, contestants).paced_by_ops());
+        all.push(
+            Workload::team("spsc", format!("transfer-{capacity}"), 2, contestants).paced_by_ops(),
+        );
     }
     all
 }

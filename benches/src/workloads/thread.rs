@@ -9,9 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// All workloads of the threads.
 pub fn workloads() -> Vec<Workload> {
     let contestants = vec![
-        spawns(OURS, || *sync_core::thread::spawn(|| 1).expect("the system has threads").join().expect("it does not panic")),
+        spawns(OURS, || {
+            *sync_core::thread::spawn(|| 1)
+                .expect("the system has threads")
+                .join()
+                .expect("it does not panic")
+        }),
         spawns("std", || std::thread::spawn(|| 1).join().expect("it does not panic")),
-        spawns("std-scoped", || std::thread::scope(|scope| scope.spawn(|| 1).join().expect("it does not panic"))),
+        spawns("std-scoped", || {
+            std::thread::scope(|scope| scope.spawn(|| 1).join().expect("it does not panic"))
+        }),
     ];
     vec![Workload::single("thread", "spawn-join", contestants)]
 }

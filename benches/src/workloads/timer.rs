@@ -1,9 +1,14 @@
-//! Timers: `timer`, `scheduled-thread-pool`, `hierarchical_hash_wheel_timer`, tokio; each with a callback, on a thread of its own.
+//! Timers: `timer`, `scheduled-thread-pool`, `hierarchical_hash_wheel_timer`, tokio; each with a
+//! callback, on a thread of its own.
 //!
-//! * `insert`, `cancel`: far deadlines at random; `insert` by four threads with a million others waiting;
-//! * `fire`: a hundred thousand deadlines within 5 ms: from the first to the last callback, or from the last insert where that took longer;
-//! * `lateness`: one deadline a millisecond; how late the callbacks are, and how early (a timer should never be);
-//! * `memory`: bytes of the process a timer while they wait, after all were cancelled, and how many closures are then still held;
+//! * `insert`, `cancel`: far deadlines at random; `insert` by four threads with a million others
+//!   waiting;
+//! * `fire`: a hundred thousand deadlines within 5 ms: from the first to the last callback, or from
+//!   the last insert where that took longer;
+//! * `lateness`: one deadline a millisecond; how late the callbacks are, and how early (a timer
+//!   should never be);
+//! * `memory`: bytes of the process a timer while they wait, after all were cancelled, and how many
+//!   closures are then still held;
 //! * `wheel-*`: the data structures alone, beside `BinaryHeap` (that is `std`; it cannot cancel).
 //!
 //! tokio's timers are tasks that sleep and then call: that is how one has a callback there.
@@ -18,8 +23,12 @@ use std::time::{Duration, Instant};
 
 use hierarchical_hash_wheel_timer::thread_timer::{TimerRef, TimerWithThread};
 use hierarchical_hash_wheel_timer::wheels::TimerEntryWithDelay;
-use hierarchical_hash_wheel_timer::wheels::cancellable::{CancellableTimerEntry, QuadWheelWithOverflow};
-use hierarchical_hash_wheel_timer::{ClosureTimer, OneShotClosureState, PeriodicClosureState, Timer as _};
+use hierarchical_hash_wheel_timer::wheels::cancellable::{
+    CancellableTimerEntry, QuadWheelWithOverflow,
+};
+use hierarchical_hash_wheel_timer::{
+    ClosureTimer, OneShotClosureState, PeriodicClosureState, Timer as _,
+};
 use sync_timer::Scheduler;
 use sync_timer::wheel::{Key, TimerWheel};
 
@@ -76,7 +85,8 @@ impl Peer for timer::Timer {
     #[inline]
     fn after<F: FnOnce() + Send + 'static>(&self, delay: Duration, f: F) -> Self::Handle {
         let mut f = Some(f);
-        let delay = chrono::Duration::from_std(delay).expect("benchmarks do not wait for centuries");
+        let delay =
+            chrono::Duration::from_std(delay).expect("benchmarks do not wait for centuries");
         self.schedule_with_delay(delay, move || {
             if let Some(f) = f.take() {
                 f();
@@ -173,7 +183,8 @@ impl Peer for Tokio {
     type Handle = tokio::task::JoinHandle<()>;
 
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
         Self(Some(runtime.expect("there is a thread to be had")))
     }
 
@@ -273,7 +284,8 @@ fn cancel<P: Peer>() -> Contestant {
         |length: Length| {
             let n = ops(length)?;
             let (peer, counter, mut random) = (P::start(), Counter::default(), Random(2));
-            let handles: Vec<_> = (0..n).map(|_| peer.after(random.far(), counting(&counter))).collect();
+            let handles: Vec<_> =
+                (0..n).map(|_| peer.after(random.far(), counting(&counter))).collect();
             let start = Instant::now();
             handles.into_iter().for_each(|handle| peer.cancel(handle));
             let elapsed = start.elapsed();
@@ -317,7 +329,8 @@ fn fire<P: Peer>() -> Contestant {
             let first = begun + Duration::from_millis(5) + Duration::from_nanos(2_000 * n);
             for _ in 0..n {
                 let (counter, last) = (Arc::clone(&counter), Arc::clone(&last));
-                let delay = first.saturating_duration_since(Instant::now()) + Duration::from_nanos(random.next() % 5_000_000);
+                let delay = first.saturating_duration_since(Instant::now())
+                    + Duration::from_nanos(random.next() % 5_000_000);
                 P::forget(peer.after(delay, move || {
                     if counter.fetch_add(1, Ordering::Relaxed) == n - 1 {
                         last.store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -344,23 +357,35 @@ fn lateness<P: Peer>() -> Contestant {
             let start = Instant::now();
             for k in 0..n {
                 let (late, counter) = (Arc::clone(&late), Arc::clone(&counter));
-                let deadline = start + Duration::from_millis(5 + k) + Duration::from_nanos(random.next() % 1_000_000);
-                P::forget(peer.after(deadline.saturating_duration_since(Instant::now()), move || {
-                    let now = Instant::now();
-                    let us = |d: Duration| d.as_secs_f64() * 1e6;
-                    let lateness = us(now.saturating_duration_since(deadline)) - us(deadline.saturating_duration_since(now));
-                    late.lock().expect("nobody panics").push(lateness);
-                    counter.fetch_add(1, Ordering::Release);
-                }));
+                let deadline = start
+                    + Duration::from_millis(5 + k)
+                    + Duration::from_nanos(random.next() % 1_000_000);
+                P::forget(peer.after(
+                    deadline.saturating_duration_since(Instant::now()),
+                    move || {
+                        let now = Instant::now();
+                        let us = |d: Duration| d.as_secs_f64() * 1e6;
+                        let lateness = us(now.saturating_duration_since(deadline))
+                            - us(deadline.saturating_duration_since(now));
+                        late.lock().expect("nobody panics").push(lateness);
+                        counter.fetch_add(1, Ordering::Release);
+                    },
+                ));
             }
             wait_for(&counter, n)?;
             let mut late = std::mem::take(&mut *late.lock().expect("nobody panics"));
             expect(n, late.len() as u64)?;
             late.sort_by(f64::total_cmp);
-            let at = |quantile: f64| late[((late.len() - 1) as f64 * quantile).round() as usize].max(0.0);
+            let at = |quantile: f64| {
+                late[((late.len() - 1) as f64 * quantile).round() as usize].max(0.0)
+            };
             let metric = |suffix, value| Metric { suffix, unit: "us", value };
-            let metrics =
-                vec![metric("p50", at(0.5)), metric("p99", at(0.99)), metric("max", at(1.0)), metric("early", (-late[0]).max(0.0))];
+            let metrics = vec![
+                metric("p50", at(0.5)),
+                metric("p99", at(0.99)),
+                metric("max", at(1.0)),
+                metric("early", (-late[0]).max(0.0)),
+            ];
             Ok(Outcome { ops: n, elapsed: start.elapsed(), metrics })
         }
     })
@@ -374,7 +399,8 @@ fn resident() -> f64 {
         libc::malloc_trim(0);
     }
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    let pages =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(f64::NAN);
     pages * 4096.0
 }
 
@@ -406,8 +432,16 @@ fn memory<P: Peer>(n: u64) -> Contestant {
             expect(0, counter.load(Ordering::Relaxed))?;
             let each = |bytes: f64| bytes / n as f64;
             let metrics = vec![
-                Metric { suffix: "pending", unit: "bytes/timer", value: each(pending - before - handles_themselves) },
-                Metric { suffix: "cancelled", unit: "bytes/timer", value: each(after - before).max(0.0) },
+                Metric {
+                    suffix: "pending",
+                    unit: "bytes/timer",
+                    value: each(pending - before - handles_themselves),
+                },
+                Metric {
+                    suffix: "cancelled",
+                    unit: "bytes/timer",
+                    value: each(after - before).max(0.0),
+                },
                 Metric { suffix: "held", unit: "closures/timer", value: each(held) },
             ];
             Ok(Outcome { ops: n, elapsed: start.elapsed(), metrics })
@@ -498,7 +532,9 @@ impl Queue for HashWheelAlone {
     #[inline]
     fn push(&mut self, deadline: u64, value: (u64, u64)) -> u64 {
         let delay = Duration::from_nanos(deadline).max(Duration::from_millis(1));
-        self.wheel.insert(Entry { id: value.0, delay, value: value.1 }).expect("it is in the future");
+        self.wheel
+            .insert(Entry { id: value.0, delay, value: value.1 })
+            .expect("it is in the future");
         value.0
     }
 
@@ -534,7 +570,9 @@ fn structure<Q: Queue>(part: Part) -> Contestant {
             let deadlines: Vec<u64> = (0..n).map(|_| random.next() % MINUTE).collect();
             let mut handles = Vec::with_capacity(n as usize);
             let start = Instant::now();
-            handles.extend(deadlines.iter().zip(0..).map(|(&deadline, id)| queue.push(deadline, (id, id))));
+            handles.extend(
+                deadlines.iter().zip(0..).map(|(&deadline, id)| queue.push(deadline, (id, id))),
+            );
             let inserted = start.elapsed();
             let start = Instant::now();
             let elapsed = match part {
@@ -583,22 +621,39 @@ pub fn workloads() -> Vec<Workload> {
     let round = Duration::from_millis(120);
     type Heap = BinaryHeap<Reverse<(u64, (u64, u64))>>;
     type Wheel = TimerWheel<(u64, u64)>;
-    let wheels = |part| vec![structure::<Wheel>(part), structure::<Heap>(part), structure::<HashWheelAlone>(part)];
-    let wheels_that_cancel = vec![structure::<Wheel>(Part::Cancel), structure::<HashWheelAlone>(Part::Cancel)];
+    let wheels = |part| {
+        vec![structure::<Wheel>(part), structure::<Heap>(part), structure::<HashWheelAlone>(part)]
+    };
+    let wheels_that_cancel =
+        vec![structure::<Wheel>(Part::Cancel), structure::<HashWheelAlone>(Part::Cancel)];
     vec![
         Workload::single(STEM, "insert", contestants!(insert())).rounds_of(round).with_rounds(8),
-        Workload::single(STEM, "cancel", contestants!(cancel())).rounds_of(round / 4).with_rounds(8),
+        Workload::single(STEM, "cancel", contestants!(cancel()))
+            .rounds_of(round / 4)
+            .with_rounds(8),
         Workload::single(STEM, "fire", contestants!(fire())).rounds_of(round).with_rounds(8),
         Workload::single(STEM, "lateness", contestants!(lateness()))
             .rounds_of(Duration::from_millis(300))
             .with_rounds(8)
             .reporting(&["p50", "p99", "max", "early"]),
-        Workload::single(STEM, "memory", contestants!(memory(200_000))).with_rounds(6).reporting(&["pending", "cancelled", "held"]),
-        Workload::team(STEM, "insert-pending", 4, contestants!(insert_team(4, 1_000_000))).with_rounds(8).in_grid(true),
-        Workload::team(STEM, "insert-pending", 2, contestants!(insert_team(2, 1_000_000))).with_rounds(8).in_grid(true),
-        Workload::team(STEM, "insert-pending", 1, contestants!(insert_team(1, 1_000_000))).with_rounds(8).in_grid(true),
-        Workload::single(STEM, "wheel-insert", wheels(Part::Insert)).rounds_of(round / 2).with_rounds(8),
-        Workload::single(STEM, "wheel-cancel", wheels_that_cancel).rounds_of(round / 4).with_rounds(8),
+        Workload::single(STEM, "memory", contestants!(memory(200_000)))
+            .with_rounds(6)
+            .reporting(&["pending", "cancelled", "held"]),
+        Workload::team(STEM, "insert-pending", 4, contestants!(insert_team(4, 1_000_000)))
+            .with_rounds(8)
+            .in_grid(true),
+        Workload::team(STEM, "insert-pending", 2, contestants!(insert_team(2, 1_000_000)))
+            .with_rounds(8)
+            .in_grid(true),
+        Workload::team(STEM, "insert-pending", 1, contestants!(insert_team(1, 1_000_000)))
+            .with_rounds(8)
+            .in_grid(true),
+        Workload::single(STEM, "wheel-insert", wheels(Part::Insert))
+            .rounds_of(round / 2)
+            .with_rounds(8),
+        Workload::single(STEM, "wheel-cancel", wheels_that_cancel)
+            .rounds_of(round / 4)
+            .with_rounds(8),
         Workload::single(STEM, "wheel-fire", wheels(Part::Fire)).rounds_of(round).with_rounds(8),
     ]
 }

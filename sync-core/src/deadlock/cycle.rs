@@ -22,7 +22,8 @@ impl Lock {
         self.kind
     }
 
-    /// Its number, counted from 1 in the order in which locks were first used, and never used again.
+    /// Its number, counted from 1 in the order in which locks were first used, and never used
+    /// again.
     #[must_use]
     pub fn number(self) -> u64 {
         self.number
@@ -90,8 +91,9 @@ pub struct Cycle {
 }
 
 impl Cycle {
-    /// The steps; what one asks for is what the next one holds, and what the last one asks for is what the first one holds. The first step is
-    /// the calling thread's; one step alone is a thread that waits for itself.
+    /// The steps; what one asks for is what the next one holds, and what the last one asks for is
+    /// what the first one holds. The first step is the calling thread's; one step alone is a thread
+    /// that waits for itself.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -105,7 +107,10 @@ impl fmt::Display for Cycle {
             _ => "locks are taken in different orders, which can deadlock",
         })?;
         for Step { thread, holds, held_since, asks_for, asked_at, backtrace } in &self.steps {
-            write!(f, "\n  thread \"{thread}\" holds {holds}, taken at {held_since},\n    and asks for {asks_for} at {asked_at}")?;
+            write!(
+                f,
+                "\n  thread \"{thread}\" holds {holds}, taken at {held_since},\n    and asks for {asks_for} at {asked_at}"
+            )?;
             if backtrace.status() == BacktraceStatus::Captured {
                 write!(f, "\n{backtrace}")?;
             }
@@ -118,10 +123,12 @@ type Callback = dyn Fn(&Cycle) + Send + Sync;
 
 static HOOK: Hook<Callback> = Hook::new();
 
-/// Calls `hook` instead of a panic, in the thread that is about to wait. When it returns the thread waits for the lock.
+/// Calls `hook` instead of a panic, in the thread that is about to wait. When it returns the thread
+/// waits for the lock.
 ///
-/// What the hook itself does with locks is not watched. A panic of the hook goes on in the thread, which then does not take the lock; but where a
-/// panic would do harm (see the [module](super)) it is caught.
+/// What the hook itself does with locks is not watched. A panic of the hook goes on in the thread,
+/// which then does not take the lock; but where a panic would do harm (see the [module](super)) it
+/// is caught.
 pub fn set_hook(hook: impl Fn(&Cycle) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }

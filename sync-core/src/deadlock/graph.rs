@@ -10,7 +10,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::cycle::{Lock, Step};
 use crate::watch::{LockKind, unwatched};
 
-/// A lock's place in the graph: 0 until it is first used, then its number. It leaves the graph when it is dropped.
+/// A lock's place in the graph: 0 until it is first used, then its number. It leaves the graph when
+/// it is dropped.
 pub(crate) struct Node(AtomicU64);
 
 impl Node {
@@ -24,7 +25,9 @@ impl Node {
         let number = match self.0.load(Relaxed) {
             0 => {
                 let fresh = LAST.fetch_add(1, Relaxed) + 1;
-                self.0.compare_exchange(0, fresh, Relaxed, Relaxed).map_or_else(|first| first, |_| fresh)
+                self.0
+                    .compare_exchange(0, fresh, Relaxed, Relaxed)
+                    .map_or_else(|first| first, |_| fresh)
             }
             number => number,
         };
@@ -80,7 +83,8 @@ impl Graph {
         self.after.get(&from).is_some_and(|after| after.contains_key(&to))
     }
 
-    /// Adds an edge, unless it closes a cycle: then returns the rest of that, from what the edge leads to back to where it comes from.
+    /// Adds an edge, unless it closes a cycle: then returns the rest of that, from what the edge
+    /// leads to back to where it comes from.
     pub(super) fn add(&mut self, step: Step) -> Result<(), Vec<Step>> {
         let (from, to) = (step.holds.number, step.asks_for.number);
         if let Some(way) = self.way(to, from) {
@@ -102,7 +106,8 @@ impl Graph {
         let mut front = vec![from];
         while !front.is_empty() {
             let mut next = Vec::new();
-            for step in front.iter().filter_map(|at| self.after.get(at)).flat_map(BTreeMap::values) {
+            for step in front.iter().filter_map(|at| self.after.get(at)).flat_map(BTreeMap::values)
+            {
                 let reached = step.asks_for.number;
                 if reached == from || came_by.contains_key(&reached) {
                     continue;

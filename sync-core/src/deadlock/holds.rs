@@ -11,7 +11,8 @@ use super::cycle::{self, Cycle, Lock, Step};
 use super::graph::{self, Held, Node};
 
 thread_local! {
-    /// First taken, first in the list. Guards do not leave their thread, so nobody else needs to see it.
+    /// First taken, first in the list. Guards do not leave their thread, so nobody else needs to
+    /// see it.
     static HELD: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -29,7 +30,12 @@ pub(crate) enum Report {
 }
 
 /// The calling thread is about to wait for `lock`.
-pub(crate) fn asks(lock: Lock, at: &'static Location<'static>, report: Report, is_held: impl FnOnce() -> bool) {
+pub(crate) fn asks(
+    lock: Lock,
+    at: &'static Location<'static>,
+    report: Report,
+    is_held: impl FnOnce() -> bool,
+) {
     let mut own = None;
     let mut new = Vec::new();
     held(|held| {
@@ -60,9 +66,14 @@ pub(crate) fn asks(lock: Lock, at: &'static Location<'static>, report: Report, i
     }
 }
 
-/// The calling thread holds `lock` and is about to wait until nobody else does: is that so even of itself?
+/// The calling thread holds `lock` and is about to wait until nobody else does: is that so even of
+/// itself?
 pub(crate) fn asks_more(lock: Lock, at: &'static Location<'static>) {
-    let own = held(|held| held.iter().find(|held| held.lock.number == lock.number && held.levels > 1).map(|held| step(held, lock, at)));
+    let own = held(|held| {
+        held.iter()
+            .find(|held| held.lock.number == lock.number && held.levels > 1)
+            .map(|held| step(held, lock, at))
+    });
     if let Some(own) = own.flatten() {
         tell(Cycle { steps: vec![own] }, Report::MayPanic);
     }
@@ -105,7 +116,14 @@ pub(super) fn forget(number: u64) {
 fn step(held: &Held, asks_for: Lock, asked_at: &'static Location<'static>) -> Step {
     let thread = thread::current();
     let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned);
-    Step { thread: name.into(), holds: held.lock, held_since: held.since, asks_for, asked_at, backtrace: Arc::new(Backtrace::capture()) }
+    Step {
+        thread: name.into(),
+        holds: held.lock,
+        held_since: held.since,
+        asks_for,
+        asked_at,
+        backtrace: Arc::new(Backtrace::capture()),
+    }
 }
 
 fn tell(cycle: Cycle, report: Report) {

@@ -1,10 +1,13 @@
-//! A futex for systems without one: a table of std mutexes and condition variables, keyed by address.
+//! A futex for systems without one: a table of std mutexes and condition variables, keyed by
+//! address.
 //!
-//! An address hashes to a bucket; a bucket is a queue of those who sleep on any of its addresses, oldest first. A sleeper has a condition
-//! variable of its own and is taken off the queue by whoever wakes it, under the bucket's lock: so the comparison and the
-//! falling asleep are one step for every wake, and a sleeper that is still in the queue when its time is up consumed no wake.
+//! An address hashes to a bucket; a bucket is a queue of those who sleep on any of its addresses,
+//! oldest first. A sleeper has a condition variable of its own and is taken off the queue by
+//! whoever wakes it, under the bucket's lock: so the comparison and the falling asleep are one step
+//! for every wake, and a sleeper that is still in the queue when its time is up consumed no wake.
 //!
-//! Requeueing moves sleepers between two buckets with both locked, lower index first, so that no two requeues can wait for each other.
+//! Requeueing moves sleepers between two buckets with both locked, lower index first, so that no
+//! two requeues can wait for each other.
 
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -29,8 +32,8 @@ struct Sleeper {
     bell: Arc<Bell>,
 }
 
-/// Where one sleeper sleeps. `at` is the address it sleeps on now, and 0 once somebody woke it; it changes only under the lock of the bucket
-/// that holds the sleeper, and of the bell.
+/// Where one sleeper sleeps. `at` is the address it sleeps on now, and 0 once somebody woke it; it
+/// changes only under the lock of the bucket that holds the sleeper, and of the bell.
 #[derive(Debug)]
 struct Bell {
     at: Mutex<usize>,
@@ -42,7 +45,8 @@ struct Bell {
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for ever.
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for
+    /// ever.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         Instant::now().checked_add(timeout).map(Self)
@@ -56,7 +60,8 @@ impl Deadline {
 }
 
 fn index(address: usize) -> usize {
-    // Fibonacci hashing of the address; words are four bytes apart, so the low bits are worth nothing.
+    // Fibonacci hashing of the address; words are four bytes apart, so the low bits are worth
+    // nothing.
     ((address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS - 6)) % BUCKETS
 }
 
@@ -70,13 +75,14 @@ pub fn wait(word: &AtomicU32, expected: u32) {
     sleep(word, expected, None, Channel::ALL);
 }
 
-/// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no wake was consumed.
+/// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no
+/// wake was consumed.
 pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
     sleep(word, expected, Some(deadline), Channel::ALL)
 }
 
-/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline
-/// passed and no wake was consumed.
+/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever
+/// where there is none. `false`: the deadline passed and no wake was consumed.
 pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
     sleep(word, expected, deadline, channel)
 }
@@ -85,8 +91,9 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: C
     let address = ptr::from_ref(word).addr();
     let bell = {
         let mut queue = lock(&TABLE[index(address)]);
-        // Relaxed: as with the system's futex, the comparison sees the newest value (the bucket's lock orders it after every store that its
-        // thread followed by a wake) and nothing more is promised.
+        // Relaxed: as with the system's futex, the comparison sees the newest value (the bucket's
+        // lock orders it after every store that its thread followed by a wake) and nothing more is
+        // promised.
         if word.load(Ordering::Relaxed) != expected {
             return true;
         }
@@ -158,7 +165,8 @@ pub fn wake_all(word: *const AtomicU32) {
     wake(word, u32::MAX);
 }
 
-/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every system can).
+/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every
+/// system can).
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
     wake_channel(word, count, Channel::ALL)
 }
@@ -173,8 +181,8 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
     count
 }
 
-/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
-/// `false`: the word had another value and nothing was done.
+/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
+/// `move_` others sleep on `to` instead. `false`: the word had another value and nothing was done.
 pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
     let (source, target) = (ptr::from_ref(from).addr(), to.addr());
     let (low, high) = (index(source).min(index(target)), index(source).max(index(target)));

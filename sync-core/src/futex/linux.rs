@@ -16,7 +16,8 @@ use super::Channel;
 pub struct Deadline(Timespec);
 
 impl Deadline {
-    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for ever.
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for
+    /// ever.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         let timeout = Timespec::try_from(timeout).ok()?;
@@ -36,14 +37,15 @@ pub fn wait(word: &AtomicU32, expected: u32) {
     atomic_wait::wait(word, expected);
 }
 
-/// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no wake was consumed.
+/// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no
+/// wake was consumed.
 #[inline]
 pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
     wait_flags(word, expected, Some(deadline), sys::Flags::PRIVATE, Channel::ALL)
 }
 
-/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline
-/// passed and no wake was consumed.
+/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever
+/// where there is none. `false`: the deadline passed and no wake was consumed.
 pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
     wait_flags(word, expected, deadline, sys::Flags::PRIVATE, channel)
 }
@@ -66,15 +68,17 @@ pub fn wake_all(word: *const AtomicU32) {
     atomic_wait::wake_all(word);
 }
 
-/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every system can).
+/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every
+/// system can).
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
     wake_flags(word, count, libc::FUTEX_PRIVATE_FLAG)
 }
 
 fn wake_flags(word: *const AtomicU32, count: u32, flags: i32) -> usize {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
-    // Not by rustix, which takes a reference: the word may be gone, only its address is meant (rule 4 of the module).
-    // SAFETY: FUTEX_WAKE takes an address by value and never writes to it; an address that is not mapped is an error we ignore.
+    // Not by rustix, which takes a reference: the word may be gone, only its address is meant (rule
+    // 4 of the module). SAFETY: FUTEX_WAKE takes an address by value and never writes to it; an
+    // address that is not mapped is an error we ignore.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | flags, count) };
     usize::try_from(woken).unwrap_or(0)
 }
@@ -92,11 +96,12 @@ fn wake_bitset(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     usize::try_from(woken).unwrap_or(0)
 }
 
-/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
-/// `false`: the word had another value and nothing was done.
+/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
+/// `move_` others sleep on `to` instead. `false`: the word had another value and nothing was done.
 pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
     let [wake, move_] = [wake, move_].map(|count| i32::try_from(count).unwrap_or(i32::MAX));
-    // SAFETY: `from` is a live word; of `to` only the address is used, as in `wake_flags`. The count travels in the timeout's place.
+    // SAFETY: `from` is a live word; of `to` only the address is used, as in `wake_flags`. The
+    // count travels in the timeout's place.
     let done = unsafe {
         libc::syscall(
             libc::SYS_futex,
@@ -111,11 +116,13 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *cons
     done >= 0
 }
 
-/// The same on words in memory that several processes share: keyed by the memory, not by this process's address.
+/// The same on words in memory that several processes share: keyed by the memory, not by this
+/// process's address.
 pub mod shared {
     use super::{AtomicU32, Channel, Deadline, sys, wait_flags, wake_flags};
 
-    /// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline passed.
+    /// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none.
+    /// `false`: the deadline passed.
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         wait_flags(word, expected, deadline, sys::Flags::empty(), Channel::ALL)
     }

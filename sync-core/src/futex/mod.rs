@@ -2,21 +2,23 @@
 //!
 //! Two implementations, chosen here and nowhere else:
 //!
-//! * `linux`: the futex system call. Untimed private waits and wakes through `atomic-wait`, timed and process-shared ones
-//!   through `rustix`, with absolute `CLOCK_MONOTONIC` deadlines, so that a wait that was interrupted goes on against the same deadline.
-//! * `fallback`: a table of std mutexes and condition variables keyed by address, for every other system. `--cfg
-//!   sync_futex_fallback` chooses it on Linux too, which is how it is tested.
+//! * `linux`: the futex system call. Untimed private waits and wakes through `atomic-wait`, timed
+//!   and process-shared ones through `rustix`, with absolute `CLOCK_MONOTONIC` deadlines, so that a
+//!   wait that was interrupted goes on against the same deadline.
+//! * `fallback`: a table of std mutexes and condition variables keyed by address, for every other
+//!   system. `--cfg sync_futex_fallback` chooses it on Linux too, which is how it is tested.
 //!
 //! What a caller may rely on, and no more:
 //!
-//! 1. The comparison in `wait` and the falling asleep are one step for every wake on the same address: a wake that comes after the word
-//!    was changed is never lost.
+//! 1. The comparison in `wait` and the falling asleep are one step for every wake on the same
+//!    address: a wake that comes after the word was changed is never lost.
 //! 2. A wait may return for no reason. The caller looks at its word again.
 //! 3. A wait that reports a timeout did not consume a wake.
 //! 4. A wake uses the address only and reads nothing there: the memory may be gone already.
-//! 5. A wake on one [`Channel`] of a word may be missed by nobody who sleeps on that channel, and wakes nobody on another, except where a
-//!    system has no channels; a caller survives both.
-//! 6. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its own atomics.
+//! 5. A wake on one [`Channel`] of a word may be missed by nobody who sleeps on that channel, and
+//!    wakes nobody on another, except where a system has no channels; a caller survives both.
+//! 6. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its
+//!    own atomics.
 
 cfg_select! {
     all(target_os = "linux", not(sync_futex_fallback)) => {
@@ -30,15 +32,18 @@ cfg_select! {
     }
 }
 
-pub use self::system::{Deadline, requeue, wait, wait_channel, wait_until, wake, wake_all, wake_channel, wake_one};
+pub use self::system::{
+    Deadline, requeue, wait, wait_channel, wait_until, wake, wake_all, wake_channel, wake_one,
+};
 
 use core::num::NonZeroU32;
 use core::sync::atomic::AtomicU32;
 
-/// Some of those who sleep on a word: a primitive of one word can wake one kind of waiter and let the others sleep.
+/// Some of those who sleep on a word: a primitive of one word can wake one kind of waiter and let
+/// the others sleep.
 ///
-/// On Linux a channel is a bit of `FUTEX_WAIT_BITSET`. Who sleeps without a channel sleeps on all of them; [`wake`], [`wake_one`] and
-/// [`wake_all`] ask for no channel and mean everybody.
+/// On Linux a channel is a bit of `FUTEX_WAIT_BITSET`. Who sleeps without a channel sleeps on all
+/// of them; [`wake`], [`wake_one`] and [`wake_all`] ask for no channel and mean everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel(NonZeroU32);
 
@@ -68,7 +73,8 @@ impl Channel {
     }
 }
 
-/// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none. `false`: the deadline passed.
+/// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none.
+/// `false`: the deadline passed.
 #[inline]
 pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
     match deadline {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use super::{Channel, Deadline, requeue, wait, wait_channel, wait_until, wake, wake_channel, wake_one};
+use super::{
+    Channel, Deadline, requeue, wait, wait_channel, wait_until, wake, wake_channel, wake_one,
+};
 
 /// Waits until `done`, and keeps trying: for conditions that another thread brings about.
 fn until(mut done: impl FnMut() -> bool) {
@@ -69,7 +71,8 @@ fn wake_counts_and_requeue_moves() {
             })
         })
         .collect();
-    // Nobody can be seen falling asleep, so move whoever is there until all four were moved: a wake on the second word counts them.
+    // Nobody can be seen falling asleep, so move whoever is there until all four were moved: a wake
+    // on the second word counts them.
     words[1].store(1, Ordering::Relaxed);
     assert!(!requeue(&words[0], 1, 0, 4, &words[1]), "the word is not 1");
     let mut moved = 0;
@@ -98,7 +101,8 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
             let (word, awake) = (Arc::clone(&word), Arc::clone(&awake));
             thread::spawn(move || {
                 while word.load(Ordering::Relaxed) <= n {
-                    // Only the end of a real sleep may be counted: a spurious wake-up finds the word as it was.
+                    // Only the end of a real sleep may be counted: a spurious wake-up finds the
+                    // word as it was.
                     wait_channel(&word, n, None, Channel::new(n));
                 }
                 awake[n as usize].store(1, Ordering::Relaxed);
@@ -113,7 +117,11 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
     });
     assert_eq!(awake[1].load(Ordering::Relaxed), 0);
     until(|| {
-        assert_eq!(wake_channel(&raw const *word, 7, Channel::new(0)), 0, "nobody is left on this channel");
+        assert_eq!(
+            wake_channel(&raw const *word, 7, Channel::new(0)),
+            0,
+            "nobody is left on this channel"
+        );
         wake_channel(&raw const *word, 1, Channel::new(1)) == 1
     });
     word.store(2, Ordering::Relaxed);
@@ -123,7 +131,8 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
     }
 }
 
-/// A private wait is keyed by the address in this process, a shared one by the memory behind it: on one word they do not meet.
+/// A private wait is keyed by the address in this process, a shared one by the memory behind it: on
+/// one word they do not meet.
 #[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
 #[test]
 fn fx_04_what_is_private_is_not_what_is_shared() {
@@ -136,10 +145,16 @@ fn fx_04_what_is_private_is_not_what_is_shared() {
             true => shared::wait_maybe(&theirs, 0, None),
             false => super::wait_maybe(&theirs, 0, None),
         });
-        let wakes: [fn(*const AtomicU32) -> usize; 2] = [|word| wake(word, 1), |word| shared::wake(word, 1)];
-        // Both are asked for as long as the thread has not begun to sleep; it is the kind it sleeps in that finds it.
+        let wakes: [fn(*const AtomicU32) -> usize; 2] =
+            [|word| wake(word, 1), |word| shared::wake(word, 1)];
+        // Both are asked for as long as the thread has not begun to sleep; it is the kind it sleeps
+        // in that finds it.
         until(|| {
-            assert_eq!(wakes[usize::from(!shared)](&raw const *word), 0, "the other kind finds nobody");
+            assert_eq!(
+                wakes[usize::from(!shared)](&raw const *word),
+                0,
+                "the other kind finds nobody"
+            );
             wakes[usize::from(shared)](&raw const *word) == 1
         });
         assert!(waits.join().unwrap());

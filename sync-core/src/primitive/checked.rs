@@ -24,11 +24,13 @@ impl Spin {
 }
 
 std::thread_local! {
-    /// A plain thread-local, not the checker's: all threads of a model run on the thread that explores it.
+    /// A plain thread-local, not the checker's: all threads of a model run on the thread that
+    /// explores it.
     static WAKES_SAY: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// From now on every wake says that it woke so many, whatever it did: some systems cannot tell, and some tell it wrong.
+/// From now on every wake says that it woke so many, whatever it did: some systems cannot tell, and
+/// some tell it wrong.
 pub fn wakes_say(count: usize) {
     WAKES_SAY.set(Some(count));
 }

@@ -1,11 +1,13 @@
-//! The build under `--cfg loom`: loom's types, so that a user's own `loom::model` sees our primitives as instrumented ones.
+//! The build under `--cfg loom`: loom's types, so that a user's own `loom::model` sees our
+//! primitives as instrumented ones.
 //!
 
 /// Atomics and fences.
 pub mod atomic {
     pub use core::sync::atomic::compiler_fence;
     pub use loom::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+        AtomicUsize, Ordering, fence,
     };
 }
 
@@ -22,7 +24,8 @@ pub mod hint {
     pub use loom::hint::spin_loop;
 }
 
-/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be part of the algorithm.
+/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be
+/// part of the algorithm.
 pub mod sync {
     pub use loom::sync::Arc;
 }
@@ -49,7 +52,8 @@ pub mod time {
             Self(())
         }
 
-        /// Whether at least `limit` has passed: as [`Knobs::impatient`](crate::primitive::Knobs) says.
+        /// Whether at least `limit` has passed: as [`Knobs::impatient`](crate::primitive::Knobs)
+        /// says.
         pub fn has_run(&self, _limit: Duration) -> bool {
             super::super::loom_futex::knobs().impatient
         }

@@ -1,21 +1,27 @@
 //! A futex modelled above loom, which has none.
 //!
-//! Loom runs all threads of a model as coroutines of one thread, so the table of sleepers is an ordinary thread-local: it costs loom
-//! nothing, adds no happens-before, and between two loom operations nobody else runs, which makes "compare and fall asleep" one step.
+//! Loom runs all threads of a model as coroutines of one thread, so the table of sleepers is an
+//! ordinary thread-local: it costs loom nothing, adds no happens-before, and between two loom
+//! operations nobody else runs, which makes "compare and fall asleep" one step.
 //!
-//! * The comparison is a compare-exchange that fails: it sees the newest value, as the kernel's does, and not a stale one; and it writes
-//!   nothing, which matters. Loom orders a plain store neither before nor after a read-modify-write that it does not synchronise with, not even
-//!   one that read what was there before the store (atomicity would put the store after it). Had the comparison written what it read, a
-//!   sleeper that the store was to wake could find its own write again, as if it were the newest, and sleep on.
-//! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether somebody took it. Loom runs any others at that
-//!   point, for as long as it likes, so this covers every moment at which the time could be up, and every wake that comes before.
-//!   The ticket is accessed with Relaxed: a timed wait transfers no happens-before, just as the kernel's.
-//! * **An untimed wait** blocks for good, so that a lost wake-up is a deadlock that loom reports. Loom has no way to block that does not
-//!   transfer happens-before; an ordering that only this hides is found by the runs with spurious wake-ups, which transfer none.
-//! * **Spurious wake-ups**: the first [`Knobs::spurious`] untimed waits of an execution return as a timed one would, without being woken.
+//! * The comparison is a compare-exchange that fails: it sees the newest value, as the kernel's
+//!   does, and not a stale one; and it writes nothing, which matters. Loom orders a plain store
+//!   neither before nor after a read-modify-write that it does not synchronise with, not even one
+//!   that read what was there before the store (atomicity would put the store after it). Had the
+//!   comparison written what it read, a sleeper that the store was to wake could find its own write
+//!   again, as if it were the newest, and sleep on.
+//! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether somebody
+//!   took it. Loom runs any others at that point, for as long as it likes, so this covers every
+//!   moment at which the time could be up, and every wake that comes before. The ticket is accessed
+//!   with Relaxed: a timed wait transfers no happens-before, just as the kernel's.
+//! * **An untimed wait** blocks for good, so that a lost wake-up is a deadlock that loom reports.
+//!   Loom has no way to block that does not transfer happens-before; an ordering that only this
+//!   hides is found by the runs with spurious wake-ups, which transfer none.
+//! * **Spurious wake-ups**: the first [`Knobs::spurious`] untimed waits of an execution return as a
+//!   timed one would, without being woken.
 //!
-//! Loom itself has no choice points that a library may use, so [`Knobs`] are set per model and a model is run once for every setting that
-//! matters; see the models of the workspace.
+//! Loom itself has no choice points that a library may use, so [`Knobs`] are set per model and a
+//! model is run once for every setting that matters; see the models of the workspace.
 
 use core::cell::{Cell, RefCell};
 use core::mem::ManuallyDrop;
@@ -45,12 +51,13 @@ std::thread_local! {
     static SLEEPERS: RefCell<VecDeque<Sleeper>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Sets the knobs for the model that runs on this thread. To be called first in every execution: it also forgets the sleepers that an
-/// execution before this one left when it failed.
+/// Sets the knobs for the model that runs on this thread. To be called first in every execution: it
+/// also forgets the sleepers that an execution before this one left when it failed.
 pub fn set_knobs(knobs: Knobs) {
     KNOBS.set(knobs);
     SPURIOUS_LEFT.set(knobs.spurious);
-    // Leaked, not dropped: what is inside belongs to an execution that is gone, and loom would refuse to hear of it.
+    // Leaked, not dropped: what is inside belongs to an execution that is gone, and loom would
+    // refuse to hear of it.
     core::mem::forget(SLEEPERS.take());
 }
 
@@ -76,7 +83,8 @@ const ASLEEP: usize = 0;
 const WOKEN: usize = 1;
 const LEFT: usize = 2;
 
-/// A finite deadline. Loom has no clock: whether it passes is a matter of scheduling. Which of two is the earlier one is that of their timeouts.
+/// A finite deadline. Loom has no clock: whether it passes is a matter of scheduling. Which of two
+/// is the earlier one is that of their timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Duration);
 
@@ -99,20 +107,27 @@ fn enqueue(address: usize, channel: Channel, bell: Bell) -> usize {
         static NEXT: Cell<usize> = const { Cell::new(0) };
     }
     let ticket = NEXT.replace(NEXT.get() + 1);
-    SLEEPERS.with_borrow_mut(|sleepers| sleepers.push_back(Sleeper { address, channel, ticket, bell }));
+    SLEEPERS
+        .with_borrow_mut(|sleepers| sleepers.push_back(Sleeper { address, channel, ticket, bell }));
     ticket
 }
 
 fn dequeue(ticket: usize) {
     // Dropped after the borrow ends: dropping a bell is a loom operation, at which others may run.
-    let gone = SLEEPERS
-        .with_borrow_mut(|sleepers| sleepers.iter().position(|sleeper| sleeper.ticket == ticket).and_then(|at| sleepers.remove(at)));
+    let gone = SLEEPERS.with_borrow_mut(|sleepers| {
+        sleepers
+            .iter()
+            .position(|sleeper| sleeper.ticket == ticket)
+            .and_then(|at| sleepers.remove(at))
+    });
     drop(gone);
 }
 
 fn pop(address: usize, channel: Channel) -> Option<Sleeper> {
     SLEEPERS.with_borrow_mut(|sleepers| {
-        let at = sleepers.iter().position(|sleeper| sleeper.address == address && sleeper.channel.meets(channel))?;
+        let at = sleepers
+            .iter()
+            .position(|sleeper| sleeper.address == address && sleeper.channel.meets(channel))?;
         sleepers.remove(at)
     })
 }
@@ -123,10 +138,15 @@ pub fn wait(word: &AtomicU32, expected: u32) {
     block(word, expected, Channel::ALL);
 }
 
-/// Sleeps on a channel of `word` while `*word == expected`, at most until some moment, or for ever where there is no deadline. `false`: that
-/// moment came and no wake was consumed.
+/// Sleeps on a channel of `word` while `*word == expected`, at most until some moment, or for ever
+/// where there is no deadline. `false`: that moment came and no wake was consumed.
 #[track_caller]
-pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+pub fn wait_channel(
+    word: &AtomicU32,
+    expected: u32,
+    deadline: Option<Deadline>,
+    channel: Channel,
+) -> bool {
     match deadline {
         None => {
             block(word, expected, channel);
@@ -139,7 +159,8 @@ pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>,
 /// The newest value of the word, as the kernel sees it.
 #[track_caller]
 fn newest(word: &AtomicU32) -> u32 {
-    // A value that no word of ours has. Should one have it, it is replaced by itself. Relaxed: a futex orders nothing.
+    // A value that no word of ours has. Should one have it, it is replaced by itself. Relaxed: a
+    // futex orders nothing.
     const NONE: u32 = 0xA5A5_5A5A;
     match word.compare_exchange(NONE, NONE, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(value) | Err(value) => value,
@@ -154,8 +175,8 @@ fn block(word: &AtomicU32, expected: u32, channel: Channel) {
         return;
     }
     let (sender, receiver) = mpsc::channel();
-    // When a model fails, loom unwinds the threads that still sleep, after its execution is gone: a channel dropped then would abort the
-    // process before anybody reads why.
+    // When a model fails, loom unwinds the threads that still sleep, after its execution is gone: a
+    // channel dropped then would abort the process before anybody reads why.
     let receiver = ManuallyDrop::new(receiver);
     if newest(word) != expected {
         return;
@@ -165,7 +186,8 @@ fn block(word: &AtomicU32, expected: u32, channel: Channel) {
     drop(ManuallyDrop::into_inner(receiver));
 }
 
-/// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no wake was consumed.
+/// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no
+/// wake was consumed.
 #[track_caller]
 pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
     doze(word, expected, Channel::ALL)
@@ -229,8 +251,12 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
                 woken += 1;
             }
             Bell::Racing(state) => {
-                // Relaxed: as in `doze`. If the sleeper left first, the wake goes to the next one, as the kernel would have it.
-                if state.compare_exchange(ASLEEP, WOKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                // Relaxed: as in `doze`. If the sleeper left first, the wake goes to the next one,
+                // as the kernel would have it.
+                if state
+                    .compare_exchange(ASLEEP, WOKEN, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+                {
                     woken += 1;
                 }
             }
@@ -239,17 +265,27 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
     woken
 }
 
-/// If `*from == expected`, wakes at most `wake_count` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
+/// If `*from == expected`, wakes at most `wake_count` of those who sleep on `from` and makes at
+/// most `move_` others sleep on `to` instead.
 #[track_caller]
-pub fn requeue(from: &AtomicU32, expected: u32, wake_count: u32, move_: u32, to: *const AtomicU32) -> bool {
+pub fn requeue(
+    from: &AtomicU32,
+    expected: u32,
+    wake_count: u32,
+    move_: u32,
+    to: *const AtomicU32,
+) -> bool {
     if newest(from) != expected {
         return false;
     }
     let address = ptr::from_ref(from).addr();
-    // Moved before anybody is woken, because a wake lets others run and the kernel does both in one step: the first `wake_count` stay.
+    // Moved before anybody is woken, because a wake lets others run and the kernel does both in one
+    // step: the first `wake_count` stay.
     SLEEPERS.with_borrow_mut(|sleepers| {
         let (first, most) = (wake_count as usize, move_ as usize);
-        for sleeper in sleepers.iter_mut().filter(|sleeper| sleeper.address == address).skip(first).take(most) {
+        for sleeper in
+            sleepers.iter_mut().filter(|sleeper| sleeper.address == address).skip(first).take(most)
+        {
             sleeper.address = to.addr();
         }
     });

@@ -1,7 +1,8 @@
 //! The one facade: the only place in the workspace that asks "real, loom or verify?".
 //!
-//! Every other file writes plain code against this module. It is public for the sibling crates (`sync-queue`, `sync-timer`, `sync-ipc`)
-//! and for their models, and hidden because it is no promise to anybody else.
+//! Every other file writes plain code against this module. It is public for the sibling crates
+//! (`sync-queue`, `sync-timer`, `sync-ipc`) and for their models, and hidden because it is no
+//! promise to anybody else.
 //!
 //! | build | what it is | selected by |
 //! |---|---|---|
@@ -13,14 +14,20 @@
 //!
 //! * [`atomic`]: atomics, [`fence`](atomic::fence), `Ordering`;
 //! * [`cell`]: `UnsafeCell` with loom's `with` and `with_mut`;
-//! * [`futex`]: `wait`, `wait_until` against a [`Deadline`](futex::Deadline), `wake_one`, `wake_all`, `wake`, `requeue`;
-//! * [`hint`]: `spin_loop`, and [`Spin`](hint::Spin), which ends by time and never starts on one processor;
+//! * [`futex`]: `wait`, `wait_until` against a [`Deadline`](futex::Deadline), `wake_one`,
+//!   `wake_all`, `wake`, `requeue`;
+//! * [`hint`]: `spin_loop`, and [`Spin`](hint::Spin), which ends by time and never starts on one
+//!   processor;
 //! * [`sync`]: `Arc`, for what has modelled steps in its `Drop`;
-//! * [`thread`]: `spawn`, `yield_now`, and [`id`](thread::id), a thread's number that is never used again;
-//! * [`time`]: [`Stopwatch`](time::Stopwatch), how an algorithm asks whether it has waited for long;
-//! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the build's atomics can be built in a constant.
+//! * [`thread`]: `spawn`, `yield_now`, and [`id`](thread::id), a thread's number that is never used
+//!   again;
+//! * [`time`]: [`Stopwatch`](time::Stopwatch), how an algorithm asks whether it has waited for
+//!   long;
+//! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the
+//!   build's atomics can be built in a constant.
 
-// Declared by plain attributes and not by `cfg_select!`: a macro that comes out of another macro cannot be named by its path.
+// Declared by plain attributes and not by `cfg_select!`: a macro that comes out of another macro
+// cannot be named by its path.
 #[cfg(any(loom, sync_verify))]
 mod checked;
 #[cfg(loom)]
@@ -44,16 +51,18 @@ cfg_select! {
 #[cfg(any(loom, sync_verify))]
 pub use self::checked::wakes_say;
 
-/// Whether this is a build of a checker. For the few places where the library behaves otherwise there; a type's layout must not depend on it.
+/// Whether this is a build of a checker. For the few places where the library behaves otherwise
+/// there; a type's layout must not depend on it.
 pub const MODELLED: bool = cfg!(any(loom, sync_verify));
 
 pub use self::build::{atomic, cell, futex, hint, sync, thread, time};
 pub use crate::{__const_items as const_items, __const_new as const_new};
 
-/// Defines one constructor: `const fn` where the build's atomics can be built in a constant, a plain `fn` under loom, whose cannot.
+/// Defines one constructor: `const fn` where the build's atomics can be built in a constant, a
+/// plain `fn` under loom, whose cannot.
 ///
-/// Building loom's atomics at their first use instead would keep the constant, but add a happens-before edge from the first user to all
-/// others, and hide the very bugs a model is for.
+/// Building loom's atomics at their first use instead would keep the constant, but add a
+/// happens-before edge from the first user to all others, and hide the very bugs a model is for.
 #[cfg(not(loom))]
 #[doc(hidden)]
 #[macro_export]
@@ -61,7 +70,8 @@ macro_rules! __const_new {
     ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$attr])* $vis const fn $($rest)* };
 }
 
-/// Defines one constructor, without the `const` it is written with: loom's atomics have no constant constructor.
+/// Defines one constructor, without the `const` it is written with: loom's atomics have no constant
+/// constructor.
 #[cfg(loom)]
 #[doc(hidden)]
 #[macro_export]

@@ -3,14 +3,15 @@
 /// Atomics and fences.
 pub mod atomic {
     pub use core::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
-        fence,
+        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+        AtomicUsize, Ordering, compiler_fence, fence,
     };
 }
 
 /// Interior mutability with loom's closures.
 pub mod cell {
-    /// [`core::cell::UnsafeCell`] whose accesses are closures, so that a checker can see where they begin and end.
+    /// [`core::cell::UnsafeCell`] whose accesses are closures, so that a checker can see where they
+    /// begin and end.
     #[derive(Debug, Default)]
     #[repr(transparent)]
     pub struct UnsafeCell<T: ?Sized>(core::cell::UnsafeCell<T>);
@@ -53,9 +54,11 @@ pub mod hint {
     use core::time::Duration;
     use std::time::Instant;
 
-    /// A bounded spin: it ends by time, not by count, and never begins where there is only one processor.
+    /// A bounded spin: it ends by time, not by count, and never begins where there is only one
+    /// processor.
     ///
-    /// Counting turns means something else on every processor: a `pause` is 3 ns on one and 40 ns on the next.
+    /// Counting turns means something else on every processor: a `pause` is 3 ns on one and 40 ns
+    /// on the next.
     #[derive(Debug)]
     pub struct Spin {
         started: Option<Instant>,
@@ -63,7 +66,8 @@ pub mod hint {
     }
 
     impl Spin {
-        /// How long a spin lasts: about the price of going to sleep and being woken, which is what it hopes to save.
+        /// How long a spin lasts: about the price of going to sleep and being woken, which is what
+        /// it hopes to save.
         pub const LIMIT: Duration = Duration::from_micros(2);
 
         /// The longest run of pauses between two looks.
@@ -104,7 +108,8 @@ pub mod hint {
         const ONE: u8 = 1;
         const SEVERAL: u8 = 2;
         static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
-        // Relaxed: the value is a fact about the machine and publishes nothing else; two threads that ask at once get the same answer.
+        // Relaxed: the value is a fact about the machine and publishes nothing else; two threads
+        // that ask at once get the same answer.
         match KNOWN.load(Ordering::Relaxed) {
             UNKNOWN => {
                 let one = std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
@@ -116,7 +121,8 @@ pub mod hint {
     }
 }
 
-/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be part of the algorithm.
+/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be
+/// part of the algorithm.
 pub mod sync {
     pub use std::sync::Arc;
 }
@@ -126,12 +132,16 @@ pub mod thread {
     use core::cell::Cell;
     use core::num::NonZeroU64;
     use core::sync::atomic::{AtomicU64, Ordering};
-    pub use std::thread::{Builder, JoinHandle, Thread, current, panicking, park, sleep, spawn, yield_now};
+    pub use std::thread::{
+        Builder, JoinHandle, Thread, current, panicking, park, sleep, spawn, yield_now,
+    };
     pub use std::thread_local;
 
-    /// The calling thread's number: never zero, and never used again in this process, unlike the system's own thread ids.
+    /// The calling thread's number: never zero, and never used again in this process, unlike the
+    /// system's own thread ids.
     ///
-    /// The cell has no destructor, so it is there even while a thread's other thread-locals are being destroyed.
+    /// The cell has no destructor, so it is there even while a thread's other thread-locals are
+    /// being destroyed.
     #[inline]
     pub fn id() -> NonZeroU64 {
         thread_local! {
@@ -150,7 +160,8 @@ pub mod thread {
     #[cold]
     fn next_id() -> NonZeroU64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: only distinctness is asked for, and every read-modify-write has its own place in the modification order.
+        // Relaxed: only distinctness is asked for, and every read-modify-write has its own place in
+        // the modification order.
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         NonZeroU64::new(id).expect("2^64 threads were started")
     }

@@ -1,10 +1,11 @@
-//! The build under `--cfg sync_verify`: our own checker's types. It models the futex, time and spurious wake-ups itself.
+//! The build under `--cfg sync_verify`: our own checker's types. It models the futex, time and
+//! spurious wake-ups itself.
 
 /// Atomics and fences.
 pub mod atomic {
     pub use verify::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
-        fence,
+        AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+        AtomicUsize, Ordering, compiler_fence, fence,
     };
 }
 
@@ -22,7 +23,8 @@ pub mod futex {
 
     pub use crate::futex::Channel;
 
-    /// A finite deadline: when it passes is the checker's choice. Which of two is the earlier one is that of their timeouts.
+    /// A finite deadline: when it passes is the checker's choice. Which of two is the earlier one
+    /// is that of their timeouts.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub struct Deadline(Duration);
 
@@ -46,7 +48,8 @@ pub mod futex {
         verify::futex::wait(word, expected);
     }
 
-    /// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and no wake was consumed.
+    /// Sleeps while `*word == expected`, at most until some moment. `false`: that moment came and
+    /// no wake was consumed.
     #[track_caller]
     pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
         verify::futex::wait_timeout(word, expected)
@@ -66,7 +69,12 @@ pub mod futex {
 
     /// As [`wait_maybe`], on a channel.
     #[track_caller]
-    pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+    pub fn wait_channel(
+        word: &AtomicU32,
+        expected: u32,
+        deadline: Option<Deadline>,
+        channel: Channel,
+    ) -> bool {
         match deadline {
             None => {
                 verify::futex::wait_bitset(word, expected, channel.bits());
@@ -79,7 +87,11 @@ pub mod futex {
     /// Wakes at most `count` threads that sleep on a channel of the address; says how many.
     #[track_caller]
     pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
-        super::super::checked::said(verify::futex::wake_bitset(word, count as usize, channel.bits()))
+        super::super::checked::said(verify::futex::wake_bitset(
+            word,
+            count as usize,
+            channel.bits(),
+        ))
     }
 
     /// Wakes one thread that sleeps on the address.
@@ -100,13 +112,21 @@ pub mod futex {
         super::super::checked::said(verify::futex::wake(word, count as usize))
     }
 
-    /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most `move_` others sleep on `to` instead.
+    /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
+    /// `move_` others sleep on `to` instead.
     #[track_caller]
-    pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
+    pub fn requeue(
+        from: &AtomicU32,
+        expected: u32,
+        wake: u32,
+        move_: u32,
+        to: *const AtomicU32,
+    ) -> bool {
         verify::futex::requeue(from, expected, wake as usize, move_ as usize, to).is_some()
     }
 
-    /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
+    /// Futexes in memory that processes share: in a model, all participants share one memory
+    /// anyway.
     pub mod shared {
         pub use super::{wait_maybe, wake};
     }
@@ -118,7 +138,8 @@ pub mod hint {
     pub use verify::hint::spin_loop;
 }
 
-/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be part of the algorithm.
+/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be
+/// part of the algorithm.
 pub mod sync {
     pub use verify::sync::Arc;
 }
@@ -146,8 +167,9 @@ pub mod time {
             Self(Cell::new(None))
         }
 
-        /// Whether at least `limit` has passed: decided once for every wait, at the first question. To decide at every question would
-        /// multiply the executions and add no behaviour that some wait does not have already.
+        /// Whether at least `limit` has passed: decided once for every wait, at the first question.
+        /// To decide at every question would multiply the executions and add no behaviour that some
+        /// wait does not have already.
         #[track_caller]
         pub fn has_run(&self, _limit: Duration) -> bool {
             let decided = self.0.get().unwrap_or_else(|| verify::choose(2) == 1);

@@ -43,7 +43,8 @@ pub(super) const fn is_held(state: u32, mode: u32) -> bool {
     }
 }
 
-/// Which waiting bits a release clears, so that their wakes are due: by `mode`, to a state with `left`. The table at the top.
+/// Which waiting bits a release clears, so that their wakes are due: by `mode`, to a state with
+/// `left`. The table at the top.
 pub(super) const fn due(left: u32, mode: u32) -> u32 {
     if left & HOLDERS == 0 {
         match mode {

@@ -1,11 +1,11 @@
-//! The slow paths: who waits, who wakes whom, and what one leaves behind that gives up. The state table and the invariants stand in
-//! `raw_rwlock.rs`.
+//! The slow paths: who waits, who wakes whom, and what one leaves behind that gives up. The state
+//! table and the invariants stand in `raw_rwlock.rs`.
 
 use core::time::Duration;
 
 use super::state::{
-    COUNT, HOLDERS, READER, READERS_WAITING, STARVING, UPGRADER, UPGRADING, WAITING, WRITER, WRITERS_WAITING, due, entered, is_held,
-    shut_for,
+    COUNT, HOLDERS, READER, READERS_WAITING, STARVING, UPGRADER, UPGRADING, WAITING, WRITER,
+    WRITERS_WAITING, due, entered, is_held, shut_for,
 };
 use super::{READERS, RawRwLock, UPGRADE, WRITERS};
 use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -17,8 +17,8 @@ use crate::raw_mutex::NotLocked;
 const PATIENCE: Duration = Duration::from_millis(1);
 
 impl RawRwLock {
-    /// One attempt to become a reader, or the upgradable one. It ignores reservations, because nobody who is refused here comes back
-    /// to find out that one was stale.
+    /// One attempt to become a reader, or the upgradable one. It ignores reservations, because
+    /// nobody who is refused here comes back to find out that one was stale.
     #[cold]
     #[track_caller]
     pub(super) fn try_shared(&self, mode: u32) -> bool {
@@ -50,14 +50,16 @@ impl RawRwLock {
         false
     }
 
-    /// As [`shared_contended`](Self::shared_contended) without a deadline: the fast path then has no argument to lay out on its stack.
+    /// As [`shared_contended`](Self::shared_contended) without a deadline: the fast path then has
+    /// no argument to lay out on its stack.
     #[cold]
     #[track_caller]
     pub(super) fn shared_contended_for_ever(&self, mode: u32) {
         self.shared_contended(mode, None);
     }
 
-    /// Becomes a reader, or the upgradable one, sleeping as long as it must; `false` if the deadline passed.
+    /// Becomes a reader, or the upgradable one, sleeping as long as it must; `false` if the
+    /// deadline passed.
     #[cold]
     #[track_caller]
     pub(super) fn shared_contended(&self, mode: u32, deadline: Option<Deadline>) -> bool {
@@ -103,8 +105,8 @@ impl RawRwLock {
         }
     }
 
-    /// The end of a reader's wait whose time is up. It owes nobody a wake, for readers are woken all at once; but a reservation may have been
-    /// its own.
+    /// The end of a reader's wait whose time is up. It owes nobody a wake, for readers are woken
+    /// all at once; but a reservation may have been its own.
     #[track_caller]
     fn leave_shared(&self, mode: u32) -> bool {
         if self.try_shared(mode) {
@@ -139,8 +141,13 @@ impl RawRwLock {
         let mut slept = false;
         loop {
             if state & HOLDERS == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: one that slept leaves the bit behind for those who may sleep on. Its reservation is used up.
-                let taken = if slept { (state | WRITER | WRITERS_WAITING) & !STARVING } else { state | WRITER };
+                // Invariant 2: one that slept leaves the bit behind for those who may sleep on. Its
+                // reservation is used up.
+                let taken = if slept {
+                    (state | WRITER | WRITERS_WAITING) & !STARVING
+                } else {
+                    state | WRITER
+                };
                 // Acquire: as in `write_at_once`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
                     Ok(_) => return true,
@@ -171,14 +178,15 @@ impl RawRwLock {
         }
     }
 
-    /// The end of a writer's wait whose time is up: takes the lock if it is free after all, or sees to it that nobody stands back behind a
-    /// writer who is not there any more (invariant 4).
+    /// The end of a writer's wait whose time is up: takes the lock if it is free after all, or sees
+    /// to it that nobody stands back behind a writer who is not there any more (invariant 4).
     fn leave_exclusive(&self) -> bool {
         let mut state = self.state.load(Relaxed);
         loop {
             if state & HOLDERS == 0 {
-                // Without the bit, though it slept: it has consumed no wake since it announced itself (rule 3 of the futex module), so the
-                // others either stand behind a bit that is still set, or behind one who was woken.
+                // Without the bit, though it slept: it has consumed no wake since it announced
+                // itself (rule 3 of the futex module), so the others either stand behind a bit that
+                // is still set, or behind one who was woken.
                 let taken = (state | WRITER) & !STARVING;
                 // Acquire: as in `write_at_once`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
@@ -187,7 +195,8 @@ impl RawRwLock {
                 }
                 continue;
             }
-            let cleared = if state & WRITER != 0 { state & !STARVING } else { state & !(WAITING | STARVING) };
+            let cleared =
+                if state & WRITER != 0 { state & !STARVING } else { state & !(WAITING | STARVING) };
             if cleared != state
                 && let Err(seen) = self.state.compare_exchange(state, cleared, Relaxed, Relaxed)
             {
@@ -196,7 +205,8 @@ impl RawRwLock {
             }
             let gone = state & !cleared;
             if gone & WRITERS_WAITING != 0 {
-                // One is enough: it announces itself again, or has the lock and sets the bit with it, or gives up in turn (invariant 2).
+                // One is enough: it announces itself again, or has the lock and sets the bit with
+                // it, or gives up in turn (invariant 2).
                 futex::wake_channel(&raw const self.state, 1, WRITERS);
             }
             if gone & READERS_WAITING != 0 {
@@ -209,9 +219,12 @@ impl RawRwLock {
     pub(super) fn upgrade_until(&self, deadline: Option<Deadline>) -> Result<bool, NotLocked> {
         loop {
             let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
-            // In a state with an upgradable reader only: another thread may have given that right back meanwhile.
+            // In a state with an upgradable reader only: another thread may have given that right
+            // back meanwhile.
             let announced = state | UPGRADING;
-            if announced != state && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err() {
+            if announced != state
+                && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err()
+            {
                 continue;
             }
             if !futex::wait_channel(&self.state, announced, deadline, UPGRADE) {
@@ -220,11 +233,16 @@ impl RawRwLock {
         }
     }
 
-    /// The end of an upgrade whose time is up: takes what is free after all, or lets the readers in that it kept out.
+    /// The end of an upgrade whose time is up: takes what is free after all, or lets the readers in
+    /// that it kept out.
     fn stop_upgrading(&self) -> Result<bool, NotLocked> {
         loop {
             let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
-            if self.state.compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed).is_ok() {
+            if self
+                .state
+                .compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed)
+                .is_ok()
+            {
                 if state & READERS_WAITING != 0 {
                     futex::wake_channel(&raw const self.state, u32::MAX, READERS);
                 }
@@ -245,7 +263,8 @@ impl RawRwLock {
             }
             let mut left = state - mode;
             if mode == UPGRADER {
-                // Another thread may wait to upgrade what this one gives back: it is told that there is nothing left to upgrade.
+                // Another thread may wait to upgrade what this one gives back: it is told that
+                // there is nothing left to upgrade.
                 left &= !UPGRADING;
             }
             let due = due(left, mode);
@@ -276,17 +295,25 @@ impl RawRwLock {
         }
     }
 
-    /// Turns a mode into a weaker one and wakes whom that concerns. The lock stays held, so the order of the steps is free.
+    /// Turns a mode into a weaker one and wakes whom that concerns. The lock stays held, so the
+    /// order of the steps is free.
     pub(super) fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, from) {
                 return Err(NotLocked);
             }
-            // Only a writer's bits may be stale (invariant 4); behind an upgradable reader the writers' bit is true and stays.
-            let cleared = if from == WRITER { WAITING | STARVING } else { READERS_WAITING | UPGRADING };
+            // Only a writer's bits may be stale (invariant 4); behind an upgradable reader the
+            // writers' bit is true and stays.
+            let cleared =
+                if from == WRITER { WAITING | STARVING } else { READERS_WAITING | UPGRADING };
             // Release: pairs with the Acquire of the readers that this lets in.
-            match self.state.compare_exchange(state, (state - from + to) & !cleared, Release, Relaxed) {
+            match self.state.compare_exchange(
+                state,
+                (state - from + to) & !cleared,
+                Release,
+                Relaxed,
+            ) {
                 Ok(_) => break,
                 Err(seen) => state = seen,
             }
@@ -303,7 +330,8 @@ impl RawRwLock {
         Ok(())
     }
 
-    /// Waits a moment for a lock that nobody sleeps on to be without `held`, and returns what it saw last.
+    /// Waits a moment for a lock that nobody sleeps on to be without `held`, and returns what it
+    /// saw last.
     fn spin(&self, held: u32) -> u32 {
         let mut spin = Spin::new();
         loop {

@@ -31,12 +31,14 @@ impl Builder {
     /// The smallest stack that may be asked for, in bytes.
     pub const MIN_STACK_SIZE: usize = 32 * 1024;
 
-    /// A thread with a name like `Thread-1`, a stack of the usual size, and the daemon flag of the thread that starts it.
+    /// A thread with a name like `Thread-1`, a stack of the usual size, and the daemon flag of the
+    /// thread that starts it.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Names the thread. The system's tools may show the beginning of the name only: 15 bytes on Linux, and nothing after a zero byte.
+    /// Names the thread. The system's tools may show the beginning of the name only: 15 bytes on
+    /// Linux, and nothing after a zero byte.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -58,8 +60,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`SpawnError`] if the system refuses, or the stack is smaller than [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can
-    /// be. Nothing of the thread is left then, and `body` was not run.
+    /// [`SpawnError`] if the system refuses, or the stack is smaller than
+    /// [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can be. Nothing of the thread
+    /// is left then, and `body` was not run.
     ///
     /// A thread starts once, for the builder is gone then:
     ///
@@ -81,18 +84,24 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the group has joined its members already.
+    /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the group has joined its members
+    /// already.
     pub fn spawn_in<F, T>(self, group: &GroupHandle, body: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        // In the group before it runs, so that the group cannot miss it; one that could not be started is over, and joined at once.
+        // In the group before it runs, so that the group cannot miss it; one that could not be
+        // started is over, and joined at once.
         self.spawn_known(body, |thread| group.add(thread).map_err(|ShutDown| SpawnError::ShutDown))
     }
 
     /// Starts a thread that `announce` knows of before it runs.
-    fn spawn_known<F, T>(self, body: F, announce: impl FnOnce(&Thread) -> Result<(), SpawnError>) -> Result<JoinHandle<T>, SpawnError>
+    fn spawn_known<F, T>(
+        self,
+        body: F,
+        announce: impl FnOnce(&Thread) -> Result<(), SpawnError>,
+    ) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -130,7 +139,8 @@ impl Builder {
 /// The life of a thread.
 fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
     record.begin_current();
-    // Asserted: what `body` leaves broken, only those see who share it; that is as with `std`'s threads. It is dropped when it returns.
+    // Asserted: what `body` leaves broken, only those see who share it; that is as with `std`'s
+    // threads. It is dropped when it returns.
     let outcome = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => Outcome::Returned(value),
         Err(payload) => {
@@ -141,8 +151,9 @@ fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
     };
     // SAFETY: this is the thread, and its event is set below.
     unsafe { packet.put(outcome) };
-    // Given up before the event is set, so that the joiner who holds the last handle can have the value. If there is no handle, the value is
-    // dropped here; a panic of its `Drop` is reported by the standard hook and must not keep joiners waiting.
+    // Given up before the event is set, so that the joiner who holds the last handle can have the
+    // value. If there is no handle, the value is dropped here; a panic of its `Drop` is reported by
+    // the standard hook and must not keep joiners waiting.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(packet)));
     record.finish();
 }

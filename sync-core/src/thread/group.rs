@@ -7,8 +7,8 @@ use super::builder::{Builder, SpawnError};
 use super::handle::JoinHandle;
 use super::record::Thread;
 
-/// Joins the threads that were started in it, except the daemons, when it is dropped. With one in `main` a Rust program ends as a
-/// Python program does: not before its last thread.
+/// Joins the threads that were started in it, except the daemons, when it is dropped. With one in
+/// `main` a Rust program ends as a Python program does: not before its last thread.
 ///
 /// ```
 /// use sync_core::thread::Group;
@@ -71,7 +71,8 @@ impl Group {
         self.handle.clone()
     }
 
-    /// Calls the callbacks of [`GroupHandle::at_exit`], the last registered first, and then joins: dropping it does the same.
+    /// Calls the callbacks of [`GroupHandle::at_exit`], the last registered first, and then joins:
+    /// dropping it does the same.
     pub fn join(self) {}
 }
 
@@ -116,7 +117,8 @@ impl GroupHandle {
         Builder::new().spawn_in(self, body)
     }
 
-    /// Has `callback` called once, when the group is about to join its threads: the place to ask them to end.
+    /// Has `callback` called once, when the group is about to join its threads: the place to ask
+    /// them to end.
     ///
     /// # Errors
     ///
@@ -153,7 +155,9 @@ impl GroupHandle {
 
 impl fmt::Debug for GroupHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupHandle").field("threads", &self.lock().running.len()).finish_non_exhaustive()
+        f.debug_struct("GroupHandle")
+            .field("threads", &self.lock().running.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,25 +43,30 @@ impl<T> Packet<T> {
 
 // SAFETY: the outcome moves from the thread to whoever holds the last handle.
 unsafe impl<T: Send> Send for Packet<T> {}
-// SAFETY: the thread writes before anybody reads (invariants 1 and 2 of the module) and then has nothing to do with it any more; that
-// the readers are one thread where `T` is not `Sync` is the handle's business, below.
+// SAFETY: the thread writes before anybody reads (invariants 1 and 2 of the module) and then has
+// nothing to do with it any more; that the readers are one thread where `T` is not `Sync` is the
+// handle's business, below.
 unsafe impl<T: Send> Sync for Packet<T> {}
 
-/// The right to wait for a thread's end and to see its outcome. Dropping it lets the thread go its way.
+/// The right to wait for a thread's end and to see its outcome. Dropping it lets the thread go its
+/// way.
 ///
-/// It may be cloned: every joiner gets a reference to the result, and [`into_result`](Self::into_result) gives it to the holder of the last
-/// handle. It is also a [`Thread`], by `Deref`. Because several threads may see the result, handles leave the thread that started the other only
-/// if the result is `Sync`.
+/// It may be cloned: every joiner gets a reference to the result, and
+/// [`into_result`](Self::into_result) gives it to the holder of the last handle. It is also a
+/// [`Thread`], by `Deref`. Because several threads may see the result, handles leave the thread
+/// that started the other only if the result is `Sync`.
 ///
 /// # Memory ordering
 ///
-/// Everything the thread did happens before a join of it returns, and before [`Thread::is_alive`] returns `false`.
+/// Everything the thread did happens before a join of it returns, and before [`Thread::is_alive`]
+/// returns `false`.
 pub struct JoinHandle<T> {
     thread: Thread,
     packet: Arc<Packet<T>>,
 }
 
-// SAFETY: to share a handle is to share the outcome, to send one is to send the outcome or share it.
+// SAFETY: to share a handle is to share the outcome, to send one is to send the outcome or share
+// it.
 unsafe impl<T: Send + Sync> Send for JoinHandle<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for JoinHandle<T> {}
@@ -71,11 +76,13 @@ impl<T> JoinHandle<T> {
         Self { thread, packet }
     }
 
-    /// Sleeps until the thread is over, and shows what it returned. May be called again, by anybody.
+    /// Sleeps until the thread is over, and shows what it returned. May be called again, by
+    /// anybody.
     ///
     /// # Errors
     ///
-    /// [`JoinError::Panicked`] if a panic ended the thread, for every joiner; [`JoinError::CurrentThread`] if the thread joins itself.
+    /// [`JoinError::Panicked`] if a panic ended the thread, for every joiner;
+    /// [`JoinError::CurrentThread`] if the thread joins itself.
     pub fn join(&self) -> Result<&T, JoinError> {
         self.not_myself()?;
         self.thread.finished().wait();
@@ -89,7 +96,11 @@ impl<T> JoinHandle<T> {
     /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs then.
     pub fn join_timeout(&self, timeout: Duration) -> Result<&T, JoinError> {
         self.not_myself()?;
-        if self.thread.finished().wait_for(timeout) { self.outcome() } else { Err(JoinError::TimedOut) }
+        if self.thread.finished().wait_for(timeout) {
+            self.outcome()
+        } else {
+            Err(JoinError::TimedOut)
+        }
     }
 
     /// As [`join_timeout`](Self::join_timeout), until `deadline` at most.
@@ -99,7 +110,11 @@ impl<T> JoinHandle<T> {
     /// As [`join_timeout`](Self::join_timeout).
     pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
         self.not_myself()?;
-        if self.thread.finished().wait_until(deadline) { self.outcome() } else { Err(JoinError::TimedOut) }
+        if self.thread.finished().wait_until(deadline) {
+            self.outcome()
+        } else {
+            Err(JoinError::TimedOut)
+        }
     }
 
     /// As [`join`](Self::join), without waiting.
@@ -112,7 +127,8 @@ impl<T> JoinHandle<T> {
         if self.thread.is_alive() { Err(JoinError::TimedOut) } else { self.outcome() }
     }
 
-    /// The result itself, if the thread is over and this is the last handle of it; a panic with its payload, as from `std`'s `join`.
+    /// The result itself, if the thread is over and this is the last handle of it; a panic with its
+    /// payload, as from `std`'s `join`.
     ///
     /// # Errors
     ///
@@ -125,7 +141,9 @@ impl<T> JoinHandle<T> {
         match Arc::try_unwrap(packet) {
             Ok(packet) => Ok(match packet.outcome.into_inner() {
                 Some(Outcome::Returned(value)) => Ok(value),
-                Some(Outcome::Panicked(panic)) => Err(panic.take().unwrap_or_else(|| Box::new(panic.message))),
+                Some(Outcome::Panicked(panic)) => {
+                    Err(panic.take().unwrap_or_else(|| Box::new(panic.message)))
+                }
                 None => unreachable!("the outcome is there before the event is set"),
             }),
             Err(packet) => Err(Self { thread, packet }),
@@ -161,7 +179,8 @@ impl<T> JoinHandle<T> {
 
     /// The outcome of a thread whose event was seen set.
     fn read(&self) -> &Outcome<T> {
-        // SAFETY: invariants 1 and 2 of the module: the event was seen set, so it is written and only read from now on.
+        // SAFETY: invariants 1 and 2 of the module: the event was seen set, so it is written and
+        // only read from now on.
         let outcome = self.packet.outcome.with(|outcome| unsafe { &*outcome });
         outcome.as_ref().expect("the outcome is there before the event is set")
     }

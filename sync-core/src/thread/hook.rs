@@ -37,16 +37,21 @@ impl PanicReport<'_> {
 
 impl fmt::Debug for PanicReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PanicReport").field("thread", self.thread).field("message", self.message).finish_non_exhaustive()
+        f.debug_struct("PanicReport")
+            .field("thread", self.thread)
+            .field("message", self.message)
+            .finish_non_exhaustive()
     }
 }
 
 static HOOK: Hook<dyn Fn(&PanicReport<'_>) + Send + Sync> = Hook::new();
 
-/// Calls `hook` whenever a panic ends a thread that was started here: after the unwinding, in that thread, before its joins return.
+/// Calls `hook` whenever a panic ends a thread that was started here: after the unwinding, in that
+/// thread, before its joins return.
 ///
-/// The standard panic hook has reported the panic by then, with the thread's name, the place and if wanted a backtrace; without a hook here that
-/// is all. A panic of the hook itself is reported by the standard hook and goes no further.
+/// The standard panic hook has reported the panic by then, with the thread's name, the place and if
+/// wanted a backtrace; without a hook here that is all. A panic of the hook itself is reported by
+/// the standard hook and goes no further.
 #[doc(alias = "excepthook")]
 pub fn set_panic_hook(hook: impl Fn(&PanicReport<'_>) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));

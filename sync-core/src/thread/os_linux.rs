@@ -15,7 +15,8 @@ pub(super) fn is_main() -> bool {
     native_id() == std::process::id()
 }
 
-/// Gives the calling thread a name for the system's tools, which may show its beginning only: the system cuts bytes, not letters.
+/// Gives the calling thread a name for the system's tools, which may show its beginning only: the
+/// system cuts bytes, not letters.
 pub(super) fn set_name(name: &str) {
     let bytes = name.bytes().take_while(|&byte| byte != 0).take(LONGEST_NAME).collect::<Vec<_>>();
     if let Ok(name) = CString::new(bytes) {

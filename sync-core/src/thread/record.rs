@@ -12,14 +12,16 @@ use crate::latch::Latch;
 use crate::primitive::atomic::{AtomicU32, AtomicU64};
 use crate::primitive::thread;
 
-/// A thread: one of ours, the main thread, or a foreign one that was seen here. Cheap to clone; it keeps nothing of the thread alive.
+/// A thread: one of ours, the main thread, or a foreign one that was seen here. Cheap to clone; it
+/// keeps nothing of the thread alive.
 #[derive(Clone)]
 pub struct Thread {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Written once, before `started` opens; the registry's key is another number, which is known before the thread runs.
+    /// Written once, before `started` opens; the registry's key is another number, which is known
+    /// before the thread runs.
     ident: AtomicU64,
     native_id: AtomicU32,
     key: u64,
@@ -30,7 +32,8 @@ struct Inner {
     finished: Event,
 }
 
-/// Every thread that is known and runs. A plain lock of `std`: nothing that can panic or wait happens under it.
+/// Every thread that is known and runs. A plain lock of `std`: nothing that can panic or wait
+/// happens under it.
 static RUNNING: Mutex<BTreeMap<u64, Thread>> = Mutex::new(BTreeMap::new());
 
 static MAIN: OnceLock<Thread> = OnceLock::new();
@@ -117,7 +120,8 @@ impl Thread {
         &self.inner.finished
     }
 
-    /// Whether this is the calling thread. Never waits: a thread that has not begun is not the one that asks.
+    /// Whether this is the calling thread. Never waits: a thread that has not begun is not the one
+    /// that asks.
     pub(super) fn is_current(&self) -> bool {
         // Relaxed: the calling thread reads what it wrote itself, or something else.
         self.inner.ident.load(Relaxed) == thread::id().get()
@@ -133,7 +137,8 @@ impl Thread {
         NonZeroU64::new(self.inner.ident.load(Relaxed)).expect("written before the latch opened")
     }
 
-    /// The system's number of the thread, as its tools show it. It may be used again once the thread is over.
+    /// The system's number of the thread, as its tools show it. It may be used again once the
+    /// thread is over.
     ///
     /// For a thread that was started just now this waits until it runs.
     #[must_use]
@@ -149,8 +154,8 @@ impl Thread {
         Arc::clone(&self.inner.name.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the name. The system's tools learn of it only if the thread itself calls this; they may show the beginning of it (15
-    /// bytes on Linux, and nothing after a zero byte).
+    /// Changes the name. The system's tools learn of it only if the thread itself calls this; they
+    /// may show the beginning of it (15 bytes on Linux, and nothing after a zero byte).
     #[doc(alias = "setName")]
     pub fn set_name(&self, name: impl Into<String>) {
         let name: Arc<str> = name.into().into();
@@ -185,7 +190,10 @@ impl fmt::Debug for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never blocks: not by `ident`, and the name's lock is held for a copy only.
         let mut out = f.debug_struct("Thread");
-        out.field("name", &self.name()).field("state", &format_args!("{}", if self.is_alive() { "started" } else { "stopped" }));
+        out.field("name", &self.name()).field(
+            "state",
+            &format_args!("{}", if self.is_alive() { "started" } else { "stopped" }),
+        );
         if self.is_daemon() {
             out.field("daemon", &true);
         }
@@ -193,11 +201,12 @@ impl fmt::Debug for Thread {
     }
 }
 
-/// The calling thread. A foreign one, which was not started here, gets a record at its first call, and a name like `Dummy-3`.
-/// It is no daemon, unlike in Python: what it starts in a [`Group`](super::Group) is waited for.
+/// The calling thread. A foreign one, which was not started here, gets a record at its first call,
+/// and a name like `Dummy-3`. It is no daemon, unlike in Python: what it starts in a
+/// [`Group`](super::Group) is waited for.
 ///
-/// It works to the end of the thread, also while its thread-locals are being destroyed; there a foreign thread may get a record that
-/// the registry does not know.
+/// It works to the end of the thread, also while its thread-locals are being destroyed; there a
+/// foreign thread may get a record that the registry does not know.
 #[must_use]
 pub fn current() -> Thread {
     CURRENT
@@ -242,7 +251,8 @@ pub fn main_thread() -> Thread {
     main.clone()
 }
 
-/// How many threads run that are known here: those started here, the main thread, and foreign ones that called [`current`].
+/// How many threads run that are known here: those started here, the main thread, and foreign ones
+/// that called [`current`].
 #[must_use]
 pub fn active_count() -> usize {
     let _known = main_thread();

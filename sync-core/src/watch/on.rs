@@ -23,7 +23,8 @@ impl Watch {
         }
     }
 
-    /// This thread is about to wait for the lock for as long as it takes. `is_held` says whether anybody holds it.
+    /// This thread is about to wait for the lock for as long as it takes. `is_held` says whether
+    /// anybody holds it.
     ///
     /// # Panics
     ///
@@ -38,7 +39,8 @@ impl Watch {
         asks
     }
 
-    /// As [`asks`](Self::asks), on behalf of a guard that is there and would be dropped by a panic: so there is none.
+    /// As [`asks`](Self::asks), on behalf of a guard that is there and would be dropped by a panic:
+    /// so there is none.
     #[track_caller]
     pub(crate) fn asks_again(&self) -> Asks<'_> {
         let asks = self.tries();
@@ -47,7 +49,8 @@ impl Watch {
         asks
     }
 
-    /// This thread holds the lock as upgradable reader and is about to wait until the others have left.
+    /// This thread holds the lock as upgradable reader and is about to wait until the others have
+    /// left.
     #[track_caller]
     pub(crate) fn asks_more(&self) -> Asks<'_> {
         let asks = self.tries();
@@ -56,7 +59,8 @@ impl Watch {
         asks
     }
 
-    /// This thread is about to try to get the lock, for a limited time or none: that deadlocks with nobody.
+    /// This thread is about to try to get the lock, for a limited time or none: that deadlocks with
+    /// nobody.
     #[track_caller]
     pub(crate) fn tries(&self) -> Asks<'_> {
         Asks {
@@ -124,7 +128,8 @@ impl Asks<'_> {
         self.has(got)
     }
 
-    /// The same where the thread holds no more than before: it has got what it waited for, or given up; returns which.
+    /// The same where the thread holds no more than before: it has got what it waited for, or given
+    /// up; returns which.
     pub(crate) fn has(self, got: bool) -> bool {
         if let Some(waits) = self.waits {
             waits.ended(got);
@@ -169,7 +174,8 @@ thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what watches, unless that is what called us: the locks that a hook takes, or the allocator, are not watched.
+/// Runs what watches, unless that is what called us: the locks that a hook takes, or the allocator,
+/// are not watched.
 fn quietly(f: impl FnOnce()) {
     if !BUSY.get() {
         unwatched(f);

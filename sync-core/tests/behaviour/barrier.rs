@@ -200,7 +200,8 @@ fn ba_13_a_barrier_made_of_two_locks() {
     use sync_core::RawMutex;
     const THREADS: u32 = 10;
     let _watch = watch();
-    // Each lock is released by another thread than the one that took it: the last in opens the way out, the last out the way in.
+    // Each lock is released by another thread than the one that took it: the last in opens the way
+    // out, the last out the way in.
     let (way_in, way_out, inside) = (RawMutex::new(), RawMutex::new(), AtomicU32::new(0));
     way_out.lock();
     in_threads(THREADS, |_| {
@@ -326,7 +327,8 @@ fn u_ba_09_arriving_while_the_action_runs_heeds_the_time() {
 fn u_ba_11_abort_from_the_action_counts() {
     use std::sync::OnceLock;
     static BARRIER: OnceLock<Barrier<fn()>> = OnceLock::new();
-    let barrier = BARRIER.get_or_init(|| Barrier::new(2).with_action(|| BARRIER.get().unwrap().abort()));
+    let barrier =
+        BARRIER.get_or_init(|| Barrier::new(2).with_action(|| BARRIER.get().unwrap().abort()));
     in_threads(2, |_| assert!(barrier.wait().is_err()));
     assert!(barrier.is_broken());
 }
@@ -389,7 +391,11 @@ fn u_ba_10_nobody_waits_in_any_state_but_filling() {
         let first = scope.spawn(|| barrier.wait());
         until(|| barrier.waiting() == 1);
         barrier.wait().unwrap();
-        assert_eq!(barrier.waiting(), 0, "the cycle is complete, whether or not the other has left");
+        assert_eq!(
+            barrier.waiting(),
+            0,
+            "the cycle is complete, whether or not the other has left"
+        );
         first.join().unwrap().unwrap();
     });
     assert_eq!(SEEN.load(Ordering::SeqCst), 0, "while the action runs");

@@ -13,7 +13,8 @@ use crate::watchdog::watch;
 
 const SHORT: Duration = Duration::from_millis(20);
 
-/// Runs `test` beside `count` threads that each wait once; `woken` says how many waits have ended. Returns when all have.
+/// Runs `test` beside `count` threads that each wait once; `woken` says how many waits have ended.
+/// Returns when all have.
 fn with_waiters(count: usize, test: impl FnOnce(&Mutex<usize>, &Condvar, &AtomicUsize)) {
     let _watch = watch();
     let (waiting, changed, woken) = (Mutex::new(0), Condvar::new(), AtomicUsize::new(0));
@@ -105,12 +106,14 @@ fn co_07_notifications_do_not_restart_the_timeout() {
         scope.spawn(|| {
             let mut guard = state.lock();
             let started = Instant::now();
-            let result = changed.wait_while_for(&mut guard, |state| *state != usize::MAX, 5 * SHORT);
+            let result =
+                changed.wait_while_for(&mut guard, |state| *state != usize::MAX, 5 * SHORT);
             assert!(result.timed_out());
             assert!(started.elapsed() >= 5 * SHORT);
             ended.store(1, Ordering::SeqCst);
         });
-        // If each notification gave the whole timeout anew, this would never end, and the watchdog would say so.
+        // If each notification gave the whole timeout anew, this would never end, and the watchdog
+        // would say so.
         while ended.load(Ordering::SeqCst) == 0 {
             *state.lock() = 1;
             changed.notify_one();
@@ -164,7 +167,8 @@ fn u_co_03_the_condition_is_looked_at_before_and_after() {
     assert_eq!(looks, 2);
     let mut guard = lock.lock();
     let mut first = true;
-    let at_the_deadline = changed.wait_while_until(&mut guard, |()| std::mem::take(&mut first), Instant::now());
+    let at_the_deadline =
+        changed.wait_while_until(&mut guard, |()| std::mem::take(&mut first), Instant::now());
     assert!(!at_the_deadline.timed_out(), "true at the deadline is success");
 }
 
@@ -197,7 +201,8 @@ fn u_co_07_waits_that_timed_out_absorb_no_later_notification() {
 fn u_co_08_a_panicking_condition_leaves_the_lock_held() {
     let (lock, changed) = (Mutex::new(()), Condvar::new());
     let mut guard = lock.lock();
-    let panicked = catch_unwind(AssertUnwindSafe(|| changed.wait_while(&mut guard, |()| panic!("condition"))));
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| changed.wait_while(&mut guard, |()| panic!("condition"))));
     assert!(panicked.is_err());
     assert!(lock.is_locked());
     drop(guard);
@@ -208,7 +213,8 @@ fn u_co_08_a_panicking_condition_leaves_the_lock_held() {
 fn u_co_09_the_timeout_does_not_bound_taking_the_lock_again() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(0), Condvar::new());
-    // On a busy machine the wait may be over before this thread has the lock; then it has shown nothing, and is tried again.
+    // On a busy machine the wait may be over before this thread has the lock; then it has shown
+    // nothing, and is tried again.
     loop {
         *lock.lock() = 0;
         let shown = thread::scope(|scope| {
@@ -273,19 +279,22 @@ fn fx_10_the_longest_timeout_waits_for_a_notification() {
         assert!(!waits.join().unwrap());
     });
 }
-/// Without the lock there is no guard, and without a guard no wait: `Condvar::wait` has a `compile_fail` example. What can be written down is a
-/// wait with the guard of some other lock, which is the caller's own business.
+/// Without the lock there is no guard, and without a guard no wait: `Condvar::wait` has a
+/// `compile_fail` example. What can be written down is a wait with the guard of some other lock,
+/// which is the caller's own business.
 #[test]
 fn co_02_a_wait_takes_a_guard() {
     fn is_a_guard<G: sync_core::WaitGuard>(_: &G) {}
-    let (lock, nested, shared) = (Mutex::new(()), sync_core::ReentrantMutex::new(()), sync_core::RwLock::new(()));
+    let (lock, nested, shared) =
+        (Mutex::new(()), sync_core::ReentrantMutex::new(()), sync_core::RwLock::new(()));
     is_a_guard(&lock.lock());
     is_a_guard(&nested.lock());
     is_a_guard(&shared.read());
     is_a_guard(&sync_core::FairMutex::new(()).lock());
 }
 
-/// Python refuses a notification without the lock; here it is allowed, as in `std`: the change belongs under the lock, the notification need not be.
+/// Python refuses a notification without the lock; here it is allowed, as in `std`: the change
+/// belongs under the lock, the notification need not be.
 #[test]
 fn co_03_notify_without_the_lock() {
     let _watch = watch();
@@ -304,7 +313,8 @@ fn co_03_notify_without_the_lock() {
     });
 }
 
-/// Python's `wait_for` returns what its predicate returned last. Here the condition is a closure, and what it found it can leave outside.
+/// Python's `wait_for` returns what its predicate returned last. Here the condition is a closure,
+/// and what it found it can leave outside.
 #[test]
 fn u_co_02_the_last_value_of_the_condition() {
     let _watch = watch();

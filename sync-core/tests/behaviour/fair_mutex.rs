@@ -35,7 +35,8 @@ fn first_come_first_served() {
         for me in 0..5 {
             let order = &order;
             scope.spawn(move || order.lock().push(me));
-            // In the queue before the next one starts. Only this wait is by the clock: an order that a slow machine mixes up is seen below.
+            // In the queue before the next one starts. Only this wait is by the clock: an order
+            // that a slow machine mixes up is seen below.
             thread::sleep(SHORT);
         }
         drop(held);
@@ -107,7 +108,9 @@ fn without_an_interval_nobody_asks() {
 fn timeouts() {
     let _watch = watch();
     let lock = FairMutex::new(());
-    assert!(lock.try_lock_for(Duration::MAX).is_some() && lock.try_lock_for(Duration::ZERO).is_some());
+    assert!(
+        lock.try_lock_for(Duration::MAX).is_some() && lock.try_lock_for(Duration::ZERO).is_some()
+    );
     let held = lock.lock();
     let started = Instant::now();
     assert!(elsewhere(|| lock.try_lock().is_none() && lock.try_lock_for(SHORT).is_none()));

@@ -8,7 +8,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sync_core::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, NotLocked, RawMutex, ReentrantMutex};
+use sync_core::{
+    ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, NotLocked, RawMutex, ReentrantMutex,
+};
 
 use crate::WATCHED;
 use crate::asleep::until_asleep;
@@ -251,7 +253,8 @@ fn lk_22_signals_do_not_prolong_a_timed_wait() {
     });
 }
 
-/// A handler that raises does not exist here: a wait ends by its lock or its time, and who wants to end it otherwise gives it a time.
+/// A handler that raises does not exist here: a wait ends by its lock or its time, and who wants to
+/// end it otherwise gives it a time.
 #[cfg(target_os = "linux")]
 #[test]
 fn lk_20_a_signal_is_handled_and_ends_no_wait() {
@@ -289,7 +292,8 @@ fn lk_20_a_signal_is_handled_and_ends_no_wait() {
     });
 }
 
-/// The combination that Python refuses, an attempt with a timeout, cannot be written down: `try_lock` takes none.
+/// The combination that Python refuses, an attempt with a timeout, cannot be written down:
+/// `try_lock` takes none.
 #[test]
 fn u_lk_02_no_time_is_a_poll() {
     let lock = Mutex::new(());
@@ -299,7 +303,8 @@ fn u_lk_02_no_time_is_a_poll() {
     assert!(lock.try_lock_for(Duration::ZERO).is_some());
 }
 
-/// Which of those who wait comes next is not said, and a running thread may be before all of them; but a release lets exactly one in.
+/// Which of those who wait comes next is not said, and a running thread may be before all of them;
+/// but a release lets exactly one in.
 #[test]
 fn u_lk_03_a_release_lets_exactly_one_in() {
     let _watch = watch();
@@ -336,7 +341,8 @@ fn u_lk_03_a_release_lets_exactly_one_in() {
     assert!(lock.try_lock().is_some());
 }
 
-/// Python has a largest timeout; here the largest of the type means for ever, and so does an instant that the system's clock cannot say.
+/// Python has a largest timeout; here the largest of the type means for ever, and so does an
+/// instant that the system's clock cannot say.
 #[test]
 fn u_lk_04_what_is_too_long_means_for_ever() {
     let _watch = watch();
@@ -363,7 +369,10 @@ fn u_lk_04_what_is_too_long_means_for_ever() {
 fn guards_map_and_try_map() {
     let lock = Mutex::new((1, vec![2, 3]));
     {
-        let mut tail = MappedMutexGuard::map(MutexGuard::map(lock.lock(), |data| &mut data.1), |list| &mut list[1..]);
+        let mut tail =
+            MappedMutexGuard::map(MutexGuard::map(lock.lock(), |data| &mut data.1), |list| {
+                &mut list[1..]
+            });
         tail[0] += 10;
         assert!(lock.is_locked(), "a mapped guard holds the lock");
     }
@@ -394,7 +403,8 @@ fn unlocked_lets_others_in_and_takes_it_again_even_by_a_panic() {
     let mut guard = lock.lock();
     MutexGuard::unlocked(&mut guard, || *lock.lock() += 1);
     assert_eq!(*guard, 1);
-    let panicked = catch_unwind(AssertUnwindSafe(|| MutexGuard::unlocked(&mut guard, || panic!("outside"))));
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| MutexGuard::unlocked(&mut guard, || panic!("outside"))));
     assert!(panicked.is_err());
     assert!(lock.is_locked(), "the guard has it again");
     drop(guard);
@@ -414,7 +424,8 @@ fn bump_lets_a_waiter_in() {
     });
 }
 
-/// One bump is enough for one that sleeps: without the reservation the lock would be taken back long before the sleeper is awake.
+/// One bump is enough for one that sleeps: without the reservation the lock would be taken back
+/// long before the sleeper is awake.
 #[test]
 fn bump_lets_the_sleeper_in_first() {
     const ROUNDS: usize = 20;
@@ -434,7 +445,8 @@ fn bump_lets_the_sleeper_in_first() {
             was_in
         })
     });
-    // Not all: on a busy machine the one who is woken may be kept waiting for longer than a reservation lasts.
+    // Not all: on a busy machine the one who is woken may be kept waiting for longer than a
+    // reservation lasts.
     let in_first = in_first.count();
     assert!(in_first > ROUNDS / 2, "{in_first} of {ROUNDS}");
 }
@@ -449,7 +461,8 @@ fn data_of_any_size() {
     assert_eq!(&*Mutex::from("x").lock(), &defaulted.into_inner());
 }
 
-/// FX-03: the last owner frees the lock while another thread is still in its release. Run under valgrind or a sanitizer it would show.
+/// FX-03: the last owner frees the lock while another thread is still in its release. Run under
+/// valgrind or a sanitizer it would show.
 #[test]
 fn fx_03_freed_by_the_last_owner_right_after_its_release() {
     let _watch = watch();

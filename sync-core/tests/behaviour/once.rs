@@ -43,7 +43,11 @@ fn it_happens_once() {
                     thread::sleep(A_MOMENT);
                     times.fetch_add(1, Ordering::Relaxed);
                 });
-                assert_eq!(times.load(Ordering::Relaxed), 1, "nobody returns before it has happened");
+                assert_eq!(
+                    times.load(Ordering::Relaxed),
+                    1,
+                    "nobody returns before it has happened"
+                );
             });
         }
     });
@@ -99,7 +103,10 @@ fn once_debug() {
     let once = Once::new();
     assert_eq!(format!("{once:?}"), "Once { state: incomplete }");
     once.call_once_force(|state| {
-        assert_eq!(format!("{once:?} {state:?}"), "Once { state: running } OnceState { poisoned: false }");
+        assert_eq!(
+            format!("{once:?} {state:?}"),
+            "Once { state: running } OnceState { poisoned: false }"
+        );
     });
     assert_eq!(format!("{once:?}"), "Once { state: complete }");
 }
@@ -122,7 +129,10 @@ fn a_cell_is_written_once() {
     assert_eq!(cell.take(), None);
     assert_eq!(cell.try_insert(5), Ok(&5));
     assert_eq!(cell.into_inner(), Some(5));
-    assert_eq!((OnceLock::from(6).into_inner(), OnceLock::<u8>::default().into_inner()), (Some(6), None));
+    assert_eq!(
+        (OnceLock::from(6).into_inner(), OnceLock::<u8>::default().into_inner()),
+        (Some(6), None)
+    );
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{
-    ArcReentrantMutexGuard, Condvar, MappedReentrantMutexGuard, NotOwner, RawReentrantMutex, ReentrantMutex, ReentrantMutexGuard,
+    ArcReentrantMutexGuard, Condvar, MappedReentrantMutexGuard, NotOwner, RawReentrantMutex,
+    ReentrantMutex, ReentrantMutexGuard,
 };
 
 use crate::WATCHED;
@@ -47,7 +48,11 @@ fn rl_01_debug_shows_count_and_owner_to_any_thread() {
     lock.lock();
     lock.lock();
     let here = format!("{lock:?}");
-    assert!(here.starts_with("RawReentrantMutex { state: locked, owner: ") && here.ends_with(", count: 2 }"), "{here}");
+    assert!(
+        here.starts_with("RawReentrantMutex { state: locked, owner: ")
+            && here.ends_with(", count: 2 }"),
+        "{here}"
+    );
     assert!(!here.contains("owner: 0"), "{here}");
     assert_eq!(elsewhere(|| format!("{lock:?}")), here);
     lock.unlock_all().unwrap();
@@ -176,7 +181,8 @@ fn u_rl_01_timed_calls() {
 #[test]
 fn u_rl_02_a_wait_restores_the_depth() {
     let _watch = watch();
-    let (lock, changed, ready) = (ReentrantMutex::new(()), Condvar::new(), std::sync::atomic::AtomicBool::new(false));
+    let (lock, changed, ready) =
+        (ReentrantMutex::new(()), Condvar::new(), std::sync::atomic::AtomicBool::new(false));
     let (_one, _two) = (lock.lock(), lock.lock());
     let mut three = lock.lock();
     thread::scope(|scope| {
@@ -278,7 +284,9 @@ fn unlocked_gives_back_one_level() {
         assert!(elsewhere(|| lock.try_lock().is_none()));
     });
     assert_eq!(lock.depth(), 2);
-    let panicked = catch_unwind(AssertUnwindSafe(|| ReentrantMutexGuard::unlocked(&mut two, || panic!("outside"))));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        ReentrantMutexGuard::unlocked(&mut two, || panic!("outside"))
+    }));
     assert!(panicked.is_err());
     assert_eq!(lock.depth(), 2, "taken again by the unwinding");
 }
@@ -290,14 +298,19 @@ fn mapped_and_arc_guards() {
     second.set(3);
     let same = MappedReentrantMutexGuard::map(second, |cell| cell);
     assert_eq!(lock.depth(), 1);
-    let Err(same) = MappedReentrantMutexGuard::try_map(same, |_| None::<&u8>) else { panic!("there is no part") };
+    let Err(same) = MappedReentrantMutexGuard::try_map(same, |_| None::<&u8>) else {
+        panic!("there is no part")
+    };
     drop(same);
-    let Err(whole) = ReentrantMutexGuard::try_map(lock.lock(), |_| None::<&u8>) else { panic!("there is no part") };
+    let Err(whole) = ReentrantMutexGuard::try_map(lock.lock(), |_| None::<&u8>) else {
+        panic!("there is no part")
+    };
     drop(whole);
     assert_eq!(lock.depth(), 0);
     let (one, two) = (lock.lock_arc(), lock.try_lock_arc().unwrap());
     assert!(Arc::ptr_eq(ArcReentrantMutexGuard::lock(&one), &lock));
-    assert!(elsewhere(|| lock.try_lock_arc_for(SHORT).is_none() && lock.try_lock_arc_until(Instant::now()).is_none()));
+    assert!(elsewhere(|| lock.try_lock_arc_for(SHORT).is_none()
+        && lock.try_lock_arc_until(Instant::now()).is_none()));
     assert_eq!(lock.depth(), 2);
     drop(lock);
     drop(one);

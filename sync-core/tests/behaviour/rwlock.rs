@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{
-    ArcRwLockReadGuard, ArcRwLockWriteGuard, Condvar, MappedRwLockReadGuard, MappedRwLockWriteGuard, NotLocked, RawRwLock, RwLock,
-    RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
+    ArcRwLockReadGuard, ArcRwLockWriteGuard, Condvar, MappedRwLockReadGuard,
+    MappedRwLockWriteGuard, NotLocked, RawRwLock, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard,
 };
 
 use crate::WATCHED;
@@ -64,7 +65,8 @@ fn the_modes_go_together_as_the_table_says() {
         for wanted in [Read, Upgradable, Write] {
             let lock = RawRwLock::new();
             assert!(take(&lock, held));
-            let goes = held != Write && wanted != Write && !(held == Upgradable && wanted == Upgradable);
+            let goes =
+                held != Write && wanted != Write && !(held == Upgradable && wanted == Upgradable);
             assert_eq!(take(&lock, wanted), goes);
         }
     }
@@ -139,15 +141,23 @@ fn timeouts() {
     let _watch = watch();
     let lock = RwLock::new(());
     let far = Instant::now() + Duration::from_secs(3600);
-    assert!(lock.try_read_for(Duration::MAX).is_some() && lock.try_write_for(Duration::MAX).is_some());
+    assert!(
+        lock.try_read_for(Duration::MAX).is_some() && lock.try_write_for(Duration::MAX).is_some()
+    );
     assert!(lock.try_upgradable_read_for(Duration::MAX).is_some());
-    assert!(lock.try_read_until(far).is_some() && lock.try_write_until(far).is_some() && lock.try_upgradable_read_until(far).is_some());
+    assert!(
+        lock.try_read_until(far).is_some()
+            && lock.try_write_until(far).is_some()
+            && lock.try_upgradable_read_until(far).is_some()
+    );
     assert!(lock.try_read_for(Duration::ZERO).is_some(), "no time at all still takes what is free");
     assert!(lock.try_write_until(Instant::now() - SHORT).is_some());
     let writer = lock.write();
-    for gives_up in [&(|| lock.try_read_for(SHORT).is_none()) as &dyn Fn() -> bool, &|| lock.try_write_for(SHORT).is_none(), &|| {
-        lock.try_upgradable_read_for(SHORT).is_none()
-    }] {
+    for gives_up in [
+        &(|| lock.try_read_for(SHORT).is_none()) as &dyn Fn() -> bool,
+        &|| lock.try_write_for(SHORT).is_none(),
+        &|| lock.try_upgradable_read_for(SHORT).is_none(),
+    ] {
         let started = Instant::now();
         assert!(gives_up());
         assert!(started.elapsed() >= SHORT, "never early");
@@ -204,14 +214,22 @@ fn an_upgrade_that_gives_up() {
     let lock = RwLock::new(0);
     let reader = lock.read();
     let data = lock.try_upgradable_read().unwrap();
-    let Err(data) = RwLockUpgradableReadGuard::try_upgrade(data) else { panic!("there is another reader") };
+    let Err(data) = RwLockUpgradableReadGuard::try_upgrade(data) else {
+        panic!("there is another reader")
+    };
     let started = Instant::now();
-    let Err(data) = RwLockUpgradableReadGuard::try_upgrade_for(data, SHORT) else { panic!("there is another reader") };
+    let Err(data) = RwLockUpgradableReadGuard::try_upgrade_for(data, SHORT) else {
+        panic!("there is another reader")
+    };
     assert!(started.elapsed() >= SHORT);
     assert!(lock.try_read().is_some(), "readers may come in again");
-    let Err(data) = RwLockUpgradableReadGuard::try_upgrade_until(data, started) else { panic!("there is another reader") };
+    let Err(data) = RwLockUpgradableReadGuard::try_upgrade_until(data, started) else {
+        panic!("there is another reader")
+    };
     drop(reader);
-    let Ok(mut data) = RwLockUpgradableReadGuard::try_upgrade_until(data, started) else { panic!("it is the only one") };
+    let Ok(mut data) = RwLockUpgradableReadGuard::try_upgrade_until(data, started) else {
+        panic!("it is the only one")
+    };
     *data = 1;
     let data = RwLockWriteGuard::downgrade_to_upgradable(data);
     assert!(lock.try_upgradable_read().is_none() && lock.try_read().is_some());
@@ -250,7 +268,11 @@ fn release_of_what_is_not_held() {
     assert_eq!((lock.upgrade(), lock.try_upgrade()), (Err(NotLocked), Err(NotLocked)));
     assert_eq!((lock.downgrade(), lock.downgrade_upgradable()), (Err(NotLocked), Err(NotLocked)));
     lock.upgradable_read();
-    assert_eq!((lock.unlock_read(), lock.unlock_write()), (Err(NotLocked), Err(NotLocked)), "held in another mode");
+    assert_eq!(
+        (lock.unlock_read(), lock.unlock_write()),
+        (Err(NotLocked), Err(NotLocked)),
+        "held in another mode"
+    );
     lock.unlock_upgradable().unwrap();
     lock.write();
     assert_eq!((lock.unlock_read(), lock.unlock_upgradable()), (Err(NotLocked), Err(NotLocked)));
@@ -262,14 +284,25 @@ fn release_of_what_is_not_held() {
 fn debug_never_blocks() {
     let _watch = watch();
     let lock = RwLock::new(5);
-    let raw = |state, readers, upgradable| format!("RawRwLock {{ state: {state}, readers: {readers}, upgradable: {upgradable} }}");
-    assert_eq!(format!("{lock:?}"), format!("RwLock {{ raw: {}, data: 5 }}", raw("unlocked", 0, false)));
+    let raw = |state, readers, upgradable| {
+        format!("RawRwLock {{ state: {state}, readers: {readers}, upgradable: {upgradable} }}")
+    };
+    assert_eq!(
+        format!("{lock:?}"),
+        format!("RwLock {{ raw: {}, data: 5 }}", raw("unlocked", 0, false))
+    );
     let reader = lock.upgradable_read();
-    assert_eq!(format!("{lock:?}"), format!("RwLock {{ raw: {}, data: 5 }}", raw("read-locked", 1, true)));
+    assert_eq!(
+        format!("{lock:?}"),
+        format!("RwLock {{ raw: {}, data: 5 }}", raw("read-locked", 1, true))
+    );
     assert_eq!(format!("{reader:?} {reader}"), "5 5");
     drop(reader);
     let _writer = lock.write();
-    assert_eq!(format!("{lock:?}"), format!("RwLock {{ raw: {}, data: <locked> }}", raw("write-locked", 0, false)));
+    assert_eq!(
+        format!("{lock:?}"),
+        format!("RwLock {{ raw: {}, data: <locked> }}", raw("write-locked", 0, false))
+    );
 }
 
 #[test]
@@ -294,7 +327,9 @@ fn mapped_and_arc_guards() {
     let mut second = RwLockWriteGuard::map(lock.write(), |pair| &mut pair.1);
     *second = 3;
     assert!(lock.try_read().is_none());
-    let Err(second) = MappedRwLockWriteGuard::try_map(second, |_| None::<&mut u8>) else { panic!("there is no part") };
+    let Err(second) = MappedRwLockWriteGuard::try_map(second, |_| None::<&mut u8>) else {
+        panic!("there is no part")
+    };
     drop(second);
     let (one, two) = (RwLockReadGuard::map(lock.read(), |pair| &pair.0), lock.try_read().unwrap());
     assert!(lock.try_write().is_none());
@@ -304,7 +339,11 @@ fn mapped_and_arc_guards() {
     assert!(lock.try_upgradable_read().is_none());
     drop(upgradable);
     let mut guard = lock.write_arc();
-    assert!(lock.try_read_arc().is_none() && lock.try_write_arc().is_none() && lock.try_upgradable_read_arc().is_none());
+    assert!(
+        lock.try_read_arc().is_none()
+            && lock.try_write_arc().is_none()
+            && lock.try_upgradable_read_arc().is_none()
+    );
     guard.0 = 5;
     drop(guard);
     let (reader, upgradable) = (lock.read_arc(), lock.try_upgradable_read_arc().unwrap());
@@ -344,7 +383,10 @@ fn a_condvar_waits_with_every_borrowed_guard() {
         }
         *lock.write() = 7;
         changed.notify_all();
-        assert_eq!([reads.join().unwrap(), upgrades.join().unwrap(), writes.join().unwrap()], [7; 3]);
+        assert_eq!(
+            [reads.join().unwrap(), upgrades.join().unwrap(), writes.join().unwrap()],
+            [7; 3]
+        );
     });
 }
 

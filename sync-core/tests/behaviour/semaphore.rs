@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{
-    ArcPermit, BoundedPermit, BoundedSemaphore, Closed, OverRelease, Permit, RawSemaphore, Semaphore, TooManyPermits, TryAcquireError,
+    ArcPermit, BoundedPermit, BoundedSemaphore, Closed, OverRelease, Permit, RawSemaphore,
+    Semaphore, TooManyPermits, TryAcquireError,
 };
 
 use crate::watchdog::watch;
@@ -22,7 +23,8 @@ fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// That `count` is `expected` and stays so for a moment, in which a thread too many would show itself.
+/// That `count` is `expected` and stays so for a moment, in which a thread too many would show
+/// itself.
 fn settles_at(count: &AtomicU32, expected: u32) {
     until(|| count.load(Ordering::Relaxed) >= expected);
     thread::sleep(SHORT);
@@ -69,7 +71,8 @@ fn se_03_acquired_then_dropped() {
     assert_eq!(permit.semaphore().available_permits(), 0, "the permit keeps it alive");
 }
 
-/// Seven permits, one of them taken, ten threads that take two each: exact counts at every step, however the releases come.
+/// Seven permits, one of them taken, ten threads that take two each: exact counts at every step,
+/// however the releases come.
 fn contended(release: impl Fn(&Semaphore, u32)) {
     let _watch = watch();
     let semaphore = Semaphore::new(7);
@@ -121,8 +124,13 @@ fn se_07_try_acquire_contended() {
     let semaphore = Semaphore::new(4);
     semaphore.acquire().unwrap().forget();
     let got: usize = thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..5).map(|_| scope.spawn(|| (0..2).filter(|_| semaphore.try_acquire().map(Permit::forget).is_ok()).count())).collect();
+        let threads: Vec<_> = (0..5)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..2).filter(|_| semaphore.try_acquire().map(Permit::forget).is_ok()).count()
+                })
+            })
+            .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(got, 3);
@@ -180,7 +188,10 @@ fn se_12_debug_shows_the_permits() {
     semaphore.add_permits(2);
     semaphore.close();
     assert_eq!(format!("{semaphore:?}"), "Semaphore { permits: 4, closed: true }");
-    assert_eq!(format!("{:?}", BoundedSemaphore::new(3)), "BoundedSemaphore { permits: 3, bound: 3 }");
+    assert_eq!(
+        format!("{:?}", BoundedSemaphore::new(3)),
+        "BoundedSemaphore { permits: 3, bound: 3 }"
+    );
     assert_eq!(format!("{:?}", RawSemaphore::new(3)), "RawSemaphore { permits: 3 }");
     assert_eq!(format!("{:?}", Semaphore::new(3).acquire_many(2).unwrap()), "Permit { count: 2 }");
 }
@@ -273,7 +284,11 @@ fn u_se_06_permits_over_the_maximum() {
     let permit = semaphore.try_acquire().unwrap();
     semaphore.add_permits(1);
     drop(permit);
-    assert_eq!(semaphore.available_permits(), Semaphore::MAX_PERMITS, "no room, and no panic in a drop");
+    assert_eq!(
+        semaphore.available_permits(),
+        Semaphore::MAX_PERMITS,
+        "no room, and no panic in a drop"
+    );
     assert_eq!(RawSemaphore::new(5).release(RawSemaphore::MAX_PERMITS - 4), Err(TooManyPermits));
     drop(semaphore.acquire_many(Semaphore::MAX_PERMITS).unwrap());
 }
@@ -305,7 +320,10 @@ fn a_timeout_is_never_early_and_leaves_nothing_behind() {
     for n in [1, 2] {
         let held = semaphore.acquire().unwrap();
         let started = Instant::now();
-        assert_eq!(semaphore.try_acquire_many_for(n, SHORT).unwrap_err(), TryAcquireError::NoPermits);
+        assert_eq!(
+            semaphore.try_acquire_many_for(n, SHORT).unwrap_err(),
+            TryAcquireError::NoPermits
+        );
         assert!(started.elapsed() >= SHORT);
         drop(held);
         assert!(semaphore.try_acquire().is_ok(), "a head that gave up bars nobody");
@@ -418,7 +436,8 @@ fn an_arc_permit_goes_to_another_thread() {
     semaphore.acquire_arc(1).unwrap().forget();
     assert_eq!(Arc::strong_count(&semaphore), 1, "a forgotten permit keeps nothing alive");
 }
-/// The combination that Python refuses, an attempt with a timeout, cannot be written down: `try_acquire` takes none.
+/// The combination that Python refuses, an attempt with a timeout, cannot be written down:
+/// `try_acquire` takes none.
 #[test]
 fn u_se_02_an_attempt_is_one_thing_and_a_timeout_another() {
     let semaphore = Semaphore::new(1);
@@ -429,7 +448,8 @@ fn u_se_02_an_attempt_is_one_thing_and_a_timeout_another() {
     assert!(semaphore.try_acquire_for(Duration::ZERO).is_ok());
 }
 
-/// Who comes next is not said, and a running thread may be before one that was woken, which then looks again: no permit is lost or doubled.
+/// Who comes next is not said, and a running thread may be before one that was woken, which then
+/// looks again: no permit is lost or doubled.
 #[test]
 fn u_se_07_a_permit_that_was_snatched_is_waited_for_again() {
     let _watch = watch();

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
-use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError, Thread};
+use sync_core::thread::{
+    self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError, Thread,
+};
 use sync_core::{Barrier, Event};
 
 use crate::watchdog::watch;
@@ -86,7 +88,11 @@ fn th_05_a_foreign_thread_is_registered_while_it_runs() {
 fn th_07_a_thread_that_the_system_refuses() {
     let (ran, refused) = (Arc::new(AtomicU32::new(0)), 1_usize << 60);
     let theirs = Arc::clone(&ran);
-    let error = Builder::new().name("limbo").stack_size(refused).spawn(move || theirs.fetch_add(1, Ordering::Relaxed)).unwrap_err();
+    let error = Builder::new()
+        .name("limbo")
+        .stack_size(refused)
+        .spawn(move || theirs.fetch_add(1, Ordering::Relaxed))
+        .unwrap_err();
     assert!(matches!(error, SpawnError::System(_)), "{error}");
     assert!(std::error::Error::source(&error).is_some());
     assert!(thread::enumerate().iter().all(|thread| &*thread.name() != "limbo"));
@@ -167,12 +173,18 @@ fn th_15_debug_says_daemon_and_stopped() {
     let gate = Arc::new(Event::new());
     let theirs = Arc::clone(&gate);
     let thread = Builder::new().name("d").daemon(true).spawn(move || theirs.wait()).unwrap();
-    assert_eq!(format!("{thread:?}"), "JoinHandle(Thread { name: \"d\", state: started, daemon: true })");
+    assert_eq!(
+        format!("{thread:?}"),
+        "JoinHandle(Thread { name: \"d\", state: started, daemon: true })"
+    );
     gate.set();
     while thread.is_alive() {
         std::thread::yield_now();
     }
-    assert_eq!(format!("{:?}", thread.thread()), "Thread { name: \"d\", state: stopped, daemon: true }");
+    assert_eq!(
+        format!("{:?}", thread.thread()),
+        "Thread { name: \"d\", state: stopped, daemon: true }"
+    );
     assert!(!format!("{:?}", thread::main_thread()).contains("daemon"));
 }
 
@@ -256,7 +268,10 @@ fn th_24_callbacks_once_before_joining_and_nothing_afterwards() {
     assert_eq!(*order.lock().unwrap(), ["second", "first", "member"]);
     let ran = Arc::new(AtomicU32::new(0));
     let theirs = Arc::clone(&ran);
-    assert!(matches!(handle.spawn(move || theirs.fetch_add(1, Ordering::Relaxed)), Err(SpawnError::ShutDown)));
+    assert!(matches!(
+        handle.spawn(move || theirs.fetch_add(1, Ordering::Relaxed)),
+        Err(SpawnError::ShutDown)
+    ));
     assert_eq!((ran.load(Ordering::Relaxed), Arc::strong_count(&ran)), (0, 1));
 }
 
@@ -278,7 +293,8 @@ fn th_28_a_thread_started_by_a_member_is_waited_for_and_a_daemon_is_not() {
         })
         .unwrap();
     let waits = Arc::clone(&never);
-    let daemon = Builder::new().daemon(true).spawn_in(&group.handle(), move || waits.wait()).unwrap();
+    let daemon =
+        Builder::new().daemon(true).spawn_in(&group.handle(), move || waits.wait()).unwrap();
     drop(group);
     assert_eq!(done.load(Ordering::Relaxed), 1);
     assert!(daemon.is_alive());
@@ -312,12 +328,16 @@ fn th_31_joining_the_current_thread() {
     assert_eq!(joins.join().unwrap(), Ok(()));
 }
 
-/// The hook is one for the whole process: tests that set it take turns, and look at their own threads only.
+/// The hook is one for the whole process: tests that set it take turns, and look at their own
+/// threads only.
 static HOOK: Mutex<()> = Mutex::new(());
 
 #[test]
 fn th_35_a_panic_ends_its_thread_only_and_every_joiner_learns_of_it() {
-    let thread = Builder::new().name("panics").spawn(|| -> u32 { panic!("number {}", std::hint::black_box(7)) }).unwrap();
+    let thread = Builder::new()
+        .name("panics")
+        .spawn(|| -> u32 { panic!("number {}", std::hint::black_box(7)) })
+        .unwrap();
     let other = thread.clone();
     let expected = Err(JoinError::Panicked("number 7".into()));
     assert_eq!(thread.join(), expected);
@@ -343,7 +363,9 @@ fn th_37_the_hook() {
             panic!("the hook itself");
         }
     });
-    let panics = |text: &'static str| Builder::new().name("reported").spawn(move || std::panic::panic_any(text)).unwrap();
+    let panics = |text: &'static str| {
+        Builder::new().name("reported").spawn(move || std::panic::panic_any(text)).unwrap()
+    };
     let expected = Err(JoinError::Panicked("one".into()));
     assert_eq!(panics("one").join().map(|_: &()| ()), expected, "a hook that fails harms nobody");
     assert!(thread::take_panic_hook());
@@ -356,7 +378,8 @@ fn th_37_the_hook() {
 #[cfg(target_os = "linux")]
 fn th_38_the_systems_name() {
     fn shown() -> Vec<u8> {
-        let mut name = std::fs::read(format!("/proc/self/task/{}/comm", thread::native_id())).unwrap();
+        let mut name =
+            std::fs::read(format!("/proc/self/task/{}/comm", thread::native_id())).unwrap();
         name.pop();
         name
     }
@@ -370,7 +393,10 @@ fn th_38_the_systems_name() {
     ];
     for (name, expected) in cases {
         let named = Builder::new().name(name).spawn(shown).unwrap();
-        assert_eq!(String::from_utf8_lossy(named.join().unwrap()), String::from_utf8_lossy(expected));
+        assert_eq!(
+            String::from_utf8_lossy(named.join().unwrap()),
+            String::from_utf8_lossy(expected)
+        );
         assert_eq!(&*named.name(), name, "we keep all of it");
         let renamed = thread::spawn(move || {
             thread::current().set_name(name);
@@ -389,7 +415,8 @@ fn th_43_stack_sizes() {
     for size in [0, Builder::MIN_STACK_SIZE * 4, 4096 * 256 + 1] {
         assert_eq!(Builder::new().stack_size(size).spawn(|| 1).unwrap().join(), Ok(&1));
     }
-    let deep = Builder::new().stack_size(64 << 20).spawn(|| std::hint::black_box([1_u8; 4 << 20])[7]);
+    let deep =
+        Builder::new().stack_size(64 << 20).spawn(|| std::hint::black_box([1_u8; 4 << 20])[7]);
     assert_eq!(deep.unwrap().join(), Ok(&1));
 }
 
@@ -399,7 +426,8 @@ fn th_44_a_thread_is_counted_while_it_runs() {
     let gate = Arc::new(Event::new());
     let thread = until_set(&gate);
     assert!(thread::enumerate().contains(&thread));
-    // Other tests start threads at the same time: the count is what the list says, and more than one.
+    // Other tests start threads at the same time: the count is what the list says, and more than
+    // one.
     assert!(thread::active_count() >= 2);
     gate.set();
     thread.join().unwrap();
@@ -489,11 +517,14 @@ fn a_result_whose_drop_panics_keeps_nobody_waiting() {
     }
 }
 
-/// A child process that runs one test of this file with `variable` set; its exit status and what it printed on both streams.
+/// A child process that runs one test of this file with `variable` set; its exit status and what it
+/// printed on both streams.
 fn in_a_process(test: &str, variable: &str) -> std::process::Output {
     let this = std::env::current_exe().unwrap();
     let mut command = std::process::Command::new(this);
-    command.args(["--exact", &format!("thread::{test}"), "--nocapture", "--test-threads=1"]).env(variable, "1");
+    command
+        .args(["--exact", &format!("thread::{test}"), "--nocapture", "--test-threads=1"])
+        .env(variable, "1");
     command.output().unwrap()
 }
 
@@ -515,7 +546,8 @@ fn th_20_thread_locals_are_there_until_the_thread_is_over() {
         LAST.set(Some(Reads(sender)));
     };
     thread::spawn(body).unwrap().join().unwrap();
-    // The thread's result is there before its thread-locals are destroyed, so it counts as over by then.
+    // The thread's result is there before its thread-locals are destroyed, so it counts as over by
+    // then.
     assert_eq!(receiver.recv().unwrap().0, 7);
 }
 
@@ -556,7 +588,8 @@ fn th_27_daemons_at_work_when_the_process_ends() {
     }
 }
 
-/// `spawn` consumes the builder; that there is no second time is shown by a `compile_fail` example of [`Builder::spawn`].
+/// `spawn` consumes the builder; that there is no second time is shown by a `compile_fail` example
+/// of [`Builder::spawn`].
 #[test]
 fn th_30_a_builder_starts_once() {
     fn start(builder: Builder, body: fn() -> u8) -> Result<JoinHandle<u8>, SpawnError> {
@@ -571,7 +604,8 @@ fn th_30_a_builder_starts_once() {
     assert_ne!(first.ident(), second.ident());
 }
 
-/// There is no handle of a thread that was not started: `spawn` is what returns one, and by then the thread has its number.
+/// There is no handle of a thread that was not started: `spawn` is what returns one, and by then
+/// the thread has its number.
 #[test]
 fn th_32_a_handle_is_of_a_started_thread() {
     let handle: Result<JoinHandle<()>, SpawnError> = Builder::new().spawn(|| ());
@@ -582,7 +616,8 @@ fn th_32_a_handle_is_of_a_started_thread() {
     assert!(Builder::new().stack_size(1).spawn(|| ()).is_err());
 }
 
-/// A stack that overflows ends the process, as Rust's own threads do; what there is instead of an error is the size of the stack.
+/// A stack that overflows ends the process, as Rust's own threads do; what there is instead of an
+/// error is the size of the stack.
 #[test]
 fn th_34_a_deep_recursion_needs_a_large_stack() {
     fn deep(levels: u32) -> u32 {
@@ -592,13 +627,20 @@ fn th_34_a_deep_recursion_needs_a_large_stack() {
     let enough = Builder::new().stack_size(256 << 20).spawn(|| deep(20_000)).unwrap();
     assert_eq!(enough.join(), Ok(&20_000));
     if std::env::var_os("TH_34").is_some() {
-        let _ = Builder::new().stack_size(Builder::MIN_STACK_SIZE * 4).spawn(|| deep(20_000)).unwrap().join();
+        let _ = Builder::new()
+            .stack_size(Builder::MIN_STACK_SIZE * 4)
+            .spawn(|| deep(20_000))
+            .unwrap()
+            .join();
         return;
     }
     if cfg!(target_os = "linux") {
         let child = in_a_process("th_34_a_deep_recursion_needs_a_large_stack", "TH_34");
         assert!(!child.status.success());
-        assert!(String::from_utf8_lossy(&child.stderr).contains("overflowed its stack"), "{child:?}");
+        assert!(
+            String::from_utf8_lossy(&child.stderr).contains("overflowed its stack"),
+            "{child:?}"
+        );
     }
 }
 
@@ -672,7 +714,9 @@ fn th_47_a_self_join_is_told_while_another_joins_it() {
 
 #[test]
 fn u_th_02_a_daemon_starts_daemons() {
-    let parent = Builder::new().daemon(true).spawn(|| thread::spawn(|| thread::current().is_daemon()).unwrap().join().cloned());
+    let parent = Builder::new()
+        .daemon(true)
+        .spawn(|| thread::spawn(|| thread::current().is_daemon()).unwrap().join().cloned());
     assert_eq!(parent.unwrap().join(), Ok(&Ok(true)));
 }
 

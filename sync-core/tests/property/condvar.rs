@@ -1,4 +1,5 @@
-//! A condition variable against a counter: of threads that wait for their ticket to be called, those and only those go on.
+//! A condition variable against a counter: of threads that wait for their ticket to be called,
+//! those and only those go on.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

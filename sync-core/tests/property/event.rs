@@ -15,7 +15,13 @@ enum Call {
 }
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
-    let call = prop_oneof![Just(Call::Set), Just(Call::Clear), Just(Call::Wait), Just(Call::WaitFor), Just(Call::WaitUntil)];
+    let call = prop_oneof![
+        Just(Call::Set),
+        Just(Call::Clear),
+        Just(Call::Wait),
+        Just(Call::WaitFor),
+        Just(Call::WaitUntil)
+    ];
     prop::collection::vec(call, 0..64)
 }
 

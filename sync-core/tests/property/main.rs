@@ -1,4 +1,5 @@
-//! The primitives against naive oracles: random sequences of calls, where both must give the same answers.
+//! The primitives against naive oracles: random sequences of calls, where both must give the same
+//! answers.
 
 mod barrier;
 mod condvar;

@@ -1,4 +1,5 @@
-//! A readers-writer lock against three numbers: how many readers, upgradable readers and writers there are.
+//! A readers-writer lock against three numbers: how many readers, upgradable readers and writers
+//! there are.
 
 use std::time::Duration;
 

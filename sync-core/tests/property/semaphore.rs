@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sync_core::{BoundedSemaphore, OverRelease, Permit, RawSemaphore, Semaphore, TooManyPermits, TryAcquireError};
+use sync_core::{
+    BoundedSemaphore, OverRelease, Permit, RawSemaphore, Semaphore, TooManyPermits, TryAcquireError,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Call {

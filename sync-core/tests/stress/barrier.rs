@@ -1,4 +1,5 @@
-//! Barriers that are passed, broken and reset all the time; the members of a cycle must agree on its outcome.
+//! Barriers that are passed, broken and reset all the time; the members of a cycle must agree on
+//! its outcome.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -30,7 +31,8 @@ fn nobody_runs_ahead() {
     });
 }
 
-/// Members that time out at random and repair the barrier; who passes, passes together: successes come in multiples of the parties.
+/// Members that time out at random and repair the barrier; who passes, passes together: successes
+/// come in multiples of the parties.
 #[test]
 fn members_agree() {
     const PARTIES: u32 = 3;

@@ -33,7 +33,8 @@ fn a_bounded_buffer_loses_and_doubles_nothing() {
                             buffer.not_empty.wait(&mut items);
                         } else {
                             // A timeout that is often up: it must not take a notification along.
-                            let _ = buffer.not_empty.wait_for(&mut items, Duration::from_micros(50));
+                            let _ =
+                                buffer.not_empty.wait_for(&mut items, Duration::from_micros(50));
                         }
                     }
                     let Some(item) = items.0.pop() else { return };

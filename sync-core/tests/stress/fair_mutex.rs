@@ -13,7 +13,8 @@ fn every_way_in_counts_once() {
     const THREADS: u64 = 6;
     const TURNS: u64 = 3_000;
     let _watch = watch();
-    let (total, given_up) = (FairMutex::with_interval(0_u64, Duration::from_micros(50)), AtomicU64::new(0));
+    let (total, given_up) =
+        (FairMutex::with_interval(0_u64, Duration::from_micros(50)), AtomicU64::new(0));
     thread::scope(|scope| {
         for me in 0..THREADS {
             let (total, given_up) = (&total, &given_up);

@@ -9,7 +9,8 @@ use sync_core::OnceLock;
 
 use crate::watchdog::{note, watch};
 
-/// Some of the closures fail and some panic; in the end each cell has exactly one value, which everybody saw.
+/// Some of the closures fail and some panic; in the end each cell has exactly one value, which
+/// everybody saw.
 #[test]
 fn every_cell_is_written_once() {
     const THREADS: usize = 6;
@@ -30,9 +31,10 @@ fn every_cell_is_written_once() {
                     };
                     let seen = match (at + me) % 5 {
                         0 => cell.get_or_try_init(|| Err(())).ok(),
-                        1 if at % 97 == 0 => {
-                            catch_unwind(AssertUnwindSafe(|| cell.get_or_init(|| std::panic::resume_unwind(Box::new(()))))).ok()
-                        }
+                        1 if at % 97 == 0 => catch_unwind(AssertUnwindSafe(|| {
+                            cell.get_or_init(|| std::panic::resume_unwind(Box::new(())))
+                        }))
+                        .ok(),
                         2 => cell.get(),
                         _ => Some(cell.get_or_init(write)),
                     };

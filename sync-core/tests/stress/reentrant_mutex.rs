@@ -32,7 +32,10 @@ fn every_level_counts_once() {
                     note(format!("turn {turn}"));
                     let depth = (turn + me) % 4 + 1;
                     if turn % 5 == 0 {
-                        let Some(_outer) = total.try_lock_for(Duration::from_micros(turn % 50)) else { continue };
+                        let Some(_outer) = total.try_lock_for(Duration::from_micros(turn % 50))
+                        else {
+                            continue;
+                        };
                         nest(total, depth);
                         assert_eq!(total.depth(), 1);
                     } else {

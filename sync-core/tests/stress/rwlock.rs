@@ -1,4 +1,5 @@
-//! Threads that take the lock in every mode, upgrade, downgrade and time out; two copies of a count that must always agree.
+//! Threads that take the lock in every mode, upgrade, downgrade and time out; two copies of a count
+//! that must always agree.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -35,11 +36,15 @@ fn every_mode_sees_both_copies_agree() {
                             }
                         }
                         2 => {
-                            let mut pair = RwLockUpgradableReadGuard::upgrade(data.upgradable_read());
+                            let mut pair =
+                                RwLockUpgradableReadGuard::upgrade(data.upgradable_read());
                             bump(&mut pair);
                             check(&RwLockWriteGuard::downgrade(pair));
                         }
-                        3 => match RwLockUpgradableReadGuard::try_upgrade_for(data.upgradable_read(), soon) {
+                        3 => match RwLockUpgradableReadGuard::try_upgrade_for(
+                            data.upgradable_read(),
+                            soon,
+                        ) {
                             Ok(mut pair) => bump(&mut pair),
                             Err(pair) => check(&RwLockUpgradableReadGuard::downgrade(pair)),
                         },
@@ -60,7 +65,8 @@ fn every_mode_sees_both_copies_agree() {
     assert_eq!(data.into_inner().0, written.into_inner());
 }
 
-/// Readers that overlap for ever, and a writer that must get in all the same; then the other way round.
+/// Readers that overlap for ever, and a writer that must get in all the same; then the other way
+/// round.
 #[test]
 fn neither_side_starves() {
     let _watch = watch();

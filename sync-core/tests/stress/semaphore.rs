@@ -1,4 +1,5 @@
-//! Threads that take one, several and all permits, in every way; none is lost and never too many are out.
+//! Threads that take one, several and all permits, in every way; none is lost and never too many
+//! are out.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -30,7 +31,9 @@ fn permits_are_neither_lost_nor_made() {
                     };
                     let permit = match (turn * 3 + me) % 5 {
                         0 => semaphore.try_acquire_many(n).ok(),
-                        1 => semaphore.try_acquire_many_for(n, Duration::from_micros(u64::from(turn % 60))).ok(),
+                        1 => semaphore
+                            .try_acquire_many_for(n, Duration::from_micros(u64::from(turn % 60)))
+                            .ok(),
                         _ => Some(semaphore.acquire_many(n).unwrap()),
                     };
                     let Some(permit) = permit else { continue };
@@ -45,10 +48,15 @@ fn permits_are_neither_lost_nor_made() {
         }
     });
     assert_eq!(semaphore.available_permits(), PERMITS);
-    assert_eq!(semaphore.try_acquire_many(PERMITS).unwrap().count(), PERMITS, "no head is left over");
+    assert_eq!(
+        semaphore.try_acquire_many(PERMITS).unwrap().count(),
+        PERMITS,
+        "no head is left over"
+    );
 }
 
-/// One thread gives permits one by one and in bunches, the others take them until the last is gone: a wake that is lost hangs.
+/// One thread gives permits one by one and in bunches, the others take them until the last is gone:
+/// a wake that is lost hangs.
 #[test]
 fn every_permit_finds_its_taker() {
     const TAKERS: u32 = 6;

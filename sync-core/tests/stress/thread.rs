@@ -34,7 +34,10 @@ fn every_joiner_sees_every_result() {
             }
         });
         for thread in threads {
-            assert!(matches!(thread.into_result(), Ok(Ok(_))), "the last handle of a thread that is over");
+            assert!(
+                matches!(thread.into_result(), Ok(Ok(_))),
+                "the last handle of a thread that is over"
+            );
         }
     }
 }

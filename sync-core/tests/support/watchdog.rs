@@ -1,7 +1,8 @@
 //! Catches a hang: a generous limit, and where everybody stood when it was reached.
 //!
-//! No test here fails by a clock. A test that hangs is stopped after [`LIMIT`] with the notes that its threads left ([`note`]) and what the
-//! system says of every thread (Linux: name, state, and what it sleeps in).
+//! No test here fails by a clock. A test that hangs is stopped after [`LIMIT`] with the notes that
+//! its threads left ([`note`]) and what the system says of every thread (Linux: name, state, and
+//! what it sleeps in).
 
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -30,7 +31,9 @@ pub(crate) fn watch() -> Watchdog {
     let (done, watched) = channel();
     thread::spawn(move || {
         if watched.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("watchdog: {test} at {place} has not ended after {LIMIT:?}; where everybody stands:");
+            eprintln!(
+                "watchdog: {test} at {place} has not ended after {LIMIT:?}; where everybody stands:"
+            );
             for (thread, text) in NOTES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 eprintln!("  {thread}: {text}");
             }
@@ -59,8 +62,15 @@ fn print_threads() {
     for task in tasks.flatten() {
         let read = |what: &str| std::fs::read_to_string(task.path().join(what)).unwrap_or_default();
         let status = read("status");
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?").trim().to_owned();
+        let field = |name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?").trim().to_owned()
+        };
         let (name, state) = (field("Name:"), field("State:"));
-        eprintln!("  task {:?} {name}: {state}, in {}, system call {}", task.file_name(), read("wchan").trim(), read("syscall").trim());
+        eprintln!(
+            "  task {:?} {name}: {state}, in {}, system call {}",
+            task.file_name(),
+            read("wchan").trim(),
+            read("syscall").trim()
+        );
     }
 }

@@ -10,8 +10,8 @@ use crate::plain::Plain;
 use crate::raw::ring::MAX_SLOTS;
 use crate::segment::Segment;
 
-/// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the segment's descriptor: [`Sender::segment`], and
-/// [`Sender::open`] or [`Receiver::open`] there.
+/// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the
+/// segment's descriptor: [`Sender::segment`], and [`Sender::open`] or [`Receiver::open`] there.
 ///
 /// ```
 /// let (sender, receiver) = sync_ipc::queue::<u32>(4)?;

@@ -1,8 +1,10 @@
-//! A bounded queue between processes. The algorithm is in [`raw::ring`](crate::raw::ring); here are the waiting, the items, and the leases.
+//! A bounded queue between processes. The algorithm is in [`raw::ring`](crate::raw::ring); here are
+//! the waiting, the items, and the leases.
 //!
-//! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle), each on a cache line of its own, the first two with a hint u32 behind
-//! them, the third with two flags u32 (closed, given back);
-//! ring cells u64 each, slots u64 each, items. The entry's parameter is the capacity, and in its bit 32 what becomes of orphans.
+//! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle), each on a cache line
+//! of its own, the first two with a hint u32 behind them, the third with two flags u32 (closed,
+//! given back); ring cells u64 each, slots u64 each, items. The entry's parameter is the capacity,
+//! and in its bit 32 what becomes of orphans.
 
 mod error;
 mod halves;
@@ -35,7 +37,8 @@ const CLOSED: usize = 260;
 const GIVEN_BACK: usize = 264;
 const CELLS: usize = 320;
 
-/// Behind the gates of items and of room: the processor, plus 1, of whoever woke a waiter last. A hint.
+/// Behind the gates of items and of room: the processor, plus 1, of whoever woke a waiter last. A
+/// hint.
 const WAKER: usize = 4;
 
 /// How long ago the dead may have been looked for before a try looks again.
@@ -49,18 +52,22 @@ const DROP_ORPHANS: u64 = 1 << 32;
 /// How a queue is made.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueOptions {
-    /// How many items it holds, those that are leased and not acknowledged included. At most 16,384.
+    /// How many items it holds, those that are leased and not acknowledged included. At most
+    /// 16,384.
     pub capacity: usize,
     /// What becomes of an item whose receiver died before it acknowledged.
     pub orphans: Orphans,
 }
 
-/// A bounded first-in-first-out queue of plain data in a [`Segment`], for any number of senders and receivers.
+/// A bounded first-in-first-out queue of plain data in a [`Segment`], for any number of senders and
+/// receivers.
 ///
-/// * An item whose `send` returned is seen by every receive that starts afterwards, and survives its sender's death.
+/// * An item whose `send` returned is seen by every receive that starts afterwards, and survives
+///   its sender's death.
 /// * A sender that dies before that leaves nothing.
-/// * A receiver that dies before its [`recv`](Self::recv) returned, or with a [`Lease`], leaves the item to another receiver, or to nobody, as
-///   [`QueueOptions::orphans`] says. So leased items are delivered at least once, and others not twice.
+/// * A receiver that dies before its [`recv`](Self::recv) returned, or with a [`Lease`], leaves the
+///   item to another receiver, or to nobody, as [`QueueOptions::orphans`] says. So leased items are
+///   delivered at least once, and others not twice.
 /// * A process that is stopped in the middle of anything holds up nobody.
 ///
 /// ```
@@ -213,7 +220,8 @@ impl<T: Plain> Queue<T> {
         sent.map_err(|trouble| SendError::new(trouble, item, false))
     }
 
-    /// Sends a copy, waiting while there is no room. For large items: they are copied once, into the queue, and moved nowhere before.
+    /// Sends a copy, waiting while there is no room. For large items: they are copied once, into
+    /// the queue, and moved nowhere before.
     ///
     /// # Errors
     ///
@@ -292,7 +300,8 @@ impl<T: Plain> Queue<T> {
         gate::wake(self.block.u32(gate), self.peers(), count);
     }
 
-    /// Whether it may help to look again and again: not if those for whom we wait run on this very processor.
+    /// Whether it may help to look again and again: not if those for whom we wait run on this very
+    /// processor.
     fn is_worth_a_spin(&self, gate: usize) -> bool {
         // Relaxed: a hint, and a number from outside that is only compared.
         self.block.u32(gate + WAKER).load(Ordering::Relaxed) != processor()
@@ -337,7 +346,8 @@ impl<T: Plain> Queue<T> {
         Ok(self.finish(claim))
     }
 
-    /// Receives into `item`, waiting while there is none. For large items: they are copied once, out of the queue, and moved nowhere afterwards.
+    /// Receives into `item`, waiting while there is none. For large items: they are copied once,
+    /// out of the queue, and moved nowhere afterwards.
     ///
     /// ```
     /// use sync_ipc::{Queue, Segment};
@@ -373,7 +383,8 @@ impl<T: Plain> Queue<T> {
         item
     }
 
-    /// Receives on probation: until [`Lease::ack`], the item is not gone, and goes to another receiver if we drop the lease or die.
+    /// Receives on probation: until [`Lease::ack`], the item is not gone, and goes to another
+    /// receiver if we drop the lease or die.
     ///
     /// # Errors
     ///
@@ -451,7 +462,8 @@ impl<T: Plain> Queue<T> {
         {
             return Ok(claim);
         }
-        // Acquire: pairs with the Release in `close`. Before the look: whatever was sent before the close is found.
+        // Acquire: pairs with the Release in `close`. Before the look: whatever was sent before the
+        // close is found.
         let closed = self.block.u32(CLOSED).load(Ordering::Acquire) != 0;
         match self.ring().take(self.peers()) {
             Err(Trouble::Empty) => {}
@@ -520,9 +532,11 @@ impl<T: Plain> Queue<T> {
         Ok(found.taken)
     }
 
-    /// Sends no more: from now on `send` fails, and `recv` does once the queue is empty. For all processes, for ever.
+    /// Sends no more: from now on `send` fails, and `recv` does once the queue is empty. For all
+    /// processes, for ever.
     ///
-    /// A send that runs at the same time may still succeed; its item waits for whoever receives afterwards.
+    /// A send that runs at the same time may still succeed; its item waits for whoever receives
+    /// afterwards.
     pub fn close(&self) {
         // Release: pairs with the Acquire of the looks.
         // A read-modify-write, as `gate::notify` wants it.

@@ -1,9 +1,11 @@
 //! A meeting point that breaks when somebody dies in it.
 //!
-//! **Source.** Python's `threading.Barrier` with its three ways out (passed, broken, reset), and Drepper's advice to give every cycle's members an
-//! outcome of their own, so that what comes later cannot change it.
+//! **Source.** Python's `threading.Barrier` with its three ways out (passed, broken, reset), and
+//! Drepper's advice to give every cycle's members an outcome of their own, so that what comes later
+//! cannot change it.
 //!
-//! **The state** (u32): `generation:30 | decision:2`, the decision being NONE, PASS, BREAK or RESET. Everybody sleeps on it.
+//! **The state** (u32): `generation:30 | decision:2`, the decision being NONE, PASS, BREAK or
+//! RESET. Everybody sleeps on it.
 //!
 //! | cell | meaning |
 //! |---|---|
@@ -14,17 +16,23 @@
 //!
 //! **Invariants**
 //!
-//! 1. A cycle's outcome is decided by one compare-and-swap of the state, from (generation, NONE). Nobody needs a lock for it.
-//! 2. What the outcome asks for (write it into each member's cell, turn the generation) is done under the lock, by whoever gets it next, as often
-//!    as need be. Cells are claimed under the lock and with no decision pending: so the members of a decided cycle are the cells that wait.
-//! 3. Whoever finds his own cycle decided may leave his cell by compare-and-swap at once. So neither a stopped nor a dead holder of the lock holds up
-//!    anybody but those who arrive, and they have their own deadline.
-//! 4. Nobody passes with the dead: who completes a cycle asks for every member whether it lives, and who waits asks again after every bound.
+//! 1. A cycle's outcome is decided by one compare-and-swap of the state, from (generation, NONE).
+//!    Nobody needs a lock for it.
+//! 2. What the outcome asks for (write it into each member's cell, turn the generation) is done
+//!    under the lock, by whoever gets it next, as often as need be. Cells are claimed under the
+//!    lock and with no decision pending: so the members of a decided cycle are the cells that wait.
+//! 3. Whoever finds his own cycle decided may leave his cell by compare-and-swap at once. So
+//!    neither a stopped nor a dead holder of the lock holds up anybody but those who arrive, and
+//!    they have their own deadline.
+//! 4. Nobody passes with the dead: who completes a cycle asks for every member whether it lives,
+//!    and who waits asks again after every bound.
 //!
-//! **Limit.** A member that is stopped during exactly 2^30 cycles may take another cycle's decision for its own.
+//! **Limit.** A member that is stopped during exactly 2^30 cycles may take another cycle's decision
+//! for its own.
 //!
-//! **Orderings.** Deciding is AcqRel: it publishes what the decider did, and what all members did before they arrived (they claimed their cells under
-//! the lock, which the decider held after them), to the Acquire of those who leave.
+//! **Orderings.** Deciding is AcqRel: it publishes what the decider did, and what all members did
+//! before they arrived (they claimed their cells under the lock, which the decider held after
+//! them), to the Acquire of those who leave.
 
 use core::time::Duration;
 
@@ -111,7 +119,8 @@ impl Gathering<'_> {
 
     /// How many wait. A snapshot.
     pub fn waiting<P: Peers>(&self, peers: &P) -> usize {
-        // Acquire: pairs with the Release in `leave`. Who finds a place left finds the cycle decided too.
+        // Acquire: pairs with the Release in `leave`. Who finds a place left finds the cycle
+        // decided too.
         self.cells.iter().filter(|cell| waits(peers.at(*cell).load(Ordering::Acquire))).count()
     }
 
@@ -132,7 +141,8 @@ impl Gathering<'_> {
             match step {
                 Step::Arrived(arrival) => return Ok(arrival),
                 Step::Broken => return Err(Failed::Broken),
-                // Decided since we took the lock: whoever decided may count on the next holder to do it, and that is us.
+                // Decided since we took the lock: whoever decided may count on the next holder to
+                // do it, and that is us.
                 Step::Later { state } if state & DECISION != NONE => {}
                 Step::Later { state } => {
                     if peers.sleep(self.state, state, patience.next_bound(), deadline) == Slept::Deadline {
@@ -156,7 +166,8 @@ impl Gathering<'_> {
             return Step::Broken;
         }
         let index = self.waiting(peers);
-        // After the count: if a place had been left by then, its cycle is seen to be decided. Acquire: pairs with the AcqRel of deciding.
+        // After the count: if a place had been left by then, its cycle is seen to be decided.
+        // Acquire: pairs with the AcqRel of deciding.
         let state = peers.at(self.state).load(Ordering::Acquire);
         // A cycle is being completed, or was decided since we took the lock: not our turn yet.
         if index >= self.parties() || state & DECISION != NONE {
@@ -221,7 +232,8 @@ impl Gathering<'_> {
     ///
     /// # Errors
     ///
-    /// [`Failed::Busy`], if a stopped process holds the lock and a cycle has just been decided otherwise; [`Failed::NotAttached`].
+    /// [`Failed::Busy`], if a stopped process holds the lock and a cycle has just been decided
+    /// otherwise; [`Failed::NotAttached`].
     pub fn abort<P: Peers>(&self, peers: &P) -> Result<(), Failed> {
         self.impose(peers, BREAK)
     }
@@ -237,7 +249,8 @@ impl Gathering<'_> {
 
     fn impose<P: Peers>(&self, peers: &P, decision: u32) -> Result<(), Failed> {
         loop {
-            // Under the lock no decision is pending, unless one comes in between; without it, one try.
+            // Under the lock no decision is pending, unless one comes in between; without it, one
+            // try.
             let locked = self.locked(peers, Deadline::after(PATIENCE), || {});
             // Relaxed: a look; deciding confirms it.
             let state = peers.at(self.state).load(Ordering::Relaxed);
@@ -272,7 +285,8 @@ impl Gathering<'_> {
                     return None;
                 }
                 if state & !DECISION != place.generation {
-                    // The generation turned since we looked at the cell: it says how. (Or somebody scribbled: then we have failed.)
+                    // The generation turned since we looked at the cell: it says how. (Or somebody
+                    // scribbled: then we have failed.)
                     if peers.at(cell).load(Ordering::Acquire) != me {
                         continue;
                     }
@@ -302,7 +316,8 @@ impl Gathering<'_> {
         })
     }
 
-    /// Does what was decided, if the lock is to be had at once. Nobody depends on it: the lock's next holder does it else.
+    /// Does what was decided, if the lock is to be had at once. Nobody depends on it: the lock's
+    /// next holder does it else.
     fn tidy<P: Peers>(&self, peers: &P) {
         let _ = self.locked(peers, Deadline::after(Duration::ZERO), || {});
     }
@@ -328,11 +343,13 @@ impl Gathering<'_> {
             // Relaxed: a look.
             let seen = peers.at(cell).load(Ordering::Relaxed);
             if waits(seen) {
-                // Release: pairs with the Acquire in `leave`. Compared: its owner may leave at the same time.
+                // Release: pairs with the Acquire in `leave`. Compared: its owner may leave at the
+                // same time.
                 let _ = peers.at(cell).compare_exchange(seen, seen | outcome, Ordering::Release, Ordering::Relaxed);
             }
         }
-        // Release: the outcomes come before the next generation. Nobody else changes a state with a decision in it.
+        // Release: the outcomes come before the next generation. Nobody else changes a state with a
+        // decision in it.
         peers.at(self.state).store((state & !DECISION).wrapping_add(ONE_GENERATION), Ordering::Release);
         peers.wake(self.state, u32::MAX);
     }

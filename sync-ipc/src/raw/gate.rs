@@ -1,27 +1,35 @@
-//! Where the waiters of a lock-free structure sleep: a word with a number that changes at every wake, and how many there are to wake.
+//! Where the waiters of a lock-free structure sleep: a word with a number that changes at every
+//! wake, and how many there are to wake.
 //!
-//! **Source.** An event count (the `eventcount` of Reed and Kanodia, 1979), with the number and the count in one futex word, so that a notifier takes
-//! whom it wakes off the count in the step that changes the number. Who was woken has nothing to take back, nobody else is woken for it, and of those
-//! who died nothing stays: a count that is too high costs one wake too many, and is corrected by it.
+//! **Source.** An event count (the `eventcount` of Reed and Kanodia, 1979), with the number and the
+//! count in one futex word, so that a notifier takes whom it wakes off the count in the step that
+//! changes the number. Who was woken has nothing to take back, nobody else is woken for it, and of
+//! those who died nothing stays: a count that is too high costs one wake too many, and is corrected
+//! by it.
 //!
 //! **The word**: `number:20 | count:12`.
 //!
-//! The count: legal to be higher than there are sleepers; illegal to be lower for longer than a sleeper's bound, wakes that are on their way included.
+//! The count: legal to be higher than there are sleepers; illegal to be lower for longer than a
+//! sleeper's bound, wakes that are on their way included.
 //!
 //! **Invariants**
 //!
-//! 1. A waiter announces itself (counts itself) before it looks at the structure for the last time; a notifier changes the structure before it looks
-//!    at the count. One of the two sees the other.
-//! 2. A waiter sleeps only on a word with the number that it announced itself in. A notifier that saw the count changes that number: the
-//!    waiter wakes or does not fall asleep.
-//! 3. The count and the wakes on their way are together at least as many as those who sleep and those who announced themselves in the present number.
-//!    Announcing counts up. A notifier takes off as many as it then wakes, and with the new number whoever was only announced has to do it again.
-//!    Who was woken, or finds another number, does not count itself down, for that has been done. Who stops waiting in the number that it announced
-//!    itself in, without having been woken, counts itself down.
-//! 4. As everywhere: a notifier that dies between its two steps costs the waiters the rest of their bound, and nothing else. So do 2^20 wakes
-//!    between two instructions of one waiter, and more than 4095 waiters at once.
+//! 1. A waiter announces itself (counts itself) before it looks at the structure for the last time;
+//!    a notifier changes the structure before it looks at the count. One of the two sees the other.
+//! 2. A waiter sleeps only on a word with the number that it announced itself in. A notifier that
+//!    saw the count changes that number: the waiter wakes or does not fall asleep.
+//! 3. The count and the wakes on their way are together at least as many as those who sleep and
+//!    those who announced themselves in the present number. Announcing counts up. A notifier takes
+//!    off as many as it then wakes, and with the new number whoever was only announced has to do it
+//!    again. Who was woken, or finds another number, does not count itself down, for that has been
+//!    done. Who stops waiting in the number that it announced itself in, without having been woken,
+//!    counts itself down.
+//! 4. As everywhere: a notifier that dies between its two steps costs the waiters the rest of their
+//!    bound, and nothing else. So do 2^20 wakes between two instructions of one waiter, and more
+//!    than 4095 waiters at once.
 //!
-//! **Orderings.** Invariant 1 is store buffering: both sides need a full fence between their write and their read, and both have one.
+//! **Orderings.** Invariant 1 is store buffering: both sides need a full fence between their write
+//! and their read, and both have one.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::Deadline;
@@ -54,7 +62,8 @@ pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
     Announced { number: seen & !COUNT }
 }
 
-/// Sleeps until the next notification, a bound, or the deadline. Afterwards the waiter is not counted any more.
+/// Sleeps until the next notification, a bound, or the deadline. Afterwards the waiter is not
+/// counted any more.
 pub fn sleep<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced, patience: &mut Patience, deadline: Option<Deadline>) -> Slept {
     // Relaxed: the futex compares it again.
     let now = peers.at(gate).load(Ordering::Relaxed);
@@ -65,7 +74,8 @@ pub fn sleep<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced, patien
     if why != Slept::Woken {
         withdraw(gate, peers, announced);
     }
-    // Woken, or somebody else announced itself just before we slept; which of the two, nobody can tell. So the count may be one too high now.
+    // Woken, or somebody else announced itself just before we slept; which of the two, nobody can
+    // tell. So the count may be one too high now.
     why
 }
 
@@ -89,7 +99,8 @@ pub fn notify<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     }
 }
 
-/// Whether somebody may wait, after the structure changed by a read-modify-write: then [`wake`] is to be called.
+/// Whether somebody may wait, after the structure changed by a read-modify-write: then [`wake`] is
+/// to be called.
 #[inline]
 pub fn is_awaited<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
     // SeqCst: pairs with the fence in `announce` (invariant 1).
@@ -107,12 +118,14 @@ pub fn is_awaited_fenced<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
 /// Wakes at most `count` waiters.
 #[cold]
 pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
-    // Relaxed, here and below: the number orders nothing, it only differs; and whom we count off has the change still to look for.
+    // Relaxed, here and below: the number orders nothing, it only differs; and whom we count off
+    // has the change still to look for.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
     let now = loop {
         let waiting = seen & COUNT;
         if waiting == 0 {
-            // Others took them off, and wake them: after the change, before which they cannot have looked for the last time.
+            // Others took them off, and wake them: after the change, before which they cannot have
+            // looked for the last time.
             return;
         }
         let next = (seen - waiting.min(count)).wrapping_add(ONE_NUMBER);
@@ -124,8 +137,9 @@ pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     if peers.wake(gate, count) != 0 || now & COUNT == 0 {
         return;
     }
-    // Nobody slept, and the count says that somebody does: those are on their way to sleep, and will find another number, or dead. Begin anew
-    // at 0. Who announced itself in this number is counted beyond what `now` says, so that the exchange fails; the wake is for those beyond the
+    // Nobody slept, and the count says that somebody does: those are on their way to sleep, and
+    // will find another number, or dead. Begin anew at 0. Who announced itself in this number is
+    // counted beyond what `now` says, so that the exchange fails; the wake is for those beyond the
     // limit of the count, whom nobody counts.
     let empty = (now & !COUNT).wrapping_add(ONE_NUMBER);
     if peers.at(gate).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {

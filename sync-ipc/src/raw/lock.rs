@@ -1,8 +1,9 @@
 //! A lock in one word that survives the death of its owner.
 //!
-//! **Source.** Drepper's "Futexes Are Tricky" (mutex 2) with the owner's identity in place of the 1, and the owner-died protocol of POSIX robust
-//! mutexes (`EOWNERDEAD`, `pthread_mutex_consistent`, `ENOTRECOVERABLE`) without their list of held locks, which a peer could scribble
-//! and which loses the wake of a waiter that is killed after it was woken.
+//! **Source.** Drepper's "Futexes Are Tricky" (mutex 2) with the owner's identity in place of the
+//! 1, and the owner-died protocol of POSIX robust mutexes (`EOWNERDEAD`,
+//! `pthread_mutex_consistent`, `ENOTRECOVERABLE`) without their list of held locks, which a peer
+//! could scribble and which loses the wake of a waiter that is killed after it was woken.
 //!
 //! **The word**: `WAITERS:1 | INCONSISTENT:1 | identity:30`.
 //!
@@ -13,20 +14,26 @@
 //! | owner | 1 | held by one who took it from a dead owner and has not marked it consistent |
 //! | 0 | 1 | not recoverable: such an owner let go without marking it. For ever. |
 //!
-//! WAITERS: legal to be set when nobody waits (one wake too many); illegal to be clear while somebody sleeps for longer than its bound.
+//! WAITERS: legal to be set when nobody waits (one wake too many); illegal to be clear while
+//! somebody sleeps for longer than its bound.
 //!
 //! **Invariants**
 //!
-//! 1. Only a compare-and-swap from a word without an owner, or from a word whose owner is dead, writes an identity: one owner at a time.
-//! 2. The owner's identity is in the word from the step that takes the lock to the step that frees it.
-//! 3. Who sleeps has set WAITERS, or saw it set, in the very value it sleeps on. Unlock swaps that value out, and wakes one if WAITERS was
-//!    in it. Who slept takes the lock with WAITERS set, because others may still sleep.
-//! 4. If the one who should wake dies first, or the one who was woken does, the others' bounds end: nobody sleeps for longer than
-//!    [`LAST_BOUND`](super::LAST_BOUND) without looking.
+//! 1. Only a compare-and-swap from a word without an owner, or from a word whose owner is dead,
+//!    writes an identity: one owner at a time.
+//! 2. The owner's identity is in the word from the step that takes the lock to the step that frees
+//!    it.
+//! 3. Who sleeps has set WAITERS, or saw it set, in the very value it sleeps on. Unlock swaps that
+//!    value out, and wakes one if WAITERS was in it. Who slept takes the lock with WAITERS set,
+//!    because others may still sleep.
+//! 4. If the one who should wake dies first, or the one who was woken does, the others' bounds end:
+//!    nobody sleeps for longer than [`LAST_BOUND`](super::LAST_BOUND) without looking.
 //!
-//! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it from a dead owner is Relaxed: it
-//! released nothing, and what it wrote and had acquired is ordered by the kernel, which frees the liveness lock after the process ran its last instruction
-//! and of which [`Peers::is_dead`] asked. Everything else on the word is Relaxed: it decides, by the word's modification order, but publishes nothing.
+//! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it
+//! from a dead owner is Relaxed: it released nothing, and what it wrote and had acquired is ordered
+//! by the kernel, which frees the liveness lock after the process ran its last instruction and of
+//! which [`Peers::is_dead`] asked. Everything else on the word is Relaxed: it decides, by the
+//! word's modification order, but publishes nothing.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
@@ -117,7 +124,8 @@ fn lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, deadline: Option<De
             return Ok(Locked::OwnerDied);
         }
         if why == Slept::Deadline {
-            // We may have been woken at the same moment and time out instead: pass the wake on, if the lock is free (row FX-02).
+            // We may have been woken at the same moment and time out instead: pass the wake on, if
+            // the lock is free (row FX-02).
             if peers.at(word).load(Ordering::Relaxed) & IDENTITY == 0 {
                 peers.wake(word, 1);
             }
@@ -151,7 +159,8 @@ fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> R
         if seen & INCONSISTENT != 0 {
             return Err(Refused::NotRecoverable);
         }
-        // A free word with WAITERS in it: nobody leaves one, but a peer may scribble. Acquire: as in `try_lock`.
+        // A free word with WAITERS in it: nobody leaves one, but a peer may scribble. Acquire: as
+        // in `try_lock`.
         let got = peers.at(word).compare_exchange(seen, me | WAITERS, Ordering::Acquire, Ordering::Relaxed).is_ok();
         return if got { Ok(Locked::Clean) } else { Err(Refused::TimedOut) };
     }
@@ -163,13 +172,14 @@ fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> R
 
 /// Takes the lock from the dead owner in `seen`.
 fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
-    // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes in in the same step, so that our own
-    // death before `mark_consistent` is nothing new to the next.
-    // Relaxed: see "Orderings" above.
+    // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes
+    // in in the same step, so that our own death before `mark_consistent` is nothing new to the
+    // next. Relaxed: see "Orderings" above.
     peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
-/// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only for the owner.
+/// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only
+/// for the owner.
 pub fn mark_consistent<P: Peers>(word: &AtomicU32, peers: &P) {
     // Relaxed: what we repaired is published by the Release of our unlock.
     peers.at(word).fetch_and(!INCONSISTENT, Ordering::Relaxed);
@@ -189,11 +199,13 @@ fn wake_next<P: Peers>(word: &AtomicU32, peers: &P) {
     peers.wake(word, 1);
 }
 
-/// Lets go of a lock whose data could not be made whole: every waiter, and everybody after them, gets [`Refused::NotRecoverable`].
+/// Lets go of a lock whose data could not be made whole: every waiter, and everybody after them,
+/// gets [`Refused::NotRecoverable`].
 #[cold]
 pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
-    // A swap, not a store: a waiter's compare-and-swap and its futex comparison must meet in one order with it, or the waiter falls asleep on what was.
-    // Relaxed: nobody gets what it guards any more.
+    // A swap, not a store: a waiter's compare-and-swap and its futex comparison must meet in one
+    // order with it, or the waiter falls asleep on what was. Relaxed: nobody gets what it guards
+    // any more.
     peers.at(word).swap(INCONSISTENT, Ordering::Relaxed);
     peers.wake(word, u32::MAX);
 }

@@ -1,15 +1,21 @@
-//! The algorithms, over nothing but atomics and a [`Peers`]: what runs in shared memory and what the models check is the same source.
+//! The algorithms, over nothing but atomics and a [`Peers`]: what runs in shared memory and what
+//! the models check is the same source.
 //!
 //! Every algorithm here obeys four rules, and each file says how:
 //!
-//! 1. **Identity in the word.** Whatever is held is held by one compare-and-swap that writes the holder's identity, so that there is no
-//!    moment at which a thing is taken and nobody knows by whom.
-//! 2. **One commit point.** An operation takes effect by one atomic step. Its participant may vanish before it (nothing happened) or after it
-//!    (it all happened, and what remains to be tidied is tidied by whoever comes next).
-//! 3. **Bounded sleep.** Nobody sleeps for longer than a bound before it looks again who lives. Wakes make it fast; the bound makes it true.
-//! 4. **Nothing read is trusted.** A peer may write anything: an index is loaded once and compared with a limit that is known locally.
+//! 1. **Identity in the word.** Whatever is held is held by one compare-and-swap that writes the
+//!    holder's identity, so that there is no moment at which a thing is taken and nobody knows by
+//!    whom.
+//! 2. **One commit point.** An operation takes effect by one atomic step. Its participant may
+//!    vanish before it (nothing happened) or after it (it all happened, and what remains to be
+//!    tidied is tidied by whoever comes next).
+//! 3. **Bounded sleep.** Nobody sleeps for longer than a bound before it looks again who lives.
+//!    Wakes make it fast; the bound makes it true.
+//! 4. **Nothing read is trusted.** A peer may write anything: an index is loaded once and compared
+//!    with a limit that is known locally.
 //!
-//! Every access goes through [`Peers::at`], which is nothing in the real build and the place where a participant vanishes in a model.
+//! Every access goes through [`Peers::at`], which is nothing in the real build and the place where
+//! a participant vanishes in a model.
 
 pub mod barrier;
 pub mod event;
@@ -36,16 +42,18 @@ pub const GENERATION_SHIFT: u32 = 16;
 /// How long the first sleep lasts before the sleeper looks who lives.
 pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
-/// How long the first sleep at a [`gate`] lasts, where who waits has looked for the dead already, or soon will. Beyond the tick of any common kernel (1 to 10
-/// ms): a timer that is due before the tick makes the kernel set the processor's clock anew, at both ends of the sleep, and on a virtual machine
-/// that costs more than falling asleep and waking up do.
+/// How long the first sleep at a [`gate`] lasts, where who waits has looked for the dead already,
+/// or soon will. Beyond the tick of any common kernel (1 to 10 ms): a timer that is due before the
+/// tick makes the kernel set the processor's clock anew, at both ends of the sleep, and on a
+/// virtual machine that costs more than falling asleep and waking up do.
 pub const GATE_BOUND: Duration = Duration::from_millis(16);
 
 /// How long any sleep lasts at most before the sleeper looks who lives.
 pub const LAST_BOUND: Duration = Duration::from_millis(32);
 
-/// How long anybody waits for a lock that is held for microseconds, unless its holder is stopped: one that guards a directory, a list, a barrier's
-/// arrivals. Then it is an error, or the operation has another way.
+/// How long anybody waits for a lock that is held for microseconds, unless its holder is stopped:
+/// one that guards a directory, a list, a barrier's arrivals. Then it is an error, or the operation
+/// has another way.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a sleep ended.
@@ -59,7 +67,8 @@ pub enum Slept {
     Deadline,
 }
 
-/// The other participants, as an algorithm sees them: the kernel in the real build, the model in a model.
+/// The other participants, as an algorithm sees them: the kernel in the real build, the model in a
+/// model.
 pub trait Peers {
     /// This participant's identity, within [`IDENTITY`]; 0 if it could not become one.
     fn me(&self) -> u32;

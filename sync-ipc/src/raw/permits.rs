@@ -1,7 +1,8 @@
 //! Permits that come back when their holder dies.
 //!
-//! **Source.** Our own. A counter, as in POSIX's `sem_t`, cannot say who took what. So a semaphore of *n* permits is *n* cells, each of which is free
-//! or bears its holder's identity; taking a permit is one compare-and-swap on one cell.
+//! **Source.** Our own. A counter, as in POSIX's `sem_t`, cannot say who took what. So a semaphore
+//! of *n* permits is *n* cells, each of which is free or bears its holder's identity; taking a
+//! permit is one compare-and-swap on one cell.
 //!
 //! | cell | meaning |
 //! |---|---|
@@ -12,11 +13,14 @@
 //!
 //! **Invariants**
 //!
-//! 1. A permit is in one cell, and a cell changes by compare-and-swap only: permits are neither lost nor doubled, wherever who dies.
-//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps ([`gate`], invariant 1).
+//! 1. A permit is in one cell, and a cell changes by compare-and-swap only: permits are neither
+//!    lost nor doubled, wherever who dies.
+//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps ([`gate`],
+//!    invariant 1).
 //! 3. Who sleeps for a bound looks for dead holders afterwards, and takes what it finds.
 //!
-//! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder as in [`lock`](super::lock).
+//! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder
+//! as in [`lock`](super::lock).
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
@@ -40,7 +44,8 @@ pub struct Permits<'a> {
 }
 
 impl Permits<'_> {
-    /// Takes a permit, sleeping until `deadline` if need be. Gives the cell. `hint` is where to look first.
+    /// Takes a permit, sleeping until `deadline` if need be. Gives the cell. `hint` is where to
+    /// look first.
     ///
     /// # Errors
     ///
@@ -136,19 +141,22 @@ impl Permits<'_> {
     /// Gives back the permit in `cell`, if we hold it.
     #[inline]
     pub fn release<P: Peers>(&self, peers: &P, cell: usize) {
-        // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's copy of a permit is not its own.
+        // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
+        // copy of a permit is not its own.
         if peers.at(&self.cells[cell]).compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed).is_ok() {
             gate::notify(self.gate, peers, 1);
         }
     }
 
-    /// Takes the permit in `cell`, which we hold, out of the semaphore until somebody [`add`](Self::add)s one.
+    /// Takes the permit in `cell`, which we hold, out of the semaphore until somebody
+    /// [`add`](Self::add)s one.
     pub fn forget<P: Peers>(&self, peers: &P, cell: usize) {
         // Release: what we wrote is visible to who takes it after it is given back.
         let _ = peers.at(&self.cells[cell]).compare_exchange(peers.me(), LENT, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// Adds one permit: one that was forgotten, or, if `grow`, a new one. `false`: there is neither.
+    /// Adds one permit: one that was forgotten, or, if `grow`, a new one. `false`: there is
+    /// neither.
     pub fn add<P: Peers>(&self, peers: &P, grow: bool) -> bool {
         for from in if grow { &[LENT, 0][..] } else { &[LENT][..] } {
             for word in self.cells {

@@ -1,7 +1,8 @@
 //! Waiters in the order they came, each woken by name, none acknowledged.
 //!
-//! **Source.** Our own; the need for it is CPython's `Condition` (#75158), whose `notify` waits for the woken ones to say so, for ever if one of them is
-//! killed. Here a notification is a state of the waiter's own cell.
+//! **Source.** Our own; the need for it is CPython's `Condition` (#75158), whose `notify` waits for
+//! the woken ones to say so, for ever if one of them is killed. Here a notification is a state of
+//! the waiter's own cell.
 //!
 //! | cell | meaning |
 //! |---|---|
@@ -12,10 +13,12 @@
 //!
 //! **Invariants**
 //!
-//! 1. A notification turns exactly one waiting cell into a notified one, by compare-and-swap: it wakes one waiter, and only one that was enrolled.
-//! 2. A waiter that gives up leaves its cell by compare-and-swap from "waits": if that fails it was notified and says so. No notification is lost to
-//!    a timeout (row FX-02).
-//! 3. A notification to one who died is not lost either: a waiter whose bound ends takes over what a dead one was notified of.
+//! 1. A notification turns exactly one waiting cell into a notified one, by compare-and-swap: it
+//!    wakes one waiter, and only one that was enrolled.
+//! 2. A waiter that gives up leaves its cell by compare-and-swap from "waits": if that fails it was
+//!    notified and says so. No notification is lost to a timeout (row FX-02).
+//! 3. A notification to one who died is not lost either: a waiter whose bound ends takes over what
+//!    a dead one was notified of.
 //!
 //! **Orderings.** Notifying is Release and pairs with the waiter's Acquire.
 
@@ -43,7 +46,8 @@ impl Waitlist<'_> {
     pub fn enrol<P: Peers>(&self, peers: &P) -> Option<usize> {
         let me = peers.me();
         let claim = |cell: &AtomicU32, from: u32| {
-            // Acquire: pairs with the Release of the one who left the cell, so that its ticket is not written after ours.
+            // Acquire: pairs with the Release of the one who left the cell, so that its ticket is
+            // not written after ours.
             peers.at(cell).compare_exchange(from, me | ENROLLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
         };
         let at = self.cells.iter().position(|cell| peers.at(cell).load(Ordering::Relaxed) == 0 && claim(cell, 0)).or_else(|| {
@@ -118,8 +122,8 @@ impl Waitlist<'_> {
     /// Leaves the cell; `true` if it had been notified.
     fn leave<P: Peers>(&self, peers: &P, at: usize) -> bool {
         let (cell, me) = (&self.cells[at], peers.me());
-        // Relaxed if it succeeds: a read-modify-write, after which the next to claim the cell still acquires the Release in `enrol`. Acquire on failure: pairs
-        // with the Release in `notify`.
+        // Relaxed if it succeeds: a read-modify-write, after which the next to claim the cell still
+        // acquires the Release in `enrol`. Acquire on failure: pairs with the Release in `notify`.
         match peers.at(cell).compare_exchange(me, 0, Ordering::Relaxed, Ordering::Acquire) {
             Ok(_) => false,
             Err(seen) if seen == me | NOTIFIED => {

@@ -12,8 +12,9 @@
 //! | 64 + table | directory: entries of name [u8; 32], type u64, offset u64, size u64, parameter u64 |
 //! | [`OBJECTS`] | objects |
 //!
-//! **Creating an object** happens under the directory's lock: memory is zeroed and initialised, the entry is written, and the number of entries is
-//! stored last, which is the commit point. Whoever is killed before it leaves nothing, for the next one starts at the same place. An entry, once
+//! **Creating an object** happens under the directory's lock: memory is zeroed and initialised, the
+//! entry is written, and the number of entries is stored last, which is the commit point. Whoever
+//! is killed before it leaves nothing, for the next one starts at the same place. An entry, once
 //! counted, never changes.
 
 use std::os::fd::AsFd;
@@ -65,7 +66,8 @@ impl Entry {
 
 /// Writes the header of a segment that nobody else has seen yet.
 pub(super) fn initialise(map: &Mapping, nonce: Nonce) {
-    // Relaxed throughout: nobody else has the descriptor before it is passed on, by means that order more than an atomic does.
+    // Relaxed throughout: nobody else has the descriptor before it is passed on, by means that
+    // order more than an atomic does.
     map.u64(0).store(MAGIC, Ordering::Relaxed);
     map.u32(8).store(LAYOUT, Ordering::Relaxed);
     map.u32(12).store(size_of::<usize>() as u32, Ordering::Relaxed);

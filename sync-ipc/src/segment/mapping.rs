@@ -1,14 +1,17 @@
 //! Memory that others write to, and how it may be touched.
 //!
-//! A [`Mapping`] owns the memory; a [`View`] is a part of it, and has all the accesses. An object keeps a view beside a handle that keeps the mapping:
-//! one pointer instead of four to follow before the lock word is reached.
+//! A [`Mapping`] owns the memory; a [`View`] is a part of it, and has all the accesses. An object
+//! keeps a view beside a handle that keeps the mapping: one pointer instead of four to follow
+//! before the lock word is reached.
 //!
 //! **Invariants** that the SAFETY comments cite:
 //!
-//! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`] exists, and the file behind it cannot shrink:
-//!    it is a memfd with `F_SEAL_SHRINK`, all of whose pages were there when it was mapped. A view is used no longer than its mapping exists.
-//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses are atomic, or by instructions that the compiler
-//!    does not see through (`copy`), so what a peer does at the same time is a value we may read and never a data race.
+//! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`]
+//!    exists, and the file behind it cannot shrink: it is a memfd with `F_SEAL_SHRINK`, all of
+//!    whose pages were there when it was mapped. A view is used no longer than its mapping exists.
+//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses
+//!    are atomic, or by instructions that the compiler does not see through (`copy`), so what a
+//!    peer does at the same time is a value we may read and never a data race.
 //! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
 
 use core::mem::MaybeUninit;
@@ -32,7 +35,8 @@ pub(crate) struct View {
     len: usize,
 }
 
-// SAFETY: the memory is accessed as invariant 2 says, and stays mapped for as long as the view is used (invariant 1).
+// SAFETY: the memory is accessed as invariant 2 says, and stays mapped for as long as the view is
+// used (invariant 1).
 unsafe impl Send for View {}
 // SAFETY: as above.
 unsafe impl Sync for View {}
@@ -77,8 +81,9 @@ impl View {
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
         assert!(offset.is_multiple_of(size) && offset <= self.len && size <= self.len - offset, "offset {offset} of {} bytes", self.len);
-        // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self` (invariant 1), and `A` is one of the
-        // atomics below, for which every bit pattern is valid and shared writes are no race (invariant 2).
+        // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self`
+        // (invariant 1), and `A` is one of the atomics below, for which every bit pattern is valid
+        // and shared writes are no race (invariant 2).
         unsafe { self.base.add(offset).cast().as_ref() }
     }
 
@@ -103,7 +108,8 @@ impl View {
         self.row(offset, count)
     }
 
-    /// The atomic word at `offset`. Panics where that is not inside: offsets are ours, never a peer's.
+    /// The atomic word at `offset`. Panics where that is not inside: offsets are ours, never a
+    /// peer's.
     #[inline(always)]
     pub(crate) fn u32(&self, offset: usize) -> &AtomicU32 {
         self.at(offset)
@@ -115,18 +121,22 @@ impl View {
         self.at(offset)
     }
 
-    /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part; words of 8 bytes that lie like words are read whole.
+    /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part; words of 8
+    /// bytes that lie like words are read whole.
     #[inline(always)]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
-        // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes nothing but bytes that are.
+        // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes
+        // nothing but bytes that are.
         self.read_new(offset, unsafe { core::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), into.len()) });
     }
 
-    /// As [`read`](Self::read), into bytes that were nothing yet. Afterwards all of them are initialised.
+    /// As [`read`](Self::read), into bytes that were nothing yet. Afterwards all of them are
+    /// initialised.
     #[inline(always)]
     pub(crate) fn read_new(&self, offset: usize, into: &mut [MaybeUninit<u8>]) {
         assert!(offset <= self.len && into.len() <= self.len - offset, "{} bytes at {offset} of {}", into.len(), self.len);
-        // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so the distance to the next word is the offset's.
+        // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so
+        // the distance to the next word is the offset's.
         unsafe { copy::out(self.base.add(offset), offset.wrapping_neg() % 8, into) };
     }
 
@@ -152,7 +162,8 @@ impl View {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: ours, and nobody borrows it any more. An error would mean it is not mapped: nothing to undo.
+        // SAFETY: ours, and nobody borrows it any more. An error would mean it is not mapped:
+        // nothing to undo.
         let _ = unsafe { munmap(self.0.base.as_ptr().cast(), self.0.len) };
     }
 }

@@ -1,7 +1,7 @@
 //! A piece of memory that several processes share, and the objects in it.
 //!
-//! See [`Segment`]. The parts: `mapping` (how memory that others write to may be touched), `header` (what every segment begins with), `name`
-//! (how a segment is found by name).
+//! See [`Segment`]. The parts: `mapping` (how memory that others write to may be touched), `header`
+//! (what every segment begins with), `name` (how a segment is found by name).
 
 mod copy;
 mod header;
@@ -32,11 +32,13 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 
 /// Memory shared between processes, sealed against shrinking, with named objects in it.
 ///
-/// A segment is found by name ([`create`](Self::create), [`open`](Self::open)), or has none ([`anonymous`](Self::anonymous)) and travels as a
-/// descriptor: over a [`Connection`](crate::Connection), or any Unix socket, to [`from_fd`](Self::from_fd).
+/// A segment is found by name ([`create`](Self::create), [`open`](Self::open)), or has none
+/// ([`anonymous`](Self::anonymous)) and travels as a descriptor: over a
+/// [`Connection`](crate::Connection), or any Unix socket, to [`from_fd`](Self::from_fd).
 ///
-/// Cloning a handle is cheap and means the same participant. A process becomes a participant of a segment when it opens it; the last clone's drop
-/// ends that, as its death does. What a participant held by then is returned, or reported as [`OwnerDied`](crate::LockError::OwnerDied).
+/// Cloning a handle is cheap and means the same participant. A process becomes a participant of a
+/// segment when it opens it; the last clone's drop ends that, as its death does. What a participant
+/// held by then is returned, or reported as [`OwnerDied`](crate::LockError::OwnerDied).
 ///
 /// ```
 /// use sync_ipc::{Mutex, Segment};
@@ -71,11 +73,13 @@ impl Drop for Core {
 impl Segment {
     /// New memory for `size` bytes of objects, known to nobody else.
     ///
-    /// All of it is allocated at once, so that a full memory is an error here and not a SIGBUS later.
+    /// All of it is allocated at once, so that a full memory is an error here and not a SIGBUS
+    /// later.
     ///
     /// # Errors
     ///
-    /// [`Error::BadSize`] for 0 and for more than the system can address; [`Error::Io`] if the system has no memory or no descriptors.
+    /// [`Error::BadSize`] for 0 and for more than the system can address; [`Error::Io`] if the
+    /// system has no memory or no descriptors.
     pub fn anonymous(size: usize) -> Result<Self> {
         let (memfd, map, _) = allocate(size)?;
         Self::assemble(memfd, map, None)
@@ -83,23 +87,27 @@ impl Segment {
 
     /// As [`anonymous`](Self::anonymous), under a name that must be new.
     ///
-    /// The name is this user's, and lives as long as a process holds the segment: nothing is left behind by a `kill -9`.
+    /// The name is this user's, and lives as long as a process holds the segment: nothing is left
+    /// behind by a `kill -9`.
     ///
     /// # Errors
     ///
     /// Also [`Error::AlreadyExists`] and [`Error::BadName`].
     pub fn create(name: &str, size: usize) -> Result<Self> {
         let (memfd, map, nonce) = allocate(size)?;
-        // Complete but for the name (two phases). Its entry holds our descriptor's number, so the member comes after it.
+        // Complete but for the name (two phases). Its entry holds our descriptor's number, so the
+        // member comes after it.
         let registration = name::publish(name, &memfd, nonce)?;
         Self::assemble(memfd, map, Some(registration))
     }
 
-    /// The segment that another process of this user created under this name and that somebody still holds.
+    /// The segment that another process of this user created under this name and that somebody
+    /// still holds.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::NotASegment`] if the name leads to something else; [`Error::TooManyParticipants`].
+    /// [`Error::NotFound`]; [`Error::NotASegment`] if the name leads to something else;
+    /// [`Error::TooManyParticipants`].
     pub fn open(name: &str) -> Result<Self> {
         let (memfd, nonce, mut registration) = name::find(name)?;
         let map = attach(&memfd)?;
@@ -133,13 +141,15 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Error::NotASegment`] if the descriptor is no sealed memfd, is truncated, or has another layout.
+    /// [`Error::NotASegment`] if the descriptor is no sealed memfd, is truncated, or has another
+    /// layout.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
         let seals = fcntl_get_seals(&fd).map_err(|_| Error::NotASegment("not a memfd"))?;
         if !seals.contains(SEALS) {
             return Err(Error::NotASegment("not sealed against shrinking and growing"));
         }
-        // A description of our own: the sender's may have been opened otherwise, and may carry its liveness.
+        // A description of our own: the sender's may have been opened otherwise, and may carry its
+        // liveness.
         let memfd = crate::liveness::reopen(fd.as_fd())?;
         let map = attach(&memfd)?;
         Self::assemble(memfd, map, None)
@@ -293,7 +303,8 @@ impl fmt::Debug for Segment {
     }
 }
 
-/// One object's memory, and the other participants as its algorithms see them. Offsets are relative to it, and checked against it.
+/// One object's memory, and the other participants as its algorithms see them. Offsets are relative
+/// to it, and checked against it.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     /// Keeps `view` mapped and `identity` where it is.
@@ -344,7 +355,8 @@ impl Deref for Block {
 impl Peers for Block {
     #[inline(always)]
     fn me(&self) -> u32 {
-        // SAFETY: lives as long as the segment. Relaxed: as in `Member::identity`, which this is the fast half of.
+        // SAFETY: lives as long as the segment. Relaxed: as in `Member::identity`, which this is
+        // the fast half of.
         let identity = unsafe { self.identity.as_ref() }.load(Ordering::Relaxed);
         if identity & IDENTITY != 0 { identity } else { self.segment.me() }
     }
@@ -384,7 +396,8 @@ fn object_name(name: &str) -> Result<[u8; header::NAME]> {
 fn allocate(size: usize) -> Result<(OwnedFd, Mapping, name::Nonce)> {
     let len = size.checked_next_multiple_of(4096).and_then(|size| size.checked_add(OBJECTS)).filter(|len| i64::try_from(*len).is_ok());
     let len = if size == 0 { None } else { len }.ok_or(Error::BadSize)?;
-    // Asked before: a memfd has no limit of its own, and the system would kill processes to make room before it refused.
+    // Asked before: a memfd has no limit of its own, and the system would kill processes to make
+    // room before it refused.
     if procfs::available_memory().is_some_and(|available| len > available) {
         return Err(rustix::io::Errno::NOMEM.into());
     }

@@ -1,19 +1,24 @@
 //! Segments by name.
 //!
-//! A name is a small file in `/dev/shm` that says who holds the segment: pairs of pid and descriptor number. The memory itself is a sealed
-//! memfd, as for anonymous segments, and is opened through `/proc/<pid>/fd/<n>` of any holder that lives. Why not the memory itself in
-//! `/dev/shm`: a file there cannot be sealed, so anybody who may open it may shorten it, and the next access of everybody else is a SIGBUS. And
-//! it stays behind after a `kill -9`. Here:
+//! A name is a small file in `/dev/shm` that says who holds the segment: pairs of pid and
+//! descriptor number. The memory itself is a sealed memfd, as for anonymous segments, and is opened
+//! through `/proc/<pid>/fd/<n>` of any holder that lives. Why not the memory itself in `/dev/shm`:
+//! a file there cannot be sealed, so anybody who may open it may shorten it, and the next access of
+//! everybody else is a SIGBUS. And it stays behind after a `kill -9`. Here:
 //!
-//! * The memory lives as long as a process holds it: like memory, unlike a file. Nothing but this small file survives the last holder, and the
-//!   next who creates or opens the name clears it away.
-//! * **Two phases.** The segment is complete before its name exists: the file is written without a name (`O_TMPFILE`), locked, and linked in one
-//!   step, which fails if the name is there. Nobody ever meets a half-initialised one, and being killed anywhere leaves nothing to wait for.
+//! * The memory lives as long as a process holds it: like memory, unlike a file. Nothing but this
+//!   small file survives the last holder, and the next who creates or opens the name clears it
+//!   away.
+//! * **Two phases.** The segment is complete before its name exists: the file is written without a
+//!   name (`O_TMPFILE`), locked, and linked in one step, which fails if the name is there. Nobody
+//!   ever meets a half-initialised one, and being killed anywhere leaves nothing to wait for.
 //!
-//! The file is 0600, must belong to us, and is opened with `O_NOFOLLOW`. What is in it is believed only as far as the memfd that it leads to bears the
-//! same random number. Changes are made under an open-file-description lock, for which nobody waits longer than [`PATIENCE`].
+//! The file is 0600, must belong to us, and is opened with `O_NOFOLLOW`. What is in it is believed
+//! only as far as the memfd that it leads to bears the same random number. Changes are made under
+//! an open-file-description lock, for which nobody waits longer than [`PATIENCE`].
 //!
-//! Limit: holder and opener must see each other in `/proc`: same PID namespace, same user. Otherwise pass the descriptor over a socket.
+//! Limit: holder and opener must see each other in `/proc`: same PID namespace, same user.
+//! Otherwise pass the descriptor over a socket.
 
 use std::fs;
 use std::io;
@@ -74,7 +79,8 @@ pub(crate) fn publish(name: &str, memfd: &OwnedFd, nonce: Nonce) -> Result<Regis
     if pwrite(&file, &content, 0)? != content.len() {
         return Err(io::Error::from(io::ErrorKind::StorageFull).into());
     }
-    // Some turns and not for ever: a stale name that comes back as often as we clear it has somebody who keeps making it.
+    // Some turns and not for ever: a stale name that comes back as often as we clear it has
+    // somebody who keeps making it.
     for _ in 0..16 {
         let unnamed = procfs::Path::new().text("/proc/self/fd/").number(file.as_raw_fd().unsigned_abs().into());
         match linkat(CWD, unnamed.as_c_str(), CWD, &path, AtFlags::SYMLINK_FOLLOW) {

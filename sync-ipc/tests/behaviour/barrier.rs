@@ -25,7 +25,10 @@ fn mb_01_lockstep() {
         for turn in 0..50 {
             turns.lock().expect("clean").update(|[arrived, _]| *arrived += 1);
             leader += i32::from(barrier.wait().expect("whole").is_leader());
-            assert!(turns.lock().expect("clean").get()[0] >= 4 * (turn + 1), "passed before all had arrived");
+            assert!(
+                turns.lock().expect("clean").get()[0] >= 4 * (turn + 1),
+                "passed before all had arrived"
+            );
         }
         turns.lock().expect("clean").update(|[_, leaders]| *leaders += leader as u32);
         0
@@ -90,7 +93,9 @@ fn mb_01_single_party() {
 #[test]
 fn a_panicking_action_breaks_it() {
     let (_segment, barrier) = world(1);
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| barrier.wait_with(|| panic!("on purpose"))));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        barrier.wait_with(|| panic!("on purpose"))
+    }));
     assert!(panicked.is_err() && barrier.is_broken());
 }
 

@@ -15,7 +15,10 @@ struct World {
 
 fn world() -> World {
     let segment = Segment::anonymous(16384).expect("a segment");
-    World { counts: Mutex::create(&segment, "counts", [0; 2]).expect("room"), condvar: Condvar::create(&segment, "condvar").expect("room") }
+    World {
+        counts: Mutex::create(&segment, "counts", [0; 2]).expect("room"),
+        condvar: Condvar::create(&segment, "condvar").expect("room"),
+    }
 }
 
 impl World {
@@ -64,7 +67,8 @@ fn mc_01_notify_wakes_exactly_one() {
 #[test]
 fn mc_02_those_who_timed_out_absorb_nothing() {
     let world = world();
-    let mut late: Vec<Child> = (0..4).map(|_| fork(|| world.waiter(Duration::from_millis(20)))).collect();
+    let mut late: Vec<Child> =
+        (0..4).map(|_| fork(|| world.waiter(Duration::from_millis(20)))).collect();
     assert!(late.iter_mut().all(|child| child.join() == 1));
     let mut children = world.waiters(4);
     world.condvar.notify_all();
@@ -92,9 +96,15 @@ fn mc_04_and_06_timeouts() {
     assert_eq!(world.waiter(Duration::from_millis(30)), 1);
     assert!(started.elapsed() >= Duration::from_millis(30));
     let guard = world.counts.lock().expect("clean");
-    let (guard, met) = world.condvar.wait_timeout_while(guard, Duration::from_millis(30), |[_, woken]| *woken < 4).expect("clean");
+    let (guard, met) = world
+        .condvar
+        .wait_timeout_while(guard, Duration::from_millis(30), |[_, woken]| *woken < 4)
+        .expect("clean");
     assert!(!met);
-    let (guard, met) = world.condvar.wait_timeout_while(guard, Duration::from_millis(30), |_| false).expect("clean");
+    let (guard, met) = world
+        .condvar
+        .wait_timeout_while(guard, Duration::from_millis(30), |_| false)
+        .expect("clean");
     assert!(met);
     let (_guard, notified) = world.condvar.wait_deadline(guard, Instant::now()).expect("clean");
     assert!(!notified);
@@ -138,7 +148,11 @@ fn more_waiters_than_cells_still_wake() {
     let condvar = Condvar::with_waiters(&segment, "c", 1).expect("room");
     let mut children = [(); 3].map(|()| {
         fork(|| {
-            drop(condvar.wait_while(mutex.lock().expect("clean"), |value| *value == 0).expect("clean"));
+            drop(
+                condvar
+                    .wait_while(mutex.lock().expect("clean"), |value| *value == 0)
+                    .expect("clean"),
+            );
             0
         })
     });
@@ -153,7 +167,10 @@ fn mc_06_and_07_waits_that_end_by_time_and_one_that_ends_by_another_process() {
     let world = world();
     let guard = world.counts.lock().expect("clean");
     let started = Instant::now();
-    let (guard, met) = world.condvar.wait_timeout_while(guard, Duration::from_millis(100), |[_, woken]| *woken < 4).expect("clean");
+    let (guard, met) = world
+        .condvar
+        .wait_timeout_while(guard, Duration::from_millis(100), |[_, woken]| *woken < 4)
+        .expect("clean");
     assert!(!met && started.elapsed() >= Duration::from_millis(100));
     let (guard, notified) = world.condvar.wait_timeout(guard, Duration::ZERO).expect("clean");
     assert!(!notified);
@@ -167,7 +184,8 @@ extern "C" fn nothing(_: i32) {}
 
 #[test]
 fn mc_07_a_signal_neither_ends_the_wait_nor_loses_the_lock() {
-    // Python raises KeyboardInterrupt; here a handler runs, the wait goes on, and its end holds the lock.
+    // Python raises KeyboardInterrupt; here a handler runs, the wait goes on, and its end holds the
+    // lock.
     let world = world();
     let mut waiter = fork(|| {
         let handler: extern "C" fn(i32) = nothing;
@@ -190,7 +208,8 @@ fn mc_07_a_signal_neither_ends_the_wait_nor_loses_the_lock() {
 
 #[test]
 fn u_mc_01_waiting_takes_a_guard() {
-    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back: that it compiles is the proof; that it is let go of, this.
+    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back: that
+    // it compiles is the proof; that it is let go of, this.
     let world = world();
     let guard = world.counts.lock().expect("free");
     let mut child = fork(|| world.counts.lock_timeout(FOR_EVER).is_err().into());

@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use sync_ipc::{Connection, ConnectionError, Listener, MAX_FDS, Mutex, Segment, one_way_pipe, pipe, wait};
+use sync_ipc::{
+    Connection, ConnectionError, Listener, MAX_FDS, Mutex, Segment, one_way_pipe, pipe, wait,
+};
 
 use crate::processes::{FOR_EVER, alone, fork};
 
@@ -35,7 +37,9 @@ fn pi_01_duplex_echo() {
         ours.send_bytes(b"abc").expect("sent");
         assert_eq!(ours.recv_bytes_into(&mut buffer).expect("fits"), 3);
         ours.send_bytes(b"abcdef").expect("sent");
-        assert!(matches!(ours.recv_bytes_into(&mut buffer), Err(ConnectionError::BufferTooShort(message)) if message == b"abcdef"));
+        assert!(
+            matches!(ours.recv_bytes_into(&mut buffer), Err(ConnectionError::BufferTooShort(message)) if message == b"abcdef")
+        );
         ours.send_bytes(b"end").expect("sent");
         assert_eq!(child.join(), 0);
         drop(theirs);
@@ -49,7 +53,12 @@ fn pi_01_duplex_echo() {
 fn pi_02_one_way() {
     alone(|| {
         let (reader, writer) = one_way_pipe().expect("descriptors");
-        assert!(reader.is_readable() && !reader.is_writable() && writer.is_writable() && !writer.is_readable());
+        assert!(
+            reader.is_readable()
+                && !reader.is_writable()
+                && writer.is_writable()
+                && !writer.is_readable()
+        );
         writer.send(&1_u32).expect("sent");
         assert_eq!(reader.recv::<u32>().expect("sent"), 1);
         assert!(matches!(reader.send(&1_u32), Err(ConnectionError::NotWritable)));
@@ -86,7 +95,10 @@ fn more_descriptors_than_others_survive() {
         ours.send_fds(&vec![null.as_fd(); count]).expect("sent");
         assert_eq!(theirs.recv_fds().expect("received").len(), count);
     }
-    assert!(matches!(ours.send_fds(&vec![null.as_fd(); MAX_FDS + 1]), Err(ConnectionError::TooManyDescriptors)));
+    assert!(matches!(
+        ours.send_fds(&vec![null.as_fd(); MAX_FDS + 1]),
+        Err(ConnectionError::TooManyDescriptors)
+    ));
     ours.send(&7_u8).expect("nothing of the refused message was sent");
     assert_eq!(theirs.recv::<u8>().expect("received"), 7);
 }
@@ -99,7 +111,10 @@ fn descriptors_nobody_asked_for_are_closed() {
         ours.send_fds(&[writer.as_fd()]).expect("sent");
         drop(writer);
         assert!(theirs.recv_bytes(100).is_ok());
-        assert!(matches!(reader.recv_bytes(1), Err(ConnectionError::Closed)), "its last writer is gone");
+        assert!(
+            matches!(reader.recv_bytes(1), Err(ConnectionError::Closed)),
+            "its last writer is gone"
+        );
     });
 }
 
@@ -111,7 +126,8 @@ fn pi_07_and_09_listener() {
         assert_eq!(Listener::bind(&path).expect_err("taken").kind(), std::io::ErrorKind::AddrInUse);
         assert!(listener.accept_timeout(Duration::ZERO).expect("works").is_none());
         // Connects, writes and closes before we accept.
-        let mut child = fork(|| Connection::connect(&path).expect("listens").send(&5_u8).is_err().into());
+        let mut child =
+            fork(|| Connection::connect(&path).expect("listens").send(&5_u8).is_err().into());
         assert_eq!(child.join(), 0);
         let accepted = listener.accept().expect("one came");
         assert!(accepted.poll(FOR_EVER).expect("readable"));
@@ -129,7 +145,10 @@ fn pi_10_and_11_messages_are_not_merged_and_poll_takes_nothing() {
         ours.send_bytes(message).expect("sent");
     }
     for message in [&b"hello"[..], b"", b"a", b"", b"world"] {
-        assert!(theirs.poll(Duration::ZERO).expect("readable") && theirs.poll(Duration::ZERO).expect("readable"));
+        assert!(
+            theirs.poll(Duration::ZERO).expect("readable")
+                && theirs.poll(Duration::ZERO).expect("readable")
+        );
         assert_eq!(theirs.recv_bytes(5).expect("sent"), message);
     }
     assert!(!theirs.poll(Duration::ZERO).expect("readable"));
@@ -137,7 +156,9 @@ fn pi_10_and_11_messages_are_not_merged_and_poll_takes_nothing() {
 
 #[test]
 fn pi_13_what_is_no_socket_is_refused() {
-    assert!(Connection::from_fd(std::fs::File::open("/dev/null").expect("a device").into()).is_err());
+    assert!(
+        Connection::from_fd(std::fs::File::open("/dev/null").expect("a device").into()).is_err()
+    );
 }
 
 #[test]
@@ -184,14 +205,20 @@ fn u_pi_03_half_a_message_is_not_an_end() {
         let (mut raw, theirs) = std::os::unix::net::UnixStream::pair().expect("descriptors");
         let theirs = Connection::from_fd(theirs.into()).expect("a socket");
         raw.write_all(&[0, 0, 0, 9, 1, 2]).expect("sent");
-        assert!(matches!(theirs.recv_bytes_timeout(9, Duration::from_millis(10)), Err(ConnectionError::TimedOut)));
+        assert!(matches!(
+            theirs.recv_bytes_timeout(9, Duration::from_millis(10)),
+            Err(ConnectionError::TimedOut)
+        ));
         raw.write_all(&[3, 4, 5, 6, 7, 8, 9]).expect("sent");
         assert_eq!(theirs.recv_bytes(9).expect("the rest"), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         // Lengths that lie cost no memory and no panic.
         raw.write_all(&[0x7f, 0xff, 0xff, 0xff, 1]).expect("sent");
         drop(raw);
         assert!(matches!(theirs.recv_bytes(usize::MAX), Err(ConnectionError::Interrupted)));
-        for header in [&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..], &[0x80, 0, 0, 0]] {
+        for header in [
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..],
+            &[0x80, 0, 0, 0],
+        ] {
             let (mut raw, theirs) = std::os::unix::net::UnixStream::pair().expect("descriptors");
             raw.write_all(header).expect("sent");
             let theirs = Connection::from_fd(theirs.into()).expect("a socket");
@@ -214,7 +241,10 @@ fn a_peer_that_does_not_read_costs_time_and_nothing_is_lost() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let large = vec![7; 4 << 20];
-        assert!(matches!(ours.send_bytes_timeout(&large, Duration::from_millis(20)), Err(ConnectionError::TimedOut)));
+        assert!(matches!(
+            ours.send_bytes_timeout(&large, Duration::from_millis(20)),
+            Err(ConnectionError::TimedOut)
+        ));
         let mut child = fork(|| {
             let first = theirs.recv_bytes(8 << 20).expect("all of it").len();
             i32::from(first == 4 << 20 && theirs.recv_bytes(10).expect("the next") == b"next")
@@ -305,9 +335,14 @@ fn pi_17_wait_for_connections_and_the_end_of_a_process() {
             7
         });
         let pid = rustix::process::Pid::from_raw(child.pid()).expect("a pid");
-        let sentinel = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("it is ours");
+        let sentinel = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            .expect("it is ours");
         let sources = [ours.as_fd(), sentinel.as_fd()];
-        assert_eq!(wait(&sources, Some(FOR_EVER)).expect("open"), [1], "the process ended, nobody sent");
+        assert_eq!(
+            wait(&sources, Some(FOR_EVER)).expect("open"),
+            [1],
+            "the process ended, nobody sent"
+        );
         theirs.send(&1_u8).expect("sent");
         assert_eq!(wait(&sources, Some(FOR_EVER)).expect("open"), [0, 1]);
         assert_eq!(child.join(), 7);
@@ -329,7 +364,9 @@ fn u_pi_04_threads_of_one_process_may_share_an_end() {
                 scope.spawn(|| {
                     for _ in 0..400 {
                         let message = theirs.recv_bytes(300).expect("sent");
-                        assert!(message.len() == 300 && message.iter().all(|byte| *byte == message[0]));
+                        assert!(
+                            message.len() == 300 && message.iter().all(|byte| *byte == message[0])
+                        );
                         counts.lock().expect("no panic")[usize::from(message[0])] += 1;
                     }
                 });

@@ -14,7 +14,11 @@ fn descriptors() -> usize {
 
 /// Mappings of segments, and the pages that hold identities.
 fn mappings() -> usize {
-    fs::read_to_string("/proc/self/maps").expect("Linux has it").lines().filter(|line| line.contains("/memfd:sync-ipc")).count()
+    fs::read_to_string("/proc/self/maps")
+        .expect("Linux has it")
+        .lines()
+        .filter(|line| line.contains("/memfd:sync-ipc"))
+        .count()
 }
 
 fn address_space() -> usize {
@@ -33,7 +37,10 @@ fn everything_once(turn: usize) {
     let permits = Semaphore::create(&named, "permits", 2, 2).expect("room");
     let queue = Queue::<u64>::create(&opened, "queue", 4).expect("room");
     Event::create(&named, "event").expect("room").set();
-    drop((Barrier::create(&named, "barrier", 1).expect("room").wait(), Condvar::create(&named, "condvar").expect("room")));
+    drop((
+        Barrier::create(&named, "barrier", 1).expect("room").wait(),
+        Condvar::create(&named, "condvar").expect("room"),
+    ));
     let mut child = fork(|| {
         core::mem::forget((mutex.lock().expect("free"), permits.acquire().expect("free")));
         queue.send(1).expect("room");
@@ -44,7 +51,10 @@ fn everything_once(turn: usize) {
     assert_eq!(Queue::<u64>::open(&received, "queue").expect("it is there").recv(), Ok(1));
     let both = [(); 2].map(|()| permits.acquire().expect("no permit leaks"));
     drop(both);
-    assert!(matches!(Segment::from_fd(ours.as_fd().try_clone_to_owned().expect("a descriptor")), Err(Error::NotASegment(_))));
+    assert!(matches!(
+        Segment::from_fd(ours.as_fd().try_clone_to_owned().expect("a descriptor")),
+        Err(Error::NotASegment(_))
+    ));
     assert!(Segment::create(&name, 1).is_err());
 }
 
@@ -57,22 +67,36 @@ fn nothing_leaks() {
         let space = address_space();
         (3..60).for_each(everything_once);
         assert_eq!((descriptors(), mappings()), before);
-        assert!(address_space() < space + 256, "57 times a segment of 44 KiB and four pages would be more");
+        assert!(
+            address_space() < space + 256,
+            "57 times a segment of 44 KiB and four pages would be more"
+        );
         let left = fs::read_dir("/dev/shm").expect("Linux has it").flatten();
         let ours = format!("leaks-{}-", std::process::id());
-        assert_eq!(left.filter(|file| file.file_name().to_string_lossy().contains(&ours)).count(), 0);
+        assert_eq!(
+            left.filter(|file| file.file_name().to_string_lossy().contains(&ours)).count(),
+            0
+        );
     });
 }
 
-/// A process in a mount namespace of its own, with a small `/dev/shm`; `None` if the system does not allow that.
+/// A process in a mount namespace of its own, with a small `/dev/shm`; `None` if the system does
+/// not allow that.
 fn with_small_tmpfs(options: &core::ffi::CStr, act: impl FnOnce() -> bool) -> Option<bool> {
     const NOT_ALLOWED: i32 = 77;
     let mut child: Child = fork(|| {
         let tmpfs = c"tmpfs".as_ptr();
         // SAFETY: null-terminated strings; what changes are this child's own namespaces.
         let mounted = unsafe {
-            (libc::unshare(libc::CLONE_NEWNS) == 0 || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0)
-                && libc::mount(core::ptr::null(), c"/".as_ptr(), core::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, core::ptr::null()) == 0
+            (libc::unshare(libc::CLONE_NEWNS) == 0
+                || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0)
+                && libc::mount(
+                    core::ptr::null(),
+                    c"/".as_ptr(),
+                    core::ptr::null(),
+                    libc::MS_REC | libc::MS_PRIVATE,
+                    core::ptr::null(),
+                ) == 0
                 && libc::mount(tmpfs, c"/dev/shm".as_ptr(), tmpfs, 0, options.as_ptr().cast()) == 0
         };
         if mounted { i32::from(act()) } else { NOT_ALLOWED }
@@ -99,7 +123,9 @@ fn a_full_tmpfs_is_an_error_for_names_and_no_matter_for_others() {
     });
     let room = with_small_tmpfs(c"size=16384", || Segment::create("fits", 4096).is_ok());
     match (no_room, room) {
-        (None, _) | (_, None) => println!("no mounts allowed here: the limit on file sizes stands for a full tmpfs, see `shared_memory`"),
+        (None, _) | (_, None) => println!(
+            "no mounts allowed here: the limit on file sizes stands for a full tmpfs, see `shared_memory`"
+        ),
         outcome => assert_eq!(outcome, (Some(true), Some(true))),
     }
 }
@@ -109,7 +135,8 @@ fn no_descriptors_left_is_an_error_and_nothing_is_lost() {
     let mut child = fork(|| {
         let segment = Segment::anonymous(4096).expect("a segment");
         let mutex = Mutex::create(&segment, "mutex", 1_u64).expect("room");
-        let limit = libc::rlimit { rlim_cur: descriptors() as u64 + 2, rlim_max: descriptors() as u64 + 2 };
+        let limit =
+            libc::rlimit { rlim_cur: descriptors() as u64 + 2, rlim_max: descriptors() as u64 + 2 };
         // SAFETY: limits this child.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
         let mut kept = Vec::new();

@@ -52,7 +52,8 @@ fn set_then_clear_releases_everybody_who_waited() {
         std::thread::sleep(Duration::from_millis(15));
         event.set();
         event.clear();
-        // A child that had not begun to wait by then waits on: let it go too. One that had must not need it.
+        // A child that had not begun to wait by then waits on: let it go too. One that had must not
+        // need it.
         std::thread::sleep(Duration::from_millis(1));
         event.set();
         assert_eq!(children.each_mut().map(Child::join), [0; 3]);
@@ -77,8 +78,8 @@ fn a_killed_waiter_stops_nobody() {
 
 #[test]
 fn fx_05_a_number_that_wraps_loses_nobody() {
-    // The generation has 30 bits: 2^30 sets between two looks of one waiter would be missed, until the next; see the docs of `raw::event`. Here it
-    // wraps under a waiter that looks in between.
+    // The generation has 30 bits: 2^30 sets between two looks of one waiter would be missed, until
+    // the next; see the docs of `raw::event`. Here it wraps under a waiter that looks in between.
     use std::sync::atomic::{AtomicU32, Ordering};
     let segment = Segment::anonymous(4096).expect("a segment");
     let event = Event::create(&segment, "event").expect("room");
@@ -101,12 +102,15 @@ fn fx_05_a_number_that_wraps_loses_nobody() {
 
 #[test]
 fn fx_04_a_wake_reaches_another_process_at_another_address() {
-    // A private futex would be keyed by this process's addresses: the waiter has the memory at another one, and would sleep for its bound every time.
+    // A private futex would be keyed by this process's addresses: the waiter has the memory at
+    // another one, and would sleep for its bound every time.
     let segment = Segment::anonymous(4096).expect("a segment");
     let [ping, pong] = ["ping", "pong"].map(|name| Event::create(&segment, name).expect("room"));
     let mut child = fork(|| {
-        let theirs = Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("mapped anew");
-        let [ping, pong] = ["ping", "pong"].map(|name| Event::open(&theirs, name).expect("it is there"));
+        let theirs =
+            Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("mapped anew");
+        let [ping, pong] =
+            ["ping", "pong"].map(|name| Event::open(&theirs, name).expect("it is there"));
         for _ in 0..200 {
             ping.wait();
             ping.clear();

@@ -67,7 +67,9 @@ fn a_killed_holder_is_reported_even_as_a_zombie() {
     let child = holder(&mutex);
     child.signal(libc::SIGKILL);
     // Not reaped: the child is a zombie for all of this. CPython #88304 waits here for ever.
-    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else { panic!("the owner died") };
+    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else {
+        panic!("the owner died")
+    };
     assert!(guard.is_inconsistent());
     guard.set(5);
     guard.mark_consistent();
@@ -87,7 +89,8 @@ fn a_guard_that_is_not_marked_makes_the_lock_not_recoverable_and_wakes_all() {
     let (_segment, mutex) = world();
     holder(&mutex).kill();
     let Err(LockError::OwnerDied(guard)) = mutex.lock() else { panic!("the owner died") };
-    let mut waiters = [(); 2].map(|()| fork(|| matches!(mutex.lock(), Err(LockError::NotRecoverable)).into()));
+    let mut waiters =
+        [(); 2].map(|()| fork(|| matches!(mutex.lock(), Err(LockError::NotRecoverable)).into()));
     std::thread::sleep(Duration::from_millis(30));
     drop(guard);
     assert_eq!(waiters.each_mut().map(crate::processes::Child::join), [1, 1]);
@@ -96,12 +99,14 @@ fn a_guard_that_is_not_marked_makes_the_lock_not_recoverable_and_wakes_all() {
 
 #[test]
 fn a_killed_waiter_loses_nobodys_wake() {
-    // What glibc's robust mutex loses: the one who was woken is killed, and the next one sleeps on a free lock.
+    // What glibc's robust mutex loses: the one who was woken is killed, and the next one sleeps on
+    // a free lock.
     for _ in 0..5 {
         let (_segment, mutex) = world();
         let guard = mutex.lock().expect("free");
         let first = fork(|| mutex.lock().is_err().into());
-        let mut second = fork(|| mutex.lock_timeout(FOR_EVER).is_err_and(|error| error.is_timeout()).into());
+        let mut second =
+            fork(|| mutex.lock_timeout(FOR_EVER).is_err_and(|error| error.is_timeout()).into());
         std::thread::sleep(Duration::from_millis(10));
         first.signal(libc::SIGSTOP);
         drop(guard);
@@ -126,7 +131,8 @@ fn u_ml_02_a_child_does_not_own_what_its_parent_held_at_the_fork() {
     let (_segment, mutex) = world();
     let mut guard = Some(mutex.lock().expect("free"));
     let mut child = fork(|| {
-        let not_ours = !mutex.is_locked_by_us() && mutex.try_lock().is_err_and(|error| error.is_timeout());
+        let not_ours =
+            !mutex.is_locked_by_us() && mutex.try_lock().is_err_and(|error| error.is_timeout());
         // Its copy of the guard writes nothing and unlocks nothing.
         let mut copy = guard.take().expect("we put it there");
         copy.set(8);
@@ -187,7 +193,8 @@ fn exec_while_holding_ends_the_participant() {
 #[test]
 fn unmapping_while_locked_ends_the_participant() {
     let (segment, mutex) = world();
-    let theirs = Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("a segment");
+    let theirs =
+        Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("a segment");
     let their_mutex = Mutex::<u64>::open(&theirs, "mutex").expect("it is there");
     core::mem::forget(their_mutex.lock().expect("free"));
     assert!(mutex.try_lock().expect_err("held").is_timeout());
@@ -210,14 +217,17 @@ fn a_panicking_update_leaves_the_value_and_frees_the_lock() {
 
 #[test]
 fn recovery_is_within_the_bound() {
-    // The number is a 99th percentile on a quiet machine; here the bound itself, generously, as a proof that nobody hangs.
+    // The number is a 99th percentile on a quiet machine; here the bound itself,
+    // generously, as a proof that nobody hangs.
     let mut times: Vec<Duration> = (0..20)
         .map(|_| {
             let (_segment, mutex) = world();
             let child = holder(&mutex);
             let waiting = std::thread::scope(|scope| {
                 let waiter = scope.spawn(|| {
-                    let Err(LockError::OwnerDied(guard)) = mutex.lock() else { panic!("the owner died") };
+                    let Err(LockError::OwnerDied(guard)) = mutex.lock() else {
+                        panic!("the owner died")
+                    };
                     drop(guard);
                     Instant::now()
                 });
@@ -231,7 +241,12 @@ fn recovery_is_within_the_bound() {
         })
         .collect();
     times.sort();
-    println!("recovery after SIGKILL: median {:?}, worst of {} {:?}", times[times.len() / 2], times.len(), times[times.len() - 1]);
+    println!(
+        "recovery after SIGKILL: median {:?}, worst of {} {:?}",
+        times[times.len() / 2],
+        times.len(),
+        times[times.len() - 1]
+    );
     assert!(times[times.len() - 1] < Duration::from_secs(10));
 }
 
@@ -249,8 +264,8 @@ fn ml_06_a_guard_is_let_go_of_at_the_end_of_its_scope() {
 
 #[test]
 fn u_ml_01_another_thread_may_let_go_and_nobody_lets_go_twice() {
-    // Python: a Lock may be released by anybody, and releasing a free one is a ValueError. Here a guard may be sent to another thread, and there is
-    // no way to let go but to drop it, once.
+    // Python: a Lock may be released by anybody, and releasing a free one is a ValueError. Here a
+    // guard may be sent to another thread, and there is no way to let go but to drop it, once.
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
     std::thread::scope(|scope| scope.spawn(move || drop(guard)).join()).expect("no panic");

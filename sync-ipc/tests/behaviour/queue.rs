@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sync_ipc::{Error, JoinableQueue, Mutex, Orphans, Queue, QueueOptions, RecvError, Segment, SendError, queue};
+use sync_ipc::{
+    Error, JoinableQueue, Mutex, Orphans, Queue, QueueOptions, RecvError, Segment, SendError, queue,
+};
 
 use crate::processes::{Child, FOR_EVER, fork, until};
 
@@ -26,7 +28,10 @@ fn mq_01_full_in_every_form() {
     assert_eq!(queue.send_timeout(7, Duration::ZERO), Err(SendError::TimedOut(7)));
     assert_eq!(queue.send_deadline(7, Instant::now()), Err(SendError::TimedOut(7)));
     let started = Instant::now();
-    assert_eq!(queue.send_timeout(7, Duration::from_millis(40)).map_err(SendError::into_inner), Err(7));
+    assert_eq!(
+        queue.send_timeout(7, Duration::from_millis(40)).map_err(SendError::into_inner),
+        Err(7)
+    );
     assert!(started.elapsed() >= Duration::from_millis(40));
     let mut child = fork(|| (1..=6).all(|item| queue.recv() == Ok(item)).into());
     assert_eq!(child.join(), 1);
@@ -56,7 +61,10 @@ fn mq_03_items_from_before_and_after_the_fork_come_in_order() {
     (0..10).for_each(|item| queue.send(item).expect("room"));
     let mut child = fork(|| (10..20).map(|item| queue.send(item)).all(|sent| sent.is_ok()).into());
     assert_eq!(child.join(), 1);
-    assert_eq!((0..20).map(|_| queue.recv().expect("an item")).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    assert_eq!(
+        (0..20).map(|_| queue.recv().expect("an item")).collect::<Vec<_>>(),
+        (0..20).collect::<Vec<_>>()
+    );
     assert_eq!(queue.try_recv(), Err(RecvError::Empty));
 }
 
@@ -92,7 +100,9 @@ fn every_item_arrives_once_in_each_senders_order() {
     let sums = Mutex::create(&segment, "sums", [0_u64; 2]).expect("room");
     let mut senders = [0, 1].map(|who| {
         let queue = &queue;
-        fork(move || (0..EACH).map(|item| queue.send(who << 32 | item)).any(|sent| sent.is_err()).into())
+        fork(move || {
+            (0..EACH).map(|item| queue.send(who << 32 | item)).any(|sent| sent.is_err()).into()
+        })
     });
     let mut receivers = [(); 2].map(|()| {
         fork(|| {
@@ -167,7 +177,12 @@ fn u_mq_08_a_killed_getter_leaves_its_item_to_others() {
 #[test]
 fn orphans_may_be_dropped_and_their_room_comes_back() {
     let segment = Segment::anonymous(4096).expect("a segment");
-    let queue = Queue::<u64>::with_options(&segment, "q", QueueOptions { capacity: 1, orphans: Orphans::Drop }).expect("room");
+    let queue = Queue::<u64>::with_options(
+        &segment,
+        "q",
+        QueueOptions { capacity: 1, orphans: Orphans::Drop },
+    )
+    .expect("room");
     queue.send(1).expect("room");
     let mut child = fork(|| {
         core::mem::forget(queue.recv_lease().expect("an item"));
@@ -207,7 +222,8 @@ fn large_items() {
 #[test]
 fn halves_travel_by_descriptor() {
     let (sender, receiver) = queue::<u32>(4).expect("a segment");
-    let theirs = Segment::from_fd(sender.segment().try_clone_fd().expect("a descriptor")).expect("a segment");
+    let theirs = Segment::from_fd(sender.segment().try_clone_fd().expect("a descriptor"))
+        .expect("a segment");
     sync_ipc::Sender::<u32>::open(&theirs).expect("it is there").send(5).expect("room");
     assert_eq!(receiver.recv(), Ok(5));
     assert!(matches!(sync_ipc::Sender::<u64>::open(&theirs), Err(Error::WrongType)));
@@ -266,7 +282,8 @@ fn mq_07_a_timed_receive_takes_its_time() {
 
 #[test]
 fn mq_08_what_cannot_be_sent_fails_in_send_and_takes_no_room() {
-    // Python's background sender meets what cannot be pickled. A `Queue` takes plain data, by its type; a `Connection` serialises in `send`.
+    // Python's background sender meets what cannot be pickled. A `Queue` takes plain data, by its
+    // type; a `Connection` serialises in `send`.
     struct Unserialisable;
     impl serde::Serialize for Unserialisable {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -301,8 +318,8 @@ fn mq_11_simple_queue() {
 
 #[test]
 fn u_mq_02_and_06_there_is_no_background_sender() {
-    // What `send` returned for is in the queue, whatever becomes of the sender: no feeder thread to join, nothing that its end could lose. Durations
-    // are never negative; one that is over polls.
+    // What `send` returned for is in the queue, whatever becomes of the sender: no feeder thread to
+    // join, nothing that its end could lose. Durations are never negative; one that is over polls.
     let (_segment, queue) = world(8);
     let mut child = fork(|| {
         (0..8).for_each(|item| queue.send(item).expect("room"));
@@ -310,7 +327,10 @@ fn u_mq_02_and_06_there_is_no_background_sender() {
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) }
     });
     assert_eq!(child.join(), -libc::SIGKILL);
-    assert_eq!((0..8).map(|_| queue.recv_timeout(Duration::ZERO)).collect::<Vec<_>>(), (0..8).map(Ok).collect::<Vec<_>>());
+    assert_eq!(
+        (0..8).map(|_| queue.recv_timeout(Duration::ZERO)).collect::<Vec<_>>(),
+        (0..8).map(Ok).collect::<Vec<_>>()
+    );
     queue.close();
     assert_eq!(queue.send_timeout(1, Duration::ZERO), Err(SendError::Closed(1)));
 }
@@ -322,7 +342,8 @@ fn u_mq_06_nothing_that_was_sent_is_lost() {
 
 #[test]
 fn u_mq_03_a_task_is_done_once() {
-    // Python: ValueError from one `task_done` too many. Here `done` takes the task: a second one does not compile, and a dropped one is not done.
+    // Python: ValueError from one `task_done` too many. Here `done` takes the task: a second one
+    // does not compile, and a dropped one is not done.
     let segment = Segment::anonymous(4096).expect("a segment");
     let jobs = JoinableQueue::<u64>::create(&segment, "jobs", 2).expect("room");
     jobs.put(1).expect("room");
@@ -342,7 +363,8 @@ fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
     let (_segment, queue) = world(1);
     for turn in 0..200 {
         let mut patient = fork(|| queue.recv_timeout(FOR_EVER).is_err().into());
-        let mut hasty = fork(|| queue.recv_timeout(Duration::from_micros(200 + turn * 7)).is_ok().into());
+        let mut hasty =
+            fork(|| queue.recv_timeout(Duration::from_micros(200 + turn * 7)).is_ok().into());
         std::thread::sleep(Duration::from_micros(300 + turn * 5));
         queue.send(turn).expect("room");
         if hasty.join() == 1 {
@@ -352,7 +374,8 @@ fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
     }
 }
 
-/// By reference as by value: the same items in the same order, waiting for room and for items, and the same errors.
+/// By reference as by value: the same items in the same order, waiting for room and for items, and
+/// the same errors.
 #[test]
 fn large_items_by_reference() {
     let segment = Segment::anonymous(1 << 18).expect("a segment");

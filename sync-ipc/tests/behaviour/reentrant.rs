@@ -36,7 +36,10 @@ fn ml_04_debug_says_owner_and_depth() {
 fn another_thread_of_the_owner_is_not_the_owner() {
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
-    std::thread::scope(|scope| scope.spawn(|| assert!(mutex.try_lock().is_err() && !mutex.is_locked_by_us())).join()).expect("no panic");
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert!(mutex.try_lock().is_err() && !mutex.is_locked_by_us())).join()
+    })
+    .expect("no panic");
     drop(guard);
 }
 
@@ -56,7 +59,9 @@ fn a_dead_owners_count_is_forgotten() {
         0
     });
     assert_eq!(child.join(), 0);
-    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else { panic!("the owner died") };
+    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else {
+        panic!("the owner died")
+    };
     assert_eq!(guard.depth(), 1);
     let again = mutex.lock().expect("ours");
     guard.mark_consistent();

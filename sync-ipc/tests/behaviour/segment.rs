@@ -14,7 +14,8 @@ fn name(of: &str) -> String {
 }
 
 fn memfd(size: usize, content: &[u8], seals: SealFlags) -> OwnedFd {
-    let memfd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("a memfd");
+    let memfd =
+        memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("a memfd");
     let mut file = File::from(memfd);
     file.write_all(content).expect("room");
     file.set_len(size as u64).expect("room");
@@ -37,8 +38,18 @@ fn objects_are_found_by_name_and_type() {
         assert!(matches!(Mutex::create(&segment, bad, 1_u64), Err(Error::BadName)), "{bad:?}");
     }
     assert!(matches!(Mutex::create(&segment, "big", [0_u8; 5000]), Err(Error::Full)));
-    assert_eq!(Mutex::open_or_create(&segment, "a", 9_u64).expect("it is there").lock().expect("free").get(), 1);
-    assert_eq!(Mutex::open_or_create(&segment, "c", 9_u64).expect("room").lock().expect("free").get(), 9);
+    assert_eq!(
+        Mutex::open_or_create(&segment, "a", 9_u64)
+            .expect("it is there")
+            .lock()
+            .expect("free")
+            .get(),
+        1
+    );
+    assert_eq!(
+        Mutex::open_or_create(&segment, "c", 9_u64).expect("room").lock().expect("free").get(),
+        9
+    );
 }
 
 #[test]
@@ -81,10 +92,16 @@ fn a_name_lives_as_long_as_any_holder() {
     let second = Segment::open(&name).expect("it is there");
     drop(first);
     let third = Segment::open(&name).expect("the second holds it");
-    assert_eq!(Mutex::<u64>::open(&third, "m").expect("it is there").lock().expect("free").get(), 3);
+    assert_eq!(
+        Mutex::<u64>::open(&third, "m").expect("it is there").lock().expect("free").get(),
+        3
+    );
     drop((second, third));
     assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
-    assert!(matches!(Segment::unlink(&name), Err(Error::NotFound)), "the last holder takes the name with it");
+    assert!(
+        matches!(Segment::unlink(&name), Err(Error::NotFound)),
+        "the last holder takes the name with it"
+    );
 }
 
 #[test]
@@ -94,8 +111,14 @@ fn what_is_no_segment_is_refused() {
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(File::open("/dev/null").expect("a device").into()), "not a memfd");
-    assert_eq!(refused(memfd(65536, b"", SealFlags::empty())), "not sealed against shrinking and growing");
-    assert_eq!(refused(memfd(65536, b"", SealFlags::GROW)), "not sealed against shrinking and growing");
+    assert_eq!(
+        refused(memfd(65536, b"", SealFlags::empty())),
+        "not sealed against shrinking and growing"
+    );
+    assert_eq!(
+        refused(memfd(65536, b"", SealFlags::GROW)),
+        "not sealed against shrinking and growing"
+    );
     assert_eq!(refused(memfd(0, b"", SEALS)), "truncated");
     assert_eq!(refused(memfd(4096, b"", SEALS)), "truncated");
     assert_eq!(refused(memfd(65537, b"", SEALS)), "truncated");
@@ -112,7 +135,10 @@ fn what_is_no_segment_is_refused() {
         memfd(size, &bytes, SEALS)
     };
     assert!(Segment::from_fd(with(&|_| {})).is_ok());
-    assert_eq!(refused(with(&|bytes| bytes[..8].reverse())), "made on a machine of the other byte order");
+    assert_eq!(
+        refused(with(&|bytes| bytes[..8].reverse())),
+        "made on a machine of the other byte order"
+    );
     assert_eq!(refused(with(&|bytes| bytes[8] = 200)), "another version of the layout");
     assert_eq!(refused(with(&|bytes| bytes[12] = 4)), "another width of pointers");
     assert_eq!(refused(with(&|bytes| bytes[18] = 1)), "not the size its header says");
@@ -141,7 +167,10 @@ fn a_name_that_somebody_else_planted_is_refused() {
 #[test]
 fn participants_leave_no_descriptors_or_mappings() {
     let fds = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    let maps = || std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.matches("memfd:sync-ipc").count());
+    let maps = || {
+        std::fs::read_to_string("/proc/self/maps")
+            .map_or(0, |maps| maps.matches("memfd:sync-ipc").count())
+    };
     let mut child = fork(|| {
         let before = (fds(), maps());
         for _ in 0..50 {
@@ -166,16 +195,19 @@ fn slots_run_out_with_an_error_and_come_back() {
                 Err(error) => break error,
             }
         };
-        // Either limit may come first on a given system: descriptors (1024 is common) or slots (512).
+        // Either limit may come first on a given system: descriptors (1024 is common) or slots
+        // (512).
         i32::from(handles.len() > 100 && matches!(error, Error::TooManyParticipants | Error::Io(_)))
     });
     assert_eq!(child.join(), 1);
-    Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("the child's slots are free again");
+    Segment::from_fd(segment.try_clone_fd().expect("a descriptor"))
+        .expect("the child's slots are free again");
 }
 
 #[test]
 fn fx_06_what_lies_in_a_segment_means_the_same_in_every_process() {
-    // The bytes of one segment, copied into another: the objects are there. A pointer, a descriptor or a thread's number among them would not be.
+    // The bytes of one segment, copied into another: the objects are there. A pointer, a descriptor
+    // or a thread's number among them would not be.
     let segment = Segment::anonymous(8192).expect("a segment");
     let queue = sync_ipc::Queue::<u32>::create(&segment, "queue", 3).expect("room");
     (1..3).for_each(|item| queue.send(item).expect("room"));
@@ -184,7 +216,10 @@ fn fx_06_what_lies_in_a_segment_means_the_same_in_every_process() {
     let mut bytes = vec![0; size];
     assert_eq!(rustix::io::pread(&segment, &mut bytes, 0).expect("readable"), size);
     let copy = Segment::from_fd(memfd(size, &bytes, SEALS)).expect("a segment like any other");
-    assert_eq!(Mutex::<u32>::open(&copy, "mutex").expect("it is there").lock().expect("free").get(), 5);
+    assert_eq!(
+        Mutex::<u32>::open(&copy, "mutex").expect("it is there").lock().expect("free").get(),
+        5
+    );
     let theirs = sync_ipc::Queue::<u32>::open(&copy, "queue").expect("it is there");
     // Their sender's identity names nobody in the copy; what was sent is sent.
     assert_eq!((theirs.recv(), theirs.recv()), (Ok(1), Ok(2)));

@@ -122,26 +122,40 @@ fn many_processes_never_hold_more_than_there_are() {
 #[test]
 fn u_ms_02_there_is_a_most_and_the_count_is_never_negative() {
     let segment = Segment::anonymous(1 << 18).expect("a segment");
-    let most = Semaphore::create(&segment, "most", sync_ipc::MAX_PERMITS, sync_ipc::MAX_PERMITS).expect("room");
+    let most = Semaphore::create(&segment, "most", sync_ipc::MAX_PERMITS, sync_ipc::MAX_PERMITS)
+        .expect("room");
     assert_eq!(most.available_permits(), sync_ipc::MAX_PERMITS);
     assert_eq!(most.add_permits(1), Err(TooManyReleases));
-    assert!(matches!(Semaphore::create(&segment, "more", 0, sync_ipc::MAX_PERMITS + 1), Err(Error::BadSize)));
+    assert!(matches!(
+        Semaphore::create(&segment, "more", 0, sync_ipc::MAX_PERMITS + 1),
+        Err(Error::BadSize)
+    ));
     let one = Semaphore::create(&segment, "one", 1, 1).expect("room");
     let _permit = one.acquire().expect("free");
-    let mut waiters = [(); 2].map(|()| fork(|| one.acquire_timeout(Duration::from_millis(20)).is_err().into()));
+    let mut waiters =
+        [(); 2].map(|()| fork(|| one.acquire_timeout(Duration::from_millis(20)).is_err().into()));
     assert_eq!(one.available_permits(), 0, "who waits is not owed");
     assert_eq!(waiters.each_mut().map(crate::processes::Child::join), [1; 2]);
 }
 
 #[test]
 fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
-    // Two wait for one permit that comes and goes; one of them runs out of time again and again, at about the moment at which the permit comes.
+    // Two wait for one permit that comes and goes; one of them runs out of time again and again, at
+    // about the moment at which the permit comes.
     let segment = segment();
     let semaphore = Semaphore::create(&segment, "s", 0, 1).expect("room");
     for turn in 0..200_u64 {
-        let mut patient = fork(|| semaphore.acquire_timeout(FOR_EVER).map(|permit| permit.forget()).is_err().into());
-        let mut hasty =
-            fork(|| i32::from(semaphore.acquire_timeout(Duration::from_micros(200 + turn * 7)).map(|permit| permit.forget()).is_ok()));
+        let mut patient = fork(|| {
+            semaphore.acquire_timeout(FOR_EVER).map(|permit| permit.forget()).is_err().into()
+        });
+        let mut hasty = fork(|| {
+            i32::from(
+                semaphore
+                    .acquire_timeout(Duration::from_micros(200 + turn * 7))
+                    .map(|permit| permit.forget())
+                    .is_ok(),
+            )
+        });
         std::thread::sleep(Duration::from_micros(300 + turn * 5));
         semaphore.add_permits(1).expect("none is there");
         if hasty.join() == 1 {

@@ -35,7 +35,10 @@ fn sm_01_names_and_sizes() {
     memory.unlink().expect("it is there");
     assert!(matches!(memory.unlink(), Err(Error::NotFound)));
     assert!(matches!(SharedMemory::open(&name), Err(Error::NotFound)));
-    let (one, two) = (SharedMemory::create_new(1).expect("a name"), SharedMemory::create_new(1).expect("a name"));
+    let (one, two) = (
+        SharedMemory::create_new(1).expect("a name"),
+        SharedMemory::create_new(1).expect("a name"),
+    );
     assert_ne!(one.name(), two.name());
 }
 
@@ -43,13 +46,17 @@ fn sm_01_names_and_sizes() {
 fn sm_02_the_same_memory_by_descriptor() {
     use std::os::fd::AsFd;
     let memory = SharedMemory::anonymous(10).expect("memory");
-    let theirs = SharedMemory::from_fd(memory.as_fd().try_clone_to_owned().expect("a descriptor")).expect("ours");
+    let theirs = SharedMemory::from_fd(memory.as_fd().try_clone_to_owned().expect("a descriptor"))
+        .expect("ours");
     theirs.write(9, b"x").expect("inside");
     let mut byte = [0];
     memory.read(9, &mut byte).expect("inside");
     assert_eq!(byte, *b"x");
     let other = Segment::anonymous(10).expect("memory");
-    assert!(matches!(SharedMemory::from_fd(other.try_clone_fd().expect("a descriptor")), Err(Error::NotFound)));
+    assert!(matches!(
+        SharedMemory::from_fd(other.try_clone_fd().expect("a descriptor")),
+        Err(Error::NotFound)
+    ));
 }
 
 #[test]
@@ -71,15 +78,24 @@ fn sm_05_a_killed_process_leaves_no_memory() {
 #[test]
 fn shareable_list() {
     let segment = Segment::anonymous(4096).expect("a segment");
-    let items =
-        [Item::Str("howdy".into()), Item::Bytes(b"HoWdY".to_vec()), Item::Float(-273.154), Item::Int(100), Item::None, Item::Bool(true)];
+    let items = [
+        Item::Str("howdy".into()),
+        Item::Bytes(b"HoWdY".to_vec()),
+        Item::Float(-273.154),
+        Item::Int(100),
+        Item::None,
+        Item::Bool(true),
+    ];
     let list = ShareableList::create(&segment, "list", &items).expect("room");
     assert_eq!(list.to_vec().expect("whole"), items);
     let mut child = fork(|| {
         let theirs = ShareableList::open(&segment, "list").expect("it is there");
         theirs.set(3, &Item::Float(0.5)).expect("numbers replace each other");
         theirs.set(4, &Item::Str("12345678".into())).expect("eight bytes fit everywhere");
-        i32::from(theirs.set(0, &Item::Str("nine bytes".into())) == Err(ListError::TooLong) && theirs.get(6) == Err(ListError::OutOfRange))
+        i32::from(
+            theirs.set(0, &Item::Str("nine bytes".into())) == Err(ListError::TooLong)
+                && theirs.get(6) == Err(ListError::OutOfRange),
+        )
     });
     assert_eq!(child.join(), 1);
     assert_eq!(list.get(3), Ok(Item::Float(0.5)));
@@ -90,9 +106,13 @@ fn shareable_list() {
 
 #[test]
 fn a_full_tmpfs_is_an_error() {
-    // More than any machine has: refused before the first page. (A size between what is free and what exists cannot be tested without harm.)
-    assert!(matches!(Segment::anonymous(1 << 50), Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::OutOfMemory));
-    // A mount of 64 KiB of its own would need privileges; the limit on file sizes refuses the same call in the same place.
+    // More than any machine has: refused before the first page. (A size between what is free and
+    // what exists cannot be tested without harm.)
+    assert!(
+        matches!(Segment::anonymous(1 << 50), Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::OutOfMemory)
+    );
+    // A mount of 64 KiB of its own would need privileges; the limit on file sizes refuses the same
+    // call in the same place.
     let mut child = fork(|| {
         let limit = libc::rlimit { rlim_cur: 65536, rlim_max: 65536 };
         // SAFETY: limits this child, which ignores the signal that comes with the error.
@@ -109,8 +129,10 @@ fn a_full_tmpfs_is_an_error() {
 
 #[test]
 fn sixty_four_segments_and_more_at_once() {
-    let segments: Vec<Segment> = (0..80).map(|_| Segment::anonymous(4096).expect("a segment")).collect();
-    let mutexes: Vec<Mutex<u32>> = segments.iter().map(|segment| Mutex::create(segment, "m", 0).expect("room")).collect();
+    let segments: Vec<Segment> =
+        (0..80).map(|_| Segment::anonymous(4096).expect("a segment")).collect();
+    let mutexes: Vec<Mutex<u32>> =
+        segments.iter().map(|segment| Mutex::create(segment, "m", 0).expect("room")).collect();
     let mut child = fork(|| {
         mutexes.iter().for_each(|mutex| mutex.lock().expect("free").set(1));
         0

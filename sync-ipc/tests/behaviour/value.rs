@@ -49,7 +49,9 @@ fn va_03_array() {
         let theirs = Array::<i32>::open(&segment, "a").expect("it is there");
         let locked = theirs.lock().expect("free");
         for at in 1..locked.len() {
-            locked.set(at, locked.get(at - 1).expect("inside") + locked.get(at).expect("inside")).expect("inside");
+            locked
+                .set(at, locked.get(at - 1).expect("inside") + locked.get(at).expect("inside"))
+                .expect("inside");
         }
         0
     });
@@ -115,10 +117,15 @@ fn u_va_03_the_lock_is_reentrant() {
 #[test]
 fn va_02_a_value_has_its_lock_and_a_raw_one_has_none() {
     let segment = segment();
-    let (value, array) = (Value::create(&segment, "v", 5_u32).expect("room"), Array::create(&segment, "a", &[5_u32]).expect("room"));
+    let (value, array) = (
+        Value::create(&segment, "v", 5_u32).expect("room"),
+        Array::create(&segment, "a", &[5_u32]).expect("room"),
+    );
     let (held, row) = (value.lock().expect("free"), array.lock().expect("free"));
     let mut child = fork(|| {
-        let refused = value.lock_timeout(std::time::Duration::from_millis(5)).is_err_and(|error| error.is_timeout());
+        let refused = value
+            .lock_timeout(std::time::Duration::from_millis(5))
+            .is_err_and(|error| error.is_timeout());
         // `get_obj`: past the lock.
         i32::from(refused && array.raw().get(0) == Some(5))
     });
@@ -146,27 +153,39 @@ fn va_05_everything_is_doubled_by_a_child() {
         int.lock().expect("free").update(|n| *n *= 2);
         double.set(double.get() * 2.0);
         long.lock().expect("free").update(|n| *n *= 2);
-        point.lock().expect("free").update(|point| *point = Point { x: point.x * 2, y: point.y * 2, z: point.z * 2.0 });
+        point
+            .lock()
+            .expect("free")
+            .update(|point| *point = Point { x: point.x * 2, y: point.y * 2, z: point.z * 2.0 });
         let locked = row.lock().expect("free");
-        (0..3).for_each(|at| locked.set(at, locked.get(at).expect("inside") * 2.0).expect("inside"));
+        (0..3)
+            .for_each(|at| locked.set(at, locked.get(at).expect("inside") * 2.0).expect("inside"));
         text.write(0, b"HELLO").expect("inside");
         0
     });
     assert_eq!(child.join(), 0);
-    assert_eq!((int.get().expect("clean"), double.get(), long.get().expect("clean")), (14, 2.0 / 3.0, 1 << 34));
+    assert_eq!(
+        (int.get().expect("clean"), double.get(), long.get().expect("clean")),
+        (14, 2.0 / 3.0, 1 << 34)
+    );
     assert_eq!(point.get().expect("clean"), Point { x: 6, y: 4, z: 1.0 });
     assert_eq!((row.raw().to_vec(), text.to_vec()), (vec![0.0, 2.0, 4.0], b"HELLO".to_vec()));
 }
 
 #[test]
 fn va_07_many_objects_fill_a_segment_and_none_overlaps() {
-    // Python's heap frees blocks; here objects live as long as their segment. The property test has random sizes.
+    // Python's heap frees blocks; here objects live as long as their segment. The property test has
+    // random sizes.
     let segment = segment();
     let mut rows = Vec::new();
-    while let Ok(row) = RawArray::<u64>::zeroed(&segment, &format!("row {}", rows.len()), 40 + rows.len()) {
+    while let Ok(row) =
+        RawArray::<u64>::zeroed(&segment, &format!("row {}", rows.len()), 40 + rows.len())
+    {
         row.write(0, &vec![rows.len() as u64; row.len()]).expect("inside");
         rows.push(row);
     }
     assert!(rows.len() > 50);
-    assert!(rows.iter().enumerate().all(|(at, row)| row.to_vec().iter().all(|item| *item == at as u64)));
+    assert!(
+        rows.iter().enumerate().all(|(at, row)| row.to_vec().iter().all(|item| *item == at as u64))
+    );
 }

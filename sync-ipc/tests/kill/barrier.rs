@@ -36,11 +36,17 @@ impl Case for Complete {
         world.1.wait().expect("the other waits");
     }
     fn check(&self, (_, barrier, child): &Self::World, finished: bool) {
-        // Either nobody came (then we do), or the cycle was completed, or it was broken by the death of one who had arrived.
-        let ours = if finished || barrier.waiting() == 0 { None } else { Some(barrier.wait_timeout(Duration::from_millis(500))) };
+        // Either nobody came (then we do), or the cycle was completed, or it was broken by the
+        // death of one who had arrived.
+        let ours = if finished || barrier.waiting() == 0 {
+            None
+        } else {
+            Some(barrier.wait_timeout(Duration::from_millis(500)))
+        };
         match (child.borrow_mut().join(), ours) {
             (0, None | Some(Ok(_))) => {}
-            // The dead one had decided, and our taking the lock over made it so: we came to the next cycle, alone.
+            // The dead one had decided, and our taking the lock over made it so: we came to the
+            // next cycle, alone.
             (0, Some(Err(BarrierError::TimedOut))) => {}
             (1, None | Some(Err(BarrierError::Broken))) if !finished => {}
             other => panic!("{other:?}"),

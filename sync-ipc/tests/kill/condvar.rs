@@ -23,7 +23,11 @@ pub(crate) fn world() -> World {
 
 /// A survivor waits and another one notifies: it arrives.
 pub(crate) fn still_works(world: &World) {
-    let mut guard = world.mutex.lock().or_else(|error| error.into_guard().ok_or("refused")).expect("free or recoverable");
+    let mut guard = world
+        .mutex
+        .lock()
+        .or_else(|error| error.into_guard().ok_or("refused"))
+        .expect("free or recoverable");
     guard.mark_consistent();
     guard.set(0);
     let mut child = fork(|| {
@@ -63,7 +67,8 @@ fn wait_at_every_instruction() {
     every("condvar wait", &Wait);
 }
 
-/// One notification for one waiter; its sender is killed: the waiter has it, or another notification reaches it.
+/// One notification for one waiter; its sender is killed: the waiter has it, or another
+/// notification reaches it.
 struct Notify;
 
 impl Case for Notify {
@@ -79,7 +84,8 @@ impl Case for Notify {
         until("it waits", || {
             world.mutex.lock().expect("clean").update(|value| *value = 1);
             let mut bytes = [0; 8];
-            rustix::io::pread(&world.segment, &mut bytes, offset_of_tickets(&world)).expect("readable");
+            rustix::io::pread(&world.segment, &mut bytes, offset_of_tickets(&world))
+                .expect("readable");
             u64::from_ne_bytes(bytes) > 0
         });
         (world, child.into())
@@ -96,7 +102,11 @@ impl Case for Notify {
     }
     fn check(&self, (world, waiter): &Self::World, finished: bool) {
         if !finished {
-            let mut guard = world.mutex.lock().or_else(|error| error.into_guard().ok_or("refused")).expect("free or recoverable");
+            let mut guard = world
+                .mutex
+                .lock()
+                .or_else(|error| error.into_guard().ok_or("refused"))
+                .expect("free or recoverable");
             guard.mark_consistent();
             guard.set(2);
             drop(guard);

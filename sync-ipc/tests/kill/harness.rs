@@ -1,14 +1,19 @@
 //! Which instructions to kill at.
 //!
-//! [`every`] kills at literally every instruction of an operation. A first run steps the child through and notes each instruction; then, for each of
-//! them, a fresh child in a fresh world runs to it by a breakpoint, is killed there, and a survivor is asked. Where a child takes another way than the
-//! first (how long it spins is a matter of the clock), it is stepped as many instructions as there are before the one that it did not meet.
+//! [`every`] kills at literally every instruction of an operation. A first run steps the child
+//! through and notes each instruction; then, for each of them, a fresh child in a fresh world runs
+//! to it by a breakpoint, is killed there, and a survivor is asked. Where a child takes another way
+//! than the first (how long it spins is a matter of the clock), it is stepped as many instructions
+//! as there are before the one that it did not meet.
 //!
-//! [`every_effect`] is for what is too long for that: it compares the shared memory after every instruction of the first run, and kills after (and one
-//! before) each that changed something, and at as many others picked by a seed, which it prints. A process that is killed leaves shared memory and
-//! the kernel's state behind and nothing else, so two instructions between which neither changes are one case.
+//! [`every_effect`] is for what is too long for that: it compares the shared memory after every
+//! instruction of the first run, and kills after (and one before) each that changed something, and
+//! at as many others picked by a seed, which it prints. A process that is killed leaves shared
+//! memory and the kernel's state behind and nothing else, so two instructions between which neither
+//! changes are one case.
 //!
-//! [`pairs`] steps two children through their operations at the same time, in bursts, and kills both somewhere: by a seed.
+//! [`pairs`] steps two children through their operations at the same time, in bursts, and kills
+//! both somewhere: by a seed.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -26,10 +31,10 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(test: &str) -> Self {
-        let seed = env::var("SYNC_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64));
+        let seed =
+            env::var("SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64)
+            });
         println!("{test}: SYNC_SEED={seed}");
         Self(seed | 1)
     }
@@ -43,7 +48,8 @@ impl Random {
     }
 }
 
-/// One case: a fresh segment with what the test needs in it, what the child does, and what must hold after its death.
+/// One case: a fresh segment with what the test needs in it, what the child does, and what must
+/// hold after its death.
 pub(crate) trait Case {
     /// What the child and the survivor work with.
     type World;
@@ -85,7 +91,8 @@ pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
                 while let Some(&at) = run.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if !kill_before(case, at) {
                         missed.fetch_add(1, Ordering::Relaxed);
-                        let steps = run.iter().position(|other| *other == at).expect("it is one of them");
+                        let steps =
+                            run.iter().position(|other| *other == at).expect("it is one of them");
                         kill_at(case, steps as u64);
                     }
                 }
@@ -131,7 +138,8 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
     let mut through = [0; 2];
     for _ in 0..rounds {
         let world = pair.world();
-        let mut children = [0, 1].map(|who| Stepped::new(|| pair.prepare(&world), |()| pair.act(who, &world)));
+        let mut children =
+            [0, 1].map(|who| Stepped::new(|| pair.prepare(&world), |()| pair.act(who, &world)));
         let mut left = [0; 2].map(|_: i32| random.below(steps));
         let mut finished = [false; 2];
         while left != [0, 0] {
@@ -142,7 +150,8 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
             } else {
                 random.below(2) as usize
             };
-            // Now a long burst and now a short one: what matters is who comes between which two instructions.
+            // Now a long burst and now a short one: what matters is who comes between which two
+            // instructions.
             let burst = left[who].min(1 << random.below(8));
             left[who] -= burst;
             if !finished[who] && !children[who].steps(burst) {

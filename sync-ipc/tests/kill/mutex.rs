@@ -103,7 +103,9 @@ impl Case for Recover {
         assert!(!world.mutex.is_locked_by_us());
     }
     fn act(&self, world: &World) {
-        let Err(LockError::OwnerDied(mut guard)) = world.mutex.try_lock() else { panic!("the owner is dead") };
+        let Err(LockError::OwnerDied(mut guard)) = world.mutex.try_lock() else {
+            panic!("the owner is dead")
+        };
         guard.set(3);
         guard.mark_consistent();
     }

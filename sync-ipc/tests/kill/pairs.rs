@@ -1,4 +1,5 @@
-//! Two at a time: who holds and who takes over, who sends and who receives, who waits and who wakes.
+//! Two at a time: who holds and who takes over, who sends and who receives, who waits and who
+//! wakes.
 
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ impl Pair for OwnerAndRecoverer {
     type World = mutex::World;
     fn world(&self) -> Self::World {
         let world = mutex::world();
-        assert_eq!(fork(|| i32::from(world.mutex.lock().map(core::mem::forget).is_err())).join(), 0);
+        assert_eq!(
+            fork(|| i32::from(world.mutex.lock().map(core::mem::forget).is_err())).join(),
+            0
+        );
         world
     }
     fn prepare(&self, world: &Self::World) {
@@ -58,8 +62,17 @@ impl Pair for ProducerAndConsumer {
     }
     fn act(&self, who: usize, (_, queue): &Self::World) {
         match who {
-            0 => assert!((3..6).all(|item| queue.send_timeout(item, SOON).map_or_else(|error| error.into_inner() == item, |()| true))),
-            _ => assert!((0..3).all(|_| matches!(queue.recv_timeout(SOON), Ok(1..6) | Err(RecvError::TimedOut)))),
+            0 => assert!((3..6).all(|item| {
+                queue
+                    .send_timeout(item, SOON)
+                    .map_or_else(|error| error.into_inner() == item, |()| true)
+            })),
+            _ => {
+                assert!((0..3).all(|_| matches!(
+                    queue.recv_timeout(SOON),
+                    Ok(1..6) | Err(RecvError::TimedOut)
+                )))
+            }
         }
     }
     fn check(&self, (_, queue): &Self::World, _: [bool; 2]) {
@@ -136,7 +149,10 @@ impl Pair for Parties {
     fn check(&self, (barrier, passed): &Self::World, finished: [bool; 2]) {
         let outcomes = passed.to_vec();
         assert!(outcomes.iter().all(|outcome| *outcome < 3), "{outcomes:?}");
-        assert!(finished != [true; 2] || outcomes[0] == outcomes[1], "one passed and the other did not: {outcomes:?}");
+        assert!(
+            finished != [true; 2] || outcomes[0] == outcomes[1],
+            "one passed and the other did not: {outcomes:?}"
+        );
         barrier.reset().expect("nobody is stopped");
         let mut other = fork(|| i32::from(barrier.wait_timeout(FOR_EVER).is_err()));
         barrier.wait_timeout(FOR_EVER).expect("as new");
@@ -189,7 +205,8 @@ struct Holders;
 impl Pair for Holders {
     type World = Semaphore;
     fn world(&self) -> Self::World {
-        Semaphore::create(&Segment::anonymous(4096).expect("a segment"), "semaphore", 1, 1).expect("room")
+        Semaphore::create(&Segment::anonymous(4096).expect("a segment"), "semaphore", 1, 1)
+            .expect("room")
     }
     fn prepare(&self, semaphore: &Self::World) {
         drop(semaphore.acquire_timeout(SOON));

@@ -99,21 +99,29 @@ fn get_at_every_instruction() {
     every("get", &Get);
 }
 
-case!(LeaseAck, |queue| queue.recv_lease().expect("an item").ack(), |items, finished| match items {
-    [2] => {}
-    [1, 2] | [2, 1] if !finished => {}
-    other => panic!("{other:?}, finished: {finished}"),
-});
+case!(
+    LeaseAck,
+    |queue| queue.recv_lease().expect("an item").ack(),
+    |items, finished| match items {
+        [2] => {}
+        [1, 2] | [2, 1] if !finished => {}
+        other => panic!("{other:?}, finished: {finished}"),
+    }
+);
 
 #[test]
 fn lease_and_ack_at_every_instruction() {
     every("lease and ack", &LeaseAck);
 }
 
-case!(Lease, |queue| core::mem::forget(queue.recv_lease().expect("an item")), |items, _| match items {
-    [1, 2] | [2, 1] => {}
-    other => panic!("{other:?}: a lease that was not acknowledged is lost or doubled"),
-});
+case!(
+    Lease,
+    |queue| core::mem::forget(queue.recv_lease().expect("an item")),
+    |items, _| match items {
+        [1, 2] | [2, 1] => {}
+        other => panic!("{other:?}: a lease that was not acknowledged is lost or doubled"),
+    }
+);
 
 #[test]
 fn lease_at_every_instruction() {
@@ -130,8 +138,8 @@ fn giving_back_at_every_instruction() {
     every("give back", &GiveBack);
 }
 
-/// A sender, a receiver, and one who does both, each killed anywhere, one after another, in one queue; then nothing is doubled, and nothing lost but
-/// what a dead receiver may have acknowledged.
+/// A sender, a receiver, and one who does both, each killed anywhere, one after another, in one
+/// queue; then nothing is doubled, and nothing lost but what a dead receiver may have acknowledged.
 #[test]
 fn senders_and_receivers_in_pairs() {
     let mut random = Random::new("senders_and_receivers");
@@ -150,7 +158,8 @@ fn senders_and_receivers_in_pairs() {
                     }
                 },
             );
-            // A child's first use makes it a participant: some thousand instructions, most of them system calls.
+            // A child's first use makes it a participant: some thousand instructions, most of them
+            // system calls.
             while child.steps < 8000 && child.syscall() && random.below(12) > 0 {}
             child.steps(random.below(700));
             child.child.kill();
@@ -162,7 +171,10 @@ fn senders_and_receivers_in_pairs() {
         unique.dedup();
         assert_eq!(unique.len(), items.len(), "doubled: {items:?}");
         assert!(unique.iter().all(|item| [1, 2, 100, 101, 102].contains(item)), "{items:?}");
-        assert!(unique.iter().filter(|item| **item < 3).count() + lost >= 2, "lost: {items:?} after {lost} dead receivers");
+        assert!(
+            unique.iter().filter(|item| **item < 3).count() + lost >= 2,
+            "lost: {items:?} after {lost} dead receivers"
+        );
         still_works(&world.1);
     }
 }

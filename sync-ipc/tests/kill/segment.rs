@@ -29,7 +29,8 @@ impl Case for Place {
         match Mutex::<u64>::open(&world.0, "new") {
             Ok(mutex) => assert_eq!(mutex.lock().expect("free").get(), 7),
             Err(Error::NotFound) if !finished => {
-                let again = Mutex::create(&world.0, "new", 8_u64).expect("the name is free and so is the room");
+                let again = Mutex::create(&world.0, "new", 8_u64)
+                    .expect("the name is free and so is the room");
                 assert_eq!(again.lock().expect("free").get(), 8);
             }
             Err(other) => panic!("{other}"),
@@ -60,7 +61,11 @@ impl Case for Join {
         world.1.lock().expect("free").set(2);
     }
     fn check(&self, world: &Self::World, _: bool) {
-        let mut guard = world.1.lock().or_else(|error| error.into_guard().ok_or("refused")).expect("free or recoverable");
+        let mut guard = world
+            .1
+            .lock()
+            .or_else(|error| error.into_guard().ok_or("refused"))
+            .expect("free or recoverable");
         guard.mark_consistent();
         guard.set(3);
         drop(guard);
@@ -78,7 +83,8 @@ struct Create;
 
 impl Create {
     fn name() -> String {
-        format!("kill-create-{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], "")
+        format!("kill-create-{}-{:?}", std::process::id(), std::thread::current().id())
+            .replace(['(', ')'], "")
     }
 }
 
@@ -98,12 +104,16 @@ impl Case for Create {
         core::mem::forget(Segment::create(name, 4096).expect("a new name"));
     }
     fn check(&self, (_, name): &Self::World, _: bool) {
-        // Its only holder is dead: nobody finds it, and nobody waits for it (what Boost does for ever, #128).
+        // Its only holder is dead: nobody finds it, and nobody waits for it (what Boost does for
+        // ever, #128).
         assert!(matches!(Segment::open(name), Err(Error::NotFound)));
         let ours = Segment::create(name, 4096).expect("a dead creator's name is free");
         drop(Segment::open(name).expect("a living creator's name is found"));
         drop(ours);
-        assert!(matches!(Segment::unlink(name), Err(Error::NotFound)), "the last holder takes the name with it");
+        assert!(
+            matches!(Segment::unlink(name), Err(Error::NotFound)),
+            "the last holder takes the name with it"
+        );
     }
 }
 

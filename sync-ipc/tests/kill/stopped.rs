@@ -1,4 +1,5 @@
-//! Nobody is killed here, but stopped, inside what the crate locks by itself: everything is bounded by time, not by hope.
+//! Nobody is killed here, but stopped, inside what the crate locks by itself: everything is bounded
+//! by time, not by hope.
 
 use std::time::{Duration, Instant};
 
@@ -62,10 +63,14 @@ fn a_party_that_is_stopped_anywhere_holds_up_no_timed_wait_and_no_abort() {
 #[test]
 fn a_writer_that_is_stopped_anywhere_holds_up_a_list_for_a_second() {
     let segment = Segment::anonymous(4096).expect("a segment");
-    let list = ShareableList::create(&segment, "list", &[Item::Int(1), Item::Int(2)]).expect("room");
+    let list =
+        ShareableList::create(&segment, "list", &[Item::Int(1), Item::Int(2)]).expect("room");
     let (mut refused, mut steps) = (0, 0);
     while refused < 2 {
-        let mut child = Stepped::new(|| list.get(0).expect("free"), |_| list.set(0, &Item::Int(3)).expect("free"));
+        let mut child = Stepped::new(
+            || list.get(0).expect("free"),
+            |_| list.set(0, &Item::Int(3)).expect("free"),
+        );
         assert!(child.steps(steps), "nobody was stopped with the lock held: nothing was tested");
         match bounded(|| list.get(0)) {
             Ok(Item::Int(1 | 3)) => {}
@@ -87,7 +92,10 @@ fn a_maker_of_objects_that_is_stopped_anywhere_holds_up_others_for_a_second() {
     while refused < 2 {
         let segment = Segment::anonymous(4096).expect("a segment");
         let before = Mutex::create(&segment, "before", 1_u64).expect("room");
-        let mut child = Stepped::new(|| drop(before.lock()), |()| drop(Mutex::create(&segment, "theirs", 7_u64)));
+        let mut child = Stepped::new(
+            || drop(before.lock()),
+            |()| drop(Mutex::create(&segment, "theirs", 7_u64)),
+        );
         assert!(child.steps(steps), "nobody was stopped with the lock held: nothing was tested");
         match bounded(|| Mutex::create(&segment, "ours", 8_u64)) {
             Ok(mutex) => assert_eq!(mutex.lock().expect("free").get(), 8),
@@ -95,7 +103,14 @@ fn a_maker_of_objects_that_is_stopped_anywhere_holds_up_others_for_a_second() {
             Err(other) => panic!("{other}"),
         }
         child.finish();
-        assert_eq!(Mutex::<u64>::open(&segment, "theirs").expect("made at last").lock().expect("free").get(), 7);
+        assert_eq!(
+            Mutex::<u64>::open(&segment, "theirs")
+                .expect("made at last")
+                .lock()
+                .expect("free")
+                .get(),
+            7
+        );
         // Fewer than the lock is held for.
         steps += 101;
     }

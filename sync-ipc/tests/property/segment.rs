@@ -1,4 +1,5 @@
-//! A segment's directory beside a map, and its memory beside what was written: objects never overlap, whatever their sizes.
+//! A segment's directory beside a map, and its memory beside what was written: objects never
+//! overlap, whatever their sizes.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,8 @@ fn segment() -> Segment {
     Segment::anonymous(1 << 16).expect("a segment")
 }
 
-/// Items of every way in which they are copied: bytes, words, words that lie crooked, by the processor's own instruction.
+/// Items of every way in which they are copied: bytes, words, words that lie crooked, by the
+/// processor's own instruction.
 fn arrays_agree<const N: usize>(len: usize, writes: &[(usize, u8)]) -> Result<(), TestCaseError> {
     let array = RawArray::<[u8; N]>::zeroed(&segment(), "array", len).expect("room");
     let mut oracle = vec![[0_u8; N]; len];

@@ -1,13 +1,14 @@
-//! A peer that writes whatever it likes, wherever it likes. It may starve us and spoil our data; it may not make us panic, crash, or touch what is
-//! not ours. The victim runs in a process of its own, so that a crash is seen as one.
+//! A peer that writes whatever it likes, wherever it likes. It may starve us and spoil our data; it
+//! may not make us panic, crash, or touch what is not ours. The victim runs in a process of its
+//! own, so that a crash is seen as one.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::io::pwrite;
 use sync_ipc::{
-    Array, Barrier, BoundedSemaphore, Condvar, Connection, Event, Item, JoinableQueue, Mutex, Queue, ReentrantMutex, Segment, Semaphore,
-    ShareableList,
+    Array, Barrier, BoundedSemaphore, Condvar, Connection, Event, Item, JoinableQueue, Mutex,
+    Queue, ReentrantMutex, Segment, Semaphore, ShareableList,
 };
 
 use crate::Random;
@@ -44,7 +45,8 @@ fn world() -> World {
         queue: Queue::create(&segment, "queue", 4).expect("room"),
         jobs: JoinableQueue::create(&segment, "jobs", 2).expect("room"),
         array: Array::create(&segment, "array", &[1, 2, 3]).expect("room"),
-        list: ShareableList::create(&segment, "list", &[Item::Int(1), Item::Str("text".into())]).expect("room"),
+        list: ShareableList::create(&segment, "list", &[Item::Int(1), Item::Str("text".into())])
+            .expect("room"),
         segment,
     }
 }
@@ -71,13 +73,19 @@ fn scribble(segment: &Segment, random: &mut Random) {
     pwrite(segment, &value.to_ne_bytes()[..len], at as u64).expect("a memfd can be written to");
 }
 
-/// One operation, whatever comes of it. Locks that a scribbled word says we hold ourselves are waited for in vain: hence the short timeouts.
+/// One operation, whatever comes of it. Locks that a scribbled word says we hold ourselves are
+/// waited for in vain: hence the short timeouts.
 fn operate(world: &World, random: &mut Random) -> Option<()> {
     let soon = Duration::from_micros(50);
     match random.below(18) {
         0 => drop(world.mutex.try_lock().map(|mut guard| guard.update(|value| value[0] ^= 1))),
         1 => drop(world.mutex.lock_timeout(soon).map(|guard| guard.get())),
-        2 => drop(world.reentrant.try_lock().map(|guard| guard.update(|value| *value = value.wrapping_add(1)))),
+        2 => drop(
+            world
+                .reentrant
+                .try_lock()
+                .map(|guard| guard.update(|value| *value = value.wrapping_add(1))),
+        ),
         3 => drop(world.semaphore.try_acquire()),
         4 => drop(world.semaphore.acquire_timeout(soon)),
         5 => drop(world.semaphore.add_permits(1)),
@@ -91,15 +99,25 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
         9 => {
             world.condvar.notify_all();
             if let Ok(guard) = world.mutex.try_lock() {
-                // The lock may be scribbled over while we wait, but nobody scribbles then: this is one thread.
+                // The lock may be scribbled over while we wait, but nobody scribbles then: this is
+                // one thread.
                 drop(world.condvar.wait_timeout(guard, soon));
             }
         }
         10 => drop((world.barrier.wait_timeout(soon), world.barrier.waiting())),
         11 => drop(world.queue.try_send([7; 20])),
-        12 => drop(world.queue.try_recv().map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>())),
+        12 => drop(
+            world
+                .queue
+                .try_recv()
+                .map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>()),
+        ),
         13 => drop(world.queue.try_recv_lease()),
-        14 => drop((world.jobs.try_put(1), world.jobs.try_get().map(|task| task.done()), world.queue.len())),
+        14 => drop((
+            world.jobs.try_put(1),
+            world.jobs.try_get().map(|task| task.done()),
+            world.queue.len(),
+        )),
         15 => drop((world.array.raw().to_vec(), world.array.raw().set(2, 9))),
         16 => drop((world.list.get(random.below(3)), world.list.set(0, &Item::Int(5)))),
         _ => {
@@ -108,7 +126,10 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
             drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_recv()));
             drop(Mutex::create(&world.segment, "another", 5_u8));
             drop(Segment::from_fd(world.segment.try_clone_fd().ok()?));
-            drop(format!("{world:?}", world = (&world.mutex, &world.reentrant, &world.semaphore, &world.barrier)));
+            drop(format!(
+                "{world:?}",
+                world = (&world.mutex, &world.reentrant, &world.semaphore, &world.barrier)
+            ));
         }
     }
     Some(())
@@ -157,10 +178,15 @@ fn scribbling_at_the_same_time() {
         });
         std::thread::sleep(Duration::from_millis(150));
         drop(scribbler);
-        // It may starve (its lock's word may say that it holds the lock itself), and is killed for it; it may not have ended by itself.
+        // It may starve (its lock's word may say that it holds the lock itself), and is killed for
+        // it; it may not have ended by itself.
         let mut victim = victim;
         victim.signal(libc::SIGKILL);
-        assert_eq!(victim.join(), -libc::SIGKILL, "a panic is 101, a crash is minus another signal");
+        assert_eq!(
+            victim.join(),
+            -libc::SIGKILL,
+            "a panic is 101, a crash is minus another signal"
+        );
     }
 }
 

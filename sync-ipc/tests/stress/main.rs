@@ -22,7 +22,11 @@ impl Random {
         let seed = std::env::var("SYNC_SEED")
             .ok()
             .and_then(|seed| seed.parse().ok())
-            .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64));
+            .unwrap_or_else(|| {
+                std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .map_or(1, |now| now.as_nanos() as u64)
+            });
         println!("{test}: SYNC_SEED={seed}");
         Self(seed | 1)
     }

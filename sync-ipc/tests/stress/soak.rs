@@ -1,7 +1,9 @@
 //! Workers that are killed, stopped and continued at random moments, and an audit of what they did.
 //!
-//! Every worker moves numbers from one queue to another by lease: receive, send, acknowledge. One that is killed between the last two leaves its number in
-//! both: at least once is what a lease promises. Beside that, it keeps two numbers under a lock equal, and holds a permit while it works.
+//! Every worker moves numbers from one queue to another by lease: receive, send, acknowledge. One
+//! that is killed between the last two leaves its number in both: at least once is what a lease
+//! promises. Beside that, it keeps two numbers under a lock equal, and holds a permit while it
+//! works.
 
 use std::time::{Duration, Instant};
 
@@ -100,10 +102,13 @@ fn kill_stop_continue() {
     }
     drop(workers);
     let doubled: u32 = seen.iter().map(|count| count - 1).sum();
-    println!("soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, longest silence {longest:?}");
+    println!(
+        "soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, longest silence {longest:?}"
+    );
     assert!(doubled <= kills, "more were delivered again than workers died");
     // Whatever the dead held comes back: permits, room, the lock.
-    let permits = [(); 3].map(|()| world.permits.acquire_timeout(FOR_EVER).expect("no permit is lost"));
+    let permits =
+        [(); 3].map(|()| world.permits.acquire_timeout(FOR_EVER).expect("no permit is lost"));
     assert!(world.permits.try_acquire().is_err(), "and none is doubled");
     drop(permits);
     while world.todo.recv_timeout(Duration::from_millis(40)).is_ok() {}
@@ -114,6 +119,9 @@ fn kill_stop_continue() {
         }
         assert!(queue.try_send(64).is_err());
     }
-    let [first, second] = world.pair.lock().map_or_else(|error| error.into_guard().expect("recoverable").get(), |guard| guard.get());
+    let [first, second] = world
+        .pair
+        .lock()
+        .map_or_else(|error| error.into_guard().expect("recoverable").get(), |guard| guard.get());
     assert!(first == second || first == second + 1);
 }

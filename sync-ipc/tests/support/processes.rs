@@ -1,6 +1,7 @@
 //! Processes for tests: forked, stopped, killed, and stepped through one instruction at a time.
 //!
-//! A child is forked and not executed anew: it is there at once, at the very code that is tested. It calls nothing but the crate and `_exit`.
+//! A child is forked and not executed anew: it is there at once, at the very code that is tested.
+//! It calls nothing but the crate and `_exit`.
 #![allow(unreachable_pub, reason = "each test target uses its own part of this file")]
 #![allow(dead_code, reason = "each test target uses its own part of this file")]
 
@@ -20,7 +21,8 @@ pub struct Child {
 
 /// What the child's function returned is its exit code; a panic is 101.
 pub fn fork(act: impl FnOnce() -> i32) -> Child {
-    // SAFETY: the child runs `act` and leaves by `_exit`; glibc makes its allocator usable after a fork.
+    // SAFETY: the child runs `act` and leaves by `_exit`; glibc makes its allocator usable after a
+    // fork.
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", io::Error::last_os_error()),
         0 => {
@@ -32,8 +34,9 @@ pub fn fork(act: impl FnOnce() -> i32) -> Child {
     }
 }
 
-/// Runs a test in a process of its own. Tests run as threads of one process, and a child that one of them forks has copies of all the others'
-/// descriptors: what depends on a descriptor being the last one must not run beside it.
+/// Runs a test in a process of its own. Tests run as threads of one process, and a child that one
+/// of them forks has copies of all the others' descriptors: what depends on a descriptor being the
+/// last one must not run beside it.
 #[track_caller]
 pub fn alone(test: impl FnOnce()) {
     let code = fork(|| {
@@ -52,7 +55,12 @@ impl Child {
     pub fn signal(&self, signal: i32) {
         assert!(self.status.is_none(), "the child was reaped");
         // SAFETY: our own child, not yet reaped, so the pid is still its.
-        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0, "kill: {}", io::Error::last_os_error());
+        assert_eq!(
+            unsafe { libc::kill(self.pid, signal) },
+            0,
+            "kill: {}",
+            io::Error::last_os_error()
+        );
     }
 
     /// Kills and reaps.
@@ -71,7 +79,12 @@ impl Child {
             if got == self.pid {
                 return status;
             }
-            assert_eq!(io::Error::last_os_error().kind(), io::ErrorKind::Interrupted, "waitpid: {}", io::Error::last_os_error());
+            assert_eq!(
+                io::Error::last_os_error().kind(),
+                io::ErrorKind::Interrupted,
+                "waitpid: {}",
+                io::Error::last_os_error()
+            );
         }
     }
 
@@ -96,7 +109,11 @@ impl Child {
                     assert!(started.elapsed() < FOR_EVER, "child {} does not end", self.pid);
                     std::thread::sleep(Duration::from_micros(200));
                 }
-                got if got == self.pid && (libc::WIFEXITED(status) || libc::WIFSIGNALED(status)) => self.status = Some(status),
+                got if got == self.pid
+                    && (libc::WIFEXITED(status) || libc::WIFSIGNALED(status)) =>
+                {
+                    self.status = Some(status)
+                }
                 _ => {}
             }
         }
@@ -141,7 +158,8 @@ impl Stepped {
     pub fn new<A>(prepare: impl FnOnce() -> A, act: impl FnOnce(&A)) -> Self {
         let mut child = fork(|| {
             let prepared = prepare();
-            // SAFETY: asks our parent to trace us, which it is waiting for; a stop is how it takes over.
+            // SAFETY: asks our parent to trace us, which it is waiting for; a stop is how it takes
+            // over.
             unsafe {
                 libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
                 libc::kill(libc::getpid(), libc::SIGSTOP);
@@ -153,7 +171,10 @@ impl Stepped {
             0
         });
         let status = child.wait_for(0);
-        assert!(libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP, "child did not stop: {status:#x}");
+        assert!(
+            libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP,
+            "child did not stop: {status:#x}"
+        );
         Self { child, steps: 0, finished: false }
     }
 
@@ -209,7 +230,8 @@ impl Stepped {
         self.child.kill();
     }
 
-    /// Steps to the end and says which instructions there were. One that repeats itself (`rep movsb`) is one.
+    /// Steps to the end and says which instructions there were. One that repeats itself (`rep
+    /// movsb`) is one.
     pub fn trace(&mut self) -> Vec<Instruction> {
         let mut run: Vec<Instruction> = Vec::new();
         let mut seen = std::collections::HashMap::new();
@@ -226,9 +248,11 @@ impl Stepped {
         }
     }
 
-    /// Runs, at full speed, until it is about to begin that instruction for that time; `false` if it never does.
+    /// Runs, at full speed, until it is about to begin that instruction for that time; `false` if
+    /// it never does.
     ///
-    /// By a breakpoint: stepping there takes a thousand times as long, and an operation of 2,000 instructions takes 2,000 of these.
+    /// By a breakpoint: stepping there takes a thousand times as long, and an operation of 2,000
+    /// instructions takes 2,000 of these.
     pub fn run_to(&mut self, target: Instruction) -> bool {
         for turn in 0..=target.before {
             if self.registers(|_| {}) != target.address {
@@ -259,9 +283,12 @@ impl Stepped {
     fn registers(&mut self, change: impl FnOnce(&mut usize)) -> usize {
         // SAFETY: plain integers.
         let mut registers: libc::user_regs_struct = unsafe { core::mem::zeroed() };
-        let mut place = libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of_val(&registers) };
+        let mut place =
+            libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of_val(&registers) };
         // SAFETY: our own stopped child, and a place for all of its general registers.
-        let got = unsafe { libc::ptrace(libc::PTRACE_GETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place) };
+        let got = unsafe {
+            libc::ptrace(libc::PTRACE_GETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place)
+        };
         assert_eq!(got, 0, "ptrace: {}", io::Error::last_os_error());
         let pointer = instruction_pointer(&mut registers);
         let mut address = *pointer as usize;
@@ -269,7 +296,9 @@ impl Stepped {
         if address != *pointer as usize {
             *pointer = address as u64;
             // SAFETY: as above.
-            let set = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place) };
+            let set = unsafe {
+                libc::ptrace(libc::PTRACE_SETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place)
+            };
             assert_eq!(set, 0, "ptrace: {}", io::Error::last_os_error());
         }
         address
@@ -278,14 +307,22 @@ impl Stepped {
     /// Puts other code into the child's own copy of a page; gives what was there.
     fn exchange_code(&mut self, address: usize, code: Code) -> Code {
         let aligned = address & !(size_of::<libc::c_long>() - 1);
-        // SAFETY: our own stopped child; glibc gives the word itself, or -1 for an address that is not there, which then cannot be written to.
+        // SAFETY: our own stopped child; glibc gives the word itself, or -1 for an address that is
+        // not there, which then cannot be written to.
         let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.child.pid, aligned, 0) };
         let mut bytes = word.to_ne_bytes();
         let place = &mut bytes[address - aligned..][..size_of::<Code>()];
         let before = Code::from_ne_bytes((&*place).try_into().expect("as long"));
         place.copy_from_slice(&code.to_ne_bytes());
         // SAFETY: as above; the page is the child's own copy.
-        let done = unsafe { libc::ptrace(libc::PTRACE_POKETEXT, self.child.pid, aligned, libc::c_long::from_ne_bytes(bytes)) };
+        let done = unsafe {
+            libc::ptrace(
+                libc::PTRACE_POKETEXT,
+                self.child.pid,
+                aligned,
+                libc::c_long::from_ne_bytes(bytes),
+            )
+        };
         assert_eq!(done, 0, "ptrace: {}", io::Error::last_os_error());
         before
     }

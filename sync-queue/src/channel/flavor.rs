@@ -25,8 +25,8 @@ pub(super) enum Flavor<T> {
     Never,
 }
 
-/// `bounded(0)` and the clock know nothing of each other's items, so the clock turns an `Instant` into a `T` by a function that only
-/// `Flavor::<Instant>::ticks` can give it.
+/// `bounded(0)` and the clock know nothing of each other's items, so the clock turns an `Instant`
+/// into a `T` by a function that only `Flavor::<Instant>::ticks` can give it.
 pub(super) struct Ticks<T> {
     next: Mutex<Option<Instant>>,
     period: Option<Duration>,
@@ -46,7 +46,10 @@ impl<T> Ticks<T> {
         match *next {
             Some(due) if due <= now => {
                 // The period after this one, or after now if that is past: missed ticks are missed.
-                *next = self.period.and_then(|period| due.checked_add(period).map(|after| if after < now { now + period } else { after }));
+                *next = self.period.and_then(|period| {
+                    due.checked_add(period)
+                        .map(|after| if after < now { now + period } else { after })
+                });
                 Ok((self.item)(due))
             }
             due => Err(due),
@@ -79,7 +82,11 @@ impl<T> Ticks<T> {
 
 impl<T> Flavor<T> {
     pub(super) fn bounded(capacity: usize) -> Self {
-        if capacity == 0 { Self::Meeting(Meeting::new()) } else { Self::Queue(Shared::new(Fifo::Bounded(Ring::new(capacity)))) }
+        if capacity == 0 {
+            Self::Meeting(Meeting::new())
+        } else {
+            Self::Queue(Shared::new(Fifo::Bounded(Ring::new(capacity))))
+        }
     }
 
     pub(super) fn unbounded() -> Self {
@@ -101,14 +108,21 @@ impl<T> Flavor<T> {
             Self::Queue(queue) => queue.get(patience),
             Self::Meeting(meeting) => meeting.recv(patience),
             Self::Ticks(ticks) => ticks.recv(patience),
-            Self::Never => Ticks { next: Mutex::new(None), period: None, item: |_| unreachable!("it is never due") }.recv(patience),
+            Self::Never => Ticks {
+                next: Mutex::new(None),
+                period: None,
+                item: |_| unreachable!("it is never due"),
+            }
+            .recv(patience),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Queue(queue) => queue.store.len(),
-            Self::Ticks(ticks) => usize::from(ticks.next.lock().is_some_and(|due| due <= Instant::now())),
+            Self::Ticks(ticks) => {
+                usize::from(ticks.next.lock().is_some_and(|due| due <= Instant::now()))
+            }
             Self::Meeting(_) | Self::Never => 0,
         }
     }
@@ -152,7 +166,8 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn remove_sender(&self) {
-        // AcqRel: what every sender did happens before the channel is shut by the last, and so before anybody learns of it.
+        // AcqRel: what every sender did happens before the channel is shut by the last, and so
+        // before anybody learns of it.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.flavor.shut();
         }
@@ -162,7 +177,8 @@ impl<T> Channel<T> {
         // AcqRel: as above.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             match &self.flavor {
-                // Nobody will ever receive what is inside: it is dropped now, not with the last sender.
+                // Nobody will ever receive what is inside: it is dropped now, not with the last
+                // sender.
                 Flavor::Queue(queue) => drop(queue.shut_down_now()),
                 other => other.shut(),
             }

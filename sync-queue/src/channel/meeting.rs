@@ -1,7 +1,8 @@
 //! A channel with room for none: a send returns when its item has been taken.
 //!
-//! Two lists under one lock: senders who wait with their item, receivers who wait with an empty place. Whoever comes to the other side's
-//! list takes the first one, hands the item over, and wakes it. Each who waits has a word of its own:
+//! Two lists under one lock: senders who wait with their item, receivers who wait with an empty
+//! place. Whoever comes to the other side's list takes the first one, hands the item over, and
+//! wakes it. Each who waits has a word of its own:
 //!
 //! | word | meaning |
 //! |---|---|
@@ -9,18 +10,20 @@
 //! | `MET` | taken out of the list by the other side, the item handed over |
 //! | `SHUT` | taken out because the channel was shut |
 //!
-//! Who gives up (time, nothing else) takes itself out under the lock; if it is not in the list any more it was met, and has succeeded: so a
-//! send never returns before its item was taken (flume #140), and no item is lost to one who gave up.
+//! Who gives up (time, nothing else) takes itself out under the lock; if it is not in the list any
+//! more it was met, and has succeeded: so a send never returns before its item was taken
+//! (flume #140), and no item is lost to one who gave up.
 //!
 //! # Invariants
 //!
-//! A waiter lives on the stack of the thread that waits: nothing to be counted, and no allocation but for lists that grow longer than ever before.
+//! A waiter lives on the stack of the thread that waits: nothing to be counted, and no allocation
+//! but for lists that grow longer than ever before.
 //!
-//! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any more: its thread leaves only by taking it
-//!     out itself or by being told.
-//! M2. Its item is its thread's before it is put into the list; from when another took it out to when that one tells, the other's; then its
-//!     thread's again.
-//! M3. After the word was stored only its address is used: the waiter may be gone. A wake that finds another one there is a spurious one.
+//! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any
+//! more: its thread leaves only by taking it out itself or by being told. M2. Its item is its
+//! thread's before it is put into the list; from when another took it out to when that one tells,
+//! the other's; then its thread's again. M3. After the word was stored only its address is used:
+//! the waiter may be gone. A wake that finds another one there is a spurious one.
 
 use core::mem;
 use core::ptr::NonNull;
@@ -84,7 +87,8 @@ impl<T> Listed<T> {
 
     /// For who took it out of its list: gives or takes the item, then tells it that it was met.
     fn meet(self, give: Option<T>) -> Option<T> {
-        // SAFETY: it was taken out and not told (M1), so it is there, and its item is the caller's (M2).
+        // SAFETY: it was taken out and not told (M1), so it is there, and its item is the caller's
+        // (M2).
         let taken = unsafe { self.0.as_ref().replace(give) };
         self.tell(MET);
         taken
@@ -114,7 +118,13 @@ pub(super) struct Meeting<T> {
 
 impl<T> Meeting<T> {
     pub(super) fn new() -> Self {
-        Self { lists: Mutex::new(Lists { senders: VecDeque::new(), receivers: VecDeque::new(), shut: false }) }
+        Self {
+            lists: Mutex::new(Lists {
+                senders: VecDeque::new(),
+                receivers: VecDeque::new(),
+                shut: false,
+            }),
+        }
     }
 
     pub(super) fn send(&self, item: T, patience: Patience) -> Result<(), Refused<T>> {
@@ -162,8 +172,14 @@ impl<T> Meeting<T> {
         unsafe { me.replace(None) }.ok_or(if told == SHUT { Nothing::Shut } else { Nothing::Empty })
     }
 
-    /// Waits in a list. When this returns, nobody else knows of the waiter: it was told, or (`WAITING`) has taken itself out.
-    fn wait(&self, me: &Waiter<T>, deadline: Option<Deadline>, list: fn(&mut Lists<T>) -> &mut VecDeque<Listed<T>>) -> u32 {
+    /// Waits in a list. When this returns, nobody else knows of the waiter: it was told, or
+    /// (`WAITING`) has taken itself out.
+    fn wait(
+        &self,
+        me: &Waiter<T>,
+        deadline: Option<Deadline>,
+        list: fn(&mut Lists<T>) -> &mut VecDeque<Listed<T>>,
+    ) -> u32 {
         let told = me.wait(deadline);
         if told != WAITING {
             return told;

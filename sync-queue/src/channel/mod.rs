@@ -1,7 +1,8 @@
 //! A channel with two ends, under crossbeam-channel's names: a drop-in for all but `select!`.
 //!
-//! A [`Queue`](crate::Queue) with counted handles on each side: when the last handle of one side is dropped, the other side is told. It
-//! disconnects in one step, in the same order as all sends: what was sent before can be received, nothing can be sent after.
+//! A [`Queue`](crate::Queue) with counted handles on each side: when the last handle of one side is
+//! dropped, the other side is told. It disconnects in one step, in the same order as all sends:
+//! what was sent before can be received, nothing can be sent after.
 //!
 //! | crossbeam-channel | here |
 //! |---|---|
@@ -23,7 +24,8 @@
 //! | `bounded(n)`, `unbounded()` | yes | as [`Queue`](crate::Queue): no lock | items yes, threads no | as `Queue`: 1 read-modify-write, 1 store, each |
 //! | `bounded(0)` | a send and a receive are one step of both | blocking: a lock over two lists | yes: who waits longest is met first | the lock's 2 read-modify-writes, each; 1 store for who finds the other waiting, 2 more of the lock's for who gives up |
 //!
-//! Cloning and dropping an end is 1 read-modify-write more. With `bounded(0)` a send returns when its item has been taken.
+//! Cloning and dropping an end is 1 read-modify-write more. With `bounded(0)` a send returns when
+//! its item has been taken.
 
 mod error;
 mod flavor;
@@ -33,7 +35,9 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
 use flavor::{Channel, Flavor};
 use sync_core::primitive::sync::Arc;
 
@@ -49,7 +53,8 @@ pub struct Receiver<T> {
     channel: Arc<Channel<T>>,
 }
 
-/// A channel with room for `capacity` items; with room for none, each send waits until a receive takes its item.
+/// A channel with room for `capacity` items; with room for none, each send waits until a receive
+/// takes its item.
 #[must_use]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Flavor::bounded(capacity))
@@ -110,7 +115,8 @@ macro_rules! both_ends {
                 self.len() == 0
             }
 
-            /// Whether there is no room at the moment. Always, if there is room for none; never, if there is no limit.
+            /// Whether there is no room at the moment. Always, if there is room for none; never, if
+            /// there is no limit.
             #[must_use]
             pub fn is_full(&self) -> bool {
                 self.capacity().is_some_and(|capacity| self.len() >= capacity)
@@ -131,7 +137,10 @@ macro_rules! both_ends {
 
         impl<T> fmt::Debug for $End<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($End)).field("len", &self.len()).field("capacity", &self.capacity()).finish_non_exhaustive()
+                f.debug_struct(stringify!($End))
+                    .field("len", &self.len())
+                    .field("capacity", &self.capacity())
+                    .finish_non_exhaustive()
             }
         }
     };
@@ -148,7 +157,10 @@ impl<T> Sender<T> {
     /// [`SendError`] with the item if all receivers are gone.
     #[inline]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.channel.flavor.send(item, Patience::Forever).map_err(|refused| SendError(refused.into_inner()))
+        self.channel
+            .flavor
+            .send(item, Patience::Forever)
+            .map_err(|refused| SendError(refused.into_inner()))
     }
 
     /// Sends an item if there is room, or a receiver waiting. Never sleeps.

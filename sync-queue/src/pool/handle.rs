@@ -10,7 +10,10 @@ use std::time::Instant;
 use sync_core::primitive::futex::Deadline;
 
 use crate::SimpleQueue;
-use crate::pool::packet::{BROKEN, CANCELLED, Listener, NOTIFIED, Outcome, PANICKED, PENDING, RUNNING, is_done, is_settled, status};
+use crate::pool::packet::{
+    BROKEN, CANCELLED, Listener, NOTIFIED, Outcome, PANICKED, PENDING, RUNNING, is_done,
+    is_settled, status,
+};
 use crate::pool::{current_pool, fork};
 
 /// How far a job is.
@@ -40,7 +43,8 @@ pub enum JobError {
     Broken,
     /// It was not done when this process was forked: the pool's threads stayed with the parent.
     Forked,
-    /// The job that asks is the very one whose result it wants, or waits, on the same thread, for one that does.
+    /// The job that asks is the very one whose result it wants, or waits, on the same thread, for
+    /// one that does.
     Deadlock,
     /// It was not done in time.
     TimedOut,
@@ -51,14 +55,19 @@ impl JobError {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         let Self::Panicked(payload) = self else { return None };
-        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
     }
 }
 
 impl fmt::Debug for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panicked(_) => f.debug_tuple("Panicked").field(&self.message().unwrap_or("..")).finish(),
+            Self::Panicked(_) => {
+                f.debug_tuple("Panicked").field(&self.message().unwrap_or("..")).finish()
+            }
             Self::Cancelled => f.write_str("Cancelled"),
             Self::Broken => f.write_str("Broken"),
             Self::Forked => f.write_str("Forked"),
@@ -75,7 +84,9 @@ impl fmt::Display for JobError {
             (Self::Panicked(_), None) => f.write_str("the job panicked"),
             (Self::Cancelled, _) => f.write_str("the job was cancelled"),
             (Self::Broken, _) => f.write_str("the pool is broken: an initializer panicked"),
-            (Self::Forked, _) => f.write_str("the job was left behind by a fork: its thread is in the parent process"),
+            (Self::Forked, _) => f.write_str(
+                "the job was left behind by a fork: its thread is in the parent process",
+            ),
             (Self::Deadlock, _) => f.write_str("the job waits for itself"),
             (Self::TimedOut, _) => f.write_str("the job was not done in time"),
         }
@@ -84,7 +95,8 @@ impl fmt::Display for JobError {
 
 impl Error for JobError {}
 
-/// A submitted job: Python's `Future`. Dropping it detaches the job, which runs all the same; its result is then dropped.
+/// A submitted job: Python's `Future`. Dropping it detaches the job, which runs all the same; its
+/// result is then dropped.
 #[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that is meant"]
 #[doc(alias = "Future")]
 pub struct JobHandle<R> {
@@ -94,8 +106,9 @@ pub struct JobHandle<R> {
 impl<R> JobHandle<R> {
     /// The result, waiting for it as long as it takes.
     ///
-    /// A worker that asks for the result of a job of its own pool that nobody has begun runs that job itself, so that a pool is never stuck
-    /// with all workers waiting for jobs that no worker is left to run.
+    /// A worker that asks for the result of a job of its own pool that nobody has begun runs that
+    /// job itself, so that a pool is never stuck with all workers waiting for jobs that no worker
+    /// is left to run.
     ///
     /// # Errors
     ///
@@ -117,7 +130,11 @@ impl<R> JobHandle<R> {
     ///
     /// The handle, if the job was not done in time.
     pub fn result_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Self> {
-        if timeout.is_zero() && !self.is_done() { Err(self) } else { self.result_before(Deadline::after(timeout)) }
+        if timeout.is_zero() && !self.is_done() {
+            Err(self)
+        } else {
+            self.result_before(Deadline::after(timeout))
+        }
     }
 
     /// As [`result`](Self::result), waiting until `deadline`.
@@ -147,7 +164,10 @@ impl<R> JobHandle<R> {
 
     /// Runs the job here and now if it waits for a worker and this thread is one.
     fn help(&self) {
-        if self.job.core().phase() == PENDING && current_pool() == self.job.core().pool && !self.is_left_behind() {
+        if self.job.core().phase() == PENDING
+            && current_pool() == self.job.core().pool
+            && !self.is_left_behind()
+        {
             self.job.run(&|| ());
         }
     }
@@ -158,7 +178,8 @@ impl<R> JobHandle<R> {
         !self.is_left_behind() && self.job.core().wait(Deadline::after(timeout))
     }
 
-    /// Cancels the job if nobody has begun it: its closure is dropped and will not run. `true`: it is cancelled, now or before.
+    /// Cancels the job if nobody has begun it: its closure is dropped and will not run. `true`: it
+    /// is cancelled, now or before.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
     }
@@ -190,8 +211,9 @@ impl<R> JobHandle<R> {
         matches!(self.job.core().phase(), CANCELLED | NOTIFIED)
     }
 
-    /// Calls `f` once the job is done or cancelled: in the thread that finishes or cancels it, or here if that is over already. In the order
-    /// of the calls. A panic in `f` is reported by the panic hook and changes nothing else.
+    /// Calls `f` once the job is done or cancelled: in the thread that finishes or cancels it, or
+    /// here if that is over already. In the order of the calls. A panic in `f` is reported by the
+    /// panic hook and changes nothing else.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, f: impl FnOnce(JobStatus) + Send + 'static) {
         self.job.core().listen(Listener::Callback(Box::new(f)));
@@ -245,10 +267,16 @@ pub struct Waited<R> {
     pub not_done: Vec<JobHandle<R>>,
 }
 
-/// Waits for several jobs, at most for `timeout` (`None`: as long as it takes), and sorts them into done and not done.
+/// Waits for several jobs, at most for `timeout` (`None`: as long as it takes), and sorts them into
+/// done and not done.
 ///
-/// As in Python a cancelled job counts as done when a worker has met it and put it aside; [`JobHandle::is_done`] says so at once.
-pub fn wait<R>(handles: impl IntoIterator<Item = JobHandle<R>>, until: Until, timeout: Option<Duration>) -> Waited<R> {
+/// As in Python a cancelled job counts as done when a worker has met it and put it aside;
+/// [`JobHandle::is_done`] says so at once.
+pub fn wait<R>(
+    handles: impl IntoIterator<Item = JobHandle<R>>,
+    until: Until,
+    timeout: Option<Duration>,
+) -> Waited<R> {
     let handles: Vec<_> = handles.into_iter().collect();
     let enough = || {
         let failed = |handle: &JobHandle<R>| matches!(handle.job.core().phase(), PANICKED | BROKEN);
@@ -302,13 +330,17 @@ impl<R> fmt::Display for Unfinished<R> {
 
 impl<R> fmt::Debug for Unfinished<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unfinished").field("handles", &self.handles).field("total", &self.total).finish()
+        f.debug_struct("Unfinished")
+            .field("handles", &self.handles)
+            .field("total", &self.total)
+            .finish()
     }
 }
 
 impl<R> Error for Unfinished<R> {}
 
-/// The handles, each as soon as its job is done: those that are done already first. From [`as_completed`].
+/// The handles, each as soon as its job is done: those that are done already first. From
+/// [`as_completed`].
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct AsCompleted<R> {
@@ -337,7 +369,10 @@ impl<R> AsCompleted<R> {
     /// # Errors
     ///
     /// [`Unfinished`] with the handles that are left. The iterator is at its end then.
-    pub fn next_deadline(&mut self, deadline: Instant) -> Result<Option<JobHandle<R>>, Unfinished<R>> {
+    pub fn next_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<JobHandle<R>>, Unfinished<R>> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -361,7 +396,9 @@ impl<R> AsCompleted<R> {
 
     /// As a worker: runs one that nobody has begun.
     fn help(&self) {
-        if let Some(handle) = self.handles.iter().flatten().find(|handle| handle.job.core().phase() == PENDING) {
+        if let Some(handle) =
+            self.handles.iter().flatten().find(|handle| handle.job.core().phase() == PENDING)
+        {
             handle.help();
         }
     }

@@ -1,8 +1,9 @@
 //! A pool of threads that run jobs.
 //!
-//! The backlog is a [`Queue`] of jobs; each job is one allocation that holds the closure, then the result, and the word that its handle waits
-//! on ([`packet`]). Threads are started as there is work for them: whoever submits a job while all threads that exist have one starts another,
-//! up to the limit. How many jobs are unfinished is what the queue counts anyway.
+//! The backlog is a [`Queue`] of jobs; each job is one allocation that holds the closure, then the
+//! result, and the word that its handle waits on ([`packet`]). Threads are started as there is work
+//! for them: whoever submits a job while all threads that exist have one starts another, up to the
+//! limit. How many jobs are unfinished is what the queue counts anyway.
 
 use core::cell::Cell;
 use core::error::Error;
@@ -24,7 +25,9 @@ mod handle;
 mod packet;
 mod scope;
 
-pub use handle::{AsCompleted, JobError, JobHandle, JobStatus, Map, Unfinished, Until, Waited, as_completed, wait};
+pub use handle::{
+    AsCompleted, JobError, JobHandle, JobStatus, Map, Unfinished, Until, Waited, as_completed, wait,
+};
 use packet::{Bare, Packet, Run};
 pub use scope::Scope;
 
@@ -60,18 +63,22 @@ struct Inner {
 
 /// A pool of threads that run jobs: Python's `ThreadPoolExecutor`.
 ///
-/// Threads are started when there is work for them, up to the limit, and reused. A job that panics harms nobody: the panic comes out of
-/// its [`JobHandle`]. Dropping the pool waits for all that was submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown)
-/// does it earlier, or without waiting, or cancelling what has not begun.
+/// Threads are started when there is work for them, up to the limit, and reused. A job that panics
+/// harms nobody: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
+/// submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown) does it earlier,
+/// or without waiting, or cancelling what has not begun.
 ///
-/// The backlog is a [`Queue`]: linearisable, no lock on the fast path, jobs begin in the order they were submitted. To submit costs one allocation,
-/// the put, and the wake-up of a worker if one sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
-/// count its two owners, 2 for its phase, 1 for the handle that goes) and 1 store; by [`execute`](Self::execute), without a handle, 1. One more
-/// as long as not all workers are started.
+/// The backlog is a [`Queue`]: linearisable, no lock on the fast path, jobs begin in the order they
+/// were submitted. To submit costs one allocation, the put, and the wake-up of a worker if one
+/// sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
+/// count its two owners, 2 for its phase, 1 for the handle that goes) and 1 store; by
+/// [`execute`](Self::execute), without a handle, 1. One more as long as not all workers are
+/// started.
 ///
-/// A pool does not go along with a `fork`: its threads stay with the parent. In the child it takes no jobs ([`SubmitError::Forked`]); jobs
-/// that were not done have no result ([`JobError::Forked`]); shutting it down or dropping it returns at once; and a job that forks ends its
-/// thread, and with it the child, if it returns there.
+/// A pool does not go along with a `fork`: its threads stay with the parent. In the child it takes
+/// no jobs ([`SubmitError::Forked`]); jobs that were not done have no result
+/// ([`JobError::Forked`]); shutting it down or dropping it returns at once; and a job that forks
+/// ends its thread, and with it the child, if it returns there.
 ///
 /// ```
 /// use sync_queue::ThreadPool;
@@ -140,7 +147,11 @@ impl<F> SubmitError<F> {
     #[must_use]
     pub fn into_inner(self) -> F {
         match self {
-            Self::ShutDown(job) | Self::Full(job) | Self::Broken(job) | Self::Forked(job) | Self::NoThread(job, _) => job,
+            Self::ShutDown(job)
+            | Self::Full(job)
+            | Self::Broken(job)
+            | Self::Forked(job)
+            | Self::NoThread(job, _) => job,
         }
     }
 }
@@ -163,7 +174,9 @@ impl<F> fmt::Display for SubmitError<F> {
             Self::ShutDown(_) => f.write_str("the pool has been shut down"),
             Self::Full(_) => f.write_str("the backlog of the pool is full"),
             Self::Broken(_) => f.write_str("the pool is broken: an initializer panicked"),
-            Self::Forked(_) => f.write_str("the pool was left behind by a fork: its threads are in the parent process"),
+            Self::Forked(_) => f.write_str(
+                "the pool was left behind by a fork: its threads are in the parent process",
+            ),
             Self::NoThread(_, why) => write!(f, "the pool could not start a thread: {why}"),
         }
     }
@@ -177,7 +190,9 @@ pub struct InsideWorker(());
 
 impl fmt::Display for InsideWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a worker cannot wait for its own pool to end; the pool is shut down all the same")
+        f.write_str(
+            "a worker cannot wait for its own pool to end; the pool is shut down all the same",
+        )
     }
 }
 
@@ -190,14 +205,16 @@ impl Builder {
         self
     }
 
-    /// What the threads' names begin with; `_0`, `_1` and so on follow. Default: `ThreadPool-N`, `N` counting pools.
+    /// What the threads' names begin with; `_0`, `_1` and so on follow. Default: `ThreadPool-N`,
+    /// `N` counting pools.
     #[doc(alias = "thread_name_prefix")]
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// What each thread does before its first job. If it panics the pool is broken: pending jobs fail, and no more are taken.
+    /// What each thread does before its first job. If it panics the pool is broken: pending jobs
+    /// fail, and no more are taken.
     pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
         self.initializer = Some(Box::new(f));
         self
@@ -215,7 +232,9 @@ impl Builder {
     ///
     /// [`BuildError`] if no job could ever be submitted or run.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
-        let default = || std::thread::available_parallelism().map_or(1, usize::from).saturating_add(4).min(32);
+        let default = || {
+            std::thread::available_parallelism().map_or(1, usize::from).saturating_add(4).min(32)
+        };
         let max_workers = self.max_workers.unwrap_or_else(default);
         if max_workers == 0 {
             return Err(BuildError::NoWorkers);
@@ -254,7 +273,8 @@ impl Inner {
     /// Starts a thread if all that exist have a job. An error only if there is none at all.
     #[inline]
     fn staff(self: &Arc<Self>) -> io::Result<()> {
-        // Relaxed: the count alone decides; it only grows, and reading it too low leads to the compare-exchange.
+        // Relaxed: the count alone decides; it only grows, and reading it too low leads to the
+        // compare-exchange.
         let started = self.started.load(Ordering::Relaxed);
         if started == self.max_workers || self.jobs.unfinished() < started as u64 {
             return Ok(());
@@ -265,11 +285,18 @@ impl Inner {
     #[cold]
     fn start(self: &Arc<Self>, number: usize) -> io::Result<()> {
         // Relaxed: as above. If another starts one at the same time, that will do.
-        if self.started.compare_exchange(number, number + 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if self
+            .started
+            .compare_exchange(number, number + 1, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+        {
             return Ok(());
         }
         let inner = Arc::clone(self);
-        match thread::Builder::new().name(format!("{}_{number}", self.prefix)).spawn(move || inner.work()) {
+        match thread::Builder::new()
+            .name(format!("{}_{number}", self.prefix))
+            .spawn(move || inner.work())
+        {
             Ok(thread) => {
                 self.threads.lock().push(thread);
                 Ok(())
@@ -291,7 +318,8 @@ impl Inner {
             return;
         }
         while let Ok(job) = self.jobs.get() {
-            // A job's own panic is caught inside; here, only what a result or a closure panics with when it is dropped.
+            // A job's own panic is caught inside; here, only what a result or a closure panics with
+            // when it is dropped.
             drop(catch_unwind(AssertUnwindSafe(|| job.run(&|| self.one_done()))));
             drop(catch_unwind(AssertUnwindSafe(|| drop(job))));
             if fork::left_behind(self.number) {
@@ -301,7 +329,8 @@ impl Inner {
         }
     }
 
-    /// One job less, before anybody is told: who submits the next one after this one's result finds its worker free.
+    /// One job less, before anybody is told: who submits the next one after this one's result finds
+    /// its worker free.
     fn one_done(&self) {
         // With all threads started nobody looks at the count any more.
         // Relaxed: as in `staff`.
@@ -312,7 +341,8 @@ impl Inner {
 
     #[cold]
     fn break_down(&self) {
-        // Relaxed: published by the shutdown of the queue: a submit that finds it shut finds this too.
+        // Relaxed: published by the shutdown of the queue: a submit that finds it shut finds this
+        // too.
         self.broken.store(true, Ordering::Relaxed);
         for job in self.jobs.shutdown_now() {
             job.fail();
@@ -325,7 +355,8 @@ impl Inner {
         Some(if full { SubmitError::Full(job) } else { self.closed(job) })
     }
 
-    /// Puts a job into the queue. A worker does not wait for room in its own pool's backlog, which it alone might make: it runs a job.
+    /// Puts a job into the queue. A worker does not wait for room in its own pool's backlog, which
+    /// it alone might make: it runs a job.
     fn enqueue(&self, job: Job, wait: bool) -> Result<(), PutError<Job>> {
         if wait && current_pool() != self.number {
             return self.jobs.put(job).map_err(PutError::from);
@@ -361,7 +392,11 @@ impl Inner {
     #[cold]
     fn closed<F>(&self, job: F) -> SubmitError<F> {
         // Relaxed: the caller has found the queue shut, and so sees what came before that.
-        if self.broken.load(Ordering::Relaxed) { SubmitError::Broken(job) } else { SubmitError::ShutDown(job) }
+        if self.broken.load(Ordering::Relaxed) {
+            SubmitError::Broken(job)
+        } else {
+            SubmitError::ShutDown(job)
+        }
     }
 
     fn execute<F>(self: &Arc<Self>, job: F) -> Result<(), SubmitError<F>>
@@ -370,8 +405,11 @@ impl Inner {
     {
         let bare = Arc::new(Bare::new(self.admit(job)?));
         let inside: *const Bare<F> = Arc::as_ptr(&bare);
-        let Err(PutError::Full(back) | PutError::ShutDown(back)) = self.enqueue(bare, true) else { return Ok(()) };
-        // SAFETY: the job came back, so it is in no queue and is this thread's, and it is alive as long as `back` is.
+        let Err(PutError::Full(back) | PutError::ShutDown(back)) = self.enqueue(bare, true) else {
+            return Ok(());
+        };
+        // SAFETY: the job came back, so it is in no queue and is this thread's, and it is alive as
+        // long as `back` is.
         let job = unsafe { (*inside).take() };
         drop(back);
         job.map_or(Ok(()), |job| Err(self.closed(job)))
@@ -413,7 +451,8 @@ impl ThreadPool {
         Builder::default()
     }
 
-    /// Submits a job, waiting for room if the backlog is limited. (A worker of this very pool runs another job instead of waiting.)
+    /// Submits a job, waiting for room if the backlog is limited. (A worker of this very pool runs
+    /// another job instead of waiting.)
     ///
     /// # Errors
     ///
@@ -440,8 +479,9 @@ impl ThreadPool {
         self.inner.submit(job, false)
     }
 
-    /// Has a job run of which nobody wants to hear again: as [`submit`](Self::submit), cheaper by all that a handle takes. A panic in it is
-    /// reported by the panic hook; a shutdown that cancels drops it.
+    /// Has a job run of which nobody wants to hear again: as [`submit`](Self::submit), cheaper by
+    /// all that a handle takes. A panic in it is reported by the panic hook; a shutdown that
+    /// cancels drops it.
     ///
     /// # Errors
     ///
@@ -468,7 +508,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// If the pool takes no more jobs. What was submitted before that is cancelled if nobody has begun it.
+    /// If the pool takes no more jobs. What was submitted before that is cancelled if nobody has
+    /// begun it.
     pub fn map<I, F, R>(&self, items: I, f: F) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,
@@ -479,12 +520,18 @@ impl ThreadPool {
         self.map_before(items, f, None)
     }
 
-    /// As [`map`](Self::map). A result that is not there when `timeout`, counted from now, is over, is a [`JobError::TimedOut`].
+    /// As [`map`](Self::map). A result that is not there when `timeout`, counted from now, is over,
+    /// is a [`JobError::TimedOut`].
     ///
     /// # Errors
     ///
     /// As [`map`](Self::map).
-    pub fn map_timeout<I, F, R>(&self, items: I, f: F, timeout: Duration) -> Result<Map<R>, SubmitError<()>>
+    pub fn map_timeout<I, F, R>(
+        &self,
+        items: I,
+        f: F,
+        timeout: Duration,
+    ) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,
         I::Item: Send + 'static,
@@ -494,7 +541,12 @@ impl ThreadPool {
         self.map_before(items, f, Instant::now().checked_add(timeout))
     }
 
-    fn map_before<I, F, R>(&self, items: I, f: F, deadline: Option<Instant>) -> Result<Map<R>, SubmitError<()>>
+    fn map_before<I, F, R>(
+        &self,
+        items: I,
+        f: F,
+        deadline: Option<Instant>,
+    ) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,
         I::Item: Send + 'static,
@@ -522,12 +574,14 @@ impl ThreadPool {
         Ok(Map { handles: handles.into_iter(), deadline, begun: false })
     }
 
-    /// Takes no more jobs. `cancel_pending`: those that nobody has begun are cancelled, else they are run. `wait`: until all threads have
-    /// ended. Calling it again is no error. In the child of a fork it does nothing, and waits for nobody: see [`ThreadPool`].
+    /// Takes no more jobs. `cancel_pending`: those that nobody has begun are cancelled, else they
+    /// are run. `wait`: until all threads have ended. Calling it again is no error. In the child of
+    /// a fork it does nothing, and waits for nobody: see [`ThreadPool`].
     ///
     /// # Errors
     ///
-    /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has not waited.
+    /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has
+    /// not waited.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) -> Result<(), InsideWorker> {
         if fork::left_behind(self.inner.number) {
             return Ok(());
@@ -547,7 +601,8 @@ impl ThreadPool {
             return Err(InsideWorker(()));
         }
         loop {
-            // One at a time, and not under the lock: others may wait too, and a submit that is in time may add one.
+            // One at a time, and not under the lock: others may wait too, and a submit that is in
+            // time may add one.
             let Some(thread) = self.inner.threads.lock().pop() else { return Ok(()) };
             // A worker does not panic.
             let _ = thread.join();
@@ -587,7 +642,8 @@ impl ThreadPool {
 }
 
 impl Drop for ThreadPool {
-    /// Waits for all that was submitted. If the last owner of a pool is one of its own jobs, that does not wait.
+    /// Waits for all that was submitted. If the last owner of a pool is one of its own jobs, that
+    /// does not wait.
     fn drop(&mut self) {
         let _ = self.shutdown(true, false);
     }

@@ -9,21 +9,24 @@
 //! | `CANCELLED`, then `NOTIFIED` | the closure until it is dropped | who made it `CANCELLED` |
 //! | `RETURNED`, `PANICKED`, `BROKEN` | the result | the handle; if that was gone before (`DETACHED`), who finished |
 //!
-//! Above the phase three flags: `SLEEPERS` (somebody may sleep on the word; legal to be set in vain, never taken back), `LISTENERS` (the list is
-//! not empty), `DETACHED` (the handle is gone).
+//! Above the phase three flags: `SLEEPERS` (somebody may sleep on the word; legal to be set in
+//! vain, never taken back), `LISTENERS` (the list is not empty), `DETACHED` (the handle is gone).
 //!
 //! # Invariants
 //!
-//! P1. The phase leaves `PENDING` once, by a compare-exchange; whoever did it has the slot.
-//! P2. It leaves `RUNNING` once, by an addition of its owner, which finds out in the same step who has to be told.
-//! P3. From then on the slot is the handle's, or, if `DETACHED` was set before, the finisher's, who empties it.
+//! P1. The phase leaves `PENDING` once, by a compare-exchange; whoever did it has the slot. P2. It
+//! leaves `RUNNING` once, by an addition of its owner, which finds out in the same step who has to
+//! be told. P3. From then on the slot is the handle's, or, if `DETACHED` was set before, the
+//! finisher's, who empties it.
 //!
 //! # Memory orderings
 //!
-//! The phase is changed with Release and read with Acquire: what the closure did, or who cancelled it had done before, happens before whatever
-//! follows a look that finds the job done. A change of it acquires nothing: the closure came with the packet, through the queue or the handle,
-//! and what the flags stand for is found through the list's lock or is a futex. But who changes `CANCELLED` into `NOTIFIED` has found the job
-//! done, and calls who listens. All changes are read-modify-writes, hence in one order, and continue the release sequences of those before them.
+//! The phase is changed with Release and read with Acquire: what the closure did, or who cancelled
+//! it had done before, happens before whatever follows a look that finds the job done. A change of
+//! it acquires nothing: the closure came with the packet, through the queue or the handle, and what
+//! the flags stand for is found through the list's lock or is a futex. But who changes `CANCELLED`
+//! into `NOTIFIED` has found the job done, and calls who listens. All changes are
+//! read-modify-writes, hence in one order, and continue the release sequences of those before them.
 
 use core::any::Any;
 use core::fmt;
@@ -55,7 +58,8 @@ const DETACHED: u32 = 32;
 pub(super) enum Listener {
     /// `on_done`: called when the job is done or cancelled.
     Callback(Box<dyn FnOnce(JobStatus) + Send>),
-    /// `wait`, `as_completed`: the number is put into the queue when the job is done, or a worker has met a cancelled one.
+    /// `wait`, `as_completed`: the number is put into the queue when the job is done, or a worker
+    /// has met a cancelled one.
     Bell(Arc<SimpleQueue<usize>>, usize),
 }
 
@@ -85,8 +89,14 @@ impl Core {
     fn leave_pending(&self, phase: u32) -> Option<u32> {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & PHASE == PENDING {
-            // Release: who finds the job cancelled sees what came before that. See "Memory orderings".
-            match self.state.compare_exchange_weak(state, state | phase, Ordering::Release, Ordering::Relaxed) {
+            // Release: who finds the job cancelled sees what came before that. See "Memory
+            // orderings".
+            match self.state.compare_exchange_weak(
+                state,
+                state | phase,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Some(state),
                 Err(now) => state = now,
             }
@@ -96,7 +106,8 @@ impl Core {
 
     /// Leaves `RUNNING` for `phase` (P2).
     fn finish(&self, phase: u32) -> u32 {
-        // Release: pairs with the Acquire of whoever finds the job done. An addition keeps the flags that are set meanwhile.
+        // Release: pairs with the Acquire of whoever finds the job done. An addition keeps the
+        // flags that are set meanwhile.
         self.state.fetch_add(phase - RUNNING, Ordering::Release)
     }
 
@@ -115,7 +126,9 @@ impl Core {
         let ripe = {
             let mut all = self.listeners.lock();
             // Bells wait for a worker to meet a cancelled job.
-            let (keep, ripe) = all.drain(..).partition(|listener| phase == CANCELLED && matches!(listener, Listener::Bell(..)));
+            let (keep, ripe) = all
+                .drain(..)
+                .partition(|listener| phase == CANCELLED && matches!(listener, Listener::Bell(..)));
             *all = keep;
             ripe
         };
@@ -125,7 +138,8 @@ impl Core {
     fn call_all(ripe: Vec<Listener>, phase: u32) {
         for listener in ripe {
             match listener {
-                // Its panic is nobody's business here: the hook has reported it, and the others are to be called too.
+                // Its panic is nobody's business here: the hook has reported it, and the others are
+                // to be called too.
                 Listener::Callback(f) => drop(catch_unwind(AssertUnwindSafe(|| f(status(phase))))),
                 Listener::Bell(queue, number) => queue.put(number),
             }
@@ -139,8 +153,9 @@ impl Core {
             Listener::Bell(..) => is_settled,
         };
         let mut all = self.listeners.lock();
-        // Either who finishes finds the flag, and this entry once it gets the lock; or its phase is found here.
-        // Acquire: pairs with the Release in `finish`: what is called here sees what the job did.
+        // Either who finishes finds the flag, and this entry once it gets the lock; or its phase is
+        // found here. Acquire: pairs with the Release in `finish`: what is called here sees what
+        // the job did.
         let phase = self.state.fetch_or(LISTENERS, Ordering::Acquire) & PHASE;
         if done(phase) {
             drop(all);
@@ -158,8 +173,13 @@ impl Core {
             if is_done(state & PHASE) {
                 return true;
             }
-            // Relaxed: the flag is found by the read-modify-write that finishes the job, in whatever order.
-            if state & SLEEPERS == 0 && self.state.compare_exchange(state, state | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed).is_err()
+            // Relaxed: the flag is found by the read-modify-write that finishes the job, in
+            // whatever order.
+            if state & SLEEPERS == 0
+                && self
+                    .state
+                    .compare_exchange(state, state | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_err()
             {
                 continue;
             }
@@ -203,14 +223,16 @@ pub(super) struct Packet<F, R> {
     slot: UnsafeCell<Slot<F, R>>,
 }
 
-// SAFETY: the slot is touched by one thread at a time (P1-P3), to which closure and result are handed over; the rest is Sync.
+// SAFETY: the slot is touched by one thread at a time (P1-P3), to which closure and result are
+// handed over; the rest is Sync.
 unsafe impl<F: Send, R: Send> Send for Packet<F, R> {}
 // SAFETY: as above.
 unsafe impl<F: Send, R: Send> Sync for Packet<F, R> {}
 
 /// A job, as the workers see it.
 pub(super) trait Run: Send + Sync {
-    /// Runs the job unless that was done or cancelled. `before_telling` is called when the closure has ended and before anybody knows.
+    /// Runs the job unless that was done or cancelled. `before_telling` is called when the closure
+    /// has ended and before anybody knows.
     fn run(&self, before_telling: &dyn Fn());
 
     /// Gives the job up.
@@ -236,7 +258,12 @@ pub(super) trait Outcome<R>: Run {
 
 impl<F, R> Packet<F, R> {
     pub(super) fn new(pool: u64, job: F) -> Self {
-        let core = Core { state: AtomicU32::new(PENDING), runner: AtomicU64::new(0), pool, listeners: Mutex::new(Vec::new()) };
+        let core = Core {
+            state: AtomicU32::new(PENDING),
+            runner: AtomicU64::new(0),
+            pool,
+            listeners: Mutex::new(Vec::new()),
+        };
         Self { core, slot: UnsafeCell::new(Slot::Job(job)) }
     }
 
@@ -290,7 +317,9 @@ where
     }
 
     fn cancel(&self) -> bool {
-        let Some(was) = self.core.leave_pending(CANCELLED) else { return matches!(self.core.phase(), CANCELLED | NOTIFIED) };
+        let Some(was) = self.core.leave_pending(CANCELLED) else {
+            return matches!(self.core.phase(), CANCELLED | NOTIFIED);
+        };
         // SAFETY: the phase left PENDING here (P1).
         drop(unsafe { self.replace(Slot::Empty) });
         self.core.tell(was, CANCELLED);
@@ -300,9 +329,14 @@ where
     fn notify_cancelled(&self) {
         let mut state = self.core.state.load(Ordering::Relaxed);
         while state & PHASE == CANCELLED {
-            // Acquire: what is called from here sees what came before the cancelling. Nothing is handed over, and what came before the
-            // cancelling stays released.
-            match self.core.state.compare_exchange_weak(state, state + (NOTIFIED - CANCELLED), Ordering::Acquire, Ordering::Relaxed) {
+            // Acquire: what is called from here sees what came before the cancelling. Nothing is
+            // handed over, and what came before the cancelling stays released.
+            match self.core.state.compare_exchange_weak(
+                state,
+                state + (NOTIFIED - CANCELLED),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return self.core.tell(state, NOTIFIED),
                 Err(now) => state = now,
             }
@@ -334,7 +368,8 @@ where
         match self.core.phase() {
             CANCELLED | NOTIFIED => Err(JobError::Cancelled),
             BROKEN => Err(JobError::Broken),
-            // SAFETY: the job is finished and its handle, of which there is one, is the caller (P3).
+            // SAFETY: the job is finished and its handle, of which there is one, is the caller
+            // (P3).
             _ => match unsafe { self.replace(Slot::Empty) } {
                 Slot::Returned(result) => Ok(result),
                 Slot::Panicked(payload) => Err(JobError::Panicked(payload)),
@@ -344,8 +379,9 @@ where
     }
 
     fn detach(&self) {
-        // Either the finisher finds the flag and empties the slot, which the handle then has not touched; or it is this thread's.
-        // Acquire: pairs with the Release in `finish`: the result is there.
+        // Either the finisher finds the flag and empties the slot, which the handle then has not
+        // touched; or it is this thread's. Acquire: pairs with the Release in `finish`: the result
+        // is there.
         let was = self.core.state.fetch_or(DETACHED, Ordering::Acquire);
         if matches!(was & PHASE, RETURNED | PANICKED) {
             // SAFETY: as in `take` (P3).
@@ -354,11 +390,12 @@ where
     }
 }
 
-/// A job without a handle: nobody asks for it, so there is nothing but the closure. Whoever takes it out of the queue has it alone.
+/// A job without a handle: nobody asks for it, so there is nothing but the closure. Whoever takes
+/// it out of the queue has it alone.
 pub(super) struct Bare<F>(UnsafeCell<Option<F>>);
 
-// SAFETY: the closure is touched by one thread at a time: by who put the job together, then by who took it out of the queue, to whom the
-// queue hands it over.
+// SAFETY: the closure is touched by one thread at a time: by who put the job together, then by who
+// took it out of the queue, to whom the queue hands it over.
 unsafe impl<F: Send> Send for Bare<F> {}
 // SAFETY: as above.
 unsafe impl<F: Send> Sync for Bare<F> {}

@@ -33,7 +33,8 @@ impl Drop for Counted {
     }
 }
 
-/// In this order: the closure, and with it all that is borrowed, is gone before the job stops counting.
+/// In this order: the closure, and with it all that is borrowed, is gone before the job stops
+/// counting.
 struct Scoped<F> {
     job: F,
     counted: Counted,
@@ -58,7 +59,10 @@ impl ThreadPool {
     /// });
     /// assert_eq!(words, ["ONE", "TWO"]);
     /// ```
-    pub fn scope<'env, R>(&'env self, f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
+    pub fn scope<'env, R>(
+        &'env self,
+        f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    ) -> R {
         let scope = Scope {
             pool: self,
             jobs: Arc::new(Queue::unbounded()),
@@ -102,9 +106,15 @@ impl<'scope> Scope<'scope, '_> {
             }
             drop(counted);
         });
-        // SAFETY: what is borrowed for 'scope is used by the closure until it is dropped, run or not, and `scope` does not return, by panic or
-        // otherwise, before `Counted`, which is dropped after the closure's own, says that it is (`join`).
-        let job = unsafe { core::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send + 'static>>(job) };
+        // SAFETY: what is borrowed for 'scope is used by the closure until it is dropped, run or
+        // not, and `scope` does not return, by panic or otherwise, before `Counted`, which is
+        // dropped after the closure's own, says that it is (`join`).
+        let job = unsafe {
+            core::mem::transmute::<
+                Box<dyn FnOnce() + Send + 'scope>,
+                Box<dyn FnOnce() + Send + 'static>,
+            >(job)
+        };
         match self.pool.submit(job) {
             Ok(handle) => {
                 self.handles.put(handle);

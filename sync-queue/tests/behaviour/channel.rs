@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_queue::channel::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError, after, at, bounded, never, tick, unbounded,
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError, after,
+    at, bounded, never, tick, unbounded,
 };
 
 use crate::support::{A_MOMENT, Drops, LONG};
@@ -122,6 +123,9 @@ fn clocks() {
     let ticks: Vec<_> = tick(Duration::from_millis(1)).iter().take(3).collect();
     assert!(ticks.is_sorted() && ticks[2] >= begun + Duration::from_millis(3));
     assert_eq!(never::<u8>().try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(never::<u8>().recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    assert_eq!(
+        never::<u8>().recv_timeout(Duration::from_millis(1)),
+        Err(RecvTimeoutError::Timeout)
+    );
     assert!(after(Duration::MAX).try_recv().is_err());
 }

@@ -150,7 +150,12 @@ fn fw_03_the_first_error() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let (slow, release) = blocked(&pool);
-    let handles = vec![pool.submit(|| 1).unwrap(), slow, pool.submit(fail).unwrap(), pool.submit(|| 2).unwrap()];
+    let handles = vec![
+        pool.submit(|| 1).unwrap(),
+        slow,
+        pool.submit(fail).unwrap(),
+        pool.submit(|| 2).unwrap(),
+    ];
     let waited = wait(handles, Until::FirstError, None);
     assert!(waited.done.iter().any(|handle| handle.status() == JobStatus::Panicked));
     assert!(waited.not_done.iter().any(JobHandle::is_running));
@@ -163,10 +168,15 @@ fn fw_03_the_first_error() {
 fn fw_04_all_of_them_or_none() {
     let _watchdog = watch();
     let pool = ThreadPool::new(3);
-    let handles: Vec<_> = (0..20).map(|n| pool.submit(move || if n % 5 == 0 { fail() } else { n }).unwrap()).collect();
+    let handles: Vec<_> = (0..20)
+        .map(|n| pool.submit(move || if n % 5 == 0 { fail() } else { n }).unwrap())
+        .collect();
     let waited = wait(handles, Until::All, None);
     assert_eq!((waited.done.len(), waited.not_done.len()), (20, 0));
-    assert_eq!(waited.done.into_iter().filter_map(|handle| handle.result().ok()).sum::<u32>(), 190 - 30);
+    assert_eq!(
+        waited.done.into_iter().filter_map(|handle| handle.result().ok()).sum::<u32>(),
+        190 - 30
+    );
     let none = wait(Vec::<JobHandle<u8>>::new(), Until::All, None);
     assert!(none.done.is_empty() && none.not_done.is_empty());
     assert!(as_completed(Vec::<JobHandle<u8>>::new()).next().is_none());
@@ -236,7 +246,9 @@ fn u_ex_02_callbacks_run_in_the_order_they_were_added() {
 fn fu_06_the_states_and_what_is_said_of_them() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
-    let says = |handle: &JobHandle<u32>| (handle.status(), handle.is_cancelled(), handle.is_done(), handle.is_running());
+    let says = |handle: &JobHandle<u32>| {
+        (handle.status(), handle.is_cancelled(), handle.is_done(), handle.is_running())
+    };
     let (running, release) = blocked(&pool);
     let pending = pool.submit(|| 1).unwrap();
     let cancelled = pool.submit(|| 2).unwrap();
@@ -244,7 +256,11 @@ fn fu_06_the_states_and_what_is_said_of_them() {
     assert!(cancelled.cancel());
     assert_eq!(says(&pending), (JobStatus::Pending, false, false, false));
     assert_eq!(says(&running), (JobStatus::Running, false, false, true));
-    assert_eq!(says(&cancelled), (JobStatus::Cancelled, true, true, false), "no worker has met it yet");
+    assert_eq!(
+        says(&cancelled),
+        (JobStatus::Cancelled, true, true, false),
+        "no worker has met it yet"
+    );
     drop(release);
     assert!(panics.wait_timeout(LONG));
     assert_eq!(says(&cancelled), (JobStatus::Cancelled, true, true, false), "one has");
@@ -313,7 +329,8 @@ fn u_ex_01_a_cancelled_job_counts_when_a_worker_has_met_it() {
 #[test]
 fn u_ex_03_a_cancelled_job_gets_no_result_and_none_is_begun_twice() {
     let _watchdog = watch();
-    // There is no `set_result`: only the closure makes one, and it is moved out by who begins the job.
+    // There is no `set_result`: only the closure makes one, and it is moved out by who begins the
+    // job.
     let pool = ThreadPool::new(1);
     let ran = Arc::new(AtomicUsize::new(0));
     let (running, release) = blocked(&pool);
@@ -345,12 +362,21 @@ fn u_ex_06_any_panic_is_the_jobs_own() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let worker = pool.submit(|| thread::current().id()).unwrap().result().unwrap();
-    let payloads: [fn() -> Box<dyn Any + Send>; 3] = [|| Box::new("text"), || Box::new(String::from("owned")), || Box::new(7_u8)];
+    let payloads: [fn() -> Box<dyn Any + Send>; 3] =
+        [|| Box::new("text"), || Box::new(String::from("owned")), || Box::new(7_u8)];
     for (payload, text) in payloads.into_iter().zip([Some("text"), Some("owned"), None]) {
-        let failed = pool.submit(move || -> u32 { std::panic::resume_unwind(payload()) }).unwrap().result().unwrap_err();
+        let failed = pool
+            .submit(move || -> u32 { std::panic::resume_unwind(payload()) })
+            .unwrap()
+            .result()
+            .unwrap_err();
         assert_eq!(failed.message(), text);
     }
-    assert_eq!(pool.submit(|| thread::current().id()).unwrap().result().unwrap(), worker, "the same worker lives on");
+    assert_eq!(
+        pool.submit(|| thread::current().id()).unwrap().result().unwrap(),
+        worker,
+        "the same worker lives on"
+    );
 }
 
 #[test]
@@ -369,14 +395,16 @@ fn u_ex_09_a_running_job_cannot_be_cancelled() {
 #[test]
 fn u_ex_10_many_waits_over_the_same_pool_do_not_block_each_other() {
     let _watchdog = watch();
-    // A handle belongs to one wait, and no wait holds more than one job's lock at a time: there is no order to be kept.
+    // A handle belongs to one wait, and no wait holds more than one job's lock at a time: there is
+    // no order to be kept.
     let pool = ThreadPool::new(2);
     thread::scope(|scope| {
         for back in [false, true] {
             let pool = &pool;
             scope.spawn(move || {
                 for _ in 0..100 {
-                    let mut handles: Vec<_> = (0..4).map(|n| pool.submit(move || n).unwrap()).collect();
+                    let mut handles: Vec<_> =
+                        (0..4).map(|n| pool.submit(move || n).unwrap()).collect();
                     if back {
                         handles.reverse();
                         assert_eq!(as_completed(handles).count(), 4);

@@ -1,4 +1,5 @@
-//! What the queues do, case by case. Tests are named after the rows of the contract with Python's `queue` and `concurrent.futures`.
+//! What the queues do, case by case. Tests are named after the rows of the contract with Python's
+//! `queue` and `concurrent.futures`.
 
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;

@@ -158,7 +158,8 @@ fn u_pq_03_a_panicking_ord_leaves_no_getter_asleep() {
         thread::sleep(A_MOMENT);
         COMPARISONS_LEFT.set(1);
         // The third is compared with two: the second comparison panics, after two items were put.
-        let panicked = catch_unwind(AssertUnwindSafe(|| queue.put_many(vec![Moody(3), Moody(2), Moody(1)])));
+        let panicked =
+            catch_unwind(AssertUnwindSafe(|| queue.put_many(vec![Moody(3), Moody(2), Moody(1)])));
         COMPARISONS_LEFT.set(usize::MAX);
         drop(panicked);
         for getter in getters {
@@ -191,7 +192,10 @@ fn fx_09_an_ord_that_uses_its_own_queue_panics_instead_of_hanging() {
     let queue = Arc::new(PriorityQueue::unbounded());
     queue.put(Nosy(queue.clone())).unwrap();
     let panicked = catch_unwind(AssertUnwindSafe(|| queue.put(Nosy(queue.clone())))).unwrap_err();
-    assert!(panicked.downcast_ref::<&str>().is_some_and(|text| text.contains("Ord")) || panicked.is::<String>());
+    assert!(
+        panicked.downcast_ref::<&str>().is_some_and(|text| text.contains("Ord"))
+            || panicked.is::<String>()
+    );
     assert_eq!(queue.len(), 1, "the lock is open");
     drop(queue.drain());
 }
@@ -266,7 +270,8 @@ fn sq_07_put_from_a_destructor() {
 
 #[test]
 fn sq_07_locked_orders_drop_nothing_under_the_lock() {
-    static QUEUE: std::sync::LazyLock<LifoQueue<Nested>> = std::sync::LazyLock::new(|| LifoQueue::bounded(1));
+    static QUEUE: std::sync::LazyLock<LifoQueue<Nested>> =
+        std::sync::LazyLock::new(|| LifoQueue::bounded(1));
     static DROPPED: AtomicBool = AtomicBool::new(false);
     struct Nested;
     impl Drop for Nested {

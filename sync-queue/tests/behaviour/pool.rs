@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use sync_queue::{BuildError, JobError, JobHandle, Queue, SubmitError, ThreadPool, Until, as_completed, wait};
+use sync_queue::{
+    BuildError, JobError, JobHandle, Queue, SubmitError, ThreadPool, Until, as_completed, wait,
+};
 
 use crate::support::{A_MOMENT, Drops, LONG, blocked, fail};
 use crate::watchdog::watch;
@@ -89,7 +91,10 @@ fn tp_07_a_pool_of_nobody_is_an_error() {
     assert_eq!(ThreadPool::builder().max_workers(0).build().unwrap_err(), BuildError::NoWorkers);
     assert_eq!(ThreadPool::builder().queue_limit(0).build().unwrap_err(), BuildError::NoBacklog);
     assert_eq!(
-        std::panic::catch_unwind(|| ThreadPool::new(0)).unwrap_err().downcast_ref::<String>().unwrap(),
+        std::panic::catch_unwind(|| ThreadPool::new(0))
+            .unwrap_err()
+            .downcast_ref::<String>()
+            .unwrap(),
         "max_workers must be at least 1"
     );
 }
@@ -193,7 +198,8 @@ fn tp_24_names() {
     let mut names = handles.map(|handle| handle.result().unwrap());
     names.sort();
     assert_eq!(names, ["special_0", "special_1"]);
-    let [a, b] = [ThreadPool::new(1), ThreadPool::new(1)].map(|pool| pool.submit(name).unwrap().result().unwrap());
+    let [a, b] = [ThreadPool::new(1), ThreadPool::new(1)]
+        .map(|pool| pool.submit(name).unwrap().result().unwrap());
     assert!(a != b && a.starts_with("ThreadPool-") && a.ends_with("_0"));
 }
 
@@ -201,7 +207,11 @@ fn tp_24_names() {
 fn tp_25_the_initializer_runs_once_in_each_worker() {
     let _watchdog = watch();
     thread_local! { static READY: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }
-    let pool = ThreadPool::builder().max_workers(2).initializer(|| READY.set(READY.get() + 1)).build().unwrap();
+    let pool = ThreadPool::builder()
+        .max_workers(2)
+        .initializer(|| READY.set(READY.get() + 1))
+        .build()
+        .unwrap();
     for result in pool.map(0..100, |_| READY.get()).unwrap() {
         assert_eq!(result.unwrap(), 1);
     }
@@ -247,7 +257,8 @@ fn u_ex_07_a_worker_waits_for_a_job_of_its_own_pool() {
     let nested = pool
         .submit(move || {
             let jobs: Vec<_> = (0..5).map(|n| inner.submit(move || n).unwrap()).collect();
-            wait(jobs, Until::All, None).done.len() + as_completed((0..5).map(|n| inner.submit(move || n).unwrap())).count()
+            wait(jobs, Until::All, None).done.len()
+                + as_completed((0..5).map(|n| inner.submit(move || n).unwrap())).count()
         })
         .unwrap();
     assert_eq!(nested.result().unwrap(), 10);
@@ -310,8 +321,14 @@ fn a_limited_backlog_pushes_back_and_its_own_workers_help() {
     });
     assert_eq!(first.result().unwrap() + second.result().unwrap(), 44);
     let inner = Arc::clone(&pool);
-    let many =
-        pool.submit(move || (0..20).map(|n| inner.submit(move || n).unwrap()).map(|job| job.result().unwrap()).sum::<u32>()).unwrap();
+    let many = pool
+        .submit(move || {
+            (0..20)
+                .map(|n| inner.submit(move || n).unwrap())
+                .map(|job| job.result().unwrap())
+                .sum::<u32>()
+        })
+        .unwrap();
     assert_eq!(many.result().unwrap(), 190);
     let inner = Arc::clone(&pool);
     let first_all = pool.submit(move || {
@@ -429,7 +446,9 @@ fn tp_14_a_map_given_up_runs_nothing_more() {
     let (running, release) = blocked(&pool);
     let ran = Arc::new(AtomicUsize::new(0));
     let count = ran.clone();
-    let mut map = pool.map_timeout(0..10, move |_| count.fetch_add(1, SeqCst), Duration::from_millis(2)).unwrap();
+    let mut map = pool
+        .map_timeout(0..10, move |_| count.fetch_add(1, SeqCst), Duration::from_millis(2))
+        .unwrap();
     assert!(matches!(map.next(), Some(Err(JobError::TimedOut))), "the only worker is busy");
     drop(map);
     drop(release);
@@ -489,8 +508,10 @@ fn tp_23_cancelled_without_waiting() {
     // Waits for the worker: what it had begun has ended.
     drop(pool);
     assert_eq!(begun.load(SeqCst), ended.load(SeqCst), "each ran to its end or not at all");
-    let cancelled =
-        handles.into_iter().filter_map(|handle| handle.result().err()).inspect(|why| assert!(matches!(why, JobError::Cancelled)));
+    let cancelled = handles
+        .into_iter()
+        .filter_map(|handle| handle.result().err())
+        .inspect(|why| assert!(matches!(why, JobError::Cancelled)));
     assert_eq!(cancelled.count() + begun.load(SeqCst), 10);
 }
 

@@ -1,4 +1,5 @@
-//! `Queue`, bounded and unbounded. What the other orders share with it is tested through it: it is the same code.
+//! `Queue`, bounded and unbounded. What the other orders share with it is tested through it: it is
+//! the same code.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -278,7 +279,10 @@ fn qu_17_join_outlives_a_shutdown_and_ends_with_the_last_task() {
         thread::sleep(A_MOMENT);
         queue.shutdown();
         thread::sleep(A_MOMENT);
-        assert!(joiners.iter().all(|joiner| !joiner.is_finished()), "plain shutdown does not end a join");
+        assert!(
+            joiners.iter().all(|joiner| !joiner.is_finished()),
+            "plain shutdown does not end a join"
+        );
         let task = queue.get_task().unwrap();
         assert_eq!(*task, 1);
     });
@@ -547,7 +551,10 @@ fn qu_21_a_panicking_drop_loses_no_other_item() {
 fn debug_and_errors_show_what_they_are() {
     struct Opaque;
     let queue = Queue::bounded(1);
-    assert_eq!(format!("{queue:?}"), "Queue { len: 0, capacity: Some(1), unfinished: 0, shutdown: false, .. }");
+    assert_eq!(
+        format!("{queue:?}"),
+        "Queue { len: 0, capacity: Some(1), unfinished: 0, shutdown: false, .. }"
+    );
     queue.put(Opaque).unwrap();
     assert_eq!(format!("{:?}", queue.try_put(Opaque)), "Err(Full(..))");
     assert_eq!(queue.try_put(Opaque).unwrap_err().to_string(), "the queue is full");
@@ -575,7 +582,10 @@ fn iterators() {
 fn qu_05_a_negative_time_cannot_be_written() {
     let _watchdog = watch();
     // `Duration` has no negative values; what is left of the case is a deadline that has passed.
-    assert!(Duration::try_from_secs_f64(-1.0).is_err() && Duration::ZERO.checked_sub(Duration::from_nanos(1)).is_none());
+    assert!(
+        Duration::try_from_secs_f64(-1.0).is_err()
+            && Duration::ZERO.checked_sub(Duration::from_nanos(1)).is_none()
+    );
     let queue = Queue::bounded(1);
     let passed = Instant::now();
     assert_eq!(queue.get_deadline(passed), Err(GetError::Empty));
@@ -586,7 +596,8 @@ fn qu_05_a_negative_time_cannot_be_written() {
 #[test]
 fn qu_07_the_capacity_cannot_change() {
     let _watchdog = watch();
-    // It is given once, and no method takes `&mut self`: there is no queue with more inside than it has room for.
+    // It is given once, and no method takes `&mut self`: there is no queue with more inside than it
+    // has room for.
     let queue = Queue::bounded(3);
     let room = |queue: &Queue<u32>| (queue.capacity(), queue.len(), queue.is_full());
     for n in 0..3 {
@@ -610,7 +621,10 @@ fn u_qu_01_a_deadline_counts_only_where_there_is_something_to_wait_for() {
     assert_eq!(unbounded.get_deadline(passed), Ok(1), "something was inside");
     let bounded = Queue::bounded(1);
     assert_eq!(bounded.put_deadline(1, passed), Ok(()), "there was room");
-    assert_eq!((bounded.try_put(2), bounded.try_get(), bounded.try_get()), (Err(PutError::Full(2)), Ok(1), Err(GetError::Empty)));
+    assert_eq!(
+        (bounded.try_put(2), bounded.try_get(), bounded.try_get()),
+        (Err(PutError::Full(2)), Ok(1), Err(GetError::Empty))
+    );
 }
 
 #[test]
@@ -647,7 +661,10 @@ fn u_qu_07_a_plain_shutdown_leaves_joiners_alone() {
         assert!(!queue.join_timeout(A_MOMENT), "the item is still inside");
         assert!(!joins.is_finished());
         assert_eq!(queue.get(), Ok(1));
-        assert!(!queue.join_timeout(Duration::from_millis(1)) && !joins.is_finished(), "got is not done");
+        assert!(
+            !queue.join_timeout(Duration::from_millis(1)) && !joins.is_finished(),
+            "got is not done"
+        );
         queue.task_done().unwrap();
         joins.join().unwrap();
     });

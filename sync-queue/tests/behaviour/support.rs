@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use sync_queue::{JobHandle, ThreadPool};
 
-/// Long enough for another thread to have gone to sleep; a test that takes it for granted is right either way, only less sharp.
+/// Long enough for another thread to have gone to sleep; a test that takes it for granted is right
+/// either way, only less sharp.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// A wait that ends by something else.

@@ -1,4 +1,5 @@
-//! `LifoQueue` against a vector, `PriorityQueue` against a stable sort, `spsc` against a `VecDeque`.
+//! `LifoQueue` against a vector, `PriorityQueue` against a stable sort, `spsc` against a
+//! `VecDeque`.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -144,7 +145,8 @@ orders!(
     priority,
     PriorityQueue,
     |items, item| {
-        let at = items.iter().position(|other| other.priority > item.priority).unwrap_or(items.len());
+        let at =
+            items.iter().position(|other| other.priority > item.priority).unwrap_or(items.len());
         items.insert(at, item);
     },
     |items| items.len() - 1

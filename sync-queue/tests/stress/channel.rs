@@ -43,7 +43,9 @@ fn transfer(capacity: Option<usize>, senders: usize, receivers: usize) {
                     while number == 0
                         && let Err(why) = sender.send_timeout(item, Duration::from_micros(20))
                     {
-                        let SendTimeoutError::Timeout(back) = why else { panic!("the receivers stay to the end") };
+                        let SendTimeoutError::Timeout(back) = why else {
+                            panic!("the receivers stay to the end")
+                        };
                         item = back;
                     }
                     if number > 0 {
@@ -71,7 +73,8 @@ fn nothing_is_lost_or_doubled() {
     }
 }
 
-/// Receivers go in the middle: every item is received, or comes back, or is dropped with the channel.
+/// Receivers go in the middle: every item is received, or comes back, or is dropped with the
+/// channel.
 #[test]
 fn receivers_go_in_the_middle() {
     let _watchdog = watch();

@@ -1,4 +1,5 @@
-//! Many threads and the real clock: nothing lost, nothing doubled, each producer's order kept, no one left asleep.
+//! Many threads and the real clock: nothing lost, nothing doubled, each producer's order kept, no
+//! one left asleep.
 
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
@@ -9,8 +10,9 @@ mod pool;
 mod queue;
 mod spsc;
 
-/// How many items go through. Where there is little room nearly every one waits for a switch of threads, which takes milliseconds on a machine
-/// that is busy with other things; where there is room, they are as many as make the threads meet.
+/// How many items go through. Where there is little room nearly every one waits for a switch of
+/// threads, which takes milliseconds on a machine that is busy with other things; where there is
+/// room, they are as many as make the threads meet.
 fn items(capacity: Option<usize>) -> usize {
     if capacity.is_some_and(|capacity| capacity < 50) { 2_000 } else { 60_000 }
 }

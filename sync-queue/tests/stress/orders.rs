@@ -1,4 +1,5 @@
-//! `LifoQueue` and `PriorityQueue` among threads: nothing lost, nothing doubled, no one left asleep, and the order where one can see it.
+//! `LifoQueue` and `PriorityQueue` among threads: nothing lost, nothing doubled, no one left
+//! asleep, and the order where one can see it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,7 +10,8 @@ use sync_queue::{LifoQueue, PriorityQueue, PutError};
 use crate::items;
 use crate::watchdog::{note, watch};
 
-/// Four put, three get, one of each with a timeout that often runs out; the last producer shuts the queue down.
+/// Four put, three get, one of each with a timeout that often runs out; the last producer shuts the
+/// queue down.
 macro_rules! transfer {
     ($Queue:ident, $capacity:expr) => {{
         let items = items(($capacity > 0).then_some($capacity));
@@ -23,7 +25,9 @@ macro_rules! transfer {
                         let mut got = Vec::new();
                         loop {
                             let answer = match getter {
-                                0 => queue.get_timeout(Duration::from_micros(20)).map(|item| got.push(item)),
+                                0 => queue
+                                    .get_timeout(Duration::from_micros(20))
+                                    .map(|item| got.push(item)),
                                 1 => queue.get_many(&mut got, 5).map(drop).map_err(Into::into),
                                 _ => queue.get().map(|item| got.push(item)).map_err(Into::into),
                             };
@@ -81,7 +85,9 @@ fn what_was_put_before_comes_out_in_order() {
         for producer in 0..4 {
             let queue = &queue;
             // Priorities repeat: among equals, each producer's order is kept.
-            scope.spawn(move || (0..2_000).for_each(|n| queue.put(Ranked { rank: n % 7, producer, n }).unwrap()));
+            scope.spawn(move || {
+                (0..2_000).for_each(|n| queue.put(Ranked { rank: n % 7, producer, n }).unwrap())
+            });
         }
     });
     // Two get at once: each sees an order.
@@ -91,7 +97,10 @@ fn what_was_put_before_comes_out_in_order() {
             let got = getter.join().unwrap();
             assert!(got.is_sorted(), "lowest first");
             for producer in 0..4 {
-                let one = got.iter().filter(|item| item.producer == producer).map(|item| (item.rank, item.n));
+                let one = got
+                    .iter()
+                    .filter(|item| item.producer == producer)
+                    .map(|item| (item.rank, item.n));
                 assert!(one.is_sorted(), "equals in the order they came");
             }
         }

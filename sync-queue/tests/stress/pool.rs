@@ -1,4 +1,5 @@
-//! `ThreadPool` under everything at once: submits, cancels, nested jobs, panics, callbacks, shutdowns.
+//! `ThreadPool` under everything at once: submits, cancels, nested jobs, panics, callbacks,
+//! shutdowns.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,7 +14,8 @@ use crate::watchdog::{note, watch};
 fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed;
     move |below| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     }
 }
@@ -32,7 +34,8 @@ fn every_job_ends_once() {
         let (submitted, cancelled) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for submitter in 0..3 {
-                let (pool, ran, called, submitted, cancelled) = (&pool, &ran, &called, &submitted, &cancelled);
+                let (pool, ran, called, submitted, cancelled) =
+                    (&pool, &ran, &called, &submitted, &cancelled);
                 scope.spawn(move || {
                     let mut number = numbers(submitter);
                     for n in 0..1_500_u64 {
@@ -70,7 +73,11 @@ fn every_job_ends_once() {
             }
         });
         pool.shutdown(true, false).unwrap();
-        assert_eq!(ran.load(SeqCst) + cancelled.load(SeqCst), submitted.load(SeqCst), "run or cancelled, never both");
+        assert_eq!(
+            ran.load(SeqCst) + cancelled.load(SeqCst),
+            submitted.load(SeqCst),
+            "run or cancelled, never both"
+        );
         assert_eq!(called.load(SeqCst), submitted.load(SeqCst), "each callback once");
     }
 }
@@ -89,7 +96,11 @@ fn jobs_that_wait_for_jobs() {
         let handles = [submit(), submit()];
         match depth % 3 {
             0 => handles.into_iter().map(|handle| handle.result().unwrap()).sum(),
-            1 => wait(handles, Until::All, None).done.into_iter().map(|handle| handle.result().unwrap()).sum(),
+            1 => wait(handles, Until::All, None)
+                .done
+                .into_iter()
+                .map(|handle| handle.result().unwrap())
+                .sum(),
             _ => as_completed(handles).map(|handle| handle.result().unwrap()).sum(),
         }
     }

@@ -21,7 +21,9 @@ fn put_all(queue: &Queue<(usize, usize)>, producer: usize, items: usize, way: Wa
     match way {
         Way::Many => {
             for from in (0..items).step_by(20) {
-                queue.put_many((from..items.min(from + 20)).map(|n| (producer, n)).collect()).unwrap();
+                queue
+                    .put_many((from..items.min(from + 20)).map(|n| (producer, n)).collect())
+                    .unwrap();
             }
         }
         _ => {
@@ -75,7 +77,8 @@ fn run(capacity: Option<usize>, producers: usize, consumers: usize, puts: Way, g
     let each = items(capacity) / producers;
     let putting = AtomicUsize::new(producers);
     let got: Vec<Vec<_>> = thread::scope(|scope| {
-        let getters: Vec<_> = (0..consumers).map(|_| scope.spawn(|| get_all(&queue, gets))).collect();
+        let getters: Vec<_> =
+            (0..consumers).map(|_| scope.spawn(|| get_all(&queue, gets))).collect();
         for producer in 0..producers {
             let (queue, putting) = (&queue, &putting);
             scope.spawn(move || {
@@ -90,13 +93,19 @@ fn run(capacity: Option<usize>, producers: usize, consumers: usize, puts: Way, g
     for one in &got {
         let mut last = vec![None; producers];
         for &(producer, n) in one {
-            assert!(last[producer] < Some(n), "one consumer sees each producer's items in their order");
+            assert!(
+                last[producer] < Some(n),
+                "one consumer sees each producer's items in their order"
+            );
             last[producer] = Some(n);
         }
     }
     let mut all = got.concat();
     all.sort_unstable();
-    assert!(all.into_iter().eq((0..producers).flat_map(|producer| (0..each).map(move |n| (producer, n)))));
+    assert!(
+        all.into_iter()
+            .eq((0..producers).flat_map(|producer| (0..each).map(move |n| (producer, n))))
+    );
     assert!(queue.is_empty());
 }
 
@@ -136,11 +145,16 @@ fn force_put_keeps_every_item_somewhere() {
             let forcers: Vec<_> = (0..3)
                 .map(|forcer| {
                     let queue = &queue;
-                    scope.spawn(move || (0..3_000).filter_map(|n| queue.force_put(forcer * 3_000 + n).unwrap()).collect())
+                    scope.spawn(move || {
+                        (0..3_000)
+                            .filter_map(|n| queue.force_put(forcer * 3_000 + n).unwrap())
+                            .collect()
+                    })
                 })
                 .collect();
             let getter = scope.spawn(|| queue.iter().collect());
-            let mut all: Vec<Vec<_>> = forcers.into_iter().map(|forcer| forcer.join().unwrap()).collect();
+            let mut all: Vec<Vec<_>> =
+                forcers.into_iter().map(|forcer| forcer.join().unwrap()).collect();
             queue.shutdown();
             all.push(getter.join().unwrap());
             all

@@ -12,7 +12,8 @@ use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use super::Executor;
 use crate::clock::{Bell, Clock, nanoseconds};
 
-/// `wake_at` of a dispatcher that is awake, or does not exist: it looks at every shard before it sleeps, so nobody need wake it.
+/// `wake_at` of a dispatcher that is awake, or does not exist: it looks at every shard before it
+/// sleeps, so nobody need wake it.
 const AWAKE: u64 = 0;
 
 /// What [`SchedulerBuilder::on_failure`](super::SchedulerBuilder::on_failure) was given.
@@ -64,7 +65,9 @@ impl Failure<'_> {
 impl fmt::Debug for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panicked(_) => f.debug_tuple("Panicked").field(&self.message().unwrap_or("<not a text>")).finish(),
+            Self::Panicked(_) => {
+                f.debug_tuple("Panicked").field(&self.message().unwrap_or("<not a text>")).finish()
+            }
             Self::Refused => f.write_str("Refused"),
         }
     }
@@ -73,14 +76,24 @@ impl fmt::Debug for Failure<'_> {
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panicked(_) => write!(f, "a timer's callback panicked: {}", self.message().unwrap_or("<not a text>")),
-            Self::Refused => f.write_str("the executor dropped a timer's callback without running it"),
+            Self::Panicked(_) => write!(
+                f,
+                "a timer's callback panicked: {}",
+                self.message().unwrap_or("<not a text>")
+            ),
+            Self::Refused => {
+                f.write_str("the executor dropped a timer's callback without running it")
+            }
         }
     }
 }
 
 impl Core {
-    pub(super) fn new(clock: Box<dyn Clock>, executor: Option<Box<dyn Executor>>, on_failure: Option<Hook>) -> Self {
+    pub(super) fn new(
+        clock: Box<dyn Clock>,
+        executor: Option<Box<dyn Executor>>,
+        on_failure: Option<Hook>,
+    ) -> Self {
         let origin = clock.now();
         let bell = Arc::new(Bell::new());
         clock.subscribe(&bell);
@@ -97,14 +110,18 @@ impl Core {
         nanoseconds(instant.saturating_duration_since(self.origin))
     }
 
-    /// Nanoseconds as a moment. The end of the nanoseconds, which is "never", comes out as a moment 584 years from the origin.
+    /// Nanoseconds as a moment. The end of the nanoseconds, which is "never", comes out as a moment
+    /// 584 years from the origin.
     pub(super) fn instant(&self, nanoseconds: u64) -> Instant {
-        self.origin.checked_add(Duration::from_nanos(nanoseconds)).expect("584 years fit into the system's clock")
+        self.origin
+            .checked_add(Duration::from_nanos(nanoseconds))
+            .expect("584 years fit into the system's clock")
     }
 
     /// The dispatcher says until when it sleeps.
     pub(super) fn set_wake_at(&self, wake_at: u64) {
-        // Relaxed: what an inserter must see of it is ordered by the shard's lock; see `dispatcher.rs`.
+        // Relaxed: what an inserter must see of it is ordered by the shard's lock; see
+        // `dispatcher.rs`.
         self.wake_at.store(wake_at, Ordering::Relaxed);
     }
 
@@ -134,7 +151,8 @@ impl Core {
                 Failed::Refused => hook(Failure::Refused),
             }
         }));
-        // A payload is user code too, and may panic while it is dropped: with what that panics is not dropped any more.
+        // A payload is user code too, and may panic while it is dropped: with what that panics is
+        // not dropped any more.
         for payload in [told.err(), Some(failed).and_then(Failed::payload)].into_iter().flatten() {
             if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
                 core::mem::forget(again);

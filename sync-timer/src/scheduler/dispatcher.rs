@@ -2,8 +2,9 @@
 //!
 //! # Sleeping, and why no wake-up is lost
 //!
-//! The dispatcher sleeps on its bell, a futex word that counts rings, until the earliest wake time of all shards. Who links an earlier
-//! deadline must wake it; who links a later one should not, for a system call is dearer than everything else an insert does.
+//! The dispatcher sleeps on its bell, a futex word that counts rings, until the earliest wake time
+//! of all shards. Who links an earlier deadline must wake it; who links a later one should not, for
+//! a system call is dearer than everything else an insert does.
 //!
 //! | step | dispatcher | step | inserter, under the shard's lock |
 //! |---|---|---|---|
@@ -13,15 +14,19 @@
 //! | D4 | `wake_at` = the least of those | I4 | with the lock released, rings the bell |
 //! | D5 | sleeps until then, unless somebody has rung since D1 | | |
 //!
-//! 1. If the inserter had the shard's lock before D3, the dispatcher sees the timer in D3 and does not sleep past it.
-//! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before what D3 found, and the dispatcher wakes in time
-//!    anyway; or I3 is reached, and reads the value of D2 or a later one: the end of time or D4's. If the deadline is not before D4's value,
-//!    the dispatcher wakes in time; else the bell rings after D1, and D5 ends or does not begin.
+//! 1. If the inserter had the shard's lock before D3, the dispatcher sees the timer in D3 and does
+//!    not sleep past it.
+//! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before what D3
+//!    found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value of D2
+//!    or a later one: the end of time or D4's. If the deadline is not before D4's value, the
+//!    dispatcher wakes in time; else the bell rings after D1, and D5 ends or does not begin.
 //! 3. A value that I3 reads from an earlier round costs a needless ring, or belongs to case 1.
 //!
-//! Both accesses of `wake_at` may be Relaxed: that I3 reads D2 or later follows from the lock, D2 being before D3's release of it.
+//! Both accesses of `wake_at` may be Relaxed: that I3 reads D2 or later follows from the lock, D2
+//! being before D3's release of it.
 //!
-//! An idle scheduler sleeps in D5 without a deadline and makes no system calls; no tick wakes it up.
+//! An idle scheduler sleeps in D5 without a deadline and makes no system calls; no tick wakes it
+//! up.
 
 use std::sync::Arc;
 
@@ -63,7 +68,8 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// Hands a queued timer to the executor, and sees to it that the timer ends if the executor drops it.
+/// Hands a queued timer to the executor, and sees to it that the timer ends if the executor drops
+/// it.
 struct Queued {
     shard: Arc<Shard>,
     key: Key,
@@ -145,9 +151,13 @@ impl Inner {
                 *first = shard.lock().wheel.first_due(now);
             }
             let before = fired;
-            // The shards' firsts are merged, so that timers go off in the order of their deadlines wherever they are.
-            while let Some((least, shard)) =
-                firsts.iter_mut().zip(&self.shards).filter(|(first, _)| first.is_some()).min_by_key(|(first, _)| **first)
+            // The shards' firsts are merged, so that timers go off in the order of their deadlines
+            // wherever they are.
+            while let Some((least, shard)) = firsts
+                .iter_mut()
+                .zip(&self.shards)
+                .filter(|(first, _)| first.is_some())
+                .min_by_key(|(first, _)| **first)
             {
                 if self.is_stopped() {
                     break;
@@ -173,8 +183,9 @@ impl Inner {
         }
     }
 
-    /// Fires the first timer of a shard, if it is due and its deadline is what was expected, for a wheel that has not been sorted yet says
-    /// too early a moment; says whether, and what is first now.
+    /// Fires the first timer of a shard, if it is due and its deadline is what was expected, for a
+    /// wheel that has not been sorted yet says too early a moment; says whether, and what is first
+    /// now.
     fn fire(&self, shard: &Arc<Shard>, now: u64, expected: u64) -> (bool, Option<u64>) {
         let mut state = Self::prepare(shard, now);
         let first = state.wheel.first_sorted(now);
@@ -191,7 +202,8 @@ impl Inner {
             Some(executor) => {
                 drop(state);
                 let queued = Queued { shard: Arc::clone(shard), key, started: false };
-                // User code: it may panic, and must not take the dispatcher with it. The timer ends with `queued`, wherever that is.
+                // User code: it may panic, and must not take the dispatcher with it. The timer ends
+                // with `queued`, wherever that is.
                 self.core.guard(|| executor.execute(Box::new(move || queued.run())));
             }
         }
@@ -199,13 +211,15 @@ impl Inner {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        // Acquire: pairs with the Release in `stop`, so that the dispatcher's end comes after what the stopper did.
+        // Acquire: pairs with the Release in `stop`, so that the dispatcher's end comes after what
+        // the stopper did.
         self.phase.load(Ordering::Acquire) == STOPPED
     }
 
     /// Ends the dispatcher, after the callback that it may be running.
     pub(super) fn stop(&self) {
-        // Release: pairs with the Acquire in `is_stopped`. Before the ring, so that who is woken by it sees it.
+        // Release: pairs with the Acquire in `is_stopped`. Before the ring, so that who is woken by
+        // it sees it.
         self.phase.store(STOPPED, Ordering::Release);
         self.core.bell.ring();
     }

@@ -6,8 +6,9 @@ use sync_queue::ThreadPool;
 
 /// Runs callbacks for a scheduler, usually on other threads.
 ///
-/// [`ThreadPool`] is one: with it a slow callback delays no other, as long as a worker is free. It is asked without waiting: where the pool's
-/// backlog is limited and full, or the pool has been shut down, the callback is refused.
+/// [`ThreadPool`] is one: with it a slow callback delays no other, as long as a worker is free. It
+/// is asked without waiting: where the pool's backlog is limited and full, or the pool has been
+/// shut down, the callback is refused.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -28,9 +29,9 @@ use sync_queue::ThreadPool;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Executor: Send + Sync {
-    /// Runs `job` soon, once. Called on the scheduler's dispatcher, which fires nothing else until this returns: an executor with a full
-    /// queue should not wait. Dropping `job` without running it ends its timer, and is reported as
-    /// [`Failure::Refused`](crate::Failure::Refused).
+    /// Runs `job` soon, once. Called on the scheduler's dispatcher, which fires nothing else until
+    /// this returns: an executor with a full queue should not wait. Dropping `job` without running
+    /// it ends its timer, and is reported as [`Failure::Refused`](crate::Failure::Refused).
     fn execute(&self, job: Box<dyn FnOnce() + Send>);
 }
 

@@ -12,13 +12,15 @@ use crate::wheel::Key;
 
 /// Names one timer of a [`Scheduler`](super::Scheduler).
 ///
-/// Dropping it changes nothing: the timer goes on. Let [`cancel_on_drop`](Self::cancel_on_drop) make a guard of it where the timer should end
-/// with a scope. A handle stays good for ever, also after its timer is done and after the scheduler is gone; its clones name the same timer.
+/// Dropping it changes nothing: the timer goes on. Let [`cancel_on_drop`](Self::cancel_on_drop)
+/// make a guard of it where the timer should end with a scope. A handle stays good for ever, also
+/// after its timer is done and after the scheduler is gone; its clones name the same timer.
 ///
 /// # Memory ordering
 ///
-/// What was done before a timer was scheduled is visible to its callback. What the callback did is visible after `cancel` or
-/// `cancel_and_wait` returned [`Done`](Cancel::Done), and to its next call.
+/// What was done before a timer was scheduled is visible to its callback. What the callback did is
+/// visible after `cancel` or `cancel_and_wait` returned [`Done`](Cancel::Done), and to its next
+/// call.
 #[derive(Clone)]
 pub struct TimerHandle {
     pub(super) shard: Arc<Shard>,
@@ -26,18 +28,22 @@ pub struct TimerHandle {
 }
 
 impl TimerHandle {
-    /// Cancels the timer, and says who won. Its closure is dropped before this returns, unless it is running.
+    /// Cancels the timer, and says who won. Its closure is dropped before this returns, unless it
+    /// is running.
     ///
-    /// May be called from anywhere, also from within the callback itself, which is [`Running`](Cancel::Running) then.
+    /// May be called from anywhere, also from within the callback itself, which is
+    /// [`Running`](Cancel::Running) then.
     pub fn cancel(&self) -> Cancel {
         self.shard.cancel(self.key)
     }
 
-    /// As [`cancel`](Self::cancel); if the callback is running, waits until it has returned and its closure has been dropped, and says
-    /// [`Done`](Cancel::Done). So after this the callback is not running, and will not.
+    /// As [`cancel`](Self::cancel); if the callback is running, waits until it has returned and its
+    /// closure has been dropped, and says [`Done`](Cancel::Done). So after this the callback is not
+    /// running, and will not.
     ///
-    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running). Two callbacks that wait for each other
-    /// (on a pool) wait for ever, and so does one that waits while it holds a lock that the other needs.
+    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running).
+    /// Two callbacks that wait for each other (on a pool) wait for ever, and so does one that waits
+    /// while it holds a lock that the other needs.
     pub fn cancel_and_wait(&self) -> Cancel {
         match self.cancel() {
             Cancel::Running => self.shard.wait(self.key),
@@ -45,10 +51,12 @@ impl TimerHandle {
         }
     }
 
-    /// Lets the timer go off at `at` instead, or at once if that is past. `true`: it had not gone off, and will at the new time and only then.
-    /// `false`: too late, or it was cancelled, or the scheduler has been shut down; nothing was changed.
+    /// Lets the timer go off at `at` instead, or at once if that is past. `true`: it had not gone
+    /// off, and will at the new time and only then. `false`: too late, or it was cancelled, or the
+    /// scheduler has been shut down; nothing was changed.
     ///
-    /// For a periodic timer it is the next tick that moves, and the ones after it follow at the period; while its callback runs, too.
+    /// For a periodic timer it is the next tick that moves, and the ones after it follow at the
+    /// period; while its callback runs, too.
     pub fn reschedule(&self, at: Instant) -> bool {
         let core = &self.shard.core;
         self.shard.reschedule(self.key, core.now(), core.nanoseconds_at(at))
@@ -76,7 +84,9 @@ impl TimerHandle {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let deadline = self.shard.lock().wheel.peek(self.key).map(|(_, deadline)| deadline);
-        deadline.filter(|&deadline| deadline != u64::MAX).map(|deadline| self.shard.core.instant(deadline))
+        deadline
+            .filter(|&deadline| deadline != u64::MAX)
+            .map(|deadline| self.shard.core.instant(deadline))
     }
 
     /// Makes a guard that cancels the timer when it is dropped.

@@ -53,7 +53,8 @@ impl Tick {
         self.missed
     }
 
-    /// Makes this the last one: the same as cancelling the timer from within its callback, without a handle.
+    /// Makes this the last one: the same as cancelling the timer from within its callback, without
+    /// a handle.
     pub fn stop(&self) {
         self.stop.set(true);
     }

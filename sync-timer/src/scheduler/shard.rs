@@ -2,7 +2,8 @@
 //!
 //! # State of a timer
 //!
-//! A timer is named by its shard and its key. Its state is what the shard's lock protects; there is no other.
+//! A timer is named by its shard and its key. Its state is what the shard's lock protects; there is
+//! no other.
 //!
 //! | state | in the wheel | closure | record in `running` | on to |
 //! |---|---|---|---|---|
@@ -13,12 +14,17 @@
 //!
 //! # Invariants
 //!
-//! 1. A closure is called only by who took it out of the wheel, and who takes it out of a timer that is scheduled or queued ends that state
-//!    under the same lock: so "prevented" and "called" exclude each other, and neither happens twice.
-//! 2. A timer is taken for running or queueing only when its deadline is not after the time that the taker read before: never early.
-//! 3. `running` has a record from before the call until after the closure was dropped: whoever finds none knows that both are over.
-//! 4. No user code runs under the lock: closures, hooks and clocks are called and dropped with no lock held.
-//! 5. `earliest` is at most every linked deadline, and changes only under the lock: see `dispatcher.rs` for why no wake-up is lost.
+//! 1. A closure is called only by who took it out of the wheel, and who takes it out of a timer
+//!    that is scheduled or queued ends that state under the same lock: so "prevented" and "called"
+//!    exclude each other, and neither happens twice.
+//! 2. A timer is taken for running or queueing only when its deadline is not after the time that
+//!    the taker read before: never early.
+//! 3. `running` has a record from before the call until after the closure was dropped: whoever
+//!    finds none knows that both are over.
+//! 4. No user code runs under the lock: closures, hooks and clocks are called and dropped with no
+//!    lock held.
+//! 5. `earliest` is at most every linked deadline, and changes only under the lock: see
+//!    `dispatcher.rs` for why no wake-up is lost.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
@@ -50,11 +56,13 @@ pub(super) struct State {
     pub(super) closed: bool,
 }
 
-// Two cache lines, as processors fetch them in pairs: threads that work on different shards do not disturb each other.
+// Two cache lines, as processors fetch them in pairs: threads that work on different shards do not
+// disturb each other.
 #[repr(align(128))]
 pub(super) struct Shard {
     state: Mutex<State>,
-    /// Something came to an end: notified after a timer was done, for who waits for one, or for the last one.
+    /// Something came to an end: notified after a timer was done, for who waits for one, or for the
+    /// last one.
     settled: Condvar,
     pub(super) core: Arc<Core>,
 }
@@ -63,22 +71,29 @@ pub(super) struct Shard {
 ///
 /// # Memory ordering
 ///
-/// `Done` from [`cancel_and_wait`](super::TimerHandle::cancel_and_wait): everything the callback did is visible.
+/// `Done` from [`cancel_and_wait`](super::TimerHandle::cancel_and_wait): everything the callback
+/// did is visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "it says whether the callback can still be running"]
 pub enum Cancel {
-    /// The callback will not be called again for this timer, and is not running; its closure has been dropped. For a one-shot timer: it was
-    /// never called.
+    /// The callback will not be called again for this timer, and is not running; its closure has
+    /// been dropped. For a one-shot timer: it was never called.
     Prevented,
     /// The callback is running at this moment, and goes on. A periodic timer stops after it.
     Running,
-    /// There was nothing left to cancel: it ran, or was cancelled before, or discarded by a shutdown.
+    /// There was nothing left to cancel: it ran, or was cancelled before, or discarded by a
+    /// shutdown.
     Done,
 }
 
 impl Shard {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        let state = State { wheel: TimerWheel::new(), running: Vec::new(), earliest: u64::MAX, closed: false };
+        let state = State {
+            wheel: TimerWheel::new(),
+            running: Vec::new(),
+            earliest: u64::MAX,
+            closed: false,
+        };
         Self { state: Mutex::new(state), settled: Condvar::new(), core }
     }
 
@@ -87,7 +102,12 @@ impl Shard {
     }
 
     /// Schedules a job; gives it back if the scheduler has been shut down.
-    pub(super) fn insert<J: Job + 'static>(&self, now: u64, deadline: u64, job: Box<J>) -> Result<Key, Box<J>> {
+    pub(super) fn insert<J: Job + 'static>(
+        &self,
+        now: u64,
+        deadline: u64,
+        job: Box<J>,
+    ) -> Result<Key, Box<J>> {
         let mut state = self.lock();
         if state.closed {
             return Err(job);
@@ -107,7 +127,8 @@ impl Shard {
         if let Some(job) = state.take(key) {
             drop(state);
             self.settled.notify_all();
-            // Invariant 4: the caller's own thread drops it, with the lock released; if that panics, the timer is gone all the same.
+            // Invariant 4: the caller's own thread drops it, with the lock released; if that
+            // panics, the timer is gone all the same.
             drop(job);
             return Cancel::Prevented;
         }
@@ -155,7 +176,8 @@ impl Shard {
         moved
     }
 
-    /// Takes a queued timer for running: its closure, and when it was due. `None`: it was cancelled or moved in the meantime.
+    /// Takes a queued timer for running: its closure, and when it was due. `None`: it was cancelled
+    /// or moved in the meantime.
     pub(super) fn take_queued(&self, key: Key) -> Option<(Box<dyn Job>, u64)> {
         let mut state = self.lock();
         if state.wheel.is_linked(key) {
@@ -180,11 +202,17 @@ impl Shard {
         }
     }
 
-    /// Calls a job that was taken for running, and says what becomes of its timer. No panic comes out.
+    /// Calls a job that was taken for running, and says what becomes of its timer. No panic comes
+    /// out.
     pub(super) fn run(&self, key: Key, deadline: u64, mut job: Box<dyn Job>) {
-        let tick = Tick { scheduled: self.core.instant(deadline), missed: job.missed(), stop: Cell::new(false) };
-        // The job is not looked into again by us after a panic, and its own state is its author's business: a periodic closure that is
-        // called again after it panicked is documented as such.
+        let tick = Tick {
+            scheduled: self.core.instant(deadline),
+            missed: job.missed(),
+            stop: Cell::new(false),
+        };
+        // The job is not looked into again by us after a panic, and its own state is its author's
+        // business: a periodic closure that is called again after it panicked is documented as
+        // such.
         self.core.guard(|| job.call(&tick));
         if let Some(repeat) = job.repeat() {
             let next = repeat.missed.next(deadline, repeat.period, self.core.now());
@@ -193,7 +221,8 @@ impl Shard {
                 Some(ended) => job = ended,
             }
         }
-        // From here on nobody can make it go on; whoever waits learns of the end after the closure is gone (invariant 3).
+        // From here on nobody can make it go on; whoever waits learns of the end after the closure
+        // is gone (invariant 3).
         self.core.guard(|| drop(job));
         let mut state = self.lock();
         let at = state.running_at(key);
@@ -204,8 +233,15 @@ impl Shard {
         self.settled.notify_all();
     }
 
-    /// Schedules the next tick of a periodic timer that has been called; gives the job back if there is none.
-    fn repeat(&self, key: Key, on_grid: (u64, u64), stop: bool, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
+    /// Schedules the next tick of a periodic timer that has been called; gives the job back if
+    /// there is none.
+    fn repeat(
+        &self,
+        key: Key,
+        on_grid: (u64, u64),
+        stop: bool,
+        mut job: Box<dyn Job>,
+    ) -> Option<Box<dyn Job>> {
         let mut state = self.lock();
         let at = state.running_at(key);
         if stop || state.closed || state.running[at].cancelled {
@@ -225,13 +261,18 @@ impl Shard {
         None
     }
 
-    /// Lets nothing new in, and discards what does not satisfy `keep`. Says how many were discarded.
+    /// Lets nothing new in, and discards what does not satisfy `keep`. Says how many were
+    /// discarded.
     pub(super) fn close(&self, keep: fn(&dyn Job, u64) -> bool) -> usize {
         let mut state = self.lock();
         state.closed = true;
         let keys = state.wheel.keys();
-        let gone: Vec<_> =
-            keys.into_iter().filter(|&key| !state.wheel.peek(key).is_none_or(|(job, deadline)| keep(&**job, deadline))).collect();
+        let gone: Vec<_> = keys
+            .into_iter()
+            .filter(|&key| {
+                !state.wheel.peek(key).is_none_or(|(job, deadline)| keep(&**job, deadline))
+            })
+            .collect();
         let gone: Vec<_> = gone.into_iter().filter_map(|key| state.take(key)).collect();
         drop(state);
         self.settled.notify_all();
@@ -279,14 +320,23 @@ impl State {
     }
 
     fn running_at(&self, key: Key) -> usize {
-        self.running.iter().position(|run| run.key == key).expect("invariant 3: a call has its record")
+        self.running
+            .iter()
+            .position(|run| run.key == key)
+            .expect("invariant 3: a call has its record")
     }
 
     /// From detached to running.
     pub(super) fn begin(&mut self, key: Key) -> Option<Box<dyn Job>> {
         let job = self.wheel.take(key)?;
         let repeats = job.repeat().is_some();
-        self.running.push(Run { key, thread: thread::id(), repeats, cancelled: false, again: None });
+        self.running.push(Run {
+            key,
+            thread: thread::id(),
+            repeats,
+            cancelled: false,
+            again: None,
+        });
         Some(job)
     }
 }

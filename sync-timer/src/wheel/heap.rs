@@ -1,7 +1,8 @@
-//! A 4-ary heap of deadlines whose members know where they are, so that any of them can be taken out.
+//! A 4-ary heap of deadlines whose members know where they are, so that any of them can be taken
+//! out.
 //!
-//! Four children share a cache line or two, and the heap is half as high as a binary one. Equal deadlines keep the order in which they
-//! were scheduled, by the serial number.
+//! Four children share a cache line or two, and the heap is half as high as a binary one. Equal
+//! deadlines keep the order in which they were scheduled, by the serial number.
 
 use core::num::NonZeroU64;
 
@@ -84,7 +85,11 @@ impl Heap {
         loop {
             let children = at * ARITY + 1;
             let end = (children + ARITY).min(self.items.len());
-            let Some(least) = (children..end).reduce(|a, b| if self.items[b].before(&self.items[a]) { b } else { a }) else { break };
+            let Some(least) = (children..end)
+                .reduce(|a, b| if self.items[b].before(&self.items[a]) { b } else { a })
+            else {
+                break;
+            };
             if !self.items[least].before(&item) {
                 break;
             }
@@ -112,7 +117,10 @@ impl Heap {
         for (at, item) in self.items.iter().enumerate() {
             assert!(at == 0 || !item.before(&self.items[(at - 1) / ARITY]), "heap order at {at}");
             let entry = slab.entry(item.index);
-            assert_eq!((entry.place, entry.at, entry.deadline), (Place::Heap, at as u32, item.deadline));
+            assert_eq!(
+                (entry.place, entry.at, entry.deadline),
+                (Place::Heap, at as u32, item.deadline)
+            );
         }
     }
 }

@@ -1,14 +1,19 @@
-//! The data structure under the scheduler, alone: single-threaded, without a clock, without a thread.
+//! The data structure under the scheduler, alone: single-threaded, without a clock, without a
+//! thread.
 //!
 //! # Source of the algorithm
 //!
-//! G. Varghese and A. Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7, with three changes:
+//! G. Varghese and A. Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7, with
+//! three changes:
 //!
-//! * **occupancy bitmaps**: the next bucket is found by two `trailing_zeros`, so that time is skipped and never ticked through;
-//! * **a sorted run and a heap for the present**: what is due within the current tick is ordered by its nanosecond deadline, so that the
-//!   wheel's granularity is nobody's precision. A bucket is sorted at once, which is cheaper than any queue; a 4-ary heap takes what
-//!   comes later, or in too large a number;
-//! * **a bucket knows its earliest deadline**, so that a far timer costs one wake-up and not one on every level it sinks through.
+//! * **occupancy bitmaps**: the next bucket is found by two `trailing_zeros`, so that time is
+//!   skipped and never ticked through;
+//! * **a sorted run and a heap for the present**: what is due within the current tick is ordered by
+//!   its nanosecond deadline, so that the wheel's granularity is nobody's precision. A bucket is
+//!   sorted at once, which is cheaper than any queue; a 4-ary heap takes what comes later, or in
+//!   too large a number;
+//! * **a bucket knows its earliest deadline**, so that a far timer costs one wake-up and not one on
+//!   every level it sinks through.
 //!
 //! # States of an entry
 //!
@@ -24,19 +29,27 @@
 //!
 //! Let a tick be `deadline >> 16` (65.5 us), written in base 64, and `position` a tick.
 //!
-//! 1. An entry whose tick is at most `position` is in the heap or the run. Any other one is in the bucket (level, digit), where level is the highest
-//!    at which its tick and `position` differ, and digit is its tick's digit there. The one exception is the bucket being drained.
-//! 2. So the first digit of the lowest level that is occupied is the earliest bucket of all; and everything in the heap and the run is before it.
-//! 3. `position` never goes back, and never passes the start of an occupied bucket without draining it. Between those, raising it leaves
-//!    every entry where (1) wants it: the digits above an entry's level are equal for all positions up to its bucket's start.
-//! 4. A bucket's `earliest` is at most the deadline of each of its entries (a cancelled one may have left it too early, never too late).
-//! 5. Moving from a bucket lowers an entry's level, so it moves at most eight times, whatever happens.
-//! 6. While a bucket is being drained nothing is detached: what is left in it may be earlier than what the heap has.
-//! 7. A run begins when the last one is used up, and is sorted. What is cancelled or moved leaves a stale item in it, which is known by its
-//!    entry's being elsewhere; the last item, which is the next one due, is never stale.
+//! 1. An entry whose tick is at most `position` is in the heap or the run. Any other one is in the
+//!    bucket (level, digit), where level is the highest at which its tick and `position` differ,
+//!    and digit is its tick's digit there. The one exception is the bucket being drained.
+//! 2. So the first digit of the lowest level that is occupied is the earliest bucket of all; and
+//!    everything in the heap and the run is before it.
+//! 3. `position` never goes back, and never passes the start of an occupied bucket without draining
+//!    it. Between those, raising it leaves every entry where (1) wants it: the digits above an
+//!    entry's level are equal for all positions up to its bucket's start.
+//! 4. A bucket's `earliest` is at most the deadline of each of its entries (a cancelled one may
+//!    have left it too early, never too late).
+//! 5. Moving from a bucket lowers an entry's level, so it moves at most eight times, whatever
+//!    happens.
+//! 6. While a bucket is being drained nothing is detached: what is left in it may be earlier than
+//!    what the heap has.
+//! 7. A run begins when the last one is used up, and is sorted. What is cancelled or moved leaves a
+//!    stale item in it, which is known by its entry's being elsewhere; the last item, which is the
+//!    next one due, is never stale.
 //!
-//! `position` may be ahead of the time: a bucket with many entries is drained shortly before its first one is due, so that the first ones
-//! do not pay for the rest. Never early all the same: only `detach` gives timers out, and it compares nanoseconds.
+//! `position` may be ahead of the time: a bucket with many entries is drained shortly before its
+//! first one is due, so that the first ones do not pay for the rest. Never early all the same: only
+//! `detach` gives timers out, and it compares nanoseconds.
 
 mod bits;
 mod heap;
@@ -49,22 +62,26 @@ pub use self::slab::Key;
 use self::heap::{Heap, Item};
 use self::slab::{Place, Slab};
 
-/// Nanoseconds of a tick, as a power of two: 65.5 us. Finer ticks mean more levels to sink through, coarser ones a larger heap.
+/// Nanoseconds of a tick, as a power of two: 65.5 us. Finer ticks mean more levels to sink through,
+/// coarser ones a larger heap.
 const TICK_BITS: u32 = 16;
 const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
 /// Together the levels hold all 64-bit nanoseconds: 584 years.
 const LEVELS: usize = (u64::BITS - TICK_BITS).div_ceil(LEVEL_BITS) as usize;
 
-/// What draining one entry costs, in nanoseconds: how much earlier a bucket is drained for each entry in it...
+/// What draining one entry costs, in nanoseconds: how much earlier a bucket is drained for each
+/// entry in it...
 const DRAIN_COST: u64 = 64;
 /// ... and at most.
 const LONGEST_LEAD: u64 = 4_000_000;
 
-/// A bucket of no more entries than this is sorted instead of being sorted down: about 40 us of work.
+/// A bucket of no more entries than this is sorted instead of being sorted down: about 40 us of
+/// work.
 const LONGEST_RUN: usize = 1024;
 
-/// Entries by their numbers, in no order: an array and not a list, so that draining it does not wait for one entry's memory after the other.
+/// Entries by their numbers, in no order: an array and not a list, so that draining it does not
+/// wait for one entry's memory after the other.
 #[derive(Debug)]
 struct Bucket {
     /// Invariant 4. Of no meaning in an empty bucket.
@@ -85,17 +102,20 @@ impl Bucket {
     /// After entries have gone.
     #[inline]
     fn give_back(&mut self) {
-        if self.entries.capacity() > Self::KEPT && self.entries.len() <= self.entries.capacity() / 4 {
+        if self.entries.capacity() > Self::KEPT && self.entries.len() <= self.entries.capacity() / 4
+        {
             self.entries.shrink_to((self.entries.capacity() / 2).max(Self::KEPT));
         }
     }
 }
 
-/// Timers in the order of their deadlines: O(1) `insert` and `remove`, and a cost for firing that does not depend on how many others wait.
+/// Timers in the order of their deadlines: O(1) `insert` and `remove`, and a cost for firing that
+/// does not depend on how many others wait.
 ///
-/// Deadlines and times are nanoseconds since a moment of the caller's choice. Equal deadlines come out in the order they were put in.
-/// Nothing here knows what time it is: this is the structure to test, to compare, or to drive from an event loop of one's own. With
-/// threads, clocks and callbacks around it, it is a [`Scheduler`](crate::Scheduler).
+/// Deadlines and times are nanoseconds since a moment of the caller's choice. Equal deadlines come
+/// out in the order they were put in. Nothing here knows what time it is: this is the structure to
+/// test, to compare, or to drive from an event loop of one's own. With threads, clocks and
+/// callbacks around it, it is a [`Scheduler`](crate::Scheduler).
 ///
 /// The source of the algorithm and its invariants are in the [module's documentation](self).
 ///
@@ -158,12 +178,18 @@ impl<T> TimerWheel<T> {
         self.len() == 0
     }
 
-    /// Bytes held, for timers that are there and for some that may come; not what the values themselves point to.
+    /// Bytes held, for timers that are there and for some that may come; not what the values
+    /// themselves point to.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         size_of::<Self>()
             + size_of_val(&*self.buckets)
-            + self.buckets.as_flattened().iter().map(|bucket| bucket.entries.capacity() * size_of::<u32>()).sum::<usize>()
+            + self
+                .buckets
+                .as_flattened()
+                .iter()
+                .map(|bucket| bucket.entries.capacity() * size_of::<u32>())
+                .sum::<usize>()
             + self.slab.capacity() * size_of::<slab::Entry<T>>()
             + (self.heap.capacity() + self.run.capacity()) * size_of::<Item>()
     }
@@ -180,7 +206,8 @@ impl<T> TimerWheel<T> {
         self.unlink(key).then(|| self.slab.remove(key.index)).flatten()
     }
 
-    /// Moves a timer to another deadline; `false` if it is not here any more. Among equal deadlines it keeps the rank of its insertion.
+    /// Moves a timer to another deadline; `false` if it is not here any more. Among equal deadlines
+    /// it keeps the rank of its insertion.
     pub fn reschedule(&mut self, key: Key, deadline: u64) -> bool {
         self.relink(key, deadline)
     }
@@ -191,16 +218,19 @@ impl<T> TimerWheel<T> {
         self.slab.find(key).map(|entry| entry.deadline)
     }
 
-    /// Takes out the timer with the earliest deadline, and says the deadline, if that is `now` or earlier.
+    /// Takes out the timer with the earliest deadline, and says the deadline, if that is `now` or
+    /// earlier.
     pub fn pop(&mut self, now: u64) -> Option<(u64, T)> {
         while !self.advance(now, usize::MAX) {}
         let (key, deadline) = self.detach(now)?;
         self.release(key).map(|value| (deadline, value))
     }
 
-    /// When [`pop`](Self::pop) should be called next: never after the earliest deadline, and usually exactly then.
+    /// When [`pop`](Self::pop) should be called next: never after the earliest deadline, and
+    /// usually exactly then.
     ///
-    /// Before it if the timer that was the earliest has been cancelled, or when there is much to sort first.
+    /// Before it if the timer that was the earliest has been cancelled, or when there is much to
+    /// sort first.
     #[must_use]
     pub fn next_wake(&self) -> Option<u64> {
         let present = self.first().map(|item| item.deadline);
@@ -212,7 +242,8 @@ impl<T> TimerWheel<T> {
         [present, bucket].into_iter().flatten().min()
     }
 
-    /// Tells the wheel what time it is, without the work that may be due by now: later inserts then find their place sooner.
+    /// Tells the wheel what time it is, without the work that may be due by now: later inserts then
+    /// find their place sooner.
     pub fn observe(&mut self, now: u64) {
         if self.draining.is_some() {
             return;
@@ -223,7 +254,8 @@ impl<T> TimerWheel<T> {
         self.position = self.position.max(tick.min(limit));
     }
 
-    /// Brings `position` up to `now`, or as far as something is due, moving at most about `budget` entries. `true` once all is done.
+    /// Brings `position` up to `now`, or as far as something is due, moving at most about `budget`
+    /// entries. `true` once all is done.
     pub(crate) fn advance(&mut self, now: u64, budget: usize) -> bool {
         let tick = now >> TICK_BITS;
         let mut left = budget;
@@ -245,13 +277,18 @@ impl<T> TimerWheel<T> {
                 return true;
             }
             match self.first_bucket() {
-                // Drained when its time has come, and also when the position reaches it: whoever calls is awake anyway.
+                // Drained when its time has come, and also when the position reaches it: whoever
+                // calls is awake anyway.
                 Some((number, start)) if start <= tick || self.bucket(number).wake() <= now => {
                     self.position = start;
                     let last = start + ((1 << ((number >> LEVEL_BITS) * LEVEL_BITS)) - 1);
                     let present = last <= tick || number < SLOTS as u32;
-                    if present && self.run.is_empty() && self.bucket(number).entries.len() <= LONGEST_RUN {
-                        // Its whole span: what is linked from now on, among what the run holds, has to go to the heap (invariant 2).
+                    if present
+                        && self.run.is_empty()
+                        && self.bucket(number).entries.len() <= LONGEST_RUN
+                    {
+                        // Its whole span: what is linked from now on, among what the run holds, has
+                        // to go to the heap (invariant 2).
                         self.position = last;
                         self.sort(number);
                     } else {
@@ -286,7 +323,8 @@ impl<T> TimerWheel<T> {
     #[inline]
     fn trim_run(&mut self) {
         while let Some(&Item { serial, index, .. }) = self.run.last() {
-            if self.slab.find(Key { index, serial }).is_some_and(|entry| entry.place == Place::Run) {
+            if self.slab.find(Key { index, serial }).is_some_and(|entry| entry.place == Place::Run)
+            {
                 break;
             }
             self.run.pop();
@@ -302,7 +340,8 @@ impl<T> TimerWheel<T> {
         }
     }
 
-    /// Unlinks the earliest timer if it is due; its key stays good. Call after `advance` has said that all is done (invariant 6).
+    /// Unlinks the earliest timer if it is due; its key stays good. Call after `advance` has said
+    /// that all is done (invariant 6).
     pub(crate) fn detach(&mut self, now: u64) -> Option<(Key, u64)> {
         debug_assert!(self.draining.is_none());
         let &Item { deadline, serial, index } = self.first().filter(|item| item.deadline <= now)?;
@@ -320,13 +359,15 @@ impl<T> TimerWheel<T> {
         self.next_wake().filter(|&wake| wake <= now)
     }
 
-    /// The value of a timer that is here, linked or detached, and has not been taken; and its deadline.
+    /// The value of a timer that is here, linked or detached, and has not been taken; and its
+    /// deadline.
     pub(crate) fn peek(&self, key: Key) -> Option<(&T, u64)> {
         let entry = self.slab.find(key)?;
         entry.value.as_ref().map(|value| (value, entry.deadline))
     }
 
-    /// Links a timer, linked or detached, that has its value, at another deadline; `false` if there is none.
+    /// Links a timer, linked or detached, that has its value, at another deadline; `false` if there
+    /// is none.
     pub(crate) fn relink(&mut self, key: Key, deadline: u64) -> bool {
         let here = self.peek(key).is_some();
         if here {
@@ -379,7 +420,8 @@ impl<T> TimerWheel<T> {
         let level = (u64::BITS - 1 - (tick ^ self.position).leading_zeros()) / LEVEL_BITS;
         let slot = tick >> (level * LEVEL_BITS) & (SLOTS as u64 - 1);
         let bucket = &mut self.buckets[level as usize][slot as usize];
-        bucket.earliest = if bucket.entries.is_empty() { deadline } else { bucket.earliest.min(deadline) };
+        bucket.earliest =
+            if bucket.entries.is_empty() { deadline } else { bucket.earliest.min(deadline) };
         let at = bucket.entries.len();
         bucket.entries.push(index);
         self.occupied[level as usize] |= 1 << slot;
@@ -438,7 +480,8 @@ impl<T> TimerWheel<T> {
         &self.buckets[(number >> LEVEL_BITS) as usize][(number as usize) & (SLOTS - 1)]
     }
 
-    /// The earliest bucket and the tick at which it starts (invariant 2). Not while one is being drained.
+    /// The earliest bucket and the tick at which it starts (invariant 2). Not while one is being
+    /// drained.
     #[inline]
     fn first_bucket(&self) -> Option<(u32, u64)> {
         if self.levels == 0 {
@@ -447,7 +490,8 @@ impl<T> TimerWheel<T> {
         let level = self.levels.trailing_zeros();
         let slot = self.occupied[level as usize].trailing_zeros();
         let shift = level * LEVEL_BITS;
-        // The position with this digit, zeros below, and its own digits above. Two shifts: the highest level's is by all 48 bits.
+        // The position with this digit, zeros below, and its own digits above. Two shifts: the
+        // highest level's is by all 48 bits.
         let above = self.position >> shift >> LEVEL_BITS << LEVEL_BITS;
         Some((level << LEVEL_BITS | slot, (above | u64::from(slot)) << shift))
     }
@@ -461,7 +505,10 @@ impl<T> Default for TimerWheel<T> {
 
 impl<T> fmt::Debug for TimerWheel<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimerWheel").field("len", &self.len()).field("next_wake", &self.next_wake()).finish_non_exhaustive()
+        f.debug_struct("TimerWheel")
+            .field("len", &self.len())
+            .field("next_wake", &self.next_wake())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,9 @@
-//! Where the timers live: chunks of entries with stable numbers, allocated one by one and given back one by one.
+//! Where the timers live: chunks of entries with stable numbers, allocated one by one and given
+//! back one by one.
 //!
-//! A chunk whose last timer goes is freed, but for one that is kept so that a single timer coming and going at a chunk's border does not
-//! allocate each time. New timers go into the lowest chunk that has room, so the high ones tend to run empty.
+//! A chunk whose last timer goes is freed, but for one that is kept so that a single timer coming
+//! and going at a chunk's border does not allocate each time. New timers go into the lowest chunk
+//! that has room, so the high ones tend to run empty.
 
 use core::num::NonZeroU64;
 
@@ -14,7 +16,8 @@ const CHUNK: usize = 1 << CHUNK_BITS;
 /// "No entry", in the list of free ones.
 const NIL: u32 = u32::MAX;
 
-/// Names one timer of one wheel, for as long as the wheel lives: a key is never used for a second timer.
+/// Names one timer of one wheel, for as long as the wheel lives: a key is never used for a second
+/// timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub(super) index: u32,
@@ -75,7 +78,14 @@ pub(super) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { chunks: Vec::new(), roomy: BitSet::new(), absent: BitSet::new(), spare: None, len: 0, next_serial: NonZeroU64::MIN }
+        Self {
+            chunks: Vec::new(),
+            roomy: BitSet::new(),
+            absent: BitSet::new(),
+            spare: None,
+            len: 0,
+            next_serial: NonZeroU64::MIN,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -95,7 +105,14 @@ impl<T> Slab<T> {
         };
         let serial = self.next_serial;
         self.next_serial = serial.checked_add(1).expect("2^64 timers were scheduled");
-        let entry = Entry { deadline, serial, at: 0, bucket: 0, place: Place::Detached, value: Some(value) };
+        let entry = Entry {
+            deadline,
+            serial,
+            at: 0,
+            bucket: 0,
+            place: Place::Detached,
+            value: Some(value),
+        };
         let chunk = &mut self.chunks[number];
         let offset = if chunk.free == NIL {
             chunk.entries.push(entry);
@@ -170,14 +187,22 @@ impl<T> Slab<T> {
     /// The entry that a key names, if its timer is still here.
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<&Entry<T>> {
-        let entry = self.chunks.get((key.index >> CHUNK_BITS) as usize)?.entries.get(key.index as usize & (CHUNK - 1))?;
+        let entry = self
+            .chunks
+            .get((key.index >> CHUNK_BITS) as usize)?
+            .entries
+            .get(key.index as usize & (CHUNK - 1))?;
         (entry.serial == key.serial && entry.place != Place::Free).then_some(entry)
     }
 
     /// As [`find`](Self::find).
     #[inline]
     pub(super) fn find_mut(&mut self, key: Key) -> Option<&mut Entry<T>> {
-        let entry = self.chunks.get_mut((key.index >> CHUNK_BITS) as usize)?.entries.get_mut(key.index as usize & (CHUNK - 1))?;
+        let entry = self
+            .chunks
+            .get_mut((key.index >> CHUNK_BITS) as usize)?
+            .entries
+            .get_mut(key.index as usize & (CHUNK - 1))?;
         (entry.serial == key.serial && entry.place != Place::Free).then_some(entry)
     }
 
@@ -190,12 +215,12 @@ impl<T> Slab<T> {
     /// The keys of all entries that are not free, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
-            chunk
-                .entries
-                .iter()
-                .enumerate()
-                .filter(|(_, entry)| entry.place != Place::Free)
-                .map(move |(offset, entry)| Key { index: (number << CHUNK_BITS | offset) as u32, serial: entry.serial })
+            chunk.entries.iter().enumerate().filter(|(_, entry)| entry.place != Place::Free).map(
+                move |(offset, entry)| Key {
+                    index: (number << CHUNK_BITS | offset) as u32,
+                    serial: entry.serial,
+                },
+            )
         })
     }
 }

@@ -1,4 +1,5 @@
-//! The invariants of the module, checked from inside. What it does is compared with a naive list in `tests/property/wheel.rs`.
+//! The invariants of the module, checked from inside. What it does is compared with a naive list in
+//! `tests/property/wheel.rs`.
 
 use super::*;
 
@@ -10,18 +11,26 @@ impl<T> TimerWheel<T> {
         for level in 0..LEVELS as u32 {
             for slot in 0..SLOTS as u32 {
                 let number = level << LEVEL_BITS | slot;
-                let (earliest, entries) = (self.bucket(number).earliest, self.bucket(number).entries.clone());
+                let (earliest, entries) =
+                    (self.bucket(number).earliest, self.bucket(number).entries.clone());
                 assert_eq!(!entries.is_empty(), self.occupied[level as usize] >> slot & 1 == 1);
                 for (at, &index) in entries.iter().enumerate() {
                     let position = self.position;
                     let entry = self.slab.entry(index);
-                    assert_eq!((entry.place, u32::from(entry.bucket), entry.at), (Place::Bucket, number, at as u32));
+                    assert_eq!(
+                        (entry.place, u32::from(entry.bucket), entry.at),
+                        (Place::Bucket, number, at as u32)
+                    );
                     assert!(earliest <= entry.deadline, "invariant 4");
                     let tick = entry.deadline >> TICK_BITS;
                     if self.draining != Some(number) {
                         assert!(tick > position, "invariant 1");
                         assert_eq!((tick ^ position).ilog2() / LEVEL_BITS, level, "invariant 1");
-                        assert_eq!(tick >> (level * LEVEL_BITS) & 63, u64::from(slot), "invariant 1");
+                        assert_eq!(
+                            tick >> (level * LEVEL_BITS) & 63,
+                            u64::from(slot),
+                            "invariant 1"
+                        );
                     }
                 }
                 linked += entries.len();
@@ -70,7 +79,11 @@ fn invariants_hold_after_every_step_also_between_partial_drains() {
                     wheel.check();
                     keys.push(wheel.insert(now + numbers.next() % 1_000_000, step));
                 }
-                while wheel.detach(now).is_some_and(|(key, deadline)| deadline <= now && wheel.release(key).is_some()) {}
+                while wheel
+                    .detach(now)
+                    .is_some_and(|(key, deadline)| deadline <= now && wheel.release(key).is_some())
+                {
+                }
             }
         }
         if step % 16 == 0 {
@@ -151,6 +164,10 @@ fn a_latecomer_takes_its_place_in_the_run() {
     let now = 200 * second;
     assert_eq!(wheel.pop(now).map(|(deadline, _)| deadline), Some(100 * second));
     wheel.insert(100 * second + second / 3, 0);
-    let rest: Vec<_> = core::iter::from_fn(|| wheel.pop(now)).map(|(deadline, _)| deadline).collect();
-    assert_eq!(rest, [100 * second + second / 4, 100 * second + second / 3, 100 * second + second / 2]);
+    let rest: Vec<_> =
+        core::iter::from_fn(|| wheel.pop(now)).map(|(deadline, _)| deadline).collect();
+    assert_eq!(
+        rest,
+        [100 * second + second / 4, 100 * second + second / 3, 100 * second + second / 2]
+    );
 }

@@ -59,7 +59,11 @@ fn a_timed_wait_loses_no_tick() {
     assert_eq!(interval.tick_timeout(Duration::ZERO), Err(TickError::Timeout));
     assert_eq!(interval.tick_deadline(origin), Err(TickError::Timeout));
     clock.advance(SECOND);
-    assert_eq!(interval.tick_timeout(Duration::ZERO), Ok(origin + SECOND), "due already: given out whatever the timeout");
+    assert_eq!(
+        interval.tick_timeout(Duration::ZERO),
+        Ok(origin + SECOND),
+        "due already: given out whatever the timeout"
+    );
     interval.stopper().stop();
     assert_eq!(interval.tick_timeout(SECOND), Err(TickError::Stopped));
 }

@@ -7,7 +7,10 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use sync_queue::ThreadPool;
-use sync_timer::{Cancel, Clock, EveryError, Executor, Failure, ManualClock, Missed, Pending, Scheduler, ShutDown, TimerHandle};
+use sync_timer::{
+    Cancel, Clock, EveryError, Executor, Failure, ManualClock, Missed, Pending, Scheduler,
+    ShutDown, TimerHandle,
+};
 
 use crate::watchdog;
 
@@ -88,7 +91,8 @@ fn u_ti_04_zero_and_past_are_due_at_once_but_not_called_by_the_scheduling_call()
 fn fx_10_huge_is_never_and_not_the_past() {
     let it = bench();
     let never = it.scheduler.once(Duration::MAX, it.say("never")).unwrap();
-    let long = it.scheduler.once(Duration::from_secs(500 * 365 * 86_400), it.say("500 years")).unwrap();
+    let long =
+        it.scheduler.once(Duration::from_secs(500 * 365 * 86_400), it.say("500 years")).unwrap();
     let every = it.scheduler.every(Duration::MAX, Missed::Burst, |_| ()).unwrap();
     assert_eq!(never.deadline(), None);
     assert!(long.deadline().is_some() && never.is_pending() && every.is_pending());
@@ -128,10 +132,15 @@ fn a_million_cancelled_timers_give_their_memory_back() {
     let it = bench();
     let empty = it.scheduler.allocated_bytes();
     let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
-    let handles: Vec<_> = (0..count).map(|n| it.scheduler.once(Duration::from_millis(n), || ()).unwrap()).collect();
+    let handles: Vec<_> =
+        (0..count).map(|n| it.scheduler.once(Duration::from_millis(n), || ()).unwrap()).collect();
     assert!(it.scheduler.allocated_bytes() > empty + 44 * count as usize);
     assert!(handles.iter().all(|handle| handle.cancel() == Cancel::Prevented));
-    assert!(it.scheduler.allocated_bytes() < empty + 100_000, "{} bytes", it.scheduler.allocated_bytes());
+    assert!(
+        it.scheduler.allocated_bytes() < empty + 100_000,
+        "{} bytes",
+        it.scheduler.allocated_bytes()
+    );
     assert!(it.scheduler.is_empty());
 }
 
@@ -259,7 +268,10 @@ fn a_period_of_zero_is_an_error_that_gives_the_callback_back() {
     let it = bench();
     let captured = Arc::new(());
     let inside = Arc::clone(&captured);
-    let error = it.scheduler.every(Duration::ZERO, Missed::Burst, move |_| drop(Arc::clone(&inside))).unwrap_err();
+    let error = it
+        .scheduler
+        .every(Duration::ZERO, Missed::Burst, move |_| drop(Arc::clone(&inside)))
+        .unwrap_err();
     assert!(matches!(error, EveryError::ZeroPeriod(_)));
     assert_eq!(error.to_string(), "a periodic timer needs a period greater than zero");
     assert_eq!(Arc::strong_count(&captured), 2, "nothing is lost");
@@ -275,9 +287,20 @@ fn u_ti_05_a_panic_is_reported_and_harms_nothing_else() {
     it.scheduler.once(SECOND, || std::panic::panic_any(3)).unwrap();
     it.scheduler.once(SECOND, it.say("unharmed")).unwrap();
     let mut first = true;
-    it.scheduler.every(SECOND, Missed::Skip, move |_| assert!(!std::mem::take(&mut first), "once")).unwrap();
+    it.scheduler
+        .every(SECOND, Missed::Skip, move |_| assert!(!std::mem::take(&mut first), "once"))
+        .unwrap();
     let said = it.advance(SECOND);
-    assert_eq!(said, [r#"Panicked("text")"#, r#"Panicked("number 7")"#, r#"Panicked("<not a text>")"#, "unharmed", r#"Panicked("once")"#]);
+    assert_eq!(
+        said,
+        [
+            r#"Panicked("text")"#,
+            r#"Panicked("number 7")"#,
+            r#"Panicked("<not a text>")"#,
+            "unharmed",
+            r#"Panicked("once")"#
+        ]
+    );
     assert!(it.advance(SECOND).is_empty(), "the periodic one goes on, and panics no more");
     assert_eq!(it.scheduler.len(), 1);
 }
@@ -294,7 +317,10 @@ impl Drop for Grenade {
 #[test]
 fn a_panicking_hook_payload_or_closure_harms_nothing() {
     let clock = ManualClock::new();
-    let scheduler = Scheduler::builder().clock(clock.clone()).on_failure(|_| panic!("hook")).build_without_thread();
+    let scheduler = Scheduler::builder()
+        .clock(clock.clone())
+        .on_failure(|_| panic!("hook"))
+        .build_without_thread();
     let reached = Arc::new(AtomicUsize::new(0));
     scheduler.once(SECOND, || std::panic::panic_any(Grenade)).unwrap();
     let grenade = Grenade;
@@ -309,7 +335,8 @@ fn a_panicking_hook_payload_or_closure_harms_nothing() {
     assert_eq!(scheduler.run_due(), 3);
     assert_eq!(reached.load(SeqCst), 1);
 
-    // A closure that panics while its canceller drops it: the canceller's panic, and the timer is gone.
+    // A closure that panics while its canceller drops it: the canceller's panic, and the timer is
+    // gone.
     let grenade = Grenade;
     let handle = scheduler.once(SECOND, move || drop(grenade)).unwrap();
     assert!(catch_unwind(AssertUnwindSafe(|| handle.cancel())).is_err());
@@ -350,7 +377,10 @@ fn after_a_shutdown_callbacks_come_back() {
     assert_eq!(it.said(), ["given back"]);
     let error = it.scheduler.at(it.clock.now(), || ()).unwrap_err();
     assert_eq!(error.to_string(), "the scheduler has been shut down");
-    assert!(matches!(it.scheduler.every(SECOND, Missed::Skip, |_| ()), Err(EveryError::ShutDown(_))));
+    assert!(matches!(
+        it.scheduler.every(SECOND, Missed::Skip, |_| ()),
+        Err(EveryError::ShutDown(_))
+    ));
     assert!(it.advance(SECOND * 10).is_empty());
 }
 
@@ -457,7 +487,8 @@ fn an_earlier_deadline_wakes_the_sleeping_dispatcher() {
     let _watchdog = watchdog::watch();
     let scheduler = Scheduler::new();
     scheduler.once(SECOND * 3600, || ()).unwrap();
-    // It has had time to fall asleep for an hour; if not, the test shows less and passes all the same.
+    // It has had time to fall asleep for an hour; if not, the test shows less and passes all the
+    // same.
     std::thread::sleep(Duration::from_millis(20));
     let (sender, receiver) = channel();
     let began = Instant::now();
@@ -478,24 +509,34 @@ impl Executor for Threads {
 #[test]
 fn on_a_thread_pool_each_is_called_once_and_a_pool_that_is_shut_down_refuses() {
     let _watchdog = watchdog::watch();
-    let pool = Arc::new(ThreadPool::builder().max_workers(2).name_prefix("callbacks").build().unwrap());
+    let pool =
+        Arc::new(ThreadPool::builder().max_workers(2).name_prefix("callbacks").build().unwrap());
     let (failed, failures) = channel();
     let failed = Mutex::new(failed);
-    let hook = move |failure: Failure<'_>| failed.lock().unwrap().send(failure.to_string()).unwrap();
-    let scheduler = Scheduler::builder().executor(Arc::clone(&pool)).on_failure(hook).build().unwrap();
+    let hook =
+        move |failure: Failure<'_>| failed.lock().unwrap().send(failure.to_string()).unwrap();
+    let scheduler =
+        Scheduler::builder().executor(Arc::clone(&pool)).on_failure(hook).build().unwrap();
     let (sender, receiver) = channel();
     for n in 0..100u64 {
         let sender = sender.clone();
-        let callback = move || sender.send((n, std::thread::current().name().map(str::to_owned))).unwrap();
+        let callback =
+            move || sender.send((n, std::thread::current().name().map(str::to_owned))).unwrap();
         scheduler.once(Duration::from_micros(n * 20), callback).unwrap();
     }
     let mut seen: Vec<_> = receiver.iter().take(100).collect();
-    assert!(seen.iter().all(|(_, thread)| thread.as_ref().is_some_and(|name| name.starts_with("callbacks"))));
+    assert!(
+        seen.iter()
+            .all(|(_, thread)| thread.as_ref().is_some_and(|name| name.starts_with("callbacks")))
+    );
     seen.sort();
     assert!(seen.iter().map(|(n, _)| *n).eq(0..100));
     pool.shutdown(true, false).unwrap();
     let refused = scheduler.once(Duration::ZERO, || panic!("refused")).unwrap();
-    assert_eq!(failures.recv().unwrap(), "the executor dropped a timer's callback without running it");
+    assert_eq!(
+        failures.recv().unwrap(),
+        "the executor dropped a timer's callback without running it"
+    );
     assert_eq!(refused.cancel_and_wait(), Cancel::Done);
     // A pool that belongs to the scheduler alone ends with it.
     let scheduler = Scheduler::builder().executor(ThreadPool::new(1)).build().unwrap();
@@ -578,7 +619,10 @@ fn an_executor_that_drops_a_callback_ends_its_timer_and_it_is_reported() {
     clock.advance(SECOND);
     scheduler.run_due();
     drop(jobs.recv().unwrap());
-    assert_eq!(*log.lock().unwrap(), ["the executor dropped a timer's callback without running it"]);
+    assert_eq!(
+        *log.lock().unwrap(),
+        ["the executor dropped a timer's callback without running it"]
+    );
     assert_eq!(handle.cancel(), Cancel::Done);
     assert!(scheduler.is_empty());
     // One whose `execute` panics.
@@ -594,7 +638,11 @@ fn an_executor_that_drops_a_callback_ends_its_timer_and_it_is_reported() {
 fn on_an_executor_a_periodic_timer_does_not_overlap_with_itself() {
     let (clock, scheduler, jobs, log) = kept();
     let said = Arc::clone(&log);
-    scheduler.every(SECOND, Missed::Skip, move |tick| said.lock().unwrap().push(tick.missed().to_string())).unwrap();
+    scheduler
+        .every(SECOND, Missed::Skip, move |tick| {
+            said.lock().unwrap().push(tick.missed().to_string())
+        })
+        .unwrap();
     clock.advance(SECOND);
     assert_eq!(scheduler.run_due(), 1);
     clock.advance(SECOND * 3);
@@ -610,12 +658,20 @@ fn on_an_executor_a_periodic_timer_does_not_overlap_with_itself() {
 fn names_and_debug() {
     let (sender, receiver) = channel();
     let scheduler = Scheduler::builder().name("heartbeat").build().unwrap();
-    scheduler.once(Duration::ZERO, move || sender.send(std::thread::current().name().map(str::to_owned)).unwrap()).unwrap();
+    scheduler
+        .once(Duration::ZERO, move || {
+            sender.send(std::thread::current().name().map(str::to_owned)).unwrap()
+        })
+        .unwrap();
     assert_eq!(receiver.recv().unwrap().as_deref(), Some("heartbeat"));
     let error = Scheduler::builder().name("zero\0byte").build().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert_eq!(format!("{:?}", Failure::Refused), "Refused");
-    for text in [format!("{scheduler:?}"), format!("{:?}", Scheduler::builder()), format!("{:?}", ShutDown(()))] {
+    for text in [
+        format!("{scheduler:?}"),
+        format!("{:?}", Scheduler::builder()),
+        format!("{:?}", ShutDown(())),
+    ] {
         assert!(!text.is_empty());
     }
 }
@@ -630,10 +686,15 @@ fn timers_of_many_threads_go_off_in_the_order_of_their_deadlines() {
             scope.spawn(move || {
                 for n in 0..500 {
                     // Near and far, so that some are sorted late.
-                    let after = Duration::from_nanos(((thread * 7919 + n * 104_729) % 5_000) << (n % 24));
+                    let after =
+                        Duration::from_nanos(((thread * 7919 + n * 104_729) % 5_000) << (n % 24));
                     let log = Arc::clone(&it.log);
                     let at = began + after;
-                    it.scheduler.at(at, move || log.lock().unwrap().push(format!("{:020}", after.as_nanos()))).unwrap();
+                    it.scheduler
+                        .at(at, move || {
+                            log.lock().unwrap().push(format!("{:020}", after.as_nanos()))
+                        })
+                        .unwrap();
                 }
             });
         }

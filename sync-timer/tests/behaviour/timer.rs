@@ -125,9 +125,11 @@ fn u_ti_08_alive_until_the_function_returned_joinable_and_named() {
     let _watchdog = watchdog::watch();
     let clock = ManualClock::new();
     let (sender, receiver) = channel();
-    let timer = Timer::new(SECOND, move || sender.send(std::thread::current().name().map(str::to_owned)).unwrap())
-        .with_clock(clock.clone())
-        .with_name("tea");
+    let timer = Timer::new(SECOND, move || {
+        sender.send(std::thread::current().name().map(str::to_owned)).unwrap()
+    })
+    .with_clock(clock.clone())
+    .with_name("tea");
     assert_eq!((timer.name(), timer.delay(), timer.is_alive()), ("tea", SECOND, false));
     assert_eq!(timer.join(), Err(JoinError::NotStarted));
     timer.start().unwrap();
@@ -199,7 +201,9 @@ fn th_07_a_thread_that_cannot_be_started_is_an_error_and_nothing_is_lost() {
     let (count, callback) = counter();
     let timer = Timer::new(Duration::ZERO, callback).with_name("zero\0byte");
     for _ in 0..2 {
-        assert!(matches!(timer.start(), Err(StartError::Spawn(error)) if error.kind() == std::io::ErrorKind::InvalidInput));
+        assert!(
+            matches!(timer.start(), Err(StartError::Spawn(error)) if error.kind() == std::io::ErrorKind::InvalidInput)
+        );
     }
     assert!(!timer.is_alive());
     assert_eq!(Arc::strong_count(&count), 2, "the closure is still here");

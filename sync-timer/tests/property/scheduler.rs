@@ -1,5 +1,5 @@
-//! The scheduler against a list that is searched from end to end, under a clock that the test moves: the same calls in the same order with
-//! the same answers, also from within callbacks.
+//! The scheduler against a list that is searched from end to end, under a clock that the test
+//! moves: the same calls in the same order with the same answers, also from within callbacks.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -105,10 +105,13 @@ impl Naive {
 
     fn run_due(&mut self) -> usize {
         let mut calls = 0;
-        // What becomes due because a callback lasted is due in the next round only: the time is read once for each.
+        // What becomes due because a callback lasted is due in the next round only: the time is
+        // read once for each.
         loop {
             let (before, now) = (calls, self.now);
-            while let Some((which, deadline)) = self.first().filter(|&(_, deadline)| deadline <= now) {
+            while let Some((which, deadline)) =
+                self.first().filter(|&(_, deadline)| deadline <= now)
+            {
                 self.call(which, deadline);
                 calls += 1;
             }
@@ -120,10 +123,11 @@ impl Naive {
 
     /// The earliest; of equal ones the one scheduled first.
     fn first(&self) -> Option<(usize, u64)> {
-        let waiting = self.timers.iter().enumerate().filter_map(|(which, timer)| match timer.state {
-            State::Waiting(deadline) => Some((which, deadline)),
-            State::Running { .. } | State::Done => None,
-        });
+        let waiting =
+            self.timers.iter().enumerate().filter_map(|(which, timer)| match timer.state {
+                State::Waiting(deadline) => Some((which, deadline)),
+                State::Running { .. } | State::Done => None,
+            });
         waiting.min_by_key(|&(which, deadline)| (deadline, which))
     }
 
@@ -145,7 +149,8 @@ impl Naive {
         let timer = &mut self.timers[which];
         timer.state = match (timer.state, repeat) {
             (State::Running { cancelled: false, again }, Some((period, missed))) if !stop => {
-                let (next, left_out) = again.map_or_else(|| next_tick(deadline, period, missed, now), |again| (again, 0));
+                let (next, left_out) = again
+                    .map_or_else(|| next_tick(deadline, period, missed, now), |again| (again, 0));
                 timer.missed = left_out;
                 State::Waiting(next)
             }
@@ -192,7 +197,9 @@ fn duration(nanoseconds: u64) -> Duration {
 impl Stage {
     fn new(shards: usize) -> Self {
         let clock = ManualClock::new();
-        let scheduler = Arc::new(Scheduler::builder().clock(clock.clone()).shards(shards).build_without_thread());
+        let scheduler = Arc::new(
+            Scheduler::builder().clock(clock.clone()).shards(shards).build_without_thread(),
+        );
         Self { scheduler, clock, handles: Arc::default(), seen: Arc::default() }
     }
 
@@ -232,7 +239,9 @@ impl Stage {
             stage.called(timer, tick.missed());
             stage.act(act, Some(tick));
         });
-        handles.push(handle.unwrap_or_else(|_| panic!("the period is not zero, and it is not shut down")));
+        handles.push(
+            handle.unwrap_or_else(|_| panic!("the period is not zero, and it is not shut down")),
+        );
     }
 
     fn handle(&self, which: usize) -> TimerHandle {
@@ -287,7 +296,10 @@ impl Both {
                 assert_eq!(stage.scheduler.run_due(), naive.run_due());
             }
         }
-        assert_eq!(std::mem::take(&mut *stage.seen.lock().unwrap()), std::mem::take(&mut naive.seen));
+        assert_eq!(
+            std::mem::take(&mut *stage.seen.lock().unwrap()),
+            std::mem::take(&mut naive.seen)
+        );
         assert_eq!(stage.scheduler.len(), naive.len());
         let wake = stage.scheduler.next_wake();
         match naive.first() {
@@ -295,7 +307,10 @@ impl Both {
             // Whether it asks to be woken some time in the next centuries is its own affair.
             Some((which, NEVER)) => assert_eq!(stage.handle(which).deadline(), None),
             Some((which, _)) => {
-                assert!(wake.expect("one waits") <= stage.handle(which).deadline().expect("it waits"), "too late for {which}")
+                assert!(
+                    wake.expect("one waits") <= stage.handle(which).deadline().expect("it waits"),
+                    "too late for {which}"
+                )
             }
         }
     }
@@ -303,7 +318,11 @@ impl Both {
     fn end(mut self, pending: Pending) {
         self.step(Step::Advance(0));
         let waiting = self.naive.len();
-        assert_eq!(self.stage.scheduler.shutdown(pending), waiting, "nothing is due, so all are discarded");
+        assert_eq!(
+            self.stage.scheduler.shutdown(pending),
+            waiting,
+            "nothing is due, so all are discarded"
+        );
         assert!(self.stage.scheduler.is_empty());
         // The handles hold the shards, and the closures, now gone, held the stage.
         assert_eq!(Arc::strong_count(&self.stage.seen), 1);

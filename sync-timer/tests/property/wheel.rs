@@ -37,7 +37,8 @@ impl Naive {
     }
 
     fn pop(&mut self, now: u64) -> Option<(u64, u64)> {
-        let (&(deadline, id), ()) = self.sorted.first_key_value().filter(|((deadline, _), ())| *deadline <= now)?;
+        let (&(deadline, id), ()) =
+            self.sorted.first_key_value().filter(|((deadline, _), ())| *deadline <= now)?;
         self.remove(id);
         Some((deadline, id))
     }
@@ -102,8 +103,14 @@ impl Both {
             Step::Reschedule(which, after) if !self.keys.is_empty() => {
                 let id = which % self.keys.len();
                 let deadline = self.now.saturating_add(after);
-                assert_eq!(self.wheel.reschedule(self.keys[id], deadline), self.naive.reschedule(id as u64, deadline));
-                assert_eq!(self.wheel.deadline(self.keys[id]), self.naive.deadlines.get(&(id as u64)).copied());
+                assert_eq!(
+                    self.wheel.reschedule(self.keys[id], deadline),
+                    self.naive.reschedule(id as u64, deadline)
+                );
+                assert_eq!(
+                    self.wheel.deadline(self.keys[id]),
+                    self.naive.deadlines.get(&(id as u64)).copied()
+                );
             }
             Step::Remove(_) | Step::Reschedule(..) => {}
             Step::Advance(by) => {
@@ -162,13 +169,19 @@ proptest! {
     }
 }
 
-/// One long story: many timers alive at once, keys of many thousands gone ones tried again. `SYNC_TIMER_STEPS` and `SYNC_TIMER_SEED` make
-/// it longer or repeat it; the seed is printed.
+/// One long story: many timers alive at once, keys of many thousands gone ones tried again.
+/// `SYNC_TIMER_STEPS` and `SYNC_TIMER_SEED` make it longer or repeat it; the seed is printed.
 #[test]
 fn wheel_is_a_sorted_list_over_a_long_life() {
-    let from_environment = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let steps = from_environment("SYNC_TIMER_STEPS").unwrap_or(if cfg!(debug_assertions) { 200_000 } else { 2_000_000 });
-    let seed = from_environment("SYNC_TIMER_SEED").unwrap_or_else(|| u64::from(std::process::id()) | 1 << 40);
+    let from_environment =
+        |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let steps = from_environment("SYNC_TIMER_STEPS").unwrap_or(if cfg!(debug_assertions) {
+        200_000
+    } else {
+        2_000_000
+    });
+    let seed = from_environment("SYNC_TIMER_SEED")
+        .unwrap_or_else(|| u64::from(std::process::id()) | 1 << 40);
     println!("SYNC_TIMER_SEED={seed} SYNC_TIMER_STEPS={steps}");
     let mut state = seed;
     let mut next = || {

@@ -1,4 +1,5 @@
-//! Threads that schedule, cancel and move timers while they go off: each is called exactly once, or never if a cancel said so.
+//! Threads that schedule, cancel and move timers while they go off: each is called exactly once, or
+//! never if a cancel said so.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Sender, channel};
@@ -63,7 +64,8 @@ fn each_once_or_prevented(scheduler: &Scheduler) {
                 for _ in 0..TIMERS {
                     let calls = Arc::new(AtomicUsize::new(0));
                     let inside = Arc::clone(&calls);
-                    let deadline = Instant::now() + Duration::from_nanos(numbers.next() % 20_000_000);
+                    let deadline =
+                        Instant::now() + Duration::from_nanos(numbers.next() % 20_000_000);
                     let callback = move || {
                         assert!(Instant::now() >= deadline, "early");
                         inside.fetch_add(1, SeqCst);
@@ -78,11 +80,24 @@ fn each_once_or_prevented(scheduler: &Scheduler) {
                         }
                         3 => {
                             if handle.cancel_and_wait() == Cancel::Done && found.is_none() {
-                                assert_eq!(calls.load(SeqCst), 1, "it is over, and was not cancelled before");
+                                assert_eq!(
+                                    calls.load(SeqCst),
+                                    1,
+                                    "it is over, and was not cancelled before"
+                                );
                             }
-                            found.get_or_insert_with(|| if calls.load(SeqCst) == 1 { Cancel::Done } else { Cancel::Prevented });
+                            found.get_or_insert_with(|| {
+                                if calls.load(SeqCst) == 1 {
+                                    Cancel::Done
+                                } else {
+                                    Cancel::Prevented
+                                }
+                            });
                         }
-                        4 => _ = handle.reschedule_after(Duration::from_secs(1_000)) && handle.reschedule(*deadline),
+                        4 => {
+                            _ = handle.reschedule_after(Duration::from_secs(1_000))
+                                && handle.reschedule(*deadline)
+                        }
                         _ => {}
                     }
                 }
@@ -118,9 +133,17 @@ fn each_once_or_prevented_on_a_pool() {
 fn shutdown_against_everything() {
     let _watchdog = watchdog::watch();
     for round in 0..20 {
-        let scheduler = if round % 2 == 0 { Scheduler::new() } else { Scheduler::builder().executor(Workers::new()).build().unwrap() };
-        let (scheduled, called, prevented, ticks) =
-            (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let scheduler = if round % 2 == 0 {
+            Scheduler::new()
+        } else {
+            Scheduler::builder().executor(Workers::new()).build().unwrap()
+        };
+        let (scheduled, called, prevented, ticks) = (
+            AtomicUsize::new(0),
+            Arc::new(AtomicUsize::new(0)),
+            AtomicUsize::new(0),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let discarded = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for thread in 0..3 {
@@ -129,13 +152,21 @@ fn shutdown_against_everything() {
                 scope.spawn(move || {
                     let mut numbers = Numbers(round << 8 | thread);
                     let inside = Arc::clone(ticks);
-                    let beat = scheduler.every(Duration::from_micros(50), Missed::Skip, move |_| _ = inside.fetch_add(1, SeqCst));
+                    let beat =
+                        scheduler.every(Duration::from_micros(50), Missed::Skip, move |_| {
+                            _ = inside.fetch_add(1, SeqCst)
+                        });
                     loop {
                         let inside = Arc::clone(called);
                         let delay = Duration::from_nanos(numbers.next() % 300_000);
-                        let Ok(handle) = scheduler.once(delay, move || _ = inside.fetch_add(1, SeqCst)) else { break };
+                        let Ok(handle) =
+                            scheduler.once(delay, move || _ = inside.fetch_add(1, SeqCst))
+                        else {
+                            break;
+                        };
                         scheduled.fetch_add(1, SeqCst);
-                        if numbers.next().is_multiple_of(4) && handle.cancel() == Cancel::Prevented {
+                        if numbers.next().is_multiple_of(4) && handle.cancel() == Cancel::Prevented
+                        {
                             prevented.fetch_add(1, SeqCst);
                         }
                     }
@@ -156,7 +187,10 @@ fn shutdown_against_everything() {
         let over = called.load(SeqCst) + prevented.load(SeqCst);
         let scheduled = scheduled.load(SeqCst);
         let discarded = discarded.load(SeqCst);
-        assert!((scheduled..=scheduled + 3).contains(&(over + discarded)), "{scheduled} scheduled, {over} over, {discarded} discarded");
+        assert!(
+            (scheduled..=scheduled + 3).contains(&(over + discarded)),
+            "{scheduled} scheduled, {over} over, {discarded} discarded"
+        );
         std::thread::sleep(Duration::from_micros(200));
         assert_eq!(ticks.load(SeqCst), after, "nothing is called after a shutdown");
     }

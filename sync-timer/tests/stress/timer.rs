@@ -15,7 +15,8 @@ fn one_of_cancel_and_the_deadline_wins() {
     for round in 0..400u64 {
         let calls = Arc::new(AtomicUsize::new(0));
         let inside = Arc::clone(&calls);
-        let timer = Timer::new(Duration::from_micros(round % 100), move || _ = inside.fetch_add(1, SeqCst));
+        let timer =
+            Timer::new(Duration::from_micros(round % 100), move || _ = inside.fetch_add(1, SeqCst));
         timer.start().unwrap();
         let prevented = std::thread::scope(|scope| {
             let cancels = [(); 2].map(|()| scope.spawn(|| timer.cancel()));
@@ -23,7 +24,11 @@ fn one_of_cancel_and_the_deadline_wins() {
         });
         let outcome = timer.join().unwrap();
         assert_eq!(calls.load(SeqCst), usize::from(outcome == Outcome::Ran));
-        assert_eq!(prevented, [outcome == Outcome::Cancelled; 2], "both cancels agree with how it ended");
+        assert_eq!(
+            prevented,
+            [outcome == Outcome::Cancelled; 2],
+            "both cancels agree with how it ended"
+        );
         outcomes[usize::from(outcome == Outcome::Ran)] += 1;
     }
     println!("cancelled {}, ran {}", outcomes[0], outcomes[1]);

@@ -1,4 +1,5 @@
-//! `litmus FILE [--json]`: everything that a small concurrent program may do. See [`verify::litmus`] for the language.
+//! `litmus FILE [--json]`: everything that a small concurrent program may do. See
+//! [`verify::litmus`] for the language.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -49,7 +50,9 @@ fn main() -> ExitCode {
             Err(message) => return wrong_input(&message),
         },
         Err(message) => {
-            return wrong_input(&format!("{message}\n\nUsage: litmus [--json] FILE (more with --help)"));
+            return wrong_input(&format!(
+                "{message}\n\nUsage: litmus [--json] FILE (more with --help)"
+            ));
         }
     };
     match printed {
@@ -79,7 +82,9 @@ fn request(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Reques
     let mut json = false;
     let mut options = true;
     for argument in arguments {
-        let argument = argument.into_string().map_err(|argument| format!("the argument {argument:?} is no UTF-8 text"))?;
+        let argument = argument
+            .into_string()
+            .map_err(|argument| format!("the argument {argument:?} is no UTF-8 text"))?;
         match argument.as_str() {
             "--" if options => options = false,
             "--json" if options => json = true,
@@ -112,7 +117,8 @@ fn explore(file: &str) -> Result<litmus::Exploration, String> {
         let line = error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count() + 1;
         format!("{name}: line {line}: no UTF-8 text from byte {valid} of the file on")
     })?;
-    let program: Program = text.parse().map_err(|error| format!("{name}: {}", pointed(&text, &error)))?;
+    let program: Program =
+        text.parse().map_err(|error| format!("{name}: {}", pointed(&text, &error)))?;
     Ok(litmus::explore(&program))
 }
 
@@ -123,7 +129,11 @@ fn pointed(text: &str, error: &ParseError) -> String {
     if line.chars().count() <= 160 && !line.trim().is_empty() {
         let number = error.line.to_string();
         // A tab above stays a tab below, so that the caret stands where it should.
-        let space: String = line.chars().take(error.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let space: String = line
+            .chars()
+            .take(error.column - 1)
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
         message += &format!("\n{number} | {line}\n{:width$} | {space}^", "", width = number.len());
     }
     message

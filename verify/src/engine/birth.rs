@@ -170,7 +170,8 @@ impl Runtime {
         let lengths = &self.stack_ends[tid as usize];
         let thread = &self.ex.graph.threads[tid as usize];
         let last = lengths.iter().rposition(|&end| end > address);
-        let site = last.map_or(self.began_at(tid), |last| self.ex.graph.ev(thread.events[last]).label.site);
+        let site = last
+            .map_or(self.began_at(tid), |last| self.ex.graph.ev(thread.events[last]).label.site);
         Some(Birth { tid, epoch: last.map_or(1, |last| last as u32 + 2), site })
     }
 
@@ -183,6 +184,12 @@ impl Runtime {
 
     /// Whether the event `id` comes after something was made.
     pub(super) fn after_birth(&self, id: Id, birth: &Birth) -> bool {
-        self.ex.graph.ev(id).tid == birth.tid || self.ex.graph.clock(id, HB).get(birth.tid as usize).is_some_and(|&c| c >= birth.epoch)
+        self.ex.graph.ev(id).tid == birth.tid
+            || self
+                .ex
+                .graph
+                .clock(id, HB)
+                .get(birth.tid as usize)
+                .is_some_and(|&c| c >= birth.epoch)
     }
 }

@@ -44,7 +44,8 @@ fn next_elsewhere(g: &Graph, x: Id) -> (Id, bool) {
             return (y, false);
         }
     }
-    let join = g.events.iter().position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
+    let join =
+        g.events.iter().position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
     (join.map_or(NONE, |j| j as Id), true)
 }
 
@@ -144,7 +145,8 @@ impl Psc {
             self.reach_from(g, s, fence);
             for j in 0..k {
                 let d = self.sc[j];
-                self.edges[i * k + j] = self.reach[d as usize] || (g.ev(d).label.kind == Kind::Fence && self.reaches_fence(g, s, fence, d));
+                self.edges[i * k + j] = self.reach[d as usize]
+                    || (g.ev(d).label.kind == Kind::Fence && self.reaches_fence(g, s, fence, d));
             }
         }
         self.acyclic(k)
@@ -176,7 +178,8 @@ impl Psc {
                 let p = thread[e.idx as usize - 1];
                 within(p) || (g.ev(s).tid == e.tid && g.ev(s).idx < e.idx)
             };
-            let reached = before || mo_or_rb(g, &self.earliest, y) || (y != s && g.hb(s, y) && by_hb(y));
+            let reached =
+                before || mo_or_rb(g, &self.earliest, y) || (y != s && g.hb(s, y) && by_hb(y));
             self.reach.push(reached);
         }
     }
@@ -187,7 +190,11 @@ impl Psc {
         if fence && s != d && g.hb(s, d) {
             return true;
         }
-        (0..g.events.len() as Id).any(|y| y != d && g.within(y, clock) && (self.reach[y as usize] || (fence && eco(g, &self.after, y))))
+        (0..g.events.len() as Id).any(|y| {
+            y != d
+                && g.within(y, clock)
+                && (self.reach[y as usize] || (fence && eco(g, &self.after, y)))
+        })
     }
 
     fn acyclic(&mut self, k: usize) -> bool {

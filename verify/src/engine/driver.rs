@@ -143,7 +143,12 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: Each<'_>) -> Sum
     }
 }
 
-fn attempt(settings: &Settings, model: &Model, start: Instant, each: Each<'_>) -> (Summary, Option<Lesson>) {
+fn attempt(
+    settings: &Settings,
+    model: &Model,
+    start: Instant,
+    each: Each<'_>,
+) -> (Summary, Option<Lesson>) {
     let shared = Shared {
         state: Mutex::new(State {
             stack: vec![Graph::new()],
@@ -167,7 +172,9 @@ fn attempt(settings: &Settings, model: &Model, start: Instant, each: Each<'_>) -
         summary = work(settings, model, &shared, each);
     } else {
         let parts = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..settings.workers).map(|_| scope.spawn(|| work(settings, model, &shared, each))).collect();
+            let workers: Vec<_> = (0..settings.workers)
+                .map(|_| scope.spawn(|| work(settings, model, &shared, each)))
+                .collect();
             workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
         });
         for part in parts {
@@ -180,7 +187,8 @@ fn attempt(settings: &Settings, model: &Model, start: Instant, each: Each<'_>) -
     let state = shared.state.into_inner().unwrap_or_else(|e| e.into_inner());
     summary.failure = state.failure;
     summary.complete = !state.cut && summary.failure.is_none();
-    summary.distinct = shared.distinct.map(|set| set.into_inner().unwrap_or_else(|e| e.into_inner()).len() as u64);
+    summary.distinct =
+        shared.distinct.map(|set| set.into_inner().unwrap_or_else(|e| e.into_inner()).len() as u64);
     summary.elapsed = start.elapsed();
     (summary, state.lesson)
 }
@@ -221,7 +229,10 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
             End::Complete => {
                 summary.executions += 1;
                 if let Some(distinct) = &shared.distinct {
-                    distinct.lock().unwrap_or_else(|e| e.into_inner()).insert(fingerprint(&rt.ex.graph));
+                    distinct
+                        .lock()
+                        .unwrap_or_else(|e| e.into_inner())
+                        .insert(fingerprint(&rt.ex.graph));
                 }
                 each(&rt);
             }
@@ -245,8 +256,15 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
     }
 }
 
-/// A worker without a graph takes one of the shared ones, or waits for one. `false` when all is done.
-fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, done: &mut f64) -> bool {
+/// A worker without a graph takes one of the shared ones, or waits for one. `false` when all is
+/// done.
+fn take(
+    settings: &Settings,
+    shared: &Shared,
+    rt: &mut Runtime,
+    runs: &mut u64,
+    done: &mut f64,
+) -> bool {
     let mut state = shared.lock();
     state.runs += std::mem::take(runs);
     state.done += std::mem::take(done);
@@ -272,7 +290,13 @@ fn take(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
 
 /// Gives graphs to those that have none, looks at the limits and says how far it is. `false` when
 /// the worker has to stop.
-fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, done: &mut f64) -> bool {
+fn tell(
+    settings: &Settings,
+    shared: &Shared,
+    rt: &mut Runtime,
+    runs: &mut u64,
+    done: &mut f64,
+) -> bool {
     let mut state = shared.lock();
     state.runs += std::mem::take(runs);
     state.done += std::mem::take(done);
@@ -284,7 +308,8 @@ fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
         shared.more.notify_all();
     }
     let elapsed = shared.start.elapsed();
-    let over = settings.max_executions.is_some_and(|max| state.runs >= max) || settings.max_duration.is_some_and(|max| elapsed >= max);
+    let over = settings.max_executions.is_some_and(|max| state.runs >= max)
+        || settings.max_duration.is_some_and(|max| elapsed >= max);
     let left = !rt.ex.stack.is_empty() || !state.stack.is_empty() || settings.workers > 1;
     if over && left {
         state.cut = true;
@@ -317,7 +342,10 @@ fn tell(settings: &Settings, shared: &Shared, rt: &mut Runtime, runs: &mut u64, 
 /// Keeps a failing execution if it is the shortest so far.
 fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
     let kind = rt.failure.take().expect("a failed execution says why");
-    let certain = matches!(kind, failure::Kind::Nondeterminism(_) | failure::Kind::Limit(_) | failure::Kind::Misuse(_));
+    let certain = matches!(
+        kind,
+        failure::Kind::Nondeterminism(_) | failure::Kind::Limit(_) | failure::Kind::Misuse(_)
+    );
     let names = rt.names();
     let mut state = shared.lock();
     if state.failure.is_none() {
@@ -326,6 +354,11 @@ fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
     }
     let length = |g: &Graph| (g.events.len(), replay::switches(g));
     if state.failure.as_ref().is_none_or(|f| length(&rt.ex.graph) < length(&f.graph)) {
-        state.failure = Some(Failed { kind, graph: std::mem::take(&mut rt.ex.graph), names, lessons: settings.lessons.clone() });
+        state.failure = Some(Failed {
+            kind,
+            graph: std::mem::take(&mut rt.ex.graph),
+            names,
+            lessons: settings.lessons.clone(),
+        });
     }
 }

@@ -119,7 +119,12 @@ pub(crate) struct Label {
 
 impl Label {
     /// A label without operands.
-    pub(crate) fn new(kind: Kind, rmw: Rmw, ord: Ordering, site: &'static Location<'static>) -> Label {
+    pub(crate) fn new(
+        kind: Kind,
+        rmw: Rmw,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) -> Label {
         Label {
             kind,
             rmw,
@@ -176,7 +181,8 @@ impl Event {
     }
 
     pub(crate) fn is_sc(&self) -> bool {
-        self.ordering() == Ordering::SeqCst && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
+        self.ordering() == Ordering::SeqCst
+            && matches!(self.label.kind, Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence)
     }
 }
 

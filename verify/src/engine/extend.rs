@@ -151,8 +151,11 @@ impl Explorer {
                     return id;
                 }
                 let left = self.budget.of(label.b);
-                let spent = |e: &&super::event::Event| e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0;
-                let others = left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
+                let spent = |e: &&super::event::Event| {
+                    e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0
+                };
+                let others =
+                    left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
                 let last = if others { label.a as u32 } else { 1 };
                 for choice in (1..last).rev() {
                     let mut other = self.copy(&g);
@@ -161,7 +164,8 @@ impl Explorer {
                 }
             }
             Kind::Woken => {
-                g.ev_mut(id).rf = queue::taken_by(&g, label.a).expect("a thread is woken when its ticket is taken");
+                g.ev_mut(id).rf = queue::taken_by(&g, label.a)
+                    .expect("a thread is woken when its ticket is taken");
                 g.update_clocks(id);
             }
             _ => g.update_clocks(id),
@@ -231,7 +235,8 @@ impl Explorer {
         ok.then_some(id)
     }
 
-    /// The positions in modification order that an event may have as far as coherence is concerned: the first one, and the newest.
+    /// The positions in modification order that an event may have as far as coherence is concerned:
+    /// the first one, and the newest.
     fn range(&self, g: &Graph, id: Id) -> (u32, u32) {
         let loc = g.ev(id).label.loc;
         let newest = g.locs[loc as usize].mo.len() as u32;
@@ -319,7 +324,9 @@ impl Explorer {
     pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
         !self.alone
             && self.budget.weak > 0
-            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count() as u32) < self.budget.weak
+            && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count()
+                as u32)
+                < self.budget.weak
     }
 
     /// Puts aside the other ways to choose which tickets a wake takes.
@@ -365,8 +372,12 @@ impl Explorer {
         while g.locs[loc as usize].waiting > 0 {
             let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             let value = g.value(loc, w);
-            let ready: Vec<Id> =
-                g.locs[loc as usize].reads.iter().copied().filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some()).collect();
+            let ready: Vec<Id> = g.locs[loc as usize]
+                .reads
+                .iter()
+                .copied()
+                .filter(|&r| g.ev(r).waiting && apply(&g.ev(r).label, value).is_some())
+                .collect();
             let Some((&first, others)) = ready.split_first() else {
                 return;
             };

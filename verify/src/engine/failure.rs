@@ -10,7 +10,12 @@ pub(crate) enum Kind {
     /// Threads sleep and nobody can wake them.
     Deadlock(Vec<String>),
     /// Two accesses, one of them a write, at least one not atomic, unordered by happens-before.
-    Race { what: String, first: &'static Location<'static>, second: &'static Location<'static>, threads: (u32, u32) },
+    Race {
+        what: String,
+        first: &'static Location<'static>,
+        second: &'static Location<'static>,
+        threads: (u32, u32),
+    },
     /// The model did something else when it was run again.
     Nondeterminism(String),
     /// A thread goes on and on.

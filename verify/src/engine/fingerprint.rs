@@ -1,4 +1,5 @@
-//! A number for an execution graph, the same for equal graphs, however and in whichever run they came about.
+//! A number for an execution graph, the same for equal graphs, however and in whichever run they
+//! came about.
 
 use super::event::{Event, INIT, Id, NONE};
 use super::graph::Graph;
@@ -34,7 +35,10 @@ pub(crate) fn fingerprint(g: &Graph) -> u128 {
     };
     let event = |salt: u64, e: &Event| {
         let after = if e.wrote { name(g.at(e.label.loc, e.pos - 1)) } else { name(NONE) };
-        u128::from(mix(salt, (names[e.tid as usize], e.idx, e.label.kind, name(e.rf), after, e.choice)))
+        u128::from(mix(
+            salt,
+            (names[e.tid as usize], e.idx, e.label.kind, name(e.rf), after, e.choice),
+        ))
     };
     let sum = |salt| g.events.iter().fold(0_u128, |sum, e| sum.wrapping_add(event(salt, e)));
     sum(1) << 64 ^ sum(2)

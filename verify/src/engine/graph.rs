@@ -56,7 +56,12 @@ impl Clone for Thread {
 
 impl Clone for Loc {
     fn clone(&self) -> Self {
-        Loc { init: self.init, mo: self.mo.clone(), reads: self.reads.clone(), waiting: self.waiting }
+        Loc {
+            init: self.init,
+            mo: self.mo.clone(),
+            reads: self.reads.clone(),
+            waiting: self.waiting,
+        }
     }
     fn clone_from(&mut self, other: &Self) {
         self.init = other.init;
@@ -106,7 +111,12 @@ impl Clone for Graph {
 impl Graph {
     /// The graph of nothing but the main thread.
     pub(crate) fn new() -> Graph {
-        Graph { stride: 4, weight: 1.0, threads: vec![Thread { events: Vec::new(), spawn: NONE }], ..Graph::default() }
+        Graph {
+            stride: 4,
+            weight: 1.0,
+            threads: vec![Thread { events: Vec::new(), spawn: NONE }],
+            ..Graph::default()
+        }
     }
 
     #[inline]
@@ -190,7 +200,8 @@ impl Graph {
         let new = (tid + 1).next_power_of_two();
         let mut clocks = vec![0; self.events.len() * CLOCKS * new];
         for row in 0..self.events.len() * CLOCKS {
-            clocks[row * new..row * new + old].copy_from_slice(&self.clocks[row * old..row * old + old]);
+            clocks[row * new..row * new + old]
+                .copy_from_slice(&self.clocks[row * old..row * old + old]);
         }
         self.clocks = clocks;
         self.stride = new;

@@ -104,7 +104,12 @@ mod linux {
         let mut seen: Vec<(usize, u64, u64)> = Vec::new();
         loop {
             std::thread::sleep(Duration::from_millis(250));
-            let watched: Vec<Arc<Watch>> = WATCHED.lock().unwrap_or_else(|e| e.into_inner()).iter().filter_map(Weak::upgrade).collect();
+            let watched: Vec<Arc<Watch>> = WATCHED
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .iter()
+                .filter_map(Weak::upgrade)
+                .collect();
             let full = !watched.is_empty() && resident() > memory;
             let mut now = Vec::new();
             for w in &watched {
@@ -157,7 +162,11 @@ mod linux {
     }
 
     /// Notes where the code of the first object, the program itself, lies.
-    unsafe extern "C" fn code_of(info: *mut libc::dl_phdr_info, _size: usize, _data: *mut c_void) -> c_int {
+    unsafe extern "C" fn code_of(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        _data: *mut c_void,
+    ) -> c_int {
         // SAFETY: the caller gives a valid description.
         unsafe {
             let info = &*info;
@@ -238,7 +247,9 @@ mod linux {
             }
             // Somebody else's fault: as if we were not here.
             match BEFORE.get() {
-                Some(before) if before.sa_flags & libc::SA_SIGINFO != 0 && before.sa_sigaction > 1 => {
+                Some(before)
+                    if before.sa_flags & libc::SA_SIGINFO != 0 && before.sa_sigaction > 1 =>
+                {
                     type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
                     let handler: Handler = std::mem::transmute(before.sa_sigaction);
                     handler(signal, info, context);
@@ -252,7 +263,11 @@ mod linux {
         }
     }
 
-    unsafe extern "C" fn on_signal(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
+    unsafe extern "C" fn on_signal(
+        _signal: c_int,
+        _info: *mut libc::siginfo_t,
+        context: *mut c_void,
+    ) {
         // SAFETY: the kernel gives a valid context.
         unsafe {
             let (pc, sp) = registers(context);

@@ -30,7 +30,12 @@ pub(crate) fn page(failed: &Failed, cures: &[String]) -> String {
     let y = |id: Id| 40 + order[id as usize] as usize * HEIGHT;
     let mut svg = String::new();
     for (t, name) in failed.names.iter().enumerate().take(g.threads.len()) {
-        let _ = write!(svg, "<text x=\"{}\" y=\"20\" font-weight=\"bold\">{}</text>", 10 + t * WIDTH, escape(name));
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"20\" font-weight=\"bold\">{}</text>",
+            10 + t * WIDTH,
+            escape(name)
+        );
     }
     for &id in &events {
         let e = g.ev(id);
@@ -58,16 +63,26 @@ pub(crate) fn page(failed: &Failed, cures: &[String]) -> String {
             site.line(),
         );
         if e.rf < NONE && g.ev(e.rf).tid != e.tid {
-            let (x1, y1) = (x(e.rf) + if g.ev(e.rf).tid < e.tid { WIDTH - 50 } else { 0 }, y(e.rf) + 18);
-            let (x2, y2) = (x(id) + if g.ev(e.rf).tid < e.tid { 0 } else { WIDTH - 50 }, y(id) + 18);
+            let (x1, y1) =
+                (x(e.rf) + if g.ev(e.rf).tid < e.tid { WIDTH - 50 } else { 0 }, y(e.rf) + 18);
+            let (x2, y2) =
+                (x(id) + if g.ev(e.rf).tid < e.tid { 0 } else { WIDTH - 50 }, y(id) + 18);
             let class = if stale { "rf stale-rf" } else { "rf" };
             let mid = x1.midpoint(x2);
-            let _ = write!(svg, "<path class=\"{class}\" d=\"M{x1},{y1} C{mid},{y1} {mid},{y2} {x2},{y2}\"/>");
+            let _ = write!(
+                svg,
+                "<path class=\"{class}\" d=\"M{x1},{y1} C{mid},{y1} {mid},{y2} {x2},{y2}\"/>"
+            );
         }
     }
-    let notes: String = why::notes(failed, &order).iter().map(|n| format!("<p>{}</p>", escape(n))).collect();
+    let notes: String =
+        why::notes(failed, &order).iter().map(|n| format!("<p>{}</p>", escape(n))).collect();
     let cures: String = cures.iter().map(|c| format!("<li>{}</li>", escape(c))).collect();
-    let cures = if cures.is_empty() { cures } else { format!("<p>Each of these alone would cure it:</p><ul>{cures}</ul>") };
+    let cures = if cures.is_empty() {
+        cures
+    } else {
+        format!("<p>Each of these alone would cure it:</p><ul>{cures}</ul>")
+    };
     format!(
         "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Counterexample</title><style>{STYLE}</style>\
          <h1>Counterexample</h1><pre>{}</pre>{notes}{cures}\

@@ -53,7 +53,9 @@ impl Change {
     pub(crate) fn describe(&self) -> String {
         let place = format!("{}:{}:{}", self.site.file(), self.site.line(), self.site.column());
         match (self.to, self.kind) {
-            (To::Order(o), kind) => format!("{place}: {kind:?} with {o:?} in place of {:?}", self.from),
+            (To::Order(o), kind) => {
+                format!("{place}: {kind:?} with {o:?} in place of {:?}", self.from)
+            }
             (To::Failure(o), _) => format!("{place}: failure with {o:?}"),
             (To::Nothing, Kind::Fence) => format!("{place}: no fence"),
             (To::Nothing, _) => format!("{place}: no wake"),
@@ -93,8 +95,11 @@ pub(crate) fn sites(g: &Graph, into: &mut Vec<Label>) {
     for e in &g.events {
         let l = e.label;
         let wake = l.kind == Kind::Rmw && l.rmw == Rmw::Wake;
-        let atomic = matches!(l.kind, Kind::Load | Kind::Store | Kind::Fence | Kind::Rmw) && !l.native;
-        if (atomic || wake) && !into.iter().any(|s| s.site == l.site && s.kind == l.kind && s.ord == l.ord) {
+        let atomic =
+            matches!(l.kind, Kind::Load | Kind::Store | Kind::Fence | Kind::Rmw) && !l.native;
+        if (atomic || wake)
+            && !into.iter().any(|s| s.site == l.site && s.kind == l.kind && s.ord == l.ord)
+        {
             into.push(l);
         }
     }
@@ -110,7 +115,8 @@ pub(crate) fn weakenings(label: &Label) -> Vec<Change> {
             _ => Vec::new(),
         };
     }
-    let mut out: Vec<Change> = weaker(label.kind, label.ord).iter().map(|&o| change(To::Order(o))).collect();
+    let mut out: Vec<Change> =
+        weaker(label.kind, label.ord).iter().map(|&o| change(To::Order(o))).collect();
     if matches!(label.rmw, Rmw::Cas | Rmw::WeakCas) && label.kind == Kind::Rmw {
         out.extend(weaker(Kind::Load, label.fail).iter().map(|&o| change(To::Failure(o))));
     }

@@ -23,20 +23,55 @@ impl Word {
     }
 
     /// A read-modify-write that writes if it can; the ordering of a failure is relaxed.
-    pub(crate) fn attempt(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) -> Outcome {
-        let label = Label { a, b, fail: Ordering::Relaxed, ..Label::new(Kind::Rmw, rmw, ord, site) };
+    pub(crate) fn attempt(
+        &self,
+        rmw: Rmw,
+        a: u64,
+        b: u64,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) -> Outcome {
+        let label =
+            Label { a, b, fail: Ordering::Relaxed, ..Label::new(Kind::Rmw, rmw, ord, site) };
         runtime::perform(label, self.object())
     }
 
     /// A read-modify-write that waits until it can write.
-    pub(crate) fn wait(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) {
-        let label = Label { a, b, fail: Ordering::Relaxed, awaits: true, ..Label::new(Kind::Rmw, rmw, ord, site) };
+    pub(crate) fn wait(
+        &self,
+        rmw: Rmw,
+        a: u64,
+        b: u64,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) {
+        let label = Label {
+            a,
+            b,
+            fail: Ordering::Relaxed,
+            awaits: true,
+            ..Label::new(Kind::Rmw, rmw, ord, site)
+        };
         runtime::perform(label, self.object());
     }
 
     /// As `wait`, but gives up when nothing else can run. Says whether it wrote.
-    pub(crate) fn wait_timed(&self, rmw: Rmw, a: u64, b: u64, ord: Ordering, site: &'static Location<'static>) -> bool {
-        let label = Label { a, b, fail: Ordering::Relaxed, awaits: true, timed: true, ..Label::new(Kind::Rmw, rmw, ord, site) };
+    pub(crate) fn wait_timed(
+        &self,
+        rmw: Rmw,
+        a: u64,
+        b: u64,
+        ord: Ordering,
+        site: &'static Location<'static>,
+    ) -> bool {
+        let label = Label {
+            a,
+            b,
+            fail: Ordering::Relaxed,
+            awaits: true,
+            timed: true,
+            ..Label::new(Kind::Rmw, rmw, ord, site)
+        };
         runtime::perform(label, self.object()).wrote
     }
 
@@ -74,7 +109,8 @@ impl Queue<'_> {
     }
 
     fn perform(&self, rmw: Rmw, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { channels: self.1, a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
+        let label =
+            Label { channels: self.1, a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
         runtime::perform(label, Some(self.0))
     }
 
@@ -89,13 +125,22 @@ impl Queue<'_> {
 
     /// Sleeps until the ticket is taken. Says whether somebody took it: not when the time ran out,
     /// nor at a spurious wake-up.
-    pub(crate) fn sleep(&self, ticket: Ticket, timed: bool, site: &'static Location<'static>) -> bool {
+    pub(crate) fn sleep(
+        &self,
+        ticket: Ticket,
+        timed: bool,
+        site: &'static Location<'static>,
+    ) -> bool {
         use super::extend::{SPURIOUS, TIMEOUT};
         let at_once = runtime::with(|rt| rt.ends_quietly());
         if at_once || choose(2, if timed { TIMEOUT } else { SPURIOUS }, site) == 1 {
             return self.leave(ticket, site);
         }
-        let label = Label { a: ticket, timed, ..Label::new(Kind::Woken, Rmw::Leave, Ordering::Relaxed, site) };
+        let label = Label {
+            a: ticket,
+            timed,
+            ..Label::new(Kind::Woken, Rmw::Leave, Ordering::Relaxed, site)
+        };
         let out = runtime::perform(label, Some(self.0));
         // A wait that timed out is in the graph as having left the queue.
         !out.wrote || out.value == 0
@@ -112,7 +157,13 @@ impl Queue<'_> {
     }
 
     /// Wakes up to `wake` and moves up to `limit` others to another queue. Says how many of both.
-    pub(crate) fn requeue(&self, wake: u64, limit: u64, to: &Queue<'_>, site: &'static Location<'static>) -> u64 {
+    pub(crate) fn requeue(
+        &self,
+        wake: u64,
+        limit: u64,
+        to: &Queue<'_>,
+        site: &'static Location<'static>,
+    ) -> u64 {
         let out = self.perform(Rmw::Wake, wake.saturating_add(limit), wake, site);
         let moved = runtime::with(|rt| queue::moved_by(&rt.ex.graph, out.event));
         for place in moved {
@@ -127,11 +178,15 @@ pub(crate) fn choose(n: u64, what: u64, site: &'static Location<'static>) -> u32
     if runtime::with(|rt| rt.ex.budget.of(what)) == 0 {
         return 0;
     }
-    let label = Label { a: n, b: what, ..Label::new(Kind::Choose, Rmw::Swap, Ordering::Relaxed, site) };
+    let label =
+        Label { a: n, b: what, ..Label::new(Kind::Choose, Rmw::Swap, Ordering::Relaxed, site) };
     runtime::perform(label, None).choice
 }
 
 /// Lets virtual time pass.
 pub(crate) fn tick(nanos: u64, site: &'static Location<'static>) {
-    runtime::perform(Label { a: nanos, ..Label::new(Kind::Tick, Rmw::Swap, Ordering::Relaxed, site) }, None);
+    runtime::perform(
+        Label { a: nanos, ..Label::new(Kind::Tick, Rmw::Swap, Ordering::Relaxed, site) },
+        None,
+    );
 }

@@ -1,5 +1,5 @@
-//! How many preemptions an execution needs: the fewest switches away from a thread that could go on,
-//! among the orders of its events in which every read comes after the write that it reads from.
+//! How many preemptions an execution needs: the fewest switches away from a thread that could go
+//! on, among the orders of its events in which every read comes after the write that it reads from.
 //!
 //! To bound them is not to explore everything. What is kept is what loom calls
 //! `LOOM_MAX_PREEMPTIONS`; source: Marmanis, Kokologiannakis, Vafeiadis, "Reconciling Preemption
@@ -36,7 +36,8 @@ fn ready(g: &Graph, done: &[usize], t: usize) -> bool {
     let before = |id: Id| id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize;
     next(g, done, t).is_some_and(|id| {
         let e = g.ev(id);
-        let joined = e.label.kind != Kind::Join || done[e.label.a as usize] == g.threads[e.label.a as usize].events.len();
+        let joined = e.label.kind != Kind::Join
+            || done[e.label.a as usize] == g.threads[e.label.a as usize].events.len();
         before(g.threads[t].spawn) && joined && before(e.rf)
     })
 }
@@ -50,13 +51,18 @@ fn go_on(g: &Graph, done: &mut [usize], t: usize, left: usize) -> bool {
     let left = match next(g, done, t) {
         // It waits, or stands at its end: no preemption.
         None => Some(left),
-        Some(id) if matches!(g.ev(id).label.kind, Kind::Join | Kind::Woken) || g.ev(id).label.awaits => Some(left),
+        Some(id)
+            if matches!(g.ev(id).label.kind, Kind::Join | Kind::Woken) || g.ev(id).label.awaits =>
+        {
+            Some(left)
+        }
         Some(_) => left.checked_sub(1),
     };
     let fits = match left {
         _ if done.iter().zip(&g.threads).all(|(&n, t)| n == t.events.len()) => true,
         None => false,
-        Some(left) => (0..g.threads.len()).any(|other| other != t && ready(g, done, other) && go_on(g, done, other, left)),
+        Some(left) => (0..g.threads.len())
+            .any(|other| other != t && ready(g, done, other) && go_on(g, done, other, left)),
     };
     done[t] = start;
     fits

@@ -70,7 +70,8 @@ fn places(g: &Graph, loc: u32, len: u32) -> Vec<Place> {
 /// The places before the wake `e` that it is about, as a mask.
 fn met(g: &Graph, e: &Event) -> u64 {
     let queue = places(g, e.label.loc, e.pos - 1);
-    let meets = |(i, place): (usize, &Place)| u64::from(place.channels & e.label.channels != 0) << i;
+    let meets =
+        |(i, place): (usize, &Place)| u64::from(place.channels & e.label.channels != 0) << i;
     queue.iter().take(63).enumerate().map(meets).sum()
 }
 
@@ -201,5 +202,11 @@ pub(crate) fn taken_by(g: &Graph, ticket: Ticket) -> Option<Id> {
 pub(crate) fn moved_by(g: &Graph, id: Id) -> Vec<Place> {
     let e = g.ev(id);
     let queue = places(g, e.label.loc, e.pos - 1);
-    queue.iter().enumerate().filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1).skip(e.label.b as usize).map(|(_, &place)| place).collect()
+    queue
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i < 64 && e.wval >> i & 1 == 1)
+        .skip(e.label.b as usize)
+        .map(|(_, &place)| place)
+        .collect()
 }

@@ -34,14 +34,26 @@ impl Runtime {
             return i as usize;
         }
         let birth = self.birth_of(std::ptr::from_ref(tag).addr());
-        let made = birth.map(|b| Access { tid: b.tid, epoch: b.epoch, site: b.site, active: 0, made: true });
+        let made = birth.map(|b| Access {
+            tid: b.tid,
+            epoch: b.epoch,
+            site: b.site,
+            active: 0,
+            made: true,
+        });
         self.shadows.push(Shadow { write: made, reads: Vec::new() });
         let i = self.shadows.len() - 1;
         tag.set(exec, i as u32);
         i
     }
 
-    pub(super) fn race(&mut self, what: String, first: &'static Location<'static>, tid: u32, site: &'static Location<'static>) {
+    pub(super) fn race(
+        &mut self,
+        what: String,
+        first: &'static Location<'static>,
+        tid: u32,
+        site: &'static Location<'static>,
+    ) {
         let second = self.cur();
         self.fail(failure::Kind::Race { what, first, second: site, threads: (tid, second) });
     }
@@ -52,17 +64,24 @@ impl Runtime {
             let shadow = &self.shadows[i];
             let bad = |a: &&Access| !self.ordered(a.tid, a.epoch) || (begins && a.active > 0);
             let what = if writes { "write" } else { "read" };
-            shadow.write.as_ref().filter(bad).map(|a| (format!("a {what} of a cell that is written"), *a)).or_else(|| {
-                let read = shadow.reads.iter().filter(|_| writes).find(bad);
-                read.map(|a| (String::from("a write of a cell that is read"), *a))
-            })
+            shadow
+                .write
+                .as_ref()
+                .filter(bad)
+                .map(|a| (format!("a {what} of a cell that is written"), *a))
+                .or_else(|| {
+                    let read = shadow.reads.iter().filter(|_| writes).find(bad);
+                    read.map(|a| (String::from("a write of a cell that is read"), *a))
+                })
         };
         if let Some((mut what, first)) = conflict {
             if first.active > 0 && self.gone(first.tid) {
                 what = String::from("a torn write: the process vanished in the middle of it");
             }
             if first.made {
-                what = String::from("an access of a cell that another thread made, after the step that is named first");
+                what = String::from(
+                    "an access of a cell that another thread made, after the step that is named first",
+                );
             }
             self.race(what, first.site, first.tid, site);
             return;

@@ -47,7 +47,8 @@ fn fired(e: &Event) -> bool {
 pub(crate) fn encode(g: &Graph, lessons: &[Lesson]) -> String {
     // An event that was not linked, because the string did not fit, has no source.
     let unlinked = |e: &Event| matches!(e.label.kind, Kind::Load | Kind::Rmw) && e.rf == NONE;
-    let events: Vec<Id> = linear(g).into_iter().filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id))).collect();
+    let events: Vec<Id> =
+        linear(g).into_iter().filter(|&id| !g.ev(id).waiting && !unlinked(g.ev(id))).collect();
     let mut place = vec![0; g.events.len()];
     for (i, &id) in events.iter().enumerate() {
         place[id as usize] = i;

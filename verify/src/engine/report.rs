@@ -15,7 +15,8 @@ pub(crate) fn describe(g: &Graph, e: &Event) -> String {
         Kind::Store => format!("store {} {ord:?}", e.wval),
         Kind::Fence => format!("fence {ord:?}"),
         Kind::Spawn => {
-            let child = g.threads.iter().position(|t| t.spawn != NONE && std::ptr::eq(g.ev(t.spawn), e));
+            let child =
+                g.threads.iter().position(|t| t.spawn != NONE && std::ptr::eq(g.ev(t.spawn), e));
             child.map_or_else(|| "spawn".into(), |c| format!("spawn thread {c}"))
         }
         Kind::Join => format!("join thread {}", l.a),
@@ -43,7 +44,11 @@ pub(crate) fn source(g: &Graph, order: &[u32], e: &Event) -> String {
     if e.rf == NONE || !(e.reads() || e.label.kind == Kind::Woken) {
         return String::new();
     }
-    let from = if e.rf == INIT { "the initial value".to_string() } else { format!("#{}", order[e.rf as usize]) };
+    let from = if e.rf == INIT {
+        "the initial value".to_string()
+    } else {
+        format!("#{}", order[e.rf as usize])
+    };
     if !e.reads() {
         return format!(" from {from}");
     }
@@ -63,7 +68,9 @@ pub(crate) fn linear(g: &Graph) -> Vec<Id> {
     let mut out = Vec::with_capacity(g.events.len());
     let mut cur = 0;
     while out.len() < g.events.len() {
-        let before = |done: &[usize], id: Id| id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize;
+        let before = |done: &[usize], id: Id| {
+            id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize
+        };
         let ready = |t: usize| {
             let thread = &g.threads[t];
             thread.events.get(done[t]).is_some_and(|&id| {
@@ -115,7 +122,13 @@ pub(crate) fn text(failed: &Failed) -> String {
         let e = g.ev(id);
         let what = format!("{}{}", describe(g, e), source(g, &order, e));
         let _ = if wide {
-            writeln!(out, "#{i:<4}{:<width$}  {:indent$}{what}", place(e), "", indent = e.tid as usize * COLUMN)
+            writeln!(
+                out,
+                "#{i:<4}{:<width$}  {:indent$}{what}",
+                place(e),
+                "",
+                indent = e.tid as usize * COLUMN
+            )
         } else {
             writeln!(out, "#{i:<4}{:<width$}  {}: {what}", place(e), name(e.tid as usize))
         };
@@ -123,7 +136,8 @@ pub(crate) fn text(failed: &Failed) -> String {
     for note in why::notes(failed, &order) {
         let _ = writeln!(out, "{note}");
     }
-    let files: std::collections::BTreeSet<&str> = events.iter().map(|&id| g.ev(id).label.site.file()).collect();
+    let files: std::collections::BTreeSet<&str> =
+        events.iter().map(|&id| g.ev(id).label.site.file()).collect();
     let _ = writeln!(out, "in {}", files.into_iter().collect::<Vec<_>>().join(", "));
     out
 }

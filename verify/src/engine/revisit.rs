@@ -24,7 +24,8 @@ impl Explorer {
             if r == a || e.waiting || g.porf_eq(r, a) {
                 continue;
             }
-            let conflict = placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
+            let conflict =
+                placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
             if e.label.awaits && !conflict && apply(&e.label, g.ev(a).wval).is_none() {
                 // Only somebody who takes what `r` took makes it wait.
                 continue;
@@ -68,7 +69,11 @@ impl Explorer {
     /// `r` is to read `a` in `g`, where everything else is in place.
     fn revisited(&mut self, mut g: Graph, r: Id, a: Id) {
         let label = g.ev(r).label;
-        if label.rmw == Rmw::WeakCas && label.kind == Kind::Rmw && apply(&label, g.ev(a).wval).is_some() && self.may_fail_spuriously(&g) {
+        if label.rmw == Rmw::WeakCas
+            && label.kind == Kind::Rmw
+            && apply(&label, g.ev(a).wval).is_some()
+            && self.may_fail_spuriously(&g)
+        {
             let mut other = self.copy(&g);
             link_read(&mut other, r, a, 1);
             self.push_if_consistent(other);
@@ -117,7 +122,10 @@ fn sleep_again(g: &mut Graph, r: Id) {
         more = false;
         for id in 0..g.events.len() as Id {
             let e = *g.ev(id);
-            if e.slept == NONE || id == r || !(e.rf == NONE || e.rf == r || (e.rf != INIT && g.ev(e.rf).waiting)) {
+            if e.slept == NONE
+                || id == r
+                || !(e.rf == NONE || e.rf == r || (e.rf != INIT && g.ev(e.rf).waiting))
+            {
                 continue;
             }
             g.remove_mo(id);
@@ -171,8 +179,8 @@ fn maximal(g: &Graph, e: Id, a: Id) -> bool {
         if src != INIT && !earlier(src) && ev.slept != NONE {
             src = ev.slept;
         }
-        // If it reads from a later write that is deleted as well, it was revisited, and that write is
-        // not maximal.
+        // If it reads from a later write that is deleted as well, it was revisited, and that write
+        // is not maximal.
         if g.locs[loc].mo[g.pos(src) as usize..].iter().any(|&w| w != e && written(w)) {
             return false;
         }

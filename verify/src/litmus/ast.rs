@@ -1,15 +1,16 @@
 //! The syntax tree of a litmus program, and its text form.
 //!
-//! [`Program`] prints as text that parses back to an equal program: a random program that fails a test is reported as something to
-//! paste into a file.
+//! [`Program`] prints as text that parses back to an equal program: a random program that fails a
+//! test is reported as something to paste into a file.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
 
 /// A litmus program: see [the language](super#the-language).
 ///
-/// Parsed text is always well formed. A tree built by hand must be so too: ids in range, each register assigned in one thread only and
-/// on every path before it is used, every ordering one that `std` accepts.
+/// Parsed text is always well formed. A tree built by hand must be so too: ids in range, each
+/// register assigned in one thread only and on every path before it is used, every ordering one
+/// that `std` accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Program {
     /// The shared locations, in the order of their declaration.
@@ -183,7 +184,8 @@ impl fmt::Display for Program {
             writeln!(f)?;
         }
         for thread in &self.threads {
-            // One line a thread, as the literature prints them; a thread that branches gets one line a statement.
+            // One line a thread, as the literature prints them; a thread that branches gets one
+            // line a statement.
             if thread.body.iter().any(|statement| matches!(statement, Statement::If { .. })) {
                 writeln!(f, "thread {{")?;
                 for statement in &thread.body {
@@ -204,7 +206,12 @@ impl fmt::Display for Program {
 }
 
 impl Program {
-    fn print(&self, f: &mut fmt::Formatter<'_>, statement: &Statement, depth: usize) -> fmt::Result {
+    fn print(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        statement: &Statement,
+        depth: usize,
+    ) -> fmt::Result {
         let indent = 4 * depth;
         write!(f, "{:indent$}", "")?;
         let Statement::If { condition, then, otherwise } = statement else {
@@ -239,15 +246,37 @@ impl Program {
                 write!(f, "{}{}.load({ordering:?});", into(register), at(location))
             }
             Statement::Swap { location, value, ordering, into: register } => {
-                write!(f, "{}{}.swap({}, {ordering:?});", into(register), at(location), shown(value))
+                write!(
+                    f,
+                    "{}{}.swap({}, {ordering:?});",
+                    into(register),
+                    at(location),
+                    shown(value)
+                )
             }
             Statement::FetchAdd { location, value, ordering, into: register } => {
-                write!(f, "{}{}.fetch_add({}, {ordering:?});", into(register), at(location), shown(value))
+                write!(
+                    f,
+                    "{}{}.fetch_add({}, {ordering:?});",
+                    into(register),
+                    at(location),
+                    shown(value)
+                )
             }
-            Statement::CompareExchange { location, expected, new, success, failure, into: register } => {
+            Statement::CompareExchange {
+                location,
+                expected,
+                new,
+                success,
+                failure,
+                into: register,
+            } => {
                 let (register, location) = (into(register), at(location));
                 let (expected, new) = (shown(expected), shown(new));
-                write!(f, "{register}{location}.compare_exchange({expected}, {new}, {success:?}, {failure:?});")
+                write!(
+                    f,
+                    "{register}{location}.compare_exchange({expected}, {new}, {success:?}, {failure:?});"
+                )
             }
             Statement::Fence { ordering } => write!(f, "fence({ordering:?});"),
             Statement::Assume(condition) => write!(f, "assume({});", Shown(self, condition)),

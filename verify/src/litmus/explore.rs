@@ -22,7 +22,9 @@ thread_local! {
 
 impl State {
     fn register(&self, id: RegisterId) -> u64 {
-        REGISTERS.with_borrow(|registers| registers[id.0].expect("a register is assigned before it is used"))
+        REGISTERS.with_borrow(|registers| {
+            registers[id.0].expect("a register is assigned before it is used")
+        })
     }
 
     fn value(&self, value: Value) -> u64 {
@@ -48,11 +50,15 @@ impl State {
                     self.set(*into, self.locations[location.0].swap(self.value(*value), *ordering));
                 }
                 Statement::FetchAdd { location, value, ordering, into } => {
-                    self.set(*into, self.locations[location.0].fetch_add(self.value(*value), *ordering));
+                    self.set(
+                        *into,
+                        self.locations[location.0].fetch_add(self.value(*value), *ordering),
+                    );
                 }
                 Statement::CompareExchange { location, expected, new, success, failure, into } => {
                     let (expected, new) = (self.value(*expected), self.value(*new));
-                    let read = self.locations[location.0].compare_exchange(expected, new, *success, *failure);
+                    let read = self.locations[location.0]
+                        .compare_exchange(expected, new, *success, *failure);
                     self.set(*into, read.unwrap_or_else(|v| v));
                 }
                 Statement::Fence { ordering } => fence(*ordering),
@@ -84,8 +90,10 @@ pub fn explore(program: &Program) -> Exploration {
 /// # Panics
 /// As [`explore`].
 pub fn explore_with(program: &Program, builder: &Builder) -> (Exploration, Report) {
-    let state =
-        Arc::new(State { locations: program.locations.iter().map(|l| AtomicU64::new(l.initial)).collect(), program: program.clone() });
+    let state = Arc::new(State {
+        locations: program.locations.iter().map(|l| AtomicU64::new(l.initial)).collect(),
+        program: program.clone(),
+    });
     let model = {
         let state = state.clone();
         move || {
@@ -101,14 +109,22 @@ pub fn explore_with(program: &Program, builder: &Builder) -> (Exploration, Repor
     };
     let seen = Mutex::new(HashSet::new());
     let mut builder = builder.clone();
-    // Nothing in a litmus program can grow for ever: all of it is explored, whatever its size, and no row of equal loads is a loop.
+    // Nothing in a litmus program can grow for ever: all of it is explored, whatever its size, and
+    // no row of equal loads is a loop.
     builder.max_threads = program.threads.len() + 1;
     builder.max_branches = usize::MAX;
-    let report = builder.run_without_loops(&(Arc::new(model) as Arc<dyn Fn() + Send + Sync>), &|rt| {
-        let mut ended = REGISTERS.with_borrow(Clone::clone);
-        ended.extend(state.locations.iter().zip(&program.locations).map(|(l, d)| rt.newest(l.tag()).or(Some(d.initial))));
-        seen.lock().unwrap_or_else(|e| e.into_inner()).insert(ended);
-    });
+    let report =
+        builder.run_without_loops(&(Arc::new(model) as Arc<dyn Fn() + Send + Sync>), &|rt| {
+            let mut ended = REGISTERS.with_borrow(Clone::clone);
+            ended.extend(
+                state
+                    .locations
+                    .iter()
+                    .zip(&program.locations)
+                    .map(|(l, d)| rt.newest(l.tag()).or(Some(d.initial))),
+            );
+            seen.lock().unwrap_or_else(|e| e.into_inner()).insert(ended);
+        });
     if let Some(failure) = report.failure {
         panic!("{}\nin the litmus program\n{program}", failure.message);
     }
@@ -118,8 +134,18 @@ pub fn explore_with(program: &Program, builder: &Builder) -> (Exploration, Repor
         .map(|ended| {
             let (registers, finals) = ended.split_at(program.registers.len());
             Outcome {
-                registers: program.registers.iter().zip(registers).filter_map(|(r, v)| Some((r.name.clone(), (*v)?))).collect(),
-                final_values: program.locations.iter().zip(finals).filter_map(|(l, v)| Some((l.name.clone(), (*v)?))).collect(),
+                registers: program
+                    .registers
+                    .iter()
+                    .zip(registers)
+                    .filter_map(|(r, v)| Some((r.name.clone(), (*v)?)))
+                    .collect(),
+                final_values: program
+                    .locations
+                    .iter()
+                    .zip(finals)
+                    .filter_map(|(l, v)| Some((l.name.clone(), (*v)?)))
+                    .collect(),
             }
         })
         .collect();

@@ -1,16 +1,19 @@
 //! The parser: recursive descent, one token ahead, errors with line and column.
 //!
-//! It resolves names while it reads, so that what is wrong about a name (undeclared, declared twice, another thread's register) is
-//! reported where the name stands.
+//! It resolves names while it reads, so that what is wrong about a name (undeclared, declared
+//! twice, another thread's register) is reported where the name stands.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
-use super::ast::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
+use super::ast::{
+    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
+};
 
-/// How deep blocks and parentheses may nest: the parser recurses, and a hostile file must not overflow its stack.
+/// How deep blocks and parentheses may nest: the parser recurses, and a hostile file must not
+/// overflow its stack.
 const MAX_DEPTH: usize = 64;
 
 const RESERVED: [&str; 5] = ["thread", "fence", "assume", "if", "else"];
@@ -144,7 +147,8 @@ impl Lexer<'_> {
                 let name = self.word();
                 return match name.is_ascii() {
                     true => Ok((Token::Name(name), at)),
-                    false => Err(at.error(format!("`{name}` is no name: letters `a` to `z`, digits and `_`"))),
+                    false => Err(at
+                        .error(format!("`{name}` is no name: letters `a` to `z`, digits and `_`"))),
                 };
             }
             self.bump();
@@ -184,7 +188,9 @@ fn integer(word: &str, at: Position) -> Result<u64, ParseError> {
     let mut total: u64 = 0;
     let mut seen = false;
     for digit in digits.chars().filter(|&digit| digit != '_') {
-        let digit = digit.to_digit(radix).ok_or_else(|| at.error(format!("`{word}` is neither a number nor a name")))?;
+        let digit = digit
+            .to_digit(radix)
+            .ok_or_else(|| at.error(format!("`{word}` is neither a number nor a name")))?;
         seen = true;
         total = total
             .checked_mul(u64::from(radix))
@@ -220,7 +226,8 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self, ParseError> {
         // A byte-order mark is no part of the program.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lexer = Lexer { rest: text.chars().peekable(), at: Position { line: 1, column: 1 } };
+        let mut lexer =
+            Lexer { rest: text.chars().peekable(), at: Position { line: 1, column: 1 } };
         let (token, at) = lexer.next()?;
         Ok(Parser {
             lexer,
@@ -253,7 +260,11 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, symbol: &'static str) -> Result<Position, ParseError> {
-        if self.is(symbol) { Ok(self.take()?.1) } else { Err(self.expected(&format!("`{symbol}`"))) }
+        if self.is(symbol) {
+            Ok(self.take()?.1)
+        } else {
+            Err(self.expected(&format!("`{symbol}`")))
+        }
     }
 
     /// Takes the symbol if it is next.
@@ -278,7 +289,10 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, ParseError>) -> Result<T, ParseError> {
+    fn nested<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, ParseError>,
+    ) -> Result<T, ParseError> {
         if self.depth == MAX_DEPTH {
             return Err(self.at.error(format!("nested more than {MAX_DEPTH} deep")));
         }
@@ -313,15 +327,22 @@ impl<'a> Parser<'a> {
         let initial = match self.take()? {
             (Token::Integer(number), _) => number,
             (other, at) => {
-                return Err(at.error(format!("expected the initial value of `{name}`, found {other}")));
+                return Err(
+                    at.error(format!("expected the initial value of `{name}`, found {other}"))
+                );
             }
         };
         self.expect(";")?;
         if let Some((_, first)) = self.locations.get(&name) {
-            return Err(at.error(format!("location `{name}` is declared already, at line {}, column {}", first.line, first.column)));
+            return Err(at.error(format!(
+                "location `{name}` is declared already, at line {}, column {}",
+                first.line, first.column
+            )));
         }
         if !self.program.threads.is_empty() {
-            return Err(at.error(format!("location `{name}` is declared after a thread: declare all before the first")));
+            return Err(at.error(format!(
+                "location `{name}` is declared after a thread: declare all before the first"
+            )));
         }
         self.locations.insert(name.clone(), (LocationId(self.program.locations.len()), at));
         self.program.locations.push(Location { name, initial });
@@ -346,7 +367,9 @@ impl<'a> Parser<'a> {
             while !parser.accept("}")? {
                 if parser.token == Token::End {
                     let (line, column) = (open.line, open.column);
-                    return Err(parser.at.error(format!("the `{{` of line {line}, column {column} is never closed")));
+                    return Err(parser.at.error(format!(
+                        "the `{{` of line {line}, column {column} is never closed"
+                    )));
                 }
                 body.push(parser.statement()?);
             }
@@ -414,7 +437,9 @@ impl<'a> Parser<'a> {
         let Some(&(location, _)) = self.locations.get(&name) else {
             return Err(at.error(match self.registers.contains_key(&name) {
                 true => format!("`{name}` is a register, not a location"),
-                false => format!("location `{name}` is not declared: `{name} = 0;` before the first thread would"),
+                false => format!(
+                    "location `{name}` is not declared: `{name} = 0;` before the first thread would"
+                ),
             }));
         };
         self.expect(".")?;
@@ -460,21 +485,35 @@ impl<'a> Parser<'a> {
                 self.expect(",")?;
                 let failure = self.ordering(Role::Failure)?;
                 let into = self.assign(target)?;
-                Statement::CompareExchange { location, expected: values[0], new: values[1], success, failure, into }
+                Statement::CompareExchange {
+                    location,
+                    expected: values[0],
+                    new: values[1],
+                    success,
+                    failure,
+                    into,
+                }
             }
             other => {
-                return Err(operation_at.error(format!("unknown operation `{other}`: {OPERATIONS}")));
+                return Err(
+                    operation_at.error(format!("unknown operation `{other}`: {OPERATIONS}"))
+                );
             }
         })
     }
 
     /// Makes the target of an operation a register of this thread.
-    fn assign(&mut self, target: Option<(String, Position)>) -> Result<Option<RegisterId>, ParseError> {
+    fn assign(
+        &mut self,
+        target: Option<(String, Position)>,
+    ) -> Result<Option<RegisterId>, ParseError> {
         let Some((name, at)) = target else {
             return Ok(None);
         };
         if self.locations.contains_key(&name) {
-            return Err(at.error(format!("`{name}` is a location: write to it with `{name}.store(…)`")));
+            return Err(
+                at.error(format!("`{name}` is a location: write to it with `{name}.store(…)`"))
+            );
         }
         let thread = self.program.threads.len();
         let id = match self.registers.get(&name) {
@@ -513,7 +552,9 @@ impl<'a> Parser<'a> {
             Some(&(id, _)) if self.program.registers[id.0].thread != self.program.threads.len() => {
                 Err(at.error(format!("register `{name}` belongs to another thread")))
             }
-            Some(_) => Err(at.error(format!("register `{name}` is not assigned on every path to here"))),
+            Some(_) => {
+                Err(at.error(format!("register `{name}` is not assigned on every path to here")))
+            }
             None => Err(at.error(format!("register `{name}` is not assigned before this"))),
         }
     }
@@ -563,12 +604,19 @@ impl<'a> Parser<'a> {
             _ => return Err(at.error(format!("unknown ordering `{name}`: {ORDERINGS}"))),
         };
         let forbidden = match (role, ordering) {
-            (Role::Load, Ordering::Release | Ordering::AcqRel) => Some(("a load", "`Relaxed`, `Acquire` or `SeqCst`")),
-            (Role::Store, Ordering::Acquire | Ordering::AcqRel) => Some(("a store", "`Relaxed`, `Release` or `SeqCst`")),
-            (Role::Failure, Ordering::Release | Ordering::AcqRel) => {
-                Some(("the failure of a compare_exchange only loads: it", "`Relaxed`, `Acquire` or `SeqCst`"))
+            (Role::Load, Ordering::Release | Ordering::AcqRel) => {
+                Some(("a load", "`Relaxed`, `Acquire` or `SeqCst`"))
             }
-            (Role::Fence, Ordering::Relaxed) => Some(("a fence", "`Acquire`, `Release`, `AcqRel` or `SeqCst`")),
+            (Role::Store, Ordering::Acquire | Ordering::AcqRel) => {
+                Some(("a store", "`Relaxed`, `Release` or `SeqCst`"))
+            }
+            (Role::Failure, Ordering::Release | Ordering::AcqRel) => Some((
+                "the failure of a compare_exchange only loads: it",
+                "`Relaxed`, `Acquire` or `SeqCst`",
+            )),
+            (Role::Fence, Ordering::Relaxed) => {
+                Some(("a fence", "`Acquire`, `Release`, `AcqRel` or `SeqCst`"))
+            }
             _ => None,
         };
         match forbidden {
@@ -579,7 +627,10 @@ impl<'a> Parser<'a> {
 }
 
 /// One part stands for itself; several make a conjunction or a disjunction.
-fn single_or(mut parts: Vec<Condition>, join: impl FnOnce(Vec<Condition>) -> Condition) -> Condition {
+fn single_or(
+    mut parts: Vec<Condition>,
+    join: impl FnOnce(Vec<Condition>) -> Condition,
+) -> Condition {
     match parts.len() {
         1 => parts.remove(0),
         _ => join(parts),

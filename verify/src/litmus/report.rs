@@ -1,4 +1,5 @@
-//! An [`Exploration`] for people ([`Display`](fmt::Display)) and for programs ([`Exploration::to_json`]).
+//! An [`Exploration`] for people ([`Display`](fmt::Display)) and for programs
+//! ([`Exploration::to_json`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -6,10 +7,12 @@ use std::fmt::{self, Write as _};
 use super::Exploration;
 
 impl Exploration {
-    /// The exploration as one line of JSON: `{"executions": …, "outcomes": [{"registers": {…}, "final": {…}}, …]}`.
+    /// The exploration as one line of JSON: `{"executions": …, "outcomes": [{"registers": {…},
+    /// "final": {…}}, …]}`.
     ///
-    /// Outcomes are distinct and sorted, registers that were never assigned are left out. Values are JSON integers of up to 64 bits:
-    /// a reader that keeps numbers as doubles loses the low bits of those above 2^53.
+    /// Outcomes are distinct and sorted, registers that were never assigned are left out. Values
+    /// are JSON integers of up to 64 bits: a reader that keeps numbers as doubles loses the low
+    /// bits of those above 2^53.
     ///
     /// ```
     /// use verify::litmus::{Exploration, Outcome};
@@ -66,24 +69,33 @@ fn count(number: u64, noun: &str) -> String {
 }
 
 impl fmt::Display for Exploration {
-    /// How many complete executions and outcomes, how many executions were blocked if any, and a table of the outcomes: registers left,
-    /// final values right. `-` is a register that was not assigned.
+    /// How many complete executions and outcomes, how many executions were blocked if any, and a
+    /// table of the outcomes: registers left, final values right. `-` is a register that was not
+    /// assigned.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (executions, outcomes) = (count(self.executions, "execution"), count(self.outcomes.len() as u64, "outcome"));
+        let (executions, outcomes) =
+            (count(self.executions, "execution"), count(self.outcomes.len() as u64, "outcome"));
         write!(f, "{executions}, {outcomes}")?;
         if self.blocked > 0 {
             write!(f, ", {} by `assume`", count(self.blocked, "blocked execution"))?;
         }
         writeln!(f)?;
-        let registers: BTreeSet<&str> = self.outcomes.iter().flat_map(|o| o.registers.keys()).map(String::as_str).collect();
-        let locations: BTreeSet<&str> = self.outcomes.iter().flat_map(|o| o.final_values.keys()).map(String::as_str).collect();
+        let registers: BTreeSet<&str> =
+            self.outcomes.iter().flat_map(|o| o.registers.keys()).map(String::as_str).collect();
+        let locations: BTreeSet<&str> =
+            self.outcomes.iter().flat_map(|o| o.final_values.keys()).map(String::as_str).collect();
         if registers.is_empty() && locations.is_empty() {
             return Ok(());
         }
         // Text first, then widths, so that every column is as wide as its widest cell.
-        let mut rows = vec![(cells(&registers, |name| name.to_owned()), cells(&locations, |name| name.to_owned()))];
+        let mut rows = vec![(
+            cells(&registers, |name| name.to_owned()),
+            cells(&locations, |name| name.to_owned()),
+        )];
         for outcome in &self.outcomes {
-            let shown = |values: &BTreeMap<String, u64>, name: &str| values.get(name).map_or("-".to_owned(), u64::to_string);
+            let shown = |values: &BTreeMap<String, u64>, name: &str| {
+                values.get(name).map_or("-".to_owned(), u64::to_string)
+            };
             rows.push((
                 cells(&registers, |name| shown(&outcome.registers, name)),
                 cells(&locations, |name| shown(&outcome.final_values, name)),

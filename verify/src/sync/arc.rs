@@ -85,7 +85,8 @@ impl<T: ?Sized + std::panic::RefUnwindSafe> std::panic::UnwindSafe for Arc<T> {}
 impl<T: ?Sized> Unpin for Arc<T> {}
 
 /// The headers of values that raw pointers have been made to.
-static RAW: std::sync::Mutex<BTreeMap<usize, std::sync::Arc<Header>>> = std::sync::Mutex::new(BTreeMap::new());
+static RAW: std::sync::Mutex<BTreeMap<usize, std::sync::Arc<Header>>> =
+    std::sync::Mutex::new(BTreeMap::new());
 
 fn raw_headers() -> std::sync::MutexGuard<'static, BTreeMap<usize, std::sync::Arc<Header>>> {
     RAW.lock().unwrap_or_else(|e| e.into_inner())
@@ -142,7 +143,8 @@ impl Header {
             return;
         }
         let log = self.log.borrow();
-        let settled = others == 0 && runtime::with(|rt| log.iter().all(|&(tid, epoch)| rt.ordered(tid, epoch)));
+        let settled = others == 0
+            && runtime::with(|rt| log.iter().all(|&(tid, epoch)| rt.ordered(tid, epoch)));
         drop(log);
         if !settled {
             runtime::learn_that_counted(self.site);
@@ -233,7 +235,9 @@ impl<T> Arc<T> {
         header.strong.set(0);
         header.weak_cloned(site);
         let theirs = header.clone();
-        let value = std::sync::Arc::new_cyclic(move |weak| data_fn(&Weak { value: weak.clone(), header: Some(theirs) }));
+        let value = std::sync::Arc::new_cyclic(move |weak| {
+            data_fn(&Weak { value: weak.clone(), header: Some(theirs) })
+        });
         if header.counts() {
             // Release: pairs with the Acquire in `upgrade`.
             header.count.store(1, Ordering::Release, site);
@@ -252,7 +256,9 @@ impl<T> Arc<T> {
         this.header.freed();
         let mut this = ManuallyDrop::new(this);
         // SAFETY: `this` is not dropped, so both parts are taken once.
-        let (value, header) = unsafe { (ManuallyDrop::take(&mut this.value), std::ptr::read(&raw const this.header)) };
+        let (value, header) = unsafe {
+            (ManuallyDrop::take(&mut this.value), std::ptr::read(&raw const this.header))
+        };
         drop(header);
         std::sync::Arc::into_inner(value).expect("this was the last reference")
     }
@@ -318,7 +324,10 @@ impl<T: ?Sized> Arc<T> {
     /// When it is not the only reference.
     #[track_caller]
     pub fn from_std(mut std: std::sync::Arc<T>) -> Self {
-        assert!(std::sync::Arc::get_mut(&mut std).is_some(), "Arc provided to `from_std` is not unique");
+        assert!(
+            std::sync::Arc::get_mut(&mut std).is_some(),
+            "Arc provided to `from_std` is not unique"
+        );
         Arc::wrap(std, Header::new::<T>(Location::caller()))
     }
 
@@ -353,7 +362,8 @@ impl<T: ?Sized> Arc<T> {
         if header.counts() {
             // Read-modify-writes, so that what they see is the newest. Acquire: pairs with the
             // Release of the drops.
-            let alone = |word: &Word, n| word.attempt(Rmw::Cas, n, n, Ordering::Acquire, site).wrote;
+            let alone =
+                |word: &Word, n| word.attempt(Rmw::Cas, n, n, Ordering::Acquire, site).wrote;
             if !alone(&header.weak_count, 0) || !alone(&header.count, 1) {
                 return None;
             }
@@ -394,7 +404,8 @@ impl<T: ?Sized> Arc<T> {
     #[track_caller]
     pub unsafe fn from_raw(ptr: *const T) -> Self {
         let header = raw_headers().get(&ptr.cast::<u8>().addr()).cloned();
-        let header = header.expect("`Arc::from_raw` of a pointer that does not come from `into_raw`");
+        let header =
+            header.expect("`Arc::from_raw` of a pointer that does not come from `into_raw`");
         // SAFETY: as the caller says.
         let value = unsafe { std::sync::Arc::from_raw(ptr) };
         Arc { value: ManuallyDrop::new(value), header }
@@ -461,7 +472,8 @@ impl<T: ?Sized> Weak<T> {
         header.ask(header.strong.get());
         if header.counts() {
             // Acquire: as in `std`, pairs with the Release in `new_cyclic`.
-            let out = header.count.attempt(Rmw::AddUnless, 0, 1, Ordering::Acquire, Location::caller());
+            let out =
+                header.count.attempt(Rmw::AddUnless, 0, 1, Ordering::Acquire, Location::caller());
             if !out.wrote {
                 return None;
             }

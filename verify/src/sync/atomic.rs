@@ -96,8 +96,18 @@ impl<T: Word> Cell<T> {
 
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what an atomic operation is made of")]
-    fn perform(&self, kind: Kind, rmw: Rmw, ord: Ordering, fail: Ordering, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
-        let label = Label { fail, bits: T::BITS, native: false, a, b, ..Label::new(kind, rmw, ord, site) };
+    fn perform(
+        &self,
+        kind: Kind,
+        rmw: Rmw,
+        ord: Ordering,
+        fail: Ordering,
+        a: u64,
+        b: u64,
+        site: &'static Location<'static>,
+    ) -> Outcome {
+        let label =
+            Label { fail, bits: T::BITS, native: false, a, b, ..Label::new(kind, rmw, ord, site) };
         if runtime::current().is_none() {
             return self.outside(&label);
         }
@@ -124,31 +134,62 @@ impl<T: Word> Cell<T> {
 
     #[track_caller]
     fn load(&self, ord: Ordering) -> T {
-        assert!(!matches!(ord, Ordering::Release | Ordering::AcqRel), "there is no such thing as a release load");
+        assert!(
+            !matches!(ord, Ordering::Release | Ordering::AcqRel),
+            "there is no such thing as a release load"
+        );
         T::from_word(self.perform(Kind::Load, Rmw::Swap, ord, ord, 0, 0, Location::caller()).value)
     }
 
     #[track_caller]
     fn store(&self, v: T, ord: Ordering) {
-        assert!(!matches!(ord, Ordering::Acquire | Ordering::AcqRel), "there is no such thing as an acquire store");
+        assert!(
+            !matches!(ord, Ordering::Acquire | Ordering::AcqRel),
+            "there is no such thing as an acquire store"
+        );
         self.perform(Kind::Store, Rmw::Swap, ord, ord, v.to_word(), 0, Location::caller());
     }
 
     #[track_caller]
     fn rmw(&self, rmw: Rmw, v: T, ord: Ordering) -> T {
-        T::from_word(self.perform(Kind::Rmw, rmw, ord, ord, v.to_word(), 0, Location::caller()).value)
+        T::from_word(
+            self.perform(Kind::Rmw, rmw, ord, ord, v.to_word(), 0, Location::caller()).value,
+        )
     }
 
     #[track_caller]
-    fn compare_exchange(&self, rmw: Rmw, old: T, new: T, ok: Ordering, fail: Ordering) -> Result<T, T> {
-        assert!(!matches!(fail, Ordering::Release | Ordering::AcqRel), "there is no such thing as a release failure ordering");
-        let out = self.perform(Kind::Rmw, rmw, ok, fail, old.to_word(), new.to_word(), Location::caller());
+    fn compare_exchange(
+        &self,
+        rmw: Rmw,
+        old: T,
+        new: T,
+        ok: Ordering,
+        fail: Ordering,
+    ) -> Result<T, T> {
+        assert!(
+            !matches!(fail, Ordering::Release | Ordering::AcqRel),
+            "there is no such thing as a release failure ordering"
+        );
+        let out = self.perform(
+            Kind::Rmw,
+            rmw,
+            ok,
+            fail,
+            old.to_word(),
+            new.to_word(),
+            Location::caller(),
+        );
         let value = T::from_word(out.value);
         if out.wrote { Ok(value) } else { Err(value) }
     }
 
     #[track_caller]
-    fn fetch_update(&self, set: Ordering, fetch: Ordering, mut f: impl FnMut(T) -> Option<T>) -> Result<T, T> {
+    fn fetch_update(
+        &self,
+        set: Ordering,
+        fetch: Ordering,
+        mut f: impl FnMut(T) -> Option<T>,
+    ) -> Result<T, T> {
         let mut old = self.load(fetch);
         while let Some(new) = f(old) {
             match self.compare_exchange(Rmw::WeakCas, old, new, set, fetch) {
@@ -164,7 +205,14 @@ impl<T: Word> Cell<T> {
     fn settle(&self) -> *mut T {
         if runtime::current().is_some() {
             // SAFETY: the caller has exclusive access.
-            unsafe { *self.init.get() = T::from_word(runtime::exclusive(&self.tag, self.initial(), false, Location::caller())) };
+            unsafe {
+                *self.init.get() = T::from_word(runtime::exclusive(
+                    &self.tag,
+                    self.initial(),
+                    false,
+                    Location::caller(),
+                ))
+            };
         }
         self.init.get()
     }
@@ -439,7 +487,10 @@ pub fn fence(order: Ordering) {
         return;
     }
     let site = Location::caller();
-    runtime::perform(Label { native: false, ..Label::new(Kind::Fence, Rmw::Swap, order, site) }, None);
+    runtime::perform(
+        Label { native: false, ..Label::new(Kind::Fence, Rmw::Swap, order, site) },
+        None,
+    );
 }
 
 /// A fence for the compiler alone: orders nothing between threads, so it is no step of the model.
@@ -467,6 +518,9 @@ impl AtomicU64 {
 impl AtomicU32 {
     /// An event on this word that is not one of its methods'.
     pub(crate) fn request(&self, label: Label) -> Outcome {
-        runtime::perform(Label { bits: 32, ..label }, Some(Object::Tagged(&self.0.tag, self.0.initial())))
+        runtime::perform(
+            Label { bits: 32, ..label },
+            Some(Object::Tagged(&self.0.tag, self.0.initial())),
+        )
     }
 }

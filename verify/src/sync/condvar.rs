@@ -30,7 +30,12 @@ impl Condvar {
         Condvar { queue: Word::new(0) }
     }
 
-    fn sleep<T: ?Sized>(&self, guard: &MutexGuard<'_, T>, timed: bool, site: &'static Location<'static>) -> bool {
+    fn sleep<T: ?Sized>(
+        &self,
+        guard: &MutexGuard<'_, T>,
+        timed: bool,
+        site: &'static Location<'static>,
+    ) -> bool {
         let queue = self.queue.as_queue();
         let ticket = queue.enter(false, site);
         guard.lock.release(site);
@@ -54,7 +59,11 @@ impl Condvar {
     /// # Errors
     /// When a thread panicked with the lock held.
     #[track_caller]
-    pub fn wait_while<'a, T, F>(&self, mut guard: MutexGuard<'a, T>, mut condition: F) -> LockResult<MutexGuard<'a, T>>
+    pub fn wait_while<'a, T, F>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: F,
+    ) -> LockResult<MutexGuard<'a, T>>
     where
         F: FnMut(&mut T) -> bool,
     {
@@ -69,7 +78,11 @@ impl Condvar {
     /// # Errors
     /// When a thread panicked with the lock held.
     #[track_caller]
-    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, dur: Duration) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+    pub fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        dur: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
         let site = Location::caller();
         let woken = self.sleep(&guard, true, site);
         if !woken {

@@ -49,7 +49,13 @@ impl<T> Channel<T> {
 
 fn channel_with<T>(bound: Option<usize>) -> Arc<Channel<T>> {
     Arc::new(Channel {
-        state: Mutex::new(State { items: VecDeque::new(), taken: 0, sent: 0, senders: 1, receiver: true }),
+        state: Mutex::new(State {
+            items: VecDeque::new(),
+            taken: 0,
+            sent: 0,
+            senders: 1,
+            receiver: true,
+        }),
         bound,
         filled: Condvar::new(),
         emptied: Condvar::new(),
@@ -217,7 +223,8 @@ impl<T> Receiver<T> {
             let Some(left) = timeout.checked_sub(start.elapsed()).filter(|d| !d.is_zero()) else {
                 return Err(RecvTimeoutError::Timeout);
             };
-            state = self.channel.filled.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+            state =
+                self.channel.filled.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
         }
     }
 

@@ -53,7 +53,12 @@ impl<T> Mutex<T> {
 
 impl<T: ?Sized> Mutex<T> {
     fn guard(&self, site: &'static Location<'static>) -> LockResult<MutexGuard<'_, T>> {
-        let guard = MutexGuard { lock: self, panicking: std::thread::panicking(), site, _not_send: std::marker::PhantomData };
+        let guard = MutexGuard {
+            lock: self,
+            panicking: std::thread::panicking(),
+            site,
+            _not_send: std::marker::PhantomData,
+        };
         self.poisoned.result(guard)
     }
 

@@ -21,8 +21,9 @@ impl Notify {
         self.token.attempt(Rmw::Swap, 1, 0, Ordering::Release, Location::caller());
     }
 
-    /// Waits for a notification. It never returns without one: after a spurious return loom lets every other thread go on
-    /// as far as it can before this one, so models that were written for it take the notification for granted.
+    /// Waits for a notification. It never returns without one: after a spurious return loom lets
+    /// every other thread go on as far as it can before this one, so models that were written for
+    /// it take the notification for granted.
     #[track_caller]
     pub fn wait(&self) {
         self.token.wait(Rmw::Cas, 1, 0, Ordering::Acquire, Location::caller());

@@ -195,7 +195,11 @@ unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// A value that is made when it is first used.
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock { cell: OnceLock::new(), init: UnsafeCell::new(ManuallyDrop::new(f)), called: Cell::new(false) }
+        LazyLock {
+            cell: OnceLock::new(),
+            init: UnsafeCell::new(ManuallyDrop::new(f)),
+            called: Cell::new(false),
+        }
     }
 
     /// The value; makes it if it is not there.

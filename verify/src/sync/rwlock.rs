@@ -66,7 +66,8 @@ impl<T: ?Sized> RwLock<T> {
 
     fn writer(&self, site: &'static Location<'static>) -> LockResult<RwLockWriteGuard<'_, T>> {
         let panicking = std::thread::panicking();
-        let guard = RwLockWriteGuard { lock: self, panicking, site, _not_send: std::marker::PhantomData };
+        let guard =
+            RwLockWriteGuard { lock: self, panicking, site, _not_send: std::marker::PhantomData };
         self.poisoned.result(guard)
     }
 
@@ -159,8 +160,8 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        // Relaxed: goes on with the writer's release sequence. That the next writer comes after this
-        // is what `Leaves` and `Enters` mean; other readers do not.
+        // Relaxed: goes on with the writer's release sequence. That the next writer comes after
+        // this is what `Leaves` and `Enters` mean; other readers do not.
         self.lock.state.attempt(Rmw::Leaves, 1, 0, Ordering::Relaxed, self.site);
     }
 }

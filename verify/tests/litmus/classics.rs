@@ -1,6 +1,7 @@
 //! The classic questions about the memory model, each with its answer from the literature.
 //!
-//! A question is an outcome, as far as it matters: `r1=1 r2=0 x=2` names registers and final values.
+//! A question is an outcome, as far as it matters: `r1=1 r2=0 x=2` names registers and final
+//! values.
 
 use verify::litmus::{Exploration, Outcome, Program};
 

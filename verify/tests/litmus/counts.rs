@@ -1,6 +1,8 @@
-//! The published counts: how many complete executions RC11 gives to the programs that every model checker is measured by.
+//! The published counts: how many complete executions RC11 gives to the programs that every model
+//! checker is measured by.
 //!
-//! They are the counts of GenMC's test suite, derived again by the naive enumerator. One file of `programs/` each.
+//! They are the counts of GenMC's test suite, derived again by the naive enumerator. One file of
+//! `programs/` each.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -66,7 +68,8 @@ fn folder() -> PathBuf {
 
 fn read(name: &str) -> Program {
     let path = folder().join(format!("{name}.litmus"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -76,7 +79,10 @@ fn compare(count: impl Fn(&Program) -> Exploration) {
     for &(name, expected) in COUNTS {
         let found = count(&read(name));
         if found.executions != expected {
-            wrong.push(format!("{name}: {} executions, published {expected}, {} blocked", found.executions, found.blocked));
+            wrong.push(format!(
+                "{name}: {} executions, published {expected}, {} blocked",
+                found.executions, found.blocked
+            ));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -85,7 +91,8 @@ fn compare(count: impl Fn(&Program) -> Exploration) {
 #[test]
 fn every_program_is_counted() {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let files: BTreeSet<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let files: BTreeSet<String> =
+        files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
     let counted: BTreeSet<String> = COUNTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, counted);
 }
@@ -113,8 +120,13 @@ fn several_workers_meet_the_published_counts() {
 /// A litmus program has no loops, however often a thread repeats itself.
 #[test]
 fn rows_of_equal_operations_are_no_spin_loops() {
-    for (operation, length) in [("x.load(Relaxed); ", 40), ("x.compare_exchange(7, 8, SeqCst, Relaxed); ", 40)] {
-        let text = format!("x = 0; thread {{ x.store(1, Relaxed); }} thread {{ {} }}", operation.repeat(length));
+    for (operation, length) in
+        [("x.load(Relaxed); ", 40), ("x.compare_exchange(7, 8, SeqCst, Relaxed); ", 40)]
+    {
+        let text = format!(
+            "x = 0; thread {{ x.store(1, Relaxed); }} thread {{ {} }}",
+            operation.repeat(length)
+        );
         let found = verify::litmus::explore(&text.parse().expect("a program"));
         // The store is seen from one of the operations on, or never.
         assert_eq!((found.executions, found.blocked), (length as u64 + 1, 0), "{operation}");

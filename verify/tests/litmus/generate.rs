@@ -1,13 +1,17 @@
 //! Seeded random litmus programs.
 //!
-//! Small on purpose: the bugs of an explorer show in programs of a handful of events, if there are enough of them. Each program draws
-//! its own flavour (how many threads, which operations are frequent, which orderings), since uniform choices all look alike.
+//! Small on purpose: the bugs of an explorer show in programs of a handful of events, if there are
+//! enough of them. Each program draws its own flavour (how many threads, which operations are
+//! frequent, which orderings), since uniform choices all look alike.
 
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-use verify::litmus::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
+use verify::litmus::{
+    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
+};
 
-/// SplitMix64 (Steele, Lea and Flood 2014): tiny, and the same on every machine for ever, so that a seed in a bug report stays good.
+/// SplitMix64 (Steele, Lea and Flood 2014): tiny, and the same on every machine for ever, so that a
+/// seed in a bug report stays good.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -38,7 +42,8 @@ impl Random {
     }
 }
 
-/// Statements in all threads together, by number of threads (2, 3, 4): what the naive enumerator takes in a blink.
+/// Statements in all threads together, by number of threads (2, 3, 4): what the naive enumerator
+/// takes in a blink.
 const LONGEST: [usize; 3] = [10, 9, 8];
 
 /// The random program of `seed`, with some statements `more` than the naive enumerator likes.
@@ -80,7 +85,15 @@ impl Generator {
         ]);
         let control = random.pick(&[0, 0, 10, 25]);
         let hot = random.pick(&[0, 0, 70]);
-        Generator { random, program: Program::default(), usable: Vec::new(), weights, orderings, control, hot }
+        Generator {
+            random,
+            program: Program::default(),
+            usable: Vec::new(),
+            weights,
+            orderings,
+            control,
+            hot,
+        }
     }
 
     fn program(mut self, more: usize) -> Program {
@@ -143,7 +156,11 @@ impl Generator {
             false => LocationId(self.random.below(self.program.locations.len())),
         };
         match kind {
-            0 => Statement::Store { location, value: self.value(), ordering: self.ordering(&[Relaxed, Release, SeqCst]) },
+            0 => Statement::Store {
+                location,
+                value: self.value(),
+                ordering: self.ordering(&[Relaxed, Release, SeqCst]),
+            },
             1 => {
                 let ordering = self.ordering(&[Relaxed, Acquire, SeqCst]);
                 Statement::Load { location, ordering, into: Some(self.register()) }
@@ -158,8 +175,16 @@ impl Generator {
             }
             4 => {
                 let (expected, new) = (self.small_value(), self.value());
-                let (success, failure) = (self.any_ordering(), self.ordering(&[Relaxed, Acquire, SeqCst]));
-                Statement::CompareExchange { location, expected, new, success, failure, into: self.maybe_register() }
+                let (success, failure) =
+                    (self.any_ordering(), self.ordering(&[Relaxed, Acquire, SeqCst]));
+                Statement::CompareExchange {
+                    location,
+                    expected,
+                    new,
+                    success,
+                    failure,
+                    into: self.maybe_register(),
+                }
             }
             _ => Statement::Fence { ordering: self.ordering(&[Acquire, Release, AcqRel, SeqCst]) },
         }
@@ -194,12 +219,18 @@ impl Generator {
     fn condition(&mut self) -> Condition {
         let left = Value::Register(self.random.pick(&self.usable.clone()));
         let right = self.small_value();
-        if self.random.chance(50) { Condition::Equal(left, right) } else { Condition::NotEqual(left, right) }
+        if self.random.chance(50) {
+            Condition::Equal(left, right)
+        } else {
+            Condition::NotEqual(left, right)
+        }
     }
 
     fn register(&mut self) -> RegisterId {
         let id = RegisterId(self.program.registers.len());
-        self.program.registers.push(Register { name: format!("r{}", id.0 + 1), thread: self.program.threads.len() });
+        self.program
+            .registers
+            .push(Register { name: format!("r{}", id.0 + 1), thread: self.program.threads.len() });
         self.usable.push(id);
         id
     }

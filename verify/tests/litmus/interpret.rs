@@ -1,4 +1,5 @@
-//! A thread of a litmus program, run on the checker's atomics, with something else in place of some of its statements.
+//! A thread of a litmus program, run on the checker's atomics, with something else in place of some
+//! of its statements.
 
 use verify::litmus::{LocationId, RegisterId, Statement};
 use verify::sync::atomic::{AtomicU64, fence};
@@ -11,7 +12,8 @@ pub(crate) enum Instead {
     Read(u64),
 }
 
-/// Runs the statements; `instead` does some in its own way. False: an `assume` failed, the thread goes no further.
+/// Runs the statements; `instead` does some in its own way. False: an `assume` failed, the thread
+/// goes no further.
 pub(crate) fn run(
     body: &[Statement],
     atomics: &[AtomicU64],
@@ -30,11 +32,19 @@ pub(crate) fn run(
                 continue;
             }
             (None, Statement::Load { location, ordering, .. }) => at(location).load(*ordering),
-            (None, Statement::Swap { location, value, ordering, .. }) => at(location).swap(value.evaluate(register), *ordering),
-            (None, Statement::FetchAdd { location, value, ordering, .. }) => at(location).fetch_add(value.evaluate(register), *ordering),
-            (None, Statement::CompareExchange { location, expected, new, success, failure, .. }) => {
+            (None, Statement::Swap { location, value, ordering, .. }) => {
+                at(location).swap(value.evaluate(register), *ordering)
+            }
+            (None, Statement::FetchAdd { location, value, ordering, .. }) => {
+                at(location).fetch_add(value.evaluate(register), *ordering)
+            }
+            (
+                None,
+                Statement::CompareExchange { location, expected, new, success, failure, .. },
+            ) => {
                 let (expected, new) = (expected.evaluate(register), new.evaluate(register));
-                let (Ok(read) | Err(read)) = at(location).compare_exchange(expected, new, *success, *failure);
+                let (Ok(read) | Err(read)) =
+                    at(location).compare_exchange(expected, new, *success, *failure);
                 read
             }
             (None, Statement::Fence { ordering }) => {

@@ -1,13 +1,17 @@
-//! Mutexes: random programs with critical sections, against the same programs with the mutex spelt out.
+//! Mutexes: random programs with critical sections, against the same programs with the mutex spelt
+//! out.
 //!
-//! A lock is an exchange of 0 for 1 that acquires and is assumed to succeed, an unlock a release store of 0. Complete executions of the
-//! one are complete executions of the other, so the naive enumerator's count is the engine's with real mutexes, and the registers agree.
+//! A lock is an exchange of 0 for 1 that acquires and is assumed to succeed, an unlock a release
+//! store of 0. Complete executions of the one are complete executions of the other, so the naive
+//! enumerator's count is the engine's with real mutexes, and the registers agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex as Plain};
 
-use verify::litmus::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Value};
+use verify::litmus::{
+    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Value,
+};
 use verify::model::Builder;
 use verify::sync::Mutex;
 use verify::sync::atomic::AtomicU64;
@@ -17,7 +21,8 @@ use crate::generate::{self, Random};
 use crate::interpret::{self, Instead};
 use crate::{naive, random::setting, shrink::shrink};
 
-/// More graphs than this and a program is passed over; locking is spelt out in many that lead nowhere.
+/// More graphs than this and a program is passed over; locking is spelt out in many that lead
+/// nowhere.
 const GRAPHS: usize = 3_000;
 
 /// The location that stands for the mutex.
@@ -55,8 +60,18 @@ fn program(seed: u64) -> Program {
         let end = start + random.below(body.len() + 1 - start);
         let held = RegisterId(program.registers.len());
         program.registers.push(Register { name: format!("l{thread}"), thread });
-        body.insert(end, Statement::Store { location: mutex, value: Value::Literal(0), ordering: Ordering::Release });
-        body.insert(start, Statement::Assume(Condition::Equal(Value::Register(held), Value::Literal(0))));
+        body.insert(
+            end,
+            Statement::Store {
+                location: mutex,
+                value: Value::Literal(0),
+                ordering: Ordering::Release,
+            },
+        );
+        body.insert(
+            start,
+            Statement::Assume(Condition::Equal(Value::Register(held), Value::Literal(0))),
+        );
         body.insert(
             start,
             Statement::CompareExchange {
@@ -90,19 +105,24 @@ impl Shared {
         let mutex = mutex_of(&self.program);
         let mut registers = vec![None; self.program.registers.len()];
         let mut guard = None;
-        interpret::run(&self.program.threads[thread].body, &self.atomics, &mut registers, &mut |statement, _| match statement {
-            Statement::CompareExchange { location, .. } if Some(*location) == mutex => {
-                guard = Some(self.mutex.lock().expect("no thread panics"));
-                Some(Instead::Read(0))
-            }
-            Statement::Store { location, .. } if Some(*location) == mutex => {
-                guard = None;
-                Some(Instead::Done)
-            }
-            // The lock's own.
-            Statement::Assume(_) => Some(Instead::Done),
-            _ => None,
-        });
+        interpret::run(
+            &self.program.threads[thread].body,
+            &self.atomics,
+            &mut registers,
+            &mut |statement, _| match statement {
+                Statement::CompareExchange { location, .. } if Some(*location) == mutex => {
+                    guard = Some(self.mutex.lock().expect("no thread panics"));
+                    Some(Instead::Read(0))
+                }
+                Statement::Store { location, .. } if Some(*location) == mutex => {
+                    guard = None;
+                    Some(Instead::Done)
+                }
+                // The lock's own.
+                Statement::Assume(_) => Some(Instead::Done),
+                _ => None,
+            },
+        );
         registers
     }
 }
@@ -117,7 +137,10 @@ fn with_mutex(program: &Program) -> Result<(u64, BTreeSet<Registers>), String> {
             let locations = &program.locations;
             let shared = Arc::new(Shared {
                 program: program.clone(),
-                atomics: locations.iter().map(|location| AtomicU64::new(location.initial)).collect(),
+                atomics: locations
+                    .iter()
+                    .map(|location| AtomicU64::new(location.initial))
+                    .collect(),
                 mutex: Mutex::new(()),
                 ended: Plain::default(),
             });
@@ -127,7 +150,9 @@ fn with_mutex(program: &Program) -> Result<(u64, BTreeSet<Registers>), String> {
                     let registers = shared.run(thread);
                     let mut ended = shared.ended.lock().expect("no panic while it is held");
                     let named = shared.program.registers.iter().zip(registers);
-                    ended.1.extend(named.filter_map(|(register, value)| Some((register.name.clone(), value?))));
+                    ended.1.extend(
+                        named.filter_map(|(register, value)| Some((register.name.clone(), value?))),
+                    );
                     ended.0 += 1;
                     if ended.0 == shared.program.threads.len() {
                         outcomes.lock().expect("no panic while it is held").insert(ended.1.clone());
@@ -139,14 +164,17 @@ fn with_mutex(program: &Program) -> Result<(u64, BTreeSet<Registers>), String> {
     let report = Builder::new().explore(model);
     match report.failure {
         Some(failure) => Err(failure.to_string()),
-        None => Ok((report.executions, outcomes.lock().expect("no panic while it is held").clone())),
+        None => {
+            Ok((report.executions, outcomes.lock().expect("no panic while it is held").clone()))
+        }
     }
 }
 
 /// None: too large for the naive enumerator.
 fn compare(program: &Program) -> Option<Result<(), String>> {
     let expected = naive::enumerate_within(program, GRAPHS)?;
-    let outcomes: BTreeSet<Registers> = expected.outcomes.into_iter().map(|outcome| outcome.registers).collect();
+    let outcomes: BTreeSet<Registers> =
+        expected.outcomes.into_iter().map(|outcome| outcome.registers).collect();
     Some(match with_mutex(program) {
         Err(failure) => Err(failure),
         Ok((executions, _)) if executions != expected.executions => {
@@ -167,24 +195,35 @@ fn is_well_locked(program: &Program) -> bool {
         return true;
     };
     program.threads.iter().all(|thread| {
-        let mut steps = thread.body.iter().enumerate().filter_map(|(index, statement)| match statement {
-            Statement::CompareExchange { location, success: Ordering::Acquire, expected, new, .. } if *location == mutex => {
-                let usual = (*expected, *new) == (Value::Literal(0), Value::Literal(1));
-                let assumed = matches!(thread.body.get(index + 1), Some(Statement::Assume(_)));
-                Some(if usual && assumed { 'l' } else { '?' })
-            }
-            Statement::Store { location, value: Value::Literal(0), ordering: Ordering::Release } if *location == mutex => Some('u'),
-            Statement::Store { location, .. }
-            | Statement::Load { location, .. }
-            | Statement::Swap { location, .. }
-            | Statement::FetchAdd { location, .. }
-            | Statement::CompareExchange { location, .. }
-                if *location == mutex =>
-            {
-                Some('?')
-            }
-            _ => None,
-        });
+        let mut steps =
+            thread.body.iter().enumerate().filter_map(|(index, statement)| match statement {
+                Statement::CompareExchange {
+                    location,
+                    success: Ordering::Acquire,
+                    expected,
+                    new,
+                    ..
+                } if *location == mutex => {
+                    let usual = (*expected, *new) == (Value::Literal(0), Value::Literal(1));
+                    let assumed = matches!(thread.body.get(index + 1), Some(Statement::Assume(_)));
+                    Some(if usual && assumed { 'l' } else { '?' })
+                }
+                Statement::Store {
+                    location,
+                    value: Value::Literal(0),
+                    ordering: Ordering::Release,
+                } if *location == mutex => Some('u'),
+                Statement::Store { location, .. }
+                | Statement::Load { location, .. }
+                | Statement::Swap { location, .. }
+                | Statement::FetchAdd { location, .. }
+                | Statement::CompareExchange { location, .. }
+                    if *location == mutex =>
+                {
+                    Some('?')
+                }
+                _ => None,
+            });
         let steps: String = steps.by_ref().collect();
         matches!(steps.as_str(), "" | "lu")
     })
@@ -201,7 +240,9 @@ fn critical_sections_are_counted_as_the_definition_counts_them() {
             None => {}
             Some(Ok(())) => compared += 1,
             Some(Err(wrong)) => {
-                let fails = |program: &Program| is_well_locked(program) && matches!(compare(program), Some(Err(_)));
+                let fails = |program: &Program| {
+                    is_well_locked(program) && matches!(compare(program), Some(Err(_)))
+                };
                 let small = shrink(program, fails);
                 panic!("LITMUS_SEED={seed}, `m` is a mutex\n{small}before shrinking: {wrong}");
             }

@@ -1,4 +1,5 @@
-//! The checker checked: the language of litmus programs, and the engine against the naive enumerator.
+//! The checker checked: the language of litmus programs, and the engine against the naive
+//! enumerator.
 
 mod classics;
 mod counts;

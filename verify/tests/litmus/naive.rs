@@ -1,13 +1,15 @@
 //! The naive enumerator: every consistent execution graph of a litmus program, by definition.
 //!
-//! It shares nothing with the engine but the syntax tree. Where the engine is clever (revisits, clocks, local coherence checks), this
-//! one is dull: it lets any thread take the next step, lets a read take any write of its location and a write any place in modification
-//! order, writes the axioms of RC11 down as relations over all events, and keeps what they accept. Graphs met before are dropped, so
-//! that each is counted once.
+//! It shares nothing with the engine but the syntax tree. Where the engine is clever (revisits,
+//! clocks, local coherence checks), this one is dull: it lets any thread take the next step, lets a
+//! read take any write of its location and a write any place in modification order, writes the
+//! axioms of RC11 down as relations over all events, and keeps what they accept. Graphs met before
+//! are dropped, so that each is counted once.
 //!
-//! Building stepwise loses nothing: RC11 wants `po ∪ rf` acyclic, so every consistent graph has an order in which each read comes after
-//! the write it reads; and a prefix of a consistent graph is consistent, so an inconsistent one may be dropped at once
-//! ([`enumerate_without_pruning`] does not, to show it).
+//! Building stepwise loses nothing: RC11 wants `po ∪ rf` acyclic, so every consistent graph has an
+//! order in which each read comes after the write it reads; and a prefix of a consistent graph is
+//! consistent, so an inconsistent one may be dropped at once ([`enumerate_without_pruning`] does
+//! not, to show it).
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -22,7 +24,8 @@ pub(crate) fn enumerate(program: &Program) -> Exploration {
     enumerate_within(program, usize::MAX).expect("no limit")
 }
 
-/// The same, or `None` as soon as more than `graphs` partial and complete graphs turn up, or one has too many events.
+/// The same, or `None` as soon as more than `graphs` partial and complete graphs turn up, or one
+/// has too many events.
 pub(crate) fn enumerate_within(program: &Program, graphs: usize) -> Option<Exploration> {
     tally(program, graphs, true)
 }
@@ -49,8 +52,9 @@ fn tally(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
     Some(found)
 }
 
-/// Whether two threads may access `plain`, one of them writing, with neither access before the other: a data race, if `plain` is not
-/// atomic. It may only be loaded from and stored to. `None` as above.
+/// Whether two threads may access `plain`, one of them writing, with neither access before the
+/// other: a data race, if `plain` is not atomic. It may only be loaded from and stored to. `None`
+/// as above.
 pub(crate) fn has_race(program: &Program, plain: LocationId, graphs: usize) -> Option<bool> {
     let mut found = false;
     let visit = |graph: &Graph, _: &[Next<'_>]| match graph.is_racy(plain) {
@@ -64,7 +68,8 @@ pub(crate) fn has_race(program: &Program, plain: LocationId, graphs: usize) -> O
     Some(found)
 }
 
-/// Shows `visit` every graph, complete or not, with what its threads would do next, until it has seen enough.
+/// Shows `visit` every graph, complete or not, with what its threads would do next, until it has
+/// seen enough.
 fn search(
     program: &Program,
     plain: Option<LocationId>,
@@ -79,7 +84,8 @@ fn search(
         if graph.events.len() + 2 > CAPACITY {
             return None;
         }
-        let nexts: Vec<Next<'_>> = (0..program.threads.len()).map(|thread| graph.next(program, thread).0).collect();
+        let nexts: Vec<Next<'_>> =
+            (0..program.threads.len()).map(|thread| graph.next(program, thread).0).collect();
         if visit(&graph, &nexts).is_break() {
             break;
         }
@@ -133,11 +139,13 @@ struct Event {
 
 impl Event {
     fn acquires(&self) -> bool {
-        self.kind != Kind::Write && matches!(self.ordering, Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst)
+        self.kind != Kind::Write
+            && matches!(self.ordering, Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst)
     }
 
     fn releases(&self) -> bool {
-        self.kind != Kind::Read && matches!(self.ordering, Ordering::Release | Ordering::AcqRel | Ordering::SeqCst)
+        self.kind != Kind::Read
+            && matches!(self.ordering, Ordering::Release | Ordering::AcqRel | Ordering::SeqCst)
     }
 }
 
@@ -199,7 +207,8 @@ impl Graph {
                 blocks.pop();
                 continue;
             };
-            let register = |id: verify::litmus::RegisterId| registers[id.0].expect("assigned on every path");
+            let register =
+                |id: verify::litmus::RegisterId| registers[id.0].expect("assigned on every path");
             match statement {
                 Statement::Assume(condition) => {
                     if !condition.holds(&register) {
@@ -207,7 +216,11 @@ impl Graph {
                     }
                 }
                 Statement::If { condition, then, otherwise } => {
-                    blocks.push(if condition.holds(&register) { then.iter() } else { otherwise.iter() });
+                    blocks.push(if condition.holds(&register) {
+                        then.iter()
+                    } else {
+                        otherwise.iter()
+                    });
                 }
                 Statement::Load { into, .. }
                 | Statement::Swap { into, .. }
@@ -233,7 +246,8 @@ impl Graph {
     /// Every graph, consistent or not, in which `thread` has taken one more step.
     fn step(&self, program: &Program, thread: usize, statement: &Statement) -> Vec<Graph> {
         let registers = self.next(program, thread).1;
-        let evaluate = |value: Value| value.evaluate(|id| registers[id.0].expect("assigned on every path"));
+        let evaluate =
+            |value: Value| value.evaluate(|id| registers[id.0].expect("assigned on every path"));
         match *statement {
             Statement::Store { location, value, ordering } => {
                 let mut graph = self.clone();
@@ -246,23 +260,34 @@ impl Graph {
                 graph.push(thread, Kind::Fence, None, 0, ordering);
                 vec![graph]
             }
-            Statement::Load { location, ordering, .. } => self.reads(thread, location, |_| (ordering, None)),
-            Statement::Swap { location, value, ordering, .. } => self.reads(thread, location, |_| (ordering, Some(evaluate(value)))),
-            Statement::FetchAdd { location, value, ordering, .. } => {
-                self.reads(thread, location, |old| (ordering, Some(old.wrapping_add(evaluate(value)))))
+            Statement::Load { location, ordering, .. } => {
+                self.reads(thread, location, |_| (ordering, None))
             }
-            Statement::CompareExchange { location, expected, new, success, failure, .. } => {
-                self.reads(thread, location, |old| match old == evaluate(expected) {
-                    true => (success, Some(evaluate(new))),
-                    false => (failure, None),
+            Statement::Swap { location, value, ordering, .. } => {
+                self.reads(thread, location, |_| (ordering, Some(evaluate(value))))
+            }
+            Statement::FetchAdd { location, value, ordering, .. } => {
+                self.reads(thread, location, |old| {
+                    (ordering, Some(old.wrapping_add(evaluate(value))))
                 })
             }
+            Statement::CompareExchange { location, expected, new, success, failure, .. } => self
+                .reads(thread, location, |old| match old == evaluate(expected) {
+                    true => (success, Some(evaluate(new))),
+                    false => (failure, None),
+                }),
             Statement::Assume(_) | Statement::If { .. } => unreachable!("no step of a thread"),
         }
     }
 
-    /// Reads from every write; `then` says, given the value read, with which ordering and what to write, if anything.
-    fn reads(&self, thread: usize, location: LocationId, then: impl Fn(u64) -> (Ordering, Option<u64>)) -> Vec<Graph> {
+    /// Reads from every write; `then` says, given the value read, with which ordering and what to
+    /// write, if anything.
+    fn reads(
+        &self,
+        thread: usize,
+        location: LocationId,
+        then: impl Fn(u64) -> (Ordering, Option<u64>),
+    ) -> Vec<Graph> {
         let mut grown = Vec::new();
         for &source in &self.modification_order[location.0] {
             let value = self.events[source].value;
@@ -273,14 +298,23 @@ impl Graph {
             graph.events[read].reads_from = Some(source);
             match written {
                 None => grown.push(graph),
-                Some(new) => grown.extend(graph.writes(thread, location, new, ordering, Some(read))),
+                Some(new) => {
+                    grown.extend(graph.writes(thread, location, new, ordering, Some(read)))
+                }
             }
         }
         grown
     }
 
     /// Writes at every place of modification order, except before the initial write.
-    fn writes(&self, thread: usize, location: LocationId, value: u64, ordering: Ordering, rmw_read: Option<usize>) -> Vec<Graph> {
+    fn writes(
+        &self,
+        thread: usize,
+        location: LocationId,
+        value: u64,
+        ordering: Ordering,
+        rmw_read: Option<usize>,
+    ) -> Vec<Graph> {
         let places = 1..=self.modification_order[location.0].len();
         places
             .map(|place| {
@@ -293,20 +327,39 @@ impl Graph {
             .collect()
     }
 
-    fn push(&mut self, thread: usize, kind: Kind, location: Option<LocationId>, value: u64, ordering: Ordering) -> usize {
+    fn push(
+        &mut self,
+        thread: usize,
+        kind: Kind,
+        location: Option<LocationId>,
+        value: u64,
+        ordering: Ordering,
+    ) -> usize {
         let index = self.lengths[thread];
         self.lengths[thread] += 1;
         let thread = Some(thread);
-        self.events.push(Event { thread, index, kind, location, value, ordering, reads_from: None, rmw_read: None });
+        self.events.push(Event {
+            thread,
+            index,
+            kind,
+            location,
+            value,
+            ordering,
+            reads_from: None,
+            rmw_read: None,
+        });
         self.events.len() - 1
     }
 
-    /// Equal for equal graphs, in whichever order they were built: which write each read reads, thread by thread, then the modification
-    /// orders. Events are named by thread and place. Everything else follows, since threads are deterministic.
+    /// Equal for equal graphs, in whichever order they were built: which write each read reads,
+    /// thread by thread, then the modification orders. Events are named by thread and place.
+    /// Everything else follows, since threads are deterministic.
     fn key(&self) -> Vec<u8> {
-        let name = |event: &Event| [event.thread.map_or(0, |thread| thread + 1) as u8, event.index as u8];
+        let name =
+            |event: &Event| [event.thread.map_or(0, |thread| thread + 1) as u8, event.index as u8];
         let mut key = Vec::new();
-        let mut by_thread: Vec<&Event> = self.events.iter().filter(|event| event.thread.is_some()).collect();
+        let mut by_thread: Vec<&Event> =
+            self.events.iter().filter(|event| event.thread.is_some()).collect();
         by_thread.sort_by_key(|event| (event.thread, event.index));
         key.extend(self.lengths.iter().map(|&length| length as u8));
         for event in by_thread {
@@ -333,21 +386,27 @@ impl Graph {
                 }
             }
         }
-        let last = |order: &Vec<usize>| self.events[*order.last().expect("the initial write")].value;
+        let last =
+            |order: &Vec<usize>| self.events[*order.last().expect("the initial write")].value;
         let names = program.locations.iter().map(|location| location.name.clone());
         let final_values = names.zip(self.modification_order.iter().map(last)).collect();
         Outcome { registers, final_values }
     }
 
     fn set(&self, wanted: impl Fn(&Event) -> bool) -> Set {
-        self.events.iter().enumerate().filter(|(_, event)| wanted(event)).fold(0, |set, (index, _)| set | 1 << index)
+        self.events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| wanted(event))
+            .fold(0, |set, (index, _)| set | 1 << index)
     }
 
     fn same_location(&self, a: usize, b: usize) -> bool {
         self.events[a].location.is_some() && self.events[a].location == self.events[b].location
     }
 
-    /// The relations of RC11 (Lahav et al., PLDI 2017, section 3), with the release sequences of C++20.
+    /// The relations of RC11 (Lahav et al., PLDI 2017, section 3), with the release sequences of
+    /// C++20.
     fn relations(&self) -> Relations {
         let n = self.events.len();
         let id = |wanted: &dyn Fn(&Event) -> bool| Relation::identity(n, self.set(wanted));
@@ -357,9 +416,12 @@ impl Graph {
         let mut mo = Relation::empty(n);
         let mut rmw = Relation::empty(n);
         for (b, event) in self.events.iter().enumerate() {
-            // Initial writes come before everything else; events of a thread are added in program order.
+            // Initial writes come before everything else; events of a thread are added in program
+            // order.
             for (a, earlier) in self.events[..b].iter().enumerate() {
-                if event.thread.is_some() && (earlier.thread.is_none() || earlier.thread == event.thread) {
+                if event.thread.is_some()
+                    && (earlier.thread.is_none() || earlier.thread == event.thread)
+                {
                     po.insert(a, b);
                 }
             }
@@ -378,20 +440,28 @@ impl Graph {
             }
         }
 
-        let atomic_write = id(&|event| event.kind == Kind::Write && (self.plain.is_none() || event.location != self.plain));
+        let atomic_write = id(&|event| {
+            event.kind == Kind::Write && (self.plain.is_none() || event.location != self.plain)
+        });
         let fence = id(&|event| event.kind == Kind::Fence);
         let release = id(&Event::releases);
         let acquire = id(&Event::acquires);
         // rs ≜ [W] ; (rf ; rmw)*: C++20 took out the later writes of the same thread.
         let rs = atomic_write.then(&rf.then(&rmw).star());
         // sw ≜ [E⊒rel] ; ([F] ; po)? ; rs ; rf ; (po ; [F])? ; [E⊒acq]
-        let sw = release.then(&fence.then(&po).maybe()).then(&rs).then(&rf).then(&po.then(&fence).maybe()).then(&acquire);
+        let sw = release
+            .then(&fence.then(&po).maybe())
+            .then(&rs)
+            .then(&rf)
+            .then(&po.then(&fence).maybe())
+            .then(&acquire);
         // hb ≜ (po ∪ sw)⁺
         let hb = po.or(&sw).plus();
         Relations { po, rf, mo, rmw, hb }
     }
 
-    /// Whether two threads access `plain`, one of them writing, and neither access happens before the other.
+    /// Whether two threads access `plain`, one of them writing, and neither access happens before
+    /// the other.
     fn is_racy(&self, plain: LocationId) -> bool {
         let hb = self.relations().hb;
         let accesses = |event: &Event| event.location == Some(plain) && event.thread.is_some();
@@ -435,9 +505,14 @@ impl Graph {
         let sc_fence = id(&|event| event.kind == Kind::Fence).then(&sc);
         let po_elsewhere = po.filter(|a, b| !self.same_location(a, b));
         // scb ≜ po ∪ po|≠loc ; hb ; po|≠loc ∪ hb|loc ∪ mo ∪ rb
-        let scb = po.or(&po_elsewhere.then(&hb).then(&po_elsewhere)).or(&hb.filter(|a, b| self.same_location(a, b))).or(&mo).or(&rb);
+        let scb = po
+            .or(&po_elsewhere.then(&hb).then(&po_elsewhere))
+            .or(&hb.filter(|a, b| self.same_location(a, b)))
+            .or(&mo)
+            .or(&rb);
         // psc_base ≜ ([E_sc] ∪ [F_sc] ; hb?) ; scb ; ([E_sc] ∪ hb? ; [F_sc])
-        let psc_base = sc.or(&sc_fence.then(&hb.maybe())).then(&scb).then(&sc.or(&hb.maybe().then(&sc_fence)));
+        let psc_base =
+            sc.or(&sc_fence.then(&hb.maybe())).then(&scb).then(&sc.or(&hb.maybe().then(&sc_fence)));
         // psc_F ≜ [F_sc] ; (hb ∪ hb ; eco ; hb) ; [F_sc]
         let psc_fence = sc_fence.then(&hb.or(&hb.then(&eco).then(&hb))).then(&sc_fence);
         psc_base.or(&psc_fence).is_acyclic()

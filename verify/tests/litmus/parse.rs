@@ -10,7 +10,8 @@ fn parse(text: &str) -> Program {
 /// Asserts that `text` is refused where its `@` stands, with a message that holds all of `words`.
 #[track_caller]
 fn refused(text: &str, words: &[&str]) {
-    let (before, after) = text.split_once('@').expect("the test marks the place of the error with `@`");
+    let (before, after) =
+        text.split_once('@').expect("the test marks the place of the error with `@`");
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
     let error = format!("{before}{after}").parse::<Program>().expect_err("the program is wrong");
@@ -30,13 +31,27 @@ thread { y.store(1, Release); r2 = x.load(Acquire); }
 #[test]
 fn the_example_of_the_documentation() {
     let program = parse(STORE_BUFFERING);
-    assert_eq!(program.locations.iter().map(|l| (l.name.as_str(), l.initial)).collect::<Vec<_>>(), [("x", 0), ("y", 0)]);
-    assert_eq!(program.registers.iter().map(|r| (r.name.as_str(), r.thread)).collect::<Vec<_>>(), [("r1", 0), ("r2", 1)]);
+    assert_eq!(
+        program.locations.iter().map(|l| (l.name.as_str(), l.initial)).collect::<Vec<_>>(),
+        [("x", 0), ("y", 0)]
+    );
+    assert_eq!(
+        program.registers.iter().map(|r| (r.name.as_str(), r.thread)).collect::<Vec<_>>(),
+        [("r1", 0), ("r2", 1)]
+    );
     assert_eq!(
         program.threads[1].body,
         [
-            Statement::Store { location: LocationId(1), value: Value::Literal(1), ordering: Ordering::Release },
-            Statement::Load { location: LocationId(0), ordering: Ordering::Acquire, into: Some(RegisterId(1)) },
+            Statement::Store {
+                location: LocationId(1),
+                value: Value::Literal(1),
+                ordering: Ordering::Release
+            },
+            Statement::Load {
+                location: LocationId(0),
+                ordering: Ordering::Acquire,
+                into: Some(RegisterId(1))
+            },
         ]
     );
     assert_eq!(program.to_string(), STORE_BUFFERING);
@@ -52,7 +67,14 @@ fn every_operation() {
     assert_eq!(program.locations[0].initial, 0xffff);
     let body = &program.threads[0].body;
     assert_eq!(body.len(), 9);
-    assert_eq!(body[0], Statement::Store { location: LocationId(0), value: Value::Literal(u64::MAX), ordering: Ordering::SeqCst });
+    assert_eq!(
+        body[0],
+        Statement::Store {
+            location: LocationId(0),
+            value: Value::Literal(u64::MAX),
+            ordering: Ordering::SeqCst
+        }
+    );
     assert_eq!(
         body[3],
         Statement::FetchAdd {
@@ -79,7 +101,10 @@ fn every_operation() {
         Statement::Assume(Condition::Any(vec![
             Condition::All(vec![
                 Condition::Equal(register(0), Value::Literal(1)),
-                Condition::Any(vec![Condition::NotEqual(register(1), Value::Literal(2)), Condition::Equal(register(2), register(0)),]),
+                Condition::Any(vec![
+                    Condition::NotEqual(register(1), Value::Literal(2)),
+                    Condition::Equal(register(2), register(0)),
+                ]),
             ]),
             Condition::Equal(register(0), Value::Literal(16)),
         ]))
@@ -135,8 +160,14 @@ fn orderings_that_std_refuses() {
     refused("x = 0;\nthread { r = x.load(@AcqRel); }", &["load", "AcqRel"]);
     refused("x = 0;\nthread { x.store(1, @Acquire); }", &["store", "Acquire", "Release"]);
     refused("x = 0;\nthread { x.store(1, @AcqRel); }", &["store", "AcqRel"]);
-    refused("x = 0;\nthread { x.compare_exchange(0, 1, AcqRel, @Release); }", &["failure", "Release"]);
-    refused("x = 0;\nthread { x.compare_exchange(0, 1, Relaxed, @AcqRel); }", &["failure", "AcqRel"]);
+    refused(
+        "x = 0;\nthread { x.compare_exchange(0, 1, AcqRel, @Release); }",
+        &["failure", "Release"],
+    );
+    refused(
+        "x = 0;\nthread { x.compare_exchange(0, 1, Relaxed, @AcqRel); }",
+        &["failure", "AcqRel"],
+    );
     refused("thread { fence(@Relaxed); }", &["fence", "Relaxed"]);
     refused("x = 0; thread { x.load(@Consume); }", &["unknown ordering `Consume`", "SeqCst"]);
     refused("x = 0; thread { x.load(@relaxed); }", &["unknown ordering `relaxed`"]);
@@ -146,7 +177,10 @@ fn orderings_that_std_refuses() {
 
 #[test]
 fn names() {
-    refused("x = 0; y = 1;\n@x = 0;\nthread { x.load(Relaxed); }", &["`x` is declared already", "line 1, column 1"]);
+    refused(
+        "x = 0; y = 1;\n@x = 0;\nthread { x.load(Relaxed); }",
+        &["`x` is declared already", "line 1, column 1"],
+    );
     refused("thread { @x.load(Relaxed); }", &["location `x` is not declared"]);
     refused("thread { r1 = @x.load(Relaxed); }", &["location `x` is not declared"]);
     refused("x = 0; thread { x.load(Relaxed); }\n@y = 0;", &["after a thread"]);
@@ -165,12 +199,17 @@ fn names() {
 fn a_register_belongs_to_one_thread() {
     let text = "x = 0;\nthread { r = x.load(Relaxed); }\nthread { @r = x.load(Relaxed); }";
     refused(text, &["`r` belongs to another thread", "line 2, column 10"]);
-    refused("x = 0; thread { r = x.load(Relaxed); } thread { x.store(@r, Relaxed); }", &["another thread"]);
+    refused(
+        "x = 0; thread { r = x.load(Relaxed); } thread { x.store(@r, Relaxed); }",
+        &["another thread"],
+    );
 }
 
 #[test]
 fn a_register_is_assigned_on_every_path_to_its_use() {
-    parse("x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { b = x.load(Relaxed); } x.store(b, Relaxed); }");
+    parse(
+        "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { b = x.load(Relaxed); } x.store(b, Relaxed); }",
+    );
     let text = "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } x.store(@b, Relaxed); }";
     refused(text, &["`b` is not assigned on every path"]);
     let text = "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { x.store(@b, Relaxed); } }";
@@ -179,8 +218,14 @@ fn a_register_is_assigned_on_every_path_to_its_use() {
 
 #[test]
 fn numbers() {
-    assert_eq!(parse("x = 18446744073709551615; thread { x.load(Relaxed); }").locations[0].initial, u64::MAX);
-    assert_eq!(parse("x = 0xffff_ffff_ffff_ffff; thread { x.load(Relaxed); }").locations[0].initial, u64::MAX);
+    assert_eq!(
+        parse("x = 18446744073709551615; thread { x.load(Relaxed); }").locations[0].initial,
+        u64::MAX
+    );
+    assert_eq!(
+        parse("x = 0xffff_ffff_ffff_ffff; thread { x.load(Relaxed); }").locations[0].initial,
+        u64::MAX
+    );
     refused("x = @18446744073709551616;", &["64 bits"]);
     refused("x = @0x10000000000000000;", &["64 bits"]);
     refused("x = 0; thread { x.store(@99999999999999999999999999, Relaxed); }", &["64 bits"]);
@@ -203,14 +248,20 @@ fn punctuation() {
     refused("x = 0; thread { x.load(Relaxed);@", &["never closed", "line 1, column 15"]);
     refused("x = 0; thread { x.load(Relaxed); } @}", &["expected `thread`", "`}`"]);
     refused("x = 0; thread { x.@sub(1, Relaxed); }", &["unknown operation `sub`", "fetch_add"]);
-    refused("x = 0; thread { x.@compare_exchange_weak(0, 1, SeqCst, Relaxed); }", &["unknown operation"]);
+    refused(
+        "x = 0; thread { x.@compare_exchange_weak(0, 1, SeqCst, Relaxed); }",
+        &["unknown operation"],
+    );
     refused("x = 0; thread { @r = x.store(1, Relaxed); }", &["a store yields no value"]);
     refused("x = 0; thread { r = @fence(SeqCst); }", &["a fence yields no value"]);
     refused("x = 0; thread { r@; }", &["`=` or `.`"]);
     refused("x = 0; thread { @5; }", &["expected a statement", "`5`"]);
     refused("x = 0; thread { r = x.load(Relaxed); assume(r @= 1); }", &["`==` or `!=`"]);
     refused("x = 0; thread { r = x.load(Relaxed); assume(r == 1 @& r == 2); }", &["`&&`"]);
-    refused("x = 0; thread { r = x.load(Relaxed); if (r == 1) @r = x.load(Relaxed); }", &["expected `{`"]);
+    refused(
+        "x = 0; thread { r = x.load(Relaxed); if (r == 1) @r = x.load(Relaxed); }",
+        &["expected `{`"],
+    );
     refused("@x.store(1, Relaxed);", &["inside a `thread"]);
     // U+00A0 is white space, U+200B is not.
     refused("x = 0; thread { x.load(Relaxed)\u{a0}@\u{200b}; }", &["unexpected character"]);
@@ -218,11 +269,16 @@ fn punctuation() {
 
 #[test]
 fn deep_nesting_is_refused_not_an_overflow() {
-    let blocks = format!("x = 0; thread {{ r = x.load(Relaxed); {}", "if (r == 0) { ".repeat(100_000));
+    let blocks =
+        format!("x = 0; thread {{ r = x.load(Relaxed); {}", "if (r == 0) { ".repeat(100_000));
     assert!(blocks.parse::<Program>().unwrap_err().message.contains("deep"));
-    let parentheses = format!("x = 0; thread {{ r = x.load(Relaxed); assume({}", "(".repeat(100_000));
+    let parentheses =
+        format!("x = 0; thread {{ r = x.load(Relaxed); assume({}", "(".repeat(100_000));
     assert!(parentheses.parse::<Program>().unwrap_err().message.contains("deep"));
-    let conjuncts = format!("x = 0; thread {{ r = x.load(Relaxed); assume(r == 0{}); }}", " && r == 0".repeat(100_000));
+    let conjuncts = format!(
+        "x = 0; thread {{ r = x.load(Relaxed); assume(r == 0{}); }}",
+        " && r == 0".repeat(100_000)
+    );
     assert!(conjuncts.parse::<Program>().is_ok());
 }
 
@@ -232,7 +288,9 @@ fn any_cut_and_any_swap_of_characters_is_no_panic() {
     parse(text);
     for (cut, _) in text.char_indices() {
         let _ = text[..cut].parse::<Program>().map(|program| program.to_string());
-        for other in ["{", "}", "(", ")", "=", ";", ",", ".", "0", "x", "é", "\0", "&", "\u{10ffff}"] {
+        for other in
+            ["{", "}", "(", ")", "=", ";", ",", ".", "0", "x", "é", "\0", "&", "\u{10ffff}"]
+        {
             let rest = text[cut..].chars().next().map_or(0, char::len_utf8) + cut;
             let _ = format!("{}{other}{}", &text[..cut], &text[rest..]).parse::<Program>();
         }

@@ -1,8 +1,9 @@
 //! Data races: random programs in which one location is not atomic.
 //!
-//! The engine never branches at a plain access and finds races by clocks, while it explores; the naive enumerator treats the location
-//! as a relaxed one through which nothing synchronises, and looks at every graph for two accesses that happen-before leaves unordered.
-//! A race that some execution has must be found, and no other reported.
+//! The engine never branches at a plain access and finds races by clocks, while it explores; the
+//! naive enumerator treats the location as a relaxed one through which nothing synchronises, and
+//! looks at every graph for two accesses that happen-before leaves unordered. A race that some
+//! execution has must be found, and no other reported.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,7 +22,8 @@ const GRAPHS: usize = 20_000;
 /// The location that is not atomic.
 const PLAIN: LocationId = LocationId(1);
 
-/// Makes the accesses to the plain location loads and stores; what `compare_exchange` would do is a load.
+/// Makes the accesses to the plain location loads and stores; what `compare_exchange` would do is a
+/// load.
 fn without_plain_exchanges(body: &mut [Statement]) {
     for statement in body {
         match *statement {
@@ -48,7 +50,10 @@ fn without_plain_exchanges(body: &mut [Statement]) {
 fn relaxed(body: &mut [Statement]) {
     for statement in body {
         match statement {
-            Statement::Store { location, ordering, .. } | Statement::Load { location, ordering, .. } if *location == PLAIN => {
+            Statement::Store { location, ordering, .. }
+            | Statement::Load { location, ordering, .. }
+                if *location == PLAIN =>
+            {
                 *ordering = std::sync::atomic::Ordering::Relaxed;
             }
             Statement::If { then, otherwise, .. } => {
@@ -84,19 +89,25 @@ unsafe impl Sync for Shared {}
 impl Shared {
     fn run(&self, thread: usize) {
         let mut registers = vec![None; self.program.registers.len()];
-        interpret::run(&self.program.threads[thread].body, &self.atomics, &mut registers, &mut |statement, register| match statement {
-            Statement::Store { location, value, .. } if *location == PLAIN => {
-                let value = value.evaluate(register);
-                // SAFETY: a race is reported before it happens: all threads of a model run on one.
-                self.plain.with_mut(|plain| unsafe { *plain = value });
-                Some(Instead::Done)
-            }
-            Statement::Load { location, .. } if *location == PLAIN => {
-                // SAFETY: nobody writes: the cell checks it.
-                Some(Instead::Read(self.plain.with(|plain| unsafe { *plain })))
-            }
-            _ => None,
-        });
+        interpret::run(
+            &self.program.threads[thread].body,
+            &self.atomics,
+            &mut registers,
+            &mut |statement, register| match statement {
+                Statement::Store { location, value, .. } if *location == PLAIN => {
+                    let value = value.evaluate(register);
+                    // SAFETY: a race is reported before it happens: all threads of a model run on
+                    // one.
+                    self.plain.with_mut(|plain| unsafe { *plain = value });
+                    Some(Instead::Done)
+                }
+                Statement::Load { location, .. } if *location == PLAIN => {
+                    // SAFETY: nobody writes: the cell checks it.
+                    Some(Instead::Read(self.plain.with(|plain| unsafe { *plain })))
+                }
+                _ => None,
+            },
+        );
     }
 }
 
@@ -152,7 +163,10 @@ fn the_engine_finds_the_races_that_exist_and_no_others() {
             None => {}
         }
     }
-    assert!(racy * 20 > count && clean * 20 > count, "{racy} racy and {clean} clean programs show little");
+    assert!(
+        racy * 20 > count && clean * 20 > count,
+        "{racy} racy and {clean} clean programs show little"
+    );
 }
 
 /// The classics of publication, so that the oracle itself is checked by hand.
@@ -161,9 +175,18 @@ fn races_known_from_the_textbook() {
     let cases = [
         ("thread { y.store(1, Relaxed); } thread { y.load(Relaxed); }", true),
         ("thread { y.load(Relaxed); } thread { y.load(Relaxed); }", false),
-        ("thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }", false),
-        ("thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }", true),
-        ("thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); if (r == 1) { y.load(Relaxed); } }", true),
+        (
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
+            false,
+        ),
+        (
+            "thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
+            true,
+        ),
+        (
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); if (r == 1) { y.load(Relaxed); } }",
+            true,
+        ),
         (
             "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); fence(Acquire); if (r == 1) { y.store(2, Relaxed); } }",
             false,
@@ -177,7 +200,10 @@ fn races_known_from_the_textbook() {
             true,
         ),
         // No synchronisation through the plain location itself.
-        ("thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = y.load(Relaxed); }", true),
+        (
+            "thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = y.load(Relaxed); }",
+            true,
+        ),
         // A claim by exchange.
         (
             "thread { r1 = x.swap(1, Relaxed); if (r1 == 0) { y.store(1, Relaxed); } } thread { r2 = x.swap(1, Relaxed); if (r2 == 0) { y.store(2, Relaxed); } }",

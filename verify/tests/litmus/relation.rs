@@ -1,4 +1,5 @@
-//! Binary relations over at most 64 events, as the papers write them: union, composition, inverse, closure.
+//! Binary relations over at most 64 events, as the papers write them: union, composition, inverse,
+//! closure.
 
 /// The most events that a graph may have.
 pub(crate) const CAPACITY: usize = 64;
@@ -58,7 +59,8 @@ impl Relation {
 
     /// `self ; other`
     pub(crate) fn then(&self, other: &Self) -> Self {
-        let through = |row: Set| members(row).fold(0, |reached, middle| reached | other.rows[middle]);
+        let through =
+            |row: Set| members(row).fold(0, |reached, middle| reached | other.rows[middle]);
         Relation { rows: self.rows.iter().map(|&row| through(row)).collect() }
     }
 

@@ -8,7 +8,8 @@ use verify::litmus::{Program, Statement, Value};
 pub(crate) fn shrink(mut program: Program, fails: impl Fn(&Program) -> bool) -> Program {
     'again: loop {
         for candidate in simpler(&program) {
-            // Through the text: names what became unused away, and refuses what lost the assignment it needs.
+            // Through the text: names what became unused away, and refuses what lost the assignment
+            // it needs.
             if let Ok(candidate) = candidate.to_string().parse::<Program>()
                 && fails(&candidate)
             {
@@ -20,8 +21,8 @@ pub(crate) fn shrink(mut program: Program, fails: impl Fn(&Program) -> bool) -> 
     }
 }
 
-/// Every simplification by one step, the boldest first. Each makes the program smaller by one measure and larger by none, so that
-/// shrinking ends.
+/// Every simplification by one step, the boldest first. Each makes the program smaller by one
+/// measure and larger by none, so that shrinking ends.
 fn simpler(program: &Program) -> Vec<Program> {
     let mut all = Vec::new();
     for thread in 0..program.threads.len() {
@@ -78,8 +79,9 @@ fn simpler_blocks(body: &[Statement]) -> Vec<Vec<Statement>> {
         if let Statement::If { condition, then, otherwise } = statement {
             all.push(replace(index, then.clone()));
             all.push(replace(index, otherwise.clone()));
-            let rebuilt =
-                |then: Vec<Statement>, otherwise: Vec<Statement>| vec![Statement::If { condition: condition.clone(), then, otherwise }];
+            let rebuilt = |then: Vec<Statement>, otherwise: Vec<Statement>| {
+                vec![Statement::If { condition: condition.clone(), then, otherwise }]
+            };
             for simple in simpler_blocks(then) {
                 all.push(replace(index, rebuilt(simple, otherwise.clone())));
             }
@@ -87,7 +89,9 @@ fn simpler_blocks(body: &[Statement]) -> Vec<Vec<Statement>> {
                 all.push(replace(index, rebuilt(then.clone(), simple)));
             }
         }
-        all.extend(simpler_operations(statement).into_iter().map(|simple| replace(index, vec![simple])));
+        all.extend(
+            simpler_operations(statement).into_iter().map(|simple| replace(index, vec![simple])),
+        );
     }
     all
 }
@@ -95,11 +99,17 @@ fn simpler_blocks(body: &[Statement]) -> Vec<Vec<Statement>> {
 /// An ordering that is allowed wherever the given one is, and weaker.
 fn weaker(ordering: Ordering, fence: bool) -> Vec<Ordering> {
     let below: &[Ordering] = match ordering {
-        Ordering::SeqCst | Ordering::AcqRel => &[Ordering::Relaxed, Ordering::Release, Ordering::Acquire, Ordering::AcqRel],
+        Ordering::SeqCst | Ordering::AcqRel => {
+            &[Ordering::Relaxed, Ordering::Release, Ordering::Acquire, Ordering::AcqRel]
+        }
         Ordering::Relaxed => &[],
         _ => &[Ordering::Relaxed],
     };
-    below.iter().copied().filter(|&weak| weak != ordering && !(fence && weak == Ordering::Relaxed)).collect()
+    below
+        .iter()
+        .copied()
+        .filter(|&weak| weak != ordering && !(fence && weak == Ordering::Relaxed))
+        .collect()
 }
 
 fn smaller(value: Value) -> Vec<Value> {
@@ -114,34 +124,85 @@ fn simpler_operations(statement: &Statement) -> Vec<Statement> {
     let mut all = Vec::new();
     match *statement {
         Statement::Store { location, value, ordering } => {
-            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Store { location, value, ordering }));
-            all.extend(smaller(value).into_iter().map(|value| Statement::Store { location, value, ordering }));
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Store {
+                location,
+                value,
+                ordering,
+            }));
+            all.extend(smaller(value).into_iter().map(|value| Statement::Store {
+                location,
+                value,
+                ordering,
+            }));
         }
         Statement::Load { location, ordering, into } => {
-            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Load { location, ordering, into }));
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Load {
+                location,
+                ordering,
+                into,
+            }));
         }
         Statement::Swap { location, value, ordering, into } => {
             all.push(Statement::Store { location, value, ordering });
             all.push(Statement::Load { location, ordering, into });
-            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Swap { location, value, ordering, into }));
-            all.extend(smaller(value).into_iter().map(|value| Statement::Swap { location, value, ordering, into }));
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::Swap {
+                location,
+                value,
+                ordering,
+                into,
+            }));
+            all.extend(smaller(value).into_iter().map(|value| Statement::Swap {
+                location,
+                value,
+                ordering,
+                into,
+            }));
         }
         Statement::FetchAdd { location, value, ordering, into } => {
             all.push(Statement::Swap { location, value, ordering, into });
-            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::FetchAdd { location, value, ordering, into }));
-            all.extend(smaller(value).into_iter().map(|value| Statement::FetchAdd { location, value, ordering, into }));
+            all.extend(weaker(ordering, false).into_iter().map(|ordering| Statement::FetchAdd {
+                location,
+                value,
+                ordering,
+                into,
+            }));
+            all.extend(smaller(value).into_iter().map(|value| Statement::FetchAdd {
+                location,
+                value,
+                ordering,
+                into,
+            }));
         }
         Statement::CompareExchange { location, expected, new, success, failure, into } => {
             all.push(Statement::Swap { location, value: new, ordering: success, into });
             all.push(Statement::Load { location, ordering: failure, into });
-            let made = |expected, new, success, failure| Statement::CompareExchange { location, expected, new, success, failure, into };
-            all.extend(weaker(success, false).into_iter().map(|success| made(expected, new, success, failure)));
-            all.extend(weaker(failure, false).into_iter().map(|failure| made(expected, new, success, failure)));
+            let made = |expected, new, success, failure| Statement::CompareExchange {
+                location,
+                expected,
+                new,
+                success,
+                failure,
+                into,
+            };
+            all.extend(
+                weaker(success, false)
+                    .into_iter()
+                    .map(|success| made(expected, new, success, failure)),
+            );
+            all.extend(
+                weaker(failure, false)
+                    .into_iter()
+                    .map(|failure| made(expected, new, success, failure)),
+            );
             all.extend(smaller(new).into_iter().map(|new| made(expected, new, success, failure)));
-            all.extend(smaller(expected).into_iter().map(|expected| made(expected, new, success, failure)));
+            all.extend(
+                smaller(expected).into_iter().map(|expected| made(expected, new, success, failure)),
+            );
         }
         Statement::Fence { ordering } => {
-            all.extend(weaker(ordering, true).into_iter().map(|ordering| Statement::Fence { ordering }));
+            all.extend(
+                weaker(ordering, true).into_iter().map(|ordering| Statement::Fence { ordering }),
+            );
         }
         Statement::Assume(_) | Statement::If { .. } => {}
     }

@@ -1,13 +1,17 @@
-//! Other things that wait than mutexes: readers and writers, notifications, semaphores of a kind. Random programs of critical sections
-//! against the same programs spelt out in read-modify-writes that are assumed to find what they wait for.
+//! Other things that wait than mutexes: readers and writers, notifications, semaphores of a kind.
+//! Random programs of critical sections against the same programs spelt out in read-modify-writes
+//! that are assumed to find what they wait for.
 //!
-//! They differ from a mutex in that who lets a wait go on is itself a read-modify-write, which may be revisited.
+//! They differ from a mutex in that who lets a wait go on is itself a read-modify-write, which may
+//! be revisited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex as Plain};
 
-use verify::litmus::{Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value};
+use verify::litmus::{
+    Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
+};
 use verify::model::Builder;
 use verify::sync::atomic::AtomicU64;
 use verify::sync::{Notify, RwLock};
@@ -46,7 +50,10 @@ fn literal(n: u64) -> Value {
 /// The program spelt out.
 fn spelt_out(threads: &[Vec<Step>]) -> Program {
     let mut program = Program {
-        locations: LOCATIONS.iter().map(|name| Location { name: (*name).to_owned(), initial: 0 }).collect(),
+        locations: LOCATIONS
+            .iter()
+            .map(|name| Location { name: (*name).to_owned(), initial: 0 })
+            .collect(),
         registers: Vec::new(),
         threads: Vec::new(),
     };
@@ -67,31 +74,64 @@ fn spelt_out(threads: &[Vec<Step>]) -> Program {
             };
             match *step {
                 Step::Load(x) => {
-                    body.push(Statement::Load { location: LocationId(x), ordering: Relaxed, into: Some(register()) });
+                    body.push(Statement::Load {
+                        location: LocationId(x),
+                        ordering: Relaxed,
+                        into: Some(register()),
+                    });
                 }
-                Step::Store(x, value) => body.push(Statement::Store { location: LocationId(x), value: literal(value), ordering: Relaxed }),
+                Step::Store(x, value) => body.push(Statement::Store {
+                    location: LocationId(x),
+                    value: literal(value),
+                    ordering: Relaxed,
+                }),
                 Step::Read => {
                     let held = register();
-                    body.push(Statement::FetchAdd { location: LOCK, value: literal(1), ordering: Acquire, into: Some(held) });
+                    body.push(Statement::FetchAdd {
+                        location: LOCK,
+                        value: literal(1),
+                        ordering: Acquire,
+                        into: Some(held),
+                    });
                     let free = |n| Condition::Equal(Value::Register(held), literal(n));
                     body.push(Statement::Assume(Condition::Any((0..4).map(free).collect())));
                 }
                 Step::EndRead => {
-                    body.push(Statement::FetchAdd { location: LOCK, value: literal(u64::MAX), ordering: Release, into: None });
+                    body.push(Statement::FetchAdd {
+                        location: LOCK,
+                        value: literal(u64::MAX),
+                        ordering: Release,
+                        into: None,
+                    });
                 }
                 Step::Write => {
                     let held = register();
                     body.push(cas(LOCK, 0, WRITER, held));
-                    body.push(Statement::Assume(Condition::Equal(Value::Register(held), literal(0))));
+                    body.push(Statement::Assume(Condition::Equal(
+                        Value::Register(held),
+                        literal(0),
+                    )));
                 }
-                Step::EndWrite => body.push(Statement::Store { location: LOCK, value: literal(0), ordering: Release }),
+                Step::EndWrite => body.push(Statement::Store {
+                    location: LOCK,
+                    value: literal(0),
+                    ordering: Release,
+                }),
                 Step::Wait(n) => {
                     let told = register();
                     body.push(cas(LocationId(2 + n), 1, 0, told));
-                    body.push(Statement::Assume(Condition::Equal(Value::Register(told), literal(1))));
+                    body.push(Statement::Assume(Condition::Equal(
+                        Value::Register(told),
+                        literal(1),
+                    )));
                 }
                 Step::Notify(n) => {
-                    body.push(Statement::Swap { location: LocationId(2 + n), value: literal(1), ordering: Release, into: None });
+                    body.push(Statement::Swap {
+                        location: LocationId(2 + n),
+                        value: literal(1),
+                        ordering: Release,
+                        into: None,
+                    });
                 }
             }
         }
@@ -116,7 +156,9 @@ fn run(shared: &Shared, t: usize, steps: &[Step]) -> Registers {
     let (mut reader, mut writer, mut registers) = (None, None, Registers::new());
     for (i, step) in steps.iter().enumerate() {
         match *step {
-            Step::Load(x) => drop(registers.insert(format!("r{t}_{i}"), shared.data[x].load(Relaxed))),
+            Step::Load(x) => {
+                drop(registers.insert(format!("r{t}_{i}"), shared.data[x].load(Relaxed)))
+            }
             Step::Store(x, value) => shared.data[x].store(value, Relaxed),
             Step::Read => reader = Some(shared.lock.read().unwrap()),
             Step::EndRead => drop(reader.take()),
@@ -163,8 +205,11 @@ fn compare(threads: &[Vec<Step>]) -> Option<Result<(), String>> {
         let (t, i) = name[1..].split_once('_').expect("thread and step");
         matches!(threads[t.parse::<usize>().unwrap()][i.parse::<usize>().unwrap()], Step::Load(_))
     };
-    let wanted: BTreeSet<Registers> =
-        expected.outcomes.into_iter().map(|o| o.registers.into_iter().filter(|(name, _)| data(name)).collect()).collect();
+    let wanted: BTreeSet<Registers> = expected
+        .outcomes
+        .into_iter()
+        .map(|o| o.registers.into_iter().filter(|(name, _)| data(name)).collect())
+        .collect();
     Some(match explore(threads) {
         Err(failure) => Err(failure),
         Ok((executions, _)) if executions != expected.executions => {
@@ -176,8 +221,12 @@ fn compare(threads: &[Vec<Step>]) -> Option<Result<(), String>> {
 }
 
 /// Leaves out what does not matter for the disagreement.
-fn shrink(mut threads: Vec<Vec<Step>>, well_formed: impl Fn(&[Vec<Step>]) -> bool) -> Vec<Vec<Step>> {
-    let fails = |threads: &[Vec<Step>]| well_formed(threads) && matches!(compare(threads), Some(Err(_)));
+fn shrink(
+    mut threads: Vec<Vec<Step>>,
+    well_formed: impl Fn(&[Vec<Step>]) -> bool,
+) -> Vec<Vec<Step>> {
+    let fails =
+        |threads: &[Vec<Step>]| well_formed(threads) && matches!(compare(threads), Some(Err(_)));
     'again: loop {
         for t in 0..threads.len() {
             for len in [threads[t].len(), 3, 2, 1] {
@@ -210,15 +259,18 @@ fn check(make: fn(&mut Random) -> Vec<Vec<Step>>, well_formed: fn(&[Vec<Step>]) 
             Some(Err(wrong)) => {
                 let small = shrink(threads, well_formed);
                 let again = compare(&small);
-                panic!("LITMUS_SEED={seed}\n{}\n{small:?}: {again:?}\nbefore shrinking: {wrong}", spelt_out(&small));
+                panic!(
+                    "LITMUS_SEED={seed}\n{}\n{small:?}: {again:?}\nbefore shrinking: {wrong}",
+                    spelt_out(&small)
+                );
             }
         }
     }
     assert!(2 * compared > count, "only {compared} of {count} were small enough");
 }
 
-/// Sections of readers load, those of writers load and store; nothing is done outside, because the readers of the lock that is spelt out
-/// happen before each other.
+/// Sections of readers load, those of writers load and store; nothing is done outside, because the
+/// readers of the lock that is spelt out happen before each other.
 fn sections(random: &mut Random) -> Vec<Vec<Step>> {
     let threads = 2 + random.below(2);
     let part = |random: &mut Random| {
@@ -228,7 +280,11 @@ fn sections(random: &mut Random) -> Vec<Vec<Step>> {
             steps.push(if writes { Step::Write } else { Step::Read });
             for _ in 0..random.below(2) {
                 let x = random.below(2);
-                steps.push(if writes && random.chance(60) { Step::Store(x, 1 + random.below(2) as u64) } else { Step::Load(x) });
+                steps.push(if writes && random.chance(60) {
+                    Step::Store(x, 1 + random.below(2) as u64)
+                } else {
+                    Step::Load(x)
+                });
             }
             steps.push(if writes { Step::EndWrite } else { Step::EndRead });
         }
@@ -261,10 +317,12 @@ fn readers_and_writers_are_counted_as_the_definition_counts_them() {
     check(sections, well_sectioned);
 }
 
-/// The first thread waits for one notification, the second, if it waits, for the other, and notifies the first before that; all others
-/// notify both as often as they like. So nobody waits for ever.
+/// The first thread waits for one notification, the second, if it waits, for the other, and
+/// notifies the first before that; all others notify both as often as they like. So nobody waits
+/// for ever.
 fn notifications(random: &mut Random) -> Vec<Vec<Step>> {
-    let mut threads = vec![vec![Step::Wait(0)], vec![Step::Notify(0), Step::Wait(1)], vec![Step::Notify(1)]];
+    let mut threads =
+        vec![vec![Step::Wait(0)], vec![Step::Notify(0), Step::Wait(1)], vec![Step::Notify(1)]];
     for _ in 0..1 + random.below(5) {
         let t = random.below(3);
         let step = match random.below(4) {
@@ -285,18 +343,25 @@ fn notifications(random: &mut Random) -> Vec<Vec<Step>> {
 }
 
 fn everybody_is_told(threads: &[Vec<Step>]) -> bool {
-    // Whoever waits has been told by somebody who does not wait first; each place has one that waits, once.
-    let waits = |n: usize| threads.iter().filter(move |steps| steps.iter().any(|s| matches!(s, Step::Wait(m) if *m == n)));
+    // Whoever waits has been told by somebody who does not wait first; each place has one that
+    // waits, once.
+    let waits = |n: usize| {
+        threads
+            .iter()
+            .filter(move |steps| steps.iter().any(|s| matches!(s, Step::Wait(m) if *m == n)))
+    };
     let told = |n: usize| {
         threads.iter().any(|steps| {
-            let first_wait = steps.iter().position(|s| matches!(s, Step::Wait(_))).unwrap_or(steps.len());
+            let first_wait =
+                steps.iter().position(|s| matches!(s, Step::Wait(_))).unwrap_or(steps.len());
             steps[..first_wait].iter().any(|s| matches!(s, Step::Notify(m) if *m == n))
         })
     };
     let own = |n: usize| {
-        threads
-            .iter()
-            .any(|s| s.iter().any(|s| matches!(s, Step::Wait(m) if *m == n)) && s.iter().any(|s| matches!(s, Step::Notify(m) if *m == n)))
+        threads.iter().any(|s| {
+            s.iter().any(|s| matches!(s, Step::Wait(m) if *m == n))
+                && s.iter().any(|s| matches!(s, Step::Notify(m) if *m == n))
+        })
     };
     (0..2).all(|n| waits(n).count() == 0 || (waits(n).count() == 1 && told(n) && !own(n)))
 }

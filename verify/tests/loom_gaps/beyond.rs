@@ -81,7 +81,9 @@ fn barriers() {
 fn values_made_once() {
     passes(|| {
         let shared = Arc::new((OnceLock::new(), AtomicUsize::new(0)));
-        let get = |shared: &Arc<(OnceLock<usize>, AtomicUsize)>| *shared.0.get_or_init(|| shared.1.fetch_add(1, Relaxed));
+        let get = |shared: &Arc<(OnceLock<usize>, AtomicUsize)>| {
+            *shared.0.get_or_init(|| shared.1.fetch_add(1, Relaxed))
+        };
         let other = shared.clone();
         let thread = thread::spawn(move || get(&other));
         assert_eq!(get(&shared), 0);
@@ -104,7 +106,10 @@ fn waits_with_conditions_and_times() {
             *other.0.lock().expect("no panic") = true;
             other.1.notify_one();
         });
-        let ready = shared.1.wait_while(shared.0.lock().expect("no panic"), |ready| !*ready).expect("no panic");
+        let ready = shared
+            .1
+            .wait_while(shared.0.lock().expect("no panic"), |ready| !*ready)
+            .expect("no panic");
         assert!(*ready);
         drop(ready);
         thread.join().expect("no panic");

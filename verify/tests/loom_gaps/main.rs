@@ -1,8 +1,9 @@
 //! What loom 0.7.2 misses is found, and what it wrongly reports is not reported.
 //!
-//! Each model is compiled twice, above this checker and above loom, from the same source (`models.rs`). Both verdicts are
-//! asserted: ours is what Rust's memory model and its standard library say, loom's is what made us write this. A test that fails
-//! because loom has learned is good news: correct its line.
+//! Each model is compiled twice, above this checker and above loom, from the same source
+//! (`models.rs`). Both verdicts are asserted: ours is what Rust's memory model and its standard
+//! library say, loom's is what made us write this. A test that fails because loom has learned is
+//! good news: correct its line.
 //!
 //! `beyond.rs` has what cannot be written above loom at all.
 
@@ -42,7 +43,8 @@ macro_rules! gaps {
 }
 
 gaps! {
-    // Loom's reduction looks at the latest dependent access only: earlier racing loads are forgotten (loom #166, #392).
+    // Loom's reduction looks at the latest dependent access only: earlier racing loads are
+    // forgotten (loom #166, #392).
     a_load_may_read_the_store_behind_another_load: Fails("read 1"), Passes;
     ring_slot_given_back_relaxed: Fails("race"), Passes;
     // A control: what both find.
@@ -54,7 +56,8 @@ gaps! {
     independent_reads_seq_cst: Passes, Fails("disagree");
     peterson_seq_cst: Passes, Fails("both are in");
 
-    // A read-modify-write is torn from the store that it reads; modification order is not transitive (loom #254, #389, #282).
+    // A read-modify-write is torn from the store that it reads; modification order is not
+    // transitive (loom #254, #389, #282).
     a_swap_is_not_overtaken_by_the_store_it_did_not_read: Passes, Fails("overtaken");
     an_increment_is_not_overtaken_by_the_store_it_did_not_read: Passes, Fails("overtaken");
     readers_agree_with_an_exchange: Passes, Fails("went back");
@@ -66,7 +69,8 @@ gaps! {
     // Only the last seven stores are kept (loom #170).
     an_old_value_may_still_be_read: Fails("old"), Passes;
 
-    // Notifications are first in, first out; nothing wakes spuriously; a notification carries happens-before (loom #1).
+    // Notifications are first in, first out; nothing wakes spuriously; a notification carries
+    // happens-before (loom #1).
     a_condvar_wakes_spuriously: Fails("spurious"), Passes;
     park_returns_spuriously: Fails("spurious"), Passes;
     a_notification_is_no_synchronisation: Fails("race"), Passes;

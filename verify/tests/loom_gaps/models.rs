@@ -47,7 +47,8 @@ unsafe impl Send for Ring {}
 
 /// A ring of capacity one whose consumer, spawned first, gives the slot back with a relaxed store.
 pub(crate) fn ring_slot_given_back_relaxed() {
-    let ring = Ring { slot: UnsafeCell::new(0), head: AtomicUsize::new(0), tail: AtomicUsize::new(0) };
+    let ring =
+        Ring { slot: UnsafeCell::new(0), head: AtomicUsize::new(0), tail: AtomicUsize::new(0) };
     let consumer = Arc::new(ring);
     let producer = consumer.clone();
     both(
@@ -130,7 +131,10 @@ pub(crate) fn independent_reads_seq_cst() {
     let (writer, writer_too) = (one.clone(), one.clone());
     thread::spawn(move || writer[0].store(1, SeqCst));
     thread::spawn(move || writer_too[1].store(1, SeqCst));
-    let read = both(move || (one[0].load(SeqCst), one[1].load(SeqCst)), move || (other[1].load(SeqCst), other[0].load(SeqCst)));
+    let read = both(
+        move || (one[0].load(SeqCst), one[1].load(SeqCst)),
+        move || (other[1].load(SeqCst), other[0].load(SeqCst)),
+    );
     assert_ne!(read, ((1, 0), (1, 0)), "the readers disagree about which store was first");
 }
 
@@ -175,14 +179,21 @@ pub(crate) fn an_increment_is_not_overtaken_by_the_store_it_did_not_read() {
         },
         move || other[0].fetch_add(1, Relaxed),
     );
-    assert_ne!((read, before), (1, 0), "a thread's own store was overtaken by an earlier increment");
+    assert_ne!(
+        (read, before),
+        (1, 0),
+        "a thread's own store was overtaken by an earlier increment"
+    );
 }
 
 pub(crate) fn readers_agree_with_an_exchange() {
     let (one, other) = pair();
     let exchanger = one.clone();
     let exchange = thread::spawn(move || exchanger[0].compare_exchange(0, 2, Relaxed, Relaxed));
-    let (_, read) = both(move || one[0].store(1, Relaxed), move || (other[0].load(Relaxed), other[0].load(Relaxed)));
+    let (_, read) = both(
+        move || one[0].store(1, Relaxed),
+        move || (other[0].load(Relaxed), other[0].load(Relaxed)),
+    );
     // An exchange that has read 0 comes right behind it, so before the 1.
     if exchange.join().expect("no panic").is_ok() {
         assert_ne!(read, (1, 2), "a reader went back from 1 to 2");
@@ -308,7 +319,11 @@ unsafe impl Send for Noted {}
 
 /// The notifier writes after it has unlocked, then only notifies.
 pub(crate) fn a_notification_is_no_synchronisation() {
-    let shared = Arc::new(Noted { state: Mutex::new((false, false)), condvar: Condvar::new(), data: UnsafeCell::new(0) });
+    let shared = Arc::new(Noted {
+        state: Mutex::new((false, false)),
+        condvar: Condvar::new(),
+        data: UnsafeCell::new(0),
+    });
     let notifier = shared.clone();
     both(
         move || {

@@ -52,8 +52,8 @@ model! {
 }
 
 model! {
-    /// Two sets in two threads, two waiters: the sets may fall into one only where nobody had waited before the second, so one more set at the
-    /// end frees whoever is left.
+    /// Two sets in two threads, two waiters: the sets may fall into one only where nobody had
+    /// waited before the second, so one more set at the end frees whoever is left.
     fn two_sets_two_waiters(order) {
         let shared = Arc::new((AutoResetEvent::new(), AutoResetEvent::new()));
         let waits = || with(&shared, |it| {

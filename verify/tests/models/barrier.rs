@@ -1,4 +1,5 @@
-//! That nobody passes before all have arrived, that the outcome is the cycle's, and that nobody is left behind.
+//! That nobody passes before all have arrived, that the outcome is the cycle's, and that nobody is
+//! left behind.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use crate::support::{Arc, Body, Tracked, with};
 const MOMENT: Duration = Duration::from_millis(1);
 
 model! {
-    /// Two members, two cycles: each sees what the other wrote before the barrier, and may overwrite it after the next.
+    /// Two members, two cycles: each sees what the other wrote before the barrier, and may
+    /// overwrite it after the next.
     fn lockstep(order) {
         let shared = Arc::new((Barrier::new(2), [Tracked::new(0), Tracked::new(0)]));
         let member = |me: usize| with(&shared, move |it| for phase in 1..3 {
@@ -86,7 +88,8 @@ struct HandsOver {
 }
 
 model! {
-    /// Both may give up, at any moment. Who finds at the last moment that the cycle has completed sees what the other wrote.
+    /// Both may give up, at any moment. Who finds at the last moment that the cycle has completed
+    /// sees what the other wrote.
     fn a_late_success_brings_the_news(order) {
         let [news, passed] = [(); 2].map(|()| [Tracked::new(0), Tracked::new(0)]);
         let shared = Arc::new(HandsOver { barrier: Barrier::new(2), news, passed });
@@ -103,7 +106,8 @@ fn same_outcome(shared: &(Barrier, [Tracked; 2])) -> bool {
 }
 
 model! {
-    /// One member may give up at any moment: both succeed or both fail, and if they failed the barrier is broken.
+    /// One member may give up at any moment: both succeed or both fail, and if they failed the
+    /// barrier is broken.
     fn timeout_is_everybodys(order) {
         let shared = two_and_notes();
         let in_time = noting(&shared, 0, |it| it.wait_for(MOMENT).is_ok());
@@ -113,7 +117,8 @@ model! {
 }
 
 model! {
-    /// Aborted at any moment, also right after the cycle has completed: the outcome is the same for both.
+    /// Aborted at any moment, also right after the cycle has completed: the outcome is the same for
+    /// both.
     fn abort_is_everybodys(order) {
         let shared = two_and_notes();
         let aborts = with(&shared, |it| it.0.abort());
@@ -124,7 +129,8 @@ model! {
 }
 
 model! {
-    /// U-BA-07: the last arriver aborts as soon as its own wait returned. The other has succeeded all the same.
+    /// U-BA-07: the last arriver aborts as soon as its own wait returned. The other has succeeded
+    /// all the same.
     fn abort_after_a_completed_cycle(order) {
         let shared = two_and_notes();
         let aborts = with(&shared, |it| {
@@ -161,8 +167,8 @@ model! {
 }
 
 model! {
-    /// After an abort one resets while the members may still be leaving, and a member comes back at once: it must not be counted among those
-    /// who leave, nor they among the new.
+    /// After an abort one resets while the members may still be leaving, and a member comes back at
+    /// once: it must not be counted among those who leave, nor they among the new.
     fn back_at_once_after_reset(order) {
         let shared = Arc::new(Barrier::new(2));
         let member = with(&shared, |it| {

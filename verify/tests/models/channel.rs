@@ -1,9 +1,12 @@
-//! `channel`: counted ends over the queue, and the meeting of sender and receiver that room for none is. The items are watched: an item read
-//! before it was handed over, or after it was given back, is a race.
+//! `channel`: counted ends over the queue, and the meeting of sender and receiver that room for
+//! none is. The items are watched: an item read before it was handed over, or after it was given
+//! back, is a race.
 
 use std::time::Duration;
 
-use sync_queue::channel::{self, Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use sync_queue::channel::{
+    self, Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError,
+};
 
 use crate::support::{Arc, Body, Tracked, body};
 
@@ -45,8 +48,8 @@ fn receives_all(receiver: Receiver<Tracked>, sum: u32) -> Body {
 }
 
 model! {
-    /// crossfire #70, flume #120: the receiver finds nothing, then the sender sends and goes, then the receiver finds it gone. The item is not lost,
-    /// and the receiver does not sleep on.
+    /// crossfire #70, flume #120: the receiver finds nothing, then the sender sends and goes, then
+    /// the receiver finds it gone. The item is not lost, and the receiver does not sleep on.
     fn last_sender_goes(order) small {
         let (sender, receiver) = channel::bounded(1);
         order.run([sends(sender, &[1]), receives_all(receiver, 1)]);
@@ -76,7 +79,8 @@ model! {
 }
 
 model! {
-    /// std #39364, #94518: a receive with a timeout expires at the moment at which the sender is cloned and the clone sends.
+    /// std #39364, #94518: a receive with a timeout expires at the moment at which the sender is
+    /// cloned and the clone sends.
     fn timeout_against_clone_and_send(order) small {
         let (sender, receiver) = channel::unbounded();
         let sends = body(move || {
@@ -100,7 +104,8 @@ model! {
 }
 
 model! {
-    /// crossbeam #1084, then #1187 (RUSTSEC-2025-0024): both sides go while a send is about to link a block. Every item is dropped once.
+    /// crossbeam #1084, then #1187 (RUSTSEC-2025-0024): both sides go while a send is about to link
+    /// a block. Every item is dropped once.
     fn dropped_by_the_last(order) tight {
         let drops = std::sync::Arc::default();
         let (sender, receiver) = channel::unbounded();
@@ -116,7 +121,8 @@ model! {
 }
 
 model! {
-    /// flume #140: with room for none, a send returns after the receiver has come for the item: what that did before is seen.
+    /// flume #140: with room for none, a send returns after the receiver has come for the item:
+    /// what that did before is seen.
     fn a_send_returns_after_receipt(order) small {
         let (sender, receiver) = channel::bounded(0);
         let came = Arc::new(Tracked::new(0));
@@ -134,7 +140,8 @@ model! {
 }
 
 model! {
-    /// kanal #14, #15, #19: time runs out on either side of a meeting. Both say that they met, or neither; the item is where they say.
+    /// kanal #14, #15, #19: time runs out on either side of a meeting. Both say that they met, or
+    /// neither; the item is where they say.
     fn meeting_in_time(order) small {
         let (sender, receiver) = channel::bounded(0);
         let outcome = std::sync::Arc::new([(); 2].map(|()| std::sync::atomic::AtomicBool::new(false)));
@@ -181,7 +188,8 @@ model! {
 }
 
 model! {
-    /// kanal #35: a single item, and an end that goes at the same time. It is received, or it comes back; it is dropped once.
+    /// kanal #35: a single item, and an end that goes at the same time. It is received, or it comes
+    /// back; it is dropped once.
     fn meeting_against_a_drop(order) small {
         let drops = std::sync::Arc::default();
         let (sender, receiver) = channel::bounded(0);

@@ -56,7 +56,8 @@ model! {
 }
 
 model! {
-    /// glibc 25847: two waiters, of whom one may wait again, against two notifications. Each must reach somebody who needs it.
+    /// glibc 25847: two waiters, of whom one may wait again, against two notifications. Each must
+    /// reach somebody who needs it.
     fn two_waiters_two_notifications(order) {
         let shared = stock();
         let puts_two = with(&shared, |it| for _ in 0..2 {
@@ -85,14 +86,16 @@ model! {
 }
 
 model! {
-    /// A waiter whose time may be up and one that has all the time, one item: if the first leaves without it, the second must get it.
+    /// A waiter whose time may be up and one that has all the time, one item: if the first leaves
+    /// without it, the second must get it.
     fn fx_02_a_timeout_takes_no_notification_along(order) {
         let shared = stock();
         let in_time = with(&shared, |it| {
             let mut items = it.items.lock();
             let result = it.changed.wait_for(&mut items, Duration::from_millis(1));
             if result.timed_out() || *items == 0 {
-                // It gave up, or others were first. What it must not do is to swallow the notification of the other.
+                // It gave up, or others were first. What it must not do is to swallow the
+                // notification of the other.
                 return;
             }
             *items -= 1;

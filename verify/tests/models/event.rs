@@ -1,4 +1,5 @@
-//! That nobody who waits is left behind, however soon the event is cleared, and that what was written before a `set` is seen.
+//! That nobody who waits is left behind, however soon the event is cleared, and that what was
+//! written before a `set` is seen.
 
 use std::time::Duration;
 
@@ -49,12 +50,14 @@ model! {
 }
 
 model! {
-    /// `set(); clear()` beside two that wait or do not yet: whether they were in time is the scheduler's choice, so they may give up, and leave
-    /// nothing behind. (That sleepers are released is shown on the real clock, where one can see that they sleep.)
+    /// `set(); clear()` beside two that wait or do not yet: whether they were in time is the
+    /// scheduler's choice, so they may give up, and leave nothing behind. (That sleepers are
+    /// released is shown on the real clock, where one can see that they sleep.)
     fn set_and_clear_release_who_was_waiting(order) {
         let shared = Arc::new((Event::new(), [Tracked::new(0), Tracked::new(0)]));
         let waits = |n: usize| with(&shared, move |it| {
-            // Set and cleared before this began, or not at all yet: it may give up. Woken, it returns true although the event is clear.
+            // Set and cleared before this began, or not at all yet: it may give up. Woken, it
+            // returns true although the event is clear.
             if it.0.wait_for(MOMENT) {
                 it.1[n].set(1);
             }
@@ -69,7 +72,8 @@ model! {
 }
 
 model! {
-    /// The same without a way out, and another set at the end: whichever of the two a waiter meets, it is released.
+    /// The same without a way out, and another set at the end: whichever of the two a waiter meets,
+    /// it is released.
     fn set_and_clear_with_a_second_event(order) {
         let shared = Arc::new((Event::new(), Event::new()));
         let waits = with(&shared, |it| {
@@ -96,8 +100,9 @@ model! {
 }
 
 model! {
-    /// tokio #1788, store buffering: a producer sets an event that is set already, while the consumer clears it and looks for work. One of the
-    /// two must see the other: the work, or the event.
+    /// tokio #1788, store buffering: a producer sets an event that is set already, while the
+    /// consumer clears it and looks for work. One of the two must see the other: the work, or the
+    /// event.
     fn set_again_beside_clear(order) {
         let shared = Arc::new((Event::new(), sync_core::primitive::atomic::AtomicU32::new(0), Tracked::new(0)));
         shared.0.set();

@@ -11,7 +11,8 @@ struct Guarded {
     data: Tracked,
 }
 
-/// Without an interval: nobody asks, so that a waiter sleeps until it is granted and a lost grant is a deadlock.
+/// Without an interval: nobody asks, so that a waiter sleeps until it is granted and a lost grant
+/// is a deadlock.
 fn guarded() -> Arc<Guarded> {
     Arc::new(Guarded { lock: RawFairMutex::with_interval(Duration::MAX), data: Tracked::new(0) })
 }
@@ -76,8 +77,8 @@ model! {
 }
 
 model! {
-    /// CPython gh-96387: one asks, and is gone before the holder looks. The holder yields to nobody and goes on, and the request does not
-    /// outlive the asker.
+    /// CPython gh-96387: one asks, and is gone before the holder looks. The holder yields to nobody
+    /// and goes on, and the request does not outlive the asker.
     fn the_asker_leaves(order) {
         let shared = with_interval();
         shared.lock.lock();
@@ -94,8 +95,9 @@ model! {
 }
 
 model! {
-    /// The same with a time that is longer than the interval, so that it asks and then gives up: it takes its request along. The lock is held
-    /// throughout, so both times are up whatever the checker's budget of early timeouts.
+    /// The same with a time that is longer than the interval, so that it asks and then gives up: it
+    /// takes its request along. The lock is held throughout, so both times are up whatever the
+    /// checker's budget of early timeouts.
     fn the_asker_leaves_after_it_has_asked(order) {
         let shared = with_interval();
         shared.lock.lock();
@@ -172,7 +174,8 @@ model! {
 }
 
 model! {
-    /// The only waiter gives up while the holder is about to hand over: the holder then releases to nobody, and who comes next sees what it did.
+    /// The only waiter gives up while the holder is about to hand over: the holder then releases to
+    /// nobody, and who comes next sees what it did.
     fn a_release_after_the_only_waiter_left(order) {
         let shared = guarded();
         shared.lock.lock();
@@ -192,7 +195,8 @@ model! {
 }
 
 model! {
-    /// FX-02: the lock is granted to one whose time is up at that moment: it has the lock, and the next one gets it from there.
+    /// FX-02: the lock is granted to one whose time is up at that moment: it has the lock, and the
+    /// next one gets it from there.
     fn fx_02_a_grant_is_not_lost_on_one_that_gives_up(order) small {
         let shared = guarded();
         order.run([counts(&shared), counts_in_time(&shared), counts(&shared)]);

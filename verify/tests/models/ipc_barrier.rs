@@ -1,4 +1,5 @@
-//! The barrier between processes: all pass or none does, whoever runs out of time, aborts or vanishes.
+//! The barrier between processes: all pass or none does, whoever runs out of time, aborts or
+//! vanishes.
 
 use std::sync::Mutex as Log;
 
@@ -26,7 +27,14 @@ impl Shared {
         let word = || AtomicU32::new(0);
         let cells = (0..2 * parties).map(|_| word()).collect();
         let data = [Tracked::new(0), Tracked::new(0)];
-        Arc::new(Self { lock: word(), state: word(), broken: word(), cells, data, outcomes: Log::default() })
+        Arc::new(Self {
+            lock: word(),
+            state: word(),
+            broken: word(),
+            cells,
+            data,
+            outcomes: Log::default(),
+        })
     }
 
     fn gathering(&self) -> Gathering<'_> {
@@ -105,7 +113,8 @@ model! {
     }
 }
 
-/// A party vanishes anywhere. The other passes, or finds it broken, or runs out of time; and afterwards the barrier can be had again.
+/// A party vanishes anywhere. The other passes, or finds it broken, or runs out of time; and
+/// afterwards the barrier can be had again.
 #[test]
 fn a_party_vanishes() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
@@ -113,7 +122,9 @@ fn a_party_vanishes() {
         it.gathering().reset(&last).expect("nobody is stopped");
         assert!(!it.gathering().is_broken(&last));
         assert_eq!(it.gathering().waiting(&last), 0, "nobody is left behind");
-        assert!(matches!(it.gathering().arrive(&last, None), Ok(Arrival::Waits(place)) if place.index == 0));
+        assert!(
+            matches!(it.gathering().arrive(&last, None), Ok(Arrival::Waits(place)) if place.index == 0)
+        );
     };
     at_every_step("barrier::a_party_vanishes", 30, move |order, step| {
         let (world, it) = (World::new(true), Shared::new(2));
@@ -123,7 +134,10 @@ fn a_party_vanishes() {
     });
     at_any_write("barrier::a_party_vanishes", move |order| {
         let (world, it) = (World::new(true), Shared::new(2));
-        order.run_with_mortal(Participant::new(&world, 1).mortal(meets(&it, None)), [Participant::new(&world, 2).body(meets(&it, soon()))]);
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(meets(&it, None)),
+            [Participant::new(&world, 2).body(meets(&it, soon()))],
+        );
         afterwards(&world, &it);
     });
 }

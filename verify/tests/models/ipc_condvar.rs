@@ -41,7 +41,8 @@ fn waits(shared: &Arc<Shared>, at: usize) -> impl FnOnce(&Participant) + 'static
 }
 
 model! {
-    /// Two wait, two notify one each: both wake (the sleeps are unbounded here), and nothing is left.
+    /// Two wait, two notify one each: both wake (the sleeps are unbounded here), and nothing is
+    /// left.
     fn two_notifications_for_two(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let waiters = [1, 2].map(|who| {
@@ -61,7 +62,8 @@ model! {
     }
 }
 
-/// Two wait, one notification, and one of the two vanishes anywhere in its wait: the other has the notification, or it is still to be had.
+/// Two wait, one notification, and one of the two vanishes anywhere in its wait: the other has the
+/// notification, or it is still to be had.
 #[test]
 fn a_notified_waiter_vanishes() {
     at_every_step("a_notified_waiter_vanishes", 8, |order, step| {
@@ -73,7 +75,8 @@ fn a_notified_waiter_vanishes() {
         let other = it.list().enrol(&second).expect("a cell");
         let notifier = Participant::new(&world, 3).body(notifies(&it));
         order.run([dies, notifier]);
-        // The one that waited longest was notified. If it died before it saw that, the second inherits at its next bound.
+        // The one that waited longest was notified. If it died before it saw that, the second
+        // inherits at its next bound.
         let list = it.list();
         let seen = it.cells[at].load(Ordering::Relaxed);
         if seen != 0 {
@@ -90,7 +93,10 @@ fn a_waiter_or_a_notifier_may_vanish_after_any_write() {
         let [first, second] = [1, 2].map(|who| Participant::new(&world, who));
         let at = it.list().enrol(&first).expect("a cell");
         let other = it.list().enrol(&second).expect("a cell");
-        order.run_with_mortal(first.mortal(waits(&it, at)), [Participant::new(&world, 3).body(notifies(&it))]);
+        order.run_with_mortal(
+            first.mortal(waits(&it, at)),
+            [Participant::new(&world, 3).body(notifies(&it))],
+        );
         let seen = it.cells[at].load(Ordering::Relaxed);
         if seen != 0 {
             assert!(it.list().wait(&second, other, None), "inherited");
@@ -119,7 +125,8 @@ fn a_waiter_or_a_notifier_may_vanish_after_any_write() {
     });
 }
 
-/// Who enrols may find the cell of a dead one, notified or not: the notification goes to somebody else.
+/// Who enrols may find the cell of a dead one, notified or not: the notification goes to somebody
+/// else.
 #[test]
 fn the_heir_of_a_cell() {
     at_any_write("ipc_condvar, heir", |order| {
@@ -132,12 +139,16 @@ fn the_heir_of_a_cell() {
                 it.list().enrol(me);
             }
         };
-        order.run_with_mortal(first.mortal(waits(&it, at)), [Participant::new(&world, 3).body(notifies(&it)), second.body(enrols)]);
+        order.run_with_mortal(
+            first.mortal(waits(&it, at)),
+            [Participant::new(&world, 3).body(notifies(&it)), second.body(enrols)],
+        );
     });
 }
 
 model! {
-    /// The notified one dies before it saw that, and somebody new gets its cell: the notification goes on to the one who still waits.
+    /// The notified one dies before it saw that, and somebody new gets its cell: the notification
+    /// goes on to the one who still waits.
     fn the_notification_of_a_dead_cell(_order) {
         let (world, it) = (World::new(true), Shared::new(2));
         let [first, second, third] = [1, 2, 3].map(|who| Participant::new(&world, who));
@@ -169,13 +180,15 @@ model! {
 }
 
 model! {
-    /// A waiter that runs out of time at any moment beside another: one notification wakes one, and is not lost.
+    /// A waiter that runs out of time at any moment beside another: one notification wakes one, and
+    /// is not lost.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let [late, other] = [1, 2].map(|who| Participant::new(&world, who));
         let [first, second] = [&late, &other].map(|waiter| it.list().enrol(waiter).expect("a cell"));
         let runs_out = { let it = it.clone(); move |me: &Participant| {
-            // Notified at the last moment, it would say so; then the other has to be notified by somebody else.
+            // Notified at the last moment, it would say so; then the other has to be notified by
+            // somebody else.
             if it.list().wait(me, first, soon()) {
                 assert_eq!(it.list().notify(me, 1), 1);
             }
@@ -185,7 +198,8 @@ model! {
 }
 
 model! {
-    /// Who leaves, notified or not, and who comes into the same cell: the ticket there is the last comer's.
+    /// Who leaves, notified or not, and who comes into the same cell: the ticket there is the last
+    /// comer's.
     fn the_ticket_is_the_last_comers(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         let comes = { let it = it.clone(); move |me: &Participant| {
@@ -202,7 +216,8 @@ model! {
 }
 
 model! {
-    /// Who is seen to wait is seen with its ticket: a newcomer in an old cell is not notified before one who came earlier.
+    /// Who is seen to wait is seen with its ticket: a newcomer in an old cell is not notified
+    /// before one who came earlier.
     fn who_came_first_is_notified_first(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let [left, first] = [3, 1].map(|who| Participant::new(&world, who));
@@ -232,7 +247,8 @@ fn an_inherited_notification_carries_what_was_written() {
         let waits = {
             let (it, data) = (it.clone(), data.clone());
             move |me: &Participant| {
-                // Not for ever: under a checker, the bound may end again and again before the notifier runs.
+                // Not for ever: under a checker, the bound may end again and again before the
+                // notifier runs.
                 if it.list().wait(me, at, soon()) {
                     assert_eq!(data.get(), 3);
                 }

@@ -1,4 +1,5 @@
-//! The event between processes: no wait is lost, `set` and `clear` at once release who waited, and a death on either side stops nobody.
+//! The event between processes: no wait is lost, `set` and `clear` at once release who waited, and
+//! a death on either side stops nobody.
 
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::event;
@@ -47,7 +48,8 @@ model! {
 }
 
 model! {
-    /// Set by two: whoever waits sees what both wrote, the second one's set being of one that is set already.
+    /// Set by two: whoever waits sees what both wrote, the second one's set being of one that is
+    /// set already.
     fn set_by_two(order) small {
         let (world, it) = (World::new(false), shared());
         it.data.set(7);
@@ -58,7 +60,8 @@ model! {
 }
 
 model! {
-    /// Set, cleared, set: a wait that began before goes on by the generation; what was written is seen.
+    /// Set, cleared, set: a wait that began before goes on by the generation; what was written is
+    /// seen.
     fn set_and_clear(order) {
         let (world, it) = (World::new(false), shared());
         let pulses = { let it = it.clone(); move |me: &Participant| {
@@ -84,19 +87,26 @@ fn a_setter_vanishes() {
     });
     at_any_write("event::a_setter_vanishes", |order| {
         let (world, it) = (World::new(true), shared());
-        let others = [Participant::new(&world, 2).body(only_waits(&it)), Participant::new(&world, 3).body(sets(&it))];
+        let others = [
+            Participant::new(&world, 2).body(only_waits(&it)),
+            Participant::new(&world, 3).body(sets(&it)),
+        ];
         order.run_with_mortal(Participant::new(&world, 1).mortal(sets(&it)), others);
     });
 }
 
 /// A waiter vanishes anywhere: the other one is released by one set.
-// Not under loom: a waiter looks again and again for as long as nobody sets the event, more often than loom's limit of steps allows.
+// Not under loom: a waiter looks again and again for as long as nobody sets the event, more often
+// than loom's limit of steps allows.
 #[cfg(not(loom))]
 #[test]
 fn a_waiter_vanishes() {
     at_any_write("event::a_waiter_vanishes", |order| {
         let (world, it) = (World::new(true), shared());
-        let others = [Participant::new(&world, 2).body(only_waits(&it)), Participant::new(&world, 3).body(sets(&it))];
+        let others = [
+            Participant::new(&world, 2).body(only_waits(&it)),
+            Participant::new(&world, 3).body(sets(&it)),
+        ];
         order.run_with_mortal(Participant::new(&world, 1).mortal(only_waits(&it)), others);
     });
 }

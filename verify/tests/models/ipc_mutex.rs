@@ -1,4 +1,5 @@
-//! The lock between processes: exclusion, no lost wake, and takeover from whoever vanishes anywhere.
+//! The lock between processes: exclusion, no lost wake, and takeover from whoever vanishes
+//! anywhere.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::Peers;
@@ -77,7 +78,8 @@ model! {
 }
 
 model! {
-    /// A flag that somebody set in a free word for no reason takes nothing away: a try that finds it sees what the last owner wrote.
+    /// A flag that somebody set in a free word for no reason takes nothing away: a try that finds
+    /// it sees what the last owner wrote.
     fn a_flag_in_a_free_word(order) small {
         let (world, it) = (World::new(false), shared());
         let tries = { let it = it.clone(); move |me: &Participant| {
@@ -94,12 +96,16 @@ model! {
     }
 }
 
-/// One vanishes anywhere in lock and unlock; the other gets the lock, clean or as the dead one's heir; at the end it can be had.
+/// One vanishes anywhere in lock and unlock; the other gets the lock, clean or as the dead one's
+/// heir; at the end it can be had.
 #[test]
 fn the_owner_vanishes() {
     at_every_step("the_owner_vanishes", 11, |order, step| {
         let (world, it) = (World::new(true), shared());
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(counts(&it)), Participant::new(&world, 2).body(counts(&it))]);
+        order.run([
+            Participant::new(&world, 1).vanishes_after(step).body(counts(&it)),
+            Participant::new(&world, 2).body(counts(&it)),
+        ]);
         let last = Participant::new(&world, 3);
         let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
         assert!((1..=2).contains(&it.data.get()), "{locked:?}");
@@ -112,25 +118,33 @@ fn the_heir_vanishes() {
     at_every_step("the_heir_vanishes", 11, |order, step| {
         let (world, it) = (World::new(true), shared());
         Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
-        order.run([Participant::new(&world, 2).vanishes_after(step).body(counts(&it)), Participant::new(&world, 3).body(counts(&it))]);
+        order.run([
+            Participant::new(&world, 2).vanishes_after(step).body(counts(&it)),
+            Participant::new(&world, 3).body(counts(&it)),
+        ]);
         // Never not recoverable, and nobody who lives holds it.
         assert!(matches!(lock::owner(&it.word), 0 | 2));
     });
 }
 
-/// The same under the checker's own deaths: after any write, which is a step of its own between the two of a wake.
+/// The same under the checker's own deaths: after any write, which is a step of its own between the
+/// two of a wake.
 #[test]
 fn an_owner_may_vanish_after_any_write() {
     at_any_write("ipc_mutex", |order| {
         let (world, it) = (World::new(true), shared());
-        order.run_with_mortal(Participant::new(&world, 1).mortal(counts(&it)), [Participant::new(&world, 2).body(counts(&it))]);
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(counts(&it)),
+            [Participant::new(&world, 2).body(counts(&it))],
+        );
         let last = Participant::new(&world, 3);
         let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
         assert!((1..=2).contains(&it.data.get()), "{locked:?}");
     });
 }
 
-/// The owner is dead, and two wait: both get the lock, one after the other, the first told of the death; a mark that is missing is told to the second.
+/// The owner is dead, and two wait: both get the lock, one after the other, the first told of the
+/// death; a mark that is missing is told to the second.
 #[test]
 fn two_heirs() {
     for marks in [true, false] {
@@ -144,12 +158,20 @@ fn two_heirs() {
                     let locked = lock::lock(&it.word, me, None);
                     told.lock().unwrap().push(locked);
                     if locked == Ok(Locked::OwnerDied) {
-                        assert_ne!(it.word.load(Ordering::Relaxed) & INCONSISTENT, 0, "said in the word too, for whoever looks there");
+                        assert_ne!(
+                            it.word.load(Ordering::Relaxed) & INCONSISTENT,
+                            0,
+                            "said in the word too, for whoever looks there"
+                        );
                     }
                     match locked {
                         Ok(Locked::OwnerDied) if marks => {
                             lock::mark_consistent(&it.word, me);
-                            assert_eq!(it.word.load(Ordering::Relaxed) & INCONSISTENT, 0, "said in the word too");
+                            assert_eq!(
+                                it.word.load(Ordering::Relaxed) & INCONSISTENT,
+                                0,
+                                "said in the word too"
+                            );
                         }
                         Ok(Locked::OwnerDied) => return lock::give_up(&it.word, me),
                         Ok(Locked::Clean) => {}
@@ -158,7 +180,10 @@ fn two_heirs() {
                     lock::unlock(&it.word, me);
                 }
             };
-            order.run([Participant::new(&world, 2).body(inherits()), Participant::new(&world, 3).body(inherits())]);
+            order.run([
+                Participant::new(&world, 2).body(inherits()),
+                Participant::new(&world, 3).body(inherits()),
+            ]);
             let second = if marks { Ok(Locked::Clean) } else { Err(Refused::NotRecoverable) };
             assert_eq!(*told.lock().unwrap(), [Ok(Locked::OwnerDied), second]);
         });
@@ -187,7 +212,8 @@ fn an_heir_that_did_not_mark_it() {
     });
 }
 
-/// The owner is dead, and one who waits is never told when its bound ends: the heir's unlock wakes it.
+/// The owner is dead, and one who waits is never told when its bound ends: the heir's unlock wakes
+/// it.
 #[test]
 fn an_heir_wakes_who_waited_for_the_dead() {
     at_any_write("ipc_mutex, a patient one", |order| {
@@ -195,13 +221,17 @@ fn an_heir_wakes_who_waited_for_the_dead() {
         Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();
         // Asleep on the dead owner's word since long ago, it has set the flag there.
         it.word.fetch_or(WAITERS, Ordering::Relaxed);
-        order.run([Participant::new(&world, 2).body(counts(&it)), Participant::new(&world, 3).patient().body(counts(&it))]);
+        order.run([
+            Participant::new(&world, 2).body(counts(&it)),
+            Participant::new(&world, 3).patient().body(counts(&it)),
+        ]);
         assert_eq!(lock::owner(&it.word), 0);
     });
 }
 
 model! {
-    /// One runs out of time at any moment, beside one who waits: the wake that came to it is passed on.
+    /// One runs out of time at any moment, beside one who waits: the wake that came to it is passed
+    /// on.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), shared());
         let holder = Participant::new(&world, 3);

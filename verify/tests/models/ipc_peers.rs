@@ -1,11 +1,14 @@
 //! Participants that may vanish between any two atomic steps, for the models of `sync-ipc`.
 //!
-//! The algorithms of `sync_ipc::raw` pass every atomic through `Peers::at`. Here, that is where a participant with [`Participant::vanishes_after`]
-//! ends: it unwinds out of the algorithm without another step, as a killed process does, and is dead from then on, which the others learn as
-//! from the kernel. A model is explored for every number of steps, until the participant is through before it can vanish.
+//! The algorithms of `sync_ipc::raw` pass every atomic through `Peers::at`. Here, that is where a
+//! participant with [`Participant::vanishes_after`] ends: it unwinds out of the algorithm without
+//! another step, as a killed process does, and is dead from then on, which the others learn as from
+//! the kernel. A model is explored for every number of steps, until the participant is through
+//! before it can vanish.
 //!
-//! Where somebody may vanish, sleeps are bounded, and every bound may end at any moment. Where nobody does, they are not: so a wake that is lost,
-//! which the bound would hide, is a deadlock, and the checker reports it.
+//! Where somebody may vanish, sleeps are bounded, and every bound may end at any moment. Where
+//! nobody does, they are not: so a wake that is lost, which the bound would hide, is a deadlock,
+//! and the checker reports it.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -51,7 +54,8 @@ impl Participant {
         self
     }
 
-    /// Sleeps until it is woken, though somebody may vanish: so that a wake which it needs, and which a bound would hide, is missed.
+    /// Sleeps until it is woken, though somebody may vanish: so that a wake which it needs, and
+    /// which a bound would hide, is missed.
     pub(crate) fn patient(self) -> Self {
         Self { patient: true, ..self }
     }
@@ -62,7 +66,9 @@ impl Participant {
             match catch_unwind(AssertUnwindSafe(|| act(&self))) {
                 Ok(()) => {}
                 // Release: pairs with the Acquire in `is_dead`. The kernel orders more than that.
-                Err(gone) if gone.is::<Vanished>() => self.world.dead[self.identity as usize].store(1, Ordering::Release),
+                Err(gone) if gone.is::<Vanished>() => {
+                    self.world.dead[self.identity as usize].store(1, Ordering::Release)
+                }
                 Err(panic) => resume_unwind(panic),
             }
         })
@@ -97,10 +103,20 @@ impl Peers for Participant {
         identity == 0 || self.world.dead[identity as usize].load(Ordering::Acquire) == 1
     }
 
-    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept {
+    fn sleep(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        bound: Duration,
+        deadline: Option<Deadline>,
+    ) -> Slept {
         self.step();
         if let Some(deadline) = deadline {
-            return if futex::wait_until(word, expected, deadline) { Slept::Woken } else { Slept::Deadline };
+            return if futex::wait_until(word, expected, deadline) {
+                Slept::Woken
+            } else {
+                Slept::Deadline
+            };
         }
         if self.patient || !self.world.somebody_may_vanish {
             futex::wait(word, expected);
@@ -125,11 +141,20 @@ impl Peers for Participant {
     }
 }
 
-/// Explores a model for every step at which its participant may vanish, in both orders. `steps` is more than there are.
-pub(crate) fn at_every_step(name: &str, steps: u32, model: impl Fn(Order, u32) + Copy + Send + Sync + 'static) {
+/// Explores a model for every step at which its participant may vanish, in both orders. `steps` is
+/// more than there are.
+pub(crate) fn at_every_step(
+    name: &str,
+    steps: u32,
+    model: impl Fn(Order, u32) + Copy + Send + Sync + 'static,
+) {
     for order in [Order::Forward, Order::Reversed] {
         for step in 0..steps {
-            check_small(&format!("{name}, {order:?}, vanishes after {step}"), order, std::sync::Arc::new(move |order| model(order, step)));
+            check_small(
+                &format!("{name}, {order:?}, vanishes after {step}"),
+                order,
+                std::sync::Arc::new(move |order| model(order, step)),
+            );
         }
     }
 }
@@ -137,7 +162,11 @@ pub(crate) fn at_every_step(name: &str, steps: u32, model: impl Fn(Order, u32) +
 /// Explores a model in which somebody may vanish after any write, in both orders.
 pub(crate) fn at_any_write(name: &str, model: impl Fn(Order) + Copy + Send + Sync + 'static) {
     for order in [Order::Forward, Order::Reversed] {
-        check_small(&format!("{name}, {order:?}, vanishes after any write"), order, std::sync::Arc::new(model));
+        check_small(
+            &format!("{name}, {order:?}, vanishes after any write"),
+            order,
+            std::sync::Arc::new(model),
+        );
     }
 }
 

@@ -50,7 +50,8 @@ impl Shared {
     fn recv(&self, me: &Participant) -> Result<u32, Trouble> {
         let claim = self.ring().take(me)?;
         let item = self.items[claim.slot].get();
-        // Logged before the acknowledgement: what vanishes between the two is delivered twice, which leases allow and the log shows.
+        // Logged before the acknowledgement: what vanishes between the two is delivered twice,
+        // which leases allow and the log shows.
         assert!(self.ring().acknowledge(me, claim));
         self.received.lock().unwrap().push(item);
         Ok(item)
@@ -62,13 +63,15 @@ impl Shared {
         loop {
             match self.recv(me) {
                 Ok(item) => items.push(item),
-                Err(Trouble::Empty) => match self.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken {
-                    Some(claim) => {
-                        items.push(self.items[claim.slot].get());
-                        assert!(self.ring().acknowledge(me, claim));
+                Err(Trouble::Empty) => {
+                    match self.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken {
+                        Some(claim) => {
+                            items.push(self.items[claim.slot].get());
+                            assert!(self.ring().acknowledge(me, claim));
+                        }
+                        None => return items,
                     }
-                    None => return items,
-                },
+                }
                 Err(other) => panic!("{other:?}"),
             }
         }
@@ -137,19 +140,26 @@ fn receives(it: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     }
 }
 
-/// A sender vanishes anywhere, beside a living sender: what was sent is there, in order, and no slot is lost.
+/// A sender vanishes anywhere, beside a living sender: what was sent is there, in order, and no
+/// slot is lost.
 #[test]
 fn a_sender_vanishes() {
     at_every_step("a_sender_vanishes", 9, |order, step| {
         let (world, it) = (World::new(true), Shared::new(2));
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)), Participant::new(&world, 2).body(sends(&it, 2))]);
+        order.run([
+            Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)),
+            Participant::new(&world, 2).body(sends(&it, 2)),
+        ]);
         let last = Participant::new(&world, 3);
         // What was sent is not swept away, though its sender is dead.
         let waiting = it.ring().count(&last).0;
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let got = it.drain(&last);
         assert_eq!(got.len(), waiting, "{got:?}");
-        assert!(got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2, "{got:?}");
+        assert!(
+            got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2,
+            "{got:?}"
+        );
         for item in it.sent.lock().unwrap().iter() {
             assert!(got.contains(item), "{item} was sent, and is lost: {got:?}");
         }
@@ -157,13 +167,17 @@ fn a_sender_vanishes() {
     });
 }
 
-/// A receiver vanishes anywhere, beside a living receiver: nothing is doubled, and nothing lost but what the dead one may have acknowledged.
+/// A receiver vanishes anywhere, beside a living receiver: nothing is doubled, and nothing lost but
+/// what the dead one may have acknowledged.
 #[test]
 fn a_receiver_vanishes() {
     at_every_step("a_receiver_vanishes", 9, |order, step| {
         let world = World::new(true);
         let (it, last) = with_two(&world);
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(receives(&it)), Participant::new(&world, 2).body(receives(&it))]);
+        order.run([
+            Participant::new(&world, 1).vanishes_after(step).body(receives(&it)),
+            Participant::new(&world, 2).body(receives(&it)),
+        ]);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let mut all = it.received.lock().unwrap().clone();
         let left = it.drain(&last);
@@ -181,7 +195,10 @@ fn a_receiver_vanishes() {
 fn a_sender_vanishes_beside_a_receiver() {
     at_every_step("a_sender_vanishes_beside_a_receiver", 9, |order, step| {
         let (world, it) = (World::new(true), Shared::new(1));
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)), Participant::new(&world, 2).body(receives(&it))]);
+        order.run([
+            Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)),
+            Participant::new(&world, 2).body(receives(&it)),
+        ]);
         let last = Participant::new(&world, 3);
         it.drain(&last);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
@@ -193,7 +210,8 @@ fn a_sender_vanishes_beside_a_receiver() {
     });
 }
 
-/// Leased by one who may vanish after any write: the other has it, now or by the sweep, once; and no slot is lost.
+/// Leased by one who may vanish after any write: the other has it, now or by the sweep, once; and
+/// no slot is lost.
 #[test]
 fn a_leaser_may_vanish_after_any_write() {
     at_any_write("ipc_queue, lease", |order| {
@@ -216,7 +234,10 @@ fn a_leaser_may_vanish_after_any_write() {
                 }
             }
         };
-        order.run_with_mortal(Participant::new(&world, 1).mortal(leases), [Participant::new(&world, 2).body(sweeps)]);
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(leases),
+            [Participant::new(&world, 2).body(sweeps)],
+        );
         // Either nobody took it, or the leaser lives and holds it, or it is to be had.
         let items = it.drain(&last);
         assert!(items == [7] || (items.is_empty() && it.ring().count(&last).1 == 1), "{items:?}");
@@ -228,17 +249,26 @@ fn a_leaser_may_vanish_after_any_write() {
 fn a_sender_or_a_receiver_may_vanish_after_any_write() {
     at_any_write("ipc_queue, sender", |order| {
         let (world, it) = (World::new(true), Shared::new(2));
-        order.run_with_mortal(Participant::new(&world, 1).mortal(sends(&it, 1)), [Participant::new(&world, 2).body(sends(&it, 2))]);
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(sends(&it, 1)),
+            [Participant::new(&world, 2).body(sends(&it, 2))],
+        );
         let last = Participant::new(&world, 3);
         let got = it.drain(&last);
-        assert!(got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2, "{got:?}");
+        assert!(
+            got.contains(&2) && got.iter().all(|item| [1, 2].contains(item)) && got.len() <= 2,
+            "{got:?}"
+        );
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         it.still_works(&last);
     });
     at_any_write("ipc_queue, receiver", |order| {
         let world = World::new(true);
         let (it, last) = with_two(&world);
-        order.run_with_mortal(Participant::new(&world, 1).mortal(receives(&it)), [Participant::new(&world, 2).body(receives(&it))]);
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(receives(&it)),
+            [Participant::new(&world, 2).body(receives(&it))],
+        );
         let left = it.drain(&last);
         assert!(left.len() <= 2, "{left:?}");
         it.still_works(&last);
@@ -246,7 +276,8 @@ fn a_sender_or_a_receiver_may_vanish_after_any_write() {
 }
 
 model! {
-    /// A slot's next item is written after the last one was read: here, when the receiver acknowledged.
+    /// A slot's next item is written after the last one was read: here, when the receiver
+    /// acknowledged.
     fn a_slot_is_used_again(order) {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
@@ -277,8 +308,8 @@ model! {
 }
 
 model! {
-    /// Who knows that an item was sent, and that nobody took one, does not find the queue empty: not even if that sender found another's item there
-    /// of which nobody else knows.
+    /// Who knows that an item was sent, and that nobody took one, does not find the queue empty:
+    /// not even if that sender found another's item there of which nobody else knows.
     fn a_known_item_is_found(order) {
         let (world, it, known) = (World::new(false), Shared::new(2), Arc::new(AtomicU32::new(0)));
         let tells = { let (it, known) = (it.clone(), known.clone()); move |me: &Participant| {
@@ -313,51 +344,55 @@ model! {
     }
 }
 
-/// What a dead one left is freed by one, and used by another: nothing of it is written any more. A sender that had begun, and a receiver.
+/// What a dead one left is freed by one, and used by another: nothing of it is written any more. A
+/// sender that had begun, and a receiver.
 #[test]
 fn what_is_freed_is_used_by_another() {
     for steps in 0..9 {
         for receiver in [false, true] {
-            at_any_write(&format!("ipc_queue, freed, receiver: {receiver}, after {steps}"), move |order| {
-                let (world, it) = (World::new(true), Shared::new(1));
-                let last = Participant::new(&world, 3);
-                if receiver {
-                    it.send(&last, 7).expect("room");
-                }
-                let dies = {
-                    let it = it.clone();
-                    move |me: &Participant| {
-                        if receiver {
-                            let claim = it.ring().take(me).expect("nobody else does");
-                            assert_eq!(it.items[claim.slot].get(), 7);
-                            let _ = it.ring().take(me);
-                        } else {
-                            let Ok(claim) = it.ring().claim(me) else { return };
-                            it.items[claim.slot].set(7);
-                            let _ = it.ring().take(me);
+            at_any_write(
+                &format!("ipc_queue, freed, receiver: {receiver}, after {steps}"),
+                move |order| {
+                    let (world, it) = (World::new(true), Shared::new(1));
+                    let last = Participant::new(&world, 3);
+                    if receiver {
+                        it.send(&last, 7).expect("room");
+                    }
+                    let dies = {
+                        let it = it.clone();
+                        move |me: &Participant| {
+                            if receiver {
+                                let claim = it.ring().take(me).expect("nobody else does");
+                                assert_eq!(it.items[claim.slot].get(), 7);
+                                let _ = it.ring().take(me);
+                            } else {
+                                let Ok(claim) = it.ring().claim(me) else { return };
+                                it.items[claim.slot].set(7);
+                                let _ = it.ring().take(me);
+                            }
                         }
-                    }
-                };
-                let frees = {
-                    let it = it.clone();
-                    move |me: &Participant| {
-                        it.ring().sweep(me, Orphans::Drop, false).expect("attached");
-                    }
-                };
-                let uses = {
-                    let it = it.clone();
-                    move |me: &Participant| {
-                        if let Ok(claim) = it.ring().claim(me) {
-                            it.items[claim.slot].set(8);
+                    };
+                    let frees = {
+                        let it = it.clone();
+                        move |me: &Participant| {
+                            it.ring().sweep(me, Orphans::Drop, false).expect("attached");
                         }
-                    }
-                };
-                order.run([
-                    Participant::new(&world, 1).vanishes_after(steps).body(dies),
-                    Participant::new(&world, 2).body(frees),
-                    last.body(uses),
-                ]);
-            });
+                    };
+                    let uses = {
+                        let it = it.clone();
+                        move |me: &Participant| {
+                            if let Ok(claim) = it.ring().claim(me) {
+                                it.items[claim.slot].set(8);
+                            }
+                        }
+                    };
+                    order.run([
+                        Participant::new(&world, 1).vanishes_after(steps).body(dies),
+                        Participant::new(&world, 2).body(frees),
+                        last.body(uses),
+                    ]);
+                },
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Permits between processes: none is lost or doubled, wherever a holder vanishes; and the gate loses no wake.
+//! Permits between processes: none is lost or doubled, wherever a holder vanishes; and the gate
+//! loses no wake.
 
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::permits::{FREE, Permits};
@@ -16,7 +17,11 @@ struct Shared {
 
 impl Shared {
     fn new(permits: usize) -> Arc<Self> {
-        Arc::new(Self { gate: AtomicU32::new(0), cells: (0..permits).map(|_| AtomicU32::new(FREE)).collect(), data: Tracked::new(0) })
+        Arc::new(Self {
+            gate: AtomicU32::new(0),
+            cells: (0..permits).map(|_| AtomicU32::new(FREE)).collect(),
+            data: Tracked::new(0),
+        })
     }
 
     fn permits(&self) -> Permits<'_> {
@@ -52,12 +57,16 @@ model! {
     }
 }
 
-/// A holder vanishes anywhere: the other gets the permit all the same, and at the end there is exactly one.
+/// A holder vanishes anywhere: the other gets the permit all the same, and at the end there is
+/// exactly one.
 #[test]
 fn a_holder_vanishes() {
     at_every_step("a_holder_vanishes", 20, |order, step| {
         let (world, it) = (World::new(true), Shared::new(1));
-        order.run([Participant::new(&world, 1).vanishes_after(step).body(counts(&it)), Participant::new(&world, 2).body(counts(&it))]);
+        order.run([
+            Participant::new(&world, 1).vanishes_after(step).body(counts(&it)),
+            Participant::new(&world, 2).body(counts(&it)),
+        ]);
         let last = Participant::new(&world, 3);
         it.permits().try_acquire(&last, 0).expect("not lost");
         assert!(it.permits().try_acquire(&last, 0).is_err(), "not doubled");
@@ -69,7 +78,10 @@ fn a_holder_vanishes() {
 fn a_holder_may_vanish_after_any_write() {
     at_any_write("ipc_semaphore", |order| {
         let (world, it) = (World::new(true), Shared::new(1));
-        order.run_with_mortal(Participant::new(&world, 1).mortal(counts(&it)), [Participant::new(&world, 2).body(counts(&it))]);
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(counts(&it)),
+            [Participant::new(&world, 2).body(counts(&it))],
+        );
         let last = Participant::new(&world, 3);
         it.permits().try_acquire(&last, 0).expect("not lost");
         assert!(it.permits().try_acquire(&last, 0).is_err(), "not doubled");
@@ -77,7 +89,8 @@ fn a_holder_may_vanish_after_any_write() {
 }
 
 model! {
-    /// A permit that was forgotten, and one that never was, are added by two at once: both are there, and no third.
+    /// A permit that was forgotten, and one that never was, are added by two at once: both are
+    /// there, and no third.
     fn two_add(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
@@ -111,7 +124,8 @@ model! {
 }
 
 model! {
-    /// What was written before a permit was forgotten is seen by whoever takes it after somebody else added it again.
+    /// What was written before a permit was forgotten is seen by whoever takes it after somebody
+    /// else added it again.
     fn a_forgotten_permit_carries_what_was_written(order) {
         let (world, it) = (World::new(false), Shared::new(1));
         let forgets = Participant::new(&world, 1);
@@ -149,7 +163,8 @@ model! {
 }
 
 model! {
-    /// One may run out of time at any moment, beside one who waits: the permit that comes is for one of them, and the wake is not lost.
+    /// One may run out of time at any moment, beside one who waits: the permit that comes is for
+    /// one of them, and the wake is not lost.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         let last = Participant::new(&world, 3);
@@ -165,7 +180,8 @@ model! {
     }
 }
 
-/// A waiter vanishes anywhere, counted at the gate or not, beside another: the permit that comes reaches the living one.
+/// A waiter vanishes anywhere, counted at the gate or not, beside another: the permit that comes
+/// reaches the living one.
 #[test]
 fn a_waiter_vanishes() {
     at_every_step("ipc_semaphore::a_waiter_vanishes", 16, |order, step| {

@@ -68,7 +68,8 @@ model! {
 }
 
 model! {
-    /// A group of three of whom one waits, and two leave it, one by way of a wait of its own that may time out.
+    /// A group of three of whom one waits, and two leave it, one by way of a wait of its own that
+    /// may time out.
     fn wait_group(order) {
         let group = WaitGroup::new();
         let data = Arc::new([Tracked::new(0), Tracked::new(0)]);
@@ -93,8 +94,8 @@ model! {
 }
 
 model! {
-    /// A wait of the group that gives up as the last one leaves: it counts itself again only if the group is not done, and if it is it sees
-    /// everything.
+    /// A wait of the group that gives up as the last one leaves: it counts itself again only if the
+    /// group is not done, and if it is it sees everything.
     fn a_late_end_of_the_group_brings_the_news(order) {
         let group = WaitGroup::new();
         let data = Arc::new(Tracked::new(0));

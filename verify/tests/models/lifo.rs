@@ -1,4 +1,5 @@
-//! `LifoQueue`: the store under a lock, below the same blocking layer as `Queue`'s. What the orders are is in `linear`; here, that nobody sleeps on.
+//! `LifoQueue`: the store under a lock, below the same blocking layer as `Queue`'s. What the orders
+//! are is in `linear`; here, that nobody sleeps on.
 
 use std::time::Duration;
 
@@ -94,7 +95,8 @@ model! {
 }
 
 model! {
-    /// A shutdown among a putter and a getter that sleep: both wake, and the item that was not put comes back.
+    /// A shutdown among a putter and a getter that sleep: both wake, and the item that was not put
+    /// comes back.
     fn shutdown_wakes_both_sides(order) tight {
         let queue = bounded(1);
         queue.put(item(1)).unwrap();

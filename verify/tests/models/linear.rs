@@ -1,12 +1,16 @@
-//! Histories: what the calls of a model returned must be what a sequential queue could have returned, in some order of the calls that keeps
-//! what happened before what. Every execution's history is checked: answers of timed and failing calls too, and through shutdowns.
+//! Histories: what the calls of a model returned must be what a sequential queue could have
+//! returned, in some order of the calls that keeps what happened before what. Every execution's
+//! history is checked: answers of timed and failing calls too, and through shutdowns.
 //!
-//! The oracle is a `Vec`. `channel::bounded(0)` has no history of this kind (a send and a receive are one step of two threads); its models are
-//! in `channel`.
+//! The oracle is a `Vec`. `channel::bounded(0)` has no history of this kind (a send and a receive
+//! are one step of two threads); its models are in `channel`.
 
 use std::time::Duration;
 
-use sync_queue::{Consumer, GetError, LifoQueue, PriorityQueue, Producer, PutError, Queue, ShutDown, SimpleQueue, channel, spsc};
+use sync_queue::{
+    Consumer, GetError, LifoQueue, PriorityQueue, Producer, PutError, Queue, ShutDown, SimpleQueue,
+    channel, spsc,
+};
 use verify::linear::{History, Spec};
 
 use crate::support::{Arc, Body, Order, body, breaks, judge};
@@ -102,7 +106,9 @@ impl Spec for Oracle {
                 self.items.push(item);
                 Instead(None)
             }
-            Put(item) | TryPut(item) | PutInTime(item) if self.items.len() == self.capacity => Full(item),
+            Put(item) | TryPut(item) | PutInTime(item) if self.items.len() == self.capacity => {
+                Full(item)
+            }
             Put(item) | TryPut(item) | PutInTime(item) => {
                 self.items.push(item);
                 Done
@@ -184,7 +190,9 @@ macro_rules! perform {
                     },
                     Get => got(self.get().map(unwrap), |ShutDown(())| true),
                     TryGet => got(self.try_get().map(unwrap), |why| why == GetError::ShutDown),
-                    GetInTime => got(self.get_timeout(SOON).map(unwrap), |why| why == GetError::ShutDown),
+                    GetInTime => {
+                        got(self.get_timeout(SOON).map(unwrap), |why| why == GetError::ShutDown)
+                    }
                     Len => Length(self.len()),
                     Shut => {
                         self.shutdown();
@@ -234,7 +242,9 @@ impl Queues for Ends {
         let sender = || self.0.as_ref().expect("this thread sends");
         let receiver = || self.1.as_ref().expect("this thread receives");
         match call {
-            Put(item) => sender().send(item).map_or_else(|back| Refused(back.into_inner()), |()| Done),
+            Put(item) => {
+                sender().send(item).map_or_else(|back| Refused(back.into_inner()), |()| Done)
+            }
             TryPut(item) => match sender().try_send(item) {
                 Ok(()) => Done,
                 Err(channel::TrySendError::Full(item)) => Full(item),
@@ -277,7 +287,9 @@ impl Side {
 impl Queues for Side {
     fn perform(&mut self, call: Call) -> Answer {
         match (self, call) {
-            (Self::Producer(producer), TryPut(item)) => producer.try_put(item).map_or_else(Full, |()| Done),
+            (Self::Producer(producer), TryPut(item)) => {
+                producer.try_put(item).map_or_else(Full, |()| Done)
+            }
             (Self::Consumer(consumer), TryGet) => consumer.try_get().map_or(Empty, Item),
             _ => unreachable!("the other side's"),
         }
@@ -298,8 +310,14 @@ fn perform(history: &Calls, queue: &mut impl Queues, calls: &[Call]) {
     }
 }
 
-/// Each script in a thread of its own; afterwards `rest`, if it is not part of a script, takes out what is left.
-fn run<Q: Queues, const N: usize>(order: Order, history: &std::sync::Arc<Calls>, rest: Option<Q>, scripts: [(Q, &'static [Call]); N]) {
+/// Each script in a thread of its own; afterwards `rest`, if it is not part of a script, takes out
+/// what is left.
+fn run<Q: Queues, const N: usize>(
+    order: Order,
+    history: &std::sync::Arc<Calls>,
+    rest: Option<Q>,
+    scripts: [(Q, &'static [Call]); N],
+) {
     let bodies: [Body; N] = scripts.map(|(mut queue, calls)| {
         let history = history.clone();
         body(move || perform(&history, &mut queue, calls))
@@ -332,7 +350,11 @@ fn shared<Q: Queues + Clone, const N: usize>(
 }
 
 /// Threads with an end each.
-fn ends<Q: Queues, const N: usize>(order: Order, oracle: Oracle, scripts: [(Q, &'static [Call]); N]) {
+fn ends<Q: Queues, const N: usize>(
+    order: Order,
+    oracle: Oracle,
+    scripts: [(Q, &'static [Call]); N],
+) {
     let history = std::sync::Arc::new(Calls::new());
     run(order, &history, None, scripts);
     judge(&history, oracle);
@@ -516,7 +538,8 @@ mod broken {
 
     use super::*;
 
-    /// Claims a place by an addition, then fills it. A get that finds the first place claimed and not filled calls the queue empty.
+    /// Claims a place by an addition, then fills it. A get that finds the first place claimed and
+    /// not filled calls the queue empty.
     struct EmptyTooSoon {
         tail: AtomicUsize,
         head: AtomicUsize,
@@ -525,7 +548,11 @@ mod broken {
 
     impl EmptyTooSoon {
         fn new() -> Arc<Self> {
-            Arc::new(Self { tail: AtomicUsize::new(0), head: AtomicUsize::new(0), slots: core::array::from_fn(|_| AtomicU32::new(0)) })
+            Arc::new(Self {
+                tail: AtomicUsize::new(0),
+                head: AtomicUsize::new(0),
+                slots: core::array::from_fn(|_| AtomicU32::new(0)),
+            })
         }
     }
 
@@ -541,11 +568,19 @@ mod broken {
                     let place = self.head.load(Ordering::Acquire);
                     match self.slots.get(place).map_or(0, |slot| slot.load(Ordering::Acquire)) {
                         0 => Empty,
-                        item if self.head.compare_exchange(place, place + 1, Ordering::AcqRel, Ordering::Acquire).is_ok() => Item(item),
+                        item if self
+                            .head
+                            .compare_exchange(place, place + 1, Ordering::AcqRel, Ordering::Acquire)
+                            .is_ok() =>
+                        {
+                            Item(item)
+                        }
                         _ => Empty,
                     }
                 }
-                Len => Length(self.tail.load(Ordering::Acquire) - self.head.load(Ordering::Acquire)),
+                Len => {
+                    Length(self.tail.load(Ordering::Acquire) - self.head.load(Ordering::Acquire))
+                }
                 _ => unreachable!("not in this model"),
             }
         }
@@ -555,14 +590,21 @@ mod broken {
     fn empty_too_soon_is_noticed() {
         breaks("not linearisable", || {
             let oracle = Oracle::new(Takes::First, 4);
-            shared(Order::Forward, EmptyTooSoon::new(), oracle, &[], [&[TryPut(1)], &[TryPut(2), TryGet]]);
+            shared(
+                Order::Forward,
+                EmptyTooSoon::new(),
+                oracle,
+                &[],
+                [&[TryPut(1)], &[TryPut(2), TryGet]],
+            );
         });
     }
 
     #[test]
     fn the_wrong_order_is_noticed() {
         breaks("not linearisable", || {
-            let (queue, oracle) = (Arc::new(LifoQueue::unbounded()), Oracle::new(Takes::First, usize::MAX));
+            let (queue, oracle) =
+                (Arc::new(LifoQueue::unbounded()), Oracle::new(Takes::First, usize::MAX));
             shared(Order::Forward, queue, oracle, &[TryPut(1)], [&[TryPut(2)], &[TryGet]]);
         });
     }
@@ -570,7 +612,8 @@ mod broken {
     #[test]
     fn an_unstable_order_is_noticed() {
         breaks("not linearisable", || {
-            let (queue, oracle) = (Arc::new(LifoQueue::unbounded()), Oracle::new(Takes::Lowest, usize::MAX));
+            let (queue, oracle) =
+                (Arc::new(LifoQueue::unbounded()), Oracle::new(Takes::Lowest, usize::MAX));
             shared(Order::Forward, queue, oracle, &[TryPut(10)], [&[TryPut(11)], &[TryGet]]);
         });
     }

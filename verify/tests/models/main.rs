@@ -1,4 +1,5 @@
-//! The models of every primitive of the workspace: small programs whose executions a checker explores, all of them.
+//! The models of every primitive of the workspace: small programs whose executions a checker
+//! explores, all of them.
 //!
 //! The same source runs under loom and under our own checker:
 //!
@@ -23,8 +24,8 @@
 //! | tokio #1788: a `SeqCst` load is not enough | `event::set_again_beside_clear`, `parker::the_second_unpark_brings_its_news` |
 //! | CPython gh-96387: one asks for the lock and is gone | `fair_mutex::the_asker_leaves`, `fair_mutex::the_asker_leaves_after_it_has_asked` |
 //!
-//! In an ordinary build there is nothing to check and this file is empty. What each model is about stands at its head, and, where another
-//! project shipped the bug that it looks for, which one.
+//! In an ordinary build there is nothing to check and this file is empty. What each model is about
+//! stands at its head, and, where another project shipped the bug that it looks for, which one.
 #![cfg(any(loom, sync_verify))]
 
 #[macro_use]

@@ -6,7 +6,8 @@ use sync_core::{Mutex, MutexGuard, RawMutex};
 
 use crate::support::{Arc, Body, Tracked, with};
 
-/// A lock and plain data under it that the checker watches: the mutex's own cell is watched too, but only when a guard is dereferenced.
+/// A lock and plain data under it that the checker watches: the mutex's own cell is watched too,
+/// but only when a guard is dereferenced.
 struct Guarded {
     lock: RawMutex,
     data: Tracked,
@@ -75,8 +76,8 @@ model! {
 }
 
 model! {
-    /// LLVM libc #201937: one holds, one waits with a timeout, one waits. If the timed one takes the wake along when its time is up, the last
-    /// sleeps for ever.
+    /// LLVM libc #201937: one holds, one waits with a timeout, one waits. If the timed one takes
+    /// the wake along when its time is up, the last sleeps for ever.
     fn timeout_passes_the_wake_on(order) {
         let shared = guarded();
         order.run([counts(&shared), counts_in_time(&shared), counts(&shared)]);
@@ -94,7 +95,8 @@ model! {
 }
 
 model! {
-    /// The lock is held throughout: every timed wait gives up, and leaves nothing behind that keeps anybody out.
+    /// The lock is held throughout: every timed wait gives up, and leaves nothing behind that keeps
+    /// anybody out.
     fn timeout_leaves_no_residue(order) {
         let shared = guarded();
         shared.lock.lock();
@@ -106,7 +108,8 @@ model! {
 }
 
 model! {
-    /// `try_lock` against a holder and a waiter: what it takes, it takes alone, and the waiter still gets in.
+    /// `try_lock` against a holder and a waiter: what it takes, it takes alone, and the waiter
+    /// still gets in.
     fn try_lock_beside_a_waiter(order) {
         let shared = guarded();
         let tries = with(&shared, |it| {
@@ -121,7 +124,8 @@ model! {
 }
 
 model! {
-    /// A fair release and a bump beside a waiter: nobody is shut out by a reservation that nobody uses.
+    /// A fair release and a bump beside a waiter: nobody is shut out by a reservation that nobody
+    /// uses.
     fn bump_and_unlock_fair(order) {
         let shared = Arc::new((Mutex::new(0), Tracked::new(0)));
         let fair = with(&shared, |it| {
@@ -143,7 +147,8 @@ model! {
 }
 
 model! {
-    /// A fair release reserves the lock for a waiter that then gives up: the reservation ends by itself, and the third gets in.
+    /// A fair release reserves the lock for a waiter that then gives up: the reservation ends by
+    /// itself, and the third gets in.
     fn fair_release_to_one_that_gives_up(order) {
         let shared = Arc::new((Mutex::new(0), Tracked::new(0)));
         let fair = with(&shared, |it| {
@@ -183,8 +188,9 @@ model! {
 }
 
 model! {
-    /// Wake after free: the last owner of the lock frees it while the other may still be about to wake a waiter. What a release touches after
-    /// its one atomic, the checker would report as an access to freed memory or as a race.
+    /// Wake after free: the last owner of the lock frees it while the other may still be about to
+    /// wake a waiter. What a release touches after its one atomic, the checker would report as an
+    /// access to freed memory or as a race.
     fn the_last_owner_frees_it(order) {
         let shared = guarded();
         let (one, two) = (counts(&shared), counts(&shared));

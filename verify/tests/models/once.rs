@@ -1,7 +1,9 @@
-//! That it happens once, is seen by all, and that nobody who waits for it is forgotten; `Once`, `OnceLock` and `LazyLock`.
+//! That it happens once, is seen by all, and that nobody who waits for it is forgotten; `Once`,
+//! `OnceLock` and `LazyLock`.
 //!
-//! A closure that panics is tested with real threads (`sync-core/tests`): a checker takes a panic for a failed model. What a panic does to the
-//! state is here the closure that fails, by `get_or_try_init`.
+//! A closure that panics is tested with real threads (`sync-core/tests`): a checker takes a panic
+//! for a failed model. What a panic does to the state is here the closure that fails, by
+//! `get_or_try_init`.
 
 use sync_core::{LazyLock, Once, OnceLock};
 
@@ -32,7 +34,8 @@ model! {
 }
 
 model! {
-    /// One waits before, while or after it happens; the bit that it sets beforehand survives the beginning.
+    /// One waits before, while or after it happens; the bit that it sets beforehand survives the
+    /// beginning.
     fn one_waits(order) {
         let shared = Arc::new((Once::new(), Tracked::new(0)));
         let calls = with(&shared, |it| it.0.call_once(|| it.1.set(it.1.get() + 1)));
@@ -45,7 +48,8 @@ model! {
 }
 
 model! {
-    /// The first to try may fail; the other has waited for it and tries itself, and sees what the first did.
+    /// The first to try may fail; the other has waited for it and tries itself, and sees what the
+    /// first did.
     fn one_fails(order) {
         let shared = Arc::new((OnceLock::new(), Tracked::new(0)));
         let fails = with(&shared, |it| {
@@ -105,7 +109,8 @@ model! {
 }
 
 model! {
-    /// The last owner frees it: what the one that ran the closure touches after its swap, the checker would report.
+    /// The last owner frees it: what the one that ran the closure touches after its swap, the
+    /// checker would report.
     fn the_last_owner_frees_it(order) {
         let shared = Arc::new(Once::new());
         let (one, two) = (with(&shared, |it| it.call_once(|| {})), with(&shared, |it| it.wait()));

@@ -25,7 +25,8 @@ model! {
 }
 
 model! {
-    /// A park that may time out: whether it took the token it knows, and if not the token is still there.
+    /// A park that may time out: whether it took the token it knows, and if not the token is still
+    /// there.
     fn timeout_loses_no_token(order) {
         let parker = Parker::new();
         let unparker = parker.unparker().clone();
@@ -39,7 +40,8 @@ model! {
 }
 
 model! {
-    /// Two threads unpark: the token may be one or two, and what both wrote before is seen after two parks at the latest.
+    /// Two threads unpark: the token may be one or two, and what both wrote before is seen after
+    /// two parks at the latest.
     fn two_unparkers(order) {
         let parker = Parker::new();
         let news = Arc::new([Tracked::new(0), Tracked::new(0)]);
@@ -60,7 +62,8 @@ model! {
 }
 
 model! {
-    /// A token given twice with news both times: who takes it sees both, because the second unpark writes although the token is there.
+    /// A token given twice with news both times: who takes it sees both, because the second unpark
+    /// writes although the token is there.
     fn the_second_unpark_brings_its_news(order) {
         let parker = Parker::new();
         let news = Arc::new((Tracked::new(0), sync_core::primitive::atomic::AtomicU32::new(0)));
@@ -73,7 +76,8 @@ model! {
             }),
             body(move || {
                 parker.park();
-                // Either this park took both in one, and then it sees the news; or the token is there again.
+                // Either this park took both in one, and then it sees the news; or the token is
+                // there again.
                 let seen = news.1.load(core::sync::atomic::Ordering::Relaxed);
                 if seen == 0 {
                     parker.park();

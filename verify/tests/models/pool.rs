@@ -1,4 +1,5 @@
-//! `ThreadPool` and its handles: the result is handed over, cancelling and running exclude each other, and nobody who waits is forgotten.
+//! `ThreadPool` and its handles: the result is handed over, cancelling and running exclude each
+//! other, and nobody who waits is forgotten.
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ model! {
 }
 
 model! {
-    /// A wait that times out at the moment the job ends; then the handle is dropped, and somebody drops the result.
+    /// A wait that times out at the moment the job ends; then the handle is dropped, and somebody
+    /// drops the result.
     fn timeout_against_the_end(_order) small {
         let pool = ThreadPool::new(1);
         let result = Arc::new(Tracked::new(0));
@@ -67,7 +69,8 @@ model! {
 }
 
 model! {
-    /// A shutdown in the middle of a submit: the job is refused with its closure, or it has a result. Nothing stays pending for ever.
+    /// A shutdown in the middle of a submit: the job is refused with its closure, or it has a
+    /// result. Nothing stays pending for ever.
     fn shutdown_against_submit(order) tight {
         let pool = Arc::new(ThreadPool::new(1));
         let submits = with(&pool, |pool| match pool.submit(|| 7) {
@@ -151,7 +154,10 @@ model! {
 }
 
 /// One writes 7 and cancels a job, another does something with the handle and the data.
-fn beside_one_that_cancels(order: Order, act: impl FnOnce(Arc<JobHandle<()>>, Arc<Tracked>) + 'static) {
+fn beside_one_that_cancels(
+    order: Order,
+    act: impl FnOnce(Arc<JobHandle<()>>, Arc<Tracked>) + 'static,
+) {
     let pool = ThreadPool::new(1);
     let data = Arc::new(Tracked::new(0));
     let handle = Arc::new(pool.submit(|| ()).unwrap());
@@ -229,7 +235,8 @@ model! {
 }
 
 model! {
-    /// A job without a handle against a shutdown that cancels: it runs, or it is dropped, or it comes back.
+    /// A job without a handle against a shutdown that cancels: it runs, or it is dropped, or it
+    /// comes back.
     fn no_handle(order) small {
         let pool = Arc::new(ThreadPool::new(1));
         let data = std::sync::Arc::new(());

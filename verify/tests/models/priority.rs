@@ -1,4 +1,5 @@
-//! `PriorityQueue`: the heap under the lock. The orders are in `linear`, what it shares with `LifoQueue` in `lifo`; here, comparisons among threads.
+//! `PriorityQueue`: the heap under the lock. The orders are in `linear`, what it shares with
+//! `LifoQueue` in `lifo`; here, comparisons among threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -61,12 +62,14 @@ model! {
 }
 
 model! {
-    /// A comparison panics in one thread: the lock is free for the other, and nothing that was inside is lost.
+    /// A comparison panics in one thread: the lock is free for the other, and nothing that was
+    /// inside is lost.
     fn a_panicking_comparison(order) small {
         let queue = Arc::new(PriorityQueue::unbounded());
         queue.put(Rank::new(1)).unwrap();
         let panics = with(&queue, |queue| {
-            // The other thread may have emptied the queue: then there is nothing to be compared with.
+            // The other thread may have emptied the queue: then there is nothing to be compared
+            // with.
             if catch_unwind(AssertUnwindSafe(|| queue.put(Rank::new(9)))).is_ok() {
                 assert_eq!(queue.try_get().map(|item| item.0.get()), Ok(9));
             }

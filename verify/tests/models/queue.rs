@@ -1,4 +1,5 @@
-//! `Queue`: hand-over of items, sleeping and waking on both sides, tasks, shutting down, and the bugs that other queues shipped.
+//! `Queue`: hand-over of items, sleeping and waking on both sides, tasks, shutting down, and the
+//! bugs that other queues shipped.
 //!
 //! The blocks of the unbounded queue hold two items here, so that their ends are met.
 
@@ -113,7 +114,8 @@ model! {
 }
 
 model! {
-    /// Beyond the end of a block: who finds the head moved on must not find the tail behind it, and wait for an item that nobody puts.
+    /// Beyond the end of a block: who finds the head moved on must not find the tail behind it, and
+    /// wait for an item that nobody puts.
     fn empty_beyond_a_block(order) small {
         let (queue, sum) = (unbounded(), Tally::new());
         queue.put(item(1)).unwrap();
@@ -129,7 +131,8 @@ model! {
 }
 
 model! {
-    /// A block whose items two threads have read is used again by one of them: the other must be done with it.
+    /// A block whose items two threads have read is used again by one of them: the other must be
+    /// done with it.
     fn a_block_is_used_again(order) small {
         let (queue, sum) = (unbounded(), Tally::new());
         queue.put_many(vec![item(1), item(2), item(4), item(8)]).unwrap();
@@ -163,8 +166,8 @@ model! {
 }
 
 model! {
-    /// The publish gap: one producer has claimed its place and stalls, another publishes behind it. The consumer must not sleep for ever
-    /// between the two.
+    /// The publish gap: one producer has claimed its place and stalls, another publishes behind it.
+    /// The consumer must not sleep for ever between the two.
     fn publish_gap(order) tight {
         let (queue, sum) = (bounded(2), Tally::new());
         order.run([puts(&queue, &[1]), puts(&queue, &[2]), gets(&queue, &sum, 2)]);
@@ -191,7 +194,8 @@ model! {
 }
 
 model! {
-    /// One getter has a timeout. If it takes the only wake along when its time is up, the other sleeps for ever.
+    /// One getter has a timeout. If it takes the only wake along when its time is up, the other
+    /// sleeps for ever.
     fn timed_out_getter_passes_the_wake_on(order) tight {
         let (queue, sum) = (bounded(2), Tally::new());
         let timed = with(&(queue.clone(), sum.clone()), |(queue, sum)| match queue.get_timeout(SOON) {
@@ -223,8 +227,8 @@ model! {
 }
 
 model! {
-    /// Empty, then shut down: an item that was put before the shutdown is not lost, and the getter does not sleep on (crossfire #70, flume #120,
-    /// CPython #117531).
+    /// Empty, then shut down: an item that was put before the shutdown is not lost, and the getter
+    /// does not sleep on (crossfire #70, flume #120, CPython #117531).
     fn shutdown_after_a_put(order) small {
         let (queue, sum) = (bounded(2), Tally::new());
         let puts_and_shuts = with(&queue, |queue| {
@@ -333,7 +337,8 @@ model! {
 }
 
 model! {
-    /// A put, a get and an immediate shutdown at once: the item is put or given back, got or drained, once.
+    /// A put, a get and an immediate shutdown at once: the item is put or given back, got or
+    /// drained, once.
     fn shutdown_now_among_others(order) tight {
         let (queue, sum) = (bounded(1), Tally::new());
         let putter = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
@@ -406,7 +411,8 @@ model! {
 }
 
 model! {
-    /// One joiner gives up and another comes, behind the same mark: the first must not hide the second from who does the last task.
+    /// One joiner gives up and another comes, behind the same mark: the first must not hide the
+    /// second from who does the last task.
     fn a_joiner_that_gives_up_hides_no_other(order) tight {
         let queue = bounded(1);
         queue.put(item(1)).unwrap();
@@ -518,8 +524,9 @@ model! {
 }
 
 model! {
-    /// crossbeam #971 (rust #110001), #1084, #1187: one producer is about to link the second block when another puts behind it and the queue is
-    /// dropped by whoever is last. Every item is dropped once, every block freed.
+    /// crossbeam #971 (rust #110001), #1084, #1187: one producer is about to link the second block
+    /// when another puts behind it and the queue is dropped by whoever is last. Every item is
+    /// dropped once, every block freed.
     fn dropped_by_the_last(order) tight {
         struct Counted(Arc<Tally>);
         impl Drop for Counted {
@@ -554,7 +561,8 @@ model! {
 }
 
 model! {
-    /// kanal #14, #15, #19, std #39364, #94518: a receive with a timeout expires at the moment of a put.
+    /// kanal #14, #15, #19, std #39364, #94518: a receive with a timeout expires at the moment of a
+    /// put.
     fn timeout_against_put(order) small {
         let (queue, sum) = (unbounded(), Tally::new());
         let timed = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
@@ -568,7 +576,8 @@ model! {
 }
 
 model! {
-    /// Two queues: who puts into one and finds the other empty cannot both be right. Needs one order that all agree on.
+    /// Two queues: who puts into one and finds the other empty cannot both be right. Needs one
+    /// order that all agree on.
     fn empty_is_true_of_a_moment(order) small {
         let queues = Arc::new([Queue::<u32>::bounded(1), Queue::unbounded()]);
         let found = Tally::new();

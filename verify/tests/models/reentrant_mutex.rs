@@ -33,8 +33,8 @@ fn nests(shared: &Arc<Guarded>) -> Body {
 }
 
 model! {
-    /// parking_lot da16c2c: two threads nest. A count written after the release, or a signature that is cleared after it, spoils the next
-    /// holder's.
+    /// parking_lot da16c2c: two threads nest. A count written after the release, or a signature
+    /// that is cleared after it, spoils the next holder's.
     fn two_nest(order) {
         let shared = guarded();
         order.run([nests(&shared), nests(&shared)]);
@@ -68,7 +68,8 @@ model! {
 }
 
 model! {
-    /// One nests, one waits with a timeout: whoever gives up owns nothing. (What giving up does to a third is `mutex.rs`'s business.)
+    /// One nests, one waits with a timeout: whoever gives up owns nothing. (What giving up does to
+    /// a third is `mutex.rs`'s business.)
     fn timeout_owns_nothing(order) {
         let shared = guarded();
         let in_time = with(&shared, |it| {
@@ -126,7 +127,8 @@ model! {
 }
 
 model! {
-    /// The last owner frees it: what a release touches after its one atomic, the checker would report.
+    /// The last owner frees it: what a release touches after its one atomic, the checker would
+    /// report.
     fn the_last_owner_frees_it(order) {
         let shared = guarded();
         let (one, two) = (nests(&shared), nests(&shared));

@@ -1,4 +1,5 @@
-//! Readers and writers: exclusion, hand-over of data, phases, and that nobody who waits is forgotten.
+//! Readers and writers: exclusion, hand-over of data, phases, and that nobody who waits is
+//! forgotten.
 
 use std::time::Duration;
 
@@ -90,7 +91,8 @@ fn gives_up(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| assert!(!it.lock.try_write_for(SOON)))
 }
 
-/// Gets the lock as the upgradable reader, but not for writing, because somebody reads throughout; and keeps it.
+/// Gets the lock as the upgradable reader, but not for writing, because somebody reads throughout;
+/// and keeps it.
 fn gives_the_upgrade_up(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| {
         it.lock.upgradable_read();
@@ -98,7 +100,8 @@ fn gives_the_upgrade_up(shared: &Arc<Guarded>) -> Body {
     })
 }
 
-/// Uses the right to upgrade that the model took before its threads began, if no other thread has used it.
+/// Uses the right to upgrade that the model took before its threads began, if no other thread has
+/// used it.
 fn uses(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| {
         if it.lock.upgrade().is_ok() {
@@ -128,7 +131,8 @@ fn free_at_the_end(shared: &Arc<Guarded>) -> u32 {
 }
 
 model! {
-    /// parking_lot #344: a writer's data reaches the reader, and the reader is done before the next writer begins.
+    /// parking_lot #344: a writer's data reaches the reader, and the reader is done before the next
+    /// writer begins.
     fn a_writer_and_a_reader(order) {
         let shared = guarded();
         order.run([writes(&shared), reads(&shared)]);
@@ -155,7 +159,8 @@ model! {
 }
 
 model! {
-    /// Two writers and a reader: a release with both sides waiting forgets neither (litebox #809: nothing may hang on how many a wake woke).
+    /// Two writers and a reader: a release with both sides waiting forgets neither (litebox #809:
+    /// nothing may hang on how many a wake woke).
     fn two_writers_and_a_reader(order) small {
         let shared = guarded();
         order.run([writes(&shared), reads(&shared), writes(&shared)]);
@@ -164,7 +169,8 @@ model! {
 }
 
 model! {
-    /// folly b927c055: three writes of three threads, and a state that comes round to an old value while writers fall asleep.
+    /// folly b927c055: three writes of three threads, and a state that comes round to an old value
+    /// while writers fall asleep.
     fn a_queue_of_writers(order) small {
         let shared = guarded();
         shared.lock.write();
@@ -174,7 +180,8 @@ model! {
 }
 
 model! {
-    /// parking_lot #465: a reader leaves while a timed writer gives up, at whatever moment. Nothing of the writer stays behind.
+    /// parking_lot #465: a reader leaves while a timed writer gives up, at whatever moment. Nothing
+    /// of the writer stays behind.
     fn a_timed_writer_beside_a_reader(order) {
         let shared = guarded();
         shared.lock.read();
@@ -184,8 +191,8 @@ model! {
 }
 
 model! {
-    /// A writer gives up while the lock is held for reading throughout: the reader that stood back behind it gets in, for the one that holds
-    /// the lock may be waiting for just that.
+    /// A writer gives up while the lock is held for reading throughout: the reader that stood back
+    /// behind it gets in, for the one that holds the lock may be waiting for just that.
     fn a_writer_that_gives_up_lets_readers_in(order) {
         let shared = guarded();
         shared.lock.read();
@@ -196,7 +203,8 @@ model! {
 }
 
 model! {
-    /// LLVM libc #201937 for writers: one holds, one waits with a timeout, one waits. The last must get in.
+    /// LLVM libc #201937 for writers: one holds, one waits with a timeout, one waits. The last must
+    /// get in.
     fn a_timed_writer_passes_the_wake_on(order) small {
         let shared = guarded();
         shared.lock.write();
@@ -206,7 +214,8 @@ model! {
 }
 
 model! {
-    /// The last reader calls a writer whose time is up: the reader that waits behind it is not forgotten.
+    /// The last reader calls a writer whose time is up: the reader that waits behind it is not
+    /// forgotten.
     fn a_timed_writer_before_a_reader(order) small {
         let shared = guarded();
         shared.lock.read();
@@ -216,8 +225,8 @@ model! {
 }
 
 model! {
-    /// Windows SRWLOCK, rust #121949: a writer releases, and the two readers that waited are in at the same time. Neither leaves: if one is let in
-    /// only after the other, this never ends.
+    /// Windows SRWLOCK, rust #121949: a writer releases, and the two readers that waited are in at
+    /// the same time. Neither leaves: if one is let in only after the other, this never ends.
     fn readers_meet_after_a_writer(order) small {
         let shared = guarded();
         shared.lock.write();
@@ -229,7 +238,8 @@ model! {
 }
 
 model! {
-    /// A writer that had waited downgrades and stays: no writer's bit that is left over keeps the reader out.
+    /// A writer that had waited downgrades and stays: no writer's bit that is left over keeps the
+    /// reader out.
     fn a_reader_meets_a_downgraded_writer(order) {
         let shared = guarded();
         shared.lock.write();
@@ -246,7 +256,8 @@ model! {
 }
 
 model! {
-    /// The upgradable reader becomes the writer after the reader has left, and nobody wrote in between.
+    /// The upgradable reader becomes the writer after the reader has left, and nobody wrote in
+    /// between.
     fn upgrade_beside_a_reader(order) {
         let shared = guarded();
         order.run([upgrades(&shared), reads(&shared)]);
@@ -255,7 +266,8 @@ model! {
 }
 
 model! {
-    /// Two who want to upgrade, one after the other: neither waits for the other while it keeps it out.
+    /// Two who want to upgrade, one after the other: neither waits for the other while it keeps it
+    /// out.
     fn two_upgrades(order) {
         let shared = guarded();
         order.run([upgrades(&shared), upgrades(&shared)]);
@@ -264,7 +276,8 @@ model! {
 }
 
 model! {
-    /// An upgrade and a writer: the data that the upgradable reader saw is still there when it writes.
+    /// An upgrade and a writer: the data that the upgradable reader saw is still there when it
+    /// writes.
     fn upgrade_against_a_writer(order) {
         let shared = guarded();
         let upgrades = with(&shared, |it| {
@@ -331,7 +344,8 @@ model! {
 }
 
 model! {
-    /// The last owner frees it: what a release touches after its last atomic, the checker would report.
+    /// The last owner frees it: what a release touches after its last atomic, the checker would
+    /// report.
     fn the_last_owner_frees_it(order) {
         let shared = guarded();
         let (one, two) = (reads(&shared), writes(&shared));
@@ -365,7 +379,8 @@ model! {
 }
 
 model! {
-    /// A writer gives up beside two that do not, while a reader holds the lock: the bit that it takes along was theirs as well.
+    /// A writer gives up beside two that do not, while a reader holds the lock: the bit that it
+    /// takes along was theirs as well.
     fn a_writer_that_gives_up_beside_writers(order) tight {
         let shared = guarded();
         shared.lock.read();
@@ -375,7 +390,8 @@ model! {
 }
 
 model! {
-    /// A writer gives up while a reader holds on: both readers that stood back behind it get in, at the same time.
+    /// A writer gives up while a reader holds on: both readers that stood back behind it get in, at
+    /// the same time.
     fn a_writer_that_gives_up_lets_all_readers_in(order) small {
         let shared = guarded();
         shared.lock.read();
@@ -411,7 +427,8 @@ model! {
 }
 
 model! {
-    /// A writer gives up beside one that does not, while a reader holds the lock: the bit that it takes along was the other's as well.
+    /// A writer gives up beside one that does not, while a reader holds the lock: the bit that it
+    /// takes along was the other's as well.
     fn a_writer_that_gives_up_beside_another(order) small {
         let shared = guarded();
         shared.lock.read();
@@ -421,8 +438,9 @@ model! {
 }
 
 model! {
-    /// A reader that a writer kept out enters beside the reader that this writer becomes, although the next writer waits already: the writers
-    /// would wait for the holder, the holder for the reader, and the reader for the writers.
+    /// A reader that a writer kept out enters beside the reader that this writer becomes, although
+    /// the next writer waits already: the writers would wait for the holder, the holder for the
+    /// reader, and the reader for the writers.
     fn a_reader_goes_before_the_next_writer(order) small {
         let shared = Arc::new((RawRwLock::new(), Event::new()));
         shared.0.write();
@@ -436,7 +454,8 @@ model! {
             it.0.unlock_write().unwrap();
         });
         let holds = with(&shared, |it| {
-            // Otherwise the reader may come too late to have been kept out, and then it does stand back.
+            // Otherwise the reader may come too late to have been kept out, and then it does stand
+            // back.
             let both_wait = all_asleep();
             it.0.downgrade().unwrap();
             if both_wait {
@@ -450,7 +469,8 @@ model! {
 }
 
 model! {
-    /// The upgradable reader's right is given back while another thread waits to use it: that one is told, and a newcomer that was kept out gets in.
+    /// The upgradable reader's right is given back while another thread waits to use it: that one
+    /// is told, and a newcomer that was kept out gets in.
     fn an_upgrade_is_called_off(order) small {
         let shared = guarded();
         shared.lock.upgradable_read();
@@ -501,7 +521,8 @@ model! {
 }
 
 model! {
-    /// A writer becomes a reader, and both readers that it kept out get in beside it and each other.
+    /// A writer becomes a reader, and both readers that it kept out get in beside it and each
+    /// other.
     fn readers_meet_after_a_downgrade(order) small {
         let shared = guarded();
         shared.lock.write();

@@ -1,14 +1,18 @@
-//! That a timer is called once or never, as `cancel` said; that nobody sleeps over an earlier deadline; that a shutdown ends.
+//! That a timer is called once or never, as `cancel` said; that nobody sleeps over an earlier
+//! deadline; that a shutdown ends.
 //!
-//! The clock is turned by hand, so time is a matter of scheduling too. A scheduler catches its callbacks' panics, also those by which the
-//! checker reports a race: so each model asks at its end whether there was one ([`Seen::check`]).
+//! The clock is turned by hand, so time is a matter of scheduling too. A scheduler catches its
+//! callbacks' panics, also those by which the checker reports a race: so each model asks at its end
+//! whether there was one ([`Seen::check`]).
 
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use sync_core::{Condvar, Mutex};
-use sync_timer::{Cancel, Executor, ManualClock, Missed, Pending, Scheduler, SchedulerBuilder, TimerHandle};
+use sync_timer::{
+    Cancel, Executor, ManualClock, Missed, Pending, Scheduler, SchedulerBuilder, TimerHandle,
+};
 
 use crate::support::{Arc, Body, Tracked, with};
 
@@ -16,7 +20,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What happened, in plain counters that order nothing; and data that only one thread may touch at a time.
+/// What happened, in plain counters that order nothing; and data that only one thread may touch at
+/// a time.
 #[derive(Default)]
 struct Seen {
     calls: AtomicUsize,
@@ -35,7 +40,10 @@ struct Stage {
 fn stage(build: impl FnOnce(SchedulerBuilder) -> Scheduler) -> Arc<Stage> {
     let (clock, seen) = (ManualClock::new(), std::sync::Arc::new(Seen::default()));
     let hook = seen.clone();
-    let builder = Scheduler::builder().shards(1).clock(clock.clone()).on_failure(move |_| hook.failed.store(true, SeqCst));
+    let builder = Scheduler::builder()
+        .shards(1)
+        .clock(clock.clone())
+        .on_failure(move |_| hook.failed.store(true, SeqCst));
     Arc::new(Stage { clock, scheduler: build(builder), seen })
 }
 
@@ -144,7 +152,8 @@ impl Drop for Captured {
 }
 
 model! {
-    /// After `cancel_and_wait` nobody is inside the callback, its closure is gone, and what it did is visible.
+    /// After `cancel_and_wait` nobody is inside the callback, its closure is gone, and what it did
+    /// is visible.
     fn cancel_and_wait_against_a_running_callback(order) small {
         let it = without_thread();
         let captured = Captured(it.seen.clone());
@@ -156,7 +165,8 @@ model! {
         it.clock.advance(SECOND);
         let waits = with(&it, move |it| {
             assert_ne!(timer.cancel_and_wait(), Cancel::Running);
-            // A race here would be a callback that still runs, or a closure that is still being dropped.
+            // A race here would be a callback that still runs, or a closure that is still being
+            // dropped.
             it.seen.data.set(10);
         });
         order.run([fires(&it), waits]);
@@ -167,7 +177,8 @@ model! {
 }
 
 model! {
-    /// A shutdown that discards, against one who schedules and one who fires: each timer is called, discarded, or given back.
+    /// A shutdown that discards, against one who schedules and one who fires: each timer is called,
+    /// discarded, or given back.
     fn shutdown_against_schedule_and_fire(order) small {
         let it = without_thread();
         let _first = it.due();
@@ -210,7 +221,8 @@ impl Count {
 }
 
 model! {
-    /// The dispatcher may be anywhere on its way to sleep when a timer comes that is due before all others.
+    /// The dispatcher may be anywhere on its way to sleep when a timer comes that is due before all
+    /// others.
     fn an_earlier_deadline_against_the_sleeping_dispatcher(order) small {
         let it = with_thread(1);
         let count = std::sync::Arc::new(Count::default());
@@ -321,7 +333,8 @@ model! {
 }
 
 model! {
-    /// A timer that was handed to the executor is moved, becomes due again, and is handed over again, while the first job is taken up.
+    /// A timer that was handed to the executor is moved, becomes due again, and is handed over
+    /// again, while the first job is taken up.
     fn reschedule_against_an_executor(order) small {
         let (it, queue) = with_queue();
         let timer = it.due();
@@ -344,7 +357,8 @@ model! {
 }
 
 model! {
-    /// A timer that was handed to the executor is put off while the job is taken up: called at its new time only, or before it was put off.
+    /// A timer that was handed to the executor is put off while the job is taken up: called at its
+    /// new time only, or before it was put off.
     fn put_off_against_an_executor(order) small {
         let (it, queue) = with_queue();
         let timer = it.due();

@@ -59,7 +59,8 @@ model! {
 }
 
 model! {
-    /// What was written before a release is seen by a later acquisition, although the permit may be another's.
+    /// What was written before a release is seen by a later acquisition, although the permit may be
+    /// another's.
     fn a_permit_brings_the_news_of_every_release_before(order) {
         let shared = Arc::new((RawSemaphore::new(0), [Tracked::new(0), Tracked::new(0)]));
         let gives = |n: usize| with(&shared, move |it| {
@@ -76,7 +77,8 @@ model! {
 }
 
 model! {
-    /// Two single releases against two sleepers: the second release may find `WAITERS` cleared, so the first one woken passes the wake on.
+    /// Two single releases against two sleepers: the second release may find `WAITERS` cleared, so
+    /// the first one woken passes the wake on.
     fn two_releases_two_sleepers(order) {
         let shared = semaphore(0);
         let gives_twice = with(&shared, |it| for _ in 0..2 {
@@ -97,7 +99,8 @@ model! {
 }
 
 model! {
-    /// FX-02: one permit, one that may give up at the very moment it is woken, one that has all the time.
+    /// FX-02: one permit, one that may give up at the very moment it is woken, one that has all the
+    /// time.
     fn fx_02_a_timeout_takes_no_wake_along(order) {
         let shared = semaphore(0);
         order.run([borrows_in_time(&shared, 1), takes(&shared, 1), gives(&shared, 1)]);
@@ -135,8 +138,8 @@ model! {
 }
 
 model! {
-    /// Two requests for two, and permits that come one and two at a time: had waiting threads held what they gathered, each could wait for
-    /// what the other has.
+    /// Two requests for two, and permits that come one and two at a time: had waiting threads held
+    /// what they gathered, each could wait for what the other has.
     fn two_requests_for_many(order) {
         let shared = semaphore(1);
         let gives_three = with(&shared, |it| {
@@ -190,7 +193,8 @@ model! {
 }
 
 model! {
-    /// A release by the last owner, who frees the semaphore, while the other may still be about to wake.
+    /// A release by the last owner, who frees the semaphore, while the other may still be about to
+    /// wake.
     fn the_last_owner_frees_it(order) {
         let shared = semaphore(1);
         let (one, two) = (borrows(&shared, 1), borrows(&shared, 1));
@@ -200,7 +204,8 @@ model! {
 }
 
 model! {
-    /// An over-release changes nothing, at whatever moment; of two releases of one permit exactly one succeeds.
+    /// An over-release changes nothing, at whatever moment; of two releases of one permit exactly
+    /// one succeeds.
     fn over_release_changes_nothing(order) {
         let shared = Arc::new((BoundedSemaphore::new(1), Tracked::new(0)));
         shared.0.acquire().unwrap().forget();

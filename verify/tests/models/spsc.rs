@@ -1,5 +1,6 @@
-//! `spsc`: a slot changes hands with everything written in it, in both directions. The ring with room for one is the program in which loom
-//! overlooks a weakened store unless the spawn order is right, which is why every model here runs in both.
+//! `spsc`: a slot changes hands with everything written in it, in both directions. The ring with
+//! room for one is the program in which loom overlooks a weakened store unless the spawn order is
+//! right, which is why every model here runs in both.
 
 use sync_queue::{Consumer, Producer, spsc};
 
@@ -64,7 +65,8 @@ model! {
 }
 
 model! {
-    /// Both sides go with an item inside: it is dropped once, and no slot is read that was never written.
+    /// Both sides go with an item inside: it is dropped once, and no slot is read that was never
+    /// written.
     fn dropped_by_the_last(order) {
         let item = std::sync::Arc::new(());
         let (mut producer, mut consumer) = spsc(2);

@@ -1,15 +1,19 @@
-//! How a model is written, once, and run: in both spawn orders, and with every setting of what the checker cannot choose by itself.
+//! How a model is written, once, and run: in both spawn orders, and with every setting of what the
+//! checker cannot choose by itself.
 
-/// The order in which the threads of a model are spawned. The last one runs on the model's main thread.
+/// The order in which the threads of a model are spawned. The last one runs on the model's main
+/// thread.
 ///
-/// A checker should not care; loom does (it forgets earlier racing loads), so every model runs both ways.
+/// A checker should not care; loom does (it forgets earlier racing loads), so every model runs both
+/// ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Forward,
     Reversed,
 }
 
-/// A model. Of one type, so that the checkers, which are generic over what they run, are compiled once and not once for every model.
+/// A model. Of one type, so that the checkers, which are generic over what they run, are compiled
+/// once and not once for every model.
 pub(crate) type Model = std::sync::Arc<dyn Fn(Order) + Send + Sync>;
 
 /// The body of one thread of a model.
@@ -30,7 +34,8 @@ impl Order {
         }
     }
 
-    /// As [`run`](Self::run), with one more that may vanish after any of its writes: under our own checker. Loom knows no deaths.
+    /// As [`run`](Self::run), with one more that may vanish after any of its writes: under our own
+    /// checker. Loom knows no deaths.
     pub(crate) fn run_with_mortal<const N: usize>(self, mortal: Body, others: [Body; N]) {
         let mut others = Vec::from(others);
         if self == Order::Reversed {
@@ -39,8 +44,12 @@ impl Order {
         let last = others.pop().expect("a model has threads that survive");
         let others = others.into_iter().map(|body| checker::Thread::from(checker::spawn(body)));
         let threads: Vec<_> = match self {
-            Order::Forward => core::iter::once_with(|| checker::spawn_mortal(mortal)).chain(others).collect(),
-            Order::Reversed => others.chain(core::iter::once_with(|| checker::spawn_mortal(mortal))).collect(),
+            Order::Forward => {
+                core::iter::once_with(|| checker::spawn_mortal(mortal)).chain(others).collect()
+            }
+            Order::Reversed => {
+                others.chain(core::iter::once_with(|| checker::spawn_mortal(mortal))).collect()
+            }
         };
         last();
         threads.into_iter().for_each(checker::Thread::wait);
@@ -56,8 +65,9 @@ impl Order {
 /// }
 /// ```
 ///
-/// `fn name(order) small { ... }` is for a model that has a whole thread of the library in it, and locks: with two preemptions instead of
-/// three, and without impatience, which is the locks' own matter. `tight` is for three threads of a queue that may all sleep: one preemption.
+/// `fn name(order) small { ... }` is for a model that has a whole thread of the library in it, and
+/// locks: with two preemptions instead of three, and without impatience, which is the locks' own
+/// matter. `tight` is for three threads of a queue that may all sleep: one preemption.
 macro_rules! model {
     ($(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
         model!(@ check, $(#[doc = $doc])* fn $name($order) $body);
@@ -100,15 +110,19 @@ pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) 
     Box::new(move || f(shared))
 }
 
-/// The longest that one setting of one model is explored for: MODEL_SECONDS, 10 by default. What did not fit is printed as "not all explored".
+/// The longest that one setting of one model is explored for: MODEL_SECONDS, 10 by default. What
+/// did not fit is printed as "not all explored".
 fn time_for_one_run() -> std::time::Duration {
-    let seconds = std::env::var("MODEL_SECONDS").map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
+    let seconds = std::env::var("MODEL_SECONDS")
+        .map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
     std::time::Duration::from_secs(seconds)
 }
 
 #[cfg(target_os = "linux")]
 pub(crate) use checker::on_death;
-pub(crate) use checker::{Arc, Tracked, all_asleep, breaks, check, check_small, check_tight, judge};
+pub(crate) use checker::{
+    Arc, Tracked, all_asleep, breaks, check, check_small, check_tight, judge,
+};
 
 #[cfg(loom)]
 mod checker {
@@ -174,8 +188,8 @@ mod checker {
 
     /// Explores the model once for every setting of the knobs.
     ///
-    /// Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three preemptions find what small models can
-    /// show; LOOM_MAX_PREEMPTIONS says otherwise.
+    /// Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three
+    /// preemptions find what small models can show; LOOM_MAX_PREEMPTIONS says otherwise.
     pub(crate) fn check(name: &str, order: Order, model: Model) {
         explore(name, 3, &[(0, false), (1, false), (0, true), (1, true)], order, model);
     }
@@ -190,13 +204,24 @@ mod checker {
         explore(name, 1, &[(0, false), (1, false)], order, model);
     }
 
-    /// Loom does not tell which of two calls of different threads happened before the other: a history is checked by ours alone.
-    pub(crate) fn judge<S: verify::linear::Spec>(_: &verify::linear::History<S::Call, S::Return>, _: S) {}
+    /// Loom does not tell which of two calls of different threads happened before the other: a
+    /// history is checked by ours alone.
+    pub(crate) fn judge<S: verify::linear::Spec>(
+        _: &verify::linear::History<S::Call, S::Return>,
+        _: S,
+    ) {
+    }
 
     /// What only [`judge`] can notice goes unnoticed here.
     pub(crate) fn breaks(_: &str, _: impl Fn() + Copy + Send + Sync + 'static) {}
 
-    fn explore(name: &str, preemptions: usize, settings: &[(usize, bool)], order: Order, model: Model) {
+    fn explore(
+        name: &str,
+        preemptions: usize,
+        settings: &[(usize, bool)],
+        order: Order,
+        model: Model,
+    ) {
         for &(spurious, impatient) in settings {
             let knobs = Knobs { spurious, impatient };
             let model = Model::clone(&model);
@@ -213,8 +238,15 @@ mod checker {
                 set_knobs(knobs);
                 model(order);
             });
-            let all = if builder.max_duration.is_some_and(|most| started.elapsed() < most) { "" } else { ", not all explored" };
-            println!("{name}: {} executions{all}, {knobs:?}", executions.load(std::sync::atomic::Ordering::Relaxed));
+            let all = if builder.max_duration.is_some_and(|most| started.elapsed() < most) {
+                ""
+            } else {
+                ", not all explored"
+            };
+            println!(
+                "{name}: {} executions{all}, {knobs:?}",
+                executions.load(std::sync::atomic::Ordering::Relaxed)
+            );
         }
     }
 }
@@ -259,7 +291,8 @@ mod checker {
     /// Waits until every other thread of the model sleeps, where that can be told.
     pub(crate) fn all_asleep() -> bool {
         let nobody_wakes = verify::sync::atomic::AtomicU32::new(0);
-        // A time is up early once in an execution, and otherwise when nobody else can run: so the second time at the latest.
+        // A time is up early once in an execution, and otherwise when nobody else can run: so the
+        // second time at the latest.
         for _ in 0..2 {
             verify::futex::wait_timeout(&nobody_wakes, 0);
         }
@@ -294,13 +327,16 @@ mod checker {
     // SAFETY: every access is checked by the checker.
     unsafe impl Sync for Tracked {}
 
-    /// Explores the model: without spurious wake-ups, then with one in an execution. Either may have one timeout that fires while others could
-    /// still run; when nothing else can, timeouts fire anyway.
+    /// Explores the model: without spurious wake-ups, then with one in an execution. Either may
+    /// have one timeout that fires while others could still run; when nothing else can, timeouts
+    /// fire anyway.
     ///
-    /// Every execution is explored, or as many as fit in [`time_for_one_run`](super::time_for_one_run). What was explored is printed.
+    /// Every execution is explored, or as many as fit in
+    /// [`time_for_one_run`](super::time_for_one_run). What was explored is printed.
     ///
-    /// With MODEL_MUTATE set, every ordering that the model uses is weakened a step, every fence and every wake left out, one at a time, and
-    /// what the model then says is printed instead: `mutate.sh` makes a table of it.
+    /// With MODEL_MUTATE set, every ordering that the model uses is weakened a step, every fence
+    /// and every wake left out, one at a time, and what the model then says is printed instead:
+    /// `mutate.sh` makes a table of it.
     pub(crate) fn check(name: &str, order: Order, model: Model) {
         for spurious in [0, 1] {
             let model = Model::clone(&model);
@@ -325,13 +361,20 @@ mod checker {
 
     /// Checks that the calls of an execution could have been those of the sequential object.
     #[track_caller]
-    pub(crate) fn judge<S: verify::linear::Spec>(history: &verify::linear::History<S::Call, S::Return>, sequential: S) {
+    pub(crate) fn judge<S: verify::linear::Spec>(
+        history: &verify::linear::History<S::Call, S::Return>,
+        sequential: S,
+    ) {
         history.check(sequential);
     }
 
-    /// Checks that the checker finds something wrong with a model of something wrong, and says so in these words.
+    /// Checks that the checker finds something wrong with a model of something wrong, and says so
+    /// in these words.
     pub(crate) fn breaks(words: &str, model: impl Fn() + Copy + Send + Sync + 'static) {
-        let failure = verify::model::Builder::new().explore(model).failure.expect("what is broken is noticed");
+        let failure = verify::model::Builder::new()
+            .explore(model)
+            .failure
+            .expect("what is broken is noticed");
         assert!(failure.message.contains(words), "{failure}");
     }
 

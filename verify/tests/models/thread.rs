@@ -29,7 +29,8 @@ model! {
 }
 
 model! {
-    /// Who sees that a thread is not alive any more sees what it did, and may be the one who gets the result itself.
+    /// Who sees that a thread is not alive any more sees what it did, and may be the one who gets
+    /// the result itself.
     fn not_alive_is_as_good_as_joined(order) {
         let data = Arc::new(Tracked::new(0));
         let theirs = Arc::clone(&data);
@@ -59,7 +60,8 @@ model! {
 }
 
 model! {
-    /// Whoever has the handle may ask for the number at once: it waits until the thread has one, and so may two.
+    /// Whoever has the handle may ask for the number at once: it waits until the thread has one,
+    /// and so may two.
     fn the_number_is_there_when_it_is_asked_for(order) {
         let handle = spawn(|| ()).unwrap();
         let asks = || with(&handle, |handle| assert!(handle.ident().get() > 0));

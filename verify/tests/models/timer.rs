@@ -1,4 +1,5 @@
-//! That a timer is called once or never, as `cancel` said, and that neither a cancel, a clock nor a stop is slept over.
+//! That a timer is called once or never, as `cancel` said, and that neither a cancel, a clock nor a
+//! stop is slept over.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -18,13 +19,22 @@ struct Stage {
 }
 
 fn stage(delay: Duration) -> Arc<Stage> {
-    let (clock, calls, data) = (ManualClock::new(), std::sync::Arc::new(AtomicUsize::new(0)), std::sync::Arc::new(Tracked::new(0)));
+    let (clock, calls, data) = (
+        ManualClock::new(),
+        std::sync::Arc::new(AtomicUsize::new(0)),
+        std::sync::Arc::new(Tracked::new(0)),
+    );
     let (inside, shared) = (calls.clone(), data.clone());
     let callback = move || {
         shared.set(1);
         inside.fetch_add(1, SeqCst);
     };
-    Arc::new(Stage { timer: Timer::new(delay, callback).with_clock(clock.clone()), clock, calls, data })
+    Arc::new(Stage {
+        timer: Timer::new(delay, callback).with_clock(clock.clone()),
+        clock,
+        calls,
+        data,
+    })
 }
 
 impl Stage {

@@ -1,5 +1,6 @@
-//! How many threads a wake woke is not to be trusted (litebox #809, and systems that cannot tell): what each primitive does where every wake
-//! says that it woke nobody, and where every wake says that it woke one.
+//! How many threads a wake woke is not to be trusted (litebox #809, and systems that cannot tell):
+//! what each primitive does where every wake says that it woke nobody, and where every wake says
+//! that it woke one.
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
-//! Planted bugs: eight structures that every implementer gets wrong once, each right and with its classic mistakes.
+//! Planted bugs: eight structures that every implementer gets wrong once, each right and with its
+//! classic mistakes.
 //!
-//! The right ones must pass and each mistake must be found, whichever thread is spawned first, with a counterexample of a page or less.
-//! Nodes live in arenas that outlast the model's threads: to free one is a write to its cell, so that using it after that is a race.
+//! The right ones must pass and each mistake must be found, whichever thread is spawned first, with
+//! a counterexample of a page or less. Nodes live in arenas that outlast the model's threads: to
+//! free one is a write to its cell, so that using it after that is a race.
 
 /// The structures above one checker; `checker` has loom's paths.
 mod verified {
@@ -18,7 +20,10 @@ mod verified {
         assert_eq!(serial.failure.is_some(), parallel.failure.is_some());
         assert_eq!(serial.distinct, Some(serial.executions));
         if serial.failure.is_none() {
-            assert_eq!((parallel.executions, parallel.distinct), (serial.executions, serial.distinct));
+            assert_eq!(
+                (parallel.executions, parallel.distinct),
+                (serial.executions, serial.distinct)
+            );
         }
         serial.failure.map(|failure| failure.to_string())
     }

@@ -39,7 +39,11 @@ pub(super) unsafe fn vanish_or_not(rt: *mut Runtime, site: &'static Location<'st
     unsafe {
         let t = (*rt).cur as usize;
         let thread = &(&(*rt).threads)[t];
-        let choice = object::choose(if thread.family { 3 } else { 2 }, CRASH + (u64::from(thread.process) << 8), site);
+        let choice = object::choose(
+            if thread.family { 3 } else { 2 },
+            CRASH + (u64::from(thread.process) << 8),
+            site,
+        );
         if choice == 0 {
             return;
         }
@@ -92,7 +96,11 @@ impl Runtime {
         let g = &self.ex.graph;
         let process = self.threads[tid as usize].process;
         let spawned = |&id: &Id| g.threads.iter().position(|t| t.spawn == id).map(|t| t as u32);
-        let children = g.threads[tid as usize].events.iter().filter(|&&id| g.ev(id).label.kind == Kind::Spawn).filter_map(spawned);
+        let children = g.threads[tid as usize]
+            .events
+            .iter()
+            .filter(|&&id| g.ev(id).label.kind == Kind::Spawn)
+            .filter_map(spawned);
         children.filter(|&t| self.threads[t as usize].process == process).collect()
     }
 
@@ -133,7 +141,9 @@ impl Runtime {
         if process == 0 {
             return None;
         }
-        let ends = |e: &crate::engine::event::Event| e.label.kind == Kind::Choose && e.choice == 1 && process_of(&e.label) == Some(process);
+        let ends = |e: &crate::engine::event::Event| {
+            e.label.kind == Kind::Choose && e.choice == 1 && process_of(&e.label) == Some(process)
+        };
         self.ex.graph.events.iter().position(ends).map(|id| id as Id)
     }
 
@@ -154,9 +164,12 @@ impl Runtime {
         let g = &self.ex.graph;
         let waited_for = |j: Id| {
             let label = &g.ev(j).label;
-            label.kind == Kind::Join && g.ev(j).tid != self.cur && self.threads[label.a as usize].process == thread.process
+            label.kind == Kind::Join
+                && g.ev(j).tid != self.cur
+                && self.threads[label.a as usize].process == thread.process
         };
-        (g.ev(end).tid != self.cur && g.porf_eq(end, id)) || (0..g.events.len() as Id).any(|j| waited_for(j) && g.porf_eq(j, id))
+        (g.ev(end).tid != self.cur && g.porf_eq(end, id))
+            || (0..g.events.len() as Id).any(|j| waited_for(j) && g.porf_eq(j, id))
     }
 
     /// Lets the threads of processes that have vanished, and that cannot go on, vanish where they

@@ -32,7 +32,8 @@ impl Runtime {
             if vanished || this.replaying || this.aborting || this.guide.is_some() {
                 return;
             }
-            (this.ending, this.muted, this.given_up, this.ex.dead, this.ex.woke) = (true, true, false, false, false);
+            (this.ending, this.muted, this.given_up, this.ex.dead, this.ex.woke) =
+                (true, true, false, false, false);
             for _ in 0..MOST {
                 let Some(t) = (*rt).next_to_end() else { break };
                 (*rt).cur = t;
@@ -59,17 +60,26 @@ impl Runtime {
     fn next_to_end(&mut self) -> Option<u32> {
         let n = self.threads.len() as u32;
         let turns = (1..=n).map(|i| (self.cur + i) % n);
-        let owes = |&t: &u32| self.threads[t as usize].state != State::Vacant && queue::owes_enqueue(&self.ex.graph, t);
+        let owes = |&t: &u32| {
+            self.threads[t as usize].state != State::Vacant
+                && queue::owes_enqueue(&self.ex.graph, t)
+        };
         let t = turns.clone().find(owes).or_else(|| turns.clone().find(|&t| self.may_end(t)))?;
         let thread = &mut self.threads[t as usize];
-        thread.fire = thread.state == State::Asleep || (thread.state == State::Await && thread.timed);
+        thread.fire =
+            thread.state == State::Asleep || (thread.state == State::Await && thread.timed);
         Some(t)
     }
 
     fn may_end(&self, t: u32) -> bool {
         let thread = &self.threads[t as usize];
         // Its wait has been added to the graph when nothing else could run.
-        let known = self.ex.graph.threads.get(t as usize).and_then(|known| known.events.get(thread.pos as usize));
+        let known = self
+            .ex
+            .graph
+            .threads
+            .get(t as usize)
+            .and_then(|known| known.events.get(thread.pos as usize));
         let waits = known.map(|&id| self.ex.graph.ev(id).waiting);
         match thread.state {
             State::Vacant | State::Finished | State::Quit => false,

@@ -60,7 +60,12 @@ pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
 /// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
 /// else has touched it has to come before. Who has it for himself may write to it: it is an object
 /// of its own from here on.
-pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Location<'static>) -> u64 {
+pub(crate) fn exclusive(
+    tag: &Tag,
+    init: u64,
+    shared: bool,
+    site: &'static Location<'static>,
+) -> u64 {
     stop_if_failed();
     with(|rt| {
         let Some(loc) = rt.known(tag) else { return };
@@ -68,7 +73,8 @@ pub(crate) fn exclusive(tag: &Tag, init: u64, shared: bool, site: &'static Locat
         let l = &g.locs[loc as usize];
         let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
         let run = |id: Id| rt.threads[g.ev(id).tid as usize].pos > g.ev(id).idx;
-        let racing = others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
+        let racing =
+            others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
         if let Some(id) = racing {
             let (first, tid) = (g.ev(id).label.site, g.ev(id).tid);
             rt.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
@@ -105,7 +111,11 @@ impl Runtime {
         })
     }
 
-    pub(super) fn location_of(&mut self, object: Object<'_>, expected: Option<u32>) -> Result<u32, String> {
+    pub(super) fn location_of(
+        &mut self,
+        object: Object<'_>,
+        expected: Option<u32>,
+    ) -> Result<u32, String> {
         let exec = self.exec;
         let known = match object {
             Object::Tagged(tag, _) => self.known(tag),

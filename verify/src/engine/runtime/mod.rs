@@ -251,7 +251,9 @@ pub(crate) fn current() -> Option<*mut Runtime> {
 /// Asks for an event. `object` is what it acts on, with the value it has if nobody has touched it.
 #[inline]
 pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
-    let rt = current().unwrap_or_else(|| panic!("an object of the model checker was used outside of `model` at {}", label.site));
+    let rt = current().unwrap_or_else(|| {
+        panic!("an object of the model checker was used outside of `model` at {}", label.site)
+    });
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe {
@@ -452,13 +454,16 @@ impl Runtime {
 
     fn astray(&mut self) {
         let n = self.ex.graph.events.len();
-        self.fail(failure::Kind::Misuse(format!("the replay string does not belong to this model: its step {n} cannot be done")));
+        self.fail(failure::Kind::Misuse(format!(
+            "the replay string does not belong to this model: its step {n} cannot be done"
+        )));
     }
 
     /// A thread was ended because of what it did without asking.
     fn ended_from_outside(&mut self, t: u32, cause: guard::Cause) {
         let thread = &self.threads[t as usize];
-        let place = format!("thread {t} (spawned at {}), last seen at {}", thread.site, thread.last);
+        let place =
+            format!("thread {t} (spawned at {}), last seen at {}", thread.site, thread.last);
         self.fail(match cause {
             guard::Cause::Overflow => {
                 failure::Kind::Limit(format!("stack overflow: {place} (Builder::stack_size is {} bytes)", self.limits.stack))
@@ -503,7 +508,11 @@ impl Runtime {
 
     /// Something is made by the current thread at this point.
     pub(super) fn birth_now(&self) -> birth::Birth {
-        birth::Birth { tid: self.cur, epoch: self.epoch(), site: self.threads[self.cur as usize].last }
+        birth::Birth {
+            tid: self.cur,
+            epoch: self.epoch(),
+            site: self.threads[self.cur as usize].last,
+        }
     }
 
     /// Where a thread was spawned.
@@ -531,7 +540,11 @@ impl Runtime {
     }
 
     /// Notes an allocation; gives its number.
-    pub(crate) fn allocated(&mut self, what: &'static str, site: &'static Location<'static>) -> usize {
+    pub(crate) fn allocated(
+        &mut self,
+        what: &'static str,
+        site: &'static Location<'static>,
+    ) -> usize {
         self.allocations.push(Allocation { what, site, live: true });
         self.allocations.len() - 1
     }
@@ -573,7 +586,8 @@ impl Runtime {
             return true;
         }
         let here = self.here();
-        here != super::event::NONE && self.ex.graph.clock(here, HB).get(tid as usize).is_some_and(|&c| c >= epoch)
+        here != super::event::NONE
+            && self.ex.graph.clock(here, HB).get(tid as usize).is_some_and(|&c| c >= epoch)
     }
 
     /// Virtual time.

@@ -15,12 +15,18 @@ use std::sync::atomic::Ordering;
 
 impl Runtime {
     /// Creates thread `tid`, whose creation is the event that the current thread just did.
-    pub(crate) fn create<F: FnOnce() + 'static>(&mut self, tid: u32, name: Option<String>, site: &'static Location<'static>, f: F) {
-        let stack = self
-            .stacks
-            .pop()
-            .or_else(|| stacks::take(self.limits.stack))
-            .unwrap_or_else(|| DefaultStack::new(self.limits.stack).expect("no memory for the stack of a thread of the model"));
+    pub(crate) fn create<F: FnOnce() + 'static>(
+        &mut self,
+        tid: u32,
+        name: Option<String>,
+        site: &'static Location<'static>,
+        f: F,
+    ) {
+        let stack =
+            self.stacks.pop().or_else(|| stacks::take(self.limits.stack)).unwrap_or_else(|| {
+                DefaultStack::new(self.limits.stack)
+                    .expect("no memory for the stack of a thread of the model")
+            });
         let addresses = stack.limit().get()..stack.base().get();
         let rt: *mut Runtime = self;
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
@@ -33,15 +39,25 @@ impl Runtime {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
                 // SAFETY: as above.
                 let this = unsafe { &mut *rt };
-                let (message, at) = this.panic_note.take().unwrap_or_else(|| (panic_message(&*payload), String::from("?")));
+                let (message, at) = this
+                    .panic_note
+                    .take()
+                    .unwrap_or_else(|| (panic_message(&*payload), String::from("?")));
                 this.fail(failure::Kind::Panic { message, at });
             }
         });
         while self.threads.len() <= tid as usize {
             self.threads.push(Thread::vacant());
         }
-        self.threads[tid as usize] =
-            Thread { co: Some(co), stack: addresses, state: State::Ready, site, name, last: site, ..Thread::vacant() };
+        self.threads[tid as usize] = Thread {
+            co: Some(co),
+            stack: addresses,
+            state: State::Ready,
+            site,
+            name,
+            last: site,
+            ..Thread::vacant()
+        };
         self.order.push(tid);
         while self.stack_ends.len() <= tid as usize {
             self.stack_ends.push(Vec::new());
@@ -57,7 +73,8 @@ impl Runtime {
         site: &'static Location<'static>,
         f: F,
     ) -> u32 {
-        let known = (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
+        let known =
+            (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
         let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.what);
         let tid = match (known, told) {
             (Some(t), _) => t as u32,
@@ -157,8 +174,12 @@ impl Runtime {
                         this.lesson = Some(Lesson::Ends(probe.site));
                         return End::Learned;
                     }
-                    if (this.threads[t as usize].pos as usize) < this.ex.graph.threads[t as usize].events.len() {
-                        this.fail(failure::Kind::Nondeterminism(format!("thread {t} ended earlier when it was run again")));
+                    if (this.threads[t as usize].pos as usize)
+                        < this.ex.graph.threads[t as usize].events.len()
+                    {
+                        this.fail(failure::Kind::Nondeterminism(format!(
+                            "thread {t} ended earlier when it was run again"
+                        )));
                         return End::Failed;
                     }
                 }
@@ -234,7 +255,9 @@ impl Runtime {
                 }
             }
             if left {
-                self.fail(failure::Kind::Nondeterminism("a thread did not come back to what it did before".into()));
+                self.fail(failure::Kind::Nondeterminism(
+                    "a thread did not come back to what it did before".into(),
+                ));
                 return None;
             }
             self.replaying = false;
@@ -244,7 +267,10 @@ impl Runtime {
         }
         if let Some(step) = self.turn() {
             let t = step.tid;
-            let there = self.threads.get(t as usize).is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
+            let there = self
+                .threads
+                .get(t as usize)
+                .is_some_and(|t| !matches!(t.state, State::Vacant | State::Finished));
             let asks = there
                 && (step.fired
                     || self.runnable(t)
@@ -260,14 +286,19 @@ impl Runtime {
             return Some(probe.tid);
         }
         // Between a comparison and the place in the queue nobody else gets a turn.
-        if let Some(t) = (0..n).find(|&t| self.threads[t as usize].state != State::Vacant && queue::owes_enqueue(&self.ex.graph, t)) {
+        if let Some(t) = (0..n).find(|&t| {
+            self.threads[t as usize].state != State::Vacant
+                && queue::owes_enqueue(&self.ex.graph, t)
+        }) {
             return Some(t);
         }
         let cur = self.cur;
         if self.runnable(cur) {
             return Some(cur);
         }
-        (0..n).find(|&t| self.runnable(t)).or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
+        (0..n)
+            .find(|&t| self.runnable(t))
+            .or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
     }
 
     pub(super) fn can_replay(&self, ev: &Event) -> bool {
@@ -275,7 +306,8 @@ impl Runtime {
             Kind::Load | Kind::Rmw | Kind::Woken => {
                 ev.rf == INIT || {
                     let src = self.ex.graph.ev(ev.rf);
-                    self.threads[src.tid as usize].state != State::Vacant && self.threads[src.tid as usize].pos > src.idx
+                    self.threads[src.tid as usize].state != State::Vacant
+                        && self.threads[src.tid as usize].pos > src.idx
                 }
             }
             Kind::Join => self.has_ended(ev.label.a as u32),
@@ -288,16 +320,22 @@ impl Runtime {
     fn has_ended(&self, t: u32) -> bool {
         let thread = &self.threads[t as usize];
         let there = || thread.pos as usize == self.ex.graph.threads[t as usize].events.len();
-        thread.state == State::Finished || (thread.family && thread.state != State::Vacant && there() && self.vanishes(t))
+        thread.state == State::Finished
+            || (thread.family && thread.state != State::Vacant && there() && self.vanishes(t))
     }
 
     pub(super) fn runnable(&self, t: u32) -> bool {
         let thread = &self.threads[t as usize];
         match thread.state {
             State::Ready | State::Frontier | State::Replay => true,
-            State::Await => thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l)),
+            State::Await => {
+                thread.fire || thread.pending.as_ref().is_some_and(|l| self.ex.enabled(l))
+            }
             State::Join(child) => self.may_join(t, child),
-            State::Asleep => thread.pending.as_ref().is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
+            State::Asleep => thread
+                .pending
+                .as_ref()
+                .is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
             State::Vacant | State::Stuck | State::Quit | State::Waiting | State::Finished => false,
@@ -366,7 +404,8 @@ impl Runtime {
         self.ex.alone = self.muted;
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {
-                let label = self.threads[t].pending.take().expect("an awaiting thread has its label");
+                let label =
+                    self.threads[t].pending.take().expect("an awaiting thread has its label");
                 self.ex.add_blocked(t as u32, label);
             }
         }
@@ -390,7 +429,10 @@ impl Runtime {
         for (t, thread) in self.threads.iter().enumerate() {
             if !matches!(thread.state, State::Vacant | State::Finished) {
                 let name = thread.name.as_deref().map(|n| format!(" `{n}`")).unwrap_or_default();
-                out.push(format!("thread {t}{name} (spawned at {}) is at {}", thread.site, thread.last));
+                out.push(format!(
+                    "thread {t}{name} (spawned at {}) is at {}",
+                    thread.site, thread.last
+                ));
             }
         }
         out

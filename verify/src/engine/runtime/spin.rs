@@ -64,7 +64,11 @@ impl Runtime {
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
-                if !in_graph && this.turn().is_none() && this.same_as_before(t, from, pos) && this.stale(t, from, pos) {
+                if !in_graph
+                    && this.turn().is_none()
+                    && this.same_as_before(t, from, pos)
+                    && this.stale(t, from, pos)
+                {
                     // A round with effects, but none that gets it on: it keeps passing over the
                     // same newer write.
                     this.threads[t].state = State::Stuck;
@@ -140,10 +144,13 @@ impl Runtime {
         }
         let own = |w: Id| w < NONE && g.ev(w).tid as usize == t;
         (0..len).all(|i| {
-            let (a, b) = (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
+            let (a, b) =
+                (g.ev(events[(from - len + i) as usize]), g.ev(events[(from + i) as usize]));
             a.label.kind == b.label.kind
                 && a.label.loc == b.label.loc
-                && (!a.reads() || self.source(t, a.rf) == self.source(t, b.rf) || (own(a.rf) && own(b.rf)))
+                && (!a.reads()
+                    || self.source(t, a.rf) == self.source(t, b.rf)
+                    || (own(a.rf) && own(b.rf)))
         })
     }
 
@@ -193,7 +200,8 @@ pub(super) struct Probe {
 
 /// The event of the row of loads that ends with `before` which a load at `site` would repeat.
 fn repeated(g: &Graph, row: &[Id], loc: u32, site: &'static Location<'static>) -> Option<Id> {
-    let reads = row.iter().rev().take(LONGEST).copied().take_while(|&p| !g.ev(p).wrote && g.ev(p).reads());
+    let reads =
+        row.iter().rev().take(LONGEST).copied().take_while(|&p| !g.ev(p).wrote && g.ev(p).reads());
     reads.into_iter().find(|&p| g.ev(p).label.site == site && g.ev(p).label.loc == loc)
 }
 
@@ -222,7 +230,11 @@ impl Runtime {
             return true;
         }
         let last = row.len() + 1 == g.threads[e.tid as usize].events.len();
-        if last && thread.spin.streak > self.limits.rounds && self.probe.is_none() && !self.lessons.contains(&Lesson::Ends(site)) {
+        if last
+            && thread.spin.streak > self.limits.rounds
+            && self.probe.is_none()
+            && !self.lessons.contains(&Lesson::Ends(site))
+        {
             let left = ENDLESS.min(self.limits.events as u32 / 2);
             self.probe = Some(Probe { tid: e.tid, site, left });
         }
@@ -239,7 +251,8 @@ impl Runtime {
         }
         probe.left -= 1;
         let g = &self.ex.graph;
-        let before = repeated(g, &g.threads[t].events, label.loc, label.site).ok_or(Lesson::Ends(site))?;
+        let before =
+            repeated(g, &g.threads[t].events, label.loc, label.site).ok_or(Lesson::Ends(site))?;
         let rf = g.ev(before).rf;
         let writes = label.kind == Kind::Rmw && apply(label, g.value(label.loc, rf)).is_some();
         if writes || !matches!(label.kind, Kind::Load | Kind::Rmw) {

@@ -11,7 +11,11 @@ impl Runtime {
     ///
     /// # Safety
     /// Called on the coroutine of the current thread.
-    pub(super) unsafe fn perform(rt: *mut Runtime, mut label: Label, object: Option<Object<'_>>) -> Outcome {
+    pub(super) unsafe fn perform(
+        rt: *mut Runtime,
+        mut label: Label,
+        object: Option<Object<'_>>,
+    ) -> Outcome {
         // SAFETY: `rt` is live and nobody else uses it until we switch; every reference made from
         // it ends before the next switch.
         unsafe {
@@ -28,7 +32,12 @@ impl Runtime {
                 }
                 this.threads[t].last = label.site;
                 if !this.changes.is_empty() {
-                    match this.changes.iter().find(|c| c.applies(&label)).map(|c| c.apply(&mut label)) {
+                    match this
+                        .changes
+                        .iter()
+                        .find(|c| c.applies(&label))
+                        .map(|c| c.apply(&mut label))
+                    {
                         Some(Effect::Skip) => {
                             return Outcome { value: 0, wrote: false, choice: 0, event: 0 };
                         }
@@ -46,7 +55,9 @@ impl Runtime {
                         if this.beyond_the_end(outcome.event) {
                             this.ex.dead = true;
                         }
-                        if label.kind == Kind::Join && this.threads[label.a as usize].state != State::Finished {
+                        if label.kind == Kind::Join
+                            && this.threads[label.a as usize].state != State::Finished
+                        {
                             let child = &mut this.threads[label.a as usize];
                             (child.state, child.gone) = (State::Finished, true);
                         }
@@ -73,12 +84,17 @@ impl Runtime {
                         }
                     }
                 }
-                let turn = match this.probe.filter(|probe| probe.tid as usize == t).map(|_| this.follow(t, &label)) {
+                let turn = match this
+                    .probe
+                    .filter(|probe| probe.tid as usize == t)
+                    .map(|_| this.follow(t, &label))
+                {
                     None => turn,
                     Some(Ok(step)) => Some(step),
                     Some(Err(lesson)) => Runtime::learn(rt, lesson),
                 };
-                let fire = std::mem::take(&mut this.threads[t].fire) || turn.is_some_and(|step| step.fired);
+                let fire = std::mem::take(&mut this.threads[t].fire)
+                    || turn.is_some_and(|step| step.fired);
                 if label.awaits && !this.ex.enabled(&label) {
                     if fire {
                         label.awaits = false;
@@ -115,10 +131,15 @@ impl Runtime {
                     )));
                     Runtime::halt(rt);
                 }
-                if let Some(&(_, tid, _, first)) =
-                    this.unsynced.iter().find(|u| u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2))
-                {
-                    this.race("an access of an atomic that is not atomic itself".into(), first, tid, label.site);
+                if let Some(&(_, tid, _, first)) = this.unsynced.iter().find(|u| {
+                    u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2)
+                }) {
+                    this.race(
+                        "an access of an atomic that is not atomic itself".into(),
+                        first,
+                        tid,
+                        label.site,
+                    );
                     Runtime::halt(rt);
                 }
                 this.count_step(label.site);
@@ -180,12 +201,24 @@ impl Runtime {
             return false;
         }
         let (first, tid, site) = (birth.site, birth.tid, e.label.site);
-        self.race("an access of an atomic that another thread made, after the step that is named first".into(), first, tid, site);
+        self.race(
+            "an access of an atomic that another thread made, after the step that is named first"
+                .into(),
+            first,
+            tid,
+            site,
+        );
         true
     }
 
     /// Gives the thread what the graph says, or says why it has to wait.
-    pub(super) fn replay(&mut self, t: usize, pos: usize, label: &mut Label, object: Option<Object<'_>>) -> Option<Outcome> {
+    pub(super) fn replay(
+        &mut self,
+        t: usize,
+        pos: usize,
+        label: &mut Label,
+        object: Option<Object<'_>>,
+    ) -> Option<Outcome> {
         let id = self.ex.graph.threads[t].events[pos];
         let ev = *self.ex.graph.ev(id);
         if !same_shape(&ev.label, label) {
@@ -199,7 +232,10 @@ impl Runtime {
             && let Some(object) = object
             && let Err(e) = self.location_of(object, Some(ev.label.loc))
         {
-            self.fail(failure::Kind::Nondeterminism(format!("thread {t} at {}: {e} when it was run again", label.site)));
+            self.fail(failure::Kind::Nondeterminism(format!(
+                "thread {t} at {}: {e} when it was run again",
+                label.site
+            )));
             return None;
         }
         if ev.waiting {
@@ -256,9 +292,15 @@ fn outcome(id: Id, e: &Event) -> Outcome {
 }
 
 fn same_shape(a: &Label, b: &Label) -> bool {
-    // `a` is what the graph says, `b` what the thread asks for; a timed wait may have ended otherwise.
+    // `a` is what the graph says, `b` what the thread asks for; a timed wait may have ended
+    // otherwise.
     if b.kind == Kind::Woken && b.timed && a.kind == Kind::Rmw && a.rmw == Rmw::Leave {
         return true;
     }
-    a.kind == b.kind && a.rmw == b.rmw && a.ord == b.ord && a.fail == b.fail && a.bits == b.bits && (a.awaits == b.awaits || b.timed)
+    a.kind == b.kind
+        && a.rmw == b.rmw
+        && a.ord == b.ord
+        && a.fail == b.fail
+        && a.bits == b.bits
+        && (a.awaits == b.awaits || b.timed)
 }

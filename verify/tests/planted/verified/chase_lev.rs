@@ -1,4 +1,5 @@
-//! The work-stealing deque of Chase and Lev (SPAA 2005), with the orderings of Lê, Pop, Cohen and Zappa Nardelli (PPoPP 2013).
+//! The work-stealing deque of Chase and Lev (SPAA 2005), with the orderings of Lê, Pop, Cohen and
+//! Zappa Nardelli (PPoPP 2013).
 
 use std::sync::{Arc, Mutex};
 
@@ -19,8 +20,13 @@ struct Variant {
     last_exchanges: bool,
 }
 
-const RIGHT: Variant =
-    Variant { push_fence: Some(Release), take_fence: Some(SeqCst), steal_fence: Some(SeqCst), steal_bottom: Acquire, last_exchanges: true };
+const RIGHT: Variant = Variant {
+    push_fence: Some(Release),
+    take_fence: Some(SeqCst),
+    steal_fence: Some(SeqCst),
+    steal_bottom: Acquire,
+    last_exchanges: true,
+};
 
 /// Indices start at 1, so that the owner's `bottom - 1` is a number.
 struct Deque {
@@ -134,17 +140,23 @@ fn taken_without_a_fence() {
 
 #[test]
 fn taken_with_a_fence_too_weak() {
-    fails_for_an_ordering(REASON, |reversed| model(reversed, Variant { take_fence: Some(AcqRel), ..RIGHT }));
+    fails_for_an_ordering(REASON, |reversed| {
+        model(reversed, Variant { take_fence: Some(AcqRel), ..RIGHT })
+    });
 }
 
 #[test]
 fn stolen_without_a_fence() {
-    fails_for_an_ordering(REASON, |reversed| model(reversed, Variant { steal_fence: None, ..RIGHT }));
+    fails_for_an_ordering(REASON, |reversed| {
+        model(reversed, Variant { steal_fence: None, ..RIGHT })
+    });
 }
 
 #[test]
 fn bottom_looked_at_relaxed() {
-    fails_for_an_ordering(REASON, |reversed| model(reversed, Variant { steal_bottom: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(REASON, |reversed| {
+        model(reversed, Variant { steal_bottom: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]

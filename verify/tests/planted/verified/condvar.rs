@@ -24,8 +24,14 @@ struct Variant {
     under_lock: bool,
 }
 
-const RIGHT: Variant =
-    Variant { counter_first: true, counts: true, counts_first: true, wakes_all: true, looks_again: true, under_lock: true };
+const RIGHT: Variant = Variant {
+    counter_first: true,
+    counts: true,
+    counts_first: true,
+    wakes_all: true,
+    looks_again: true,
+    under_lock: true,
+};
 
 struct Shared {
     mutex: Mutex,
@@ -75,7 +81,11 @@ impl Shared {
 
 /// `waiters` wait for what one thread makes ready.
 fn model(reversed: bool, waiters: usize, variant: Variant) {
-    let shared = Arc::new(Shared { mutex: Mutex::new(futex_mutex::RIGHT), counter: AtomicU32::new(0), ready: UnsafeCell::new(false) });
+    let shared = Arc::new(Shared {
+        mutex: Mutex::new(futex_mutex::RIGHT),
+        counter: AtomicU32::new(0),
+        ready: UnsafeCell::new(false),
+    });
     let mut threads: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
     for _ in 0..waiters {
         let shared = shared.clone();
@@ -133,7 +143,9 @@ fn one_woken_of_two() {
 /// Found through a spurious wake-up.
 #[test]
 fn condition_not_looked_at_again() {
-    fails(&["woken before"], |reversed| model(reversed, 1, Variant { looks_again: false, ..RIGHT }));
+    fails(&["woken before"], |reversed| {
+        model(reversed, 1, Variant { looks_again: false, ..RIGHT })
+    });
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The mutex of "Futexes are tricky" (Drepper 2011): 0 unlocked, 1 locked, 2 locked and somebody may sleep.
+//! The mutex of "Futexes are tricky" (Drepper 2011): 0 unlocked, 1 locked, 2 locked and somebody
+//! may sleep.
 
 use std::sync::Arc;
 
@@ -21,7 +22,14 @@ pub(super) struct Variant {
     retries: bool,
 }
 
-pub(super) const RIGHT: Variant = Variant { lock: Acquire, unlock: Release, contended: 2, expected: 2, wakes: true, retries: true };
+pub(super) const RIGHT: Variant = Variant {
+    lock: Acquire,
+    unlock: Release,
+    contended: 2,
+    expected: 2,
+    wakes: true,
+    retries: true,
+};
 
 pub(super) struct Mutex {
     word: AtomicU32,
@@ -90,13 +98,17 @@ fn locked_relaxed() {
 
 #[test]
 fn unlocked_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| model(reversed, Variant { unlock: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        model(reversed, Variant { unlock: Relaxed, ..RIGHT })
+    });
 }
 
 /// The sleeper does not say that it sleeps, so nobody wakes it.
 #[test]
 fn contention_not_recorded() {
-    fails(&["deadlock"], |reversed| model(reversed, Variant { contended: 1, expected: 1, ..RIGHT }));
+    fails(&["deadlock"], |reversed| {
+        model(reversed, Variant { contended: 1, expected: 1, ..RIGHT })
+    });
 }
 
 #[test]

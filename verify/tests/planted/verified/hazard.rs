@@ -1,4 +1,5 @@
-//! Hazard pointers (Michael 2004): a reader announces the node that it is about to use; who has replaced it frees it only if nobody has.
+//! Hazard pointers (Michael 2004): a reader announces the node that it is about to use; who has
+//! replaced it frees it only if nobody has.
 
 use std::sync::Arc;
 
@@ -22,8 +23,14 @@ struct Variant {
     publish: Ordering,
 }
 
-const RIGHT: Variant =
-    Variant { reader_fence: Some(SeqCst), validated: true, scan_fence: Some(SeqCst), clear: Release, scan: Acquire, publish: Release };
+const RIGHT: Variant = Variant {
+    reader_fence: Some(SeqCst),
+    validated: true,
+    scan_fence: Some(SeqCst),
+    clear: Release,
+    scan: Acquire,
+    publish: Release,
+};
 
 /// Nodes are 1 and 2; 0 announces nothing.
 struct Shared {
@@ -32,7 +39,8 @@ struct Shared {
     nodes: [UnsafeCell<usize>; 2],
 }
 
-// SAFETY: a node is written before it is published and after nobody can reach it, or the checker says so.
+// SAFETY: a node is written before it is published and after nobody can reach it, or the checker
+// says so.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -74,9 +82,13 @@ impl Shared {
 
 fn model(reversed: bool, variant: Variant) {
     let nodes = [UnsafeCell::new(1), UnsafeCell::new(0)];
-    let shared = Arc::new(Shared { current: AtomicUsize::new(1), hazard: AtomicUsize::new(0), nodes });
+    let shared =
+        Arc::new(Shared { current: AtomicUsize::new(1), hazard: AtomicUsize::new(0), nodes });
     let reader = shared.clone();
-    run(reversed, vec![Box::new(move || shared.replace(2, variant)), Box::new(move || reader.read(variant))]);
+    run(
+        reversed,
+        vec![Box::new(move || shared.replace(2, variant)), Box::new(move || reader.read(variant))],
+    );
 }
 
 const REASON: &[&str] = &["race", "freed"];
@@ -93,7 +105,9 @@ fn announced_without_a_fence() {
 
 #[test]
 fn announced_with_a_fence_too_weak() {
-    fails_for_an_ordering(REASON, |reversed| model(reversed, Variant { reader_fence: Some(AcqRel), ..RIGHT }));
+    fails_for_an_ordering(REASON, |reversed| {
+        model(reversed, Variant { reader_fence: Some(AcqRel), ..RIGHT })
+    });
 }
 
 #[test]
@@ -118,5 +132,7 @@ fn scanned_relaxed() {
 
 #[test]
 fn published_relaxed() {
-    fails_for_an_ordering(REASON, |reversed| model(reversed, Variant { publish: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(REASON, |reversed| {
+        model(reversed, Variant { publish: Relaxed, ..RIGHT })
+    });
 }

@@ -18,7 +18,8 @@ struct Variant {
     take_exchanges: bool,
 }
 
-const RIGHT: Variant = Variant { link: Release, follow: Acquire, link_exchanges: true, take_exchanges: true };
+const RIGHT: Variant =
+    Variant { link: Release, follow: Acquire, link_exchanges: true, take_exchanges: true };
 
 struct Node {
     next: AtomicUsize,
@@ -118,7 +119,13 @@ fn check(queue: &Queue, variant: Variant, taken: &Taken) {
 fn enqueues(reversed: bool, variant: Variant) {
     let queue = Queue::new();
     let (one, other) = (queue.clone(), queue.clone());
-    run(reversed, vec![Box::new(move || one.enqueue(1, variant)), Box::new(move || other.enqueue(2, variant))]);
+    run(
+        reversed,
+        vec![
+            Box::new(move || one.enqueue(1, variant)),
+            Box::new(move || other.enqueue(2, variant)),
+        ],
+    );
     check(&queue, variant, &Taken::default());
 }
 
@@ -146,7 +153,13 @@ fn dequeues(reversed: bool, variant: Variant) {
     (1..=2).for_each(|number| queue.enqueue(number, variant));
     let (one, other) = (queue.clone(), queue.clone());
     let (mine, theirs) = (taken.clone(), taken.clone());
-    run(reversed, vec![Box::new(move || take(&one, variant, &mine)), Box::new(move || take(&other, variant, &theirs))]);
+    run(
+        reversed,
+        vec![
+            Box::new(move || take(&one, variant, &mine)),
+            Box::new(move || take(&other, variant, &theirs)),
+        ],
+    );
     check(&queue, variant, &taken);
 }
 
@@ -159,12 +172,16 @@ fn right() {
 
 #[test]
 fn linked_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| hand_over(reversed, Variant { link: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        hand_over(reversed, Variant { link: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]
 fn followed_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| hand_over(reversed, Variant { follow: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        hand_over(reversed, Variant { follow: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]
@@ -174,5 +191,7 @@ fn linked_by_a_store() {
 
 #[test]
 fn taken_by_a_store() {
-    fails(&["taken twice"], |reversed| dequeues(reversed, Variant { take_exchanges: false, ..RIGHT }));
+    fails(&["taken twice"], |reversed| {
+        dequeues(reversed, Variant { take_exchanges: false, ..RIGHT })
+    });
 }

@@ -1,4 +1,5 @@
-//! A sequence lock (Boehm, MSPC 2012): readers take what they read only if no writer was there meanwhile.
+//! A sequence lock (Boehm, MSPC 2012): readers take what they read only if no writer was there
+//! meanwhile.
 
 use std::sync::Arc;
 
@@ -19,8 +20,13 @@ struct Variant {
     odd_refused: bool,
 }
 
-const RIGHT: Variant =
-    Variant { write_fence: Some(Release), write_end: Release, read_begin: Acquire, read_fence: Some(Acquire), odd_refused: true };
+const RIGHT: Variant = Variant {
+    write_fence: Some(Release),
+    write_end: Release,
+    read_begin: Acquire,
+    read_fence: Some(Acquire),
+    odd_refused: true,
+};
 
 struct SeqLock {
     sequence: AtomicUsize,
@@ -78,17 +84,23 @@ fn right() {
 
 #[test]
 fn written_without_a_fence() {
-    fails_for_an_ordering(&["torn"], |reversed| model(reversed, Variant { write_fence: None, ..RIGHT }));
+    fails_for_an_ordering(&["torn"], |reversed| {
+        model(reversed, Variant { write_fence: None, ..RIGHT })
+    });
 }
 
 #[test]
 fn write_ended_relaxed() {
-    fails_for_an_ordering(&["torn"], |reversed| model(reversed, Variant { write_end: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["torn"], |reversed| {
+        model(reversed, Variant { write_end: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]
 fn read_begun_relaxed() {
-    fails_for_an_ordering(&["torn"], |reversed| model(reversed, Variant { read_begin: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["torn"], |reversed| {
+        model(reversed, Variant { read_begin: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]

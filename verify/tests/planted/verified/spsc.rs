@@ -18,7 +18,8 @@ struct Orderings {
     head_load: Ordering,
 }
 
-const RIGHT: Orderings = Orderings { tail_store: Release, tail_load: Acquire, head_store: Release, head_load: Acquire };
+const RIGHT: Orderings =
+    Orderings { tail_store: Release, tail_load: Acquire, head_store: Release, head_load: Acquire };
 
 struct Ring {
     slot: UnsafeCell<usize>,
@@ -56,7 +57,11 @@ impl Ring {
 }
 
 fn model(reversed: bool, orderings: Orderings) {
-    let ring = Arc::new(Ring { slot: UnsafeCell::new(0), head: AtomicUsize::new(0), tail: AtomicUsize::new(0) });
+    let ring = Arc::new(Ring {
+        slot: UnsafeCell::new(0),
+        head: AtomicUsize::new(0),
+        tail: AtomicUsize::new(0),
+    });
     let consumer = ring.clone();
     run(
         reversed,
@@ -81,21 +86,29 @@ fn right() {
 
 #[test]
 fn element_published_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { tail_store: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        model(reversed, Orderings { tail_store: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]
 fn element_looked_for_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { tail_load: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        model(reversed, Orderings { tail_load: Relaxed, ..RIGHT })
+    });
 }
 
 /// Loom 0.7.2 passes this one if the consumer is spawned first.
 #[test]
 fn slot_given_back_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { head_store: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        model(reversed, Orderings { head_store: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]
 fn free_slot_looked_for_relaxed() {
-    fails_for_an_ordering(&["race"], |reversed| model(reversed, Orderings { head_load: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race"], |reversed| {
+        model(reversed, Orderings { head_load: Relaxed, ..RIGHT })
+    });
 }

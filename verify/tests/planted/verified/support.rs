@@ -24,20 +24,29 @@ pub(super) fn passes(model: impl Fn(bool) + Copy + Send + Sync + 'static) {
     }
 }
 
-/// Asserts that the model fails in either spawn order, for a reason that contains one of `reasons`, told on a page.
+/// Asserts that the model fails in either spawn order, for a reason that contains one of `reasons`,
+/// told on a page.
 #[track_caller]
 pub(super) fn fails(reasons: &[&str], model: impl Fn(bool) + Copy + Send + Sync + 'static) {
     fails_with(reasons, model, false);
 }
 
-/// As `fails`, of an ordering that is too weak: stronger ones that would cure it are named, and the edge that is missing.
+/// As `fails`, of an ordering that is too weak: stronger ones that would cure it are named, and the
+/// edge that is missing.
 #[track_caller]
-pub(super) fn fails_for_an_ordering(reasons: &[&str], model: impl Fn(bool) + Copy + Send + Sync + 'static) {
+pub(super) fn fails_for_an_ordering(
+    reasons: &[&str],
+    model: impl Fn(bool) + Copy + Send + Sync + 'static,
+) {
     fails_with(reasons, model, true);
 }
 
 #[track_caller]
-fn fails_with(reasons: &[&str], model: impl Fn(bool) + Copy + Send + Sync + 'static, curable: bool) {
+fn fails_with(
+    reasons: &[&str],
+    model: impl Fn(bool) + Copy + Send + Sync + 'static,
+    curable: bool,
+) {
     for reversed in [false, true] {
         let Some(failure) = super::explore(move || model(reversed)) else {
             panic!("the bug is not found, reversed: {reversed}");
@@ -46,8 +55,12 @@ fn fails_with(reasons: &[&str], model: impl Fn(bool) + Copy + Send + Sync + 'sta
             reasons.iter().any(|reason| failure.contains(reason)),
             "found for another reason than {reasons:?}, reversed: {reversed}\n{failure}"
         );
-        assert!(!curable || failure.contains("would cure it"), "no cure, reversed: {reversed}\n{failure}");
-        let explained = failure.contains("does not synchronise") || failure.contains("nothing orders");
+        assert!(
+            !curable || failure.contains("would cure it"),
+            "no cure, reversed: {reversed}\n{failure}"
+        );
+        let explained =
+            failure.contains("does not synchronise") || failure.contains("nothing orders");
         assert!(!curable || explained, "no edge is missing, reversed: {reversed}\n{failure}");
         let lines = failure.lines().count();
         assert!(lines <= PAGE, "{lines} lines are no page, reversed: {reversed}\n{failure}");

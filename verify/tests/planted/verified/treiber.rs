@@ -139,7 +139,9 @@ fn right() {
 
 #[test]
 fn pushed_relaxed() {
-    fails_for_an_ordering(&["race", "lost"], |reversed| hand_over(reversed, Variant { push: Relaxed, ..RIGHT }));
+    fails_for_an_ordering(&["race", "lost"], |reversed| {
+        hand_over(reversed, Variant { push: Relaxed, ..RIGHT })
+    });
 }
 
 #[test]
