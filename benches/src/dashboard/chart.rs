@@ -66,7 +66,7 @@ pub(super) fn bars(cell: &Cell<'_>) -> Markup {
     let least = rows.iter().map(|row| row.median).fold(f64::INFINITY, f64::min);
     let scale_end = if least > 0.0 { most.min(least * 8.0) } else { most };
     let height = 22 * rows.len();
-    let x = |value: f64| 130.0 + 260.0 * (value / scale_end).clamp(0.0, 1.0);
+    let x = |value: f64| 130.0 + 220.0 * (value / scale_end).clamp(0.0, 1.0);
     html! {
         svg class="bars" viewBox=(format!("0 0 520 {height}")) role="img"
             aria-label=(format!("{} in {}", cell.name(), cell.unit)) {
@@ -79,7 +79,7 @@ pub(super) fn bars(cell: &Cell<'_>) -> Markup {
                 }
                 line class="interval" x1=(tenths(x(row.low))) x2=(tenths(x(row.high)))
                     y1=(y + 11) y2=(y + 11) {}
-                text x="398" y=(y + 15) {
+                text x="358" y=(y + 15) {
                     (figure(row.median))
                     @if row.median > scale_end { " (cut)" }
                     tspan class="dim" { "  " (figure(row.low)) "–" (figure(row.high)) }
