@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::store::{Nothing, Refused};
+use crate::buffer::{Nothing, Refused};
 
 /// All receivers are gone. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicUsize, Ordering};
-use sync_core::primitive::thread;
 
-use crate::blocks::Blocks;
-use crate::channel::meeting::Meeting;
-use crate::fifo::Fifo;
-use crate::ring::Ring;
-use crate::shared::Shared;
-use crate::store::{Nothing, Refused, Store};
-use crate::waiting::Patience;
+use crate::buffer::array::Ring;
+use crate::buffer::fifo::Fifo;
+use crate::buffer::list::Blocks;
+use crate::buffer::{Nothing, Refused, Store};
+use crate::channel::tick::Ticks;
+use crate::channel::zero::Meeting;
+use crate::queue::blocking::Shared;
+use crate::wait::timeout::Patience;
 
 #[expect(clippy::large_enum_variant, reason = "made rarely, and always behind an Arc")]
 pub(super) enum Flavor<T> {
@@ -25,58 +25,9 @@ pub(super) enum Flavor<T> {
     Never,
 }
 
-/// `bounded(0)` and the clock know nothing of each other's items, so the clock turns an `Instant`
-/// into a `T` by a function that only `Flavor::<Instant>::ticks` can give it.
-pub(super) struct Ticks<T> {
-    next: Mutex<Option<Instant>>,
-    period: Option<Duration>,
-    item: fn(Instant) -> T,
-}
-
 impl Flavor<Instant> {
     pub(super) fn ticks(next: Option<Instant>, period: Option<Duration>) -> Self {
         Self::Ticks(Ticks { next: Mutex::new(next), period, item: |now| now })
-    }
-}
-
-impl<T> Ticks<T> {
-    /// The next tick, if it is due at `now`; else when it is due, if ever.
-    fn take(&self, now: Instant) -> Result<T, Option<Instant>> {
-        let mut next = self.next.lock();
-        match *next {
-            Some(due) if due <= now => {
-                // The period after this one, or after now if that is past: missed ticks are missed.
-                *next = self.period.and_then(|period| {
-                    due.checked_add(period)
-                        .map(|after| if after < now { now + period } else { after })
-                });
-                Ok((self.item)(due))
-            }
-            due => Err(due),
-        }
-    }
-
-    fn recv(&self, patience: Patience) -> Result<T, Nothing> {
-        let end = match patience {
-            Patience::None => Some(Instant::now()),
-            Patience::Forever => None,
-            Patience::For(timeout) => Instant::now().checked_add(timeout),
-            Patience::Until(deadline) => Some(deadline),
-        };
-        loop {
-            let now = Instant::now();
-            let due = match self.take(now) {
-                Ok(item) => return Ok(item),
-                Err(due) => due,
-            };
-            if end.is_some_and(|end| end <= now) {
-                return Err(Nothing::Empty);
-            }
-            match due.into_iter().chain(end).min() {
-                Some(when) => thread::sleep(when.saturating_duration_since(now)),
-                None => thread::sleep(Duration::MAX),
-            }
-        }
     }
 }
 

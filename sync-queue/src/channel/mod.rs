@@ -29,7 +29,8 @@
 
 mod error;
 mod flavor;
-mod meeting;
+mod tick;
+mod zero;
 
 use core::fmt;
 use core::time::Duration;
@@ -41,7 +42,7 @@ pub use error::{
 use flavor::{Channel, Flavor};
 use sync_core::primitive::sync::Arc;
 
-use crate::waiting::Patience;
+use crate::wait::timeout::Patience;
 
 /// The sending end. Clone it for more producers.
 pub struct Sender<T> {

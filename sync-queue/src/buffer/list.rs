@@ -52,9 +52,9 @@ use core::ptr::{self, NonNull};
 use sync_core::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
-use crate::cursor::{Cursor, EXTRA, FLAGS, MARK, SHIFT, SHUT, STEP};
-use crate::store::{Marked, Nothing, Refused, Store};
-use crate::waiting::{CHECKED, Snooze};
+use crate::buffer::cursor::{Cursor, EXTRA, FLAGS, MARK, SHIFT, SHUT, STEP};
+use crate::buffer::{Marked, Nothing, Refused, Store};
+use crate::wait::spin::{CHECKED, Snooze};
 
 /// Slots of a block. Under a checker blocks are small, so that their ends are met often.
 const SLOTS: usize = if CHECKED { 2 } else { 63 };

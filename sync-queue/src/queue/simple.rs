@@ -4,11 +4,11 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::blocks::Blocks;
-use crate::iter::{Iter, TryIter};
-use crate::shared::Shared;
-use crate::store::Store;
-use crate::waiting::Patience;
+use crate::buffer::Store;
+use crate::buffer::list::Blocks;
+use crate::queue::blocking::Shared;
+use crate::queue::iter::{Iter, TryIter};
+use crate::wait::timeout::Patience;
 
 /// A queue without a limit, without tasks and without a shutdown: a put always succeeds, and a get
 /// waits.

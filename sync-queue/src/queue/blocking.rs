@@ -1,10 +1,11 @@
 //! What all queues have in common, written once: blocking, shutting down, counting tasks, over any
 //! [`Store`].
 
-use crate::error::TooManyDone;
-use crate::store::{Nothing, Refused, Store};
-use crate::tasks::Tasks;
-use crate::waiting::{ALL, Patience, WaitSet};
+use crate::buffer::{Nothing, Refused, Store};
+use crate::queue::error::TooManyDone;
+use crate::queue::task_counter::Tasks;
+use crate::wait::event_count::{ALL, WaitSet};
+use crate::wait::timeout::Patience;
 
 #[derive(Debug)]
 pub(crate) struct Shared<S> {

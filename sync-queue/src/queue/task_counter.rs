@@ -1,7 +1,7 @@
 //! Counting the tasks that were put and not yet called done, and waiting for none to be left.
 //!
 //! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
-//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::cursor)), so
+//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::buffer::cursor)), so
 //! that only who finishes the last task looks for joiners.
 //!
 //! # Invariants
@@ -16,9 +16,10 @@
 
 use core::fmt;
 
-use crate::cursor::{Cursor, MARK, SHIFT};
-use crate::error::TooManyDone;
-use crate::waiting::{ALL, Patience, WaitSet};
+use crate::buffer::cursor::{Cursor, MARK, SHIFT};
+use crate::queue::error::TooManyDone;
+use crate::wait::event_count::{ALL, WaitSet};
+use crate::wait::timeout::Patience;
 
 #[derive(Debug)]
 pub(crate) struct Tasks {

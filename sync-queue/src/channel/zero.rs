@@ -34,8 +34,8 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
 
-use crate::store::{Nothing, Refused};
-use crate::waiting::Patience;
+use crate::buffer::{Nothing, Refused};
+use crate::wait::timeout::Patience;
 
 const WAITING: u32 = 0;
 const MET: u32 = 1;

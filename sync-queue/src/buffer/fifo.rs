@@ -1,8 +1,8 @@
 //! First in, first out: bounded or not.
 
-use crate::blocks::Blocks;
-use crate::ring::Ring;
-use crate::store::{Marked, Nothing, Refused, Store};
+use crate::buffer::array::Ring;
+use crate::buffer::list::Blocks;
+use crate::buffer::{Marked, Nothing, Refused, Store};
 
 #[derive(Debug)]
 #[expect(

@@ -5,7 +5,7 @@
 //! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
 //! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
 //! carries the "shut" bit (shutting is one step in the order of puts), both ends carry the mark of
-//! those who sleep ([`cursor`](crate::cursor)).
+//! those who sleep ([`cursor`](crate::buffer::cursor)).
 //!
 //! # State
 //!
@@ -46,9 +46,9 @@ use core::mem::MaybeUninit;
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
-use crate::cursor::{Cursor, FLAGS, MARK, SHIFT, SHUT, STEP, saw_shut};
-use crate::store::{Marked, Nothing, Refused, Store};
-use crate::waiting::Snooze;
+use crate::buffer::cursor::{Cursor, FLAGS, MARK, SHIFT, SHUT, STEP, saw_shut};
+use crate::buffer::{Marked, Nothing, Refused, Store};
+use crate::wait::spin::Snooze;
 
 struct Slot<T> {
     stamp: AtomicU64,

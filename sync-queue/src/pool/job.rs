@@ -39,8 +39,8 @@ use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::thread;
 
-use crate::SimpleQueue;
-use crate::pool::{JobError, JobStatus};
+use crate::pool::error::JobError;
+use crate::queue::simple::SimpleQueue;
 
 pub(super) const PENDING: u32 = 0;
 pub(super) const RUNNING: u32 = 1;
@@ -53,6 +53,23 @@ pub(super) const PHASE: u32 = 7;
 const SLEEPERS: u32 = 8;
 const LISTENERS: u32 = 16;
 const DETACHED: u32 = 32;
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// Nobody has begun it.
+    Pending,
+    /// A worker runs it.
+    Running,
+    /// It was cancelled before anybody began it.
+    Cancelled,
+    /// It has a result.
+    Returned,
+    /// It panicked.
+    Panicked,
+    /// It was never run: the initializer of a worker panicked.
+    Broken,
+}
 
 /// Somebody who wants to know.
 pub(super) enum Listener {

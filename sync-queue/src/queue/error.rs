@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::store::{Nothing, Refused};
+use crate::buffer::{Nothing, Refused};
 
 /// The queue has been shut down. Holds what could not be put, or nothing where nothing was to be
 /// put.

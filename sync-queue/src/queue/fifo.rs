@@ -4,16 +4,16 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::blocks::Blocks;
-use crate::error::{GetError, PutError, ShutDown, TooManyDone};
-use crate::fifo::Fifo;
-use crate::iter::{Iter, TryIter};
-use crate::ring::Ring;
-use crate::shared::Shared;
-use crate::store::{Nothing, Refused, Store};
-use crate::task::TaskGuard;
-use crate::tasks::Done;
-use crate::waiting::Patience;
+use crate::buffer::array::Ring;
+use crate::buffer::fifo::Fifo;
+use crate::buffer::list::Blocks;
+use crate::buffer::{Nothing, Refused, Store};
+use crate::queue::blocking::Shared;
+use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::iter::{Iter, TryIter};
+use crate::queue::task_counter::Done;
+use crate::queue::task_guard::TaskGuard;
+use crate::wait::timeout::Patience;
 
 /// A queue for any number of producers and consumers: first in, first out.
 ///

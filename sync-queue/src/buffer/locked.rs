@@ -23,7 +23,7 @@ use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::thread;
 use sync_core::{Mutex, MutexGuard};
 
-use crate::store::{Marked, Nothing, Refused, Store};
+use crate::buffer::{Marked, Nothing, Refused, Store};
 
 /// A container and the order in which it hands items out.
 pub(crate) trait Arrangement<T>: Default {

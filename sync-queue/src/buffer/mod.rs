@@ -1,5 +1,11 @@
 //! What a queue keeps its items in, seen from the blocking layer: nothing here ever sleeps.
 
+pub(crate) mod array;
+pub(crate) mod cursor;
+pub(crate) mod fifo;
+pub(crate) mod list;
+pub(crate) mod locked;
+
 /// Why an item was not taken in.
 #[derive(Debug)]
 pub(crate) enum Refused<T> {
