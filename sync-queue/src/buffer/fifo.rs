@@ -1,8 +1,8 @@
 //! First in, first out: bounded or not.
 
-use crate::buffer::array::Ring;
-use crate::buffer::list::Blocks;
-use crate::buffer::{Marked, Nothing, Refused, Store};
+use crate::buffer::array::Array;
+use crate::buffer::list::List;
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 
 #[derive(Debug)]
 #[expect(
@@ -10,79 +10,79 @@ use crate::buffer::{Marked, Nothing, Refused, Store};
     reason = "both are a few cache lines, and a queue is made rarely"
 )]
 pub(crate) enum Fifo<T> {
-    Bounded(Ring<T>),
-    Unbounded(Blocks<T>),
+    Bounded(Array<T>),
+    Unbounded(List<T>),
 }
 
 macro_rules! either {
-    ($self:ident, $store:ident => $what:expr) => {
+    ($self:ident, $buffer:ident => $what:expr) => {
         match $self {
-            Fifo::Bounded($store) => $what,
-            Fifo::Unbounded($store) => $what,
+            Fifo::Bounded($buffer) => $what,
+            Fifo::Unbounded($buffer) => $what,
         }
     };
 }
 
-impl<T> Store<T> for Fifo<T> {
+impl<T> Buffer<T> for Fifo<T> {
     #[inline]
-    fn push(&self, item: T) -> Result<Marked, Refused<T>> {
-        either!(self, store => store.push(item))
+    fn push(&self, item: T) -> Result<Wake, PushError<T>> {
+        either!(self, buffer => buffer.push(item))
     }
 
     #[inline]
-    fn pop(&self) -> Result<(T, Marked), Nothing> {
-        either!(self, store => store.pop())
+    fn pop(&self) -> Result<(T, Wake), PopError> {
+        either!(self, buffer => buffer.pop())
     }
 
-    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Marked), Nothing> {
-        either!(self, store => store.push_many(items))
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
+        either!(self, buffer => buffer.push_many(items))
     }
 
-    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Marked), Nothing> {
-        either!(self, store => store.pop_many(out, max))
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
+        either!(self, buffer => buffer.pop_many(out, max))
     }
 
-    fn force_push(&self, item: T) -> Result<(Option<T>, Marked), T> {
-        either!(self, store => store.force_push(item))
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
+        either!(self, buffer => buffer.force_push(item))
     }
 
-    fn mark_putter(&self) -> bool {
-        either!(self, store => store.mark_putter())
+    fn set_putters_parked(&self) -> bool {
+        either!(self, buffer => buffer.set_putters_parked())
     }
 
-    fn mark_getter(&self) -> bool {
-        either!(self, store => store.mark_getter())
+    fn set_getters_parked(&self) -> bool {
+        either!(self, buffer => buffer.set_getters_parked())
     }
 
-    fn unmark_putters(&self) {
-        either!(self, store => store.unmark_putters());
+    fn clear_putters_parked(&self) {
+        either!(self, buffer => buffer.clear_putters_parked());
     }
 
-    fn unmark_getters(&self) {
-        either!(self, store => store.unmark_getters());
+    fn clear_getters_parked(&self) {
+        either!(self, buffer => buffer.clear_getters_parked());
     }
 
-    fn shut(&self) {
-        either!(self, store => store.shut());
+    fn close(&self) {
+        either!(self, buffer => buffer.close());
     }
 
-    fn is_shut(&self) -> bool {
-        either!(self, store => store.is_shut())
+    fn is_closed(&self) -> bool {
+        either!(self, buffer => buffer.is_closed())
     }
 
-    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
-        either!(self, store => store.shut_and_drain(taken))
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+        either!(self, buffer => buffer.close_and_drain(taken))
     }
 
     fn len(&self) -> usize {
-        either!(self, store => store.len())
+        either!(self, buffer => buffer.len())
     }
 
     fn capacity(&self) -> Option<usize> {
-        either!(self, store => store.capacity())
+        either!(self, buffer => buffer.capacity())
     }
 
     fn pushed(&self) -> u64 {
-        either!(self, store => store.pushed())
+        either!(self, buffer => buffer.pushed())
     }
 }

@@ -1,4 +1,4 @@
-//! What a queue keeps its items in, seen from the blocking layer: nothing here ever sleeps.
+//! What a queue keeps its items in, as the blocking layer sees it. Nothing in this folder sleeps.
 
 pub(crate) mod array;
 pub(crate) mod cursor;
@@ -6,57 +6,64 @@ pub(crate) mod fifo;
 pub(crate) mod list;
 pub(crate) mod locked;
 
-/// Why an item was not taken in.
+/// Why an item was not pushed. The item is inside.
 #[derive(Debug)]
-pub(crate) enum Refused<T> {
+pub(crate) enum PushError<T> {
     Full(T),
-    Shut(T),
+    Closed(T),
 }
 
-/// Why none was handed out.
+/// Why no item was popped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nothing {
+pub(crate) enum PopError {
     Empty,
-    Shut,
+    Closed,
 }
 
-/// `true`: the other side may be asleep and has to be told (at once, and by the caller: it is the
-/// only one who knows).
-pub(crate) type Marked = bool;
+/// No push succeeds any more. The item is inside, where a call took one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed<T = ()>(pub(crate) T);
 
-/// A place for items. Every operation is one step in an order that all threads agree on.
-pub(crate) trait Store<T> {
-    fn push(&self, item: T) -> Result<Marked, Refused<T>>;
+/// Whether the change found threads of the opposite side parked. The caller wakes them at once: the
+/// change consumed what announced them, so no other thread will.
+#[must_use = "threads that are parked stay asleep unless the caller wakes them"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wake(pub(crate) bool);
 
-    fn pop(&self) -> Result<(T, Marked), Nothing>;
+/// A container of items. Every operation is one step in an order that all threads agree on.
+pub(crate) trait Buffer<T> {
+    fn push(&self, item: T) -> Result<Wake, PushError<T>>;
 
-    /// Takes in a first few of `items`, in one step; how many. `Ok(0)`: full.
-    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Marked), Nothing>;
+    fn pop(&self) -> Result<(T, Wake), PopError>;
 
-    /// Hands out at least one, at most `max`, in one step.
-    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Marked), Nothing>;
+    /// Atomically pushes a prefix of `items` and returns its length. `Ok(0)`: full.
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed>;
 
-    /// Takes the item in, if need be in the place of the one that would be next; that one.
-    fn force_push(&self, item: T) -> Result<(Option<T>, Marked), T>;
+    /// Atomically pops at least one item and at most `max`, and returns how many.
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError>;
 
-    /// If a put would have to wait: sets the mark that `pop` returns, and `true`.
-    fn mark_putter(&self) -> bool;
+    /// Pushes the item. If there is no room, evicts the item that the order gives up first, and
+    /// returns it.
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>>;
 
-    /// If a get would have to wait: sets the mark that `push` returns, and `true`.
-    fn mark_getter(&self) -> bool;
+    /// If a put would have to wait: sets the bit that `pop` returns as `Wake`, and returns `true`.
+    fn set_putters_parked(&self) -> bool;
 
-    fn unmark_putters(&self);
+    /// If a get would have to wait: sets the bit that `push` returns as `Wake`, and returns `true`.
+    fn set_getters_parked(&self) -> bool;
 
-    fn unmark_getters(&self);
+    fn clear_putters_parked(&self);
+
+    fn clear_getters_parked(&self);
 
     /// No push succeeds after this.
-    fn shut(&self);
+    fn close(&self);
 
-    fn is_shut(&self) -> bool;
+    fn is_closed(&self) -> bool;
 
-    /// Shuts, and takes out what is inside; no pop succeeds after this. `taken` is told how many,
-    /// before any user's code runs.
-    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T>;
+    /// Closes, and takes out what is inside; no pop succeeds after this. `taken` is called with the
+    /// number of items before any user code runs.
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T>;
 
     fn len(&self) -> usize;
 

@@ -6,20 +6,20 @@ use std::time::Instant;
 use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicUsize, Ordering};
 
-use crate::buffer::array::Ring;
+use crate::buffer::array::Array;
 use crate::buffer::fifo::Fifo;
-use crate::buffer::list::Blocks;
-use crate::buffer::{Nothing, Refused, Store};
+use crate::buffer::list::List;
+use crate::buffer::{Buffer, PopError, PushError};
 use crate::channel::tick::Ticks;
-use crate::channel::zero::Meeting;
-use crate::queue::blocking::Shared;
-use crate::wait::timeout::Patience;
+use crate::channel::zero::Zero;
+use crate::queue::blocking::Blocking;
+use crate::wait::timeout::Timeout;
 
 #[expect(clippy::large_enum_variant, reason = "made rarely, and always behind an Arc")]
 pub(super) enum Flavor<T> {
-    Queue(Shared<Fifo<T>>),
+    Queue(Blocking<Fifo<T>>),
     /// Room for none.
-    Meeting(Meeting<T>),
+    Zero(Zero<T>),
     /// The time, now and then.
     Ticks(Ticks<T>),
     Never,
@@ -34,62 +34,62 @@ impl Flavor<Instant> {
 impl<T> Flavor<T> {
     pub(super) fn bounded(capacity: usize) -> Self {
         if capacity == 0 {
-            Self::Meeting(Meeting::new())
+            Self::Zero(Zero::new())
         } else {
-            Self::Queue(Shared::new(Fifo::Bounded(Ring::new(capacity))))
+            Self::Queue(Blocking::new(Fifo::Bounded(Array::new(capacity))))
         }
     }
 
     pub(super) fn unbounded() -> Self {
-        Self::Queue(Shared::new(Fifo::Unbounded(Blocks::new())))
+        Self::Queue(Blocking::new(Fifo::Unbounded(List::new())))
     }
 
     #[inline]
-    pub(super) fn send(&self, item: T, patience: Patience) -> Result<(), Refused<T>> {
+    pub(super) fn send(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>> {
         match self {
-            Self::Queue(queue) => queue.put(item, patience),
-            Self::Meeting(meeting) => meeting.send(item, patience),
-            Self::Ticks(_) | Self::Never => Err(Refused::Shut(item)),
+            Self::Queue(queue) => queue.put(item, timeout),
+            Self::Zero(meeting) => meeting.send(item, timeout),
+            Self::Ticks(_) | Self::Never => Err(PushError::Closed(item)),
         }
     }
 
     #[inline]
-    pub(super) fn recv(&self, patience: Patience) -> Result<T, Nothing> {
+    pub(super) fn recv(&self, timeout: Timeout) -> Result<T, PopError> {
         match self {
-            Self::Queue(queue) => queue.get(patience),
-            Self::Meeting(meeting) => meeting.recv(patience),
-            Self::Ticks(ticks) => ticks.recv(patience),
+            Self::Queue(queue) => queue.get(timeout),
+            Self::Zero(meeting) => meeting.recv(timeout),
+            Self::Ticks(ticks) => ticks.recv(timeout),
             Self::Never => Ticks {
                 next: Mutex::new(None),
                 period: None,
                 item: |_| unreachable!("it is never due"),
             }
-            .recv(patience),
+            .recv(timeout),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Queue(queue) => queue.store.len(),
+            Self::Queue(queue) => queue.buffer.len(),
             Self::Ticks(ticks) => {
                 usize::from(ticks.next.lock().is_some_and(|due| due <= Instant::now()))
             }
-            Self::Meeting(_) | Self::Never => 0,
+            Self::Zero(_) | Self::Never => 0,
         }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
         match self {
-            Self::Queue(queue) => queue.store.capacity(),
-            Self::Meeting(_) | Self::Never => Some(0),
+            Self::Queue(queue) => queue.buffer.capacity(),
+            Self::Zero(_) | Self::Never => Some(0),
             Self::Ticks(_) => Some(1),
         }
     }
 
-    fn shut(&self) {
+    fn close(&self) {
         match self {
             Self::Queue(queue) => queue.shut_down(),
-            Self::Meeting(meeting) => meeting.shut(),
+            Self::Zero(meeting) => meeting.close(),
             Self::Ticks(_) | Self::Never => {}
         }
     }
@@ -120,7 +120,7 @@ impl<T> Channel<T> {
         // AcqRel: what every sender did happens before the channel is shut by the last, and so
         // before anybody learns of it.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.flavor.shut();
+            self.flavor.close();
         }
     }
 
@@ -131,16 +131,16 @@ impl<T> Channel<T> {
                 // Nobody will ever receive what is inside: it is dropped now, not with the last
                 // sender.
                 Flavor::Queue(queue) => drop(queue.shut_down_now()),
-                other => other.shut(),
+                other => other.close(),
             }
         }
     }
 }
 
-impl<T> Refused<T> {
+impl<T> PushError<T> {
     pub(super) fn into_inner(self) -> T {
         match self {
-            Self::Full(item) | Self::Shut(item) => item,
+            Self::Full(item) | Self::Closed(item) => item,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use sync_core::Mutex;
 use sync_core::primitive::thread;
 
-use crate::buffer::Nothing;
-use crate::wait::timeout::Patience;
+use crate::buffer::PopError;
+use crate::wait::timeout::Timeout;
 
 /// `bounded(0)` and the clock know nothing of each other's items, so the clock turns an `Instant`
 /// into a `T` by a function that only `Flavor::<Instant>::ticks` can give it.
@@ -34,12 +34,12 @@ impl<T> Ticks<T> {
         }
     }
 
-    pub(super) fn recv(&self, patience: Patience) -> Result<T, Nothing> {
-        let end = match patience {
-            Patience::None => Some(Instant::now()),
-            Patience::Forever => None,
-            Patience::For(timeout) => Instant::now().checked_add(timeout),
-            Patience::Until(deadline) => Some(deadline),
+    pub(super) fn recv(&self, timeout: Timeout) -> Result<T, PopError> {
+        let end = match timeout {
+            Timeout::None => Some(Instant::now()),
+            Timeout::Forever => None,
+            Timeout::For(timeout) => Instant::now().checked_add(timeout),
+            Timeout::Until(deadline) => Some(deadline),
         };
         loop {
             let now = Instant::now();
@@ -48,7 +48,7 @@ impl<T> Ticks<T> {
                 Err(due) => due,
             };
             if end.is_some_and(|end| end <= now) {
-                return Err(Nothing::Empty);
+                return Err(PopError::Empty);
             }
             match due.into_iter().chain(end).min() {
                 Some(when) => thread::sleep(when.saturating_duration_since(now)),

@@ -5,7 +5,7 @@ use core::error::Error;
 use core::fmt;
 use std::io;
 
-/// Why there is no pool.
+/// NotReady there is no pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -26,7 +26,7 @@ impl fmt::Display for BuildError {
 
 impl Error for BuildError {}
 
-/// Why a job was not submitted. The closure is inside.
+/// NotReady a job was not submitted. The closure is inside.
 pub enum SubmitError<F> {
     /// The pool has been shut down.
     ShutDown(F),
@@ -97,7 +97,7 @@ impl fmt::Display for InsideWorker {
 
 impl Error for InsideWorker {}
 
-/// Why a job has no result.
+/// NotReady a job has no result.
 pub enum JobError {
     /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send>),

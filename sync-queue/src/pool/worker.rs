@@ -12,7 +12,7 @@ use sync_core::primitive::thread::{self, JoinHandle};
 
 use crate::pool::error::SubmitError;
 use crate::pool::fork;
-use crate::pool::job::{Bare, Outcome, Packet, Run};
+use crate::pool::job::{Bare, Job, Outcome, Run};
 use crate::queue::error::PutError;
 use crate::queue::fifo::Queue;
 
@@ -30,12 +30,12 @@ pub(super) fn current_pool() -> u64 {
     CURRENT.with(Cell::get)
 }
 
-type Job = Arc<dyn Run>;
+type QueuedJob = Arc<dyn Run>;
 
 pub(super) struct Inner {
     /// Never 0, never used again.
     pub(super) number: u64,
-    pub(super) jobs: Queue<Job>,
+    pub(super) jobs: Queue<QueuedJob>,
     pub(super) max_workers: usize,
     /// How many threads were started, or are about to be.
     pub(super) started: AtomicUsize,
@@ -127,14 +127,14 @@ impl Inner {
     }
 
     #[cold]
-    fn refuse<F, R>(&self, packet: &Packet<F, R>, full: bool) -> Option<SubmitError<F>> {
-        let job = packet.take_back()?;
+    fn refuse<F, R>(&self, job: &Job<F, R>, full: bool) -> Option<SubmitError<F>> {
+        let job = job.take_back()?;
         Some(if full { SubmitError::Full(job) } else { self.closed(job) })
     }
 
     /// Puts a job into the queue. A worker does not wait for room in its own pool's backlog, which
     /// it alone might make: it runs a job.
-    fn enqueue(&self, job: Job, wait: bool) -> Result<(), PutError<Job>> {
+    fn enqueue(&self, job: QueuedJob, wait: bool) -> Result<(), PutError<QueuedJob>> {
         if wait && current_pool() != self.number {
             return self.jobs.put(job).map_err(PutError::from);
         }
@@ -202,13 +202,13 @@ impl Inner {
         R: Send + 'static,
     {
         let job = self.admit(job)?;
-        let packet = Arc::new(Packet::new(self.number, job));
-        if let Err(why) = self.enqueue(Arc::clone(&packet) as Job, wait)
-            && let Some(error) = self.refuse(&packet, why.is_full())
+        let job = Arc::new(Job::new(self.number, job));
+        if let Err(why) = self.enqueue(Arc::clone(&job) as QueuedJob, wait)
+            && let Some(error) = self.refuse(&job, why.is_full())
         {
             return Err(error);
         }
-        Ok(packet)
+        Ok(job)
     }
 
     pub(super) fn describe(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {

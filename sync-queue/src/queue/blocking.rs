@@ -1,144 +1,149 @@
 //! What all queues have in common, written once: blocking, shutting down, counting tasks, over any
-//! [`Store`].
+//! [`Buffer`].
 
-use crate::buffer::{Nothing, Refused, Store};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 use crate::queue::error::TooManyDone;
-use crate::queue::task_counter::Tasks;
-use crate::wait::event_count::{ALL, WaitSet};
-use crate::wait::timeout::Patience;
+use crate::queue::task_counter::TaskCounter;
+use crate::wait::event_count::{ALL, EventCount};
+use crate::wait::timeout::Timeout;
 
 #[derive(Debug)]
-pub(crate) struct Shared<S> {
-    pub(crate) store: S,
-    getters: WaitSet,
-    putters: WaitSet,
-    tasks: Tasks,
+pub(crate) struct Blocking<B> {
+    pub(crate) buffer: B,
+    getters: EventCount,
+    putters: EventCount,
+    tasks: TaskCounter,
 }
 
-impl<S> Shared<S> {
-    pub(crate) fn new(store: S) -> Self {
-        Self { store, getters: WaitSet::new(), putters: WaitSet::new(), tasks: Tasks::new() }
+impl<B> Blocking<B> {
+    pub(crate) fn new(buffer: B) -> Self {
+        Self {
+            buffer,
+            getters: EventCount::new(),
+            putters: EventCount::new(),
+            tasks: TaskCounter::new(),
+        }
     }
 
-    fn wake_getters<T>(&self, count: usize)
+    fn wake_getters<T>(&self, wake: Wake, count: usize)
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.getters.wake(count, || self.store.unmark_getters());
+        if wake.0 {
+            self.getters.wake(count, || self.buffer.clear_getters_parked());
+        }
     }
 
-    fn wake_putters<T>(&self, count: usize)
+    fn wake_putters<T>(&self, wake: Wake, count: usize)
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.putters.wake(count, || self.store.unmark_putters());
+        if wake.0 {
+            self.putters.wake(count, || self.buffer.clear_putters_parked());
+        }
     }
 
     #[inline]
-    pub(crate) fn try_put<T>(&self, item: T) -> Result<(), Refused<T>>
+    pub(crate) fn try_put<T>(&self, item: T) -> Result<(), PushError<T>>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        let marked = self.store.push(item)?;
-        if marked {
-            self.wake_getters(1);
-        }
+        let wake = self.buffer.push(item)?;
+        self.wake_getters(wake, 1);
         Ok(())
     }
 
     #[inline]
-    pub(crate) fn try_get<T>(&self) -> Result<T, Nothing>
+    pub(crate) fn try_get<T>(&self) -> Result<T, PopError>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        let (item, marked) = self.store.pop()?;
-        if marked {
-            self.wake_putters(1);
-        }
+        let (item, wake) = self.buffer.pop()?;
+        self.wake_putters(wake, 1);
         Ok(item)
     }
 
     #[inline]
-    pub(crate) fn put<T>(&self, item: T, patience: Patience) -> Result<(), Refused<T>>
+    pub(crate) fn put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
         match self.try_put(item) {
-            Err(Refused::Full(item)) => self.wait_to_put(item, patience),
+            Err(PushError::Full(item)) => self.wait_to_put(item, timeout),
             done => done,
         }
     }
 
     #[inline]
-    pub(crate) fn get<T>(&self, patience: Patience) -> Result<T, Nothing>
+    pub(crate) fn get<T>(&self, timeout: Timeout) -> Result<T, PopError>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
         match self.try_get() {
-            Err(Nothing::Empty) => self.wait_to_get(patience),
+            Err(PopError::Empty) => self.wait_to_get(timeout),
             done => done,
         }
     }
 
     #[cold]
-    fn wait_to_put<T>(&self, item: T, patience: Patience) -> Result<(), Refused<T>>
+    fn wait_to_put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
         let mut held = Some(item);
         let attempt = || match self.try_put(held.take()?) {
-            Err(Refused::Full(item)) => {
+            Err(PushError::Full(item)) => {
                 held = Some(item);
                 None
             }
             done => Some(done),
         };
-        match self.putters.until(patience, || self.store.mark_putter(), attempt) {
+        match self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt) {
             Some(done) => done,
-            None => held.map_or(Ok(()), |item| Err(Refused::Full(item))),
+            None => held.map_or(Ok(()), |item| Err(PushError::Full(item))),
         }
     }
 
     #[cold]
-    fn wait_to_get<T>(&self, patience: Patience) -> Result<T, Nothing>
+    fn wait_to_get<T>(&self, timeout: Timeout) -> Result<T, PopError>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
         let attempt = || match self.try_get() {
-            Err(Nothing::Empty) => None,
+            Err(PopError::Empty) => None,
             done => Some(done),
         };
         self.getters
-            .until(patience, || self.store.mark_getter(), attempt)
-            .unwrap_or(Err(Nothing::Empty))
+            .wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
+            .unwrap_or(Err(PopError::Empty))
     }
 
-    /// Puts all of `items`, some at a time, waiting for room as long as `patience` lasts; what is
+    /// Puts all of `items`, some at a time, waiting for room as long as `timeout` lasts; what is
     /// not put stays in `items`.
     pub(crate) fn put_many<T>(
         &self,
         items: &mut std::vec::IntoIter<T>,
-        patience: Patience,
-    ) -> Result<(), Nothing>
+        timeout: Timeout,
+    ) -> Result<(), PushError<()>>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        // `Some`: over, one way or the other. `None`: full.
+        // `Some`: all are put, or the queue is closed. `None`: full.
         let mut attempt = || {
             while items.len() > 0 {
-                match self.store.push_many(items) {
+                match self.buffer.push_many(items) {
                     Ok((0, _)) => return None,
-                    Ok((_, false)) => {}
-                    Ok((count, true)) => self.wake_getters(count),
-                    Err(why) => return Some(Err(why)),
+                    Ok((count, wake)) => self.wake_getters(wake, count),
+                    Err(Closed(())) => return Some(Err(PushError::Closed(()))),
                 }
             }
             Some(Ok(()))
         };
         attempt()
-            .or_else(|| self.putters.until(patience, || self.store.mark_putter(), attempt))
-            // Not `Empty` but its opposite: the queue stayed full.
-            .unwrap_or(Err(Nothing::Empty))
+            .or_else(|| {
+                self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt)
+            })
+            .unwrap_or(Err(PushError::Full(())))
     }
 
     /// Gets at least one item and at most `max`.
@@ -146,82 +151,80 @@ impl<S> Shared<S> {
         &self,
         out: &mut Vec<T>,
         max: usize,
-        patience: Patience,
-    ) -> Result<usize, Nothing>
+        timeout: Timeout,
+    ) -> Result<usize, PopError>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
         if max == 0 {
             return Ok(0);
         }
-        let mut attempt = || match self.store.pop_many(out, max) {
-            Ok((count, marked)) => {
-                if marked {
-                    self.wake_putters(count);
-                }
+        let mut attempt = || match self.buffer.pop_many(out, max) {
+            Ok((count, wake)) => {
+                self.wake_putters(wake, count);
                 Some(Ok(count))
             }
-            Err(Nothing::Empty) => None,
-            Err(Nothing::Shut) => Some(Err(Nothing::Shut)),
+            Err(PopError::Empty) => None,
+            Err(PopError::Closed) => Some(Err(PopError::Closed)),
         };
         attempt()
-            .or_else(|| self.getters.until(patience, || self.store.mark_getter(), attempt))
-            .unwrap_or(Err(Nothing::Empty))
+            .or_else(|| {
+                self.getters.wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
+            })
+            .unwrap_or(Err(PopError::Empty))
     }
 
-    pub(crate) fn force_put<T>(&self, item: T) -> Result<Option<T>, T>
+    pub(crate) fn force_put<T>(&self, item: T) -> Result<Option<T>, Closed<T>>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        let (evicted, marked) = self.store.force_push(item)?;
-        if marked {
-            self.wake_getters(1);
-        }
+        let (evicted, wake) = self.buffer.force_push(item)?;
+        self.wake_getters(wake, 1);
         if evicted.is_some() {
-            self.tasks.count(1, || self.store.pushed());
+            self.tasks.count(1, || self.buffer.pushed());
         }
         Ok(evicted)
     }
 
     pub(crate) fn shut_down<T>(&self)
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.store.shut();
-        self.wake_getters(ALL);
-        self.wake_putters(ALL);
+        self.buffer.close();
+        self.wake_getters(Wake(true), ALL);
+        self.wake_putters(Wake(true), ALL);
     }
 
     pub(crate) fn shut_down_now<T>(&self) -> Vec<T>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.store.shut_and_drain(|taken| {
-            self.wake_getters(ALL);
-            self.wake_putters(ALL);
-            self.tasks.count(taken as u64, || self.store.pushed());
+        self.buffer.close_and_drain(|taken| {
+            self.wake_getters(Wake(true), ALL);
+            self.wake_putters(Wake(true), ALL);
+            self.tasks.count(taken as u64, || self.buffer.pushed());
         })
     }
 
     #[inline]
     pub(crate) fn task_done<T>(&self) -> Result<(), TooManyDone>
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.tasks.done(|| self.store.pushed())
+        self.tasks.done(|| self.buffer.pushed())
     }
 
     pub(crate) fn unfinished<T>(&self) -> u64
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.tasks.unfinished(|| self.store.pushed())
+        self.tasks.unfinished(|| self.buffer.pushed())
     }
 
-    pub(crate) fn join<T>(&self, patience: Patience) -> bool
+    pub(crate) fn join<T>(&self, timeout: Timeout) -> bool
     where
-        S: Store<T>,
+        B: Buffer<T>,
     {
-        self.tasks.join(patience, || self.store.pushed())
+        self.tasks.join(timeout, || self.buffer.pushed())
     }
 }

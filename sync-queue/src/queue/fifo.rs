@@ -4,16 +4,16 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::buffer::array::Ring;
+use crate::buffer::array::Array;
 use crate::buffer::fifo::Fifo;
-use crate::buffer::list::Blocks;
-use crate::buffer::{Nothing, Refused, Store};
-use crate::queue::blocking::Shared;
+use crate::buffer::list::List;
+use crate::buffer::{Buffer, Closed, PushError};
+use crate::queue::blocking::Blocking;
 use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
 use crate::queue::iter::{Iter, TryIter};
 use crate::queue::task_counter::Done;
 use crate::queue::task_guard::TaskGuard;
-use crate::wait::timeout::Patience;
+use crate::wait::timeout::Timeout;
 
 /// A queue for any number of producers and consumers: first in, first out.
 ///
@@ -52,14 +52,14 @@ use crate::wait::timeout::Patience;
 #[doc(alias = "queue.Queue")]
 #[doc(alias = "channel")]
 pub struct Queue<T> {
-    shared: Shared<Fifo<T>>,
+    shared: Blocking<Fifo<T>>,
 }
 
 impl<T> Queue<T> {
-    fn store(capacity: Option<usize>) -> Fifo<T> {
+    fn buffer(capacity: Option<usize>) -> Fifo<T> {
         match capacity {
-            Some(capacity) => Fifo::Bounded(Ring::new(capacity)),
-            None => Fifo::Unbounded(Blocks::new()),
+            Some(capacity) => Fifo::Bounded(Array::new(capacity)),
+            None => Fifo::Unbounded(List::new()),
         }
     }
 }

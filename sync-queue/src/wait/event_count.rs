@@ -14,7 +14,7 @@
 //!
 //! | bits | meaning |
 //! |---|---|
-//! | 0-15 | sleepers: threads inside [`enter`](WaitSet::enter) .. whom nobody has chosen yet |
+//! | 0-15 | sleepers: threads inside [`enter`](EventCount::enter) .. whom nobody has chosen yet |
 //! | 16-31 | signals: sleepers who were chosen and have not noticed yet |
 //!
 //! # Invariants
@@ -47,10 +47,10 @@ use core::time::Duration;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
-use sync_core::primitive::{hint, thread};
+use sync_core::primitive::{MODELLED, hint, thread};
 
-use crate::wait::spin::{CHECKED, Luck};
-use crate::wait::timeout::Patience;
+use crate::wait::spin::AdaptiveSpin;
+use crate::wait::timeout::Timeout;
 
 const SLEEPER: u32 = 1;
 const SIGNAL: u32 = 1 << 16;
@@ -61,20 +61,20 @@ const MOST: u32 = SLEEPERS;
 /// How often a waiter lets others run before it sleeps. On a machine with more threads than
 /// processors that is what fills (or empties) a queue by more than one item at a time, and saves
 /// two system calls and two switches an item; on an idle one it costs a microsecond or two.
-const YIELDS: u32 = if CHECKED { 0 } else { 16 };
+const YIELDS: u32 = if MODELLED { 0 } else { 16 };
 
 /// Everybody.
 pub(crate) const ALL: usize = usize::MAX;
 
 #[derive(Debug, Default)]
-pub(crate) struct WaitSet {
+pub(crate) struct EventCount {
     word: AtomicU32,
-    luck: Luck,
+    adaptive_spin: AdaptiveSpin,
 }
 
-impl WaitSet {
+impl EventCount {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(0), luck: Luck::new() }
+        Self { word: AtomicU32::new(0), adaptive_spin: AdaptiveSpin::new() }
     }
 
     /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`.
@@ -205,28 +205,28 @@ impl WaitSet {
     }
 }
 
-impl WaitSet {
+impl EventCount {
     /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that
     /// has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
     /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at
     /// the end too (W3).
     #[cold]
-    pub(crate) fn until<R>(
+    pub(crate) fn wait_until<R>(
         &self,
-        patience: Patience,
+        timeout: Timeout,
         mark: impl Fn() -> bool,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        let deadline = patience.deadline().ok()?;
+        let deadline = timeout.deadline().ok()?;
         let mut in_time = true;
-        let mut spin = self.luck.tries().then(hint::Spin::new);
+        let mut spin = self.adaptive_spin.tries().then(hint::Spin::new);
         let mut yields = 0;
         loop {
             let answer = attempt();
             if answer.is_some() || !in_time {
                 if spin.is_some() {
-                    self.luck.had(true);
+                    self.adaptive_spin.had(true);
                 }
                 return answer;
             }
@@ -234,7 +234,7 @@ impl WaitSet {
                 if spinning.turn() {
                     continue;
                 }
-                self.luck.had(false);
+                self.adaptive_spin.had(false);
                 spin = None;
             }
             if yields < YIELDS {

@@ -2,22 +2,18 @@
 
 use core::sync::atomic::Ordering;
 
-use sync_core::primitive::atomic::AtomicU32;
-use sync_core::primitive::{hint, thread};
-
-/// Whether a checker runs this: its atomics are bigger than real ones.
-pub(crate) const CHECKED: bool = size_of::<AtomicU32>() > 4;
+use sync_core::primitive::{MODELLED, hint, thread};
 
 /// Whether spinning has paid here. It does where the other side runs on another processor at the
 /// same time, and never where it waits for this one: then each spin is lost time twice over.
 /// Nothing but speed rests on it, so threads that overwrite each other's notes do no harm.
 #[derive(Debug)]
-pub(super) struct Luck(HintCell);
+pub(super) struct AdaptiveSpin(HintCell);
 
 /// Not a modelled atomic: it is no part of any algorithm, and a checker's spin never begins.
 type HintCell = core::sync::atomic::AtomicU32;
 
-impl Luck {
+impl AdaptiveSpin {
     /// So many failures in a row and it is left alone.
     const ENOUGH: u32 = 4;
     /// Then for so many waits, before it is tried once more.
@@ -28,7 +24,7 @@ impl Luck {
     }
 
     pub(super) fn tries(&self) -> bool {
-        if CHECKED {
+        if MODELLED {
             return false;
         }
         // Relaxed, all of them: a note to oneself.
@@ -51,7 +47,7 @@ impl Luck {
     }
 }
 
-impl Default for Luck {
+impl Default for AdaptiveSpin {
     fn default() -> Self {
         Self::new()
     }
@@ -60,9 +56,9 @@ impl Default for Luck {
 /// Waiting for another thread that is in the middle of a few instructions and, at worst, was
 /// preempted there.
 #[derive(Debug, Default)]
-pub(crate) struct Snooze(hint::Spin);
+pub(crate) struct Backoff(hint::Spin);
 
-impl Snooze {
+impl Backoff {
     pub(crate) fn new() -> Self {
         Self::default()
     }

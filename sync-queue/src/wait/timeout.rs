@@ -7,14 +7,14 @@ use sync_core::primitive::futex::Deadline;
 
 /// How long a caller is willing to wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub(crate) enum Timeout {
     None,
     Forever,
     For(Duration),
     Until(Instant),
 }
 
-impl Patience {
+impl Timeout {
     /// The deadline, which may be never; or `Err` if there is to be no waiting at all.
     pub(crate) fn deadline(self) -> Result<Option<Deadline>, ()> {
         match self {
