@@ -4,11 +4,11 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::blocks::Blocks;
-use crate::iter::{Iter, TryIter};
-use crate::shared::Shared;
-use crate::store::Store;
-use crate::waiting::Patience;
+use crate::buffer::Buffer;
+use crate::buffer::list::List;
+use crate::queue::blocking::Blocking;
+use crate::queue::iter::{Iter, TryIter};
+use crate::wait::timeout::Timeout;
 
 /// A queue without a limit, without tasks and without a shutdown: a put always succeeds, and a get
 /// waits.
@@ -28,14 +28,14 @@ use crate::waiting::Patience;
 /// ```
 #[doc(alias = "queue.SimpleQueue")]
 pub struct SimpleQueue<T> {
-    shared: Shared<Blocks<T>>,
+    shared: Blocking<List<T>>,
 }
 
 impl<T> SimpleQueue<T> {
     /// An empty queue.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Shared::new(Blocks::new()) }
+        Self { shared: Blocking::new(List::new()) }
     }
 
     /// Puts an item. Never waits.
@@ -48,7 +48,7 @@ impl<T> SimpleQueue<T> {
 
     /// Puts all of `items`.
     pub fn put_many(&self, items: Vec<T>) {
-        let _ = self.shared.put_many(&mut items.into_iter(), Patience::None);
+        let _ = self.shared.put_many(&mut items.into_iter(), Timeout::None);
     }
 
     /// Gets the next item, waiting for one as long as it takes.
@@ -56,7 +56,7 @@ impl<T> SimpleQueue<T> {
     pub fn get(&self) -> T {
         loop {
             // Never shut and waiting for ever: the first turn is the last.
-            if let Ok(item) = self.shared.get(Patience::Forever) {
+            if let Ok(item) = self.shared.get(Timeout::Forever) {
                 return item;
             }
         }
@@ -72,26 +72,26 @@ impl<T> SimpleQueue<T> {
     /// Gets the next item, waiting for one at most `timeout`.
     #[inline]
     pub fn get_timeout(&self, timeout: Duration) -> Option<T> {
-        self.shared.get(Patience::For(timeout)).ok()
+        self.shared.get(Timeout::For(timeout)).ok()
     }
 
     /// Gets the next item, waiting for one until `deadline`.
     #[inline]
     pub fn get_deadline(&self, deadline: Instant) -> Option<T> {
-        self.shared.get(Patience::Until(deadline)).ok()
+        self.shared.get(Timeout::Until(deadline)).ok()
     }
 
     /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how
     /// many. Returns at once if `max` is 0.
     pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> usize {
-        self.shared.get_many(out, max, Patience::Forever).unwrap_or(0)
+        self.shared.get_many(out, max, Timeout::Forever).unwrap_or(0)
     }
 
     /// How many items are inside at the moment.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
-        self.shared.store.len()
+        self.shared.buffer.len()
     }
 
     /// Whether nothing is inside at the moment.

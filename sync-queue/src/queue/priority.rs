@@ -4,14 +4,14 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::error::{GetError, PutError, ShutDown, TooManyDone};
-use crate::iter::{Iter, TryIter};
-use crate::locked::{Arrangement, Locked};
-use crate::shared::Shared;
-use crate::store::{Nothing, Refused, Store};
-use crate::task::TaskGuard;
-use crate::tasks::Done;
-use crate::waiting::Patience;
+use crate::buffer::locked::{Arrangement, Locked};
+use crate::buffer::{Buffer, Closed, PushError};
+use crate::queue::blocking::Blocking;
+use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::iter::{Iter, TryIter};
+use crate::queue::task_counter::Done;
+use crate::queue::task_guard::TaskGuard;
+use crate::wait::timeout::Timeout;
 
 /// A priority queue for any number of producers and consumers: the lowest first, and among equals
 /// the one that came first.
@@ -39,11 +39,11 @@ use crate::waiting::Patience;
 #[doc(alias = "queue.PriorityQueue")]
 #[doc(alias = "heap")]
 pub struct PriorityQueue<T> {
-    shared: Shared<Locked<Heap<T>>>,
+    shared: Blocking<Locked<Heap<T>>>,
 }
 
 impl<T: Ord> PriorityQueue<T> {
-    fn store(capacity: Option<usize>) -> Locked<Heap<T>> {
+    fn buffer(capacity: Option<usize>) -> Locked<Heap<T>> {
         Locked::new(capacity)
     }
 }

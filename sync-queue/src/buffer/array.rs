@@ -1,11 +1,11 @@
-//! The bounded store: a ring of slots.
+//! The bounded buffer: an array of slots, used as a ring.
 //!
 //! # Source
 //!
 //! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
 //! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
 //! carries the "shut" bit (shutting is one step in the order of puts), both ends carry the mark of
-//! those who sleep ([`cursor`](crate::cursor)).
+//! those who sleep ([`cursor`](crate::buffer::cursor)).
 //!
 //! # State
 //!
@@ -46,9 +46,9 @@ use core::mem::MaybeUninit;
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
-use crate::cursor::{Cursor, FLAGS, MARK, SHIFT, SHUT, STEP, saw_shut};
-use crate::store::{Marked, Nothing, Refused, Store};
-use crate::waiting::Snooze;
+use crate::buffer::cursor::{CLOSED, Cursor, FLAGS, PARKED, SHIFT, STEP, saw_closed};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+use crate::wait::spin::Backoff;
 
 struct Slot<T> {
     stamp: AtomicU64,
@@ -88,17 +88,17 @@ impl<T> Slot<T> {
 
     #[cold]
     fn wait_for(&self, stamp: u64) {
-        let mut snooze = Snooze::new();
+        let mut backoff = Backoff::new();
         while self.stamp() != stamp {
-            snooze.turn();
+            backoff.turn();
         }
     }
 }
 
-pub(crate) struct Ring<T> {
-    /// `SHUT`: no more puts. `MARK`: getters may sleep.
+pub(crate) struct Array<T> {
+    /// `CLOSED`: no more puts. `PARKED`: getters may sleep.
     tail: Cursor,
-    /// `SHUT`: no more gets. `MARK`: putters may sleep.
+    /// `CLOSED`: no more gets. `PARKED`: putters may sleep.
     head: Cursor,
     slots: Box<[Slot<T>]>,
     /// In steps of a position.
@@ -110,19 +110,19 @@ pub(crate) struct Ring<T> {
 
 // SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever
 // given to two threads (R1, R2).
-unsafe impl<T: Send> Send for Ring<T> {}
+unsafe impl<T: Send> Send for Array<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send> Sync for Ring<T> {}
+unsafe impl<T: Send> Sync for Array<T> {}
 
-/// Why a slot is not ready.
-enum Why {
+/// NotReady a slot is not ready.
+enum NotReady {
     /// The ring is full (or empty), and was so at a moment within the call.
     Blocked,
     /// It is being emptied (or filled), or the position was out of date.
     Moved,
 }
 
-impl<T> Ring<T> {
+impl<T> Array<T> {
     /// # Panics
     ///
     /// If `capacity` is 0.
@@ -202,24 +202,28 @@ impl<T> Ring<T> {
     /// Called with a tail whose slot is not free. Full, in the middle of being emptied, or was the
     /// tail out of date?
     #[cold]
-    fn full_or_moved(&self, tail: u64) -> Why {
+    fn full_or_moved(&self, tail: u64) -> NotReady {
         let head = self.head.settled();
         // The head was read after the tail, so at that moment the queue held at least this many.
-        if self.distance(head, tail) >= self.slots.len() { Why::Blocked } else { Why::Moved }
+        if self.distance(head, tail) >= self.slots.len() {
+            NotReady::Blocked
+        } else {
+            NotReady::Moved
+        }
     }
 
     /// Called with a head whose slot holds nothing. Empty, in the middle of being filled, or was
     /// the head out of date?
     #[cold]
-    fn empty_or_moved(&self, head: u64) -> Result<Why, Nothing> {
+    fn empty_or_moved(&self, head: u64) -> Result<NotReady, PopError> {
         let tail = self.tail.settled();
         // The tail never falls behind the head, and the head was here before: where they meet,
         // nothing was inside when the tail was read.
         if (tail ^ head) & !FLAGS != 0 {
-            return Ok(Why::Moved);
+            return Ok(NotReady::Moved);
         }
         // In the same word as the position: after the last put there is no item to be missed.
-        if tail & SHUT != 0 { Err(Nothing::Shut) } else { Ok(Why::Blocked) }
+        if tail & CLOSED != 0 { Err(PopError::Closed) } else { Ok(NotReady::Blocked) }
     }
 
     /// How many slots in a row, from `position` on and at most `max`, have the stamp that `ready`
@@ -236,13 +240,13 @@ impl<T> Ring<T> {
 
     /// As `push`, in the general case.
     #[cold]
-    fn push_slowly(&self, item: T) -> Result<Marked, Refused<T>> {
-        let mut snooze = None;
+    fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
+        let mut backoff = None;
         let mut tail = self.tail.relaxed();
         loop {
-            if tail & SHUT != 0 {
-                saw_shut();
-                return Err(Refused::Shut(item));
+            if tail & CLOSED != 0 {
+                saw_closed();
+                return Err(PushError::Closed(item));
             }
             let position = tail & !FLAGS;
             let slot = self.slot(position);
@@ -251,20 +255,20 @@ impl<T> Ring<T> {
                     Ok(_) => {
                         // SAFETY: the position was claimed, and its slot was found free (R1).
                         unsafe { slot.fill(position, item) };
-                        return Ok(tail & MARK != 0);
+                        return Ok(Wake(tail & PARKED != 0));
                     }
                     Err(now) => tail = now,
                 }
                 continue;
             }
-            if let Why::Blocked = self.full_or_moved(tail) {
+            if let NotReady::Blocked = self.full_or_moved(tail) {
                 let now = self.tail.acquire();
-                if now & SHUT != 0 {
-                    return Err(Refused::Shut(item));
+                if now & CLOSED != 0 {
+                    return Err(PushError::Closed(item));
                 }
-                return Err(Refused::Full(item));
+                return Err(PushError::Full(item));
             }
-            snooze.get_or_insert_with(Snooze::new).turn();
+            backoff.get_or_insert_with(Backoff::new).turn();
             tail = self.tail.relaxed();
         }
     }
@@ -272,13 +276,13 @@ impl<T> Ring<T> {
     /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that
     /// may pop from then on.
     #[cold]
-    fn pop_as(&self, drainer: bool) -> Result<(T, Marked), Nothing> {
-        let mut snooze = None;
+    fn pop_as(&self, drainer: bool) -> Result<(T, Wake), PopError> {
+        let mut backoff = None;
         let mut head = self.head.relaxed();
         loop {
-            if head & SHUT != 0 && !drainer {
-                saw_shut();
-                return Err(Nothing::Shut);
+            if head & CLOSED != 0 && !drainer {
+                saw_closed();
+                return Err(PopError::Closed);
             }
             let position = head & !FLAGS;
             let slot = self.slot(position);
@@ -289,26 +293,26 @@ impl<T> Ring<T> {
                         // SAFETY: the position was claimed, and its slot was found filled (R2).
                         let item = unsafe { slot.take() };
                         slot.free(position + self.one_lap);
-                        return Ok((item, head & MARK != 0));
+                        return Ok((item, Wake(head & PARKED != 0)));
                     }
                     Err(now) => head = now,
                 }
                 continue;
             }
             if stamp == position
-                && let Why::Blocked = self.empty_or_moved(head)?
+                && let NotReady::Blocked = self.empty_or_moved(head)?
             {
-                return Err(Nothing::Empty);
+                return Err(PopError::Empty);
             }
-            snooze.get_or_insert_with(Snooze::new).turn();
+            backoff.get_or_insert_with(Backoff::new).turn();
             head = self.head.relaxed();
         }
     }
 }
 
-impl<T> Store<T> for Ring<T> {
+impl<T> Buffer<T> for Array<T> {
     #[inline]
-    fn push(&self, item: T) -> Result<Marked, Refused<T>> {
+    fn push(&self, item: T) -> Result<Wake, PushError<T>> {
         let tail = self.tail.relaxed();
         let position = tail & !FLAGS;
         // All that is read of the ring itself is read before the stamp, whose Acquire would make
@@ -316,36 +320,37 @@ impl<T> Store<T> for Ring<T> {
         let (slot, next) = (self.slot(position), self.step(tail));
         // Both in one comparison: the slot is free, and the end is not shut, for no stamp has that
         // bit.
-        if slot.stamp() == tail & !(FLAGS ^ SHUT) && self.tail.claim(tail, next).is_ok() {
+        if slot.stamp() == tail & !(FLAGS ^ CLOSED) && self.tail.claim(tail, next).is_ok() {
             // SAFETY: the position was claimed, and its slot was found free (R1).
             unsafe { slot.fill(position, item) };
-            return Ok(tail & MARK != 0);
+            return Ok(Wake(tail & PARKED != 0));
         }
         self.push_slowly(item)
     }
 
     #[inline]
-    fn pop(&self) -> Result<(T, Marked), Nothing> {
+    fn pop(&self) -> Result<(T, Wake), PopError> {
         let head = self.head.relaxed();
         let position = head & !FLAGS;
         let (slot, next, one_lap) = (self.slot(position), self.step(head), self.one_lap);
         // As in `push`: filled, and not shut.
-        if slot.stamp() == (head & !(FLAGS ^ SHUT)) + STEP && self.head.claim(head, next).is_ok() {
+        if slot.stamp() == (head & !(FLAGS ^ CLOSED)) + STEP && self.head.claim(head, next).is_ok()
+        {
             // SAFETY: the position was claimed, and its slot was found filled (R2).
             let item = unsafe { slot.take() };
             slot.free(position + one_lap);
-            return Ok((item, head & MARK != 0));
+            return Ok((item, Wake(head & PARKED != 0)));
         }
         self.pop_as(false)
     }
 
-    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Marked), Nothing> {
-        let mut snooze = Snooze::new();
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
+        let mut backoff = Backoff::new();
         let mut tail = self.tail.relaxed();
         loop {
-            if tail & SHUT != 0 {
-                saw_shut();
-                return Err(Nothing::Shut);
+            if tail & CLOSED != 0 {
+                saw_closed();
+                return Err(Closed(()));
             }
             let mut position = tail & !FLAGS;
             let length = self.run(position, items.len(), 0) as usize;
@@ -358,28 +363,28 @@ impl<T> Store<T> for Ring<T> {
                             unsafe { self.slot(position).fill(position, item) };
                             position = self.next(position);
                         }
-                        return Ok((length, tail & MARK != 0));
+                        return Ok((length, Wake(tail & PARKED != 0)));
                     }
                     Err(now) => tail = now,
                 }
                 continue;
             }
-            if let Why::Blocked = self.full_or_moved(tail) {
+            if let NotReady::Blocked = self.full_or_moved(tail) {
                 let now = self.tail.acquire();
-                return if now & SHUT != 0 { Err(Nothing::Shut) } else { Ok((0, false)) };
+                return if now & CLOSED != 0 { Err(Closed(())) } else { Ok((0, Wake(false))) };
             }
-            snooze.turn();
+            backoff.turn();
             tail = self.tail.relaxed();
         }
     }
 
-    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Marked), Nothing> {
-        let mut snooze = Snooze::new();
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
+        let mut backoff = Backoff::new();
         let mut head = self.head.relaxed();
         loop {
-            if head & SHUT != 0 {
-                saw_shut();
-                return Err(Nothing::Shut);
+            if head & CLOSED != 0 {
+                saw_closed();
+                return Err(PopError::Closed);
             }
             let mut position = head & !FLAGS;
             let length = self.run(position, max, STEP) as usize;
@@ -396,28 +401,28 @@ impl<T> Store<T> for Ring<T> {
                             slot.free(position + self.one_lap);
                             position = self.next(position);
                         }
-                        return Ok((length, head & MARK != 0));
+                        return Ok((length, Wake(head & PARKED != 0)));
                     }
                     Err(now) => head = now,
                 }
                 continue;
             }
             if self.slot(position).stamp() == position
-                && let Why::Blocked = self.empty_or_moved(head)?
+                && let NotReady::Blocked = self.empty_or_moved(head)?
             {
-                return Err(Nothing::Empty);
+                return Err(PopError::Empty);
             }
-            snooze.turn();
+            backoff.turn();
             head = self.head.relaxed();
         }
     }
 
-    fn force_push(&self, item: T) -> Result<(Option<T>, Marked), T> {
-        let mut snooze = Snooze::new();
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
+        let mut backoff = Backoff::new();
         loop {
             let tail = self.tail.acquire();
-            if tail & SHUT != 0 {
-                return Err(item);
+            if tail & CLOSED != 0 {
+                return Err(Closed(item));
             }
             let position = tail & !FLAGS;
             let slot = self.slot(position);
@@ -427,7 +432,7 @@ impl<T> Store<T> for Ring<T> {
                 if self.tail.claim(tail, next).is_ok() {
                     // SAFETY: as in `push`.
                     unsafe { slot.fill(position, item) };
-                    return Ok((None, tail & MARK != 0));
+                    return Ok((None, Wake(tail & PARKED != 0)));
                 }
                 continue;
             }
@@ -441,59 +446,59 @@ impl<T> Store<T> for Ring<T> {
                     // was evicted just now, which claimed it at the head too, or because another
                     // took it and freed it, which `evict` has waited for.
                     unsafe { slot.fill(position, item) };
-                    return Ok((evicted, tail & MARK != 0));
+                    return Ok((evicted, Wake(tail & PARKED != 0)));
                 }
                 continue;
             }
-            snooze.turn();
+            backoff.turn();
         }
     }
 
-    fn mark_putter(&self) -> bool {
+    fn set_putters_parked(&self) -> bool {
         let head = self.head.acquire();
         let tail = self.tail.acquire();
         // If the mark finds the head unchanged, the tail, which never goes back, is at least where
         // it was: full.
-        tail & SHUT == 0
+        tail & CLOSED == 0
             && self.distance(head, tail) >= self.slots.len()
-            && self.head.mark(head)
+            && self.head.set_parked(head)
             // Once more: the mark is at the head and shutting happens at the tail, then unmarks the
             // head. Either that found this mark, and everybody is woken; or the mark came after it,
             // and what came before it is seen.
-            && self.tail.acquire() & SHUT == 0
+            && self.tail.acquire() & CLOSED == 0
     }
 
-    fn mark_getter(&self) -> bool {
+    fn set_getters_parked(&self) -> bool {
         let tail = self.tail.acquire();
         let head = self.head.acquire();
         // If the mark finds the tail unchanged, the head, which never passes it, still is where it
         // is: empty.
-        (tail | head) & SHUT == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.mark(tail)
+        (tail | head) & CLOSED == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.set_parked(tail)
     }
 
-    fn unmark_putters(&self) {
-        self.head.unmark();
+    fn clear_putters_parked(&self) {
+        self.head.clear_parked();
     }
 
-    fn unmark_getters(&self) {
-        self.tail.unmark();
+    fn clear_getters_parked(&self) {
+        self.tail.clear_parked();
     }
 
-    fn shut(&self) {
-        self.tail.shut();
-        // See `mark_putter`.
-        self.head.unmark();
+    fn close(&self) {
+        self.tail.close();
+        // See `set_putters_parked`.
+        self.head.clear_parked();
     }
 
-    fn is_shut(&self) -> bool {
-        self.tail.acquire() & SHUT != 0
+    fn is_closed(&self) -> bool {
+        self.tail.acquire() & CLOSED != 0
     }
 
-    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
-        self.shut();
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+        self.close();
         // Before the head is shut: it may panic. The tail moves no more, so this is enough.
         let mut items = Vec::with_capacity(self.len());
-        if self.head.shut() & SHUT == 0 {
+        if self.head.close() & CLOSED == 0 {
             while let Ok((item, _)) = self.pop_as(true) {
                 items.push(item);
             }
@@ -506,7 +511,7 @@ impl<T> Store<T> for Ring<T> {
         loop {
             let tail = self.tail.acquire();
             let head = self.head.acquire();
-            if head & SHUT != 0 {
+            if head & CLOSED != 0 {
                 return 0;
             }
             // Unchanged: both were so at one moment.
@@ -525,13 +530,13 @@ impl<T> Store<T> for Ring<T> {
     }
 }
 
-impl<T> Ring<T> {
+impl<T> Array<T> {
     /// After the tail was claimed at `position` over a full ring: takes the oldest item, whose slot
     /// it is, out, unless a getter does.
     fn evict(&self, position: u64, oldest: u64) -> Option<T> {
         let slot = self.slot(position);
         let mut head = self.head.acquire();
-        while head & SHUT == 0 && head & !FLAGS == oldest {
+        while head & CLOSED == 0 && head & !FLAGS == oldest {
             match self.head.claim(head, self.next(oldest) | (head & FLAGS)) {
                 // SAFETY: the head was claimed at `oldest`, whose slot was found filled before the
                 // tail was claimed (R2). The stamp stays: the slot goes straight to the new item.
@@ -544,10 +549,10 @@ impl<T> Ring<T> {
     }
 }
 
-impl<T> Drop for Ring<T> {
+impl<T> Drop for Array<T> {
     fn drop(&mut self) {
         /// Goes on with the rest if an item panics when it is dropped.
-        struct Rest<'a, T>(&'a Ring<T>);
+        struct Rest<'a, T>(&'a Array<T>);
         impl<T> Drop for Rest<'_, T> {
             fn drop(&mut self) {
                 while let Ok((item, _)) = self.0.pop_as(true) {
@@ -563,9 +568,9 @@ impl<T> Drop for Ring<T> {
     }
 }
 
-impl<T> fmt::Debug for Ring<T> {
+impl<T> fmt::Debug for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring")
+        f.debug_struct("Array")
             .field("head", &self.head)
             .field("tail", &self.tail)
             .field("capacity", &self.slots.len())

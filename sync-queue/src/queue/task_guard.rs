@@ -4,7 +4,7 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
-use crate::tasks::Done;
+use crate::queue::task_counter::Done;
 
 /// An item of a queue that counts as unfinished until this guard is dropped, panic or not. From
 /// `get_task`.

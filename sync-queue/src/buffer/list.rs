@@ -1,4 +1,4 @@
-//! The unbounded store: a list of blocks of slots.
+//! The unbounded buffer: a list of blocks of slots.
 //!
 //! # Source
 //!
@@ -49,15 +49,16 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
+use sync_core::primitive::MODELLED;
 use sync_core::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
-use crate::cursor::{Cursor, EXTRA, FLAGS, MARK, SHIFT, SHUT, STEP};
-use crate::store::{Marked, Nothing, Refused, Store};
-use crate::waiting::{CHECKED, Snooze};
+use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+use crate::wait::spin::Backoff;
 
 /// Slots of a block. Under a checker blocks are small, so that their ends are met often.
-const SLOTS: usize = if CHECKED { 2 } else { 63 };
+const SLOTS: usize = if MODELLED { 2 } else { 63 };
 const LAP: u64 = SLOTS as u64 + 1;
 
 /// At the head: the head's block is not the tail's, so there is no need to look at the tail.
@@ -93,14 +94,14 @@ impl<T> Block<T> {
 
     /// The block after this one: its predecessor's last writer is linking it.
     fn wait_next(&self) -> NonNull<Self> {
-        let mut snooze = Snooze::new();
+        let mut backoff = Backoff::new();
         loop {
             // Acquire: pairs with the Release in `link`, for the tail's position (B8); the block
             // itself was there to be seen before (B7).
             if let Some(next) = NonNull::new(self.next.load(Ordering::Acquire)) {
                 return next;
             }
-            snooze.turn();
+            backoff.turn();
         }
     }
 }
@@ -122,10 +123,10 @@ impl<T> Slot<T> {
     /// The caller has claimed the slot's position at the head (B2). The slot is gone afterwards
     /// (B3).
     unsafe fn take(&self) -> T {
-        let mut snooze = Snooze::new();
+        let mut backoff = Backoff::new();
         // Acquire: pairs with the Release in `fill`.
         while self.word.load(Ordering::Acquire) != FULL {
-            snooze.turn();
+            backoff.turn();
         }
         // SAFETY: by B2 an item is inside, and nobody else touches the cell.
         let item = self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() });
@@ -150,12 +151,12 @@ impl<T> End<T> {
     }
 }
 
-pub(crate) struct Blocks<T> {
-    /// `SHUT`: no more puts. `MARK`: getters may sleep.
+pub(crate) struct List<T> {
+    /// `CLOSED`: no more puts. `PARKED`: getters may sleep.
     tail: End<T>,
-    /// `SHUT`: no more gets.
+    /// `CLOSED`: no more gets.
     head: End<T>,
-    /// Blocks that the head has left and whose readers may not have finished, linked by `below`
+    /// List that the head has left and whose readers may not have finished, linked by `below`
     /// (B4).
     retired: UnsafeCell<*mut Block<T>>,
     /// One empty block, to be used again.
@@ -164,9 +165,9 @@ pub(crate) struct Blocks<T> {
 
 // SAFETY: the queue hands items from one thread to another (Send), and no reference to one is ever
 // given to two threads (B1, B2).
-unsafe impl<T: Send> Send for Blocks<T> {}
+unsafe impl<T: Send> Send for List<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send> Sync for Blocks<T> {}
+unsafe impl<T: Send> Sync for List<T> {}
 
 fn offset(word: u64) -> usize {
     ((word >> SHIFT) % LAP) as usize
@@ -181,7 +182,7 @@ fn count(word: u64) -> u64 {
     number(word) * SLOTS as u64 + offset(word) as u64
 }
 
-impl<T> Blocks<T> {
+impl<T> List<T> {
     pub(crate) fn new() -> Self {
         let first = Box::into_raw(Block::new());
         Self {
@@ -279,18 +280,18 @@ impl<T> Blocks<T> {
 
     /// As `push`, in the general case.
     #[cold]
-    fn push_slowly(&self, item: T) -> Result<Marked, Refused<T>> {
-        let mut snooze = None;
+    fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
+        let mut backoff = None;
         let mut next = None;
         let mut tail = self.tail.cursor.acquire();
         loop {
-            if tail & SHUT != 0 {
-                return Err(Refused::Shut(item));
+            if tail & CLOSED != 0 {
+                return Err(PushError::Closed(item));
             }
             let at = offset(tail);
             if at == SLOTS {
                 // Another is linking the next block.
-                snooze.get_or_insert_with(Snooze::new).turn();
+                backoff.get_or_insert_with(Backoff::new).turn();
                 tail = self.tail.cursor.acquire();
                 continue;
             }
@@ -313,7 +314,7 @@ impl<T> Blocks<T> {
                     if let Some(next) = next {
                         self.recycle(next);
                     }
-                    return Ok(tail & MARK != 0);
+                    return Ok(Wake(tail & PARKED != 0));
                 }
                 Err(now) => tail = now,
             }
@@ -329,7 +330,7 @@ impl<T> Blocks<T> {
 
     /// As `pop`, in the general case.
     #[cold]
-    fn pop_as(&self, drainer: bool) -> Result<T, Nothing> {
+    fn pop_as(&self, drainer: bool) -> Result<T, PopError> {
         let (block, first, _) = self.claim(1, drainer)?;
         // SAFETY: a slot of the block was claimed and not read yet (B3); the claim found it between
         // head and tail (B2).
@@ -345,17 +346,17 @@ impl<T> Blocks<T> {
         &self,
         max: usize,
         drainer: bool,
-    ) -> Result<(NonNull<Block<T>>, usize, usize), Nothing> {
-        let mut snooze = None;
+    ) -> Result<(NonNull<Block<T>>, usize, usize), PopError> {
+        let mut backoff = None;
         let mut head = self.head.cursor.acquire();
         loop {
-            if head & SHUT != 0 && !drainer {
-                return Err(Nothing::Shut);
+            if head & CLOSED != 0 && !drainer {
+                return Err(PopError::Closed);
             }
             let first = offset(head);
             if first == SLOTS {
                 // Another is moving on to the next block.
-                snooze.get_or_insert_with(Snooze::new).turn();
+                backoff.get_or_insert_with(Backoff::new).turn();
                 head = self.head.cursor.acquire();
                 continue;
             }
@@ -369,7 +370,11 @@ impl<T> Blocks<T> {
                         // The tail never falls behind the head, and the head was here before:
                         // nothing was inside when the tail was read. In the same word as the
                         // position: after the last put there is no item to be missed.
-                        return Err(if tail & SHUT != 0 { Nothing::Shut } else { Nothing::Empty });
+                        return Err(if tail & CLOSED != 0 {
+                            PopError::Closed
+                        } else {
+                            PopError::Empty
+                        });
                     }
                 }
                 if number(tail) == number(head) {
@@ -398,28 +403,28 @@ impl<T> Blocks<T> {
     }
 }
 
-impl<T> Store<T> for Blocks<T> {
+impl<T> Buffer<T> for List<T> {
     #[inline]
-    fn push(&self, item: T) -> Result<Marked, Refused<T>> {
+    fn push(&self, item: T) -> Result<Wake, PushError<T>> {
         let tail = self.tail.cursor.acquire();
         let at = offset(tail);
-        if tail & SHUT == 0 && at + 1 < SLOTS {
+        if tail & CLOSED == 0 && at + 1 < SLOTS {
             let block = self.tail.block();
             if self.tail.cursor.claim(tail, tail + STEP).is_ok() {
                 // SAFETY: a slot of the block was claimed and not written yet (B3), by this thread
                 // at the tail (B1).
                 unsafe { (*block).slots[at].fill(item) };
-                return Ok(tail & MARK != 0);
+                return Ok(Wake(tail & PARKED != 0));
             }
         }
         self.push_slowly(item)
     }
 
     #[inline]
-    fn pop(&self) -> Result<(T, Marked), Nothing> {
+    fn pop(&self) -> Result<(T, Wake), PopError> {
         let head = self.head.cursor.acquire();
         let first = offset(head);
-        if head & SHUT == 0
+        if head & CLOSED == 0
             && first + 1 < SLOTS
             && (head & HAS_NEXT != 0 || self.is_before_tail(head))
         {
@@ -427,24 +432,24 @@ impl<T> Store<T> for Blocks<T> {
             if self.head.cursor.claim(head, head + STEP).is_ok() {
                 // SAFETY: as in `pop_as`.
                 let item = unsafe { (*block).slots[first].take() };
-                return Ok((item, false));
+                return Ok((item, Wake(false)));
             }
         }
         // Nobody waits for room here.
-        self.pop_as(false).map(|item| (item, false))
+        self.pop_as(false).map(|item| (item, Wake(false)))
     }
 
-    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Marked), Nothing> {
-        let mut snooze = Snooze::new();
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
+        let mut backoff = Backoff::new();
         let mut next = None;
         let mut tail = self.tail.cursor.acquire();
         loop {
-            if tail & SHUT != 0 {
-                return Err(Nothing::Shut);
+            if tail & CLOSED != 0 {
+                return Err(Closed(()));
             }
             let at = offset(tail);
             if at == SLOTS {
-                snooze.turn();
+                backoff.turn();
                 tail = self.tail.cursor.acquire();
                 continue;
             }
@@ -470,14 +475,14 @@ impl<T> Store<T> for Blocks<T> {
                     if let Some(next) = next {
                         self.recycle(next);
                     }
-                    return Ok((length, tail & MARK != 0));
+                    return Ok((length, Wake(tail & PARKED != 0)));
                 }
                 Err(now) => tail = now,
             }
         }
     }
 
-    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Marked), Nothing> {
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
         // Before the claim: it may panic.
         out.reserve(max.min(SLOTS));
         let (block, first, length) = self.claim(max, false)?;
@@ -486,47 +491,49 @@ impl<T> Store<T> for Blocks<T> {
             // keeps the block until it is read.
             out.push(unsafe { block.as_ref().slots[at].take() });
         }
-        Ok((length, false))
+        Ok((length, Wake(false)))
     }
 
-    fn force_push(&self, item: T) -> Result<(Option<T>, Marked), T> {
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
         match self.push(item) {
             Ok(marked) => Ok((None, marked)),
-            Err(Refused::Full(item) | Refused::Shut(item)) => Err(item),
+            Err(PushError::Full(item) | PushError::Closed(item)) => Err(Closed(item)),
         }
     }
 
-    fn mark_putter(&self) -> bool {
+    fn set_putters_parked(&self) -> bool {
         false
     }
 
-    fn mark_getter(&self) -> bool {
+    fn set_getters_parked(&self) -> bool {
         let tail = self.tail.cursor.acquire();
         let head = self.head.cursor.acquire();
         // If the mark finds the tail unchanged, the head, which never passes it, still is where it
         // is: empty.
-        (tail | head) & SHUT == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.cursor.mark(tail)
+        (tail | head) & CLOSED == 0
+            && (tail ^ head) & !FLAGS == 0
+            && self.tail.cursor.set_parked(tail)
     }
 
-    fn unmark_putters(&self) {}
+    fn clear_putters_parked(&self) {}
 
-    fn unmark_getters(&self) {
-        self.tail.cursor.unmark();
+    fn clear_getters_parked(&self) {
+        self.tail.cursor.clear_parked();
     }
 
-    fn shut(&self) {
-        self.tail.cursor.shut();
+    fn close(&self) {
+        self.tail.cursor.close();
     }
 
-    fn is_shut(&self) -> bool {
-        self.tail.cursor.acquire() & SHUT != 0
+    fn is_closed(&self) -> bool {
+        self.tail.cursor.acquire() & CLOSED != 0
     }
 
-    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
-        self.tail.cursor.shut();
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+        self.tail.cursor.close();
         // Before the head is shut: it may panic. The tail moves no more, so this is enough.
         let mut items = Vec::with_capacity(self.len());
-        if self.head.cursor.shut() & SHUT == 0 {
+        if self.head.cursor.close() & CLOSED == 0 {
             while let Ok(item) = self.pop_as(true) {
                 items.push(item);
             }
@@ -539,7 +546,7 @@ impl<T> Store<T> for Blocks<T> {
         loop {
             let tail = self.tail.cursor.acquire();
             let head = self.head.cursor.acquire();
-            if head & SHUT != 0 {
+            if head & CLOSED != 0 {
                 return 0;
             }
             // Unchanged: both were so at one moment.
@@ -558,10 +565,10 @@ impl<T> Store<T> for Blocks<T> {
     }
 }
 
-impl<T> Drop for Blocks<T> {
+impl<T> Drop for List<T> {
     fn drop(&mut self) {
         /// Goes on with the rest if an item panics when it is dropped; then frees the blocks.
-        struct Rest<'a, T>(&'a Blocks<T>);
+        struct Rest<'a, T>(&'a List<T>);
         impl<T> Drop for Rest<'_, T> {
             fn drop(&mut self) {
                 while let Ok(item) = self.0.pop_as(true) {
@@ -591,9 +598,9 @@ impl<T> Drop for Blocks<T> {
     }
 }
 
-impl<T> fmt::Debug for Blocks<T> {
+impl<T> fmt::Debug for List<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocks")
+        f.debug_struct("List")
             .field("head", &self.head.cursor)
             .field("tail", &self.tail.cursor)
             .finish()

@@ -15,13 +15,13 @@ macro_rules! queue_methods {
             #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
                 assert!(capacity > 0, "a bounded queue needs room for at least one item; unbounded() has no limit");
-                Self { shared: Shared::new(Self::store(Some(capacity))) }
+                Self { shared: Blocking::new(Self::buffer(Some(capacity))) }
             }
 
             /// A queue without a limit.
             #[must_use]
             pub fn unbounded() -> Self {
-                Self { shared: Shared::new(Self::store(None)) }
+                Self { shared: Blocking::new(Self::buffer(None)) }
             }
 
             /// A queue with room for `maxsize` items, or without a limit if that is 0, as Python
@@ -44,9 +44,9 @@ macro_rules! queue_methods {
             /// What happened before a put happens before the end of the get that returns its item.
             #[inline]
             pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
-                match self.shared.put(item, Patience::Forever) {
+                match self.shared.put(item, Timeout::Forever) {
                     Ok(()) => Ok(()),
-                    Err(Refused::Shut(item) | Refused::Full(item)) => Err(ShutDown(item)),
+                    Err(PushError::Closed(item) | PushError::Full(item)) => Err(ShutDown(item)),
                 }
             }
 
@@ -79,7 +79,7 @@ macro_rules! queue_methods {
             /// [`PutError`] with the item.
             #[inline]
             pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
-                self.shared.put(item, Patience::For(timeout)).map_err(PutError::from)
+                self.shared.put(item, Timeout::For(timeout)).map_err(PutError::from)
             }
 
             /// Puts an item, waiting for room until `deadline`. If there is room it is put, even if
@@ -90,7 +90,7 @@ macro_rules! queue_methods {
             /// [`PutError`] with the item.
             #[inline]
             pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), PutError<T>> {
-                self.shared.put(item, Patience::Until(deadline)).map_err(PutError::from)
+                self.shared.put(item, Timeout::Until(deadline)).map_err(PutError::from)
             }
 
             /// Puts all of `items`, waiting for room as often as need be. Cheaper than one by one:
@@ -101,7 +101,7 @@ macro_rules! queue_methods {
             /// [`ShutDown`] with the items that were not put; the first ones were.
             pub fn put_many(&self, items: Vec<T>) -> Result<(), ShutDown<Vec<T>>> {
                 let mut items = items.into_iter();
-                match self.shared.put_many(&mut items, Patience::Forever) {
+                match self.shared.put_many(&mut items, Timeout::Forever) {
                     Ok(()) => Ok(()),
                     Err(_) => Err(ShutDown(items.collect())),
                 }
@@ -114,10 +114,10 @@ macro_rules! queue_methods {
             /// [`PutError`] with the items that were not put; the first ones were.
             pub fn try_put_many(&self, items: Vec<T>) -> Result<(), PutError<Vec<T>>> {
                 let mut items = items.into_iter();
-                match self.shared.put_many(&mut items, Patience::None) {
+                match self.shared.put_many(&mut items, Timeout::None) {
                     Ok(()) => Ok(()),
-                    Err(Nothing::Empty) => Err(PutError::Full(items.collect())),
-                    Err(Nothing::Shut) => Err(PutError::ShutDown(items.collect())),
+                    Err(PushError::Full(())) => Err(PutError::Full(items.collect())),
+                    Err(PushError::Closed(())) => Err(PutError::ShutDown(items.collect())),
                 }
             }
 
@@ -128,7 +128,7 @@ macro_rules! queue_methods {
             /// [`ShutDown`] if the queue has been shut down and nothing is left inside.
             #[inline]
             pub fn get(&self) -> Result<T, ShutDown> {
-                self.shared.get(Patience::Forever).map_err(|_| ShutDown(()))
+                self.shared.get(Timeout::Forever).map_err(|_| ShutDown(()))
             }
 
             /// Gets the next item if there is one. Never sleeps.
@@ -150,7 +150,7 @@ macro_rules! queue_methods {
             /// [`GetError`].
             #[inline]
             pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-                self.shared.get(Patience::For(timeout)).map_err(GetError::from)
+                self.shared.get(Timeout::For(timeout)).map_err(GetError::from)
             }
 
             /// Gets the next item, waiting for one until `deadline`. If there is one it is
@@ -161,7 +161,7 @@ macro_rules! queue_methods {
             /// [`GetError`].
             #[inline]
             pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
-                self.shared.get(Patience::Until(deadline)).map_err(GetError::from)
+                self.shared.get(Timeout::Until(deadline)).map_err(GetError::from)
             }
 
             /// Waits for an item, then appends it and any that come with it to `out`, at most
@@ -171,7 +171,7 @@ macro_rules! queue_methods {
             ///
             /// [`ShutDown`] if the queue has been shut down and nothing is left inside.
             pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> Result<usize, ShutDown> {
-                self.shared.get_many(out, max, Patience::Forever).map_err(|_| ShutDown(()))
+                self.shared.get_many(out, max, Timeout::Forever).map_err(|_| ShutDown(()))
             }
 
             /// Appends at most `max` items to `out`, if there are any; how many. Never sleeps.
@@ -180,7 +180,7 @@ macro_rules! queue_methods {
             ///
             /// [`GetError`].
             pub fn try_get_many(&self, out: &mut Vec<T>, max: usize) -> Result<usize, GetError> {
-                self.shared.get_many(out, max, Patience::None).map_err(GetError::from)
+                self.shared.get_many(out, max, Timeout::None).map_err(GetError::from)
             }
 
             /// Puts an item without waiting: where there is no room, another is taken out for it,
@@ -203,7 +203,7 @@ macro_rules! queue_methods {
             /// assert_eq!(queue.len(), 1);
             /// ```
             pub fn force_put(&self, item: T) -> Result<Option<T>, ShutDown<T>> {
-                self.shared.force_put(item).map_err(ShutDown)
+                self.shared.force_put(item).map_err(|Closed(item)| ShutDown(item))
             }
 
             /// Takes out what is inside, and goes on. Each item still counts as unfinished.
@@ -226,7 +226,7 @@ macro_rules! queue_methods {
             #[must_use]
             #[doc(alias = "qsize")]
             pub fn len(&self) -> usize {
-                self.shared.store.len()
+                self.shared.buffer.len()
             }
 
             /// Whether nothing is inside at the moment.
@@ -246,7 +246,7 @@ macro_rules! queue_methods {
             #[must_use]
             #[doc(alias = "maxsize")]
             pub fn capacity(&self) -> Option<usize> {
-                self.shared.store.capacity()
+                self.shared.buffer.capacity()
             }
 
             /// The items, waiting for each, until the queue has been shut down and nothing is left.
@@ -296,20 +296,20 @@ macro_rules! queue_methods {
             /// What happened before each `task_done` happens before the end of the join that it
             /// ends.
             pub fn join(&self) {
-                self.shared.join(Patience::Forever);
+                self.shared.join(Timeout::Forever);
             }
 
             /// As [`join`](Self::join), at most for `timeout`. `false`: something is still
             /// unfinished.
             #[must_use]
             pub fn join_timeout(&self, timeout: Duration) -> bool {
-                self.shared.join(Patience::For(timeout))
+                self.shared.join(Timeout::For(timeout))
             }
 
             /// As [`join`](Self::join), until `deadline`. `false`: something is still unfinished.
             #[must_use]
             pub fn join_deadline(&self, deadline: Instant) -> bool {
-                self.shared.join(Patience::Until(deadline))
+                self.shared.join(Timeout::Until(deadline))
             }
 
             /// Shuts the queue down: no put succeeds from now on, and those that wait fail; what is
@@ -335,7 +335,7 @@ macro_rules! queue_methods {
             /// Whether the queue has been shut down.
             #[must_use]
             pub fn is_shutdown(&self) -> bool {
-                self.shared.store.is_shut()
+                self.shared.buffer.is_closed()
             }
         }
 

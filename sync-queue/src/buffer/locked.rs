@@ -1,4 +1,4 @@
-//! The store of the orders that have one hot place, where a lock is the best there is: LIFO and
+//! The buffer of the orders that have one hot place, where a lock is the best there is: LIFO and
 //! priority.
 //!
 //! A [`Mutex`] over a container. That somebody sleeps is a flag under the lock, so marking, finding
@@ -23,7 +23,7 @@ use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::thread;
 use sync_core::{Mutex, MutexGuard};
 
-use crate::store::{Marked, Nothing, Refused, Store};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 
 /// A container and the order in which it hands items out.
 pub(crate) trait Arrangement<T>: Default {
@@ -57,7 +57,7 @@ pub(crate) trait Arrangement<T>: Default {
 struct Inner<A> {
     items: A,
     pushed: u64,
-    shut: bool,
+    closed: bool,
     /// A getter may sleep.
     getters: bool,
     /// A putter may sleep.
@@ -95,7 +95,7 @@ impl<A> Locked<A> {
         A: Arrangement<T>,
     {
         let inner =
-            Inner { items: A::default(), pushed: 0, shut: false, getters: false, putters: false };
+            Inner { items: A::default(), pushed: 0, closed: false, getters: false, putters: false };
         Self {
             inner: Mutex::new(inner),
             comparing: AtomicU64::new(0),
@@ -129,42 +129,42 @@ fn go_on<R>(achieved: usize, f: impl FnOnce() -> R) -> Option<R> {
     if achieved == 0 { Some(f()) } else { catch_unwind(AssertUnwindSafe(f)).ok() }
 }
 
-impl<T, A: Arrangement<T>> Store<T> for Locked<A> {
+impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
     #[inline]
-    fn push(&self, item: T) -> Result<Marked, Refused<T>> {
+    fn push(&self, item: T) -> Result<Wake, PushError<T>> {
         // A local that is dropped before `item`: L3.
         let mut held = self.lock();
         let inner = &mut *held.inner;
-        if inner.shut {
+        if inner.closed {
             drop(held);
-            return Err(Refused::Shut(item));
+            return Err(PushError::Closed(item));
         }
         if inner.items.len() >= self.capacity {
             drop(held);
-            return Err(Refused::Full(item));
+            return Err(PushError::Full(item));
         }
         let place = inner.items.place(&item);
         inner.items.insert(place, item);
         inner.pushed += 1;
-        Ok(inner.getters)
+        Ok(Wake(inner.getters))
     }
 
     #[inline]
-    fn pop(&self) -> Result<(T, Marked), Nothing> {
+    fn pop(&self) -> Result<(T, Wake), PopError> {
         let mut held = self.lock();
         let inner = &mut *held.inner;
         match inner.items.choose() {
-            Some(choice) => Ok((inner.items.remove(choice), inner.putters)),
-            None if inner.shut => Err(Nothing::Shut),
-            None => Err(Nothing::Empty),
+            Some(choice) => Ok((inner.items.remove(choice), Wake(inner.putters))),
+            None if inner.closed => Err(PopError::Closed),
+            None => Err(PopError::Empty),
         }
     }
 
-    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Marked), Nothing> {
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
         let mut held = self.lock();
         let inner = &mut *held.inner;
-        if inner.shut {
-            return Err(Nothing::Shut);
+        if inner.closed {
+            return Err(Closed(()));
         }
         let mut count = 0;
         while inner.items.len() < self.capacity
@@ -176,10 +176,10 @@ impl<T, A: Arrangement<T>> Store<T> for Locked<A> {
             inner.pushed += 1;
             count += 1;
         }
-        Ok((count, inner.getters))
+        Ok((count, Wake(inner.getters)))
     }
 
-    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Marked), Nothing> {
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
         let mut held = self.lock();
         let inner = &mut *held.inner;
         out.reserve(max.min(inner.items.len()));
@@ -191,18 +191,18 @@ impl<T, A: Arrangement<T>> Store<T> for Locked<A> {
             count += 1;
         }
         match count {
-            0 if inner.shut => Err(Nothing::Shut),
-            0 => Err(Nothing::Empty),
-            _ => Ok((count, inner.putters)),
+            0 if inner.closed => Err(PopError::Closed),
+            0 => Err(PopError::Empty),
+            _ => Ok((count, Wake(inner.putters))),
         }
     }
 
-    fn force_push(&self, item: T) -> Result<(Option<T>, Marked), T> {
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
         let mut held = self.lock();
         let inner = &mut *held.inner;
-        if inner.shut {
+        if inner.closed {
             drop(held);
-            return Err(item);
+            return Err(Closed(item));
         }
         let evicted = if inner.items.len() >= self.capacity {
             let choice = inner.items.choose_last(&item);
@@ -213,44 +213,44 @@ impl<T, A: Arrangement<T>> Store<T> for Locked<A> {
             None
         };
         inner.pushed += 1;
-        Ok((evicted, inner.getters))
+        Ok((evicted, Wake(inner.getters)))
     }
 
-    fn mark_putter(&self) -> bool {
+    fn set_putters_parked(&self) -> bool {
         let mut held = self.lock();
         let inner = &mut *held.inner;
-        let wait = !inner.shut && inner.items.len() >= self.capacity;
+        let wait = !inner.closed && inner.items.len() >= self.capacity;
         inner.putters |= wait;
         wait
     }
 
-    fn mark_getter(&self) -> bool {
+    fn set_getters_parked(&self) -> bool {
         let mut held = self.lock();
         let inner = &mut *held.inner;
-        let wait = !inner.shut && inner.items.len() == 0;
+        let wait = !inner.closed && inner.items.len() == 0;
         inner.getters |= wait;
         wait
     }
 
-    fn unmark_putters(&self) {
+    fn clear_putters_parked(&self) {
         self.lock().inner.putters = false;
     }
 
-    fn unmark_getters(&self) {
+    fn clear_getters_parked(&self) {
         self.lock().inner.getters = false;
     }
 
-    fn shut(&self) {
-        self.lock().inner.shut = true;
+    fn close(&self) {
+        self.lock().inner.closed = true;
     }
 
-    fn is_shut(&self) -> bool {
-        self.lock().inner.shut
+    fn is_closed(&self) -> bool {
+        self.lock().inner.closed
     }
 
-    fn shut_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
         let mut held = self.lock();
-        held.inner.shut = true;
+        held.inner.closed = true;
         let mut items = core::mem::take(&mut held.inner.items);
         drop(held);
         taken(items.len());

@@ -2,8 +2,8 @@
 //!
 //! | bit | at the tail | at the head | in the count of tasks done |
 //! |---|---|---|---|
-//! | 0 `SHUT` | no more puts | no more gets (drained) | – |
-//! | 1 `MARK` | a getter may sleep | a putter may sleep | a joiner may sleep |
+//! | 0 `CLOSED` | no more puts | no more gets (drained) | – |
+//! | 1 `PARKED` | a getter may sleep | a putter may sleep | a joiner may sleep |
 //! | 2 `EXTRA` | – | unbounded: a further block exists | – |
 //! | 3-63 | position | position | count |
 //!
@@ -12,7 +12,7 @@
 //! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.) C2. Who
 //! claims a position does so by a compare-exchange of the whole word. So a claim fails if the end
 //! was shut or marked in the meantime: shutting down is one step in the same order as all puts (or
-//! gets), and no mark is overlooked. C3. `SHUT` is never taken back.
+//! gets), and no mark is overlooked. C3. `CLOSED` is never taken back.
 //!
 //! # Memory orderings
 //!
@@ -29,8 +29,8 @@ use core::fmt;
 use crossbeam_utils::CachePadded;
 use sync_core::primitive::atomic::{AtomicU64, Ordering, fence};
 
-pub(crate) const SHUT: u64 = 1;
-pub(crate) const MARK: u64 = 2;
+pub(crate) const CLOSED: u64 = 1;
+pub(crate) const PARKED: u64 = 2;
 pub(crate) const EXTRA: u64 = 4;
 pub(crate) const FLAGS: u64 = 7;
 pub(crate) const SHIFT: u32 = 3;
@@ -78,29 +78,29 @@ impl Cursor {
     }
 
     /// Sets the mark if the word is still `now`.
-    pub(crate) fn mark(&self, now: u64) -> bool {
+    pub(crate) fn set_parked(&self, now: u64) -> bool {
         // A write even if the mark is there already: whoever takes it away must see this sleeper
         // (W4). Release: publishes that the caller has entered the wait set. Pairs with the Acquire
         // in `claim` and `unmark`. Acquire: pairs with the Release in `unmark`.
-        self.0.compare_exchange(now, now | MARK, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.0.compare_exchange(now, now | PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Takes the mark away. A later `mark` at this end sees what was done before.
-    pub(crate) fn unmark(&self) {
+    pub(crate) fn clear_parked(&self) {
         // Acquire: pairs with the Release in `mark`. Release: with the Acquire there.
-        self.0.fetch_and(!MARK, Ordering::AcqRel);
+        self.0.fetch_and(!PARKED, Ordering::AcqRel);
     }
 
     /// Shuts this end; the word as it was.
-    pub(crate) fn shut(&self) -> u64 {
+    pub(crate) fn close(&self) -> u64 {
         // Release: who finds it shut sees what came before. No Acquire: see "Memory orderings".
-        self.0.fetch_or(SHUT, Ordering::Release)
+        self.0.fetch_or(CLOSED, Ordering::Release)
     }
 }
 
 /// To be called by who found an end shut with a Relaxed load.
 #[cold]
-pub(crate) fn saw_shut() {
+pub(crate) fn saw_closed() {
     // Acquire: pairs with the Release in `shut`.
     fence(Ordering::Acquire);
 }
@@ -109,7 +109,7 @@ impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.relaxed();
         write!(f, "{}", word >> SHIFT)?;
-        for (flag, name) in [(SHUT, " shut"), (MARK, " marked"), (EXTRA, " extra")] {
+        for (flag, name) in [(CLOSED, " shut"), (PARKED, " marked"), (EXTRA, " extra")] {
             f.write_str(if word & flag == 0 { "" } else { name })?;
         }
         Ok(())

@@ -23,7 +23,7 @@
 //!
 //! The phase is changed with Release and read with Acquire: what the closure did, or who cancelled
 //! it had done before, happens before whatever follows a look that finds the job done. A change of
-//! it acquires nothing: the closure came with the packet, through the queue or the handle, and what
+//! it acquires nothing: the closure came with the job, through the queue or the handle, and what
 //! the flags stand for is found through the list's lock or is a futex. But who changes `CANCELLED`
 //! into `NOTIFIED` has found the job done, and calls who listens. All changes are
 //! read-modify-writes, hence in one order, and continue the release sequences of those before them.
@@ -39,8 +39,8 @@ use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::thread;
 
-use crate::SimpleQueue;
-use crate::pool::{JobError, JobStatus};
+use crate::pool::error::JobError;
+use crate::queue::simple::SimpleQueue;
 
 pub(super) const PENDING: u32 = 0;
 pub(super) const RUNNING: u32 = 1;
@@ -53,6 +53,23 @@ pub(super) const PHASE: u32 = 7;
 const SLEEPERS: u32 = 8;
 const LISTENERS: u32 = 16;
 const DETACHED: u32 = 32;
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// Nobody has begun it.
+    Pending,
+    /// A worker runs it.
+    Running,
+    /// It was cancelled before anybody began it.
+    Cancelled,
+    /// It has a result.
+    Returned,
+    /// It panicked.
+    Panicked,
+    /// It was never run: the initializer of a worker panicked.
+    Broken,
+}
 
 /// Somebody who wants to know.
 pub(super) enum Listener {
@@ -218,16 +235,16 @@ enum Slot<F, R> {
     Panicked(Box<dyn Any + Send>),
 }
 
-pub(super) struct Packet<F, R> {
+pub(super) struct Job<F, R> {
     core: Core,
     slot: UnsafeCell<Slot<F, R>>,
 }
 
 // SAFETY: the slot is touched by one thread at a time (P1-P3), to which closure and result are
 // handed over; the rest is Sync.
-unsafe impl<F: Send, R: Send> Send for Packet<F, R> {}
+unsafe impl<F: Send, R: Send> Send for Job<F, R> {}
 // SAFETY: as above.
-unsafe impl<F: Send, R: Send> Sync for Packet<F, R> {}
+unsafe impl<F: Send, R: Send> Sync for Job<F, R> {}
 
 /// A job, as the workers see it.
 pub(super) trait Run: Send + Sync {
@@ -256,7 +273,7 @@ pub(super) trait Outcome<R>: Run {
     fn detach(&self);
 }
 
-impl<F, R> Packet<F, R> {
+impl<F, R> Job<F, R> {
     pub(super) fn new(pool: u64, job: F) -> Self {
         let core = Core {
             state: AtomicU32::new(PENDING),
@@ -286,7 +303,7 @@ impl<F, R> Packet<F, R> {
     }
 }
 
-impl<F, R> Run for Packet<F, R>
+impl<F, R> Run for Job<F, R>
 where
     F: FnOnce() -> R + Send,
     R: Send,
@@ -355,7 +372,7 @@ where
     }
 }
 
-impl<F, R> Outcome<R> for Packet<F, R>
+impl<F, R> Outcome<R> for Job<F, R>
 where
     F: FnOnce() -> R + Send,
     R: Send,
@@ -437,7 +454,7 @@ impl<F: FnOnce() + Send> Run for Bare<F> {
     }
 }
 
-impl<F, R> fmt::Debug for Packet<F, R> {
+impl<F, R> fmt::Debug for Job<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", status(self.core.phase()))
     }

@@ -1,7 +1,7 @@
 //! Counting the tasks that were put and not yet called done, and waiting for none to be left.
 //!
 //! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
-//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::cursor)), so
+//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::buffer::cursor)), so
 //! that only who finishes the last task looks for joiners.
 //!
 //! # Invariants
@@ -16,19 +16,20 @@
 
 use core::fmt;
 
-use crate::cursor::{Cursor, MARK, SHIFT};
-use crate::error::TooManyDone;
-use crate::waiting::{ALL, Patience, WaitSet};
+use crate::buffer::cursor::{Cursor, PARKED, SHIFT};
+use crate::queue::error::TooManyDone;
+use crate::wait::event_count::{ALL, EventCount};
+use crate::wait::timeout::Timeout;
 
 #[derive(Debug)]
-pub(crate) struct Tasks {
+pub(crate) struct TaskCounter {
     done: Cursor,
-    joiners: WaitSet,
+    joiners: EventCount,
 }
 
-impl Tasks {
+impl TaskCounter {
     pub(crate) fn new() -> Self {
-        Self { done: Cursor::new(), joiners: WaitSet::new() }
+        Self { done: Cursor::new(), joiners: EventCount::new() }
     }
 
     /// Counts one more task as done.
@@ -47,12 +48,12 @@ impl Tasks {
                 return 0;
             }
             let last = done + more == pushed;
-            let mark = if last { 0 } else { now & MARK };
+            let mark = if last { 0 } else { now & PARKED };
             // AcqRel, within: each task done happens before the end of the join that it allows, and
             // who finds a mark sees every joiner that set it.
             match self.done.claim(now, (done + more) << SHIFT | mark) {
                 Ok(_) => {
-                    if last && now & MARK != 0 {
+                    if last && now & PARKED != 0 {
                         self.joiners.wake(ALL, || ());
                     }
                     return more;
@@ -69,15 +70,15 @@ impl Tasks {
     }
 
     /// Waits until none is left; `false`: not in time.
-    pub(crate) fn join(&self, patience: Patience, pushed: impl Fn() -> u64) -> bool {
+    pub(crate) fn join(&self, timeout: Timeout, pushed: impl Fn() -> u64) -> bool {
         let over = || (self.unfinished(&pushed) == 0).then_some(());
         // Puts can only make it truer that something is unfinished, so the mark is right if it
         // finds `done` unchanged.
         let mark = || {
             let now = self.done.acquire();
-            pushed() > now >> SHIFT && self.done.mark(now)
+            pushed() > now >> SHIFT && self.done.set_parked(now)
         };
-        over().or_else(|| self.joiners.until(patience, mark, over)).is_some()
+        over().or_else(|| self.joiners.wait_until(timeout, mark, over)).is_some()
     }
 }
 
@@ -88,6 +89,6 @@ pub(crate) trait Done {
 
 impl fmt::Debug for dyn Done + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tasks")
+        f.write_str("TaskCounter")
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `WAITING` | in its list |
 //! | `MET` | taken out of the list by the other side, the item handed over |
-//! | `SHUT` | taken out because the channel was shut |
+//! | `CLOSED` | taken out because the channel was shut |
 //!
 //! Who gives up (time, nothing else) takes itself out under the lock; if it is not in the list any
 //! more it was met, and has succeeded: so a send never returns before its item was taken
@@ -34,12 +34,12 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
 
-use crate::store::{Nothing, Refused};
-use crate::waiting::Patience;
+use crate::buffer::{PopError, PushError};
+use crate::wait::timeout::Timeout;
 
 const WAITING: u32 = 0;
 const MET: u32 = 1;
-const SHUT: u32 = 2;
+const CLOSED: u32 = 2;
 
 struct Waiter<T> {
     word: AtomicU32,
@@ -109,38 +109,38 @@ impl<T> Listed<T> {
 struct Lists<T> {
     senders: VecDeque<Listed<T>>,
     receivers: VecDeque<Listed<T>>,
-    shut: bool,
+    closed: bool,
 }
 
-pub(super) struct Meeting<T> {
+pub(super) struct Zero<T> {
     lists: Mutex<Lists<T>>,
 }
 
-impl<T> Meeting<T> {
+impl<T> Zero<T> {
     pub(super) fn new() -> Self {
         Self {
             lists: Mutex::new(Lists {
                 senders: VecDeque::new(),
                 receivers: VecDeque::new(),
-                shut: false,
+                closed: false,
             }),
         }
     }
 
-    pub(super) fn send(&self, item: T, patience: Patience) -> Result<(), Refused<T>> {
+    pub(super) fn send(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>> {
         let mut lists = self.lists.lock();
-        if lists.shut {
+        if lists.closed {
             drop(lists);
-            return Err(Refused::Shut(item));
+            return Err(PushError::Closed(item));
         }
         if let Some(receiver) = lists.receivers.pop_front() {
             drop(lists);
             receiver.meet(Some(item));
             return Ok(());
         }
-        let Ok(deadline) = patience.deadline() else {
+        let Ok(deadline) = timeout.deadline() else {
             drop(lists);
-            return Err(Refused::Full(item));
+            return Err(PushError::Full(item));
         };
         let me = Waiter::new(Some(item));
         lists.senders.push_back(Listed::of(&me));
@@ -148,28 +148,32 @@ impl<T> Meeting<T> {
         let told = self.wait(&me, deadline, |lists| &mut lists.senders);
         // SAFETY: it is in no list, and if another took it out that one has told it (M2).
         match (told, unsafe { me.replace(None) }) {
-            (WAITING, Some(item)) => Err(Refused::Full(item)),
-            (SHUT, Some(item)) => Err(Refused::Shut(item)),
+            (WAITING, Some(item)) => Err(PushError::Full(item)),
+            (CLOSED, Some(item)) => Err(PushError::Closed(item)),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn recv(&self, patience: Patience) -> Result<T, Nothing> {
+    pub(super) fn recv(&self, timeout: Timeout) -> Result<T, PopError> {
         let mut lists = self.lists.lock();
         if let Some(sender) = lists.senders.pop_front() {
             drop(lists);
-            return sender.meet(None).ok_or(Nothing::Empty);
+            return sender.meet(None).ok_or(PopError::Empty);
         }
-        if lists.shut {
-            return Err(Nothing::Shut);
+        if lists.closed {
+            return Err(PopError::Closed);
         }
-        let deadline = patience.deadline().map_err(|()| Nothing::Empty)?;
+        let deadline = timeout.deadline().map_err(|()| PopError::Empty)?;
         let me = Waiter::new(None);
         lists.receivers.push_back(Listed::of(&me));
         drop(lists);
         let told = self.wait(&me, deadline, |lists| &mut lists.receivers);
         // SAFETY: as in `send`.
-        unsafe { me.replace(None) }.ok_or(if told == SHUT { Nothing::Shut } else { Nothing::Empty })
+        unsafe { me.replace(None) }.ok_or(if told == CLOSED {
+            PopError::Closed
+        } else {
+            PopError::Empty
+        })
     }
 
     /// Waits in a list. When this returns, nobody else knows of the waiter: it was told, or
@@ -200,13 +204,13 @@ impl<T> Meeting<T> {
     }
 
     /// Nobody meets any more; those who wait are told.
-    pub(super) fn shut(&self) {
+    pub(super) fn close(&self) {
         let mut lists = self.lists.lock();
-        lists.shut = true;
+        lists.closed = true;
         let (senders, receivers) = (mem::take(&mut lists.senders), mem::take(&mut lists.receivers));
         drop(lists);
         for waiter in senders.into_iter().chain(receivers) {
-            waiter.tell(SHUT);
+            waiter.tell(CLOSED);
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::store::{Nothing, Refused};
+use crate::buffer::{PopError, PushError};
 
 /// The queue has been shut down. Holds what could not be put, or nothing where nothing was to be
 /// put.
@@ -33,7 +33,7 @@ impl<T> fmt::Display for ShutDown<T> {
 
 impl<T> Error for ShutDown<T> {}
 
-/// Why an item was not put. It is inside.
+/// NotReady an item was not put. It is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PutError<T> {
     /// There was no room, and no more time to wait for some.
@@ -91,7 +91,7 @@ impl<T> From<ShutDown<T>> for PutError<T> {
     }
 }
 
-/// Why there is no item.
+/// NotReady there is no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GetError {
     /// Nothing was inside, and there was no more time to wait for something.
@@ -130,20 +130,20 @@ impl fmt::Display for TooManyDone {
 
 impl Error for TooManyDone {}
 
-impl<T> From<Refused<T>> for PutError<T> {
-    fn from(why: Refused<T>) -> Self {
+impl<T> From<PushError<T>> for PutError<T> {
+    fn from(why: PushError<T>) -> Self {
         match why {
-            Refused::Full(item) => Self::Full(item),
-            Refused::Shut(item) => Self::ShutDown(item),
+            PushError::Full(item) => Self::Full(item),
+            PushError::Closed(item) => Self::ShutDown(item),
         }
     }
 }
 
-impl From<Nothing> for GetError {
-    fn from(why: Nothing) -> Self {
+impl From<PopError> for GetError {
+    fn from(why: PopError) -> Self {
         match why {
-            Nothing::Empty => Self::Empty,
-            Nothing::Shut => Self::ShutDown,
+            PopError::Empty => Self::Empty,
+            PopError::Closed => Self::ShutDown,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! # Source
 //!
 //! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
-//! that the other side has to change to make progress ([`Cursor`](crate::cursor::Cursor)), as
+//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)), as
 //! nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the hazard of
 //! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
 //! look for items", is settled by the coherence of one location: the fast path pays neither a fence
@@ -14,7 +14,7 @@
 //!
 //! | bits | meaning |
 //! |---|---|
-//! | 0-15 | sleepers: threads inside [`enter`](WaitSet::enter) .. whom nobody has chosen yet |
+//! | 0-15 | sleepers: threads inside [`enter`](EventCount::enter) .. whom nobody has chosen yet |
 //! | 16-31 | signals: sleepers who were chosen and have not noticed yet |
 //!
 //! # Invariants
@@ -44,11 +44,13 @@
 //! over that, since setting the mark compares with the newest value of the other side's word.
 
 use core::time::Duration;
-use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
-use sync_core::primitive::{hint, thread};
+use sync_core::primitive::{MODELLED, hint, thread};
+
+use crate::wait::spin::AdaptiveSpin;
+use crate::wait::timeout::Timeout;
 
 const SLEEPER: u32 = 1;
 const SIGNAL: u32 = 1 << 16;
@@ -56,26 +58,23 @@ const SLEEPERS: u32 = SIGNAL - 1;
 /// Both counts together stay within one field, so that neither runs into the other.
 const MOST: u32 = SLEEPERS;
 
-/// Whether a checker runs this: its atomics are bigger than real ones.
-pub(crate) const CHECKED: bool = size_of::<AtomicU32>() > 4;
-
 /// How often a waiter lets others run before it sleeps. On a machine with more threads than
 /// processors that is what fills (or empties) a queue by more than one item at a time, and saves
 /// two system calls and two switches an item; on an idle one it costs a microsecond or two.
-const YIELDS: u32 = if CHECKED { 0 } else { 16 };
+const YIELDS: u32 = if MODELLED { 0 } else { 16 };
 
 /// Everybody.
 pub(crate) const ALL: usize = usize::MAX;
 
 #[derive(Debug, Default)]
-pub(crate) struct WaitSet {
+pub(crate) struct EventCount {
     word: AtomicU32,
-    luck: Luck,
+    adaptive_spin: AdaptiveSpin,
 }
 
-impl WaitSet {
+impl EventCount {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(0), luck: Luck::new() }
+        Self { word: AtomicU32::new(0), adaptive_spin: AdaptiveSpin::new() }
     }
 
     /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`.
@@ -206,28 +205,28 @@ impl WaitSet {
     }
 }
 
-impl WaitSet {
+impl EventCount {
     /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that
     /// has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
     /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at
     /// the end too (W3).
     #[cold]
-    pub(crate) fn until<R>(
+    pub(crate) fn wait_until<R>(
         &self,
-        patience: Patience,
+        timeout: Timeout,
         mark: impl Fn() -> bool,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        let deadline = patience.deadline().ok()?;
+        let deadline = timeout.deadline().ok()?;
         let mut in_time = true;
-        let mut spin = self.luck.tries().then(hint::Spin::new);
+        let mut spin = self.adaptive_spin.tries().then(hint::Spin::new);
         let mut yields = 0;
         loop {
             let answer = attempt();
             if answer.is_some() || !in_time {
                 if spin.is_some() {
-                    self.luck.had(true);
+                    self.adaptive_spin.had(true);
                 }
                 return answer;
             }
@@ -235,7 +234,7 @@ impl WaitSet {
                 if spinning.turn() {
                     continue;
                 }
-                self.luck.had(false);
+                self.adaptive_spin.had(false);
                 spin = None;
             }
             if yields < YIELDS {
@@ -245,94 +244,6 @@ impl WaitSet {
             }
             in_time = self.sleep(deadline, &mark);
             yields = 0;
-        }
-    }
-}
-
-/// Whether spinning has paid here. It does where the other side runs on another processor at the
-/// same time, and never where it waits for this one: then each spin is lost time twice over.
-/// Nothing but speed rests on it, so threads that overwrite each other's notes do no harm.
-#[derive(Debug)]
-struct Luck(HintCell);
-
-/// Not a modelled atomic: it is no part of any algorithm, and a checker's spin never begins.
-type HintCell = core::sync::atomic::AtomicU32;
-
-impl Luck {
-    /// So many failures in a row and it is left alone.
-    const ENOUGH: u32 = 4;
-    /// Then for so many waits, before it is tried once more.
-    const REST: u32 = 16;
-
-    const fn new() -> Self {
-        Self(HintCell::new(0))
-    }
-
-    fn tries(&self) -> bool {
-        if CHECKED {
-            return false;
-        }
-        // Relaxed, all of them: a note to oneself.
-        let failures = self.0.load(Ordering::Relaxed);
-        if failures < Self::ENOUGH {
-            return true;
-        }
-        let next =
-            if failures < Self::ENOUGH + Self::REST { failures + 1 } else { Self::ENOUGH - 1 };
-        self.0.store(next, Ordering::Relaxed);
-        false
-    }
-
-    fn had(&self, luck: bool) {
-        let failures = self.0.load(Ordering::Relaxed);
-        let next = if luck { 0 } else { failures + 1 };
-        if next != failures {
-            self.0.store(next, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Default for Luck {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// How long a caller is willing to wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
-    None,
-    Forever,
-    For(Duration),
-    Until(Instant),
-}
-
-impl Patience {
-    /// The deadline, which may be never; or `Err` if there is to be no waiting at all.
-    pub(crate) fn deadline(self) -> Result<Option<Deadline>, ()> {
-        match self {
-            Self::None | Self::For(Duration::ZERO) => Err(()),
-            Self::Forever => Ok(None),
-            Self::For(timeout) => Ok(Deadline::after(timeout)),
-            Self::Until(instant) => Ok(Deadline::at(instant)),
-        }
-    }
-}
-
-/// Waiting for another thread that is in the middle of a few instructions and, at worst, was
-/// preempted there.
-#[derive(Debug, Default)]
-pub(crate) struct Snooze(hint::Spin);
-
-impl Snooze {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    #[cold]
-    pub(crate) fn turn(&mut self) {
-        if !self.0.turn() {
-            thread::yield_now();
         }
     }
 }

@@ -4,16 +4,16 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::blocks::Blocks;
-use crate::error::{GetError, PutError, ShutDown, TooManyDone};
-use crate::fifo::Fifo;
-use crate::iter::{Iter, TryIter};
-use crate::ring::Ring;
-use crate::shared::Shared;
-use crate::store::{Nothing, Refused, Store};
-use crate::task::TaskGuard;
-use crate::tasks::Done;
-use crate::waiting::Patience;
+use crate::buffer::array::Array;
+use crate::buffer::fifo::Fifo;
+use crate::buffer::list::List;
+use crate::buffer::{Buffer, Closed, PushError};
+use crate::queue::blocking::Blocking;
+use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::iter::{Iter, TryIter};
+use crate::queue::task_counter::Done;
+use crate::queue::task_guard::TaskGuard;
+use crate::wait::timeout::Timeout;
 
 /// A queue for any number of producers and consumers: first in, first out.
 ///
@@ -52,14 +52,14 @@ use crate::waiting::Patience;
 #[doc(alias = "queue.Queue")]
 #[doc(alias = "channel")]
 pub struct Queue<T> {
-    shared: Shared<Fifo<T>>,
+    shared: Blocking<Fifo<T>>,
 }
 
 impl<T> Queue<T> {
-    fn store(capacity: Option<usize>) -> Fifo<T> {
+    fn buffer(capacity: Option<usize>) -> Fifo<T> {
         match capacity {
-            Some(capacity) => Fifo::Bounded(Ring::new(capacity)),
-            None => Fifo::Unbounded(Blocks::new()),
+            Some(capacity) => Fifo::Bounded(Array::new(capacity)),
+            None => Fifo::Unbounded(List::new()),
         }
     }
 }

@@ -5,14 +5,14 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::error::{GetError, PutError, ShutDown, TooManyDone};
-use crate::iter::{Iter, TryIter};
-use crate::locked::{Arrangement, Locked};
-use crate::shared::Shared;
-use crate::store::{Nothing, Refused, Store};
-use crate::task::TaskGuard;
-use crate::tasks::Done;
-use crate::waiting::Patience;
+use crate::buffer::locked::{Arrangement, Locked};
+use crate::buffer::{Buffer, Closed, PushError};
+use crate::queue::blocking::Blocking;
+use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::iter::{Iter, TryIter};
+use crate::queue::task_counter::Done;
+use crate::queue::task_guard::TaskGuard;
+use crate::wait::timeout::Timeout;
 
 /// A stack for any number of producers and consumers: last in, first out.
 ///
@@ -30,11 +30,11 @@ use crate::waiting::Patience;
 #[doc(alias = "queue.LifoQueue")]
 #[doc(alias = "stack")]
 pub struct LifoQueue<T> {
-    shared: Shared<Locked<Stack<T>>>,
+    shared: Blocking<Locked<Stack<T>>>,
 }
 
 impl<T> LifoQueue<T> {
-    fn store(capacity: Option<usize>) -> Locked<Stack<T>> {
+    fn buffer(capacity: Option<usize>) -> Locked<Stack<T>> {
         Locked::new(capacity)
     }
 }
