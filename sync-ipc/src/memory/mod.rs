@@ -14,6 +14,8 @@
 //!    peer does at the same time is a value we may read and never a data race.
 //! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
 
+mod copy;
+
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -22,7 +24,6 @@ use std::os::fd::AsFd;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
-use super::copy;
 use crate::error::Result;
 
 #[derive(Debug)]

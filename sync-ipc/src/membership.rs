@@ -44,7 +44,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use crate::error::{Error, Result};
 use crate::procfs::{Path, namespace, start_time};
 use crate::raw::{GENERATION_SHIFT, IDENTITY, SLOT};
-use crate::segment::Mapping;
+use crate::memory::Mapping;
 
 /// How many participants a segment can have at a time.
 pub(crate) const SLOTS: usize = 512;

@@ -15,18 +15,18 @@
 //!
 //! 1. A permit is in one cell, and a cell changes by compare-and-swap only: permits are neither
 //!    lost nor doubled, wherever who dies.
-//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps ([`gate`],
+//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps ([`event_count`],
 //!    invariant 1).
 //! 3. Who sleeps for a bound looks for dead holders afterwards, and takes what it finds.
 //!
 //! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder
-//! as in [`lock`](super::lock).
+//! as in [`mutex`](super::mutex).
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use super::{IDENTITY, Patience, Peers, Slept, gate, lock::Refused};
+use super::{IDENTITY, Patience, Peers, Slept, event_count, mutex::Refused};
 
 /// A permit that nobody holds. No identity, since no table has that many slots.
 pub const FREE: u32 = 0xffff;
@@ -37,7 +37,7 @@ pub const LENT: u32 = 0xfffe;
 /// The word at which waiters sleep, and the cells.
 #[derive(Clone, Copy, Debug)]
 pub struct Permits<'a> {
-    /// See [`gate`].
+    /// See [`event_count`].
     pub gate: &'a AtomicU32,
     /// One per permit that can exist.
     pub cells: &'a [AtomicU32],
@@ -72,12 +72,12 @@ impl Permits<'_> {
         }
         let mut patience = Patience::at_a_gate();
         loop {
-            let announced = gate::announce(self.gate, peers);
+            let announced = event_count::announce(self.gate, peers);
             if let Some(cell) = self.take(peers, me, hint) {
-                gate::withdraw(self.gate, peers, announced);
+                event_count::withdraw(self.gate, peers, announced);
                 return Ok(cell);
             }
-            let why = gate::sleep(self.gate, peers, announced, &mut patience, deadline);
+            let why = event_count::sleep(self.gate, peers, announced, &mut patience, deadline);
             if let Some(cell) = self.take(peers, me, hint) {
                 return Ok(cell);
             }
@@ -131,7 +131,7 @@ impl Permits<'_> {
             if !peers.is_dead(seen & IDENTITY) {
                 alive = seen;
             } else if peers.at(word).compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                // Relaxed: as in `lock::steal`.
+                // Relaxed: as in `mutex::steal`.
                 return Some(cell);
             }
         }
@@ -144,7 +144,7 @@ impl Permits<'_> {
         // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
         // copy of a permit is not its own.
         if peers.at(&self.cells[cell]).compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed).is_ok() {
-            gate::notify(self.gate, peers, 1);
+            event_count::notify(self.gate, peers, 1);
         }
     }
 
@@ -164,7 +164,7 @@ impl Permits<'_> {
                 if peers.at(word).load(Ordering::Relaxed) == *from
                     && peers.at(word).compare_exchange(*from, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
                 {
-                    gate::notify(self.gate, peers, 1);
+                    event_count::notify(self.gate, peers, 1);
                     return true;
                 }
             }
