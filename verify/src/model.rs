@@ -1,10 +1,13 @@
 //! Running a model.
 
-use crate::engine::driver::{self, Failed, Settings};
-use crate::engine::extend::{Budget, FREE};
-use crate::engine::lesson::Lesson;
+use crate::engine::driver::{self, Settings};
+use crate::engine::explore::explorer::{Budget, FREE};
+use crate::engine::explore::{mutation, replay};
+use crate::engine::memory_model::fact::Lesson;
+use crate::engine::report::failure::Failed;
+use crate::engine::report::{html, text};
+use crate::engine::runtime::object;
 use crate::engine::runtime::{self, Limits, Runtime};
-use crate::engine::{html, mutate, object, replay, report};
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
@@ -126,11 +129,11 @@ pub struct Mutant {
 /// Orderings, each a change of one place, with which the model passes.
 fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Failed) -> Vec<String> {
     let mut sites = Vec::new();
-    mutate::sites(&failed.graph, &mut sites);
+    mutation::sites(&failed.graph, &mut sites);
     let start = std::time::Instant::now();
     let mut found = Vec::new();
     let mut cured = Vec::new();
-    for change in sites.iter().flat_map(mutate::strengthenings) {
+    for change in sites.iter().flat_map(mutation::strengthenings) {
         // The weakest cure of a place is enough, and nobody waits long for an explanation.
         if cured.contains(&(change.site, change.from)) || start.elapsed() > Duration::from_secs(2) {
             continue;
@@ -267,6 +270,10 @@ impl Builder {
             lessons,
             changes: Vec::new(),
             distinct: self.count_distinct,
+            at_end: || {
+                crate::thread::end();
+                crate::lazy_static::end();
+            },
         }
     }
 
@@ -314,7 +321,7 @@ impl Builder {
                 };
                 Failure {
                     message: f.kind.to_string(),
-                    trace: report::text(&f),
+                    trace: text::text(&f),
                     replay: replay::encode(&f.graph, &f.lessons),
                     html: html::page(&f, &cures),
                     cures,
@@ -373,7 +380,7 @@ impl Builder {
         settings.shorten = false;
         let sites = Mutex::new(Vec::new());
         let note = |rt: &Runtime| {
-            mutate::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()))
+            mutation::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()))
         };
         let summary = driver::explore(&settings, &model, &note);
         let sites = sites.into_inner().unwrap_or_else(|e| e.into_inner());
@@ -381,7 +388,7 @@ impl Builder {
         if let Some(f) = summary.failure {
             panic!("the model fails as it is: {}", f.kind);
         }
-        let changes = sites.iter().flat_map(mutate::weakenings);
+        let changes = sites.iter().flat_map(mutation::weakenings);
         changes
             .map(|change| {
                 settings.changes = vec![change];

@@ -1,13 +1,13 @@
 //! One execution after the other, until none is left.
 
-use super::extend::{Budget, Explorer};
-use super::failure;
-use super::fingerprint::fingerprint;
-use super::graph::Graph;
-use super::lesson::Lesson;
-use super::mutate::Change;
-use super::replay::{self, Step};
-use super::runtime::{self, End, Limits, Runtime};
+use crate::engine::explore::explorer::{Budget, Explorer};
+use crate::engine::explore::fingerprint::fingerprint;
+use crate::engine::explore::mutation::Change;
+use crate::engine::explore::replay::{self, Step};
+use crate::engine::memory_model::fact::Lesson;
+use crate::engine::memory_model::graph::Graph;
+use crate::engine::report::failure::{self, Failed};
+use crate::engine::runtime::{self, End, Limits, Runtime};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
@@ -30,17 +30,9 @@ pub(crate) struct Settings {
     pub changes: Vec<Change>,
     /// Tell complete executions apart, and count the different ones.
     pub distinct: bool,
-}
-
-/// An execution that goes wrong.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub kind: failure::Kind,
-    pub graph: Graph,
-    /// A name for each thread.
-    pub names: Vec<String>,
-    /// What was known of the model.
-    pub lessons: Vec<Lesson>,
+    /// Runs on the main thread of the model after the model itself: drops what the front end keeps
+    /// for a thread and for an execution.
+    pub at_end: fn(),
 }
 
 /// What an exploration found.
@@ -212,11 +204,10 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
         }
         let weight = rt.ex.graph.weight;
         let others = rt.ex.stack.len();
-        let f = model.clone();
+        let (f, at_end) = (model.clone(), settings.at_end);
         let end = rt.run(move || {
             f();
-            crate::thread::end();
-            crate::lazy_static::end();
+            at_end();
         });
         let share = weight / (rt.ex.stack.len() - others + 1) as f64;
         for g in &mut rt.ex.stack[others..] {

@@ -16,9 +16,9 @@
 //! nothing else can run.
 
 use super::{Runtime, State};
-use crate::engine::event::{Id, Kind};
-use crate::engine::extend::{CRASH, process_of};
-use crate::engine::object;
+use crate::engine::explore::explorer::{CRASH, process_of};
+use crate::engine::memory_model::event::{Id, Kind};
+use crate::engine::runtime::object;
 use std::panic::Location;
 
 /// What the kernel does when a process vanishes.
@@ -141,7 +141,7 @@ impl Runtime {
         if process == 0 {
             return None;
         }
-        let ends = |e: &crate::engine::event::Event| {
+        let ends = |e: &crate::engine::memory_model::event::Event| {
             e.label.kind == Kind::Choose && e.choice == 1 && process_of(&e.label) == Some(process)
         };
         self.ex.graph.events.iter().position(ends).map(|id| id as Id)

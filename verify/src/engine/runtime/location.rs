@@ -1,7 +1,7 @@
 //! What ties the objects of the model to the locations of the graph.
 
 use super::{Runtime, current, stop_if_failed, with};
-use crate::engine::event::{INIT, Id};
+use crate::engine::memory_model::event::{INIT, Id};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,13 +1,13 @@
 //! One execution from its start to its end: who runs next, and what it means that nobody can.
 
 use super::{EXEC_BLOCK, End, NEXT_EXEC, RUNTIME, Runtime, State, Thread};
-use crate::engine::birth;
-use crate::engine::event::{Event, INIT, Id, Kind};
-use crate::engine::failure;
-use crate::engine::guard;
-use crate::engine::lesson::Lesson;
-use crate::engine::queue;
-use crate::engine::replay::What;
+use crate::engine::explore::replay::What;
+use crate::engine::explore::wait_queue;
+use crate::engine::memory_model::event::{Event, INIT, Id, Kind};
+use crate::engine::memory_model::fact::Lesson;
+use crate::engine::report::failure;
+use crate::engine::runtime::provenance;
+use crate::engine::runtime::watchdog;
 use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -200,10 +200,10 @@ impl Runtime {
             // Taken out while it runs: the vector of threads may grow meanwhile.
             let mut co = thread.co.take().expect("a thread that is ready has a coroutine");
             (*rt).watch.turn();
-            guard::arm(&co);
+            watchdog::arm(&co);
             let result = co.resume(());
-            let cause = guard::disarm();
-            birth::leave();
+            let cause = watchdog::disarm();
+            provenance::leave();
             let this = &mut *rt;
             if let Some(cause) = cause {
                 this.ended_from_outside(t, cause);
@@ -288,7 +288,7 @@ impl Runtime {
         // Between a comparison and the place in the queue nobody else gets a turn.
         if let Some(t) = (0..n).find(|&t| {
             self.threads[t as usize].state != State::Vacant
-                && queue::owes_enqueue(&self.ex.graph, t)
+                && wait_queue::owes_enqueue(&self.ex.graph, t)
         }) {
             return Some(t);
         }
@@ -335,7 +335,7 @@ impl Runtime {
             State::Asleep => thread
                 .pending
                 .as_ref()
-                .is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
+                .is_some_and(|l| wait_queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
             State::Vacant | State::Stuck | State::Quit | State::Waiting | State::Finished => false,

@@ -7,10 +7,10 @@
 //! like any other from then on. If not, in [`ENDLESS`] rounds, it is a loop that waits.
 
 use super::{Runtime, State};
-use crate::engine::event::{Id, Kind, Label, NONE, apply};
-use crate::engine::graph::Graph;
-use crate::engine::lesson::Lesson;
-use crate::engine::replay::{Step, What};
+use crate::engine::explore::replay::{Step, What};
+use crate::engine::memory_model::event::{Id, Kind, Label, NONE, apply};
+use crate::engine::memory_model::fact::Lesson;
+use crate::engine::memory_model::graph::Graph;
 use std::panic::Location;
 
 /// What is known of a loop that waits for another thread.

@@ -1,10 +1,10 @@
 //! A step of a thread: what the graph says while it is run again, a new event after that.
 
 use super::{Object, Outcome, Runtime, State};
-use crate::engine::event::{Event, Id, Kind, Label, NO_LOC, NONE, Rmw, apply};
-use crate::engine::failure;
-use crate::engine::mutate::Effect;
-use crate::engine::queue;
+use crate::engine::explore::mutation::Effect;
+use crate::engine::explore::wait_queue;
+use crate::engine::memory_model::event::{Event, Id, Kind, Label, NO_LOC, NONE, Rmw, apply};
+use crate::engine::report::failure;
 
 impl Runtime {
     /// Does a step of the current thread.
@@ -108,7 +108,7 @@ impl Runtime {
                     if fire {
                         label.kind = Kind::Rmw;
                         label.rmw = Rmw::Leave;
-                    } else if queue::taken_by(&this.ex.graph, label.a).is_none() {
+                    } else if wait_queue::taken_by(&this.ex.graph, label.a).is_none() {
                         this.wait(t, State::Asleep, label);
                         Runtime::switch(rt);
                         continue;

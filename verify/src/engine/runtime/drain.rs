@@ -4,7 +4,7 @@
 //! its threads stand in the middle of things, and own memory. To unwind them would run destructors
 //! of the model in a state that no execution has. To forget them leaks what they own: not much, but
 //! a long run gives up millions of executions. So they go on to their end: every read takes the
-//! newest write and every write becomes the newest, which is always consistent (`engine::extend`),
+//! newest write and every write becomes the newest, which is always consistent (`explore::explorer`),
 //! one step of each thread in turn, who sleeps wakes up without a reason, and nothing is put aside.
 //! (The one graph that cannot go on, a futex wait on a value that a waker has changed, can if the
 //! wait is over at once.) What they find on the way is not reported: it is no part of what was to
@@ -14,7 +14,7 @@
 //! come to its end in [`MOST`] steps of all.
 
 use super::{Runtime, State};
-use crate::engine::queue;
+use crate::engine::explore::wait_queue;
 
 /// Steps of all threads together after which nobody believes that they end.
 const MOST: usize = 4_000;
@@ -62,7 +62,7 @@ impl Runtime {
         let turns = (1..=n).map(|i| (self.cur + i) % n);
         let owes = |&t: &u32| {
             self.threads[t as usize].state != State::Vacant
-                && queue::owes_enqueue(&self.ex.graph, t)
+                && wait_queue::owes_enqueue(&self.ex.graph, t)
         };
         let t = turns.clone().find(owes).or_else(|| turns.clone().find(|&t| self.may_end(t)))?;
         let thread = &mut self.threads[t as usize];

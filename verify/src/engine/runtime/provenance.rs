@@ -14,9 +14,9 @@
 //! before the execution began, come before everything. A race that stands between allocation and
 //! initialisation only (memory that is shared before there is anything in it) is not seen.
 
-use super::event::Id;
-use super::graph::HB;
-use super::runtime::Runtime;
+use crate::engine::memory_model::event::Id;
+use crate::engine::memory_model::graph::HB;
+use crate::engine::runtime::Runtime;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::panic::Location;
@@ -68,7 +68,7 @@ impl Blocks {
         value
     }
 
-    pub(super) fn forget(&self) {
+    pub(in crate::engine) fn forget(&self) {
         self.with(Vec::clear);
     }
 }
@@ -86,13 +86,13 @@ thread_local! {
 
 /// From here on code of the current thread of the model runs.
 #[inline]
-pub(super) fn enter(blocks: &Blocks, birth: Birth) {
+pub(in crate::engine) fn enter(blocks: &Blocks, birth: Birth) {
     MARK.set(Some(Mark { blocks: blocks.0, birth }));
 }
 
 /// From here on the checker's own code runs.
 #[inline]
-pub(super) fn leave() {
+pub(in crate::engine) fn leave() {
     MARK.set(None);
 }
 
@@ -160,7 +160,7 @@ unsafe impl GlobalAlloc for Heap {
 
 impl Runtime {
     /// The earliest point at which an object at this address can have been made.
-    pub(super) fn birth_of(&self, address: usize) -> Option<Birth> {
+    pub(in crate::engine) fn birth_of(&self, address: usize) -> Option<Birth> {
         // Memory that was freed may have been allocated again: the last one counts.
         let holds = |b: &&Block| (b.start..b.start + b.len).contains(&address);
         if let Some(block) = self.blocks.with(|blocks| blocks.iter().rev().find(holds).copied()) {
@@ -177,13 +177,13 @@ impl Runtime {
 
     /// An object at this address is made anew by the current thread: it has been written to by
     /// who has it for himself.
-    pub(super) fn made_anew(&mut self, address: usize) {
+    pub(in crate::engine) fn made_anew(&mut self, address: usize) {
         let birth = self.birth_now();
         self.blocks.with(|blocks| blocks.push(Block { start: address, len: 1, birth }));
     }
 
     /// Whether the event `id` comes after something was made.
-    pub(super) fn after_birth(&self, id: Id, birth: &Birth) -> bool {
+    pub(in crate::engine) fn after_birth(&self, id: Id, birth: &Birth) -> bool {
         self.ex.graph.ev(id).tid == birth.tid
             || self
                 .ex

@@ -14,10 +14,10 @@
 //! | `…!` | a wait whose time ran out |
 //! | `~1a2b` | the references to the values made at the place of this name are counted |
 
-use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
-use super::graph::Graph;
-use super::lesson::Lesson;
-use super::report::linear;
+use crate::engine::memory_model::event::{Event, INIT, Id, Kind, NONE, Rmw};
+use crate::engine::memory_model::fact::Lesson;
+use crate::engine::memory_model::graph::Graph;
+use crate::engine::memory_model::linearize::linear;
 use std::fmt::Write;
 
 /// What the next event of an execution has to be.
