@@ -3,7 +3,7 @@
 use crate::engine::driver::{self, Settings};
 use crate::engine::explore::explorer::{Budget, FREE};
 use crate::engine::explore::{mutation, replay};
-use crate::engine::memory_model::fact::Lesson;
+use crate::engine::memory_model::fact::Fact;
 use crate::engine::report::failure::Failed;
 use crate::engine::report::{html, text};
 use crate::engine::runtime::object;
@@ -141,7 +141,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
         let settings = Settings {
             changes: vec![change],
             shorten: false,
-            lessons: failed.lessons.clone(),
+            facts: failed.facts.clone(),
             progress: false,
             max_executions: Some(50_000),
             max_duration: Some(Duration::from_millis(500)),
@@ -233,8 +233,7 @@ impl Builder {
     fn settings(&self) -> Settings {
         let told =
             self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
-        let (guide, lessons) =
-            told.map_or((None, Vec::new()), |(steps, lessons)| (Some(steps), lessons));
+        let (guide, facts) = told.map_or((None, Vec::new()), |(steps, facts)| (Some(steps), facts));
         Settings {
             limits: Limits {
                 threads: self.max_threads,
@@ -244,7 +243,7 @@ impl Builder {
                 spins: 1_000,
                 rounds: 16,
                 fires: 3,
-                muted: self.expect_explicit_explore,
+                paused: self.expect_explicit_explore,
             },
             budget: Budget {
                 weak: self.weak_failures,
@@ -267,7 +266,7 @@ impl Builder {
             },
             shorten: self.explain,
             guide,
-            lessons,
+            facts,
             changes: Vec::new(),
             distinct: self.count_distinct,
             at_end: || {
@@ -312,7 +311,7 @@ impl Builder {
             complete: summary.complete && settings.guide.is_none(),
             elapsed: summary.elapsed,
             distinct: summary.distinct,
-            bounds: self.bounds(&summary.lessons),
+            bounds: self.bounds(&summary.facts),
             failure: summary.failure.map(|f| {
                 let cures = if self.explain && settings.guide.is_none() {
                     cures(settings, model, &f)
@@ -322,7 +321,7 @@ impl Builder {
                 Failure {
                     message: f.kind.to_string(),
                     trace: text::text(&f),
-                    replay: replay::encode(&f.graph, &f.lessons),
+                    replay: replay::encode(&f.graph, &f.facts),
                     html: html::page(&f, &cures),
                     cures,
                 }
@@ -342,7 +341,7 @@ impl Builder {
         report
     }
 
-    fn bounds(&self, lessons: &[Lesson]) -> String {
+    fn bounds(&self, facts: &[Fact]) -> String {
         let Builder {
             weak_failures,
             spurious_wakeups,
@@ -359,8 +358,8 @@ impl Builder {
         if let Some(bound) = self.preemption_bound {
             text += &format!(", {bound} preemptions");
         }
-        for lesson in lessons {
-            if let Lesson::Spins(site) = lesson {
+        for fact in facts {
+            if let Fact::Spins(site) = fact {
                 text += &format!(", the loop at {site} taken for one that waits");
             }
         }
@@ -384,7 +383,7 @@ impl Builder {
         };
         let summary = driver::explore(&settings, &model, &note);
         let sites = sites.into_inner().unwrap_or_else(|e| e.into_inner());
-        settings.lessons = summary.lessons;
+        settings.facts = summary.facts;
         if let Some(f) = summary.failure {
             panic!("the model fails as it is: {}", f.kind);
         }
@@ -497,12 +496,12 @@ pub fn choose(n: usize) -> usize {
 
 /// From here on every alternative is explored again; see [`stop_exploring`].
 pub fn explore() {
-    runtime::with(|rt| rt.muted = false);
+    runtime::with(|rt| rt.paused = false);
 }
 
 /// From here on only one alternative of each step is explored.
 pub fn stop_exploring() {
-    runtime::with(|rt| rt.muted = true);
+    runtime::with(|rt| rt.paused = true);
 }
 
 /// Only one alternative of the next step is explored.

@@ -69,9 +69,9 @@ pub(crate) struct Explorer {
     /// An awaiting event of another thread was woken by the last addition.
     pub woke: bool,
     /// The graph at hand has no consistent continuation.
-    pub dead: bool,
+    pub inconsistent: bool,
     /// The graph at hand goes on, and nothing is put aside.
-    pub alone: bool,
+    pub no_alternatives: bool,
 }
 
 impl Explorer {
@@ -85,8 +85,8 @@ impl Explorer {
             preemptions: Preemptions::default(),
             budget,
             woke: false,
-            dead: false,
-            alone: false,
+            inconsistent: false,
+            no_alternatives: false,
         }
     }
 
@@ -141,7 +141,7 @@ impl Explorer {
             Kind::Rmw => self.add_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
-                if self.alone {
+                if self.no_alternatives {
                     self.graph = g;
                     return id;
                 }
@@ -240,7 +240,7 @@ impl Explorer {
     fn range(&self, g: &Graph, id: Id) -> (u32, u32) {
         let loc = g.ev(id).label.loc;
         let newest = g.locs[loc as usize].mo.len() as u32;
-        (if self.alone { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
+        (if self.no_alternatives { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
     }
 
     fn add_load(&mut self, g: &mut Graph, id: Id) {
@@ -273,7 +273,7 @@ impl Explorer {
             self.push_if_consistent(other);
         }
         g.insert_mo(id, newest + 1);
-        self.settle(g, label.loc);
+        self.wake_ready(g, label.loc);
     }
 
     fn add_rmw(&mut self, g: &mut Graph, id: Id) {
@@ -311,18 +311,18 @@ impl Explorer {
         let w = g.at(loc, newest);
         link_read(g, id, w, 0);
         if !wait_queue::allows(g, id) {
-            self.dead = true;
+            self.inconsistent = true;
             return;
         }
         if g.ev(id).wrote {
             self.push_choices(g, id);
             self.revisit(g, id, true);
-            self.settle(g, loc);
+            self.wake_ready(g, loc);
         }
     }
 
     pub(in crate::engine) fn may_fail_spuriously(&self, g: &Graph) -> bool {
-        !self.alone
+        !self.no_alternatives
             && self.budget.weak > 0
             && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count()
                 as u32)
@@ -331,7 +331,7 @@ impl Explorer {
 
     /// Puts aside the other ways to choose which tickets a wake takes.
     pub(in crate::engine) fn push_choices(&mut self, g: &Graph, id: Id) {
-        let last = if self.alone { 1 } else { wait_queue::choices(g, id) };
+        let last = if self.no_alternatives { 1 } else { wait_queue::choices(g, id) };
         for choice in 1..last {
             let mut other = self.copy(g);
             other.ev_mut(id).choice = choice;
@@ -361,14 +361,14 @@ impl Explorer {
             self.revisit(&g, id, true);
         }
         let loc = g.ev(id).label.loc;
-        self.settle(&mut g, loc);
+        self.wake_ready(&mut g, loc);
         self.stack.push(g);
     }
 
     /// Lets an event that waits at `loc` go on when the newest value allows it. A wait that was
     /// revisited keeps its place in the order of additions, so it is no new event; a graph in
     /// which it slept on would only be blocked.
-    pub(in crate::engine) fn settle(&mut self, g: &mut Graph, loc: u32) {
+    pub(in crate::engine) fn wake_ready(&mut self, g: &mut Graph, loc: u32) {
         while g.locs[loc as usize].waiting > 0 {
             let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             let value = g.value(loc, w);
@@ -381,7 +381,7 @@ impl Explorer {
             let Some((&first, others)) = ready.split_first() else {
                 return;
             };
-            let others = if self.alone { &[] } else { others };
+            let others = if self.no_alternatives { &[] } else { others };
             for &r in others {
                 let mut other = self.copy(g);
                 wake(&mut other, r, w);

@@ -15,7 +15,7 @@ impl Explorer {
     /// Puts aside the graphs in which an earlier read takes its value from the write `a`.
     /// `placed`: `a` has its place in modification order, else all its places are tried.
     pub(in crate::engine) fn revisit(&mut self, g: &Graph, a: Id, placed: bool) {
-        if self.alone {
+        if self.no_alternatives {
             return;
         }
         let loc = g.ev(a).label.loc;

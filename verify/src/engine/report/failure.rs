@@ -1,6 +1,6 @@
 //! What can be wrong with a model.
 
-use crate::engine::memory_model::fact::Lesson;
+use crate::engine::memory_model::fact::Fact;
 use crate::engine::memory_model::graph::Graph;
 use std::panic::Location;
 
@@ -12,7 +12,7 @@ pub(crate) struct Failed {
     /// A name for each thread.
     pub names: Vec<String>,
     /// What was known of the model.
-    pub lessons: Vec<Lesson>,
+    pub facts: Vec<Fact>,
 }
 
 /// What went wrong, and where.

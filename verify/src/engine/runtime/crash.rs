@@ -65,7 +65,7 @@ impl Runtime {
     /// Whether the current thread is one that may vanish here.
     pub(super) fn may_vanish(&self) -> bool {
         let thread = &self.threads[self.cur as usize];
-        thread.mortal && !thread.gone && !self.aborting && !self.ending
+        thread.mortal && !thread.gone && !self.aborting && !self.draining
     }
 
     /// The current thread is the first one of a process.
@@ -174,7 +174,7 @@ impl Runtime {
 
     /// Lets the threads of processes that have vanished, and that cannot go on, vanish where they
     /// stand. Says whether there were any.
-    pub(super) fn bury(&mut self) -> bool {
+    pub(super) fn reap(&mut self) -> bool {
         let mut any = false;
         for i in 0..self.order.len() {
             let t = self.order[i];

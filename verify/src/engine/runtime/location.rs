@@ -148,11 +148,11 @@ impl Runtime {
         match object {
             Object::Tagged(tag, _) => {
                 tag.set(exec, loc);
-                if let Some(birth) = self.birth_of(std::ptr::from_ref(tag).addr()) {
-                    if self.births.len() <= loc as usize {
-                        self.births.resize(loc as usize + 1, None);
+                if let Some(provenance) = self.provenance_of(std::ptr::from_ref(tag).addr()) {
+                    if self.provenances.len() <= loc as usize {
+                        self.provenances.resize(loc as usize + 1, None);
                     }
-                    self.births[loc as usize] = Some(birth);
+                    self.provenances[loc as usize] = Some(provenance);
                 }
                 if self.parallel {
                     self.addresses.push((std::ptr::from_ref(tag).addr(), loc));

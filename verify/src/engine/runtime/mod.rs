@@ -37,7 +37,7 @@ use crate::engine::explore::explorer::Explorer;
 use crate::engine::explore::mutation::Change;
 use crate::engine::explore::replay::Step;
 use crate::engine::memory_model::event::{Id, Label};
-use crate::engine::memory_model::fact::Lesson;
+use crate::engine::memory_model::fact::Fact;
 use crate::engine::memory_model::graph::HB;
 use crate::engine::report::failure;
 use corosensei::stack::DefaultStack;
@@ -172,7 +172,7 @@ pub(crate) struct Limits {
     /// How often the timeouts of a thread may fire when nothing else can run.
     pub fires: u32,
     /// Begin without exploring alternatives.
-    pub muted: bool,
+    pub paused: bool,
 }
 
 /// How an execution ended.
@@ -202,7 +202,7 @@ pub(crate) struct Runtime {
     /// The execution is beyond a bound of the exploration.
     given_up: bool,
     /// It was given up, and comes to an end quietly.
-    ending: bool,
+    draining: bool,
     /// Events of the execution, without those of its quiet end.
     pub events: usize,
     pub failure: Option<failure::Kind>,
@@ -210,7 +210,7 @@ pub(crate) struct Runtime {
     pub limits: Limits,
     pub panic_note: Option<(String, String)>,
     /// Alternatives are not explored.
-    pub muted: bool,
+    pub paused: bool,
     /// Those of the next step are not.
     pub skip: bool,
     /// Where non-atomic accesses have been in this run.
@@ -235,9 +235,9 @@ pub(crate) struct Runtime {
     /// What the kernel does when processes vanish.
     deaths: Vec<crash::Death>,
     /// What is known of the model from runs before the exploration began anew.
-    pub lessons: Vec<Lesson>,
+    pub facts: Vec<Fact>,
     /// What this run has taught.
-    pub lesson: Option<Lesson>,
+    pub fact: Option<Fact>,
     /// A row of equal loads that is followed to its end.
     probe: Option<spin::Probe>,
     /// Memory that the model has allocated in this run.
@@ -245,7 +245,7 @@ pub(crate) struct Runtime {
     /// Where the stack of each thread ended at each of its events.
     pub(super) stack_ends: Vec<Vec<usize>>,
     /// When the object of each location was made, as far as that matters.
-    births: Vec<Option<provenance::Birth>>,
+    provenances: Vec<Option<provenance::Provenance>>,
 }
 
 /// Something that has to be freed before the end of the execution.
@@ -299,7 +299,7 @@ pub(crate) fn relax() {
 pub(crate) fn learn_that_counted(site: u32) -> ! {
     let rt = current().expect("only a model has something to teach");
     // SAFETY: on the coroutine of the current thread.
-    unsafe { Runtime::learn(rt, Lesson::Counted(site)) }
+    unsafe { Runtime::learn(rt, Fact::Counted(site)) }
 }
 
 thread_local! {
@@ -386,13 +386,13 @@ impl Runtime {
             replaying: false,
             aborting: false,
             given_up: false,
-            ending: false,
+            draining: false,
             events: 0,
             failure: None,
             stacks: Vec::new(),
             limits,
             panic_note: None,
-            muted: false,
+            paused: false,
             skip: false,
             shadows: Vec::new(),
             unsynced: Vec::new(),
@@ -405,12 +405,12 @@ impl Runtime {
             allocations: Vec::new(),
             statics: Vec::new(),
             deaths: Vec::new(),
-            lessons: Vec::new(),
-            lesson: None,
+            facts: Vec::new(),
+            fact: None,
             probe: None,
             blocks: provenance::Blocks::default(),
             stack_ends: Vec::new(),
-            births: Vec::new(),
+            provenances: Vec::new(),
         }
     }
 
@@ -419,7 +419,7 @@ impl Runtime {
         self.panic_note = Some((message, at));
         self.threads[self.cur as usize].panicked = true;
         // While it unwinds nobody else gets a turn: the count of panics is the system thread's.
-        self.aborting |= self.ending;
+        self.aborting |= self.draining;
     }
 
     pub(crate) fn fail(&mut self, kind: failure::Kind) {
@@ -433,10 +433,10 @@ impl Runtime {
     ///
     /// # Safety
     /// Called on the coroutine of the current thread.
-    unsafe fn learn(rt: *mut Runtime, lesson: Lesson) -> ! {
+    unsafe fn learn(rt: *mut Runtime, fact: Fact) -> ! {
         // SAFETY: `rt` is live; the reference ends before the switch.
         unsafe {
-            (*rt).lesson = Some(lesson);
+            (*rt).fact = Some(fact);
             (*rt).aborting = true;
             Runtime::halt(rt)
         }
@@ -467,7 +467,7 @@ impl Runtime {
         self.guide.as_ref()?.get(self.ex.graph.events.len()).copied()
     }
 
-    fn astray(&mut self) {
+    fn replay_diverged(&mut self) {
         let n = self.ex.graph.events.len();
         self.fail(failure::Kind::Misuse(format!(
             "the replay string does not belong to this model: its step {n} cannot be done"
@@ -516,14 +516,14 @@ impl Runtime {
     unsafe fn enter(rt: *mut Runtime) {
         // SAFETY: as the caller says; the reference ends here.
         unsafe {
-            let birth = (*rt).birth_now();
-            provenance::enter(&(*rt).blocks, birth);
+            let provenance = (*rt).provenance_now();
+            provenance::enter(&(*rt).blocks, provenance);
         }
     }
 
     /// Something is made by the current thread at this point.
-    pub(super) fn birth_now(&self) -> provenance::Birth {
-        provenance::Birth {
+    pub(super) fn provenance_now(&self) -> provenance::Provenance {
+        provenance::Provenance {
             tid: self.cur,
             epoch: self.epoch(),
             site: self.threads[self.cur as usize].last,

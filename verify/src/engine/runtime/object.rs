@@ -133,7 +133,7 @@ impl Queue<'_> {
         site: &'static Location<'static>,
     ) -> bool {
         use crate::engine::explore::explorer::{SPURIOUS, TIMEOUT};
-        let at_once = runtime::with(|rt| rt.ends_quietly());
+        let at_once = runtime::with(|rt| rt.is_draining());
         if at_once || choose(2, if timed { TIMEOUT } else { SPURIOUS }, site) == 1 {
             return self.leave(ticket, site);
         }

@@ -33,8 +33,8 @@ impl Runtime {
         if let Some(i) = tag.get(exec) {
             return i as usize;
         }
-        let birth = self.birth_of(std::ptr::from_ref(tag).addr());
-        let made = birth.map(|b| Access {
+        let provenance = self.provenance_of(std::ptr::from_ref(tag).addr());
+        let made = provenance.map(|b| Access {
             tid: b.tid,
             epoch: b.epoch,
             site: b.site,
