@@ -3,7 +3,7 @@
 //! Source: Kokologiannakis, Marmanis, Gladstein, Vafeiadis, "Truly Stateless, Optimal Dynamic
 //! Partial Order Reduction", POPL 2022 (TruSt). A read may take its value from every write that
 //! coherence and the order of sequentially consistent events allow; a write may take every place
-//! in modification order that they allow, and goes on to revisit reads (`revisit.rs`).
+//! in modification order that they allow, and goes on to revisit reads (`revisit`).
 //!
 //! The graph at hand goes on with the alternative that is *maximal*: the last write in
 //! modification order, the last place. It is always consistent. Every other alternative is a graph
@@ -13,12 +13,12 @@
 //! another read-modify-write took. That graph is not consistent and is never explored, but the
 //! revisits out of it are: they are how the second of two `fetch_add` gets before the first.
 
-use super::consistency::{Psc, coherent};
-use super::event::{INIT, Id, Kind, Label, Rmw, apply};
-use super::graph::Graph;
-use super::preempt::Preemptions;
-use super::queue;
+use super::preemption_bound::Preemptions;
 use super::replay::{Step, What};
+use super::wait_queue;
+use crate::engine::memory_model::consistency::{Psc, coherent};
+use crate::engine::memory_model::event::{INIT, Id, Kind, Label, Rmw, apply};
+use crate::engine::memory_model::graph::Graph;
 
 /// How many events of a kind an execution may have.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +42,12 @@ pub(crate) const TIMEOUT: u64 = 2;
 pub(crate) const CRASH: u64 = 3;
 
 /// The process that a choice whether to vanish is of.
-pub(super) fn process_of(label: &Label) -> Option<u32> {
+pub(in crate::engine) fn process_of(label: &Label) -> Option<u32> {
     (label.kind == Kind::Choose && label.b & 0xff == CRASH).then_some((label.b >> 8) as u32)
 }
 
 impl Budget {
-    pub(super) fn of(self, what: u64) -> u32 {
+    pub(in crate::engine) fn of(self, what: u64) -> u32 {
         match what & 0xff {
             SPURIOUS => self.spurious,
             TIMEOUT => self.timeouts,
@@ -62,16 +62,16 @@ pub(crate) struct Explorer {
     pub graph: Graph,
     pub stack: Vec<Graph>,
     pool: Vec<Graph>,
-    pub(super) psc: Psc,
-    pub(super) map: Vec<Id>,
+    pub(in crate::engine) psc: Psc,
+    pub(in crate::engine) map: Vec<Id>,
     preemptions: Preemptions,
     pub budget: Budget,
     /// An awaiting event of another thread was woken by the last addition.
     pub woke: bool,
     /// The graph at hand has no consistent continuation.
-    pub dead: bool,
+    pub inconsistent: bool,
     /// The graph at hand goes on, and nothing is put aside.
-    pub alone: bool,
+    pub no_alternatives: bool,
 }
 
 impl Explorer {
@@ -85,23 +85,23 @@ impl Explorer {
             preemptions: Preemptions::default(),
             budget,
             woke: false,
-            dead: false,
-            alone: false,
+            inconsistent: false,
+            no_alternatives: false,
         }
     }
 
     /// An empty graph whose memory is reused.
-    pub(super) fn spare(&mut self) -> Graph {
+    pub(in crate::engine) fn spare(&mut self) -> Graph {
         self.pool.pop().unwrap_or_default()
     }
 
-    pub(super) fn copy(&mut self, from: &Graph) -> Graph {
+    pub(in crate::engine) fn copy(&mut self, from: &Graph) -> Graph {
         let mut g = self.spare();
         g.clone_from(from);
         g
     }
 
-    pub(super) fn recycle(&mut self, g: Graph) {
+    pub(in crate::engine) fn recycle(&mut self, g: Graph) {
         if self.pool.len() < 256 {
             self.pool.push(g);
         }
@@ -141,7 +141,7 @@ impl Explorer {
             Kind::Rmw => self.add_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
-                if self.alone {
+                if self.no_alternatives {
                     self.graph = g;
                     return id;
                 }
@@ -151,7 +151,7 @@ impl Explorer {
                     return id;
                 }
                 let left = self.budget.of(label.b);
-                let spent = |e: &&super::event::Event| {
+                let spent = |e: &&crate::engine::memory_model::event::Event| {
                     e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0
                 };
                 let others =
@@ -164,7 +164,7 @@ impl Explorer {
                 }
             }
             Kind::Woken => {
-                g.ev_mut(id).rf = queue::taken_by(&g, label.a)
+                g.ev_mut(id).rf = wait_queue::taken_by(&g, label.a)
                     .expect("a thread is woken when its ticket is taken");
                 g.update_clocks(id);
             }
@@ -217,7 +217,7 @@ impl Explorer {
                 g.update_clocks(id);
                 true
             }
-            (Kind::Woken, What::Nothing) => match queue::taken_by(&g, label.a) {
+            (Kind::Woken, What::Nothing) => match wait_queue::taken_by(&g, label.a) {
                 Some(w) => {
                     g.ev_mut(id).rf = w;
                     g.update_clocks(id);
@@ -240,7 +240,7 @@ impl Explorer {
     fn range(&self, g: &Graph, id: Id) -> (u32, u32) {
         let loc = g.ev(id).label.loc;
         let newest = g.locs[loc as usize].mo.len() as u32;
-        (if self.alone { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
+        (if self.no_alternatives { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
     }
 
     fn add_load(&mut self, g: &mut Graph, id: Id) {
@@ -273,7 +273,7 @@ impl Explorer {
             self.push_if_consistent(other);
         }
         g.insert_mo(id, newest + 1);
-        self.settle(g, label.loc);
+        self.wake_ready(g, label.loc);
     }
 
     fn add_rmw(&mut self, g: &mut Graph, id: Id) {
@@ -298,11 +298,11 @@ impl Explorer {
             let mut other = self.copy(g);
             link_read(&mut other, id, w, 0);
             if taken {
-                if queue::allows(&other, id) {
+                if wait_queue::allows(&other, id) {
                     self.revisit(&other, id, true);
                 }
                 self.recycle(other);
-            } else if queue::allows(&other, id) && self.psc.holds(&other) {
+            } else if wait_queue::allows(&other, id) && self.psc.holds(&other) {
                 self.finish(other, id);
             } else {
                 self.recycle(other);
@@ -310,19 +310,19 @@ impl Explorer {
         }
         let w = g.at(loc, newest);
         link_read(g, id, w, 0);
-        if !queue::allows(g, id) {
-            self.dead = true;
+        if !wait_queue::allows(g, id) {
+            self.inconsistent = true;
             return;
         }
         if g.ev(id).wrote {
             self.push_choices(g, id);
             self.revisit(g, id, true);
-            self.settle(g, loc);
+            self.wake_ready(g, loc);
         }
     }
 
-    pub(super) fn may_fail_spuriously(&self, g: &Graph) -> bool {
-        !self.alone
+    pub(in crate::engine) fn may_fail_spuriously(&self, g: &Graph) -> bool {
+        !self.no_alternatives
             && self.budget.weak > 0
             && (g.events.iter().filter(|e| e.label.rmw == Rmw::WeakCas && e.choice == 1).count()
                 as u32)
@@ -330,17 +330,17 @@ impl Explorer {
     }
 
     /// Puts aside the other ways to choose which tickets a wake takes.
-    pub(super) fn push_choices(&mut self, g: &Graph, id: Id) {
-        let last = if self.alone { 1 } else { queue::choices(g, id) };
+    pub(in crate::engine) fn push_choices(&mut self, g: &Graph, id: Id) {
+        let last = if self.no_alternatives { 1 } else { wait_queue::choices(g, id) };
         for choice in 1..last {
             let mut other = self.copy(g);
             other.ev_mut(id).choice = choice;
-            queue::evaluate(&mut other, id);
+            wait_queue::evaluate(&mut other, id);
             self.finish_chosen(other, id);
         }
     }
 
-    pub(super) fn push_if_consistent(&mut self, g: Graph) {
+    pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph) {
         if self.psc.holds(&g) {
             self.stack.push(g);
         } else {
@@ -349,7 +349,7 @@ impl Explorer {
     }
 
     /// Puts aside a graph in which `id` has just been linked, with what follows from its write.
-    pub(super) fn finish(&mut self, g: Graph, id: Id) {
+    pub(in crate::engine) fn finish(&mut self, g: Graph, id: Id) {
         if g.ev(id).wrote && g.ev(id).label.kind == Kind::Rmw {
             self.push_choices(&g, id);
         }
@@ -361,14 +361,14 @@ impl Explorer {
             self.revisit(&g, id, true);
         }
         let loc = g.ev(id).label.loc;
-        self.settle(&mut g, loc);
+        self.wake_ready(&mut g, loc);
         self.stack.push(g);
     }
 
     /// Lets an event that waits at `loc` go on when the newest value allows it. A wait that was
     /// revisited keeps its place in the order of additions, so it is no new event; a graph in
     /// which it slept on would only be blocked.
-    pub(super) fn settle(&mut self, g: &mut Graph, loc: u32) {
+    pub(in crate::engine) fn wake_ready(&mut self, g: &mut Graph, loc: u32) {
         while g.locs[loc as usize].waiting > 0 {
             let w = g.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
             let value = g.value(loc, w);
@@ -381,7 +381,7 @@ impl Explorer {
             let Some((&first, others)) = ready.split_first() else {
                 return;
             };
-            let others = if self.alone { &[] } else { others };
+            let others = if self.no_alternatives { &[] } else { others };
             for &r in others {
                 let mut other = self.copy(g);
                 wake(&mut other, r, w);
@@ -431,7 +431,7 @@ fn wake(g: &mut Graph, r: Id, w: Id) {
 }
 
 /// Lets the read `r`, the last event of its thread, take its value from `w`, and write if it does.
-pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
+pub(in crate::engine) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     let label = g.ev(r).label;
     let rval = g.value(label.loc, w);
     let pos = g.pos(w);
@@ -440,7 +440,7 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     e.rval = rval;
     e.choice = choice;
     e.waiting = false;
-    e.slept = super::event::NONE;
+    e.slept = crate::engine::memory_model::event::NONE;
     g.add_read(r);
     if label.kind == Kind::Rmw {
         let spurious = label.rmw == Rmw::WeakCas && choice == 1;
@@ -448,7 +448,7 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
             Some(new) if !spurious => {
                 g.ev_mut(r).wval = new;
                 g.insert_mo(r, pos + 1);
-                queue::evaluate(g, r);
+                wait_queue::evaluate(g, r);
             }
             _ if label.awaits => {
                 g.ev_mut(r).waiting = true;
@@ -461,7 +461,7 @@ pub(super) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
 }
 
 /// Whether `r` may read `w` as far as coherence is concerned.
-pub(super) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
+pub(in crate::engine) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
     let floor = g.floor(g.ev(r).label.loc, g.po_prev(r));
     coherent(g, w, floor)
 }

@@ -1,8 +1,8 @@
 //! A number for an execution graph, the same for equal graphs, however and in whichever run they
 //! came about.
 
-use super::event::{Event, INIT, Id, NONE};
-use super::graph::Graph;
+use crate::engine::memory_model::event::{Event, INIT, Id, NONE};
+use crate::engine::memory_model::graph::Graph;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 fn mix(salt: u64, what: impl Hash) -> u64 {

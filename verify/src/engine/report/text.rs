@@ -1,9 +1,10 @@
 //! An execution as a person reads it.
 
-use super::driver::Failed;
-use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
-use super::graph::Graph;
-use super::why;
+use super::explain;
+use super::failure::Failed;
+use crate::engine::memory_model::event::{Event, INIT, Kind, NONE, Rmw};
+use crate::engine::memory_model::graph::Graph;
+use crate::engine::memory_model::linearize::{id, linear};
 use std::fmt::Write;
 
 /// What an event did.
@@ -52,44 +53,10 @@ pub(crate) fn source(g: &Graph, order: &[u32], e: &Event) -> String {
     if !e.reads() {
         return format!(" from {from}");
     }
-    match why::newer(g, order, id(g, e)) {
+    match explain::newer(g, order, id(g, e)) {
         Some(newest) => format!(" from {from}; stale: newest is #{}", order[newest as usize]),
         None => format!(" from {from}"),
     }
-}
-
-fn id(g: &Graph, e: &Event) -> Id {
-    g.threads[e.tid as usize].events[e.idx as usize]
-}
-
-/// The events in an order in which every read comes after the write that it reads.
-pub(crate) fn linear(g: &Graph) -> Vec<Id> {
-    let mut done = vec![0_usize; g.threads.len()];
-    let mut out = Vec::with_capacity(g.events.len());
-    let mut cur = 0;
-    while out.len() < g.events.len() {
-        let before = |done: &[usize], id: Id| {
-            id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize
-        };
-        let ready = |t: usize| {
-            let thread = &g.threads[t];
-            thread.events.get(done[t]).is_some_and(|&id| {
-                let e = g.ev(id);
-                let started = thread.spawn == NONE || before(&done, thread.spawn);
-                let joined = e.label.kind != Kind::Join || {
-                    let child = e.label.a as usize;
-                    done[child] == g.threads[child].events.len()
-                };
-                started && joined && before(&done, e.rf)
-            })
-        };
-        let next = if ready(cur) { Some(cur) } else { (0..g.threads.len()).find(|&t| ready(t)) };
-        let Some(t) = next else { break };
-        out.push(g.threads[t].events[done[t]]);
-        done[t] += 1;
-        cur = t;
-    }
-    out
 }
 
 /// The execution as text.
@@ -133,7 +100,7 @@ pub(crate) fn text(failed: &Failed) -> String {
             writeln!(out, "#{i:<4}{:<width$}  {}: {what}", place(e), name(e.tid as usize))
         };
     }
-    for note in why::notes(failed, &order) {
+    for note in explain::notes(failed, &order) {
         let _ = writeln!(out, "{note}");
     }
     let files: std::collections::BTreeSet<&str> =

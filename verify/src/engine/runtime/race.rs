@@ -5,8 +5,8 @@
 //! the thread and the number of the event that ends it. Such accesses never branch: whether they
 //! race depends on the graph alone.
 
-use super::failure;
-use super::runtime::{self, Runtime, Tag};
+use super::{Runtime, Tag, current, stop_if_failed, with};
+use crate::engine::report::failure;
 use std::panic::Location;
 
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,8 @@ impl Runtime {
         if let Some(i) = tag.get(exec) {
             return i as usize;
         }
-        let birth = self.birth_of(std::ptr::from_ref(tag).addr());
-        let made = birth.map(|b| Access {
+        let provenance = self.provenance_of(std::ptr::from_ref(tag).addr());
+        let made = provenance.map(|b| Access {
             tid: b.tid,
             epoch: b.epoch,
             site: b.site,
@@ -47,7 +47,7 @@ impl Runtime {
         i
     }
 
-    pub(super) fn race(
+    pub(in crate::engine) fn race(
         &mut self,
         what: String,
         first: &'static Location<'static>,
@@ -107,25 +107,25 @@ impl Runtime {
 /// The beginning of an access: a race stops the execution before it is made. Gives what `end`
 /// wants.
 pub(crate) fn begin(tag: &Tag, writes: bool, site: &'static Location<'static>) -> Option<usize> {
-    runtime::current()?;
-    runtime::stop_if_failed();
-    let slot = runtime::with(|rt| {
+    current()?;
+    stop_if_failed();
+    let slot = with(|rt| {
         let slot = rt.shadow(tag);
         rt.access(slot, writes, true, site);
         slot
     });
-    runtime::stop_if_failed();
+    stop_if_failed();
     Some(slot)
 }
 
 /// The end of an access: if events came meanwhile, it reaches up to here.
 pub(crate) fn end(slot: Option<usize>, writes: bool, site: &'static Location<'static>) {
     let Some(slot) = slot else { return };
-    if runtime::current().is_none() {
+    if current().is_none() {
         return;
     }
-    runtime::with(|rt| rt.access(slot, writes, false, site));
+    with(|rt| rt.access(slot, writes, false, site));
     if !std::thread::panicking() {
-        runtime::stop_if_failed();
+        stop_if_failed();
     }
 }

@@ -12,8 +12,8 @@
 //! made before a wake that stands earlier in the chain. That is coherence on the word and no more:
 //! queue events are relaxed and give no happens-before.
 
-use super::event::{Event, Id, Kind, Rmw};
-use super::graph::Graph;
+use crate::engine::memory_model::event::{Event, Id, Kind, Rmw};
+use crate::engine::memory_model::graph::Graph;
 
 /// In `Label::b` of a load: the comparison of a futex wait with `Label::a`.
 pub(crate) const COMPARE: u64 = 1;
@@ -98,7 +98,7 @@ fn subset(met: u64, k: u64, mut index: u64) -> u64 {
 
 /// Computes what a queue event gets: how many tickets a wake takes (and in `wval` which), whether
 /// a thread that leaves still had its place.
-pub(super) fn evaluate(g: &mut Graph, id: Id) {
+pub(in crate::engine) fn evaluate(g: &mut Graph, id: Id) {
     let e = *g.ev(id);
     if !is_queue(&e) {
         return;
@@ -121,7 +121,7 @@ pub(super) fn evaluate(g: &mut Graph, id: Id) {
 }
 
 /// How many ways there are for a wake to choose its tickets.
-pub(super) fn choices(g: &Graph, id: Id) -> u32 {
+pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Wake {
         return 1;
@@ -131,7 +131,7 @@ pub(super) fn choices(g: &Graph, id: Id) -> u32 {
 }
 
 /// Whether a queue event may stand where it does: see the module docs.
-pub(super) fn allows(g: &Graph, id: Id) -> bool {
+pub(in crate::engine) fn allows(g: &Graph, id: Id) -> bool {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Enqueue || e.label.b != COMPARED {
         return true;
@@ -150,7 +150,7 @@ pub(super) fn allows(g: &Graph, id: Id) -> bool {
 }
 
 /// Whether a thread stands between the two events of a futex wait: it goes first.
-pub(super) fn owes_enqueue(g: &Graph, tid: u32) -> bool {
+pub(in crate::engine) fn owes_enqueue(g: &Graph, tid: u32) -> bool {
     g.threads[tid as usize].events.last().is_some_and(|&id| {
         let e = g.ev(id);
         e.label.kind == Kind::Load && e.label.b == COMPARE && e.rval == e.label.a

@@ -14,9 +14,9 @@
 //! before the execution began, come before everything. A race that stands between allocation and
 //! initialisation only (memory that is shared before there is anything in it) is not seen.
 
-use super::event::Id;
-use super::graph::HB;
-use super::runtime::Runtime;
+use crate::engine::memory_model::event::Id;
+use crate::engine::memory_model::graph::HB;
+use crate::engine::runtime::Runtime;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::panic::Location;
@@ -24,7 +24,7 @@ use std::panic::Location;
 /// A stretch between two events of a thread, in which something was made. Epoch 0: before
 /// everything.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Birth {
+pub(crate) struct Provenance {
     pub tid: u32,
     pub epoch: u32,
     /// The step of the thread before it.
@@ -36,7 +36,7 @@ pub(crate) struct Birth {
 pub(crate) struct Block {
     start: usize,
     len: usize,
-    birth: Birth,
+    provenance: Provenance,
 }
 
 /// The blocks of an execution, oldest first. Not behind a reference: the allocator adds to them
@@ -68,7 +68,7 @@ impl Blocks {
         value
     }
 
-    pub(super) fn forget(&self) {
+    pub(in crate::engine) fn forget(&self) {
         self.with(Vec::clear);
     }
 }
@@ -77,7 +77,7 @@ impl Blocks {
 #[derive(Clone, Copy)]
 struct Mark {
     blocks: *mut Vec<Block>,
-    birth: Birth,
+    provenance: Provenance,
 }
 
 thread_local! {
@@ -86,13 +86,13 @@ thread_local! {
 
 /// From here on code of the current thread of the model runs.
 #[inline]
-pub(super) fn enter(blocks: &Blocks, birth: Birth) {
-    MARK.set(Some(Mark { blocks: blocks.0, birth }));
+pub(in crate::engine) fn enter(blocks: &Blocks, provenance: Provenance) {
+    MARK.set(Some(Mark { blocks: blocks.0, provenance }));
 }
 
 /// From here on the checker's own code runs.
 #[inline]
-pub(super) fn leave() {
+pub(in crate::engine) fn leave() {
     MARK.set(None);
 }
 
@@ -100,7 +100,7 @@ pub(super) fn leave() {
 pub(crate) fn before_everything<R>(f: impl FnOnce() -> R) -> R {
     let mark = MARK.get();
     if let Some(mut nobody) = mark {
-        nobody.birth.epoch = 0;
+        nobody.provenance.epoch = 0;
         MARK.set(Some(nobody));
     }
     let value = f();
@@ -116,7 +116,9 @@ fn note(start: *mut u8, len: usize) {
         MARK.set(None);
         // SAFETY: the list is the runtime's, which lives as long as the mark is set, and only the
         // thread of the system that has set the mark touches it.
-        unsafe { (*mark.blocks).push(Block { start: start.addr(), len, birth: mark.birth }) };
+        unsafe {
+            (*mark.blocks).push(Block { start: start.addr(), len, provenance: mark.provenance })
+        };
         MARK.set(Some(mark));
     }
 }
@@ -160,11 +162,11 @@ unsafe impl GlobalAlloc for Heap {
 
 impl Runtime {
     /// The earliest point at which an object at this address can have been made.
-    pub(super) fn birth_of(&self, address: usize) -> Option<Birth> {
+    pub(in crate::engine) fn provenance_of(&self, address: usize) -> Option<Provenance> {
         // Memory that was freed may have been allocated again: the last one counts.
         let holds = |b: &&Block| (b.start..b.start + b.len).contains(&address);
         if let Some(block) = self.blocks.with(|blocks| blocks.iter().rev().find(holds).copied()) {
-            return (block.birth.epoch > 0).then_some(block.birth);
+            return (block.provenance.epoch > 0).then_some(block.provenance);
         }
         let tid = self.on_stack_of(address)?;
         let lengths = &self.stack_ends[tid as usize];
@@ -172,24 +174,24 @@ impl Runtime {
         let last = lengths.iter().rposition(|&end| end > address);
         let site = last
             .map_or(self.began_at(tid), |last| self.ex.graph.ev(thread.events[last]).label.site);
-        Some(Birth { tid, epoch: last.map_or(1, |last| last as u32 + 2), site })
+        Some(Provenance { tid, epoch: last.map_or(1, |last| last as u32 + 2), site })
     }
 
     /// An object at this address is made anew by the current thread: it has been written to by
     /// who has it for himself.
-    pub(super) fn made_anew(&mut self, address: usize) {
-        let birth = self.birth_now();
-        self.blocks.with(|blocks| blocks.push(Block { start: address, len: 1, birth }));
+    pub(in crate::engine) fn made_anew(&mut self, address: usize) {
+        let provenance = self.provenance_now();
+        self.blocks.with(|blocks| blocks.push(Block { start: address, len: 1, provenance }));
     }
 
     /// Whether the event `id` comes after something was made.
-    pub(super) fn after_birth(&self, id: Id, birth: &Birth) -> bool {
-        self.ex.graph.ev(id).tid == birth.tid
+    pub(in crate::engine) fn after_provenance(&self, id: Id, provenance: &Provenance) -> bool {
+        self.ex.graph.ev(id).tid == provenance.tid
             || self
                 .ex
                 .graph
                 .clock(id, HB)
-                .get(birth.tid as usize)
-                .is_some_and(|&c| c >= birth.epoch)
+                .get(provenance.tid as usize)
+                .is_some_and(|&c| c >= provenance.epoch)
     }
 }

@@ -14,10 +14,10 @@
 //! | `…!` | a wait whose time ran out |
 //! | `~1a2b` | the references to the values made at the place of this name are counted |
 
-use super::event::{Event, INIT, Id, Kind, NONE, Rmw};
-use super::graph::Graph;
-use super::lesson::Lesson;
-use super::report::linear;
+use crate::engine::memory_model::event::{Event, INIT, Id, Kind, NONE, Rmw};
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::memory_model::graph::Graph;
+use crate::engine::memory_model::linearize::linear;
 use std::fmt::Write;
 
 /// What the next event of an execution has to be.
@@ -44,7 +44,7 @@ fn fired(e: &Event) -> bool {
 }
 
 /// The string of an execution.
-pub(crate) fn encode(g: &Graph, lessons: &[Lesson]) -> String {
+pub(crate) fn encode(g: &Graph, facts: &[Fact]) -> String {
     // An event that was not linked, because the string did not fit, has no source.
     let unlinked = |e: &Event| matches!(e.label.kind, Kind::Load | Kind::Rmw) && e.rf == NONE;
     let events: Vec<Id> =
@@ -54,8 +54,8 @@ pub(crate) fn encode(g: &Graph, lessons: &[Lesson]) -> String {
         place[id as usize] = i;
     }
     let mut out = String::new();
-    for lesson in lessons {
-        if let Lesson::Counted(site) = lesson {
+    for fact in facts {
+        if let Fact::Counted(site) = fact {
             let _ = write!(out, "{}~{site:x}", if out.is_empty() { "" } else { "," });
         }
     }
@@ -89,14 +89,14 @@ pub(crate) fn encode(g: &Graph, lessons: &[Lesson]) -> String {
 }
 
 /// The steps of a string, and what it says has to be known of the model.
-pub(crate) fn decode(text: &str) -> Result<(Vec<Step>, Vec<Lesson>), String> {
+pub(crate) fn decode(text: &str) -> Result<(Vec<Step>, Vec<Fact>), String> {
     let mut steps = Vec::new();
-    let mut lessons = Vec::new();
+    let mut facts = Vec::new();
     for part in text.trim().split(',').filter(|p| !p.is_empty()) {
         let i = steps.len();
         let bad = || format!("step {i} of the replay string makes no sense: `{part}`");
         if let Some(site) = part.strip_prefix('~') {
-            lessons.push(Lesson::Counted(u32::from_str_radix(site, 16).map_err(|_| bad())?));
+            facts.push(Fact::Counted(u32::from_str_radix(site, 16).map_err(|_| bad())?));
             continue;
         }
         let (part, fired) = part.strip_suffix('!').map_or((part, false), |p| (p, true));
@@ -122,7 +122,7 @@ pub(crate) fn decode(text: &str) -> Result<(Vec<Step>, Vec<Lesson>), String> {
         };
         steps.push(Step { tid, what, choice, fired });
     }
-    Ok((steps, lessons))
+    Ok((steps, facts))
 }
 
 /// How often the processor changes hands in an execution.

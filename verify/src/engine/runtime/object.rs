@@ -1,8 +1,8 @@
 //! Locations that the checker's own locks, tokens and counters stand on.
 
-use super::event::{Kind, Label, Rmw};
-use super::queue::{self, Ticket};
-use super::runtime::{self, Object, Outcome, Tag};
+use crate::engine::explore::wait_queue::{self, Ticket};
+use crate::engine::memory_model::event::{Kind, Label, Rmw};
+use crate::engine::runtime::{self, Object, Outcome, Tag};
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 
@@ -116,10 +116,11 @@ impl Queue<'_> {
 
     /// Takes a place. `compared`: the event before was the comparison of a futex wait.
     pub(crate) fn enter(&self, compared: bool, site: &'static Location<'static>) -> Ticket {
-        let out = self.perform(Rmw::Enqueue, 0, if compared { queue::COMPARED } else { 0 }, site);
+        let out =
+            self.perform(Rmw::Enqueue, 0, if compared { wait_queue::COMPARED } else { 0 }, site);
         runtime::with(|rt| {
             let e = rt.ex.graph.ev(out.event);
-            queue::ticket(e.tid, e.idx)
+            wait_queue::ticket(e.tid, e.idx)
         })
     }
 
@@ -131,8 +132,8 @@ impl Queue<'_> {
         timed: bool,
         site: &'static Location<'static>,
     ) -> bool {
-        use super::extend::{SPURIOUS, TIMEOUT};
-        let at_once = runtime::with(|rt| rt.ends_quietly());
+        use crate::engine::explore::explorer::{SPURIOUS, TIMEOUT};
+        let at_once = runtime::with(|rt| rt.is_draining());
         if at_once || choose(2, if timed { TIMEOUT } else { SPURIOUS }, site) == 1 {
             return self.leave(ticket, site);
         }
@@ -165,9 +166,9 @@ impl Queue<'_> {
         site: &'static Location<'static>,
     ) -> u64 {
         let out = self.perform(Rmw::Wake, wake.saturating_add(limit), wake, site);
-        let moved = runtime::with(|rt| queue::moved_by(&rt.ex.graph, out.event));
+        let moved = runtime::with(|rt| wait_queue::moved_by(&rt.ex.graph, out.event));
         for place in moved {
-            to.on(place.channels).perform(Rmw::Enqueue, place.ticket, queue::MOVED, site);
+            to.on(place.channels).perform(Rmw::Enqueue, place.ticket, wait_queue::MOVED, site);
         }
         out.value
     }

@@ -1,8 +1,8 @@
 //! Changing one place of a model: an ordering that is a step weaker or stronger, a fence that is
 //! not there, a wake that does not happen.
 
-use super::event::{Kind, Label, Rmw};
-use super::graph::Graph;
+use crate::engine::memory_model::event::{Kind, Label, Rmw};
+use crate::engine::memory_model::graph::Graph;
 use std::panic::Location;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 

@@ -1,6 +1,19 @@
 //! What can be wrong with a model.
 
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::memory_model::graph::Graph;
 use std::panic::Location;
+
+/// An execution that goes wrong.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub kind: Kind,
+    pub graph: Graph,
+    /// A name for each thread.
+    pub names: Vec<String>,
+    /// What was known of the model.
+    pub facts: Vec<Fact>,
+}
 
 /// What went wrong, and where.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@
 //! Bounding with DPOR", TACAS 2023. An execution within the bound may be reached by way of one that
 //! is not, so there is a slack of one for each thread beyond two.
 
-use super::event::{Id, Kind, NONE};
-use super::graph::Graph;
+use crate::engine::memory_model::event::{Id, Kind, NONE};
+use crate::engine::memory_model::graph::Graph;
 
 /// Buffers that live as long as the checker.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@
 //! and `psc_base ∪ psc_F` has to be acyclic. An event that is last in (po ∪ rf)⁺, reads the last
 //! write in modification order and is itself placed last has no edge out, so it closes no cycle:
 //! only the other additions are checked. Coherence and atomicity are seen to where events are
-//! linked (`extend.rs`, `revisit.rs`).
+//! linked (`explore::explorer`, `explore::revisit`).
 //!
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.

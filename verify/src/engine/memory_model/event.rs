@@ -158,7 +158,7 @@ pub(crate) struct Event {
     pub wrote: bool,
     /// An awaiting read-modify-write that read a value on which it cannot go on.
     pub waiting: bool,
-    /// What it read while it waited, when it was then let go on in place (`Explorer::settle`).
+    /// What it read while it waited, when it was then let go on in place (`Explorer::wake_ready`).
     pub slept: Id,
     /// The last release fence of the thread at or before this event.
     pub fence: Id,

@@ -6,16 +6,16 @@
 //! deleted events could have been, so the revisit is made out of one of them only: that in which
 //! each had been added maximally, as the invariant `maximal` says. That makes it optimal.
 
-use super::event::{INIT, Id, Kind, NONE, Rmw, apply};
-use super::extend::{Explorer, link_read, may_read};
-use super::graph::Graph;
-use super::queue;
+use super::explorer::{Explorer, link_read, may_read};
+use super::wait_queue;
+use crate::engine::memory_model::event::{INIT, Id, Kind, NONE, Rmw, apply};
+use crate::engine::memory_model::graph::Graph;
 
 impl Explorer {
     /// Puts aside the graphs in which an earlier read takes its value from the write `a`.
     /// `placed`: `a` has its place in modification order, else all its places are tried.
-    pub(super) fn revisit(&mut self, g: &Graph, a: Id, placed: bool) {
-        if self.alone {
+    pub(in crate::engine) fn revisit(&mut self, g: &Graph, a: Id, placed: bool) {
+        if self.no_alternatives {
             return;
         }
         let loc = g.ev(a).label.loc;
@@ -79,7 +79,7 @@ impl Explorer {
             self.push_if_consistent(other);
         }
         link_read(&mut g, r, a, 0);
-        if queue::allows(&g, r) && self.psc.holds(&g) {
+        if wait_queue::allows(&g, r) && self.psc.holds(&g) {
             self.finish(g, r);
         } else {
             self.recycle(g);

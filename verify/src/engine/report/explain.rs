@@ -1,10 +1,10 @@
 //! Why a read may be stale, and why two accesses are not ordered: the edge of happens-before that
 //! is missing.
 
-use super::driver::Failed;
-use super::event::{Event, Id, Kind, NONE, acquires, releases};
 use super::failure;
-use super::graph::Graph;
+use super::failure::Failed;
+use crate::engine::memory_model::event::{Event, Id, Kind, NONE, acquires, releases};
+use crate::engine::memory_model::graph::Graph;
 
 /// As many notes as fit with the execution on a page.
 const MOST: usize = 4;

@@ -10,7 +10,7 @@ use std::panic::Location;
 
 /// A thing to know from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lesson {
+pub(crate) enum Fact {
     /// Somebody looks at the number of references to the values made at a place, while others
     /// have some: to clone and to drop one is an event.
     Counted(u32),

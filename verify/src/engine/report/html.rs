@@ -1,10 +1,11 @@
 //! An execution as a page for a browser: a column for each thread, an arrow from each write to
 //! those who read it. The page needs nothing else.
 
-use super::driver::Failed;
-use super::event::{Id, NONE};
-use super::report::{describe, linear, source};
-use super::why;
+use super::explain;
+use super::failure::Failed;
+use super::text::{describe, source};
+use crate::engine::memory_model::event::{Id, NONE};
+use crate::engine::memory_model::linearize::linear;
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:14px system-ui,sans-serif;margin:2em;color:#222;background:#fff}\
@@ -76,7 +77,7 @@ pub(crate) fn page(failed: &Failed, cures: &[String]) -> String {
         }
     }
     let notes: String =
-        why::notes(failed, &order).iter().map(|n| format!("<p>{}</p>", escape(n))).collect();
+        explain::notes(failed, &order).iter().map(|n| format!("<p>{}</p>", escape(n))).collect();
     let cures: String = cures.iter().map(|c| format!("<li>{}</li>", escape(c))).collect();
     let cures = if cures.is_empty() {
         cures
