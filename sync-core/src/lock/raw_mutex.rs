@@ -61,7 +61,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::futex::{self, Deadline};
-use crate::primitive::{const_new, hint::Spin, time::Stopwatch};
+use crate::primitive::{const_new, hint::Looks, time::Stopwatch};
 use crate::sealed::Sealed;
 
 const LOCKED: u32 = 1;
@@ -210,8 +210,11 @@ impl RawMutex {
     /// Takes the lock, sleeping as long as it must; `false` if the deadline passed.
     #[cold]
     fn lock_contended(&self, deadline: Option<Deadline>) -> bool {
-        let mut state = self.spin();
-        let waiting = Stopwatch::start();
+        let mut looks = Looks::new();
+        let mut state = self.spin(&mut looks);
+        // The watch starts when it is needed: a clock read between the look and the attempt takes
+        // longer than a critical section, and the free lock is lost again.
+        let mut waiting = None;
         let mut slept = false;
         loop {
             if state & LOCKED == 0 && (slept || state & STARVING == 0) {
@@ -221,8 +224,10 @@ impl RawMutex {
                 // Acquire: as in `try_fast`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
                     Ok(_) => return true,
-                    Err(seen) => {
-                        state = seen;
+                    Err(_) => {
+                        // Lost to another thread: spin on while looks are left. A futex call here
+                        // would nearly always find the word changed.
+                        state = self.spin(&mut looks);
                         continue;
                     }
                 }
@@ -233,6 +238,7 @@ impl RawMutex {
                 let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
                 futex::wait_maybe(&self.state, state, turn);
             } else {
+                let waiting = waiting.get_or_insert_with(Stopwatch::start);
                 let reserve = if slept && waiting.has_run(PATIENCE) { STARVING } else { 0 };
                 let announced = state | WAITERS | reserve;
                 if announced != state
@@ -247,7 +253,8 @@ impl RawMutex {
                 }
             }
             slept = true;
-            state = self.spin();
+            looks = Looks::new();
+            state = self.spin(&mut looks);
         }
     }
 
@@ -273,12 +280,11 @@ impl RawMutex {
     }
 
     /// Waits a moment for a lock that nobody sleeps on, and returns what it saw last.
-    fn spin(&self) -> u32 {
-        let mut spin = Spin::new();
+    fn spin(&self, looks: &mut Looks) -> u32 {
         loop {
             let state = self.state.load(Relaxed);
             // Where others sleep already, a spinner would only overtake them.
-            if state != LOCKED || !spin.turn() {
+            if state != LOCKED || !looks.turn() {
                 return state;
             }
         }

@@ -50,7 +50,7 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::{const_new, futex};
+use crate::primitive::{const_new, futex, hint::Looks};
 
 const INCOMPLETE: u32 = 0;
 const RUNNING: u32 = 1;
@@ -238,6 +238,16 @@ impl Once {
 
     /// Sleeps while the state is what was seen, and returns the next one.
     fn queue(&self, state: u32) -> u32 {
+        // Most closures are short, so the wait begins with a spin. A thread that sleeps already
+        // shows that this one is not.
+        let mut looks = Looks::new();
+        while state == RUNNING && looks.turn() {
+            // Acquire: as in `call`.
+            let seen = self.state.load(Acquire);
+            if seen != state {
+                return seen;
+            }
+        }
         let announced = state | QUEUED;
         if announced != state
             && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire)

@@ -81,7 +81,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::futex::{self, Channel, Deadline};
-use crate::primitive::{const_new, hint::Spin, time::Stopwatch};
+use crate::primitive::{const_new, hint::Looks, time::Stopwatch};
 
 const CLOSED: u32 = 1;
 const WAITERS: u32 = 2;
@@ -454,7 +454,7 @@ impl RawSemaphore {
 
     /// Waits a moment for a semaphore that nobody sleeps on, and returns what it saw last.
     fn spin(&self, n: u32) -> u32 {
-        let mut spin = Spin::new();
+        let mut spin = Looks::new();
         loop {
             let state = self.word.load(Relaxed);
             if state & (CLOSED | WAITERS | HEAD) != 0 || permits(state) >= n || !spin.turn() {

@@ -11,7 +11,7 @@ use super::{READERS, RawRwLock, UPGRADE, WRITERS};
 use crate::lock::raw_mutex::NotLocked;
 use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::futex::{self, Deadline};
-use crate::primitive::{hint::Spin, time::Stopwatch};
+use crate::primitive::{hint::Looks, time::Stopwatch};
 
 /// How long anybody who waits lets newcomers overtake; see `raw_mutex.rs`.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -64,7 +64,7 @@ impl RawRwLock {
     #[track_caller]
     pub(super) fn shared_contended(&self, mode: u32, deadline: Option<Deadline>) -> bool {
         let shut = shut_for(mode);
-        let mut state = self.spin(shut);
+        let mut state = self.spin(shut, &mut Looks::new());
         let waiting = Stopwatch::start();
         // Invariant 6: whether it may pass waiting writers and reservations.
         let mut entitled = false;
@@ -101,7 +101,7 @@ impl RawRwLock {
             }
             slept = true;
             entitled |= waiting.has_run(PATIENCE);
-            state = self.spin(shut);
+            state = self.spin(shut, &mut Looks::new());
         }
     }
 
@@ -136,8 +136,11 @@ impl RawRwLock {
     /// Becomes the writer, sleeping as long as it must; `false` if the deadline passed.
     #[cold]
     pub(super) fn write_contended(&self, deadline: Option<Deadline>) -> bool {
-        let mut state = self.spin(HOLDERS);
-        let waiting = Stopwatch::start();
+        let mut looks = Looks::new();
+        let mut state = self.spin(HOLDERS, &mut looks);
+        // As in the mutex: no clock read between the look and the attempt, and a thread that loses
+        // the race for a free lock spins on.
+        let mut waiting = None;
         let mut slept = false;
         loop {
             if state & HOLDERS == 0 && (slept || state & STARVING == 0) {
@@ -151,12 +154,13 @@ impl RawRwLock {
                 // Acquire: as in `write_at_once`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
                     Ok(_) => return true,
-                    Err(seen) => {
-                        state = seen;
+                    Err(_) => {
+                        state = self.spin(HOLDERS, &mut looks);
                         continue;
                     }
                 }
             }
+            let waiting = waiting.get_or_insert_with(Stopwatch::start);
             let free = state & HOLDERS == 0;
             let starving = slept && !free && waiting.has_run(PATIENCE);
             let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
@@ -174,7 +178,8 @@ impl RawRwLock {
                 return self.leave_exclusive();
             }
             slept = true;
-            state = self.spin(HOLDERS);
+            looks = Looks::new();
+            state = self.spin(HOLDERS, &mut looks);
         }
     }
 
@@ -332,12 +337,11 @@ impl RawRwLock {
 
     /// Waits a moment for a lock that nobody sleeps on to be without `held`, and returns what it
     /// saw last.
-    fn spin(&self, held: u32) -> u32 {
-        let mut spin = Spin::new();
+    fn spin(&self, held: u32, looks: &mut Looks) -> u32 {
         loop {
             let state = self.state.load(Relaxed);
             // Where others sleep already, a spinner would only overtake them.
-            if state & held == 0 || state & WAITING != 0 || !spin.turn() {
+            if state & held == 0 || state & WAITING != 0 || !looks.turn() {
                 return state;
             }
         }
