@@ -98,7 +98,7 @@ fn fill(message: &mut [u8], number: u64) {
     message.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&number.to_ne_bytes()));
 }
 
-/// The number in every word, or one that nobody sent if they differ.
+/// The number in every word, or a number that was never sent if they differ.
 pub(super) fn number(message: &[u8]) -> u64 {
     let mut words =
         message.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes")));

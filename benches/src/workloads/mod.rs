@@ -1,4 +1,4 @@
-//! What is measured: one file a primitive, named as its stem is everywhere else.
+//! The workloads: one file a primitive, with the stem that it has everywhere.
 //!
 //! Each file says what it needs of a peer in one trait, implements that trait for ours and for
 //! every peer, and lists its workloads.

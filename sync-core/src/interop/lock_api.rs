@@ -102,8 +102,8 @@ fn was_held<T: core::fmt::Debug>(result: Result<T, crate::NotLocked>) -> T {
     result.expect("the caller holds the lock in this mode")
 }
 
-// SAFETY: exclusion is invariant 1 of `raw_rwlock/mod.rs`; a panic for too many readers leaves nothing
-// held.
+// SAFETY: exclusion is invariant 1 of `raw_rwlock/mod.rs`; a panic for too many readers leaves
+// nothing held.
 unsafe impl lock_api::RawRwLock for RawRwLock {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
     const INIT: Self = Self::new();

@@ -1,7 +1,7 @@
 //! Mutual exclusion over data, first come, first served.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_fair_mutex.rs`; the guard is that
-//! of `mutex.rs`.
+//! The algorithm, its state table, invariants and orderings are in `raw_fair_mutex.rs`; the guard
+//! is that of `mutex.rs`.
 
 use core::fmt;
 use core::time::Duration;

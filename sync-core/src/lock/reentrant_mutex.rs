@@ -1,8 +1,8 @@
 //! Mutual exclusion that a thread may nest.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_reentrant_mutex.rs`; the guards
-//! are made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
-//! those of `parking_lot`, and of `std`'s `ReentrantLock`.
+//! The algorithm, its state table, invariants and orderings are in `raw_reentrant_mutex.rs`; the
+//! guards are made by the macros of `guard_macros.rs`. This file is the API: the names and
+//! signatures are those of `parking_lot`, and of `std`'s `ReentrantLock`.
 
 use core::fmt;
 use core::marker::PhantomData;

@@ -1,7 +1,7 @@
 //! Many readers or one writer over data.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_rwlock/mod.rs`; the guards are
-//! made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
+//! The algorithm, its state table, invariants and orderings are in `raw_rwlock/mod.rs`; the guards
+//! are made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
 //! those of `std` and `parking_lot`.
 
 use core::fmt;

@@ -1,5 +1,5 @@
-//! A bounded queue between processes. The algorithm is in [`raw::queue`](crate::raw::queue); here are
-//! the waiting, the items, and the leases.
+//! A bounded queue between processes. The algorithm is in [`raw::queue`](crate::raw::queue); here
+//! are the waiting, the items, and the leases.
 //!
 //! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle), each on a cache line
 //! of its own, the first two with a hint u32 behind them, the third with two flags u32 (closed,

@@ -15,8 +15,8 @@
 //!
 //! 1. A permit is in one cell, and a cell changes by compare-and-swap only: permits are neither
 //!    lost nor doubled, wherever who dies.
-//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps ([`event_count`],
-//!    invariant 1).
+//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps
+//!    ([`event_count`], invariant 1).
 //! 3. Who sleeps for a bound looks for dead holders afterwards, and takes what it finds.
 //!
 //! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder

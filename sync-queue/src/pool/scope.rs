@@ -13,7 +13,8 @@ use crate::pool::worker::Inner;
 use crate::queue::fifo::Queue;
 use crate::queue::simple::SimpleQueue;
 
-/// Submits jobs that may borrow what lives longer than the scope. From [`ThreadPool::scope`](crate::ThreadPool::scope).
+/// Submits jobs that may borrow what lives longer than the scope. From
+/// [`ThreadPool::scope`](crate::ThreadPool::scope).
 #[derive(Debug)]
 pub struct Scope<'scope, 'env: 'scope> {
     pool: &'env Arc<Inner>,

@@ -1,8 +1,8 @@
 //! The lock inside [`RwLock`](crate::RwLock): one word of four bytes; readers in a count, waiters
 //! in two bits, each kind asleep on a channel of its own.
 //!
-//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/slow_path.rs`; this file has
-//! the fast paths and the interface.
+//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/slow_path.rs`; this file
+//! has the fast paths and the interface.
 //!
 //! # Source
 //!
