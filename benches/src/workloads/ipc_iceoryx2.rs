@@ -12,7 +12,7 @@ use std::time::Instant;
 use iceoryx2::port::{publisher::Publisher, subscriber::Subscriber};
 use iceoryx2::prelude::*;
 
-use super::ipc_queue::{ask, message, number, ops};
+use super::ipc_messages::{ask, message, number, ops};
 use crate::compare::shapes::expect;
 use crate::compare::subject::{Contestant, Length, Outcome};
 

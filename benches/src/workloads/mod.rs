@@ -10,6 +10,8 @@ pub mod fair_mutex;
 #[cfg(all(target_os = "linux", feature = "iceoryx2"))]
 mod ipc_iceoryx2;
 #[cfg(target_os = "linux")]
+mod ipc_messages;
+#[cfg(target_os = "linux")]
 pub mod ipc_mutex;
 #[cfg(target_os = "linux")]
 pub mod ipc_queue;
