@@ -20,7 +20,7 @@ PROBE
 done
 
 cd "$work/without/sync-core/src"
-sources=(mutex.rs raw_mutex.rs guard.rs fair_mutex.rs)
+sources=(lock/mutex.rs lock/raw_mutex.rs lock/fair_mutex.rs)
 before=$(cat "${sources[@]}" | sha256sum)
 sed -i -E \
     -e 's/crate::primitive::atomic/core::sync::atomic/' \

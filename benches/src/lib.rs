@@ -2,6 +2,7 @@
 //!
 //! * `cargo compare` ([`compare`], [`workloads`]): ours beside every peer, in short alternating
 //!   rounds in one process;
+//! * `cargo dashboard` ([`dashboard`]): a record of everything that is measured, and a page of it;
 //! * `cargo bench -p sync-benches`: the same workloads as Criterion targets, one a primitive;
 //! * `cargo tour`: the main job of the workspace, the words of every file under a path.
 //!
@@ -9,6 +10,8 @@
 
 #[cfg(feature = "peers")]
 pub mod compare;
+#[cfg(feature = "peers")]
+pub mod dashboard;
 #[cfg(feature = "peers")]
 pub mod machine;
 pub mod tour;

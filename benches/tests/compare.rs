@@ -65,9 +65,12 @@ fn json_is_one_object_a_line_with_the_named_keys() {
         "peer",
         "unit",
         "median",
-        "ratio_to_ours",
         "low",
         "high",
+        "samples",
+        "ours_to_peer",
+        "ours_to_peer_low",
+        "ours_to_peer_high",
     ];
     named.sort_unstable();
     for row in &rows {
@@ -77,13 +80,15 @@ fn json_is_one_object_a_line_with_the_named_keys() {
         let number = |key: &str| row[key].as_f64().unwrap();
         assert!(
             number("median") > 0.0
-                && number("low") <= number("ratio_to_ours")
-                && number("ratio_to_ours") <= number("high"),
+                && number("low") <= number("median")
+                && number("median") <= number("high")
+                && number("ours_to_peer_low") <= number("ours_to_peer")
+                && number("ours_to_peer") <= number("ours_to_peer_high"),
             "{row}"
         );
         assert_eq!(row["id"], format!("mutex/uncontended/{}/1", row["peer"].as_str().unwrap()));
     }
-    assert_eq!(rows[0]["ratio_to_ours"], 1.0);
+    assert_eq!(rows[0]["ours_to_peer"], 1.0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The unwinding policy of the workspace, in one place. Public for the sibling crates, and no
 //! promise to other users.
 //!
-//! User code is everything that the library calls and did not write: closures, hooks, callbacks,
+//! User code is all code that the library calls and does not contain: closures, hooks, callbacks,
 //! `Drop`, `Ord`, panic payloads, and the payloads that their destructors throw in turn. Three
 //! rules hold wherever it runs:
 //!
@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::primitive::MODELLED;
 
-/// What a panic carries.
+/// The value that a panic carries.
 pub type Payload = Box<dyn Any + Send>;
 
 /// Runs user code and returns its panic, if it panics. Nothing unwinds out of the call.

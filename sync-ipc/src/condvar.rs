@@ -1,5 +1,5 @@
 //! A condition variable between processes. The algorithm is in
-//! [`raw::waitlist`](crate::raw::waitlist).
+//! [`raw::condvar`](crate::raw::condvar).
 //!
 //! Memory: next ticket u64, tickets u64 each, cells u32 each; the entry's parameter is the number
 //! of waiters that there can be.
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::mutex::{Guard, LockError, Mutex};
 use crate::plain::{self, Plain};
 use crate::raw::FIRST_BOUND;
-use crate::raw::waitlist::Waitlist;
+use crate::raw::condvar::Waitlist;
 use crate::reentrant::{ReentrantGuard, ReentrantMutex};
 use crate::segment::{Block, Segment};
 

@@ -18,9 +18,9 @@ cfg_select! {
         mod connection;
         mod error;
         mod event;
-        mod liveness;
+        mod membership;
+        mod memory;
         mod mutex;
-        mod joinable;
         mod plain;
         mod procfs;
         mod queue;
@@ -38,8 +38,8 @@ cfg_select! {
         pub use self::error::{Error, Result};
         pub use self::event::Event;
         pub use self::mutex::{Guard, LockError, Mutex};
-        pub use self::joinable::{JoinableQueue, Task};
         pub use self::plain::Plain;
+        pub use self::queue::joinable::{JoinableQueue, Task};
         pub use self::queue::{Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue};
         pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
         pub use self::segment::Segment;

@@ -1,6 +1,6 @@
 //! A mutual exclusion lock between processes that survives the death of its owner.
 //!
-//! The algorithm, its states, invariants and orderings are in [`raw::lock`](crate::raw::lock). Here
+//! The algorithm, its states, invariants and orderings are in [`raw::mutex`](crate::raw::mutex). Here
 //! is what a program sees of it: a value behind the lock, which is copied out and in and never
 //! borrowed, and a guard.
 //!
@@ -19,7 +19,7 @@ use sync_core::primitive::futex::Deadline;
 
 use crate::error::Result;
 use crate::plain::{self, Plain};
-use crate::raw::{Peers, lock};
+use crate::raw::{Peers, mutex};
 use crate::segment::{Block, Segment};
 
 const VALUE: usize = 8;
@@ -120,17 +120,17 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
     #[inline]
     pub fn try_lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        self.guard(lock::try_lock(self.block.u32(0), &self.block))
+        self.guard(mutex::try_lock(self.block.u32(0), &self.block))
     }
 
     /// Locks, waiting at most `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(Deadline::after(timeout))
     }
@@ -139,35 +139,35 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
     pub fn lock_deadline(&self, deadline: Instant) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(Deadline::at(deadline))
     }
 
     #[inline]
     pub(crate) fn lock_until_deadline(&self, deadline: Option<Deadline>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        self.guard(lock::lock(self.block.u32(0), &self.block, deadline))
+        self.guard(mutex::lock(self.block.u32(0), &self.block, deadline))
     }
 
     /// Whether anybody, alive or dead, holds it at the moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        lock::owner(self.block.u32(0)) != 0
+        mutex::owner(self.block.u32(0)) != 0
     }
 
     /// Whether this process holds it at the moment.
     #[must_use]
     pub fn is_locked_by_us(&self) -> bool {
-        lock::owner(self.block.u32(0)) == self.block.me()
+        mutex::owner(self.block.u32(0)) == self.block.me()
     }
 
     #[inline]
-    fn guard(&self, outcome: Result<lock::Locked, lock::Refused>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+    fn guard(&self, outcome: Result<mutex::Locked, mutex::Refused>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         // Built only where the lock was got: a guard's drop unlocks.
         let guard = |died| Guard { mutex: self, identity: self.block.me(), inconsistent: died };
         match outcome {
-            Ok(lock::Locked::Clean) => Ok(guard(false)),
-            Ok(lock::Locked::OwnerDied) => Err(LockError::OwnerDied(guard(true))),
+            Ok(mutex::Locked::Clean) => Ok(guard(false)),
+            Ok(mutex::Locked::OwnerDied) => Err(LockError::OwnerDied(guard(true))),
             Err(refused) => Err(refused.into()),
         }
     }
@@ -176,7 +176,7 @@ impl<T: Plain> Mutex<T> {
 impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.block.u32(0);
-        f.debug_struct("Mutex").field("owner", &Owner::of(&self.block, lock::owner(word))).finish_non_exhaustive()
+        f.debug_struct("Mutex").field("owner", &Owner::of(&self.block, mutex::owner(word))).finish_non_exhaustive()
     }
 }
 
@@ -251,7 +251,7 @@ impl<'a, T: Plain> Guard<'a, T> {
     /// leaves a lock that refuses everybody with [`LockError::NotRecoverable`].
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
-            lock::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
+            mutex::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
             self.inconsistent = false;
         }
     }
@@ -275,9 +275,9 @@ impl<T: Plain> Drop for Guard<'_, T> {
         }
         let (word, peers) = (self.mutex.block.u32(0), &self.mutex.block);
         if self.inconsistent {
-            lock::give_up(word, peers);
+            mutex::give_up(word, peers);
         } else {
-            lock::unlock(word, peers);
+            mutex::unlock(word, peers);
         }
     }
 }
@@ -322,12 +322,12 @@ impl<G> LockError<G> {
     }
 }
 
-impl<G> From<lock::Refused> for LockError<G> {
-    fn from(refused: lock::Refused) -> Self {
+impl<G> From<mutex::Refused> for LockError<G> {
+    fn from(refused: mutex::Refused) -> Self {
         match refused {
-            lock::Refused::TimedOut => Self::TimedOut,
-            lock::Refused::NotRecoverable => Self::NotRecoverable,
-            lock::Refused::NotAttached => Self::NotAttached,
+            mutex::Refused::TimedOut => Self::TimedOut,
+            mutex::Refused::NotRecoverable => Self::NotRecoverable,
+            mutex::Refused::NotAttached => Self::NotAttached,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A lock that its owner thread may take again. The lock is [`raw::lock`](crate::raw::lock); over
+//! A lock that its owner thread may take again. The lock is [`raw::mutex`](crate::raw::mutex); over
 //! it, the owner's thread and how often it locked.
 //!
 //! Memory: lock word u32, count u32, thread u64, value.
@@ -25,7 +25,7 @@ use sync_core::primitive::thread;
 use crate::error::Result;
 use crate::mutex::{LockError, Owner};
 use crate::plain::{self, Plain};
-use crate::raw::{Peers, lock};
+use crate::raw::{Peers, mutex};
 use crate::segment::{Block, Segment};
 
 const COUNT: usize = 4;
@@ -95,7 +95,7 @@ impl<T: Plain> ReentrantMutex<T> {
     /// If this thread locked it `u32::MAX` times.
     #[track_caller]
     pub fn lock(&self) -> Locked<'_, T> {
-        self.lock_with(|word, peers| lock::lock(word, peers, None))
+        self.lock_with(|word, peers| mutex::lock(word, peers, None))
     }
 
     /// Locks if this thread, nobody, or a dead owner holds it.
@@ -105,7 +105,7 @@ impl<T: Plain> ReentrantMutex<T> {
     /// As [`Mutex::try_lock`](crate::Mutex::try_lock).
     #[track_caller]
     pub fn try_lock(&self) -> Locked<'_, T> {
-        self.lock_with(lock::try_lock)
+        self.lock_with(mutex::try_lock)
     }
 
     /// Locks, waiting at most `timeout`.
@@ -115,7 +115,7 @@ impl<T: Plain> ReentrantMutex<T> {
     /// As [`Mutex::lock_timeout`](crate::Mutex::lock_timeout).
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
-        self.lock_with(|word, peers| lock::lock(word, peers, Deadline::after(timeout)))
+        self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::after(timeout)))
     }
 
     /// Locks, waiting at most until `deadline`.
@@ -125,20 +125,20 @@ impl<T: Plain> ReentrantMutex<T> {
     /// As [`Mutex::lock_deadline`](crate::Mutex::lock_deadline).
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Locked<'_, T> {
-        self.lock_with(|word, peers| lock::lock(word, peers, Deadline::at(deadline)))
+        self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::at(deadline)))
     }
 
     /// Whether anybody holds it at the moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        lock::owner(self.block.u32(0)) != 0
+        mutex::owner(self.block.u32(0)) != 0
     }
 
     /// Whether the calling thread holds it.
     #[must_use]
     pub fn is_locked_by_us(&self) -> bool {
         // Relaxed: invariant 2; what we wrote ourselves, we read.
-        let (word, thread) = (lock::owner(self.block.u32(0)), self.block.u64(THREAD).load(Ordering::Relaxed));
+        let (word, thread) = (mutex::owner(self.block.u32(0)), self.block.u64(THREAD).load(Ordering::Relaxed));
         word != 0 && word == self.block.me() && thread == self.tag()
     }
 
@@ -154,7 +154,7 @@ impl<T: Plain> ReentrantMutex<T> {
     #[track_caller]
     fn lock_with(
         &self,
-        take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Block) -> Result<lock::Locked, lock::Refused>,
+        take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Block) -> Result<mutex::Locked, mutex::Refused>,
     ) -> Locked<'_, T> {
         let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.me(), inconsistent, not_send: PhantomData };
         if self.is_locked_by_us() {
@@ -167,8 +167,8 @@ impl<T: Plain> ReentrantMutex<T> {
         self.block.u32(COUNT).store(1, Ordering::Relaxed);
         self.block.u64(THREAD).store(self.tag(), Ordering::Relaxed);
         match locked {
-            lock::Locked::Clean => Ok(guard(false)),
-            lock::Locked::OwnerDied => Err(LockError::OwnerDied(guard(true))),
+            mutex::Locked::Clean => Ok(guard(false)),
+            mutex::Locked::OwnerDied => Err(LockError::OwnerDied(guard(true))),
         }
     }
 
@@ -184,7 +184,7 @@ impl<T: Plain> ReentrantMutex<T> {
 
 impl<T> fmt::Debug for ReentrantMutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = Owner::of(&self.block, lock::owner(self.block.u32(0)));
+        let owner = Owner::of(&self.block, mutex::owner(self.block.u32(0)));
         let count = if matches!(owner, Owner::Nobody) { 0 } else { self.block.u32(COUNT).load(Ordering::Relaxed) };
         f.debug_struct("ReentrantMutex").field("owner", &owner).field("count", &count).finish_non_exhaustive()
     }
@@ -232,7 +232,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
     /// As [`Guard::mark_consistent`](crate::Guard::mark_consistent).
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
-            lock::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
+            mutex::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
             self.inconsistent = false;
         }
     }
@@ -267,10 +267,10 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         }
         // Before the unlock, whose Release publishes it (invariant 2).
         self.mutex.block.u64(THREAD).store(0, Ordering::Relaxed);
-        if word.load(Ordering::Relaxed) & lock::INCONSISTENT != 0 {
-            lock::give_up(word, peers);
+        if word.load(Ordering::Relaxed) & mutex::INCONSISTENT != 0 {
+            mutex::give_up(word, peers);
         } else {
-            lock::unlock(word, peers);
+            mutex::unlock(word, peers);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Semaphores whose permits come back when their holder dies.
 //!
-//! The algorithm is in [`raw::permits`](crate::raw::permits). Memory: gate u32, unused u32, cells
+//! The algorithm is in [`raw::semaphore`](crate::raw::semaphore). Memory: gate u32, unused u32, cells
 //! u32 each; the entry's parameter is the number of cells.
 
 use core::fmt;
@@ -13,8 +13,8 @@ use sync_core::primitive::futex::Deadline;
 use crate::error::{Error, Result};
 use crate::mutex::LockError;
 use crate::plain;
-use crate::raw::lock::Refused;
-use crate::raw::permits::{FREE, Permits};
+use crate::raw::mutex::Refused;
+use crate::raw::semaphore::{FREE, Permits};
 use crate::segment::{Block, Segment};
 
 /// The most permits that a semaphore can have.

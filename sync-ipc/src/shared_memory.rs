@@ -8,7 +8,7 @@ use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, Result};
 use crate::plain;
-use crate::raw::{PATIENCE, lock};
+use crate::raw::{PATIENCE, mutex};
 use crate::segment::{Block, Segment};
 use crate::value::OutOfRange;
 
@@ -335,14 +335,14 @@ impl ShareableList {
 
     fn locked<R>(&self, act: impl FnOnce() -> R) -> Result<R, ListError> {
         let (word, peers) = (self.block.u32(0), &self.block);
-        match lock::lock(word, peers, Deadline::after(PATIENCE)) {
-            Ok(lock::Locked::Clean) => {}
+        match mutex::lock(word, peers, Deadline::after(PATIENCE)) {
+            Ok(mutex::Locked::Clean) => {}
             // Each item says by itself whether it is whole.
-            Ok(lock::Locked::OwnerDied) => lock::mark_consistent(word, peers),
+            Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, peers),
             Err(_) => return Err(ListError::Locked),
         }
         let done = act();
-        lock::unlock(word, peers);
+        mutex::unlock(word, peers);
         Ok(done)
     }
 

@@ -8,9 +8,9 @@
 //! ([`Builder::spurious_wakeups`](crate::model::Builder::spurious_wakeups)), and a wake may choose
 //! any of the sleepers.
 
-use crate::engine::event::{Kind, Label, Rmw};
-use crate::engine::object::Queue;
-use crate::engine::queue::COMPARE;
+use crate::engine::explore::wait_queue::COMPARE;
+use crate::engine::memory_model::event::{Kind, Label, Rmw};
+use crate::engine::runtime::object::Queue;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use std::num::NonZeroU32;
 use std::panic::Location;

@@ -1,6 +1,6 @@
 //! Statics that are made anew in every execution, by [`lazy_static!`](crate::lazy_static!).
 
-use crate::engine::{birth, runtime};
+use crate::engine::runtime::{self, provenance};
 use crate::sync::Once;
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,7 +32,7 @@ impl<T: 'static> Lazy<T> {
             if !rt.statics.iter().any(|s| s.0 == key) {
                 let slot = Slot::<T> { once: Once::new(), value: std::cell::UnsafeCell::new(None) };
                 // As if it were a static: there before anybody runs.
-                rt.statics.push((key, birth::before_everything(|| Box::new(slot))));
+                rt.statics.push((key, provenance::before_everything(|| Box::new(slot))));
             }
             let slot = rt.statics.iter().find(|s| s.0 == key).expect("just made");
             let slot =

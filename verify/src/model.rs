@@ -1,10 +1,13 @@
 //! Running a model.
 
-use crate::engine::driver::{self, Failed, Settings};
-use crate::engine::extend::{Budget, FREE};
-use crate::engine::lesson::Lesson;
+use crate::engine::driver::{self, Settings};
+use crate::engine::explore::explorer::{Budget, FREE};
+use crate::engine::explore::{mutation, replay};
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::report::failure::Failed;
+use crate::engine::report::{html, text};
+use crate::engine::runtime::object;
 use crate::engine::runtime::{self, Limits, Runtime};
-use crate::engine::{html, mutate, object, replay, report};
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
@@ -126,11 +129,11 @@ pub struct Mutant {
 /// Orderings, each a change of one place, with which the model passes.
 fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Failed) -> Vec<String> {
     let mut sites = Vec::new();
-    mutate::sites(&failed.graph, &mut sites);
+    mutation::sites(&failed.graph, &mut sites);
     let start = std::time::Instant::now();
     let mut found = Vec::new();
     let mut cured = Vec::new();
-    for change in sites.iter().flat_map(mutate::strengthenings) {
+    for change in sites.iter().flat_map(mutation::strengthenings) {
         // The weakest cure of a place is enough, and nobody waits long for an explanation.
         if cured.contains(&(change.site, change.from)) || start.elapsed() > Duration::from_secs(2) {
             continue;
@@ -138,7 +141,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
         let settings = Settings {
             changes: vec![change],
             shorten: false,
-            lessons: failed.lessons.clone(),
+            facts: failed.facts.clone(),
             progress: false,
             max_executions: Some(50_000),
             max_duration: Some(Duration::from_millis(500)),
@@ -230,8 +233,7 @@ impl Builder {
     fn settings(&self) -> Settings {
         let told =
             self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
-        let (guide, lessons) =
-            told.map_or((None, Vec::new()), |(steps, lessons)| (Some(steps), lessons));
+        let (guide, facts) = told.map_or((None, Vec::new()), |(steps, facts)| (Some(steps), facts));
         Settings {
             limits: Limits {
                 threads: self.max_threads,
@@ -241,7 +243,7 @@ impl Builder {
                 spins: 1_000,
                 rounds: 16,
                 fires: 3,
-                muted: self.expect_explicit_explore,
+                paused: self.expect_explicit_explore,
             },
             budget: Budget {
                 weak: self.weak_failures,
@@ -264,9 +266,13 @@ impl Builder {
             },
             shorten: self.explain,
             guide,
-            lessons,
+            facts,
             changes: Vec::new(),
             distinct: self.count_distinct,
+            at_end: || {
+                crate::thread::end();
+                crate::lazy_static::end();
+            },
         }
     }
 
@@ -305,7 +311,7 @@ impl Builder {
             complete: summary.complete && settings.guide.is_none(),
             elapsed: summary.elapsed,
             distinct: summary.distinct,
-            bounds: self.bounds(&summary.lessons),
+            bounds: self.bounds(&summary.facts),
             failure: summary.failure.map(|f| {
                 let cures = if self.explain && settings.guide.is_none() {
                     cures(settings, model, &f)
@@ -314,8 +320,8 @@ impl Builder {
                 };
                 Failure {
                     message: f.kind.to_string(),
-                    trace: report::text(&f),
-                    replay: replay::encode(&f.graph, &f.lessons),
+                    trace: text::text(&f),
+                    replay: replay::encode(&f.graph, &f.facts),
                     html: html::page(&f, &cures),
                     cures,
                 }
@@ -335,7 +341,7 @@ impl Builder {
         report
     }
 
-    fn bounds(&self, lessons: &[Lesson]) -> String {
+    fn bounds(&self, facts: &[Fact]) -> String {
         let Builder {
             weak_failures,
             spurious_wakeups,
@@ -352,8 +358,8 @@ impl Builder {
         if let Some(bound) = self.preemption_bound {
             text += &format!(", {bound} preemptions");
         }
-        for lesson in lessons {
-            if let Lesson::Spins(site) = lesson {
+        for fact in facts {
+            if let Fact::Spins(site) = fact {
                 text += &format!(", the loop at {site} taken for one that waits");
             }
         }
@@ -373,15 +379,15 @@ impl Builder {
         settings.shorten = false;
         let sites = Mutex::new(Vec::new());
         let note = |rt: &Runtime| {
-            mutate::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()))
+            mutation::sites(&rt.ex.graph, &mut sites.lock().unwrap_or_else(|e| e.into_inner()))
         };
         let summary = driver::explore(&settings, &model, &note);
         let sites = sites.into_inner().unwrap_or_else(|e| e.into_inner());
-        settings.lessons = summary.lessons;
+        settings.facts = summary.facts;
         if let Some(f) = summary.failure {
             panic!("the model fails as it is: {}", f.kind);
         }
-        let changes = sites.iter().flat_map(mutate::weakenings);
+        let changes = sites.iter().flat_map(mutation::weakenings);
         changes
             .map(|change| {
                 settings.changes = vec![change];
@@ -490,12 +496,12 @@ pub fn choose(n: usize) -> usize {
 
 /// From here on every alternative is explored again; see [`stop_exploring`].
 pub fn explore() {
-    runtime::with(|rt| rt.muted = false);
+    runtime::with(|rt| rt.paused = false);
 }
 
 /// From here on only one alternative of each step is explored.
 pub fn stop_exploring() {
-    runtime::with(|rt| rt.muted = true);
+    runtime::with(|rt| rt.paused = true);
 }
 
 /// Only one alternative of the next step is explored.

@@ -4,11 +4,11 @@
 //! [`Builder::max_threads`](crate::model::Builder::max_threads) says. A thread that panics fails
 //! the model.
 
-use crate::engine::birth;
-use crate::engine::event::{Id, Kind, Label, Rmw};
-use crate::engine::extend::{SPURIOUS, TIMEOUT};
-use crate::engine::object::{self, Word};
+use crate::engine::explore::explorer::{SPURIOUS, TIMEOUT};
+use crate::engine::memory_model::event::{Id, Kind, Label, Rmw};
 use crate::engine::runtime;
+use crate::engine::runtime::object::{self, Word};
+use crate::engine::runtime::provenance;
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
@@ -74,7 +74,7 @@ fn extra() -> Rc<Extra> {
         let slot = rt.extra();
         let any = slot.get_or_insert_with(|| {
             let handle = Handle { id: ThreadId(id), name: None, token: Word::new(0) };
-            birth::before_everything(|| {
+            provenance::before_everything(|| {
                 Box::new(Rc::new(Extra {
                     thread: Thread(Arc::new(handle)),
                     locals: RefCell::default(),
@@ -137,7 +137,7 @@ unsafe fn start<'a, T: 'a>(
 ) -> JoinHandle<T> {
     let out = runtime::perform(label(Kind::Spawn, 0, site), None);
     // What a thread is made of comes before the thread, though it is allocated after the event.
-    birth::before_everything(|| started(f, name, site, out.event))
+    provenance::before_everything(|| started(f, name, site, out.event))
 }
 
 fn started<'a, T: 'a>(

@@ -3,7 +3,7 @@
 //! A wait whose time runs out takes its duration, and so does [`sleep`](crate::thread::sleep). The
 //! clock is consistent with happens-before: who sees what another thread did sees no earlier time.
 
-use crate::engine::{object, runtime};
+use crate::engine::runtime::{self, object};
 use std::panic::Location;
 use std::time::Duration;
 

@@ -21,8 +21,9 @@ struct Arguments {
     /// Only what has this piece in its id, `<primitive>/<workload>/<peer>/<threads>`: `mutex`,
     /// `queue/spsc`, `kanal`
     filter: Option<String>,
-    /// One JSON object a line: id, primitive, workload, threads, peer, unit, median, ratio_to_ours,
-    /// low, high
+    /// One JSON object a line: id, primitive, workload, threads, peer, unit; median with its
+    /// interval (low, high) and samples; ours_to_peer with its interval, as in the table: below 1,
+    /// ours takes less
     #[arg(long)]
     json: bool,
     /// Rounds of every workload: the more, the narrower the intervals. Without it, as many as fit

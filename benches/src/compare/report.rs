@@ -18,15 +18,19 @@ pub fn json_line(row: &Row) -> String {
         "threads": row.threads,
         "peer": row.peer,
         "unit": row.unit,
-        "median": number(row.median),
-        "ratio_to_ours": number(row.ratio_to_ours.median),
-        "low": number(row.ratio_to_ours.low),
-        "high": number(row.ratio_to_ours.high),
+        "median": number(row.estimate.median),
+        "low": number(row.estimate.low),
+        "high": number(row.estimate.high),
+        "samples": row.estimate.samples,
+        "ours_to_peer": number(row.ours_to_peer.median),
+        "ours_to_peer_low": number(row.ours_to_peer.low),
+        "ours_to_peer_high": number(row.ours_to_peer.high),
     })
     .to_string()
 }
 
-fn number(value: f64) -> Value {
+/// Six significant digits of a number; `null` if it is not finite.
+pub fn number(value: f64) -> Value {
     // Six significant digits: more would be noise.
     let rounded = format!("{value:.5e}").parse::<f64>().unwrap_or(f64::NAN);
     serde_json::Number::from_f64(rounded).map_or(Value::Null, Value::Number)
@@ -56,9 +60,10 @@ pub fn table(group: &Group, cores: usize) -> String {
         writeln!(text, "\n{}/{}   {threads}, {}{better}", ours.primitive, ours.workload, ours.unit);
     for row in &group.rows {
         let star = if best.is_some_and(|best| best.peer == row.peer) { '*' } else { ' ' };
-        let _ = write!(text, "  {star} {:<18}{:>12}", row.peer, figure(row.median));
+        let median = figure(row.estimate.median);
+        let _ = write!(text, "  {star} {:<18}{median:>12}", row.peer);
         if row.peer != OURS {
-            let ratio = row.ratio_to_ours.inverse();
+            let ratio = row.ours_to_peer;
             let _ = write!(
                 text,
                 "   ours is {:>6} [{}, {}]",
@@ -77,9 +82,9 @@ pub fn table(group: &Group, cores: usize) -> String {
 pub fn best_peer(group: &Group) -> Option<&Row> {
     let peers = group.rows.iter().filter(|row| row.peer != OURS);
     if group.rows.first().is_some_and(|row| higher_is_better(row.unit)) {
-        peers.max_by(|a, b| a.median.total_cmp(&b.median))
+        peers.max_by(|a, b| a.estimate.median.total_cmp(&b.estimate.median))
     } else {
-        peers.min_by(|a, b| a.median.total_cmp(&b.median))
+        peers.min_by(|a, b| a.estimate.median.total_cmp(&b.estimate.median))
     }
 }
 
@@ -101,7 +106,7 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 /// Three or four significant digits, without an exponent.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     match value {
         v if !v.is_finite() => "-".to_owned(),
         v if v >= 1000.0 => format!("{v:.0}"),
@@ -123,7 +128,7 @@ pub struct Score {
 impl Score {
     /// Counts a group.
     pub fn add(&mut self, group: &Group) {
-        let slot = |row: &Row| verdict(&row.ratio_to_ours.inverse(), row.unit) as usize;
+        let slot = |row: &Row| verdict(&row.ours_to_peer, row.unit) as usize;
         if let Some(std) = group.rows.iter().find(|row| row.peer == "std") {
             self.std[slot(std)] += 1;
         }
@@ -133,7 +138,7 @@ impl Score {
                 self.losses.push(format!(
                     "{} ({} times {})",
                     group.rows[0].id,
-                    figure(best.ratio_to_ours.inverse().median),
+                    figure(best.ours_to_peer.median),
                     best.peer
                 ));
             }
@@ -161,6 +166,7 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::stats::Estimate;
 
     fn row(peer: &'static str, unit: &'static str, median: f64, ratio: f64) -> Row {
         Row {
@@ -170,8 +176,8 @@ mod tests {
             threads: 1,
             peer,
             unit,
-            median,
-            ratio_to_ours: Ratio { median: ratio, low: ratio * 0.9, high: ratio * 1.1 },
+            estimate: Estimate { median, low: median * 0.9, high: median * 1.1, samples: 9 },
+            ours_to_peer: Ratio { median: ratio, low: ratio * 0.9, high: ratio * 1.1 },
         }
     }
 
@@ -189,9 +195,12 @@ mod tests {
             "peer",
             "unit",
             "median",
-            "ratio_to_ours",
             "low",
             "high",
+            "samples",
+            "ours_to_peer",
+            "ours_to_peer_low",
+            "ours_to_peer_high",
         ];
         named.sort_unstable();
         assert_eq!(keys, named);
@@ -200,14 +209,16 @@ mod tests {
             (Some("mutex/uncontended/std/1"), Some(1))
         );
         assert_eq!(
-            (value["median"].as_f64(), value["ratio_to_ours"].as_f64()),
+            (value["median"].as_f64(), value["ours_to_peer"].as_f64()),
             (Some(5.6), Some(1.2))
         );
-        assert_eq!((value["low"].as_f64(), value["high"].as_f64()), (Some(1.08), Some(1.32)));
+        assert_eq!((value["low"].as_f64(), value["high"].as_f64()), (Some(5.04), Some(6.16)));
+        assert_eq!(value["ours_to_peer_low"].as_f64(), Some(1.08));
+        assert_eq!(value["samples"].as_u64(), Some(9));
         assert!(!line.contains('\n'));
         let infinite: Value =
             serde_json::from_str(&json_line(&row("std", "us", 1.0, f64::INFINITY))).unwrap();
-        assert_eq!(infinite["ratio_to_ours"], Value::Null);
+        assert_eq!(infinite["ours_to_peer"], Value::Null);
     }
 
     #[test]
@@ -215,13 +226,13 @@ mod tests {
         let group = Group {
             rows: vec![
                 row(OURS, "ns/op", 10.0, 1.0),
-                row("std", "ns/op", 20.0, 2.0),
-                row("spin", "ns/op", 5.0, 0.5),
+                row("std", "ns/op", 20.0, 0.5),
+                row("spin", "ns/op", 5.0, 2.0),
             ],
         };
         let text = table(&group, 2);
         let line = |peer: &str| text.lines().find(|line| line.contains(peer)).unwrap().to_owned();
-        assert!(line("std").contains("ours is  0.500 [0.455, 0.556]  better"), "{text}");
+        assert!(line("std").contains("ours is  0.500 [0.450, 0.550]  better"), "{text}");
         assert!(line("spin").contains('*') && line("spin").ends_with("WORSE"), "{text}");
         let mut score = Score::default();
         score.add(&group);
@@ -243,8 +254,8 @@ mod tests {
         let group = Group {
             rows: vec![
                 row(OURS, unit, 0.9, 1.0),
-                row("std", unit, 0.3, 1.0 / 3.0),
-                row("spin", unit, 0.6, 2.0 / 3.0),
+                row("std", unit, 0.3, 3.0),
+                row("spin", unit, 0.6, 1.5),
             ],
         };
         assert_eq!(best_peer(&group).unwrap().peer, "spin");

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stats::{LEAST_ROUNDS, Ratio, median};
+use super::stats::{Estimate, LEAST_ROUNDS, Ratio};
 use super::subject::{Length, NS_PER_OP, OURS, Outcome, Pace, Subject, Workload};
 
 /// What one contestant's rounds say about one metric.
@@ -27,10 +27,10 @@ pub struct Row {
     pub peer: &'static str,
     /// What is counted, in what.
     pub unit: &'static str,
-    /// The median of the rounds.
-    pub median: f64,
-    /// The peer's value divided by ours, round by round: above 1, the peer has more of it.
-    pub ratio_to_ours: Ratio,
+    /// The median of the rounds, and its interval.
+    pub estimate: Estimate,
+    /// Our value divided by the peer's, round by round: below 1, ours has less of it.
+    pub ours_to_peer: Ratio,
 }
 
 /// All contestants of one workload under one metric.
@@ -136,11 +136,11 @@ fn group(workload: &Workload, metric: usize, running: &[Running]) -> Group {
         threads: workload.threads,
         peer: one.peer,
         unit: one.units[metric],
-        median: median(&one.values[metric]),
-        ratio_to_ours: if one.peer == OURS {
+        estimate: Estimate::of(&one.values[metric]),
+        ours_to_peer: if one.peer == OURS {
             Ratio::ONE
         } else {
-            Ratio::paired(&one.values[metric], ours)
+            Ratio::paired(ours, &one.values[metric])
         },
     };
     Group { rows: running.iter().map(row).collect() }
@@ -266,15 +266,16 @@ mod tests {
         assert_eq!(ids, ["mutex/made-up/ours/1", "mutex/made-up/std/1", "mutex/made-up/fast/1"]);
         let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
         assert!(
-            near(main.rows[1].median, 30.0) && near(main.rows[1].ratio_to_ours.median, 3.0),
+            near(main.rows[1].estimate.median, 30.0)
+                && near(main.rows[1].ours_to_peer.median, 1.0 / 3.0),
             "{main:?}"
         );
-        assert!(near(main.rows[2].ratio_to_ours.high, 0.5), "{main:?}");
+        assert!(near(main.rows[2].ours_to_peer.high, 2.0), "{main:?}");
         assert_eq!(
             (twice.rows[1].id.as_str(), twice.rows[1].unit),
             ("mutex/made-up-twice/std/1", "us")
         );
-        assert!(near(twice.rows[1].median, 60.0));
+        assert!(near(twice.rows[1].estimate.median, 60.0));
     }
 
     #[test]

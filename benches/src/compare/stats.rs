@@ -75,7 +75,36 @@ impl Ratio {
     }
 }
 
-/// What an interval says.
+/// The median of a series and its 95 % interval, by the same order statistics as [`Ratio`]'s.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The median of the rounds.
+    pub median: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// The number of rounds.
+    pub samples: usize,
+}
+
+impl Estimate {
+    /// Estimates the median of the distribution that `values` come from.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer than [`LEAST_ROUNDS`] values.
+    pub fn of(values: &[f64]) -> Self {
+        let samples = values.len();
+        assert!(samples >= LEAST_ROUNDS, "{samples} rounds cannot carry an interval");
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let k = rank(samples);
+        Self { median: middle(&sorted), low: sorted[k - 1], high: sorted[samples - k], samples }
+    }
+}
+
+/// The position of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The whole interval is on the good side of 1.
@@ -238,6 +267,13 @@ mod tests {
             assert!(coverage > 0.94, "{n} rounds cover {coverage}");
             assert!(coverage < 0.985, "{n} rounds cover {coverage}: wider than needed");
         }
+    }
+
+    #[test]
+    fn an_estimate_is_the_median_between_two_order_statistics() {
+        let values: Vec<f64> = (1..=9).rev().map(f64::from).collect();
+        let estimate = Estimate::of(&values);
+        assert_eq!(estimate, Estimate { median: 5.0, low: 2.0, high: 8.0, samples: 9 });
     }
 
     #[test]

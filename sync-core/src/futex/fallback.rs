@@ -83,7 +83,12 @@ pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
 
 /// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever
 /// where there is none. `false`: the deadline passed and no wake was consumed.
-pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+pub fn wait_channel(
+    word: &AtomicU32,
+    expected: u32,
+    deadline: Option<Deadline>,
+    channel: Channel,
+) -> bool {
     sleep(word, expected, deadline, channel)
 }
 
@@ -183,7 +188,13 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
 
 /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
 /// `move_` others sleep on `to` instead. `false`: the word had another value and nothing was done.
-pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
+pub fn requeue(
+    from: &AtomicU32,
+    expected: u32,
+    wake: u32,
+    move_: u32,
+    to: *const AtomicU32,
+) -> bool {
     let (source, target) = (ptr::from_ref(from).addr(), to.addr());
     let (low, high) = (index(source).min(index(target)), index(source).max(index(target)));
     let mut low_queue = lock(&TABLE[low]);
@@ -193,10 +204,12 @@ pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *cons
         return false;
     }
     let pick = |address: usize| index(address) == high && low != high;
-    let source_queue = if pick(source) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
+    let source_queue =
+        if pick(source) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
     let woken = take(source_queue, source, wake as usize, Channel::ALL);
     let moved = take(source_queue, source, move_ as usize, Channel::ALL);
-    let target_queue = if pick(target) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
+    let target_queue =
+        if pick(target) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
     for mut sleeper in moved {
         sleeper.address = target;
         *lock(&sleeper.bell.at) = target;

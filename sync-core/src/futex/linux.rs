@@ -46,14 +46,28 @@ pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
 
 /// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever
 /// where there is none. `false`: the deadline passed and no wake was consumed.
-pub fn wait_channel(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
+pub fn wait_channel(
+    word: &AtomicU32,
+    expected: u32,
+    deadline: Option<Deadline>,
+    channel: Channel,
+) -> bool {
     wait_flags(word, expected, deadline, sys::Flags::PRIVATE, channel)
 }
 
-fn wait_flags(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, flags: sys::Flags, channel: Channel) -> bool {
+fn wait_flags(
+    word: &AtomicU32,
+    expected: u32,
+    deadline: Option<Deadline>,
+    flags: sys::Flags,
+    channel: Channel,
+) -> bool {
     let timespec = deadline.as_ref().map(|deadline| &deadline.0);
     // A signal (EINTR) and a changed word (EAGAIN) both send the caller back to look at its word.
-    !matches!(sys::wait_bitset(word, flags, expected, timespec, channel.bits()), Err(Errno::TIMEDOUT))
+    !matches!(
+        sys::wait_bitset(word, flags, expected, timespec, channel.bits()),
+        Err(Errno::TIMEDOUT)
+    )
 }
 
 /// Wakes one thread that sleeps on the address.
@@ -90,15 +104,24 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
 
 fn wake_bitset(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
-    let (operation, unused) = (libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG, ptr::null::<u32>());
+    let (operation, unused) =
+        (libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG, ptr::null::<u32>());
     // SAFETY: as in `wake_flags`; the two pointers that this operation does not use are null.
-    let woken = unsafe { libc::syscall(libc::SYS_futex, word, operation, count, unused, unused, channel.bits().get()) };
+    let woken = unsafe {
+        libc::syscall(libc::SYS_futex, word, operation, count, unused, unused, channel.bits().get())
+    };
     usize::try_from(woken).unwrap_or(0)
 }
 
 /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
 /// `move_` others sleep on `to` instead. `false`: the word had another value and nothing was done.
-pub fn requeue(from: &AtomicU32, expected: u32, wake: u32, move_: u32, to: *const AtomicU32) -> bool {
+pub fn requeue(
+    from: &AtomicU32,
+    expected: u32,
+    wake: u32,
+    move_: u32,
+    to: *const AtomicU32,
+) -> bool {
     let [wake, move_] = [wake, move_].map(|count| i32::try_from(count).unwrap_or(i32::MAX));
     // SAFETY: `from` is a live word; of `to` only the address is used, as in `wake_flags`. The
     // count travels in the timeout's place.

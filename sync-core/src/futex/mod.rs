@@ -20,18 +20,18 @@
 //! 6. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its
 //!    own atomics.
 
-cfg_select! {
-    all(target_os = "linux", not(sync_futex_fallback)) => {
-        mod linux;
-        use self::linux as system;
-        pub use self::linux::shared;
-    }
-    _ => {
-        mod fallback;
-        use self::fallback as system;
-    }
-}
+#[cfg(any(not(target_os = "linux"), sync_futex_fallback))]
+mod fallback;
+#[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+mod linux;
 
+#[cfg(any(not(target_os = "linux"), sync_futex_fallback))]
+use self::fallback as system;
+#[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+use self::linux as system;
+
+#[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+pub use self::linux::shared;
 pub use self::system::{
     Deadline, requeue, wait, wait_channel, wait_until, wake, wake_all, wake_channel, wake_one,
 };

@@ -20,7 +20,7 @@ pub use super::loom_futex as futex;
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::Spin;
+    pub use super::super::checked::{Looks, Spin, pause_for};
     pub use loom::hint::spin_loop;
 }
 

@@ -26,8 +26,6 @@
 //! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the
 //!   build's atomics can be built in a constant.
 
-// Declared by plain attributes and not by `cfg_select!`: a macro that comes out of another macro
-// cannot be named by its path.
 #[cfg(any(loom, sync_verify))]
 mod checked;
 #[cfg(loom)]
@@ -39,17 +37,17 @@ mod real;
 #[cfg(sync_verify)]
 mod verify;
 
-cfg_select! {
-    loom => {
-        use self::loom as build;
-        pub use self::loom_futex::{Knobs, set_knobs};
-    }
-    sync_verify => { use self::verify as build; }
-    _ => { use self::real as build; }
-}
+#[cfg(loom)]
+use self::loom as build;
+#[cfg(not(any(loom, sync_verify)))]
+use self::real as build;
+#[cfg(sync_verify)]
+use self::verify as build;
 
 #[cfg(any(loom, sync_verify))]
 pub use self::checked::wakes_say;
+#[cfg(loom)]
+pub use self::loom_futex::{Knobs, set_knobs};
 
 /// Whether this is a build of a checker. For the few places where the library behaves otherwise
 /// there; a type's layout must not depend on it.

@@ -134,7 +134,7 @@ pub mod futex {
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::Spin;
+    pub use super::super::checked::{Looks, Spin, pause_for};
     pub use verify::hint::spin_loop;
 }
 

@@ -1,11 +1,9 @@
 //! How a thread is to be, and its start.
 
-use core::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use super::group::{GroupHandle, ShutDown};
+use super::error::SpawnError;
 use super::handle::{JoinHandle, Outcome, Packet, Panic};
 use super::hook;
 use super::record::{Thread, current};
@@ -80,24 +78,8 @@ impl Builder {
         self.spawn_known(body, |_| Ok(()))
     }
 
-    /// Starts the thread as a member of a group.
-    ///
-    /// # Errors
-    ///
-    /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the group has joined its members
-    /// already.
-    pub fn spawn_in<F, T>(self, group: &GroupHandle, body: F) -> Result<JoinHandle<T>, SpawnError>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        // In the group before it runs, so that the group cannot miss it; one that could not be
-        // started is over, and joined at once.
-        self.spawn_known(body, |thread| group.add(thread).map_err(|ShutDown| SpawnError::ShutDown))
-    }
-
     /// Starts a thread that `announce` knows of before it runs.
-    fn spawn_known<F, T>(
+    pub(super) fn spawn_known<F, T>(
         self,
         body: F,
         announce: impl FnOnce(&Thread) -> Result<(), SpawnError>,
@@ -156,35 +138,4 @@ fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
     // the standard hook and must not keep joiners waiting.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(packet)));
     record.finish();
-}
-
-/// Why a thread was not started.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SpawnError {
-    /// The stack would be too small or too large; its size.
-    StackSize(usize),
-    /// The group has joined its members already.
-    ShutDown,
-    /// The system refused.
-    System(io::Error),
-}
-
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::StackSize(bytes) => write!(f, "a thread cannot have a stack of {bytes} bytes"),
-            Self::ShutDown => ShutDown.fmt(f),
-            Self::System(error) => write!(f, "the system did not start the thread: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for SpawnError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::System(error) => Some(error),
-            _ => None,
-        }
-    }
 }

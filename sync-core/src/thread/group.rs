@@ -3,7 +3,8 @@
 use core::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::builder::{Builder, SpawnError};
+use super::builder::Builder;
+use super::error::{ShutDown, SpawnError};
 use super::handle::JoinHandle;
 use super::record::Thread;
 
@@ -74,6 +75,24 @@ impl Group {
     /// Calls the callbacks of [`GroupHandle::at_exit`], the last registered first, and then joins:
     /// dropping it does the same.
     pub fn join(self) {}
+}
+
+impl Builder {
+    /// Starts the thread as a member of a group.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the group has joined its members
+    /// already.
+    pub fn spawn_in<F, T>(self, group: &GroupHandle, body: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // In the group before it runs, so that the group cannot miss it; one that could not be
+        // started is over, and joined at once.
+        self.spawn_known(body, |thread| group.add(thread).map_err(|ShutDown| SpawnError::ShutDown))
+    }
 }
 
 impl Drop for Group {
@@ -160,15 +179,3 @@ impl fmt::Debug for GroupHandle {
             .finish_non_exhaustive()
     }
 }
-
-/// The group is being joined, or was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShutDown;
-
-impl fmt::Display for ShutDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the group of threads is shut down")
-    }
-}
-
-impl core::error::Error for ShutDown {}

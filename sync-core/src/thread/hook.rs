@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::record::Thread;
-use crate::hook::Hook;
+use crate::diagnostics::callback_slot::Hook;
 
 /// A panic that ended a thread.
 pub struct PanicReport<'a> {

@@ -53,24 +53,25 @@
 //! join it. Two threads that join each other wait for ever; only joining oneself is noticed.
 
 mod builder;
+mod error;
 mod group;
 mod handle;
 mod hook;
 mod record;
 
-cfg_select! {
-    target_os = "linux" => {
-        mod os_linux;
-        use self::os_linux as os;
-    }
-    _ => {
-        mod os_other;
-        use self::os_other as os;
-    }
-}
+#[cfg(target_os = "linux")]
+mod os_linux;
+#[cfg(not(target_os = "linux"))]
+mod os_other;
 
-pub use self::builder::{Builder, SpawnError};
-pub use self::group::{Group, GroupHandle, ShutDown};
+#[cfg(target_os = "linux")]
+use self::os_linux as os;
+#[cfg(not(target_os = "linux"))]
+use self::os_other as os;
+
+pub use self::builder::Builder;
+pub use self::error::{ShutDown, SpawnError};
+pub use self::group::{Group, GroupHandle};
 pub use self::handle::{JoinError, JoinHandle};
 pub use self::hook::{PanicReport, set_panic_hook, take_panic_hook};
 pub use self::record::{Thread, active_count, current, enumerate, main_thread, native_id};

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::os;
-use crate::event::Event;
-use crate::latch::Latch;
 use crate::primitive::atomic::{AtomicU32, AtomicU64};
 use crate::primitive::thread;
+use crate::wait::event::Event;
+use crate::wait::latch::Latch;
 
 /// A thread: one of ours, the main thread, or a foreign one that was seen here. Cheap to clone; it
 /// keeps nothing of the thread alive.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::raw::ring::Trouble;
+use crate::raw::queue::Trouble;
 
 /// Why an item was not sent. It is given back.
 #[derive(Clone, Copy, PartialEq, Eq)]

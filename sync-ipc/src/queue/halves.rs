@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Lease, Queue, RecvError, SendError};
 use crate::error::{Error, Result};
 use crate::plain::Plain;
-use crate::raw::ring::MAX_SLOTS;
+use crate::raw::queue::MAX_SLOTS;
 use crate::segment::Segment;
 
 /// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the

@@ -1,4 +1,4 @@
-//! A bounded queue between processes. The algorithm is in [`raw::ring`](crate::raw::ring); here are
+//! A bounded queue between processes. The algorithm is in [`raw::queue`](crate::raw::queue); here are
 //! the waiting, the items, and the leases.
 //!
 //! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle), each on a cache line
@@ -8,6 +8,7 @@
 
 mod error;
 mod halves;
+pub(crate) mod joinable;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -20,9 +21,9 @@ use sync_core::primitive::hint::Spin;
 
 use crate::error::{Error, Result};
 use crate::plain::{self, Plain};
-pub use crate::raw::ring::Orphans;
-use crate::raw::ring::{Claim, MAX_SLOTS, Ring, Trouble};
-use crate::raw::{Patience, Slept, gate};
+pub use crate::raw::queue::Orphans;
+use crate::raw::queue::{Claim, MAX_SLOTS, Ring, Trouble};
+use crate::raw::{Patience, Slept, event_count};
 use crate::segment::{Block, Segment};
 
 pub use self::error::{RecvError, SendError};
@@ -257,13 +258,13 @@ impl<T: Plain> Queue<T> {
         }
         let (word, mut patience) = (self.block.u32(ROOM_GATE), Patience::at_a_gate());
         loop {
-            let announced = gate::announce(word, self.peers());
+            let announced = event_count::announce(word, self.peers());
             let sent = self.send_now(item, false);
             if !full(&sent) {
-                gate::withdraw(word, self.peers(), announced);
+                event_count::withdraw(word, self.peers(), announced);
                 return sent;
             }
-            let why = gate::sleep(word, self.peers(), announced, &mut patience, deadline);
+            let why = event_count::sleep(word, self.peers(), announced, &mut patience, deadline);
             let sent = self.send_now(item, why != Slept::Woken);
             if !full(&sent) || why == Slept::Deadline {
                 return sent;
@@ -287,7 +288,7 @@ impl<T: Plain> Queue<T> {
         };
         plain::store(&self.block, self.item_at(claim.slot), item);
         ring.commit(peers, claim)?;
-        if gate::is_awaited(self.block.u32(ITEMS_GATE), peers) {
+        if event_count::is_awaited(self.block.u32(ITEMS_GATE), peers) {
             self.wake(ITEMS_GATE, 1);
         }
         Ok(())
@@ -297,7 +298,7 @@ impl<T: Plain> Queue<T> {
     fn wake(&self, gate: usize, count: u32) {
         // Before the wake: who is woken may run before we do again. Relaxed: a hint.
         self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
-        gate::wake(self.block.u32(gate), self.peers(), count);
+        event_count::wake(self.block.u32(gate), self.peers(), count);
     }
 
     /// Whether it may help to look again and again: not if those for whom we wait run on this very
@@ -437,13 +438,13 @@ impl<T: Plain> Queue<T> {
         }
         let (word, mut patience) = (self.block.u32(ITEMS_GATE), Patience::at_a_gate());
         loop {
-            let announced = gate::announce(word, self.peers());
+            let announced = event_count::announce(word, self.peers());
             let taken = self.take_now(false);
             if !empty(&taken) {
-                gate::withdraw(word, self.peers(), announced);
+                event_count::withdraw(word, self.peers(), announced);
                 return taken;
             }
-            let why = gate::sleep(word, self.peers(), announced, &mut patience, deadline);
+            let why = event_count::sleep(word, self.peers(), announced, &mut patience, deadline);
             let taken = self.take_now(why != Slept::Woken);
             if !empty(&taken) || why == Slept::Deadline {
                 return taken;
@@ -490,12 +491,12 @@ impl<T: Plain> Queue<T> {
     fn acknowledge(&self, claim: Claim) {
         let peers = self.peers();
         if self.ring().acknowledge(peers, claim) {
-            if gate::is_awaited(self.block.u32(ROOM_GATE), peers) {
+            if event_count::is_awaited(self.block.u32(ROOM_GATE), peers) {
                 self.wake(ROOM_GATE, 1);
             }
             // The fence before the look at the first gate is before this look too.
-            if gate::is_awaited_fenced(self.block.u32(IDLE_GATE), peers) {
-                gate::wake(self.block.u32(IDLE_GATE), peers, u32::MAX);
+            if event_count::is_awaited_fenced(self.block.u32(IDLE_GATE), peers) {
+                event_count::wake(self.block.u32(IDLE_GATE), peers, u32::MAX);
             }
         }
     }
@@ -508,9 +509,9 @@ impl<T: Plain> Queue<T> {
 
     fn announce_given_back(&self) {
         // Release: pairs with the Acquire in `take_now`.
-        // A read-modify-write, as `gate::notify` wants it.
+        // A read-modify-write, as `event_count::notify` wants it.
         self.block.u32(GIVEN_BACK).swap(1, Ordering::Release);
-        gate::notify(self.block.u32(ITEMS_GATE), self.peers(), 1);
+        event_count::notify(self.block.u32(ITEMS_GATE), self.peers(), 1);
     }
 
     fn time_to_sweep(&self) -> bool {
@@ -526,8 +527,8 @@ impl<T: Plain> Queue<T> {
         self.swept.store(now, Ordering::Relaxed);
         let found = self.ring().sweep(self.peers(), self.orphans, receives)?;
         if found.freed > 0 {
-            gate::notify(self.block.u32(ROOM_GATE), self.peers(), u32::try_from(found.freed).unwrap_or(u32::MAX));
-            gate::notify(self.block.u32(IDLE_GATE), self.peers(), u32::MAX);
+            event_count::notify(self.block.u32(ROOM_GATE), self.peers(), u32::try_from(found.freed).unwrap_or(u32::MAX));
+            event_count::notify(self.block.u32(IDLE_GATE), self.peers(), u32::MAX);
         }
         Ok(found.taken)
     }
@@ -539,10 +540,10 @@ impl<T: Plain> Queue<T> {
     /// afterwards.
     pub fn close(&self) {
         // Release: pairs with the Acquire of the looks.
-        // A read-modify-write, as `gate::notify` wants it.
+        // A read-modify-write, as `event_count::notify` wants it.
         self.block.u32(CLOSED).swap(1, Ordering::Release);
         for word in [ITEMS_GATE, ROOM_GATE, IDLE_GATE] {
-            gate::notify(self.block.u32(word), self.peers(), u32::MAX);
+            event_count::notify(self.block.u32(word), self.peers(), u32::MAX);
         }
     }
 
@@ -581,12 +582,12 @@ impl<T: Plain> Queue<T> {
     pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
         let (word, mut patience) = (self.block.u32(IDLE_GATE), Patience::at_a_gate());
         loop {
-            let announced = gate::announce(word, self.peers());
+            let announced = event_count::announce(word, self.peers());
             if self.ring().count(self.peers()).1 == 0 {
-                gate::withdraw(word, self.peers(), announced);
+                event_count::withdraw(word, self.peers(), announced);
                 return Ok(true);
             }
-            match gate::sleep(word, self.peers(), announced, &mut patience, deadline) {
+            match event_count::sleep(word, self.peers(), announced, &mut patience, deadline) {
                 Slept::Woken => {}
                 Slept::Deadline => return Ok(self.ring().count(self.peers()).1 == 0),
                 // What a dead sender left unsent is not waited for.

@@ -39,7 +39,7 @@ use core::time::Duration;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 
-use super::lock::{self, Refused};
+use super::mutex::{self, Refused};
 use super::{IDENTITY, PATIENCE, Patience, Peers, Slept};
 
 const PASSED: u32 = 1 << 31;
@@ -356,17 +356,17 @@ impl Gathering<'_> {
 
     /// Runs `act` under the lock, when what had been decided is done.
     fn locked<P: Peers, R>(&self, peers: &P, deadline: Option<Deadline>, act: impl FnOnce() -> R) -> Result<R, Failed> {
-        match lock::lock(self.lock, peers, deadline) {
-            Ok(lock::Locked::Clean) => {}
+        match mutex::lock(self.lock, peers, deadline) {
+            Ok(mutex::Locked::Clean) => {}
             // Nothing to repair but what is done anyway.
-            Ok(lock::Locked::OwnerDied) => lock::mark_consistent(self.lock, peers),
+            Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(self.lock, peers),
             Err(Refused::TimedOut) => return Err(Failed::Busy),
             Err(Refused::NotRecoverable) => return Err(Failed::Broken),
             Err(Refused::NotAttached) => return Err(Failed::NotAttached),
         }
         self.finish(peers);
         let done = act();
-        lock::unlock(self.lock, peers);
+        mutex::unlock(self.lock, peers);
         Ok(done)
     }
 }

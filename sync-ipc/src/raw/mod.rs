@@ -18,12 +18,12 @@
 //! a participant vanishes in a model.
 
 pub mod barrier;
+pub mod condvar;
 pub mod event;
-pub mod gate;
-pub mod lock;
-pub mod permits;
-pub mod ring;
-pub mod waitlist;
+pub mod event_count;
+pub mod mutex;
+pub mod queue;
+pub mod semaphore;
 
 use core::time::Duration;
 
@@ -42,7 +42,7 @@ pub const GENERATION_SHIFT: u32 = 16;
 /// How long the first sleep lasts before the sleeper looks who lives.
 pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
-/// How long the first sleep at a [`gate`] lasts, where who waits has looked for the dead already,
+/// How long the first sleep at a [`event_count`] lasts, where who waits has looked for the dead already,
 /// or soon will. Beyond the tick of any common kernel (1 to 10 ms): a timer that is due before the
 /// tick makes the kernel set the processor's clock anew, at both ends of the sleep, and on a
 /// virtual machine that costs more than falling asleep and waking up do.

@@ -21,10 +21,9 @@ use std::os::fd::AsFd;
 
 use rustix::io::pread;
 
-use super::name::Nonce;
 use crate::error::{Error, Result};
-use crate::liveness::TABLE;
-use crate::segment::Mapping;
+use crate::membership::TABLE;
+use crate::memory::Mapping;
 use sync_core::primitive::atomic::Ordering;
 
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"syncIPC\x01");
@@ -47,6 +46,9 @@ const ENTRY: usize = NAME + 32;
 
 /// Where objects begin.
 pub(crate) const OBJECTS: usize = (DIRECTORY + ENTRIES * ENTRY).next_multiple_of(4096);
+
+/// The random number that ties a name to its memory.
+pub(crate) type Nonce = [u64; 2];
 
 /// One object's entry, copied out and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,9 @@
 //! A piece of memory that several processes share, and the objects in it.
 //!
-//! See [`Segment`]. The parts: `mapping` (how memory that others write to may be touched), `header`
-//! (what every segment begins with), `name` (how a segment is found by name).
+//! See [`Segment`]. The parts: `header` (what every segment begins with), `name` (how a segment is
+//! found by name). Below them: `memory` (how memory that others write to may be touched).
 
-mod copy;
 mod header;
-mod mapping;
 mod name;
 
 use core::ops::Deref;
@@ -21,11 +19,11 @@ use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
 use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, OBJECTS};
-pub(crate) use self::mapping::{Mapping, View};
 use crate::error::{Error, Result};
-use crate::liveness::Member;
+use crate::membership::Member;
+use crate::memory::{Mapping, View};
 use crate::procfs;
-use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, lock};
+use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, mutex};
 
 /// The seals without which no memory is touched: its size is for ever.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -150,7 +148,7 @@ impl Segment {
         }
         // A description of our own: the sender's may have been opened otherwise, and may carry its
         // liveness.
-        let memfd = crate::liveness::reopen(fd.as_fd())?;
+        let memfd = crate::membership::reopen(fd.as_fd())?;
         let map = attach(&memfd)?;
         Self::assemble(memfd, map, None)
     }
@@ -248,16 +246,16 @@ impl Segment {
 
     fn with_directory<R>(&self, act: impl FnOnce() -> Result<R>) -> Result<R> {
         let word = self.0.map.u32(DIRECTORY_LOCK);
-        match lock::lock(word, self, Deadline::after(PATIENCE)) {
-            Ok(lock::Locked::Clean) => {}
+        match mutex::lock(word, self, Deadline::after(PATIENCE)) {
+            Ok(mutex::Locked::Clean) => {}
             // Nothing to repair: what its owner did not count does not exist.
-            Ok(lock::Locked::OwnerDied) => lock::mark_consistent(word, self),
-            Err(lock::Refused::TimedOut) => return Err(Error::Busy),
-            Err(lock::Refused::NotRecoverable) => return Err(Error::Corrupted),
-            Err(lock::Refused::NotAttached) => return Err(Error::TooManyParticipants),
+            Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, self),
+            Err(mutex::Refused::TimedOut) => return Err(Error::Busy),
+            Err(mutex::Refused::NotRecoverable) => return Err(Error::Corrupted),
+            Err(mutex::Refused::NotAttached) => return Err(Error::TooManyParticipants),
         }
         let done = act();
-        lock::unlock(word, self);
+        mutex::unlock(word, self);
         done
     }
 
@@ -393,7 +391,7 @@ fn object_name(name: &str) -> Result<[u8; header::NAME]> {
     Ok(padded)
 }
 
-fn allocate(size: usize) -> Result<(OwnedFd, Mapping, name::Nonce)> {
+fn allocate(size: usize) -> Result<(OwnedFd, Mapping, header::Nonce)> {
     let len = size.checked_next_multiple_of(4096).and_then(|size| size.checked_add(OBJECTS)).filter(|len| i64::try_from(*len).is_ok());
     let len = if size == 0 { None } else { len }.ok_or(Error::BadSize)?;
     // Asked before: a memfd has no limit of its own, and the system would kill processes to make

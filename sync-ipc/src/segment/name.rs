@@ -31,9 +31,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, linkat, open, stat
 use rustix::io::{Errno, pread, pwrite};
 use rustix::process::{getpid, getuid};
 
+use super::header::Nonce;
 use crate::error::{Error, Result};
 use crate::procfs;
-use crate::liveness::{lock_byte, unlock_byte};
+use crate::membership::{lock_byte, unlock_byte};
 
 /// How long anybody waits for the lock of a name.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
@@ -44,9 +45,6 @@ const MAGIC: u64 = u64::from_be_bytes(*b"syncIPCn");
 const HEADER: usize = 24;
 const RECORD: usize = 8;
 const RECORDS: usize = 512;
-
-/// The random number that ties a name to its memory.
-pub(crate) type Nonce = [u64; 2];
 
 /// Our entry in a name's file; leaves it when dropped.
 #[derive(Debug)]

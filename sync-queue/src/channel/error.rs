@@ -3,13 +3,13 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::store::{Nothing, Refused};
+use crate::buffer::{PopError, PushError};
 
 /// All receivers are gone. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
-/// Why nothing was sent. The item is inside.
+/// NotReady nothing was sent. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no room, or no receiver waiting.
@@ -18,7 +18,7 @@ pub enum TrySendError<T> {
     Disconnected(T),
 }
 
-/// Why nothing was sent in time. The item is inside.
+/// NotReady nothing was sent in time. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// There was no room in time.
@@ -31,7 +31,7 @@ pub enum SendTimeoutError<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
-/// Why nothing was received.
+/// NotReady nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is nothing at the moment.
@@ -40,7 +40,7 @@ pub enum TryRecvError {
     Disconnected,
 }
 
-/// Why nothing was received in time.
+/// NotReady nothing was received in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// There was nothing in time.
@@ -118,11 +118,11 @@ macro_rules! gives_back {
             }
         }
 
-        impl<T> From<Refused<T>> for $Error<T> {
-            fn from(refused: Refused<T>) -> Self {
+        impl<T> From<PushError<T>> for $Error<T> {
+            fn from(refused: PushError<T>) -> Self {
                 match refused {
-                    Refused::Full(item) => Self::$Busy(item),
-                    Refused::Shut(item) => Self::Disconnected(item),
+                    PushError::Full(item) => Self::$Busy(item),
+                    PushError::Closed(item) => Self::Disconnected(item),
                 }
             }
         }
@@ -154,11 +154,11 @@ macro_rules! nothing {
             }
         }
 
-        impl From<Nothing> for $Error {
-            fn from(why: Nothing) -> Self {
+        impl From<PopError> for $Error {
+            fn from(why: PopError) -> Self {
                 match why {
-                    Nothing::Empty => Self::$Busy,
-                    Nothing::Shut => Self::Disconnected,
+                    PopError::Empty => Self::$Busy,
+                    PopError::Closed => Self::Disconnected,
                 }
             }
         }

@@ -29,7 +29,8 @@
 
 mod error;
 mod flavor;
-mod meeting;
+mod tick;
+mod zero;
 
 use core::fmt;
 use core::time::Duration;
@@ -41,7 +42,7 @@ pub use error::{
 use flavor::{Channel, Flavor};
 use sync_core::primitive::sync::Arc;
 
-use crate::waiting::Patience;
+use crate::wait::timeout::Timeout;
 
 /// The sending end. Clone it for more producers.
 pub struct Sender<T> {
@@ -159,7 +160,7 @@ impl<T> Sender<T> {
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
         self.channel
             .flavor
-            .send(item, Patience::Forever)
+            .send(item, Timeout::Forever)
             .map_err(|refused| SendError(refused.into_inner()))
     }
 
@@ -170,7 +171,7 @@ impl<T> Sender<T> {
     /// [`TrySendError`] with the item.
     #[inline]
     pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        self.channel.flavor.send(item, Patience::None).map_err(TrySendError::from)
+        self.channel.flavor.send(item, Timeout::None).map_err(TrySendError::from)
     }
 
     /// Sends an item, waiting for room at most `timeout`.
@@ -179,7 +180,7 @@ impl<T> Sender<T> {
     ///
     /// [`SendTimeoutError`] with the item.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        self.channel.flavor.send(item, Patience::For(timeout)).map_err(SendTimeoutError::from)
+        self.channel.flavor.send(item, Timeout::For(timeout)).map_err(SendTimeoutError::from)
     }
 
     /// Sends an item, waiting for room until `deadline`.
@@ -188,7 +189,7 @@ impl<T> Sender<T> {
     ///
     /// [`SendTimeoutError`] with the item.
     pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
-        self.channel.flavor.send(item, Patience::Until(deadline)).map_err(SendTimeoutError::from)
+        self.channel.flavor.send(item, Timeout::Until(deadline)).map_err(SendTimeoutError::from)
     }
 }
 
@@ -200,7 +201,7 @@ impl<T> Receiver<T> {
     /// [`RecvError`] if all senders are gone and nothing is left inside.
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.channel.flavor.recv(Patience::Forever).map_err(|_| RecvError)
+        self.channel.flavor.recv(Timeout::Forever).map_err(|_| RecvError)
     }
 
     /// Receives the next item if there is one, or a sender waiting. Never sleeps.
@@ -210,7 +211,7 @@ impl<T> Receiver<T> {
     /// [`TryRecvError`].
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.flavor.recv(Patience::None).map_err(TryRecvError::from)
+        self.channel.flavor.recv(Timeout::None).map_err(TryRecvError::from)
     }
 
     /// Receives the next item, waiting for one at most `timeout`.
@@ -219,7 +220,7 @@ impl<T> Receiver<T> {
     ///
     /// [`RecvTimeoutError`].
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        self.channel.flavor.recv(Patience::For(timeout)).map_err(RecvTimeoutError::from)
+        self.channel.flavor.recv(Timeout::For(timeout)).map_err(RecvTimeoutError::from)
     }
 
     /// Receives the next item, waiting for one until `deadline`.
@@ -228,7 +229,7 @@ impl<T> Receiver<T> {
     ///
     /// [`RecvTimeoutError`].
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        self.channel.flavor.recv(Patience::Until(deadline)).map_err(RecvTimeoutError::from)
+        self.channel.flavor.recv(Timeout::Until(deadline)).map_err(RecvTimeoutError::from)
     }
 
     /// The items, waiting for each, until all senders are gone and nothing is left.

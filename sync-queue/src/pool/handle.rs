@@ -1,6 +1,5 @@
 //! What a submitted job's owner holds, and how to wait for several.
 
-use core::any::Any;
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -9,101 +8,28 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::SimpleQueue;
-use crate::pool::packet::{
-    BROKEN, CANCELLED, Listener, NOTIFIED, Outcome, PANICKED, PENDING, RUNNING, is_done,
+use crate::pool::error::JobError;
+use crate::pool::fork;
+use crate::pool::job::{
+    BROKEN, CANCELLED, JobStatus, Listener, NOTIFIED, Outcome, PANICKED, PENDING, RUNNING, is_done,
     is_settled, status,
 };
-use crate::pool::{current_pool, fork};
-
-/// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum JobStatus {
-    /// Nobody has begun it.
-    Pending,
-    /// A worker runs it.
-    Running,
-    /// It was cancelled before anybody began it.
-    Cancelled,
-    /// It has a result.
-    Returned,
-    /// It panicked.
-    Panicked,
-    /// It was never run: the initializer of a worker panicked.
-    Broken,
-}
-
-/// Why a job has no result.
-pub enum JobError {
-    /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
-    Panicked(Box<dyn Any + Send>),
-    /// It was cancelled before anybody began it.
-    Cancelled,
-    /// It was never run: the initializer of a worker of its pool panicked.
-    Broken,
-    /// It was not done when this process was forked: the pool's threads stayed with the parent.
-    Forked,
-    /// The job that asks is the very one whose result it wants, or waits, on the same thread, for
-    /// one that does.
-    Deadlock,
-    /// It was not done in time.
-    TimedOut,
-}
-
-impl JobError {
-    /// The text that the job panicked with, if it was a text.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        let Self::Panicked(payload) = self else { return None };
-        payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-    }
-}
-
-impl fmt::Debug for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Panicked(_) => {
-                f.debug_tuple("Panicked").field(&self.message().unwrap_or("..")).finish()
-            }
-            Self::Cancelled => f.write_str("Cancelled"),
-            Self::Broken => f.write_str("Broken"),
-            Self::Forked => f.write_str("Forked"),
-            Self::Deadlock => f.write_str("Deadlock"),
-            Self::TimedOut => f.write_str("TimedOut"),
-        }
-    }
-}
-
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self, self.message()) {
-            (Self::Panicked(_), Some(message)) => write!(f, "the job panicked: {message}"),
-            (Self::Panicked(_), None) => f.write_str("the job panicked"),
-            (Self::Cancelled, _) => f.write_str("the job was cancelled"),
-            (Self::Broken, _) => f.write_str("the pool is broken: an initializer panicked"),
-            (Self::Forked, _) => f.write_str(
-                "the job was left behind by a fork: its thread is in the parent process",
-            ),
-            (Self::Deadlock, _) => f.write_str("the job waits for itself"),
-            (Self::TimedOut, _) => f.write_str("the job was not done in time"),
-        }
-    }
-}
-
-impl Error for JobError {}
+use crate::pool::worker::current_pool;
+use crate::queue::simple::SimpleQueue;
 
 /// A submitted job: Python's `Future`. Dropping it detaches the job, which runs all the same; its
 /// result is then dropped.
 #[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that is meant"]
 #[doc(alias = "Future")]
 pub struct JobHandle<R> {
-    pub(super) job: Arc<dyn Outcome<R>>,
+    job: Arc<dyn Outcome<R>>,
 }
 
 impl<R> JobHandle<R> {
+    pub(super) fn new(job: Arc<dyn Outcome<R>>) -> Self {
+        Self { job }
+    }
+
     /// The result, waiting for it as long as it takes.
     ///
     /// A worker that asks for the result of a job of its own pool that nobody has begun runs that

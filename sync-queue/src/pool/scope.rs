@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use sync_core::Mutex;
 
-use crate::pool::{JobHandle, SubmitError, ThreadPool};
-use crate::{Queue, SimpleQueue};
+use crate::pool::error::SubmitError;
+use crate::pool::handle::JobHandle;
+use crate::pool::worker::Inner;
+use crate::queue::fifo::Queue;
+use crate::queue::simple::SimpleQueue;
 
-/// Submits jobs that may borrow what lives longer than the scope. From [`ThreadPool::scope`].
+/// Submits jobs that may borrow what lives longer than the scope. From [`ThreadPool::scope`](crate::ThreadPool::scope).
 #[derive(Debug)]
 pub struct Scope<'scope, 'env: 'scope> {
-    pool: &'env ThreadPool,
+    pool: &'env Arc<Inner>,
     /// A task for every job that exists.
     jobs: Arc<Queue<()>>,
     handles: SimpleQueue<JobHandle<()>>,
@@ -40,48 +43,29 @@ struct Scoped<F> {
     counted: Counted,
 }
 
-impl ThreadPool {
-    /// Calls `f` with a scope, and waits for all jobs submitted to it before returning.
-    ///
-    /// # Panics
-    ///
-    /// If `f` panics, or, after `f`, with the first panic of a job.
-    ///
-    /// ```
-    /// use sync_queue::ThreadPool;
-    ///
-    /// let pool = ThreadPool::new(2);
-    /// let mut words = ["one", "two"].map(String::from);
-    /// pool.scope(|scope| {
-    ///     for word in &mut words {
-    ///         scope.submit(|| word.make_ascii_uppercase()).unwrap();
-    ///     }
-    /// });
-    /// assert_eq!(words, ["ONE", "TWO"]);
-    /// ```
-    pub fn scope<'env, R>(
-        &'env self,
-        f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
-    ) -> R {
-        let scope = Scope {
-            pool: self,
-            jobs: Arc::new(Queue::unbounded()),
-            handles: SimpleQueue::new(),
-            panicked: Arc::new(Mutex::new(None)),
-            scope: PhantomData,
-            env: PhantomData,
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-        // A worker runs itself what nobody has begun.
-        for handle in scope.handles.try_iter() {
-            drop(handle.result());
-        }
-        // Whatever became of the jobs: their closures are gone after this.
-        scope.jobs.join();
-        match (result, scope.panicked.lock().take()) {
-            (Ok(result), None) => result,
-            (Err(panic), _) | (_, Some(panic)) => resume_unwind(panic),
-        }
+/// Calls `f` with a scope over the pool, and waits for all jobs submitted to it before returning.
+pub(super) fn scope<'env, R>(
+    pool: &'env Arc<Inner>,
+    f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+) -> R {
+    let scope = Scope {
+        pool,
+        jobs: Arc::new(Queue::unbounded()),
+        handles: SimpleQueue::new(),
+        panicked: Arc::new(Mutex::new(None)),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    // A worker runs itself what nobody has begun.
+    for handle in scope.handles.try_iter() {
+        drop(handle.result());
+    }
+    // Whatever became of the jobs: their closures are gone after this.
+    scope.jobs.join();
+    match (result, scope.panicked.lock().take()) {
+        (Ok(result), None) => result,
+        (Err(panic), _) | (_, Some(panic)) => resume_unwind(panic),
     }
 }
 
@@ -115,9 +99,9 @@ impl<'scope> Scope<'scope, '_> {
                 Box<dyn FnOnce() + Send + 'static>,
             >(job)
         };
-        match self.pool.submit(job) {
-            Ok(handle) => {
-                self.handles.put(handle);
+        match self.pool.submit(job, true) {
+            Ok(job) => {
+                self.handles.put(JobHandle::new(job));
                 Ok(())
             }
             Err(SubmitError::ShutDown(_)) => Err(SubmitError::ShutDown(())),

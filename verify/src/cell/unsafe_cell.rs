@@ -1,5 +1,5 @@
-use crate::engine::race;
 use crate::engine::runtime::Tag;
+use crate::engine::runtime::race;
 use std::panic::Location;
 
 /// A checked version of `std::cell::UnsafeCell`.

@@ -1,13 +1,13 @@
 //! One execution after the other, until none is left.
 
-use super::extend::{Budget, Explorer};
-use super::failure;
-use super::fingerprint::fingerprint;
-use super::graph::Graph;
-use super::lesson::Lesson;
-use super::mutate::Change;
-use super::replay::{self, Step};
-use super::runtime::{self, End, Limits, Runtime};
+use crate::engine::explore::explorer::{Budget, Explorer};
+use crate::engine::explore::fingerprint::fingerprint;
+use crate::engine::explore::mutation::Change;
+use crate::engine::explore::replay::{self, Step};
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::memory_model::graph::Graph;
+use crate::engine::report::failure::{self, Failed};
+use crate::engine::runtime::{self, End, Limits, Runtime};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
@@ -26,21 +26,13 @@ pub(crate) struct Settings {
     pub shorten: bool,
     pub guide: Option<Vec<Step>>,
     /// What is known of the model.
-    pub lessons: Vec<Lesson>,
+    pub facts: Vec<Fact>,
     pub changes: Vec<Change>,
     /// Tell complete executions apart, and count the different ones.
     pub distinct: bool,
-}
-
-/// An execution that goes wrong.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub kind: failure::Kind,
-    pub graph: Graph,
-    /// A name for each thread.
-    pub names: Vec<String>,
-    /// What was known of the model.
-    pub lessons: Vec<Lesson>,
+    /// Runs on the main thread of the model after the model itself: drops what the front end keeps
+    /// for a thread and for an execution.
+    pub at_end: fn(),
 }
 
 /// What an exploration found.
@@ -54,7 +46,7 @@ pub(crate) struct Summary {
     pub elapsed: Duration,
     pub failure: Option<Failed>,
     /// What was learned of the model.
-    pub lessons: Vec<Lesson>,
+    pub facts: Vec<Fact>,
 }
 
 type Model = Arc<dyn Fn() + Send + Sync>;
@@ -111,7 +103,7 @@ struct State {
     /// The limit of executions or time was reached.
     cut: bool,
     /// Something was learned.
-    lesson: Option<Lesson>,
+    fact: Option<Fact>,
     failure: Option<Failed>,
     /// How many executions may be looked at for a shorter failure.
     grace: u64,
@@ -135,10 +127,10 @@ pub(crate) fn explore(settings: &Settings, model: &Model, each: Each<'_>) -> Sum
     let start = Instant::now();
     let mut settings = settings.clone();
     loop {
-        let (summary, lesson) = attempt(&settings, model, start, each);
-        match lesson {
-            Some(lesson) if !settings.lessons.contains(&lesson) => settings.lessons.push(lesson),
-            _ => return Summary { lessons: settings.lessons, ..summary },
+        let (summary, fact) = attempt(&settings, model, start, each);
+        match fact {
+            Some(fact) if !settings.facts.contains(&fact) => settings.facts.push(fact),
+            _ => return Summary { facts: settings.facts, ..summary },
         }
     }
 }
@@ -148,7 +140,7 @@ fn attempt(
     model: &Model,
     start: Instant,
     each: Each<'_>,
-) -> (Summary, Option<Lesson>) {
+) -> (Summary, Option<Fact>) {
     let shared = Shared {
         state: Mutex::new(State {
             stack: vec![Graph::new()],
@@ -158,7 +150,7 @@ fn attempt(
             printed: start,
             stop: false,
             cut: false,
-            lesson: None,
+            fact: None,
             failure: None,
             grace: 0,
         }),
@@ -190,7 +182,7 @@ fn attempt(
     summary.distinct =
         shared.distinct.map(|set| set.into_inner().unwrap_or_else(|e| e.into_inner()).len() as u64);
     summary.elapsed = start.elapsed();
-    (summary, state.lesson)
+    (summary, state.fact)
 }
 
 fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> Summary {
@@ -198,7 +190,7 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
     rt.parallel = settings.workers > 1;
     rt.guide.clone_from(&settings.guide);
     rt.changes.clone_from(&settings.changes);
-    rt.lessons.clone_from(&settings.lessons);
+    rt.facts.clone_from(&settings.facts);
     let mut summary = Summary::default();
     // Runs since the shared state was last told.
     let (mut runs, mut done) = (0_u64, 0.0);
@@ -212,11 +204,10 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
         }
         let weight = rt.ex.graph.weight;
         let others = rt.ex.stack.len();
-        let f = model.clone();
+        let (f, at_end) = (model.clone(), settings.at_end);
         let end = rt.run(move || {
             f();
-            crate::thread::end();
-            crate::lazy_static::end();
+            at_end();
         });
         let share = weight / (rt.ex.stack.len() - others + 1) as f64;
         for g in &mut rt.ex.stack[others..] {
@@ -240,7 +231,7 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
             End::Failed => failed(settings, shared, &mut rt),
             End::Learned => {
                 let mut state = shared.lock();
-                state.lesson = rt.lesson.take();
+                state.fact = rt.fact.take();
                 state.stop = true;
                 shared.more.notify_all();
                 return summary;
@@ -358,7 +349,7 @@ fn failed(settings: &Settings, shared: &Shared, rt: &mut Runtime) {
             kind,
             graph: std::mem::take(&mut rt.ex.graph),
             names,
-            lessons: settings.lessons.clone(),
+            facts: settings.facts.clone(),
         });
     }
 }

@@ -1,7 +1,7 @@
-use crate::engine::event::{Kind, Label, Rmw};
-use crate::engine::lesson::{self, Lesson};
-use crate::engine::object::Word;
+use crate::engine::memory_model::event::{Kind, Label, Rmw};
+use crate::engine::memory_model::fact::{self, Fact};
 use crate::engine::runtime;
+use crate::engine::runtime::object::Word;
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ use std::sync::atomic::Ordering;
 /// | `All` | somebody asks for the number while others could change it | all, on the counts of `std` |
 ///
 /// That somebody asks is found out when it happens: the exploration begins anew with
-/// [`Lesson::Counted`](crate::engine::lesson::Lesson) for the place where the value was made.
+/// [`Fact::Counted`](crate::engine::memory_model::fact::Fact) for the place where the value was
+/// made.
 struct Header {
     events: Events,
     /// The number of references, if all is an event; else a word to order drops by.
@@ -94,11 +95,11 @@ fn raw_headers() -> std::sync::MutexGuard<'static, BTreeMap<usize, std::sync::Ar
 
 impl Header {
     fn new<T: ?Sized>(site: &'static Location<'static>) -> Header {
-        let site_name = lesson::name(site);
+        let site_name = fact::name(site);
         let mut events = if std::mem::needs_drop::<T>() { Events::Drops } else { Events::None };
         let allocation = runtime::current().map(|_| {
             runtime::with(|rt| {
-                if rt.lessons.contains(&Lesson::Counted(site_name)) {
+                if rt.facts.contains(&Fact::Counted(site_name)) {
                     events = Events::All;
                 }
                 rt.allocated("Arc", site)

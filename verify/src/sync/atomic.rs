@@ -6,7 +6,7 @@
 
 pub use std::sync::atomic::Ordering;
 
-use crate::engine::event::{Kind, Label, Rmw};
+use crate::engine::memory_model::event::{Kind, Label, Rmw};
 use crate::engine::runtime::{self, Object, Outcome, Tag};
 use std::cell::UnsafeCell;
 use std::panic::Location;
@@ -124,7 +124,7 @@ impl<T: Word> Cell<T> {
         let new = match label.kind {
             Kind::Load => None,
             Kind::Store => Some(label.a),
-            _ => crate::engine::event::apply(label, value),
+            _ => crate::engine::memory_model::event::apply(label, value),
         };
         if let Some(new) = new {
             *place = T::from_word(new);

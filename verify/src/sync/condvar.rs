@@ -1,5 +1,5 @@
 use super::mutex::MutexGuard;
-use crate::engine::object::Word;
+use crate::engine::runtime::object::Word;
 use std::panic::Location;
 use std::sync::LockResult;
 use std::time::Duration;

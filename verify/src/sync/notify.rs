@@ -1,5 +1,5 @@
-use crate::engine::event::Rmw;
-use crate::engine::object::Word;
+use crate::engine::memory_model::event::Rmw;
+use crate::engine::runtime::object::Word;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 

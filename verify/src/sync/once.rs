@@ -1,6 +1,6 @@
-use crate::engine::event::Rmw;
-use crate::engine::object::Word;
+use crate::engine::memory_model::event::Rmw;
 use crate::engine::runtime;
+use crate::engine::runtime::object::Word;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::mem::ManuallyDrop;

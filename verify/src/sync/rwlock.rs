@@ -1,6 +1,6 @@
 use super::poison::Poison;
-use crate::engine::event::Rmw;
-use crate::engine::object::Word;
+use crate::engine::memory_model::event::Rmw;
+use crate::engine::runtime::object::Word;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};

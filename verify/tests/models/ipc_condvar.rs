@@ -1,7 +1,7 @@
 //! Waiters by name: a notification wakes exactly one, and none is lost to a timeout or a death.
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
-use sync_ipc::raw::waitlist::Waitlist;
+use sync_ipc::raw::condvar::Waitlist;
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::Peers;
-use sync_ipc::raw::lock::{self, INCONSISTENT, Locked, Refused, WAITERS};
+use sync_ipc::raw::mutex::{self, INCONSISTENT, Locked, Refused, WAITERS};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn shared() -> Arc<Shared> {
 fn counts(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     let shared = shared.clone();
     move |me| {
-        let locked = lock::lock(&shared.word, me, None).expect("recoverable");
+        let locked = mutex::lock(&shared.word, me, None).expect("recoverable");
         if locked == Locked::Clean {
             assert_eq!(shared.data.get(), shared.copy.get(), "half written, and nobody said so");
         }
@@ -34,9 +34,9 @@ fn counts(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
         me.at(&shared.word);
         shared.copy.set(next);
         if locked == Locked::OwnerDied {
-            lock::mark_consistent(&shared.word, me);
+            mutex::mark_consistent(&shared.word, me);
         }
-        lock::unlock(&shared.word, me);
+        mutex::unlock(&shared.word, me);
     }
 }
 
@@ -46,7 +46,7 @@ model! {
         let (world, it) = (World::new(false), shared());
         order.run([1, 2].map(|who| Participant::new(&world, who).body(counts(&it))));
         assert_eq!(it.data.get(), 2);
-        assert_eq!(lock::owner(&it.word), 0);
+        assert_eq!(mutex::owner(&it.word), 0);
     }
 }
 
@@ -65,13 +65,13 @@ model! {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
             let it = it.clone();
-            move |me: &Participant| assert_eq!(lock::lock(&it.word, me, None), Err(Refused::NotRecoverable))
+            move |me: &Participant| assert_eq!(mutex::lock(&it.word, me, None), Err(Refused::NotRecoverable))
         };
         let holder = Participant::new(&world, 3);
-        lock::lock(&it.word, &holder, None).expect("free");
+        mutex::lock(&it.word, &holder, None).expect("free");
         let gives_up = {
             let it = it.clone();
-            move |me: &Participant| lock::give_up(&it.word, me)
+            move |me: &Participant| mutex::give_up(&it.word, me)
         };
         order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(waits(&it)), holder.body(gives_up)]);
     }
@@ -84,11 +84,11 @@ model! {
         let (world, it) = (World::new(false), shared());
         let tries = { let it = it.clone(); move |me: &Participant| {
             it.word.fetch_or(WAITERS, Ordering::Relaxed);
-            if lock::try_lock(&it.word, me).is_ok() {
+            if mutex::try_lock(&it.word, me).is_ok() {
                 let next = it.data.get() + 1;
                 it.data.set(next);
                 it.copy.set(next);
-                lock::unlock(&it.word, me);
+                mutex::unlock(&it.word, me);
             }
         } };
         order.run([Participant::new(&world, 1).body(counts(&it)), Participant::new(&world, 2).body(tries)]);
@@ -107,7 +107,7 @@ fn the_owner_vanishes() {
             Participant::new(&world, 2).body(counts(&it)),
         ]);
         let last = Participant::new(&world, 3);
-        let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
+        let locked = mutex::try_lock(&it.word, &last).expect("free, or a dead one's");
         assert!((1..=2).contains(&it.data.get()), "{locked:?}");
     });
 }
@@ -123,7 +123,7 @@ fn the_heir_vanishes() {
             Participant::new(&world, 3).body(counts(&it)),
         ]);
         // Never not recoverable, and nobody who lives holds it.
-        assert!(matches!(lock::owner(&it.word), 0 | 2));
+        assert!(matches!(mutex::owner(&it.word), 0 | 2));
     });
 }
 
@@ -138,7 +138,7 @@ fn an_owner_may_vanish_after_any_write() {
             [Participant::new(&world, 2).body(counts(&it))],
         );
         let last = Participant::new(&world, 3);
-        let locked = lock::try_lock(&it.word, &last).expect("free, or a dead one's");
+        let locked = mutex::try_lock(&it.word, &last).expect("free, or a dead one's");
         assert!((1..=2).contains(&it.data.get()), "{locked:?}");
     });
 }
@@ -155,7 +155,7 @@ fn two_heirs() {
             let inherits = || {
                 let (it, told) = (it.clone(), told.clone());
                 move |me: &Participant| {
-                    let locked = lock::lock(&it.word, me, None);
+                    let locked = mutex::lock(&it.word, me, None);
                     told.lock().unwrap().push(locked);
                     if locked == Ok(Locked::OwnerDied) {
                         assert_ne!(
@@ -166,18 +166,18 @@ fn two_heirs() {
                     }
                     match locked {
                         Ok(Locked::OwnerDied) if marks => {
-                            lock::mark_consistent(&it.word, me);
+                            mutex::mark_consistent(&it.word, me);
                             assert_eq!(
                                 it.word.load(Ordering::Relaxed) & INCONSISTENT,
                                 0,
                                 "said in the word too"
                             );
                         }
-                        Ok(Locked::OwnerDied) => return lock::give_up(&it.word, me),
+                        Ok(Locked::OwnerDied) => return mutex::give_up(&it.word, me),
                         Ok(Locked::Clean) => {}
                         Err(_) => return,
                     }
-                    lock::unlock(&it.word, me);
+                    mutex::unlock(&it.word, me);
                 }
             };
             order.run([
@@ -199,16 +199,16 @@ fn an_heir_that_did_not_mark_it() {
         let takes = {
             let it = it.clone();
             move |me: &Participant| {
-                assert_eq!(lock::try_lock(&it.word, me), Ok(Locked::OwnerDied));
+                assert_eq!(mutex::try_lock(&it.word, me), Ok(Locked::OwnerDied));
                 me.at(&it.word);
             }
         };
         order.run([Participant::new(&world, 2).vanishes_after(2).body(takes)]);
         let last = Participant::new(&world, 3);
-        assert_eq!(lock::lock(&it.word, &last, None), Ok(Locked::OwnerDied));
-        lock::mark_consistent(&it.word, &last);
-        lock::unlock(&it.word, &last);
-        assert_eq!(lock::lock(&it.word, &last, None), Ok(Locked::Clean));
+        assert_eq!(mutex::lock(&it.word, &last, None), Ok(Locked::OwnerDied));
+        mutex::mark_consistent(&it.word, &last);
+        mutex::unlock(&it.word, &last);
+        assert_eq!(mutex::lock(&it.word, &last, None), Ok(Locked::Clean));
     });
 }
 
@@ -225,7 +225,7 @@ fn an_heir_wakes_who_waited_for_the_dead() {
             Participant::new(&world, 2).body(counts(&it)),
             Participant::new(&world, 3).patient().body(counts(&it)),
         ]);
-        assert_eq!(lock::owner(&it.word), 0);
+        assert_eq!(mutex::owner(&it.word), 0);
     });
 }
 
@@ -235,13 +235,13 @@ model! {
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), shared());
         let holder = Participant::new(&world, 3);
-        lock::lock(&it.word, &holder, None).expect("free");
+        mutex::lock(&it.word, &holder, None).expect("free");
         let hurries = { let it = it.clone(); move |me: &Participant| {
-            if lock::lock(&it.word, me, soon()).is_ok() {
-                lock::unlock(&it.word, me);
+            if mutex::lock(&it.word, me, soon()).is_ok() {
+                mutex::unlock(&it.word, me);
             }
         } };
-        let lets_go = { let it = it.clone(); move |me: &Participant| lock::unlock(&it.word, me) };
+        let lets_go = { let it = it.clone(); move |me: &Participant| mutex::unlock(&it.word, me) };
         order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), holder.body(lets_go)]);
         assert_eq!(it.data.get(), 1);
     }

@@ -3,7 +3,7 @@
 use std::sync::Mutex as Log;
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
-use sync_ipc::raw::ring::{Orphans, Ring, Trouble};
+use sync_ipc::raw::queue::{Orphans, Ring, Trouble};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;

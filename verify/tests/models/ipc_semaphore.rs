@@ -2,7 +2,7 @@
 //! loses no wake.
 
 use sync_core::primitive::atomic::AtomicU32;
-use sync_ipc::raw::permits::{FREE, Permits};
+use sync_ipc::raw::semaphore::{FREE, Permits};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;

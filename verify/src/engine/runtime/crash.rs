@@ -16,9 +16,9 @@
 //! nothing else can run.
 
 use super::{Runtime, State};
-use crate::engine::event::{Id, Kind};
-use crate::engine::extend::{CRASH, process_of};
-use crate::engine::object;
+use crate::engine::explore::explorer::{CRASH, process_of};
+use crate::engine::memory_model::event::{Id, Kind};
+use crate::engine::runtime::object;
 use std::panic::Location;
 
 /// What the kernel does when a process vanishes.
@@ -65,7 +65,7 @@ impl Runtime {
     /// Whether the current thread is one that may vanish here.
     pub(super) fn may_vanish(&self) -> bool {
         let thread = &self.threads[self.cur as usize];
-        thread.mortal && !thread.gone && !self.aborting && !self.ending
+        thread.mortal && !thread.gone && !self.aborting && !self.draining
     }
 
     /// The current thread is the first one of a process.
@@ -141,7 +141,7 @@ impl Runtime {
         if process == 0 {
             return None;
         }
-        let ends = |e: &crate::engine::event::Event| {
+        let ends = |e: &crate::engine::memory_model::event::Event| {
             e.label.kind == Kind::Choose && e.choice == 1 && process_of(&e.label) == Some(process)
         };
         self.ex.graph.events.iter().position(ends).map(|id| id as Id)
@@ -174,7 +174,7 @@ impl Runtime {
 
     /// Lets the threads of processes that have vanished, and that cannot go on, vanish where they
     /// stand. Says whether there were any.
-    pub(super) fn bury(&mut self) -> bool {
+    pub(super) fn reap(&mut self) -> bool {
         let mut any = false;
         for i in 0..self.order.len() {
             let t = self.order[i];

@@ -1,7 +1,7 @@
 //! What ties the objects of the model to the locations of the graph.
 
 use super::{Runtime, current, stop_if_failed, with};
-use crate::engine::event::{INIT, Id};
+use crate::engine::memory_model::event::{INIT, Id};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -148,11 +148,11 @@ impl Runtime {
         match object {
             Object::Tagged(tag, _) => {
                 tag.set(exec, loc);
-                if let Some(birth) = self.birth_of(std::ptr::from_ref(tag).addr()) {
-                    if self.births.len() <= loc as usize {
-                        self.births.resize(loc as usize + 1, None);
+                if let Some(provenance) = self.provenance_of(std::ptr::from_ref(tag).addr()) {
+                    if self.provenances.len() <= loc as usize {
+                        self.provenances.resize(loc as usize + 1, None);
                     }
-                    self.births[loc as usize] = Some(birth);
+                    self.provenances[loc as usize] = Some(provenance);
                 }
                 if self.parallel {
                     self.addresses.push((std::ptr::from_ref(tag).addr(), loc));

@@ -5,26 +5,41 @@
 //! comes after the write that it reads from; then they go on, and the graph grows. What lies
 //! between two events is real code on real memory. Because non-atomic accesses are ordered by
 //! happens-before, or else reported as a race, they see in a replay what they saw the first time.
-//! Addresses may differ between two runs, so values are taken anew from the run at hand.
+//! Addresses may differ between two runs, so values are taken again from the run at hand.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `schedule` | an execution from its start to its end |
+//! | `step` | a step of a thread: replayed, or a new event |
+//! | `location` | ties objects of the model to locations of the graph |
+//! | `object` | the words and queues that the checker's own types stand on |
+//! | `provenance` | which thread made an object, and when |
+//! | `race` | accesses that are not atomic |
+//! | `spin` | loops that wait for another thread |
+//! | `crash` | processes that vanish |
+//! | `drain` | how an execution that is given up comes to an end |
+//! | `watchdog` | stacks that overflow, threads that never come back |
 
 mod crash;
-mod ending;
+mod drain;
 mod location;
+pub(crate) mod object;
+pub(crate) mod provenance;
+pub(crate) mod race;
 mod schedule;
 mod spin;
 mod step;
+mod watchdog;
 
 pub(crate) use location::{Object, Tag, exclusive, peek};
 
-use super::birth;
-use super::event::{Id, Label};
-use super::extend::Explorer;
-use super::failure;
-use super::graph::HB;
-use super::guard;
-use super::lesson::Lesson;
-use super::mutate::Change;
-use super::replay::Step;
+use crate::engine::explore::explorer::Explorer;
+use crate::engine::explore::mutation::Change;
+use crate::engine::explore::replay::Step;
+use crate::engine::memory_model::event::{Id, Label};
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::memory_model::graph::HB;
+use crate::engine::report::failure;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, Yielder};
 use crash::vanish_or_not;
@@ -157,7 +172,7 @@ pub(crate) struct Limits {
     /// How often the timeouts of a thread may fire when nothing else can run.
     pub fires: u32,
     /// Begin without exploring alternatives.
-    pub muted: bool,
+    pub paused: bool,
 }
 
 /// How an execution ended.
@@ -187,7 +202,7 @@ pub(crate) struct Runtime {
     /// The execution is beyond a bound of the exploration.
     given_up: bool,
     /// It was given up, and comes to an end quietly.
-    ending: bool,
+    draining: bool,
     /// Events of the execution, without those of its quiet end.
     pub events: usize,
     pub failure: Option<failure::Kind>,
@@ -195,16 +210,16 @@ pub(crate) struct Runtime {
     pub limits: Limits,
     pub panic_note: Option<(String, String)>,
     /// Alternatives are not explored.
-    pub muted: bool,
+    pub paused: bool,
     /// Those of the next step are not.
     pub skip: bool,
     /// Where non-atomic accesses have been in this run.
-    pub(super) shadows: Vec<super::race::Shadow>,
+    pub(super) shadows: Vec<crate::engine::runtime::race::Shadow>,
     /// Reads of atomics that were not atomic: location, thread, epoch, place.
     unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
     /// Steps of this run, those among them that are no events.
     steps: usize,
-    watch: std::sync::Arc<guard::Watch>,
+    watch: std::sync::Arc<watchdog::Watch>,
     /// Other workers run the same model.
     pub parallel: bool,
     /// Objects of this run by address; kept when there are other workers.
@@ -220,17 +235,17 @@ pub(crate) struct Runtime {
     /// What the kernel does when processes vanish.
     deaths: Vec<crash::Death>,
     /// What is known of the model from runs before the exploration began anew.
-    pub lessons: Vec<Lesson>,
+    pub facts: Vec<Fact>,
     /// What this run has taught.
-    pub lesson: Option<Lesson>,
+    pub fact: Option<Fact>,
     /// A row of equal loads that is followed to its end.
     probe: Option<spin::Probe>,
     /// Memory that the model has allocated in this run.
-    pub(super) blocks: birth::Blocks,
+    pub(super) blocks: provenance::Blocks,
     /// Where the stack of each thread ended at each of its events.
     pub(super) stack_ends: Vec<Vec<usize>>,
     /// When the object of each location was made, as far as that matters.
-    births: Vec<Option<birth::Birth>>,
+    provenances: Vec<Option<provenance::Provenance>>,
 }
 
 /// Something that has to be freed before the end of the execution.
@@ -257,7 +272,7 @@ pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
     // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
     // time; no reference into it is held across a switch.
     unsafe {
-        birth::leave();
+        provenance::leave();
         let out = Runtime::perform(rt, label, object);
         Runtime::enter(rt);
         if out.wrote && (*rt).may_vanish() {
@@ -273,7 +288,7 @@ pub(crate) fn relax() {
         stop_if_failed();
         // SAFETY: on the coroutine of the current thread; no reference is held across a switch.
         unsafe {
-            birth::leave();
+            provenance::leave();
             Runtime::relax(rt);
             Runtime::enter(rt);
         }
@@ -284,7 +299,7 @@ pub(crate) fn relax() {
 pub(crate) fn learn_that_counted(site: u32) -> ! {
     let rt = current().expect("only a model has something to teach");
     // SAFETY: on the coroutine of the current thread.
-    unsafe { Runtime::learn(rt, Lesson::Counted(site)) }
+    unsafe { Runtime::learn(rt, Fact::Counted(site)) }
 }
 
 thread_local! {
@@ -305,7 +320,7 @@ pub(crate) fn drop_outside<T>(value: T) {
     }
     let rt = RUNTIME.replace(std::ptr::null_mut());
     let quiet = QUIET.replace(true);
-    birth::leave();
+    provenance::leave();
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
     QUIET.set(quiet);
     RUNTIME.set(rt);
@@ -371,17 +386,17 @@ impl Runtime {
             replaying: false,
             aborting: false,
             given_up: false,
-            ending: false,
+            draining: false,
             events: 0,
             failure: None,
             stacks: Vec::new(),
             limits,
             panic_note: None,
-            muted: false,
+            paused: false,
             skip: false,
             shadows: Vec::new(),
             unsynced: Vec::new(),
-            watch: guard::watch(),
+            watch: watchdog::watch(),
             parallel: false,
             addresses: Vec::new(),
             guide: None,
@@ -390,12 +405,12 @@ impl Runtime {
             allocations: Vec::new(),
             statics: Vec::new(),
             deaths: Vec::new(),
-            lessons: Vec::new(),
-            lesson: None,
+            facts: Vec::new(),
+            fact: None,
             probe: None,
-            blocks: birth::Blocks::default(),
+            blocks: provenance::Blocks::default(),
             stack_ends: Vec::new(),
-            births: Vec::new(),
+            provenances: Vec::new(),
         }
     }
 
@@ -404,7 +419,7 @@ impl Runtime {
         self.panic_note = Some((message, at));
         self.threads[self.cur as usize].panicked = true;
         // While it unwinds nobody else gets a turn: the count of panics is the system thread's.
-        self.aborting |= self.ending;
+        self.aborting |= self.draining;
     }
 
     pub(crate) fn fail(&mut self, kind: failure::Kind) {
@@ -418,10 +433,10 @@ impl Runtime {
     ///
     /// # Safety
     /// Called on the coroutine of the current thread.
-    unsafe fn learn(rt: *mut Runtime, lesson: Lesson) -> ! {
+    unsafe fn learn(rt: *mut Runtime, fact: Fact) -> ! {
         // SAFETY: `rt` is live; the reference ends before the switch.
         unsafe {
-            (*rt).lesson = Some(lesson);
+            (*rt).fact = Some(fact);
             (*rt).aborting = true;
             Runtime::halt(rt)
         }
@@ -452,7 +467,7 @@ impl Runtime {
         self.guide.as_ref()?.get(self.ex.graph.events.len()).copied()
     }
 
-    fn astray(&mut self) {
+    fn replay_diverged(&mut self) {
         let n = self.ex.graph.events.len();
         self.fail(failure::Kind::Misuse(format!(
             "the replay string does not belong to this model: its step {n} cannot be done"
@@ -460,18 +475,18 @@ impl Runtime {
     }
 
     /// A thread was ended because of what it did without asking.
-    fn ended_from_outside(&mut self, t: u32, cause: guard::Cause) {
+    fn ended_from_outside(&mut self, t: u32, cause: watchdog::Cause) {
         let thread = &self.threads[t as usize];
         let place =
             format!("thread {t} (spawned at {}), last seen at {}", thread.site, thread.last);
         self.fail(match cause {
-            guard::Cause::Overflow => {
+            watchdog::Cause::Overflow => {
                 failure::Kind::Limit(format!("stack overflow: {place} (Builder::stack_size is {} bytes)", self.limits.stack))
             }
-            guard::Cause::Stuck => failure::Kind::Endless(format!(
+            watchdog::Cause::Stuck => failure::Kind::Endless(format!(
                 "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, 0 for ever)"
             )),
-            guard::Cause::Memory => failure::Kind::Limit(format!("memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)")),
+            watchdog::Cause::Memory => failure::Kind::Limit(format!("memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)")),
         });
     }
 
@@ -501,14 +516,14 @@ impl Runtime {
     unsafe fn enter(rt: *mut Runtime) {
         // SAFETY: as the caller says; the reference ends here.
         unsafe {
-            let birth = (*rt).birth_now();
-            birth::enter(&(*rt).blocks, birth);
+            let provenance = (*rt).provenance_now();
+            provenance::enter(&(*rt).blocks, provenance);
         }
     }
 
     /// Something is made by the current thread at this point.
-    pub(super) fn birth_now(&self) -> birth::Birth {
-        birth::Birth {
+    pub(super) fn provenance_now(&self) -> provenance::Provenance {
+        provenance::Provenance {
             tid: self.cur,
             epoch: self.epoch(),
             site: self.threads[self.cur as usize].last,
@@ -586,14 +601,18 @@ impl Runtime {
             return true;
         }
         let here = self.here();
-        here != super::event::NONE
+        here != crate::engine::memory_model::event::NONE
             && self.ex.graph.clock(here, HB).get(tid as usize).is_some_and(|&c| c >= epoch)
     }
 
     /// Virtual time.
     pub(crate) fn time(&self) -> u64 {
         let here = self.here();
-        if here == super::event::NONE { 0 } else { self.ex.graph.ev(here).time }
+        if here == crate::engine::memory_model::event::NONE {
+            0
+        } else {
+            self.ex.graph.ev(here).time
+        }
     }
 
     /// A name for each thread.

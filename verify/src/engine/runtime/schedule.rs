@@ -1,13 +1,13 @@
 //! One execution from its start to its end: who runs next, and what it means that nobody can.
 
 use super::{EXEC_BLOCK, End, NEXT_EXEC, RUNTIME, Runtime, State, Thread};
-use crate::engine::birth;
-use crate::engine::event::{Event, INIT, Id, Kind};
-use crate::engine::failure;
-use crate::engine::guard;
-use crate::engine::lesson::Lesson;
-use crate::engine::queue;
-use crate::engine::replay::What;
+use crate::engine::explore::replay::What;
+use crate::engine::explore::wait_queue;
+use crate::engine::memory_model::event::{Event, INIT, Id, Kind};
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::report::failure;
+use crate::engine::runtime::provenance;
+use crate::engine::runtime::watchdog;
 use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -108,20 +108,20 @@ impl Runtime {
         self.shadows.clear();
         self.unsynced.clear();
         self.blocks.forget();
-        self.births.clear();
-        self.lesson = None;
+        self.provenances.clear();
+        self.fact = None;
         self.deaths.clear();
         self.probe = None;
         self.addresses.clear();
         self.steps = 0;
         self.allocations.clear();
         self.statics.clear();
-        self.ex.dead = false;
+        self.ex.inconsistent = false;
         self.given_up = false;
         self.replaying = true;
         self.aborting = false;
         self.ex.woke = false;
-        self.muted = self.limits.muted;
+        self.paused = self.limits.paused;
         self.skip = false;
         self.panic_note = None;
         self.create(0, None, Location::caller(), main);
@@ -138,7 +138,7 @@ impl Runtime {
         self.events = self.ex.graph.events.len();
         if end == End::Blocked {
             // SAFETY: as above.
-            unsafe { Runtime::end_quietly(rt) };
+            unsafe { Runtime::drain(rt) };
         }
         RUNTIME.set(std::ptr::null_mut());
         self.teardown();
@@ -166,12 +166,12 @@ impl Runtime {
                 if this.failure.is_some() {
                     return End::Failed;
                 }
-                if this.lesson.is_some() {
+                if this.fact.is_some() {
                     return End::Learned;
                 }
                 if ended {
                     if let Some(probe) = this.probe.filter(|probe| probe.tid == t) {
-                        this.lesson = Some(Lesson::Ends(probe.site));
+                        this.fact = Some(Fact::Ends(probe.site));
                         return End::Learned;
                     }
                     if (this.threads[t as usize].pos as usize)
@@ -200,10 +200,10 @@ impl Runtime {
             // Taken out while it runs: the vector of threads may grow meanwhile.
             let mut co = thread.co.take().expect("a thread that is ready has a coroutine");
             (*rt).watch.turn();
-            guard::arm(&co);
+            watchdog::arm(&co);
             let result = co.resume(());
-            let cause = guard::disarm();
-            birth::leave();
+            let cause = watchdog::disarm();
+            provenance::leave();
             let this = &mut *rt;
             if let Some(cause) = cause {
                 this.ended_from_outside(t, cause);
@@ -262,7 +262,7 @@ impl Runtime {
             }
             self.replaying = false;
         }
-        if self.ex.dead || self.given_up {
+        if self.ex.inconsistent || self.given_up {
             return None;
         }
         if let Some(step) = self.turn() {
@@ -279,7 +279,7 @@ impl Runtime {
             if asks {
                 return Some(t);
             }
-            self.astray();
+            self.replay_diverged();
             return None;
         }
         if let Some(probe) = &self.probe {
@@ -288,7 +288,7 @@ impl Runtime {
         // Between a comparison and the place in the queue nobody else gets a turn.
         if let Some(t) = (0..n).find(|&t| {
             self.threads[t as usize].state != State::Vacant
-                && queue::owes_enqueue(&self.ex.graph, t)
+                && wait_queue::owes_enqueue(&self.ex.graph, t)
         }) {
             return Some(t);
         }
@@ -335,7 +335,7 @@ impl Runtime {
             State::Asleep => thread
                 .pending
                 .as_ref()
-                .is_some_and(|l| queue::taken_by(&self.ex.graph, l.a).is_some()),
+                .is_some_and(|l| wait_queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
             State::Vacant | State::Stuck | State::Quit | State::Waiting | State::Finished => false,
@@ -347,10 +347,10 @@ impl Runtime {
         if self.failure.is_some() {
             return Some(End::Failed);
         }
-        if self.ex.dead || self.given_up {
+        if self.ex.inconsistent || self.given_up {
             return Some(End::Blocked);
         }
-        if self.bury() {
+        if self.reap() {
             return None;
         }
         let left = |t: &Thread| !matches!(t.state, State::Vacant | State::Finished);
@@ -401,7 +401,7 @@ impl Runtime {
             return None;
         }
         let standing = self.standing();
-        self.ex.alone = self.muted;
+        self.ex.no_alternatives = self.paused;
         for t in 0..self.threads.len() {
             if self.threads[t].state == State::Await {
                 let label =

@@ -7,10 +7,10 @@
 //! like any other from then on. If not, in [`ENDLESS`] rounds, it is a loop that waits.
 
 use super::{Runtime, State};
-use crate::engine::event::{Id, Kind, Label, NONE, apply};
-use crate::engine::graph::Graph;
-use crate::engine::lesson::Lesson;
-use crate::engine::replay::{Step, What};
+use crate::engine::explore::replay::{Step, What};
+use crate::engine::memory_model::event::{Id, Kind, Label, NONE, apply};
+use crate::engine::memory_model::fact::Fact;
+use crate::engine::memory_model::graph::Graph;
 use std::panic::Location;
 
 /// What is known of a loop that waits for another thread.
@@ -41,7 +41,7 @@ impl Runtime {
         // SAFETY: `rt` is live; references end before each switch.
         unsafe {
             let this = &mut *rt;
-            if this.ending {
+            if this.draining {
                 Runtime::switch(rt);
                 return;
             }
@@ -226,14 +226,14 @@ impl Runtime {
             return false;
         }
         let site = e.label.site;
-        if self.lessons.contains(&Lesson::Spins(site)) {
+        if self.facts.contains(&Fact::Spins(site)) {
             return true;
         }
         let last = row.len() + 1 == g.threads[e.tid as usize].events.len();
         if last
             && thread.spin.streak > self.limits.rounds
             && self.probe.is_none()
-            && !self.lessons.contains(&Lesson::Ends(site))
+            && !self.facts.contains(&Fact::Ends(site))
         {
             let left = ENDLESS.min(self.limits.events as u32 / 2);
             self.probe = Some(Probe { tid: e.tid, site, left });
@@ -243,20 +243,20 @@ impl Runtime {
 
     /// What the next step of a row that is followed to its end has to read; or what has been
     /// learned about the row.
-    pub(super) fn follow(&mut self, t: usize, label: &Label) -> Result<Step, Lesson> {
+    pub(super) fn follow(&mut self, t: usize, label: &Label) -> Result<Step, Fact> {
         let probe = self.probe.as_mut().expect("a row is being followed");
         let site = probe.site;
         if probe.left == 0 {
-            return Err(Lesson::Spins(site));
+            return Err(Fact::Spins(site));
         }
         probe.left -= 1;
         let g = &self.ex.graph;
         let before =
-            repeated(g, &g.threads[t].events, label.loc, label.site).ok_or(Lesson::Ends(site))?;
+            repeated(g, &g.threads[t].events, label.loc, label.site).ok_or(Fact::Ends(site))?;
         let rf = g.ev(before).rf;
         let writes = label.kind == Kind::Rmw && apply(label, g.value(label.loc, rf)).is_some();
         if writes || !matches!(label.kind, Kind::Load | Kind::Rmw) {
-            return Err(Lesson::Ends(site));
+            return Err(Fact::Ends(site));
         }
         Ok(Step { tid: t as u32, what: What::Read(rf), choice: 0, fired: false })
     }

@@ -1,10 +1,10 @@
 //! A step of a thread: what the graph says while it is run again, a new event after that.
 
 use super::{Object, Outcome, Runtime, State};
-use crate::engine::event::{Event, Id, Kind, Label, NO_LOC, NONE, Rmw, apply};
-use crate::engine::failure;
-use crate::engine::mutate::Effect;
-use crate::engine::queue;
+use crate::engine::explore::mutation::Effect;
+use crate::engine::explore::wait_queue;
+use crate::engine::memory_model::event::{Event, Id, Kind, Label, NO_LOC, NONE, Rmw, apply};
+use crate::engine::report::failure;
 
 impl Runtime {
     /// Does a step of the current thread.
@@ -49,11 +49,11 @@ impl Runtime {
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
                         this.stack_ends[t].push(end);
-                        if this.born_too_late(outcome.event) {
+                        if this.is_before_creation(outcome.event) {
                             Runtime::halt(rt);
                         }
                         if this.beyond_the_end(outcome.event) {
-                            this.ex.dead = true;
+                            this.ex.inconsistent = true;
                         }
                         if label.kind == Kind::Join
                             && this.threads[label.a as usize].state != State::Finished
@@ -91,7 +91,7 @@ impl Runtime {
                 {
                     None => turn,
                     Some(Ok(step)) => Some(step),
-                    Some(Err(lesson)) => Runtime::learn(rt, lesson),
+                    Some(Err(fact)) => Runtime::learn(rt, fact),
                 };
                 let fire = std::mem::take(&mut this.threads[t].fire)
                     || turn.is_some_and(|step| step.fired);
@@ -108,7 +108,7 @@ impl Runtime {
                     if fire {
                         label.kind = Kind::Rmw;
                         label.rmw = Rmw::Leave;
-                    } else if queue::taken_by(&this.ex.graph, label.a).is_none() {
+                    } else if wait_queue::taken_by(&this.ex.graph, label.a).is_none() {
                         this.wait(t, State::Asleep, label);
                         Runtime::switch(rt);
                         continue;
@@ -146,13 +146,13 @@ impl Runtime {
                 if this.aborting {
                     Runtime::halt(rt);
                 }
-                this.ex.alone = std::mem::take(&mut this.skip) || this.muted;
+                this.ex.no_alternatives = std::mem::take(&mut this.skip) || this.paused;
                 let id = match turn {
                     None => this.ex.add(t as u32, label),
                     Some(step) => match this.ex.add_as_told(t as u32, label, &step) {
                         Some(id) => id,
                         None => {
-                            this.astray();
+                            this.replay_diverged();
                             Runtime::halt(rt);
                         }
                     },
@@ -164,24 +164,24 @@ impl Runtime {
                 }
                 let foreign = |rf: Id| rf < NONE && this.ex.graph.ev(rf).tid as usize != t;
                 let read = foreign(this.ex.graph.ev(id).rf);
-                if this.ending {
+                if this.draining {
                     // A wait on a value that is no more: it is over at once.
-                    this.ex.dead = false;
+                    this.ex.inconsistent = false;
                 } else {
-                    this.ex.dead |= this.beyond_the_end(id);
+                    this.ex.inconsistent |= this.beyond_the_end(id);
                     this.given_up |= read && this.ex.preempts_too_often();
                 }
-                if this.ex.dead || this.given_up {
+                if this.ex.inconsistent || this.given_up {
                     // Resumed for a quiet end, if at all.
                     Runtime::switch(rt);
                 }
                 let this = &mut *rt;
                 this.stack_ends[t].push(end);
-                if this.born_too_late(id) {
+                if this.is_before_creation(id) {
                     Runtime::halt(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
-                if this.ending {
+                if this.draining {
                     Runtime::switch(rt);
                 } else if this.goes_round(id) {
                     Runtime::relax(rt);
@@ -192,15 +192,15 @@ impl Runtime {
     }
 
     /// Whether an event is on an object that another thread has made, and does not come after that.
-    fn born_too_late(&mut self, id: Id) -> bool {
+    fn is_before_creation(&mut self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
-        let Some(Some(birth)) = self.births.get(e.label.loc as usize) else {
+        let Some(Some(provenance)) = self.provenances.get(e.label.loc as usize) else {
             return false;
         };
-        if self.after_birth(id, birth) {
+        if self.after_provenance(id, provenance) {
             return false;
         }
-        let (first, tid, site) = (birth.site, birth.tid, e.label.site);
+        let (first, tid, site) = (provenance.site, provenance.tid, e.label.site);
         self.race(
             "an access of an atomic that another thread made, after the step that is named first"
                 .into(),

@@ -1,0 +1,52 @@
+//! ARCHITECTURE.md's table of crates, compared with the manifests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync_checks::{metadata, read};
+
+/// Package -> packages of the workspace that it depends on in an ordinary build.
+type Edges = BTreeMap<String, BTreeSet<String>>;
+
+fn from_cargo() -> Edges {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("a list of packages");
+    let name = |package: &serde_json::Value| package["name"].as_str().expect("a name").to_owned();
+    let ours: BTreeSet<_> = packages.iter().map(name).collect();
+    packages
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().expect("a list");
+            let edges = dependencies.iter().filter(|edge| {
+                // Test-only edges, and those of a checker's build, are not part of the picture.
+                let target = edge["target"].as_str().unwrap_or("");
+                edge["kind"].is_null() && !target.contains("sync_verify")
+            });
+            let package = name(package);
+            let is_other = |edge: &String| ours.contains(edge) && *edge != package;
+            let edges = edges.map(name).filter(is_other).collect();
+            (package, edges)
+        })
+        .collect()
+}
+
+/// Reads the rows `| folder | package | depends on | ... |` under the heading "Crates".
+fn from_architecture() -> Edges {
+    let text = read("ARCHITECTURE.md");
+    let section =
+        text.split("\n## ").find(|section| section.starts_with("Crates")).expect("## Crates");
+    let code_spans = |cell: &str| -> BTreeSet<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let package = code_spans(cells[2]).into_iter().next().expect("a package in column 2");
+        (package, code_spans(cells[3]))
+    })
+    .collect()
+}
+
+#[test]
+fn the_picture_of_the_crates_is_true() {
+    assert_eq!(from_architecture(), from_cargo(), "left: ARCHITECTURE.md, right: the manifests");
+}

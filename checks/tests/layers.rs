@@ -1,0 +1,259 @@
+//! The layers of each crate: no two files import each other, and folders import only downward.
+//!
+//! A file's imports are its `use` items. `pub use` in a `mod.rs` or in `lib.rs` is a facade and no
+//! import: a path through it counts as an import of the file that defines the item.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use syn::visit::Visit;
+use sync_checks::{Complaints, files, read};
+
+/// A folder of sources, and its layers from the top to the bottom. Folders and files of one row do
+/// not import each other. What is not listed is not ordered, but must not be in a circle.
+struct Layers {
+    source: &'static str,
+    order: &'static [&'static [&'static str]],
+}
+
+const CRATES: [Layers; 5] = [
+    Layers {
+        source: "sync-core/src",
+        order: &[
+            &["interop"],
+            &["once", "thread"],
+            &["wait"],
+            &["lock"],
+            &["diagnostics"],
+            &["primitive"],
+            &["futex"],
+        ],
+    },
+    Layers {
+        source: "sync-queue/src",
+        order: &[&["pool", "channel"], &["queue"], &["buffer"], &["wait"]],
+    },
+    Layers { source: "sync-timer/src", order: &[&["scheduler"], &["wheel"]] },
+    Layers {
+        source: "sync-ipc/src",
+        order: &[&["queue"], &["raw"], &["segment"], &["membership"], &["memory"]],
+    },
+    Layers {
+        source: "verify/src/engine",
+        order: &[&["driver"], &["runtime"], &["explore", "report"], &["memory_model"]],
+    },
+];
+
+/// The files of one source folder: module path -> file.
+struct Modules {
+    files: BTreeMap<Vec<String>, PathBuf>,
+    facades: BTreeMap<PathBuf, BTreeMap<String, Vec<String>>>,
+}
+
+/// A path as it is written in a `use` item, and the name that it brings in.
+struct Import {
+    path: Vec<String>,
+    public: bool,
+    name: String,
+}
+
+#[derive(Default)]
+struct Imports(Vec<Import>);
+
+impl<'ast> Visit<'ast> for Imports {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let public = !matches!(item.vis, syn::Visibility::Inherited);
+        flatten(&item.tree, &mut Vec::new(), public, &mut self.0);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        // Unit tests may look at anything.
+        let is_test = item.attrs.iter().any(|attribute| {
+            attribute.path().is_ident("cfg")
+                && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+        });
+        if !is_test {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+}
+
+fn flatten(tree: &syn::UseTree, prefix: &mut Vec<String>, public: bool, found: &mut Vec<Import>) {
+    match tree {
+        syn::UseTree::Path(path) => {
+            prefix.push(path.ident.to_string());
+            flatten(&path.tree, prefix, public, found);
+            prefix.pop();
+        }
+        syn::UseTree::Group(group) => {
+            group.items.iter().for_each(|tree| flatten(tree, prefix, public, found));
+        }
+        syn::UseTree::Name(_) | syn::UseTree::Rename(_) | syn::UseTree::Glob(_) => {
+            let (last, name) = match tree {
+                syn::UseTree::Name(name) => (name.ident.to_string(), name.ident.to_string()),
+                syn::UseTree::Rename(name) => (name.ident.to_string(), name.rename.to_string()),
+                _ => (String::from("*"), String::from("*")),
+            };
+            let mut path = prefix.clone();
+            if last != "self" {
+                path.push(last);
+            }
+            found.push(Import { path, public, name });
+        }
+    }
+}
+
+/// The module path of a file below the source folder: `a/b.rs` and `a/b/mod.rs` are `[a, b]`.
+fn module_path(file: &Path) -> Vec<String> {
+    let mut path: Vec<_> =
+        file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    if path.last().is_some_and(|last| last == "mod" || last == "lib") {
+        path.pop();
+    }
+    path
+}
+
+impl Modules {
+    fn read(source: &str) -> (Self, BTreeMap<PathBuf, Vec<Import>>) {
+        let all = files("rs").into_iter().filter(|path| path.starts_with(source));
+        let mut modules = Self { files: BTreeMap::new(), facades: BTreeMap::new() };
+        let mut imports = BTreeMap::new();
+        for path in all {
+            let relative: PathBuf = path.strip_prefix(source).expect("below the source").into();
+            // Test files, and programs of their own.
+            if relative.starts_with("bin") || relative.ends_with("tests.rs") {
+                continue;
+            }
+            let syntax = syn::parse_file(&read(&path)).expect("a Rust file");
+            let mut found = Imports::default();
+            found.visit_file(&syntax);
+            modules.files.insert(module_path(&relative), relative.clone());
+            imports.insert(relative, found.0);
+        }
+        // A facade's items, by the names under which they are found there.
+        for (file, found) in &imports {
+            let module = module_path(file);
+            let items = found.iter().filter(|import| import.public);
+            let items =
+                items.map(|import| (import.name.clone(), modules.absolute(&module, &import.path)));
+            modules.facades.insert(file.clone(), items.collect());
+        }
+        (modules, imports)
+    }
+
+    /// Resolves `crate`, `self` and `super`. A path without them starts in the module itself.
+    fn absolute(&self, module: &[String], path: &[String]) -> Vec<String> {
+        let mut base = module.to_vec();
+        let mut rest = path;
+        match rest.first().map(String::as_str) {
+            Some("crate") => {
+                base.clear();
+                rest = &rest[1..];
+            }
+            Some("self") => rest = &rest[1..],
+            _ => {}
+        }
+        while rest.first().is_some_and(|part| part == "super") {
+            base.pop();
+            rest = &rest[1..];
+        }
+        base.extend(rest.iter().cloned());
+        base
+    }
+
+    /// The file that defines what the absolute path names; `None` if it is not of this folder.
+    fn file_of(&self, path: &[String], depth: u32) -> Option<&PathBuf> {
+        let longest = (0..=path.len()).rev().find(|&n| self.files.contains_key(&path[..n]))?;
+        let file = &self.files[&path[..longest]];
+        let next = path.get(longest)?;
+        let through = self.facades[file].get(next);
+        match through {
+            Some(target) if depth > 0 && target != path => {
+                let mut target = target.clone();
+                target.extend_from_slice(&path[longest + 1..]);
+                self.file_of(&target, depth - 1)
+            }
+            _ => Some(file),
+        }
+    }
+
+    /// File -> the files that it imports from.
+    fn graph(
+        &self,
+        imports: &BTreeMap<PathBuf, Vec<Import>>,
+        source: &str,
+    ) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+        let mut graph = BTreeMap::new();
+        for (file, found) in imports {
+            let module = module_path(file);
+            let is_facade = file.ends_with("mod.rs") || file.ends_with("lib.rs");
+            let edges: &mut BTreeSet<PathBuf> = graph.entry(file.clone()).or_default();
+            for import in found.iter().filter(|import| !(is_facade && import.public)) {
+                let mut path = import.path.clone();
+                // The engine is a folder of a crate: its own paths start with `crate::engine`.
+                if source.ends_with("/engine") && path.first().is_some_and(|part| part == "crate") {
+                    if path.get(1).is_none_or(|part| part != "engine") {
+                        continue;
+                    }
+                    path.remove(1);
+                }
+                let target = self.absolute(&module, &path);
+                let target = self.file_of(&target, 8);
+                edges.extend(target.filter(|target| *target != file).cloned());
+            }
+        }
+        graph
+    }
+}
+
+#[test]
+fn no_two_files_import_each_other() {
+    let mut complaints = Complaints::default();
+    for Layers { source, .. } in &CRATES {
+        let (modules, imports) = Modules::read(source);
+        let graph = modules.graph(&imports, source);
+        for (file, targets) in &graph {
+            for target in targets.iter().filter(|target| *target > file) {
+                if graph.get(target).is_some_and(|back| back.contains(file)) {
+                    complaints.add(format!(
+                        "{source}: {} <-> {}",
+                        file.display(),
+                        target.display()
+                    ));
+                }
+            }
+        }
+    }
+    complaints.settle("No two files import each other (ARCHITECTURE.md, \"Layers\").");
+}
+
+#[test]
+fn folders_import_only_downward() {
+    let mut complaints = Complaints::default();
+    for Layers { source, order } in &CRATES {
+        let layer = |file: &Path| {
+            let first = file.iter().next()?.to_string_lossy().replace(".rs", "");
+            order.iter().position(|names| names.contains(&first.as_str())).map(|at| (at, first))
+        };
+        let (modules, imports) = Modules::read(source);
+        for (file, targets) in modules.graph(&imports, source) {
+            for target in targets {
+                let (Some((from, a)), Some((to, b))) = (layer(&file), layer(&target)) else {
+                    continue;
+                };
+                if to < from || (to == from && a != b) {
+                    complaints.add(format!("{source}: {} -> {}", file.display(), target.display()));
+                }
+            }
+        }
+    }
+    complaints.settle("Folders import only downward (ARCHITECTURE.md, \"Layers\").");
+}
+
+#[test]
+fn the_imports_of_the_sources_are_found() {
+    let (modules, imports) = Modules::read("sync-queue/src");
+    let graph = modules.graph(&imports, "sync-queue/src");
+    let edges: usize = graph.values().map(BTreeSet::len).sum();
+    assert!(edges > 50, "only {edges} imports were found in sync-queue: the check sees nothing");
+}

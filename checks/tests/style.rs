@@ -1,0 +1,133 @@
+//! STYLE.md, as far as a machine can read it: words, and the length of lines.
+
+use sync_checks::{Complaints, files, read};
+
+/// Words that STYLE.md replaces, with the replacement.
+const WORDS: [(&str, &str); 8] = [
+    ("nobody", "no thread, unset, unowned"),
+    ("somebody", "another thread"),
+    ("anybody", "any thread"),
+    ("whom", "name the thread"),
+    ("whoever", "name the thread"),
+    ("anew", "again"),
+    ("for ever", "forever"),
+    ("so many", "N, this many"),
+];
+
+/// Words that do not begin a comment.
+const OPENINGS: [&str; 4] = ["Who", "Whom", "Whoever", "What"];
+
+const COLUMNS: usize = 100;
+
+/// Whether `text` has `word` in it as a whole word, in any case.
+fn has_word(text: &str, word: &str) -> bool {
+    let text = text.to_lowercase();
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !is_part(before) && !is_part(after)
+    })
+}
+
+/// The text of a line comment or of a documentation comment.
+fn comment(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let text = line.strip_prefix("//!").or(line.strip_prefix("///")).or(line.strip_prefix("//"))?;
+    Some(text.trim_start())
+}
+
+/// Whether the line is of a kind that cannot be broken: a row of a table, a link, a long literal.
+fn cannot_be_broken(line: &str) -> bool {
+    let text = comment(line).unwrap_or(line.trim_start());
+    text.starts_with('|') || line.contains("://") || text.starts_with('[')
+}
+
+/// This file names what it looks for, and STYLE.md shows it.
+fn is_about_style(path: &std::path::Path) -> bool {
+    path.ends_with("STYLE.md") || path.ends_with("checks/tests/style.rs")
+}
+
+#[test]
+fn comments_and_documents_use_plain_words() {
+    let mut complaints = Complaints::default();
+    for path in files("rs").into_iter().filter(|path| !is_about_style(path)) {
+        let text = read(&path);
+        let mut previous_is_comment = false;
+        for (number, line) in text.lines().enumerate() {
+            let Some(comment) = comment(line) else {
+                previous_is_comment = false;
+                continue;
+            };
+            let place = || format!("{}:{}", path.display(), number + 1);
+            for (word, instead) in WORDS {
+                if has_word(comment, word) {
+                    complaints.add(format!("{}: {word:?}, write: {instead}", place()));
+                }
+            }
+            let opening = comment.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+            if !previous_is_comment && OPENINGS.contains(&opening) {
+                complaints.add(format!("{}: the comment begins with {opening:?}", place()));
+            }
+            previous_is_comment = !comment.is_empty();
+        }
+    }
+    for path in files("md").into_iter().filter(|path| !is_about_style(path)) {
+        for (number, line) in read(&path).lines().enumerate() {
+            for (word, instead) in WORDS {
+                if has_word(line, word) {
+                    let place = format!("{}:{}", path.display(), number + 1);
+                    complaints.add(format!("{place}: {word:?}, write: {instead}"));
+                }
+            }
+        }
+    }
+    complaints.settle("Plain English: see \"Words\" in STYLE.md.");
+}
+
+#[test]
+fn lines_end_at_the_hundredth_column() {
+    let mut complaints = Complaints::default();
+    for path in files("rs") {
+        for (number, line) in read(&path).lines().enumerate() {
+            let length = line.chars().count();
+            if length > COLUMNS && !cannot_be_broken(line) {
+                complaints.add(format!("{}:{}: {length} columns", path.display(), number + 1));
+            }
+        }
+    }
+    complaints.settle("Lines end at column 100; rows of tables and links may be longer.");
+}
+
+#[test]
+fn test_names_have_no_codes() {
+    let mut complaints = Complaints::default();
+    for path in files("rs") {
+        for (number, line) in read(&path).lines().enumerate() {
+            let Some(rest) = line.trim_start().strip_prefix("fn ") else { continue };
+            let name = rest.split('(').next().unwrap_or("");
+            let parts: Vec<_> = name.split('_').take(3).collect();
+            let is_letters =
+                |part: &&str| part.len() <= 3 && part.bytes().all(|b| b.is_ascii_lowercase());
+            let is_number =
+                |part: &&str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+            let code = match parts.as_slice() {
+                [a, n, ..] if is_letters(a) && is_number(n) => true,
+                [a, b, n] if is_letters(a) && is_letters(b) && is_number(n) => true,
+                _ => false,
+            };
+            if code {
+                complaints.add(format!("{}:{}: {name}", path.display(), number + 1));
+            }
+        }
+    }
+    complaints.settle("A test's name says what it shows; CONTRACT.md has the rows.");
+}
+
+#[test]
+fn the_words_are_found_as_whole_words() {
+    assert!(has_word("Nobody waits.", "nobody"));
+    assert!(has_word("It waits for ever", "for ever"));
+    assert!(!has_word("renewed, anewer", "anew"));
+    assert!(!has_word("for every thread", "for ever"));
+}

@@ -1,0 +1,160 @@
+//! What the calling thread holds, and what happens when it asks for more.
+
+use core::cell::RefCell;
+use core::panic::Location;
+use std::backtrace::Backtrace;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use super::cycle::{self, Cycle, Lock, Step};
+use super::lock_order::{self, Node};
+use crate::diagnostics::quiet::unwatched;
+
+/// What a thread knows of a lock that it holds.
+struct Held {
+    lock: Lock,
+    levels: u32,
+    since: &'static Location<'static>,
+}
+
+thread_local! {
+    /// First taken, first in the list. Guards do not leave their thread, so nobody else needs to
+    /// see it.
+    static HELD: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `f` with the list, unless the thread is so far at its end that there is none.
+fn held<R>(f: impl FnOnce(&mut Vec<Held>) -> R) -> Option<R> {
+    HELD.try_with(|held| f(&mut held.borrow_mut())).ok()
+}
+
+/// What happens to a cycle without a hook.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    MayPanic,
+    /// Never a panic, not even the hook's.
+    Prints,
+}
+
+/// The calling thread is about to wait for `lock`.
+pub(crate) fn asks(
+    lock: Lock,
+    at: &'static Location<'static>,
+    report: Report,
+    is_held: impl FnOnce() -> bool,
+) {
+    let mut own = None;
+    let mut new = Vec::new();
+    held(|held| {
+        for held in &*held {
+            if held.lock.number == lock.number {
+                own = Some(step(held, lock, at));
+            } else if !lock_order::read().knows(held.lock.number, lock.number) {
+                new.push(step(held, lock, at));
+            }
+        }
+    });
+    if let Some(own) = own {
+        if is_held() {
+            tell(Cycle { steps: vec![own] }, report);
+        } else {
+            // Released behind our back, by the raw lock of a guard that was forgotten.
+            forget(lock.number);
+        }
+    }
+    for step in new {
+        let (from, to) = (step.holds.number, step.asks_for.number);
+        let added = lock_order::write().add(step.clone());
+        let Err(rest) = added else { continue };
+        if cycle::hook().is_none() || lock_order::write().show(from, to) {
+            let steps = [vec![step], rest].concat();
+            tell(Cycle { steps }, report);
+        }
+    }
+}
+
+/// The calling thread holds `lock` and is about to wait until nobody else does: is that so even of
+/// itself?
+pub(crate) fn asks_more(lock: Lock, at: &'static Location<'static>) {
+    let own = held(|held| {
+        held.iter()
+            .find(|held| held.lock.number == lock.number && held.levels > 1)
+            .map(|held| step(held, lock, at))
+    });
+    if let Some(own) = own.flatten() {
+        tell(Cycle { steps: vec![own] }, Report::MayPanic);
+    }
+}
+
+/// The calling thread has got `lock`.
+pub(crate) fn got(lock: Lock, since: &'static Location<'static>) {
+    held(|held| match held.iter_mut().find(|held| held.lock.number == lock.number) {
+        Some(again) => again.levels += 1,
+        None => held.push(Held { lock, levels: 1, since }),
+    });
+}
+
+/// The calling thread has got a lock that it holds so many times more.
+pub(crate) fn deeper(node: &Node, levels: u32) {
+    held(|held| {
+        if let Some(held) = held.iter_mut().find(|held| held.lock.number == node.number()) {
+            held.levels = held.levels.saturating_add(levels);
+        }
+    });
+}
+
+/// The calling thread releases a lock so many times, or as often as it holds it.
+pub(crate) fn released(node: &Node, levels: u32) {
+    held(|held| {
+        if let Some(at) = held.iter().rposition(|held| held.lock.number == node.number()) {
+            held[at].levels = held[at].levels.saturating_sub(levels);
+            if held[at].levels == 0 {
+                held.remove(at);
+            }
+        }
+    });
+}
+
+/// The lock is gone, or was released without this thread's doing.
+fn forget(number: u64) {
+    held(|held| held.retain(|held| held.lock.number != number));
+}
+
+fn step(held: &Held, asks_for: Lock, asked_at: &'static Location<'static>) -> Step {
+    let thread = thread::current();
+    let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned);
+    Step {
+        thread: name.into(),
+        holds: held.lock,
+        held_since: held.since,
+        asks_for,
+        asked_at,
+        backtrace: Arc::new(Backtrace::capture()),
+    }
+}
+
+fn tell(cycle: Cycle, report: Report) {
+    let harmless = report == Report::MayPanic && !thread::panicking();
+    match cycle::hook() {
+        Some(hook) if harmless => hook(&cycle),
+        // Asserted: nothing of ours is in the hook's hands but a shared reference.
+        Some(hook) => drop(catch_unwind(AssertUnwindSafe(|| hook(&cycle)))),
+        None if harmless => panic!("{cycle}"),
+        None => eprintln!("{cycle}"),
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let number = *self.0.get_mut();
+        if number != 0 {
+            unwatched(|| {
+                forget(number);
+                if lock_order::read().mentions(number) {
+                    lock_order::write().remove(number);
+                }
+            });
+        }
+    }
+}

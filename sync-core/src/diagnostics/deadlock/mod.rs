@@ -1,0 +1,73 @@
+//! Finds orders of locks that can deadlock, before they do (feature `deadlock`).
+//!
+//! Two threads that take the same two locks in different orders deadlock one day, and most runs
+//! never show it. This module remembers for every pair of locks which one was held when the other
+//! was asked for. A thread that is about to wait for a lock which, by what was seen before, others
+//! hold while they wait for what this thread holds, is told so: whether or not they do so at this
+//! moment.
+//!
+//! ```
+//! use std::panic::{AssertUnwindSafe, catch_unwind};
+//! use sync_core::Mutex;
+//!
+//! let (a, b) = (Mutex::new(()), Mutex::new(()));
+//! {
+//!     let _a = a.lock();
+//!     let _b = b.lock(); // a before b
+//! }
+//! let found = catch_unwind(AssertUnwindSafe(|| {
+//!     let _b = b.lock();
+//!     let _a = a.lock(); // b before a: one thread here, another above, and both wait for ever
+//! }));
+//! let message = *found.unwrap_err().downcast::<String>().unwrap();
+//! assert!(message.starts_with("locks are taken in different orders, which can deadlock"));
+//! ```
+//!
+//! # What is found
+//!
+//! * A cycle in the order of any number of locks, of the kinds [`Mutex`](crate::Mutex),
+//!   [`FairMutex`](crate::FairMutex), [`ReentrantMutex`](crate::ReentrantMutex),
+//!   [`RwLock`](crate::RwLock) and [`Once`](crate::Once) (with `OnceLock` and `LazyLock`; it is
+//!   held while its closure runs), and a [`Condvar`](crate::Condvar)'s taking its lock again.
+//! * A thread that waits for what it holds: a `Mutex` taken twice, a `Once` that is asked for in
+//!   its own closure, an `RwLock` taken for reading twice (a writer that comes in between waits for
+//!   the first hold, and the second hold waits for the writer), an upgrade beside a second hold of
+//!   the same thread.
+//!
+//! # What is not
+//!
+//! * An attempt that does not wait, or not for ever (`try_lock`, `try_lock_for`), deadlocks with
+//!   nobody and adds nothing to the order when it asks. Once it has the lock, what is asked for
+//!   while it holds it comes after it as after any other.
+//! * Readers count as much as writers: because a reader stands back behind a writer that waits, two
+//!   orders of reading deadlock with the help of two writers.
+//! * The raw locks that any thread may release ([`RawMutex`](crate::RawMutex),
+//!   [`RawFairMutex`](crate::RawFairMutex), [`RawRwLock`](crate::RawRwLock)) and semaphores belong
+//!   to no thread and take no part. Neither does what happens to a lock through
+//!   [`Mutex::raw`](crate::Mutex::raw).
+//!
+//! A lock is known by a number of its own, not by its address: it may be moved, and when it is
+//! dropped it leaves the order.
+//!
+//! # What happens then
+//!
+//! The [hook](set_hook) is called with the [`Cycle`], and if it returns the thread goes on to take
+//! the lock. Each order is shown to it once, a thread that waits for itself each time. Without a
+//! hook the thread panics, before it takes the lock, every time that it comes by. It only prints
+//! the report where a panic would do harm: if it is panicking already, or takes a lock again that a
+//! guard of its own stands for.
+//!
+//! # What it costs
+//!
+//! A thread keeps a list of what it holds. Only if it waits for a lock while it holds another does
+//! it look at what all threads share. That is for tests and staging rather than for production;
+//! without the feature the locks are compiled as if this module did not exist. The child of a
+//! `fork` may hang in it if other threads were using it at the time.
+
+mod cycle;
+mod held_locks;
+mod lock_order;
+
+pub use self::cycle::{Cycle, Lock, Step, set_hook, take_hook};
+pub(crate) use self::held_locks::{Report, asks, asks_more, deeper, got, released};
+pub(crate) use self::lock_order::Node;

@@ -1,0 +1,84 @@
+//! Nobody watches: types without bytes, and functions without code.
+
+use core::marker::PhantomData;
+
+use crate::diagnostics::lock_kind::LockKind;
+
+/// What a lock tells.
+pub(crate) struct Watch(());
+
+impl Watch {
+    #[inline(always)]
+    pub(crate) const fn new(_: LockKind) -> Self {
+        Self(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn asks(&self, _: impl FnOnce() -> bool) -> Asks<'_> {
+        Asks(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn asks_again(&self) -> Asks<'_> {
+        Asks(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn asks_more(&self) -> Asks<'_> {
+        Asks(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn tries(&self) -> Asks<'_> {
+        Asks(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn deeper(&self, _: u32) {}
+
+    #[inline(always)]
+    pub(crate) fn released(&self) {}
+
+    #[inline(always)]
+    pub(crate) fn released_all(&self) {}
+}
+
+/// An acquisition that has begun.
+pub(crate) struct Asks<'a>(PhantomData<&'a Watch>);
+
+impl Asks<'_> {
+    /// `false`, without a call: there is one fast path, and it is the lock's own.
+    #[inline(always)]
+    pub(crate) fn at_once(&mut self, _: impl FnOnce() -> bool) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) fn waits(&mut self) {}
+
+    #[inline(always)]
+    pub(crate) fn ended(self, got: bool) -> bool {
+        got
+    }
+
+    #[inline(always)]
+    pub(crate) fn has(self, got: bool) -> bool {
+        got
+    }
+}
+
+/// A wait for something that others have.
+pub(crate) struct Waits(());
+
+impl Waits {
+    #[inline(always)]
+    pub(crate) fn begin(_: LockKind, _: usize) -> Self {
+        Self(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn ended(self, _: bool) {}
+}
+
+const _: () =
+    assert!(size_of::<Watch>() == 0 && size_of::<Asks<'_>>() == 0 && size_of::<Waits>() == 0);

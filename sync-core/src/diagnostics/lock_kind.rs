@@ -1,0 +1,22 @@
+//! The kinds of locks that the features `deadlock` and `stats` report about.
+
+/// What kind of lock a report of the features `deadlock` and `stats` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LockKind {
+    /// A [`Mutex`](crate::Mutex).
+    Mutex,
+    /// A [`FairMutex`](crate::FairMutex).
+    FairMutex,
+    /// A [`ReentrantMutex`](crate::ReentrantMutex) or
+    /// [`RawReentrantMutex`](crate::RawReentrantMutex).
+    ReentrantMutex,
+    /// An [`RwLock`](crate::RwLock).
+    RwLock,
+    /// A [`Once`](crate::Once), [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock):
+    /// held while its closure runs.
+    Once,
+    /// A [`Semaphore`](crate::Semaphore), [`BoundedSemaphore`](crate::BoundedSemaphore) or
+    /// [`RawSemaphore`](crate::RawSemaphore).
+    Semaphore,
+}

@@ -1,0 +1,211 @@
+//! Mutual exclusion over data, first come, first served.
+//!
+//! The algorithm, its state table, invariants and orderings are in `raw_fair_mutex.rs`; the guard is that
+//! of `mutex.rs`.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::diagnostics::lock_kind::LockKind;
+use crate::lock::instrumented::Watched;
+use crate::lock::mutex::Mutex;
+use crate::lock::mutex::MutexGuard;
+use crate::lock::raw_fair_mutex::RawFairMutex;
+use crate::primitive::{cell::UnsafeCell, const_new};
+
+/// A mutual exclusion lock over data that threads get in the order in which they asked, and that
+/// its holder can be asked to share: CPython's interpreter lock with its switch interval, done
+/// right.
+///
+/// It is for locks that are held for long: an interpreter, a device, a scheduler. A release hands
+/// the lock to the first who waits, which costs a context switch; a [`Mutex`](crate::Mutex) has
+/// several times the throughput when holds are short, and bounds the wait as well.
+///
+/// A thread that has waited for an interval (5 ms by default) without a change of holder raises a
+/// flag. A holder that computes for long looks at it with
+/// [`should_yield`](MutexGuard::should_yield), one relaxed load, and then calls
+/// [`yield_now`](MutexGuard::yield_now); one that is about to block lets go with
+/// [`MutexGuard::unlocked`].
+///
+/// # Examples
+///
+/// ```
+/// use sync_core::{FairMutex, MutexGuard};
+///
+/// static INTERPRETER: FairMutex<u64> = FairMutex::new(0);
+///
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| {
+///             let mut steps = INTERPRETER.lock();
+///             for _ in 0..1000 {
+///                 *steps += 1;
+///                 if MutexGuard::should_yield(&steps) {
+///                     MutexGuard::yield_now(&mut steps);
+///                 }
+///             }
+///             MutexGuard::unlocked(&mut steps, || println!("input and output go here"));
+///         });
+///     }
+/// });
+/// assert_eq!(*INTERPRETER.lock(), 2000);
+/// ```
+///
+/// # Memory ordering
+///
+/// Everything that happened before a guard was dropped, yielded or unlocked happens before the
+/// return of the next acquisition.
+///
+/// # Source of the algorithm
+///
+/// A queue of stack nodes with hand-over, and CPython's switch interval; state table and invariants
+/// stand at the top of `raw_fair_mutex.rs`.
+pub struct FairMutex<T: ?Sized> {
+    inner: Mutex<T, RawFairMutex>,
+}
+
+/// The right to the data of a [`FairMutex`]; dropping it hands the lock to the first who waits.
+pub type FairMutexGuard<'a, T> = MutexGuard<'a, T, RawFairMutex>;
+
+impl<T> FairMutex<T> {
+    const_new! {
+        /// A free lock over `value`, with an interval of 5 ms.
+        pub const fn new(value: T) -> Self {
+            Self::with_interval(value, RawFairMutex::INTERVAL)
+        }
+    }
+
+    const_new! {
+        /// A free lock over `value`. One that has waited for `interval` without a change of holder
+        /// asks the holder to yield; with one too long for the clock, never.
+        #[doc(alias = "setswitchinterval")]
+        pub const fn with_interval(value: T, interval: Duration) -> Self {
+            Self { inner: Mutex { raw: Watched::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
+        }
+    }
+
+    /// The data. Nobody can hold the lock: this call owns it.
+    pub fn into_inner(self) -> T {
+        self.inner.into_inner()
+    }
+}
+
+impl<T: ?Sized> FairMutex<T> {
+    /// Takes the lock; sleeps until it is this thread's turn.
+    ///
+    /// A thread that takes a lock which it holds already waits for ever.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn lock(&self) -> FairMutexGuard<'_, T> {
+        self.inner.lock()
+    }
+
+    /// Takes the lock if it is free at this moment: then nobody waits for it either.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock(&self) -> Option<FairMutexGuard<'_, T>> {
+        self.inner.try_lock()
+    }
+
+    /// Takes the lock, or leaves the queue after `timeout`. A timeout too long for the clock means
+    /// for ever.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_for(&self, timeout: Duration) -> Option<FairMutexGuard<'_, T>> {
+        self.inner.try_lock_for(timeout)
+    }
+
+    /// Takes the lock, or leaves the queue at `deadline`. A deadline in the past still takes a lock
+    /// that is free.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_until(&self, deadline: Instant) -> Option<FairMutexGuard<'_, T>> {
+        self.inner.try_lock_until(deadline)
+    }
+
+    /// Whether somebody holds the lock. Old news by the time it is returned.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.inner.is_locked()
+    }
+
+    /// How long one waits before it asks the holder to yield.
+    #[inline]
+    #[doc(alias = "getswitchinterval")]
+    pub fn interval(&self) -> Duration {
+        self.inner.raw.unwatched().interval()
+    }
+
+    /// The data, without locking: this call borrows the mutex alone.
+    #[inline]
+    pub fn get_mut(&mut self) -> &mut T {
+        self.inner.get_mut()
+    }
+
+    /// The lock without the data.
+    ///
+    /// # Safety
+    ///
+    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
+    /// guard that it has forgotten.
+    #[inline]
+    pub unsafe fn raw(&self) -> &RawFairMutex {
+        self.inner.raw.unwatched()
+    }
+
+    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
+    /// exist any more.
+    ///
+    /// # Safety
+    ///
+    /// No other thread of this process may use the mutex, no guard of it may still be dropped, and
+    /// the data must be usable in whatever state the holder left it.
+    pub unsafe fn reinit_after_fork(&self) {
+        self.inner.raw.forget_holder();
+        // SAFETY: passed on to the caller.
+        unsafe { self.inner.raw.unwatched().reinit_after_fork() }
+    }
+}
+
+impl<T: ?Sized> FairMutexGuard<'_, T> {
+    /// Whether somebody has waited for the lock for an interval: one relaxed load.
+    #[inline]
+    pub fn should_yield(this: &Self) -> bool {
+        Self::mutex(this).raw.unwatched().should_yield()
+    }
+
+    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
+    /// waited.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn yield_now(this: &mut Self) -> bool {
+        Self::mutex(this).raw.let_others_in(RawFairMutex::yield_now)
+    }
+}
+
+impl<T: Default> Default for FairMutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for FairMutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+/// Never blocks: a lock that is held, by this thread or another, shows `<locked>`.
+impl<T: ?Sized + fmt::Debug> fmt::Debug for FairMutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("FairMutex");
+        match self.try_lock() {
+            Some(data) => out.field("state", &format_args!("unlocked")).field("data", &&*data),
+            None => {
+                out.field("state", &format_args!("locked")).field("data", &format_args!("<locked>"))
+            }
+        };
+        out.finish()
+    }
+}

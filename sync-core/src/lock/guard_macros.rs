@@ -1,0 +1,257 @@
+//! The guards of the locks whose guards differ in what they release, written once as macros: one
+//! for each way to hold a lock (borrowed, over a part, in an [`Arc`](std::sync::Arc)), used by
+//! `reentrant_mutex.rs` and `rwlock.rs`.
+//!
+//! Invariants, cited by the SAFETY comments of what the macros make:
+//!
+//! 1. A guard exists only while its lock is held on its behalf, in the guard's mode: `new` is
+//!    unsafe and asks for that, `drop` ends it, and what releases the lock in between holds the
+//!    guard mutably borrowed until it has it again.
+//! 2. A mapped guard's pointer came from a reference that the guard before it would have given out;
+//!    it points into the data of the lock, which outlives the guard.
+//!
+//! A guard with `mut` is the only access to the data while it lives; one without shares the data
+//! with others like it.
+
+use core::marker::PhantomData;
+
+/// Not `Send`, whatever else: a lock is released by the thread that took it.
+pub(crate) type NotSend = PhantomData<*const ()>;
+
+/// What every guard shows: the data.
+macro_rules! show_the_data {
+    ($Guard:ident $(<$lt:lifetime>)?) => {
+        impl<T: ?Sized + fmt::Debug> fmt::Debug for $Guard<$($lt,)? T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (**self).fmt(f)
+            }
+        }
+
+        impl<T: ?Sized + fmt::Display> fmt::Display for $Guard<$($lt,)? T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (**self).fmt(f)
+            }
+        }
+    };
+}
+
+/// A guard that borrows its lock, with `map` and `try_map` into a mapped guard.
+///
+/// `$release` is the method of the raw lock that ends this way of holding it.
+macro_rules! borrowed_guard {
+    ($(#[$attr:meta])* $Guard:ident of $Lock:ident, releases with $release:ident, maps to $Mapped:ident $(, $mut:tt)?) => {
+        $(#[$attr])*
+        #[must_use = "the lock is released as soon as the guard is dropped"]
+        pub struct $Guard<'a, T: ?Sized> {
+            lock: &'a $Lock<T>,
+            not_send: NotSend,
+        }
+
+        // SAFETY: a shared guard gives out `&T` only.
+        unsafe impl<T: ?Sized + Sync> Sync for $Guard<'_, T> {}
+
+        impl<'a, T: ?Sized> $Guard<'a, T> {
+            /// # Safety
+            ///
+            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1
+            /// of `guard_macros.rs`).
+            #[inline]
+            pub(crate) unsafe fn new(lock: &'a $Lock<T>) -> Self {
+                Self { lock, not_send: PhantomData }
+            }
+
+            /// A guard over a part of the data.
+            ///
+            /// An associated function, as the others here, so that it hides no method of the data.
+            #[inline]
+            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+            pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&$($mut)? T) -> &$($mut)? U) -> $Mapped<'a, U> {
+                let data = NonNull::from(part(&$($mut)? *this));
+                let raw = &this.lock.raw;
+                mem::forget(this);
+                $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
+            }
+
+            /// A guard over a part of the data, if there is such a part.
+            ///
+            /// # Errors
+            ///
+            /// The guard itself, if `part` returned `None`.
+            #[inline]
+            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+            pub fn try_map<U: ?Sized>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> Option<&$($mut)? U>,
+            ) -> Result<$Mapped<'a, U>, Self> {
+                let Some(data) = part(&$($mut)? *this).map(NonNull::from) else { return Err(this) };
+                let raw = &this.lock.raw;
+                mem::forget(this);
+                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+            }
+        }
+
+        impl<T: ?Sized> Deref for $Guard<'_, T> {
+            type Target = T;
+            #[inline]
+            fn deref(&self) -> &T {
+                // SAFETY: invariant 1 of `guard_macros.rs`.
+                self.lock.data.with(|data| unsafe { &*data })
+            }
+        }
+
+        $(
+            impl<T: ?Sized> DerefMut for $Guard<'_, T> {
+                #[inline]
+                fn deref_mut(&mut self) -> &$mut T {
+                    // SAFETY: invariant 1 of `guard_macros.rs`; this guard is exclusive.
+                    self.lock.data.with_mut(|data| unsafe { &mut *data })
+                }
+            }
+        )?
+
+        impl<T: ?Sized> Drop for $Guard<'_, T> {
+            #[inline]
+            fn drop(&mut self) {
+                self.lock.raw.$release();
+            }
+        }
+
+        show_the_data!($Guard<'_>);
+    };
+}
+
+/// A guard over a part of the data.
+macro_rules! mapped_guard {
+    ($(#[$attr:meta])* $Mapped:ident of $Raw:ident, releases with $release:ident $(, $mut:tt)?) => {
+        $(#[$attr])*
+        #[must_use = "the lock is released as soon as the guard is dropped"]
+        pub struct $Mapped<'a, T: ?Sized> {
+            raw: &'a $Raw,
+            data: NonNull<T>,
+            /// The variance of the reference that this stands for.
+            part: PhantomData<&'a $($mut)? T>,
+            not_send: NotSend,
+        }
+
+        // SAFETY: a shared guard gives out `&T` only.
+        unsafe impl<T: ?Sized + Sync> Sync for $Mapped<'_, T> {}
+
+        impl<'a, T: ?Sized> $Mapped<'a, T> {
+            /// A guard over a part of the part.
+            #[inline]
+            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+            pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&$($mut)? T) -> &$($mut)? U) -> $Mapped<'a, U> {
+                let data = NonNull::from(part(&$($mut)? *this));
+                let raw = this.raw;
+                mem::forget(this);
+                $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
+            }
+
+            /// A guard over a part of the part, if there is such a part.
+            ///
+            /// # Errors
+            ///
+            /// The guard itself, if `part` returned `None`.
+            #[inline]
+            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+            pub fn try_map<U: ?Sized>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> Option<&$($mut)? U>,
+            ) -> Result<$Mapped<'a, U>, Self> {
+                let Some(data) = part(&$($mut)? *this).map(NonNull::from) else { return Err(this) };
+                let raw = this.raw;
+                mem::forget(this);
+                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+            }
+        }
+
+        impl<T: ?Sized> Deref for $Mapped<'_, T> {
+            type Target = T;
+            #[inline]
+            fn deref(&self) -> &T {
+                // SAFETY: invariants 1 and 2 of `guard_macros.rs`.
+                unsafe { self.data.as_ref() }
+            }
+        }
+
+        $(
+            impl<T: ?Sized> DerefMut for $Mapped<'_, T> {
+                #[inline]
+                fn deref_mut(&mut self) -> &$mut T {
+                    // SAFETY: invariants 1 and 2 of `guard_macros.rs`; this guard is exclusive.
+                    unsafe { self.data.as_mut() }
+                }
+            }
+        )?
+
+        impl<T: ?Sized> Drop for $Mapped<'_, T> {
+            #[inline]
+            fn drop(&mut self) {
+                self.raw.$release();
+            }
+        }
+
+        show_the_data!($Mapped<'_>);
+    };
+}
+
+/// A guard that keeps the [`Arc`](std::sync::Arc) of its lock alive and borrows nothing.
+macro_rules! arc_guard {
+    ($(#[$attr:meta])* $Guard:ident of $Lock:ident, releases with $release:ident $(, $mut:tt)?) => {
+        $(#[$attr])*
+        #[must_use = "the lock is released as soon as the guard is dropped"]
+        pub struct $Guard<T: ?Sized> {
+            lock: Arc<$Lock<T>>,
+            not_send: NotSend,
+        }
+
+        // SAFETY: a shared guard gives out `&T` and `&Arc` only; the lock may then be sent and
+        // shared, hence both bounds.
+        unsafe impl<T: ?Sized + Send + Sync> Sync for $Guard<T> {}
+
+        impl<T: ?Sized> $Guard<T> {
+            /// # Safety
+            ///
+            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1
+            /// of `guard_macros.rs`).
+            #[inline]
+            pub(crate) unsafe fn new(lock: Arc<$Lock<T>>) -> Self {
+                Self { lock, not_send: PhantomData }
+            }
+
+            /// The lock of this guard.
+            #[inline]
+            pub fn lock(this: &Self) -> &Arc<$Lock<T>> {
+                &this.lock
+            }
+        }
+
+        impl<T: ?Sized> Deref for $Guard<T> {
+            type Target = T;
+            #[inline]
+            fn deref(&self) -> &T {
+                // SAFETY: invariant 1 of `guard_macros.rs`.
+                self.lock.data.with(|data| unsafe { &*data })
+            }
+        }
+
+        $(
+            impl<T: ?Sized> DerefMut for $Guard<T> {
+                #[inline]
+                fn deref_mut(&mut self) -> &$mut T {
+                    // SAFETY: invariant 1 of `guard_macros.rs`; this guard is exclusive.
+                    self.lock.data.with_mut(|data| unsafe { &mut *data })
+                }
+            }
+        )?
+
+        impl<T: ?Sized> Drop for $Guard<T> {
+            #[inline]
+            fn drop(&mut self) {
+                self.lock.raw.$release();
+            }
+        }
+
+        show_the_data!($Guard);
+    };
+}

@@ -1,0 +1,397 @@
+//! The lock inside [`ReentrantMutex`](crate::ReentrantMutex): a [`RawMutex`] that knows who holds
+//! it and how often.
+//!
+//! # Source
+//!
+//! The owner and count beside a plain lock of Java's monitors, `parking_lot` and `std`, with
+//! `parking_lot`'s lesson of commit da16c2c: the count belongs to the holder, so it is written
+//! before the lock is released and never after.
+//!
+//! # State
+//!
+//! | `lock` | `owner` | `depth` | meaning |
+//! |---|---|---|---|
+//! | free | 0 | 0 | nobody holds it |
+//! | held | 0 | 0 | between two lines of an acquisition or a release |
+//! | held | thread's number | n >= 1 | that thread holds it n times |
+//!
+//! | who | event | effect |
+//! |---|---|---|
+//! | not the owner | lock | takes `lock`; `depth` = 1; `owner` = me |
+//! | the owner | lock | `depth` + 1 |
+//! | the owner | unlock, `depth` > 1 | `depth` - 1 |
+//! | the owner | unlock, `depth` = 1 | `depth` = 0; `owner` = 0; releases `lock` |
+//! | not the owner | unlock | nothing: an error |
+//!
+//! # Invariants
+//!
+//! 1. `owner` and `depth` are written by the holder of `lock` only.
+//! 2. `owner` is a thread's number only while that thread holds `lock`: it is written after the
+//!    acquisition and cleared before the release.
+//! 3. So a thread reads its own number in `owner` exactly if it holds the lock: nobody else ever
+//!    writes that number, and it sees its own writes in order. Numbers are never used again
+//!    ([`thread::id`]), so a thread that ended with the lock held passes it on to nobody.
+//! 4. `depth` is at least the number of guards alive; it is exact, and an acquisition that would
+//!    overflow it changes nothing.
+//!
+//! # Orderings
+//!
+//! All Relaxed here: between holders, `lock` orders everything, and a thread that asks whether it
+//! is the owner only needs to see its own writes (invariant 3). Both are atomics, so that `Debug`
+//! and [`depth`](RawReentrantMutex::depth) may look from any thread without a race.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::diagnostics::instrument::{Asks, Watch};
+use crate::diagnostics::lock_kind::LockKind;
+use crate::lock::raw_lock::RawLock;
+use crate::lock::raw_mutex::RawMutex;
+use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::primitive::{const_new, thread};
+
+/// A lock that its holder may take again, without data and without a guard: Python's
+/// `threading.RLock`.
+///
+/// It is released as often as it was taken, by the thread that took it. For a lock that protects
+/// data, use [`ReentrantMutex`](crate::ReentrantMutex).
+///
+/// ```
+/// use sync_core::RawReentrantMutex;
+///
+/// let lock = RawReentrantMutex::new();
+/// lock.lock();
+/// lock.lock();
+/// assert_eq!(lock.depth(), 2);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| assert!(lock.unlock().is_err(), "not the owner"));
+/// });
+/// lock.unlock().unwrap();
+/// lock.unlock().unwrap();
+/// assert!(!lock.is_locked());
+/// ```
+#[doc(alias = "RLock")]
+pub struct RawReentrantMutex {
+    owner: AtomicU64,
+    lock: RawMutex,
+    depth: AtomicU32,
+    watch: Watch,
+}
+
+impl RawReentrantMutex {
+    const_new! {
+        /// A free lock.
+        pub const fn new() -> Self {
+            Self {
+                owner: AtomicU64::new(0),
+                lock: RawMutex::new(),
+                depth: AtomicU32::new(0),
+                watch: Watch::new(LockKind::ReentrantMutex),
+            }
+        }
+    }
+
+    /// Takes the lock, once more if this thread holds it; sleeps while another thread does.
+    ///
+    /// # Panics
+    ///
+    /// If this thread holds it 2^32 - 1 times already; nothing is changed.
+    ///
+    /// # Memory ordering
+    ///
+    /// What happened before the last [`unlock`](Self::unlock) of one thread happens before the
+    /// return of the first `lock` of the next.
+    #[inline]
+    #[track_caller]
+    #[doc(alias = "acquire")]
+    pub fn lock(&self) {
+        let me = thread::id().get();
+        if !self.deepen(me) {
+            let mut asks = self.watch.asks(|| self.is_locked());
+            if !asks.at_once(|| self.lock.acquire_at_once()) {
+                self.lock.lock();
+            }
+            self.begin(me, 1);
+            asks.ended(true);
+        }
+    }
+
+    /// Takes the lock if no other thread holds it at this moment.
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    #[inline]
+    #[track_caller]
+    pub fn try_lock(&self) -> bool {
+        let me = thread::id().get();
+        self.deepen(me) || self.take(me, self.watch.tries(), RawMutex::try_lock)
+    }
+
+    /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
+    /// for ever.
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    #[inline]
+    #[track_caller]
+    pub fn try_lock_for(&self, timeout: Duration) -> bool {
+        let me = thread::id().get();
+        self.deepen(me) || {
+            let mut asks = self.watch.tries();
+            let at_once = asks.at_once(|| self.lock.acquire_at_once());
+            self.take(me, asks, |lock| at_once || lock.try_lock_for(timeout))
+        }
+    }
+
+    /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a
+    /// lock that is free, or held by this thread.
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    #[inline]
+    #[track_caller]
+    pub fn try_lock_until(&self, deadline: Instant) -> bool {
+        let me = thread::id().get();
+        self.deepen(me) || {
+            let mut asks = self.watch.tries();
+            let at_once = asks.at_once(|| self.lock.acquire_at_once());
+            self.take(me, asks, |lock| at_once || lock.try_lock_until(deadline))
+        }
+    }
+
+    /// Gives one level of the lock back; the last one lets others in.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] if this thread does not hold it; nothing is changed.
+    #[inline]
+    #[doc(alias = "release")]
+    pub fn unlock(&self) -> Result<(), NotOwner> {
+        if !self.is_owned_by_current_thread() {
+            return Err(NotOwner);
+        }
+        self.release();
+        Ok(())
+    }
+
+    /// As [`unlock`](Self::unlock), for one that is known to hold it: a guard is proof of a level
+    /// and cannot leave its thread.
+    #[inline]
+    pub(crate) fn release(&self) {
+        debug_assert!(
+            self.is_owned_by_current_thread(),
+            "a guard was dropped over a lock that its thread does not hold"
+        );
+        self.watch.released();
+        // Relaxed: ours (invariant 1).
+        match self.depth.load(Relaxed) {
+            1 => {
+                self.end();
+                RawLock::release(&self.lock);
+            }
+            depth => self.depth.store(depth - 1, Relaxed),
+        }
+    }
+
+    /// As [`unlock`](Self::unlock); if this was the last level and somebody waits, no newcomer gets
+    /// the lock before a waiter.
+    ///
+    /// # Errors
+    ///
+    /// As [`unlock`](Self::unlock).
+    pub fn unlock_fair(&self) -> Result<(), NotOwner> {
+        if self.depth() != 1 {
+            return self.unlock();
+        }
+        self.watch.released();
+        self.end();
+        self.lock.release_fair();
+        Ok(())
+    }
+
+    /// Gives all levels back at once, and says how many: Python's `_release_save`.
+    ///
+    /// # Errors
+    ///
+    /// As [`unlock`](Self::unlock).
+    #[doc(alias = "_release_save")]
+    pub fn unlock_all(&self) -> Result<u32, NotOwner> {
+        match self.depth() {
+            0 => Err(NotOwner),
+            depth => {
+                self.watch.released_all();
+                self.end();
+                RawLock::release(&self.lock);
+                Ok(depth)
+            }
+        }
+    }
+
+    /// Takes the lock `levels` times at once: the other half of [`unlock_all`](Self::unlock_all),
+    /// Python's `_acquire_restore`.
+    ///
+    /// # Panics
+    ///
+    /// If this thread would hold it more than 2^32 - 1 times; nothing is changed.
+    #[track_caller]
+    #[doc(alias = "_acquire_restore")]
+    pub fn lock_levels(&self, levels: u32) {
+        let me = thread::id().get();
+        if levels == 0 {
+        } else if self.is_owner(me) {
+            self.depth.store(deeper(self.depth.load(Relaxed), levels), Relaxed);
+            self.watch.deeper(levels);
+        } else {
+            let mut asks = self.watch.asks_again();
+            if !asks.at_once(|| self.lock.acquire_at_once()) {
+                self.lock.lock();
+            }
+            self.begin(me, levels);
+            asks.ended(true);
+            self.watch.deeper(levels - 1);
+        }
+    }
+
+    /// Lets a waiter in, if there is one and this thread holds the lock once only, and takes the
+    /// lock again.
+    pub(crate) fn bump(&self) {
+        if self.depth() == 1 {
+            self.watch.released();
+            let asks = self.watch.asks_again();
+            self.end();
+            RawLock::bump(&self.lock);
+            self.begin(thread::id().get(), 1);
+            asks.ended(true);
+        }
+    }
+
+    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread
+    /// does.
+    #[inline]
+    #[doc(alias = "locked")]
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_locked()
+    }
+
+    /// Whether this thread holds the lock. This is exact.
+    #[inline]
+    #[doc(alias = "_is_owned")]
+    pub fn is_owned_by_current_thread(&self) -> bool {
+        self.is_owner(thread::id().get())
+    }
+
+    /// How often this thread holds the lock: 0 if it does not. This is exact.
+    #[inline]
+    #[doc(alias = "_recursion_count")]
+    pub fn depth(&self) -> u32 {
+        if self.is_owned_by_current_thread() { self.depth.load(Relaxed) } else { 0 }
+    }
+
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not
+    /// exist any more.
+    ///
+    /// The thread that forked lives on in the child under the number it had, so a lock that it held
+    /// itself needs no reset.
+    ///
+    /// # Safety
+    ///
+    /// No other thread of this process may use the lock or anything it protects, and no guard of it
+    /// may still be released.
+    #[doc(alias = "_at_fork_reinit")]
+    pub unsafe fn reinit_after_fork(&self) {
+        self.watch.released_all();
+        self.end();
+        // SAFETY: passed on to the caller.
+        unsafe { self.lock.reinit_after_fork() }
+    }
+
+    #[inline]
+    fn is_owner(&self, thread: u64) -> bool {
+        // Relaxed: invariant 3.
+        self.owner.load(Relaxed) == thread
+    }
+
+    /// Takes the lock, which this thread does not hold, by `acquire`.
+    #[inline]
+    fn take(&self, me: u64, asks: Asks<'_>, acquire: impl FnOnce(&RawMutex) -> bool) -> bool {
+        let got = acquire(&self.lock);
+        if got {
+            self.begin(me, 1);
+        }
+        asks.ended(got)
+    }
+
+    /// One more level, if this thread has one.
+    #[inline]
+    #[track_caller]
+    fn deepen(&self, me: u64) -> bool {
+        let mine = self.is_owner(me);
+        if mine {
+            // Relaxed: ours (invariant 1).
+            self.depth.store(deeper(self.depth.load(Relaxed), 1), Relaxed);
+            self.watch.deeper(1);
+        }
+        mine
+    }
+
+    /// Signs the lock, which was just taken.
+    #[inline]
+    fn begin(&self, me: u64, levels: u32) {
+        self.depth.store(levels, Relaxed);
+        self.owner.store(me, Relaxed);
+    }
+
+    /// Clears the signature: the last thing before the release, never after it (invariant 2).
+    #[inline]
+    fn end(&self) {
+        self.depth.store(0, Relaxed);
+        self.owner.store(0, Relaxed);
+    }
+}
+
+#[inline]
+#[track_caller]
+fn deeper(depth: u32, by: u32) -> u32 {
+    depth.checked_add(by).unwrap_or_else(|| too_deep())
+}
+
+#[cold]
+#[track_caller]
+fn too_deep() -> ! {
+    panic!("a reentrant lock was taken 2^32 times by one thread without being released");
+}
+
+impl Default for RawReentrantMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Never blocks, from whichever thread. The fields are read one after the other: while others take
+/// and release the lock, they may be of different moments.
+impl fmt::Debug for RawReentrantMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_locked() { "locked" } else { "unlocked" };
+        f.debug_struct("RawReentrantMutex")
+            .field("state", &format_args!("{state}"))
+            .field("owner", &self.owner.load(Relaxed))
+            .field("count", &self.depth.load(Relaxed))
+            .finish()
+    }
+}
+
+/// A reentrant lock was to be released by a thread that does not hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOwner;
+
+impl fmt::Display for NotOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lock is not held by this thread")
+    }
+}
+
+impl core::error::Error for NotOwner {}

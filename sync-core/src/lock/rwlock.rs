@@ -1,0 +1,611 @@
+//! Many readers or one writer over data.
+//!
+//! The algorithm, its state table, invariants and orderings are in `raw_rwlock/mod.rs`; the guards are
+//! made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
+//! those of `std` and `parking_lot`.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::diagnostics::lock_kind::LockKind;
+use crate::lock::guard_macros::NotSend;
+use crate::lock::instrumented::{Watched, WatchedRwLock, was_held};
+use crate::lock::raw_lock::WaitGuard;
+use crate::lock::raw_rwlock::RawRwLock;
+use crate::primitive::{cell::UnsafeCell, const_new};
+use crate::sealed::Sealed;
+
+/// A lock that many may hold for reading, or one for writing, over data; four bytes beside the
+/// data. It does not poison.
+///
+/// How the modes go together:
+///
+/// | | reader | upgradable reader | writer |
+/// |---|---|---|---|
+/// | **reader** | yes | yes | no |
+/// | **upgradable reader** | yes | no | no |
+/// | **writer** | no | no | no |
+///
+/// An upgradable reader becomes the writer without letting another writer in between, once the
+/// other readers have left; so at most one thread can wait for that, and two can never wait for
+/// each other. A writer becomes a reader, or the upgradable one, in the same way.
+///
+/// Neither side starves. A waiting writer keeps new readers out, and the readers that it kept out
+/// go before the next writer; whoever has waited for a millisecond lets no newcomer overtake. For
+/// that reason a thread must not take the lock for reading twice: a writer that came in between
+/// would wait for the first guard, and the second for the writer.
+///
+/// A [`Condvar`](crate::Condvar) waits with any of the borrowed guards; a wait with a reader's
+/// guard releases and takes again that one hold.
+///
+/// # Examples
+///
+/// ```
+/// use sync_core::{RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+///
+/// static WORDS: RwLock<Vec<&str>> = RwLock::new(Vec::new());
+///
+/// fn add(word: &'static str) -> usize {
+///     // Others may read while we look, and nobody writes between the look and the push.
+///     let words = WORDS.upgradable_read();
+///     if let Some(place) = words.iter().position(|known| *known == word) {
+///         return place;
+///     }
+///     let mut words = RwLockUpgradableReadGuard::upgrade(words);
+///     words.push(word);
+///     let words = RwLockWriteGuard::downgrade(words);
+///     words.len() - 1
+/// }
+///
+/// assert_eq!((add("one"), add("two"), add("one")), (0, 1, 0));
+/// assert_eq!(*WORDS.read(), ["one", "two"]);
+/// ```
+///
+/// # Memory ordering
+///
+/// Everything that happened before a writer's guard was dropped or downgraded happens before the
+/// return of every acquisition that follows; everything that happened before a reader's guard was
+/// dropped happens before the return of every acquisition for writing, and every upgrade, that
+/// follows.
+///
+/// # Source of the algorithm
+///
+/// `std`'s two-futex lock made phase-fair; state table and invariants stand at the top of
+/// `raw_rwlock/mod.rs`.
+pub struct RwLock<T: ?Sized> {
+    pub(crate) raw: WatchedRwLock,
+    pub(crate) data: UnsafeCell<T>,
+}
+
+// SAFETY: the lock moves with its data; moving both to another thread is moving the data.
+unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+// SAFETY: the raw lock hands the data to one writer (hence `Send`) or to many readers (hence
+// `Sync`) at a time.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+
+impl<T> RwLock<T> {
+    const_new! {
+        /// A free lock over `value`.
+        pub const fn new(value: T) -> Self {
+            Self { raw: Watched::new(RawRwLock::new(), LockKind::RwLock), data: UnsafeCell::new(value) }
+        }
+    }
+
+    /// The data. Nobody can hold the lock: this call owns it.
+    pub fn into_inner(self) -> T {
+        self.data.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about
+    /// to.
+    ///
+    /// A thread that reads already and takes the lock again can wait for ever, if a writer came in
+    /// between.
+    ///
+    ///
+    /// # Panics
+    ///
+    /// If there are 2^25 readers; nothing is changed.
+    ///
+    /// # Memory ordering
+    ///
+    /// As for the [type](Self).
+    #[inline]
+    #[track_caller]
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        self.raw.read();
+        // SAFETY: acquired on the line above.
+        unsafe { RwLockReadGuard::new(self) }
+    }
+
+    /// Takes the lock for reading if that is possible at this moment.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_read().then(|| unsafe { RwLockReadGuard::new(self) })
+    }
+
+    /// Takes the lock for reading, or gives up after `timeout`. A timeout too long for the clock
+    /// means for ever.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_for(&self, timeout: Duration) -> Option<RwLockReadGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_read_for(timeout).then(|| unsafe { RwLockReadGuard::new(self) })
+    }
+
+    /// Takes the lock for reading, or gives up at `deadline`. A deadline in the past still takes
+    /// what is free.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_until(&self, deadline: Instant) -> Option<RwLockReadGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_read_until(deadline).then(|| unsafe { RwLockReadGuard::new(self) })
+    }
+
+    /// As [`read`](Self::read), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows
+    /// nothing.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn read_arc(self: &Arc<Self>) -> ArcRwLockReadGuard<T> {
+        self.raw.read();
+        // SAFETY: acquired on the line above.
+        unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) }
+    }
+
+    /// As [`try_read`](Self::try_read), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_arc(self: &Arc<Self>) -> Option<ArcRwLockReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_read().then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// Takes the lock for writing, alone; sleeps while anybody else holds it.
+    ///
+    ///
+    /// # Memory ordering
+    ///
+    /// As for the [type](Self).
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.raw.write();
+        // SAFETY: acquired on the line above.
+        unsafe { RwLockWriteGuard::new(self) }
+    }
+
+    /// Takes the lock for writing if that is possible at this moment.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_write().then(|| unsafe { RwLockWriteGuard::new(self) })
+    }
+
+    /// Takes the lock for writing, or gives up after `timeout`. A timeout too long for the clock
+    /// means for ever.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_write_for(timeout).then(|| unsafe { RwLockWriteGuard::new(self) })
+    }
+
+    /// Takes the lock for writing, or gives up at `deadline`. A deadline in the past still takes
+    /// what is free.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_until(&self, deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_write_until(deadline).then(|| unsafe { RwLockWriteGuard::new(self) })
+    }
+
+    /// As [`write`](Self::write), of a lock in an [`Arc`]; the guard keeps the lock alive and
+    /// borrows nothing.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn write_arc(self: &Arc<Self>) -> ArcRwLockWriteGuard<T> {
+        self.raw.write();
+        // SAFETY: acquired on the line above.
+        unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) }
+    }
+
+    /// As [`try_write`](Self::try_write), with a guard that keeps the lock alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_arc(self: &Arc<Self>) -> Option<ArcRwLockWriteGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_write().then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
+    }
+
+    /// Takes the lock for reading with the right to become the writer: beside other readers, but
+    /// alone in that right.
+    ///
+    ///
+    /// # Panics
+    ///
+    /// If there are 2^25 readers; nothing is changed.
+    ///
+    /// # Memory ordering
+    ///
+    /// As for the [type](Self).
+    #[inline]
+    #[track_caller]
+    pub fn upgradable_read(&self) -> RwLockUpgradableReadGuard<'_, T> {
+        self.raw.upgradable_read();
+        // SAFETY: acquired on the line above.
+        unsafe { RwLockUpgradableReadGuard::new(self) }
+    }
+
+    /// Takes the lock for reading with the right to upgrade if that is possible at this moment.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read(&self) -> Option<RwLockUpgradableReadGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_upgradable_read().then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
+    }
+
+    /// Takes the lock for reading with the right to upgrade, or gives up after `timeout`. A timeout
+    /// too long for the clock means for ever.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read_for(
+        &self,
+        timeout: Duration,
+    ) -> Option<RwLockUpgradableReadGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read_for(timeout)
+            .then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
+    }
+
+    /// Takes the lock for reading with the right to upgrade, or gives up at `deadline`. A deadline
+    /// in the past still takes what is free.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read_until(
+        &self,
+        deadline: Instant,
+    ) -> Option<RwLockUpgradableReadGuard<'_, T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read_until(deadline)
+            .then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
+    }
+
+    /// As [`upgradable_read`](Self::upgradable_read), of a lock in an [`Arc`]; the guard keeps the
+    /// lock alive and borrows nothing.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn upgradable_read_arc(self: &Arc<Self>) -> ArcRwLockUpgradableReadGuard<T> {
+        self.raw.upgradable_read();
+        // SAFETY: acquired on the line above.
+        unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) }
+    }
+
+    /// As [`try_upgradable_read`](Self::try_upgradable_read), with a guard that keeps the lock
+    /// alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read_arc(self: &Arc<Self>) -> Option<ArcRwLockUpgradableReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read()
+            .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// Whether anybody holds the lock. Old news by the time it is returned.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.raw.unwatched().is_locked()
+    }
+
+    /// Whether a writer holds the lock. Old news by the time it is returned.
+    #[inline]
+    pub fn is_locked_exclusive(&self) -> bool {
+        self.raw.unwatched().is_locked_exclusive()
+    }
+
+    /// The data, without locking: this call borrows the lock alone.
+    #[inline]
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: `&mut self`: there is no guard and nobody else.
+        self.data.with_mut(|data| unsafe { &mut *data })
+    }
+
+    /// The lock without the data.
+    ///
+    /// # Safety
+    ///
+    /// Releasing it while a guard lives lets others at the data; the caller does so only for a
+    /// guard that it has forgotten.
+    #[inline]
+    pub unsafe fn raw(&self) -> &RawRwLock {
+        self.raw.unwatched()
+    }
+
+    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not
+    /// exist any more.
+    ///
+    /// # Safety
+    ///
+    /// No other thread of this process may use the lock, no guard of it may still be dropped, and
+    /// the data must be usable in whatever state the holders left it.
+    pub unsafe fn reinit_after_fork(&self) {
+        self.raw.forget_holder();
+        // SAFETY: passed on to the caller.
+        unsafe { self.raw.unwatched().reinit_after_fork() }
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for RwLock<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+/// Never blocks: a lock that a writer holds or waits for shows `<locked>`.
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("RwLock");
+        // Shown before this call takes the lock for a moment.
+        out.field("raw", &format_args!("{:?}", self.raw.unwatched()));
+        match self.try_read() {
+            Some(data) => out.field("data", &&*data),
+            None => out.field("data", &format_args!("<locked>")),
+        };
+        out.finish()
+    }
+}
+
+borrowed_guard! {
+    /// The right to read the data of an [`RwLock`]; dropping it releases the lock.
+    RwLockReadGuard of RwLock, releases with release_read, maps to MappedRwLockReadGuard
+}
+
+borrowed_guard! {
+    /// The right to write the data of an [`RwLock`]; dropping it releases the lock.
+    RwLockWriteGuard of RwLock, releases with release_write, maps to MappedRwLockWriteGuard, mut
+}
+
+borrowed_guard! {
+    /// The right to read the data of an [`RwLock`] and to become its writer; dropping it releases
+    /// the lock.
+    ///
+    /// A part of it ([`map`](Self::map)) can be read, and not upgraded any more.
+    RwLockUpgradableReadGuard of RwLock, releases with release_upgradable, maps to MappedRwLockUpgradableReadGuard
+}
+
+mapped_guard! {
+    /// The right to read a part of the data of an [`RwLock`]; dropping it releases the lock.
+    MappedRwLockReadGuard of WatchedRwLock, releases with release_read
+}
+
+mapped_guard! {
+    /// The right to write a part of the data of an [`RwLock`]; dropping it releases the lock.
+    MappedRwLockWriteGuard of WatchedRwLock, releases with release_write, mut
+}
+
+mapped_guard! {
+    /// The right to read a part of the data of an [`RwLock`], held as its upgradable reader;
+    /// dropping it releases the lock.
+    MappedRwLockUpgradableReadGuard of WatchedRwLock, releases with release_upgradable
+}
+
+arc_guard! {
+    /// The right to read the data of an [`RwLock`] in an [`Arc`], which it keeps alive.
+    ArcRwLockReadGuard of RwLock, releases with release_read
+}
+
+arc_guard! {
+    /// The right to write the data of an [`RwLock`] in an [`Arc`], which it keeps alive.
+    ArcRwLockWriteGuard of RwLock, releases with release_write, mut
+}
+
+arc_guard! {
+    /// The right to read the data of an [`RwLock`] in an [`Arc`], which it keeps alive, held as its
+    /// upgradable reader.
+    ArcRwLockUpgradableReadGuard of RwLock, releases with release_upgradable
+}
+
+impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
+    /// The lock of this guard.
+    #[inline]
+    pub fn rwlock(this: &Self) -> &'a RwLock<T> {
+        this.lock
+    }
+}
+
+impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// The lock of this guard.
+    #[inline]
+    pub fn rwlock(this: &Self) -> &'a RwLock<T> {
+        this.lock
+    }
+
+    /// Turns the writer into a reader, and lets other readers in. No other writer gets in between.
+    #[inline]
+    pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
+        let lock = this.lock;
+        mem::forget(this);
+        was_held(lock.raw.unwatched().downgrade());
+        // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
+        unsafe { RwLockReadGuard::new(lock) }
+    }
+
+    /// Turns the writer into the upgradable reader, and lets other readers in.
+    #[inline]
+    pub fn downgrade_to_upgradable(this: Self) -> RwLockUpgradableReadGuard<'a, T> {
+        let lock = this.lock;
+        mem::forget(this);
+        was_held(lock.raw.unwatched().downgrade_to_upgradable());
+        // SAFETY: held as upgradable reader since the line above, on behalf of the guard that was
+        // forgotten.
+        unsafe { RwLockUpgradableReadGuard::new(lock) }
+    }
+}
+
+impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
+    /// The lock of this guard.
+    #[inline]
+    pub fn rwlock(this: &Self) -> &'a RwLock<T> {
+        this.lock
+    }
+
+    /// Becomes the writer; sleeps until the other readers have left, and lets no new ones in.
+    /// Nobody writes in between.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn upgrade(this: Self) -> RwLockWriteGuard<'a, T> {
+        let lock = this.lock;
+        lock.raw.upgrade();
+        mem::forget(this);
+        // SAFETY: held for writing now, on behalf of the guard that was forgotten.
+        unsafe { RwLockWriteGuard::new(lock) }
+    }
+
+    /// Becomes the writer if there are no other readers at this moment.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if there are.
+    #[inline]
+    pub fn try_upgrade(this: Self) -> Result<RwLockWriteGuard<'a, T>, Self> {
+        Self::upgraded(this.lock.raw.try_upgrade(), this)
+    }
+
+    /// Becomes the writer, or gives up after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the other readers did not leave in time.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_upgrade_for(this: Self, timeout: Duration) -> Result<RwLockWriteGuard<'a, T>, Self> {
+        Self::upgraded(this.lock.raw.try_upgrade_for(timeout), this)
+    }
+
+    /// Becomes the writer, or gives up at `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the other readers did not leave in time.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_upgrade_until(
+        this: Self,
+        deadline: Instant,
+    ) -> Result<RwLockWriteGuard<'a, T>, Self> {
+        Self::upgraded(this.lock.raw.try_upgrade_until(deadline), this)
+    }
+
+    fn upgraded(upgraded: bool, this: Self) -> Result<RwLockWriteGuard<'a, T>, Self> {
+        if !upgraded {
+            return Err(this);
+        }
+        let lock = this.lock;
+        mem::forget(this);
+        // SAFETY: held for writing now, on behalf of the guard that was forgotten.
+        Ok(unsafe { RwLockWriteGuard::new(lock) })
+    }
+
+    /// Gives up the right to upgrade and stays a reader.
+    #[inline]
+    pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
+        let lock = this.lock;
+        mem::forget(this);
+        was_held(lock.raw.unwatched().downgrade_upgradable());
+        // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
+        unsafe { RwLockReadGuard::new(lock) }
+    }
+}
+
+/// How a condition variable lets go of the lock and takes it again in the same mode.
+macro_rules! wait_in_mode {
+    ($($Guard:ident, $release:ident, $acquire:ident);*) => {$(
+        impl<T: ?Sized> Sealed for $Guard<'_, T> {}
+
+        impl<T: ?Sized> WaitGuard for $Guard<'_, T> {
+            #[inline]
+            fn release_all(&mut self) -> u32 {
+                self.lock.raw.$release();
+                1
+            }
+
+            #[inline]
+            #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+            fn reacquire(&mut self, _: u32) {
+                self.lock.raw.$acquire();
+            }
+        }
+    )*};
+}
+
+wait_in_mode!(
+    RwLockReadGuard, release_read, read_again;
+    RwLockWriteGuard, release_write, write_again;
+    RwLockUpgradableReadGuard, release_upgradable, upgradable_read_again
+);
+
+const _: () = {
+    const fn shared<T: Sync>() {}
+    const fn sent<T: Send>() {}
+    shared::<RwLock<u32>>();
+    sent::<RwLock<core::cell::Cell<u32>>>();
+};

@@ -1,0 +1,7 @@
+//! What happens once: a closure, a value that is written, a value that is made when it is first
+//! looked at.
+
+pub(crate) mod lazy_lock;
+#[allow(clippy::module_inception, reason = "a file has the name of its primitive")]
+pub(crate) mod once;
+pub(crate) mod once_lock;

@@ -1,0 +1,323 @@
+//! Something that happens once, whoever comes first: four bytes, one load once it has happened.
+//!
+//! # Source
+//!
+//! `std`'s futex `Once`, with its meanings and names.
+//!
+//! # States
+//!
+//! | state | meaning |
+//! |---|---|
+//! | `INCOMPLETE` | nobody has begun |
+//! | `RUNNING` | one thread runs its closure |
+//! | `POISONED` | the last closure panicked |
+//! | `COMPLETE` | it has happened; final |
+//!
+//! With each but the last goes the bit `QUEUED`: somebody may sleep on the word. It may be set
+//! without a sleeper (one system call); it is never clear with one.
+//!
+//! | from | event | to | and then |
+//! |---|---|---|---|
+//! | `INCOMPLETE`, `POISONED` and forced | call | `RUNNING`, `QUEUED` stays | runs the closure |
+//! | `POISONED` and not forced | call, wait | the same | panics |
+//! | `RUNNING` | call | `RUNNING \| QUEUED` | sleeps |
+//! | any but `COMPLETE` | wait | `.. \| QUEUED` | sleeps |
+//! | `RUNNING` | the closure returned | `COMPLETE` | wakes all if `QUEUED` |
+//! | `RUNNING` | the closure panicked | `POISONED` | wakes all if `QUEUED` |
+//!
+//! # Invariants
+//!
+//! 1. **One at a time.** `RUNNING` is set by the compare-and-swap of the thread that runs its
+//!    closure, and left by that thread only.
+//! 2. **Final.** Nothing leaves `COMPLETE`, so who has seen it needs no more than that one look.
+//! 3. **Nobody is forgotten.** `QUEUED` is kept by the change to `RUNNING`; every change out of
+//!    `RUNNING` clears it and wakes all sleepers, who look again.
+//! 4. **Wake after free.** The change out of `RUNNING` is one swap; after it only the address is
+//!    used.
+//!
+//! # Orderings
+//!
+//! The swap to `COMPLETE` is a Release, the load that sees it an Acquire: what the closure wrote is
+//! seen by everybody who finds it done. The same goes for `POISONED` and the next closure. Setting
+//! `QUEUED` is Relaxed: it publishes nothing.
+
+use core::cell::Cell;
+use core::fmt;
+
+use crate::diagnostics::instrument::Watch;
+use crate::diagnostics::lock_kind::LockKind;
+use crate::primitive::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::primitive::{const_new, futex, hint::Looks};
+
+const INCOMPLETE: u32 = 0;
+const RUNNING: u32 = 1;
+const POISONED: u32 = 2;
+const COMPLETE: u32 = 3;
+const STATE: u32 = 3;
+const QUEUED: u32 = 4;
+
+/// Runs a closure once, however many threads ask; the others wait until it has run.
+///
+/// It means what [`std::sync::Once`] means, in the same four bytes, and is checked by models. To
+/// keep a value, use [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock).
+///
+/// A closure that calls the same `Once` again waits for itself, for ever.
+///
+/// # Examples
+///
+/// ```
+/// use sync_core::Once;
+///
+/// static BEGIN: Once = Once::new();
+///
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| BEGIN.call_once(|| println!("printed once")));
+///     }
+/// });
+/// assert!(BEGIN.is_completed());
+/// ```
+///
+/// # Memory ordering
+///
+/// Everything that the closure did happens before the return of every
+/// [`call_once`](Self::call_once) and [`wait`](Self::wait), and before whatever follows an
+/// [`is_completed`](Self::is_completed) that said so.
+///
+/// # Source of the algorithm
+///
+/// `std`'s; state table and invariants stand at the top of `once.rs`.
+pub struct Once {
+    state: AtomicU32,
+    watch: Watch,
+}
+
+/// What a closure of [`Once::call_once_force`] may ask.
+pub struct OnceState {
+    poisoned: bool,
+    /// What the `Once` becomes if the closure returns.
+    becomes: Cell<u32>,
+}
+
+impl Once {
+    const_new! {
+        /// One that has not happened.
+        pub const fn new() -> Self {
+            Self { state: AtomicU32::new(INCOMPLETE), watch: Watch::new(LockKind::Once) }
+        }
+    }
+
+    /// Runs `f` unless that has happened; if another thread is at it, waits for that thread.
+    ///
+    /// # Panics
+    ///
+    /// If `f` panics; then the `Once` is poisoned, and every later call panics as well.
+    /// [`call_once_force`](Self::call_once_force) gets past that.
+    #[inline]
+    #[track_caller]
+    pub fn call_once(&self, f: impl FnOnce()) {
+        if !self.is_completed() {
+            let mut f = Some(f);
+            self.call(false, &mut |_| f.take().expect("called once")());
+        }
+    }
+
+    /// As [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and
+    /// tells it so.
+    #[inline]
+    #[track_caller]
+    pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
+        if !self.is_completed() {
+            let mut f = Some(f);
+            self.call(true, &mut |state| f.take().expect("called once")(state));
+        }
+    }
+
+    /// Whether it has happened: one load.
+    #[inline]
+    pub fn is_completed(&self) -> bool {
+        // Acquire: pairs with the Release of the swap to `COMPLETE`.
+        self.state.load(Acquire) == COMPLETE
+    }
+
+    /// Waits until some thread has made it happen.
+    ///
+    /// # Panics
+    ///
+    /// If a closure panicked.
+    #[inline]
+    #[track_caller]
+    pub fn wait(&self) {
+        if !self.is_completed() {
+            self.sleep(false);
+        }
+    }
+
+    /// As [`wait`](Self::wait), and waits on if a closure panicked, for a
+    /// [`call_once_force`](Self::call_once_force) to come.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn wait_force(&self) {
+        if !self.is_completed() {
+            self.sleep(true);
+        }
+    }
+
+    /// Whether a closure panicked and none has run since, as seen by one that owns the `Once`.
+    pub(crate) fn is_poisoned(&mut self) -> bool {
+        // Relaxed: `&mut self`, there is nobody else.
+        self.state.load(Relaxed) & STATE == POISONED
+    }
+
+    #[cold]
+    #[track_caller]
+    fn call(&self, force: bool, f: &mut dyn FnMut(&OnceState)) {
+        let mut asks = self.watch.asks(|| self.is_running());
+        // Acquire, here and below: pairs with the Release of the swap in `Running::drop`.
+        let mut state = self.state.load(Acquire);
+        loop {
+            match state & STATE {
+                COMPLETE => break,
+                POISONED if !force => poisoned(),
+                INCOMPLETE | POISONED => {
+                    // Acquire: of a closure that panicked, the next one sees what it did. `QUEUED`
+                    // stays (invariant 3).
+                    if let Err(seen) = self.state.compare_exchange(
+                        state,
+                        RUNNING | (state & QUEUED),
+                        Acquire,
+                        Acquire,
+                    ) {
+                        state = seen;
+                        continue;
+                    }
+                    asks.ended(true);
+                    let mut running = Running { once: self, becomes: POISONED };
+                    let asked = OnceState {
+                        poisoned: state & STATE == POISONED,
+                        becomes: Cell::new(COMPLETE),
+                    };
+                    f(&asked);
+                    running.becomes = asked.becomes.get();
+                    return;
+                }
+                _ => {
+                    asks.waits();
+                    state = self.queue(state);
+                }
+            }
+        }
+        asks.has(true);
+    }
+
+    #[cold]
+    #[track_caller]
+    fn sleep(&self, force: bool) {
+        let mut asks = self.watch.asks(|| self.is_running());
+        asks.waits();
+        // Acquire: as in `call`.
+        let mut state = self.state.load(Acquire);
+        loop {
+            match state & STATE {
+                COMPLETE => break,
+                POISONED if !force => poisoned(),
+                _ => state = self.queue(state),
+            }
+        }
+        asks.has(true);
+    }
+
+    /// Whether somebody runs a closure. Old news by the time it is returned.
+    fn is_running(&self) -> bool {
+        // Relaxed: an observation that carries no right to anything.
+        self.state.load(Relaxed) & STATE == RUNNING
+    }
+
+    /// Sleeps while the state is what was seen, and returns the next one.
+    fn queue(&self, state: u32) -> u32 {
+        // Most closures are short, so the wait begins with a spin. A thread that sleeps already
+        // shows that this one is not.
+        let mut looks = Looks::new();
+        while state == RUNNING && looks.turn() {
+            // Acquire: as in `call`.
+            let seen = self.state.load(Acquire);
+            if seen != state {
+                return seen;
+            }
+        }
+        let announced = state | QUEUED;
+        if announced != state
+            && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire)
+        {
+            return seen;
+        }
+        futex::wait(&self.state, announced);
+        // Acquire: as in `call`.
+        self.state.load(Acquire)
+    }
+}
+
+/// The thread that runs the closure; says how it ended, whether it returned or unwinds.
+struct Running<'a> {
+    once: &'a Once,
+    becomes: u32,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.once.watch.released();
+        // Release: pairs with the Acquire of everybody who finds it done, or poisoned.
+        let state = self.once.state.swap(self.becomes, Release);
+        if state & QUEUED != 0 {
+            // Invariant 4: from here on only the address.
+            futex::wake_all(&raw const self.once.state);
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn poisoned() -> ! {
+    panic!("a closure of this Once has panicked before");
+}
+
+impl OnceState {
+    /// Whether the closure before this one panicked.
+    #[inline]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Lets the `Once` be as if nobody had begun: the closure found that it cannot do it.
+    pub(crate) fn did_not_happen(&self) {
+        self.becomes.set(INCOMPLETE);
+    }
+}
+
+impl Default for Once {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Relaxed: a snapshot for people.
+        let state = match self.state.load(Relaxed) & STATE {
+            INCOMPLETE => "incomplete",
+            RUNNING => "running",
+            POISONED => "poisoned",
+            _ => "complete",
+        };
+        f.debug_struct("Once").field("state", &format_args!("{state}")).finish()
+    }
+}
+
+impl fmt::Debug for OnceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceState").field("poisoned", &self.poisoned).finish()
+    }
+}

@@ -1,0 +1,11 @@
+//! What threads wait at that is no lock.
+
+pub(crate) mod auto_reset_event;
+pub(crate) mod barrier;
+pub(crate) mod condvar;
+pub(crate) mod event;
+pub(crate) mod latch;
+pub(crate) mod parker;
+pub(crate) mod raw_semaphore;
+pub(crate) mod semaphore;
+pub(crate) mod wait_group;

@@ -1,0 +1,140 @@
+//! Threads that are counted as they are given a clone, and a wait until all clones are gone.
+//!
+//! # Source
+//!
+//! Go's `sync.WaitGroup` with the ownership of crossbeam's: who holds a [`WaitGroup`] is counted,
+//! and cannot be counted twice or not at all. Inside is a [`Latch`] whose count may also go up.
+//!
+//! # Invariants
+//!
+//! 1. The count is the number of the `WaitGroup`s that exist, minus those that wait. It goes up
+//!    only through one that exists, so never from zero; the latch's own invariants hold.
+//! 2. A wait that times out is counted again and given back. It is not if the count has reached
+//!    zero by then: then the wait has succeeded.
+//!
+//! # Orderings
+//!
+//! Those of [`Latch`]: what happened before a clone was dropped happens before the return of every
+//! wait.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::primitive::futex::Deadline;
+use crate::wait::latch::Latch;
+
+/// A group of threads, each with a clone of this; [`wait`](Self::wait) returns when all others are
+/// done.
+///
+/// # Examples
+///
+/// ```
+/// use sync_core::WaitGroup;
+///
+/// let group = WaitGroup::new();
+/// for _ in 0..3 {
+///     let group = group.clone();
+///     std::thread::spawn(move || {
+///         // ... work ...
+///         group.done();
+///     });
+/// }
+/// group.wait();
+/// ```
+///
+/// # Memory ordering
+///
+/// What happened before a clone was dropped happens before the return of every wait.
+///
+/// # Source of the algorithm
+///
+/// A [`Latch`] that counts the clones; the invariants stand at the top of `wait_group.rs`.
+pub struct WaitGroup {
+    others: Arc<Latch>,
+}
+
+impl WaitGroup {
+    /// A group of one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { others: Arc::new(Latch::new(1)) }
+    }
+
+    /// Leaves the group: the same as dropping it.
+    pub fn done(self) {}
+
+    /// Leaves the group and sleeps until everybody has left it or waits.
+    pub fn wait(self) {
+        let others = Arc::clone(&self.others);
+        drop(self);
+        others.wait();
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means for ever.
+    ///
+    /// # Errors
+    ///
+    /// The group itself, as it was, if the time was up first.
+    pub fn wait_for(self, timeout: Duration) -> Result<(), Self> {
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// As [`wait_for`](Self::wait_for), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_for`](Self::wait_for).
+    pub fn wait_until(self, deadline: Instant) -> Result<(), Self> {
+        self.wait_deadline(Deadline::at(deadline))
+    }
+
+    /// How many are not done and do not wait. Old news by the time it is returned.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.others.count()
+    }
+
+    fn wait_deadline(self, deadline: Option<Deadline>) -> Result<(), Self> {
+        let others = Arc::clone(&self.others);
+        drop(self);
+        // Invariant 2.
+        if !others.wait_deadline(deadline) && others.try_count_up() {
+            Err(Self { others })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Clone for WaitGroup {
+    /// One more in the group.
+    ///
+    /// # Panics
+    ///
+    /// If there are 2^31 - 1 already.
+    fn clone(&self) -> Self {
+        let counted = self.others.try_count_up();
+        debug_assert!(counted, "this one is counted, so the count is not zero");
+        Self { others: Arc::clone(&self.others) }
+    }
+}
+
+impl Drop for WaitGroup {
+    fn drop(&mut self) {
+        self.others.count_down(1);
+    }
+}
+
+impl Default for WaitGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitGroup").field("count", &self.count()).finish()
+    }
+}

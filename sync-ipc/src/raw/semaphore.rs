@@ -1,0 +1,188 @@
+//! Permits that come back when their holder dies.
+//!
+//! **Source.** Our own. A counter, as in POSIX's `sem_t`, cannot say who took what. So a semaphore
+//! of *n* permits is *n* cells, each of which is free or bears its holder's identity; taking a
+//! permit is one compare-and-swap on one cell.
+//!
+//! | cell | meaning |
+//! |---|---|
+//! | 0 | no permit here; one may be added |
+//! | [`FREE`] | a permit |
+//! | [`LENT`] | a permit that somebody took for good, until somebody gives one back; nobody's death returns it |
+//! | identity | a permit that this participant holds |
+//!
+//! **Invariants**
+//!
+//! 1. A permit is in one cell, and a cell changes by compare-and-swap only: permits are neither
+//!    lost nor doubled, wherever who dies.
+//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps ([`event_count`],
+//!    invariant 1).
+//! 3. Who sleeps for a bound looks for dead holders afterwards, and takes what it finds.
+//!
+//! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder
+//! as in [`mutex`](super::mutex).
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::hint::Spin;
+
+use super::{IDENTITY, Patience, Peers, Slept, event_count, mutex::Refused};
+
+/// A permit that nobody holds. No identity, since no table has that many slots.
+pub const FREE: u32 = 0xffff;
+
+/// A permit that was forgotten on purpose.
+pub const LENT: u32 = 0xfffe;
+
+/// The word at which waiters sleep, and the cells.
+#[derive(Clone, Copy, Debug)]
+pub struct Permits<'a> {
+    /// See [`event_count`].
+    pub gate: &'a AtomicU32,
+    /// One per permit that can exist.
+    pub cells: &'a [AtomicU32],
+}
+
+impl Permits<'_> {
+    /// Takes a permit, sleeping until `deadline` if need be. Gives the cell. `hint` is where to
+    /// look first.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::TimedOut`], [`Refused::NotAttached`].
+    #[inline]
+    pub fn acquire<P: Peers>(&self, peers: &P, hint: usize, deadline: Option<Deadline>) -> Result<usize, Refused> {
+        let me = peers.me();
+        if me == 0 {
+            return Err(Refused::NotAttached);
+        }
+        match self.take(peers, me, hint) {
+            Some(cell) => Ok(cell),
+            None => self.acquire_slow(peers, me, hint, deadline),
+        }
+    }
+
+    #[cold]
+    fn acquire_slow<P: Peers>(&self, peers: &P, me: u32, hint: usize, deadline: Option<Deadline>) -> Result<usize, Refused> {
+        let mut spin = Spin::new();
+        while spin.turn() {
+            if let Some(cell) = self.take(peers, me, hint) {
+                return Ok(cell);
+            }
+        }
+        let mut patience = Patience::at_a_gate();
+        loop {
+            let announced = event_count::announce(self.gate, peers);
+            if let Some(cell) = self.take(peers, me, hint) {
+                event_count::withdraw(self.gate, peers, announced);
+                return Ok(cell);
+            }
+            let why = event_count::sleep(self.gate, peers, announced, &mut patience, deadline);
+            if let Some(cell) = self.take(peers, me, hint) {
+                return Ok(cell);
+            }
+            if why == Slept::Woken {
+                continue;
+            }
+            if let Some(cell) = self.reclaim(peers, me) {
+                return Ok(cell);
+            }
+            if why == Slept::Deadline {
+                return Err(Refused::TimedOut);
+            }
+        }
+    }
+
+    /// Takes a permit if there is one, or if a dead participant holds one.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn try_acquire<P: Peers>(&self, peers: &P, hint: usize) -> Result<usize, Refused> {
+        let me = peers.me();
+        if me == 0 {
+            return Err(Refused::NotAttached);
+        }
+        self.take(peers, me, hint).or_else(|| self.reclaim(peers, me)).ok_or(Refused::TimedOut)
+    }
+
+    #[inline]
+    fn take<P: Peers>(&self, peers: &P, me: u32, hint: usize) -> Option<usize> {
+        match self.cells.get(hint) {
+            Some(word) if take_cell(word, peers, me) => Some(hint),
+            _ => self.take_any(peers, me),
+        }
+    }
+
+    fn take_any<P: Peers>(&self, peers: &P, me: u32) -> Option<usize> {
+        self.cells.iter().position(|word| take_cell(word, peers, me))
+    }
+
+    /// Takes a dead holder's permit.
+    fn reclaim<P: Peers>(&self, peers: &P, me: u32) -> Option<usize> {
+        // One participant may hold many: ask once.
+        let mut alive = me;
+        for (cell, word) in self.cells.iter().enumerate() {
+            // Relaxed: a look.
+            let seen = peers.at(word).load(Ordering::Relaxed);
+            if matches!(seen, 0 | FREE | LENT) || seen == alive {
+                continue;
+            }
+            if !peers.is_dead(seen & IDENTITY) {
+                alive = seen;
+            } else if peers.at(word).compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                // Relaxed: as in `mutex::steal`.
+                return Some(cell);
+            }
+        }
+        None
+    }
+
+    /// Gives back the permit in `cell`, if we hold it.
+    #[inline]
+    pub fn release<P: Peers>(&self, peers: &P, cell: usize) {
+        // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
+        // copy of a permit is not its own.
+        if peers.at(&self.cells[cell]).compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed).is_ok() {
+            event_count::notify(self.gate, peers, 1);
+        }
+    }
+
+    /// Takes the permit in `cell`, which we hold, out of the semaphore until somebody
+    /// [`add`](Self::add)s one.
+    pub fn forget<P: Peers>(&self, peers: &P, cell: usize) {
+        // Release: what we wrote is visible to who takes it after it is given back.
+        let _ = peers.at(&self.cells[cell]).compare_exchange(peers.me(), LENT, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Adds one permit: one that was forgotten, or, if `grow`, a new one. `false`: there is
+    /// neither.
+    pub fn add<P: Peers>(&self, peers: &P, grow: bool) -> bool {
+        for from in if grow { &[LENT, 0][..] } else { &[LENT][..] } {
+            for word in self.cells {
+                // Relaxed: a look. Release: pairs with the Acquire in `take`.
+                if peers.at(word).load(Ordering::Relaxed) == *from
+                    && peers.at(word).compare_exchange(*from, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
+                {
+                    event_count::notify(self.gate, peers, 1);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// How many are free. A snapshot.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        // Relaxed: a snapshot orders nothing.
+        self.cells.iter().filter(|word| word.load(Ordering::Relaxed) == FREE).count()
+    }
+}
+
+#[inline]
+fn take_cell<P: Peers>(word: &AtomicU32, peers: &P, me: u32) -> bool {
+    // Relaxed: a look. Acquire: pairs with the Release in `release` and `add`.
+    peers.at(word).load(Ordering::Relaxed) == FREE
+        && peers.at(word).compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}

@@ -1,0 +1,579 @@
+//! The bounded buffer: an array of slots, used as a ring.
+//!
+//! # Source
+//!
+//! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
+//! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
+//! carries the "shut" bit (shutting is one step in the order of puts), both ends carry the mark of
+//! those who sleep ([`cursor`](crate::buffer::cursor)).
+//!
+//! # State
+//!
+//! A position is `lap * one_lap + index`, `index < capacity < one_lap`, `one_lap` a power of two.
+//! The slot that a position names has a stamp:
+//!
+//! | stamp | the slot |
+//! |---|---|
+//! | `p` | is free for the put that claims tail position `p` |
+//! | `p + 1` | holds the item of position `p`, for the get that claims head position `p` |
+//! | `p + one_lap` | was emptied: free for the put of the next lap, which is the first line again |
+//!
+//! # Invariants
+//!
+//! R1. Who moved the tail from `p` on is the only one to write the slot of `p`, and does so only
+//! after seeing stamp `p`; it ends with stamp `p + 1`. R2. Who moved the head from `p` on is the
+//! only one to take the item of `p`, only after seeing stamp `p + 1`; it ends with stamp `p +
+//! one_lap`. R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of
+//! head position `p`; in `drop`, when nobody is in the middle of anything, exactly the slots from
+//! head to tail hold one. R4. `head <= tail <= head + capacity`, except that a `force_push` is one
+//! over for as long as it takes to evict the oldest item.
+//!
+//! # Memory orderings
+//!
+//! The stamp is stored with Release and loaded with Acquire: it hands the slot over, in both
+//! directions. The cursors only order claims. "Full" and "empty" are answered after looking at the
+//! opposite end behind a SeqCst fence, so that they are true of a moment within the call; a slot
+//! whose claim is not finished yet does not count as free or as empty but is waited for.
+//!
+//! # Cost
+//!
+//! Put and get each: one compare-exchange, one load and one store of the stamp, one load of the own
+//! end. Nothing else, blocking included.
+
+use core::fmt;
+use core::mem::MaybeUninit;
+
+use sync_core::primitive::atomic::{AtomicU64, Ordering};
+use sync_core::primitive::cell::UnsafeCell;
+
+use crate::buffer::cursor::{CLOSED, Cursor, FLAGS, PARKED, SHIFT, STEP, saw_closed};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+use crate::wait::spin::Backoff;
+
+struct Slot<T> {
+    stamp: AtomicU64,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+impl<T> Slot<T> {
+    /// # Safety
+    ///
+    /// The caller has claimed the slot's position at the tail and found it free (R1).
+    unsafe fn fill(&self, position: u64, item: T) {
+        // SAFETY: by R1 nobody else touches the cell.
+        self.value.with_mut(|cell| unsafe { (*cell).write(item) });
+        // Release: hands the item to the Acquire load of the stamp in `pop`.
+        self.stamp.store(position + STEP, Ordering::Release);
+    }
+
+    /// # Safety
+    ///
+    /// The caller has claimed the slot's position at the head and found it filled (R2), and frees
+    /// the slot afterwards.
+    unsafe fn take(&self) -> T {
+        // SAFETY: by R2 and R3 a value is inside, and nobody else touches the cell.
+        self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() })
+    }
+
+    fn free(&self, next: u64) {
+        // Release: hands the empty slot to the Acquire load of the stamp in `push`.
+        self.stamp.store(next, Ordering::Release);
+    }
+
+    #[inline]
+    fn stamp(&self) -> u64 {
+        // Acquire: pairs with the Release in `fill` and `free`.
+        self.stamp.load(Ordering::Acquire)
+    }
+
+    #[cold]
+    fn wait_for(&self, stamp: u64) {
+        let mut backoff = Backoff::new();
+        while self.stamp() != stamp {
+            backoff.turn();
+        }
+    }
+}
+
+pub(crate) struct Array<T> {
+    /// `CLOSED`: no more puts. `PARKED`: getters may sleep.
+    tail: Cursor,
+    /// `CLOSED`: no more gets. `PARKED`: putters may sleep.
+    head: Cursor,
+    slots: Box<[Slot<T>]>,
+    /// In steps of a position.
+    one_lap: u64,
+    /// The bits of a position that say where in the lap it is, and their value at the last slot.
+    in_lap: u64,
+    last: u64,
+}
+
+// SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever
+// given to two threads (R1, R2).
+unsafe impl<T: Send> Send for Array<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Array<T> {}
+
+/// NotReady a slot is not ready.
+enum NotReady {
+    /// The ring is full (or empty), and was so at a moment within the call.
+    Blocked,
+    /// It is being emptied (or filled), or the position was out of date.
+    Moved,
+}
+
+impl<T> Array<T> {
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    #[track_caller]
+    pub(crate) fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "a bounded queue needs room for at least one item");
+        let one_lap = (capacity as u64 + 1).next_power_of_two() << SHIFT;
+        let slots = (0..capacity as u64)
+            .map(|index| Slot {
+                stamp: AtomicU64::new(index << SHIFT),
+                value: UnsafeCell::new(MaybeUninit::uninit()),
+            })
+            .collect();
+        Self {
+            tail: Cursor::new(),
+            head: Cursor::new(),
+            slots,
+            one_lap,
+            in_lap: one_lap - STEP,
+            last: (capacity as u64 - 1) << SHIFT,
+        }
+    }
+
+    #[inline]
+    fn index(&self, position: u64) -> usize {
+        ((position & self.in_lap) >> SHIFT) as usize
+    }
+
+    #[inline]
+    fn slot(&self, position: u64) -> &Slot<T> {
+        let index = self.index(position);
+        debug_assert!(index < self.slots.len());
+        // SAFETY: positions come from `next` alone, which keeps their index below the capacity.
+        unsafe { self.slots.get_unchecked(index) }
+    }
+
+    /// The position after `position`.
+    #[inline]
+    fn next(&self, position: u64) -> u64 {
+        if position & self.in_lap == self.last {
+            (position & !(self.one_lap - 1)) + self.one_lap
+        } else {
+            position + STEP
+        }
+    }
+
+    /// The position after that of a whole word, flags kept.
+    #[inline]
+    fn step(&self, word: u64) -> u64 {
+        if word & self.in_lap == self.last { self.next_lap(word) } else { word + STEP }
+    }
+
+    #[cold]
+    fn next_lap(&self, word: u64) -> u64 {
+        (word & !(self.one_lap - 1) | word & FLAGS) + self.one_lap
+    }
+
+    fn nth(&self, position: u64, n: usize) -> u64 {
+        let index = self.index(position) + n;
+        let laps = (index / self.slots.len()) as u64;
+        (position & !(self.one_lap - 1))
+            + laps * self.one_lap
+            + (((index % self.slots.len()) as u64) << SHIFT)
+    }
+
+    /// How many positions lie before `position`.
+    #[inline]
+    fn count(&self, position: u64) -> u64 {
+        position / self.one_lap * self.slots.len() as u64 + self.index(position) as u64
+    }
+
+    #[inline]
+    fn distance(&self, head: u64, tail: u64) -> usize {
+        (self.count(tail & !FLAGS).saturating_sub(self.count(head & !FLAGS))) as usize
+    }
+
+    /// Called with a tail whose slot is not free. Full, in the middle of being emptied, or was the
+    /// tail out of date?
+    #[cold]
+    fn full_or_moved(&self, tail: u64) -> NotReady {
+        let head = self.head.settled();
+        // The head was read after the tail, so at that moment the queue held at least this many.
+        if self.distance(head, tail) >= self.slots.len() {
+            NotReady::Blocked
+        } else {
+            NotReady::Moved
+        }
+    }
+
+    /// Called with a head whose slot holds nothing. Empty, in the middle of being filled, or was
+    /// the head out of date?
+    #[cold]
+    fn empty_or_moved(&self, head: u64) -> Result<NotReady, PopError> {
+        let tail = self.tail.settled();
+        // The tail never falls behind the head, and the head was here before: where they meet,
+        // nothing was inside when the tail was read.
+        if (tail ^ head) & !FLAGS != 0 {
+            return Ok(NotReady::Moved);
+        }
+        // In the same word as the position: after the last put there is no item to be missed.
+        if tail & CLOSED != 0 { Err(PopError::Closed) } else { Ok(NotReady::Blocked) }
+    }
+
+    /// How many slots in a row, from `position` on and at most `max`, have the stamp that `ready`
+    /// gives for their position.
+    fn run(&self, position: u64, max: usize, ready: u64) -> u64 {
+        let mut at = position;
+        let mut length = 0;
+        while length < max.min(self.slots.len()) as u64 && self.slot(at).stamp() == at + ready {
+            at = self.next(at);
+            length += 1;
+        }
+        length
+    }
+
+    /// As `push`, in the general case.
+    #[cold]
+    fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
+        let mut backoff = None;
+        let mut tail = self.tail.relaxed();
+        loop {
+            if tail & CLOSED != 0 {
+                saw_closed();
+                return Err(PushError::Closed(item));
+            }
+            let position = tail & !FLAGS;
+            let slot = self.slot(position);
+            if slot.stamp() == position {
+                match self.tail.claim(tail, self.next(position) | (tail & FLAGS)) {
+                    Ok(_) => {
+                        // SAFETY: the position was claimed, and its slot was found free (R1).
+                        unsafe { slot.fill(position, item) };
+                        return Ok(Wake(tail & PARKED != 0));
+                    }
+                    Err(now) => tail = now,
+                }
+                continue;
+            }
+            if let NotReady::Blocked = self.full_or_moved(tail) {
+                let now = self.tail.acquire();
+                if now & CLOSED != 0 {
+                    return Err(PushError::Closed(item));
+                }
+                return Err(PushError::Full(item));
+            }
+            backoff.get_or_insert_with(Backoff::new).turn();
+            tail = self.tail.relaxed();
+        }
+    }
+
+    /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that
+    /// may pop from then on.
+    #[cold]
+    fn pop_as(&self, drainer: bool) -> Result<(T, Wake), PopError> {
+        let mut backoff = None;
+        let mut head = self.head.relaxed();
+        loop {
+            if head & CLOSED != 0 && !drainer {
+                saw_closed();
+                return Err(PopError::Closed);
+            }
+            let position = head & !FLAGS;
+            let slot = self.slot(position);
+            let stamp = slot.stamp();
+            if stamp == position + STEP {
+                match self.head.claim(head, self.next(position) | (head & FLAGS)) {
+                    Ok(_) => {
+                        // SAFETY: the position was claimed, and its slot was found filled (R2).
+                        let item = unsafe { slot.take() };
+                        slot.free(position + self.one_lap);
+                        return Ok((item, Wake(head & PARKED != 0)));
+                    }
+                    Err(now) => head = now,
+                }
+                continue;
+            }
+            if stamp == position
+                && let NotReady::Blocked = self.empty_or_moved(head)?
+            {
+                return Err(PopError::Empty);
+            }
+            backoff.get_or_insert_with(Backoff::new).turn();
+            head = self.head.relaxed();
+        }
+    }
+}
+
+impl<T> Buffer<T> for Array<T> {
+    #[inline]
+    fn push(&self, item: T) -> Result<Wake, PushError<T>> {
+        let tail = self.tail.relaxed();
+        let position = tail & !FLAGS;
+        // All that is read of the ring itself is read before the stamp, whose Acquire would make
+        // the compiler read it again.
+        let (slot, next) = (self.slot(position), self.step(tail));
+        // Both in one comparison: the slot is free, and the end is not shut, for no stamp has that
+        // bit.
+        if slot.stamp() == tail & !(FLAGS ^ CLOSED) && self.tail.claim(tail, next).is_ok() {
+            // SAFETY: the position was claimed, and its slot was found free (R1).
+            unsafe { slot.fill(position, item) };
+            return Ok(Wake(tail & PARKED != 0));
+        }
+        self.push_slowly(item)
+    }
+
+    #[inline]
+    fn pop(&self) -> Result<(T, Wake), PopError> {
+        let head = self.head.relaxed();
+        let position = head & !FLAGS;
+        let (slot, next, one_lap) = (self.slot(position), self.step(head), self.one_lap);
+        // As in `push`: filled, and not shut.
+        if slot.stamp() == (head & !(FLAGS ^ CLOSED)) + STEP && self.head.claim(head, next).is_ok()
+        {
+            // SAFETY: the position was claimed, and its slot was found filled (R2).
+            let item = unsafe { slot.take() };
+            slot.free(position + one_lap);
+            return Ok((item, Wake(head & PARKED != 0)));
+        }
+        self.pop_as(false)
+    }
+
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
+        let mut backoff = Backoff::new();
+        let mut tail = self.tail.relaxed();
+        loop {
+            if tail & CLOSED != 0 {
+                saw_closed();
+                return Err(Closed(()));
+            }
+            let mut position = tail & !FLAGS;
+            let length = self.run(position, items.len(), 0) as usize;
+            if length > 0 {
+                match self.tail.claim(tail, self.nth(position, length) | (tail & FLAGS)) {
+                    Ok(_) => {
+                        for item in items.take(length) {
+                            // SAFETY: as in `push`; nobody else could claim a slot of the run since
+                            // it was found free, or the tail would have moved and the claim failed.
+                            unsafe { self.slot(position).fill(position, item) };
+                            position = self.next(position);
+                        }
+                        return Ok((length, Wake(tail & PARKED != 0)));
+                    }
+                    Err(now) => tail = now,
+                }
+                continue;
+            }
+            if let NotReady::Blocked = self.full_or_moved(tail) {
+                let now = self.tail.acquire();
+                return if now & CLOSED != 0 { Err(Closed(())) } else { Ok((0, Wake(false))) };
+            }
+            backoff.turn();
+            tail = self.tail.relaxed();
+        }
+    }
+
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
+        let mut backoff = Backoff::new();
+        let mut head = self.head.relaxed();
+        loop {
+            if head & CLOSED != 0 {
+                saw_closed();
+                return Err(PopError::Closed);
+            }
+            let mut position = head & !FLAGS;
+            let length = self.run(position, max, STEP) as usize;
+            if length > 0 {
+                // Before the claim: it may panic.
+                out.reserve(length);
+                match self.head.claim(head, self.nth(position, length) | (head & FLAGS)) {
+                    Ok(_) => {
+                        for _ in 0..length {
+                            let slot = self.slot(position);
+                            // SAFETY: as in `pop_as`; the claim would have failed if another had
+                            // taken an item of the run.
+                            out.push(unsafe { slot.take() });
+                            slot.free(position + self.one_lap);
+                            position = self.next(position);
+                        }
+                        return Ok((length, Wake(head & PARKED != 0)));
+                    }
+                    Err(now) => head = now,
+                }
+                continue;
+            }
+            if self.slot(position).stamp() == position
+                && let NotReady::Blocked = self.empty_or_moved(head)?
+            {
+                return Err(PopError::Empty);
+            }
+            backoff.turn();
+            head = self.head.relaxed();
+        }
+    }
+
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
+        let mut backoff = Backoff::new();
+        loop {
+            let tail = self.tail.acquire();
+            if tail & CLOSED != 0 {
+                return Err(Closed(item));
+            }
+            let position = tail & !FLAGS;
+            let slot = self.slot(position);
+            let stamp = slot.stamp();
+            let next = self.next(position) | (tail & FLAGS);
+            if stamp == position {
+                if self.tail.claim(tail, next).is_ok() {
+                    // SAFETY: as in `push`.
+                    unsafe { slot.fill(position, item) };
+                    return Ok((None, Wake(tail & PARKED != 0)));
+                }
+                continue;
+            }
+            let oldest = position.wrapping_sub(self.one_lap);
+            // Only from exactly full (R4): a `force_push` before this one must have evicted its
+            // item first.
+            if stamp == oldest.wrapping_add(STEP) && self.head.acquire() & !FLAGS == oldest {
+                if self.tail.claim(tail, next).is_ok() {
+                    let evicted = self.evict(position, oldest);
+                    // SAFETY: the position was claimed; the slot is free, either because its item
+                    // was evicted just now, which claimed it at the head too, or because another
+                    // took it and freed it, which `evict` has waited for.
+                    unsafe { slot.fill(position, item) };
+                    return Ok((evicted, Wake(tail & PARKED != 0)));
+                }
+                continue;
+            }
+            backoff.turn();
+        }
+    }
+
+    fn set_putters_parked(&self) -> bool {
+        let head = self.head.acquire();
+        let tail = self.tail.acquire();
+        // If the mark finds the head unchanged, the tail, which never goes back, is at least where
+        // it was: full.
+        tail & CLOSED == 0
+            && self.distance(head, tail) >= self.slots.len()
+            && self.head.set_parked(head)
+            // Once more: the mark is at the head and shutting happens at the tail, then unmarks the
+            // head. Either that found this mark, and everybody is woken; or the mark came after it,
+            // and what came before it is seen.
+            && self.tail.acquire() & CLOSED == 0
+    }
+
+    fn set_getters_parked(&self) -> bool {
+        let tail = self.tail.acquire();
+        let head = self.head.acquire();
+        // If the mark finds the tail unchanged, the head, which never passes it, still is where it
+        // is: empty.
+        (tail | head) & CLOSED == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.set_parked(tail)
+    }
+
+    fn clear_putters_parked(&self) {
+        self.head.clear_parked();
+    }
+
+    fn clear_getters_parked(&self) {
+        self.tail.clear_parked();
+    }
+
+    fn close(&self) {
+        self.tail.close();
+        // See `set_putters_parked`.
+        self.head.clear_parked();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.tail.acquire() & CLOSED != 0
+    }
+
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+        self.close();
+        // Before the head is shut: it may panic. The tail moves no more, so this is enough.
+        let mut items = Vec::with_capacity(self.len());
+        if self.head.close() & CLOSED == 0 {
+            while let Ok((item, _)) = self.pop_as(true) {
+                items.push(item);
+            }
+        }
+        taken(items.len());
+        items
+    }
+
+    fn len(&self) -> usize {
+        loop {
+            let tail = self.tail.acquire();
+            let head = self.head.acquire();
+            if head & CLOSED != 0 {
+                return 0;
+            }
+            // Unchanged: both were so at one moment.
+            if self.tail.acquire() & !FLAGS == tail & !FLAGS {
+                return self.distance(head, tail).min(self.slots.len());
+            }
+        }
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        Some(self.slots.len())
+    }
+
+    fn pushed(&self) -> u64 {
+        self.count(self.tail.acquire() & !FLAGS)
+    }
+}
+
+impl<T> Array<T> {
+    /// After the tail was claimed at `position` over a full ring: takes the oldest item, whose slot
+    /// it is, out, unless a getter does.
+    fn evict(&self, position: u64, oldest: u64) -> Option<T> {
+        let slot = self.slot(position);
+        let mut head = self.head.acquire();
+        while head & CLOSED == 0 && head & !FLAGS == oldest {
+            match self.head.claim(head, self.next(oldest) | (head & FLAGS)) {
+                // SAFETY: the head was claimed at `oldest`, whose slot was found filled before the
+                // tail was claimed (R2). The stamp stays: the slot goes straight to the new item.
+                Ok(_) => return Some(unsafe { slot.take() }),
+                Err(now) => head = now,
+            }
+        }
+        slot.wait_for(position);
+        None
+    }
+}
+
+impl<T> Drop for Array<T> {
+    fn drop(&mut self) {
+        /// Goes on with the rest if an item panics when it is dropped.
+        struct Rest<'a, T>(&'a Array<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while let Ok((item, _)) = self.0.pop_as(true) {
+                    drop(item);
+                }
+            }
+        }
+        let rest = Rest(self);
+        while let Ok((item, _)) = self.pop_as(true) {
+            drop(item);
+        }
+        drop(rest);
+    }
+}
+
+impl<T> fmt::Debug for Array<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Array")
+            .field("head", &self.head)
+            .field("tail", &self.tail)
+            .field("capacity", &self.slots.len())
+            .finish()
+    }
+}

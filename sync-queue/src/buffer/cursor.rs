@@ -1,0 +1,117 @@
+//! One end of a queue: a position and three flags in one word.
+//!
+//! | bit | at the tail | at the head | in the count of tasks done |
+//! |---|---|---|---|
+//! | 0 `CLOSED` | no more puts | no more gets (drained) | – |
+//! | 1 `PARKED` | a getter may sleep | a putter may sleep | a joiner may sleep |
+//! | 2 `EXTRA` | – | unbounded: a further block exists | – |
+//! | 3-63 | position | position | count |
+//!
+//! # Invariants
+//!
+//! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.) C2. Who
+//! claims a position does so by a compare-exchange of the whole word. So a claim fails if the end
+//! was shut or marked in the meantime: shutting down is one step in the same order as all puts (or
+//! gets), and no mark is overlooked. C3. `CLOSED` is never taken back.
+//!
+//! # Memory orderings
+//!
+//! A claim is Release, so that who finds the head moved on also sees a tail that is at least as far
+//! (it was for the one who moved it), and never one behind it. It is Acquire for the sake of the
+//! mark: whoever set it last is seen asleep. That the word was loaded with Acquire before is not
+//! enough, for the same value may have been written again by another sleeper since. Shutting is
+//! Release, so that who finds an end shut (and then executes an Acquire fence) sees what was done
+//! before; the marks are taken away after it in any case, which is an Acquire. Every change is a
+//! read-modify-write, hence continues the release sequences of those before it.
+
+use core::fmt;
+
+use crossbeam_utils::CachePadded;
+use sync_core::primitive::atomic::{AtomicU64, Ordering, fence};
+
+pub(crate) const CLOSED: u64 = 1;
+pub(crate) const PARKED: u64 = 2;
+pub(crate) const EXTRA: u64 = 4;
+pub(crate) const FLAGS: u64 = 7;
+pub(crate) const SHIFT: u32 = 3;
+pub(crate) const STEP: u64 = 1 << SHIFT;
+
+pub(crate) struct Cursor(CachePadded<AtomicU64>);
+
+impl Cursor {
+    pub(crate) fn new() -> Self {
+        Self(CachePadded::new(AtomicU64::new(0)))
+    }
+
+    #[inline]
+    pub(crate) fn relaxed(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn acquire(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// What is there now, in the one order that all threads agree on: for answers (Full, Empty)
+    /// that must be true of a moment within the call even if two queues are compared.
+    pub(crate) fn settled(&self) -> u64 {
+        // SeqCst: between any two threads that each change one queue and then find another full or
+        // empty, one sees the other's change.
+        fence(Ordering::SeqCst);
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Moves on from `now` to `next`, both whole words (C2).
+    #[inline]
+    pub(crate) fn claim(&self, now: u64, next: u64) -> Result<u64, u64> {
+        // AcqRel on success: see "Memory orderings". Acquire on failure: the new value is used as
+        // if it had been loaded.
+        self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// Moves on from a position that nobody else can move on from; flags may be set meanwhile. `by`
+    /// may also clear a flag that is set.
+    pub(crate) fn advance(&self, by: u64) {
+        // Release: publishes the queue's private parts to the next claim.
+        self.0.fetch_add(by, Ordering::Release);
+    }
+
+    /// Sets the mark if the word is still `now`.
+    pub(crate) fn set_parked(&self, now: u64) -> bool {
+        // A write even if the mark is there already: whoever takes it away must see this sleeper
+        // (W4). Release: publishes that the caller has entered the wait set. Pairs with the Acquire
+        // in `claim` and `unmark`. Acquire: pairs with the Release in `unmark`.
+        self.0.compare_exchange(now, now | PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes the mark away. A later `mark` at this end sees what was done before.
+    pub(crate) fn clear_parked(&self) {
+        // Acquire: pairs with the Release in `mark`. Release: with the Acquire there.
+        self.0.fetch_and(!PARKED, Ordering::AcqRel);
+    }
+
+    /// Shuts this end; the word as it was.
+    pub(crate) fn close(&self) -> u64 {
+        // Release: who finds it shut sees what came before. No Acquire: see "Memory orderings".
+        self.0.fetch_or(CLOSED, Ordering::Release)
+    }
+}
+
+/// To be called by who found an end shut with a Relaxed load.
+#[cold]
+pub(crate) fn saw_closed() {
+    // Acquire: pairs with the Release in `shut`.
+    fence(Ordering::Acquire);
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.relaxed();
+        write!(f, "{}", word >> SHIFT)?;
+        for (flag, name) in [(CLOSED, " shut"), (PARKED, " marked"), (EXTRA, " extra")] {
+            f.write_str(if word & flag == 0 { "" } else { name })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! The buffer of the orders that have one hot place, where a lock is the best there is: LIFO and
+//! priority.
+//!
+//! A [`Mutex`] over a container. That somebody sleeps is a flag under the lock, so marking, finding
+//! nothing and changing are one step by the lock alone. The lock is held for a few instructions, or
+//! for the comparisons of one heap operation, and never while an item is dropped.
+//!
+//! # User code
+//!
+//! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in
+//! this crate. What keeps it harmless:
+//!
+//! L1. An [`Arrangement`] changes nothing while it compares: `place` and `choose` are told what
+//! would be done, `insert` and `remove` do it without comparing. A panic in `Ord` leaves items,
+//! order and counts as they were, and the lock open. L2. An `Ord` that uses the queue whose items
+//! it compares would wait for its own thread: it panics instead. L3. An item that is given up by a
+//! panic is dropped after the lock was released.
+
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sync_core::primitive::atomic::{AtomicU64, Ordering};
+use sync_core::primitive::thread;
+use sync_core::{Mutex, MutexGuard};
+
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+
+/// A container and the order in which it hands items out.
+pub(crate) trait Arrangement<T>: Default {
+    /// Whether `place`, `choose` and `choose_last` call user code.
+    const COMPARES: bool;
+    /// Where an item goes.
+    type Place: Copy;
+    /// Which item goes.
+    type Choice: Copy;
+
+    fn place(&self, item: &T) -> Self::Place;
+
+    fn insert(&mut self, place: Self::Place, item: T);
+
+    /// The next one.
+    fn choose(&self) -> Option<Self::Choice>;
+
+    fn remove(&mut self, choice: Self::Choice) -> T;
+
+    /// Over a full container: puts `item` in the place of the one that would be missed least, maybe
+    /// `item` itself; that one.
+    ///
+    /// In two steps for the same reason as the others: what is returned does it, without comparing.
+    fn choose_last(&self, item: &T) -> Self::Choice;
+
+    fn replace(&mut self, choice: Self::Choice, item: T) -> T;
+
+    fn len(&self) -> usize;
+}
+
+struct Inner<A> {
+    items: A,
+    pushed: u64,
+    closed: bool,
+    /// A getter may sleep.
+    getters: bool,
+    /// A putter may sleep.
+    putters: bool,
+}
+
+pub(crate) struct Locked<A> {
+    inner: Mutex<Inner<A>>,
+    /// The thread that is comparing, or 0.
+    comparing: AtomicU64,
+    capacity: usize,
+}
+
+/// The lock, held, and whoever holds it named for L2.
+struct Held<'a, A> {
+    // In this order: the name goes before the lock does.
+    _name: Name<'a>,
+    inner: MutexGuard<'a, Inner<A>>,
+}
+
+struct Name<'a>(Option<&'a AtomicU64>);
+
+impl Drop for Name<'_> {
+    fn drop(&mut self) {
+        if let Some(comparing) = self.0 {
+            // Relaxed: each thread only ever looks for its own name, which it wrote itself.
+            comparing.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<A> Locked<A> {
+    pub(crate) fn new<T>(capacity: Option<usize>) -> Self
+    where
+        A: Arrangement<T>,
+    {
+        let inner =
+            Inner { items: A::default(), pushed: 0, closed: false, getters: false, putters: false };
+        Self {
+            inner: Mutex::new(inner),
+            comparing: AtomicU64::new(0),
+            capacity: capacity.unwrap_or(usize::MAX),
+        }
+    }
+
+    #[inline]
+    fn lock<T>(&self) -> Held<'_, A>
+    where
+        A: Arrangement<T>,
+    {
+        if !A::COMPARES {
+            return Held { inner: self.inner.lock(), _name: Name(None) };
+        }
+        let me = thread::id().get();
+        // Relaxed: as in `Name::drop`.
+        assert!(
+            self.comparing.load(Ordering::Relaxed) != me,
+            "the Ord of an item used the very queue that was comparing the item"
+        );
+        let inner = self.inner.lock();
+        self.comparing.store(me, Ordering::Relaxed);
+        Held { inner, _name: Name(Some(&self.comparing)) }
+    }
+}
+
+/// Calls `f`; if something has been achieved before, a panic in it only ends the series: the next
+/// call meets it again, first thing.
+fn go_on<R>(achieved: usize, f: impl FnOnce() -> R) -> Option<R> {
+    if achieved == 0 { Some(f()) } else { catch_unwind(AssertUnwindSafe(f)).ok() }
+}
+
+impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
+    #[inline]
+    fn push(&self, item: T) -> Result<Wake, PushError<T>> {
+        // A local that is dropped before `item`: L3.
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        if inner.closed {
+            drop(held);
+            return Err(PushError::Closed(item));
+        }
+        if inner.items.len() >= self.capacity {
+            drop(held);
+            return Err(PushError::Full(item));
+        }
+        let place = inner.items.place(&item);
+        inner.items.insert(place, item);
+        inner.pushed += 1;
+        Ok(Wake(inner.getters))
+    }
+
+    #[inline]
+    fn pop(&self) -> Result<(T, Wake), PopError> {
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        match inner.items.choose() {
+            Some(choice) => Ok((inner.items.remove(choice), Wake(inner.putters))),
+            None if inner.closed => Err(PopError::Closed),
+            None => Err(PopError::Empty),
+        }
+    }
+
+    fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        if inner.closed {
+            return Err(Closed(()));
+        }
+        let mut count = 0;
+        while inner.items.len() < self.capacity
+            && let Some(item) = items.as_slice().first()
+            && let Some(place) = go_on(count, || inner.items.place(item))
+            && let Some(item) = items.next()
+        {
+            inner.items.insert(place, item);
+            inner.pushed += 1;
+            count += 1;
+        }
+        Ok((count, Wake(inner.getters)))
+    }
+
+    fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        out.reserve(max.min(inner.items.len()));
+        let mut count = 0;
+        while count < max
+            && let Some(Some(choice)) = go_on(count, || inner.items.choose())
+        {
+            out.push(inner.items.remove(choice));
+            count += 1;
+        }
+        match count {
+            0 if inner.closed => Err(PopError::Closed),
+            0 => Err(PopError::Empty),
+            _ => Ok((count, Wake(inner.putters))),
+        }
+    }
+
+    fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        if inner.closed {
+            drop(held);
+            return Err(Closed(item));
+        }
+        let evicted = if inner.items.len() >= self.capacity {
+            let choice = inner.items.choose_last(&item);
+            Some(inner.items.replace(choice, item))
+        } else {
+            let place = inner.items.place(&item);
+            inner.items.insert(place, item);
+            None
+        };
+        inner.pushed += 1;
+        Ok((evicted, Wake(inner.getters)))
+    }
+
+    fn set_putters_parked(&self) -> bool {
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        let wait = !inner.closed && inner.items.len() >= self.capacity;
+        inner.putters |= wait;
+        wait
+    }
+
+    fn set_getters_parked(&self) -> bool {
+        let mut held = self.lock();
+        let inner = &mut *held.inner;
+        let wait = !inner.closed && inner.items.len() == 0;
+        inner.getters |= wait;
+        wait
+    }
+
+    fn clear_putters_parked(&self) {
+        self.lock().inner.putters = false;
+    }
+
+    fn clear_getters_parked(&self) {
+        self.lock().inner.getters = false;
+    }
+
+    fn close(&self) {
+        self.lock().inner.closed = true;
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().inner.closed
+    }
+
+    fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
+        let mut held = self.lock();
+        held.inner.closed = true;
+        let mut items = core::mem::take(&mut held.inner.items);
+        drop(held);
+        taken(items.len());
+        let mut out = Vec::with_capacity(items.len());
+        while let Some(choice) = items.choose() {
+            out.push(items.remove(choice));
+        }
+        out
+    }
+
+    fn len(&self) -> usize {
+        self.lock().inner.items.len()
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        (self.capacity != usize::MAX).then_some(self.capacity)
+    }
+
+    fn pushed(&self) -> u64 {
+        self.lock().inner.pushed
+    }
+}
+
+impl<A> fmt::Debug for Locked<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locked").field("capacity", &self.capacity).finish_non_exhaustive()
+    }
+}

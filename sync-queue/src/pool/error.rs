@@ -1,0 +1,160 @@
+//! What can go wrong with a pool and its jobs.
+
+use core::any::Any;
+use core::error::Error;
+use core::fmt;
+use std::io;
+
+/// NotReady there is no pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// `max_workers` is 0: nobody would ever run a job.
+    NoWorkers,
+    /// `queue_limit` is 0: no job could ever be submitted.
+    NoBacklog,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoWorkers => "max_workers must be at least 1",
+            Self::NoBacklog => "queue_limit must be at least 1",
+        })
+    }
+}
+
+impl Error for BuildError {}
+
+/// NotReady a job was not submitted. The closure is inside.
+pub enum SubmitError<F> {
+    /// The pool has been shut down.
+    ShutDown(F),
+    /// The backlog is full (only from `try_submit`).
+    Full(F),
+    /// An initializer panicked: the pool runs nothing any more.
+    Broken(F),
+    /// This process is the child of a fork, and the pool's threads stayed with the parent.
+    Forked(F),
+    /// The system gave us no thread, and there is none yet that could run the job.
+    NoThread(F, io::Error),
+}
+
+impl<F> SubmitError<F> {
+    /// The closure.
+    #[must_use]
+    pub fn into_inner(self) -> F {
+        match self {
+            Self::ShutDown(job)
+            | Self::Full(job)
+            | Self::Broken(job)
+            | Self::Forked(job)
+            | Self::NoThread(job, _) => job,
+        }
+    }
+}
+
+impl<F> fmt::Debug for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShutDown(_) => f.write_str("ShutDown(..)"),
+            Self::Full(_) => f.write_str("Full(..)"),
+            Self::Broken(_) => f.write_str("Broken(..)"),
+            Self::Forked(_) => f.write_str("Forked(..)"),
+            Self::NoThread(_, why) => f.debug_tuple("NoThread").field(why).finish_non_exhaustive(),
+        }
+    }
+}
+
+impl<F> fmt::Display for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShutDown(_) => f.write_str("the pool has been shut down"),
+            Self::Full(_) => f.write_str("the backlog of the pool is full"),
+            Self::Broken(_) => f.write_str("the pool is broken: an initializer panicked"),
+            Self::Forked(_) => f.write_str(
+                "the pool was left behind by a fork: its threads are in the parent process",
+            ),
+            Self::NoThread(_, why) => write!(f, "the pool could not start a thread: {why}"),
+        }
+    }
+}
+
+impl<F> Error for SubmitError<F> {}
+
+/// The pool was shut down, but a worker of it cannot wait for its own end.
+/// The pool was shut down, but a worker of it cannot wait for its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InsideWorker(pub(super) ());
+
+impl fmt::Display for InsideWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a worker cannot wait for its own pool to end; the pool is shut down all the same",
+        )
+    }
+}
+
+impl Error for InsideWorker {}
+
+/// NotReady a job has no result.
+pub enum JobError {
+    /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
+    Panicked(Box<dyn Any + Send>),
+    /// It was cancelled before anybody began it.
+    Cancelled,
+    /// It was never run: the initializer of a worker of its pool panicked.
+    Broken,
+    /// It was not done when this process was forked: the pool's threads stayed with the parent.
+    Forked,
+    /// The job that asks is the very one whose result it wants, or waits, on the same thread, for
+    /// one that does.
+    Deadlock,
+    /// It was not done in time.
+    TimedOut,
+}
+
+impl JobError {
+    /// The text that the job panicked with, if it was a text.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        let Self::Panicked(payload) = self else { return None };
+        payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    }
+}
+
+impl fmt::Debug for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(_) => {
+                f.debug_tuple("Panicked").field(&self.message().unwrap_or("..")).finish()
+            }
+            Self::Cancelled => f.write_str("Cancelled"),
+            Self::Broken => f.write_str("Broken"),
+            Self::Forked => f.write_str("Forked"),
+            Self::Deadlock => f.write_str("Deadlock"),
+            Self::TimedOut => f.write_str("TimedOut"),
+        }
+    }
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.message()) {
+            (Self::Panicked(_), Some(message)) => write!(f, "the job panicked: {message}"),
+            (Self::Panicked(_), None) => f.write_str("the job panicked"),
+            (Self::Cancelled, _) => f.write_str("the job was cancelled"),
+            (Self::Broken, _) => f.write_str("the pool is broken: an initializer panicked"),
+            (Self::Forked, _) => f.write_str(
+                "the job was left behind by a fork: its thread is in the parent process",
+            ),
+            (Self::Deadlock, _) => f.write_str("the job waits for itself"),
+            (Self::TimedOut, _) => f.write_str("the job was not done in time"),
+        }
+    }
+}
+
+impl Error for JobError {}

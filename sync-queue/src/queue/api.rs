@@ -1,0 +1,403 @@
+//! The methods that `Queue`, `LifoQueue` and `PriorityQueue` share, written once.
+
+/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to
+/// do; `$evicts` says which one makes room for a `force_put`.
+macro_rules! queue_methods {
+    ($Queue:ident $(: $bound:path)?, $evicts:literal) => {
+        impl<T $(: $bound)?> $Queue<T> {
+            /// A queue with room for `capacity` items.
+            ///
+            /// # Panics
+            ///
+            /// If `capacity` is 0. Where 0 is to mean "unbounded", as in Python, use
+            /// [`with_maxsize`](Self::with_maxsize).
+            #[must_use]
+            #[track_caller]
+            pub fn bounded(capacity: usize) -> Self {
+                assert!(capacity > 0, "a bounded queue needs room for at least one item; unbounded() has no limit");
+                Self { shared: Blocking::new(Self::buffer(Some(capacity))) }
+            }
+
+            /// A queue without a limit.
+            #[must_use]
+            pub fn unbounded() -> Self {
+                Self { shared: Blocking::new(Self::buffer(None)) }
+            }
+
+            /// A queue with room for `maxsize` items, or without a limit if that is 0, as Python
+            /// counts.
+            #[must_use]
+            #[doc(alias = "maxsize")]
+            pub fn with_maxsize(maxsize: usize) -> Self {
+                if maxsize == 0 { Self::unbounded() } else { Self::bounded(maxsize) }
+            }
+
+            /// Puts an item, waiting for room as long as it takes.
+            ///
+            /// # Errors
+            ///
+            /// [`ShutDown`] with the item if the queue has been shut down, even if room came at the
+            /// same moment.
+            ///
+            /// # Memory ordering
+            ///
+            /// What happened before a put happens before the end of the get that returns its item.
+            #[inline]
+            pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
+                match self.shared.put(item, Timeout::Forever) {
+                    Ok(()) => Ok(()),
+                    Err(PushError::Closed(item) | PushError::Full(item)) => Err(ShutDown(item)),
+                }
+            }
+
+            /// Puts an item if there is room. Never sleeps.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the item.
+            ///
+            /// ```
+            #[doc = concat!("use sync_queue::{PutError, ", stringify!($Queue), "};")]
+            ///
+            #[doc = concat!("let queue = ", stringify!($Queue), "::bounded(1);")]
+            /// queue.try_put("first").unwrap();
+            /// assert_eq!(queue.try_put("second"), Err(PutError::Full("second")));
+            /// queue.shutdown();
+            /// assert_eq!(queue.try_put("third"), Err(PutError::ShutDown("third")));
+            /// ```
+            #[inline]
+            #[doc(alias = "put_nowait")]
+            pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
+                self.shared.try_put(item).map_err(PutError::from)
+            }
+
+            /// Puts an item, waiting for room at most `timeout`. If there is room it is put,
+            /// however short the timeout.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the item.
+            #[inline]
+            pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
+                self.shared.put(item, Timeout::For(timeout)).map_err(PutError::from)
+            }
+
+            /// Puts an item, waiting for room until `deadline`. If there is room it is put, even if
+            /// the deadline has passed.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the item.
+            #[inline]
+            pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), PutError<T>> {
+                self.shared.put(item, Timeout::Until(deadline)).map_err(PutError::from)
+            }
+
+            /// Puts all of `items`, waiting for room as often as need be. Cheaper than one by one:
+            /// a run of items is one step.
+            ///
+            /// # Errors
+            ///
+            /// [`ShutDown`] with the items that were not put; the first ones were.
+            pub fn put_many(&self, items: Vec<T>) -> Result<(), ShutDown<Vec<T>>> {
+                let mut items = items.into_iter();
+                match self.shared.put_many(&mut items, Timeout::Forever) {
+                    Ok(()) => Ok(()),
+                    Err(_) => Err(ShutDown(items.collect())),
+                }
+            }
+
+            /// Puts as many of `items` as there is room for. Never sleeps.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the items that were not put; the first ones were.
+            pub fn try_put_many(&self, items: Vec<T>) -> Result<(), PutError<Vec<T>>> {
+                let mut items = items.into_iter();
+                match self.shared.put_many(&mut items, Timeout::None) {
+                    Ok(()) => Ok(()),
+                    Err(PushError::Full(())) => Err(PutError::Full(items.collect())),
+                    Err(PushError::Closed(())) => Err(PutError::ShutDown(items.collect())),
+                }
+            }
+
+            /// Gets the next item, waiting for one as long as it takes.
+            ///
+            /// # Errors
+            ///
+            /// [`ShutDown`] if the queue has been shut down and nothing is left inside.
+            #[inline]
+            pub fn get(&self) -> Result<T, ShutDown> {
+                self.shared.get(Timeout::Forever).map_err(|_| ShutDown(()))
+            }
+
+            /// Gets the next item if there is one. Never sleeps.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`].
+            #[inline]
+            #[doc(alias = "get_nowait")]
+            pub fn try_get(&self) -> Result<T, GetError> {
+                self.shared.try_get().map_err(GetError::from)
+            }
+
+            /// Gets the next item, waiting for one at most `timeout`. If there is one it is
+            /// returned, however short the timeout.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`].
+            #[inline]
+            pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
+                self.shared.get(Timeout::For(timeout)).map_err(GetError::from)
+            }
+
+            /// Gets the next item, waiting for one until `deadline`. If there is one it is
+            /// returned, even if the deadline has passed.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`].
+            #[inline]
+            pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
+                self.shared.get(Timeout::Until(deadline)).map_err(GetError::from)
+            }
+
+            /// Waits for an item, then appends it and any that come with it to `out`, at most
+            /// `max`; how many. Returns at once if `max` is 0.
+            ///
+            /// # Errors
+            ///
+            /// [`ShutDown`] if the queue has been shut down and nothing is left inside.
+            pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> Result<usize, ShutDown> {
+                self.shared.get_many(out, max, Timeout::Forever).map_err(|_| ShutDown(()))
+            }
+
+            /// Appends at most `max` items to `out`, if there are any; how many. Never sleeps.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`].
+            pub fn try_get_many(&self, out: &mut Vec<T>, max: usize) -> Result<usize, GetError> {
+                self.shared.get_many(out, max, Timeout::None).map_err(GetError::from)
+            }
+
+            /// Puts an item without waiting: where there is no room, another is taken out for it,
+            /// and returned.
+            ///
+            #[doc = $evicts]
+            ///
+            /// The item returned needs no [`task_done`](Self::task_done).
+            ///
+            /// # Errors
+            ///
+            /// [`ShutDown`] with the item.
+            ///
+            /// ```
+            #[doc = concat!("use sync_queue::", stringify!($Queue), ";")]
+            ///
+            #[doc = concat!("let queue = ", stringify!($Queue), "::bounded(1);")]
+            /// assert_eq!(queue.force_put(1), Ok(None));
+            /// assert!(queue.force_put(2).unwrap().is_some());
+            /// assert_eq!(queue.len(), 1);
+            /// ```
+            pub fn force_put(&self, item: T) -> Result<Option<T>, ShutDown<T>> {
+                self.shared.force_put(item).map_err(|Closed(item)| ShutDown(item))
+            }
+
+            /// Takes out what is inside, and goes on. Each item still counts as unfinished.
+            ///
+            /// Not one step: an item that is put meanwhile may be taken out too.
+            #[must_use = "the items are not in the queue any more"]
+            pub fn drain(&self) -> Vec<T> {
+                let mut items = Vec::new();
+                let mut left = self.len();
+                while left > 0 {
+                    match self.try_get_many(&mut items, left) {
+                        Ok(count) => left -= count,
+                        Err(_) => break,
+                    }
+                }
+                items
+            }
+
+            /// How many items are inside at the moment.
+            #[must_use]
+            #[doc(alias = "qsize")]
+            pub fn len(&self) -> usize {
+                self.shared.buffer.len()
+            }
+
+            /// Whether nothing is inside at the moment.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Whether there is no room at the moment. Never the case if there is no limit.
+            #[must_use]
+            #[doc(alias = "full")]
+            pub fn is_full(&self) -> bool {
+                self.capacity().is_some_and(|capacity| self.len() >= capacity)
+            }
+
+            /// How many items there is room for in all; `None`: no limit.
+            #[must_use]
+            #[doc(alias = "maxsize")]
+            pub fn capacity(&self) -> Option<usize> {
+                self.shared.buffer.capacity()
+            }
+
+            /// The items, waiting for each, until the queue has been shut down and nothing is left.
+            pub fn iter(&self) -> Iter<'_, Self> {
+                Iter { queue: self }
+            }
+
+            /// The items, until there is none.
+            pub fn try_iter(&self) -> TryIter<'_, Self> {
+                TryIter { queue: self }
+            }
+
+            /// Gets the next item wrapped in a guard that calls [`task_done`](Self::task_done) when
+            /// it is dropped, panic or not.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get).
+            pub fn get_task(&self) -> Result<TaskGuard<'_, T>, ShutDown> {
+                self.get().map(|item| TaskGuard::new(item, self))
+            }
+
+            /// Says that an item that was got has been dealt with. Not bound to who got it, nor to
+            /// a get at all: it counts puts.
+            ///
+            /// # Errors
+            ///
+            /// [`TooManyDone`] if that would make more tasks done than were put. Nothing is counted
+            /// then.
+            #[inline]
+            pub fn task_done(&self) -> Result<(), TooManyDone> {
+                self.shared.task_done()
+            }
+
+            /// How many items were put and not called done yet.
+            #[must_use]
+            #[doc(alias = "unfinished_tasks")]
+            pub fn unfinished(&self) -> u64 {
+                self.shared.unfinished()
+            }
+
+            /// Waits until every item that was put has been called done. Shutting down does not end
+            /// the wait by itself.
+            ///
+            /// # Memory ordering
+            ///
+            /// What happened before each `task_done` happens before the end of the join that it
+            /// ends.
+            pub fn join(&self) {
+                self.shared.join(Timeout::Forever);
+            }
+
+            /// As [`join`](Self::join), at most for `timeout`. `false`: something is still
+            /// unfinished.
+            #[must_use]
+            pub fn join_timeout(&self, timeout: Duration) -> bool {
+                self.shared.join(Timeout::For(timeout))
+            }
+
+            /// As [`join`](Self::join), until `deadline`. `false`: something is still unfinished.
+            #[must_use]
+            pub fn join_deadline(&self, deadline: Instant) -> bool {
+                self.shared.join(Timeout::Until(deadline))
+            }
+
+            /// Shuts the queue down: no put succeeds from now on, and those that wait fail; what is
+            /// inside can still be got.
+            ///
+            /// One step, in one order with all puts. There is no way back; a second call changes
+            /// nothing.
+            pub fn shutdown(&self) {
+                self.shared.shut_down();
+            }
+
+            /// Shuts the queue down and takes out what is inside: no put and no get succeeds from
+            /// now on.
+            ///
+            /// Each item returned counts as done; [`join`](Self::join) still waits for those that
+            /// are being dealt with. Two steps: first no put succeeds any more, as after
+            /// [`shutdown`](Self::shutdown), then no get. A second call returns nothing.
+            #[doc(alias = "immediate")]
+            pub fn shutdown_now(&self) -> Vec<T> {
+                self.shared.shut_down_now()
+            }
+
+            /// Whether the queue has been shut down.
+            #[must_use]
+            pub fn is_shutdown(&self) -> bool {
+                self.shared.buffer.is_closed()
+            }
+        }
+
+        impl<T $(: $bound)?> Default for $Queue<T> {
+            /// Without a limit.
+            fn default() -> Self {
+                Self::unbounded()
+            }
+        }
+
+        impl<T $(: $bound)?> Done for $Queue<T> {
+            fn one_done(&self) -> Result<(), TooManyDone> {
+                self.task_done()
+            }
+        }
+
+        impl<T $(: $bound)?> FromIterator<T> for $Queue<T> {
+            /// Without a limit.
+            fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+                let queue = Self::unbounded();
+                for item in items {
+                    // It is new and nobody else knows it: it has not been shut down.
+                    let _ = queue.put(item);
+                }
+                queue
+            }
+        }
+
+        impl<T $(: $bound)?> fmt::Debug for $Queue<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Queue))
+                    .field("len", &self.len())
+                    .field("capacity", &self.capacity())
+                    .field("unfinished", &self.unfinished())
+                    .field("shutdown", &self.is_shutdown())
+                    .finish_non_exhaustive()
+            }
+        }
+
+        impl<T $(: $bound)?> Iterator for Iter<'_, $Queue<T>> {
+            type Item = T;
+
+            fn next(&mut self) -> Option<T> {
+                self.queue.get().ok()
+            }
+        }
+
+        impl<T $(: $bound)?> Iterator for TryIter<'_, $Queue<T>> {
+            type Item = T;
+
+            fn next(&mut self) -> Option<T> {
+                self.queue.try_get().ok()
+            }
+        }
+
+        impl<'a, T $(: $bound)?> IntoIterator for &'a $Queue<T> {
+            type Item = T;
+            type IntoIter = Iter<'a, $Queue<T>>;
+
+            fn into_iter(self) -> Self::IntoIter {
+                self.iter()
+            }
+        }
+    };
+}

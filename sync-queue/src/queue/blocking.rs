@@ -1,0 +1,230 @@
+//! What all queues have in common, written once: blocking, shutting down, counting tasks, over any
+//! [`Buffer`].
+
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+use crate::queue::error::TooManyDone;
+use crate::queue::task_counter::TaskCounter;
+use crate::wait::event_count::{ALL, EventCount};
+use crate::wait::timeout::Timeout;
+
+#[derive(Debug)]
+pub(crate) struct Blocking<B> {
+    pub(crate) buffer: B,
+    getters: EventCount,
+    putters: EventCount,
+    tasks: TaskCounter,
+}
+
+impl<B> Blocking<B> {
+    pub(crate) fn new(buffer: B) -> Self {
+        Self {
+            buffer,
+            getters: EventCount::new(),
+            putters: EventCount::new(),
+            tasks: TaskCounter::new(),
+        }
+    }
+
+    fn wake_getters<T>(&self, wake: Wake, count: usize)
+    where
+        B: Buffer<T>,
+    {
+        if wake.0 {
+            self.getters.wake(count, || self.buffer.clear_getters_parked());
+        }
+    }
+
+    fn wake_putters<T>(&self, wake: Wake, count: usize)
+    where
+        B: Buffer<T>,
+    {
+        if wake.0 {
+            self.putters.wake(count, || self.buffer.clear_putters_parked());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn try_put<T>(&self, item: T) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        let wake = self.buffer.push(item)?;
+        self.wake_getters(wake, 1);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn try_get<T>(&self) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        let (item, wake) = self.buffer.pop()?;
+        self.wake_putters(wake, 1);
+        Ok(item)
+    }
+
+    #[inline]
+    pub(crate) fn put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        match self.try_put(item) {
+            Err(PushError::Full(item)) => self.wait_to_put(item, timeout),
+            done => done,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get<T>(&self, timeout: Timeout) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        match self.try_get() {
+            Err(PopError::Empty) => self.wait_to_get(timeout),
+            done => done,
+        }
+    }
+
+    #[cold]
+    fn wait_to_put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        let mut held = Some(item);
+        let attempt = || match self.try_put(held.take()?) {
+            Err(PushError::Full(item)) => {
+                held = Some(item);
+                None
+            }
+            done => Some(done),
+        };
+        match self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt) {
+            Some(done) => done,
+            None => held.map_or(Ok(()), |item| Err(PushError::Full(item))),
+        }
+    }
+
+    #[cold]
+    fn wait_to_get<T>(&self, timeout: Timeout) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        let attempt = || match self.try_get() {
+            Err(PopError::Empty) => None,
+            done => Some(done),
+        };
+        self.getters
+            .wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
+            .unwrap_or(Err(PopError::Empty))
+    }
+
+    /// Puts all of `items`, some at a time, waiting for room as long as `timeout` lasts; what is
+    /// not put stays in `items`.
+    pub(crate) fn put_many<T>(
+        &self,
+        items: &mut std::vec::IntoIter<T>,
+        timeout: Timeout,
+    ) -> Result<(), PushError<()>>
+    where
+        B: Buffer<T>,
+    {
+        // `Some`: all are put, or the queue is closed. `None`: full.
+        let mut attempt = || {
+            while items.len() > 0 {
+                match self.buffer.push_many(items) {
+                    Ok((0, _)) => return None,
+                    Ok((count, wake)) => self.wake_getters(wake, count),
+                    Err(Closed(())) => return Some(Err(PushError::Closed(()))),
+                }
+            }
+            Some(Ok(()))
+        };
+        attempt()
+            .or_else(|| {
+                self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt)
+            })
+            .unwrap_or(Err(PushError::Full(())))
+    }
+
+    /// Gets at least one item and at most `max`.
+    pub(crate) fn get_many<T>(
+        &self,
+        out: &mut Vec<T>,
+        max: usize,
+        timeout: Timeout,
+    ) -> Result<usize, PopError>
+    where
+        B: Buffer<T>,
+    {
+        if max == 0 {
+            return Ok(0);
+        }
+        let mut attempt = || match self.buffer.pop_many(out, max) {
+            Ok((count, wake)) => {
+                self.wake_putters(wake, count);
+                Some(Ok(count))
+            }
+            Err(PopError::Empty) => None,
+            Err(PopError::Closed) => Some(Err(PopError::Closed)),
+        };
+        attempt()
+            .or_else(|| {
+                self.getters.wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
+            })
+            .unwrap_or(Err(PopError::Empty))
+    }
+
+    pub(crate) fn force_put<T>(&self, item: T) -> Result<Option<T>, Closed<T>>
+    where
+        B: Buffer<T>,
+    {
+        let (evicted, wake) = self.buffer.force_push(item)?;
+        self.wake_getters(wake, 1);
+        if evicted.is_some() {
+            self.tasks.count(1, || self.buffer.pushed());
+        }
+        Ok(evicted)
+    }
+
+    pub(crate) fn shut_down<T>(&self)
+    where
+        B: Buffer<T>,
+    {
+        self.buffer.close();
+        self.wake_getters(Wake(true), ALL);
+        self.wake_putters(Wake(true), ALL);
+    }
+
+    pub(crate) fn shut_down_now<T>(&self) -> Vec<T>
+    where
+        B: Buffer<T>,
+    {
+        self.buffer.close_and_drain(|taken| {
+            self.wake_getters(Wake(true), ALL);
+            self.wake_putters(Wake(true), ALL);
+            self.tasks.count(taken as u64, || self.buffer.pushed());
+        })
+    }
+
+    #[inline]
+    pub(crate) fn task_done<T>(&self) -> Result<(), TooManyDone>
+    where
+        B: Buffer<T>,
+    {
+        self.tasks.done(|| self.buffer.pushed())
+    }
+
+    pub(crate) fn unfinished<T>(&self) -> u64
+    where
+        B: Buffer<T>,
+    {
+        self.tasks.unfinished(|| self.buffer.pushed())
+    }
+
+    pub(crate) fn join<T>(&self, timeout: Timeout) -> bool
+    where
+        B: Buffer<T>,
+    {
+        self.tasks.join(timeout, || self.buffer.pushed())
+    }
+}

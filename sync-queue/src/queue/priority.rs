@@ -1,0 +1,185 @@
+//! Lowest first.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::buffer::locked::{Arrangement, Locked};
+use crate::buffer::{Buffer, Closed, PushError};
+use crate::queue::blocking::Blocking;
+use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::iter::{Iter, TryIter};
+use crate::queue::task_counter::Done;
+use crate::queue::task_guard::TaskGuard;
+use crate::wait::timeout::Timeout;
+
+/// A priority queue for any number of producers and consumers: the lowest first, and among equals
+/// the one that came first.
+///
+/// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is
+/// stable. A lock over a 4-ary heap with sequence numbers: linearisable; blocking; threads are not
+/// served fairly. A put and a get each cost the lock's two read-modify-writes and two stores (the
+/// name of who compares), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
+///
+/// For the highest first, put [`Reverse`](core::cmp::Reverse).
+///
+/// # Panics
+///
+/// If `Ord` panics, the panic comes out of the call that compared; the queue is as it was before
+/// that call, with the item of a put dropped. An `Ord` that uses the very queue it is called by
+/// panics: it would wait for itself.
+///
+/// ```
+/// use sync_queue::PriorityQueue;
+///
+/// let queue = PriorityQueue::unbounded();
+/// queue.put_many(vec![(2, "write"), (1, "read"), (3, "rest")]).unwrap();
+/// assert!(queue.try_iter().eq([(1, "read"), (2, "write"), (3, "rest")]));
+/// ```
+#[doc(alias = "queue.PriorityQueue")]
+#[doc(alias = "heap")]
+pub struct PriorityQueue<T> {
+    shared: Blocking<Locked<Heap<T>>>,
+}
+
+impl<T: Ord> PriorityQueue<T> {
+    fn buffer(capacity: Option<usize>) -> Locked<Heap<T>> {
+        Locked::new(capacity)
+    }
+}
+
+queue_methods!(PriorityQueue: Ord, "It is the one that would have come last that makes room: the highest, maybe `item` itself. Finding it compares a good half of the items.");
+
+/// A 4-ary heap: half the levels of a binary one, and the children of a node side by side in
+/// memory.
+///
+/// Each entry has a number that grows with every insertion, so that no two are equal: the order is
+/// total, and stable.
+struct Heap<T> {
+    entries: Vec<(T, u64)>,
+    next: u64,
+}
+
+const ARITY: usize = 4;
+/// Two bits say which of four children.
+const BITS: u32 = ARITY.trailing_zeros();
+
+/// What a removal or a replacement does, found out beforehand.
+#[derive(Clone, Copy)]
+enum Plan {
+    /// Takes the root out; the last entry goes down from there, turning as the pairs of bits say.
+    Down { turns: u64, levels: u32 },
+    /// Takes out the entry `from`; the new one goes up from there to `to`.
+    Up { from: usize, to: usize },
+    /// Changes nothing.
+    Bounce,
+}
+
+impl<T> Default for Heap<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), next: 0 }
+    }
+}
+
+impl<T: Ord> Heap<T> {
+    fn less(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.entries[a], &self.entries[b]);
+        a.0.cmp(&b.0).then(a.1.cmp(&b.1)).is_lt()
+    }
+
+    /// How far up a new item goes from `at`. It is younger than all others, so it stays below its
+    /// equals.
+    fn climb(&self, mut at: usize, item: &T) -> usize {
+        while at > 0 {
+            let parent = (at - 1) / ARITY;
+            if item.cmp(&self.entries[parent].0).is_ge() {
+                break;
+            }
+            at = parent;
+        }
+        at
+    }
+
+    fn raise(&mut self, mut from: usize, to: usize) {
+        while from > to {
+            let parent = (from - 1) / ARITY;
+            self.entries.swap(from, parent);
+            from = parent;
+        }
+    }
+}
+
+impl<T: Ord> Arrangement<T> for Heap<T> {
+    const COMPARES: bool = true;
+    type Place = usize;
+    type Choice = Plan;
+
+    #[inline]
+    fn place(&self, item: &T) -> usize {
+        self.climb(self.entries.len(), item)
+    }
+
+    #[inline]
+    fn insert(&mut self, place: usize, item: T) {
+        self.entries.push((item, self.next));
+        self.next += 1;
+        self.raise(self.entries.len() - 1, place);
+    }
+
+    fn choose(&self) -> Option<Plan> {
+        let last = self.entries.len().checked_sub(1)?;
+        let (mut at, mut turns, mut levels) = (0, 0, 0);
+        loop {
+            let first = at * ARITY + 1;
+            // Without the last: it is the one that goes down.
+            let children = first..last.min(first + ARITY);
+            let Some(least) = children.reduce(|a, b| if self.less(b, a) { b } else { a }) else {
+                break;
+            };
+            if self.less(last, least) {
+                break;
+            }
+            turns |= ((least - first) as u64) << (levels * BITS);
+            levels += 1;
+            at = least;
+        }
+        Some(Plan::Down { turns, levels })
+    }
+
+    fn remove(&mut self, plan: Plan) -> T {
+        let (item, _) = self.entries.swap_remove(0);
+        if let Plan::Down { turns, levels } = plan {
+            let mut at = 0;
+            for level in 0..levels {
+                let child = at * ARITY + 1 + (turns >> (level * BITS)) as usize % ARITY;
+                self.entries.swap(at, child);
+                at = child;
+            }
+        }
+        item
+    }
+
+    fn choose_last(&self, item: &T) -> Plan {
+        // The highest is a leaf.
+        let leaves = self.entries.len().saturating_sub(2) / ARITY..self.entries.len();
+        match leaves.reduce(|a, b| if self.less(a, b) { b } else { a }) {
+            Some(highest) if item.cmp(&self.entries[highest].0).is_lt() => {
+                Plan::Up { from: highest, to: self.climb(highest, item) }
+            }
+            _ => Plan::Bounce,
+        }
+    }
+
+    fn replace(&mut self, plan: Plan, item: T) -> T {
+        let Plan::Up { from, to } = plan else { return item };
+        let (evicted, _) = core::mem::replace(&mut self.entries[from], (item, self.next));
+        self.next += 1;
+        self.raise(from, to);
+        evicted
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

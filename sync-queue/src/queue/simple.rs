@@ -1,0 +1,149 @@
+//! The queue with the least to it.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::buffer::Buffer;
+use crate::buffer::list::List;
+use crate::queue::blocking::Blocking;
+use crate::queue::iter::{Iter, TryIter};
+use crate::wait::timeout::Timeout;
+
+/// A queue without a limit, without tasks and without a shutdown: a put always succeeds, and a get
+/// waits.
+///
+/// Python's `queue.SimpleQueue`. Inside it is an unbounded [`Queue`](crate::Queue): linearisable;
+/// no lock on the fast path; items leave in order, threads may overtake each other; a put and a get
+/// each cost one read-modify-write and one store. A put never waits and runs no user code, so it
+/// may be called from anywhere, an item's `Drop` included.
+///
+/// ```
+/// use sync_queue::SimpleQueue;
+///
+/// let queue = SimpleQueue::new();
+/// queue.put(1);
+/// assert_eq!(queue.get(), 1);
+/// assert_eq!(queue.try_get(), None);
+/// ```
+#[doc(alias = "queue.SimpleQueue")]
+pub struct SimpleQueue<T> {
+    shared: Blocking<List<T>>,
+}
+
+impl<T> SimpleQueue<T> {
+    /// An empty queue.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { shared: Blocking::new(List::new()) }
+    }
+
+    /// Puts an item. Never waits.
+    #[inline]
+    #[doc(alias = "put_nowait")]
+    pub fn put(&self, item: T) {
+        // Neither full nor shut, ever.
+        let _ = self.shared.try_put(item);
+    }
+
+    /// Puts all of `items`.
+    pub fn put_many(&self, items: Vec<T>) {
+        let _ = self.shared.put_many(&mut items.into_iter(), Timeout::None);
+    }
+
+    /// Gets the next item, waiting for one as long as it takes.
+    #[inline]
+    pub fn get(&self) -> T {
+        loop {
+            // Never shut and waiting for ever: the first turn is the last.
+            if let Ok(item) = self.shared.get(Timeout::Forever) {
+                return item;
+            }
+        }
+    }
+
+    /// Gets the next item if there is one. Never sleeps.
+    #[inline]
+    #[doc(alias = "get_nowait")]
+    pub fn try_get(&self) -> Option<T> {
+        self.shared.try_get().ok()
+    }
+
+    /// Gets the next item, waiting for one at most `timeout`.
+    #[inline]
+    pub fn get_timeout(&self, timeout: Duration) -> Option<T> {
+        self.shared.get(Timeout::For(timeout)).ok()
+    }
+
+    /// Gets the next item, waiting for one until `deadline`.
+    #[inline]
+    pub fn get_deadline(&self, deadline: Instant) -> Option<T> {
+        self.shared.get(Timeout::Until(deadline)).ok()
+    }
+
+    /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how
+    /// many. Returns at once if `max` is 0.
+    pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> usize {
+        self.shared.get_many(out, max, Timeout::Forever).unwrap_or(0)
+    }
+
+    /// How many items are inside at the moment.
+    #[must_use]
+    #[doc(alias = "qsize")]
+    pub fn len(&self) -> usize {
+        self.shared.buffer.len()
+    }
+
+    /// Whether nothing is inside at the moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The items, waiting for each, without end.
+    pub fn iter(&self) -> Iter<'_, Self> {
+        Iter { queue: self }
+    }
+
+    /// The items, until there is none.
+    pub fn try_iter(&self) -> TryIter<'_, Self> {
+        TryIter { queue: self }
+    }
+}
+
+impl<T> Default for SimpleQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for SimpleQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimpleQueue").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> Iterator for Iter<'_, SimpleQueue<T>> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        Some(self.queue.get())
+    }
+}
+
+impl<T> Iterator for TryIter<'_, SimpleQueue<T>> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.queue.try_get()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a SimpleQueue<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, SimpleQueue<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,94 @@
+//! Counting the tasks that were put and not yet called done, and waiting for none to be left.
+//!
+//! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
+//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::buffer::cursor)), so
+//! that only who finishes the last task looks for joiners.
+//!
+//! # Invariants
+//!
+//! K1. `done <= pushed`: a call that would break this is refused (`task_done`) or counts less
+//! (items that a shutdown or a `force_put` took out). K2. Who makes `done` equal to `pushed` takes
+//! the joiners' mark away in that same step, and wakes them all. A put that comes in between makes
+//! them sleep again: joiners wait for a moment at which nothing is unfinished, not for an event.
+//!
+//! Reading `pushed` too low is impossible where it matters (whoever has a task knows of its put),
+//! and would only wake joiners for nothing.
+
+use core::fmt;
+
+use crate::buffer::cursor::{Cursor, PARKED, SHIFT};
+use crate::queue::error::TooManyDone;
+use crate::wait::event_count::{ALL, EventCount};
+use crate::wait::timeout::Timeout;
+
+#[derive(Debug)]
+pub(crate) struct TaskCounter {
+    done: Cursor,
+    joiners: EventCount,
+}
+
+impl TaskCounter {
+    pub(crate) fn new() -> Self {
+        Self { done: Cursor::new(), joiners: EventCount::new() }
+    }
+
+    /// Counts one more task as done.
+    pub(crate) fn done(&self, pushed: impl Fn() -> u64) -> Result<(), TooManyDone> {
+        if self.count(1, pushed) == 1 { Ok(()) } else { Err(TooManyDone(())) }
+    }
+
+    /// Counts `most` more as done, or as many as there are; how many.
+    pub(crate) fn count(&self, most: u64, pushed: impl Fn() -> u64) -> u64 {
+        let mut now = self.done.acquire();
+        loop {
+            let done = now >> SHIFT;
+            let pushed = pushed();
+            let more = most.min(pushed.saturating_sub(done));
+            if more == 0 {
+                return 0;
+            }
+            let last = done + more == pushed;
+            let mark = if last { 0 } else { now & PARKED };
+            // AcqRel, within: each task done happens before the end of the join that it allows, and
+            // who finds a mark sees every joiner that set it.
+            match self.done.claim(now, (done + more) << SHIFT | mark) {
+                Ok(_) => {
+                    if last && now & PARKED != 0 {
+                        self.joiners.wake(ALL, || ());
+                    }
+                    return more;
+                }
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// How many tasks are not done.
+    pub(crate) fn unfinished(&self, pushed: impl Fn() -> u64) -> u64 {
+        let done = self.done.acquire() >> SHIFT;
+        pushed().saturating_sub(done)
+    }
+
+    /// Waits until none is left; `false`: not in time.
+    pub(crate) fn join(&self, timeout: Timeout, pushed: impl Fn() -> u64) -> bool {
+        let over = || (self.unfinished(&pushed) == 0).then_some(());
+        // Puts can only make it truer that something is unfinished, so the mark is right if it
+        // finds `done` unchanged.
+        let mark = || {
+            let now = self.done.acquire();
+            pushed() > now >> SHIFT && self.done.set_parked(now)
+        };
+        over().or_else(|| self.joiners.wait_until(timeout, mark, over)).is_some()
+    }
+}
+
+/// Something whose tasks can be called done.
+pub(crate) trait Done {
+    fn one_done(&self) -> Result<(), TooManyDone>;
+}
+
+impl fmt::Debug for dyn Done + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TaskCounter")
+    }
+}

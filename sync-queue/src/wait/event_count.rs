@@ -1,0 +1,249 @@
+//! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the one who
+//! changes that finds it.
+//!
+//! # Source
+//!
+//! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
+//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)), as
+//! nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the hazard of
+//! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
+//! look for items", is settled by the coherence of one location: the fast path pays neither a fence
+//! nor a load for it.
+//!
+//! # State
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | 0-15 | sleepers: threads inside [`enter`](EventCount::enter) .. whom nobody has chosen yet |
+//! | 16-31 | signals: sleepers who were chosen and have not noticed yet |
+//!
+//! # Invariants
+//!
+//! W1. `sleepers + signals` is the number of threads between `enter` and the end of `wait` or
+//! `leave`. Who of them is which is not recorded: a signal belongs to whoever takes it first. W2.
+//! `signals > 0` implies that somebody inside is awake and looks at the word again before it
+//! sleeps. So a thread that may have been woken leaves with a signal if there is one, even if its
+//! time is up: left behind, it would be for a thread that sleeps on. And a thread that has not
+//! slept leaves as a sleeper if there is one: it was woken by nobody, and the signal may be the
+//! only one that is ever sent to who was woken for it (a shutdown sends one to each). W3. Who took
+//! a signal tries its operation again, even if its time is up: the wake is used or there was
+//! nothing to use it on. W4. A sleeper's mark is in the other side's word before it sleeps. It is
+//! legal for the mark to be set when nobody sleeps, and illegal to be missing when somebody does
+//! whom no signal has been sent. Who finds the mark and nobody to signal takes the mark away, then
+//! looks again, and signals everybody who came in between.
+//!
+//! The word holds a state, not a sequence number, so there is no number of notifications after
+//! which a late sleeper is fooled.
+//!
+//! # Memory orderings
+//!
+//! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is
+//! published by the mark that follows it, which is set with Release, and found by a claim or taken
+//! away with Acquire. Who is woken looks for itself, with the orderings of the operation that it
+//! tries again; and should it look too early and see what was there before, it cannot fall asleep
+//! over that, since setting the mark compares with the newest value of the other side's word.
+
+use core::time::Duration;
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::{MODELLED, hint, thread};
+
+use crate::wait::spin::AdaptiveSpin;
+use crate::wait::timeout::Timeout;
+
+const SLEEPER: u32 = 1;
+const SIGNAL: u32 = 1 << 16;
+const SLEEPERS: u32 = SIGNAL - 1;
+/// Both counts together stay within one field, so that neither runs into the other.
+const MOST: u32 = SLEEPERS;
+
+/// How often a waiter lets others run before it sleeps. On a machine with more threads than
+/// processors that is what fills (or empties) a queue by more than one item at a time, and saves
+/// two system calls and two switches an item; on an idle one it costs a microsecond or two.
+const YIELDS: u32 = if MODELLED { 0 } else { 16 };
+
+/// Everybody.
+pub(crate) const ALL: usize = usize::MAX;
+
+#[derive(Debug, Default)]
+pub(crate) struct EventCount {
+    word: AtomicU32,
+    adaptive_spin: AdaptiveSpin,
+}
+
+impl EventCount {
+    pub(crate) fn new() -> Self {
+        Self { word: AtomicU32::new(0), adaptive_spin: AdaptiveSpin::new() }
+    }
+
+    /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`.
+    /// `false`: too many are inside (65,535).
+    fn enter(&self) -> bool {
+        // Relaxed, here and in the rest of the file: see "Memory orderings".
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            if (word & SLEEPERS) + word / SIGNAL >= MOST {
+                return false;
+            }
+            match self.word.compare_exchange_weak(
+                word,
+                word + SLEEPER,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Sleeps until chosen. `false`: the time was up first.
+    fn wait(&self, deadline: Option<Deadline>) -> bool {
+        loop {
+            // The futex compares with the newest value itself.
+            let word = self.word.load(Ordering::Relaxed);
+            if word >= SIGNAL {
+                if self
+                    .word
+                    .compare_exchange(word, word - SIGNAL, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+                {
+                    return true;
+                }
+            } else if !futex::wait_maybe(&self.word, word, deadline) {
+                return self.leave(true);
+            }
+        }
+    }
+
+    /// Stops being counted. `true`: with a signal. `slept`: which of the two to leave with if there
+    /// is a choice (W2).
+    fn leave(&self, slept: bool) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let signalled = if slept { word >= SIGNAL } else { word & SLEEPERS == 0 };
+            let less = if signalled { SIGNAL } else { SLEEPER };
+            match self.word.compare_exchange_weak(
+                word,
+                word - less,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return signalled,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Chooses up to `count` sleepers and wakes as many. `false`: there was none.
+    fn signal(&self, count: usize) -> bool {
+        // A claim that found a mark is Acquire and sees the sleepers behind it. Shutting is not:
+        // there `wake` looks again, behind the Acquire of `unmark`.
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let sleepers = word & SLEEPERS;
+            if sleepers == 0 {
+                return false;
+            }
+            let chosen = u32::try_from(count).unwrap_or(u32::MAX).min(sleepers);
+            match self.word.compare_exchange_weak(
+                word,
+                word - chosen * SLEEPER + chosen * SIGNAL,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) if chosen == 1 => futex::wake_one(&raw const self.word),
+                Ok(_) => {
+                    futex::wake(&raw const self.word, chosen);
+                }
+                Err(now) => {
+                    word = now;
+                    continue;
+                }
+            }
+            return true;
+        }
+    }
+
+    /// Sleeps until chosen, if `mark` says that there is reason to. `mark` sets the mark in the
+    /// other side's word and confirms, in the same step, that the caller's operation is still
+    /// impossible.
+    ///
+    /// `false`: the time is up. Otherwise the caller tries its operation again.
+    fn sleep(&self, deadline: Option<Deadline>, mark: impl FnOnce() -> bool) -> bool {
+        if !self.enter() {
+            // 65,535 threads sleep here already. This one looks around a thousand times a second.
+            let tick = Duration::from_millis(1);
+            if let Some(deadline) = deadline {
+                return Deadline::after(tick).is_some_and(|soon| soon < deadline) && {
+                    thread::sleep(tick);
+                    true
+                };
+            }
+            thread::sleep(tick);
+            return true;
+        }
+        if mark() {
+            return self.wait(deadline);
+        }
+        self.leave(false);
+        true
+    }
+
+    /// To be called by who found a mark: chooses `count` sleepers. If there is none, the mark was
+    /// stale, and `unmark` takes it away (W4).
+    #[cold]
+    pub(crate) fn wake(&self, count: usize, unmark: impl FnOnce()) {
+        if !self.signal(count) {
+            unmark();
+            // A sleeper whose mark was the one just taken away is seen here, because taking it was
+            // an Acquire; those who mark later find a word without a mark and set it. How many
+            // items they slept through is not known: all of them look again.
+            self.signal(ALL);
+        }
+    }
+}
+
+impl EventCount {
+    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that
+    /// has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
+    ///
+    /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at
+    /// the end too (W3).
+    #[cold]
+    pub(crate) fn wait_until<R>(
+        &self,
+        timeout: Timeout,
+        mark: impl Fn() -> bool,
+        mut attempt: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        let deadline = timeout.deadline().ok()?;
+        let mut in_time = true;
+        let mut spin = self.adaptive_spin.tries().then(hint::Spin::new);
+        let mut yields = 0;
+        loop {
+            let answer = attempt();
+            if answer.is_some() || !in_time {
+                if spin.is_some() {
+                    self.adaptive_spin.had(true);
+                }
+                return answer;
+            }
+            if let Some(spinning) = &mut spin {
+                if spinning.turn() {
+                    continue;
+                }
+                self.adaptive_spin.had(false);
+                spin = None;
+            }
+            if yields < YIELDS {
+                yields += 1;
+                thread::yield_now();
+                continue;
+            }
+            in_time = self.sleep(deadline, &mark);
+            yields = 0;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The part of RC11 that is not local: the order of sequentially consistent events.
+//!
+//! Source: Lahav, Vafeiadis, Kang, Hur, Dreyer, "Repairing Sequential Consistency in C/C++11",
+//! PLDI 2017. In its notation
+//!
+//! ```text
+//! scb      = sb ∪ sb≠loc ; hb ; sb≠loc ∪ hb=loc ∪ mo ∪ rb
+//! psc_base = ([Esc] ∪ [Fsc] ; hb?) ; scb ; ([Esc] ∪ hb? ; [Fsc])
+//! psc_F    = [Fsc] ; (hb ∪ hb ; eco ; hb) ; [Fsc]
+//! ```
+//!
+//! and `psc_base ∪ psc_F` has to be acyclic. An event that is last in (po ∪ rf)⁺, reads the last
+//! write in modification order and is itself placed last has no edge out, so it closes no cycle:
+//! only the other additions are checked. Coherence and atomicity are seen to where events are
+//! linked (`explore::explorer`, `explore::revisit`).
+//!
+//! The creation of a thread and its join count as if the thread had an event before its first and
+//! one after its last.
+
+use super::event::{Event, INIT, Id, Kind, NO_LOC, NONE};
+use super::graph::{Graph, HB};
+
+/// Buffers that live as long as the checker.
+#[derive(Default)]
+pub(crate) struct Psc {
+    sc: Vec<Id>,
+    edges: Vec<bool>,
+    reach: Vec<bool>,
+    earliest: Vec<Earliest>,
+    after: Vec<Earliest>,
+    state: Vec<u8>,
+}
+
+fn same_loc(a: &Event, b: &Event) -> bool {
+    a.label.loc != NO_LOC && a.label.loc == b.label.loc
+}
+
+/// The first event after `x` in its thread at another location, or the join of the thread.
+fn next_elsewhere(g: &Graph, x: Id) -> (Id, bool) {
+    let e = g.ev(x);
+    let thread = &g.threads[e.tid as usize].events;
+    for &y in &thread[e.idx as usize + 1..] {
+        if !same_loc(e, g.ev(y)) {
+            return (y, false);
+        }
+    }
+    let join =
+        g.events.iter().position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
+    (join.map_or(NONE, |j| j as Id), true)
+}
+
+/// The last event before `y` in its thread at another location, or the creation of the thread.
+fn prev_elsewhere(g: &Graph, y: Id) -> (Id, bool) {
+    let e = g.ev(y);
+    let thread = &g.threads[e.tid as usize];
+    for &x in thread.events[..e.idx as usize].iter().rev() {
+        if !same_loc(e, g.ev(x)) {
+            return (x, false);
+        }
+    }
+    (thread.spawn, true)
+}
+
+/// The part of scb that goes along happens-before, for `x` in a thread other than `y`'s.
+fn along_hb(g: &Graph, x: Id, y: Id, next: (Id, bool), prev: (Id, bool)) -> bool {
+    if !g.hb(x, y) {
+        return false;
+    }
+    if same_loc(g.ev(x), g.ev(y)) {
+        return true;
+    }
+    if next.0 == NONE || prev.0 == NONE {
+        return false;
+    }
+    g.hb(next.0, prev.0) || ((next.1 || prev.1) && next.0 == prev.0)
+}
+
+/// How early in the modification order of one location the events of a set are.
+#[derive(Clone, Copy)]
+struct Earliest {
+    /// The first place of a write.
+    write: u32,
+    /// The first place that a read which does not write has read from.
+    read: u32,
+}
+
+/// For each location.
+fn earliest(g: &Graph, into: &mut Vec<Earliest>, set: impl Iterator<Item = Id>) {
+    into.clear();
+    into.resize(g.locs.len(), Earliest { write: u32::MAX, read: u32::MAX });
+    for x in set {
+        let e = g.ev(x);
+        if e.label.loc == NO_LOC {
+            continue;
+        }
+        let at = &mut into[e.label.loc as usize];
+        if e.wrote {
+            // Of a read-modify-write too: what is after its source and not itself is after it.
+            at.write = at.write.min(e.pos);
+        } else if e.reads() && e.rf != NONE {
+            at.read = at.read.min(g.pos(e.rf));
+        }
+    }
+}
+
+/// Whether the write `y` is after one of a set in modification order or reads-before.
+fn mo_or_rb(g: &Graph, from: &[Earliest], y: Id) -> bool {
+    let e = g.ev(y);
+    e.wrote && {
+        let at = from[e.label.loc as usize];
+        e.pos > at.write.min(at.read)
+    }
+}
+
+/// Whether `y` is after one of a set in extended coherence order: (rf ∪ mo ∪ rb)⁺. A write comes
+/// before those that read it, readers of the same write are not ordered.
+fn eco(g: &Graph, from: &[Earliest], y: Id) -> bool {
+    let e = g.ev(y);
+    if e.wrote {
+        return mo_or_rb(g, from, y);
+    }
+    e.reads() && e.rf != NONE && {
+        let (at, pos) = (from[e.label.loc as usize], g.pos(e.rf));
+        pos >= at.write || pos > at.read
+    }
+}
+
+impl Psc {
+    /// Whether the order of sequentially consistent events has no cycle.
+    pub(crate) fn holds(&mut self, g: &Graph) -> bool {
+        if g.sc < 2 {
+            return true;
+        }
+        self.sc.clear();
+        self.sc.extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
+        let k = self.sc.len();
+        if k < 2 {
+            return true;
+        }
+        self.edges.clear();
+        self.edges.resize(k * k, false);
+        for i in 0..k {
+            let s = self.sc[i];
+            let fence = g.ev(s).label.kind == Kind::Fence;
+            self.reach_from(g, s, fence);
+            for j in 0..k {
+                let d = self.sc[j];
+                self.edges[i * k + j] = self.reach[d as usize]
+                    || (g.ev(d).label.kind == Kind::Fence && self.reaches_fence(g, s, fence, d));
+            }
+        }
+        self.acyclic(k)
+    }
+
+    /// What scb reaches from `s`, and from what happens after it when it is a fence.
+    fn reach_from(&mut self, g: &Graph, s: Id, fence: bool) {
+        let n = g.events.len() as Id;
+        let within = |x: Id| x == s || (fence && g.hb(s, x));
+        earliest(g, &mut self.earliest, (0..n).filter(|&x| within(x)));
+        if fence {
+            earliest(g, &mut self.after, (0..n).filter(|&x| g.hb(s, x)));
+        }
+        let next = next_elsewhere(g, s);
+        let by_hb = |y: Id| {
+            let prev = prev_elsewhere(g, y);
+            if !fence {
+                return along_hb(g, s, y, next, prev);
+            }
+            // The first of its thread that happens after s: by synchronisation.
+            (0..n).any(|x| within(x) && x != y && along_hb(g, x, y, next_elsewhere(g, x), prev))
+        };
+        self.reach.clear();
+        for y in 0..n {
+            let e = g.ev(y);
+            // sb: whatever comes before it in its thread will do.
+            let before = e.idx > 0 && {
+                let thread = &g.threads[e.tid as usize].events;
+                let p = thread[e.idx as usize - 1];
+                within(p) || (g.ev(s).tid == e.tid && g.ev(s).idx < e.idx)
+            };
+            let reached =
+                before || mo_or_rb(g, &self.earliest, y) || (y != s && g.hb(s, y) && by_hb(y));
+            self.reach.push(reached);
+        }
+    }
+
+    /// Whether there is an edge from `s` to the fence `d` besides that of `reach`.
+    fn reaches_fence(&self, g: &Graph, s: Id, fence: bool, d: Id) -> bool {
+        let clock = g.clock(d, HB);
+        if fence && s != d && g.hb(s, d) {
+            return true;
+        }
+        (0..g.events.len() as Id).any(|y| {
+            y != d
+                && g.within(y, clock)
+                && (self.reach[y as usize] || (fence && eco(g, &self.after, y)))
+        })
+    }
+
+    fn acyclic(&mut self, k: usize) -> bool {
+        self.state.clear();
+        self.state.resize(k, 0);
+        (0..k).all(|i| self.state[i] == 2 || self.visit(i, k))
+    }
+
+    fn visit(&mut self, i: usize, k: usize) -> bool {
+        self.state[i] = 1;
+        for j in 0..k {
+            let open = self.state[j];
+            if self.edges[i * k + j] && (open == 1 || (open == 0 && !self.visit(j, k))) {
+                return false;
+            }
+        }
+        self.state[i] = 2;
+        true
+    }
+}
+
+/// Whether the read `r` of `w` is coherent when nothing below place `floor` may be read.
+pub(crate) fn coherent(g: &Graph, w: Id, floor: u32) -> bool {
+    if w == INIT { floor == 0 } else { g.ev(w).pos >= floor }
+}
