@@ -1,7 +1,8 @@
-//! What time it is, and how to sleep until it is later: the monotonic clock, and one that a test
-//! turns by hand.
+//! Clocks: the time, and how to sleep until it is later. The monotonic clock, and one that a test
+//! moves by hand.
 
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -10,27 +11,37 @@ use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
 
+/// The latest time in nanoseconds. The number after it, `u64::MAX`, is the deadline that never
+/// comes.
+pub(crate) const LATEST: u64 = u64::MAX - 1;
+
 /// A clock that never goes back.
 ///
-/// [`Monotonic`] is the default everywhere; [`ManualClock`] is for tests. One of your own may run
-/// at another speed, or replay a recording: it says what time it is, when on the monotonic clock a
-/// sleeper should look again, and rings its subscribers' [`Bell`]s when it jumps.
+/// [`Monotonic`] is the default everywhere; [`ManualClock`] is for tests. An implementation may run
+/// at another speed, or replay a recording: it returns the time, returns when on the monotonic
+/// clock a sleeper should look again, and notifies its subscribers' [`Notifier`]s when it jumps.
 ///
-/// No lock is held while one of these methods is called.
+/// No lock is held while one of these methods is called. A panic of a method that a call of the
+/// user's needs reaches the caller of that call, which then has changed nothing. On the
+/// dispatcher's thread it is reported to
+/// [`SchedulerBuilder::on_failure`](crate::SchedulerBuilder::on_failure), and the dispatcher tries
+/// again a little later; on the thread of a [`Timer`](crate::Timer) it ends that timer as
+/// [`Panicked`](crate::Outcome::Panicked).
 pub trait Clock: Send + Sync + 'static {
-    /// What time it is.
+    /// Returns the time.
     fn now(&self) -> Instant;
 
-    /// When to look again, on the system's monotonic clock, for somebody who waits for `deadline`.
-    /// Too early costs a wake-up and is otherwise harmless. `None`: not before a bell rings.
+    /// Returns when a sleeper that waits for `deadline` should look again, on the system's
+    /// monotonic clock. Too early costs a wake-up and is otherwise harmless. `None`: not before a
+    /// notification.
     fn look_again(&self, deadline: Instant) -> Option<Instant> {
         Some(deadline)
     }
 
-    /// Somebody sleeps by this clock, and wants its bell rung whenever `look_again`'s answers have
-    /// changed.
-    fn subscribe(&self, bell: &Arc<Bell>) {
-        let _ = bell;
+    /// Registers a sleeper that goes by this clock. Call [`notify`](Notifier::notify) whenever the
+    /// results of `look_again` have changed.
+    fn subscribe(&self, notifier: &Arc<Notifier>) {
+        let _ = notifier;
     }
 }
 
@@ -44,49 +55,50 @@ impl Clock for Monotonic {
     }
 }
 
-/// Wakes one sleeper: rung when there is a reason to look again.
+/// Wakes one sleeper when there is a reason to look again.
 ///
 /// # Memory ordering
 ///
-/// What was written before [`ring`](Self::ring) is visible to the sleeper when it looks again.
+/// What was written before [`notify`](Self::notify) is visible to the sleeper when it looks again.
 #[derive(Debug)]
-pub struct Bell {
-    /// How often it has rung, modulo 2^32.
-    rung: AtomicU32,
+pub struct Notifier {
+    /// The number of notifications, modulo 2^32.
+    count: AtomicU32,
 }
 
-impl Bell {
+impl Notifier {
     pub(crate) fn new() -> Self {
-        Self { rung: AtomicU32::new(0) }
+        Self { count: AtomicU32::new(0) }
     }
 
-    /// Rings: the sleeper, or whoever is about to sleep on what it read before, looks again.
-    pub fn ring(&self) {
+    /// Makes the sleeper look again; also a sleeper that is about to sleep on what it read before.
+    pub fn notify(&self) {
         // Release: pairs with the Acquire in `key`.
-        self.rung.fetch_add(1, Ordering::Release);
-        futex::wake_all(&raw const self.rung);
+        self.count.fetch_add(1, Ordering::Release);
+        futex::wake_all(&raw const self.count);
     }
 
-    /// To be taken before looking at anything, and then slept on: whoever rings in between ends
-    /// that sleep before it begins.
+    /// The former name of [`notify`](Self::notify).
+    #[doc(hidden)]
+    pub fn ring(&self) {
+        self.notify();
+    }
+
+    /// Returns what to sleep on. A sleeper takes the key before it looks at anything: a
+    /// notification in between ends the sleep before it begins.
     pub(crate) fn key(&self) -> u32 {
-        // Acquire: pairs with the Release in `ring`.
-        self.rung.load(Ordering::Acquire)
+        // Acquire: pairs with the Release in `notify`.
+        self.count.load(Ordering::Acquire)
     }
 
-    /// Sleeps until somebody has rung since `key`, or until some moment; `None`: the end of the
+    /// Sleeps until a notification that came after `key`, or until a moment; `None`: the end of the
     /// clock. May return for no reason.
     pub(crate) fn wait(&self, key: u32, until: Option<Instant>) {
-        futex::wait_maybe(&self.rung, key, until.and_then(Deadline::at));
-    }
-
-    /// Sleeps by `clock`: until `deadline`, or somebody rings, or for no reason.
-    pub(crate) fn wait_by(&self, clock: &dyn Clock, key: u32, deadline: Option<Instant>) {
-        self.wait(key, deadline.and_then(|deadline| clock.look_again(deadline)));
+        futex::wait_maybe(&self.count, key, until.and_then(Deadline::at));
     }
 }
 
-/// A clock that stands still until it is told otherwise: timers tested without sleeping.
+/// A clock that stands still until it is moved: timers tested without sleeping.
 ///
 /// Clones show the same time.
 ///
@@ -105,66 +117,100 @@ impl Bell {
 /// ```
 #[derive(Clone)]
 pub struct ManualClock {
-    shared: Arc<Shared>,
+    shared: Arc<ManualTime>,
 }
 
-struct Shared {
+// Its parts are an atomic and a list that only our code touches: a panic of the user's leaves both
+// whole.
+impl UnwindSafe for ManualClock {}
+impl RefUnwindSafe for ManualClock {}
+
+struct ManualTime {
     origin: Instant,
-    /// Nanoseconds since the origin.
+    /// Nanoseconds since the origin, at most [`LATEST`].
     elapsed: AtomicU64,
-    bells: Mutex<Vec<Weak<Bell>>>,
+    subscribers: Mutex<Subscribers>,
+}
+
+/// The sleepers that go by a clock.
+struct Subscribers {
+    notifiers: Vec<Weak<Notifier>>,
+    /// The length at which the list is freed of the sleepers that are gone. At least twice the
+    /// number of those that lived last time, so that the work is constant for each subscription.
+    prune_at: usize,
+}
+
+impl Subscribers {
+    const SMALLEST_PRUNE: usize = 16;
+
+    fn add(&mut self, notifier: &Arc<Notifier>) {
+        if self.notifiers.len() >= self.prune_at {
+            self.prune();
+        }
+        self.notifiers.push(Arc::downgrade(notifier));
+    }
+
+    fn prune(&mut self) {
+        self.notifiers.retain(|notifier| notifier.strong_count() > 0);
+        self.prune_at = (2 * self.notifiers.len()).max(Self::SMALLEST_PRUNE);
+        self.notifiers.shrink_to(self.prune_at);
+    }
 }
 
 impl ManualClock {
     /// A clock that stands at the present.
     #[must_use]
     pub fn new() -> Self {
+        let subscribers =
+            Subscribers { notifiers: Vec::new(), prune_at: Subscribers::SMALLEST_PRUNE };
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(ManualTime {
                 origin: Instant::now(),
                 elapsed: AtomicU64::new(0),
-                bells: Mutex::new(Vec::new()),
+                subscribers: Mutex::new(subscribers),
             }),
         }
     }
 
-    /// How far it has been turned.
+    /// Returns how far it has been moved.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        // Acquire: pairs with the Release in `turn`; who sees the time sees what was done before it
-        // came.
+        // Acquire: pairs with the Release in `advance` and `set`; a thread that sees the time sees
+        // what was done before it came.
         Duration::from_nanos(self.shared.elapsed.load(Ordering::Acquire))
     }
 
-    /// Turns it on by `by`, and wakes whoever sleeps by it. Their callbacks run on their threads,
-    /// perhaps after this has returned.
+    /// Moves it on by `by`, and wakes every thread that sleeps by it. Their callbacks run on their
+    /// threads, perhaps after this has returned.
+    ///
+    /// It stops one nanosecond before the end of its 584 years, so that `Duration::MAX` stays
+    /// "never" for timers, also after `advance(Duration::MAX)`.
     pub fn advance(&self, by: Duration) {
         let by = nanoseconds(by);
-        // The closure always gives a value, so this cannot fail. Release: as in `elapsed`; Acquire:
-        // so that turns are one history.
-        let _ = self
-            .shared
-            .elapsed
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(now.saturating_add(by)));
-        self.ring();
+        // The closure always returns a value, so this cannot fail. Release: as in `elapsed`;
+        // Acquire: so that all moves form one history.
+        let _ = self.shared.elapsed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+            Some(now.saturating_add(by).min(LATEST))
+        });
+        self.notify();
     }
 
-    /// Turns it on to `instant`; it never goes back, so an earlier one changes nothing.
+    /// Moves it on to `instant`; it never goes back, so an earlier one changes nothing.
     pub fn set(&self, instant: Instant) {
         let to = nanoseconds(instant.saturating_duration_since(self.shared.origin));
         // As in `advance`.
-        self.shared.elapsed.fetch_max(to, Ordering::AcqRel);
-        self.ring();
+        self.shared.elapsed.fetch_max(to.min(LATEST), Ordering::AcqRel);
+        self.notify();
     }
 
-    fn ring(&self) {
-        let bells: Vec<_> = {
-            let mut bells = self.shared.bells.lock();
-            bells.retain(|bell| bell.strong_count() > 0);
-            bells.iter().filter_map(Weak::upgrade).collect()
+    fn notify(&self) {
+        let notifiers: Vec<_> = {
+            let mut subscribers = self.shared.subscribers.lock();
+            subscribers.prune();
+            subscribers.notifiers.iter().filter_map(Weak::upgrade).collect()
         };
-        for bell in bells {
-            bell.ring();
+        for notifier in notifiers {
+            notifier.notify();
         }
     }
 }
@@ -179,8 +225,8 @@ impl Clock for ManualClock {
         None
     }
 
-    fn subscribe(&self, bell: &Arc<Bell>) {
-        self.shared.bells.lock().push(Arc::downgrade(bell));
+    fn subscribe(&self, notifier: &Arc<Notifier>) {
+        self.shared.subscribers.lock().add(notifier);
     }
 }
 

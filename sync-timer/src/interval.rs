@@ -2,17 +2,18 @@
 //!
 //! # Source
 //!
-//! Go's `time.Ticker` and tokio's `Interval`, for threads. It is a clock, a grid and a bell; the
-//! only thing shared is the stop flag.
+//! Go's `time.Ticker` and tokio's `Interval`, for threads. It is a clock, a grid and a notifier;
+//! the only thing shared is the stop flag.
 //!
 //! # Invariants
 //!
-//! 1. A tick is given out only after a time was read that is not before it: never early.
-//! 2. `stop` raises the flag and then rings; the sleeper takes the bell's key and then looks at the
-//!    flag: so no stop is slept over.
+//! 1. A tick is returned only after a time was read that is not before it: never early.
+//! 2. `stop` sets the flag and then notifies; the sleeper takes the notifier's key and then looks
+//!    at the flag: so no stop is slept over.
 
 use core::fmt;
 use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::error::Error;
 use std::sync::Arc;
@@ -21,13 +22,13 @@ use std::time::Instant;
 use sync_core::primitive::atomic::{AtomicBool, Ordering};
 
 use crate::Missed;
-use crate::clock::{Bell, Clock, Monotonic, nanoseconds};
-use crate::slack::OnTime;
+use crate::clock::{Clock, Monotonic, Notifier, nanoseconds};
+use crate::slack::Slack;
 
 /// A steady rhythm for a loop: [`tick`](Self::tick) sleeps until the next moment of the grid.
 ///
-/// Work between two ticks does not shift them, unlike a sleep in the loop; what happens to ticks
-/// that the work outlasts is said by [`Missed`]. To have a callback called instead, see
+/// Work between two ticks does not shift them, unlike a sleep in the loop; [`Missed`] decides what
+/// happens to ticks that the work outlasts. To have a callback called instead, see
 /// [`Scheduler::every`](crate::Scheduler::every).
 ///
 /// ```
@@ -42,8 +43,8 @@ use crate::slack::OnTime;
 ///
 /// # Memory ordering
 ///
-/// What was done before [`Stopper::stop`] is visible to whoever learns by a tick's absence that it
-/// was stopped.
+/// What was done before [`Stopper::stop`] is visible to a thread that learns by a tick's absence
+/// that the interval was stopped.
 #[doc(alias = "Ticker")]
 pub struct Interval {
     clock: Box<dyn Clock>,
@@ -53,7 +54,7 @@ pub struct Interval {
     /// Not zero.
     period: u64,
     policy: Missed,
-    /// Left out before the tick at `next`, and before the last one given out.
+    /// The number of ticks left out before the tick at `next`, and before the last one returned.
     missed_before_next: u64,
     missed: u64,
     stopper: Stopper,
@@ -65,15 +66,21 @@ const _: () = {
     sent::<Stopper>();
 };
 
+// An interval is numbers and a flag; a panic of the user's clock leaves them as they were.
+impl UnwindSafe for Interval {}
+impl RefUnwindSafe for Interval {}
+impl UnwindSafe for Stopper {}
+impl RefUnwindSafe for Stopper {}
+
 /// Stops an [`Interval`] from another thread. Its clones stop the same one.
 #[derive(Clone)]
 pub struct Stopper {
-    shared: Arc<Shared>,
+    shared: Arc<StopFlag>,
 }
 
-struct Shared {
+struct StopFlag {
     stopped: AtomicBool,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
 }
 
 /// Why a timed wait for a tick ended without one.
@@ -108,8 +115,8 @@ impl Interval {
     pub fn with_clock(period: Duration, clock: impl Clock) -> Self {
         assert!(!period.is_zero(), "an interval needs a period greater than zero");
         let period = nanoseconds(period);
-        let bell = Arc::new(Bell::new());
-        clock.subscribe(&bell);
+        let notifier = Arc::new(Notifier::new());
+        clock.subscribe(&notifier);
         Self {
             origin: clock.now(),
             clock: Box::new(clock),
@@ -118,25 +125,54 @@ impl Interval {
             policy: Missed::default(),
             missed_before_next: 0,
             missed: 0,
-            stopper: Stopper { shared: Arc::new(Shared { stopped: AtomicBool::new(false), bell }) },
+            stopper: Stopper {
+                shared: Arc::new(StopFlag { stopped: AtomicBool::new(false), notifier }),
+            },
         }
     }
 
-    /// Says what to do about ticks that are missed.
+    /// Chooses what becomes of ticks that are missed.
     #[must_use]
     pub fn with_missed(mut self, policy: Missed) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sleeps until the next tick, and says when it was due; at once if it is due already. `None`:
-    /// the interval has been stopped.
+    /// Moves the first tick to `first`, or to this moment if that is past; the ticks after it
+    /// follow at the period.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use sync_timer::Interval;
+    ///
+    /// let mut at_once = Interval::new(Duration::from_secs(60)).with_first_at(Instant::now());
+    /// at_once.tick(); // does not wait a minute
+    /// ```
+    #[doc(alias = "interval_at")]
+    #[must_use]
+    pub fn with_first_at(mut self, first: Instant) -> Self {
+        let first = nanoseconds(first.saturating_duration_since(self.origin));
+        self.next = first.max(self.now());
+        self.missed_before_next = 0;
+        self
+    }
+
+    /// Moves the first tick to `delay` from now: zero is at once, `Duration::MAX` is never.
+    #[must_use]
+    pub fn with_first_after(mut self, delay: Duration) -> Self {
+        self.next = self.now().saturating_add(nanoseconds(delay));
+        self.missed_before_next = 0;
+        self
+    }
+
+    /// Sleeps until the next tick, and returns when it was due; at once if it is due already.
+    /// `None`: the interval has been stopped.
     pub fn tick(&mut self) -> Option<Instant> {
         self.wait(None).ok()
     }
 
     /// As [`tick`](Self::tick), for at most `timeout`, by the interval's own clock. A tick that is
-    /// due already is given out whatever the timeout.
+    /// due already is returned whatever the timeout.
     ///
     /// # Errors
     ///
@@ -155,35 +191,41 @@ impl Interval {
     }
 
     fn wait(&mut self, limit: Option<Instant>) -> Result<Instant, TickError> {
-        let mut on_time = None;
+        let mut slack = None;
         loop {
             let shared = &self.stopper.shared;
             // Invariant 2: the key first.
-            let key = shared.bell.key();
+            let key = shared.notifier.key();
             if self.stopper.is_stopped() {
                 return Err(TickError::Stopped);
             }
             let instant = self.clock.now();
             let now = nanoseconds(instant.saturating_duration_since(self.origin));
-            // The end of the nanoseconds is never.
+            // `u64::MAX` is never.
             if now >= self.next && self.next != u64::MAX {
-                return Ok(self.give_out(now));
+                return Ok(self.take_tick(now));
             }
             if limit.is_some_and(|limit| instant >= limit) {
                 return Err(TickError::Timeout);
             }
             let next = (self.next != u64::MAX).then(|| self.instant(self.next));
             let until = [next, limit].into_iter().flatten().min();
-            on_time.get_or_insert_with(OnTime::begin);
-            shared.bell.wait_by(&*self.clock, key, until);
+            let until = until.and_then(|until| self.clock.look_again(until));
+            let slack = slack.get_or_insert_with(Slack::of_this_thread);
+            let _on_time = slack.wake_on_time();
+            shared.notifier.wait(key, until);
         }
     }
 
-    fn give_out(&mut self, now: u64) -> Instant {
+    fn take_tick(&mut self, now: u64) -> Instant {
         let scheduled = self.next;
         self.missed = self.missed_before_next;
         (self.next, self.missed_before_next) = self.policy.next(scheduled, self.period, now);
         self.instant(scheduled)
+    }
+
+    fn now(&self) -> u64 {
+        nanoseconds(self.clock.now().saturating_duration_since(self.origin))
     }
 
     fn instant(&self, nanoseconds: u64) -> Instant {
@@ -192,14 +234,14 @@ impl Interval {
             .expect("584 years fit into the system's clock")
     }
 
-    /// How many ticks were left out before the last one that was given out; always 0 unless the
-    /// policy is [`Missed::Skip`].
+    /// Returns how many ticks were left out before the last one that was returned; always 0 unless
+    /// the policy is [`Missed::Skip`].
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// The period.
+    /// Returns the period.
     #[must_use]
     pub fn period(&self) -> Duration {
         Duration::from_nanos(self.period)
@@ -207,12 +249,11 @@ impl Interval {
 
     /// Begins a new grid: the next tick is one period from now.
     pub fn reset(&mut self) {
-        let now = nanoseconds(self.clock.now().saturating_duration_since(self.origin));
-        self.next = now.saturating_add(self.period);
+        self.next = self.now().saturating_add(self.period);
         self.missed_before_next = 0;
     }
 
-    /// What another thread can stop it with.
+    /// Returns what another thread can stop it with.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
@@ -236,10 +277,10 @@ impl Stopper {
     pub fn stop(&self) {
         // Release: pairs with the Acquire in `is_stopped`.
         self.shared.stopped.store(true, Ordering::Release);
-        self.shared.bell.ring();
+        self.shared.notifier.notify();
     }
 
-    /// Whether it has been stopped.
+    /// Returns whether it has been stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         // Acquire: pairs with the Release in `stop`.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod disposed;
 mod interval;
 mod missed;
 mod scheduler;
@@ -9,11 +10,13 @@ mod slack;
 mod timer;
 pub mod wheel;
 
-pub use clock::{Bell, Clock, ManualClock, Monotonic};
+#[doc(hidden)]
+pub use clock::Notifier as Bell;
+pub use clock::{Clock, ManualClock, Monotonic, Notifier};
 pub use interval::{Interval, Stopper, TickError};
 pub use missed::Missed;
 pub use scheduler::{
-    Cancel, CancelOnDrop, EveryError, Executor, Failure, Pending, Scheduler, SchedulerBuilder,
-    ShutDown, Tick, TimerHandle,
+    Cancel, CancelOnDrop, EveryError, Executor, Failure, Pending, Periodic, Scheduler,
+    SchedulerBuilder, ShutDown, Tick, TimerHandle,
 };
 pub use timer::{JoinError, Outcome, StartError, Timer};

@@ -1,7 +1,8 @@
-//! What becomes of ticks whose time has passed.
+//! The policies for ticks whose time has passed.
 
-/// What a periodic timer does about ticks that it missed, because a callback, or whoever waits for
-/// the ticks, took longer than a period.
+/// What a periodic timer does about ticks that it missed, because a callback, or the thread that
+/// waits for the ticks, took longer than a period, or because the [`Executor`](crate::Executor)
+/// refused a tick.
 ///
 /// Nothing is done about lateness of less than a period: ticks keep to the grid.
 ///
@@ -11,6 +12,9 @@
 /// Burst       f1    f2-----------f2f3f4f5   f6         the grid stays; what was missed is made up for at once
 /// Delay       f1    f2-----------f2      f3    f4      the grid moves: one period from the end of the late one
 /// ```
+///
+/// A refused tick is a missed tick: `Skip` leaves it out, `Burst` makes up for it together with the
+/// next tick of the grid, `Delay` begins a new grid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Missed {
     /// Leaves them out: the next tick is the first of the grid that is yet to come.
@@ -18,13 +22,13 @@ pub enum Missed {
     Skip,
     /// Makes up for them, one after the other without a pause.
     Burst,
-    /// Begins a new grid: the next tick is a full period from now.
+    /// Begins a new grid: the next tick is one full period from now.
     Delay,
 }
 
 impl Missed {
-    /// When the next tick is, after the one for `scheduled`, and how many are left out. `period` is
-    /// not zero; `u64::MAX` is never.
+    /// Returns when the next tick is, after the one for `scheduled`, and how many are left out.
+    /// `period` is not zero; `u64::MAX` is never.
     pub(crate) fn next(self, scheduled: u64, period: u64, now: u64) -> (u64, u64) {
         let next = scheduled.saturating_add(period);
         if next > now {

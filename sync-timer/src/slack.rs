@@ -1,56 +1,75 @@
 //! Punctual sleeping: asks the system to wake a thread when it wants to be woken, and not up to 50
 //! us later, as Linux does by default to save wake-ups.
 //!
+//! The setting is the thread's, and Linux hands it on to the threads and programs that the thread
+//! starts. So it is changed for the time of a sleep only, and user code never runs under it.
+//!
 //! Where the system has no such setting, or refuses, timers are later and otherwise right.
 
-cfg_select! {
-    target_os = "linux" => {
-        use core::num::NonZeroU64;
+#[cfg(target_os = "linux")]
+mod system {
+    use core::num::NonZeroU64;
 
-        use rustix::thread::{current_timer_slack, set_current_timer_slack};
+    use rustix::thread::{current_timer_slack, set_current_timer_slack};
 
-        /// Nanoseconds.
-        const SMALLEST: NonZeroU64 = NonZeroU64::MIN;
+    /// Nanoseconds.
+    const SMALLEST: NonZeroU64 = NonZeroU64::MIN;
 
-        /// For the rest of the calling thread's life.
-        pub(crate) fn wake_on_time() {
-            let _ = set_current_timer_slack(Some(SMALLEST));
+    /// The timer slack that a thread has while it does not sleep.
+    pub(crate) struct Slack {
+        /// `None`: nothing needs to be changed for a sleep.
+        usual: Option<NonZeroU64>,
+    }
+
+    impl Slack {
+        /// Reads the calling thread's.
+        pub(crate) fn of_this_thread() -> Self {
+            let usual = current_timer_slack().ok().and_then(NonZeroU64::new);
+            Self { usual: usual.filter(|&usual| usual != SMALLEST) }
         }
 
-        /// Until it is dropped: for somebody else's thread, which gets its own setting back.
-        #[must_use]
-        pub(crate) struct OnTime(Option<NonZeroU64>);
-
-        impl OnTime {
-            pub(crate) fn begin() -> Self {
-                let before = current_timer_slack().ok().and_then(NonZeroU64::new).filter(|&before| before != SMALLEST);
-                if before.is_some() {
-                    wake_on_time();
-                }
-                Self(before)
+        /// Has the calling thread, the same one, woken on time until the value is dropped.
+        pub(crate) fn wake_on_time(&self) -> OnTime<'_> {
+            if self.usual.is_some() {
+                let _ = set_current_timer_slack(Some(SMALLEST));
             }
-        }
-
-        impl Drop for OnTime {
-            fn drop(&mut self) {
-                if self.0.is_some() {
-                    let _ = set_current_timer_slack(self.0);
-                }
-            }
+            OnTime(self)
         }
     }
-    _ => {
-        /// For the rest of the calling thread's life.
-        pub(crate) fn wake_on_time() {}
 
-        /// Until it is dropped.
-        #[must_use]
-        pub(crate) struct OnTime(());
+    /// Gives the thread its usual slack back when it is dropped.
+    #[must_use]
+    pub(crate) struct OnTime<'a>(&'a Slack);
 
-        impl OnTime {
-            pub(crate) fn begin() -> Self {
-                Self(())
+    impl Drop for OnTime<'_> {
+        fn drop(&mut self) {
+            if self.0.usual.is_some() {
+                let _ = set_current_timer_slack(self.0.usual);
             }
         }
     }
 }
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use core::marker::PhantomData;
+
+    /// Nothing, on this system.
+    pub(crate) struct Slack;
+
+    impl Slack {
+        pub(crate) fn of_this_thread() -> Self {
+            Self
+        }
+
+        pub(crate) fn wake_on_time(&self) -> OnTime<'_> {
+            OnTime(PhantomData)
+        }
+    }
+
+    /// Nothing, on this system.
+    #[must_use]
+    pub(crate) struct OnTime<'a>(PhantomData<&'a Slack>);
+}
+
+pub(crate) use system::Slack;

@@ -4,43 +4,49 @@
 //! # Source
 //!
 //! `threading.Timer`. Its race between `cancel` and the deadline ("not after a cancel that came
-//! before the check") is decided here under a lock, and `cancel` says how.
+//! before the check") is decided here under a lock, and `cancel` returns how.
 //!
 //! # States
 //!
 //! | phase | closure | on to |
 //! |---|---|---|
-//! | `New` | here | `Waiting` by `start`; `Over(Cancelled)` by `cancel`, which a later `start` finds |
-//! | `Waiting` | here | `Running` by the thread at the deadline; `Over(Cancelled)` by `cancel` |
+//! | `New` | here | `Waiting` by `start`; `Over(Cancelled)` by `cancel`, after which `start` does nothing |
+//! | `Waiting` | here | `Running` by the thread at the deadline; `Over(Cancelled)` by `cancel`; `Over(Panicked)` if the clock panics |
 //! | `Running` | with the thread | `Over(Ran)` or `Over(Panicked)` |
 //! | `Over` | dropped | |
 //!
 //! # Invariants
 //!
-//! 1. Who takes the closure leaves `New` or `Waiting` under the same lock: it is called or dropped,
-//!    once, and `cancel` says which.
-//! 2. Only the thread goes from `Waiting` to `Running`, after it has read a time that is not before
-//!    the deadline: never early.
-//! 3. `cancel` rings the bell after it has changed the phase, and the thread takes the bell's key
+//! 1. A thread that takes the closure leaves `New` or `Waiting` under the same lock: the closure is
+//!    called or dropped, once, and `cancel` returns which.
+//! 2. Only the timer's thread goes from `Waiting` to `Running`, after it has read a time that is not
+//!    before the deadline: never early.
+//! 3. `cancel` notifies after it has changed the phase, and the thread takes the notifier's key
 //!    before it looks at the phase: so a thread that did not see the change does not fall asleep
 //!    over it.
 //! 4. No lock is held while user code runs: the closure, its drop, the clock.
+//! 5. The thread does not end before the phase is `Over`, whatever panics.
+//! 6. In the child of a fork the thread is not there. Its locks may have been held at the moment of
+//!    the fork: the child only tries them, and never waits for the thread.
 
 use core::fmt;
 use core::num::NonZeroU64;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use std::error::Error;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::thread;
-use sync_core::{Condvar, Mutex};
+use sync_core::user_code::{self, Payload};
+use sync_core::{Condvar, Mutex, MutexGuard};
 
-use crate::clock::{Bell, Clock, Monotonic};
-use crate::slack;
+use crate::clock::{Clock, Monotonic, Notifier};
+use crate::disposed::Disposed;
+use crate::slack::Slack;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -50,9 +56,9 @@ type Callback = Box<dyn FnOnce() + Send>;
 /// [`Scheduler`](crate::Scheduler). In return a callback may take its time: it delays nobody.
 ///
 /// A timer is for one use, as Python's is: its function can be called once, so a second
-/// [`start`](Self::start) is an error, and there is no restart. What is to be put off again and
-/// again is a [`TimerHandle::reschedule`](crate::TimerHandle::reschedule); what is to happen again
-/// and again, [`Scheduler::every`](crate::Scheduler::every) or an [`Interval`](crate::Interval).
+/// [`start`](Self::start) is an error, and there is no restart. To put a call off again and again,
+/// use [`TimerHandle::reschedule`](crate::TimerHandle::reschedule); to make it again and again,
+/// [`Scheduler::every`](crate::Scheduler::every) or an [`Interval`](crate::Interval).
 ///
 /// Dropping a timer detaches it: it goes off all the same. As with every thread in Rust, the end of
 /// `main` ends it; [`join`](Self::join) it where the program should wait, as Python does of itself.
@@ -74,7 +80,14 @@ type Callback = Box<dyn FnOnce() + Send>;
 /// # Memory ordering
 ///
 /// What was done before `start` is visible to the function; what the function did is visible after
-/// `join` returned, and to whoever learns from another method that it is over.
+/// `join` returned, and to a thread that learns from another method that it is over.
+///
+/// # Fork
+///
+/// In the child of a `fork`, the thread of a timer that was started before is not there: the timer
+/// is not alive, does not go off, and [`join`](Self::join) is an error at once, unless it was over
+/// at the fork. [`cancel`](Self::cancel) cancels the copy. A timer that was not started can be
+/// started in the child.
 ///
 /// # Source of the algorithm
 ///
@@ -83,8 +96,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 pub struct Timer {
     delay: Duration,
     name: String,
-    clock: Arc<dyn Clock>,
-    shared: Arc<Shared>,
+    clock: Arc<Disposed<Box<dyn Clock>>>,
+    shared: Arc<TimerShared>,
 }
 
 const _: () = {
@@ -92,19 +105,27 @@ const _: () = {
     shared::<Timer>();
 };
 
-struct Shared {
-    state: Mutex<State>,
+// No user code runs under the lock, so a panic leaves the state whole.
+impl UnwindSafe for Timer {}
+impl RefUnwindSafe for Timer {}
+
+struct TimerShared {
+    state: Mutex<TimerState>,
     /// Notified when the phase has become `Over`.
     over: Condvar,
     /// Wakes the thread.
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
+    /// The process that has the thread; set under the lock once the thread has been started. Not in
+    /// the state, because a child of a fork looks at it before it touches the lock (invariant 6).
+    /// Not a modelled cell: no model forks.
+    process: OnceLock<ProcessMark>,
 }
 
-struct State {
+struct TimerState {
     phase: Phase,
     started: bool,
     callback: Option<Callback>,
-    /// Who runs the callback.
+    /// The thread that runs the callback.
     thread: Option<NonZeroU64>,
 }
 
@@ -121,7 +142,8 @@ enum Phase {
 pub enum Outcome {
     /// The function was called and has returned.
     Ran,
-    /// It was called and panicked; the process's panic hook has said so.
+    /// The function was called and panicked, or the timer's clock panicked before that; the process's
+    /// panic hook has reported it.
     Panicked,
     /// It was not called, and will not be.
     Cancelled,
@@ -141,8 +163,10 @@ pub enum StartError {
 pub enum JoinError {
     /// It has not been started: there is nothing that would come to an end.
     NotStarted,
-    /// It is the timer's own function that asks: it would wait for itself.
+    /// The caller is the timer's own function: it would wait for itself.
     Current,
+    /// The timer was started in the parent of this process: its thread is not here.
+    Forked,
 }
 
 impl Timer {
@@ -153,38 +177,42 @@ impl Timer {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only distinctness is asked for.
         let name = format!("timer-{}", COUNT.fetch_add(1, Relaxed));
-        let state = State {
+        let state = TimerState {
             phase: Phase::New,
             started: false,
             callback: Some(Box::new(callback)),
             thread: None,
         };
-        let shared =
-            Shared { state: Mutex::new(state), over: Condvar::new(), bell: Arc::new(Bell::new()) };
-        Self { delay, name, clock: Arc::new(Monotonic), shared: Arc::new(shared) }
+        let shared = TimerShared {
+            state: Mutex::new(state),
+            over: Condvar::new(),
+            notifier: Arc::new(Notifier::new()),
+            process: OnceLock::new(),
+        };
+        Self { delay, name, clock: owned(Monotonic), shared: Arc::new(shared) }
     }
 
-    /// The same with a name for its thread; "timer-N" if nothing is said.
+    /// Sets the name of its thread; "timer-N" by default.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The same by another clock. Before it is started.
+    /// Sets the clock that it goes by. Call it before `start`.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = owned(clock);
         self
     }
 
-    /// Its thread's name.
+    /// Returns its thread's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How long it waits.
+    /// Returns how long it waits.
     #[doc(alias = "interval")]
     #[must_use]
     pub fn delay(&self) -> Duration {
@@ -195,15 +223,18 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// [`StartError`]: it has been started before, or there is no thread to be had; the latter may be tried again.
+    /// [`StartError`]: it has been started before, or the system refused a thread; after a refusal
+    /// it may be tried again.
     pub fn start(&self) -> Result<(), StartError> {
         let deadline = self.clock.now().checked_add(self.delay);
-        let mut state = self.shared.state.lock();
+        let Some(mut state) = self.shared.lock() else { return Err(StartError::AlreadyStarted) };
         if state.started {
             return Err(StartError::AlreadyStarted);
         }
         if state.phase == Phase::New {
             self.spawn(deadline).map_err(StartError::Spawn)?;
+            // No thread but this one sets it: a timer is started once.
+            let _ = self.shared.process.set(ProcessMark::current());
             state.phase = Phase::Waiting;
         }
         state.started = true;
@@ -219,11 +250,7 @@ impl Timer {
             ));
         }
         let (shared, clock) = (Arc::clone(&self.shared), Arc::clone(&self.clock));
-        let body = move || {
-            slack::wake_on_time();
-            clock.subscribe(&shared.bell);
-            shared.wait_and_call(&*clock, deadline);
-        };
+        let body = move || shared.live(&***clock, deadline);
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 
@@ -232,8 +259,13 @@ impl Timer {
     ///
     /// May be called before `start`, again, and from anywhere. A function that is running goes on;
     /// [`join`](Self::join) waits for it.
+    ///
+    /// # Panics
+    ///
+    /// If the drop of the closure does. The timer is cancelled all the same.
     pub fn cancel(&self) -> bool {
-        let mut state = self.shared.state.lock();
+        // In the child of a fork, a state that a thread of the parent holds stays as it is.
+        let Some(mut state) = self.shared.lock() else { return false };
         match state.phase {
             Phase::New | Phase::Waiting => {}
             phase => return phase == Phase::Over(Outcome::Cancelled),
@@ -242,22 +274,23 @@ impl Timer {
         let callback = state.callback.take();
         drop(state);
         self.shared.over.notify_all();
-        self.shared.bell.ring();
+        self.shared.notifier.notify();
         // Invariant 4.
         drop(callback);
         true
     }
 
-    /// Waits until it is over, and says how it ended. Any number of threads may, any number of
+    /// Waits until it is over, and returns how it ended. Any number of threads may, any number of
     /// times.
     ///
     /// # Errors
     ///
-    /// [`JoinError`]: it was not started, or it is its own function that asks.
+    /// [`JoinError`]: it was not started, the caller is its own function, or its thread stayed
+    /// behind in the parent of a fork.
     pub fn join(&self) -> Result<Outcome, JoinError> {
-        let mut state = self.shared.state.lock();
+        let Some(mut state) = self.shared.lock() else { return Err(JoinError::Forked) };
         loop {
-            match state.joined()? {
+            match self.shared.joined(&state)? {
                 Some(outcome) => return Ok(outcome),
                 None => self.shared.over.wait(&mut state),
             }
@@ -282,81 +315,126 @@ impl Timer {
     ///
     /// As [`join`](Self::join).
     pub fn join_deadline(&self, deadline: Instant) -> Result<Option<Outcome>, JoinError> {
-        let mut state = self.shared.state.lock();
+        let Some(mut state) = self.shared.lock() else { return Err(JoinError::Forked) };
         loop {
-            if let Some(outcome) = state.joined()? {
+            if let Some(outcome) = self.shared.joined(&state)? {
                 return Ok(Some(outcome));
             }
             if self.shared.over.wait_until(&mut state, deadline).timed_out() {
-                return state.joined();
+                return self.shared.joined(&state);
             }
         }
     }
 
-    /// Whether it has been started and is not over: it waits, or its function is running.
+    /// Returns whether it has been started and is not over: it waits, or its function is running.
+    /// In the child of a fork: `false`, for a timer that was started in the parent.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        matches!(self.shared.state.lock().phase, Phase::Waiting | Phase::Running)
+        !self.shared.is_copy()
+            && matches!(self.shared.state.lock().phase, Phase::Waiting | Phase::Running)
     }
 
-    /// How it ended, if it is over.
+    /// Returns how it ended, if it is over.
     #[doc(alias = "finished")]
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
-        match self.shared.state.lock().phase {
+        match self.shared.lock()?.phase {
             Phase::Over(outcome) => Some(outcome),
             _ => None,
         }
     }
 }
 
-impl Shared {
-    /// The thread's life.
-    fn wait_and_call(&self, clock: &dyn Clock, deadline: Option<Instant>) {
-        loop {
-            // Invariant 3: the key first, then the phase and the time.
-            let key = self.bell.key();
-            if self.state.lock().phase != Phase::Waiting {
-                return;
-            }
-            if deadline.is_some_and(|deadline| clock.now() >= deadline) {
-                break;
-            }
-            self.bell.wait_by(clock, key, deadline);
-        }
-        let mut state = self.state.lock();
-        if state.phase != Phase::Waiting {
-            return;
-        }
-        state.phase = Phase::Running;
-        state.thread = Some(thread::id());
-        let callback = state.callback.take();
-        drop(state);
+/// A clock that the timer and its thread own.
+fn owned(clock: impl Clock) -> Arc<Disposed<Box<dyn Clock>>> {
+    Arc::new(Disposed::new(Box::new(clock)))
+}
 
-        let outcome = match catch_unwind(AssertUnwindSafe(|| callback.map(|callback| callback()))) {
-            Ok(_) => Outcome::Ran,
-            Err(payload) => {
-                // A payload may panic while it is dropped; with what that panics is not dropped any
-                // more.
-                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                    core::mem::forget(again);
+impl TimerShared {
+    /// Returns whether the thread stayed behind in the parent of a fork.
+    fn is_copy(&self) -> bool {
+        self.process.get().is_some_and(|process| !process.is_current())
+    }
+
+    /// Locks the state. `None`: this is the copy of a child, and a thread of the parent holds the
+    /// lock (invariant 6).
+    fn lock(&self) -> Option<MutexGuard<'_, TimerState>> {
+        if self.is_copy() { self.state.try_lock() } else { Some(self.state.lock()) }
+    }
+
+    fn joined(&self, state: &TimerState) -> Result<Option<Outcome>, JoinError> {
+        match state.phase {
+            _ if !state.started => Err(JoinError::NotStarted),
+            Phase::Over(outcome) => Ok(Some(outcome)),
+            _ if self.is_copy() => Err(JoinError::Forked),
+            _ if state.thread == Some(thread::id()) => Err(JoinError::Current),
+            _ => Ok(None),
+        }
+    }
+
+    /// The thread's life.
+    fn live(&self, clock: &dyn Clock, deadline: Option<Instant>) {
+        let outcome = match self.wait(clock, deadline) {
+            // Cancelled.
+            Ok(None) => return,
+            Ok(Some(callback)) => match user_code::run(callback) {
+                Ok(()) => Outcome::Ran,
+                Err(payload) => {
+                    user_code::dispose_payload(payload);
+                    Outcome::Panicked
                 }
+            },
+            // The clock panicked. Without it there is no deadline.
+            Err(payload) => {
+                user_code::dispose_payload(payload);
                 Outcome::Panicked
             }
         };
-        self.state.lock().phase = Phase::Over(outcome);
-        self.over.notify_all();
-    }
-}
-
-impl State {
-    fn joined(&self) -> Result<Option<Outcome>, JoinError> {
-        match self.phase {
-            _ if !self.started => Err(JoinError::NotStarted),
-            Phase::Over(outcome) => Ok(Some(outcome)),
-            _ if self.thread == Some(thread::id()) => Err(JoinError::Current),
-            _ => Ok(None),
+        let mut state = self.state.lock();
+        if let Phase::Over(_) = state.phase {
+            // The clock panicked, and the timer was cancelled before.
+            return;
         }
+        state.phase = Phase::Over(outcome);
+        // Still here if the clock panicked.
+        let callback = state.callback.take();
+        drop(state);
+        self.over.notify_all();
+        user_code::dispose(callback);
+    }
+
+    /// Waits for the deadline, and takes the closure. `None`: the timer was cancelled. An error is
+    /// the panic of the clock.
+    fn wait(
+        &self,
+        clock: &dyn Clock,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Callback>, Payload> {
+        user_code::run(|| clock.subscribe(&self.notifier))?;
+        let slack = Slack::of_this_thread();
+        loop {
+            // Invariant 3: the key first, then the phase and the time.
+            let key = self.notifier.key();
+            if self.state.lock().phase != Phase::Waiting {
+                return Ok(None);
+            }
+            let mut until = None;
+            if let Some(deadline) = deadline {
+                if user_code::run(|| clock.now())? >= deadline {
+                    break;
+                }
+                until = user_code::run(|| clock.look_again(deadline))?;
+            }
+            let _on_time = until.map(|_| slack.wake_on_time());
+            self.notifier.wait(key, until);
+        }
+        let mut state = self.state.lock();
+        if state.phase != Phase::Waiting {
+            return Ok(None);
+        }
+        state.phase = Phase::Running;
+        state.thread = Some(thread::id());
+        Ok(state.callback.take())
     }
 }
 
@@ -400,6 +478,7 @@ impl fmt::Display for JoinError {
         f.write_str(match self {
             Self::NotStarted => "a timer that was not started cannot be joined",
             Self::Current => "a timer's function cannot join its own timer",
+            Self::Forked => "the timer's thread is in the parent of this process",
         })
     }
 }

@@ -3,60 +3,63 @@
 use core::any::Any;
 use core::fmt;
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
+use sync_core::user_code::{self, Payload};
 
 use super::Executor;
-use crate::clock::{Bell, Clock, nanoseconds};
+use crate::clock::{Clock, LATEST, Notifier, nanoseconds};
+use crate::disposed::Disposed;
 
 /// `wake_at` of a dispatcher that is awake, or does not exist: it looks at every shard before it
-/// sleeps, so nobody need wake it.
+/// sleeps, so no thread needs to wake it.
 const AWAKE: u64 = 0;
 
-/// What [`SchedulerBuilder::on_failure`](super::SchedulerBuilder::on_failure) was given.
+/// The argument of [`SchedulerBuilder::on_failure`](super::SchedulerBuilder::on_failure).
 pub(super) type Hook = Box<dyn Fn(Failure<'_>) + Send + Sync>;
 
 pub(super) struct Core {
-    pub(super) clock: Box<dyn Clock>,
+    clock: Disposed<Box<dyn Clock>>,
     /// Zero of the shards' nanoseconds.
     origin: Instant,
     /// Wakes the dispatcher.
-    pub(super) bell: Arc<Bell>,
+    pub(super) notifier: Arc<Notifier>,
     /// Until when the dispatcher sleeps, at most; see `dispatcher.rs`.
     wake_at: AtomicU64,
-    pub(super) executor: Option<Box<dyn Executor>>,
-    pub(super) on_failure: Option<Hook>,
+    pub(super) executor: Option<Disposed<Box<dyn Executor>>>,
+    on_failure: Option<Disposed<Hook>>,
+    /// The process that has the dispatcher.
+    pub(super) process: ProcessMark,
 }
 
 /// What the scheduler reports to its failure hook.
 pub(super) enum Failed {
-    Panicked(Box<dyn Any + Send>),
+    Panicked(Payload),
     Refused,
 }
 
-/// Something went wrong with a timer, and nobody was there to be told: given to the hook of
+/// The failure of a timer that no caller can be told of: the argument of the hook of
 /// [`SchedulerBuilder::on_failure`](super::SchedulerBuilder::on_failure).
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Failure<'a> {
-    /// A callback panicked, or a closure while it was dropped; with what it panicked.
+    /// A callback panicked, or a closure while it was dropped, or the executor, or the clock; with
+    /// the panic's payload.
     Panicked(&'a (dyn Any + Send)),
     /// The executor dropped a callback instead of running it.
     Refused,
 }
 
 impl Failure<'_> {
-    /// The panic's message, if it was a text, as it is for `panic!("…")`.
+    /// Returns the panic's message, if it was a text, as it is for `panic!("…")`.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
-            Self::Panicked(payload) => match payload.downcast_ref::<&str>() {
-                Some(text) => Some(text),
-                None => payload.downcast_ref::<String>().map(String::as_str),
-            },
+            Self::Panicked(payload) => (payload.is::<&'static str>() || payload.is::<String>())
+                .then(|| user_code::message(*payload)),
             Self::Refused => None,
         }
     }
@@ -94,15 +97,43 @@ impl Core {
         executor: Option<Box<dyn Executor>>,
         on_failure: Option<Hook>,
     ) -> Self {
+        let (clock, executor, on_failure) =
+            (Disposed::new(clock), executor.map(Disposed::new), on_failure.map(Disposed::new));
         let origin = clock.now();
-        let bell = Arc::new(Bell::new());
-        clock.subscribe(&bell);
-        Self { clock, origin, bell, wake_at: AtomicU64::new(AWAKE), executor, on_failure }
+        let notifier = Arc::new(Notifier::new());
+        clock.subscribe(&notifier);
+        let process = ProcessMark::current();
+        let wake_at = AtomicU64::new(AWAKE);
+        Self { clock, origin, notifier, wake_at, executor, on_failure, process }
     }
 
-    /// The time, in nanoseconds since the origin.
+    /// Returns the time, in nanoseconds since the origin; never `u64::MAX`, which is the deadline
+    /// that does not come. User code: the clock's panic comes out.
     pub(super) fn now(&self) -> u64 {
-        self.nanoseconds_at(self.clock.now())
+        self.nanoseconds_at(self.clock.now()).min(LATEST)
+    }
+
+    /// As [`now`](Self::now); reports the panic of the clock, and returns `None` then.
+    pub(super) fn try_now(&self) -> Option<u64> {
+        match user_code::run(|| self.now()) {
+            Ok(now) => Some(now),
+            Err(payload) => {
+                self.report(Failed::Panicked(payload));
+                None
+            }
+        }
+    }
+
+    /// When to look again for `deadline`, on the system's clock: see [`Clock::look_again`]. Reports
+    /// the panic of the clock, and returns `deadline` then.
+    pub(super) fn look_again(&self, deadline: Instant) -> Option<Instant> {
+        match user_code::run(|| self.clock.look_again(deadline)) {
+            Ok(again) => again,
+            Err(payload) => {
+                self.report(Failed::Panicked(payload));
+                Some(deadline)
+            }
+        }
     }
 
     /// A moment as nanoseconds; one before the origin is 0, which is past.
@@ -110,15 +141,15 @@ impl Core {
         nanoseconds(instant.saturating_duration_since(self.origin))
     }
 
-    /// Nanoseconds as a moment. The end of the nanoseconds, which is "never", comes out as a moment
-    /// 584 years from the origin.
+    /// Nanoseconds as a moment. `u64::MAX`, which is never, comes out as a moment 584 years from
+    /// the origin.
     pub(super) fn instant(&self, nanoseconds: u64) -> Instant {
         self.origin
             .checked_add(Duration::from_nanos(nanoseconds))
             .expect("584 years fit into the system's clock")
     }
 
-    /// The dispatcher says until when it sleeps.
+    /// Announces until when the dispatcher sleeps.
     pub(super) fn set_wake_at(&self, wake_at: u64) {
         // Relaxed: what an inserter must see of it is ordered by the shard's lock; see
         // `dispatcher.rs`.
@@ -129,7 +160,7 @@ impl Core {
         self.set_wake_at(AWAKE);
     }
 
-    /// Whether the dispatcher may sleep past this deadline. Called under a shard's lock.
+    /// Returns whether the dispatcher may sleep past this deadline. Called under a shard's lock.
     pub(super) fn sleeps_past(&self, deadline: u64) -> bool {
         // Relaxed: as in `set_wake_at`.
         deadline < self.wake_at.load(Ordering::Relaxed)
@@ -137,35 +168,21 @@ impl Core {
 
     /// Calls user code, and reports its panic.
     pub(super) fn guard(&self, user: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
+        if let Err(payload) = user_code::run(user) {
             self.report(Failed::Panicked(payload));
         }
     }
 
-    /// Tells the hook. A panic of the hook is swallowed: there is nobody left to tell.
+    /// Calls the hook. A panic of the hook has no addressee, and is disposed of.
     pub(super) fn report(&self, failed: Failed) {
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            let Some(hook) = &self.on_failure else { return };
-            match &failed {
+        if let Some(hook) = &self.on_failure {
+            user_code::run_and_forget_panic(|| match &failed {
                 Failed::Panicked(payload) => hook(Failure::Panicked(&**payload)),
                 Failed::Refused => hook(Failure::Refused),
-            }
-        }));
-        // A payload is user code too, and may panic while it is dropped: with what that panics is
-        // not dropped any more.
-        for payload in [told.err(), Some(failed).and_then(Failed::payload)].into_iter().flatten() {
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                core::mem::forget(again);
-            }
+            });
         }
-    }
-}
-
-impl Failed {
-    fn payload(self) -> Option<Box<dyn Any + Send>> {
-        match self {
-            Self::Panicked(payload) => Some(payload),
-            Self::Refused => None,
+        if let Failed::Panicked(payload) = failed {
+            user_code::dispose_payload(payload);
         }
     }
 }

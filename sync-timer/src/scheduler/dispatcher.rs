@@ -2,50 +2,74 @@
 //!
 //! # Sleeping, and why no wake-up is lost
 //!
-//! The dispatcher sleeps on its bell, a futex word that counts rings, until the earliest wake time
-//! of all shards. Who links an earlier deadline must wake it; who links a later one should not, for
-//! a system call is dearer than everything else an insert does.
+//! The dispatcher sleeps on its notifier, a futex word that counts notifications, until the earliest
+//! wake time of all shards. A thread that links an earlier deadline must wake it; a thread that
+//! links a later one should not, for a system call costs more than everything else an insert does.
 //!
 //! | step | dispatcher | step | inserter, under the shard's lock |
 //! |---|---|---|---|
-//! | D1 | takes the bell's key | I1 | links the timer |
-//! | D2 | `wake_at` = the end of time | I2 | if its deadline is before `earliest`: lowers `earliest`, and |
+//! | D1 | takes the notifier's key | I1 | links the timer |
+//! | D2 | `wake_at` = `u64::MAX` | I2 | if its deadline is before `earliest`: lowers `earliest`, and |
 //! | D3 | in each shard, under its lock: `earliest` = its next wake time | I3 | reads `wake_at`; if the deadline is before that: |
-//! | D4 | `wake_at` = the least of those | I4 | with the lock released, rings the bell |
-//! | D5 | sleeps until then, unless somebody has rung since D1 | | |
+//! | D4 | `wake_at` = the least of those | I4 | with the lock released, notifies |
+//! | D5 | sleeps until then, unless there was a notification since D1 | | |
 //!
 //! 1. If the inserter had the shard's lock before D3, the dispatcher sees the timer in D3 and does
 //!    not sleep past it.
 //! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before what D3
 //!    found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value of D2
-//!    or a later one: the end of time or D4's. If the deadline is not before D4's value, the
-//!    dispatcher wakes in time; else the bell rings after D1, and D5 ends or does not begin.
-//! 3. A value that I3 reads from an earlier round costs a needless ring, or belongs to case 1.
+//!    or a later one: `u64::MAX` or D4's. If the deadline is not before D4's value, the
+//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or
+//!    does not begin.
+//! 3. A value that I3 reads from an earlier round costs a needless notification, or belongs to case 1.
 //!
 //! Both accesses of `wake_at` may be Relaxed: that I3 reads D2 or later follows from the lock, D2
 //! being before D3's release of it.
 //!
 //! An idle scheduler sleeps in D5 without a deadline and makes no system calls; no tick wakes it
 //! up.
+//!
+//! # Rounds
+//!
+//! `run_due` fires in rounds. A round reads the time once and fires what was due then; what a
+//! callback schedules or moves to that moment is for the next round. So a round ends, also on a
+//! clock that stands still, whatever callbacks do.
+//!
+//! Nothing is collected beforehand, so that several threads can share a round's work. What belongs
+//! to the round is told by the deadline:
+//!
+//! * before the round's time: it does, for nothing is ever linked in the past. `schedule` and
+//!   `reschedule` raise a deadline that is past to the time that they read; only `Burst` goes back,
+//!   on the grid, which ends.
+//! * the round's time: it does if its serial number is below the one that the next timer had when
+//!   the round began, and if it is not a periodic timer that the round has called at this very
+//!   deadline. A periodic one like that is held until the round is over. A younger timer comes
+//!   after all older ones of its shard, in the order of deadlines and serial numbers: so the shard
+//!   is done.
+//! * after it: it does not.
 
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::thread::JoinHandle;
-use sync_core::{Condvar, Mutex, MutexGuard};
+use sync_core::{Condvar, Mutex};
 
 use super::core::Core;
-use super::shard::{Shard, State};
-use crate::slack;
+use super::shard::{Admission, Shard, Taken};
+use crate::slack::Slack;
 use crate::wheel::Key;
-
-/// How many timers are sorted while a lock is held: about 20 us of work.
-const BUDGET: usize = 256;
 
 /// The dispatcher goes on.
 const OPEN: u32 = 0;
 /// The dispatcher ends before the next callback.
 const STOPPED: u32 = 1;
+
+/// How long the dispatcher waits after the clock has panicked, before it asks again.
+const CLOCK_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Inner {
     pub(super) shards: Box<[Arc<Shard>]>,
@@ -54,22 +78,25 @@ pub(super) struct Inner {
     /// The dispatcher's thread, while it runs.
     pub(super) dispatcher: Mutex<Option<JoinHandle<()>>>,
     /// Whether there is a dispatcher that has not ended.
-    pub(super) dispatching: Mutex<bool>,
-    pub(super) ended: Condvar,
+    dispatching: Mutex<bool>,
+    ended: Condvar,
 }
 
-/// Says that the dispatcher has ended, also if a user's clock panicked.
+/// Announces that the dispatcher has ended.
 struct Ended<'a>(&'a Inner);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        *self.0.dispatching.lock() = false;
-        self.0.ended.notify_all();
+        // In the child of a fork the lock may belong to a thread that is not there, and no thread
+        // waits for the dispatcher.
+        if self.0.core.process.is_current() {
+            *self.0.dispatching.lock() = false;
+            self.0.ended.notify_all();
+        }
     }
 }
 
-/// Hands a queued timer to the executor, and sees to it that the timer ends if the executor drops
-/// it.
+/// The job that the executor gets for a queued timer. Dropped without being run, it is a refusal.
 struct Queued {
     shard: Arc<Shard>,
     key: Key,
@@ -93,6 +120,85 @@ impl Drop for Queued {
     }
 }
 
+/// One pass over what is due: see "Rounds" above.
+struct Round<'a> {
+    inner: &'a Inner,
+    now: u64,
+    /// Of each shard: the earliest deadline or a moment before it, if it is due; and the serial
+    /// number at which the timers begin that came later than the round.
+    shards: Vec<(Option<u64>, NonZeroU64)>,
+    /// The periodic timers, by shard and serial number, that were called at the deadline `now`.
+    called: BTreeSet<(usize, NonZeroU64)>,
+    held: Vec<(usize, Key)>,
+}
+
+impl<'a> Round<'a> {
+    fn new(inner: &'a Inner, now: u64) -> Self {
+        let shards = inner.shards.iter().map(|shard| shard.begin_round(now)).collect();
+        Self { inner, now, shards, called: BTreeSet::new(), held: Vec::new() }
+    }
+
+    /// The shard whose first timer is the earliest of all.
+    fn earliest(&self) -> Option<(usize, u64)> {
+        let firsts = self.shards.iter().enumerate();
+        firsts
+            .filter_map(|(at, &(first, _))| first.map(|first| (at, first)))
+            .min_by_key(|&(_, first)| first)
+    }
+
+    /// Fires the first timer of a shard, if its deadline is the expected one; returns whether it
+    /// did.
+    fn fire(&mut self, at: usize, expected: u64) -> bool {
+        let Self { inner, now, ref shards, ref mut called, .. } = *self;
+        let (_, younger) = shards[at];
+        let shard = &inner.shards[at];
+        let taken = shard.take_due(now, expected, |key, deadline, job| {
+            if deadline < now {
+                Admission::Admit
+            } else if key.serial() >= younger {
+                Admission::Leave
+            } else if !job.repeats() || called.insert((at, key.serial())) {
+                Admission::Admit
+            } else {
+                Admission::Hold
+            }
+        });
+        let fired = match taken {
+            Taken::Nothing(first) => {
+                self.shards[at].0 = first;
+                return false;
+            }
+            Taken::Held(key) => {
+                self.held.push((at, key));
+                false
+            }
+            Taken::Running(key, deadline, job) => {
+                shard.run(key, deadline, job);
+                true
+            }
+            Taken::Queued(key) => {
+                let queued = Queued { shard: Arc::clone(shard), key, started: false };
+                if let Some(executor) = &inner.core.executor {
+                    // User code: it may panic, and must not take the dispatcher with it. What
+                    // becomes of the timer is decided by `queued`, wherever that is.
+                    inner.core.guard(|| executor.execute(Box::new(move || queued.run())));
+                }
+                true
+            }
+        };
+        self.shards[at].0 = shard.first_due(now);
+        fired
+    }
+}
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        for (at, key) in self.held.drain(..) {
+            self.inner.shards[at].release_held(key);
+        }
+    }
+}
+
 impl Inner {
     pub(super) fn new(core: Arc<Core>, shards: usize) -> Self {
         Self {
@@ -108,106 +214,69 @@ impl Inner {
     /// The dispatcher's life.
     pub(super) fn dispatch(&self) {
         let _ended = Ended(self);
-        slack::wake_on_time();
+        let slack = Slack::of_this_thread();
+        // In the child of a fork that a callback made, this thread is no dispatcher: the timers are
+        // the parent's.
+        let goes_on = || !self.is_stopped() && self.core.process.is_current();
         loop {
-            self.run_due();
+            let due = self.core.try_now();
+            if let Some(now) = due {
+                self.run_round(now, goes_on);
+            }
             // D1
-            let key = self.core.bell.key();
-            if self.is_stopped() {
+            let key = self.core.notifier.key();
+            if !goes_on() {
                 break;
+            }
+            if due.is_none() {
+                // The dispatcher counts as awake, and is.
+                self.core.notifier.wait(key, Instant::now().checked_add(CLOCK_PAUSE));
+                continue;
             }
             // D2
             self.core.set_wake_at(u64::MAX);
             // D3
-            let wake = self.next_wake();
+            let wake = self.plan_wake();
             // D4
             self.core.set_wake_at(wake);
-            if wake > self.core.now() {
+            // Without a time, the round that follows finds out.
+            if self.core.try_now().is_some_and(|now| wake > now) {
                 // D5
                 let until = (wake != u64::MAX).then(|| self.core.instant(wake));
-                self.core.bell.wait_by(&*self.core.clock, key, until);
+                let until = until.and_then(|until| self.core.look_again(until));
+                let _on_time = until.map(|_| slack.wake_on_time());
+                self.core.notifier.wait(key, until);
             }
             self.core.set_awake();
         }
     }
 
     /// The earliest wake time of all shards; `u64::MAX`: none.
-    pub(super) fn next_wake(&self) -> u64 {
-        let wakes = self.shards.iter().map(|shard| {
-            let mut state = shard.lock();
-            state.earliest = state.wheel.next_wake().unwrap_or(u64::MAX);
-            state.earliest
-        });
-        wakes.min().unwrap_or(u64::MAX)
+    fn plan_wake(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.plan_wake()).min().unwrap_or(u64::MAX)
     }
 
-    /// Fires everything that is due, also what becomes due meanwhile; says how many.
+    /// Fires what is due at this moment; returns how many. A panic of the clock comes out, and
+    /// nothing was fired then.
     pub(super) fn run_due(&self) -> usize {
+        self.run_round(self.core.now(), || !self.is_stopped())
+    }
+
+    fn run_round(&self, now: u64, goes_on: impl Fn() -> bool) -> usize {
+        if !goes_on() {
+            return 0;
+        }
+        let mut round = Round::new(self, now);
         let mut fired = 0;
-        let mut firsts = vec![None; self.shards.len()];
-        while !self.is_stopped() {
-            let now = self.core.now();
-            for (first, shard) in firsts.iter_mut().zip(&self.shards) {
-                *first = shard.lock().wheel.first_due(now);
-            }
-            let before = fired;
-            // The shards' firsts are merged, so that timers go off in the order of their deadlines
-            // wherever they are.
-            while let Some((least, shard)) = firsts
-                .iter_mut()
-                .zip(&self.shards)
-                .filter(|(first, _)| first.is_some())
-                .min_by_key(|(first, _)| **first)
-            {
-                if self.is_stopped() {
-                    break;
-                }
-                let popped;
-                (popped, *least) = self.fire(shard, now, least.unwrap_or_default());
-                fired += usize::from(popped);
-            }
-            if fired == before {
+        // The shards' firsts are merged, so that timers go off in the order of their deadlines
+        // wherever they are.
+        while let Some((at, first)) = round.earliest() {
+            if !goes_on() {
                 break;
             }
+            fired += usize::from(round.fire(at, first));
         }
         fired
-    }
-
-    /// Sorts what is due in a shard, letting others at it from time to time.
-    fn prepare(shard: &Shard, now: u64) -> MutexGuard<'_, State> {
-        loop {
-            let mut state = shard.lock();
-            if state.wheel.advance(now, BUDGET) {
-                return state;
-            }
-        }
-    }
-
-    /// Fires the first timer of a shard, if it is due and its deadline is what was expected, for a
-    /// wheel that has not been sorted yet says too early a moment; says whether, and what is first
-    /// now.
-    fn fire(&self, shard: &Arc<Shard>, now: u64, expected: u64) -> (bool, Option<u64>) {
-        let mut state = Self::prepare(shard, now);
-        let first = state.wheel.first_sorted(now);
-        if first.is_none_or(|first| first > expected) {
-            return (false, first);
-        }
-        let Some((key, deadline)) = state.wheel.detach(now) else { return (false, None) };
-        match &self.core.executor {
-            None => {
-                let job = state.begin(key).expect("a linked timer has its closure");
-                drop(state);
-                shard.run(key, deadline, job);
-            }
-            Some(executor) => {
-                drop(state);
-                let queued = Queued { shard: Arc::clone(shard), key, started: false };
-                // User code: it may panic, and must not take the dispatcher with it. The timer ends
-                // with `queued`, wherever that is.
-                self.core.guard(|| executor.execute(Box::new(move || queued.run())));
-            }
-        }
-        (true, shard.lock().wheel.first_due(now))
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -218,14 +287,27 @@ impl Inner {
 
     /// Ends the dispatcher, after the callback that it may be running.
     pub(super) fn stop(&self) {
-        // Release: pairs with the Acquire in `is_stopped`. Before the ring, so that who is woken by
-        // it sees it.
+        // Release: pairs with the Acquire in `is_stopped`. Before the notification, so that a
+        // dispatcher that is woken by it sees it.
         self.phase.store(STOPPED, Ordering::Release);
-        self.core.bell.ring();
+        self.core.notifier.notify();
     }
 
-    /// Waits until there is no dispatcher any more.
+    /// Notes that there will be a dispatcher.
+    pub(super) fn begin_dispatching(&self) {
+        *self.dispatching.lock() = true;
+    }
+
+    /// Returns whether there is a dispatcher in this process that has not ended.
+    pub(super) fn is_dispatching(&self) -> bool {
+        self.core.process.is_current() && *self.dispatching.lock()
+    }
+
+    /// Waits until there is no dispatcher any more, in this process.
     pub(super) fn wait_ended(&self) {
+        if !self.core.process.is_current() {
+            return;
+        }
         self.ended.wait_while(&mut self.dispatching.lock(), |dispatching| *dispatching);
         let handle = self.dispatcher.lock().take();
         if let Some(handle) = handle {

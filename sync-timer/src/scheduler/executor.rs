@@ -1,4 +1,4 @@
-//! Who runs the callbacks, if not the dispatcher.
+//! Executors: what runs the callbacks, if not the dispatcher.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use sync_queue::ThreadPool;
 
 /// Runs callbacks for a scheduler, usually on other threads.
 ///
-/// [`ThreadPool`] is one: with it a slow callback delays no other, as long as a worker is free. It
-/// is asked without waiting: where the pool's backlog is limited and full, or the pool has been
-/// shut down, the callback is refused.
+/// [`ThreadPool`] is one: with it a slow callback delays no other, as long as a worker is free. The
+/// scheduler submits without waiting: where the pool's backlog is limited and full, or the pool has
+/// been shut down, the callback is refused.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -31,7 +31,10 @@ use sync_queue::ThreadPool;
 pub trait Executor: Send + Sync {
     /// Runs `job` soon, once. Called on the scheduler's dispatcher, which fires nothing else until
     /// this returns: an executor with a full queue should not wait. Dropping `job` without running
-    /// it ends its timer, and is reported as [`Failure::Refused`](crate::Failure::Refused).
+    /// it is a refusal, and is reported as [`Failure::Refused`](crate::Failure::Refused). A
+    /// one-shot timer ends by it. For a periodic timer it is a missed tick, which follows the
+    /// timer's [`Missed`](crate::Missed); the timer goes on. A panic of this method is reported,
+    /// and is a refusal if `job` was dropped by it.
     fn execute(&self, job: Box<dyn FnOnce() + Send>);
 }
 

@@ -1,7 +1,8 @@
-//! What the one who scheduled a timer holds.
+//! The handle of a timer.
 
 use core::fmt;
 use core::ops::Deref;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use crate::wheel::Key;
 /// Names one timer of a [`Scheduler`](super::Scheduler).
 ///
 /// Dropping it changes nothing: the timer goes on. Let [`cancel_on_drop`](Self::cancel_on_drop)
-/// make a guard of it where the timer should end with a scope. A handle stays good for ever, also
+/// make a guard of it where the timer should end with a scope. A handle stays good forever, also
 /// after its timer is done and after the scheduler is gone; its clones name the same timer.
 ///
 /// # Memory ordering
@@ -27,21 +28,30 @@ pub struct TimerHandle {
     pub(super) key: Key,
 }
 
+// No user code runs under a lock of the scheduler's, so a panic leaves it whole.
+impl UnwindSafe for TimerHandle {}
+impl RefUnwindSafe for TimerHandle {}
+
 impl TimerHandle {
-    /// Cancels the timer, and says who won. Its closure is dropped before this returns, unless it
-    /// is running.
+    /// Cancels the timer, and returns whether that came in time. Its closure is dropped before this
+    /// returns, unless it is running.
     ///
     /// May be called from anywhere, also from within the callback itself, which is
     /// [`Running`](Cancel::Running) then.
+    ///
+    /// # Panics
+    ///
+    /// If the drop of the closure does. The timer is cancelled all the same.
     pub fn cancel(&self) -> Cancel {
-        self.shard.cancel(self.key)
+        self.shard.cancel(self.key, drop)
     }
 
     /// As [`cancel`](Self::cancel); if the callback is running, waits until it has returned and its
-    /// closure has been dropped, and says [`Done`](Cancel::Done). So after this the callback is not
-    /// running, and will not.
+    /// closure has been dropped, and returns [`Done`](Cancel::Done). So after this the callback is
+    /// not running, and will not.
     ///
-    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running).
+    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running);
+    /// and so it does in the child of a fork, for a callback that runs in the parent.
     /// Two callbacks that wait for each other (on a pool) wait for ever, and so does one that waits
     /// while it holds a lock that the other needs.
     pub fn cancel_and_wait(&self) -> Cancel {
@@ -51,12 +61,12 @@ impl TimerHandle {
         }
     }
 
-    /// Lets the timer go off at `at` instead, or at once if that is past. `true`: it had not gone
+    /// Moves the timer to `at`, or to this moment if that is past. `true`: it had not gone
     /// off, and will at the new time and only then. `false`: too late, or it was cancelled, or the
     /// scheduler has been shut down; nothing was changed.
     ///
-    /// For a periodic timer it is the next tick that moves, and the ones after it follow at the
-    /// period; while its callback runs, too.
+    /// Of a periodic timer the next tick moves, and the ones after it follow at the period; while its
+    /// callback runs, too.
     pub fn reschedule(&self, at: Instant) -> bool {
         let core = &self.shard.core;
         self.shard.reschedule(self.key, core.now(), core.nanoseconds_at(at))
@@ -68,23 +78,23 @@ impl TimerHandle {
         self.shard.reschedule(self.key, now, now.saturating_add(nanoseconds(delay)))
     }
 
-    /// Whether it waits for its time, or for the executor to get to it.
+    /// Returns whether it waits for its time, or for the executor to get to it.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.shard.lock().wheel.peek(self.key).is_some()
+        self.shard.is_pending(self.key)
     }
 
-    /// Whether its callback is running.
+    /// Returns whether its callback is running.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.shard.is_running(self.key)
     }
 
-    /// When it goes off next. `None`: it does not wait, or it waits for ever.
+    /// Returns when it goes off next. `None`: it does not wait, or it waits forever.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let deadline = self.shard.lock().wheel.peek(self.key).map(|(_, deadline)| deadline);
-        deadline
+        self.shard
+            .deadline(self.key)
             .filter(|&deadline| deadline != u64::MAX)
             .map(|deadline| self.shard.core.instant(deadline))
     }
@@ -101,7 +111,9 @@ impl fmt::Debug for TimerHandle {
     }
 }
 
-/// Cancels its timer when it is dropped; does not wait for a callback that is running.
+/// Cancels its timer when it is dropped; does not wait for a callback that is running. A panic of
+/// the closure's drop is reported to
+/// [`SchedulerBuilder::on_failure`](super::SchedulerBuilder::on_failure).
 #[derive(Debug)]
 #[must_use = "dropped at once, it cancels at once"]
 pub struct CancelOnDrop {
@@ -127,7 +139,10 @@ impl Deref for CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
-            let _ = handle.cancel();
+            // In a destructor a panic of the closure's drop would abort the process during
+            // unwinding: it goes to the failure hook.
+            let shard = &handle.shard;
+            let _ = shard.cancel(handle.key, |job| shard.core.guard(|| drop(job)));
         }
     }
 }

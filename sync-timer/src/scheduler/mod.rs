@@ -6,6 +6,11 @@
 //! keeps to its own, so that threads which schedule at the same time do not meet. `shard.rs` has
 //! the states of a timer and the invariants, `dispatcher.rs` the thread that fires them and why it
 //! does not oversleep.
+//!
+//! # Fork
+//!
+//! In the child of a `fork` the dispatcher is not there. A scheduler that was copied into the child
+//! counts as one without a thread; what may be done with it is documented at [`Scheduler`].
 
 mod core;
 mod dispatcher;
@@ -16,6 +21,7 @@ mod job;
 mod shard;
 
 use ::core::fmt;
+use ::core::panic::{RefUnwindSafe, UnwindSafe};
 use ::core::time::Duration;
 use std::io;
 use std::sync::Arc;
@@ -27,12 +33,12 @@ pub use self::core::Failure;
 pub use self::error::{EveryError, ShutDown};
 pub use self::executor::Executor;
 pub use self::handle::{CancelOnDrop, TimerHandle};
-pub use self::job::Tick;
+pub use self::job::{Periodic, Tick};
 pub use self::shard::Cancel;
 
 use self::core::{Core, Hook};
 use self::dispatcher::Inner;
-use self::job::{Every, Job, Once, Repeat};
+use self::job::{Job, Once};
 use crate::clock::{Clock, Monotonic, nanoseconds};
 use crate::missed::Missed;
 
@@ -42,7 +48,7 @@ pub enum Pending {
     /// One-shot timers still go off, each at its time, and the shutdown waits for the last one.
     /// Periodic ones end, and so do those whose time never comes.
     Fire,
-    /// None goes off any more.
+    /// No timer goes off any more.
     Discard,
 }
 
@@ -61,6 +67,15 @@ pub enum Pending {
 ///
 /// Dropping the scheduler is [`shutdown(Pending::Discard)`](Self::shutdown). Callbacks may
 /// schedule, cancel, and shut down.
+///
+/// # Fork
+///
+/// The child of a `fork` has a copy of the scheduler without the dispatcher. No timer goes off in
+/// the child, unless the child calls [`run_due`](Self::run_due). [`shutdown`](Self::shutdown) and
+/// drop return at once there and leave the parent's timers alone, and no call waits for a callback
+/// that runs in the parent. Other calls work, if no thread of the parent was in the middle of one
+/// at the moment of the fork: such a call may have left a lock behind. A child that goes on for
+/// longer makes a scheduler of its own.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -90,6 +105,8 @@ pub enum Pending {
 #[doc(alias = "ScheduledThreadPool")]
 pub struct Scheduler {
     inner: Arc<Inner>,
+    /// Whether it was built with a thread.
+    has_dispatcher: bool,
 }
 
 const _: () = {
@@ -98,6 +115,10 @@ const _: () = {
     shared::<TimerHandle>();
     shared::<CancelOnDrop>();
 };
+
+// No user code runs under a lock of the scheduler's, so a panic leaves it whole.
+impl UnwindSafe for Scheduler {}
+impl RefUnwindSafe for Scheduler {}
 
 impl Scheduler {
     /// A scheduler by the monotonic clock that calls on its dispatcher.
@@ -141,7 +162,8 @@ impl Scheduler {
         self.schedule_once(now, now.saturating_add(nanoseconds(delay)), callback)
     }
 
-    /// Calls `callback` at `at`, or at once if that is past.
+    /// Calls `callback` at `at`, or at once if that is past: the past counts as the moment of this
+    /// call.
     ///
     /// # Errors
     ///
@@ -153,12 +175,15 @@ impl Scheduler {
         callback: F,
     ) -> Result<TimerHandle, ShutDown<F>> {
         let core = &self.inner.core;
-        self.schedule_once(core.now(), core.nanoseconds_at(at), callback)
+        let now = core.now();
+        self.schedule_once(now, core.nanoseconds_at(at).max(now), callback)
     }
 
     /// Calls `callback` every `period`, for the first time one period from now, until it is
     /// cancelled. The same timer's callback never overlaps with itself, not even on a pool;
-    /// `missed` says what happens to ticks whose time passes meanwhile.
+    /// `missed` decides what happens to ticks whose time passes meanwhile, and to ticks that the
+    /// [`Executor`] refuses. For another first tick, or a jitter, see
+    /// [`periodic`](Self::periodic).
     ///
     /// A callback that panics is called again at the next tick; let it stop its timer, by
     /// [`Tick::stop`], where that is not right.
@@ -197,14 +222,37 @@ impl Scheduler {
     where
         F: FnMut(&Tick) + Send + 'static,
     {
-        let period = nanoseconds(period);
-        if period == 0 {
+        self.periodic(Periodic::new(period).missed(missed), callback)
+    }
+
+    /// As [`every`](Self::every), in a rhythm that can begin now, after a delay or at a time, and
+    /// can have a jitter.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_timer::{Periodic, Scheduler};
+    ///
+    /// let scheduler = Scheduler::new();
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let rhythm = Periodic::new(Duration::from_secs(60)).first_now();
+    /// let refresh = scheduler.periodic(rhythm, move |_| sender.send("refresh").unwrap())?;
+    /// assert_eq!(receiver.recv(), Ok("refresh")); // and not a minute later
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`every`](Self::every).
+    pub fn periodic<F>(&self, rhythm: Periodic, callback: F) -> Result<TimerHandle, EveryError<F>>
+    where
+        F: FnMut(&Tick) + Send + 'static,
+    {
+        if rhythm.is_zero() {
             return Err(EveryError::ZeroPeriod(callback));
         }
         let now = self.inner.core.now();
-        let job = Box::new(Every { callback, repeat: Repeat { period, missed }, missed: 0 });
-        self.schedule(now, now.saturating_add(period), job)
-            .map_err(|job| EveryError::ShutDown(job.callback))
+        let (job, deadline) = rhythm.job(&self.inner.core, now, callback);
+        self.schedule(now, deadline, job).map_err(|job| EveryError::ShutDown(job.callback))
     }
 
     fn schedule_once<F: FnOnce() + Send + 'static>(
@@ -230,30 +278,30 @@ impl Scheduler {
         Ok(TimerHandle { shard: Arc::clone(shard), key })
     }
 
-    /// How many timers there are: waiting, queued at the executor, or running.
+    /// Returns how many timers there are: waiting, queued at the executor, or running.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner.shards.iter().map(|shard| shard.lock().wheel.len()).sum()
+        self.inner.shards.iter().map(|shard| shard.len()).sum()
     }
 
-    /// Whether there is no timer.
+    /// Returns whether there is no timer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes that the scheduler holds for its timers, without what their closures take.
+    /// Returns the bytes that the scheduler holds for its timers, without what their closures take.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.inner
-            .shards
-            .iter()
-            .map(|shard| size_of::<shard::Shard>() + shard.lock().wheel.allocated_bytes())
-            .sum()
+        self.inner.shards.iter().map(|shard| shard.allocated_bytes()).sum()
     }
 
-    /// Calls everything that is due, on this thread or the executor, in the order of the deadlines,
-    /// until nothing is; says how many.
+    /// Calls everything that is due, on this thread or the executor, in the order of the deadlines;
+    /// returns how many timers that were.
+    ///
+    /// Due is what was due when the call began. What a callback schedules or moves is left to the
+    /// next call, even if it is due at once: so this returns, whatever callbacks do.
+    /// [`next_wake`](Self::next_wake) then returns a time that is past.
     ///
     /// This is how a scheduler [without a thread](SchedulerBuilder::build_without_thread) is
     /// driven. Beside a dispatcher, or from several threads at once, it helps: each timer is still
@@ -262,32 +310,37 @@ impl Scheduler {
         self.inner.run_due()
     }
 
-    /// When [`run_due`](Self::run_due) should be called next: not after the earliest deadline, and
+    /// Returns when [`run_due`](Self::run_due) should be called next: not after the earliest deadline, and
     /// usually exactly then. `None`: there is nothing to wait for.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        let wakes = self.inner.shards.iter().filter_map(|shard| shard.lock().wheel.next_wake());
+        let wakes = self.inner.shards.iter().map(|shard| shard.next_wake());
         wakes.min().filter(|&wake| wake != u64::MAX).map(|wake| self.inner.core.instant(wake))
     }
 
     /// Lets nothing new in, fires or discards what is waiting, waits for callbacks that are
-    /// running, and ends the dispatcher. Says how many timers were discarded.
+    /// running, and ends the dispatcher. Returns how many timers were discarded.
     ///
-    /// May be called again, and by several threads: who comes with [`Discard`](Pending::Discard)
-    /// releases who waits with [`Fire`](Pending::Fire). From within a callback it does not wait for
-    /// anything, and what is waiting is discarded even with [`Fire`](Pending::Fire) if there is
-    /// nobody else to fire it. A scheduler without a thread fires what is due, and discards the
-    /// rest.
+    /// May be called again, and by several threads: a call with [`Discard`](Pending::Discard)
+    /// releases one that waits with [`Fire`](Pending::Fire). From within a callback it does not
+    /// wait for anything, and what is waiting is discarded even with [`Fire`](Pending::Fire) if no
+    /// dispatcher is there to fire it. A scheduler without a thread fires what is due, and discards
+    /// the rest. In the child of a fork it does not wait for the parent's threads; see
+    /// [Fork](Self#fork).
     pub fn shutdown(&self, pending: Pending) -> usize {
         let inner = &*self.inner;
+        if self.is_copy_without_dispatcher() {
+            inner.stop();
+            inner.shards.iter().for_each(|shard| shard.close_copy());
+            return 0;
+        }
         let inside = inner.runs_here();
         let mut discarded = match pending {
             Pending::Discard => 0,
             Pending::Fire => {
-                let ends = |job: &dyn Job, deadline| job.repeat().is_none() && deadline != u64::MAX;
+                let ends = |job: &dyn Job, deadline| !job.repeats() && deadline != u64::MAX;
                 let discarded = inner.shards.iter().map(|shard| shard.close(ends)).sum();
-                let dispatching = *inner.dispatching.lock();
-                match (dispatching, inside) {
+                match (inner.is_dispatching(), inside) {
                     (true, false) => inner.shards.iter().for_each(|shard| shard.wait_empty()),
                     (true, true) => return discarded,
                     (false, _) => {
@@ -306,10 +359,15 @@ impl Scheduler {
         discarded
     }
 
-    /// Whether it has been shut down.
+    /// Returns whether this is the copy that a fork made of a scheduler with a dispatcher.
+    fn is_copy_without_dispatcher(&self) -> bool {
+        self.has_dispatcher && !self.inner.core.process.is_current()
+    }
+
+    /// Returns whether it has been shut down.
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
-        self.inner.shards.iter().any(|shard| shard.lock().closed)
+        self.inner.is_stopped() || self.inner.shards.iter().any(|shard| shard.is_closed())
     }
 }
 
@@ -321,7 +379,10 @@ impl Default for Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.shutdown(Pending::Discard);
+        // A copy in the child of a fork has nothing to give back: the timers are the parent's.
+        if !self.is_copy_without_dispatcher() {
+            self.shutdown(Pending::Discard);
+        }
     }
 }
 
@@ -341,7 +402,7 @@ fn default_shards() -> usize {
     (2 * processors).next_power_of_two().min(16)
 }
 
-/// How a [`Scheduler`] is to be.
+/// Configures and builds a [`Scheduler`].
 #[must_use = "nothing is built yet"]
 pub struct SchedulerBuilder {
     name: String,
@@ -352,33 +413,34 @@ pub struct SchedulerBuilder {
 }
 
 impl SchedulerBuilder {
-    /// The name of the dispatcher's thread; "sync-timer" if nothing is said.
+    /// Sets the name of the dispatcher's thread; "sync-timer" by default.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The clock it goes by.
+    /// Sets the clock that it goes by.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Who runs the callbacks, instead of the dispatcher.
+    /// Sets what runs the callbacks, instead of the dispatcher.
     pub fn executor(mut self, executor: impl Executor + 'static) -> Self {
         self.executor = Some(Box::new(executor));
         self
     }
 
-    /// Called, on the thread where it happened, when a callback panicked or was refused. Without
-    /// one there is only what the process's own panic hook prints. A panic of this hook is ignored.
+    /// Sets a hook that is called, on the thread where it happened, when a callback panicked or was
+    /// refused. Without one there is only what the process's own panic hook prints. A panic of this
+    /// hook is ignored.
     pub fn on_failure(mut self, hook: impl Fn(Failure<'_>) + Send + Sync + 'static) -> Self {
         self.on_failure = Some(Box::new(hook));
         self
     }
 
-    /// How many locks the timers are spread over, rounded up to a power of two; twice the
-    /// processors, at most 16, if nothing is said.
+    /// Sets how many locks the timers are spread over, rounded up to a power of two; twice the
+    /// processors, at most 16, by default.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards.clamp(1, 1024).next_power_of_two());
         self
@@ -386,7 +448,7 @@ impl SchedulerBuilder {
 
     fn inner(self) -> (Arc<Inner>, String) {
         let core = Arc::new(Core::new(self.clock, self.executor, self.on_failure));
-        // Asked here and not before: it takes the system a while to say how many processors there
+        // Asked here and not earlier: it takes the system a while to say how many processors there
         // are.
         let shards = self.shards.unwrap_or_else(default_shards);
         (Arc::new(Inner::new(core, shards)), self.name)
@@ -405,19 +467,19 @@ impl SchedulerBuilder {
                 "a thread's name may not contain a zero byte",
             ));
         }
-        *inner.dispatching.lock() = true;
+        inner.begin_dispatching();
         let dispatcher = Arc::clone(&inner);
         let handle = thread::Builder::new().name(name).spawn(move || dispatcher.dispatch())?;
         *inner.dispatcher.lock() = Some(handle);
-        Ok(Scheduler { inner })
+        Ok(Scheduler { inner, has_dispatcher: true })
     }
 
-    /// Without a thread: callbacks run when [`Scheduler::run_due`] is called, and only then. For
+    /// Builds one without a thread: callbacks run when [`Scheduler::run_due`] is called, and only then. For
     /// tests, and for an event loop of one's own, which learns from [`Scheduler::next_wake`] how
     /// long it may sleep.
     #[must_use]
     pub fn build_without_thread(self) -> Scheduler {
-        Scheduler { inner: self.inner().0 }
+        Scheduler { inner: self.inner().0, has_dispatcher: false }
     }
 }
 

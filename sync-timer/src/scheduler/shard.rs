@@ -7,29 +7,33 @@
 //!
 //! | state | in the wheel | closure | record in `running` | on to |
 //! |---|---|---|---|---|
-//! | scheduled | linked | in the wheel | no | queued or running at its time; done by `cancel` or shutdown |
-//! | queued | detached | in the wheel | no | running, when the executor gets to it; scheduled by `reschedule`; done by `cancel` or shutdown |
+//! | scheduled | linked | in the wheel | no | queued, running or held at its time; done by `cancel` or shutdown |
+//! | queued | detached | in the wheel | no | running, when the executor gets to it; scheduled by `reschedule`, or if it is periodic and the executor refuses it; done by `cancel`, a refusal or shutdown |
+//! | held | detached | in the wheel | no | scheduled, when the round of `run_due` that holds it ends, or by `reschedule`; done by `cancel` or shutdown |
 //! | running | detached | with the runner | yes | done; scheduled again, if periodic and neither cancelled nor shut down |
 //! | done | no | no | no | |
 //!
 //! # Invariants
 //!
-//! 1. A closure is called only by who took it out of the wheel, and who takes it out of a timer
-//!    that is scheduled or queued ends that state under the same lock: so "prevented" and "called"
-//!    exclude each other, and neither happens twice.
+//! 1. A closure is called only by the thread that took it out of the wheel, and a thread that takes
+//!    it out of a timer that is scheduled, queued or held ends that state under the same lock: so
+//!    "prevented" and "called" exclude each other, and neither happens twice.
 //! 2. A timer is taken for running or queueing only when its deadline is not after the time that
 //!    the taker read before: never early.
-//! 3. `running` has a record from before the call until after the closure was dropped: whoever
-//!    finds none knows that both are over.
+//! 3. `running` has a record from before the call until after the closure was dropped: a thread
+//!    that finds none knows that both are over.
 //! 4. No user code runs under the lock: closures, hooks and clocks are called and dropped with no
 //!    lock held.
 //! 5. `earliest` is at most every linked deadline, and changes only under the lock: see
 //!    `dispatcher.rs` for why no wake-up is lost.
+//! 6. A wait counts only records of this process: in the child of a fork the threads of the others
+//!    are not there.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
 use std::sync::Arc;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::thread;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
@@ -37,44 +41,71 @@ use super::core::{Core, Failed};
 use super::job::{Job, Tick};
 use crate::wheel::{Key, TimerWheel};
 
+/// How many timers are sorted while a lock is held: about 20 us of work.
+const BUDGET: usize = 256;
+
 /// A callback that is being called.
 struct Run {
     key: Key,
     thread: NonZeroU64,
+    /// Invariant 6.
+    process: ProcessMark,
     repeats: bool,
     cancelled: bool,
     /// Where `reschedule` has put the next tick.
     again: Option<u64>,
 }
 
-pub(super) struct State {
-    pub(super) wheel: TimerWheel<Box<dyn Job>>,
+struct ShardState {
+    wheel: TimerWheel<Box<dyn Job>>,
     running: Vec<Run>,
     /// Invariant 5.
-    pub(super) earliest: u64,
+    earliest: u64,
     /// Shut down: nothing new comes in, and nothing repeats.
-    pub(super) closed: bool,
+    closed: bool,
 }
 
 // Two cache lines, as processors fetch them in pairs: threads that work on different shards do not
 // disturb each other.
 #[repr(align(128))]
 pub(super) struct Shard {
-    state: Mutex<State>,
-    /// Something came to an end: notified after a timer was done, for who waits for one, or for the
-    /// last one.
+    state: Mutex<ShardState>,
+    /// Notified after a timer was done, for threads that wait for one, or for the last one.
     settled: Condvar,
     pub(super) core: Arc<Core>,
 }
 
-/// What `cancel` found.
+/// What to do with the first timer of a shard that is due.
+pub(super) enum Admission {
+    /// Run it, or queue it at the executor.
+    Admit,
+    /// Hold it back until the round is over.
+    Hold,
+    /// Leave it and all after it to the next round.
+    Leave,
+}
+
+/// The first timer of a shard.
+pub(super) enum Taken {
+    /// None was taken. `Some`: the first one's deadline, which is due but not the earliest of all
+    /// shards.
+    Nothing(Option<u64>),
+    /// To be run by the caller, with [`Shard::run`].
+    Running(Key, u64, Box<dyn Job>),
+    /// To be queued at the executor.
+    Queued(Key),
+    /// To be given back by [`Shard::release_held`].
+    Held(Key),
+}
+
+/// What a cancellation found.
 ///
 /// # Memory ordering
 ///
 /// `Done` from [`cancel_and_wait`](super::TimerHandle::cancel_and_wait): everything the callback
 /// did is visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "it says whether the callback can still be running"]
+#[must_use = "the callback may still be running"]
 pub enum Cancel {
     /// The callback will not be called again for this timer, and is not running; its closure has
     /// been dropped. For a one-shot timer: it was never called.
@@ -88,7 +119,7 @@ pub enum Cancel {
 
 impl Shard {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        let state = State {
+        let state = ShardState {
             wheel: TimerWheel::new(),
             running: Vec::new(),
             earliest: u64::MAX,
@@ -97,8 +128,19 @@ impl Shard {
         Self { state: Mutex::new(state), settled: Condvar::new(), core }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ShardState> {
         self.state.lock()
+    }
+
+    /// Wakes the dispatcher if a deadline that was linked is before what it sleeps until, and
+    /// releases the lock.
+    fn unlock_after_link(&self, mut state: MutexGuard<'_, ShardState>, deadline: u64) {
+        // I2 and I3 of `dispatcher.rs`; I4 is outside of the lock.
+        let wake = state.earlier(deadline, &self.core);
+        drop(state);
+        if wake {
+            self.core.notifier.notify();
+        }
     }
 
     /// Schedules a job; gives it back if the scheduler has been shut down.
@@ -114,22 +156,18 @@ impl Shard {
         }
         state.wheel.observe(now);
         let key = state.wheel.insert(deadline, job);
-        let ring = state.earlier(deadline, &self.core);
-        drop(state);
-        if ring {
-            self.core.bell.ring();
-        }
+        self.unlock_after_link(state, deadline);
         Ok(key)
     }
 
-    pub(super) fn cancel(&self, key: Key) -> Cancel {
+    /// Cancels a timer. `dispose` drops the closure, with the lock released (invariant 4); if it
+    /// panics, the timer is gone all the same.
+    pub(super) fn cancel(&self, key: Key, dispose: impl FnOnce(Box<dyn Job>)) -> Cancel {
         let mut state = self.lock();
         if let Some(job) = state.take(key) {
             drop(state);
             self.settled.notify_all();
-            // Invariant 4: the caller's own thread drops it, with the lock released; if that
-            // panics, the timer is gone all the same.
-            drop(job);
+            dispose(job);
             return Cancel::Prevented;
         }
         match state.running.iter_mut().find(|run| run.key == key) {
@@ -141,20 +179,26 @@ impl Shard {
         }
     }
 
-    /// Waits until the timer is not running, unless it is the caller itself who runs it.
+    /// Waits until the timer is not running, unless the caller itself runs it, or a thread that
+    /// stayed behind in the parent of a fork.
     pub(super) fn wait(&self, key: Key) -> Cancel {
         let me = thread::id();
         let mut state = self.lock();
         loop {
             match state.running.iter().find(|run| run.key == key) {
                 None => return Cancel::Done,
-                Some(run) if run.thread == me => return Cancel::Running,
+                Some(run) if run.thread == me || !run.process.is_current() => {
+                    return Cancel::Running;
+                }
                 Some(_) => self.settled.wait(&mut state),
             }
         }
     }
 
     pub(super) fn reschedule(&self, key: Key, now: u64, deadline: u64) -> bool {
+        // The past is now: a timer that is moved there waits its turn behind those that were due
+        // before.
+        let deadline = deadline.max(now);
         let mut state = self.lock();
         if state.closed {
             return false;
@@ -167,13 +211,11 @@ impl Shard {
             return goes_on;
         }
         state.wheel.observe(now);
-        let moved = state.wheel.relink(key, deadline);
-        let ring = moved && state.earlier(deadline, &self.core);
-        drop(state);
-        if ring {
-            self.core.bell.ring();
-        }
-        moved
+        let Some(job) = state.wheel.peek_mut(key) else { return false };
+        job.moved(job.missed());
+        state.wheel.relink(key, deadline);
+        self.unlock_after_link(state, deadline);
+        true
     }
 
     /// Takes a queued timer for running: its closure, and when it was due. `None`: it was cancelled
@@ -187,42 +229,57 @@ impl Shard {
         state.begin(key).map(|job| (job, deadline))
     }
 
-    /// Forgets a queued timer that the executor will not run.
+    /// The executor will not run a queued timer: a one-shot one ends, a periodic one passes to its
+    /// next tick. No panic comes out.
     pub(super) fn refuse_queued(&self, key: Key) {
+        // Before the lock, by invariant 4. Without a time the tick counts as refused when it was
+        // due.
+        let now = self.core.try_now().unwrap_or(0);
         let mut state = self.lock();
         if state.wheel.is_linked(key) {
+            return;
+        }
+        let Some(deadline) = state.wheel.deadline(key) else { return };
+        let closed = state.closed;
+        // A running one has no closure in the wheel, and is not queued.
+        let Some(job) = state.wheel.peek_mut(key) else { return };
+        let next = if closed { None } else { job.refused(deadline, now) };
+        if let Some(next) = next {
+            state.wheel.relink(key, next);
+            self.unlock_after_link(state, next);
+            self.core.report(Failed::Refused);
             return;
         }
         let job = state.take(key);
         drop(state);
         self.settled.notify_all();
-        if let Some(job) = job {
-            self.core.report(Failed::Refused);
-            self.core.guard(|| drop(job));
-        }
+        self.core.report(Failed::Refused);
+        self.core.guard(|| drop(job));
     }
 
-    /// Calls a job that was taken for running, and says what becomes of its timer. No panic comes
-    /// out.
+    /// Calls a job that was taken for running, and decides what becomes of its timer. No panic
+    /// comes out.
     pub(super) fn run(&self, key: Key, deadline: u64, mut job: Box<dyn Job>) {
         let tick = Tick {
-            scheduled: self.core.instant(deadline),
+            scheduled: self.core.instant(job.scheduled(deadline)),
             missed: job.missed(),
             stop: Cell::new(false),
         };
-        // The job is not looked into again by us after a panic, and its own state is its author's
+        // We do not look into the job again after a panic, and its own state is its author's
         // business: a periodic closure that is called again after it panicked is documented as
         // such.
         self.core.guard(|| job.call(&tick));
-        if let Some(repeat) = job.repeat() {
-            let next = repeat.missed.next(deadline, repeat.period, self.core.now());
+        if job.repeats() {
+            // Without a time the tick was not late.
+            let now = self.core.try_now().unwrap_or(deadline);
+            let next = job.next(deadline, now);
             match self.repeat(key, next, tick.stop.get(), job) {
                 None => return,
                 Some(ended) => job = ended,
             }
         }
-        // From here on nobody can make it go on; whoever waits learns of the end after the closure
-        // is gone (invariant 3).
+        // From here on nothing can make it go on; waiting threads learn of the end after the
+        // closure is gone (invariant 3).
         self.core.guard(|| drop(job));
         let mut state = self.lock();
         let at = state.running_at(key);
@@ -238,7 +295,7 @@ impl Shard {
     fn repeat(
         &self,
         key: Key,
-        on_grid: (u64, u64),
+        next: u64,
         stop: bool,
         mut job: Box<dyn Job>,
     ) -> Option<Box<dyn Job>> {
@@ -249,20 +306,21 @@ impl Shard {
             return Some(job);
         }
         let run = state.running.swap_remove(at);
-        let (next, missed) = run.again.map_or(on_grid, |again| (again, 0));
-        job.set_missed(missed);
+        let next = match run.again {
+            Some(again) => {
+                job.moved(0);
+                again
+            }
+            None => next,
+        };
         state.wheel.attach(key, next, job);
-        let ring = state.earlier(next, &self.core);
-        drop(state);
-        if ring {
-            self.core.bell.ring();
-        }
+        self.unlock_after_link(state, next);
         self.settled.notify_all();
         None
     }
 
-    /// Lets nothing new in, and discards what does not satisfy `keep`. Says how many were
-    /// discarded.
+    /// Lets nothing new in, and discards the timers that do not satisfy `keep`. Returns how many
+    /// were discarded.
     pub(super) fn close(&self, keep: fn(&dyn Job, u64) -> bool) -> usize {
         let mut state = self.lock();
         state.closed = true;
@@ -283,28 +341,139 @@ impl Shard {
         discarded
     }
 
+    /// Lets nothing new into the copy of a shard that the child of a fork has. The timers are the
+    /// parent's, and stay. Does not wait: the lock may belong to a thread that is not there.
+    pub(super) fn close_copy(&self) {
+        if let Some(mut state) = self.state.try_lock() {
+            state.closed = true;
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Returns whether the timer waits for its time, is queued or held.
+    pub(super) fn is_pending(&self, key: Key) -> bool {
+        self.lock().wheel.peek(key).is_some()
+    }
+
     pub(super) fn is_running(&self, key: Key) -> bool {
         self.lock().running.iter().any(|run| run.key == key)
     }
 
-    /// Whether the calling thread is inside a callback of this shard.
+    /// Returns the deadline of a pending timer.
+    pub(super) fn deadline(&self, key: Key) -> Option<u64> {
+        self.lock().wheel.peek(key).map(|(_, deadline)| deadline)
+    }
+
+    /// Returns whether the calling thread is inside a callback of this shard.
     pub(super) fn runs_here(&self) -> bool {
         let me = thread::id();
         self.lock().running.iter().any(|run| run.thread == me)
     }
 
-    /// Waits until no timer is left in any state.
+    /// Returns how many timers there are in any state.
+    pub(super) fn len(&self) -> usize {
+        self.lock().wheel.len()
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        size_of::<Self>() + self.lock().wheel.allocated_bytes()
+    }
+
+    /// Waits until no timer is left in any state, but for those that run in the parent of a fork.
     pub(super) fn wait_empty(&self) {
         let mut state = self.lock();
-        self.settled.wait_while(&mut state, |state| !state.wheel.is_empty());
+        self.settled.wait_while(&mut state, |state| {
+            let elsewhere = state.running.iter().filter(|run| !run.process.is_current()).count();
+            state.wheel.len() > elsewhere
+        });
+    }
+
+    /// Returns the time at which to look at the shard again; `u64::MAX`: never.
+    pub(super) fn next_wake(&self) -> u64 {
+        self.lock().wheel.next_wake().unwrap_or(u64::MAX)
+    }
+
+    /// As [`next_wake`](Self::next_wake), for the dispatcher, which is about to sleep until then
+    /// (D3 of `dispatcher.rs`).
+    pub(super) fn plan_wake(&self) -> u64 {
+        let mut state = self.lock();
+        state.earliest = state.wheel.next_wake().unwrap_or(u64::MAX);
+        state.earliest
+    }
+
+    /// Returns the earliest deadline or a moment before it, if that is due; and the serial number
+    /// that the next timer will have.
+    pub(super) fn begin_round(&self, now: u64) -> (Option<u64>, NonZeroU64) {
+        let state = self.lock();
+        (state.wheel.first_due(now), state.wheel.next_serial())
+    }
+
+    /// Returns the earliest deadline or a moment before it, if that is due.
+    pub(super) fn first_due(&self, now: u64) -> Option<u64> {
+        self.lock().wheel.first_due(now)
+    }
+
+    /// Takes the first timer, if it is due, its deadline is at most `expected` (a wheel that has
+    /// not been sorted yet returns too early a moment), and `admit` lets it through.
+    pub(super) fn take_due(
+        &self,
+        now: u64,
+        expected: u64,
+        admit: impl FnOnce(Key, u64, &dyn Job) -> Admission,
+    ) -> Taken {
+        let mut state = self.sorted(now);
+        let Some((key, deadline)) = state.wheel.first_sorted(now) else {
+            return Taken::Nothing(None);
+        };
+        if deadline > expected {
+            return Taken::Nothing(Some(deadline));
+        }
+        let (job, _) = state.wheel.peek(key).expect("a linked timer has its closure");
+        let admission = admit(key, deadline, &**job);
+        if let Admission::Leave = admission {
+            return Taken::Nothing(None);
+        }
+        state.wheel.detach(key);
+        match admission {
+            Admission::Leave | Admission::Hold => Taken::Held(key),
+            Admission::Admit if self.core.executor.is_some() => Taken::Queued(key),
+            Admission::Admit => {
+                let job = state.begin(key).expect("a linked timer has its closure");
+                Taken::Running(key, deadline, job)
+            }
+        }
+    }
+
+    /// Sorts what is due, and lets other threads at the shard from time to time.
+    fn sorted(&self, now: u64) -> MutexGuard<'_, ShardState> {
+        loop {
+            let mut state = self.lock();
+            if state.wheel.advance(now, BUDGET) {
+                return state;
+            }
+        }
+    }
+
+    /// Links a timer that was held, unless it was cancelled, moved or run since.
+    pub(super) fn release_held(&self, key: Key) {
+        let mut state = self.lock();
+        if state.wheel.is_linked(key) {
+            return;
+        }
+        let Some((_, deadline)) = state.wheel.peek(key) else { return };
+        state.wheel.relink(key, deadline);
+        self.unlock_after_link(state, deadline);
     }
 }
 
-impl State {
-    /// Notes a deadline that was linked; whether the dispatcher must be woken for it.
+impl ShardState {
+    /// Notes a deadline that was linked; returns whether the dispatcher must be woken for it.
     #[inline]
     #[must_use]
-    pub(super) fn earlier(&mut self, deadline: u64, core: &Core) -> bool {
+    fn earlier(&mut self, deadline: u64, core: &Core) -> bool {
         if deadline >= self.earliest {
             return false;
         }
@@ -312,7 +481,7 @@ impl State {
         core.sleeps_past(deadline)
     }
 
-    /// Ends a timer that is scheduled or queued.
+    /// Ends a timer that is scheduled, queued or held.
     fn take(&mut self, key: Key) -> Option<Box<dyn Job>> {
         // A running one has no closure in the wheel.
         self.wheel.peek(key)?;
@@ -327,12 +496,13 @@ impl State {
     }
 
     /// From detached to running.
-    pub(super) fn begin(&mut self, key: Key) -> Option<Box<dyn Job>> {
+    fn begin(&mut self, key: Key) -> Option<Box<dyn Job>> {
         let job = self.wheel.take(key)?;
-        let repeats = job.repeat().is_some();
+        let repeats = job.repeats();
         self.running.push(Run {
             key,
             thread: thread::id(),
+            process: ProcessMark::current(),
             repeats,
             cancelled: false,
             again: None,

@@ -9,7 +9,7 @@
 //! * **occupancy bitmaps**: the next bucket is found by two `trailing_zeros`, so that time is
 //!   skipped and never ticked through;
 //! * **a sorted run and a heap for the present**: what is due within the current tick is ordered by
-//!   its nanosecond deadline, so that the wheel's granularity is nobody's precision. A bucket is
+//!   its nanosecond deadline, so that timers fire in nanosecond order whatever the tick length. A bucket is
 //!   sorted at once, which is cheaper than any queue; a 4-ary heap takes what comes later, or in
 //!   too large a number;
 //! * **a bucket knows its earliest deadline**, so that a far timer costs one wake-up and not one on
@@ -49,13 +49,14 @@
 //!
 //! `position` may be ahead of the time: a bucket with many entries is drained shortly before its
 //! first one is due, so that the first ones do not pay for the rest. Never early all the same: only
-//! `detach` gives timers out, and it compares nanoseconds.
+//! `first_sorted` chooses timers to fire, and it compares nanoseconds.
 
 mod bits;
 mod heap;
 mod slab;
 
 use core::fmt;
+use core::num::NonZeroU64;
 
 pub use self::slab::Key;
 
@@ -222,7 +223,7 @@ impl<T> TimerWheel<T> {
     /// earlier.
     pub fn pop(&mut self, now: u64) -> Option<(u64, T)> {
         while !self.advance(now, usize::MAX) {}
-        let (key, deadline) = self.detach(now)?;
+        let (key, deadline) = self.first_sorted(now)?;
         self.release(key).map(|value| (deadline, value))
     }
 
@@ -340,18 +341,23 @@ impl<T> TimerWheel<T> {
         }
     }
 
-    /// Unlinks the earliest timer if it is due; its key stays good. Call after `advance` has said
-    /// that all is done (invariant 6).
-    pub(crate) fn detach(&mut self, now: u64) -> Option<(Key, u64)> {
+    /// Unlinks a timer; its key stays good. Not while a bucket is being drained (invariant 6).
+    pub(crate) fn detach(&mut self, key: Key) {
+        debug_assert!(self.draining.is_none());
+        self.unlink(key);
+    }
+
+    /// The earliest timer of all, if it is due. Call after `advance` has returned `true`
+    /// (invariant 6).
+    pub(crate) fn first_sorted(&self, now: u64) -> Option<(Key, u64)> {
         debug_assert!(self.draining.is_none());
         let &Item { deadline, serial, index } = self.first().filter(|item| item.deadline <= now)?;
-        self.unlink(Key { index, serial });
         Some((Key { index, serial }, deadline))
     }
 
-    /// The earliest deadline of all, if it is due. Call after `advance` has said that all is done.
-    pub(crate) fn first_sorted(&self, now: u64) -> Option<u64> {
-        self.first().map(|item| item.deadline).filter(|&deadline| deadline <= now)
+    /// The serial number that the next timer will have. Those of earlier timers are smaller.
+    pub(crate) fn next_serial(&self) -> NonZeroU64 {
+        self.slab.next_serial()
     }
 
     /// The earliest deadline of all, or a moment before it, if that is due.
@@ -364,6 +370,11 @@ impl<T> TimerWheel<T> {
     pub(crate) fn peek(&self, key: Key) -> Option<(&T, u64)> {
         let entry = self.slab.find(key)?;
         entry.value.as_ref().map(|value| (value, entry.deadline))
+    }
+
+    /// As [`peek`](Self::peek), for changing the value.
+    pub(crate) fn peek_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slab.find_mut(key).and_then(|entry| entry.value.as_mut())
     }
 
     /// Links a timer, linked or detached, that has its value, at another deadline; `false` if there

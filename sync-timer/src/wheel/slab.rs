@@ -24,6 +24,13 @@ pub struct Key {
     pub(super) serial: NonZeroU64,
 }
 
+impl Key {
+    /// The serial number of the timer in its wheel, in the order of insertion.
+    pub(crate) fn serial(self) -> NonZeroU64 {
+        self.serial
+    }
+}
+
 /// Where an entry is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -90,6 +97,10 @@ impl<T> Slab<T> {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) fn next_serial(&self) -> NonZeroU64 {
+        self.next_serial
     }
 
     /// Entries for which memory is held.

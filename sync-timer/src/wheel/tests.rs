@@ -80,7 +80,7 @@ fn invariants_hold_after_every_step_also_between_partial_drains() {
                     keys.push(wheel.insert(now + numbers.next() % 1_000_000, step));
                 }
                 while wheel
-                    .detach(now)
+                    .first_sorted(now)
                     .is_some_and(|(key, deadline)| deadline <= now && wheel.release(key).is_some())
                 {
                 }

@@ -101,3 +101,27 @@ fn a_period_of_zero_panics_and_a_huge_one_never_ticks() {
     assert_eq!(interval.tick_timeout(Duration::from_millis(1)), Err(TickError::Timeout));
     assert!(format!("{interval:?}").starts_with("Interval"));
 }
+
+#[test]
+fn the_first_tick_can_be_now_after_a_delay_or_at_a_time() {
+    let clock = ManualClock::new();
+    let begin = clock.now();
+    let interval = || Interval::with_clock(SECOND * 60, clock.clone());
+    let mut now = interval().with_first_after(Duration::ZERO);
+    let mut after = interval().with_first_after(SECOND);
+    let mut at = interval().with_first_at(begin + SECOND * 2);
+    let mut past = interval().with_first_at(begin.checked_sub(SECOND).unwrap_or(begin));
+    let mut never = interval().with_first_after(Duration::MAX);
+    assert_eq!((now.tick(), past.tick()), (Some(begin), Some(begin)));
+    assert_eq!(after.tick_timeout(Duration::ZERO), Err(TickError::Timeout));
+    clock.advance(SECOND);
+    assert_eq!(after.tick(), Some(begin + SECOND));
+    assert_eq!(at.tick_timeout(Duration::ZERO), Err(TickError::Timeout));
+    clock.advance(SECOND);
+    assert_eq!(at.tick(), Some(begin + SECOND * 2));
+    clock.advance(SECOND * 60);
+    assert_eq!(now.tick(), Some(begin + SECOND * 60));
+    assert_eq!(after.tick(), Some(begin + SECOND * 61));
+    clock.advance(Duration::MAX);
+    assert_eq!(never.tick_timeout(Duration::ZERO), Err(TickError::Timeout));
+}

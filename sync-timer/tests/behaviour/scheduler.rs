@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sync_queue::ThreadPool;
 use sync_timer::{
-    Cancel, Clock, EveryError, Executor, Failure, ManualClock, Missed, Pending, Scheduler,
-    ShutDown, TimerHandle,
+    Cancel, Clock, EveryError, Executor, Failure, ManualClock, Missed, Pending, Periodic,
+    Scheduler, ShutDown, TimerHandle,
 };
 
 use crate::watchdog;
@@ -176,7 +176,8 @@ fn a_callback_may_schedule_and_cancel_others() {
         inner.scheduler.once(Duration::ZERO, inner.say("at once")).unwrap();
     };
     it.scheduler.once(SECOND, callback).unwrap();
-    assert_eq!(it.advance(SECOND), ["at once"]);
+    assert!(it.advance(SECOND).is_empty(), "what a callback schedules is for the next round");
+    assert_eq!(it.advance(Duration::ZERO), ["at once"]);
     assert_eq!(it.advance(SECOND), ["later"]);
     assert!(it.advance(SECOND * 5).is_empty());
 }
@@ -613,9 +614,9 @@ fn a_timer_queued_at_the_executor_can_still_be_cancelled_and_moved() {
 }
 
 #[test]
-fn an_executor_that_drops_a_callback_ends_its_timer_and_it_is_reported() {
+fn a_refusal_ends_a_one_shot_timer_and_is_reported() {
     let (clock, scheduler, jobs, log) = kept();
-    let handle = scheduler.every(SECOND, Missed::Skip, |_| panic!("not run")).unwrap();
+    let handle = scheduler.once(SECOND, || panic!("not run")).unwrap();
     clock.advance(SECOND);
     scheduler.run_due();
     drop(jobs.recv().unwrap());
@@ -632,6 +633,119 @@ fn an_executor_that_drops_a_callback_ends_its_timer_and_it_is_reported() {
     scheduler.run_due();
     assert!(scheduler.is_empty());
     assert_eq!(log.lock().unwrap().len(), 3, "{log:?}");
+}
+
+/// Two of six ticks are refused; which ticks the callback sees, and when.
+#[test]
+fn a_refused_tick_is_a_missed_tick_and_the_timer_lives_on() {
+    for (missed, expected) in [
+        (Missed::Skip, vec!["at 1s: 1s +0", "at 4s: 4s +2", "at 5s: 5s +0", "at 6s: 6s +0"]),
+        (
+            Missed::Burst,
+            vec![
+                "at 1s: 1s +0",
+                "at 4s: 2s +0",
+                "at 4s: 3s +0",
+                "at 4s: 4s +0",
+                "at 5s: 5s +0",
+                "at 6s: 6s +0",
+            ],
+        ),
+        (Missed::Delay, vec!["at 1s: 1s +0", "at 4s: 4s +0", "at 5s: 5s +0", "at 6s: 6s +0"]),
+    ] {
+        let (clock, scheduler, jobs, log) = kept();
+        let origin = clock.now();
+        let (said, time) = (Arc::clone(&log), clock.clone());
+        let handle = scheduler
+            .every(SECOND, missed, move |tick| {
+                let (at, due) = (time.elapsed(), tick.scheduled() - origin);
+                said.lock().unwrap().push(format!("at {at:?}: {due:?} +{}", tick.missed()));
+            })
+            .unwrap();
+        let mut refusals = 0;
+        for second in 1..=6 {
+            clock.advance(SECOND);
+            // Ticks that are made up for come one after the other.
+            while scheduler.run_due() > 0 {
+                for job in jobs.try_iter() {
+                    if second == 2 || second == 3 {
+                        refusals += 1;
+                        drop(job);
+                    } else {
+                        job();
+                    }
+                }
+            }
+            assert!(handle.is_pending(), "{missed:?}");
+        }
+        let mut said = std::mem::take(&mut *log.lock().unwrap());
+        said.retain(|said| !said.contains("without running it"));
+        assert_eq!(refusals, 2);
+        assert_eq!(said, expected, "{missed:?}");
+        assert_eq!(handle.cancel(), Cancel::Prevented);
+        assert!(scheduler.is_empty());
+    }
+}
+
+#[test]
+fn a_tick_that_is_refused_after_a_cancel_or_a_shutdown_changes_nothing() {
+    let (clock, scheduler, jobs, log) = kept();
+    let cancelled = scheduler.every(SECOND, Missed::Burst, |_| panic!("not run")).unwrap();
+    clock.advance(SECOND);
+    scheduler.run_due();
+    let job = jobs.recv().unwrap();
+    assert_eq!(cancelled.cancel(), Cancel::Prevented);
+    drop(job);
+    assert!(scheduler.is_empty());
+    let moved = scheduler.every(SECOND, Missed::Burst, |_| panic!("not run")).unwrap();
+    clock.advance(SECOND);
+    scheduler.run_due();
+    let job = jobs.recv().unwrap();
+    assert!(moved.reschedule_after(SECOND * 5));
+    drop(job);
+    assert_eq!(moved.deadline(), Some(clock.now() + SECOND * 5));
+    clock.advance(SECOND * 5);
+    scheduler.run_due();
+    let job = jobs.recv().unwrap();
+    assert_eq!(scheduler.shutdown(Pending::Discard), 1);
+    drop(job);
+    assert!(scheduler.is_empty());
+    assert!(log.lock().unwrap().is_empty(), "no tick was refused: {log:?}");
+}
+
+#[test]
+fn a_beat_on_a_pool_whose_backlog_is_full_for_a_while_goes_on() {
+    let _watchdog = watchdog::watch();
+    let pool = Arc::new(ThreadPool::builder().max_workers(1).queue_limit(1).build().unwrap());
+    let (failed, failures) = channel();
+    let failed = Mutex::new(failed);
+    let scheduler = Scheduler::builder()
+        .executor(Arc::clone(&pool))
+        .on_failure(move |failure| _ = failed.lock().unwrap().send(format!("{failure:?}")))
+        .build()
+        .unwrap();
+    let (begun, begins) = channel();
+    let (go, wait) = channel::<()>();
+    let _busy = pool
+        .submit(move || {
+            begun.send(()).unwrap();
+            _ = wait.recv();
+        })
+        .unwrap();
+    begins.recv().unwrap();
+    let _waiting = pool.submit(|| ()).unwrap();
+    let (sender, beats) = channel();
+    let beat = Duration::from_millis(1);
+    let handle = scheduler.every(beat, Missed::Skip, move |_| _ = sender.send(())).unwrap();
+    for _ in 0..3 {
+        assert_eq!(failures.recv().unwrap(), "Refused");
+    }
+    assert!(beats.try_recv().is_err());
+    drop(go);
+    for _ in 0..3 {
+        beats.recv().unwrap();
+    }
+    drop(handle.cancel_on_drop());
 }
 
 #[test]
@@ -702,4 +816,206 @@ fn timers_of_many_threads_go_off_in_the_order_of_their_deadlines() {
     let said = it.advance(SECOND * 1000);
     assert_eq!(said.len(), 4000);
     assert!(said.is_sorted(), "by deadline, whichever thread scheduled them");
+}
+
+/// Schedules itself again, with a delay of zero, each time it is called.
+fn again(it: &Arc<Bench>) {
+    let inner = Arc::clone(it);
+    let callback = move || {
+        inner.log.lock().unwrap().push("again".to_owned());
+        again(&inner);
+    };
+    it.scheduler.once(Duration::ZERO, callback).unwrap();
+}
+
+#[test]
+fn run_due_returns_when_callbacks_keep_scheduling_what_is_due() {
+    let _watchdog = watchdog::watch();
+    let it = Arc::new(bench());
+    it.scheduler.once(Duration::ZERO, it.say("before")).unwrap();
+    again(&it);
+    it.scheduler.once(Duration::ZERO, it.say("after")).unwrap();
+    it.scheduler.once(SECOND, it.say("not yet")).unwrap();
+    assert_eq!(it.scheduler.run_due(), 3);
+    assert_eq!(it.said(), ["before", "again", "after"]);
+    assert!(it.scheduler.next_wake().is_some_and(|wake| wake <= it.clock.now()));
+    assert_eq!(it.scheduler.run_due(), 1);
+    assert_eq!(it.said(), ["again"]);
+    assert_eq!(it.scheduler.shutdown(Pending::Discard), 2);
+}
+
+#[test]
+fn run_due_returns_when_callbacks_schedule_the_past() {
+    let _watchdog = watchdog::watch();
+    fn past(it: &Arc<Bench>) {
+        let inner = Arc::clone(it);
+        let at = it.clock.now().checked_sub(SECOND).unwrap();
+        it.scheduler.at(at, move || past(&inner)).unwrap();
+    }
+    let it = Arc::new(bench());
+    past(&it);
+    it.scheduler.once(SECOND, it.say("waits its turn")).unwrap();
+    it.clock.advance(SECOND);
+    assert_eq!(it.scheduler.run_due(), 2);
+    assert_eq!(it.said(), ["waits its turn"]);
+    assert_eq!(it.scheduler.run_due(), 1);
+    assert_eq!(it.scheduler.shutdown(Pending::Discard), 1);
+}
+
+#[test]
+fn run_due_returns_when_periodic_timers_move_themselves_and_each_other_to_this_moment() {
+    let _watchdog = watchdog::watch();
+    let it = Arc::new(bench());
+    let handles: Arc<Mutex<Vec<TimerHandle>>> = Arc::default();
+    for n in 0..3usize {
+        let (log, others) = (Arc::clone(&it.log), Arc::clone(&handles));
+        let handle = it.scheduler.every(SECOND, Missed::Skip, move |_| {
+            log.lock().unwrap().push(n.to_string());
+            let others = others.lock().unwrap();
+            // The first moves itself, the others each other.
+            assert!(others[[0, 2, 1][n]].reschedule_after(Duration::ZERO));
+        });
+        handles.lock().unwrap().push(handle.unwrap());
+    }
+    it.scheduler.once(SECOND, it.say("waits its turn")).unwrap();
+    it.clock.advance(SECOND);
+    it.scheduler.run_due();
+    assert_eq!(it.said(), ["0", "1", "2", "waits its turn"]);
+    it.scheduler.run_due();
+    assert_eq!(it.said(), ["0", "1", "2"]);
+    assert!(handles.lock().unwrap().iter().all(TimerHandle::is_pending));
+    for handle in handles.lock().unwrap().drain(..) {
+        assert_eq!(handle.cancel(), Cancel::Prevented);
+    }
+    assert!(it.scheduler.is_empty());
+}
+
+#[test]
+fn run_due_returns_for_a_period_shorter_than_its_callback_on_the_real_clock() {
+    let _watchdog = watchdog::watch();
+    let scheduler = Scheduler::builder().build_without_thread();
+    for missed in [Missed::Skip, Missed::Delay] {
+        let short = Duration::from_nanos(1);
+        let handle = scheduler.every(short, missed, |_| ()).unwrap();
+        while scheduler.run_due() == 0 {}
+        assert_eq!(handle.cancel(), Cancel::Prevented);
+    }
+}
+
+#[test]
+fn duration_max_is_never_also_when_the_clock_is_moved_to_its_end() {
+    let _watchdog = watchdog::watch();
+    for shards in [1, 4] {
+        let clock = ManualClock::new();
+        let log: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let say = |what| {
+            let log = Arc::clone(&log);
+            move || log.lock().unwrap().push(what)
+        };
+        let scheduler =
+            Scheduler::builder().clock(clock.clone()).shards(shards).build_without_thread();
+        let never = scheduler.once(Duration::MAX, say("never")).unwrap();
+        let moved = scheduler.once(SECOND, say("never")).unwrap();
+        assert!(moved.reschedule_after(Duration::MAX));
+        scheduler.once(SECOND * 3600, say("an hour")).unwrap();
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        clock.set(clock.now() + SECOND);
+        assert_eq!(scheduler.run_due(), 1);
+        assert_eq!(*log.lock().unwrap(), ["an hour"]);
+        // There is no time left in which a period could pass.
+        for missed in [Missed::Skip, Missed::Burst, Missed::Delay] {
+            let every = scheduler.every(SECOND, missed, |_| panic!("never")).unwrap();
+            assert_eq!((scheduler.run_due(), every.deadline()), (0, None));
+        }
+        assert!(never.is_pending() && moved.is_pending());
+        assert_eq!(scheduler.next_wake(), None);
+        // What is due at once still is.
+        scheduler.once(Duration::ZERO, say("at once")).unwrap();
+        assert_eq!(scheduler.run_due(), 1);
+        assert_eq!(scheduler.shutdown(Pending::Fire), 5);
+    }
+}
+
+/// A clock that is always at the end of the numbers.
+struct Far(Instant, ManualClock);
+
+impl Clock for Far {
+    fn now(&self) -> Instant {
+        // The first time asked for is the origin of the scheduler.
+        if self.1.elapsed().is_zero() { self.0 } else { self.0 + Duration::from_secs(1 << 36) }
+    }
+}
+
+#[test]
+fn duration_max_is_never_on_a_clock_that_passes_the_end_of_the_numbers() {
+    let manual = ManualClock::new();
+    let clock = Far(Instant::now(), manual.clone());
+    let scheduler = Scheduler::builder().clock(clock).build_without_thread();
+    let never = scheduler.once(Duration::MAX, || panic!("never")).unwrap();
+    manual.advance(SECOND);
+    assert_eq!(scheduler.run_due(), 0);
+    assert!(never.is_pending());
+}
+
+#[test]
+fn a_rhythm_can_begin_now_after_a_delay_or_at_a_time() {
+    let it = bench();
+    let begin = it.clock.now();
+    let minute = SECOND * 60;
+    let rhythms = [
+        ("period", Periodic::new(minute)),
+        ("now", Periodic::new(minute).first_now()),
+        ("after", Periodic::new(minute).first_after(SECOND)),
+        ("at", Periodic::new(minute).first_at(begin + SECOND * 2)),
+        ("past", Periodic::new(minute).first_at(begin.checked_sub(SECOND).unwrap_or(begin))),
+    ];
+    for (name, rhythm) in rhythms {
+        let log = Arc::clone(&it.log);
+        let callback = move |tick: &sync_timer::Tick| {
+            let at = tick.scheduled() - begin;
+            log.lock().unwrap().push(format!("{name} {at:?}"));
+        };
+        it.scheduler.periodic(rhythm, callback).unwrap();
+    }
+    assert_eq!(it.advance(Duration::ZERO), ["now 0ns", "past 0ns"]);
+    assert_eq!(it.advance(SECOND), ["after 1s"]);
+    assert_eq!(it.advance(SECOND), ["at 2s"]);
+    assert_eq!(it.advance(SECOND * 58), ["period 60s", "now 60s", "past 60s"]);
+    assert_eq!(it.advance(SECOND * 2), ["after 61s", "at 62s"]);
+    let never = Periodic::new(minute).first_after(Duration::MAX);
+    let never = it.scheduler.periodic(never, |_| panic!("never")).unwrap();
+    assert_eq!(never.deadline(), None);
+    let zero = it.scheduler.periodic(Periodic::new(Duration::ZERO), |_| ()).unwrap_err();
+    assert!(matches!(zero, EveryError::ZeroPeriod(_)));
+}
+
+#[test]
+fn jitter_delays_ticks_and_does_not_move_the_grid() {
+    let it = bench();
+    let begin = it.clock.now();
+    let (log, clock) = (Arc::clone(&it.log), it.clock.clone());
+    let jitter = Duration::from_millis(100);
+    let lateness: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    let (late, mut number) = (Arc::clone(&lateness), 0);
+    let rhythm = Periodic::new(SECOND).jitter(jitter);
+    let handle = it
+        .scheduler
+        .periodic(rhythm, move |tick| {
+            number += 1;
+            assert_eq!((tick.scheduled() - begin, tick.missed()), (SECOND * number, 0));
+            late.lock().unwrap().push(clock.now() - tick.scheduled());
+            log.lock().unwrap().push("tick".to_owned());
+        })
+        .unwrap();
+    for _ in 0..50 {
+        it.clock.set(handle.deadline().unwrap() - Duration::from_nanos(1));
+        assert_eq!(it.scheduler.run_due(), 0, "never early");
+        it.clock.advance(Duration::from_nanos(1));
+        assert_eq!(it.scheduler.run_due(), 1);
+    }
+    assert_eq!(it.said(), vec!["tick"; 50], "no tick failed");
+    let lateness = lateness.lock().unwrap();
+    assert!(lateness.iter().all(|&late| late <= jitter), "{lateness:?}");
+    assert!(lateness.iter().any(|&late| late != lateness[0]), "{lateness:?}");
 }

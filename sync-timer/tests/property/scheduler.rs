@@ -103,22 +103,32 @@ impl Naive {
         self.seen.push(Seen::Rescheduled(moved));
     }
 
+    /// Calls what was due at the beginning: not what is scheduled meanwhile, nothing that becomes
+    /// due because a callback lasted, and no periodic timer twice for this very moment.
     fn run_due(&mut self) -> usize {
         let mut calls = 0;
-        // What becomes due because a callback lasted is due in the next round only: the time is
-        // read once for each.
-        loop {
-            let (before, now) = (calls, self.now);
-            while let Some((which, deadline)) =
-                self.first().filter(|&(_, deadline)| deadline <= now)
-            {
-                self.call(which, deadline);
-                calls += 1;
+        let (now, present) = (self.now, self.timers.len());
+        let mut called = Vec::new();
+        while let Some((which, deadline)) = self
+            .due(now)
+            .filter(|&(which, _)| which < present)
+            .filter(|(which, _)| !called.contains(which))
+            .min_by_key(|&(which, deadline)| (deadline, which))
+        {
+            if deadline == now {
+                called.push(which);
             }
-            if calls == before {
-                return calls;
-            }
+            self.call(which, deadline);
+            calls += 1;
         }
+        calls
+    }
+
+    fn due(&self, now: u64) -> impl Iterator<Item = (usize, u64)> {
+        self.timers.iter().enumerate().filter_map(move |(which, timer)| match timer.state {
+            State::Waiting(deadline) if deadline <= now => Some((which, deadline)),
+            _ => None,
+        })
     }
 
     /// The earliest; of equal ones the one scheduled first.
@@ -316,7 +326,13 @@ impl Both {
     }
 
     fn end(mut self, pending: Pending) {
-        self.step(Step::Advance(0));
+        // Timers that keep moving themselves to this moment are due forever.
+        for _ in 0..3 {
+            self.step(Step::Advance(0));
+        }
+        for due in self.naive.due(self.naive.now).map(|(which, _)| which).collect::<Vec<_>>() {
+            self.step(Step::Cancel(due));
+        }
         let waiting = self.naive.len();
         assert_eq!(
             self.stage.scheduler.shutdown(pending),

@@ -395,3 +395,46 @@ model! {
         assert!(it.scheduler.is_empty());
     }
 }
+
+model! {
+    /// The executor refuses a tick of a periodic timer while another thread moves it, and a third
+    /// one cancels it: the timer ends, and its callback is not called.
+    fn a_refused_tick_against_reschedule_and_cancel(order) small {
+        let (it, queue) = with_queue();
+        let call = it.seen.clone();
+        let tick = move |_: &sync_timer::Tick| _ = call.calls.fetch_add(1, SeqCst);
+        let timer = it.scheduler.every(SECOND, Missed::Burst, tick).expect("it has not been shut down");
+        it.clock.advance(SECOND);
+        it.scheduler.run_due();
+        let job = queue.take().expect("it was due");
+        let moves = {
+            let timer = timer.clone();
+            with(&it, move |_| _ = timer.reschedule_after(SECOND))
+        };
+        let cancels = with(&it, move |_| assert_eq!(timer.cancel(), Cancel::Prevented));
+        order.run([with(&it, move |_| drop(job)), moves, cancels]);
+        assert_eq!(it.calls(), 0);
+        assert!(it.scheduler.is_empty());
+    }
+}
+
+model! {
+    /// A periodic timer that moves itself to this moment, so that a round holds it, against a second
+    /// round and a cancel: it is in one place at a time, and is not lost.
+    fn a_held_timer_against_a_round_and_a_cancel(order) small {
+        let it = without_thread();
+        let own = std::sync::Arc::new(std::sync::OnceLock::<TimerHandle>::new());
+        let (seen, handle) = (it.seen.clone(), own.clone());
+        let tick = move |_: &sync_timer::Tick| {
+            seen.data.set(seen.data.get() + 1);
+            handle.get().expect("it is set before the first round").reschedule_after(Duration::ZERO);
+        };
+        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut down");
+        assert!(own.set(timer.clone()).is_ok());
+        it.clock.advance(SECOND);
+        let cancels = with(&it, move |_| assert_ne!(timer.cancel(), Cancel::Done));
+        order.run([fires(&it), fires(&it), cancels]);
+        assert!(it.scheduler.is_empty());
+        it.check(0);
+    }
+}
