@@ -49,7 +49,9 @@ impl Runtime {
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
                         this.stack_ends[t].push(end);
-                        if this.is_before_creation(outcome.event) {
+                        if this.is_before_creation(outcome.event)
+                            || this.races_with_unsynced(outcome.event)
+                        {
                             Runtime::halt(rt);
                         }
                         if this.beyond_the_end(outcome.event) {
@@ -131,17 +133,6 @@ impl Runtime {
                     )));
                     Runtime::halt(rt);
                 }
-                if let Some(&(_, tid, _, first)) = this.unsynced.iter().find(|u| {
-                    u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2)
-                }) {
-                    this.race(
-                        "an access of an atomic that is not atomic itself".into(),
-                        first,
-                        tid,
-                        label.site,
-                    );
-                    Runtime::halt(rt);
-                }
                 this.count_step(label.site);
                 if this.aborting {
                     Runtime::halt(rt);
@@ -177,7 +168,7 @@ impl Runtime {
                 }
                 let this = &mut *rt;
                 this.stack_ends[t].push(end);
-                if this.is_before_creation(id) {
+                if this.is_before_creation(id) || this.races_with_unsynced(id) {
                     Runtime::halt(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
