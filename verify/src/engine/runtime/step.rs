@@ -31,6 +31,7 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
+                label.after_yield |= std::mem::take(&mut this.threads[t].spin.yielded);
                 if !this.changes.is_empty() {
                     match this
                         .changes
@@ -153,14 +154,16 @@ impl Runtime {
                     this.ex.woke = false;
                     this.replaying = true;
                 }
-                let foreign = |rf: Id| rf < NONE && this.ex.graph.ev(rf).tid as usize != t;
-                let read = foreign(this.ex.graph.ev(id).rf);
+                let foreign = |w: Id| w < NONE && this.ex.graph.ev(w).tid as usize != t;
+                let e = this.ex.graph.ev(id);
+                let follows =
+                    foreign(e.rf) || (e.wrote && foreign(this.ex.graph.at(e.label.loc, e.pos - 1)));
                 if this.draining {
                     // A wait on a value that is no more: it is over at once.
                     this.ex.inconsistent = false;
                 } else {
                     this.ex.inconsistent |= this.beyond_the_end(id);
-                    this.given_up |= read && this.ex.preempts_too_often();
+                    this.given_up |= follows && this.ex.preempts_too_often();
                 }
                 if this.ex.inconsistent || this.given_up {
                     // Resumed for a quiet end, if at all.
