@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::ops::Deref;
-use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -82,10 +81,6 @@ pub struct JoinHandle<T> {
 unsafe impl<T: Send + Sync> Send for JoinHandle<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for JoinHandle<T> {}
-
-// As `std`'s: a handle shows what the thread left, and a panic of the thread has been noticed.
-impl<T> UnwindSafe for JoinHandle<T> {}
-impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(thread: Thread, packet: Arc<Packet<T>>) -> Self {
