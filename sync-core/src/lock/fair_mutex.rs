@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use crate::diagnostics::lock_kind::LockKind;
-use crate::lock::instrumented::Watched;
+use crate::lock::instrumented::Instrumented;
 use crate::lock::mutex::Mutex;
 use crate::lock::mutex::MutexGuard;
 use crate::lock::raw_fair_mutex::RawFairMutex;
@@ -68,6 +68,13 @@ pub struct FairMutex<T: ?Sized> {
 /// The right to the data of a [`FairMutex`]; dropping it hands the lock to the first who waits.
 pub type FairMutexGuard<'a, T> = MutexGuard<'a, T, RawFairMutex>;
 
+const_new! {
+    /// [`FairMutex::new`] as a function, under `parking_lot`'s name.
+    pub const fn const_fair_mutex<T>(value: T) -> FairMutex<T> {
+        FairMutex::new(value)
+    }
+}
+
 impl<T> FairMutex<T> {
     const_new! {
         /// A free lock over `value`, with an interval of 5 ms.
@@ -81,7 +88,7 @@ impl<T> FairMutex<T> {
         /// asks the holder to yield; with one too long for the clock, never.
         #[doc(alias = "setswitchinterval")]
         pub const fn with_interval(value: T, interval: Duration) -> Self {
-            Self { inner: Mutex { raw: Watched::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
+            Self { inner: Mutex { raw: Instrumented::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
         }
     }
 
@@ -94,7 +101,7 @@ impl<T> FairMutex<T> {
 impl<T: ?Sized> FairMutex<T> {
     /// Takes the lock; sleeps until it is this thread's turn.
     ///
-    /// A thread that takes a lock which it holds already waits for ever.
+    /// A thread that takes a lock which it holds already waits forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock(&self) -> FairMutexGuard<'_, T> {
@@ -109,7 +116,7 @@ impl<T: ?Sized> FairMutex<T> {
     }
 
     /// Takes the lock, or leaves the queue after `timeout`. A timeout too long for the clock means
-    /// for ever.
+    /// forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<FairMutexGuard<'_, T>> {
@@ -124,7 +131,7 @@ impl<T: ?Sized> FairMutex<T> {
         self.inner.try_lock_until(deadline)
     }
 
-    /// Whether somebody holds the lock. Old news by the time it is returned.
+    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.inner.is_locked()
@@ -134,7 +141,7 @@ impl<T: ?Sized> FairMutex<T> {
     #[inline]
     #[doc(alias = "getswitchinterval")]
     pub fn interval(&self) -> Duration {
-        self.inner.raw.unwatched().interval()
+        self.inner.raw.raw().interval()
     }
 
     /// The data, without locking: this call borrows the mutex alone.
@@ -151,7 +158,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawFairMutex {
-        self.inner.raw.unwatched()
+        self.inner.raw.raw()
     }
 
     /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
@@ -164,7 +171,7 @@ impl<T: ?Sized> FairMutex<T> {
     pub unsafe fn reinit_after_fork(&self) {
         self.inner.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.inner.raw.unwatched().reinit_after_fork() }
+        unsafe { self.inner.raw.raw().reinit_after_fork() }
     }
 }
 
@@ -172,7 +179,7 @@ impl<T: ?Sized> FairMutexGuard<'_, T> {
     /// Whether somebody has waited for the lock for an interval: one relaxed load.
     #[inline]
     pub fn should_yield(this: &Self) -> bool {
-        Self::mutex(this).raw.unwatched().should_yield()
+        Self::mutex(this).raw.raw().should_yield()
     }
 
     /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
@@ -180,7 +187,8 @@ impl<T: ?Sized> FairMutexGuard<'_, T> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn yield_now(this: &mut Self) -> bool {
-        Self::mutex(this).raw.let_others_in(RawFairMutex::yield_now)
+        // SAFETY: invariant 1 of `mutex.rs`: the guard holds the lock; it is borrowed mutably.
+        unsafe { Self::mutex(this).raw.let_others_in(RawFairMutex::yield_now) }
     }
 }
 

@@ -50,7 +50,7 @@
 //! joined, because there is no handle of it. A runaway recursion ends the process, so the size of
 //! the stack is all there is to say about it. There is no finalization of an interpreter: a daemon
 //! that still runs when `main` returns is stopped by the end of the process, and nobody is left to
-//! join it. Two threads that join each other wait for ever; only joining oneself is noticed.
+//! join it. Two threads that join each other wait forever; only joining oneself is noticed.
 
 mod builder;
 mod error;

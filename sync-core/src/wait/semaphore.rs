@@ -182,7 +182,7 @@ macro_rules! acquiring {
             }
 
             /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock
-            /// means for ever.
+            /// means forever.
             ///
             /// # Errors
             ///
@@ -212,7 +212,7 @@ macro_rules! acquiring {
             }
 
             /// As [`acquire_many`](Self::acquire_many), for at most `timeout`. One too long for the
-            /// clock means for ever.
+            /// clock means forever.
             ///
             /// # Errors
             ///
@@ -288,7 +288,7 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// How many permits there are. Old news by the time it is returned.
+            /// How many permits there are. A snapshot: it may have changed before the call returns.
             #[inline]
             pub fn available_permits(&self) -> u32 {
                 self.raw.available_permits()
