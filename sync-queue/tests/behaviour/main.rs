@@ -12,3 +12,4 @@ mod orders;
 mod pool;
 mod queue;
 mod spsc;
+mod unwinding;
