@@ -6,6 +6,7 @@
 //! limit. How many jobs are unfinished is what the queue counts anyway.
 
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +15,6 @@ use sync_core::primitive::atomic::Ordering;
 
 mod builder;
 mod error;
-mod fork;
 mod handle;
 mod job;
 mod scope;
@@ -204,13 +204,7 @@ impl ThreadPool {
                 Ok(handle) => handles.push(handle),
                 Err(why) => {
                     drop(Map { handles: handles.into_iter(), deadline, begun: true });
-                    return Err(match why {
-                        SubmitError::ShutDown(_) => SubmitError::ShutDown(()),
-                        SubmitError::Full(_) => SubmitError::Full(()),
-                        SubmitError::Broken(_) => SubmitError::Broken(()),
-                        SubmitError::Forked(_) => SubmitError::Forked(()),
-                        SubmitError::NoThread(_, why) => SubmitError::NoThread((), why),
-                    });
+                    return Err(why.without_job());
                 }
             }
         }
@@ -251,16 +245,15 @@ impl ThreadPool {
     /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has
     /// not waited.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) -> Result<(), InsideWorker> {
-        if fork::left_behind(self.inner.number) {
+        if !self.inner.process.is_current() {
             return Ok(());
         }
         if cancel_pending {
-            for job in self.inner.jobs.shutdown_now() {
+            for job in self.inner.close_and_drain() {
                 job.cancel();
-                job.notify_cancelled();
             }
         } else {
-            self.inner.jobs.shutdown();
+            self.inner.close();
         }
         if !wait {
             return Ok(());
@@ -268,13 +261,8 @@ impl ThreadPool {
         if current_pool() == self.inner.number {
             return Err(InsideWorker(()));
         }
-        loop {
-            // One at a time, and not under the lock: others may wait too, and a submit that is in
-            // time may add one.
-            let Some(thread) = self.inner.threads.lock().pop() else { return Ok(()) };
-            // A worker does not panic.
-            let _ = thread.join();
-        }
+        self.inner.join_threads();
+        Ok(())
     }
 
     /// Whether it takes no more jobs.
@@ -308,6 +296,11 @@ impl ThreadPool {
         self.inner.jobs.len()
     }
 }
+
+// A panic of a job, a callback or an initializer is caught; what it leaves behind is what the job
+// itself shares with others.
+impl UnwindSafe for ThreadPool {}
+impl RefUnwindSafe for ThreadPool {}
 
 impl Drop for ThreadPool {
     /// Waits for all that was submitted. If the last owner of a pool is one of its own jobs, that

@@ -8,7 +8,9 @@ mod support;
 
 mod channel;
 mod handle;
+mod liveness;
 mod orders;
 mod pool;
 mod queue;
 mod spsc;
+mod unwinding;
