@@ -36,8 +36,8 @@ pub struct ProcessMark(u64);
 impl ProcessMark {
     /// The mark of this process.
     ///
-    /// The first call of a process registers the fork handler. That may allocate, so it belongs into
-    /// constructors and not into slow paths.
+    /// The first call of a process registers the fork handler. That may allocate, so it belongs
+    /// into constructors and not into slow paths.
     #[inline]
     pub fn current() -> Self {
         #[cfg(unix)]

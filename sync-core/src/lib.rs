@@ -25,7 +25,7 @@ primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
 }
-pub use lock::fair_mutex::{FairMutex, FairMutexGuard, const_fair_mutex};
+pub use lock::fair_mutex::{ArcFairMutexGuard, FairMutex, FairMutexGuard, const_fair_mutex};
 pub use lock::mutex::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, const_mutex};
 pub use lock::raw_fair_mutex::RawFairMutex;
 pub use lock::raw_lock::{RawLock, WaitGuard};

@@ -512,8 +512,8 @@ fn a_cycle_on_behalf_of_a_guard() -> bool {
     let _second = second.try_lock().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Taken in the wait of the other, and held beyond its time: it takes the lock again, and
-            // reports, while this guard lives.
+            // Taken in the wait of the other, and held beyond its time: it takes the lock again,
+            // and reports, while this guard lives.
             let mut mine = first.lock();
             *mine += 1;
             thread::sleep(10 * SHORT);

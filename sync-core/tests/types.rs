@@ -42,8 +42,8 @@ macro_rules! asks {
 
 asks!(IsSend: Send, IsSync: Sync, IsUnwindSafe: UnwindSafe, IsRefUnwindSafe: RefUnwindSafe);
 
-/// `S` for Send, `Y` for Sync, `U` for UnwindSafe, `R` for RefUnwindSafe, or a dot; nothing for what
-/// is absent.
+/// `S` for Send, `Y` for Sync, `U` for UnwindSafe, `R` for RefUnwindSafe, or a dot; nothing for
+/// what is absent.
 macro_rules! flags {
     ($T:ty) => {{
         let mut flags = String::new();
@@ -104,6 +104,7 @@ fn rows() -> Vec<Row> {
         "FairMutex" <D>: ours::FairMutex<D>, Absent, parking_lot::FairMutex<D>;
         "FairMutexGuard" <D>: ours::FairMutexGuard<'static, D>, Absent,
             parking_lot::FairMutexGuard<'static, D>;
+        "ArcFairMutexGuard" <D>: ours::ArcFairMutexGuard<D>, Absent, Absent;
         "RawFairMutex" <D>: ours::RawFairMutex, Absent, parking_lot::RawFairMutex;
         "ReentrantMutex" <D>: ours::ReentrantMutex<D>, Absent, parking_lot::ReentrantMutex<D>;
         "ReentrantMutexGuard" <D>: ours::ReentrantMutexGuard<'static, D>, Absent,

@@ -9,8 +9,8 @@
 //! Requeueing moves sleepers between two buckets with both locked, lower index first, so that no
 //! two requeues can wait for each other.
 //!
-//! A process has a table of its own: in the child of a fork the parent's sleepers are not there, and
-//! a bucket that another thread held at the fork would be held forever.
+//! A process has a table of its own: in the child of a fork the parent's sleepers are not there,
+//! and a bucket that another thread held at the fork would be held forever.
 //!
 //! A sleep allocates here, for its condition variable and its place in the queue; so the promise
 //! that a lock may be used under the global allocator holds only where the system has a futex.

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use lock_api::{GetThreadId, GuardSend};
 
-use crate::primitive::thread;
 use crate::lock::raw_lock::RawLock;
+use crate::primitive::thread;
 use crate::{RawFairMutex, RawMutex, RawRwLock};
 
 fn token(acquired: bool) -> Option<GuardSend> {
@@ -96,7 +96,8 @@ unsafe impl GetThreadId for ThreadId {
     #[inline]
     fn nonzero_thread_id(&self) -> NonZeroUsize {
         // On a 32-bit system, the first 2^32 threads of a process have numbers.
-        NonZeroUsize::try_from(thread::id()).expect("more threads were started than a usize can number")
+        NonZeroUsize::try_from(thread::id())
+            .expect("more threads were started than a usize can number")
     }
 }
 
@@ -251,12 +252,20 @@ unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {
     }
 
     #[inline]
-    unsafe fn try_upgrade_for(&self, held: GuardSend, timeout: Duration) -> Result<GuardSend, GuardSend> {
+    unsafe fn try_upgrade_for(
+        &self,
+        held: GuardSend,
+        timeout: Duration,
+    ) -> Result<GuardSend, GuardSend> {
         if expect_held(RawRwLock::try_upgrade_for(self, timeout)) { Ok(held) } else { Err(held) }
     }
 
     #[inline]
-    unsafe fn try_upgrade_until(&self, held: GuardSend, deadline: Instant) -> Result<GuardSend, GuardSend> {
+    unsafe fn try_upgrade_until(
+        &self,
+        held: GuardSend,
+        deadline: Instant,
+    ) -> Result<GuardSend, GuardSend> {
         if expect_held(RawRwLock::try_upgrade_until(self, deadline)) { Ok(held) } else { Err(held) }
     }
 }

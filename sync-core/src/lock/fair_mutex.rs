@@ -4,15 +4,21 @@
 //! is that of `mutex.rs`.
 
 use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::diagnostics::lock_kind::LockKind;
+use crate::lock::guard_macros::NotSend;
 use crate::lock::instrumented::Instrumented;
 use crate::lock::mutex::Mutex;
 use crate::lock::mutex::MutexGuard;
 use crate::lock::raw_fair_mutex::RawFairMutex;
+use crate::lock::raw_lock::WaitGuard;
 use crate::primitive::{cell::UnsafeCell, const_new};
+use crate::sealed::Sealed;
 
 /// A mutual exclusion lock over data that threads get in the order in which they asked, and that
 /// its holder can be asked to share: CPython's interpreter lock with its switch interval, done
@@ -75,6 +81,93 @@ const_new! {
     }
 }
 
+/// The right to the data of a [`FairMutex`] in an [`Arc`], which it keeps alive; from
+/// [`FairMutex::lock_arc`].
+#[must_use = "the lock is released as soon as the guard is dropped"]
+pub struct ArcFairMutexGuard<T: ?Sized> {
+    mutex: Arc<FairMutex<T>>,
+    not_send: NotSend,
+}
+
+// SAFETY: a shared guard gives out `&T` and `&Arc` only; the mutex may then be sent and shared,
+// hence both bounds.
+unsafe impl<T: ?Sized + Send + Sync> Sync for ArcFairMutexGuard<T> {}
+
+impl<T: ?Sized> ArcFairMutexGuard<T> {
+    /// # Safety
+    ///
+    /// The lock is held, and no other guard stands for it (invariant 1 of `mutex.rs`).
+    #[inline]
+    unsafe fn new(mutex: Arc<FairMutex<T>>) -> Self {
+        Self { mutex, not_send: PhantomData }
+    }
+
+    /// The mutex of this guard.
+    #[inline]
+    pub fn mutex(this: &Self) -> &Arc<FairMutex<T>> {
+        &this.mutex
+    }
+
+    /// As [`FairMutexGuard::should_yield`](MutexGuard::should_yield).
+    #[inline]
+    pub fn should_yield(this: &Self) -> bool {
+        this.mutex.inner.raw.raw().should_yield()
+    }
+
+    /// As [`FairMutexGuard::yield_now`](MutexGuard::yield_now).
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn yield_now(this: &mut Self) -> bool {
+        // SAFETY: invariant 1 of `mutex.rs`: the guard holds the lock; it is borrowed mutably.
+        unsafe { this.mutex.inner.raw.let_others_in(RawFairMutex::yield_now) }
+    }
+}
+
+impl<T: ?Sized> Deref for ArcFairMutexGuard<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: invariant 1 of `mutex.rs`.
+        self.mutex.inner.data.with(|data| unsafe { &*data })
+    }
+}
+
+impl<T: ?Sized> DerefMut for ArcFairMutexGuard<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: invariant 1 of `mutex.rs`.
+        self.mutex.inner.data.with_mut(|data| unsafe { &mut *data })
+    }
+}
+
+impl<T: ?Sized> Drop for ArcFairMutexGuard<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: invariant 1 of `mutex.rs`; this guard ends here.
+        unsafe { self.mutex.inner.raw.release() }
+    }
+}
+
+impl<T: ?Sized> Sealed for ArcFairMutexGuard<T> {}
+
+impl<T: ?Sized> WaitGuard for ArcFairMutexGuard<T> {
+    #[inline]
+    unsafe fn release_all(&mut self) -> u32 {
+        // SAFETY: invariant 1 of `mutex.rs`; the caller does not use the guard until it has
+        // reacquired.
+        unsafe { self.mutex.inner.raw.release() };
+        1
+    }
+
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    unsafe fn reacquire(&mut self, _: u32) {
+        self.mutex.inner.raw.lock_again();
+    }
+}
+
+show_the_data!([T] ArcFairMutexGuard<T>);
+
 impl<T> FairMutex<T> {
     const_new! {
         /// A free lock over `value`, with an interval of 5 ms.
@@ -129,6 +222,41 @@ impl<T: ?Sized> FairMutex<T> {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock_until(deadline)
+    }
+
+    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn lock_arc(self: &Arc<Self>) -> ArcFairMutexGuard<T> {
+        self.inner.raw.lock();
+        // SAFETY: acquired on the line above.
+        unsafe { ArcFairMutexGuard::new(Arc::clone(self)) }
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_arc(self: &Arc<Self>) -> Option<ArcFairMutexGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.inner.raw.try_lock().then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcFairMutexGuard<T>> {
+        let taken = self.inner.raw.try_lock_for(timeout);
+        // SAFETY: made only if the lock was acquired.
+        taken.then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_arc_until(self: &Arc<Self>, deadline: Instant) -> Option<ArcFairMutexGuard<T>> {
+        let taken = self.inner.raw.try_lock_until(deadline);
+        // SAFETY: made only if the lock was acquired.
+        taken.then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
     }
 
     /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.

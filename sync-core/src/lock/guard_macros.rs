@@ -8,8 +8,8 @@
 //!    unsafe and asks for that, `drop` ends it, and what releases the lock in between holds the
 //!    guard mutably borrowed until it has it again.
 //! 2. A mapped guard's pointer came from a reference that the guard before it would have given out;
-//!    it points into the data of the lock, which outlives the guard; nothing releases the lock under
-//!    a mapped guard.
+//!    it points into the data of the lock, which outlives the guard; nothing releases the lock
+//!    under a mapped guard.
 //!
 //! A guard with `mut` is the only access to the data while it lives; one without shares the data
 //! with others like it.
@@ -21,14 +21,14 @@ pub(crate) type NotSend = PhantomData<*const ()>;
 
 /// What every guard shows: the data.
 macro_rules! show_the_data {
-    ($Guard:ident $(<$lt:lifetime>)?) => {
-        impl<T: ?Sized + fmt::Debug> fmt::Debug for $Guard<$($lt,)? T> {
+    ([T $(, $R:ident: $Bound:path)?] $Guard:ty) => {
+        impl<T: ?Sized + fmt::Debug $(, $R: $Bound)?> fmt::Debug for $Guard {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 (**self).fmt(f)
             }
         }
 
-        impl<T: ?Sized + fmt::Display> fmt::Display for $Guard<$($lt,)? T> {
+        impl<T: ?Sized + fmt::Display $(, $R: $Bound)?> fmt::Display for $Guard {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 (**self).fmt(f)
             }
@@ -119,7 +119,7 @@ macro_rules! borrowed_guard {
             }
         }
 
-        show_the_data!($Guard<'_>);
+        show_the_data!([T] $Guard<'_, T>);
     };
 }
 
@@ -195,7 +195,7 @@ macro_rules! mapped_guard {
             }
         }
 
-        show_the_data!($Mapped<'_>);
+        show_the_data!([T] $Mapped<'_, T>);
     };
 }
 
@@ -257,6 +257,6 @@ macro_rules! arc_guard {
             }
         }
 
-        show_the_data!($Guard);
+        show_the_data!([T] $Guard<T>);
     };
 }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::diagnostics::lock_kind::LockKind;
+use crate::lock::guard_macros::NotSend;
 use crate::lock::instrumented::Instrumented;
 use crate::lock::raw_lock::{RawLock, WaitGuard};
 use crate::lock::raw_mutex::RawMutex;
@@ -267,9 +268,6 @@ impl<T: ?Sized + fmt::Debug, R: RawLock> fmt::Debug for Mutex<T, R> {
     }
 }
 
-/// Not `Send`, whatever else.
-type NotSend = PhantomData<*const ()>;
-
 /// The right to the data of a [`Mutex`]; dropping it releases the lock.
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct MutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
@@ -336,8 +334,8 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
                 self.0.lock_again();
             }
         }
-        // SAFETY: invariant 1; the guard is borrowed mutably until the lock is taken again, and what
-        // takes it again does not unwind.
+        // SAFETY: invariant 1; the guard is borrowed mutably until the lock is taken again, and
+        // what takes it again does not unwind.
         unsafe { this.mutex.raw.release() };
         let _relock = Relock(&this.mutex.raw);
         f()
@@ -535,24 +533,9 @@ impl<T: ?Sized, R: RawLock> Drop for ArcMutexGuard<T, R> {
     }
 }
 
-/// What all guards show: the data.
-macro_rules! show_the_data {
-    ($($guard:ty),*) => {$(
-        impl<T: ?Sized + fmt::Debug, R: RawLock> fmt::Debug for $guard {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-
-        impl<T: ?Sized + fmt::Display, R: RawLock> fmt::Display for $guard {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-    )*};
-}
-
-show_the_data!(MutexGuard<'_, T, R>, MappedMutexGuard<'_, T, R>, ArcMutexGuard<T, R>);
+show_the_data!([T, R: RawLock] MutexGuard<'_, T, R>);
+show_the_data!([T, R: RawLock] MappedMutexGuard<'_, T, R>);
+show_the_data!([T, R: RawLock] ArcMutexGuard<T, R>);
 
 /// How a condition variable releases a lock that is held once. Not for a mapped guard: other
 /// threads may replace what it points to during the wait, so invariant 2 would not survive it.

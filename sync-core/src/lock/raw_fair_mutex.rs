@@ -33,14 +33,14 @@
 //! 1. **Exclusion.** `LOCKED` goes from 0 by an acquirer's compare-and-swap; after that ownership
 //!    passes by a grant, from the holder to one node, until a holder finds the queue empty.
 //! 2. **A node is alive while it is in the queue, and until it is granted**: its thread leaves only
-//!    with a grant, or after it took itself off the queue under the queue lock. After the grant only the
-//!    address of the node is used.
-//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the queue lock. So a release that
-//!    finds no bit has nobody to grant to.
+//!    with a grant, or after it took itself off the queue under the queue lock. After the grant
+//!    only the address of the node is used.
+//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the queue lock. So a release
+//!    that finds no bit has nobody to grant to.
 //! 4. **A request is somebody's**: `asked` is 1 only while the queue is not empty. It is lowered by
 //!    every hand-over, and by the first in the queue when it leaves.
-//! 5. **Wake after free.** The holder is done with the lock, the queue lock included, before it grants; the
-//!    grant is one swap, and after it only an address is used.
+//! 5. **Wake after free.** The holder is done with the lock, the queue lock included, before it
+//!    grants; the grant is one swap, and after it only an address is used.
 //!
 //! # Orderings
 //!
@@ -74,7 +74,8 @@ const GRANTED: u32 = 1;
 /// One waiting thread, on its stack.
 struct Node {
     granted: AtomicU32,
-    /// The one behind; the node itself once it is off the queue to be granted. Belongs to the queue lock.
+    /// The one behind; the node itself once it is off the queue to be granted. Belongs to the queue
+    /// lock.
     next: UnsafeCell<*const Node>,
 }
 
@@ -112,7 +113,8 @@ pub struct RawFairMutex {
     interval: Duration,
 }
 
-// SAFETY: the pointers in the queue are to nodes that live (invariant 2), used under the queue lock.
+// SAFETY: the pointers in the queue are to nodes that live (invariant 2), used under the queue
+// lock.
 unsafe impl Send for RawFairMutex {}
 // SAFETY: as above; everything else is atomic.
 unsafe impl Sync for RawFairMutex {}
@@ -246,8 +248,8 @@ impl RawFairMutex {
     /// Changes the queue, under the queue lock.
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         self.queue_lock.lock();
-        // SAFETY: the queue lock is held, and `f` is of this file and does not call back. It does not
-        // panic.
+        // SAFETY: the queue lock is held, and `f` is of this file and does not call back. It does
+        // not panic.
         let result = self.queue.with_mut(|queue| f(unsafe { &mut *queue }));
         // SAFETY: taken above, by this thread.
         unsafe { RawLock::release(&self.queue_lock) };
@@ -328,9 +330,9 @@ impl RawFairMutex {
         true
     }
 
-    /// Attempt the holder to yield, if the node is the first and there was no change of holder since
-    /// `turns`. Says when to ask again: never, if the next hand-over is to this one, which has
-    /// asked or is off the queue already.
+    /// Attempt the holder to yield, if the node is the first and there was no change of holder
+    /// since `turns`. Says when to ask again: never, if the next hand-over is to this one, which
+    /// has asked or is off the queue already.
     fn ask(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
         self.with_queue(|queue| {
             // SAFETY: `next` belongs to the queue lock.

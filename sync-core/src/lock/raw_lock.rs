@@ -59,8 +59,8 @@ pub trait WaitGuard: Sealed {
     ///
     /// # Safety
     ///
-    /// The guard is neither used nor dropped before [`reacquire`](Self::reacquire) has returned, and
-    /// nothing unwinds in between.
+    /// The guard is neither used nor dropped before [`reacquire`](Self::reacquire) has returned,
+    /// and nothing unwinds in between.
     #[doc(hidden)]
     unsafe fn release_all(&mut self) -> u32;
 

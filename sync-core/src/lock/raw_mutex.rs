@@ -354,8 +354,8 @@ unsafe impl RawLock for RawMutex {
     #[cold]
     unsafe fn release_fair(&self) {
         // `WAITERS` may be stale, and a reservation for nobody makes the next one wait for
-        // `STARVATION_THRESHOLD`. Where the system says that it woke somebody, there is one to reserve the lock
-        // for; should that one give up meanwhile, invariant 3 still holds.
+        // `STARVATION_THRESHOLD`. Where the system says that it woke somebody, there is one to
+        // reserve the lock for; should that one give up meanwhile, invariant 3 still holds.
         let state = self.state.load(Relaxed);
         let somebody = state & WAITERS != 0 && futex::wake(&raw const self.state, 1) > 0;
         let released = self.unlock_contended(state, if somebody { STARVING } else { 0 });

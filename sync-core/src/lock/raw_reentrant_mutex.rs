@@ -285,8 +285,8 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns, unless this thread
-    /// does.
+    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns,
+    /// unless this thread does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {

@@ -218,8 +218,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
             .then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns, unless this thread
-    /// does.
+    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns,
+    /// unless this thread does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -330,8 +330,8 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
                 abort.disarm();
             }
         }
-        // SAFETY: invariant 1 of `guard_macros.rs`; the guard is borrowed mutably until the level is
-        // taken again, and what takes it again does not unwind.
+        // SAFETY: invariant 1 of `guard_macros.rs`; the guard is borrowed mutably until the level
+        // is taken again, and what takes it again does not unwind.
         unsafe { this.lock.raw.release() };
         let _relock = Relock(&this.lock.raw);
         f()

@@ -203,6 +203,35 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_read().then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
     }
 
+    /// As [`try_read_for`](Self::try_read_for), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcRwLockReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_read_for(timeout).then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_read_until`](Self::try_read_until), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcRwLockReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_read_until(deadline)
+            .then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
+    }
+
     /// Takes the lock for writing, alone; sleeps while anybody else holds it.
     ///
     ///
@@ -259,6 +288,32 @@ impl<T: ?Sized> RwLock<T> {
     pub fn try_write_arc(self: &Arc<Self>) -> Option<ArcRwLockWriteGuard<T>> {
         // SAFETY: made only if the lock was acquired.
         self.raw.try_write().then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_write_for`](Self::try_write_for), with a guard that keeps the lock alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_arc_for(
+        self: &Arc<Self>,
+        timeout: Duration,
+    ) -> Option<ArcRwLockWriteGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_write_for(timeout)
+            .then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_write_until`](Self::try_write_until), with a guard that keeps the lock alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcRwLockWriteGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_write_until(deadline)
+            .then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
     }
 
     /// Takes the lock for reading with the right to become the writer: beside other readers, but
@@ -354,6 +409,40 @@ impl<T: ?Sized> RwLock<T> {
         // SAFETY: made only if the lock was acquired.
         self.raw
             .try_upgradable_read()
+            .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_upgradable_read_for`](Self::try_upgradable_read_for), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read_arc_for(
+        self: &Arc<Self>,
+        timeout: Duration,
+    ) -> Option<ArcRwLockUpgradableReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read_for(timeout)
+            .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_upgradable_read_until`](Self::try_upgradable_read_until), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcRwLockUpgradableReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read_until(deadline)
             .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 

@@ -87,8 +87,8 @@ impl<T> JoinHandle<T> {
         Self { thread, packet }
     }
 
-    /// Sleeps until the thread is over, and returns a reference to its result. Any thread may call it
-    /// again.
+    /// Sleeps until the thread is over, and returns a reference to its result. Any thread may call
+    /// it again.
     ///
     /// # Errors
     ///

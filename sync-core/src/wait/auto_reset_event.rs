@@ -105,7 +105,8 @@ impl AutoResetEvent {
         self.try_wait();
     }
 
-    /// Whether a wait would return at once. A snapshot: it may have changed before the call returns.
+    /// Whether a wait would return at once. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     pub fn is_set(&self) -> bool {
         // Relaxed: an observation that carries no right to anything.

@@ -76,8 +76,8 @@ use crate::user_code::AbortOnUnwind;
 /// changed.wait(&mut part); // another thread may set the data to `None` meanwhile
 /// ```
 ///
-/// Should taking the lock again fail, as it does where 2^25 readers hold it, the process aborts: the
-/// guard would stand for a lock that it does not hold.
+/// Should taking the lock again fail, as it does where 2^25 readers hold it, the process aborts:
+/// the guard would stand for a lock that it does not hold.
 ///
 /// A wait never ends by itself, but a notification may end more waits than it was meant for: look
 /// at the condition again, or let [`wait_while`](Self::wait_while) do so.

@@ -125,7 +125,8 @@ impl Latch {
         }
     }
 
-    /// How much is left to count. A snapshot: it may have changed before the call returns, unless it is zero.
+    /// How much is left to count. A snapshot: it may have changed before the call returns, unless
+    /// it is zero.
     #[inline]
     pub fn count(&self) -> u32 {
         // Acquire: zero says what a wait says.

@@ -90,7 +90,8 @@ impl WaitGroup {
         self.wait_deadline(Deadline::at(deadline))
     }
 
-    /// How many are not done and do not wait. A snapshot: it may have changed before the call returns.
+    /// How many are not done and do not wait. A snapshot: it may have changed before the call
+    /// returns.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.others.count()

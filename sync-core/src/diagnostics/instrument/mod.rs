@@ -1,10 +1,10 @@
 //! What the features `deadlock` and `stats` see of the locks.
 //!
-//! A lock with guards has an [`Instrument`] next to its raw lock and reports three things to it: that
-//! the calling thread [attempts](Instrument::attempt) to take the lock, how the attempt
+//! A lock with guards has an [`Instrument`] next to its raw lock and reports three things to it:
+//! that the calling thread [attempts](Instrument::attempt) to take the lock, how the attempt
 //! [ended](Attempt::ended), and that the thread has [released](Instrument::released) the lock.
-//! Without the features an `Instrument` and an [`Attempt`] have no bytes and the calls have no code:
-//! the locks are compiled to the same instructions as the raw locks.
+//! Without the features an `Instrument` and an [`Attempt`] have no bytes and the calls have no
+//! code: the locks are compiled to the same instructions as the raw locks.
 //!
 //! The raw locks that any thread may release have no instrument: no thread owns them, so there is
 //! no order in which a thread holds them.

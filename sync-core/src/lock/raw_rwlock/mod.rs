@@ -63,11 +63,11 @@
 //!    and the readers' bit that a last reader leaves to the next writer, have somebody who will see
 //!    to them. With `WRITER` the bit may be stale, and therefore a writer's release wakes both
 //!    sides.
-//! 5. **Nobody sleeps on a free lock** for longer than `STARVATION_THRESHOLD`: only a reservation keeps anybody
-//!    out of it, and that sleep is timed.
+//! 5. **Nobody sleeps on a free lock** for longer than `STARVATION_THRESHOLD`: only a reservation
+//!    keeps anybody out of it, and that sleep is timed.
 //! 6. **Phases.** A reader that saw `WRITER` while it waited enters as soon as `WRITER` is gone,
-//!    waiting writers or not, and so does one that has waited for `STARVATION_THRESHOLD`; any other reader
-//!    stands back behind `WRITERS_WAITING`.
+//!    waiting writers or not, and so does one that has waited for `STARVATION_THRESHOLD`; any other
+//!    reader stands back behind `WRITERS_WAITING`.
 //! 7. **Wake after free.** A release is one compare-and-swap; after it only the address is used.
 //!
 //! # Progress
