@@ -53,7 +53,7 @@ macro_rules! rows {
 }
 
 const EXPECTED: &str = "\
-                             u8   Cell Rc
+type                         u8   Cell Rc
 Queue                        SYUR SYUR --UR
 LifoQueue                    SYUR SYUR --UR
 PriorityQueue                SYUR SYUR --UR
@@ -98,7 +98,7 @@ TooManyDone                  SYUR
 ";
 
 fn table() -> String {
-    let mut table = String::from("                             u8   Cell Rc\n");
+    let mut table = String::from("type                         u8   Cell Rc\n");
     rows!(
         table,
         "Queue": sync_queue::Queue,

@@ -36,7 +36,10 @@ fn two_jobs_that_are_submitted_at_once_and_need_each_other_both_run() {
                 scope.spawn(|| {
                     let meet = meet.clone();
                     start.wait();
-                    pool.execute(move || drop(meet.wait())).unwrap();
+                    pool.execute(move || {
+                        meet.wait();
+                    })
+                    .unwrap();
                 });
             }
         });
