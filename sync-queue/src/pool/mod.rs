@@ -29,17 +29,30 @@ use worker::{Inner, current_pool};
 
 /// A pool of threads that run jobs: Python's `ThreadPoolExecutor`.
 ///
-/// Threads are started when there is work for them, up to the limit, and reused. A job that panics
-/// harms nobody: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
+/// Threads are started when there is work for them, up to the limit, and reused: while a job waits
+/// and fewer threads than the limit are free, another one is started. A job that panics harms no
+/// other: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
 /// submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown) does it earlier,
 /// or without waiting, or cancelling what has not begun.
 ///
 /// The backlog is a [`Queue`]: linearisable, no lock on the fast path, jobs begin in the order they
 /// were submitted. To submit costs one allocation, the put, and the wake-up of a worker if one
 /// sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
-/// count its two owners, 2 for its phase, 1 for the handle that goes) and 1 store; by
-/// [`execute`](Self::execute), without a handle, 1. One more as long as not all workers are
-/// started.
+/// count its two owners, 3 for its phase) and 1 store; by [`execute`](Self::execute), without a
+/// handle, 1. One more as long as not all workers are started, and one for a handle that goes before
+/// its job is done.
+///
+/// # User code
+///
+/// Jobs, callbacks, initializers, and the destructors of closures, results and panic payloads run
+/// inside a catch and under no lock. A panic there is reported by the panic hook; that of a job comes
+/// out of its handle as well. A worker, and the thread that cancels or shuts down, goes on.
+///
+/// A worker that waits without a limit of time for a pending job of its own pool runs that job: see
+/// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for a
+/// place in a limited backlog: a job may hold a lock while it submits.
+///
+/// # Fork
 ///
 /// A pool does not go along with a `fork`: its threads stay with the parent. In the child it takes
 /// no jobs ([`SubmitError::Forked`]); jobs that were not done have no result
@@ -94,8 +107,8 @@ impl ThreadPool {
         Builder::default()
     }
 
-    /// Submits a job, waiting for room if the backlog is limited. (A worker of this very pool runs
-    /// another job instead of waiting.)
+    /// Submits a job, waiting for a place if the backlog is limited. A worker of this very pool does
+    /// not wait: its job is taken beyond the limit.
     ///
     /// # Errors
     ///
@@ -109,7 +122,7 @@ impl ThreadPool {
         self.inner.submit(job, true).map(JobHandle::new)
     }
 
-    /// Submits a job if there is room in the backlog. Never sleeps.
+    /// Submits a job if there is a place in the backlog, by a worker too. Never sleeps.
     ///
     /// # Errors
     ///
@@ -122,9 +135,8 @@ impl ThreadPool {
         self.inner.submit(job, false).map(JobHandle::new)
     }
 
-    /// Has a job run of which nobody wants to hear again: as [`submit`](Self::submit), cheaper by
-    /// all that a handle takes. A panic in it is reported by the panic hook; a shutdown that
-    /// cancels drops it.
+    /// Submits a job without a handle: as [`submit`](Self::submit), cheaper by all that a handle
+    /// takes. A panic in it is reported by the panic hook; a shutdown that cancels drops it.
     ///
     /// # Errors
     ///
@@ -151,8 +163,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// If the pool takes no more jobs. What was submitted before that is cancelled if nobody has
-    /// begun it.
+    /// If the pool takes no more jobs. What was submitted before that is cancelled if no
+    /// thread has begun it.
     pub fn map<I, F, R>(&self, items: I, f: F) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,
@@ -236,9 +248,10 @@ impl ThreadPool {
         scope::scope(&self.inner, f)
     }
 
-    /// Takes no more jobs. `cancel_pending`: those that nobody has begun are cancelled, else they
-    /// are run. `wait`: until all threads have ended. Calling it again is no error. In the child of
-    /// a fork it does nothing, and waits for nobody: see [`ThreadPool`].
+    /// Takes no more jobs. `cancel_pending`: those that no thread has begun are cancelled, else they
+    /// are run. `wait`: until all threads have ended, and with them every job that was accepted. Any
+    /// number of threads may call it, at once or one after the other, and each of them waits. In the
+    /// child of a fork it does nothing, and does not wait: see [`ThreadPool`].
     ///
     /// # Errors
     ///

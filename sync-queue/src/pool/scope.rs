@@ -1,6 +1,7 @@
-//! Jobs that borrow from the stack of who submits them.
+//! Jobs that borrow from the stack of the thread that submits them.
 
 use core::marker::PhantomData;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ pub struct Scope<'scope, 'env: 'scope> {
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
+
+// As for the pool.
+impl UnwindSafe for Scope<'_, '_> {}
+impl RefUnwindSafe for Scope<'_, '_> {}
 
 /// Counts a job of a scope until this is dropped.
 struct Counted(Arc<Queue<()>>);

@@ -52,10 +52,15 @@ thread::thread_local! {
     /// Without a destructor, so that it is there in the destructors of other thread-locals.
     static POSITION: Cell<Position> = in_no_pool();
     /// The pool itself. Touched by workers only, and empty before they end.
-    static POOL: RefCell<Option<Arc<Inner>>> = RefCell::new(None);
+    static POOL: RefCell<Option<Arc<Inner>>> = no_pool();
 }
 
-/// Not a `const` block: loom's macro takes none.
+// Not `const` blocks: loom's macro takes none.
+
+fn no_pool() -> RefCell<Option<Arc<Inner>>> {
+    RefCell::new(None)
+}
+
 fn in_no_pool() -> Cell<Position> {
     Cell::new(Position { pool: 0, depth: 0 })
 }

@@ -36,7 +36,10 @@ fn two_jobs_that_are_submitted_at_once_and_need_each_other_both_run() {
                 scope.spawn(|| {
                     let meet = meet.clone();
                     start.wait();
-                    pool.execute(move || drop(meet.wait())).unwrap();
+                    pool.execute(move || {
+                        meet.wait();
+                    })
+                    .unwrap();
                 });
             }
         });
@@ -140,11 +143,9 @@ fn a_shutdown_waits_for_jobs_that_are_submitted_at_that_moment_or_refuses_them()
             }
             start.wait();
             pool.shutdown(true, false).unwrap();
-            let ran_then = ran.load(SeqCst);
-            scope.spawn(move || ran_then).join().map(|n| assert!(n <= 2)).unwrap();
         });
-        let ran_at_once = ran.load(SeqCst);
-        assert_eq!(ran_at_once, accepted.load(SeqCst), "accepted and not run");
+        // The submits have returned, and so has the shutdown: what was accepted has run.
+        assert_eq!(ran.load(SeqCst), accepted.load(SeqCst), "accepted and not run");
     }
 }
 

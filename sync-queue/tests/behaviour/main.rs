@@ -8,6 +8,7 @@ mod support;
 
 mod channel;
 mod handle;
+mod limits;
 mod liveness;
 mod orders;
 mod pool;

@@ -262,10 +262,12 @@ model! {
         let pool = Arc::new(builder.build().unwrap());
         let submits = || with(&pool, |pool| pool.execute(|| ()).unwrap());
         order.run([submits(), submits()]);
-        assert_eq!(pool.workers(), 2, "one of the jobs has no worker");
+        let workers = pool.workers();
         pool.shutdown(false, true).unwrap();
         gate.count_down(1);
         pool.shutdown(true, false).unwrap();
+        // Last: a pool that is dropped by a panic waits for its workers.
+        assert_eq!(workers, 2, "one of the jobs has no worker");
     }
 }
 
@@ -280,9 +282,10 @@ model! {
             with(&pool, move |pool| pool.execute(move || both_have_begun.wait()).unwrap())
         };
         order.run([submits(), submits()]);
-        assert_eq!(pool.workers(), 2, "one of the jobs has no worker");
+        let workers = pool.workers();
         both_have_begun.count_down(1);
         pool.shutdown(true, false).unwrap();
+        assert_eq!(workers, 2, "one of the jobs has no worker");
     }
 }
 
@@ -325,14 +328,16 @@ model! {
         let data = Arc::new(Tracked::new(0));
         let inside = data.clone();
         pool.execute(move || inside.set(7)).unwrap();
-        let shuts = || {
-            let data = data.clone();
+        let seen = [(); 2].map(|()| Arc::new(Tracked::new(0)));
+        let shuts = |n: usize| {
+            let (data, seen) = (data.clone(), seen[n].clone());
             with(&pool, move |pool| {
                 pool.shutdown(true, false).unwrap();
-                assert_eq!(data.get(), 7);
+                seen.set(data.get());
             })
         };
-        order.run([shuts(), shuts()]);
+        order.run([shuts(0), shuts(1)]);
+        assert_eq!(seen.map(|seen| seen.get()), [7, 7]);
     }
 }
 
