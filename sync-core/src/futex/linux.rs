@@ -34,7 +34,12 @@ impl Deadline {
 /// Sleeps while `*word == expected`.
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32) {
-    atomic_wait::wait(word, expected);
+    let no_timeout = ptr::null::<libc::timespec>();
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: `word` is a live word for the time of the call, and this operation reads it only; a
+    // null timeout means none. A signal (EINTR) and a changed word (EAGAIN) both send the caller
+    // back to look at its word.
+    unsafe { libc::syscall(libc::SYS_futex, ptr::from_ref(word), operation, expected, no_timeout) };
 }
 
 /// Sleeps while `*word == expected`, at most until `deadline`. `false`: the deadline passed and no
@@ -73,13 +78,13 @@ fn wait_flags(
 /// Wakes one thread that sleeps on the address.
 #[inline]
 pub fn wake_one(word: *const AtomicU32) {
-    atomic_wait::wake_one(word);
+    wake(word, 1);
 }
 
 /// Wakes every thread that sleeps on the address.
 #[inline]
 pub fn wake_all(word: *const AtomicU32) {
-    atomic_wait::wake_all(word);
+    wake(word, u32::MAX);
 }
 
 /// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every

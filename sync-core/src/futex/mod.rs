@@ -2,9 +2,9 @@
 //!
 //! Two implementations, chosen here and nowhere else:
 //!
-//! * `linux`: the futex system call. Untimed private waits and wakes through `atomic-wait`, timed
-//!   and process-shared ones through `rustix`, with absolute `CLOCK_MONOTONIC` deadlines, so that a
-//!   wait that was interrupted goes on against the same deadline.
+//! * `linux`: the futex system call. Timed and process-shared waits go through `rustix`, with
+//!   absolute `CLOCK_MONOTONIC` deadlines, so that a wait that was interrupted goes on against the
+//!   same deadline.
 //! * `fallback`: a table of std mutexes and condition variables keyed by address, for every other
 //!   system. `--cfg sync_futex_fallback` chooses it on Linux too, which is how it is tested.
 //!

@@ -26,6 +26,19 @@
 //! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the
 //!   build's atomics can be built in a constant.
 
+// The checkers are optional dependencies, so that programs without models do not lock them.
+#[cfg(all(loom, not(feature = "loom")))]
+compile_error!(
+    "`--cfg loom` needs sync-core's feature `loom`: add `sync-core = { version = \"0.1\", features = \
+     [\"loom\"] }` under `[target.'cfg(loom)'.dev-dependencies]`, beside `loom` itself"
+);
+#[cfg(all(sync_verify, not(feature = "verify")))]
+compile_error!(
+    "`--cfg sync_verify` needs sync-core's feature `verify`: add `sync-core = { version = \"0.1\", \
+     features = [\"verify\"] }` under `[target.'cfg(sync_verify)'.dev-dependencies]`, beside \
+     `sync-verify` itself"
+);
+
 #[cfg(any(loom, sync_verify))]
 mod checked;
 #[cfg(loom)]
