@@ -1,7 +1,7 @@
 //! A condition variable between processes. The algorithm is in
 //! [`raw::condvar`](crate::raw::condvar).
 //!
-//! Memory: next ticket u64, tickets u64 each, cells u32 each; the entry's parameter is the number
+//! Memory: next ticket u64, tickets u64 each, slots u32 each; the entry's parameter is the number
 //! of waiters that there can be.
 
 use core::fmt;
@@ -97,7 +97,7 @@ impl Condvar {
         Waitlist {
             next: self.block.u64(0),
             tickets: self.block.u64s(TICKETS, self.waiters),
-            cells: self.block.u32s(TICKETS + self.waiters * 8, self.waiters),
+            slots: self.block.u32s(TICKETS + self.waiters * 8, self.waiters),
         }
     }
 
@@ -185,17 +185,18 @@ impl Condvar {
 
     fn wait_until_deadline<G: Waitable>(&self, guard: G, deadline: Option<Option<Deadline>>) -> Result<(G, bool), LockError<(G, bool)>> {
         let (list, peers) = (self.list(), &self.block);
-        // Enrolled before the lock is let go of: a notification by whoever locks next finds us.
+        // Enrolled before the lock is released: a notification by the next owner finds this waiter.
         let at = list.enrol(peers);
         let lock = guard.release();
-        let notified = match at {
-            Some(at) => list.wait(peers, at, deadline.flatten()),
+        let lock_again = || G::lock_again(lock);
+        let (notified, locked) = match at {
+            Some(at) => list.wait(peers, at, deadline.flatten(), lock_again),
             None => {
                 thread::sleep(FIRST_BOUND);
-                true
+                (true, lock_again())
             }
         };
-        match G::lock_again(lock) {
+        match locked {
             Ok(guard) => Ok((guard, notified)),
             Err(error) => Err(error.map(|guard| (guard, notified))),
         }
