@@ -61,12 +61,9 @@ impl Waitlist<'_> {
         let dead = |slot: &AtomicU32| {
             // Relaxed: as above.
             let seen = peers.at(slot).load(Ordering::Relaxed);
-            seen & IDENTITY != 0
-                && peers.is_dead(seen & IDENTITY)
-                && self.claim(peers, slot, seen)
+            seen & IDENTITY != 0 && peers.is_dead(seen & IDENTITY) && self.claim(peers, slot, seen)
         };
-        let at =
-            self.slots.iter().position(free).or_else(|| self.slots.iter().position(dead))?;
+        let at = self.slots.iter().position(free).or_else(|| self.slots.iter().position(dead))?;
         // Relaxed: tickets only order the waiters; a tie costs fairness and nothing else.
         let ticket = peers.at(self.next).fetch_add(1, Ordering::Relaxed);
         peers.at(&self.tickets[at]).store(ticket, Ordering::Relaxed);

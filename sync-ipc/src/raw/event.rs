@@ -79,7 +79,12 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
                 continue;
             }
             // Relaxed if it succeeds, for then it was a look that said no.
-            if let Err(now) = peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Acquire) {
+            if let Err(now) = peers.at(word).compare_exchange(
+                seen,
+                seen | WAITERS,
+                Ordering::Relaxed,
+                Ordering::Acquire,
+            ) {
                 seen = now;
                 continue;
             }
