@@ -9,22 +9,29 @@
 //! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`]
 //!    exists, and the file behind it cannot shrink: it is a memfd with `F_SEAL_SHRINK`, all of
 //!    whose pages were there when it was mapped. A view is used no longer than its mapping exists.
-//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses
+//! 2. No code in this process makes a reference to the bytes, other than to an atomic. All accesses
 //!    are atomic, or by instructions that the compiler does not see through (`copy`), so what a
-//!    peer does at the same time is a value we may read and never a data race.
-//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
+//!    peer does at the same time is a value we may read and never a data race. And each word of 8
+//!    bytes is accessed in one size: as two u32 by the objects' own words and by items of 4 bytes,
+//!    or as one u64, and so by `copy`. (Before an object can be found, and in the directory under
+//!    its lock, accesses of both sizes are ordered one after the other.)
+//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes. The
+//!    whole mapping is a multiple of 4096 bytes, so the word of 8 bytes that a byte of a view lies
+//!    in is mapped.
 
 mod copy;
+pub(crate) mod limits;
 
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
-use crate::error::Result;
+use crate::error::{OrIo, Result};
 
 #[derive(Debug)]
 pub(crate) struct Mapping(View);
@@ -46,8 +53,19 @@ impl Mapping {
     /// Maps the first `len` bytes of a sealed memfd, whose size the caller has checked.
     pub(crate) fn new(memfd: impl AsFd, len: usize) -> Result<Self> {
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is there.
-        let base = unsafe { mmap(core::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memfd, 0)? };
-        let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
+        let base = unsafe {
+            mmap(
+                core::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                memfd,
+                0,
+            )
+            .or_io()?
+        };
+        let base =
+            NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory).map_err(io::Error::from)?;
         Ok(Self(View { base, len }))
     }
 
@@ -57,7 +75,11 @@ impl Mapping {
     ///
     /// The view is used no longer than `self` exists (invariant 1).
     pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
-        assert!(offset.is_multiple_of(64) && offset <= self.len && len <= self.len - offset, "{len} bytes at {offset} of {}", self.len);
+        assert!(
+            offset % 64 == 0 && offset <= self.len && len <= self.len - offset,
+            "{len} bytes at {offset} of {}",
+            self.len
+        );
         // SAFETY: inside the mapping, as just checked.
         View { base: unsafe { self.base.add(offset) }, len }
     }
@@ -81,7 +103,11 @@ impl View {
     #[inline(always)]
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
-        assert!(offset.is_multiple_of(size) && offset <= self.len && size <= self.len - offset, "offset {offset} of {} bytes", self.len);
+        assert!(
+            offset % size == 0 && offset <= self.len && size <= self.len - offset,
+            "offset {offset} of {} bytes",
+            self.len
+        );
         // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self`
         // (invariant 1), and `A` is one of the atomics below, for which every bit pattern is valid
         // and shared writes are no race (invariant 2).
@@ -92,7 +118,11 @@ impl View {
     fn row<A>(&self, offset: usize, count: usize) -> &[A] {
         let size = size_of::<A>();
         let bytes = count * size;
-        assert!(offset.is_multiple_of(size) && offset <= self.len && bytes <= self.len - offset, "{count} words at {offset} of {}", self.len);
+        assert!(
+            offset % size == 0 && offset <= self.len && bytes <= self.len - offset,
+            "{count} words at {offset} of {}",
+            self.len
+        );
         // SAFETY: as in `at`, for each of the words.
         unsafe { core::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), count) }
     }
@@ -128,14 +158,21 @@ impl View {
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
         // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes
         // nothing but bytes that are.
-        self.read_new(offset, unsafe { core::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), into.len()) });
+        self.read_new(offset, unsafe {
+            core::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), into.len())
+        });
     }
 
     /// As [`read`](Self::read), into bytes that were nothing yet. Afterwards all of them are
     /// initialised.
     #[inline(always)]
     pub(crate) fn read_new(&self, offset: usize, into: &mut [MaybeUninit<u8>]) {
-        assert!(offset <= self.len && into.len() <= self.len - offset, "{} bytes at {offset} of {}", into.len(), self.len);
+        assert!(
+            offset <= self.len && into.len() <= self.len - offset,
+            "{} bytes at {offset} of {}",
+            into.len(),
+            self.len
+        );
         // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so
         // the distance to the next word is the offset's.
         unsafe { copy::out(self.base.add(offset), offset.wrapping_neg() % 8, into) };
@@ -144,7 +181,12 @@ impl View {
     /// Copies bytes in, as [`read`](Self::read) does out.
     #[inline(always)]
     pub(crate) fn write(&self, offset: usize, from: &[u8]) {
-        assert!(offset <= self.len && from.len() <= self.len - offset, "{} bytes at {offset} of {}", from.len(), self.len);
+        assert!(
+            offset <= self.len && from.len() <= self.len - offset,
+            "{} bytes at {offset} of {}",
+            from.len(),
+            self.len
+        );
         // SAFETY: as in `read`.
         unsafe { copy::into(self.base.add(offset), offset.wrapping_neg() % 8, from) };
     }

@@ -623,17 +623,24 @@ impl<T: Plain> Lease<'_, T> {
         &self.item
     }
 
-    /// Says that the item has been dealt with: nobody else gets it.
+    /// Says that the item has been dealt with: nobody else gets it. Does nothing in a forked
+    /// child's copy of the lease.
     pub fn ack(mut self) {
-        if let Some(claim) = self.claim.take() {
+        if let Some(claim) = self.take_claim() {
             self.queue.acknowledge(claim);
         }
+    }
+
+    /// What is to be given back or acknowledged; `None` in a forked child, whose copy of the lease
+    /// stands for nothing: the lease is its parent's.
+    fn take_claim(&mut self) -> Option<Claim> {
+        self.claim.take().filter(|claim| self.queue.block.is_us(claim.owner()))
     }
 }
 
 impl<T: Plain> Drop for Lease<'_, T> {
     fn drop(&mut self) {
-        if let Some(claim) = self.claim.take() {
+        if let Some(claim) = self.take_claim() {
             // Dropped in order to be dropped: with `Orphans::Drop`, nobody else gets it.
             match self.queue.orphans {
                 Orphans::Redeliver => self.queue.give_back(claim),

@@ -109,6 +109,14 @@ pub struct Claim {
     word: u64,
 }
 
+impl Claim {
+    /// The identity of the participant whose slot it is.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        (self.word & ID) as u32
+    }
+}
+
 /// The queue's words: as many cells as slots.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring<'a> {
