@@ -5,12 +5,18 @@
 //! the same frame, with the descriptors attached to its first byte.
 //!
 //! All calls on the socket are non-blocking, and the waiting is done by `poll`, against one
-//! deadline. What was received in part when the time was up is kept, and the next receive goes on;
-//! what was sent in part goes first at the next send. So a stopped peer costs time and no more.
+//! deadline, which the wait for other threads of the process counts towards. What was received in
+//! part when the time was up is kept, and the next receive goes on; what was sent in part goes first
+//! at the next send. So a stopped peer costs time and no more.
 //!
-//! What a peer says about lengths is not believed: memory is taken as bytes arrive, and a message
-//! longer than the caller's maximum is an error that ends the receiving side, because nothing
-//! sensible can follow.
+//! **Nothing is believed of a peer's frame.** Memory is taken as bytes arrive, and a message longer
+//! than the caller's maximum is an error that ends the receiving side, because nothing sensible can
+//! follow. Descriptors are taken with the first byte of a frame, if the caller asked for some, and
+//! not more than that; the kernel closes all others, or they are closed at once.
+//!
+//! **`fork`.** An end may be used by a child that was forked meanwhile; that is how a parent hands
+//! one over. What another thread of the parent had received or sent in part is the parent's: a
+//! child begins with the next byte of the stream ([`PerProcess`]).
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -19,19 +25,22 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown, socketpair, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    recvmsg, sendmsg, shutdown, socketpair, sockopt,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sync_core::fork::ProcessMark;
+use sync_core::{Mutex, MutexGuard};
 
-use crate::error::Error;
+use crate::error::{Error, OrIo};
 use crate::segment::Segment;
 
 /// The most descriptors in one message: the kernel's limit.
@@ -59,8 +68,12 @@ pub enum ConnectionError {
     },
     /// The message is longer than the caller's buffer; here it is.
     BufferTooShort(Vec<u8>),
-    /// The time was up. What was sent or received in part is kept for the next call.
+    /// The time was up. Nothing of the message was sent; what was received in part is kept for the
+    /// next call.
     TimedOut,
+    /// The time was up in the middle of the message. The rest of it goes first at the next send: do
+    /// not send it again.
+    SentInPart,
     /// This end of a one-way pipe only sends.
     NotReadable,
     /// This end of a one-way pipe only receives.
@@ -82,12 +95,17 @@ impl fmt::Display for ConnectionError {
             Self::Closed => f.write_str("the other side is closed"),
             Self::Interrupted => f.write_str("the other side ended in the middle of a message"),
             Self::TooLong { length } => write!(f, "bad message length: {length} bytes"),
-            Self::BufferTooShort(message) => write!(f, "the buffer is too short for a message of {} bytes", message.len()),
+            Self::BufferTooShort(message) => {
+                write!(f, "the buffer is too short for a message of {} bytes", message.len())
+            }
             Self::TimedOut => f.write_str("the time was up"),
+            Self::SentInPart => f.write_str("the time was up when a part of the message was sent"),
             Self::NotReadable => f.write_str("this end of the pipe only sends"),
             Self::NotWritable => f.write_str("this end of the pipe only receives"),
             Self::Format(error) => error.fmt(f),
-            Self::MissingDescriptors => f.write_str("the message did not bring the descriptors that it should"),
+            Self::MissingDescriptors => {
+                f.write_str("the message did not bring the descriptors that it should")
+            }
             Self::TooManyDescriptors => write!(f, "more than {MAX_FDS} descriptors in one message"),
             Self::Segment(error) => error.fmt(f),
         }
@@ -105,8 +123,8 @@ impl std::error::Error for ConnectionError {
     }
 }
 
-impl From<Errno> for ConnectionError {
-    fn from(error: Errno) -> Self {
+impl ConnectionError {
+    fn of_socket(error: Errno) -> Self {
         match error {
             Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => Self::Closed,
             other => Self::Io(other.into()),
@@ -118,8 +136,10 @@ type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 
 /// One end of a two-way or one-way pipe of messages.
 ///
-/// Threads of this process may use an end together. Processes should not: two that write into one
-/// end mix their frames (row U-PI-04); give each its own pipe, or use a [`Queue`](crate::Queue).
+/// Threads of this process may use an end together; a timeout holds whatever the other threads do.
+/// Processes should not: two that write into one end mix their frames (row U-PI-04); give each its
+/// own pipe, or use a [`Queue`](crate::Queue). A child that is forked while no message is on its way
+/// may take an end over.
 ///
 /// ```
 /// let (ours, theirs) = sync_ipc::pipe()?;
@@ -130,8 +150,8 @@ type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 /// ```
 pub struct Connection {
     socket: OwnedFd,
-    incoming: Option<Mutex<Incoming>>,
-    outgoing: Option<Mutex<Vec<u8>>>,
+    incoming: Option<PerProcess<Incoming>>,
+    outgoing: Option<PerProcess<Vec<u8>>>,
 }
 
 /// What has arrived of a message.
@@ -139,8 +159,79 @@ pub struct Connection {
 struct Incoming {
     bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
+    /// There were more descriptors than the caller asked for, or than this process has room for.
+    lost: bool,
     /// After a message that was too long.
     ended: bool,
+}
+
+/// The state of one direction of a connection, behind a lock, in each process that uses it.
+///
+/// A thread of the parent that was inside at a fork is not in the child, and would hold the lock of
+/// the child's copy without end; and the state may be half changed. So a child begins with a new
+/// state, and never looks at the old one again.
+struct PerProcess<T> {
+    /// Never null. Freed in the process that made it only.
+    current: AtomicPtr<Owned<T>>,
+}
+
+struct Owned<T> {
+    process: ProcessMark,
+    state: Mutex<T>,
+}
+
+impl<T: Default> PerProcess<T> {
+    fn new() -> Self {
+        Self { current: AtomicPtr::new(Self::fresh()) }
+    }
+
+    fn fresh() -> *mut Owned<T> {
+        let owned = Owned { process: ProcessMark::current(), state: Mutex::new(T::default()) };
+        Box::into_raw(Box::new(owned))
+    }
+
+    fn state(&self) -> &Mutex<T> {
+        // Acquire: pairs with the Release of the exchange.
+        let mut current = self.current.load(Ordering::Acquire);
+        // SAFETY: not null, and freed in `drop` only.
+        while !unsafe { &(*current).process }.is_current() {
+            let fresh = Self::fresh();
+            let order = (Ordering::AcqRel, Ordering::Acquire);
+            match self.current.compare_exchange(current, fresh, order.0, order.1) {
+                // The old one is the parent's, in whatever state it was: it is never touched again.
+                Ok(_) => current = fresh,
+                Err(other) => {
+                    // SAFETY: made above, and seen by no other thread.
+                    drop(unsafe { Box::from_raw(fresh) });
+                    current = other;
+                }
+            }
+        }
+        // SAFETY: as above; a state of this process is replaced in its children only.
+        unsafe { &(*current).state }
+    }
+
+    /// Locks the state, waiting for other threads until `deadline`.
+    fn lock(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, T>> {
+        match deadline {
+            None => Ok(self.state().lock()),
+            Some(deadline) => {
+                self.state().try_lock_until(deadline).ok_or(ConnectionError::TimedOut)
+            }
+        }
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let current = *self.current.get_mut();
+        // SAFETY: not null, and not yet freed.
+        if unsafe { &(*current).process }.is_current() {
+            // SAFETY: made by `Box::into_raw` in this process, and no longer borrowed. Of another
+            // process's state, not even a part may be dropped: it may have been copied half changed.
+            drop(unsafe { Box::from_raw(current) });
+        }
+    }
 }
 
 /// The two ends of a two-way pipe.
@@ -161,37 +252,45 @@ pub fn pipe() -> io::Result<(Connection, Connection)> {
 /// If this process has too many descriptors.
 pub fn one_way_pipe() -> io::Result<(Connection, Connection)> {
     let (reader, writer) = sockets()?;
-    shutdown(&reader, Shutdown::Write)?;
+    shutdown(&reader, Shutdown::Write).or_io()?;
     Ok((Connection::over(reader, true, false), Connection::over(writer, false, true)))
 }
 
 fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).or_io()
 }
 
 /// Which of `sources` can be received from without waiting, or are at their end: their indices.
-/// Empty when the time is up; `None` waits for ever.
+/// Empty when the time is up; `None` waits without a limit.
 ///
-/// Anything with a descriptor may be waited for beside connections: a socket, a pidfd.
+/// Anything with a descriptor may be waited for next to connections: a socket, a pidfd.
 ///
 /// # Errors
 ///
 /// Those of `poll`; a descriptor that is not open.
 pub fn wait(sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut fds: Vec<PollFd<'_>> = sources.iter().map(|source| PollFd::from_borrowed_fd(*source, PollFlags::IN)).collect();
-    poll_until(&mut fds, deadline)?;
+    let mut fds: Vec<PollFd<'_>> =
+        sources.iter().map(|source| PollFd::from_borrowed_fd(*source, PollFlags::IN)).collect();
+    poll_until(&mut fds, deadline).or_io()?;
     if fds.iter().any(|fd| fd.revents().contains(PollFlags::NVAL)) {
         return Err(Errno::BADF.into());
     }
-    Ok(fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty()).map(|(index, _)| index).collect())
+    Ok(fds
+        .iter()
+        .enumerate()
+        .filter(|(_, fd)| !fd.revents().is_empty())
+        .map(|(index, _)| index)
+        .collect())
 }
 
 /// Whether anything happened by the deadline.
 fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, Errno> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        let timeout = left.map(|left| {
+            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
+        });
         match poll(fds, timeout.as_ref()) {
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::INTR) => {}
@@ -201,7 +300,7 @@ fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool,
 }
 
 fn after(timeout: Duration) -> Option<Instant> {
-    // Past the end of the clock is for ever.
+    // Past the end of the clock is no deadline.
     Instant::now().checked_add(timeout)
 }
 
@@ -209,8 +308,8 @@ impl Connection {
     fn over(socket: OwnedFd, readable: bool, writable: bool) -> Self {
         Self {
             socket,
-            incoming: readable.then(|| Mutex::new(Incoming::default())),
-            outgoing: writable.then(|| Mutex::new(Vec::new())),
+            incoming: readable.then(PerProcess::new),
+            outgoing: writable.then(PerProcess::new),
         }
     }
 
@@ -220,7 +319,10 @@ impl Connection {
     ///
     /// If it is not a Unix stream socket.
     pub fn from_fd(socket: OwnedFd) -> io::Result<Self> {
-        if sockopt::socket_domain(&socket)? != AddressFamily::UNIX || sockopt::socket_type(&socket)? != SocketType::STREAM {
+        let domain = sockopt::socket_domain(&socket).or_io()?;
+        if domain != AddressFamily::UNIX
+            || sockopt::socket_type(&socket).or_io()? != SocketType::STREAM
+        {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a Unix stream socket"));
         }
         Ok(Self::over(socket, true, true))
@@ -272,7 +374,8 @@ impl Connection {
     ///
     /// [`ConnectionError`].
     pub fn recv_timeout<T: DeserializeOwned>(&self, timeout: Duration) -> Result<T> {
-        postcard::from_bytes(&self.recv_bytes_timeout(DEFAULT_MAX, timeout)?).map_err(ConnectionError::Format)
+        postcard::from_bytes(&self.recv_bytes_timeout(DEFAULT_MAX, timeout)?)
+            .map_err(ConnectionError::Format)
     }
 
     /// Sends a message.
@@ -284,11 +387,12 @@ impl Connection {
         self.send_frame(message, &[], None)
     }
 
-    /// Sends a message, waiting at most `timeout` for room.
+    /// Sends a message, waiting at most `timeout` for room and for other threads that send.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::TimedOut`]: then the message goes first at the next send.
+    /// [`ConnectionError::TimedOut`]: nothing of the message was sent.
+    /// [`ConnectionError::SentInPart`]: its rest goes first at the next send. Others.
     pub fn send_bytes_timeout(&self, message: &[u8], timeout: Duration) -> Result<()> {
         self.send_frame(message, &[], after(timeout))
     }
@@ -299,16 +403,17 @@ impl Connection {
     ///
     /// [`ConnectionError`].
     pub fn recv_bytes(&self, max: usize) -> Result<Vec<u8>> {
-        Ok(self.recv_frame(max, None)?.0)
+        Ok(self.recv_frame(max, 0, None)?.0)
     }
 
-    /// As [`recv_bytes`](Self::recv_bytes), waiting at most `timeout` for all of it.
+    /// As [`recv_bytes`](Self::recv_bytes), waiting at most `timeout` for all of it, and for other
+    /// threads that receive.
     ///
     /// # Errors
     ///
     /// [`ConnectionError`].
     pub fn recv_bytes_timeout(&self, max: usize, timeout: Duration) -> Result<Vec<u8>> {
-        Ok(self.recv_frame(max, after(timeout))?.0)
+        Ok(self.recv_frame(max, 0, after(timeout))?.0)
     }
 
     /// Receives a message into a buffer; its length.
@@ -336,7 +441,8 @@ impl Connection {
         if !self.is_readable() {
             return Err(ConnectionError::NotReadable);
         }
-        Ok(poll_until(&mut [PollFd::new(&self.socket, PollFlags::IN)], after(timeout))?)
+        poll_until(&mut [PollFd::new(&self.socket, PollFlags::IN)], after(timeout))
+            .map_err(ConnectionError::of_socket)
     }
 
     /// Sends descriptors: the other process gets descriptors of its own for the same files.
@@ -353,14 +459,26 @@ impl Connection {
         self.send_frame(&message, descriptors, None)
     }
 
-    /// Receives descriptors.
+    /// Receives descriptors, as many as the other side sent.
     ///
     /// # Errors
     ///
     /// [`ConnectionError::MissingDescriptors`] if the message is another one; others.
     pub fn recv_fds(&self) -> Result<Vec<OwnedFd>> {
-        let (message, descriptors) = self.recv_frame(DEFAULT_MAX, None)?;
-        let count = message.strip_prefix(DESCRIPTORS).and_then(|count| Some(u32::from_be_bytes(count.try_into().ok()?)));
+        self.recv_fds_up_to(MAX_FDS)
+    }
+
+    /// Receives descriptors, at most `max` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::MissingDescriptors`] if the message is another one, or has more: then all
+    /// are closed, and the next message can be received. Others.
+    pub fn recv_fds_up_to(&self, max: usize) -> Result<Vec<OwnedFd>> {
+        let (message, descriptors) = self.recv_frame(DEFAULT_MAX, max, None)?;
+        let count = message
+            .strip_prefix(DESCRIPTORS)
+            .and_then(|count| Some(u32::from_be_bytes(count.try_into().ok()?)));
         if count.and_then(|count| usize::try_from(count).ok()) != Some(descriptors.len()) {
             return Err(ConnectionError::MissingDescriptors);
         }
@@ -382,16 +500,23 @@ impl Connection {
     ///
     /// [`ConnectionError::Segment`] if what came is none; others.
     pub fn recv_segment(&self) -> Result<Segment> {
-        let mut descriptors = self.recv_fds()?;
+        let mut descriptors = self.recv_fds_up_to(1)?;
         match (descriptors.pop(), descriptors.is_empty()) {
-            (Some(descriptor), true) => Segment::from_fd(descriptor).map_err(ConnectionError::Segment),
+            (Some(descriptor), true) => {
+                Segment::from_fd(descriptor).map_err(ConnectionError::Segment)
+            }
             _ => Err(ConnectionError::MissingDescriptors),
         }
     }
 
-    fn send_frame(&self, message: &[u8], descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<()> {
+    fn send_frame(
+        &self,
+        message: &[u8],
+        mut descriptors: &[BorrowedFd<'_>],
+        deadline: Option<Instant>,
+    ) -> Result<()> {
         let outgoing = self.outgoing.as_ref().ok_or(ConnectionError::NotWritable)?;
-        let mut rest = hold(outgoing);
+        let mut rest = outgoing.lock(deadline)?;
         self.flush(&mut rest, deadline)?;
         let mut frame = Vec::with_capacity(12 + message.len());
         match i32::try_from(message.len()) {
@@ -403,12 +528,24 @@ impl Connection {
         }
         frame.extend_from_slice(message);
         let mut sent = 0;
-        if !descriptors.is_empty() {
-            // With the first byte, in one call; nothing of the message is out before it.
-            sent = self.send_some(&frame, descriptors, deadline)?;
+        while sent < frame.len() {
+            match self.send_some(&frame[sent..], descriptors, deadline) {
+                Ok(some) => {
+                    sent += some;
+                    // They went with the first byte.
+                    descriptors = &[];
+                }
+                Err(error) if sent == 0 => return Err(error),
+                Err(error) => {
+                    *rest = frame.split_off(sent);
+                    return Err(match error {
+                        ConnectionError::TimedOut => ConnectionError::SentInPart,
+                        other => other,
+                    });
+                }
+            }
         }
-        *rest = frame.split_off(sent);
-        self.flush(&mut rest, deadline)
+        Ok(())
     }
 
     /// Sends what is left.
@@ -427,71 +564,113 @@ impl Connection {
         outcome
     }
 
-    fn send_some(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<usize> {
+    fn send_some(
+        &self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Option<Instant>,
+    ) -> Result<usize> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         loop {
             let mut control = SendAncillaryBuffer::new(&mut space);
-            if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            if !descriptors.is_empty()
+                && !control.push(SendAncillaryMessage::ScmRights(descriptors))
+            {
                 return Err(ConnectionError::TooManyDescriptors);
             }
-            match sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match sendmsg(
+                &self.socket,
+                &[IoSlice::new(bytes)],
+                &mut control,
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
                 Ok(sent) => return Ok(sent),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.ready(PollFlags::OUT, deadline)?,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(ConnectionError::of_socket(error)),
             }
         }
     }
 
-    fn recv_frame(&self, max: usize, deadline: Option<Instant>) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+    /// Receives a message of at most `max` bytes and at most `wanted` descriptors.
+    fn recv_frame(
+        &self,
+        max: usize,
+        wanted: usize,
+        deadline: Option<Instant>,
+    ) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
         let incoming = self.incoming.as_ref().ok_or(ConnectionError::NotReadable)?;
-        let incoming = &mut *hold(incoming);
+        let incoming = &mut *incoming.lock(deadline)?;
         if incoming.ended {
             return Err(ConnectionError::Closed);
         }
-        self.fill(incoming, 4, deadline)?;
-        let short = i32::from_be_bytes([incoming.bytes[0], incoming.bytes[1], incoming.bytes[2], incoming.bytes[3]]);
+        self.fill(incoming, 4, wanted, deadline)?;
+        let short = i32::from_be_bytes([
+            incoming.bytes[0],
+            incoming.bytes[1],
+            incoming.bytes[2],
+            incoming.bytes[3],
+        ]);
         let (header, length) = if short == -1 {
-            self.fill(incoming, 12, deadline)?;
+            self.fill(incoming, 12, wanted, deadline)?;
             let mut long = [0; 8];
             long.copy_from_slice(&incoming.bytes[4..12]);
             (12, u64::from_be_bytes(long))
         } else {
-            // Another negative length is nonsense; as unsigned it is too long for anybody.
+            // Another negative length is nonsense; as unsigned it is longer than any maximum.
             (4, u64::try_from(short).unwrap_or(u64::MAX))
         };
         let Some(length) = usize::try_from(length).ok().filter(|length| *length <= max) else {
             *incoming = Incoming { ended: true, ..Incoming::default() };
             return Err(ConnectionError::TooLong { length });
         };
-        self.fill(incoming, header + length, deadline)?;
-        let Incoming { mut bytes, descriptors, .. } = core::mem::take(incoming);
+        self.fill(incoming, header + length, wanted, deadline)?;
+        let Incoming { mut bytes, descriptors, lost, .. } = core::mem::take(incoming);
+        if wanted > 0 && lost {
+            return Err(ConnectionError::MissingDescriptors);
+        }
         bytes.drain(..header);
         Ok((bytes, descriptors))
     }
 
     /// Receives until there are `want` bytes, and never more.
-    fn fill(&self, incoming: &mut Incoming, want: usize, deadline: Option<Instant>) -> Result<()> {
+    fn fill(
+        &self,
+        incoming: &mut Incoming,
+        want: usize,
+        wanted: usize,
+        deadline: Option<Instant>,
+    ) -> Result<()> {
         /// How much memory a length that a peer claims is worth in advance.
         const STEP: usize = 1 << 16;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         while incoming.bytes.len() < want {
             let have = incoming.bytes.len();
             incoming.bytes.resize(have + STEP.max(have).min(want - have), 0);
-            let mut control = RecvAncillaryBuffer::new(&mut space);
+            // With the first byte only. What there is no space for, the kernel closes.
+            let wanted = if have == 0 { wanted.min(MAX_FDS) } else { 0 };
+            let room = if wanted == 0 { 0 } else { rustix::cmsg_space!(ScmRights(wanted)) };
+            let mut control = RecvAncillaryBuffer::new(&mut space[..room]);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-            let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut incoming.bytes[have..])], &mut control, flags);
+            let mut parts = [IoSliceMut::new(&mut incoming.bytes[have..])];
+            let received = recvmsg(&self.socket, &mut parts, &mut control, flags);
             incoming.bytes.truncate(have + received.as_ref().map_or(0, |received| received.bytes));
             match received {
                 Ok(received) => {
+                    incoming.lost |= received.flags.contains(ReturnFlags::CTRUNC);
                     for message in control.drain() {
                         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                            incoming.descriptors.extend(descriptors);
+                            for descriptor in descriptors {
+                                if incoming.descriptors.len() < wanted {
+                                    incoming.descriptors.push(descriptor);
+                                } else {
+                                    incoming.lost = true;
+                                }
+                            }
                         }
                     }
-                    if received.flags.contains(ReturnFlags::CTRUNC) {
-                        // This process has no room for them: the message cannot be what it says.
-                        return Err(ConnectionError::MissingDescriptors);
+                    if incoming.lost {
+                        incoming.descriptors.clear();
                     }
                     match (received.bytes, have) {
                         (0, 0) => return Err(ConnectionError::Closed),
@@ -503,20 +682,19 @@ impl Connection {
                 Err(Errno::AGAIN) => self.ready(PollFlags::IN, deadline)?,
                 // The other end died with bytes of ours unread: its end all the same.
                 Err(Errno::CONNRESET) if have > 0 => return Err(ConnectionError::Interrupted),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(ConnectionError::of_socket(error)),
             }
         }
         Ok(())
     }
 
     fn ready(&self, what: PollFlags, deadline: Option<Instant>) -> Result<()> {
-        if poll_until(&mut [PollFd::new(&self.socket, what)], deadline)? { Ok(()) } else { Err(ConnectionError::TimedOut) }
+        match poll_until(&mut [PollFd::new(&self.socket, what)], deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ConnectionError::TimedOut),
+            Err(error) => Err(ConnectionError::of_socket(error)),
+        }
     }
-}
-
-/// A panic inside leaves bytes that are kept for the next call anyway.
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AsFd for Connection {
@@ -543,12 +721,18 @@ impl fmt::Debug for Connection {
 
 /// A place in the file system where other processes [connect](Connection::connect).
 ///
-/// Who may connect is who may write to the path: put it into a directory of mode 0700. The path is
-/// removed when the listener is dropped.
+/// Each process that may write to the path may connect: put it into a directory of mode 0700. The
+/// path is removed when the listener is dropped, by the process that bound it: a forked child may
+/// accept, but its copy of the listener leaves the path alone.
 #[derive(Debug)]
 pub struct Listener {
+    /// Non-blocking: of several threads or processes that see a connection, one gets it, and the
+    /// others go on waiting until their deadlines.
     listener: UnixListener,
     path: PathBuf,
+    process: ProcessMark,
+    /// Device and inode of the path when it was bound.
+    file: Option<(u64, u64)>,
 }
 
 impl Listener {
@@ -559,16 +743,24 @@ impl Listener {
     /// Those of `bind`; `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
-        Ok(Self { listener: UnixListener::bind(&path)?, path })
+        let process = ProcessMark::current();
+        let listener = UnixListener::bind(&path)?;
+        let this = Self { file: file_at(&path), listener, path, process };
+        this.listener.set_nonblocking(true)?;
+        Ok(this)
     }
 
-    /// Waits for the next who connects.
+    /// Waits for the next connection.
     ///
     /// # Errors
     ///
     /// Those of `accept`.
     pub fn accept(&self) -> io::Result<Connection> {
-        Ok(Connection::over(self.listener.accept()?.0.into(), true, true))
+        loop {
+            if let Some(connection) = self.accept_until(None)? {
+                return Ok(connection);
+            }
+        }
     }
 
     /// As [`accept`](Self::accept), waiting at most `timeout`; `None` when the time is up.
@@ -577,8 +769,27 @@ impl Listener {
     ///
     /// Those of `accept`.
     pub fn accept_timeout(&self, timeout: Duration) -> io::Result<Option<Connection>> {
-        if poll_until(&mut [PollFd::new(&self.listener, PollFlags::IN)], after(timeout))? { self.accept().map(Some) } else { Ok(None) }
+        self.accept_until(after(timeout))
     }
+
+    fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Connection>> {
+        loop {
+            match self.listener.accept() {
+                Ok((socket, _)) => return Ok(Some(Connection::over(socket.into(), true, true))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+            if !poll_until(&mut fds, deadline).or_io()? {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|about| (about.dev(), about.ino()))
 }
 
 impl AsFd for Listener {
@@ -589,7 +800,10 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = std::fs::remove_file(&self.path);
+        // Not the path of another listener that was bound there since.
+        if self.process.is_current() && self.file.is_some() && self.file == file_at(&self.path) {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

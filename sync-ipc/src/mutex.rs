@@ -256,6 +256,21 @@ impl<'a, T: Plain> Guard<'a, T> {
         }
     }
 
+    /// Releases the lock. If it came from a dead owner and was not marked consistent, the next owner
+    /// is told again.
+    pub(crate) fn abandon(self) {
+        let this = core::mem::ManuallyDrop::new(self);
+        if !this.is_ours() {
+            return;
+        }
+        let (word, peers) = (this.mutex.block.u32(0), &this.mutex.block);
+        if this.inconsistent {
+            mutex::abandon(word, peers);
+        } else {
+            mutex::unlock(word, peers);
+        }
+    }
+
     /// The lock that this guards.
     pub(crate) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
@@ -263,7 +278,7 @@ impl<'a, T: Plain> Guard<'a, T> {
 
     #[inline]
     fn is_ours(&self) -> bool {
-        self.identity == self.mutex.block.me()
+        self.mutex.block.is_us(self.identity)
     }
 }
 
@@ -282,7 +297,22 @@ impl<T: Plain> Drop for Guard<'_, T> {
     }
 }
 
-/// Why a lock was not got, or not got clean.
+/// Why a lock was not acquired, or not from an owner that released it.
+///
+/// With `?`, it becomes a [`sync_ipc::Error`](crate::Error), which borrows nothing. If there was a
+/// guard, its lock is left as it was: the next owner is told again that an owner died. (A guard that
+/// is *dropped* without `mark_consistent` makes the lock [`NotRecoverable`](Self::NotRecoverable).)
+///
+/// ```
+/// fn add(total: &sync_ipc::Mutex<u64>, more: u64) -> sync_ipc::Result<u64> {
+///     let mut guard = total.lock()?;
+///     guard.update(|sum| *sum += more);
+///     Ok(guard.get())
+/// }
+/// # let segment = sync_ipc::Segment::anonymous(4096)?;
+/// # assert_eq!(add(&sync_ipc::Mutex::create(&segment, "total", 1)?, 2)?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockError<G> {
@@ -295,6 +325,8 @@ pub enum LockError<G> {
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
+    /// This thread holds a reentrant lock as often as can be counted.
+    TooManyLevels,
 }
 
 impl<G> LockError<G> {
@@ -312,13 +344,39 @@ impl<G> LockError<G> {
         matches!(self, Self::TimedOut)
     }
 
+    /// The error without its guard, whose lock is left as it was got: after
+    /// [`OwnerDied`](Self::OwnerDied), the next owner is told again.
+    pub(crate) fn without_guard(self) -> LockError<()>
+    where
+        G: Unrepaired,
+    {
+        self.map(Unrepaired::abandon)
+    }
+
     pub(crate) fn map<H>(self, convert: impl FnOnce(G) -> H) -> LockError<H> {
         match self {
             Self::OwnerDied(guard) => LockError::OwnerDied(convert(guard)),
             Self::NotRecoverable => LockError::NotRecoverable,
             Self::TimedOut => LockError::TimedOut,
             Self::NotAttached => LockError::NotAttached,
+            Self::TooManyLevels => LockError::TooManyLevels,
         }
+    }
+}
+
+/// The guards that a [`LockError`] may have. Sealed: it is not exported.
+pub trait Unrepaired {
+    /// Releases the lock as it was got.
+    fn abandon(self);
+}
+
+impl Unrepaired for () {
+    fn abandon(self) {}
+}
+
+impl<T: Plain> Unrepaired for Guard<'_, T> {
+    fn abandon(self) {
+        Guard::abandon(self);
     }
 }
 
@@ -339,6 +397,7 @@ impl<G> fmt::Display for LockError<G> {
             Self::NotRecoverable => "the lock's owner died and its value was not repaired",
             Self::TimedOut => "the lock is held by somebody else",
             Self::NotAttached => "this forked process could not become a participant of the segment",
+            Self::TooManyLevels => "the lock is held as often as can be counted",
         })
     }
 }

@@ -1,12 +1,10 @@
-//! What is asked of `/proc`, without allocating: these are asked while others wait, and stepped
-//! through by the tests.
+//! What the crate reads from `/proc`, without allocating: a forked child reads it at its first use
+//! of a segment, and the tests step through that.
 
 use core::ffi::CStr;
 
 use rustix::fs::{CWD, Mode, OFlags, openat, stat};
 use rustix::io::{Errno, read};
-
-use crate::error::Result;
 
 /// A path under `/proc`, made of text and numbers.
 #[derive(Clone, Copy)]
@@ -40,7 +38,7 @@ impl Path {
                 break;
             }
         }
-        self.text(str::from_utf8(&digits[at..]).unwrap_or_default())
+        self.text(core::str::from_utf8(&digits[at..]).unwrap_or_default())
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {
@@ -49,7 +47,7 @@ impl Path {
 }
 
 /// The beginning of a file, as much as fits.
-fn beginning<'a>(path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+fn beginning<'a>(path: &CStr, buffer: &'a mut [u8]) -> rustix::io::Result<&'a [u8]> {
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let count = loop {
         match read(&file, &mut *buffer) {
@@ -62,29 +60,17 @@ fn beginning<'a>(path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
 
 fn parse(digits: &[u8]) -> Option<u64> {
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.copied().try_fold(None, |sum: Option<u64>, digit| Some(Some(sum.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(digit - b'0'))?)))?
-}
-
-/// Field 22 of `/proc/<pid>/stat`: with the pid, it names a process for good.
-pub(crate) fn start_time(pid: u32) -> Result<u64> {
-    let mut buffer = [0; 1024];
-    let stat = beginning(Path::new().text("/proc/").number(pid.into()).text("/stat").as_c_str(), &mut buffer)?;
-    // The second field is the program's name in parentheses, which may contain anything.
-    let after = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
-    let mut spaces = 0;
-    let field = after.iter().position(|&byte| {
-        spaces += u32::from(byte == b' ');
-        spaces == 20
-    });
-    Ok(field.and_then(|at| parse(&after[at + 1..])).ok_or(Errno::INVAL)?)
+    digits.copied().try_fold(None, |sum: Option<u64>, digit| {
+        Some(Some(sum.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(digit - b'0'))?))
+    })?
 }
 
 /// The number of this process's PID namespace.
-pub(crate) fn namespace() -> Result<u64, Errno> {
+pub(crate) fn namespace() -> rustix::io::Result<u64> {
     Ok(stat(c"/proc/self/ns/pid")?.st_ino)
 }
 
-/// What the system says it could give without swapping, in bytes.
+/// How many bytes the system could give without swapping.
 pub(crate) fn available_memory() -> Option<usize> {
     let mut buffer = [0; 512];
     let about = beginning(c"/proc/meminfo", &mut buffer).ok()?;
@@ -100,20 +86,23 @@ mod tests {
 
     #[test]
     fn paths_are_text_and_numbers() {
-        assert_eq!(Path::new().text("/proc/").number(0).text("/fd/").number(u64::MAX).as_c_str(), c"/proc/0/fd/18446744073709551615");
+        assert_eq!(
+            Path::new().text("/proc/").number(0).text("/fd/").number(u64::MAX).as_c_str(),
+            c"/proc/0/fd/18446744073709551615"
+        );
         assert_eq!(Path::new().text(&"x".repeat(100)).as_c_str().to_bytes().len(), 63);
     }
 
     #[test]
     fn numbers_are_parsed() {
-        assert_eq!((parse(b"42 x"), parse(b""), parse(b"x"), parse(b"99999999999999999999")), (Some(42), None, None, None));
+        assert_eq!(
+            (parse(b"42 x"), parse(b""), parse(b"x"), parse(b"99999999999999999999")),
+            (Some(42), None, None, None)
+        );
     }
 
     #[test]
     fn the_system_answers() {
-        let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
-        let field = stat.rsplit(')').next().and_then(|after| after.split_whitespace().nth(19)?.parse().ok());
-        assert_eq!(start_time(std::process::id()).ok(), field);
         assert!(namespace().is_ok_and(|number| number > 0));
         assert!(available_memory().is_some_and(|bytes| bytes > 1 << 20));
     }

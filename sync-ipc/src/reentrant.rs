@@ -23,10 +23,10 @@ use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::thread;
 
 use crate::error::Result;
-use crate::mutex::{LockError, Owner};
+use crate::mutex::{LockError, Owner, Unrepaired};
 use crate::plain::{self, Plain};
 use crate::raw::{Peers, mutex};
-use crate::segment::{Block, Segment};
+use crate::segment::{Block, Placement, Segment};
 
 const COUNT: usize = 4;
 const THREAD: usize = 8;
@@ -64,14 +64,23 @@ impl<T: Plain> ReentrantMutex<T> {
         VALUE + size_of::<T>()
     }
 
+    pub(crate) fn placement(name: &str) -> Placement<'_> {
+        Placement { name, kind: Self::kind(), size: Self::layout(), parameter: 0 }
+    }
+
+    pub(crate) fn over(block: Block) -> Self {
+        Self { block, value: PhantomData }
+    }
+
     /// A new lock under a name that must be new in this segment.
     ///
     /// # Errors
     ///
     /// As for any object.
     pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
-        let block = segment.place(name, Self::kind(), Self::layout(), 0, |block| plain::store(block, VALUE, &value))?;
-        Ok(Self { block, value: PhantomData })
+        let initialise = |[block]: &[Block; 1]| plain::store(block, VALUE, &value);
+        let [block] = segment.place_all([Self::placement(name)], initialise)?;
+        Ok(Self::over(block))
     }
 
     /// The lock of that name.
@@ -88,12 +97,7 @@ impl<T: Plain> ReentrantMutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Mutex::lock`](crate::Mutex::lock).
-    ///
-    /// # Panics
-    ///
-    /// If this thread locked it `u32::MAX` times.
-    #[track_caller]
+    /// As [`Mutex::lock`](crate::Mutex::lock), and [`LockError::TooManyLevels`].
     pub fn lock(&self) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, None))
     }
@@ -103,7 +107,6 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::try_lock`](crate::Mutex::try_lock).
-    #[track_caller]
     pub fn try_lock(&self) -> Locked<'_, T> {
         self.lock_with(mutex::try_lock)
     }
@@ -113,7 +116,6 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::lock_timeout`](crate::Mutex::lock_timeout).
-    #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::after(timeout)))
     }
@@ -123,7 +125,6 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::lock_deadline`](crate::Mutex::lock_deadline).
-    #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::at(deadline)))
     }
@@ -151,14 +152,15 @@ impl<T: Plain> ReentrantMutex<T> {
         u64::from(self.block.me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
     }
 
-    #[track_caller]
     fn lock_with(
         &self,
         take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Block) -> Result<mutex::Locked, mutex::Refused>,
     ) -> Locked<'_, T> {
         let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.me(), inconsistent, not_send: PhantomData };
         if self.is_locked_by_us() {
-            let count = self.block.u32(COUNT).load(Ordering::Relaxed).checked_add(1).expect("locked too often");
+            // A peer may write any count.
+            let count = self.block.u32(COUNT).load(Ordering::Relaxed);
+            let count = count.checked_add(1).ok_or(LockError::TooManyLevels)?;
             self.block.u32(COUNT).store(count, Ordering::Relaxed);
             return Ok(guard(false));
         }
@@ -237,8 +239,23 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         }
     }
 
-    fn is_ours(&self) -> bool {
-        self.identity == self.mutex.block.me()
+    /// Whether this process locked it: a forked child's copy of the guard is not the child's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.mutex.block.is_us(self.identity)
+    }
+
+    /// Releases one level. If the lock came from a dead owner and was not marked consistent, the
+    /// next owner is told again.
+    pub(crate) fn abandon(self) {
+        let last = self.depth() <= 1;
+        if self.inconsistent && last && self.is_ours() {
+            let this = core::mem::ManuallyDrop::new(self);
+            let (word, peers) = (this.mutex.block.u32(0), &this.mutex.block);
+            // As in `drop`.
+            this.mutex.block.u32(COUNT).store(0, Ordering::Relaxed);
+            this.mutex.block.u64(THREAD).store(0, Ordering::Relaxed);
+            mutex::abandon(word, peers);
+        }
     }
 
     /// Lets go of all levels.
@@ -249,6 +266,12 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         }
         drop(self);
         (mutex, count)
+    }
+}
+
+impl<T: Plain> Unrepaired for ReentrantGuard<'_, T> {
+    fn abandon(self) {
+        ReentrantGuard::abandon(self);
     }
 }
 

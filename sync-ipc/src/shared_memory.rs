@@ -3,10 +3,11 @@
 use core::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use sync_core::primitive::atomic::Ordering;
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OrIo, Result};
 use crate::plain;
 use crate::raw::{PATIENCE, mutex};
 use crate::segment::{Block, Segment};
@@ -34,9 +35,8 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    fn over(segment: &Segment, size: usize, name: Option<&str>) -> Result<Self> {
-        let block = segment.place(BYTES, plain::kind_of::<()>(BYTES), size, 0, |_| {})?;
-        Ok(Self { block, name: name.map(str::to_owned) })
+    fn place(segment: &Segment, size: usize) -> Result<Block> {
+        segment.place(BYTES, plain::kind_of::<()>(BYTES), size, 0, |_| {})
     }
 
     /// `size` zeros under a name that must be new.
@@ -45,8 +45,9 @@ impl SharedMemory {
     ///
     /// As [`Segment::create`].
     pub fn create(name: &str, size: usize) -> Result<Self> {
-        // Another process may open it between the two steps; it is told that there is nothing yet.
-        Self::over(&Segment::create(name, size)?, size, Some(name))
+        // The bytes are there before the name is, so each opener finds both.
+        let (_, block) = Segment::create_with(name, size, |segment| Self::place(segment, size))?;
+        Ok(Self { block, name: Some(name.to_owned()) })
     }
 
     /// As [`create`](Self::create), under a name of its own making; see [`name`](Self::name).
@@ -57,7 +58,7 @@ impl SharedMemory {
     pub fn create_new(size: usize) -> Result<Self> {
         loop {
             let mut random = [0; 8];
-            rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+            getrandom(&mut random, GetRandomFlags::empty()).or_io()?;
             match Self::create(&format!("memory-{:016x}", u64::from_ne_bytes(random)), size) {
                 Err(Error::AlreadyExists) => {}
                 other => return other,
@@ -71,7 +72,7 @@ impl SharedMemory {
     ///
     /// As [`Segment::anonymous`].
     pub fn anonymous(size: usize) -> Result<Self> {
-        Self::over(&Segment::anonymous(size)?, size, None)
+        Ok(Self { block: Self::place(&Segment::anonymous(size)?, size)?, name: None })
     }
 
     /// The bytes of that name.
@@ -90,7 +91,10 @@ impl SharedMemory {
     ///
     /// As [`Segment::from_fd`].
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
-        Ok(Self { block: Segment::from_fd(fd)?.find(BYTES, plain::kind_of::<()>(BYTES))?, name: None })
+        Ok(Self {
+            block: Segment::from_fd(fd)?.find(BYTES, plain::kind_of::<()>(BYTES))?,
+            name: None,
+        })
     }
 
     /// Its name, if it was made or found by one.
@@ -162,7 +166,10 @@ impl AsFd for SharedMemory {
 
 impl fmt::Debug for SharedMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedMemory").field("name", &self.name).field("size", &self.size()).finish()
+        f.debug_struct("SharedMemory")
+            .field("name", &self.name)
+            .field("size", &self.size())
+            .finish()
     }
 }
 
@@ -293,15 +300,25 @@ impl ShareableList {
         if u32::try_from(end).is_err() {
             return Err(Error::BadSize);
         }
-        let block = segment.place(name, plain::kind_of::<()>("list"), end, items.len() as u64, |block| {
-            for (at, (item, (offset, room))) in items.iter().zip(&places).enumerate() {
-                let (entry, bytes) = (HEADER + at * ENTRY, item.bytes());
-                block.write(*offset, &bytes);
-                for (word, value) in [item.kind(), bytes.len() as u32, *offset as u32, *room as u32].into_iter().enumerate() {
-                    block.u32(entry + word * 4).store(value, Ordering::Relaxed);
+        let block = segment.place(
+            name,
+            plain::kind_of::<()>("list"),
+            end,
+            items.len() as u64,
+            |block| {
+                for (at, (item, (offset, room))) in items.iter().zip(&places).enumerate() {
+                    let (entry, bytes) = (HEADER + at * ENTRY, item.bytes());
+                    block.write(*offset, &bytes);
+                    for (word, value) in
+                        [item.kind(), bytes.len() as u32, *offset as u32, *room as u32]
+                            .into_iter()
+                            .enumerate()
+                    {
+                        block.u32(entry + word * 4).store(value, Ordering::Relaxed);
+                    }
                 }
-            }
-        })?;
+            },
+        )?;
         Ok(Self { block, places })
     }
 
@@ -313,13 +330,22 @@ impl ShareableList {
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         let block = segment.find(name, plain::kind_of::<()>("list"))?;
         let len = usize::try_from(block.parameter()).map_err(|_| Error::Corrupted)?;
-        if len == 0 || len.checked_mul(ENTRY).and_then(|size| size.checked_add(HEADER)).is_none_or(|size| size > block.len()) {
+        if len == 0
+            || len
+                .checked_mul(ENTRY)
+                .and_then(|size| size.checked_add(HEADER))
+                .is_none_or(|size| size > block.len())
+        {
             return Err(Error::Corrupted);
         }
         let places = (0..len).map(|at| {
-            let word = |index: usize| block.u32(HEADER + at * ENTRY + index * 4).load(Ordering::Relaxed) as usize;
+            let word = |index: usize| {
+                block.u32(HEADER + at * ENTRY + index * 4).load(Ordering::Relaxed) as usize
+            };
             let (offset, room) = (word(2), word(3));
-            let inside = offset >= HEADER + len * ENTRY && offset <= block.len() && room <= block.len() - offset;
+            let inside = offset >= HEADER + len * ENTRY
+                && offset <= block.len()
+                && room <= block.len() - offset;
             if inside { Ok((offset, room)) } else { Err(Error::Corrupted) }
         });
         let places = places.collect::<Result<_>>()?;

@@ -1,21 +1,20 @@
 //! Numbers and rows of numbers between processes, with a lock and without.
 //!
-//! A [`Value`] is a [`ReentrantMutex`] under another name. An [`Array`] is a [`RawArray`] beside
-//! one: two objects, of which the lock is placed first, so that an array that can be found has its
-//! lock.
+//! A [`Value`] is a [`ReentrantMutex`] under another name. An [`Array`] is a [`RawArray`] next to
+//! one: two objects, which are placed in one step.
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::ops::{Deref, Range};
+use core::ops::Range;
 use core::time::Duration;
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::mutex::LockError;
+use crate::mutex::{LockError, Unrepaired};
 use crate::plain::{self, Plain};
 use crate::reentrant::{ReentrantGuard, ReentrantMutex};
-use crate::segment::{Block, Segment};
+use crate::segment::{Block, Placement, Segment};
 
 /// A shared value with its own reentrant lock.
 ///
@@ -26,9 +25,9 @@ use crate::segment::{Block, Segment};
 ///
 /// let segment = Segment::anonymous(4096)?;
 /// let hits = Value::create(&segment, "hits", 0_u64)?;
-/// hits.lock().unwrap().update(|n| *n += 1); // exact, whoever else does it
-/// assert_eq!(hits.get().unwrap(), 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// hits.lock()?.update(|n| *n += 1); // exact, whatever other processes do
+/// assert_eq!(hits.get()?, 1);
+/// # Ok::<(), sync_ipc::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Value<T>(ReentrantMutex<T>);
@@ -58,7 +57,6 @@ impl<T: Plain> Value<T> {
     ///
     /// [`LockError`].
     #[doc(alias = "get_lock")]
-    #[track_caller]
     pub fn lock(&self) -> Result<ReentrantGuard<'_, T>, LockError<ReentrantGuard<'_, T>>> {
         self.0.lock()
     }
@@ -68,8 +66,10 @@ impl<T: Plain> Value<T> {
     /// # Errors
     ///
     /// [`LockError`].
-    #[track_caller]
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<ReentrantGuard<'_, T>, LockError<ReentrantGuard<'_, T>>> {
+    pub fn lock_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<ReentrantGuard<'_, T>, LockError<ReentrantGuard<'_, T>>> {
         self.0.lock_timeout(timeout)
     }
 
@@ -77,18 +77,30 @@ impl<T: Plain> Value<T> {
     ///
     /// # Errors
     ///
-    /// [`LockError`].
-    pub fn get(&self) -> Result<T, LockError<ReentrantGuard<'_, T>>> {
-        Ok(self.lock()?.get())
+    /// [`LockError`]. After an owner's death, each read is an error until a [`set`](Self::set), or
+    /// a [`lock`](Self::lock) and `mark_consistent`, made the value whole.
+    pub fn get(&self) -> Result<T, LockError<()>> {
+        match self.lock() {
+            Ok(guard) => Ok(guard.get()),
+            Err(error) => Err(error.without_guard()),
+        }
     }
 
-    /// Writes it under its lock.
+    /// Writes it under its lock. All of it is written, so it is whole afterwards, also if an owner
+    /// died.
     ///
     /// # Errors
     ///
-    /// [`LockError`].
-    pub fn set(&self, value: T) -> Result<(), LockError<ReentrantGuard<'_, T>>> {
-        self.lock()?.set(value);
+    /// [`LockError`], but not [`LockError::OwnerDied`].
+    pub fn set(&self, value: T) -> Result<(), LockError<()>> {
+        match self.lock() {
+            Ok(guard) => guard.set(value),
+            Err(LockError::OwnerDied(mut guard)) => {
+                guard.set(value);
+                guard.mark_consistent();
+            }
+            Err(error) => return Err(error.without_guard()),
+        }
         Ok(())
     }
 }
@@ -113,7 +125,8 @@ impl<T: Plain> RawValue<T> {
     ///
     /// As for any object.
     pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
-        let block = segment.place(name, Self::kind(), size_of::<T>(), 0, |block| store_item(block, 0, &value))?;
+        let block = segment
+            .place(name, Self::kind(), size_of::<T>(), 0, |block| store_item(block, 0, &value))?;
         Ok(Self { block, value: PhantomData })
     }
 
@@ -165,7 +178,7 @@ impl<T> fmt::Debug for RawValue<T> {
 fn load_item<T: Plain>(block: &Block, offset: usize) -> T {
     let mut item = T::new_zeroed();
     let bytes = item.as_mut_bytes();
-    if bytes.len() == 4 && offset.is_multiple_of(4) {
+    if bytes.len() == 4 && offset % 4 == 0 {
         // Relaxed: an item without a lock publishes nothing.
         bytes.copy_from_slice(&block.u32(offset).load(Ordering::Relaxed).to_ne_bytes());
     } else {
@@ -177,11 +190,18 @@ fn load_item<T: Plain>(block: &Block, offset: usize) -> T {
 
 fn store_item<T: Plain>(block: &Block, offset: usize, item: &T) {
     match item.as_bytes() {
-        bytes @ &[a, b, c, d] if offset.is_multiple_of(bytes.len()) => {
+        bytes @ &[a, b, c, d] if offset % bytes.len() == 0 => {
             // Relaxed: as in `load_item`.
             block.u32(offset).store(u32::from_ne_bytes([a, b, c, d]), Ordering::Relaxed);
         }
         bytes => block.write(offset, bytes),
+    }
+}
+
+/// Stores items from item `at` on.
+fn store_items<T: Plain>(block: &Block, at: usize, items: &[T]) {
+    for (index, item) in items.iter().enumerate() {
+        store_item(block, (at + index) * size_of::<T>(), item);
     }
 }
 
@@ -220,9 +240,22 @@ impl<T: Plain> RawArray<T> {
         plain::kind_of::<T>("array")
     }
 
-    fn place(segment: &Segment, name: &str, len: usize, initialise: impl FnOnce(&Block)) -> Result<Self> {
-        let size = len.checked_mul(size_of::<T>()).filter(|_| len > 0 && size_of::<T>() > 0).ok_or(Error::BadSize)?;
-        let block = segment.place(name, Self::kind(), size, len as u64, initialise)?;
+    fn placement(name: &str, len: usize) -> Result<Placement<'_>> {
+        let size = len
+            .checked_mul(size_of::<T>())
+            .filter(|_| len > 0 && size_of::<T>() > 0)
+            .ok_or(Error::BadSize)?;
+        Ok(Placement { name, kind: Self::kind(), size, parameter: len as u64 })
+    }
+
+    fn place(
+        segment: &Segment,
+        name: &str,
+        len: usize,
+        initialise: impl FnOnce(&Block),
+    ) -> Result<Self> {
+        let placement = Self::placement(name, len)?;
+        let [block] = segment.place_all([placement], |[block]| initialise(block))?;
         Ok(Self { block, len, item: PhantomData })
     }
 
@@ -241,11 +274,7 @@ impl<T: Plain> RawArray<T> {
     ///
     /// As [`zeroed`](Self::zeroed).
     pub fn create(segment: &Segment, name: &str, items: &[T]) -> Result<Self> {
-        Self::place(segment, name, items.len(), |block| {
-            for (at, item) in items.iter().enumerate() {
-                store_item(block, at * size_of::<T>(), item);
-            }
-        })
+        Self::place(segment, name, items.len(), |block| store_items(block, 0, items))
     }
 
     /// The array of that name.
@@ -255,8 +284,15 @@ impl<T: Plain> RawArray<T> {
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         let block = segment.find(name, Self::kind())?;
-        let len = usize::try_from(block.parameter()).ok().filter(|len| *len > 0).ok_or(Error::Corrupted)?;
-        Ok(Self { block: block.expect_size(len.checked_mul(size_of::<T>()))?, len, item: PhantomData })
+        let len = usize::try_from(block.parameter())
+            .ok()
+            .filter(|len| *len > 0)
+            .ok_or(Error::Corrupted)?;
+        Ok(Self {
+            block: block.expect_size(len.checked_mul(size_of::<T>()))?,
+            len,
+            item: PhantomData,
+        })
     }
 
     /// How many items.
@@ -297,18 +333,18 @@ impl<T: Plain> RawArray<T> {
         Ok(range.map(|at| load_item(&self.block, at * size_of::<T>())).collect())
     }
 
+    fn check(&self, at: usize, count: usize) -> Result<(), OutOfRange> {
+        if at > self.len || count > self.len - at { Err(OutOfRange) } else { Ok(()) }
+    }
+
     /// Copies items in, from `at` on.
     ///
     /// # Errors
     ///
     /// [`OutOfRange`]; then nothing was written.
     pub fn write(&self, at: usize, items: &[T]) -> Result<(), OutOfRange> {
-        if at > self.len || items.len() > self.len - at {
-            return Err(OutOfRange);
-        }
-        for (index, item) in items.iter().enumerate() {
-            store_item(&self.block, (at + index) * size_of::<T>(), item);
-        }
+        self.check(at, items.len())?;
+        store_items(&self.block, at, items);
         Ok(())
     }
 
@@ -347,9 +383,20 @@ pub struct Array<T> {
 }
 
 impl<T: Plain> Array<T> {
-    fn lock_for(segment: &Segment, name: &str) -> Result<ReentrantMutex<()>> {
-        let name = format!("{name}~");
-        crate::open_or_create(|| ReentrantMutex::open(segment, &name), || ReentrantMutex::create(segment, &name, ()))
+    /// Places the lock and the items in one step: there is no moment at which one is there without
+    /// the other, and an array that has no room leaves nothing.
+    fn place(
+        segment: &Segment,
+        name: &str,
+        len: usize,
+        initialise: impl FnOnce(&Block),
+    ) -> Result<Self> {
+        let items = RawArray::<T>::placement(name, len)?;
+        let lock_name = format!("{name}~");
+        let lock = ReentrantMutex::<()>::placement(&lock_name);
+        let [lock, block] = segment.place_all([lock, items], |[_, items]| initialise(items))?;
+        let raw = RawArray { block, len, item: PhantomData };
+        Ok(Self { raw, lock: ReentrantMutex::over(lock) })
     }
 
     /// A new array of zeros. Its name may have at most 30 bytes: the lock is an object of its own.
@@ -358,8 +405,7 @@ impl<T: Plain> Array<T> {
     ///
     /// As [`RawArray::zeroed`].
     pub fn zeroed(segment: &Segment, name: &str, len: usize) -> Result<Self> {
-        let lock = Self::lock_for(segment, name)?;
-        Ok(Self { raw: RawArray::zeroed(segment, name, len)?, lock })
+        Self::place(segment, name, len, |_| {})
     }
 
     /// A new array of these items.
@@ -368,8 +414,7 @@ impl<T: Plain> Array<T> {
     ///
     /// As [`RawArray::create`].
     pub fn create(segment: &Segment, name: &str, items: &[T]) -> Result<Self> {
-        let lock = Self::lock_for(segment, name)?;
-        Ok(Self { raw: RawArray::create(segment, name, items)?, lock })
+        Self::place(segment, name, items.len(), |block| store_items(block, 0, items))
     }
 
     /// The array of that name.
@@ -378,7 +423,10 @@ impl<T: Plain> Array<T> {
     ///
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
-        Ok(Self { raw: RawArray::open(segment, name)?, lock: ReentrantMutex::open(segment, &format!("{name}~"))? })
+        Ok(Self {
+            raw: RawArray::open(segment, name)?,
+            lock: ReentrantMutex::open(segment, &format!("{name}~"))?,
+        })
     }
 
     /// Locks it.
@@ -387,9 +435,27 @@ impl<T: Plain> Array<T> {
     ///
     /// [`LockError`].
     #[doc(alias = "get_lock")]
-    #[track_caller]
     pub fn lock(&self) -> Result<ArrayGuard<'_, T>, LockError<ArrayGuard<'_, T>>> {
-        match self.lock.lock() {
+        self.guard(self.lock.lock())
+    }
+
+    /// Locks it, waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`].
+    pub fn lock_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<ArrayGuard<'_, T>, LockError<ArrayGuard<'_, T>>> {
+        self.guard(self.lock.lock_timeout(timeout))
+    }
+
+    fn guard<'a>(
+        &'a self,
+        locked: Result<ReentrantGuard<'a, ()>, LockError<ReentrantGuard<'a, ()>>>,
+    ) -> Result<ArrayGuard<'a, T>, LockError<ArrayGuard<'a, T>>> {
+        match locked {
             Ok(guard) => Ok(ArrayGuard { raw: &self.raw, guard }),
             Err(error) => Err(error.map(|guard| ArrayGuard { raw: &self.raw, guard })),
         }
@@ -404,24 +470,72 @@ impl<T: Plain> Array<T> {
 }
 
 /// The right to use an [`Array`], until dropped.
-#[must_use = "the lock is let go of at once if the guard is not kept"]
+#[must_use = "the lock is released at once if the guard is not kept"]
 #[derive(Debug)]
 pub struct ArrayGuard<'a, T> {
     raw: &'a RawArray<T>,
     guard: ReentrantGuard<'a, ()>,
 }
 
-impl<T> ArrayGuard<'_, T> {
+impl<T: Plain> ArrayGuard<'_, T> {
     /// As [`Guard::mark_consistent`](crate::Guard::mark_consistent).
     pub fn mark_consistent(&mut self) {
         self.guard.mark_consistent();
     }
+
+    /// How many items.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Item `at`.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<T> {
+        self.raw.get(at)
+    }
+
+    /// Replaces item `at`. Does nothing in a forked child's copy of the guard.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfRange`].
+    pub fn set(&self, at: usize, item: T) -> Result<(), OutOfRange> {
+        self.write(at, &[item])
+    }
+
+    /// Copies a part out.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfRange`].
+    pub fn read(&self, range: Range<usize>) -> Result<Vec<T>, OutOfRange> {
+        self.raw.read(range)
+    }
+
+    /// Copies items in, from `at` on. Does nothing in a forked child's copy of the guard.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfRange`]; then nothing was written.
+    pub fn write(&self, at: usize, items: &[T]) -> Result<(), OutOfRange> {
+        self.raw.check(at, items.len())?;
+        if self.guard.is_ours() {
+            self.raw.write(at, items)?;
+        }
+        Ok(())
+    }
+
+    /// Copies all of it out.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<T> {
+        self.raw.to_vec()
+    }
 }
 
-impl<T> Deref for ArrayGuard<'_, T> {
-    type Target = RawArray<T>;
-
-    fn deref(&self) -> &RawArray<T> {
-        self.raw
+impl<T> Unrepaired for ArrayGuard<'_, T> {
+    fn abandon(self) {
+        self.guard.abandon();
     }
 }

@@ -9,22 +9,29 @@
 //! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`]
 //!    exists, and the file behind it cannot shrink: it is a memfd with `F_SEAL_SHRINK`, all of
 //!    whose pages were there when it was mapped. A view is used no longer than its mapping exists.
-//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses
+//! 2. No code in this process makes a reference to the bytes, other than to an atomic. All accesses
 //!    are atomic, or by instructions that the compiler does not see through (`copy`), so what a
-//!    peer does at the same time is a value we may read and never a data race.
-//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
+//!    peer does at the same time is a value we may read and never a data race. And each word of 8
+//!    bytes is accessed in one size: as two u32 by the objects' own words and by items of 4 bytes,
+//!    or as one u64, and so by `copy`. (Before an object can be found, and in the directory under
+//!    its lock, accesses of both sizes are ordered one after the other.)
+//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes. The
+//!    whole mapping is a multiple of 4096 bytes, so the word of 8 bytes that a byte of a view lies
+//!    in is mapped.
 
 mod copy;
+pub(crate) mod limits;
 
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
-use crate::error::Result;
+use crate::error::{OrIo, Result};
 
 #[derive(Debug)]
 pub(crate) struct Mapping(View);
@@ -54,9 +61,11 @@ impl Mapping {
                 MapFlags::SHARED,
                 memfd,
                 0,
-            )?
+            )
+            .or_io()?
         };
-        let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
+        let base =
+            NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory).map_err(io::Error::from)?;
         Ok(Self(View { base, len }))
     }
 
@@ -67,7 +76,7 @@ impl Mapping {
     /// The view is used no longer than `self` exists (invariant 1).
     pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
         assert!(
-            offset.is_multiple_of(64) && offset <= self.len && len <= self.len - offset,
+            offset % 64 == 0 && offset <= self.len && len <= self.len - offset,
             "{len} bytes at {offset} of {}",
             self.len
         );
@@ -100,7 +109,7 @@ impl View {
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
         assert!(
-            offset.is_multiple_of(size) && offset <= self.len && size <= self.len - offset,
+            offset % size == 0 && offset <= self.len && size <= self.len - offset,
             "offset {offset} of {} bytes",
             self.len
         );
@@ -115,7 +124,7 @@ impl View {
         let size = size_of::<A>();
         let bytes = count * size;
         assert!(
-            offset.is_multiple_of(size) && offset <= self.len && bytes <= self.len - offset,
+            offset % size == 0 && offset <= self.len && bytes <= self.len - offset,
             "{count} words at {offset} of {}",
             self.len
         );

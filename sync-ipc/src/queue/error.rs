@@ -36,6 +36,17 @@ impl<T> SendError<T> {
         }
     }
 
+    pub(crate) fn without_item(self) -> SendError<()> {
+        match self {
+            Self::Full(_) => SendError::Full(()),
+            Self::TimedOut(_) => SendError::TimedOut(()),
+            Self::Closed(_) => SendError::Closed(()),
+            Self::Corrupted(_) => SendError::Corrupted(()),
+            Self::NotAttached(_) => SendError::NotAttached(()),
+            Self::Disconnected(_) => SendError::Disconnected(()),
+        }
+    }
+
     /// The item.
     pub fn into_inner(self) -> T {
         match self {

@@ -15,7 +15,7 @@ use sync_core::primitive::atomic::Ordering;
 
 use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, RecvError, SENDERS_LEFT, SendError};
 use crate::error::{Error, Result};
-use crate::membership::{byte_is_locked, reopen, share_byte};
+use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
 use crate::segment::Segment;
@@ -31,7 +31,7 @@ impl OtherEnd {
     /// Whether no process holds it. "Could not find out" is no.
     pub(super) fn is_gone(&self, segment: &Segment) -> bool {
         // Through the description that has no locks: the one of a half does not see its own.
-        !byte_is_locked(segment.as_fd(), self.0)
+        matches!(byte_lock::is_locked(segment.as_fd(), self.0), Ok(false))
     }
 }
 
@@ -101,7 +101,7 @@ macro_rules! half {
                 let mut queue = Queue::open(segment, NAME)?;
                 let locks = ENDS_LOCKS + queue.block.offset() as u64;
                 let end = reopen(segment.as_fd())?;
-                share_byte(end.as_fd(), locks + $byte)?;
+                byte_lock::share(end.as_fd(), locks + $byte)?;
                 // Relaxed: a hint.
                 queue.block.u32(ENDS).fetch_and(!$note, Ordering::Relaxed);
                 queue.other_end = Some(OtherEnd(locks + $other_byte));

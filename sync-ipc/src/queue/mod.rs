@@ -634,7 +634,8 @@ impl<T: Plain> Lease<'_, T> {
         &self.item
     }
 
-    /// Says that the item has been dealt with: nobody else gets it.
+    /// Says that the item has been dealt with: nobody else gets it. Does nothing in a forked
+    /// child's copy of the lease.
     pub fn ack(mut self) {
         if let Some(claim) = self.claim.take() {
             self.queue.acknowledge(claim);

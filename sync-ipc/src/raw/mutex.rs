@@ -12,7 +12,8 @@
 //! | 0 | 0 | free |
 //! | owner | 0 | held |
 //! | owner | 1 | held by one who took it from a dead owner and has not marked it consistent |
-//! | 0 | 1 | not recoverable: such an owner let go without marking it. For ever. |
+//! | [`ABANDONED`] | 1 | as it was when a dead owner had it: the next owner is told again |
+//! | 0 | 1 | not recoverable: such an owner let go without marking it. Final. |
 //!
 //! WAITERS: legal to be set when nobody waits (one wake too many); illegal to be clear while
 //! somebody sleeps for longer than its bound.
@@ -30,9 +31,9 @@
 //!    nobody sleeps for longer than [`LAST_BOUND`](super::LAST_BOUND) without looking.
 //!
 //! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it
-//! from a dead owner is Relaxed: it released nothing, and what it wrote and had acquired is ordered
-//! by the kernel, which frees the liveness lock after the process ran its last instruction and of
-//! which [`Peers::is_dead`] asked. Everything else on the word is Relaxed: it decides, by the
+//! from a dead owner is Acquire for [`abandon`], whose Release it pairs with; a process that died
+//! released nothing, and what it wrote and had acquired is ordered by the kernel, which frees the
+//! liveness lock after the process ran its last instruction and of which [`Peers::is_dead`] asked. Everything else on the word is Relaxed: it decides, by the
 //! word's modification order, but publishes nothing.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
@@ -46,6 +47,10 @@ pub const WAITERS: u32 = 1 << 31;
 
 /// The data behind the lock may be half written.
 pub const INCONSISTENT: u32 = 1 << 30;
+
+/// The owner that an inconsistent lock is left to by [`abandon`]. No table has that slot, so it is
+/// dead by definition.
+pub const ABANDONED: u32 = 0xfffd;
 
 /// How the lock was got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,8 +179,8 @@ fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> R
 fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
     // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes
     // in in the same step, so that our own death before `mark_consistent` is nothing new to the
-    // next. Relaxed: see "Orderings" above.
-    peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    // next. Acquire: pairs with the Release in `abandon`.
+    peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Acquire, Ordering::Relaxed).is_ok()
 }
 
 /// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only
@@ -207,6 +212,16 @@ pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
     // order with it, or the waiter falls asleep on what was. Relaxed: nobody gets what it guards
     // any more.
     peers.at(word).swap(INCONSISTENT, Ordering::Relaxed);
+    peers.wake(word, u32::MAX);
+}
+
+/// Releases a lock that was got with [`Locked::OwnerDied`] and was not repaired, so that the next
+/// owner gets it with [`Locked::OwnerDied`] again. Only for the owner.
+#[cold]
+pub fn abandon<P: Peers>(word: &AtomicU32, peers: &P) {
+    // Release: pairs with the Acquire of whoever takes the lock from a dead owner. A swap, as in
+    // `give_up`.
+    peers.at(word).swap(ABANDONED | INCONSISTENT, Ordering::Release);
     peers.wake(word, u32::MAX);
 }
 

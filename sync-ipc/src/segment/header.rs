@@ -1,4 +1,4 @@
-//! What every segment begins with: who made it, who takes part, what is in it.
+//! What every segment begins with: its format, its participants, its objects.
 //!
 //! | offset | what |
 //! |---|---|
@@ -7,22 +7,23 @@
 //! | 16 | size of the whole segment u64 |
 //! | 24 | random number, 2 x u64 |
 //! | 40 | READY u32, written last |
+//! | 44 | whose remainder is the slot that the next participant tries first u32 |
 //! | 48 | lock of the directory u32, number of its entries u32, highest offset ever touched u64 |
 //! | 64 | participants' table |
 //! | 64 + table | directory: entries of name [u8; 32], type u64, offset u64, size u64, parameter u64 |
 //! | [`OBJECTS`] | objects |
 //!
-//! **Creating an object** happens under the directory's lock: memory is zeroed and initialised, the
-//! entry is written, and the number of entries is stored last, which is the commit point. Whoever
-//! is killed before it leaves nothing, for the next one starts at the same place. An entry, once
-//! counted, never changes.
+//! **Creating objects** happens under the directory's lock: memory is zeroed and initialised, the
+//! entries are written, and the number of entries is stored last, which is the commit point. A
+//! process that is killed before it leaves nothing, for the next one starts at the same place. An
+//! entry, once counted, never changes.
 
 use std::os::fd::AsFd;
 
 use rustix::io::pread;
 
 use crate::error::{Error, Result};
-use crate::membership::TABLE;
+use crate::membership::{TABLE, Table};
 use crate::memory::Mapping;
 use sync_core::primitive::atomic::Ordering;
 
@@ -33,11 +34,15 @@ pub(super) const READY: u32 = 0x5ea1_ed00;
 pub(super) const SIZE: usize = 16;
 pub(super) const NONCE: usize = 24;
 pub(super) const STATE: usize = 40;
+const NEXT_SLOT: usize = 44;
 pub(super) const DIRECTORY_LOCK: usize = 48;
 pub(super) const DIRECTORY_COUNT: usize = 52;
 pub(super) const TOUCHED: usize = 56;
-pub(super) const PARTICIPANTS: usize = 64;
+const PARTICIPANTS: usize = 64;
 const DIRECTORY: usize = PARTICIPANTS + TABLE;
+
+/// The participants' table.
+pub(super) const TABLE_AT: Table = Table { records: PARTICIPANTS, next: NEXT_SLOT };
 
 /// How many objects a segment can have.
 pub(super) const ENTRIES: usize = 128;
@@ -61,15 +66,18 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) const EMPTY: Self =
+        Self { name: [0; NAME], kind: 0, offset: 0, size: 0, parameter: 0 };
+
     pub(super) fn end(&self) -> usize {
         self.offset + self.size
     }
 }
 
-/// Writes the header of a segment that nobody else has seen yet.
+/// Writes the header of a segment that no other process has seen yet.
 pub(super) fn initialise(map: &Mapping, nonce: Nonce) {
-    // Relaxed throughout: nobody else has the descriptor before it is passed on, by means that
-    // order more than an atomic does.
+    // Relaxed throughout: no other process has the descriptor before it is passed on, by means
+    // that order more than an atomic does.
     map.u64(0).store(MAGIC, Ordering::Relaxed);
     map.u32(8).store(LAYOUT, Ordering::Relaxed);
     map.u32(12).store(size_of::<usize>() as u32, Ordering::Relaxed);
@@ -80,25 +88,39 @@ pub(super) fn initialise(map: &Mapping, nonce: Nonce) {
     map.u32(STATE).store(READY, Ordering::Release);
 }
 
-/// Checks a header that somebody else wrote.
-pub(super) fn check(map: &Mapping) -> Result<()> {
-    let magic = map.u64(0).load(Ordering::Relaxed);
+/// The first bytes of a file that may be a segment, as many as the header's fields have.
+fn fields(memfd: impl AsFd) -> Option<[u8; PARTICIPANTS]> {
+    let mut bytes = [0; PARTICIPANTS];
+    (pread(memfd, &mut bytes, 0).ok()? == bytes.len()).then_some(bytes)
+}
+
+fn field<const N: usize>(fields: &[u8; PARTICIPANTS], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&fields[at..at + N]);
+    field
+}
+
+/// Checks a header that another process wrote, of memory of `len` bytes. Nothing is mapped or
+/// allocated for it.
+pub(super) fn check(memfd: impl AsFd, len: usize) -> Result<()> {
+    let Some(bytes) = fields(memfd) else { return Err(Error::NotASegment("truncated")) };
+    let magic = u64::from_ne_bytes(field(&bytes, 0));
     if magic == MAGIC.swap_bytes() {
         return Err(Error::NotASegment("made on a machine of the other byte order"));
     }
     if magic != MAGIC {
         return Err(Error::NotASegment("no magic number"));
     }
-    if map.u32(8).load(Ordering::Relaxed) != LAYOUT {
+    if u32::from_ne_bytes(field(&bytes, 8)) != LAYOUT {
         return Err(Error::NotASegment("another version of the layout"));
     }
-    if map.u32(12).load(Ordering::Relaxed) as usize != size_of::<usize>() {
+    if u32::from_ne_bytes(field(&bytes, 12)) as usize != size_of::<usize>() {
         return Err(Error::NotASegment("another width of pointers"));
     }
-    if map.u64(SIZE).load(Ordering::Relaxed) != map.len() as u64 {
+    if u64::from_ne_bytes(field(&bytes, SIZE)) != len as u64 {
         return Err(Error::NotASegment("not the size its header says"));
     }
-    if map.u32(STATE).load(Ordering::Acquire) != READY {
+    if u32::from_ne_bytes(field(&bytes, STATE)) != READY {
         return Err(Error::NotASegment("its maker did not finish it"));
     }
     Ok(())
@@ -106,15 +128,9 @@ pub(super) fn check(map: &Mapping) -> Result<()> {
 
 /// The random number in the header behind a descriptor, if there is a header.
 pub(super) fn nonce_of(memfd: impl AsFd) -> Option<Nonce> {
-    let mut bytes = [0; NONCE + 16];
-    if pread(memfd, &mut bytes, 0).ok()? != bytes.len() {
-        return None;
-    }
-    let word = |at: usize| bytes[at..at + 8].try_into().map(u64::from_ne_bytes).ok();
-    if word(0)? != MAGIC {
-        return None;
-    }
-    Some([word(NONCE)?, word(NONCE + 8)?])
+    let bytes = fields(memfd)?;
+    let word = |at| u64::from_ne_bytes(field(&bytes, at));
+    (word(0) == MAGIC).then(|| [word(NONCE), word(NONCE + 8)])
 }
 
 /// Reads entry `at`; an error if it points outside or is not aligned.
@@ -124,8 +140,10 @@ pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
     map.read(from, &mut name);
     let word = |offset: usize| map.u64(from + NAME + offset).load(Ordering::Relaxed);
     let (kind, offset, size, parameter) = (word(0), word(8), word(16), word(24));
-    let (Ok(offset), Ok(size)) = (usize::try_from(offset), usize::try_from(size)) else { return Err(Error::Corrupted) };
-    if offset < OBJECTS || !offset.is_multiple_of(64) || offset > map.len() || size > map.len() - offset {
+    let (Ok(offset), Ok(size)) = (usize::try_from(offset), usize::try_from(size)) else {
+        return Err(Error::Corrupted);
+    };
+    if offset < OBJECTS || offset % 64 != 0 || offset > map.len() || size > map.len() - offset {
         return Err(Error::Corrupted);
     }
     Ok(Entry { name, kind, offset, size, parameter })
@@ -135,7 +153,10 @@ pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
 pub(super) fn write_entry(map: &Mapping, at: usize, entry: &Entry) {
     let to = DIRECTORY + at * ENTRY;
     map.write(to, &entry.name);
-    for (index, word) in [entry.kind, entry.offset as u64, entry.size as u64, entry.parameter].into_iter().enumerate() {
+    for (index, word) in [entry.kind, entry.offset as u64, entry.size as u64, entry.parameter]
+        .into_iter()
+        .enumerate()
+    {
         map.u64(to + NAME + index * 8).store(word, Ordering::Relaxed);
     }
 }

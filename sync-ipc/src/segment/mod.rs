@@ -1,7 +1,7 @@
 //! A piece of memory that several processes share, and the objects in it.
 //!
 //! See [`Segment`]. The parts: `header` (what every segment begins with), `name` (how a segment is
-//! found by name). Below them: `memory` (how memory that others write to may be touched).
+//! found by name). Below: `memory` (how memory that others write to may be touched), `membership`.
 
 mod header;
 mod name;
@@ -9,19 +9,24 @@ mod name;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat,
+    ftruncate, memfd_create,
+};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
-use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, OBJECTS};
-use crate::error::{Error, Result};
+use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, Nonce, OBJECTS};
+use crate::error::{Error, OrIo, Result};
 use crate::membership::Member;
-use crate::memory::{Mapping, View};
+use crate::membership::process::Life;
+use crate::memory::{Mapping, View, limits};
 use crate::procfs;
 use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, mutex};
 
@@ -54,22 +59,39 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 pub struct Segment(Arc<Core>);
 
 struct Core {
-    /// First, so that the lock that says we live goes before the name does.
+    /// First, so that the lock that shows that we live goes before the name does.
     member: Member,
-    registration: Option<name::Registration>,
+    registration: OnceLock<name::Registration>,
     /// The description that may be passed on: it has no locks.
     memfd: OwnedFd,
     map: Mapping,
 }
 
+impl Core {
+    /// This process's identity; 0 if it is a fork of a participant and could not become one itself.
+    #[inline(always)]
+    fn identity(&self) -> u32 {
+        self.member.identity(&self.map, |record| match self.registration.get() {
+            Some(registration) => registration.rejoin(&self.memfd, record),
+            None => Ok(()),
+        })
+    }
+}
+
 impl Drop for Core {
     fn drop(&mut self) {
+        // In a forked child that never used the segment, the registration is its parent's, and 0
+        // says so.
+        let record = self.member.name_record();
         self.member.leave(&self.map);
+        if let Some(registration) = self.registration.get() {
+            registration.leave(record);
+        }
     }
 }
 
 impl Segment {
-    /// New memory for `size` bytes of objects, known to nobody else.
+    /// New memory for `size` bytes of objects, known to no other process.
     ///
     /// All of it is allocated at once, so that a full memory is an error here and not a SIGBUS
     /// later.
@@ -77,26 +99,42 @@ impl Segment {
     /// # Errors
     ///
     /// [`Error::BadSize`] for 0 and for more than the system can address; [`Error::Io`] if the
-    /// system has no memory or no descriptors.
+    /// system has no memory or no descriptors, or if the limit on file sizes is lower.
     pub fn anonymous(size: usize) -> Result<Self> {
-        let (memfd, map, _) = allocate(size)?;
+        let (memfd, map) = allocate(size)?;
         Self::assemble(memfd, map, None)
     }
 
     /// As [`anonymous`](Self::anonymous), under a name that must be new.
     ///
-    /// The name is this user's, and lives as long as a process holds the segment: nothing is left
-    /// behind by a `kill -9`.
+    /// The name is this user's, and lives as long as a process holds the segment. The file of a
+    /// name whose holders were all killed is removed by the next creation or opening of the name,
+    /// and by later creations of other names.
     ///
     /// # Errors
     ///
-    /// Also [`Error::AlreadyExists`] and [`Error::BadName`].
+    /// Also [`Error::AlreadyExists`], if a holder lives, and if that cannot be found out;
+    /// [`Error::BadName`].
     pub fn create(name: &str, size: usize) -> Result<Self> {
-        let (memfd, map, nonce) = allocate(size)?;
-        // Complete but for the name (two phases). Its entry holds our descriptor's number, so the
-        // member comes after it.
-        let registration = name::publish(name, &memfd, nonce)?;
-        Self::assemble(memfd, map, Some(registration))
+        Self::create_with(name, size, |_| Ok(())).map(|(segment, ())| segment)
+    }
+
+    /// As [`create`](Self::create), with what `fill` puts into it before the name exists.
+    pub(crate) fn create_with<R>(
+        name: &str,
+        size: usize,
+        fill: impl FnOnce(&Self) -> Result<R>,
+    ) -> Result<(Self, R)> {
+        name::check(name)?;
+        let segment = Self::anonymous(size)?;
+        let filled = fill(&segment)?;
+        let core = &segment.0;
+        let nonce = header::nonce_of(&core.memfd).ok_or(Error::Corrupted)?;
+        // Complete but for the name (two phases).
+        let published = name::publish(name, &core.memfd, nonce, core.member.name_record())?;
+        // Empty: the segment was made in here.
+        let _ = core.registration.set(published);
+        Ok((segment, filled))
     }
 
     /// The segment that another process of this user created under this name and that somebody
@@ -104,16 +142,26 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::NotASegment`] if the name leads to something else;
-    /// [`Error::TooManyParticipants`].
+    /// [`Error::NotFound`]; [`Error::Unreachable`]; [`Error::NotASegment`] if the name leads to
+    /// something else; [`Error::TooManyParticipants`].
     pub fn open(name: &str) -> Result<Self> {
-        let (memfd, nonce, mut registration) = name::find(name)?;
-        let map = attach(&memfd)?;
-        if header::nonce_of(&memfd) != Some(nonce) {
-            return Err(Error::NotASegment("not the memory that the name was given to"));
+        for _ in 0..16 {
+            let (memfd, registration) = name::find(name)?;
+            let map = attach(&memfd)?;
+            if header::nonce_of(&memfd) != Some(registration.nonce()) {
+                return Err(Error::NotASegment("not the memory that the name was given to"));
+            }
+            let segment = Self::assemble(memfd, map, Some(registration))?;
+            let core = &segment.0;
+            let record = core.member.name_record();
+            match core.registration.get().map(|name| name.register(&core.memfd, record)) {
+                // The last holder went, and took the name with it, since we found it.
+                Some(Ok(false)) => {}
+                Some(Err(error)) => return Err(error),
+                Some(Ok(true)) | None => return Ok(segment),
+            }
         }
-        registration.register(&memfd)?;
-        Self::assemble(memfd, map, Some(registration))
+        Err(Error::Busy)
     }
 
     /// [`open`](Self::open), or [`create`](Self::create) if there is none, whoever comes first.
@@ -153,12 +201,17 @@ impl Segment {
         Self::assemble(memfd, map, None)
     }
 
-    fn assemble(memfd: OwnedFd, map: Mapping, registration: Option<name::Registration>) -> Result<Self> {
-        let member = Member::join(memfd.as_fd(), &map, header::PARTICIPANTS)?;
+    fn assemble(
+        memfd: OwnedFd,
+        map: Mapping,
+        registration: Option<name::Registration>,
+    ) -> Result<Self> {
+        let member = Member::join(memfd.as_fd(), &map, header::TABLE_AT)?;
+        let registration = registration.map(OnceLock::from).unwrap_or_default();
         Ok(Self(Arc::new(Core { member, registration, memfd, map })))
     }
 
-    /// Removes a name. Those who hold the segment keep it.
+    /// Removes a name. The processes that hold the segment keep it.
     ///
     /// # Errors
     ///
@@ -173,7 +226,9 @@ impl Segment {
     ///
     /// [`Error::NotFound`].
     pub fn unlink_own(&self) -> Result<()> {
-        self.0.registration.as_ref().ok_or(Error::NotFound)?.unlink()
+        // A forked child uses a description of its own.
+        self.0.identity();
+        self.0.registration.get().ok_or(Error::NotFound)?.remove()
     }
 
     /// A descriptor to pass to another process.
@@ -196,43 +251,76 @@ impl Segment {
         self.0.member.pid_of(&self.0.map, identity)
     }
 
-    /// Places a new object: `initialise` fills its zeroed memory before anybody can find it.
-    pub(crate) fn place(&self, name: &str, kind: u64, size: usize, parameter: u64, initialise: impl FnOnce(&Block)) -> Result<Block> {
-        let name = object_name(name)?;
+    /// Places a new object: `initialise` fills its zeroed memory before it can be found.
+    pub(crate) fn place(
+        &self,
+        name: &str,
+        kind: u64,
+        size: usize,
+        parameter: u64,
+        initialise: impl FnOnce(&Block),
+    ) -> Result<Block> {
+        let placement = Placement { name, kind, size, parameter };
+        self.place_all([placement], |[block]| initialise(block)).map(|[block]| block)
+    }
+
+    /// Places several new objects in one step: all of them, or none.
+    pub(crate) fn place_all<const N: usize>(
+        &self,
+        placements: [Placement<'_>; N],
+        initialise: impl FnOnce(&[Block; N]),
+    ) -> Result<[Block; N]> {
         let map = &self.0.map;
+        let mut new = [const { Entry::EMPTY }; N];
+        for (entry, placement) in new.iter_mut().zip(&placements) {
+            let Placement { name, kind, size, parameter } = *placement;
+            *entry = Entry { name: object_name(name)?, kind, offset: 0, size, parameter };
+        }
         self.with_directory(|| {
             let entries = self.entries()?;
-            if entries.iter().any(|entry| entry.name == name) {
-                return Err(Error::AlreadyExists);
+            let mut end = entries.iter().map(Entry::end).max().unwrap_or(OBJECTS);
+            for entry in &mut new {
+                if entries.iter().any(|other| other.name == entry.name) {
+                    return Err(Error::AlreadyExists);
+                }
+                entry.offset = end.next_multiple_of(64);
+                if entry.offset > map.len() || entry.size > map.len() - entry.offset {
+                    return Err(Error::Full);
+                }
+                end = entry.end();
             }
-            let end = entries.iter().map(Entry::end).max().unwrap_or(OBJECTS);
-            let offset = end.next_multiple_of(64);
-            if entries.len() == ENTRIES || offset > map.len() || size > map.len() - offset {
+            if new.len() > ENTRIES - entries.len() {
                 return Err(Error::Full);
             }
-            // Fresh memory is zero. What one who was killed in here has touched is not.
-            let touched = usize::try_from(map.u64(header::TOUCHED).load(Ordering::Relaxed)).unwrap_or(usize::MAX).min(map.len());
-            map.u64(header::TOUCHED).store(touched.max(offset + size) as u64, Ordering::SeqCst);
-            if touched > offset {
-                map.zero(offset, size.min(touched - offset));
+            let start = new.first().map_or(end, |entry| entry.offset);
+            // Fresh memory is zero. What a process that was killed in here has touched is not.
+            let touched = map.u64(header::TOUCHED).load(Ordering::Relaxed);
+            let touched = usize::try_from(touched).unwrap_or(usize::MAX).min(map.len());
+            map.u64(header::TOUCHED).store(touched.max(end) as u64, Ordering::SeqCst);
+            if touched > start {
+                map.zero(start, end.min(touched) - start);
             }
-            let block = Block::new(self, offset, size, parameter);
-            initialise(&block);
-            header::write_entry(map, entries.len(), &Entry { name, kind, offset, size, parameter });
+            let blocks = new.map(|entry| Block::new(self, &entry));
+            initialise(&blocks);
+            for (at, entry) in new.iter().enumerate() {
+                header::write_entry(map, entries.len() + at, entry);
+            }
             // Release: pairs with the Acquire in `entries`. The commit point.
-            map.u32(DIRECTORY_COUNT).store(entries.len() as u32 + 1, Ordering::Release);
-            Ok(block)
+            let count = entries.len() + new.len();
+            map.u32(DIRECTORY_COUNT).store(count as u32, Ordering::Release);
+            Ok(blocks)
         })
     }
 
     /// Finds an object of this kind.
     pub(crate) fn find(&self, name: &str, kind: u64) -> Result<Block> {
         let name = object_name(name)?;
-        let entry = self.entries()?.into_iter().find(|entry| entry.name == name).ok_or(Error::NotFound)?;
+        let entry =
+            self.entries()?.into_iter().find(|entry| entry.name == name).ok_or(Error::NotFound)?;
         if entry.kind != kind {
             return Err(Error::WrongType);
         }
-        Ok(Block::new(self, entry.offset, entry.size, entry.parameter))
+        Ok(Block::new(self, &entry))
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
@@ -268,14 +356,23 @@ impl Segment {
 impl Peers for Segment {
     #[inline(always)]
     fn me(&self) -> u32 {
-        self.0.member.identity(&self.0.map)
+        self.0.identity()
     }
 
     fn is_dead(&self, identity: u32) -> bool {
-        self.0.member.is_dead(&self.0.map, identity)
+        // A forked child becomes a participant first: else it would look through its parent's
+        // description. Unknown is not dead.
+        self.me();
+        self.0.member.life(&self.0.map, identity) == Life::Dead
     }
 
-    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept {
+    fn sleep(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        bound: Duration,
+        deadline: Option<Deadline>,
+    ) -> Slept {
         let bound = Deadline::after(bound);
         let (limit, why) = match (bound, deadline) {
             (Some(bound), Some(deadline)) if deadline <= bound => (Some(deadline), Slept::Deadline),
@@ -297,8 +394,20 @@ impl AsFd for Segment {
 
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Segment").field("size", &self.size()).field("memfd", &self.0.memfd).finish_non_exhaustive()
+        f.debug_struct("Segment")
+            .field("size", &self.size())
+            .field("memfd", &self.0.memfd)
+            .finish_non_exhaustive()
     }
+}
+
+/// An object to place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: u64,
+    pub(crate) size: usize,
+    pub(crate) parameter: u64,
 }
 
 /// One object's memory, and the other participants as its algorithms see them. Offsets are relative
@@ -309,7 +418,7 @@ pub(crate) struct Block {
     segment: Segment,
     view: View,
     identity: NonNull<AtomicU32>,
-    /// What the object's maker wrote into its entry; a number from outside.
+    /// What the creator of the object wrote into its entry; a number from outside.
     parameter: u64,
 }
 
@@ -319,7 +428,8 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 impl Block {
-    fn new(segment: &Segment, offset: usize, len: usize, parameter: u64) -> Self {
+    fn new(segment: &Segment, entry: &Entry) -> Self {
+        let Entry { offset, size: len, parameter, .. } = *entry;
         let segment = segment.clone();
         // SAFETY: the block owns a handle to the segment, and with it the mapping.
         let view = unsafe { segment.map().view(offset, len) };
@@ -343,6 +453,15 @@ impl Block {
 
     pub(crate) fn parameter(&self) -> u64 {
         self.parameter
+    }
+
+    /// Whether this process is the participant with this identity. In a forked child that has not
+    /// used the segment yet, no identity is ours, and asking does not make the child a participant.
+    #[inline(always)]
+    pub(crate) fn is_us(&self, identity: u32) -> bool {
+        // SAFETY: as in `me`. Relaxed: as there.
+        let ours = unsafe { self.identity.as_ref() }.load(Ordering::Relaxed) & IDENTITY;
+        ours != 0 && ours == identity
     }
 }
 
@@ -368,7 +487,13 @@ impl Peers for Block {
         self.segment.is_dead(identity)
     }
 
-    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept {
+    fn sleep(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        bound: Duration,
+        deadline: Option<Deadline>,
+    ) -> Slept {
         self.segment.sleep(word, expected, bound, deadline)
     }
 
@@ -378,17 +503,22 @@ impl Peers for Block {
 
     #[inline(always)]
     fn fence_after_change(&self) {
-        cfg_select! {
+        if cfg!(target_arch = "x86_64") {
             // A locked instruction is a full fence to this processor; the compiler has to be told.
-            target_arch = "x86_64" => atomic::compiler_fence(Ordering::SeqCst),
-            _ => atomic::fence(Ordering::SeqCst),
+            atomic::compiler_fence(Ordering::SeqCst);
+        } else {
+            atomic::fence(Ordering::SeqCst);
         }
     }
 }
 
 fn object_name(name: &str) -> Result<[u8; header::NAME]> {
     let bytes = name.as_bytes();
-    if bytes.is_empty() || bytes.len() >= header::NAME || bytes.contains(&0) || bytes.contains(&b'/') {
+    if bytes.is_empty()
+        || bytes.len() >= header::NAME
+        || bytes.contains(&0)
+        || bytes.contains(&b'/')
+    {
         return Err(Error::BadName);
     }
     let mut padded = [0; header::NAME];
@@ -396,41 +526,54 @@ fn object_name(name: &str) -> Result<[u8; header::NAME]> {
     Ok(padded)
 }
 
-fn allocate(size: usize) -> Result<(OwnedFd, Mapping, header::Nonce)> {
-    let len = size.checked_next_multiple_of(4096).and_then(|size| size.checked_add(OBJECTS)).filter(|len| i64::try_from(*len).is_ok());
-    let len = if size == 0 { None } else { len }.ok_or(Error::BadSize)?;
-    // Asked before: a memfd has no limit of its own, and the system would kill processes to make
+fn allocate(size: usize) -> Result<(OwnedFd, Mapping)> {
+    let len = size
+        .checked_next_multiple_of(4096)
+        .and_then(|size| size.checked_add(OBJECTS))
+        .filter(|len| size > 0 && i64::try_from(*len).is_ok())
+        .ok_or(Error::BadSize)?;
+    // Checked before: a memfd has no limit of its own, and the system would kill processes to make
     // room before it refused.
     if procfs::available_memory().is_some_and(|available| len > available) {
-        return Err(rustix::io::Errno::NOMEM.into());
+        return Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
     }
-    let memfd = memfd_create("sync-ipc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    ftruncate(&memfd, len as u64)?;
-    fallocate(&memfd, FallocateFlags::empty(), 0, len as u64)?;
-    fcntl_add_seals(&memfd, SEALS)?;
+    limits::file_size(len as u64)?;
+    let memfd =
+        memfd_create("sync-ipc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).or_io()?;
+    ftruncate(&memfd, len as u64).or_io()?;
+    fallocate(&memfd, FallocateFlags::empty(), 0, len as u64).or_io()?;
+    fcntl_add_seals(&memfd, SEALS).or_io()?;
     let map = Mapping::new(&memfd, len)?;
-    let mut bytes = [0; 16];
-    if getrandom(&mut bytes, GetRandomFlags::empty())? != bytes.len() {
-        return Err(Error::Io(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)));
-    }
-    let nonce = u128::from_ne_bytes(bytes);
-    let nonce = [(nonce >> 64) as u64, nonce as u64];
-    header::initialise(&map, nonce);
-    Ok((memfd, map, nonce))
+    header::initialise(&map, nonce()?);
+    Ok((memfd, map))
 }
 
-/// Maps memory that somebody else made, once it is known not to shrink, and checks its header.
+fn nonce() -> Result<Nonce> {
+    let mut bytes = [0; 16];
+    if getrandom(&mut bytes, GetRandomFlags::empty()).or_io()? != bytes.len() {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    let nonce = u128::from_ne_bytes(bytes);
+    Ok([(nonce >> 64) as u64, nonce as u64])
+}
+
+/// Maps memory that another process made, once it is known not to shrink and to have a header.
+///
+/// Nothing is allocated for it: memory of which a part is missing is refused, since the first
+/// access to that part would be charged to us, or be a SIGBUS.
 fn attach(memfd: &OwnedFd) -> Result<Mapping> {
     if !fcntl_get_seals(memfd).map_err(|_| Error::NotASegment("not a memfd"))?.contains(SEALS) {
         return Err(Error::NotASegment("not sealed against shrinking and growing"));
     }
-    let len = usize::try_from(fstat(memfd)?.st_size).map_err(|_| Error::BadSize)?;
-    if len <= OBJECTS || !len.is_multiple_of(4096) {
+    let about = fstat(memfd).or_io()?;
+    let len = usize::try_from(about.st_size).map_err(|_| Error::BadSize)?;
+    if len <= OBJECTS || len % 4096 != 0 {
         return Err(Error::NotASegment("truncated"));
     }
-    // Its maker should have. If not, it is we who get the error, and not a SIGBUS.
-    fallocate(memfd, FallocateFlags::empty(), 0, len as u64)?;
-    let map = Mapping::new(memfd, len)?;
-    header::check(&map)?;
-    Ok(map)
+    header::check(memfd, len)?;
+    // In units of 512 bytes; what is swapped out is counted too.
+    if u64::try_from(about.st_blocks).unwrap_or(0) < len as u64 / 512 {
+        return Err(Error::NotASegment("its memory is not allocated"));
+    }
+    Mapping::new(memfd, len)
 }

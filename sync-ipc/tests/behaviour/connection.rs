@@ -241,10 +241,10 @@ fn a_peer_that_does_not_read_costs_time_and_nothing_is_lost() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let large = vec![7; 4 << 20];
-        assert!(matches!(
-            ours.send_bytes_timeout(&large, Duration::from_millis(20)),
-            Err(ConnectionError::TimedOut)
-        ));
+        let short = Duration::from_millis(20);
+        assert!(matches!(ours.send_bytes_timeout(&large, short), Err(ConnectionError::SentInPart)));
+        // Of this message nothing is sent, and nothing is kept.
+        assert!(matches!(ours.send_bytes_timeout(b"no", short), Err(ConnectionError::TimedOut)));
         let mut child = fork(|| {
             let first = theirs.recv_bytes(8 << 20).expect("all of it").len();
             i32::from(first == 4 << 20 && theirs.recv_bytes(10).expect("the next") == b"next")
@@ -374,4 +374,185 @@ fn u_pi_04_threads_of_one_process_may_share_an_end() {
         });
         assert_eq!(counts.into_inner().expect("no panic"), [200; 4]);
     });
+}
+
+/// What `act` returns in a thread of its own, within a minute.
+fn in_time<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(sender.send(act())));
+    receiver.recv_timeout(FOR_EVER).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// Lets threads that were started before reach their system call.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+#[test]
+fn a_timeout_holds_while_another_thread_is_in_the_same_call() {
+    alone(|| {
+        let short = Duration::from_millis(20);
+        let (ours, theirs) = pipe().expect("descriptors");
+        let ours = std::sync::Arc::new(ours);
+        let (receiving, sending) = (ours.clone(), ours.clone());
+        std::thread::spawn(move || receiving.recv_bytes(10));
+        std::thread::spawn(move || sending.send_bytes(&vec![0; 10 << 20]));
+        settle();
+        let (receiving, sending) = (ours.clone(), ours.clone());
+        let received =
+            in_time("recv_bytes_timeout", move || receiving.recv_bytes_timeout(10, short));
+        assert!(matches!(received, Err(ConnectionError::TimedOut)));
+        let sent = in_time("send_bytes_timeout", move || sending.send_bytes_timeout(b"x", short));
+        assert!(matches!(sent, Err(ConnectionError::TimedOut)));
+        drop(theirs);
+    });
+}
+
+#[test]
+fn a_child_that_was_forked_while_a_thread_was_inside_uses_the_end() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let ours = std::sync::Arc::new(ours);
+        let inside = ours.clone();
+        std::thread::spawn(move || inside.recv_bytes(10));
+        settle();
+        let mut child = fork(|| {
+            let received = ours.recv_bytes_timeout(10, Duration::from_millis(20));
+            ours.send_bytes(b"from the child").expect("sent");
+            i32::from(!matches!(received, Err(ConnectionError::TimedOut)))
+        });
+        assert_eq!(child.join(), 0);
+        assert_eq!(theirs.recv_bytes(100).expect("sent"), b"from the child");
+    });
+}
+
+#[test]
+fn accept_timeout_holds_while_others_accept() {
+    alone(|| {
+        let path = std::env::temp_dir().join(format!("sync-ipc-crowd-{}", std::process::id()));
+        let listener = std::sync::Arc::new(Listener::bind(&path).expect("a new path"));
+        for _ in 0..30 {
+            let crowd: Vec<_> = (0..16)
+                .map(|_| {
+                    let listener = listener.clone();
+                    let (sender, receiver) = std::sync::mpsc::channel();
+                    std::thread::spawn(move || {
+                        let accepted = listener.accept_timeout(Duration::from_millis(30));
+                        sender.send(accepted.expect("works").is_some()).expect("awaited");
+                    });
+                    receiver
+                })
+                .collect();
+            let client = Connection::connect(&path).expect("listens");
+            let accepted = crowd.iter().map(|one| one.recv_timeout(FOR_EVER).expect("in time"));
+            // None, if all were late to listen: then the next round's get it.
+            assert!(accepted.filter(|accepted| *accepted).count() <= 2);
+            drop(client);
+        }
+    });
+}
+
+#[test]
+fn a_forked_childs_copy_of_a_listener_leaves_the_path_alone() {
+    alone(|| {
+        let path = std::env::temp_dir().join(format!("sync-ipc-forked-{}", std::process::id()));
+        let listener = Listener::bind(&path).expect("a new path");
+        let mut child = fork(|| {
+            // SAFETY: the child's copy, which it does not use again.
+            drop(unsafe { core::ptr::read(&listener) });
+            0
+        });
+        assert_eq!(child.join(), 0);
+        assert!(path.exists());
+        let client = Connection::connect(&path).expect("its parent listens");
+        assert!(listener.accept_timeout(FOR_EVER).expect("works").is_some());
+        drop((client, listener));
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn a_listener_removes_no_other_listeners_path() {
+    let path = std::env::temp_dir().join(format!("sync-ipc-replaced-{}", std::process::id()));
+    let first = Listener::bind(&path).expect("a new path");
+    std::fs::remove_file(&path).expect("it is there");
+    let second = Listener::bind(&path).expect("a new path");
+    drop(first);
+    assert!(path.exists());
+    drop(second);
+}
+
+/// Sends one byte with so many descriptors.
+fn send_with(socket: &OwnedFd, byte: u8, descriptors: &[std::os::fd::BorrowedFd<'_>]) {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
+    let bytes = [std::io::IoSlice::new(core::slice::from_ref(&byte))];
+    sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL).expect("room");
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux has it").count()
+}
+
+#[test]
+fn descriptors_with_every_byte_fill_nobodys_table() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let hostile = OwnedFd::from(theirs);
+        let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
+        let before = open_descriptors();
+        // A message of 20 bytes, with 30 descriptors at each byte, received as bytes: none of them
+        // arrives.
+        for byte in [&20_u32.to_be_bytes()[..], &[7; 19]].concat() {
+            send_with(&hostile, byte, &[null.as_fd(); 30]);
+        }
+        let received = ours.recv_bytes_timeout(100, Duration::from_millis(1));
+        assert!(matches!(received, Err(ConnectionError::TimedOut)));
+        assert_eq!(open_descriptors(), before);
+        send_with(&hostile, 7, &[null.as_fd(); 30]);
+        assert_eq!(ours.recv_bytes(100).expect("whole"), [7; 20]);
+        assert_eq!(open_descriptors(), before);
+        // One is asked for, and more come: none is kept, and the next message arrives.
+        for byte in [&8_u32.to_be_bytes()[..], b"fds:\0\0\0\x1e"].concat() {
+            send_with(&hostile, byte, &[null.as_fd(); 30]);
+        }
+        assert!(matches!(ours.recv_segment(), Err(ConnectionError::MissingDescriptors)));
+        assert_eq!(open_descriptors(), before);
+        send_with(&hostile, 0, &[]);
+        for byte in [0, 0, 1, 9] {
+            rustix::io::write(&hostile, &[byte]).expect("room");
+        }
+        assert_eq!(ours.recv_bytes(100).expect("whole"), [9]);
+    });
+}
+
+#[test]
+fn descriptors_without_room_for_them_are_an_error_and_the_next_message_arrives() {
+    alone(|| {
+        let (ours, theirs) = pipe().expect("descriptors");
+        let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
+        theirs.send_fds(&[null.as_fd(); 20]).expect("sent");
+        theirs.send_bytes(b"next").expect("sent");
+        crate::surroundings::leave_descriptors(3);
+        assert!(matches!(ours.recv_fds(), Err(ConnectionError::MissingDescriptors)));
+        assert_eq!(ours.recv_bytes(10).expect("sent"), b"next");
+        // The three are free again.
+        assert!(std::fs::File::open("/dev/null").is_ok());
+    });
+}
+
+#[test]
+fn at_most_as_many_descriptors_arrive_as_were_asked_for() {
+    let (ours, theirs) = pipe().expect("descriptors");
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
+    for count in 0..5 {
+        theirs.send_fds(&vec![null.as_fd(); count]).expect("sent");
+        match ours.recv_fds_up_to(2) {
+            Ok(descriptors) => assert_eq!((descriptors.len(), count <= 2), (count, true)),
+            Err(ConnectionError::MissingDescriptors) => assert!(count > 2),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }

@@ -13,9 +13,15 @@ mod connection;
 #[cfg(target_os = "linux")]
 mod environment;
 #[cfg(target_os = "linux")]
+mod errors;
+#[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]
+mod liveness;
+#[cfg(target_os = "linux")]
 mod mutex;
+#[cfg(target_os = "linux")]
+mod names;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
@@ -26,5 +32,7 @@ mod segment;
 mod semaphore;
 #[cfg(target_os = "linux")]
 mod shared_memory;
+#[cfg(target_os = "linux")]
+mod surroundings;
 #[cfg(target_os = "linux")]
 mod value;

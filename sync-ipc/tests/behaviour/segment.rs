@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, memfd_create};
 use sync_ipc::{Error, Mutex, Segment};
 
 use crate::processes::fork;
@@ -20,6 +20,9 @@ fn memfd(size: usize, content: &[u8], seals: SealFlags) -> OwnedFd {
     file.write_all(content).expect("room");
     file.set_len(size as u64).expect("room");
     let memfd = OwnedFd::from(file);
+    if size > 0 {
+        fallocate(&memfd, FallocateFlags::empty(), 0, size as u64).expect("room");
+    }
     fcntl_add_seals(&memfd, seals).expect("a memfd can be sealed");
     memfd
 }
@@ -223,4 +226,55 @@ fn fx_06_what_lies_in_a_segment_means_the_same_in_every_process() {
     let theirs = sync_ipc::Queue::<u32>::open(&copy, "queue").expect("it is there");
     // Their sender's identity names nobody in the copy; what was sent is sent.
     assert_eq!((theirs.recv(), theirs.recv()), (Ok(1), Ok(2)));
+}
+
+#[test]
+fn memory_that_is_not_allocated_is_refused_and_stays_unallocated() {
+    let real = Segment::anonymous(64 << 20).expect("a segment");
+    let size = rustix::fs::fstat(&real).expect("a file").st_size as u64;
+    let mut header = vec![0; 64];
+    rustix::io::pread(&real, &mut header, 0).expect("readable");
+    for content in [&header[..], b""] {
+        let memfd =
+            memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("a memfd");
+        rustix::fs::ftruncate(&memfd, size).expect("nothing is allocated");
+        rustix::io::pwrite(&memfd, content, 0).expect("room");
+        fcntl_add_seals(&memfd, SEALS).expect("a memfd can be sealed");
+        let kept = memfd.try_clone().expect("a descriptor");
+        assert!(matches!(Segment::from_fd(memfd), Err(Error::NotASegment(_))));
+        let blocks = rustix::fs::fstat(&kept).expect("a file").st_blocks;
+        assert!(blocks <= 8, "{blocks} blocks of 512 bytes were allocated");
+    }
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
+    for (bytes, size) in [(65536, 1 << 20), (60_000, 4096), (50, 4096)] {
+        let mut child = fork(|| {
+            crate::surroundings::limit(libc::RLIMIT_FSIZE, bytes);
+            let refused = |made: sync_ipc::Result<Segment>| match made {
+                Err(Error::Io(error)) => error.kind() == std::io::ErrorKind::FileTooLarge,
+                other => {
+                    eprintln!("{other:?}");
+                    false
+                }
+            };
+            let both = refused(Segment::anonymous(size))
+                && refused(Segment::create(&name("limited"), size));
+            i32::from(!both && bytes != 60_000)
+        });
+        assert_eq!(child.join(), 0, "{bytes} bytes");
+    }
+    // An opener with a lower limit than the creator had.
+    let name = name("low-limit");
+    let holders: Vec<_> = [Segment::create(&name, 4096).expect("a new name")]
+        .into_iter()
+        .chain((0..20).map(|_| Segment::open(&name).expect("it is there")))
+        .collect();
+    let mut child = fork(|| {
+        crate::surroundings::limit(libc::RLIMIT_FSIZE, 100);
+        i32::from(!matches!(Segment::open(&name), Err(Error::Io(_))))
+    });
+    assert_eq!(child.join(), 0);
+    drop(holders);
 }

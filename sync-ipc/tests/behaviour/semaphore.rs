@@ -164,3 +164,26 @@ fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
         assert_eq!(patient.join(), 0);
     }
 }
+
+#[test]
+fn a_forked_childs_copy_of_a_permit_gives_nothing_back() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let permits = Semaphore::create(&segment, "s", 1, 2).expect("room");
+    let permit = permits.acquire().expect("free");
+    for forget in [false, true] {
+        let mut child = fork(|| {
+            // SAFETY: the child's copy, which it does not use again.
+            let copy = unsafe { core::ptr::read(&permit) };
+            if forget {
+                copy.forget()
+            } else {
+                drop(copy)
+            }
+            0
+        });
+        assert_eq!(child.join(), 0);
+        assert_eq!(permits.available_permits(), 0);
+    }
+    drop(permit);
+    assert_eq!(permits.available_permits(), 1);
+}

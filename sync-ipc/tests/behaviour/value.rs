@@ -1,6 +1,6 @@
 //! Rows VA and U-VA.
 
-use sync_ipc::{Array, Error, OutOfRange, RawArray, RawValue, Segment, Value};
+use sync_ipc::{Array, Error, LockError, OutOfRange, RawArray, RawValue, Segment, Value};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::processes::{Child, fork};
@@ -188,4 +188,76 @@ fn va_07_many_objects_fill_a_segment_and_none_overlaps() {
     assert!(
         rows.iter().enumerate().all(|(at, row)| row.to_vec().iter().all(|item| *item == at as u64))
     );
+}
+
+/// A child that is killed while it holds the lock.
+fn killed_owner(lock: impl Fn()) {
+    let mut owner = fork(|| {
+        lock();
+        // SAFETY: ends this child.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) }
+    });
+    assert_eq!(owner.join(), -libc::SIGKILL);
+}
+
+#[test]
+fn reading_a_value_after_its_owners_death_is_an_error_and_no_end() {
+    let segment = segment();
+    let value = Value::create(&segment, "v", 5_u64).expect("room");
+    killed_owner(|| core::mem::forget(value.lock()));
+    for _ in 0..3 {
+        assert!(matches!(value.get(), Err(LockError::OwnerDied(()))));
+    }
+    // Who repairs it finds it as it was.
+    let mut guard = value.lock().expect_err("its owner died").into_guard().expect("recoverable");
+    assert_eq!(guard.get(), 5);
+    guard.set(6);
+    guard.mark_consistent();
+    drop(guard);
+    assert_eq!(value.get().expect("clean"), 6);
+}
+
+#[test]
+fn writing_a_value_after_its_owners_death_makes_it_whole() {
+    let segment = segment();
+    let value = Value::create(&segment, "v", 5_u64).expect("room");
+    killed_owner(|| core::mem::forget(value.lock()));
+    assert!(value.get().is_err());
+    value.set(7).expect("all of it is written");
+    assert_eq!(value.get().expect("clean"), 7);
+}
+
+#[test]
+fn an_array_that_has_no_room_leaves_nothing() {
+    let segment = Segment::anonymous(1 << 16).expect("a segment");
+    for turn in 0..200 {
+        let refused = Array::<u64>::zeroed(&segment, &format!("a{turn}"), 1 << 16);
+        assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+        let taken = Array::<u64>::zeroed(&segment, "a", 0);
+        assert!(matches!(taken, Err(Error::BadSize)));
+    }
+    // A segment has room for 128 objects.
+    for turn in 0..128 {
+        RawValue::create(&segment, &format!("v{turn}"), 0_u64).expect("no entry was used up");
+    }
+    assert!(matches!(RawValue::create(&segment, "v", 0_u64), Err(Error::Full)));
+}
+
+#[test]
+fn a_forked_childs_copy_of_an_array_guard_writes_nothing() {
+    let segment = segment();
+    let array = Array::create(&segment, "a", &[1_u64, 2, 3]).expect("room");
+    let guard = array.lock().expect("free");
+    let mut child = fork(|| {
+        guard.set(0, 9).expect("inside");
+        guard.write(1, &[9, 9]).expect("inside");
+        // SAFETY: the child's copy, which it does not use again.
+        drop(unsafe { core::ptr::read(&guard) });
+        i32::from(array.lock_timeout(std::time::Duration::from_millis(5)).is_ok())
+    });
+    assert_eq!(child.join(), 0, "its parent holds the lock");
+    assert_eq!(guard.to_vec(), [1, 2, 3]);
+    guard.set(0, 4).expect("inside");
+    drop(guard);
+    assert_eq!(array.raw().to_vec(), [4, 2, 3]);
 }
