@@ -248,7 +248,7 @@ fn the_thread_that_forked_lives_on_in_child_and_grandchild() {
         let mine = receive.recv().unwrap();
         in_child_that_starts_threads(|| {
             // Another thread of the child asks, which sees the record and not the thread.
-            let asks = || (mine.is_alive(), mine.native_id(), mine.try_join().map(|&code| code));
+            let asks = || (mine.is_alive(), mine.native_id(), mine.try_join().copied());
             let by_another = std::thread::scope(|scope| scope.spawn(asks).join().unwrap());
             let expected = (true, Some(process()), Err(JoinError::TimedOut));
             if by_another != expected {
@@ -348,7 +348,7 @@ fn threads_and_groups_of_the_child_are_its_own() {
                 theirs.fetch_add(1, Ordering::Relaxed);
             })
             .unwrap();
-        let member = group.spawn(|| thread::active_count()).unwrap();
+        let member = group.spawn(thread::active_count).unwrap();
         let counted = member.join().cloned();
         drop(group);
         first_false([
