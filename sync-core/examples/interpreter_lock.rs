@@ -107,7 +107,7 @@ fn compute<G>(it: &Measured, mut guard: G, mut between: impl FnMut(u64, G) -> G)
 
 /// Lets the others in every hundred ticks.
 fn yielding(ticks: u64, mut guard: FairMutexGuard<'_, ()>) -> FairMutexGuard<'_, ()> {
-    if ticks.is_multiple_of(100) {
+    if ticks % 100 == 0 {
         FairMutexGuard::yield_now(&mut guard);
     }
     guard
@@ -129,7 +129,7 @@ fn main() {
         "unfair, every 100 ticks",
         |it| {
             compute(it, take(), |ticks, guard| {
-                if ticks.is_multiple_of(100) {
+                if ticks % 100 == 0 {
                     drop(guard);
                     take()
                 } else {
@@ -146,7 +146,7 @@ fn main() {
         "Mutex, every 100 ticks",
         |it| {
             compute(it, bounded.lock(), |ticks, guard| {
-                if ticks.is_multiple_of(100) {
+                if ticks % 100 == 0 {
                     drop(guard);
                     bounded.lock()
                 } else {

@@ -26,7 +26,7 @@ pub type Payload = Box<dyn Any + Send>;
 
 /// Runs user code and returns its panic, if it panics. Nothing unwinds out of the call.
 ///
-/// The caller asserts unwind safety: state that `f` shares with other code is seen by that code as
+/// The caller asserts that this is unwind safe. State that `f` shares with other code is seen as
 /// `f` left it.
 ///
 /// # Errors

@@ -56,7 +56,7 @@
 //! | [`Thread::is_alive`] of another thread of the parent | `false` |
 //! | [`JoinHandle`] of such a thread | every join that would wait is [`JoinError::OtherProcess`] at once; the outcome of a thread that was over at the fork is there |
 //! | [`Group`] of the parent | its drop and [`Group::join`] call and join nothing; it takes no threads ([`SpawnError::ShutDown`]) and no callbacks |
-//! | [`spawn`], [`Group::new`] | work as in any process |
+//! | [`spawn`], [`Group::new`] | work as in any process, as far as `std` can start threads there: where another thread was just starting or ending at the fork, a lock of `std` is held, and threads that are started in the child wait for it forever |
 //! | the hook of [`set_panic_hook`], and those of the features | the parent's, unless a thread was just setting one |
 //! | the order of locks of the feature `deadlock` | empty |
 //! | a lock that the thread which forked holds | is held by it; its guard, or the raw lock, releases it |
@@ -67,8 +67,8 @@
 //! | [`Once`](crate::Once) and its kin | as they are; one that another thread was running stays so forever |
 //! | [`Latch`](crate::Latch), [`WaitGroup`](crate::WaitGroup), [`Parker`](crate::Parker) | as they are: what other threads owe them does not come |
 //!
-//! Nothing waits for a thread that is not in the process, and no lock of this crate itself is held
-//! forever. A child that was made without the C library (a bare `clone`) is not noticed.
+//! Nothing here waits for a thread that is not in the process, and no lock of this crate itself is
+//! held forever. A child that was made without the C library (a bare `clone`) is not noticed.
 //!
 //! # What Python has and Rust does not need
 //!

@@ -216,8 +216,8 @@ impl Thread {
     /// Calls `f` with the name. `None` in the child of a fork if a thread of the parent was using
     /// the name at that moment: its lock is held forever.
     fn with_name<R>(&self, f: impl FnOnce(&mut Arc<str>) -> R) -> Option<R> {
-        /// Far more turns than a copy of a name takes.
-        const TURNS: u32 = 1000;
+        /// Enough for a thread of this process to copy a name; on a busy machine each may last long.
+        const TURNS: u32 = 10;
         if self.inner.process.is_current() {
             return Some(f(&mut self.inner.name.lock().unwrap_or_else(PoisonError::into_inner)));
         }

@@ -3,12 +3,13 @@
 use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{Condvar, Mutex, MutexGuard};
 
+use crate::asleep::until_asleep;
 use crate::watchdog::watch;
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -368,4 +369,48 @@ fn u_co_05_as_many_as_are_notified() {
     let mut order = order.into_inner().unwrap();
     order.sort_unstable();
     assert_eq!(order, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_notification_returns_how_many_threads_it_woke() {
+    let _watch = watch();
+    const SLEEPERS: usize = 3;
+    let (lock, changed, go) = (Mutex::new(()), Condvar::new(), AtomicBool::new(false));
+    assert!(!changed.notify_one() && changed.notify_all() == 0 && changed.notify_many(7) == 0);
+    let tasks = [const { AtomicU32::new(0) }; SLEEPERS];
+    thread::scope(|scope| {
+        for task in &tasks {
+            let (lock, changed, go) = (&lock, &changed, &go);
+            scope.spawn(move || {
+                let mut guard = lock.lock();
+                task.store(sync_core::thread::native_id(), Ordering::Relaxed);
+                while !go.load(Ordering::Relaxed) {
+                    changed.wait(&mut guard);
+                }
+            });
+        }
+        let all_asleep = || {
+            for task in &tasks {
+                until_asleep(task);
+            }
+        };
+        // One that sleeps may sleep for the lock, or wake for no reason: asked until it is seen.
+        let until = |notified: &dyn Fn() -> bool| {
+            loop {
+                all_asleep();
+                if notified() {
+                    return;
+                }
+            }
+        };
+        until(&|| changed.notify_one());
+        until(&|| changed.notify_many(2) == 2);
+        until(&|| changed.notify_all() == SLEEPERS);
+        all_asleep();
+        assert_eq!(changed.notify_many(0), 0);
+        let _guard = lock.lock();
+        go.store(true, Ordering::Relaxed);
+        changed.notify_all();
+    });
+    assert_eq!(changed.notify_all(), 0);
 }

@@ -445,10 +445,9 @@ fn bump_lets_the_sleeper_in_first() {
             was_in
         })
     });
-    // Not all: on a busy machine the one who is woken may be kept waiting for longer than a
-    // reservation lasts.
-    let in_first = in_first.count();
-    assert!(in_first > ROUNDS / 2, "{in_first} of {ROUNDS}");
+    // Not all: on a busy machine the thread that is woken may be kept waiting for longer than a
+    // reservation lasts. Without a reservation it is none.
+    assert!(in_first.count() > 0);
 }
 
 #[test]
