@@ -4,8 +4,7 @@
 //!
 //! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
 //! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
-//! carries the "shut" bit (shutting is one step in the order of puts), both ends carry the mark of
-//! those who sleep ([`cursor`](crate::buffer::cursor)).
+//! carries `CLOSED` (closing is one step in the order of puts), both ends carry `PARKED` ([`cursor`](crate::buffer::cursor)).
 //!
 //! # State
 //!
@@ -20,13 +19,18 @@
 //!
 //! # Invariants
 //!
-//! R1. Who moved the tail from `p` on is the only one to write the slot of `p`, and does so only
-//! after seeing stamp `p`; it ends with stamp `p + 1`. R2. Who moved the head from `p` on is the
-//! only one to take the item of `p`, only after seeing stamp `p + 1`; it ends with stamp `p +
-//! one_lap`. R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of
-//! head position `p`; in `drop`, when nobody is in the middle of anything, exactly the slots from
-//! head to tail hold one. R4. `head <= tail <= head + capacity`, except that a `force_push` is one
-//! over for as long as it takes to evict the oldest item.
+//! R1. The thread that moved the tail from `p` on is the only one to write the slot of `p`, and does
+//! so only after seeing stamp `p`; it ends with stamp `p + 1`.
+//!
+//! R2. The thread that moved the head from `p` on is the only one to take the item of `p`, only after
+//! seeing stamp `p + 1`; it ends with stamp `p + one_lap`.
+//!
+//! R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of head position
+//! `p`; in `drop`, when no thread is in the middle of an operation, exactly the slots from head to
+//! tail hold one.
+//!
+//! R4. `head <= tail <= head + capacity`, except that a `force_push` is one over for as long as it
+//! takes to evict the oldest item.
 //!
 //! # Memory orderings
 //!
@@ -60,7 +64,7 @@ impl<T> Slot<T> {
     ///
     /// The caller has claimed the slot's position at the tail and found it free (R1).
     unsafe fn fill(&self, position: u64, item: T) {
-        // SAFETY: by R1 nobody else touches the cell.
+        // SAFETY: by R1 no other thread touches the cell.
         self.value.with_mut(|cell| unsafe { (*cell).write(item) });
         // Release: hands the item to the Acquire load of the stamp in `pop`.
         self.stamp.store(position + STEP, Ordering::Release);
@@ -71,7 +75,7 @@ impl<T> Slot<T> {
     /// The caller has claimed the slot's position at the head and found it filled (R2), and frees
     /// the slot afterwards.
     unsafe fn take(&self) -> T {
-        // SAFETY: by R2 and R3 a value is inside, and nobody else touches the cell.
+        // SAFETY: by R2 and R3 a value is inside, and no other thread touches the cell.
         self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() })
     }
 
@@ -461,9 +465,9 @@ impl<T> Buffer<T> for Array<T> {
         tail & CLOSED == 0
             && self.distance(head, tail) >= self.slots.len()
             && self.head.set_parked(head)
-            // Once more: the mark is at the head and shutting happens at the tail, then unmarks the
-            // head. Either that found this mark, and everybody is woken; or the mark came after it,
-            // and what came before it is seen.
+            // Once more: `PARKED` is at the head, and closing happens at the tail, then clears
+            // `PARKED` at the head. Either the clearing finds this flag, and all are woken; or the
+            // flag came after it, and what came before the clearing is seen.
             && self.tail.acquire() & CLOSED == 0
     }
 

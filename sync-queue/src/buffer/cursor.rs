@@ -9,20 +9,24 @@
 //!
 //! # Invariants
 //!
-//! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.) C2. Who
-//! claims a position does so by a compare-exchange of the whole word. So a claim fails if the end
-//! was shut or marked in the meantime: shutting down is one step in the same order as all puts (or
-//! gets), and no mark is overlooked. C3. `CLOSED` is never taken back.
+//! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.)
+//!
+//! C2. A position is claimed by a compare-exchange of the whole word. So a claim fails if the end was
+//! closed or `PARKED` was set in the meantime: closing is one step in the same order as all puts (or
+//! gets), and no parked thread is overlooked.
+//!
+//! C3. `CLOSED` is never cleared.
 //!
 //! # Memory orderings
 //!
-//! A claim is Release, so that who finds the head moved on also sees a tail that is at least as far
-//! (it was for the one who moved it), and never one behind it. It is Acquire for the sake of the
-//! mark: whoever set it last is seen asleep. That the word was loaded with Acquire before is not
-//! enough, for the same value may have been written again by another sleeper since. Shutting is
-//! Release, so that who finds an end shut (and then executes an Acquire fence) sees what was done
-//! before; the marks are taken away after it in any case, which is an Acquire. Every change is a
-//! read-modify-write, hence continues the release sequences of those before it.
+//! A claim is Release, so that a thread that finds the head moved on also sees a tail that is at
+//! least as far (it was for the thread that moved the head), and never one behind it. It is Acquire
+//! because of `PARKED`: the thread that set it last is seen as a sleeper. That the word was loaded
+//! with Acquire before is not enough, for the same value may have been written again by another
+//! sleeper since. Closing is Release, so that a thread that finds an end closed (and then executes
+//! an Acquire fence) sees what was done before; `PARKED` is cleared after it in any case, which is an
+//! Acquire. Every change is a read-modify-write, hence continues the release sequences of those
+//! before it.
 
 use core::fmt;
 
@@ -70,35 +74,36 @@ impl Cursor {
         self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
-    /// Moves on from a position that nobody else can move on from; flags may be set meanwhile. `by`
-    /// may also clear a flag that is set.
+    /// Moves on from a position that no other thread can move on from; flags may be set meanwhile.
+    /// `by` may also clear a flag that is set.
     pub(crate) fn advance(&self, by: u64) {
         // Release: publishes the queue's private parts to the next claim.
         self.0.fetch_add(by, Ordering::Release);
     }
 
-    /// Sets the mark if the word is still `now`.
+    /// Sets `PARKED` if the word is still `now`.
     pub(crate) fn set_parked(&self, now: u64) -> bool {
-        // A write even if the mark is there already: whoever takes it away must see this sleeper
+        // A write even if the flag is set already: the thread that clears it must see this sleeper
         // (W4). Release: publishes that the caller has entered the wait set. Pairs with the Acquire
         // in `claim` and `unmark`. Acquire: pairs with the Release in `unmark`.
         self.0.compare_exchange(now, now | PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Takes the mark away. A later `mark` at this end sees what was done before.
+    /// Clears `PARKED`. A later `set_parked` at this end sees what was done before.
     pub(crate) fn clear_parked(&self) {
         // Acquire: pairs with the Release in `mark`. Release: with the Acquire there.
         self.0.fetch_and(!PARKED, Ordering::AcqRel);
     }
 
-    /// Shuts this end; the word as it was.
+    /// Closes this end. Returns the word as it was.
     pub(crate) fn close(&self) -> u64 {
-        // Release: who finds it shut sees what came before. No Acquire: see "Memory orderings".
+        // Release: a thread that finds it closed sees what came before. No Acquire: see "Memory
+        // orderings".
         self.0.fetch_or(CLOSED, Ordering::Release)
     }
 }
 
-/// To be called by who found an end shut with a Relaxed load.
+/// Called by a thread that found an end closed with a Relaxed load.
 #[cold]
 pub(crate) fn saw_closed() {
     // Acquire: pairs with the Release in `shut`.
@@ -109,7 +114,7 @@ impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.relaxed();
         write!(f, "{}", word >> SHIFT)?;
-        for (flag, name) in [(CLOSED, " shut"), (PARKED, " marked"), (EXTRA, " extra")] {
+        for (flag, name) in [(CLOSED, " closed"), (PARKED, " parked"), (EXTRA, " extra")] {
             f.write_str(if word & flag == 0 { "" } else { name })?;
         }
         Ok(())

@@ -5,39 +5,50 @@
 //! The list channel of crossbeam-channel, with three differences. Whether a slot was written and
 //! whether it was read is one word of its own that its writer and then its reader store, so that
 //! publishing is a plain Release store and reading needs no second read-modify-write; blocks are
-//! given back by who moves the head on, which needs no handshake with their readers; and the first
+//! given back by the thread that moves the head on, which needs no handshake with their readers; and the first
 //! block is there from the start, so that there is no half-built queue to be dropped
 //! (crossbeam #971, #1084, #1187).
 //!
 //! # State
 //!
 //! A position is `block * (SLOTS + 1) + offset`. Offset `SLOTS` names no slot: it stands for the
-//! moment in which one thread, who claimed the last slot, links the next block (at the tail) or
-//! moves on to it (at the head); everybody else waits for that.
+//! moment in which one thread, which claimed the last slot, links the next block (at the tail) or
+//! moves on to it (at the head); the other threads wait for that.
 //!
 //! | word of a slot | set by | meaning |
 //! |---|---|---|
-//! | `EMPTY` | `new`, or who recycles the block | nothing inside |
-//! | `FULL` | who claimed its position at the tail | an item inside |
-//! | `READ` | who claimed its position at the head | the item was moved out, and this reader never touches the block again |
+//! | `EMPTY` | `new`, or the thread that recycles the block | nothing inside |
+//! | `FULL` | the thread that claimed its position at the tail | an item inside |
+//! | `READ` | the thread that claimed its position at the head | the item was moved out, and this reader never touches the block again |
 //!
 //! # Invariants
 //!
-//! B1. Who moved the tail from a position on is the only one to write its slot; the head passes no
-//! tail, so no reader is there before. B2. Who moved the head from a position on is the only one to
-//! take its item, after waiting for `FULL`. B3. A thread looks into a block only after claiming a
-//! position in it, and until it has stored that slot's word. The claim of the last slot at the tail
-//! includes linking the next block, before the word. So a block all of whose words are `READ` is
-//! nobody's. B4. Who claimed the last slot at the head is alone with `retired` until it moves the
-//! head past offset `SLOTS`. B5. `head.block` is the block of the head's position, changed before
-//! the position, which is stored with Release and loaded with Acquire; the same at the tail. So who
-//! finds a position finds its block, or a later one, and then the claim of the position fails. B6.
-//! Slots from head to tail hold items, in `drop`, when nobody is in the middle of anything; the
-//! other slots hold none. B7. Who claims the last slot at the tail has the next block ready before
-//! the claim, which is a Release; nobody comes to the next block but through a position that was
-//! stored by that claim or after it. So every thread that knows of a block sees it as it was when
-//! new. B8. A block is linked after the tail was moved on to it, and the head is moved on after the
-//! link was found: the tail that a thread sees after it has seen the head is not behind it.
+//! B1. The thread that moved the tail from a position on is the only one to write its slot; the head
+//! passes no tail, so no reader is there before.
+//!
+//! B2. The thread that moved the head from a position on is the only one to take its item, after
+//! waiting for `FULL`.
+//!
+//! B3. A thread looks into a block only after claiming a position in it, and until it has stored that
+//! slot's word. The claim of the last slot at the tail includes linking the next block, before the
+//! word. So no thread uses a block all of whose words are `READ`.
+//!
+//! B4. The thread that claimed the last slot at the head is alone with `retired` until it moves the
+//! head past offset `SLOTS`.
+//!
+//! B5. `head.block` is the block of the head's position, changed before the position, which is stored
+//! with Release and loaded with Acquire; the same at the tail. So a thread that finds a position
+//! finds its block, or a later one, and then the claim of the position fails.
+//!
+//! B6. Slots from head to tail hold items, in `drop`, when no thread is in the middle of an
+//! operation; the other slots hold none.
+//!
+//! B7. A thread that claims the last slot at the tail has the next block ready before the claim, which
+//! is a Release; no thread comes to the next block but through a position that was stored by that
+//! claim or after it. So every thread that knows of a block sees it as it was when new.
+//!
+//! B8. A block is linked after the tail was moved on to it, and the head is moved on after the link
+//! was found: the tail that a thread sees after it has seen the head is not behind it.
 //!
 //! # Cost
 //!
@@ -122,7 +133,7 @@ impl<T> Slot<T> {
     ///
     /// The caller has claimed the slot's position at the tail (B1).
     unsafe fn fill(&self, item: T) {
-        // SAFETY: by B1 nobody else touches the cell.
+        // SAFETY: by B1 no other thread touches the cell.
         self.value.with_mut(|cell| unsafe { (*cell).write(item) });
         // Release: hands the item to the Acquire in `take`, and the block, with its link, to the
         // Acquire in `take`, and on to `sweep`.
@@ -139,7 +150,7 @@ impl<T> Slot<T> {
         while self.word.load(Ordering::Acquire) != FULL {
             backoff.turn();
         }
-        // SAFETY: by B2 an item is inside, and nobody else touches the cell.
+        // SAFETY: by B2 an item is inside, and no other thread touches the cell.
         let item = self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() });
         // Release: hands the slot to the Acquire in `sweep`.
         self.word.store(READ, Ordering::Release);
@@ -261,9 +272,9 @@ impl<T> List<T> {
         self.retired.with_mut(|retired| unsafe { self.sweep(&mut *retired, block) });
         // Relaxed: published by the position below, which is Release (B5).
         self.head.block.store(next.as_ptr(), Ordering::Relaxed);
-        // SAFETY: nobody can have claimed the head's slots in it yet. Relaxed: only whether there
-        // is one; who follows the link acquires it. Null from an earlier life is not to be seen
-        // (B7).
+        // SAFETY: no thread can have claimed the head's slots in it yet. Relaxed: only whether there
+        // is one; a thread that follows the link acquires it. Null from an earlier life cannot be
+        // seen (B7).
         let last = unsafe { next.as_ref() }.next.load(Ordering::Relaxed).is_null();
         // The claim that led here has set HAS_NEXT, since there was a next block.
         self.head.cursor.advance(if last { STEP - HAS_NEXT } else { STEP });
@@ -278,7 +289,7 @@ impl<T> List<T> {
         let mut kept = add.as_ptr();
         let mut next = *retired;
         // SAFETY: the caller has claimed a slot of it and not read it yet (B3).
-        // Relaxed, here and below: the links of the list are private to who is alone with it.
+        // Relaxed, for all links: they are private to the thread that is alone with the list.
         unsafe { add.as_ref() }.below.store(ptr::null_mut(), Ordering::Relaxed);
         while let Some(block) = NonNull::new(next) {
             // SAFETY: a block is freed only below, after it was taken out of the list.
@@ -286,7 +297,7 @@ impl<T> List<T> {
             next = this.below.load(Ordering::Relaxed);
             // Acquire: pairs with the Release in `take`: its readers are done with it.
             if this.slots.iter().all(|slot| slot.word.load(Ordering::Acquire) == READ) {
-                // SAFETY: it was boxed, and by B3 nobody uses it any more.
+                // SAFETY: it was boxed, and by B3 no thread uses it any more.
                 self.recycle(unsafe { Box::from_raw(block.as_ptr()) });
             } else {
                 this.below.store(kept, Ordering::Relaxed);
@@ -313,7 +324,7 @@ impl<T> List<T> {
                 tail = self.tail.cursor.acquire();
                 continue;
             }
-            // Before the claim: it may panic, and everybody else will wait for it.
+            // Before the claim: it may panic, and the other threads wait for the link.
             if at + 1 == SLOTS && next.is_none() {
                 next = Some(self.new_block());
             }
@@ -456,7 +467,7 @@ impl<T> Buffer<T> for List<T> {
                 return Ok((item, Wake(false)));
             }
         }
-        // Nobody waits for room here.
+        // No thread waits for room here.
         self.pop_as(false).map(|item| (item, Wake(false)))
     }
 

@@ -1,9 +1,9 @@
 //! A pool of threads that run jobs.
 //!
-//! The backlog is a [`Queue`] of jobs; each job is one allocation that holds the closure, then the
+//! The backlog is a [`Queue`](crate::Queue) of jobs; each job is one allocation that holds the closure, then the
 //! result, and the word that its handle waits on ([`job`]). Threads are started as there is work
-//! for them: whoever submits a job while all threads that exist have one starts another, up to the
-//! limit. How many jobs are unfinished is what the queue counts anyway.
+//! for them: a thread that submits a job while all threads that exist have one starts another, up to
+//! the limit. How many jobs are unfinished is what the queue counts anyway.
 
 use core::fmt;
 use core::panic::{RefUnwindSafe, UnwindSafe};
@@ -35,7 +35,7 @@ use worker::{Inner, current_pool};
 /// submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown) does it earlier,
 /// or without waiting, or cancelling what has not begun.
 ///
-/// The backlog is a [`Queue`]: linearisable, no lock on the fast path, jobs begin in the order they
+/// The backlog is a [`Queue`](crate::Queue): linearisable, no lock on the fast path, jobs begin in the order they
 /// were submitted. To submit costs one allocation, the put, and the wake-up of a worker if one
 /// sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
 /// count its two owners, 3 for its phase) and 1 store; by [`execute`](Self::execute), without a

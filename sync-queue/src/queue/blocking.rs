@@ -91,16 +91,24 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         let mut held = Some(item);
-        let attempt = || match self.try_put(held.take()?) {
-            Err(PushError::Full(item)) => {
-                held = Some(item);
-                None
+        let attempt = || {
+            let Some(item) = held.take() else {
+                unreachable!("no attempt follows one that put the item")
+            };
+            match self.try_put(item) {
+                Err(PushError::Full(item)) => {
+                    held = Some(item);
+                    None
+                }
+                done => Some(done),
             }
-            done => Some(done),
         };
         match self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt) {
             Some(done) => done,
-            None => held.map_or(Ok(()), |item| Err(PushError::Full(item))),
+            None => match held {
+                Some(item) => Err(PushError::Full(item)),
+                None => unreachable!("an attempt that put the item ends the wait"),
+            },
         }
     }
 

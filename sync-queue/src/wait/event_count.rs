@@ -1,4 +1,4 @@
-//! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the one who
+//! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the thread that
 //! changes that finds it.
 //!
 //! # Source
@@ -14,23 +14,28 @@
 //!
 //! | bits | meaning |
 //! |---|---|
-//! | 0-15 | sleepers: threads inside [`enter`](EventCount::enter) .. whom nobody has chosen yet |
-//! | 16-31 | signals: sleepers who were chosen and have not noticed yet |
+//! | 0-15 | sleepers: threads that have called [`enter`](EventCount::enter) and were not chosen yet |
+//! | 16-31 | signals: sleepers that were chosen and have not noticed yet |
 //!
 //! # Invariants
 //!
 //! W1. `sleepers + signals` is the number of threads between `enter` and the end of `wait` or
-//! `leave`. Who of them is which is not recorded: a signal belongs to whoever takes it first. W2.
-//! `signals > 0` implies that somebody inside is awake and looks at the word again before it
+//! `leave`. Which of them is which is not recorded: a signal belongs to the thread that takes it
+//! first.
+//!
+//! W2. `signals > 0` implies that a thread inside is awake and looks at the word again before it
 //! sleeps. So a thread that may have been woken leaves with a signal if there is one, even if its
-//! time is up: left behind, it would be for a thread that sleeps on. And a thread that has not
-//! slept leaves as a sleeper if there is one: it was woken by nobody, and the signal may be the
-//! only one that is ever sent to who was woken for it (a shutdown sends one to each). W3. Who took
-//! a signal tries its operation again, even if its time is up: the wake is used or there was
-//! nothing to use it on. W4. A sleeper's mark is in the other side's word before it sleeps. It is
-//! legal for the mark to be set when nobody sleeps, and illegal to be missing when somebody does
-//! whom no signal has been sent. Who finds the mark and nobody to signal takes the mark away, then
-//! looks again, and signals everybody who came in between.
+//! time is up: left behind, the signal would be for a thread that sleeps on. And a thread that has
+//! not slept leaves as a sleeper if there is one: it was not woken, and the signal may be the only
+//! one that is ever sent to the thread that was woken for it (a shutdown sends one to each).
+//!
+//! W3. A thread that took a signal tries its operation again, even if its time is up: the wake is
+//! used or there was nothing to use it on.
+//!
+//! W4. A sleeper's `PARKED` is in the other side's word before it sleeps. The flag may be set when no
+//! thread sleeps, but must not be missing when a thread sleeps to which no signal has been sent. A
+//! thread that consumed the flag and finds no sleeper clears the flag, then looks again, and signals
+//! all that came in between.
 //!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
 //! which a late sleeper is fooled.
@@ -63,7 +68,7 @@ const MOST: u32 = SLEEPERS;
 /// two system calls and two switches an item; on an idle one it costs a microsecond or two.
 const YIELDS: u32 = if MODELLED { 0 } else { 16 };
 
-/// Everybody.
+/// All sleepers.
 pub(crate) const ALL: usize = usize::MAX;
 
 #[derive(Debug, Default)]
@@ -191,8 +196,9 @@ impl EventCount {
         true
     }
 
-    /// To be called by who found a mark: chooses `count` sleepers. If there is none, the mark was
-    /// stale, and `unmark` takes it away (W4).
+    /// Wakes up to `count` sleepers. Called by the thread that consumed `PARKED`.
+    ///
+    /// If there is no sleeper, the flag was stale and `unmark` clears it (W4).
     #[cold]
     pub(crate) fn wake(&self, count: usize, unmark: impl FnOnce()) {
         if !self.signal(count) {

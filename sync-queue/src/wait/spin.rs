@@ -27,7 +27,7 @@ impl AdaptiveSpin {
         if MODELLED {
             return false;
         }
-        // Relaxed, all of them: a note to oneself.
+        // Relaxed: a heuristic; no data is published through it.
         let failures = self.0.load(Ordering::Relaxed);
         if failures < Self::ENOUGH {
             return true;

@@ -12,7 +12,7 @@ use crate::support::{A_MOMENT, Drops, LONG, blocked, fail};
 use crate::watchdog::watch;
 
 #[test]
-fn fu_01_on_done_is_called_once_however_it_ends() {
+fn on_done_is_called_once_however_it_ends() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let seen = Arc::new(Queue::unbounded());
@@ -38,7 +38,7 @@ fn fu_01_on_done_is_called_once_however_it_ends() {
 }
 
 #[test]
-fn fu_02_a_panicking_callback_stops_nobody() {
+fn a_panicking_callback_stops_nobody() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (handle, release) = blocked(&pool);
@@ -55,7 +55,7 @@ fn fu_02_a_panicking_callback_stops_nobody() {
 }
 
 #[test]
-fn fu_04_debug_says_the_state() {
+fn debug_says_the_state() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (running, release) = blocked(&pool);
@@ -69,7 +69,7 @@ fn fu_04_debug_says_the_state() {
 }
 
 #[test]
-fn fu_05_cancel_only_what_nobody_has_begun() {
+fn cancel_only_what_nobody_has_begun() {
     let _watchdog = watch();
     let drops = Drops::default();
     let pool = ThreadPool::new(1);
@@ -87,7 +87,7 @@ fn fu_05_cancel_only_what_nobody_has_begun() {
 }
 
 #[test]
-fn fu_07_result_at_once_or_not() {
+fn result_at_once_or_not() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (running, release) = blocked(&pool);
@@ -105,7 +105,7 @@ fn fu_07_result_at_once_or_not() {
 }
 
 #[test]
-fn fu_08_a_waiter_wakes_however_it_ends() {
+fn a_waiter_wakes_however_it_ends() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (running, release) = blocked(&pool);
@@ -122,7 +122,7 @@ fn fu_08_a_waiter_wakes_however_it_ends() {
 }
 
 #[test]
-fn fw_02_the_first_one() {
+fn the_first_one() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let ((a, release_a), (b, release_b)) = (blocked(&pool), blocked(&pool));
@@ -146,7 +146,7 @@ fn fw_02_the_first_one() {
 }
 
 #[test]
-fn fw_03_the_first_error() {
+fn the_first_error() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let (slow, release) = blocked(&pool);
@@ -165,7 +165,7 @@ fn fw_03_the_first_error() {
 }
 
 #[test]
-fn fw_04_all_of_them_or_none() {
+fn all_of_them_or_none() {
     let _watchdog = watch();
     let pool = ThreadPool::new(3);
     let handles: Vec<_> = (0..20)
@@ -183,7 +183,7 @@ fn fw_04_all_of_them_or_none() {
 }
 
 #[test]
-fn fw_05_in_time_or_not() {
+fn in_time_or_not() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let (slow, release) = blocked(&pool);
@@ -195,7 +195,7 @@ fn fw_05_in_time_or_not() {
 }
 
 #[test]
-fn fw_07_as_they_complete() {
+fn as_they_complete() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let (slow, release) = blocked(&pool);
@@ -211,7 +211,7 @@ fn fw_07_as_they_complete() {
 }
 
 #[test]
-fn fw_08_as_they_complete_in_time() {
+fn as_they_complete_in_time() {
     let _watchdog = watch();
     let pool = ThreadPool::new(3);
     let ((a, release_a), (b, release_b)) = (blocked(&pool), blocked(&pool));
@@ -228,7 +228,7 @@ fn fw_08_as_they_complete_in_time() {
 }
 
 #[test]
-fn u_ex_02_callbacks_run_in_the_order_they_were_added() {
+fn callbacks_run_in_the_order_they_were_added() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (handle, release) = blocked(&pool);
@@ -243,7 +243,7 @@ fn u_ex_02_callbacks_run_in_the_order_they_were_added() {
 }
 
 #[test]
-fn fu_06_the_states_and_what_is_said_of_them() {
+fn the_states_and_what_is_said_of_them() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let says = |handle: &JobHandle<u32>| {
@@ -275,7 +275,7 @@ fn fu_06_the_states_and_what_is_said_of_them() {
 }
 
 #[test]
-fn fw_01_a_handle_cannot_be_given_twice() {
+fn a_handle_cannot_be_given_twice() {
     /// Two ways to read `_`, and so an error in compiling, for a type that can be cloned.
     trait NotClone<Which> {
         const OK: () = ();
@@ -293,7 +293,7 @@ fn fw_01_a_handle_cannot_be_given_twice() {
 }
 
 #[test]
-fn fw_09_the_iterator_keeps_nothing_that_was_handed_out() {
+fn the_iterator_keeps_nothing_that_was_handed_out() {
     let _watchdog = watch();
     let drops = Drops::default();
     let pool = ThreadPool::new(1);
@@ -312,7 +312,7 @@ fn fw_09_the_iterator_keeps_nothing_that_was_handed_out() {
 }
 
 #[test]
-fn u_ex_01_a_cancelled_job_counts_when_a_worker_has_met_it() {
+fn a_cancelled_job_counts_when_a_worker_has_met_it() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (running, release) = blocked(&pool);
@@ -327,7 +327,7 @@ fn u_ex_01_a_cancelled_job_counts_when_a_worker_has_met_it() {
 }
 
 #[test]
-fn u_ex_03_a_cancelled_job_gets_no_result_and_none_is_begun_twice() {
+fn a_cancelled_job_gets_no_result_and_none_is_begun_twice() {
     let _watchdog = watch();
     // There is no `set_result`: only the closure makes one, and it is moved out by who begins the
     // job.
@@ -344,7 +344,7 @@ fn u_ex_03_a_cancelled_job_gets_no_result_and_none_is_begun_twice() {
 }
 
 #[test]
-fn u_ex_04_waiting_for_none() {
+fn waiting_for_none() {
     let _watchdog = watch();
     let none = Vec::<JobHandle<u8>>::new;
     for until in [Until::First, Until::FirstError, Until::All] {
@@ -358,7 +358,7 @@ fn u_ex_04_waiting_for_none() {
 }
 
 #[test]
-fn u_ex_06_any_panic_is_the_jobs_own() {
+fn any_panic_is_the_jobs_own() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let worker = pool.submit(|| thread::current().id()).unwrap().result().unwrap();
@@ -380,7 +380,7 @@ fn u_ex_06_any_panic_is_the_jobs_own() {
 }
 
 #[test]
-fn u_ex_09_a_running_job_cannot_be_cancelled() {
+fn a_running_job_cannot_be_cancelled() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let ((a, release_a), (b, release_b)) = (blocked(&pool), blocked(&pool));
@@ -393,7 +393,7 @@ fn u_ex_09_a_running_job_cannot_be_cancelled() {
 }
 
 #[test]
-fn u_ex_10_many_waits_over_the_same_pool_do_not_block_each_other() {
+fn many_waits_over_the_same_pool_do_not_block_each_other() {
     let _watchdog = watch();
     // A handle belongs to one wait, and no wait holds more than one job's lock at a time: there is
     // no order to be kept.

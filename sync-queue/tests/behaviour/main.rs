@@ -1,5 +1,5 @@
-//! What the queues do, case by case. Tests are named after the rows of the contract with Python's
-//! `queue` and `concurrent.futures`.
+//! What the queues, channels and the pool do, case by case, as Python's `queue` and
+//! `concurrent.futures` do it.
 
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;

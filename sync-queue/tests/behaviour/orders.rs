@@ -14,7 +14,7 @@ use crate::support::{A_MOMENT, Drops, LONG};
 use crate::watchdog::watch;
 
 #[test]
-fn qu_03_last_first_and_lowest_first() {
+fn last_first_and_lowest_first() {
     let lifo = LifoQueue::bounded(3);
     let priority = PriorityQueue::bounded(3);
     for n in [111, 333, 222] {
@@ -28,7 +28,7 @@ fn qu_03_last_first_and_lowest_first() {
 }
 
 #[test]
-fn u_qu_13_all_orders_share_blocking_tasks_and_shutdown() {
+fn all_orders_share_blocking_tasks_and_shutdown() {
     let _watchdog = watch();
     let queue = PriorityQueue::bounded(1);
     thread::scope(|scope| {
@@ -73,7 +73,7 @@ impl Ord for Same {
 }
 
 #[test]
-fn u_pq_01_equals_leave_in_the_order_they_came() {
+fn equals_leave_in_the_order_they_came() {
     let queue: PriorityQueue<_> = (0..100).map(Same).collect();
     assert_eq!(queue.force_put(Same(100)), Ok(None));
     assert!(queue.try_iter().map(|same| same.0).eq(0..=100));
@@ -84,7 +84,7 @@ fn u_pq_01_equals_leave_in_the_order_they_came() {
 }
 
 #[test]
-fn u_pq_02_lowest_first_or_reversed() {
+fn lowest_first_or_reversed() {
     let queue: PriorityQueue<_> = [3, 1, 2].into_iter().map(Reverse).collect();
     assert_eq!(queue.get(), Ok(Reverse(3)));
 }
@@ -115,7 +115,7 @@ impl Ord for Moody {
 }
 
 #[test]
-fn u_pq_03_a_panicking_ord_changes_nothing() {
+fn a_panicking_ord_changes_nothing() {
     for allowed in 0..12 {
         let queue: PriorityQueue<_> = (0..40).map(|n| Moody(n * 7 % 40)).collect();
         let bad = |f: &mut dyn FnMut()| {
@@ -150,7 +150,7 @@ fn u_pq_03_a_panicking_ord_changes_nothing() {
 }
 
 #[test]
-fn u_pq_03_a_panicking_ord_leaves_no_getter_asleep() {
+fn a_panicking_ord_leaves_no_getter_asleep() {
     let _watchdog = watch();
     let queue = PriorityQueue::unbounded();
     thread::scope(|scope| {
@@ -169,7 +169,7 @@ fn u_pq_03_a_panicking_ord_leaves_no_getter_asleep() {
 }
 
 #[test]
-fn fx_09_an_ord_that_uses_its_own_queue_panics_instead_of_hanging() {
+fn an_ord_that_uses_its_own_queue_panics_instead_of_hanging() {
     let _watchdog = watch();
     #[derive(Clone)]
     struct Nosy(Arc<PriorityQueue<Nosy>>);
@@ -216,7 +216,7 @@ fn force_put_keeps_the_most_urgent() {
 }
 
 #[test]
-fn sq_01_put_and_get_at_each_step() {
+fn put_and_get_at_each_step() {
     let queue = SimpleQueue::new();
     assert!(queue.is_empty());
     queue.put(1);
@@ -235,7 +235,7 @@ fn sq_01_put_and_get_at_each_step() {
 }
 
 #[test]
-fn sq_05_the_queue_keeps_nothing_that_was_returned() {
+fn the_queue_keeps_nothing_that_was_returned() {
     let drops = Drops::default();
     let queue = SimpleQueue::new();
     queue.put(drops.item());
@@ -248,7 +248,7 @@ fn sq_05_the_queue_keeps_nothing_that_was_returned() {
 }
 
 #[test]
-fn sq_07_put_from_a_destructor() {
+fn put_from_a_destructor() {
     struct Echo(Arc<SimpleQueue<Option<Echo>>>, Arc<AtomicUsize>);
     impl Drop for Echo {
         fn drop(&mut self) {
@@ -269,7 +269,7 @@ fn sq_07_put_from_a_destructor() {
 }
 
 #[test]
-fn sq_07_locked_orders_drop_nothing_under_the_lock() {
+fn locked_orders_drop_nothing_under_the_lock() {
     static QUEUE: std::sync::LazyLock<LifoQueue<Nested>> =
         std::sync::LazyLock::new(|| LifoQueue::bounded(1));
     static DROPPED: AtomicBool = AtomicBool::new(false);
@@ -289,7 +289,7 @@ fn sq_07_locked_orders_drop_nothing_under_the_lock() {
 }
 
 #[test]
-fn sq_02_a_negative_time_cannot_be_written() {
+fn a_negative_time_cannot_be_written() {
     let _watchdog = watch();
     let queue = SimpleQueue::new();
     assert!(Duration::try_from_secs_f64(-1.0).is_err());
@@ -300,7 +300,7 @@ fn sq_02_a_negative_time_cannot_be_written() {
 }
 
 #[test]
-fn u_sq_01_a_put_has_nothing_to_wait_for() {
+fn a_put_has_nothing_to_wait_for() {
     let _watchdog = watch();
     // So it takes no time to wait, and returns nothing.
     let put: fn(&SimpleQueue<u32>, u32) = SimpleQueue::put;
@@ -312,7 +312,7 @@ fn u_sq_01_a_put_has_nothing_to_wait_for() {
 }
 
 #[test]
-fn u_sq_03_put_from_a_destructor_in_the_middle_of_a_get() {
+fn put_from_a_destructor_in_the_middle_of_a_get() {
     let _watchdog = watch();
     struct Echo(Arc<SimpleQueue<Option<Echo>>>);
     impl Drop for Echo {

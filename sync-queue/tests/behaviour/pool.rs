@@ -13,7 +13,7 @@ use crate::support::{A_MOMENT, Drops, LONG, blocked, fail};
 use crate::watchdog::watch;
 
 #[test]
-fn tp_02_map_keeps_the_order() {
+fn map_keeps_the_order() {
     let _watchdog = watch();
     let pool = ThreadPool::new(4);
     let results: Vec<_> = pool.map(0..100, |n| n * n).unwrap().map(Result::unwrap).collect();
@@ -21,7 +21,7 @@ fn tp_02_map_keeps_the_order() {
 }
 
 #[test]
-fn tp_04_map_out_of_time_cancels_the_rest() {
+fn map_out_of_time_cancels_the_rest() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let ran = Arc::new(AtomicUsize::new(0));
@@ -52,7 +52,7 @@ fn tp_04_map_out_of_time_cancels_the_rest() {
 }
 
 #[test]
-fn tp_05_shutdown_runs_what_was_submitted() {
+fn shutdown_runs_what_was_submitted() {
     let _watchdog = watch();
     for _ in 0..20 {
         let pool = ThreadPool::new(5);
@@ -65,7 +65,7 @@ fn tp_05_shutdown_runs_what_was_submitted() {
 }
 
 #[test]
-fn tp_06_nothing_is_kept() {
+fn nothing_is_kept() {
     let _watchdog = watch();
     let drops = Drops::default();
     let pool = ThreadPool::new(1);
@@ -87,7 +87,7 @@ fn tp_06_nothing_is_kept() {
 }
 
 #[test]
-fn tp_07_a_pool_of_nobody_is_an_error() {
+fn a_pool_of_nobody_is_an_error() {
     assert_eq!(ThreadPool::builder().max_workers(0).build().unwrap_err(), BuildError::NoWorkers);
     assert_eq!(ThreadPool::builder().queue_limit(0).build().unwrap_err(), BuildError::NoBacklog);
     assert_eq!(
@@ -100,7 +100,7 @@ fn tp_07_a_pool_of_nobody_is_an_error() {
 }
 
 #[test]
-fn tp_09_map_runs_even_if_nobody_asks() {
+fn map_runs_even_if_nobody_asks() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let ran = Arc::new(AtomicUsize::new(0));
@@ -111,7 +111,7 @@ fn tp_09_map_runs_even_if_nobody_asks() {
 }
 
 #[test]
-fn tp_11_never_more_threads_than_allowed() {
+fn never_more_threads_than_allowed() {
     let _watchdog = watch();
     let pool = ThreadPool::new(4);
     let gate = Arc::new(Queue::<()>::unbounded());
@@ -128,7 +128,7 @@ fn tp_11_never_more_threads_than_allowed() {
 }
 
 #[test]
-fn tp_12_an_idle_worker_is_used_again() {
+fn an_idle_worker_is_used_again() {
     let _watchdog = watch();
     let pool = ThreadPool::new(20);
     assert_eq!(pool.workers(), 0);
@@ -139,7 +139,7 @@ fn tp_12_an_idle_worker_is_used_again() {
 }
 
 #[test]
-fn tp_15_no_job_after_shutdown() {
+fn no_job_after_shutdown() {
     let pool = ThreadPool::new(1);
     pool.shutdown(false, false).unwrap();
     let refused = pool.submit(|| 7).unwrap_err();
@@ -149,7 +149,7 @@ fn tp_15_no_job_after_shutdown() {
 }
 
 #[test]
-fn tp_18_cancel_what_has_not_begun() {
+fn cancel_what_has_not_begun() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let (first, release) = blocked(&pool);
@@ -169,7 +169,7 @@ fn tp_18_cancel_what_has_not_begun() {
 }
 
 #[test]
-fn tp_20_dropping_the_pool_ends_its_threads_after_its_work() {
+fn dropping_the_pool_ends_its_threads_after_its_work() {
     let _watchdog = watch();
     let ran = Arc::new(AtomicUsize::new(0));
     let pool = ThreadPool::new(3);
@@ -183,7 +183,7 @@ fn tp_20_dropping_the_pool_ends_its_threads_after_its_work() {
 }
 
 #[test]
-fn tp_24_names() {
+fn names() {
     let _watchdog = watch();
     let name = || thread::current().name().unwrap().to_owned();
     let pool = ThreadPool::builder().max_workers(2).name_prefix("special").build().unwrap();
@@ -204,7 +204,7 @@ fn tp_24_names() {
 }
 
 #[test]
-fn tp_25_the_initializer_runs_once_in_each_worker() {
+fn the_initializer_runs_once_in_each_worker() {
     let _watchdog = watch();
     thread_local! { static READY: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }
     let pool = ThreadPool::builder()
@@ -218,7 +218,7 @@ fn tp_25_the_initializer_runs_once_in_each_worker() {
 }
 
 #[test]
-fn tp_26_a_panicking_initializer_breaks_the_pool() {
+fn a_panicking_initializer_breaks_the_pool() {
     let _watchdog = watch();
     let (go, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
@@ -240,7 +240,7 @@ fn tp_26_a_panicking_initializer_breaks_the_pool() {
 }
 
 #[test]
-fn u_ex_07_a_worker_waits_for_a_job_of_its_own_pool() {
+fn a_worker_waits_for_a_job_of_its_own_pool() {
     let _watchdog = watch();
     let pool = Arc::new(ThreadPool::new(1));
     fn fibonacci(pool: &Arc<ThreadPool>, n: u32) -> u32 {
@@ -265,7 +265,7 @@ fn u_ex_07_a_worker_waits_for_a_job_of_its_own_pool() {
 }
 
 #[test]
-fn u_ex_07_a_job_that_waits_for_itself_is_told() {
+fn a_job_that_waits_for_itself_is_told() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (give, take) = mpsc::channel::<JobHandle<bool>>();
@@ -282,7 +282,7 @@ fn u_ex_07_a_job_that_waits_for_itself_is_told() {
 }
 
 #[test]
-fn u_ex_07_shutdown_by_a_worker_does_not_wait_for_itself() {
+fn shutdown_by_a_worker_does_not_wait_for_itself() {
     let _watchdog = watch();
     let pool = Arc::new(ThreadPool::new(1));
     let inner = Arc::clone(&pool);
@@ -293,7 +293,7 @@ fn u_ex_07_shutdown_by_a_worker_does_not_wait_for_itself() {
 }
 
 #[test]
-fn u_ex_08_shutdown_without_waiting_still_runs_the_rest() {
+fn shutdown_without_waiting_still_runs_the_rest() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (first, release) = blocked(&pool);
@@ -431,7 +431,7 @@ fn a_result_that_panics_when_dropped_harms_no_worker() {
 }
 
 #[test]
-fn tp_01_arguments_are_captured() {
+fn arguments_are_captured() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (this, job, fn_) = (1, String::from("two"), [3; 3]);
@@ -440,7 +440,7 @@ fn tp_01_arguments_are_captured() {
 }
 
 #[test]
-fn tp_14_a_map_given_up_runs_nothing_more() {
+fn a_map_given_up_runs_nothing_more() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (running, release) = blocked(&pool);
@@ -457,7 +457,7 @@ fn tp_14_a_map_given_up_runs_nothing_more() {
 }
 
 #[test]
-fn tp_17_fifty_jobs_of_five_workers_and_a_shutdown() {
+fn fifty_jobs_of_five_workers_and_a_shutdown() {
     let _watchdog = watch();
     let pool = ThreadPool::new(5);
     let handles: Vec<_> = (0..50).map(|n| pool.submit(move || n).unwrap()).collect();
@@ -467,7 +467,7 @@ fn tp_17_fifty_jobs_of_five_workers_and_a_shutdown() {
 }
 
 #[test]
-fn tp_19_cancelled_at_once() {
+fn cancelled_at_once() {
     let _watchdog = watch();
     for _ in 0..50 {
         let pool = ThreadPool::new(1);
@@ -479,7 +479,7 @@ fn tp_19_cancelled_at_once() {
 }
 
 #[test]
-fn tp_21_a_pool_dropped_without_a_shutdown_does_its_work() {
+fn a_pool_dropped_without_a_shutdown_does_its_work() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let handles: Vec<_> = (0..20).map(|n| pool.submit(move || n).unwrap()).collect();
@@ -488,7 +488,7 @@ fn tp_21_a_pool_dropped_without_a_shutdown_does_its_work() {
 }
 
 #[test]
-fn tp_23_cancelled_without_waiting() {
+fn cancelled_without_waiting() {
     let _watchdog = watch();
     let begun = Arc::new(AtomicUsize::new(0));
     let ended = Arc::new(AtomicUsize::new(0));

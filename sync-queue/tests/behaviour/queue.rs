@@ -11,7 +11,7 @@ use crate::support::{A_MOMENT, Drops, LONG};
 use crate::watchdog::watch;
 
 #[test]
-fn qu_01_task_done_on_a_fresh_queue_is_an_error() {
+fn task_done_on_a_fresh_queue_is_an_error() {
     let queue = Queue::<u8>::unbounded();
     assert_eq!(queue.task_done(), Err(queue.task_done().unwrap_err()));
     assert_eq!(queue.unfinished(), 0);
@@ -22,7 +22,7 @@ fn qu_01_task_done_on_a_fresh_queue_is_an_error() {
 }
 
 #[test]
-fn qu_02_join_returns_after_all_was_processed_twice_on_one_queue() {
+fn join_returns_after_all_was_processed_twice_on_one_queue() {
     let _watchdog = watch();
     let queue = Queue::unbounded();
     for _ in 0..2 {
@@ -51,7 +51,7 @@ fn qu_02_join_returns_after_all_was_processed_twice_on_one_queue() {
 }
 
 #[test]
-fn qu_03_first_in_first_out() {
+fn first_in_first_out() {
     for queue in [Queue::bounded(3), Queue::unbounded()] {
         for n in [111, 333, 222] {
             queue.put(n).unwrap();
@@ -61,7 +61,7 @@ fn qu_03_first_in_first_out() {
 }
 
 #[test]
-fn qu_04_full_and_empty_at_each_step() {
+fn full_and_empty_at_each_step() {
     let _watchdog = watch();
     let queue = Queue::bounded(5);
     for _ in 0..2 {
@@ -104,7 +104,7 @@ fn qu_04_full_and_empty_at_each_step() {
 }
 
 #[test]
-fn qu_08_shutdown_of_an_empty_queue() {
+fn shutdown_of_an_empty_queue() {
     for queue in [Queue::bounded(1), Queue::unbounded()] {
         queue.shutdown();
         assert_eq!(queue.put(1), Err(ShutDown(1)));
@@ -113,7 +113,7 @@ fn qu_08_shutdown_of_an_empty_queue() {
 }
 
 #[test]
-fn qu_09_shutdown_with_an_item_inside() {
+fn shutdown_with_an_item_inside() {
     for queue in [Queue::bounded(2), Queue::unbounded()] {
         queue.put(1).unwrap();
         queue.shutdown();
@@ -124,7 +124,7 @@ fn qu_09_shutdown_with_an_item_inside() {
 }
 
 #[test]
-fn qu_10_shutdown_now_with_an_item_inside() {
+fn shutdown_now_with_an_item_inside() {
     for queue in [Queue::bounded(2), Queue::unbounded()] {
         queue.put(1).unwrap();
         assert_eq!(queue.shutdown_now(), [1]);
@@ -134,7 +134,7 @@ fn qu_10_shutdown_now_with_an_item_inside() {
 }
 
 #[test]
-fn qu_11_shutdown_has_no_way_back() {
+fn shutdown_has_no_way_back() {
     let queue = Queue::<u8>::bounded(1);
     assert!(!queue.is_shutdown());
     queue.shutdown();
@@ -146,7 +146,7 @@ fn qu_11_shutdown_has_no_way_back() {
 }
 
 #[test]
-fn qu_12_shutdown_beats_full() {
+fn shutdown_beats_full() {
     let queue = Queue::bounded(1);
     queue.put(1).unwrap();
     queue.shutdown();
@@ -157,7 +157,7 @@ fn qu_12_shutdown_beats_full() {
 }
 
 #[test]
-fn qu_13_all_methods_after_shutdown_now_in_one_thread() {
+fn all_methods_after_shutdown_now_in_one_thread() {
     for queue in [Queue::bounded(2), Queue::unbounded()] {
         queue.put("a").unwrap();
         queue.put("b").unwrap();
@@ -222,17 +222,17 @@ fn many_threads(now: bool) {
 }
 
 #[test]
-fn qu_14_shutdown_among_many_threads() {
+fn shutdown_among_many_threads() {
     many_threads(false);
 }
 
 #[test]
-fn qu_14_shutdown_now_among_many_threads() {
+fn shutdown_now_among_many_threads() {
     many_threads(true);
 }
 
 #[test]
-fn qu_15_three_getters_two_items_one_shutdown() {
+fn three_getters_two_items_one_shutdown() {
     let _watchdog = watch();
     for queue in [Queue::bounded(2), Queue::unbounded()] {
         queue.put_many(vec![1, 2]).unwrap();
@@ -247,7 +247,7 @@ fn qu_15_three_getters_two_items_one_shutdown() {
 }
 
 #[test]
-fn qu_16_blocked_putters_get_their_items_back() {
+fn blocked_putters_get_their_items_back() {
     let _watchdog = watch();
     for now in [false, true] {
         let queue = Queue::bounded(2);
@@ -270,7 +270,7 @@ fn qu_16_blocked_putters_get_their_items_back() {
 }
 
 #[test]
-fn qu_17_join_outlives_a_shutdown_and_ends_with_the_last_task() {
+fn join_outlives_a_shutdown_and_ends_with_the_last_task() {
     let _watchdog = watch();
     let queue = Queue::bounded(1);
     queue.put(1).unwrap();
@@ -297,7 +297,7 @@ fn qu_17_join_outlives_a_shutdown_and_ends_with_the_last_task() {
 }
 
 #[test]
-fn qu_17_join_waits_for_items_in_flight_after_shutdown_now() {
+fn join_waits_for_items_in_flight_after_shutdown_now() {
     let queue = Queue::unbounded();
     queue.put_many(vec![1, 2, 3]).unwrap();
     assert_eq!(queue.get(), Ok(1));
@@ -309,7 +309,7 @@ fn qu_17_join_waits_for_items_in_flight_after_shutdown_now() {
 }
 
 #[test]
-fn qu_19_getters_and_joiners_through_a_shutdown() {
+fn getters_and_joiners_through_a_shutdown() {
     let _watchdog = watch();
     let queue = Queue::bounded(2);
     queue.put_many(vec![1, 2]).unwrap();
@@ -326,7 +326,7 @@ fn qu_19_getters_and_joiners_through_a_shutdown() {
 }
 
 #[test]
-fn qu_20_a_blocked_getter_wakes_at_shutdown() {
+fn a_blocked_getter_wakes_at_shutdown() {
     let _watchdog = watch();
     for queue in [Queue::<u8>::bounded(2), Queue::unbounded()] {
         thread::scope(|scope| {
@@ -343,7 +343,7 @@ fn qu_20_a_blocked_getter_wakes_at_shutdown() {
 }
 
 #[test]
-fn u_qu_02_an_expired_time_still_takes_what_is_there() {
+fn an_expired_time_still_takes_what_is_there() {
     let queue = Queue::bounded(1);
     let past = Instant::now() - Duration::from_secs(1);
     assert_eq!(queue.put_deadline(1, past), Ok(()));
@@ -355,7 +355,7 @@ fn u_qu_02_an_expired_time_still_takes_what_is_there() {
 }
 
 #[test]
-fn u_qu_03_no_limit_is_never_full() {
+fn no_limit_is_never_full() {
     let queue = Queue::with_maxsize(0);
     assert_eq!(queue.capacity(), None);
     for n in 0..10_000 {
@@ -369,12 +369,12 @@ fn u_qu_03_no_limit_is_never_full() {
 
 #[test]
 #[should_panic(expected = "room for at least one item")]
-fn u_qu_03_room_for_nothing_is_an_error() {
+fn room_for_nothing_is_an_error() {
     let _ = Queue::<u8>::bounded(0);
 }
 
 #[test]
-fn u_qu_05_a_blocked_put_fails_after_shutdown_even_if_room_appears() {
+fn a_blocked_put_fails_after_shutdown_even_if_room_appears() {
     let _watchdog = watch();
     for _ in 0..50 {
         let queue = Queue::bounded(1);
@@ -393,7 +393,7 @@ fn u_qu_05_a_blocked_put_fails_after_shutdown_even_if_room_appears() {
 }
 
 #[test]
-fn u_qu_08_both_shutdowns_in_either_order() {
+fn both_shutdowns_in_either_order() {
     let queue = Queue::unbounded();
     queue.put(1).unwrap();
     queue.shutdown();
@@ -403,7 +403,7 @@ fn u_qu_08_both_shutdowns_in_either_order() {
 }
 
 #[test]
-fn u_qu_09_task_done_counts_puts_not_gets() {
+fn task_done_counts_puts_not_gets() {
     let queue = Queue::unbounded();
     queue.put(1).unwrap();
     queue.task_done().unwrap();
@@ -414,7 +414,7 @@ fn u_qu_09_task_done_counts_puts_not_gets() {
 }
 
 #[test]
-fn u_qu_10_join_on_a_fresh_queue_and_after_puts() {
+fn join_on_a_fresh_queue_and_after_puts() {
     let queue = Queue::bounded(4);
     queue.join();
     queue.put(1).unwrap();
@@ -429,7 +429,7 @@ fn u_qu_10_join_on_a_fresh_queue_and_after_puts() {
 }
 
 #[test]
-fn fx_10_endless_timeouts_do_not_overflow() {
+fn endless_timeouts_do_not_overflow() {
     let queue = Queue::bounded(1);
     queue.put_timeout(1, Duration::MAX).unwrap();
     assert_eq!(queue.get_timeout(Duration::from_secs(u64::MAX)), Ok(1));
@@ -526,7 +526,7 @@ fn every_item_is_dropped_exactly_once() {
 }
 
 #[test]
-fn qu_21_a_panicking_drop_loses_no_other_item() {
+fn a_panicking_drop_loses_no_other_item() {
     struct Bad(Drops, bool);
     impl Drop for Bad {
         fn drop(&mut self) {
@@ -579,7 +579,7 @@ fn iterators() {
 }
 
 #[test]
-fn qu_05_a_negative_time_cannot_be_written() {
+fn a_negative_time_cannot_be_written() {
     let _watchdog = watch();
     // `Duration` has no negative values; what is left of the case is a deadline that has passed.
     assert!(
@@ -594,7 +594,7 @@ fn qu_05_a_negative_time_cannot_be_written() {
 }
 
 #[test]
-fn qu_07_the_capacity_cannot_change() {
+fn the_capacity_cannot_change() {
     let _watchdog = watch();
     // It is given once, and no method takes `&mut self`: there is no queue with more inside than it
     // has room for.
@@ -613,7 +613,7 @@ fn qu_07_the_capacity_cannot_change() {
 }
 
 #[test]
-fn u_qu_01_a_deadline_counts_only_where_there_is_something_to_wait_for() {
+fn a_deadline_counts_only_where_there_is_something_to_wait_for() {
     let _watchdog = watch();
     let passed = Instant::now();
     let unbounded = Queue::unbounded();
@@ -628,7 +628,7 @@ fn u_qu_01_a_deadline_counts_only_where_there_is_something_to_wait_for() {
 }
 
 #[test]
-fn u_qu_04_shutdown_beats_full_and_empty_and_time() {
+fn shutdown_beats_full_and_empty_and_time() {
     let _watchdog = watch();
     let (empty, full) = (Queue::bounded(1), Queue::bounded(1));
     full.put(0).unwrap();
@@ -651,7 +651,7 @@ fn u_qu_04_shutdown_beats_full_and_empty_and_time() {
 }
 
 #[test]
-fn u_qu_07_a_plain_shutdown_leaves_joiners_alone() {
+fn a_plain_shutdown_leaves_joiners_alone() {
     let _watchdog = watch();
     let queue = Queue::bounded(1);
     queue.put(1).unwrap();
@@ -672,7 +672,7 @@ fn u_qu_07_a_plain_shutdown_leaves_joiners_alone() {
 }
 
 #[test]
-fn u_qu_11_a_wait_that_is_woken_for_nothing_goes_on_for_the_rest_of_its_time() {
+fn a_wait_that_is_woken_for_nothing_goes_on_for_the_rest_of_its_time() {
     let _watchdog = watch();
     let queue = Queue::bounded(1);
     let time = Duration::from_millis(60);

@@ -4,7 +4,6 @@ use sync_queue::spsc;
 
 fn main() {
     let (producer, consumer) = spsc::<u8>(1);
-    let _ = producer.clone();
     let _ = (&producer).try_put(1);
     let _ = (&consumer).try_get();
 }

@@ -127,7 +127,7 @@ fn nothing_is_lost_or_doubled() {
 }
 
 #[test]
-fn sq_04_fifty_producers_and_fifty_consumers() {
+fn fifty_producers_and_fifty_consumers() {
     let _watchdog = watch();
     for capacity in [Some(3), None] {
         for gets in [Way::Block, Way::Poll, Way::Timed] {
