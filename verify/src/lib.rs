@@ -3,6 +3,8 @@
 //!
 //! It has [loom](https://docs.rs/loom)'s module paths and signatures, so
 //! `loom = { package = "sync-verify", version = "0.1" }` runs a project's loom tests as they are.
+//! Where loom is a dependency of a dependency, `[patch.crates-io]` with the package `verify/loom` of
+//! the repository replaces it for the whole workspace.
 //!
 //! # From nothing to a found bug
 //!
@@ -105,8 +107,9 @@
 //! # What is found
 //!
 //! Panics; data races, also with the initialisation of an object; deadlocks and lost wake-ups;
-//! loops that never end; `Arc`s, allocations and tracked values that are never freed; models that
-//! are not deterministic or pass a limit.
+//! loops that never end; `Arc`s, allocations and tracked values that are never freed; threads that
+//! block in the system (a lock of `std`) or are none of the model's; models that are not
+//! deterministic or pass a limit.
 //!
 //! Races with the initialisation are found by looking who allocates: a program with this crate in
 //! it uses the system's allocator with a note of that. If it has an allocator of its own, take the
@@ -120,7 +123,7 @@
 //! | `VERIFY_PROGRESS=1` | prints how far it is, every five seconds |
 //! | `VERIFY_WORKERS=0` | explores on all processors |
 //! | `VERIFY_WEAK_FAILURES`, `VERIFY_SPURIOUS_WAKEUPS`, `VERIFY_EARLY_TIMEOUTS` | budgets of an execution, each 1 |
-//! | `VERIFY_STUCK_SECONDS`, `VERIFY_MEMORY_MIB` | patience with a thread that makes no step (20), the most memory (4096) |
+//! | `VERIFY_STUCK_SECONDS`, `VERIFY_MEMORY_MIB` | patience with a thread that makes no step or blocks in the system (20), the most memory (4096) |
 //! | `LOOM_MAX_PREEMPTIONS`, `LOOM_MAX_BRANCHES`, `LOOM_MAX_PERMUTATIONS`, `LOOM_MAX_DURATION`, `LOOM_LOG` | as in loom |
 //!
 //! # How it works

@@ -230,6 +230,7 @@ impl Builder {
         self
     }
 
+    #[track_caller]
     fn settings(&self) -> Settings {
         let told =
             self.replay.as_ref().map(|text| replay::decode(text).unwrap_or_else(|e| panic!("{e}")));
@@ -269,6 +270,7 @@ impl Builder {
             facts,
             changes: Vec::new(),
             distinct: self.count_distinct,
+            site: Location::caller(),
             at_end: || {
                 crate::thread::end();
                 crate::lazy_static::end();
@@ -292,6 +294,7 @@ impl Builder {
     ///
     /// # Panics
     /// When the replay string makes no sense.
+    #[track_caller]
     pub fn explore<F: Fn() + Sync + Send + 'static>(&self, f: F) -> Report {
         let model: Arc<dyn Fn() + Send + Sync> = Arc::new(f);
         self.run(&self.settings(), &model, &|_| {})
@@ -372,6 +375,7 @@ impl Builder {
     ///
     /// # Panics
     /// When the model fails as it is.
+    #[track_caller]
     pub fn mutate<F: Fn() + Sync + Send + 'static>(&self, f: F) -> Vec<Mutant> {
         self.mutate_some(f, |_| true)
     }

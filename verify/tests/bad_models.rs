@@ -107,6 +107,170 @@ fn a_stack_that_overflows() {
     assert!(text.contains("stack overflow"), "{text}");
 }
 
+/// Dekker's retreat: both threads see each other and step back, again and again.
+#[test]
+fn a_livelock_that_writes() {
+    let mut builder = Builder::new();
+    builder.max_branches = 2_000;
+    let model = || {
+        let flags = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let enter = |flags: &[AtomicUsize; 2], me: usize| {
+            loop {
+                flags[me].store(1, SeqCst);
+                if flags[1 - me].load(SeqCst) == 0 {
+                    break;
+                }
+                flags[me].store(0, SeqCst);
+                thread::yield_now();
+            }
+            flags[me].store(0, SeqCst);
+        };
+        let theirs = flags.clone();
+        let t = thread::spawn(move || enter(&theirs, 1));
+        enter(&flags, 0);
+        t.join().unwrap();
+    };
+    let text = builder.explore(model).failure.expect("a livelock").to_string();
+    assert!(text.contains("livelock") && text.lines().count() < 60, "{text}");
+}
+
+/// A loop that is bounded, and no longer than what loom allows, is no livelock.
+#[test]
+fn a_loop_with_a_bound_that_yields() {
+    let report = Builder::new().explore(|| {
+        let x = AtomicUsize::new(0);
+        for _ in 0..500 {
+            x.fetch_add(1, Relaxed);
+            thread::yield_now();
+        }
+    });
+    assert!(report.failure.is_none() && report.executions == 1, "{report}");
+}
+
+#[test]
+fn equal_lines_are_folded() {
+    let text = diagnosis(|| {
+        let x = AtomicUsize::new(0);
+        let y = AtomicUsize::new(0);
+        while x.load(Relaxed) == 0 && y.load(Acquire) == 0 {
+            thread::yield_now();
+        }
+    });
+    assert!(text.contains("the same 2 lines, ") && text.lines().count() < 30, "{text}");
+}
+
+/// A thread of the system does nothing that the model could see.
+#[test]
+fn a_thread_of_the_system() {
+    let text = diagnosis(|| {
+        let x = std::sync::Arc::new(AtomicUsize::new(0));
+        x.store(1, Relaxed);
+        let y = x.clone();
+        let stranger = std::thread::Builder::new().name("stranger".into());
+        let t = stranger.spawn(move || y.store(9, Relaxed)).unwrap();
+        assert!(t.join().is_err(), "it goes on with a value that nobody sees");
+        x.load(Relaxed);
+    });
+    assert!(text.contains("the thread `stranger` of the system uses an object"), "{text}");
+}
+
+/// Outside of a model an object is what it is in `std`, also when it has been in one.
+#[test]
+fn an_object_that_outlives_its_model() {
+    static X: AtomicUsize = AtomicUsize::new(1);
+    verify::model(|| X.store(2, Relaxed));
+    X.store(3, Relaxed);
+    std::thread::spawn(|| assert_eq!(X.load(Relaxed), 3)).join().unwrap();
+}
+
+/// The main thread is spawned where the model is.
+#[test]
+fn a_report_names_where_the_model_was_started() {
+    let line = line!() + 1;
+    let failure = Builder::new().explore(thread::park).failure.expect("a deadlock");
+    let place = format!("thread 0 (spawned at verify/tests/bad_models.rs:{line}");
+    assert!(failure.to_string().contains(&place), "{failure}");
+    let text = diagnosis(|| verify::model(|| ()));
+    assert!(text.contains("inside of a model, as it does at verify/tests/bad_models.rs"), "{text}");
+}
+
+/// Runs a test of this file in a program of its own; returns what it prints.
+fn program(test: &str, which: &str, patience: &str) -> (bool, String) {
+    let out = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", test, "--nocapture", "--test-threads", "1"])
+        .envs([(PROGRAM, which), ("VERIFY_STUCK_SECONDS", patience), ("VERIFY_MEMORY_MIB", "300")])
+        .output()
+        .expect("it runs");
+    let text = [out.stdout, out.stderr].map(|t| String::from_utf8_lossy(&t).into_owned());
+    (out.status.success(), text.concat())
+}
+
+const PROGRAM: &str = "VERIFY_TEST_PROGRAM";
+
+/// What blocks in the system is told, with the thread and the place. In a program of its own: the
+/// patience is the process's.
+#[test]
+#[cfg(target_os = "linux")]
+fn blocking_in_the_system() {
+    let models: [(&str, fn()); 3] = [
+        ("a mutex of std", || {
+            let lock = std::sync::Mutex::new(0);
+            AtomicUsize::new(0).store(1, Relaxed);
+            let _first = lock.lock().unwrap();
+            let _held = lock.lock().unwrap(); // here
+        }),
+        ("a channel of std", || {
+            let (_send, receive) = std::sync::mpsc::channel::<u32>();
+            AtomicUsize::new(0).store(1, Relaxed);
+            let _ = receive.recv(); // here
+        }),
+        ("a park of std", || {
+            AtomicUsize::new(0).store(1, Relaxed);
+            loop {
+                std::thread::park(); // here
+            }
+        }),
+    ];
+    if let Ok(which) = std::env::var(PROGRAM) {
+        let model = models.iter().find(|m| m.0 == which).expect("a model").1;
+        println!("{}", diagnosis(model));
+        return;
+    }
+    let here: Vec<usize> = include_str!("bad_models.rs")
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.ends_with("; // here"))
+        .map(|(n, _)| n + 1)
+        .collect();
+    for ((which, _), line) in models.iter().zip(here) {
+        let (ended, text) = program("blocking_in_the_system", which, "1");
+        assert!(ended && text.contains("blocks in a system call"), "{which}: {text}");
+        if cfg!(target_arch = "x86_64") {
+            let place = format!("bad_models.rs:{line}");
+            assert!(text.contains(&place), "{which}, {place}: {text}");
+        }
+    }
+}
+
+/// A panic in a drop while another one unwinds ends the program. Both are told.
+#[test]
+fn a_panic_while_another_one_unwinds() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the second one");
+        }
+    }
+    if std::env::var(PROGRAM).is_ok() {
+        verify::model(|| {
+            let _bomb = Bomb;
+            panic!("the first one");
+        });
+    }
+    let (ended, text) = program("a_panic_while_another_one_unwinds", "yes", "20");
+    assert!(!ended && text.contains("the first one") && text.contains("the second one"), "{text}");
+}
+
 /// Every bound that an execution has is reached by some model, is named then, and is printed with
 /// the others.
 mod bounds {

@@ -9,6 +9,7 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::report::failure::{self, Failed};
 use crate::engine::runtime::{self, End, Limits, Runtime};
 use std::collections::HashSet;
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     /// Runs on the main thread of the model after the model itself: drops what the front end keeps
     /// for a thread and for an execution.
     pub at_end: fn(),
+    /// Where the model was started.
+    pub site: &'static Location<'static>,
 }
 
 /// What an exploration found.
@@ -67,12 +70,20 @@ fn install_hook() {
                 return;
             }
             let payload = info.payload();
+            // A panic while another one unwinds out of a drop: the program aborts next.
+            let aborts =
+                info.location().is_some_and(|l| l.file().ends_with("core/src/panicking.rs"));
             let message = payload
                 .downcast_ref::<&str>()
                 .map(|s| (*s).to_string())
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| String::from("a panic whose payload is no string"));
             let at = info.location().map_or_else(|| String::from("?"), ToString::to_string);
+            if aborts && (message.contains("cannot unwind") || message.contains("during cleanup")) {
+                eprint!("{}", runtime::with(|rt| rt.last_words()));
+                before(info);
+                return;
+            }
             runtime::with(|rt| rt.panicked(message, at));
         }));
     });
@@ -118,11 +129,13 @@ impl Shared {
 /// Sees the end of every complete execution, on the worker that ran it.
 pub(crate) type Each<'a> = &'a (dyn Fn(&Runtime) + Sync);
 
-/// Runs every execution of `model`.
+/// Runs every execution of `model`, which was started at `settings.site`.
 ///
 /// When something is learned about the model all begins anew, and `each` sees some again.
 pub(crate) fn explore(settings: &Settings, model: &Model, each: Each<'_>) -> Summary {
-    assert!(runtime::current().is_none(), "a model cannot run inside of a model");
+    if runtime::current().is_some() {
+        panic!("a model cannot run inside of a model, as it does at {}", settings.site);
+    }
     install_hook();
     let start = Instant::now();
     let mut settings = settings.clone();
@@ -188,6 +201,7 @@ fn attempt(
 fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> Summary {
     let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
     rt.parallel = settings.workers > 1;
+    rt.site = settings.site;
     rt.guide.clone_from(&settings.guide);
     rt.changes.clone_from(&settings.changes);
     rt.facts.clone_from(&settings.facts);

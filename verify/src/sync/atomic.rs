@@ -109,6 +109,7 @@ impl<T: Word> Cell<T> {
         let label =
             Label { fail, bits: T::BITS, native: false, a, b, ..Label::new(kind, rmw, ord, site) };
         if runtime::current().is_none() {
+            runtime::refuse_strangers(&self.tag, site);
             return self.outside(&label);
         }
         runtime::perform(label, Some(Object::Tagged(&self.tag, self.initial())))

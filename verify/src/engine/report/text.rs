@@ -2,7 +2,7 @@
 
 use super::explain;
 use super::failure::Failed;
-use crate::engine::memory_model::event::{Event, INIT, Kind, NONE, Rmw};
+use crate::engine::memory_model::event::{Event, INIT, Id, Kind, NONE, Rmw};
 use crate::engine::memory_model::graph::Graph;
 use crate::engine::memory_model::linearize::{id, linear};
 use std::fmt::Write;
@@ -59,6 +59,36 @@ pub(crate) fn source(g: &Graph, order: &[u32], e: &Event) -> String {
     }
 }
 
+fn lines_of(n: usize) -> String {
+    if n == 1 { "the same line".into() } else { format!("the same {n} lines") }
+}
+
+/// A line without the numbers of the events that it names: those differ from round to round.
+fn without_numbers(line: &str) -> impl Iterator<Item = char> {
+    let mut number = false;
+    line.chars().filter(move |c| {
+        number = *c == '#' || (number && c.is_ascii_digit());
+        !number || *c == '#'
+    })
+}
+
+/// The shortest row of lines at the beginning that is repeated, and how often it comes; a single
+/// line, once, if there is none.
+fn repetition(lines: &[String]) -> (usize, usize) {
+    const LONGEST: usize = 12;
+    let alike = |a: &[String], b: &[String]| {
+        a.iter().zip(b).all(|(a, b)| without_numbers(a).eq(without_numbers(b)))
+    };
+    for period in 1..=LONGEST.min(lines.len() / 4) {
+        let rounds = lines.chunks_exact(period);
+        let times = rounds.take_while(|round| alike(round, &lines[..period])).count();
+        if times > 3 {
+            return (period, times);
+        }
+    }
+    (1, 1)
+}
+
 /// The execution as text.
 pub(crate) fn text(failed: &Failed) -> String {
     let g = &failed.graph;
@@ -85,20 +115,29 @@ pub(crate) fn text(failed: &Failed) -> String {
         }
         let _ = writeln!(out);
     }
-    for (i, &id) in events.iter().enumerate() {
+    let line = |&id: &Id| {
         let e = g.ev(id);
         let what = format!("{}{}", describe(g, e), source(g, &order, e));
-        let _ = if wide {
-            writeln!(
-                out,
-                "#{i:<4}{:<width$}  {:indent$}{what}",
-                place(e),
-                "",
-                indent = e.tid as usize * COLUMN
-            )
+        if wide {
+            let indent = e.tid as usize * COLUMN;
+            format!("{:<width$}  {:indent$}{what}", place(e), "")
         } else {
-            writeln!(out, "#{i:<4}{:<width$}  {}: {what}", place(e), name(e.tid as usize))
-        };
+            format!("{:<width$}  {}: {what}", place(e), name(e.tid as usize))
+        }
+    };
+    let lines: Vec<String> = events.iter().map(line).collect();
+    let mut i = 0;
+    while i < lines.len() {
+        let (period, times) = repetition(&lines[i..]);
+        // The first round and the last one are shown.
+        for (n, line) in lines[i..i + period].iter().enumerate() {
+            let _ = writeln!(out, "#{:<4}{line}", i + n);
+        }
+        if times > 3 {
+            let _ = writeln!(out, "...  {}, {} times more", lines_of(period), times - 2);
+            i += (times - 2) * period;
+        }
+        i += period;
     }
     for note in explain::notes(failed, &order) {
         let _ = writeln!(out, "{note}");

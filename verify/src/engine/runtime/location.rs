@@ -4,7 +4,8 @@ use super::{Runtime, current, stop_if_failed, with};
 use crate::engine::memory_model::event::{INIT, Id};
 use crate::engine::memory_model::graph::HB;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// What ties an object of the model to its location in the graph: the number of the execution in
 /// which it was first touched, and the location. Objects made by `const fn` register themselves at
@@ -117,6 +118,75 @@ pub(crate) fn exclusive(
         with(|rt| rt.made_anew(std::ptr::from_ref(tag).addr()));
     }
     value
+}
+
+/// What threads of the system that are not the model's have to know of a running execution.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// Its number; 0 when none runs.
+    exec: AtomicU64,
+    /// A thread has been there that must not.
+    intruded: AtomicBool,
+    stranger: Mutex<Option<String>>,
+}
+
+static RUNS: Mutex<Vec<Weak<Run>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+// Relaxed, all of it: a thread that uses an object of an execution that just begins or ends is seen
+// or not.
+impl Run {
+    pub(super) fn new() -> Arc<Run> {
+        let run = Arc::new(Run::default());
+        let mut runs = lock(&RUNS);
+        runs.retain(|run| run.strong_count() > 0);
+        runs.push(Arc::downgrade(&run));
+        run
+    }
+
+    pub(super) fn begin(&self, exec: u64) {
+        self.exec.store(exec, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.exec.store(0, Ordering::Relaxed);
+    }
+
+    /// What a thread did that is none of the model's.
+    pub(super) fn stranger(&self) -> Option<String> {
+        if !self.intruded.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.intruded.store(false, Ordering::Relaxed);
+        lock(&self.stranger).take()
+    }
+}
+
+/// An object is used on a thread of the system that runs no model.
+///
+/// # Panics
+/// When an execution that runs elsewhere has touched the object. That execution fails too.
+pub(crate) fn refuse_strangers(tag: &Tag, site: &'static Location<'static>) {
+    let exec = tag.0.load(Ordering::Relaxed) >> LOC_BITS;
+    if exec == 0 {
+        return;
+    }
+    let runs: Vec<Arc<Run>> = lock(&RUNS).iter().filter_map(Weak::upgrade).collect();
+    let Some(run) = runs.iter().find(|run| run.exec.load(Ordering::Relaxed) == exec) else {
+        return;
+    };
+    let thread = std::thread::current();
+    let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_string);
+    let message = format!(
+        "the thread `{name}` of the system uses an object of the model at {site}: threads of a model \
+         are made by the checker's own `thread::spawn`"
+    );
+    *lock(&run.stranger) = Some(message.clone());
+    run.intruded.store(true, Ordering::Relaxed);
+    panic!("{message}");
 }
 
 /// A read of an atomic that was not atomic.

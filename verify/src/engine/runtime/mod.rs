@@ -31,7 +31,7 @@ mod spin;
 mod step;
 mod watchdog;
 
-pub(crate) use location::{Object, Tag, exclusive, peek, seen};
+pub(crate) use location::{Object, Tag, exclusive, peek, refuse_strangers, seen};
 
 use crate::engine::explore::explorer::Explorer;
 use crate::engine::explore::mutation::Change;
@@ -209,6 +209,12 @@ pub(crate) struct Runtime {
     stacks: Vec<DefaultStack>,
     pub limits: Limits,
     pub panic_note: Option<(String, String)>,
+    /// The panics of this run so far: thread, message, place.
+    panics: Vec<(u32, String, String)>,
+    /// Tells threads of the system that are not the model's.
+    run: std::sync::Arc<location::Run>,
+    /// Where the model was started.
+    pub site: &'static Location<'static>,
     /// Alternatives are not explored.
     pub paused: bool,
     /// Those of the next step are not.
@@ -353,6 +359,14 @@ pub(crate) fn stop_if_failed() {
     }
 }
 
+/// Gives up the current thread for good.
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), expect(dead_code))]
+fn halt_current() -> ! {
+    let rt = current().expect("a thread of the model runs");
+    // SAFETY: on the coroutine of the current thread; no reference is held across the switch.
+    unsafe { Runtime::halt(rt) }
+}
+
 /// Gives up the current thread in this execution: it does not go on, the others do.
 pub(crate) fn block() -> ! {
     let Some(rt) = current() else { panic!("`block` outside of a model") };
@@ -392,6 +406,9 @@ impl Runtime {
             stacks: Vec::new(),
             limits,
             panic_note: None,
+            panics: Vec::new(),
+            run: location::Run::new(),
+            site: Location::caller(),
             paused: false,
             skip: false,
             shadows: Vec::new(),
@@ -416,10 +433,21 @@ impl Runtime {
 
     /// The current thread panics; whether that fails the model is seen when it is not caught.
     pub(crate) fn panicked(&mut self, message: String, at: String) {
+        self.panics.push((self.cur, message.clone(), at.clone()));
         self.panic_note = Some((message, at));
         self.threads[self.cur as usize].panicked = true;
         // While it unwinds nobody else gets a turn: the count of panics is the system thread's.
         self.aborting |= self.draining;
+    }
+
+    /// The panics of the current thread, for a program that is about to abort: a panic in a drop
+    /// while another one unwinds cannot be caught.
+    pub(crate) fn last_words(&self) -> String {
+        let mine = self.panics.iter().filter(|p| p.0 == self.cur);
+        mine.map(|(t, message, at)| {
+            format!("thread {t} of the model panicked at {at}:\n{message}\n")
+        })
+        .collect()
     }
 
     pub(crate) fn fail(&mut self, kind: failure::Kind) {
@@ -477,14 +505,21 @@ impl Runtime {
     /// A thread was ended because of what it did without asking.
     fn ended_from_outside(&mut self, t: u32, cause: watchdog::Cause) {
         let thread = &self.threads[t as usize];
-        let place =
+        let mut place =
             format!("thread {t} (spawned at {}), last seen at {}", thread.site, thread.last);
+        if let Some(at) = watchdog::place() {
+            place += &format!(", at {at}");
+        }
         self.fail(match cause {
             watchdog::Cause::Overflow => {
                 failure::Kind::Limit(format!("stack overflow: {place} (Builder::stack_size is {} bytes)", self.limits.stack))
             }
             watchdog::Cause::Stuck => failure::Kind::Endless(format!(
-                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, 0 for ever)"
+                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
+            )),
+            watchdog::Cause::Blocked => failure::Kind::Misuse(format!(
+                "{place}, blocks in a system call: no other thread of the model gets a turn. Is it a lock, a channel \
+                 or a `park` of `std` in place of the checker's own? (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
             )),
             watchdog::Cause::Memory => failure::Kind::Limit(format!("memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)")),
         });

@@ -124,7 +124,9 @@ impl Runtime {
         self.paused = self.limits.paused;
         self.skip = false;
         self.panic_note = None;
-        self.create(0, None, Location::caller(), main);
+        self.panics.clear();
+        self.run.begin(self.exec);
+        self.create(0, None, self.site, main);
         // Places for the threads that the graph knows.
         let known = self.ex.graph.threads.len();
         while self.threads.len() < known {
@@ -141,6 +143,7 @@ impl Runtime {
             unsafe { Runtime::drain(rt) };
         }
         RUNTIME.set(std::ptr::null_mut());
+        self.run.end();
         self.teardown();
         end
     }
@@ -163,6 +166,9 @@ impl Runtime {
                 (*rt).cur = t;
                 let ended = Runtime::resume(rt, t);
                 let this = &mut *rt;
+                if let Some(stranger) = this.run.stranger() {
+                    this.fail(failure::Kind::Misuse(stranger));
+                }
                 if this.failure.is_some() {
                     return End::Failed;
                 }
@@ -296,9 +302,11 @@ impl Runtime {
         if self.runnable(cur) {
             return Some(cur);
         }
-        (0..n)
-            .find(|&t| self.runnable(t))
-            .or_else(|| (0..n).find(|&t| self.threads[t as usize].state == State::Yield))
+        (0..n).find(|&t| self.runnable(t)).or_else(|| {
+            // In turn: two that yield to each other both get on.
+            let mut turns = (1..=n).map(|i| (cur + i) % n);
+            turns.find(|&t| self.threads[t as usize].state == State::Yield)
+        })
     }
 
     pub(super) fn can_replay(&self, ev: &Event) -> bool {

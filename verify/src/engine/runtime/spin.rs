@@ -11,6 +11,7 @@ use crate::engine::explore::replay::{Step, What};
 use crate::engine::memory_model::event::{Id, Kind, Label, NONE, apply};
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::memory_model::graph::Graph;
+use crate::engine::report::failure;
 use std::panic::Location;
 
 /// What is known of a loop that waits for another thread.
@@ -24,6 +25,8 @@ pub(super) struct Spin {
     pub(super) released: u32,
     /// The iteration at hand is such a one.
     pub(super) free: bool,
+    /// Iterations with an effect in a row that did the same with the same values.
+    pub(super) rounds: u32,
     /// It stands after the end of an iteration.
     pub(super) yielded: bool,
     /// Loads in a row at one place that gave the same.
@@ -64,6 +67,14 @@ impl Runtime {
             let idle = this.idle(t, from, pos);
             let spin = &mut this.threads[t].spin;
             if !idle {
+                let again = this.repeats(t, from, pos);
+                let rounds = if again { this.threads[t].spin.rounds + 1 } else { 0 };
+                this.threads[t].spin.rounds = rounds;
+                if rounds as usize > this.limits.events.div_ceil(ROUNDS_PART) {
+                    this.livelock(t);
+                    Runtime::halt(rt);
+                }
+                let spin = &mut this.threads[t].spin;
                 spin.count = 0;
                 spin.released = 0;
                 spin.free = false;
@@ -105,6 +116,31 @@ impl Runtime {
                 this.threads[t].spin.from = pos;
             }
         }
+    }
+
+    /// Whether the iteration `from..to` of a loop did what the one before it did, with the same
+    /// values.
+    fn repeats(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        let events = &g.threads[t].events;
+        let len = to - from;
+        let same = |i: u32| {
+            let [a, b] = [from - len + i, from + i].map(|i| g.ev(events[i as usize]));
+            (a.label.kind, a.label.loc, a.wrote, a.rval, a.wval)
+                == (b.label.kind, b.label.loc, b.wrote, b.rval, b.wval)
+        };
+        len > 0 && len <= from && (0..len).all(same)
+    }
+
+    fn livelock(&mut self, t: usize) {
+        let rounds = self.threads[t].spin.rounds;
+        let message = format!(
+            "livelock: thread {t} goes round a loop that yields, {rounds} times the same with the same values\n  {}\n\
+             (Builder::max_branches raises the limit: {rounds} rounds for {} steps)",
+            self.standing().join("\n  "),
+            self.limits.events
+        );
+        self.fail(failure::Kind::Endless(message));
     }
 
     /// Whether the events `from..to` of a thread change nothing that others can see.
@@ -186,6 +222,12 @@ impl Runtime {
         })
     }
 }
+
+/// The part of an execution's steps that a thread may make rounds of a loop that yields, has an
+/// effect, and does the same each time: 100 of the 10,000 steps that are allowed without a setting.
+/// The limit on steps alone would take hours to reach: each round has alternatives, and each
+/// execution is run from its start.
+const ROUNDS_PART: usize = 100;
 
 /// How often a loop may read the same before nobody believes that it ends.
 const ENDLESS: u32 = 2_000;

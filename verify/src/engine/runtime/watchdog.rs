@@ -1,26 +1,31 @@
 //! What a thread of the model does without asking the checker: it runs over the end of its stack,
-//! or never comes back.
+//! never comes back, or blocks in the system.
 //!
-//! Both are ended from outside. A stack that overflows hits its guard page, and the handler of the
+//! All are ended from outside. A stack that overflows hits its guard page, and the handler of the
 //! fault makes the coroutine return, in place of going on. For a thread that never comes back
-//! another thread of the system looks every second whether the scheduler has had a turn; if not for
-//! long, or if memory runs out, it sends the model's thread a signal whose handler does the same.
-//! The signal is only heeded in code of the program itself: in the allocator it would leave a lock
-//! held.
+//! another thread of the system looks four times a second whether the scheduler has had a turn; if
+//! not for long, or if memory runs out, it sends the model's thread a signal whose handler does the
+//! same. The signal is only heeded where the thread holds no lock of the allocator: in code of the
+//! program itself, and, when patience has run out, in a system call in which it sleeps (a lock, a
+//! channel or a `park` of `std`, a read). There the thread first looks where it is: the handler
+//! lets it call [`linux::look_around`], on top of its own stack.
 
 /// Why a coroutine was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Overflow,
+    /// It runs on and on.
     Stuck,
+    /// It sleeps in a system call.
+    Blocked,
     Memory,
 }
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) use linux::{Watch, arm, disarm, watch};
+pub(crate) use linux::{Watch, arm, disarm, place, watch};
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub(crate) use elsewhere::{Watch, arm, disarm, watch};
+pub(crate) use elsewhere::{Watch, arm, disarm, place, watch};
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod linux {
@@ -28,7 +33,7 @@ mod linux {
     use corosensei::stack::DefaultStack;
     use corosensei::trap::CoroutineTrapHandler;
     use corosensei::{Coroutine, trap::TrapHandlerRegs};
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::ffi::{c_int, c_void};
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
     use std::sync::{Arc, Mutex, Once, OnceLock, Weak};
@@ -38,6 +43,8 @@ mod linux {
         /// The coroutine that runs on this thread of the system.
         static RUNNING: Cell<Option<CoroutineTrapHandler<()>>> = const { Cell::new(None) };
         static ENDED: Cell<Option<Cause>> = const { Cell::new(None) };
+        /// Where it was.
+        static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
     }
 
     /// Whether memory, not patience, has run out.
@@ -72,6 +79,11 @@ mod linux {
     pub(crate) fn disarm() -> Option<Cause> {
         RUNNING.set(None);
         ENDED.take()
+    }
+
+    /// Where the coroutine was that was ended from outside, if that is known.
+    pub(crate) fn place() -> Option<String> {
+        PLACE.take()
     }
 
     /// Looks after the current thread of the system as long as the value lives.
@@ -237,6 +249,107 @@ mod linux {
         true
     }
 
+    /// Whether the instruction at which a thread was interrupted, or the one before, is a system
+    /// call: the thread sleeps in it.
+    unsafe fn in_system_call(pc: usize) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let (code, len) = ([0x0f, 0x05], 2); // syscall
+        #[cfg(target_arch = "aarch64")]
+        let (code, len) = ([0x01, 0x00, 0x00, 0xd4], 4); // svc #0
+        // SAFETY: the thread has just executed the instruction at one of both places, and code is
+        // readable.
+        let at = |pc: usize| unsafe {
+            std::ptr::with_exposed_provenance::<[u8; _]>(pc).read_unaligned()
+        };
+        at(pc) == code || at(pc - len) == code
+    }
+
+    /// Lets the interrupted coroutine call [`look_around`] in place of going on. Says whether it
+    /// can.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn call_look_around(context: *mut c_void, sp: usize, cause: Cause) -> bool {
+        /// Room for a walk up the stack.
+        const ROOM: usize = 256 << 10;
+        let Some(handler) = RUNNING.get() else { return false };
+        if !handler.stack_ptr_in_bounds(sp - ROOM) {
+            return false;
+        }
+        ENDED.set(Some(cause));
+        let context = context.cast::<libc::ucontext_t>();
+        // SAFETY: the kernel gives a valid context. As after a call instruction, the address of
+        // the interrupted instruction is on top of the stack. What lay there (the red zone of the
+        // interrupted function) is not needed again: the coroutine does not go on.
+        unsafe {
+            let regs = &mut (*context).uc_mcontext.gregs;
+            let top = sp - 8;
+            let pc = regs[libc::REG_RIP as usize];
+            std::ptr::with_exposed_provenance_mut::<i64>(top).write(pc);
+            regs[libc::REG_RSP as usize] = top as i64;
+            regs[libc::REG_RIP as usize] = verify_look_around as *const () as i64;
+        }
+        true
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    unsafe fn call_look_around(_: *mut c_void, _: usize, _: Cause) -> bool {
+        false
+    }
+
+    // Aligns the stack, which may have been anywhere, and describes it for those who walk it.
+    #[cfg(target_arch = "x86_64")]
+    std::arch::global_asm!(
+        ".hidden verify_look_around",
+        ".globl verify_look_around",
+        "verify_look_around:",
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "and rsp, -16",
+        "cld",
+        "call {look_around}",
+        "ud2",
+        ".cfi_endproc",
+        look_around = sym look_around,
+    );
+
+    #[cfg(target_arch = "x86_64")]
+    unsafe extern "C" {
+        fn verify_look_around();
+    }
+
+    /// Notes where the thread of the model is, and gives it up.
+    #[cfg(target_arch = "x86_64")]
+    extern "C" fn look_around() -> ! {
+        super::super::provenance::leave();
+        let trace = std::backtrace::Backtrace::force_capture().to_string();
+        PLACE.set(own_place(&trace));
+        super::super::halt_current()
+    }
+
+    /// The innermost place in a backtrace that is neither in `std` nor in this crate.
+    #[cfg(target_arch = "x86_64")]
+    fn own_place(trace: &str) -> Option<String> {
+        let foreign = ["verify::", "std::", "core::", "alloc::", "corosensei::", "syscall"];
+        let mut skip = true;
+        for line in trace.lines().map(str::trim) {
+            match line.strip_prefix("at ") {
+                Some(at) if !skip && !at.starts_with("/rustc/") => {
+                    return Some(at.trim_start_matches("./").to_string());
+                }
+                Some(_) => {}
+                None => {
+                    let name = line.split_once(": ").map_or(line, |(_, name)| name);
+                    let name = name.trim_start_matches('<');
+                    skip = foreign.iter().any(|krate| name.starts_with(krate));
+                }
+            }
+        }
+        None
+    }
+
     unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
         // SAFETY: the kernel gives valid arguments.
         unsafe {
@@ -270,10 +383,19 @@ mod linux {
     ) {
         // SAFETY: the kernel gives a valid context.
         unsafe {
+            if ENDED.get().is_some() {
+                // It is on its way out.
+                return;
+            }
             let (pc, sp) = registers(context);
             let own = (CODE.0.load(Relaxed)..CODE.1.load(Relaxed)).contains(&pc);
-            if own {
-                let cause = if FULL.load(Relaxed) == 1 { Cause::Memory } else { Cause::Stuck };
+            let cause = match (own, FULL.load(Relaxed) == 1) {
+                (true, true) => Cause::Memory,
+                (true, false) => Cause::Stuck,
+                (false, false) if in_system_call(pc) => Cause::Blocked,
+                (false, _) => return,
+            };
+            if cause == Cause::Memory || !call_look_around(context, sp, cause) {
                 end(context, sp, cause);
             }
         }
@@ -301,6 +423,10 @@ mod elsewhere {
     pub(crate) fn arm(_: &Coroutine<(), (), (), DefaultStack>) {}
 
     pub(crate) fn disarm() -> Option<Cause> {
+        None
+    }
+
+    pub(crate) fn place() -> Option<String> {
         None
     }
 }
