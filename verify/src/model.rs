@@ -89,10 +89,6 @@ pub struct Report {
     pub distinct: Option<u64>,
     /// Whether every execution was explored, within the bounds.
     pub complete: bool,
-    /// The estimated part of all executions that was explored, from 0 to 1: how far an exploration
-    /// came that reached a limit. An estimate by the number of alternatives on the way, often wrong
-    /// by a factor of two or three.
-    pub part: f64,
     /// How long it took.
     pub elapsed: Duration,
     /// What every execution was bounded by.
@@ -307,7 +303,6 @@ impl Builder {
             blocked: summary.blocked,
             events: summary.events,
             complete: summary.complete && settings.guide.is_none(),
-            part: summary.part,
             elapsed: summary.elapsed,
             distinct: summary.distinct,
             bounds: self.bounds(&summary.lessons),

@@ -51,8 +51,6 @@ pub(crate) struct Summary {
     pub events: u64,
     pub distinct: Option<u64>,
     pub complete: bool,
-    /// The estimated part of all executions that was explored, from 0 to 1.
-    pub part: f64,
     pub elapsed: Duration,
     pub failure: Option<Failed>,
     /// What was learned of the model.
@@ -189,7 +187,6 @@ fn attempt(
     let state = shared.state.into_inner().unwrap_or_else(|e| e.into_inner());
     summary.failure = state.failure;
     summary.complete = !state.cut && summary.failure.is_none();
-    summary.part = if summary.complete { 1.0 } else { state.done.min(1.0) };
     summary.distinct =
         shared.distinct.map(|set| set.into_inner().unwrap_or_else(|e| e.into_inner()).len() as u64);
     summary.elapsed = start.elapsed();
