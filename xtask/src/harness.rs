@@ -136,17 +136,17 @@ impl Harness {
         Ok(Harness { engine, program })
     }
 
-    fn command(&self, filter: Option<&str>) -> Command {
+    fn command(&self, filters: &[String]) -> Command {
         let mut command = Command::new(&self.program);
         // Tests run in the directory of their package.
-        command.current_dir(root().join("verify")).args(filter);
+        command.current_dir(root().join("verify")).args(filters);
         command
     }
 
-    /// The names of the tests that `filter` matches.
-    fn tests(&self, filter: Option<&str>) -> Result<Vec<String>, String> {
+    /// The names of the tests that `filters` match.
+    fn tests(&self, filters: &[String]) -> Result<Vec<String>, String> {
         let output = self
-            .command(filter)
+            .command(filters)
             .args(["--list", "--format", "terse"])
             .output()
             .map_err(|error| format!("{}: {error}", self.program.display()))?;
@@ -156,18 +156,18 @@ impl Harness {
             .collect())
     }
 
-    /// Runs the tests that `filter` matches, and returns whether all of them passed. `see` sees
+    /// Runs the tests that `filters` match, and returns whether all of them passed. `see` sees
     /// each event as it happens.
     pub(crate) fn run(
         &self,
-        filter: Option<&str>,
+        filters: &[String],
         environment: &[(&str, String)],
         stop: &Stop,
         see: &mut dyn FnMut(Event<'_>),
     ) -> Result<bool, String> {
-        let tests = self.tests(filter)?;
+        let tests = self.tests(filters)?;
         if tests.is_empty() {
-            return Err(format!("no model has `{}` in its name", filter.unwrap_or_default()));
+            return Err(format!("no model has `{}` in its name", filters.join("` or `")));
         }
         tests.iter().for_each(|test| see(Event::Planned(test)));
 
@@ -177,7 +177,7 @@ impl Harness {
         File::create(&report).map_err(failed)?;
         let mut reader = Follower::open(&report).map_err(failed)?;
         let mut child = self
-            .command(filter)
+            .command(filters)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("MODEL_REPORT", &report)
             .env_remove("RUST_BACKTRACE")

@@ -31,8 +31,9 @@ const INTERRUPTED: u8 = 130;
 #[derive(Debug, Parser)]
 #[command(name = "cargo verify", bin_name = "cargo verify")]
 struct Arguments {
-    /// Only models whose name contains this, for example `mutex::`
-    filter: Option<String>,
+    /// Only models whose name contains one of these, for example `mutex::`
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
     /// The checker that explores the models
     #[arg(long, value_enum, default_value_t = Choice::Verify)]
     engine: Choice,
@@ -117,10 +118,9 @@ fn run(arguments: &Arguments, stop: &Stop) -> Result<ExitCode, String> {
             if arguments.deep {
                 environment.push(("MODEL_DEEP", String::from("1")));
             }
-            failed |=
-                !harness.run(arguments.filter.as_deref(), &environment, stop, &mut |event| {
-                    table.add(engine, event)
-                })?;
+            failed |= !harness.run(&arguments.filters, &environment, stop, &mut |event| {
+                table.add(engine, event)
+            })?;
         }
         if arguments.json {
             print!("{}", table.json());
@@ -130,8 +130,7 @@ fn run(arguments: &Arguments, stop: &Stop) -> Result<ExitCode, String> {
     }
     let mut mutants = None;
     if arguments.mutate && !stop.load(Ordering::Relaxed) {
-        let found =
-            Mutants::find(arguments.filter.as_deref(), arguments.sample, arguments.deep, stop)?;
+        let found = Mutants::find(&arguments.filters, arguments.sample, arguments.deep, stop)?;
         if arguments.json {
             print!("{}", found.json());
         } else {

@@ -69,6 +69,8 @@ pub(crate) struct Mutants {
     pub fates: BTreeMap<Change, Fate>,
     /// The committed list: the reason why a change survives.
     pub known: BTreeMap<Change, String>,
+    /// Whether every model ran.
+    has_all_models: bool,
     /// Whether every change was tried in every model.
     is_whole: bool,
     /// Whether a model failed without a change in it, or the run was stopped.
@@ -76,9 +78,9 @@ pub(crate) struct Mutants {
 }
 
 impl Mutants {
-    /// Runs the models that `filter` matches with one change at a time.
+    /// Runs the models that `filters` match with one change at a time.
     pub(crate) fn find(
-        filter: Option<&str>,
+        filters: &[String],
         sample: Option<Sample>,
         deep: bool,
         stop: &Stop,
@@ -94,13 +96,14 @@ impl Mutants {
             environment.push(("MODEL_SAMPLE", format!("{k}/{n}")));
         }
         let passed =
-            Harness::build(Engine::Verify)?.run(filter, &environment, stop, &mut |event| {
+            Harness::build(Engine::Verify)?.run(filters, &environment, stop, &mut |event| {
                 if let Event::Line(Line::Mutant(mutant)) = event {
                     found.add(mutant);
                 }
             })?;
         found.is_broken = !passed;
-        found.is_whole = filter.is_none() && sample.is_none() && passed;
+        found.has_all_models = filters.is_empty() && passed;
+        found.is_whole = filters.is_empty() && sample.is_none() && passed;
         Ok(found)
     }
 
@@ -134,9 +137,11 @@ impl Mutants {
         })
     }
 
-    /// Whether a model fails as it is, or the list and the run disagree.
+    /// Whether a model fails as it is, or the list and the run disagree. What survives some of the
+    /// models proves nothing: the others may notice it.
     pub(crate) fn is_failure(&self) -> bool {
-        self.is_broken || self.new_survivors().next().is_some() || self.stale().next().is_some()
+        let is_new = self.has_all_models && self.new_survivors().next().is_some();
+        self.is_broken || is_new || self.stale().next().is_some()
     }
 
     /// One JSON object a line.

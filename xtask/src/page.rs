@@ -77,7 +77,7 @@ pub(crate) fn page(table: &Table, mutants: Option<&Mutants>) -> String {
                 }
                 @if let Some(mutants) = mutants { (changes(mutants)) }
                 @for (primitive, models) in &primitives {
-                    (section(primitive, models, &docs))
+                    (section(primitive, models, &docs, mutants))
                 }
             }
         }
@@ -96,13 +96,17 @@ fn grouped(number: u64) -> String {
     groups.join("\u{202f}")
 }
 
-fn section(primitive: &str, models: &Models<'_>, docs: &Docs) -> Markup {
+fn section(primitive: &str, models: &Models<'_>, docs: &Docs, mutants: Option<&Mutants>) -> Markup {
     let rows = || models.values().flatten().map(|(_, row)| row);
     let whole = rows().filter(|row| row.verdict() == Verdict::Passed).count();
     let bad = rows()
         .filter(|row| matches!(row.verdict(), Verdict::Failed(_) | Verdict::Unfinished))
         .count();
-    let part = rows().count() - whole - bad;
+    let part = rows().filter(|row| matches!(row.verdict(), Verdict::Limited(_))).count();
+    let noticed = mutants.map(|mutants| {
+        let by_us = |by: &String| by.split("::").next() == Some(primitive);
+        mutants.fates.values().filter(|fate| fate.caught_by.as_ref().is_some_and(by_us)).count()
+    });
     html! {
         section {
             h2 { code { (primitive) } }
@@ -113,6 +117,9 @@ fn section(primitive: &str, models: &Models<'_>, docs: &Docs) -> Markup {
                 span.good { (whole) " explored to the end" }
                 @if part > 0 { ", " span.part { (part) " not all explored" } }
                 @if bad > 0 { ", " span.bad { (bad) " failed or not finished" } }
+            }
+            @if let Some(noticed) = noticed {
+                p { (noticed) " changes of the code were noticed first by these models." }
             }
             details open[bad > 0] {
                 summary { "Models" }
@@ -132,6 +139,7 @@ fn model_entry(model: &str, rows: &[(Engine, &Row)], docs: &Docs) -> Markup {
                     (engine.name()) ": "
                     @match row.verdict() {
                         Verdict::Passed => span.good { "explored to the end" },
+                        Verdict::Unexplored => span.dim { "passed, explores nothing" },
                         Verdict::Limited(limit) => span.part { "not all explored: " (limit) },
                         Verdict::Failed(message) => span.bad { "failed: " (message) },
                         Verdict::Unfinished => span.bad { "not finished" },

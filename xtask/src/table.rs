@@ -28,6 +28,9 @@ pub(crate) struct Row {
 pub(crate) enum Verdict {
     /// Every execution within the bounds was explored.
     Passed,
+    /// The test passed, and left no record of an exploration: it checks something about the models
+    /// or the checker.
+    Unexplored,
     /// No execution failed, but a limit was reached before all were explored.
     Limited(String),
     Failed(String),
@@ -39,6 +42,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verdict::Passed => write!(f, "passed"),
+            Verdict::Unexplored => write!(f, "passed, explores nothing"),
             Verdict::Limited(limit) => write!(f, "passed, not all explored: {limit}"),
             Verdict::Failed(message) => write!(f, "FAILED: {message}"),
             Verdict::Unfinished => write!(f, "not finished"),
@@ -53,6 +57,8 @@ impl Row {
             Verdict::Failed(message.lines().next().unwrap_or_default().to_owned())
         } else if self.passed < self.planned {
             Verdict::Unfinished
+        } else if self.settings == 0 {
+            Verdict::Unexplored
         } else if self.limits.is_empty() {
             Verdict::Passed
         } else {
@@ -130,12 +136,14 @@ impl Table {
     pub(crate) fn summary(&self) -> String {
         format!(
             "{} models, {} executions, {:.0} s of processor time: {} explored to the end within \
-             their bounds, {} passed but not explored to the end, {} failed, {} not finished",
+             their bounds, {} passed but not explored to the end, {} explore nothing, {} failed, {} \
+             not finished",
             self.rows.len(),
             self.rows.values().map(|row| row.executions).sum::<u64>(),
             self.rows.values().map(|row| row.seconds).sum::<f64>(),
             self.count(|verdict| *verdict == Verdict::Passed),
             self.count(|verdict| matches!(verdict, Verdict::Limited(_))),
+            self.count(|verdict| *verdict == Verdict::Unexplored),
             self.count(|verdict| matches!(verdict, Verdict::Failed(_))),
             self.count(|verdict| *verdict == Verdict::Unfinished),
         )

@@ -67,7 +67,9 @@ impl Order {
 ///
 /// `fn name(order) small { ... }` is for a model that has a whole thread of the library in it, and
 /// locks: with two preemptions instead of three, and without impatience, which is the locks' own
-/// matter. `tight` is for three threads of a queue that may all sleep: one preemption.
+/// matter. `tight` is for three threads of a queue that may all sleep: one preemption. Our own
+/// checker needs no bound on preemptions; it explores 20,000 executions of these, and 100,000 of
+/// the others, most of which end before that.
 macro_rules! model {
     ($(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
         model!(@ check, $(#[doc = $doc])* fn $name($order) $body);
@@ -110,17 +112,16 @@ pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) 
     Box::new(move || f(shared))
 }
 
-/// The most executions of one setting of a model, those included that are given up: 20,000, a
+/// The most executions of one setting of a model, those included that are given up: `default`, a
 /// hundred times as many with MODEL_DEEP set, or what MODEL_EXECUTIONS says.
 ///
-/// A count and not a time, so that a model does the same on every machine. The count is such that
-/// all models together take eight minutes of two processors at most, under both checkers.
-fn most_executions() -> usize {
-    const EXECUTIONS: usize = 20_000;
+/// A count and not a time, so that a model does the same on every machine. The defaults are such
+/// that all models together take eight minutes of two processors at most, under both checkers.
+fn most_executions(default: usize) -> usize {
     match std::env::var("MODEL_EXECUTIONS") {
         Ok(text) => text.parse().expect("MODEL_EXECUTIONS is a number"),
-        Err(_) if is_deep() => EXECUTIONS * 100,
-        Err(_) => EXECUTIONS,
+        Err(_) if is_deep() => default * 100,
+        Err(_) => default,
     }
 }
 
@@ -309,6 +310,9 @@ mod checker {
         explore(name, 1, &[(0, false), (1, false)], order, model);
     }
 
+    /// The most executions of a setting.
+    const EXECUTIONS: usize = 20_000;
+
     /// The most steps of an execution. The longest models, which walk through a block of a queue,
     /// have some two thousand.
     const BRANCHES: usize = 20_000;
@@ -344,7 +348,7 @@ mod checker {
         if std::env::var_os("LOOM_MAX_BRANCHES").is_none() {
             builder.max_branches = BRANCHES;
         }
-        let most = builder.max_permutations.unwrap_or_else(|| super::most_executions());
+        let most = builder.max_permutations.unwrap_or_else(|| super::most_executions(EXECUTIONS));
         // Loom counts from one, and stops before the execution of this number. It looks at the
         // limit once in so many executions.
         builder.max_permutations = Some(most.saturating_add(1));
@@ -484,12 +488,26 @@ mod checker {
     /// and every wake left out, one at a time, and the report lists each change and whether the
     /// model noticed it: `cargo verify --mutate` makes a table of it.
     pub(crate) fn check(name: &str, order: Order, model: Model) {
+        explore(name, 100_000, order, model);
+    }
+
+    /// Does the same for a model that has a whole thread of the library in it.
+    pub(crate) fn check_small(name: &str, order: Order, model: Model) {
+        explore(name, 20_000, order, model);
+    }
+
+    /// Does the same for a bigger one.
+    pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
+        explore(name, 20_000, order, model);
+    }
+
+    fn explore(name: &str, most: usize, order: Order, model: Model) {
         for spurious in [0, 1] {
             let model = Model::clone(&model);
             let model = move || model(order);
             let mut builder = verify::model::Builder::new();
             builder.spurious_wakeups = spurious;
-            let most = *builder.max_permutations.get_or_insert_with(|| super::most_executions());
+            builder.max_permutations.get_or_insert_with(|| super::most_executions(most));
             let stopwatch = super::Stopwatch::start();
             if std::env::var_os("MODEL_MUTATE").is_some() {
                 mutate(name, &builder, model);
@@ -502,8 +520,10 @@ mod checker {
                 blocked: report.blocked,
                 events: Some(report.events),
                 bounds: report.bounds,
-                limit: (!report.complete && report.failure.is_none())
-                    .then(|| format!("{most} executions, given up ones included")),
+                limit: (!report.complete && report.failure.is_none()).then(|| {
+                    let count = report.executions + report.blocked;
+                    format!("{count} executions, given up ones included")
+                }),
                 failure: report.failure.as_ref().map(|failure| failure.message.clone()),
             };
             outcome.record(name, stopwatch);
@@ -569,15 +589,5 @@ mod checker {
             .failure
             .expect("what is broken is noticed");
         assert!(failure.message.contains(words), "{failure}");
-    }
-
-    /// The same: what is small for loom is no matter here.
-    pub(crate) fn check_small(name: &str, order: Order, model: Model) {
-        check(name, order, model);
-    }
-
-    /// As [`check`]: ours needs no bound.
-    pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
-        check(name, order, model);
     }
 }

@@ -1,0 +1,115 @@
+//! Every exported operation that blocks has a model, or a reason why it has none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+const CRATES: [&str; 4] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc"];
+const TIMED: [&str; 4] = ["_timeout", "_deadline", "_for", "_until"];
+/// Parts of paths that hold nothing that users call.
+const INTERNAL: [&str; 3] = ["/primitive", "/futex", "/deadlock/"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a folder of the root")
+}
+
+fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// The name of the public function that a line declares.
+fn declares(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("pub ")?;
+    let rest = rest.strip_prefix("const ").unwrap_or(rest);
+    let rest = rest.strip_prefix("unsafe ").unwrap_or(rest);
+    let rest = rest.strip_prefix("fn ")?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    Some(&rest[..end])
+}
+
+/// `lock` of `try_lock_for`; nothing of a function that is not timed.
+fn untimed(name: &str) -> Option<&str> {
+    let name = TIMED.iter().find_map(|ending| name.strip_suffix(ending))?;
+    Some(name.strip_prefix("try_").unwrap_or(name))
+}
+
+/// The operations of the sources that have a timed form: crate and `file::name`.
+fn exported() -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for package in CRATES {
+        let mut paths = Vec::new();
+        sources(&root().join(package).join("src"), &mut paths);
+        for path in paths {
+            let inside = path.strip_prefix(root()).expect("below the root").to_string_lossy();
+            if INTERNAL.iter().any(|part| inside.contains(part)) {
+                continue;
+            }
+            let named = if path.ends_with("mod.rs") { path.parent() } else { Some(path.as_path()) };
+            let stem =
+                named.and_then(Path::file_stem).expect("a file has a name").to_string_lossy();
+            let text = std::fs::read_to_string(&path).expect("a source is text");
+            for name in text.lines().filter_map(declares).filter_map(untimed) {
+                found.insert((package.to_owned(), format!("{stem}::{name}")));
+            }
+        }
+    }
+    found
+}
+
+/// The committed list: crate and operation, with the model and the note.
+fn listed() -> BTreeMap<(String, String), (String, String)> {
+    let text = std::fs::read_to_string(root().join("verify/tests/models/operations.tsv"))
+        .expect("the list of operations");
+    let mut list = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let mut fields = line.split('\t').map(str::to_owned);
+        let mut field = || fields.next().unwrap_or_else(|| panic!("too few fields: {line}"));
+        let key = (field(), field());
+        let model = field();
+        let note = fields.next().unwrap_or_default();
+        assert!(list.insert(key, (model, note)).is_none(), "listed twice: {line}");
+    }
+    list
+}
+
+/// Whether a file of the models has a model of this name.
+fn has_model(model: &str) -> bool {
+    let Some((file, name)) = model.split_once("::") else { return false };
+    let path = root().join(format!("verify/tests/models/{file}.rs"));
+    let name = name.rsplit("::").next().unwrap_or(name);
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {name}(")))
+}
+
+#[test]
+fn every_blocking_operation_has_a_model() {
+    let (exported, listed) = (exported(), listed());
+    // The search itself works.
+    assert!(exported.contains(&(String::from("sync-core"), String::from("mutex::lock"))));
+    let mut faults = Vec::new();
+    for (package, operation) in &exported {
+        match listed.get(&(package.clone(), operation.clone())) {
+            None => faults.push(format!("{package} {operation}: not in the list")),
+            Some((model, note)) if model == "-" => {
+                if note.is_empty() {
+                    faults.push(format!("{package} {operation}: neither a model nor a reason"));
+                }
+            }
+            Some((model, _)) if !has_model(model) => {
+                faults.push(format!("{package} {operation}: there is no model {model}"));
+            }
+            Some(_) => {}
+        }
+    }
+    for (package, operation) in listed.keys() {
+        if !exported.contains(&(package.clone(), operation.clone())) {
+            faults.push(format!("{package} {operation}: listed, but not in the sources"));
+        }
+    }
+    assert!(faults.is_empty(), "verify/tests/models/operations.tsv:\n{}", faults.join("\n"));
+}
