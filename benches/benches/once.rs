@@ -1,4 +1,4 @@
-//! What happens once beside its peers: the workloads of `cargo compare`, under Criterion.
+//! One-time initialisation beside its peers: the workloads of `cargo compare`, under Criterion.
 
 mod support;
 

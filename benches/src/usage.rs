@@ -1,4 +1,4 @@
-//! What the process has used up: processor time, context switches, reads from the disk.
+//! Resources that the process has used: processor time, context switches, reads from the disk.
 
 use std::time::Duration;
 

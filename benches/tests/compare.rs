@@ -56,7 +56,7 @@ fn json_is_one_object_a_line_with_the_named_keys() {
         .map(|line| serde_json::from_str(line).expect("a line is JSON"))
         .collect();
     let peers: Vec<_> = rows.iter().map(|row| row["peer"].as_str().unwrap()).collect();
-    assert_eq!(peers, ["ours", "std"], "who is named, and ours beside it");
+    assert_eq!(peers, ["ours", "std"], "the named peer, and ours beside it");
     let mut named = [
         "id",
         "primitive",

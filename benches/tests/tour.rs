@@ -42,7 +42,7 @@ fn finish(command: &mut Command) -> Output {
 }
 
 fn signal(pid: u32, signal: i32) {
-    // SAFETY: `kill` takes no pointers; the process is a child that nobody has waited for yet, so
+    // SAFETY: `kill` takes no pointers; the process is a child that was not waited for yet, so
     // the number is still its own.
     let sent = unsafe { libc::kill(pid as libc::pid_t, signal) };
     assert_eq!(sent, 0, "the child is there");
@@ -52,7 +52,7 @@ fn tour(arguments: &[&OsStr]) -> Output {
     finish(Command::new(TOUR).args(arguments))
 }
 
-/// What the program says about a path, as JSON; and what it says on stderr.
+/// The program's report on a path, as JSON, and its standard error.
 fn told(path: &Path, more: &[&str]) -> (Value, String) {
     let mut arguments = vec![path.as_os_str(), OsStr::new("--json")];
     arguments.extend(more.iter().map(OsStr::new));
@@ -87,7 +87,9 @@ fn naive(files: &[Vec<u8>], unreadable: u64) -> Value {
     let top: Vec<_> =
         top.into_iter().map(|(word, count)| json!({ "word": word, "count": count })).collect();
     let bytes = files.iter().map(|file| file.len() as u64).sum::<u64>();
-    json!({ "files": files.len(), "bytes": bytes, "words": words, "unreadable": unreadable, "top": top })
+    json!({
+        "files": files.len(), "bytes": bytes, "words": words, "unreadable": unreadable, "top": top,
+    })
 }
 
 /// A tree of many files, and their contents.
@@ -151,7 +153,7 @@ fn json_has_the_shape_it_should() {
     assert_eq!(keys(&value), ["bytes", "files", "seconds", "top", "unreadable", "words"]);
     assert_eq!(keys(&value["seconds"]), ["single", "threads"]);
     assert_eq!(value["top"], json!([{ "word": "b", "count": 2 }, { "word": "a", "count": 1 }]));
-    assert_eq!(stderr, "", "no bar and no complaint where nobody looks");
+    assert_eq!(stderr, "", "no bar and no complaint without a terminal");
 }
 
 #[test]
@@ -231,7 +233,7 @@ fn mkfifo(path: &Path) {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
 }
 
-/// What the walk saw as a file may be something else when it is opened.
+/// A file that the walk saw may be something else when it is opened.
 #[test]
 fn what_has_become_something_else_is_refused_at_once() {
     let folder = TempDir::new().unwrap();
@@ -273,7 +275,7 @@ fn unreadable_files_are_named_and_counted_and_change_nothing_else() {
     chmod(&tree.join("secret"), 0o000);
     chmod(&tree.join("locked"), 0o000);
     // Root may read everything, so the program, or rather a copy that others may run, runs as
-    // somebody else.
+    // another user.
     chmod(folder.path(), 0o755);
     let program: PathBuf = folder.path().join("tour");
     fs::copy(TOUR, &program).unwrap();

@@ -17,9 +17,11 @@ fn from_cargo() -> Edges {
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("a list");
             let edges = dependencies.iter().filter(|edge| {
-                // Test-only edges, and those of a checker's build, are not part of the picture.
+                // Test-only edges, those of a checker's build, and other people's packages are not
+                // part of the picture.
                 let target = edge["target"].as_str().unwrap_or("");
-                edge["kind"].is_null() && !target.contains("sync_verify")
+                let is_ours = !edge["path"].is_null();
+                edge["kind"].is_null() && is_ours && !target.contains("sync_verify")
             });
             let package = name(package);
             let is_other = |edge: &String| ours.contains(edge) && *edge != package;

@@ -1,5 +1,5 @@
 //! The fork policy of the workspace, in one place. Public for the sibling crates, and no promise to
-//! other users.
+//! other users. What it means for users is in the documentation of [`thread`](crate::thread).
 //!
 //! The child of a `fork` has one thread, the one that forked. The other threads are not there: a
 //! wait for one of them never ends, a lock that one of them held is never released, and what one of
@@ -8,17 +8,26 @@
 //!
 //! So every object that waits for a thread of ours, or whose `Drop` gives something back, remembers
 //! the process that it belongs to ([`ProcessMark::current`]) and asks before it waits or gives back
-//! ([`ProcessMark::is_current`]). In a child it does neither.
+//! ([`ProcessMark::is_current`]). In a child it does neither. And every lock of ours that is shared
+//! by the whole process is in a [`PerProcess`]: the child starts with a fresh one.
 //!
 //! A handler of the system's (`pthread_atfork`) counts forks in one word; to ask costs a load and a
 //! comparison. A child that was made without the C library (a bare `clone`) notices nothing. On
 //! systems without `fork` every mark is current.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::num::NonZeroU64;
+use core::ptr;
+use core::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
-/// How many forks lie between the first process and this one. Not a modelled atomic: no model
+/// The number of forks between the first process and this one. Not a modelled atomic: no model
 /// forks.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the thread that this process began with; 0 in a process that was not forked.
+static FIRST_THREAD: AtomicU64 = AtomicU64::new(0);
 
 /// The process that an object was made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +36,14 @@ pub struct ProcessMark(u64);
 impl ProcessMark {
     /// The mark of this process.
     ///
-    /// The first call of a process registers the fork handler. That allocates, so it belongs into
-    /// constructors and not into slow paths.
+    /// The first call of a process registers the fork handler. That may allocate, so it belongs
+    /// into constructors and not into slow paths.
     #[inline]
     pub fn current() -> Self {
         #[cfg(unix)]
         watch_forks();
         // Relaxed: written only by the fork handler, before the child has a second thread.
-        Self(GENERATION.load(Ordering::Relaxed))
+        Self(GENERATION.load(Relaxed))
     }
 
     /// Whether the mark was made in this process: `false` in a child that was forked since, and in
@@ -42,23 +51,105 @@ impl ProcessMark {
     #[inline]
     pub fn is_current(self) -> bool {
         // Relaxed: see `current`.
-        self.0 == GENERATION.load(Ordering::Relaxed)
+        self.0 == GENERATION.load(Relaxed)
     }
+}
+
+/// The number ([`primitive::thread::id`](crate::primitive::thread::id)) of the thread that forked
+/// this process, which is the one that lives on from the parent; `None` in a process that was not
+/// forked, or whose fork was not noticed.
+pub fn first_thread() -> Option<NonZeroU64> {
+    // Relaxed: written only by the fork handler, before the child has a second thread.
+    NonZeroU64::new(FIRST_THREAD.load(Relaxed))
 }
 
 #[cfg(unix)]
 fn watch_forks() {
     extern "C" fn in_child() {
-        // Relaxed: the child has one thread. An atomic is all that a fork handler may touch.
-        GENERATION.fetch_add(1, Ordering::Relaxed);
+        // Relaxed, both: the child has one thread. Atomics, and a thread-local without a
+        // destructor, are all that a fork handler may touch.
+        GENERATION.fetch_add(1, Relaxed);
+        // Under a checker numbers are of modelled threads; a test that forks has none.
+        if !crate::primitive::MODELLED {
+            FIRST_THREAD.store(crate::primitive::thread::id().get(), Relaxed);
+        }
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler lives as long as the program, and it only touches an atomic, which is
-        // allowed in the child of a threaded process. If there is no memory to register it, forks
-        // go unnoticed.
+        // SAFETY: the handler lives as long as the program, and it only touches what is allowed in
+        // the child of a threaded process. If there is no memory to register it, forks go
+        // unnoticed.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
+}
+
+/// A global value of which each process has its own: a forked child starts with a fresh one, whose
+/// locks no thread of the parent holds.
+///
+/// A value is never dropped, because another thread may be using it; so each fork that is followed
+/// by a use costs the memory of one value in the child.
+#[derive(Debug)]
+pub struct PerProcess<T> {
+    value: AtomicPtr<Owned<T>>,
+}
+
+/// A value and the process that it was made in.
+#[derive(Debug)]
+struct Owned<T> {
+    process: ProcessMark,
+    value: T,
+}
+
+// SAFETY: it gives out `&T` to every thread, and drops a `T` that lost the race of the first use in
+// the thread that made it.
+unsafe impl<T: Send + Sync> Sync for PerProcess<T> {}
+
+impl<T> PerProcess<T> {
+    /// A value that is made when it is first used.
+    pub const fn new() -> Self {
+        Self { value: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// The value of this process, which `make` makes where there is none. It is given the parent's
+    /// value, if the parent had one: nothing in it may be waited for, since threads that are not in
+    /// this process may hold its locks.
+    ///
+    /// `make` must not use the same `PerProcess`.
+    #[inline]
+    pub fn get(&'static self, make: impl FnOnce(Option<&'static T>) -> T) -> &'static T {
+        // Acquire: pairs with the Release in `make`.
+        let found = self.value.load(Acquire);
+        // SAFETY: a pointer that is not null is to a leaked value.
+        match unsafe { found.as_ref() } {
+            Some(owned) if owned.process.is_current() => &owned.value,
+            owned => self.make(found, make(owned.map(|owned| &owned.value))),
+        }
+    }
+
+    /// Installs `value` in the place of `found`, unless another thread was faster.
+    #[cold]
+    fn make(&'static self, found: *mut Owned<T>, value: T) -> &'static T {
+        let fresh = Box::into_raw(Box::new(Owned { process: ProcessMark::current(), value }));
+        // Release: pairs with the Acquire of the threads that use the value. Acquire: of the thread
+        // that was faster.
+        match self.value.compare_exchange(found, fresh, AcqRel, Acquire) {
+            // SAFETY: leaked here.
+            Ok(_) => unsafe { &(*fresh).value },
+            Err(first) => {
+                // SAFETY: made above, and given to no other thread.
+                drop(unsafe { Box::from_raw(fresh) });
+                // SAFETY: leaked by the thread that was faster, which is of this process: a pointer
+                // changes in the first use of a process only.
+                unsafe { &(*first).value }
+            }
+        }
+    }
+}
+
+impl<T> Default for PerProcess<T> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
 }
-pub use lock::fair_mutex::{FairMutex, FairMutexGuard};
-pub use lock::mutex::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard};
+pub use lock::fair_mutex::{ArcFairMutexGuard, FairMutex, FairMutexGuard, const_fair_mutex};
+pub use lock::mutex::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, const_mutex};
 pub use lock::raw_fair_mutex::RawFairMutex;
 pub use lock::raw_lock::{RawLock, WaitGuard};
 pub use lock::raw_mutex::{NotLocked, RawMutex};
@@ -34,14 +34,15 @@ pub use lock::raw_reentrant_mutex::{NotOwner, RawReentrantMutex};
 pub use lock::raw_rwlock::RawRwLock;
 pub use lock::reentrant_mutex::{
     ArcReentrantMutexGuard, MappedReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard,
+    const_reentrant_mutex,
 };
 pub use lock::rwlock::{
     ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard,
     MappedRwLockUpgradableReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard,
-    RwLockUpgradableReadGuard, RwLockWriteGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard, const_rwlock,
 };
 pub use once::lazy_lock::LazyLock;
-pub use once::once::{Once, OnceState};
+pub use once::once::{Once, OnceState, OnceStatus};
 pub use once::once_lock::OnceLock;
 pub use wait::auto_reset_event::AutoResetEvent;
 pub use wait::barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, Timed};

@@ -2,6 +2,11 @@
 //! report names the places.
 #![cfg(feature = "deadlock")]
 
+#[path = "support/bomb.rs"]
+mod bomb;
+#[path = "support/child.rs"]
+mod child;
+
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::thread;
@@ -492,4 +497,56 @@ fn threads_that_keep_one_order_are_left_alone() {
     });
     assert_eq!(cycles.len(), 0, "{}", cycles[0]);
     assert_eq!(locks.iter().map(|lock| *lock.lock()).sum::<u32>(), 4000);
+}
+
+/// Two locks in one order, then a wait that takes the first again while the second is held: the
+/// report comes where a guard of the first lives. Returns whether the lock is held as
+/// long as the guard lives, and no longer.
+fn a_cycle_on_behalf_of_a_guard() -> bool {
+    let (first, second, changed) = (Mutex::new(0), Mutex::new(()), Condvar::new());
+    {
+        let _first = first.lock();
+        drop(second.lock());
+    }
+    let mut guard = first.lock();
+    let _second = second.try_lock().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Taken in the wait of the other, and held beyond its time: it takes the lock again,
+            // and reports, while this guard lives.
+            let mut mine = first.lock();
+            *mine += 1;
+            thread::sleep(10 * SHORT);
+            assert!(first.try_lock().is_none(), "two guards");
+            drop(mine);
+        });
+        let _ = changed.wait_for(&mut guard, 5 * SHORT);
+    });
+    let whole = first.is_locked();
+    drop(guard);
+    whole && !first.is_locked()
+}
+
+#[test]
+fn a_hook_whose_panic_payload_panics_reaches_no_guard() {
+    let _alone = alone();
+    for kind in bomb::KINDS {
+        deadlock::set_hook(move |_| kind.blow());
+        assert!(a_cycle_on_behalf_of_a_guard());
+        assert!(deadlock::take_hook());
+    }
+}
+
+/// The report is written where a panic would do harm; that it cannot be written does none.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_that_cannot_be_written_reaches_no_guard() {
+    if child::is_child() {
+        // The code of the child is all that it can say: its standard error is full.
+        std::process::exit(if a_cycle_on_behalf_of_a_guard() { 0 } else { 1 });
+    }
+    let _alone = alone();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = child::run("a_report_that_cannot_be_written_reaches_no_guard", full.into());
+    assert_eq!(output.status.code(), Some(0));
 }

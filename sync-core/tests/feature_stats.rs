@@ -1,6 +1,9 @@
 //! The feature `stats`: who waited is counted and shown, who did not is not.
 #![cfg(feature = "stats")]
 
+#[path = "support/bomb.rs"]
+mod bomb;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::thread;
@@ -177,4 +180,32 @@ fn a_hook_that_panics_or_locks_does_no_harm() {
     stats::take_hook();
     assert_eq!(*CALLS.lock(), 1);
     assert!(!lock.is_locked());
+}
+
+/// Whatever the hook throws, the thread that waited has what it waited for, with a guard.
+#[test]
+fn a_hook_whose_panic_payload_panics_leaves_nothing_locked() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for kind in bomb::KINDS {
+        stats::set_hook(move |_| kind.blow());
+        let (mutex, shared, semaphore, once) =
+            (Mutex::new(()), RwLock::new(()), Semaphore::new(1), sync_core::Once::new());
+        thread::scope(|scope| {
+            let held = (mutex.lock(), shared.write(), semaphore.acquire().unwrap());
+            scope.spawn(|| drop(mutex.lock()));
+            scope.spawn(|| drop(shared.read()));
+            scope.spawn(|| drop(semaphore.acquire()));
+            scope.spawn(|| once.call_once(|| thread::sleep(SHORT)));
+            scope.spawn(|| once.call_once(|| thread::sleep(SHORT)));
+            thread::sleep(SHORT);
+            drop(held);
+        });
+        assert!(mutex.try_lock().is_some() && shared.try_write().is_some());
+        assert!(semaphore.try_acquire().is_ok() && once.is_completed());
+        // One that gives up holds nothing, and unwinds no more than the others.
+        let held = mutex.lock();
+        assert!(mutex.try_lock_for(SHORT).is_none());
+        drop(held);
+        assert!(stats::take_hook());
+    }
 }

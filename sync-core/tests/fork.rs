@@ -1,11 +1,20 @@
-//! `reinit_after_fork`: the child of a fork has one thread and whatever state the others left; the
-//! primitives work again once they are told.
+//! What the child of a fork may do, object by object: the table in the documentation of
+//! `sync_core::thread`.
 #![cfg(target_os = "linux")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use sync_core::{AutoResetEvent, Barrier, BoundedSemaphore, Event, Mutex, RawSemaphore, Semaphore};
+use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
+use sync_core::{
+    AutoResetEvent, Barrier, BoundedSemaphore, Event, FairMutex, Mutex, RawSemaphore,
+    ReentrantMutex, RwLock, Semaphore,
+};
+use watchdog::watch;
 
 static MUTEX: Mutex<u32> = Mutex::new(0);
 static SEMAPHORE: Semaphore = Semaphore::new(2);
@@ -14,6 +23,9 @@ static BOUNDED: BoundedSemaphore = BoundedSemaphore::new(2);
 static EVENT: Event = Event::new();
 static AUTO: AutoResetEvent = AutoResetEvent::new();
 static BARRIER: Barrier = Barrier::new(2);
+static FAIR: FairMutex<u32> = FairMutex::new(0);
+static SHARED: RwLock<u32> = RwLock::new(0);
+static NESTED: ReentrantMutex<u32> = ReentrantMutex::new(0);
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -26,6 +38,9 @@ fn child() -> i32 {
         if MUTEX.try_lock().is_some() || SEMAPHORE.try_acquire().is_ok() || BARRIER.waiting() != 1 {
             return 1;
         }
+        if FAIR.try_lock().is_some() || SHARED.try_read().is_some() || NESTED.try_lock().is_some() {
+            return 7;
+        }
         // SAFETY: the child has one thread, which holds no guard; the data under the mutex is a
         // number.
         unsafe {
@@ -36,6 +51,15 @@ fn child() -> i32 {
             EVENT.reinit_after_fork();
             AUTO.reinit_after_fork();
             BARRIER.reinit_after_fork();
+            FAIR.reinit_after_fork();
+            SHARED.reinit_after_fork();
+            NESTED.reinit_after_fork();
+        }
+        if FAIR.try_lock_for(MOMENT).is_none()
+            || SHARED.try_write_for(MOMENT).is_none()
+            || NESTED.try_lock_for(MOMENT).is_none()
+        {
+            return 8;
         }
         if MUTEX.try_lock_for(MOMENT).is_none() {
             return 2;
@@ -70,7 +94,7 @@ fn ev_05_the_child_of_a_fork_can_use_everything_again() {
     static HELD: AtomicU32 = AtomicU32::new(0);
     // A thread that holds and one that waits at the barrier, neither of which the child has.
     let holds = std::thread::spawn(|| {
-        let _mutex = MUTEX.lock();
+        let _locks = (MUTEX.lock(), FAIR.lock(), SHARED.write(), NESTED.lock());
         let _permits = (SEMAPHORE.acquire_many(2).unwrap(), BOUNDED.acquire_many(2).unwrap());
         RAW.acquire(1).unwrap();
         HELD.store(1, Ordering::Release);
@@ -98,4 +122,317 @@ fn ev_05_the_child_of_a_fork_can_use_everything_again() {
     EVENT.set();
     holds.join().unwrap();
     assert!(MUTEX.try_lock().is_some());
+}
+
+/// Runs `f` in a child, which ends with the number it returns; that number.
+fn in_child(f: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child uses what the C library keeps usable after a fork (memory among it), and
+    // what is tested here.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        // SAFETY: an alarm for a child that hangs, and its end without running what belongs to the
+        // parent.
+        unsafe {
+            libc::alarm(60);
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or(255);
+            libc::_exit(code);
+        }
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert!(libc::WIFEXITED(status), "the child ended with status {status:#x}");
+    libc::WEXITSTATUS(status)
+}
+
+/// The code of the first check that is false, counted from 1.
+fn first_false(checks: impl IntoIterator<Item = bool>) -> i32 {
+    checks.into_iter().position(|check| !check).map_or(0, |at| at as i32 + 1)
+}
+
+fn idle(gate: &Arc<Event>) -> JoinHandle<u32> {
+    let gate = Arc::clone(gate);
+    thread::spawn(move || {
+        gate.wait();
+        7
+    })
+    .unwrap()
+}
+
+fn process() -> u32 {
+    std::process::id()
+}
+
+#[test]
+fn the_child_knows_of_one_thread_which_is_its_main_thread() {
+    let _watch = watch();
+    let gate = Arc::new(Event::new());
+    let _idle = [idle(&gate), idle(&gate)];
+    let me = thread::current();
+    let checks = || {
+        let now = thread::current();
+        first_false([
+            thread::active_count() == 1,
+            thread::enumerate() == [now.clone()],
+            now == thread::main_thread(),
+            now == me,
+            now.is_alive() && me.is_alive(),
+            now.ident().is_some() && now.ident() == me.ident(),
+            now.native_id() == Some(process()) && thread::native_id() == process(),
+        ])
+    };
+    assert_eq!(in_child(checks), 0, "in a foreign thread that was seen before");
+    let unseen = std::thread::spawn(move || {
+        in_child(|| {
+            let now = thread::current();
+            first_false([
+                thread::active_count() == 1,
+                now == thread::main_thread(),
+                now.ident().is_some(),
+                now.native_id() == Some(process()),
+            ])
+        })
+    });
+    assert_eq!(unseen.join().unwrap(), 0, "in a foreign thread that was not");
+    let ours = Builder::new().name("forks").spawn(|| {
+        in_child(|| {
+            let now = thread::current();
+            let seen_by_another = std::thread::scope(|scope| {
+                let asks = || (thread::main_thread(), thread::active_count());
+                scope.spawn(asks).join().unwrap()
+            });
+            first_false([
+                seen_by_another == (now.clone(), 1),
+                now == thread::main_thread() && &*now.name() == "forks",
+                now.native_id() == Some(process()),
+                thread::enumerate() == [now],
+            ])
+        })
+    });
+    assert_eq!(ours.unwrap().join(), Ok(&0), "in a thread of ours");
+    gate.set();
+}
+
+#[test]
+fn the_thread_that_forked_lives_on_in_child_and_grandchild() {
+    let _watch = watch();
+    let (send, receive) = std::sync::mpsc::channel::<JoinHandle<i32>>();
+    let forks = thread::spawn(move || {
+        let mine = receive.recv().unwrap();
+        in_child(|| {
+            // Another thread of the child asks, which sees the record and not the thread.
+            let asks = || (mine.is_alive(), mine.native_id(), mine.try_join().map(|&code| code));
+            let by_another = std::thread::scope(|scope| scope.spawn(asks).join().unwrap());
+            let expected = (true, Some(process()), Err(JoinError::TimedOut));
+            if by_another != expected {
+                return 1;
+            }
+            let grandchild =
+                in_child(|| first_false([mine.is_alive(), mine.native_id() == Some(process())]));
+            if grandchild != 0 {
+                return 10 + grandchild;
+            }
+            // A fork of another thread: this one stays behind.
+            let asks = || in_child(|| i32::from(mine.is_alive()));
+            20 * std::thread::scope(|scope| scope.spawn(asks).join().unwrap())
+        })
+    })
+    .unwrap();
+    send.send(forks.clone()).unwrap();
+    assert_eq!(forks.join(), Ok(&0));
+}
+
+#[test]
+fn a_join_of_a_thread_of_the_parent_is_an_error() {
+    let _watch = watch();
+    let gate = Arc::new(Event::new());
+    let (runs, over) = (idle(&gate), thread::spawn(|| 8).unwrap());
+    let failed = thread::spawn(|| panic!("in the parent")).unwrap();
+    assert_eq!(over.join(), Ok(&8));
+    let _ = failed.join().map(|_: &()| ());
+    let mut runs = Some(runs);
+    let code = in_child(|| {
+        let runs = runs.take().unwrap();
+        let other = || Err(JoinError::OtherProcess);
+        first_false([
+            !runs.is_alive(),
+            runs.join() == other(),
+            runs.join_timeout(Duration::MAX) == other(),
+            runs.join_deadline(std::time::Instant::now()) == other(),
+            runs.try_join() == other(),
+            runs.take_panic().is_none(),
+            format!("{runs:?}").contains("stopped"),
+            runs.into_result().is_err(),
+            // What was over at the fork has an outcome.
+            over.join() == Ok(&8),
+            failed.take_panic().is_some(),
+        ])
+    });
+    assert_eq!(code, 0);
+    gate.set();
+    assert_eq!(runs.unwrap().join(), Ok(&7), "and the parent's is as it was");
+}
+
+#[test]
+fn a_group_of_the_parent_is_not_joined_and_not_called() {
+    let _watch = watch();
+    static CALLED: AtomicU32 = AtomicU32::new(0);
+    let gate = Arc::new(Event::new());
+    let group = Group::new();
+    let (inside, theirs, opens) = (group.handle(), Arc::clone(&gate), Arc::clone(&gate));
+    inside
+        .at_exit(move || {
+            CALLED.fetch_add(1, Ordering::Relaxed);
+            opens.set();
+        })
+        .unwrap();
+    let member = group.spawn(move || theirs.wait()).unwrap();
+    let mut group = Some(group);
+    let code = in_child(|| {
+        let group = group.take().unwrap();
+        let refused = matches!(inside.spawn(|| ()), Err(SpawnError::ShutDown));
+        let shown = !format!("{group:?}").contains("threads");
+        drop(group);
+        first_false([
+            refused,
+            shown,
+            inside.at_exit(|| ()) == Err(ShutDown),
+            CALLED.load(Ordering::Relaxed) == 0,
+            !member.is_alive(),
+        ])
+    });
+    assert_eq!(code, 0);
+    drop(group.take());
+    assert_eq!(CALLED.load(Ordering::Relaxed), 1);
+    assert!(!member.is_alive());
+}
+
+#[test]
+fn threads_and_groups_of_the_child_are_its_own() {
+    let _watch = watch();
+    let code = in_child(|| {
+        let called = Arc::new(AtomicU32::new(0));
+        let theirs = Arc::clone(&called);
+        let group = Group::new();
+        group
+            .handle()
+            .at_exit(move || {
+                theirs.fetch_add(1, Ordering::Relaxed);
+            })
+            .unwrap();
+        let member = group.spawn(|| thread::active_count()).unwrap();
+        let counted = member.join().cloned();
+        drop(group);
+        first_false([
+            counted == Ok(2),
+            called.load(Ordering::Relaxed) == 1,
+            thread::spawn(|| 1).unwrap().join() == Ok(&1),
+            thread::active_count() == 1,
+        ])
+    });
+    assert_eq!(code, 0);
+}
+
+/// Threads begin and end, change their names and set hooks in the parent all the time, so that its
+/// locks are held at many of the forks.
+#[test]
+fn no_lock_of_the_parents_registry_is_waited_for() {
+    let _watch = watch();
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let me = thread::current();
+    let group = Group::new();
+    let inside = group.handle();
+    let busy = |f: Box<dyn Fn() + Send>| {
+        std::thread::spawn(move || {
+            while !STOP.load(Ordering::Relaxed) {
+                f();
+            }
+        })
+    };
+    let (named, members) = (me.clone(), inside.clone());
+    let busy = [
+        busy(Box::new(|| drop(thread::spawn(|| ()).unwrap().join()))),
+        busy(Box::new(|| drop(thread::enumerate()))),
+        busy(Box::new(move || named.set_name("renamed"))),
+        busy(Box::new(|| thread::set_panic_hook(|_| ()))),
+        busy(Box::new(move || drop(members.spawn(|| ()).unwrap().join()))),
+    ];
+    let mut group = Some(group);
+    let mut codes = Vec::new();
+    for _ in 0..60 {
+        codes.push(in_child(|| {
+            drop(group.take());
+            // Not `panic!`, which would print sixty backtraces.
+            let panics = thread::spawn(|| std::panic::resume_unwind(Box::new(7))).unwrap();
+            first_false([
+                thread::spawn(|| 1).unwrap().join() == Ok(&1),
+                panics.join().map(|_: &()| ()).is_err(),
+                thread::active_count() == 1,
+                !thread::current().name().is_empty() && !me.name().is_empty(),
+                inside.spawn(|| ()).is_err(),
+            ])
+        }));
+    }
+    STOP.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().unwrap();
+    }
+    thread::take_panic_hook();
+    assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
+}
+
+/// In the parent threads sleep on the words that the child uses: its wakes are for its own.
+#[test]
+fn sleepers_of_the_parent_take_no_wake_of_the_child() {
+    let _watch = watch();
+    static SLEPT_ON: RawSemaphore = RawSemaphore::new(0);
+    let sleepers: Vec<_> =
+        (0..3).map(|_| std::thread::spawn(|| SLEPT_ON.acquire(1).unwrap())).collect();
+    std::thread::sleep(10 * MOMENT);
+    let code = in_child(|| {
+        // SAFETY: no thread of the child uses it.
+        unsafe { SLEPT_ON.reinit_after_fork(0) };
+        let waits = std::thread::spawn(|| SLEPT_ON.acquire(1).is_ok());
+        std::thread::sleep(10 * MOMENT);
+        SLEPT_ON.release(1).unwrap();
+        first_false([waits.join().unwrap(), SLEPT_ON.available_permits() == 0])
+    });
+    assert_eq!(code, 0);
+    SLEPT_ON.release(3).unwrap();
+    for sleeper in sleepers {
+        sleeper.join().unwrap();
+    }
+}
+
+/// Threads of the parent begin and end to sleep all the time: the portable futex has locks for
+/// that, which are held at many of the forks.
+#[test]
+fn no_lock_of_the_parents_futex_is_waited_for() {
+    let _watch = watch();
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static WORDS: [RawSemaphore; 64] = [const { RawSemaphore::new(0) }; 64];
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(|| {
+                while !STOP.load(Ordering::Relaxed) {
+                    for word in &WORDS {
+                        let _ = word.try_acquire_for(1, Duration::from_micros(1));
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for _ in 0..40 {
+        codes.push(in_child(|| {
+            let sleeps = |word: &RawSemaphore| word.try_acquire_for(1, Duration::from_micros(1));
+            first_false(WORDS.iter().map(|word| sleeps(word).is_err()))
+        }));
+    }
+    STOP.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().unwrap();
+    }
+    assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
 }

@@ -191,7 +191,7 @@ impl Member {
         if map.u32(record).load(Ordering::SeqCst) % GENERATIONS != identity >> GENERATION_SHIFT {
             return true;
         }
-        if !byte_is_locked(self.description.as_fd(), slot) {
+        if !byte_is_locked(self.description.as_fd(), slot as u64) {
             return true;
         }
         // Acquire: pairs with the Release in `register`.
@@ -254,7 +254,7 @@ impl Drop for Page {
     }
 }
 
-fn whole_byte(kind: i32, at: usize) -> libc::flock {
+fn whole_byte(kind: i32, at: u64) -> libc::flock {
     // SAFETY: plain integers; zero is what the kernel asks of `l_pid` for locks of this kind.
     let mut lock: libc::flock = unsafe { core::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
@@ -266,16 +266,25 @@ fn whole_byte(kind: i32, at: usize) -> libc::flock {
 
 /// Locks a byte through this description; `false` if another description has it. Never waits.
 pub(crate) fn lock_byte(fd: BorrowedFd<'_>, at: usize) -> io::Result<bool> {
-    change_lock(fd, libc::F_WRLCK, at)
+    change_lock(fd, libc::F_WRLCK, at as u64)
+}
+
+/// Shares a byte with other descriptions that share it. Never waits.
+pub(crate) fn share_byte(fd: BorrowedFd<'_>, at: u64) -> io::Result<()> {
+    if change_lock(fd, libc::F_RDLCK, at)? {
+        return Ok(());
+    }
+    // A peer locked it for itself alone, which none of ours does.
+    Err(io::ErrorKind::ResourceBusy.into())
 }
 
 /// Lets go of a byte.
 pub(crate) fn unlock_byte(fd: BorrowedFd<'_>, at: usize) {
     // Unlocking fails only for a descriptor that is not open.
-    let _ = change_lock(fd, libc::F_UNLCK, at);
+    let _ = change_lock(fd, libc::F_UNLCK, at as u64);
 }
 
-fn change_lock(fd: BorrowedFd<'_>, kind: i32, at: usize) -> io::Result<bool> {
+fn change_lock(fd: BorrowedFd<'_>, kind: i32, at: u64) -> io::Result<bool> {
     let lock = whole_byte(kind, at);
     loop {
         // SAFETY: an open descriptor and a complete `flock`. By `libc`, since rustix has no locks
@@ -291,7 +300,8 @@ fn change_lock(fd: BorrowedFd<'_>, kind: i32, at: usize) -> io::Result<bool> {
     }
 }
 
-fn byte_is_locked(fd: BorrowedFd<'_>, at: usize) -> bool {
+/// Whether another description has the byte locked or shared.
+pub(crate) fn byte_is_locked(fd: BorrowedFd<'_>, at: u64) -> bool {
     let mut lock = whole_byte(libc::F_WRLCK, at);
     // SAFETY: as in `change_lock`; the kernel writes its answer into the `flock`.
     let done = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) } == 0;

@@ -1,7 +1,7 @@
 //! A mutual exclusion lock between processes that survives the death of its owner.
 //!
-//! The algorithm, its states, invariants and orderings are in [`raw::mutex`](crate::raw::mutex). Here
-//! is what a program sees of it: a value behind the lock, which is copied out and in and never
+//! The algorithm, its states, invariants and orderings are in [`raw::mutex`](crate::raw::mutex).
+//! Here is what a program sees of it: a value behind the lock, which is copied out and in and never
 //! borrowed, and a guard.
 //!
 //! Memory: lock word u32, unused u32, value.

@@ -27,11 +27,15 @@
 
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crossbeam_utils::CachePadded;
+use sync_core::primitive::MODELLED;
 use sync_core::primitive::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::sync::Arc;
+
+use crate::buffer::{drop_each, with_capacity};
 
 struct Shared<T> {
     head: CachePadded<AtomicU64>,
@@ -52,7 +56,7 @@ unsafe impl<T: Send> Sync for Shared<T> {}
 impl<T> Shared<T> {
     #[inline]
     fn slot(&self, position: u64) -> &UnsafeCell<MaybeUninit<T>> {
-        // SAFETY: there are `mask + 1` slots.
+        // SAFETY: there are `mask + 1` slots, at least one.
         unsafe { self.slots.get_unchecked((position & self.mask) as usize) }
     }
 }
@@ -79,7 +83,8 @@ pub struct Consumer<T> {
 ///
 /// # Panics
 ///
-/// If `capacity` is 0.
+/// If `capacity` is 0, or if there is no memory for that many items, rounded up to a power of two:
+/// it is allocated at once.
 ///
 /// ```
 /// let (mut producer, mut consumer) = sync_queue::spsc(2);
@@ -92,13 +97,22 @@ pub struct Consumer<T> {
 #[track_caller]
 pub fn spsc<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     assert!(capacity > 0, "a bounded queue needs room for at least one item");
-    let slots: Box<[_]> =
-        (0..capacity.next_power_of_two()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+    let Some(count) = capacity.checked_next_power_of_two() else {
+        panic!("no memory for a queue of {capacity} items")
+    };
+    let mut slots: Vec<UnsafeCell<MaybeUninit<T>>> = with_capacity(count);
+    if MODELLED {
+        slots.extend((0..count).map(|_| UnsafeCell::new(MaybeUninit::uninit())));
+    } else {
+        // SAFETY: there is room for `count` elements, and in a build that is not a checker's an
+        // element is the value and nothing else: uninitialised, it needs no initialisation.
+        unsafe { slots.set_len(count) };
+    }
     let shared = Arc::new(Shared {
         head: CachePadded::new(AtomicU64::new(0)),
         tail: CachePadded::new(AtomicU64::new(0)),
         mask: slots.len() as u64 - 1,
-        slots,
+        slots: slots.into_boxed_slice(),
         capacity: capacity as u64,
         abandoned: AtomicBool::new(false),
     });
@@ -222,6 +236,12 @@ impl<T> Consumer<T> {
     }
 }
 
+// What a panic can leave behind is an item that was moved out or not.
+impl<T> UnwindSafe for Producer<T> {}
+impl<T> RefUnwindSafe for Producer<T> {}
+impl<T> UnwindSafe for Consumer<T> {}
+impl<T> RefUnwindSafe for Consumer<T> {}
+
 impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire in `is_abandoned`.
@@ -238,29 +258,14 @@ impl<T> Drop for Consumer<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        /// Goes on with the rest if an item panics when it is dropped.
-        struct Rest<'a, T>(&'a Shared<T>, u64, u64);
-        impl<T> Rest<'_, T> {
-            fn run(&mut self) {
-                while self.1 < self.2 {
-                    self.1 += 1;
-                    // SAFETY: slots from head to tail hold items (S2), and both sides are gone.
-                    drop(
-                        self.0
-                            .slot(self.1 - 1)
-                            .with_mut(|slot| unsafe { (*slot).assume_init_read() }),
-                    );
-                }
-            }
-        }
-        impl<T> Drop for Rest<'_, T> {
-            fn drop(&mut self) {
-                self.run();
-            }
-        }
         // Relaxed: both sides are gone, and the `Arc` ordered what they did before this.
         let (head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
-        Rest(self, head, tail).run();
+        let mut inside = head..tail;
+        drop_each(|| {
+            let slot = self.slot(inside.next()?);
+            // SAFETY: slots from head to tail hold items (S2), and both sides are gone.
+            Some(slot.with_mut(|slot| unsafe { (*slot).assume_init_read() }))
+        });
     }
 }
 

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use sync_queue::{JobError, SubmitError, ThreadPool, Until, as_completed, wait};
+use sync_queue::{
+    JobError, JobHandle, JobStatus, SubmitError, ThreadPool, Until, as_completed, wait,
+};
 
 #[path = "../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
@@ -38,7 +41,7 @@ fn code(pid: libc::pid_t) -> i32 {
 }
 
 #[test]
-fn tp_13_a_child_does_not_wait_for_its_parents_threads() {
+fn a_child_does_not_wait_for_its_parents_threads() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let gate = Arc::new(sync_queue::Queue::unbounded());
@@ -101,7 +104,7 @@ fn tp_13_a_child_does_not_wait_for_its_parents_threads() {
 }
 
 #[test]
-fn tp_13_a_job_that_forks() {
+fn a_job_that_forks() {
     let _watchdog = watch();
     let ran = Arc::new(AtomicU32::new(0));
     let pool = ThreadPool::new(1);
@@ -125,4 +128,125 @@ fn tp_13_a_job_that_forks() {
     assert!(matches!(next.result(), Ok(0)));
     pool.shutdown(true, false).unwrap();
     assert_eq!(ran.load(SeqCst), 1);
+}
+
+/// A pool with one worker, which runs a job until the sender goes.
+fn busy() -> (ThreadPool, JobHandle<u32>, mpsc::Sender<()>) {
+    let pool = ThreadPool::new(1);
+    let (release, gate) = mpsc::channel::<()>();
+    let (begins, begun) = mpsc::channel();
+    let handle = pool.submit(move || {
+        begins.send(()).unwrap();
+        let _ = gate.recv();
+        7
+    });
+    begun.recv().unwrap();
+    (pool, handle.unwrap(), release)
+}
+
+#[test]
+fn a_scope_that_forks_ends_in_the_child_at_once() {
+    let _watchdog = watch();
+    let (pool, running, release) = busy();
+    let mut pid = 0;
+    let ran = AtomicU32::new(0);
+    let text = String::from("borrowed");
+    pool.scope(|scope| {
+        for _ in 0..3 {
+            scope.submit(|| drop(ran.fetch_add(text.len() as u32, SeqCst).to_string())).unwrap();
+        }
+        // SAFETY: see `in_child`.
+        pid = unsafe { libc::fork() };
+        assert!(pid >= 0);
+        if pid == 0 {
+            // SAFETY: see `in_child`.
+            unsafe { libc::alarm(60) };
+            // A child can submit nothing, and learns that.
+            if !matches!(scope.submit(|| ()), Err(SubmitError::Forked(()))) {
+                // SAFETY: see `in_child`.
+                unsafe { libc::_exit(1) };
+            }
+        } else {
+            drop(release);
+        }
+    });
+    if pid == 0 {
+        let status = if ran.load(SeqCst) == 0 { 0 } else { 2 };
+        // A scope over a pool that was left behind ends, too.
+        pool.scope(|_| ());
+        // SAFETY: see `in_child`.
+        unsafe { libc::_exit(status) };
+    }
+    assert_eq!(code(pid), 0);
+    assert_eq!(ran.load(SeqCst), 3 * 8);
+    assert!(matches!(running.result(), Ok(7)));
+}
+
+#[test]
+fn every_wait_for_a_job_ends_in_the_child() {
+    let _watchdog = watch();
+    type Wait = fn(JobHandle<u32>) -> bool;
+    let waits: [(&str, Wait); 8] = [
+        ("result", |job| matches!(job.result(), Err(JobError::Forked))),
+        ("result_timeout", |job| {
+            matches!(job.result_timeout(Duration::from_secs(3600)), Ok(Err(JobError::Forked)))
+        }),
+        ("result_deadline", |job| {
+            let later = Instant::now() + Duration::from_secs(3600);
+            matches!(job.result_deadline(later), Ok(Err(JobError::Forked)))
+        }),
+        ("wait_timeout", |job| !job.wait_timeout(Duration::MAX)),
+        ("wait", |job| wait([job], Until::All, None).done.len() == 1),
+        ("as_completed", |job| as_completed([job]).count() == 1),
+        ("on_done", |job| {
+            job.on_done(|_| ());
+            job.status() == JobStatus::Running
+        }),
+        ("drop", |job| {
+            drop(job);
+            true
+        }),
+    ];
+    for (name, asks) in waits {
+        let (pool, running, release) = busy();
+        let mut held = Some((pool, running));
+        let failed = in_child(|| {
+            let (pool, running) = held.take().unwrap();
+            let right = asks(running);
+            drop(pool);
+            i32::from(!right)
+        });
+        assert_eq!(failed, 0, "{name}");
+        drop(release);
+        assert!(matches!(held.unwrap().1.result(), Ok(7)), "{name}");
+    }
+}
+
+#[test]
+fn every_end_of_a_pool_returns_at_once_in_the_child() {
+    let _watchdog = watch();
+    type End = fn(ThreadPool) -> bool;
+    let ends: [(&str, End); 4] = [
+        ("drop", |pool| {
+            drop(pool);
+            true
+        }),
+        ("shutdown", |pool| pool.shutdown(true, false).is_ok()),
+        ("a cancelling shutdown", |pool| pool.shutdown(true, true).is_ok()),
+        ("map", |pool| matches!(pool.map([1], |n| n), Err(SubmitError::Forked(())))),
+    ];
+    for (name, ends) in ends {
+        let (pool, running, release) = busy();
+        let called = Arc::new(AtomicU32::new(0));
+        let count = called.clone();
+        running.on_done(move |_| drop(count.fetch_add(1, SeqCst).to_string()));
+        let mut held = Some(pool);
+        let failed = in_child(|| i32::from(!ends(held.take().unwrap())));
+        assert_eq!(failed, 0, "{name}");
+        drop(release);
+        assert!(matches!(running.result(), Ok(7)), "{name}");
+        // Waits for the callback, which is called in the parent and once.
+        drop(held);
+        assert_eq!(called.load(SeqCst), 1, "{name}");
+    }
 }

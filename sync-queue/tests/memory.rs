@@ -3,9 +3,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use sync_queue::{Queue, SimpleQueue};
+use sync_queue::{
+    LifoQueue, PriorityQueue, Queue, SimpleQueue, ThreadPool, Until, as_completed, wait,
+};
 
 #[path = "../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
@@ -39,10 +43,137 @@ const ITEMS: usize = 100_000;
 /// Three blocks of 63 slots of two words each, and what the test itself may have about.
 const FEW: isize = 3 * 64 * 16 + 4096;
 
-/// All in one: tests side by side would count each other.
+/// Tests side by side would count each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> impl Drop {
+    struct Alone {
+        _lock: MutexGuard<'static, ()>,
+        _watchdog: watchdog::Watchdog,
+    }
+    impl Drop for Alone {
+        fn drop(&mut self) {}
+    }
+    let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    Alone { _lock, _watchdog: watchdog::watch() }
+}
+
+/// How many bytes more there are after `rounds` of `f` than after the first few.
+fn growth(rounds: usize, mut f: impl FnMut()) -> isize {
+    (0..100).for_each(|_| f());
+    let before = BYTES.load(Relaxed);
+    (0..rounds).for_each(|_| f());
+    BYTES.load(Relaxed) - before
+}
+
+#[test]
+fn a_wait_that_gives_up_leaves_nothing_behind() {
+    let _alone = alone();
+    /// With no time, and with so little that the wait begins: that one sleeps, so fewer of them.
+    const TIMES: [(usize, Duration); 2] =
+        [(100_000, Duration::ZERO), (1_000, Duration::from_nanos(1))];
+    let pool = ThreadPool::new(1);
+    let (release, gate) = mpsc::channel::<()>();
+    let job = pool.submit(move || gate.recv().is_ok()).unwrap();
+    let mut handles = Some(vec![job, pool.submit(|| true).unwrap()]);
+    for (rounds, timeout) in TIMES {
+        for until in [Until::First, Until::FirstError, Until::All] {
+            let left = growth(rounds, || {
+                let waited = wait(handles.take().unwrap(), until, Some(timeout));
+                assert!(waited.done.is_empty());
+                handles = Some(waited.not_done);
+            });
+            assert!(left <= FEW, "wait({until:?}, {timeout:?}): {left} bytes left");
+        }
+        let left = growth(rounds, || {
+            let end = Instant::now() + timeout;
+            let unfinished = as_completed(handles.take().unwrap()).next_deadline(end).unwrap_err();
+            handles = Some(unfinished.handles);
+        });
+        assert!(left <= FEW, "next_deadline, {timeout:?}: {left} bytes left");
+        let left = growth(rounds, || {
+            let mut kept = handles.take().unwrap();
+            let last = kept.pop().unwrap().result_timeout(timeout).unwrap_err();
+            assert!(!last.wait_timeout(timeout));
+            kept.push(last);
+            handles = Some(kept);
+        });
+        assert!(left <= FEW, "result_timeout, wait_timeout, {timeout:?}: {left} bytes left");
+    }
+    drop(release);
+    assert_eq!(wait(handles.unwrap(), Until::All, None).done.len(), 2);
+}
+
+#[test]
+fn an_as_completed_that_is_dropped_early_leaves_nothing_with_its_jobs() {
+    let _alone = alone();
+    const JOBS: isize = 10_000;
+    /// What a list of listeners may keep room for.
+    const EMPTY_LIST: isize = 4 * 24;
+    // What each job takes in the backlog, its handle gone: alone, and after an `as_completed`.
+    let [plain, listened_to] = [false, true].map(|listens| {
+        let pool = ThreadPool::new(1);
+        let (release, gate) = mpsc::channel::<()>();
+        pool.execute(move || assert!(gate.recv().is_err())).unwrap();
+        let left = growth(JOBS as usize, || {
+            let job = pool.submit(|| ()).unwrap();
+            if listens {
+                drop(as_completed([job]));
+            }
+        });
+        drop(release);
+        left
+    });
+    let more = listened_to - plain;
+    assert!(more <= JOBS * EMPTY_LIST + FEW, "{} bytes a job", more / JOBS);
+}
+
+#[test]
+fn a_pool_keeps_nothing_of_its_jobs() {
+    let _alone = alone();
+    let pool = ThreadPool::new(1);
+    let left = growth(20_000, || {
+        let handle = pool.submit(|| vec![0_u8; 100]).unwrap();
+        handle.on_done(|_| ());
+        pool.execute(|| ()).unwrap();
+        assert_eq!(handle.result().unwrap().len(), 100);
+    });
+    assert!(left <= FEW, "{left} bytes left");
+}
+
+#[test]
+fn an_emptied_lifo_or_priority_queue_gives_its_memory_back() {
+    let _alone = alone();
+    let (lifo, priority) = (LifoQueue::unbounded(), PriorityQueue::unbounded());
+    let empty = BYTES.load(Relaxed);
+    for round in 0..3 {
+        for n in 0..ITEMS {
+            lifo.put(n).unwrap();
+            priority.put(n).unwrap();
+        }
+        assert!(BYTES.load(Relaxed) - empty >= (ITEMS * 3 * size_of::<usize>()) as isize);
+        assert!(lifo.try_iter().eq((0..ITEMS).rev()));
+        assert!(priority.try_iter().eq(0..ITEMS));
+        let left = BYTES.load(Relaxed) - empty;
+        assert!(left <= FEW, "round {round}: {left} bytes left");
+    }
+    // In and out around any length: shrinking is no work at each step.
+    for length in [0, 63, 64, 65, 200] {
+        (0..length).for_each(|n| lifo.put(n).unwrap());
+        let calls = CALLS.load(Relaxed);
+        for n in 0..10_000 {
+            lifo.put(n).unwrap();
+            lifo.get().unwrap();
+        }
+        let calls = CALLS.load(Relaxed) - calls;
+        assert!(calls <= 2, "{calls} allocations around {length} items");
+        drop(lifo.drain());
+    }
+}
+
 #[test]
 fn an_emptied_queue_gives_its_memory_back() {
-    let _watchdog = watchdog::watch();
+    let _alone = alone();
 
     let queue = Queue::unbounded();
     let empty = BYTES.load(Relaxed);

@@ -1,10 +1,11 @@
 //! Futexes, with what Linux promises and no more.
 //!
 //! A word and a queue of sleepers that belongs to its address. [`wait`] compares the word and goes
-//! to sleep in one step. The comparison sees every store to the word that a waker's thread made
-//! before a wake that came earlier in the queue's order (that is what makes a futex usable at
-//! all), but neither the comparison nor the wake-up gives happens-before: whoever needs it has to
-//! get it from atomics. Waits return spuriously
+//! to sleep in one step. The comparison reads the word no older than what happens before a wake or
+//! a wait that came earlier in the queue's order: that is what the kernel's lock and its two full
+//! barriers give (`kernel/futex/waitwake.c`, "Basic futex operation and ordering guarantees").
+//! Neither the comparison nor the wake-up gives happens-before: an algorithm that needs it gets it
+//! from atomics. Waits return spuriously
 //! ([`Builder::spurious_wakeups`](crate::model::Builder::spurious_wakeups)), and a wake may choose
 //! any of the sleepers.
 

@@ -5,6 +5,9 @@ use crate::sync::Once;
 use std::fmt;
 use std::marker::PhantomData;
 
+#[doc(no_inline)]
+pub use crate::thread::{AccessError, panicking, yield_now};
+
 /// What [`lazy_static!`](crate::lazy_static!) makes.
 #[doc(hidden)]
 pub struct Lazy<T> {

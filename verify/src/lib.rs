@@ -141,6 +141,9 @@
 
 pub use model::{choose, explore, model, skip_branch, stop_exploring};
 
+/// loom's limit. Here [`Builder::max_threads`](model::Builder) is one that a model may raise.
+pub const MAX_THREADS: usize = 5;
+
 pub mod alloc;
 pub mod cell;
 mod engine;

@@ -373,6 +373,19 @@ impl Builder {
     /// # Panics
     /// When the model fails as it is.
     pub fn mutate<F: Fn() + Sync + Send + 'static>(&self, f: F) -> Vec<Mutant> {
+        self.mutate_some(f, |_| true)
+    }
+
+    /// Does the same with the changes that `keep` accepts. It gets a change as
+    /// [`Mutant::change`] describes it.
+    ///
+    /// # Panics
+    /// When the model fails as it is.
+    pub fn mutate_some<F: Fn() + Sync + Send + 'static>(
+        &self,
+        f: F,
+        mut keep: impl FnMut(&str) -> bool,
+    ) -> Vec<Mutant> {
         let model: Arc<dyn Fn() + Send + Sync> = Arc::new(f);
         let mut settings = self.settings();
         settings.guide = None;
@@ -389,6 +402,7 @@ impl Builder {
         }
         let changes = sites.iter().flat_map(mutation::weakenings);
         changes
+            .filter(|change| keep(&change.describe()))
             .map(|change| {
                 settings.changes = vec![change];
                 let summary = driver::explore(&settings, &model, &|_| {});

@@ -14,7 +14,7 @@ use sync_benches::workloads;
 /// Compares ours with every peer, in short alternating rounds in one process.
 ///
 /// Before anything is timed, each contestant must show that it loses nothing and doubles nothing.
-/// Exit status: 0, or 1 if somebody failed that check, or 2 for a FILTER that matches nothing.
+/// Exit status: 0, or 1 if a contestant failed that check, or 2 for a FILTER that matches nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cargo compare", bin_name = "cargo compare")]
 struct Arguments {
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         Ok(())
     };
     match print() {
-        // Whoever reads may stop reading: `cargo compare | head`.
+        // The reader of a pipe may stop reading: `cargo compare | head`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

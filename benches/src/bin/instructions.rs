@@ -1,4 +1,4 @@
-//! How many instructions an operation takes that nobody gets in the way of: an optional extra, for
+//! The number of instructions of each uncontended operation: an optional extra, for
 //! machines that have valgrind.
 //!
 //! ```sh
@@ -30,7 +30,8 @@ struct Arguments {
     /// Exit with 1 if an operation of ours takes more instructions than std's
     #[arg(long)]
     check: bool,
-    /// Only do so many operations of the contestant with this id: what runs under valgrind
+    /// Do only this many operations of the contestant with this id: the program that runs under
+    /// valgrind
     #[arg(long, hide = true, num_args = 2, value_names = ["ID", "OPS"])]
     perform: Option<Vec<String>>,
 }

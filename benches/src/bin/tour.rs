@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         eprintln!("interrupted: this is what was counted so far");
     }
     match print(&report, &title, arguments.json) {
-        // Whoever reads may stop reading: `cargo tour | head -1`.
+        // The reader of a pipe may stop reading: `cargo tour | head -1`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -113,7 +113,7 @@ fn named(path: &Path) -> String {
     }
 }
 
-/// The progress bar, if somebody looks, and the complaints.
+/// The progress bar, if standard error is a terminal, and the complaints.
 struct Watcher {
     bar: ProgressBar,
 }

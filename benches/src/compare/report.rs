@@ -36,12 +36,12 @@ pub fn number(value: f64) -> Value {
     serde_json::Number::from_f64(rounded).map_or(Value::Null, Value::Number)
 }
 
-/// What stands above the table.
+/// The lines above the table.
 pub fn header(machine: &Machine) -> String {
     format!(
         "{machine}\n\
-         Median of alternating rounds. \"ours is\" = ours divided by the peer, median of the paired rounds with its 95 % interval: below 1,\n\
-         ours takes less. * = the best peer.\n"
+         Median of alternating rounds. \"ours is\" = ours divided by the peer, median of the\n\
+         paired rounds with its 95 % interval: below 1, ours takes less. * = the best peer.\n"
     )
 }
 

@@ -1,8 +1,8 @@
 //! Runs a workload: the self-check, calibration, then rounds in which all contestants take their
 //! turn.
 //!
-//! The order is rotated from round to round, so that nobody always runs first or always after the
-//! same other one.
+//! The order is rotated from round to round, so that no contestant always runs first, or
+//! always after the same other contestant.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::stats::{Estimate, LEAST_ROUNDS, Ratio};
 use super::subject::{Length, NS_PER_OP, OURS, Outcome, Pace, Subject, Workload};
 
-/// What one contestant's rounds say about one metric.
+/// The result of one contestant's rounds under one metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// `<primitive>/<workload>/<peer>/<threads>`.
@@ -23,9 +23,9 @@ pub struct Row {
     pub workload: String,
     /// Threads.
     pub threads: usize,
-    /// Who.
+    /// The contestant.
     pub peer: &'static str,
-    /// What is counted, in what.
+    /// The unit of the numbers.
     pub unit: &'static str,
     /// The median of the rounds, and its interval.
     pub estimate: Estimate,
@@ -40,7 +40,7 @@ pub struct Group {
     pub rows: Vec<Row>,
 }
 
-/// What a workload gave: its groups, and the complaints about contestants that failed their
+/// The result of a workload: its groups, and the complaints about contestants that failed their
 /// self-check.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -59,11 +59,11 @@ struct Running {
     units: Vec<&'static str>,
 }
 
-/// How long the rounds of a workload may take together when nobody says how many there should be. A
+/// How long the rounds of a workload may take together when their number is not given. A
 /// machine that is busy with something else makes every round longer; then there are fewer.
 const BUDGET: Duration = Duration::from_millis(1_500);
 
-/// Runs a workload, for so many rounds or as many as it wants itself.
+/// Runs a workload for `rounds` rounds, or for as many as the workload itself wants.
 pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> Findings {
     let budget = if rounds.is_some() { Duration::MAX } else { BUDGET };
     let rounds = rounds.unwrap_or(workload.rounds).max(LEAST_ROUNDS);
@@ -100,7 +100,7 @@ pub fn run(workload: &Workload, rounds: Option<usize>, watchdog: &Watchdog) -> F
                 Err(what) => findings.failures.push(format!("{id}: {what}")),
             }
         }
-        // Whoever failed in this round is out, and the others keep their rounds in step.
+        // A contestant that failed in this round is out; the others keep their rounds in step.
         running.retain(|one| one.values.iter().all(|values| values.len() == round + 1));
     }
     if running.first().is_some_and(|first| first.peer == OURS) {
@@ -164,7 +164,7 @@ fn calibrate(subject: &mut dyn Subject, workload: &Workload) -> Result<Length, S
     }
 }
 
-/// Ends the process when a contestant hangs, and says who it was: a lost wake-up must not look like
+/// Ends the process when a contestant hangs, and names it: a lost wake-up must not look like
 /// a slow machine.
 #[derive(Debug)]
 pub struct Watchdog {
@@ -173,7 +173,7 @@ pub struct Watchdog {
 
 #[derive(Debug, Default)]
 struct Watched {
-    /// Who runs, since when.
+    /// The running contestant, and since when it runs.
     now: Option<(String, Instant)>,
     over: bool,
 }

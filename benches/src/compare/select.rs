@@ -115,7 +115,8 @@ impl Known {
 
     fn complain(&self, filter: &str) -> String {
         let mut text = format!(
-            "no id matches {filter:?}. An id is <primitive>/<workload>/<peer>/<threads>; there are\n"
+            "no id matches {filter:?}. \
+             An id is <primitive>/<workload>/<peer>/<threads>; there are\n"
         );
         for (primitive, names) in &self.primitives {
             text.push_str(&format!("  {primitive}: {}\n", names.join(", ")));

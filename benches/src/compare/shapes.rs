@@ -90,7 +90,7 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Whether to do another operation, after so many.
+    /// Whether to do another operation after `done` ones.
     #[inline]
     pub fn goes_on(&self, done: u64) -> bool {
         // Relaxed: only a hint to stop; the results meet in the join.
@@ -103,14 +103,14 @@ impl Member<'_> {
     }
 }
 
-/// What a team did.
+/// The result of a team's run.
 #[derive(Debug)]
 pub struct TeamRun {
-    /// What each thread's function returned: its operations.
+    /// The number of operations that each thread's function returned.
     pub done: Vec<u64>,
     /// From the first start to the last end.
     pub elapsed: Duration,
-    /// What the process used meanwhile.
+    /// The resources that the process used meanwhile.
     pub usage: Usage,
 }
 
@@ -213,7 +213,7 @@ mod tests {
     fn jain_is_one_for_equals_and_a_share_for_a_hog() {
         assert_eq!(jain(&[5, 5, 5, 5]), 1.0);
         assert_eq!(jain(&[8, 0, 0, 0]), 0.25);
-        assert_eq!(jain(&[0, 0]), 1.0, "nobody got anything: nobody was treated worse");
+        assert_eq!(jain(&[0, 0]), 1.0, "no thread got anything: no thread was treated worse");
     }
 
     #[test]

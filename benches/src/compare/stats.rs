@@ -63,7 +63,7 @@ impl Ratio {
         Self { median: self.median.recip(), low: self.high.recip(), high: self.low.recip() }
     }
 
-    /// What the interval says about `of`, if less is better.
+    /// The verdict of the interval on `of`, if less is better.
     pub fn verdict(&self) -> Verdict {
         if self.high < 1.0 {
             Verdict::Win
@@ -204,7 +204,7 @@ mod tests {
         let series: Vec<f64> = (1..=9).map(f64::from).collect();
         assert_eq!(Ratio::paired(&series, &series), Ratio::ONE);
         assert_eq!(Ratio::ONE.verdict(), Verdict::Tie);
-        assert_eq!(Ratio::paired(&[0.0; 6], &[0.0; 6]), Ratio::ONE, "nobody waited");
+        assert_eq!(Ratio::paired(&[0.0; 6], &[0.0; 6]), Ratio::ONE, "no thread waited");
         assert_eq!(Ratio::paired(&[1.0; 6], &[0.0; 6]).median, f64::INFINITY);
     }
 

@@ -1,4 +1,4 @@
-//! What can be measured.
+//! `Subject`, `Contestant` and `Workload`: the things that can be measured.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,25 +12,25 @@ pub const OURS: &str = "ours";
 /// How long a round is.
 #[derive(Clone, Copy, Debug)]
 pub enum Length {
-    /// At least so many operations, over all threads.
+    /// At least this many operations, over all threads.
     Ops(u64),
-    /// About so long.
+    /// About this long.
     Time(Duration),
 }
 
-/// One number that a round found out.
+/// One number that a round measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// What follows the workload's name in the id: `"max-wait"` makes `mutex/hog-max-wait/std/2`.
+    /// The text after the workload's name in the id: `"max-wait"` makes `mutex/hog-max-wait/std/2`.
     /// Empty for the main number.
     pub suffix: &'static str,
-    /// What is counted, in what: `"ns/op"`, `"us"`.
+    /// The unit: `"ns/op"`, `"us"`.
     pub unit: &'static str,
     /// The number.
     pub value: f64,
 }
 
-/// What a round found out.
+/// The result of a round.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Operations done.
@@ -55,7 +55,7 @@ pub trait Subject {
     ///
     /// # Errors
     ///
-    /// What was lost or doubled.
+    /// A description of the operations that were lost or doubled.
     fn round(&mut self, length: Length) -> Result<Outcome, String>;
 
     /// A short round whose result is checked as thoroughly as it can be. Runs before anything is
@@ -63,7 +63,7 @@ pub trait Subject {
     ///
     /// # Errors
     ///
-    /// What was lost or doubled.
+    /// A description of the operations that were lost or doubled.
     fn check(&mut self) -> Result<(), String> {
         self.round(Length::Ops(1_000)).map(drop)
     }
@@ -75,7 +75,7 @@ impl<F: FnMut(Length) -> Result<Outcome, String>> Subject for F {
     }
 }
 
-/// One of those who are compared in a workload.
+/// One of the implementations that a workload compares.
 pub struct Contestant {
     /// [`OURS`], `"std"`, `"parking_lot"`, ...
     pub peer: &'static str,
@@ -115,7 +115,7 @@ pub enum Pace {
 pub struct Workload {
     /// The primitive's stem: `"mutex"`.
     pub primitive: &'static str,
-    /// What is done: `"uncontended"`. No slash in it.
+    /// The name of the job, without a slash: `"uncontended"`.
     pub name: String,
     /// How many threads do it.
     pub threads: usize,
@@ -178,7 +178,7 @@ impl Workload {
         Self { round, ..self }
     }
 
-    /// With so many rounds.
+    /// With this many rounds.
     #[must_use]
     pub fn with_rounds(self, rounds: usize) -> Self {
         Self { rounds, ..self }

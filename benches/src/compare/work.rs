@@ -31,7 +31,7 @@ impl Work {
     /// No work at all.
     pub const NONE: Self = Self(0);
 
-    /// Work that takes so long when nobody interferes.
+    /// Work that takes this long when no other thread interferes.
     pub fn lasting(time: Duration) -> Self {
         Self((time.as_nanos() as f64 * *STEPS_PER_NS) as u64)
     }

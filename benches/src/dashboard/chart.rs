@@ -28,14 +28,16 @@ pub(super) fn strip(cells: &[&Cell<'_>]) -> Markup {
             aria-label="ratios to the best peer, one mark for each cell" {
             @for power in -3..=3 {
                 @let at = x(2_f64.powi(power));
-                line class=(if power == 0 { "one" } else { "grid" }) x1=(at) x2=(at) y1="2" y2="24" {}
+                @let class = if power == 0 { "one" } else { "grid" };
+                line class=(class) x1=(at) x2=(at) y1="2" y2="24" {}
             }
             @for cell in cells {
                 @let ratio = cell.ratio(cell.best());
                 @let (class, _, word) = verdict_marks(cell.verdict());
                 circle class=(class) cx=(tenths(x(ratio.median))) cy="13" r="5" {
                     title {
-                        (cell.name()) ": " (word) ", " (figure(ratio.median)) " x " (cell.best().peer)
+                        (cell.name()) ": " (word) ", " (figure(ratio.median)) " x "
+                        (cell.best().peer)
                     }
                 }
             }
@@ -74,7 +76,8 @@ pub(super) fn bars(cell: &Cell<'_>) -> Markup {
                 @let y = 22 * at;
                 @let class = if row.peer == OURS { "bar ours" } else { "bar" };
                 text x="124" y=(y + 15) text-anchor="end" { (row.peer) }
-                rect class=(class) x="130" y=(y + 4) width=(tenths(x(row.median) - 130.0)) height="14" {
+                @let width = tenths(x(row.median) - 130.0);
+                rect class=(class) x="130" y=(y + 4) width=(width) height="14" {
                     title { (row.id) ": " (figure(row.median)) " " (row.unit) }
                 }
                 line class="interval" x1=(tenths(x(row.low))) x2=(tenths(x(row.high)))
@@ -155,7 +158,8 @@ pub(super) fn by_threads(cells: &[&Cell<'_>], cores: usize) -> Markup {
                 text class="dim" x=(tenths(x(mark) + 4.0)) y="16" { (cores) " processors" }
             }
             @for (threads, _) in &points {
-                text x=(tenths(x(*threads as f64))) y=(BOTTOM + 14.0) text-anchor="middle" { (threads) }
+                @let at = tenths(x(*threads as f64));
+                text x=(at) y=(BOTTOM + 14.0) text-anchor="middle" { (threads) }
             }
             @for (index, peer) in peers.iter().enumerate() {
                 @let line = line(peer);

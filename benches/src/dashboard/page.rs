@@ -32,7 +32,8 @@ pub fn draw(record: &Record, history: &[Record]) -> String {
                     h1 { "Synchronization primitives: ours beside the peers" }
                     p {
                         "Each mark is one workload. Its number is our cost divided by the cost of "
-                        "the best peer in the same run: " b { "below 1 we are ahead, above 1 behind." }
+                        "the best peer in the same run: "
+                        b { "below 1 we are ahead, above 1 behind." }
                         " Differences below 3 %, or within the intervals, count as level."
                     }
                     (tiles(&cells))
@@ -80,7 +81,8 @@ fn tiles(cells: &[Cell<'_>]) -> Markup {
                 li {
                     b class=(class) { (mark) " " (counts[verdict as usize]) }
                     (word) " of " (cells.len()) " workloads"
-                    @if word == "level" { ", beside the best peer" } @else { " against the best peer" }
+                    @if word == "level" { " with" } @else { " against" }
+                    " the best peer"
                 }
             }
         }
@@ -96,7 +98,10 @@ fn glance(primitives: &[Primitive<'_, '_>]) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "primitive" }
-                            th scope="col" { "each workload against the best peer " (chart::strip_axis()) }
+                            th scope="col" {
+                                "each workload against the best peer "
+                                (chart::strip_axis())
+                            }
                             th scope="col" { "ahead, level, behind" }
                             th scope="col" { "mean to best peer" }
                             th scope="col" { "mean to std" }
@@ -158,7 +163,9 @@ fn losses(cells: &[Cell<'_>]) -> Markup {
                         tbody {
                             @for cell in behind {
                                 tr {
-                                    th scope="row" { a href={ "#" (cell.primitive) } { (cell.name()) } }
+                                    th scope="row" {
+                                        a href={ "#" (cell.primitive) } { (cell.name()) }
+                                    }
                                     td class="number" {
                                         (chart::ratio(cell, cell.best()))
                                         @if cell.is_noisy() { span class="dim" { " noisy" } }
@@ -180,9 +187,9 @@ fn details(primitives: &[Primitive<'_, '_>], cores: usize) -> Markup {
         section id="details" {
             h2 { "Every workload" }
             p class="dim" {
-                "Bars are medians, shorter is better unless the unit is Jain's index. The line in a bar "
-                "is the 95 % interval of the median. A row marked “cut” is longer than drawn. More "
-                "threads than the " (cores) " processors is oversubscription, not scaling."
+                "Bars are medians, shorter is better unless the unit is Jain's index. "
+                "The line in a bar is the 95 % interval of the median. "
+                "A row marked “cut” is longer than drawn. More threads than the " (cores) " processors is oversubscription, not scaling."
             }
             @for (name, cells) in primitives {
                 details id=(name) open {
@@ -190,7 +197,9 @@ fn details(primitives: &[Primitive<'_, '_>], cores: usize) -> Markup {
                     div class="charts" {
                         @for family in families(cells) {
                             figure {
-                                figcaption { (family[0].workload) span class="dim" { " by threads" } }
+                                figcaption {
+                                    (family[0].workload) span class="dim" { " by threads" }
+                                }
                                 (chart::by_threads(&family, cores))
                             }
                         }
@@ -297,10 +306,11 @@ fn run(record: &Record) -> Markup {
             }
             p {
                 "Ours and every peer run in one process, in short alternating rounds whose order "
-                "rotates. Before anything is timed, each must show that it loses nothing and doubles "
-                "nothing. A number is the median of the rounds with an interval from order statistics, "
-                "which assumes nothing about the distribution. The best peer is chosen after the fact, "
-                "which flatters it. " code { "record.json" } " beside this page has every number."
+                "rotates. Before anything is timed, each must show that it loses nothing and "
+                "doubles nothing. A number is the median of the rounds with an interval from order "
+                "statistics, which assumes nothing about the distribution. The best peer is chosen "
+                "after the fact, which flatters it. "
+                code { "record.json" } " beside this page has every number."
             }
         }
     }

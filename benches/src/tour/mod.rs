@@ -42,7 +42,7 @@ pub trait Observer: Sync {
     fn unreadable(&self, path: &Path, error: &io::Error);
 }
 
-/// Says nothing to nobody.
+/// An observer that ignores all reports.
 #[derive(Debug)]
 pub struct Silent;
 
@@ -63,12 +63,12 @@ pub struct Tour {
 }
 
 impl Tour {
-    /// A tour with so many counting threads.
+    /// A tour with `threads` counting threads.
     pub fn new(tree: Tree, threads: usize) -> Self {
         Self { tree, threads, stopped: AtomicBool::new(false), queue: Mutex::new(None) }
     }
 
-    /// Ends the tour early, from any thread. `false` if somebody else did so before.
+    /// Ends the tour early, from any thread. `false` if it was ended before.
     pub fn stop(&self) -> bool {
         // Under the lock that a pass is entered with, so that a queue that comes later sees the
         // flag. Relaxed: the lock orders it.
@@ -80,7 +80,7 @@ impl Tour {
         first
     }
 
-    /// Whether somebody has stopped it.
+    /// Whether it was stopped.
     pub fn is_stopped(&self) -> bool {
         // Relaxed: a flag; what must end is woken through the queue.
         self.stopped.load(Ordering::Relaxed)

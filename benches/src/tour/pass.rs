@@ -19,7 +19,7 @@ pub type Paths = Queue<PathBuf>;
 /// little enough to be nothing in memory.
 const WAITING: usize = 1024;
 
-/// A counter whose own tally has so many different words brings it to the others', so that a
+/// A counter whose own tally has this many different words merges it into the total, so that a
 /// thousand counters do not hold a thousand times the words there are. Not earlier: every tally
 /// begins with the words that all files have, and must find room for them again.
 const BRING_AT: usize = 1 << 20;
@@ -29,7 +29,7 @@ pub fn queue() -> Paths {
     Queue::bounded(WAITING)
 }
 
-/// Counts with one walking thread and so many counting ones, until all is counted or the queue is
+/// Counts with one walking thread and several counting threads, until all is counted or the queue is
 /// shut down.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ fn walk(tree: &Tree, queue: &Paths, totals: &Mutex<Tally>, observer: &dyn Observ
             Ok(path) => {
                 observer.found();
                 if queue.put(path).is_err() {
-                    return; // Shut down: nobody wants more.
+                    return; // Shut down: no more files are wanted.
                 }
             }
             Err(unreadable) => {

@@ -1,4 +1,4 @@
-//! What a tour found, for people and for programs.
+//! The result of a tour, for people and for programs.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::tally::Tally;
 /// How many of the most frequent words are named.
 pub const TOP: usize = 10;
 
-/// What a tour found.
+/// The result of a tour.
 #[derive(Debug)]
 pub struct Report {
-    /// What was counted.
+    /// The totals.
     pub tally: Tally,
     /// Counting threads.
     pub threads: usize,
@@ -21,7 +21,7 @@ pub struct Report {
     pub with_threads: Duration,
     /// The time one thread took for the same; `None` if the tour was stopped before.
     pub single: Option<Duration>,
-    /// Whether a later way through the tree gave other totals: somebody changes the files.
+    /// Whether a later way through the tree gave other totals: the files are changing.
     pub changed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is counted.
+//! `Tally`: files, bytes and words.
 
 use std::collections::HashMap;
 use std::io::{self, Read};

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
-/// What a workload needs of a barrier.
+/// Operations that a workload needs of a barrier.
 pub trait Barrier: Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
-    /// For so many threads.
+    /// For `n` threads.
     fn new(parties: usize) -> Self;
     /// Waits; whether this thread is the one that is told so.
     fn wait(&self) -> bool;
@@ -26,7 +26,7 @@ impl Barrier for sync_core::Barrier {
 
     #[inline]
     fn wait(&self) -> bool {
-        self.wait().expect("nobody breaks it").is_leader()
+        self.wait().expect("the barrier is not broken").is_leader()
     }
 }
 

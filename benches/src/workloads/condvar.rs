@@ -1,8 +1,8 @@
 //! Condition variables: std, parking_lot, usync; each with its own library's mutex.
 //!
-//! * `notify-nobody`: `notify_one` while nobody waits;
+//! * `notify-no-waiter`: `notify_one` while no thread waits;
 //! * `ping-pong`: two threads, one counter, each waits for its turn: the way there and back;
-//! * `broadcast`: one thread turns a page and wakes eight, who all answer; the time of a whole
+//! * `broadcast`: one thread turns a page and wakes eight, which all answer; the time of a whole
 //!   cycle.
 
 use std::ops::DerefMut;
@@ -84,12 +84,12 @@ impl Monitor for Std {
 
     #[inline]
     fn lock(&self) -> Self::Guard<'_> {
-        self.counter.lock().expect("nobody panics")
+        self.counter.lock().expect("no thread panics")
     }
 
     #[inline]
     fn wait<'a>(&'a self, which: usize, guard: Self::Guard<'a>) -> Self::Guard<'a> {
-        self.bells[which].wait(guard).expect("nobody panics")
+        self.bells[which].wait(guard).expect("no thread panics")
     }
 
     #[inline]
@@ -118,13 +118,13 @@ macro_rules! each {
 /// All workloads of the condition variable.
 pub fn workloads() -> Vec<Workload> {
     vec![
-        Workload::single("condvar", "notify-nobody", each!(notify_nobody())),
+        Workload::single("condvar", "notify-no-waiter", each!(notify_no_waiter())),
         Workload::team("condvar", "ping-pong", 2, each!(ping_pong())).paced_by_ops(),
         Workload::team("condvar", "broadcast", 9, each!(broadcast(8))).paced_by_ops(),
     ]
 }
 
-fn notify_nobody<M: Monitor>() -> Contestant {
+fn notify_no_waiter<M: Monitor>() -> Contestant {
     let ops = |(monitor, rung): &(M, AtomicU64), n| {
         for _ in 0..n {
             monitor.notify_one(0);

@@ -1,8 +1,8 @@
 //! Events: a flag under the mutex of `std` or parking_lot with a condition variable, as one would
 //! write it without ours.
 //!
-//! * `wait-when-set`: the flag is up, nobody sleeps;
-//! * `set-nobody`: set and clear while nobody waits;
+//! * `wait-when-set`: the flag is set, no thread sleeps;
+//! * `set-no-waiter`: set and clear while no thread waits;
 //! * `broadcast`: one thread sets, four wait and answer: the time of a whole cycle.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
-/// What a workload needs of an event.
+/// Operations that a workload needs of an event.
 pub trait Event: Default + Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -50,21 +50,21 @@ impl Event for Std {
 
     #[inline]
     fn set(&self) {
-        *self.0.lock().expect("nobody panics") = true;
+        *self.0.lock().expect("no thread panics") = true;
         self.1.notify_all();
     }
 
     #[inline]
     fn clear(&self) {
-        *self.0.lock().expect("nobody panics") = false;
+        *self.0.lock().expect("no thread panics") = false;
     }
 
     #[inline]
     fn wait(&self) {
         drop(
             self.1
-                .wait_while(self.0.lock().expect("nobody panics"), |set| !*set)
-                .expect("nobody panics"),
+                .wait_while(self.0.lock().expect("no thread panics"), |set| !*set)
+                .expect("no thread panics"),
         );
     }
 }
@@ -96,7 +96,11 @@ impl Event for ParkingLot {
 /// Calls a function for each, ours first.
 macro_rules! each {
     ($function:ident($($argument:expr),*)) => {
-        vec![$function::<sync_core::Event>($($argument),*), $function::<Std>($($argument),*), $function::<ParkingLot>($($argument),*)]
+        vec![
+            $function::<sync_core::Event>($($argument),*),
+            $function::<Std>($($argument),*),
+            $function::<ParkingLot>($($argument),*),
+        ]
     };
 }
 
@@ -104,7 +108,7 @@ macro_rules! each {
 pub fn workloads() -> Vec<Workload> {
     vec![
         Workload::single("event", "wait-when-set", each!(wait_when_set())),
-        Workload::single("event", "set-nobody", each!(set_nobody())),
+        Workload::single("event", "set-no-waiter", each!(set_no_waiter())),
         Workload::team("event", "broadcast", 5, each!(broadcast(4))).paced_by_ops(),
     ]
 }
@@ -124,7 +128,7 @@ fn wait_when_set<E: Event>() -> Contestant {
     shapes::looping(E::PEER, make, ops, |(_, count)| count.load(Relaxed))
 }
 
-fn set_nobody<E: Event>() -> Contestant {
+fn set_no_waiter<E: Event>() -> Contestant {
     let ops = |(event, count): &(E, AtomicU64), n| {
         for _ in 0..n {
             event.set();
@@ -135,7 +139,8 @@ fn set_nobody<E: Event>() -> Contestant {
     shapes::looping(E::PEER, Default::default, ops, |(_, count)| count.load(Relaxed))
 }
 
-/// Two events in turn, so that the one of the next cycle is clear before anybody can wait for it.
+/// Two events in turn, so that the event of the next cycle is clear before any thread can wait for
+/// it.
 fn broadcast<E: Event>(waiters: u64) -> Contestant {
     shapes::custom(E::PEER, move || {
         move |length: Length| {

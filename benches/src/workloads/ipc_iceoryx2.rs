@@ -12,14 +12,14 @@ use std::time::Instant;
 use iceoryx2::port::{publisher::Publisher, subscriber::Subscriber};
 use iceoryx2::prelude::*;
 
-use super::ipc_queue::{ask, message, number, ops};
+use super::ipc_messages::{ask, message, number, ops};
 use crate::compare::shapes::expect;
 use crate::compare::subject::{Contestant, Length, Outcome};
 
 type Sends<const N: usize> = Publisher<ipc::Service, [u8; N], ()>;
 type Receives<const N: usize> = Subscriber<ipc::Service, [u8; N], ()>;
 
-/// A service name that nobody else has.
+/// A service name that is used once.
 fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     set_log_level(LogLevel::Error);

@@ -31,10 +31,10 @@ fn ours() -> Contestant {
     };
     let ops = |mutex: &Mutex<u64>, n| {
         for _ in 0..n {
-            mutex.lock().expect("nobody dies").update(|count| *count += 1);
+            mutex.lock().expect("no process dies").update(|count| *count += 1);
         }
     };
-    shapes::looping(OURS, make, ops, |mutex| mutex.lock().expect("nobody dies").get())
+    shapes::looping(OURS, make, ops, |mutex| mutex.lock().expect("no process dies").get())
 }
 
 fn our_semaphore() -> Contestant {
@@ -61,7 +61,7 @@ struct Pthread {
 
 impl Drop for Pthread {
     fn drop(&mut self) {
-        // SAFETY: initialised, and nobody holds it.
+        // SAFETY: initialised, and no thread holds it.
         unsafe { libc::pthread_mutex_destroy(self.mutex.get()) };
     }
 }

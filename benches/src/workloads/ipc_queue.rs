@@ -19,6 +19,7 @@ use std::time::Instant;
 use sync_core::primitive::futex::shared;
 use sync_ipc::{Queue, Segment};
 
+use super::ipc_messages::{ask, fill, message, number, ops};
 use crate::compare::shapes::expect;
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
@@ -61,13 +62,6 @@ pub fn workloads() -> Vec<Workload> {
     ]
 }
 
-pub(super) fn ops(length: Length) -> Result<u64, String> {
-    match length {
-        Length::Ops(n) => Ok(n),
-        Length::Time(_) => Err("a stream is measured in operations".into()),
-    }
-}
-
 /// Sends `n` with one closure in this thread, and receives as many with the other in another; the
 /// numbers must add up.
 fn streamed(
@@ -84,27 +78,6 @@ fn streamed(
     let elapsed = start.elapsed();
     expect(n.wrapping_mul(n.wrapping_sub(1)) / 2, sum)?;
     Ok(Outcome::timed(n, elapsed))
-}
-
-/// The number, in every word.
-pub(super) fn message<const N: usize>(number: u64) -> [u8; N] {
-    let mut message = [0; N];
-    fill(&mut message, number);
-    message
-}
-
-/// Puts the number into every word.
-fn fill(message: &mut [u8], number: u64) {
-    message.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&number.to_ne_bytes()));
-}
-
-/// The number in every word, or one that nobody sent if they differ.
-pub(super) fn number(message: &[u8]) -> u64 {
-    let mut words =
-        message.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes")));
-    let first = words.next().expect("at least one word");
-    // Without an early end, so that it is quick.
-    if words.fold(0, |differ, word| differ | (word ^ first)) == 0 { first } else { u64::MAX }
 }
 
 fn our_queue<const N: usize>(capacity: usize) -> Queue<[u8; N]> {
@@ -213,20 +186,6 @@ fn our_ping_pong() -> Contestant {
             })
         }
     })
-}
-
-/// Asks until there is something; gives the processor away now and then, for the other side may
-/// need it.
-pub(super) fn ask<T>(mut ask: impl FnMut() -> Option<T>) -> T {
-    loop {
-        for _ in 0..1000 {
-            if let Some(answer) = ask() {
-                return answer;
-            }
-            std::hint::spin_loop();
-        }
-        thread::yield_now();
-    }
 }
 
 fn our_spinning() -> Contestant {

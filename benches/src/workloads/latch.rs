@@ -13,12 +13,12 @@ use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 #[derive(Debug)]
 pub struct Std(Mutex<usize>, Condvar);
 
-/// What a workload needs of a latch.
+/// Operations that a workload needs of a latch.
 pub trait Gate: Sync + Send + 'static {
     /// The peer's name.
     const PEER: &'static str;
 
-    /// One that so many have to leave.
+    /// A latch that `n` threads have to leave.
     fn closed(count: usize) -> Self;
 
     /// Counts down by one.
@@ -55,7 +55,7 @@ impl Gate for Std {
 
     #[inline]
     fn leave(&self) {
-        let mut count = self.0.lock().expect("nobody panics");
+        let mut count = self.0.lock().expect("no thread panics");
         *count -= 1;
         if *count == 0 {
             self.1.notify_all();
@@ -64,9 +64,9 @@ impl Gate for Std {
 
     #[inline]
     fn pass(&self) {
-        let mut count = self.0.lock().expect("nobody panics");
+        let mut count = self.0.lock().expect("no thread panics");
         while *count != 0 {
-            count = self.1.wait(count).expect("nobody panics");
+            count = self.1.wait(count).expect("no thread panics");
         }
     }
 }
@@ -147,7 +147,7 @@ fn group<G: Clone + Send + 'static>(
             let run = run_team(threads, Length::Ops(ops * threads as u64), |member| {
                 let mine = members[member.index]
                     .lock()
-                    .expect("nobody panics")
+                    .expect("no thread panics")
                     .take()
                     .expect("taken once");
                 mine.into_iter().map(wait).count() as u64

@@ -1,4 +1,4 @@
-//! What is measured: one file a primitive, named as its stem is everywhere else.
+//! The workloads: one file a primitive, with the stem that it has everywhere.
 //!
 //! Each file says what it needs of a peer in one trait, implements that trait for ours and for
 //! every peer, and lists its workloads.
@@ -9,6 +9,8 @@ pub mod event;
 pub mod fair_mutex;
 #[cfg(all(target_os = "linux", feature = "iceoryx2"))]
 mod ipc_iceoryx2;
+#[cfg(target_os = "linux")]
+mod ipc_messages;
 #[cfg(target_os = "linux")]
 pub mod ipc_mutex;
 #[cfg(target_os = "linux")]

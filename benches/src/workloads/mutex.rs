@@ -5,7 +5,7 @@
 //! * `contended-<hold>-gap<n>x`: they hold it so long and stay away n times as long (after
 //!   parking_lot's and matklad's suites);
 //! * `spread64`: 64 locks, a random one each time: the case where locks are many and cheap;
-//! * `wait`: four threads that hold for 1 us: how long each acquisition takes, who gets how much,
+//! * `wait`: four threads that hold for 1 us: how long each acquisition takes, each thread's share,
 //!   what it costs the processor;
 //! * `hog`: one thread takes the lock again as soon as it lets go, another comes now and then: how
 //!   long must it wait?
@@ -22,7 +22,7 @@ use crate::compare::shapes::{self, Member, TeamRun, expect, run_team};
 use crate::compare::subject::{Contestant, Length, Metric, OURS, Outcome, Workload};
 use crate::compare::work::Work;
 
-/// What a workload needs of a lock.
+/// Operations that a workload needs of a lock.
 pub trait Lock: Default + Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -54,7 +54,7 @@ macro_rules! lock {
 }
 
 lock!(OURS, Ours, sync_core::Mutex<u64>);
-lock!("std", Std, std::sync::Mutex<u64>, |lock| lock.lock().expect("nobody panics"));
+lock!("std", Std, std::sync::Mutex<u64>, |lock| lock.lock().expect("no thread panics"));
 lock!("parking_lot", ParkingLot, parking_lot::Mutex<u64>);
 lock!("parking_lot-fair", ParkingLotFair, parking_lot::FairMutex<u64>);
 lock!("usync", Usync, usync::Mutex<u64>);
@@ -88,10 +88,10 @@ macro_rules! each_that_sleeps {
     };
 }
 
-/// What `wait` reports.
+/// The metrics of `wait`.
 pub(super) const WAIT: [&str; 6] = ["", "p99.9", "max", "fairness", "cpu", "switches"];
 
-/// What `hog` reports.
+/// The metrics of `hog`.
 pub(super) const HOG: [&str; 4] = ["latecomer-p50", "latecomer-p99.9", "latecomer-max", "hog-ops"];
 
 /// The numbers of threads that are tried.
@@ -218,12 +218,12 @@ pub(super) fn wait<L: Lock>(threads: usize) -> Contestant {
                     us.perform();
                     done += 1;
                 }
-                met.lock().expect("nobody panics").add(mine).expect("the bounds are the same");
+                met.lock().expect("no thread panics").add(mine).expect("the bounds are the same");
                 done
             });
             before += run.ops();
             expect(before, lock.with(|count| *count))?;
-            let waits = met.into_inner().expect("nobody panics");
+            let waits = met.into_inner().expect("no thread panics");
             let mut outcome = Outcome::timed(run.ops(), run.elapsed);
             let us = |ns: u64| ns as f64 / 1e3;
             outcome.metrics.extend([
@@ -257,7 +257,7 @@ pub(super) fn hog<L: Lock>() -> Contestant {
                     timed_acquisition(&lock, Work::NONE, &mut mine);
                     done += 1;
                 }
-                met.lock().expect("nobody panics").add(mine).expect("the bounds are the same");
+                met.lock().expect("no thread panics").add(mine).expect("the bounds are the same");
                 done
             };
             let run: TeamRun = run_team(2, length, |member| {
@@ -276,7 +276,7 @@ pub(super) fn hog<L: Lock>() -> Contestant {
             });
             before += run.ops();
             expect(before, lock.with(|count| *count))?;
-            let waits = met.into_inner().expect("nobody panics");
+            let waits = met.into_inner().expect("no thread panics");
             let us = |ns: u64| ns as f64 / 1e3;
             let metrics = vec![
                 Metric {

@@ -1,4 +1,4 @@
-//! What happens once: `Once` (std, parking_lot), `OnceLock` and `LazyLock` (std, once_cell).
+//! One-time initialisation: `Once` (std, parking_lot), `OnceLock` and `LazyLock` (std, once_cell).
 //!
 //! * `once-done`, `cell-get`, `lazy-deref`: look at what has happened, in one thread: the case that
 //!   counts;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
-/// What a workload needs of a once.
+/// Operations that a workload needs of a once.
 pub trait Once: Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -22,7 +22,7 @@ pub trait Once: Sync + 'static {
     fn call(&self, f: impl FnOnce());
 }
 
-/// What a workload needs of a cell.
+/// Operations that a workload needs of a cell.
 pub trait Cell: Sync + Send + 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -69,7 +69,11 @@ macro_rules! cell {
 }
 
 once!(OURS, sync_core::Once; "std", std::sync::Once; "parking_lot", parking_lot::Once);
-cell!(OURS, sync_core::OnceLock<u64>; "std", std::sync::OnceLock<u64>; "once_cell", once_cell::sync::OnceCell<u64>);
+cell!(
+    OURS, sync_core::OnceLock<u64>;
+    "std", std::sync::OnceLock<u64>;
+    "once_cell", once_cell::sync::OnceCell<u64>
+);
 
 /// All workloads of what happens once.
 pub fn workloads() -> Vec<Workload> {
@@ -118,7 +122,7 @@ pub fn workloads() -> Vec<Workload> {
     ]
 }
 
-/// What is timed counts here, so that the compiler cannot drop it.
+/// The timed closures count here, so that the compiler cannot drop them.
 type Counted<T> = (T, AtomicU64);
 
 fn count(counter: &AtomicU64, by: u64) {

@@ -13,17 +13,17 @@ use std::thread::Thread;
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
-/// What a workload needs: made by the thread that parks.
+/// Operations that a workload needs; the value is made by the thread that parks.
 pub trait Parker: Sized + 'static {
     /// The peer's name.
     const PEER: &'static str;
-    /// What wakes it.
+    /// The handle that wakes it.
     type Unparker: Send + Sync + fmt::Debug;
     /// For the calling thread.
     fn new() -> Self;
     /// Waits for the token.
     fn park(&self);
-    /// What wakes this one.
+    /// Returns the handle that wakes this thread.
     fn unparker(&self) -> Self::Unparker;
     /// Gives the token.
     fn unpark(unparker: &Self::Unparker);
@@ -137,8 +137,8 @@ fn ping_pong<P: Parker>() -> Contestant {
                     std::thread::yield_now();
                 };
                 for turn in 0..ops {
-                    // A token of `std` may be somebody else's: the turn is what counts. Even turns
-                    // are the first thread's.
+                    // A token of `std` may be left over from another use: the turn decides. Even
+                    // turns are the first thread's.
                     while turns.load(Acquire) != turn * 2 + member.index as u64 {
                         parker.park();
                     }

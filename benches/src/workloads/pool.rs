@@ -19,7 +19,7 @@ use crate::compare::work::Work;
 
 const WORKERS: usize = 2;
 
-/// What a workload needs of a pool.
+/// Operations that a workload needs of a pool.
 pub trait Pool: Clone + Send + Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -43,7 +43,7 @@ impl Pool for Ours {
 
     #[inline]
     fn submit(&self, job: impl FnOnce() + Send + 'static) {
-        self.0.execute(job).expect("nobody shuts it down");
+        self.0.execute(job).expect("it is not shut down");
     }
 }
 
@@ -60,7 +60,7 @@ impl Pool for WithHandle {
 
     #[inline]
     fn submit(&self, job: impl FnOnce() + Send + 'static) {
-        drop(self.0.submit(job).expect("nobody shuts it down"));
+        drop(self.0.submit(job).expect("it is not shut down"));
     }
 }
 
@@ -112,7 +112,7 @@ impl Pool for Rayon {
     }
 }
 
-/// Counts the jobs that have run, and wakes who waits for the last.
+/// Counts the jobs that have run, and wakes the thread that waits for the last.
 #[derive(Debug)]
 struct Count {
     left: AtomicU64,

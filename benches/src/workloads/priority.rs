@@ -1,5 +1,5 @@
 //! Priority queues: a `BinaryHeap` under a mutex with a condition variable, which is what one
-//! writes who has none.
+//! that is written without one.
 //!
 //! * `one-thread-<n>`: put and get in one thread, over `n` items;
 //! * `mpmc-<capacity>`: four producers, four consumers; every item with a priority of its own.
@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
-/// What a workload needs: lowest first.
+/// Operations that a workload needs of a queue that returns the lowest item first.
 pub trait Priority: Sync + Send + 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -35,12 +35,12 @@ impl Priority for sync_queue::PriorityQueue<u64> {
 
     #[inline]
     fn put(&self, item: u64) {
-        self.put(item).expect("nobody shuts it down");
+        self.put(item).expect("it is not shut down");
     }
 
     #[inline]
     fn get(&self) -> u64 {
-        self.get().expect("nobody shuts it down")
+        self.get().expect("it is not shut down")
     }
 }
 
@@ -67,20 +67,20 @@ impl Priority for Heap {
     }
 
     fn put(&self, item: u64) {
-        let items = self.items.lock().expect("nobody panics");
+        let items = self.items.lock().expect("no thread panics");
         let mut items = self
             .not_full
             .wait_while(items, |items| items.len() == self.capacity)
-            .expect("nobody panics");
+            .expect("no thread panics");
         items.push(Reverse(item));
         drop(items);
         self.not_empty.notify_one();
     }
 
     fn get(&self) -> u64 {
-        let items = self.items.lock().expect("nobody panics");
+        let items = self.items.lock().expect("no thread panics");
         let mut items =
-            self.not_empty.wait_while(items, |items| items.is_empty()).expect("nobody panics");
+            self.not_empty.wait_while(items, |items| items.is_empty()).expect("no thread panics");
         let Reverse(item) = items.pop().expect("it was not empty");
         drop(items);
         if self.capacity != usize::MAX {
@@ -95,7 +95,7 @@ fn scattered(index: u64) -> u64 {
     index.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Put and get over so many items that stay inside: what is got is the lowest of what is there.
+/// Put and get over `n` items that stay inside: each get returns the lowest item that is there.
 fn one_thread<P: Priority>(inside: u64) -> Contestant {
     shapes::custom(P::PEER, move || {
         let queue = P::new(None);
@@ -115,7 +115,7 @@ fn one_thread<P: Priority>(inside: u64) -> Contestant {
                 got = got.wrapping_add(queue.get());
             }
             let elapsed = start.elapsed();
-            // What is inside now, taken out in order and put back.
+            // The items inside, taken out in order and put back.
             let left: Vec<u64> = (0..inside).map(|_| queue.get()).collect();
             let in_order = left.is_sorted();
             let sum = left.iter().fold(got, |sum, item| sum.wrapping_add(*item));
@@ -145,12 +145,12 @@ fn many<P: Priority>(producers: u64, consumers: u64, capacity: Option<usize>) ->
                 }
                 let sum =
                     (0..items / consumers).fold(0_u64, |sum, _| sum.wrapping_add(queue.get()));
-                let mut all = sums.lock().expect("nobody panics");
+                let mut all = sums.lock().expect("no thread panics");
                 *all = all.wrapping_add(sum);
                 items / consumers
             });
             let put = (0..items).fold(0_u64, |sum, n| sum.wrapping_add(scattered(n)));
-            expect(put, sums.into_inner().expect("nobody panics"))?;
+            expect(put, sums.into_inner().expect("no thread panics"))?;
             Ok(Outcome::timed(run.ops(), run.elapsed))
         }
     })

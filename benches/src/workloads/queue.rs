@@ -21,7 +21,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Subject, Workload};
 
-/// What a workload needs of a channel. Sides are handles, for some peers have no other form.
+/// Operations that a workload needs of a channel. Sides are handles, for some peers have no other
+/// form.
 pub trait Channel: 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -121,12 +122,12 @@ impl Channel for Ours {
 
     #[inline]
     fn put(sender: &Self::Sender, item: u64) {
-        sender.put(item).expect("nobody shuts it down");
+        sender.put(item).expect("it is not shut down");
     }
 
     #[inline]
     fn get(receiver: &Self::Receiver) -> u64 {
-        receiver.get().expect("nobody shuts it down")
+        receiver.get().expect("it is not shut down")
     }
 }
 
@@ -183,7 +184,7 @@ impl Channel for Std {
     }
 }
 
-/// What one writes who has no queue at hand.
+/// The queue that is written by hand from a mutex and a condition variable.
 #[derive(Debug)]
 pub struct Deque {
     items: Mutex<VecDeque<u64>>,
@@ -206,20 +207,22 @@ impl Channel for Deque {
     }
 
     fn put(sender: &Self::Sender, item: u64) {
-        let items = sender.items.lock().expect("nobody panics");
+        let items = sender.items.lock().expect("no thread panics");
         let mut items = sender
             .not_full
             .wait_while(items, |items| items.len() == sender.capacity)
-            .expect("nobody panics");
+            .expect("no thread panics");
         items.push_back(item);
         drop(items);
         sender.not_empty.notify_one();
     }
 
     fn get(receiver: &Self::Receiver) -> u64 {
-        let items = receiver.items.lock().expect("nobody panics");
-        let mut items =
-            receiver.not_empty.wait_while(items, |items| items.is_empty()).expect("nobody panics");
+        let items = receiver.items.lock().expect("no thread panics");
+        let mut items = receiver
+            .not_empty
+            .wait_while(items, |items| items.is_empty())
+            .expect("no thread panics");
         let item = items.pop_front().expect("it was not empty");
         drop(items);
         if receiver.capacity != usize::MAX {
@@ -279,7 +282,7 @@ pub fn workloads() -> Vec<Workload> {
         ));
     }
     for capacity in CAPACITIES {
-        // Where nearly every item waits, the processor time says who sleeps and who spins.
+        // Where nearly every item waits, the processor time shows which peers sleep and which spin.
         let metrics: &[_] = if capacity == Some(1) { &["", "cpu"] } else { &[""] };
         let shapes = [
             ("spsc", 2, each!(one_consumer(1, capacity))),
@@ -327,7 +330,7 @@ fn one_thread<C: Channel>(capacity: Option<usize>) -> Contestant {
     })
 }
 
-/// Ours alone: put and get in one thread, so many items at a time; `ns/op` is an item's.
+/// Ours alone: put and get in one thread, `size` items at a time; `ns/op` is an item's.
 fn batches(name: &'static str, size: usize) -> Contestant {
     const LOT: u64 = 64;
     shapes::custom(name, move || {
@@ -342,20 +345,20 @@ fn batches(name: &'static str, size: usize) -> Contestant {
             for _ in 0..lots {
                 for _ in 0..LOT as usize / size {
                     if size == 1 {
-                        queue.put(next).expect("nobody shuts it down");
+                        queue.put(next).expect("it is not shut down");
                     } else {
                         queue
                             .put_many((next..next + size as u64).collect())
-                            .expect("nobody shuts it down");
+                            .expect("it is not shut down");
                     }
                     next += size as u64;
                 }
                 got.clear();
                 while got.len() < LOT as usize {
                     if size == 1 {
-                        got.push(queue.get().expect("nobody shuts it down"));
+                        got.push(queue.get().expect("it is not shut down"));
                     } else {
-                        queue.get_many(&mut got, size).expect("nobody shuts it down");
+                        queue.get_many(&mut got, size).expect("it is not shut down");
                     }
                 }
                 wrong += u64::from(!got.iter().copied().eq(next - LOT..next));
@@ -389,7 +392,7 @@ fn many_consumers<C: ManyConsumers>(
     })
 }
 
-/// So many producers, so many consumers, a channel between them.
+/// Producers, consumers, and a channel between them.
 struct Transfer<C: Channel> {
     producers: usize,
     consumers: usize,
@@ -404,7 +407,7 @@ enum Side<C: Channel> {
 }
 
 impl<C: Channel> Transfer<C> {
-    /// Moves at least so many items and gives every one to `see`, in the thread that got it.
+    /// Moves at least `n` items and gives each to `see`, in the thread that received it.
     fn transfer<S: Send>(
         &self,
         items: u64,
@@ -428,7 +431,7 @@ impl<C: Channel> Transfer<C> {
         let run = run_team(sides.len(), Length::Ops(items), |member| {
             match sides[member.index]
                 .lock()
-                .expect("nobody panics")
+                .expect("no thread panics")
                 .take()
                 .expect("each side is taken once")
             {
@@ -444,7 +447,7 @@ impl<C: Channel> Transfer<C> {
                     for _ in 0..items / consumers {
                         see(&mut mine, C::get(&receiver));
                     }
-                    seen.lock().expect("nobody panics").push(mine);
+                    seen.lock().expect("no thread panics").push(mine);
                     items / consumers
                 }
             }
@@ -453,7 +456,7 @@ impl<C: Channel> Transfer<C> {
         if self.capacity == Some(1) {
             outcome.metrics.push(run.cpu());
         }
-        (seen.into_inner().expect("nobody panics"), outcome)
+        (seen.into_inner().expect("no thread panics"), outcome)
     }
 }
 
@@ -498,7 +501,7 @@ fn ping_pong<C: Channel>() -> Contestant {
             let run = run_team(2, Length::Ops(ops * 2), |member| {
                 let (sender, receiver) = ends[member.index]
                     .lock()
-                    .expect("nobody panics")
+                    .expect("no thread panics")
                     .take()
                     .expect("each end is taken once");
                 let mut right = 0;

@@ -1,6 +1,6 @@
 //! Reentrant mutual exclusion: parking_lot.
 //!
-//! * `depth1`, `depth3`: lock so many times, count, unlock as often, in one thread;
+//! * `depth1`, `depth3`: lock 1 or 3 times, count, unlock as often, in one thread;
 //! * `contended`: all threads do that twice deep to one lock.
 
 use std::cell::Cell;
@@ -8,7 +8,7 @@ use std::cell::Cell;
 use crate::compare::shapes;
 use crate::compare::subject::{Contestant, OURS, Workload};
 
-/// What a workload needs of a lock.
+/// Operations that a workload needs of a lock.
 pub trait Lock: Default + Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;

@@ -13,7 +13,7 @@ use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 use crate::compare::work::Work;
 
-/// What a lock guards: always equal, but for the moment between the two steps of a writer.
+/// The guarded data: always equal, but for the moment between the two steps of a writer.
 #[derive(Debug, Default)]
 pub struct Pair(u64, u64);
 
@@ -29,7 +29,7 @@ impl Pair {
     }
 }
 
-/// What a workload needs of a lock.
+/// Operations that a workload needs of a lock.
 pub trait Lock: Default + Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;

@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::compare::shapes;
 use crate::compare::subject::{Contestant, OURS, Workload};
 
-/// What a workload needs of a semaphore.
+/// Operations that a workload needs of a semaphore.
 pub trait Semaphore: Sync + 'static {
     /// The peer's name.
     const PEER: &'static str;
-    /// With so many permits.
+    /// With `n` permits.
     fn new(permits: u32) -> Self;
-    /// Takes so many permits.
+    /// Takes `n` permits.
     fn acquire(&self, n: u32);
     /// Gives them back.
     fn release(&self, n: u32);
@@ -38,7 +38,7 @@ impl Semaphore for Ours {
 
     #[inline]
     fn acquire(&self, n: u32) {
-        self.0.acquire_many(n).expect("nobody closes it").forget();
+        self.0.acquire_many(n).expect("it is not closed").forget();
     }
 
     #[inline]
@@ -89,7 +89,7 @@ impl Semaphore for Posix {
 
 impl Drop for Posix {
     fn drop(&mut self) {
-        // SAFETY: it was initialized, and nobody waits: this call owns it.
+        // SAFETY: it was initialised, and no thread waits: this call owns it.
         unsafe { libc::sem_destroy(self.0.get()) };
     }
 }
@@ -107,13 +107,13 @@ impl Semaphore for Std {
 
     #[inline]
     fn acquire(&self, n: u32) {
-        let permits = self.0.lock().expect("nobody panics");
-        *self.1.wait_while(permits, |permits| *permits < n).expect("nobody panics") -= n;
+        let permits = self.0.lock().expect("no thread panics");
+        *self.1.wait_while(permits, |permits| *permits < n).expect("no thread panics") -= n;
     }
 
     #[inline]
     fn release(&self, n: u32) {
-        *self.0.lock().expect("nobody panics") += n;
+        *self.0.lock().expect("no thread panics") += n;
         self.1.notify_all();
     }
 }

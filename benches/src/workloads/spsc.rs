@@ -1,14 +1,15 @@
 //! Rings for one producer and one consumer that never sleep: rtrb.
 //!
 //! * `one-thread`: push and pop in one thread;
-//! * `transfer-<capacity>`: two threads; who finds the ring full (or empty) lets the other run.
+//! * `transfer-<capacity>`: two threads; a thread that finds the ring full (or empty) lets the
+//!   other run.
 
 use std::sync::Mutex;
 
 use crate::compare::shapes::{self, expect, run_team};
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
-/// What a workload needs of a ring.
+/// Operations that a workload needs of a ring.
 pub trait Ring: 'static {
     /// The peer's name.
     const PEER: &'static str;
@@ -102,7 +103,7 @@ fn transfer<R: Ring>(capacity: usize) -> Contestant {
             let run = run_team(2, Length::Ops(items), |member| {
                 if member.index == 0 {
                     let mut producer =
-                        producer.lock().expect("nobody panics").take().expect("taken once");
+                        producer.lock().expect("no thread panics").take().expect("taken once");
                     for item in 0..items {
                         while !R::put(&mut producer, item) {
                             std::thread::yield_now();
@@ -111,7 +112,7 @@ fn transfer<R: Ring>(capacity: usize) -> Contestant {
                     return 0;
                 }
                 let mut consumer =
-                    consumer.lock().expect("nobody panics").take().expect("taken once");
+                    consumer.lock().expect("no thread panics").take().expect("taken once");
                 let mut right = 0;
                 for expected in 0..items {
                     let item = loop {

@@ -39,7 +39,7 @@ use crate::compare::subject::{Contestant, Length, Metric, OURS, Outcome, Workloa
 pub trait Peer: Sync + Sized + 'static {
     /// The peer's name.
     const PEER: &'static str;
-    /// What a timer can be cancelled with.
+    /// The handle that cancels a timer.
     type Handle;
 
     /// Starts its thread.
@@ -110,7 +110,7 @@ impl Peer for scheduled_thread_pool::ScheduledThreadPool {
     type Handle = scheduled_thread_pool::JobHandle;
 
     fn start() -> Self {
-        // What is still waiting at the end is not waited for.
+        // Timers that are pending at the end are not waited for.
         let end = scheduled_thread_pool::OnPoolDropBehavior::DiscardPendingScheduled;
         Self::builder().num_threads(1).on_drop_behavior(end).build()
     }
@@ -241,7 +241,7 @@ fn ops(length: Length) -> Result<u64, String> {
     }
 }
 
-/// What callbacks count themselves in; its references are how many closures there are.
+/// The counter of callbacks; its references are the number of closures.
 type Counter = Arc<AtomicU64>;
 
 fn counting(counter: &Counter) -> impl FnOnce() + Send + 'static {
@@ -249,7 +249,7 @@ fn counting(counter: &Counter) -> impl FnOnce() + Send + 'static {
     move || _ = counter.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Waits until so many callbacks have run.
+/// Waits until `n` callbacks have run.
 fn wait_for(counter: &Counter, calls: u64) -> Result<(), String> {
     let begun = Instant::now();
     while counter.load(Ordering::Relaxed) < calls {
@@ -295,7 +295,7 @@ fn cancel<P: Peer>() -> Contestant {
     })
 }
 
-/// Inserts by four threads, with so many timers waiting already.
+/// Inserts by four threads, with timers pending already.
 fn insert_team<P: Peer>(threads: usize, pending: u64) -> Contestant {
     shapes::custom(P::PEER, move || {
         let (peer, mut random) = (P::start(), Random(3));
@@ -367,13 +367,13 @@ fn lateness<P: Peer>() -> Contestant {
                         let us = |d: Duration| d.as_secs_f64() * 1e6;
                         let lateness = us(now.saturating_duration_since(deadline))
                             - us(deadline.saturating_duration_since(now));
-                        late.lock().expect("nobody panics").push(lateness);
+                        late.lock().expect("no thread panics").push(lateness);
                         counter.fetch_add(1, Ordering::Release);
                     },
                 ));
             }
             wait_for(&counter, n)?;
-            let mut late = std::mem::take(&mut *late.lock().expect("nobody panics"));
+            let mut late = std::mem::take(&mut *late.lock().expect("no thread panics"));
             expect(n, late.len() as u64)?;
             late.sort_by(f64::total_cmp);
             let at = |quantile: f64| {

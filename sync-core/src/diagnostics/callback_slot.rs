@@ -1,28 +1,60 @@
-//! A place for one closure of the user's, that anybody may set and take away while others call it.
+//! A slot for one closure of the user's, which any thread may set or take while others call it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The place. A plain lock of `std`: it is held for a copy only, never while the closure runs.
-pub(crate) struct Hook<F: ?Sized>(RwLock<Option<Arc<F>>>);
+use crate::fork::PerProcess;
+use crate::user_code;
 
-impl<F: ?Sized> Hook<F> {
+/// The slot. A plain lock of `std`: it is held for a copy only, never while the closure runs. Where
+/// a thread of the parent held it at a fork, the slot is empty in the child.
+pub(crate) struct CallbackSlot<F: ?Sized>(PerProcess<RwLock<Option<Arc<F>>>>);
+
+impl<F: ?Sized + Send + Sync> CallbackSlot<F> {
     pub(crate) const fn new() -> Self {
-        Self(RwLock::new(None))
+        Self(PerProcess::new())
     }
 
-    pub(crate) fn set(&self, hook: Arc<F>) {
-        let old = self.0.write().unwrap_or_else(PoisonError::into_inner).replace(hook);
-        // Dropped after the lock: it is the user's.
+    fn slot(&'static self) -> &'static RwLock<Option<Arc<F>>> {
+        self.0.get(|parents| {
+            RwLock::new(parents.and_then(|slot| slot.try_read().ok()?.as_ref().map(Arc::clone)))
+        })
+    }
+
+    /// Replaces the closure. A panic of the old closure's `Drop` reaches the caller, after the lock
+    /// was released.
+    pub(crate) fn set(&'static self, hook: Arc<F>) {
+        let old = self.slot().write().unwrap_or_else(PoisonError::into_inner).replace(hook);
         drop(old);
     }
 
-    /// Empties the place: whether there was a hook. A call of it that runs goes on.
-    pub(crate) fn take(&self) -> bool {
-        let old = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+    /// Empties the slot and returns whether there was a closure. A call of it that runs goes on.
+    /// A panic of the closure's `Drop` reaches the caller, after the lock was released.
+    pub(crate) fn take(&'static self) -> bool {
+        let old = self.slot().write().unwrap_or_else(PoisonError::into_inner).take();
         old.is_some()
     }
 
-    pub(crate) fn get(&self) -> Option<Arc<F>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Calls `f` with the closure, if there is one, and returns whether there is. A panic of `f`
+    /// reaches the caller; a panic of the closure's `Drop`, where this call turns out to own the
+    /// last reference, does not.
+    pub(crate) fn with(&'static self, f: impl FnOnce(&F)) -> bool {
+        /// Disposes of the reference also while `f` unwinds.
+        struct Last<F: ?Sized>(Option<Arc<F>>);
+        impl<F: ?Sized> Drop for Last<F> {
+            fn drop(&mut self) {
+                user_code::dispose(self.0.take());
+            }
+        }
+        let copy = Last(self.slot().read().unwrap_or_else(PoisonError::into_inner).clone());
+        if let Some(hook) = &copy.0 {
+            f(hook);
+        }
+        copy.0.is_some()
+    }
+
+    /// Whether there is a closure. A snapshot: it may have changed before the call returns.
+    #[cfg(feature = "deadlock")]
+    pub(crate) fn is_set(&'static self) -> bool {
+        self.slot().read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }

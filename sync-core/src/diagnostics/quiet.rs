@@ -1,4 +1,4 @@
-//! What a watcher itself does with locks is not watched.
+//! What an instrument itself does with locks is not reported.
 
 use core::cell::Cell;
 
@@ -6,16 +6,16 @@ thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what watches, unless that is what called us: the locks that a hook takes, or the allocator,
-/// are not watched.
+/// Runs `f`, unless an instrument is the caller: the locks that a hook takes, or the allocator, are
+/// not reported.
 pub(super) fn quietly(f: impl FnOnce()) {
     if !BUSY.get() {
-        unwatched(f);
+        unreported(f);
     }
 }
 
-/// Runs `f`; what it does with locks is not watched.
-pub(crate) fn unwatched(f: impl FnOnce()) {
+/// Runs `f`; what it does with locks is not reported.
+pub(crate) fn unreported(f: impl FnOnce()) {
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -32,12 +32,12 @@ use core::fmt;
 use core::panic::Location;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::diagnostics::callback_slot::Hook;
+use crate::diagnostics::callback_slot::CallbackSlot;
 use crate::diagnostics::lock_kind::LockKind;
+use crate::user_code;
 
 /// An acquisition that had to wait, seen when its wait was over.
 #[derive(Clone, Debug)]
@@ -97,13 +97,14 @@ impl fmt::Display for Contention {
 
 type Callback = dyn Fn(&Contention) + Send + Sync;
 
-static HOOK: Hook<Callback> = Hook::new();
+static HOOK: CallbackSlot<Callback> = CallbackSlot::new();
 
 /// Calls `hook` after every wait for a lock, in the thread that waited.
 ///
 /// If the thread got the lock it holds it by then, so the hook makes others wait: it should be
 /// short, and it must not ask for the lock that it is told of. What it does with locks is not
-/// reported. A panic of the hook is reported by the standard panic hook and goes no further.
+/// reported. A panic of the hook is reported by the standard panic hook and goes no further; nor
+/// does a panic of its payload's `Drop`.
 pub fn set_hook(hook: impl Fn(&Contention) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
@@ -144,14 +145,14 @@ const KINDS: usize = LockKind::Semaphore as usize + 1;
 static COUNTERS: [[AtomicU64; 3]; KINDS] = [const { [const { AtomicU64::new(0) }; 3] }; KINDS];
 
 /// A wait that has begun.
-pub(crate) struct Asked {
+pub(crate) struct Wait {
     kind: LockKind,
     address: usize,
     location: &'static Location<'static>,
     since: Instant,
 }
 
-impl Asked {
+impl Wait {
     pub(crate) fn new(
         kind: LockKind,
         address: usize,
@@ -160,18 +161,16 @@ impl Asked {
         Self { kind, address, location, since: Instant::now() }
     }
 
-    pub(crate) fn answered(self, acquired: bool) {
+    /// Counts the wait and shows it to the hook. Does not unwind: the thread may hold the lock and
+    /// have no guard for it yet, and a panic would leave the lock held forever.
+    pub(crate) fn ended(self, acquired: bool) {
         let Self { kind, address, location, since } = self;
         let waited = since.elapsed();
         let [contended, timed_out, nanoseconds] = &COUNTERS[kind as usize];
         contended.fetch_add(1, Relaxed);
         timed_out.fetch_add(u64::from(!acquired), Relaxed);
         nanoseconds.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-        if let Some(hook) = HOOK.get() {
-            let contention = Contention { kind, address, location, waited, acquired };
-            // Asserted: nothing of ours is in the hook's hands but a shared reference. A panic that
-            // went on would leave the lock held by nobody.
-            let _ = catch_unwind(AssertUnwindSafe(|| hook(&contention)));
-        }
+        let contention = Contention { kind, address, location, waited, acquired };
+        HOOK.with(|hook| user_code::run_and_forget_panic(|| hook(&contention)));
     }
 }

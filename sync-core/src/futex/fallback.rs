@@ -8,6 +8,12 @@
 //!
 //! Requeueing moves sleepers between two buckets with both locked, lower index first, so that no
 //! two requeues can wait for each other.
+//!
+//! A process has a table of its own: in the child of a fork the parent's sleepers are not there,
+//! and a bucket that another thread held at the fork would be held forever.
+//!
+//! A sleep allocates here, for its condition variable and its place in the queue; so the promise
+//! that a lock may be used under the global allocator holds only where the system has a futex.
 
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -17,10 +23,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Channel;
+use crate::fork::PerProcess;
 
 const BUCKETS: usize = 64;
 
-static TABLE: [Bucket; BUCKETS] = [const { Mutex::new(VecDeque::new()) }; BUCKETS];
+static TABLE: PerProcess<[Bucket; BUCKETS]> = PerProcess::new();
+
+fn bucket(index: usize) -> &'static Bucket {
+    &TABLE.get(|_| [const { Mutex::new(VecDeque::new()) }; BUCKETS])[index]
+}
 
 type Queue = VecDeque<Sleeper>;
 type Bucket = Mutex<Queue>;
@@ -81,7 +92,7 @@ pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
     sleep(word, expected, Some(deadline), Channel::ALL)
 }
 
-/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever
+/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or forever
 /// where there is none. `false`: the deadline passed and no wake was consumed.
 pub fn wait_channel(
     word: &AtomicU32,
@@ -95,7 +106,7 @@ pub fn wait_channel(
 fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
     let address = ptr::from_ref(word).addr();
     let bell = {
-        let mut queue = lock(&TABLE[index(address)]);
+        let mut queue = lock(bucket(index(address)));
         // Relaxed: as with the system's futex, the comparison sees the newest value (the bucket's
         // lock orders it after every store that its thread followed by a wake) and nothing more is
         // promised.
@@ -132,7 +143,7 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: C
 
 /// Takes the sleeper off the queue of `address`; `false` if it is not there any more.
 fn leave(address: usize, bell: &Arc<Bell>) -> bool {
-    let mut queue = lock(&TABLE[index(address)]);
+    let mut queue = lock(bucket(index(address)));
     let before = queue.len();
     queue.retain(|sleeper| !(sleeper.address == address && Arc::ptr_eq(&sleeper.bell, bell)));
     queue.len() != before
@@ -179,7 +190,7 @@ pub fn wake(word: *const AtomicU32, count: u32) -> usize {
 /// Wakes at most `count` threads that sleep on a channel of the address; says how many, as a hint.
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let address = word.addr();
-    let mut queue = lock(&TABLE[index(address)]);
+    let mut queue = lock(bucket(index(address)));
     let woken = take(&mut queue, address, count as usize, channel);
     let count = woken.len();
     ring(woken);
@@ -197,8 +208,8 @@ pub fn requeue(
 ) -> bool {
     let (source, target) = (ptr::from_ref(from).addr(), to.addr());
     let (low, high) = (index(source).min(index(target)), index(source).max(index(target)));
-    let mut low_queue = lock(&TABLE[low]);
-    let mut high_queue = (low != high).then(|| lock(&TABLE[high]));
+    let mut low_queue = lock(bucket(low));
+    let mut high_queue = (low != high).then(|| lock(bucket(high)));
     // Relaxed: as in `sleep`.
     if from.load(Ordering::Relaxed) != expected {
         return false;

@@ -49,7 +49,7 @@ pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
     wait_flags(word, expected, Some(deadline), sys::Flags::PRIVATE, Channel::ALL)
 }
 
-/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or for ever
+/// Sleeps on a channel of `word` while `*word == expected`, at most until `deadline`, or forever
 /// where there is none. `false`: the deadline passed and no wake was consumed.
 pub fn wait_channel(
     word: &AtomicU32,
@@ -149,7 +149,7 @@ pub fn requeue(
 pub mod shared {
     use super::{AtomicU32, Channel, Deadline, sys, wait_flags, wake_flags};
 
-    /// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none.
+    /// Sleeps while `*word == expected`, at most until `deadline`, or forever where there is none.
     /// `false`: the deadline passed.
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         wait_flags(word, expected, deadline, sys::Flags::empty(), Channel::ALL)

@@ -73,7 +73,7 @@ impl Channel {
     }
 }
 
-/// Sleeps while `*word == expected`, at most until `deadline`, or for ever where there is none.
+/// Sleeps while `*word == expected`, at most until `deadline`, or forever where there is none.
 /// `false`: the deadline passed.
 #[inline]
 pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {

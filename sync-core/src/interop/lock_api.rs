@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use lock_api::{GetThreadId, GuardSend};
 
-use crate::primitive::thread;
 use crate::lock::raw_lock::RawLock;
+use crate::primitive::thread;
 use crate::{RawFairMutex, RawMutex, RawRwLock};
 
 fn token(acquired: bool) -> Option<GuardSend> {
@@ -40,7 +40,8 @@ macro_rules! mutex {
 
             #[inline]
             unsafe fn unlock(&self, _: GuardSend) {
-                RawLock::release(self);
+                // SAFETY: the caller holds the lock; the token stands for that.
+                unsafe { RawLock::release(self) }
             }
 
             #[inline]
@@ -53,12 +54,14 @@ macro_rules! mutex {
         unsafe impl lock_api::RawMutexFair for $Raw {
             #[inline]
             unsafe fn unlock_fair(&self, _: GuardSend) {
-                RawLock::release_fair(self);
+                // SAFETY: the caller holds the lock; the token stands for that.
+                unsafe { RawLock::release_fair(self) }
             }
 
             #[inline]
             unsafe fn bump(&self, _: &mut GuardSend) {
-                RawLock::bump(self);
+                // SAFETY: the caller holds the lock; the token stands for that.
+                unsafe { RawLock::bump(self) }
             }
         }
 
@@ -93,17 +96,18 @@ unsafe impl GetThreadId for ThreadId {
     #[inline]
     fn nonzero_thread_id(&self) -> NonZeroUsize {
         // On a 32-bit system, the first 2^32 threads of a process have numbers.
-        NonZeroUsize::try_from(thread::id()).expect("more threads were started than a usize can number")
+        NonZeroUsize::try_from(thread::id())
+            .expect("more threads were started than a usize can number")
     }
 }
 
 /// What the tokens stand for was checked by the caller.
-fn was_held<T: core::fmt::Debug>(result: Result<T, crate::NotLocked>) -> T {
+fn expect_held<T: core::fmt::Debug>(result: Result<T, crate::NotLocked>) -> T {
     result.expect("the caller holds the lock in this mode")
 }
 
-// SAFETY: exclusion is invariant 1 of `raw_rwlock/mod.rs`; a panic for too many readers leaves nothing
-// held.
+// SAFETY: exclusion is invariant 1 of `raw_rwlock/mod.rs`; a panic for too many readers leaves
+// nothing held.
 unsafe impl lock_api::RawRwLock for RawRwLock {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
     const INIT: Self = Self::new();
@@ -123,7 +127,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
 
     #[inline]
     unsafe fn unlock_shared(&self, _: GuardSend) {
-        was_held(self.unlock_read());
+        expect_held(self.unlock_read());
     }
 
     #[inline]
@@ -139,7 +143,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
 
     #[inline]
     unsafe fn unlock_exclusive(&self, _: GuardSend) {
-        was_held(self.unlock_write());
+        expect_held(self.unlock_write());
     }
 
     #[inline]
@@ -157,7 +161,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
 unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
     #[inline]
     unsafe fn downgrade(&self, _: GuardSend) -> GuardSend {
-        was_held(RawRwLock::downgrade(self));
+        expect_held(RawRwLock::downgrade(self));
         GuardSend::new()
     }
 }
@@ -205,18 +209,18 @@ unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
 
     #[inline]
     unsafe fn unlock_upgradable(&self, _: GuardSend) {
-        was_held(RawRwLock::unlock_upgradable(self));
+        expect_held(RawRwLock::unlock_upgradable(self));
     }
 
     #[inline]
     unsafe fn upgrade(&self, _: GuardSend) -> GuardSend {
-        was_held(RawRwLock::upgrade(self));
+        expect_held(RawRwLock::upgrade(self));
         GuardSend::new()
     }
 
     #[inline]
     unsafe fn try_upgrade(&self, held: GuardSend) -> Result<GuardSend, GuardSend> {
-        if was_held(RawRwLock::try_upgrade(self)) { Ok(held) } else { Err(held) }
+        if expect_held(RawRwLock::try_upgrade(self)) { Ok(held) } else { Err(held) }
     }
 }
 
@@ -224,13 +228,13 @@ unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
 unsafe impl lock_api::RawRwLockUpgradeDowngrade for RawRwLock {
     #[inline]
     unsafe fn downgrade_upgradable(&self, _: GuardSend) -> GuardSend {
-        was_held(RawRwLock::downgrade_upgradable(self));
+        expect_held(RawRwLock::downgrade_upgradable(self));
         GuardSend::new()
     }
 
     #[inline]
     unsafe fn downgrade_to_upgradable(&self, _: GuardSend) -> GuardSend {
-        was_held(RawRwLock::downgrade_to_upgradable(self));
+        expect_held(RawRwLock::downgrade_to_upgradable(self));
         GuardSend::new()
     }
 }
@@ -248,12 +252,20 @@ unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {
     }
 
     #[inline]
-    unsafe fn try_upgrade_for(&self, held: GuardSend, timeout: Duration) -> Result<GuardSend, GuardSend> {
-        if was_held(RawRwLock::try_upgrade_for(self, timeout)) { Ok(held) } else { Err(held) }
+    unsafe fn try_upgrade_for(
+        &self,
+        held: GuardSend,
+        timeout: Duration,
+    ) -> Result<GuardSend, GuardSend> {
+        if expect_held(RawRwLock::try_upgrade_for(self, timeout)) { Ok(held) } else { Err(held) }
     }
 
     #[inline]
-    unsafe fn try_upgrade_until(&self, held: GuardSend, deadline: Instant) -> Result<GuardSend, GuardSend> {
-        if was_held(RawRwLock::try_upgrade_until(self, deadline)) { Ok(held) } else { Err(held) }
+    unsafe fn try_upgrade_until(
+        &self,
+        held: GuardSend,
+        deadline: Instant,
+    ) -> Result<GuardSend, GuardSend> {
+        if expect_held(RawRwLock::try_upgrade_until(self, deadline)) { Ok(held) } else { Err(held) }
     }
 }

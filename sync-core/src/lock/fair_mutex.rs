@@ -1,18 +1,24 @@
 //! Mutual exclusion over data, first come, first served.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_fair_mutex.rs`; the guard is that
-//! of `mutex.rs`.
+//! The algorithm, its state table, invariants and orderings are in `raw_fair_mutex.rs`; the guard
+//! is that of `mutex.rs`.
 
 use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::diagnostics::lock_kind::LockKind;
-use crate::lock::instrumented::Watched;
+use crate::lock::guard_macros::NotSend;
+use crate::lock::instrumented::Instrumented;
 use crate::lock::mutex::Mutex;
 use crate::lock::mutex::MutexGuard;
 use crate::lock::raw_fair_mutex::RawFairMutex;
+use crate::lock::raw_lock::WaitGuard;
 use crate::primitive::{cell::UnsafeCell, const_new};
+use crate::sealed::Sealed;
 
 /// A mutual exclusion lock over data that threads get in the order in which they asked, and that
 /// its holder can be asked to share: CPython's interpreter lock with its switch interval, done
@@ -68,6 +74,100 @@ pub struct FairMutex<T: ?Sized> {
 /// The right to the data of a [`FairMutex`]; dropping it hands the lock to the first who waits.
 pub type FairMutexGuard<'a, T> = MutexGuard<'a, T, RawFairMutex>;
 
+const_new! {
+    /// [`FairMutex::new`] as a function, under `parking_lot`'s name.
+    pub const fn const_fair_mutex<T>(value: T) -> FairMutex<T> {
+        FairMutex::new(value)
+    }
+}
+
+/// The right to the data of a [`FairMutex`] in an [`Arc`], which it keeps alive; from
+/// [`FairMutex::lock_arc`].
+#[must_use = "the lock is released as soon as the guard is dropped"]
+pub struct ArcFairMutexGuard<T: ?Sized> {
+    mutex: Arc<FairMutex<T>>,
+    not_send: NotSend,
+}
+
+// SAFETY: a shared guard gives out `&T` and `&Arc` only; the mutex may then be sent and shared,
+// hence both bounds.
+unsafe impl<T: ?Sized + Send + Sync> Sync for ArcFairMutexGuard<T> {}
+
+impl<T: ?Sized> ArcFairMutexGuard<T> {
+    /// # Safety
+    ///
+    /// The lock is held, and no other guard stands for it (invariant 1 of `mutex.rs`).
+    #[inline]
+    unsafe fn new(mutex: Arc<FairMutex<T>>) -> Self {
+        Self { mutex, not_send: PhantomData }
+    }
+
+    /// The mutex of this guard.
+    #[inline]
+    pub fn mutex(this: &Self) -> &Arc<FairMutex<T>> {
+        &this.mutex
+    }
+
+    /// As [`FairMutexGuard::should_yield`](MutexGuard::should_yield).
+    #[inline]
+    pub fn should_yield(this: &Self) -> bool {
+        this.mutex.inner.raw.raw().should_yield()
+    }
+
+    /// As [`FairMutexGuard::yield_now`](MutexGuard::yield_now).
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn yield_now(this: &mut Self) -> bool {
+        // SAFETY: invariant 1 of `mutex.rs`: the guard holds the lock; it is borrowed mutably.
+        unsafe { this.mutex.inner.raw.let_others_in(RawFairMutex::yield_now) }
+    }
+}
+
+impl<T: ?Sized> Deref for ArcFairMutexGuard<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: invariant 1 of `mutex.rs`.
+        self.mutex.inner.data.with(|data| unsafe { &*data })
+    }
+}
+
+impl<T: ?Sized> DerefMut for ArcFairMutexGuard<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: invariant 1 of `mutex.rs`.
+        self.mutex.inner.data.with_mut(|data| unsafe { &mut *data })
+    }
+}
+
+impl<T: ?Sized> Drop for ArcFairMutexGuard<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: invariant 1 of `mutex.rs`; this guard ends here.
+        unsafe { self.mutex.inner.raw.release() }
+    }
+}
+
+impl<T: ?Sized> Sealed for ArcFairMutexGuard<T> {}
+
+impl<T: ?Sized> WaitGuard for ArcFairMutexGuard<T> {
+    #[inline]
+    unsafe fn release_all(&mut self) -> u32 {
+        // SAFETY: invariant 1 of `mutex.rs`; the caller does not use the guard until it has
+        // reacquired.
+        unsafe { self.mutex.inner.raw.release() };
+        1
+    }
+
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    unsafe fn reacquire(&mut self, _: u32) {
+        self.mutex.inner.raw.lock_again();
+    }
+}
+
+show_the_data!([T] ArcFairMutexGuard<T>);
+
 impl<T> FairMutex<T> {
     const_new! {
         /// A free lock over `value`, with an interval of 5 ms.
@@ -81,7 +181,7 @@ impl<T> FairMutex<T> {
         /// asks the holder to yield; with one too long for the clock, never.
         #[doc(alias = "setswitchinterval")]
         pub const fn with_interval(value: T, interval: Duration) -> Self {
-            Self { inner: Mutex { raw: Watched::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
+            Self { inner: Mutex { raw: Instrumented::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
         }
     }
 
@@ -94,7 +194,7 @@ impl<T> FairMutex<T> {
 impl<T: ?Sized> FairMutex<T> {
     /// Takes the lock; sleeps until it is this thread's turn.
     ///
-    /// A thread that takes a lock which it holds already waits for ever.
+    /// A thread that takes a lock which it holds already waits forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock(&self) -> FairMutexGuard<'_, T> {
@@ -109,7 +209,7 @@ impl<T: ?Sized> FairMutex<T> {
     }
 
     /// Takes the lock, or leaves the queue after `timeout`. A timeout too long for the clock means
-    /// for ever.
+    /// forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<FairMutexGuard<'_, T>> {
@@ -124,7 +224,42 @@ impl<T: ?Sized> FairMutex<T> {
         self.inner.try_lock_until(deadline)
     }
 
-    /// Whether somebody holds the lock. Old news by the time it is returned.
+    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn lock_arc(self: &Arc<Self>) -> ArcFairMutexGuard<T> {
+        self.inner.raw.lock();
+        // SAFETY: acquired on the line above.
+        unsafe { ArcFairMutexGuard::new(Arc::clone(self)) }
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_arc(self: &Arc<Self>) -> Option<ArcFairMutexGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.inner.raw.try_lock().then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcFairMutexGuard<T>> {
+        let taken = self.inner.raw.try_lock_for(timeout);
+        // SAFETY: made only if the lock was acquired.
+        taken.then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_lock_arc_until(self: &Arc<Self>, deadline: Instant) -> Option<ArcFairMutexGuard<T>> {
+        let taken = self.inner.raw.try_lock_until(deadline);
+        // SAFETY: made only if the lock was acquired.
+        taken.then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
+    }
+
+    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.inner.is_locked()
@@ -134,7 +269,7 @@ impl<T: ?Sized> FairMutex<T> {
     #[inline]
     #[doc(alias = "getswitchinterval")]
     pub fn interval(&self) -> Duration {
-        self.inner.raw.unwatched().interval()
+        self.inner.raw.raw().interval()
     }
 
     /// The data, without locking: this call borrows the mutex alone.
@@ -151,7 +286,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawFairMutex {
-        self.inner.raw.unwatched()
+        self.inner.raw.raw()
     }
 
     /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
@@ -164,7 +299,7 @@ impl<T: ?Sized> FairMutex<T> {
     pub unsafe fn reinit_after_fork(&self) {
         self.inner.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.inner.raw.unwatched().reinit_after_fork() }
+        unsafe { self.inner.raw.raw().reinit_after_fork() }
     }
 }
 
@@ -172,7 +307,7 @@ impl<T: ?Sized> FairMutexGuard<'_, T> {
     /// Whether somebody has waited for the lock for an interval: one relaxed load.
     #[inline]
     pub fn should_yield(this: &Self) -> bool {
-        Self::mutex(this).raw.unwatched().should_yield()
+        Self::mutex(this).raw.raw().should_yield()
     }
 
     /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
@@ -180,7 +315,8 @@ impl<T: ?Sized> FairMutexGuard<'_, T> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn yield_now(this: &mut Self) -> bool {
-        Self::mutex(this).raw.let_others_in(RawFairMutex::yield_now)
+        // SAFETY: invariant 1 of `mutex.rs`: the guard holds the lock; it is borrowed mutably.
+        unsafe { Self::mutex(this).raw.let_others_in(RawFairMutex::yield_now) }
     }
 }
 

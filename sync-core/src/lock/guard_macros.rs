@@ -8,7 +8,8 @@
 //!    unsafe and asks for that, `drop` ends it, and what releases the lock in between holds the
 //!    guard mutably borrowed until it has it again.
 //! 2. A mapped guard's pointer came from a reference that the guard before it would have given out;
-//!    it points into the data of the lock, which outlives the guard.
+//!    it points into the data of the lock, which outlives the guard; nothing releases the lock
+//!    under a mapped guard.
 //!
 //! A guard with `mut` is the only access to the data while it lives; one without shares the data
 //! with others like it.
@@ -20,14 +21,14 @@ pub(crate) type NotSend = PhantomData<*const ()>;
 
 /// What every guard shows: the data.
 macro_rules! show_the_data {
-    ($Guard:ident $(<$lt:lifetime>)?) => {
-        impl<T: ?Sized + fmt::Debug> fmt::Debug for $Guard<$($lt,)? T> {
+    ([T $(, $R:ident: $Bound:path)?] $Guard:ty) => {
+        impl<T: ?Sized + fmt::Debug $(, $R: $Bound)?> fmt::Debug for $Guard {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 (**self).fmt(f)
             }
         }
 
-        impl<T: ?Sized + fmt::Display> fmt::Display for $Guard<$($lt,)? T> {
+        impl<T: ?Sized + fmt::Display $(, $R: $Bound)?> fmt::Display for $Guard {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 (**self).fmt(f)
             }
@@ -47,8 +48,9 @@ macro_rules! borrowed_guard {
             not_send: NotSend,
         }
 
-        // SAFETY: a shared guard gives out `&T` only.
-        unsafe impl<T: ?Sized + Sync> Sync for $Guard<'_, T> {}
+        // SAFETY: a shared guard gives out `&T`, and the lock, which another thread may then use
+        // and even keep where it is borrowed for long: hence both bounds, the lock's own.
+        unsafe impl<T: ?Sized + Send + Sync> Sync for $Guard<'_, T> {}
 
         impl<'a, T: ?Sized> $Guard<'a, T> {
             /// # Safety
@@ -112,11 +114,12 @@ macro_rules! borrowed_guard {
         impl<T: ?Sized> Drop for $Guard<'_, T> {
             #[inline]
             fn drop(&mut self) {
-                self.lock.raw.$release();
+                // SAFETY: invariant 1 of `guard_macros.rs`; this guard ends here.
+                unsafe { self.lock.raw.$release() }
             }
         }
 
-        show_the_data!($Guard<'_>);
+        show_the_data!([T] $Guard<'_, T>);
     };
 }
 
@@ -133,7 +136,7 @@ macro_rules! mapped_guard {
             not_send: NotSend,
         }
 
-        // SAFETY: a shared guard gives out `&T` only.
+        // SAFETY: a shared guard gives out `&T` only, and not the lock.
         unsafe impl<T: ?Sized + Sync> Sync for $Mapped<'_, T> {}
 
         impl<'a, T: ?Sized> $Mapped<'a, T> {
@@ -187,11 +190,12 @@ macro_rules! mapped_guard {
         impl<T: ?Sized> Drop for $Mapped<'_, T> {
             #[inline]
             fn drop(&mut self) {
-                self.raw.$release();
+                // SAFETY: invariant 1 of `guard_macros.rs`; this guard ends here.
+                unsafe { self.raw.$release() }
             }
         }
 
-        show_the_data!($Mapped<'_>);
+        show_the_data!([T] $Mapped<'_, T>);
     };
 }
 
@@ -248,10 +252,11 @@ macro_rules! arc_guard {
         impl<T: ?Sized> Drop for $Guard<T> {
             #[inline]
             fn drop(&mut self) {
-                self.lock.raw.$release();
+                // SAFETY: invariant 1 of `guard_macros.rs`; this guard ends here.
+                unsafe { self.lock.raw.$release() }
             }
         }
 
-        show_the_data!($Guard);
+        show_the_data!([T] $Guard<T>);
     };
 }

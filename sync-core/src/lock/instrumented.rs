@@ -1,218 +1,249 @@
-//! A raw lock and its [`Watch`]: what the locks with guards hold, so that each way to take or
-//! release one is written once, watched.
+//! A raw lock and its [`Instrument`]: what the locks with guards hold, so that each way to take or
+//! release one is written once, with its reports.
 //!
 //! Without the features `deadlock` and `stats` this is the raw lock and nothing else.
-//! `#[track_caller]` costs an argument where a call is not inlined, so those methods that need it
-//! for the watch only have it only then.
+//! `#[track_caller]` costs an argument where a call is not inlined, so the methods that need it for
+//! the instrument only have it only then.
+//!
+//! What takes a lock again for a guard that lives must not unwind: the guard would be dropped over
+//! a lock that another thread holds. So an [`AbortOnUnwind`] stands in every such method.
 
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::diagnostics::instrument::Watch;
+use crate::diagnostics::instrument::Instrument;
 use crate::diagnostics::lock_kind::LockKind;
 use crate::lock::raw_lock::RawLock;
 use crate::lock::raw_mutex::NotLocked;
 use crate::lock::raw_rwlock::RawRwLock;
 use crate::primitive::const_new;
 use crate::primitive::futex::Deadline;
+use crate::user_code::AbortOnUnwind;
+
+/// What is written before the process aborts.
+pub(crate) const RELOCK: &str = "a panic while a lock was taken again for a guard that lives";
 
 /// A raw lock whose holders are threads.
-pub(crate) struct Watched<R: ?Sized> {
-    watch: Watch,
+pub(crate) struct Instrumented<R: ?Sized> {
+    instrument: Instrument,
     lock: R,
 }
 
 /// What the guards of an [`RwLock`](crate::RwLock) hold.
-pub(crate) type WatchedRwLock = Watched<RawRwLock>;
+pub(crate) type InstrumentedRwLock = Instrumented<RawRwLock>;
 
-impl<R> Watched<R> {
+impl<R> Instrumented<R> {
     const_new! {
         pub(crate) const fn new(lock: R, kind: LockKind) -> Self {
-            Self { watch: Watch::new(kind), lock }
+            Self { instrument: Instrument::new(kind), lock }
         }
     }
 
-    /// The lock itself, without anybody watching.
+    /// The lock without the instrument.
     #[inline(always)]
-    pub(crate) fn unwatched(&self) -> &R {
+    pub(crate) fn raw(&self) -> &R {
         &self.lock
     }
 
-    /// The calling thread holds it no more, whatever happened.
+    /// The calling thread does not hold the lock any more, whatever happened.
     #[inline(always)]
     pub(crate) fn forget_holder(&self) {
-        self.watch.released_all();
+        self.instrument.released_all();
     }
 }
 
-impl<R: RawLock> Watched<R> {
+impl<R: RawLock> Instrumented<R> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn lock(&self) {
-        let mut asks = self.watch.asks(|| self.lock.is_locked());
-        let _ = asks.at_once(|| self.lock.acquire_at_once()) || self.lock.acquire(None);
-        asks.ended(true);
+        let mut attempt = self.instrument.attempt(|| self.lock.is_locked());
+        let _ = attempt.at_once(|| self.lock.acquire_at_once()) || self.lock.acquire(None);
+        attempt.ended(true);
     }
 
-    /// As [`lock`](Self::lock), on behalf of a guard that is there.
+    /// As [`lock`](Self::lock), on behalf of a guard that lives. Does not unwind.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn lock_again(&self) {
-        let mut asks = self.watch.asks_again();
-        let _ = asks.at_once(|| self.lock.acquire_at_once()) || self.lock.acquire(None);
-        asks.ended(true);
+        let abort = AbortOnUnwind::new(RELOCK);
+        let mut attempt = self.instrument.attempt_again();
+        let _ = attempt.at_once(|| self.lock.acquire_at_once()) || self.lock.acquire(None);
+        attempt.ended(true);
+        abort.disarm();
     }
 
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_lock(&self) -> bool {
-        self.watch.tries().ended(self.lock.try_acquire())
+        self.instrument.try_attempt().ended(self.lock.try_acquire())
     }
 
     // The clock is read only once the lock turned out not to be free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_lock_for(&self, timeout: Duration) -> bool {
-        let mut asks = self.watch.tries();
-        let got = asks.at_once(|| self.lock.acquire_at_once())
+        let mut attempt = self.instrument.try_attempt();
+        let got = attempt.at_once(|| self.lock.acquire_at_once())
             || self.lock.try_acquire()
             || self.lock.acquire(Deadline::after(timeout));
-        asks.ended(got)
+        attempt.ended(got)
     }
 
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_lock_until(&self, deadline: Instant) -> bool {
-        let mut asks = self.watch.tries();
-        let got = asks.at_once(|| self.lock.acquire_at_once())
+        let mut attempt = self.instrument.try_attempt();
+        let got = attempt.at_once(|| self.lock.acquire_at_once())
             || self.lock.try_acquire()
             || self.lock.acquire(Deadline::at(deadline));
-        asks.ended(got)
+        attempt.ended(got)
     }
 
+    /// # Safety
+    ///
+    /// As [`RawLock::release`].
     #[inline]
-    pub(crate) fn release(&self) {
-        self.watch.released();
-        self.lock.release();
+    pub(crate) unsafe fn release(&self) {
+        self.instrument.released();
+        // SAFETY: passed on to the caller.
+        unsafe { self.lock.release() }
     }
 
+    /// # Safety
+    ///
+    /// As [`RawLock::release`].
     #[inline]
-    pub(crate) fn release_fair(&self) {
-        self.watch.released();
-        self.lock.release_fair();
+    pub(crate) unsafe fn release_fair(&self) {
+        self.instrument.released();
+        // SAFETY: passed on to the caller.
+        unsafe { self.lock.release_fair() }
     }
 
-    /// Runs `f`, which releases the lock for others and takes it again.
+    /// Runs `f`, which releases the lock for others and takes it again. Does not unwind.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock, and the guard that stands for the hold is not used meanwhile.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    pub(crate) fn let_others_in<T>(&self, f: impl FnOnce(&R) -> T) -> T {
-        self.watch.released();
-        let asks = self.watch.asks_again();
+    pub(crate) unsafe fn let_others_in<T>(&self, f: impl FnOnce(&R) -> T) -> T {
+        let abort = AbortOnUnwind::new(RELOCK);
+        self.instrument.released();
+        let attempt = self.instrument.attempt_again();
         let result = f(&self.lock);
-        asks.ended(true);
+        attempt.ended(true);
+        abort.disarm();
         result
     }
 }
 
-/// What a guard is proof of.
+/// Unwraps the result of an unlock by a guard; a guard proves that the lock is held.
 #[inline]
-pub(crate) fn was_held<T>(result: Result<T, NotLocked>) {
+pub(crate) fn expect_held<T>(result: Result<T, NotLocked>) {
     debug_assert!(result.is_ok(), "a guard over a lock that is not held in its mode");
 }
 
 /// The ways to take and release a readers-writer lock in one mode.
 macro_rules! mode {
-    ($take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident, $at_once:ident, $unlock:ident, $release:ident) => {
+    ($take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident, $at_once:ident) => {
         #[inline]
         #[track_caller]
         pub(crate) fn $take(&self) {
-            let mut asks = self.watch.asks(|| self.lock.is_locked());
-            if !asks.at_once(|| self.lock.$at_once()) {
+            let mut attempt = self.instrument.attempt(|| self.lock.is_locked());
+            if !attempt.at_once(|| self.lock.$at_once()) {
                 self.lock.$take();
             }
-            asks.ended(true);
+            attempt.ended(true);
         }
 
-        /// On behalf of a guard that is there.
+        /// On behalf of a guard that lives. Does not unwind: 2^25 readers abort the process here.
         #[inline]
         #[track_caller]
         pub(crate) fn $take_again(&self) {
-            let mut asks = self.watch.asks_again();
-            if !asks.at_once(|| self.lock.$at_once()) {
+            let abort = AbortOnUnwind::new(RELOCK);
+            let mut attempt = self.instrument.attempt_again();
+            if !attempt.at_once(|| self.lock.$at_once()) {
                 self.lock.$take();
             }
-            asks.ended(true);
+            attempt.ended(true);
+            abort.disarm();
         }
 
         #[inline]
         #[track_caller]
         pub(crate) fn $try(&self) -> bool {
-            self.watch.tries().ended(self.lock.$try())
+            self.instrument.try_attempt().ended(self.lock.$try())
         }
 
         #[inline]
         #[track_caller]
         pub(crate) fn $try_for(&self, timeout: Duration) -> bool {
-            let mut asks = self.watch.tries();
-            let got = asks.at_once(|| self.lock.$at_once()) || self.lock.$try_for(timeout);
-            asks.ended(got)
+            let mut attempt = self.instrument.try_attempt();
+            let got = attempt.at_once(|| self.lock.$at_once()) || self.lock.$try_for(timeout);
+            attempt.ended(got)
         }
 
         #[inline]
         #[track_caller]
         pub(crate) fn $try_until(&self, deadline: Instant) -> bool {
-            let mut asks = self.watch.tries();
-            let got = asks.at_once(|| self.lock.$at_once()) || self.lock.$try_until(deadline);
-            asks.ended(got)
-        }
-
-        #[inline]
-        pub(crate) fn $release(&self) {
-            self.watch.released();
-            was_held(self.lock.$unlock());
+            let mut attempt = self.instrument.try_attempt();
+            let got = attempt.at_once(|| self.lock.$at_once()) || self.lock.$try_until(deadline);
+            attempt.ended(got)
         }
     };
 }
 
-impl WatchedRwLock {
-    mode!(
-        read,
-        read_again,
-        try_read,
-        try_read_for,
-        try_read_until,
-        read_at_once,
-        unlock_reader,
-        release_read
-    );
-    mode!(
-        write,
-        write_again,
-        try_write,
-        try_write_for,
-        try_write_until,
-        write_at_once,
-        unlock_write,
-        release_write
-    );
+impl InstrumentedRwLock {
+    mode!(read, read_again, try_read, try_read_for, try_read_until, read_at_once);
+    mode!(write, write_again, try_write, try_write_for, try_write_until, write_at_once);
     mode!(
         upgradable_read,
         upgradable_read_again,
         try_upgradable_read,
         try_upgradable_read_for,
         try_upgradable_read_until,
-        upgradable_at_once,
-        unlock_upgradable,
-        release_upgradable
+        upgradable_at_once
     );
 
+    /// # Safety
+    ///
+    /// The calling thread holds the lock for reading, and no guard that lives stands for that hold.
+    #[inline]
+    pub(crate) unsafe fn release_read(&self) {
+        self.instrument.released();
+        // SAFETY: passed on to the caller.
+        expect_held(unsafe { self.lock.unlock_reader() });
+    }
+
+    /// # Safety
+    ///
+    /// As [`release_read`](Self::release_read), for writing.
+    #[inline]
+    pub(crate) unsafe fn release_write(&self) {
+        self.instrument.released();
+        expect_held(self.lock.unlock_write());
+    }
+
+    /// # Safety
+    ///
+    /// As [`release_read`](Self::release_read), as upgradable reader.
+    #[inline]
+    pub(crate) unsafe fn release_upgradable(&self) {
+        self.instrument.released();
+        expect_held(self.lock.unlock_upgradable());
+    }
+
+    /// Becomes the writer. A panic (of the deadlock report) comes before anything is changed.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn upgrade(&self) {
-        let mut asks = self.watch.asks_more();
-        if !asks.at_once(|| self.lock.try_upgrade() == Ok(true)) {
-            was_held(self.lock.upgrade());
+        let mut attempt = self.instrument.attempt_upgrade();
+        // From here on the mode and the caller's guard may differ.
+        let abort = AbortOnUnwind::new(RELOCK);
+        if !attempt.at_once(|| self.lock.try_upgrade() == Ok(true)) {
+            expect_held(self.lock.upgrade());
         }
-        asks.has(true);
+        attempt.has(true);
+        abort.disarm();
     }
 
     pub(crate) fn try_upgrade(&self) -> bool {
@@ -221,22 +252,28 @@ impl WatchedRwLock {
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_upgrade_for(&self, timeout: Duration) -> bool {
-        let mut asks = self.watch.tries();
+        let abort = AbortOnUnwind::new(RELOCK);
+        let mut attempt = self.instrument.try_attempt();
         let got =
-            asks.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_for(timeout));
-        asks.has(got)
+            attempt.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_for(timeout));
+        attempt.has(got);
+        abort.disarm();
+        got
     }
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_upgrade_until(&self, deadline: Instant) -> bool {
-        let mut asks = self.watch.tries();
-        let got =
-            asks.at_once(|| self.try_upgrade()) || upgraded(self.lock.try_upgrade_until(deadline));
-        asks.has(got)
+        let abort = AbortOnUnwind::new(RELOCK);
+        let mut attempt = self.instrument.try_attempt();
+        let got = attempt.at_once(|| self.try_upgrade())
+            || upgraded(self.lock.try_upgrade_until(deadline));
+        attempt.has(got);
+        abort.disarm();
+        got
     }
 }
 
 fn upgraded(result: Result<bool, NotLocked>) -> bool {
-    was_held(result);
+    expect_held(result);
     result == Ok(true)
 }

@@ -10,7 +10,8 @@
 //!    `drop` ends it, and what releases the lock in between ([`MutexGuard::unlocked`],
 //!    [`Condvar`](crate::Condvar)) holds the guard mutably borrowed until it has it again.
 //! 2. A mapped guard's pointer came from the reference that a mapped guard's predecessor would have
-//!    given out; it points into the data of the lock, which outlives the guard.
+//!    given out; it points into the data of the lock, which outlives the guard, and no other thread
+//!    has the data while the guard lives: nothing releases the lock under a mapped guard.
 //!
 //! Guards are not `Send`: a lock that its own thread does not release is the raw lock's business.
 
@@ -18,13 +19,15 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
 use core::ops::{Deref, DerefMut};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::diagnostics::lock_kind::LockKind;
-use crate::lock::instrumented::Watched;
+use crate::lock::guard_macros::NotSend;
+use crate::lock::instrumented::Instrumented;
 use crate::lock::raw_lock::{RawLock, WaitGuard};
 use crate::lock::raw_mutex::RawMutex;
 use crate::primitive::{cell::UnsafeCell, const_new};
@@ -65,7 +68,7 @@ use crate::sealed::Sealed;
 /// invariants stand at the top of `raw_mutex.rs`.
 #[doc(alias = "Lock")]
 pub struct Mutex<T: ?Sized, R: RawLock = RawMutex> {
-    pub(crate) raw: Watched<R>,
+    pub(crate) raw: Instrumented<R>,
     pub(crate) data: UnsafeCell<T>,
 }
 
@@ -75,11 +78,23 @@ unsafe impl<T: ?Sized + Send, R: RawLock + Send> Send for Mutex<T, R> {}
 // lock sends the data.
 unsafe impl<T: ?Sized + Send, R: RawLock + Sync> Sync for Mutex<T, R> {}
 
+// As `std`'s, although this mutex does not poison: what a panic leaves under a lock is for the next
+// holder to judge, with or without a catch in between.
+impl<T: ?Sized, R: RawLock> UnwindSafe for Mutex<T, R> {}
+impl<T: ?Sized, R: RawLock> RefUnwindSafe for Mutex<T, R> {}
+
+const_new! {
+    /// [`Mutex::new`] as a function, under `parking_lot`'s name.
+    pub const fn const_mutex<T>(value: T) -> Mutex<T> {
+        Mutex::new(value)
+    }
+}
+
 impl<T> Mutex<T> {
     const_new! {
         /// A free mutex over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: Watched::new(RawMutex::new(), LockKind::Mutex), data: UnsafeCell::new(value) }
+            Self { raw: Instrumented::new(RawMutex::new(), LockKind::Mutex), data: UnsafeCell::new(value) }
         }
     }
 }
@@ -94,7 +109,7 @@ impl<T, R: RawLock> Mutex<T, R> {
 impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// Takes the lock; sleeps until it is free.
     ///
-    /// A thread that takes a lock which it holds already waits for ever.
+    /// A thread that takes a lock which it holds already waits forever.
     ///
     /// # Memory ordering
     ///
@@ -185,11 +200,11 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
         self.raw.try_lock_until(deadline).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether somebody holds the lock. Old news by the time it is returned.
+    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
-        self.raw.unwatched().is_locked()
+        self.raw.raw().is_locked()
     }
 
     /// The data, without locking: this call borrows the mutex alone.
@@ -207,7 +222,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &R {
-        self.raw.unwatched()
+        self.raw.raw()
     }
 }
 
@@ -223,7 +238,7 @@ impl<T: ?Sized> Mutex<T> {
     pub unsafe fn reinit_after_fork(&self) {
         self.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.raw.unwatched().reinit_after_fork() }
+        unsafe { self.raw.raw().reinit_after_fork() }
     }
 }
 
@@ -253,9 +268,6 @@ impl<T: ?Sized + fmt::Debug, R: RawLock> fmt::Debug for Mutex<T, R> {
     }
 }
 
-/// Not `Send`, whatever else.
-type NotSend = PhantomData<*const ()>;
-
 /// The right to the data of a [`Mutex`]; dropping it releases the lock.
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct MutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
@@ -263,8 +275,9 @@ pub struct MutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
     not_send: NotSend,
 }
 
-// SAFETY: a shared guard gives out `&T` only.
-unsafe impl<T: ?Sized + Sync, R: RawLock + Sync> Sync for MutexGuard<'_, T, R> {}
+// SAFETY: a shared guard gives out `&T`, and the mutex, with which another thread can take the data
+// out, also later: hence both bounds.
+unsafe impl<T: ?Sized + Send + Sync, R: RawLock + Sync> Sync for MutexGuard<'_, T, R> {}
 
 impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     /// # Safety
@@ -315,13 +328,15 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     /// Calls `f` with the lock released, and takes it again before it returns or unwinds.
     #[inline]
     pub fn unlocked<U>(this: &mut Self, f: impl FnOnce() -> U) -> U {
-        struct Relock<'a, R: RawLock>(&'a Watched<R>);
+        struct Relock<'a, R: RawLock>(&'a Instrumented<R>);
         impl<R: RawLock> Drop for Relock<'_, R> {
             fn drop(&mut self) {
                 self.0.lock_again();
             }
         }
-        this.mutex.raw.release();
+        // SAFETY: invariant 1; the guard is borrowed mutably until the lock is taken again, and
+        // what takes it again does not unwind.
+        unsafe { this.mutex.raw.release() };
         let _relock = Relock(&this.mutex.raw);
         f()
     }
@@ -331,7 +346,8 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     pub fn unlock_fair(this: Self) {
         let mutex = this.mutex;
         mem::forget(this);
-        mutex.raw.release_fair();
+        // SAFETY: invariant 1; the guard was forgotten.
+        unsafe { mutex.raw.release_fair() }
     }
 
     /// Lets a waiter in, if there is one, and takes the lock again; almost free if there is none.
@@ -340,7 +356,8 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn bump(this: &mut Self) {
-        this.mutex.raw.let_others_in(R::bump);
+        // SAFETY: invariant 1, for both; the guard is borrowed mutably.
+        unsafe { this.mutex.raw.let_others_in(|raw| raw.bump()) }
     }
 
     /// The mutex of this guard.
@@ -370,7 +387,8 @@ impl<T: ?Sized, R: RawLock> DerefMut for MutexGuard<'_, T, R> {
 impl<T: ?Sized, R: RawLock> Drop for MutexGuard<'_, T, R> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.raw.release();
+        // SAFETY: invariant 1; this guard ends here.
+        unsafe { self.mutex.raw.release() }
     }
 }
 
@@ -378,20 +396,24 @@ impl<T: ?Sized, R: RawLock> Drop for MutexGuard<'_, T, R> {
 /// the lock.
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
-    raw: &'a Watched<R>,
+    raw: &'a Instrumented<R>,
     data: NonNull<T>,
     /// Invariant in `T`, like the `&mut T` that this stands for.
     part: PhantomData<&'a mut T>,
     not_send: NotSend,
 }
 
-// SAFETY: a shared guard gives out `&T` only.
+// SAFETY: a shared guard gives out `&T` only, and not the mutex.
 unsafe impl<T: ?Sized + Sync, R: RawLock + Sync> Sync for MappedMutexGuard<'_, T, R> {}
 
 impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
     /// Makes a guard out of one that is forgotten: the lock stays held.
     #[inline]
-    fn take_over<G>(from: G, raw: impl FnOnce(&G) -> &'a Watched<R>, data: NonNull<T>) -> Self {
+    fn take_over<G>(
+        from: G,
+        raw: impl FnOnce(&G) -> &'a Instrumented<R>,
+        data: NonNull<T>,
+    ) -> Self {
         let raw = raw(&from);
         mem::forget(from);
         Self { raw, data, part: PhantomData, not_send: PhantomData }
@@ -428,7 +450,8 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
     pub fn unlock_fair(this: Self) {
         let raw = this.raw;
         mem::forget(this);
-        raw.release_fair();
+        // SAFETY: invariant 1; the guard was forgotten.
+        unsafe { raw.release_fair() }
     }
 }
 
@@ -452,7 +475,8 @@ impl<T: ?Sized, R: RawLock> DerefMut for MappedMutexGuard<'_, T, R> {
 impl<T: ?Sized, R: RawLock> Drop for MappedMutexGuard<'_, T, R> {
     #[inline]
     fn drop(&mut self) {
-        self.raw.release();
+        // SAFETY: invariant 1; this guard ends here.
+        unsafe { self.raw.release() }
     }
 }
 
@@ -504,54 +528,36 @@ impl<T: ?Sized, R: RawLock> DerefMut for ArcMutexGuard<T, R> {
 impl<T: ?Sized, R: RawLock> Drop for ArcMutexGuard<T, R> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.raw.release();
+        // SAFETY: invariant 1; this guard ends here.
+        unsafe { self.mutex.raw.release() }
     }
 }
 
-/// What all guards show: the data.
-macro_rules! show_the_data {
-    ($($guard:ty),*) => {$(
-        impl<T: ?Sized + fmt::Debug, R: RawLock> fmt::Debug for $guard {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
+show_the_data!([T, R: RawLock] MutexGuard<'_, T, R>);
+show_the_data!([T, R: RawLock] MappedMutexGuard<'_, T, R>);
+show_the_data!([T, R: RawLock] ArcMutexGuard<T, R>);
 
-        impl<T: ?Sized + fmt::Display, R: RawLock> fmt::Display for $guard {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-    )*};
-}
-
-show_the_data!(MutexGuard<'_, T, R>, MappedMutexGuard<'_, T, R>, ArcMutexGuard<T, R>);
-
-/// How a condition variable lets go of a lock that is held once.
+/// How a condition variable releases a lock that is held once. Not for a mapped guard: other
+/// threads may replace what it points to during the wait, so invariant 2 would not survive it.
 macro_rules! wait_once_held {
-    ($($guard:ty, $this:ident => $raw:expr);*) => {$(
+    ($($guard:ty),*) => {$(
         impl<T: ?Sized, R: RawLock> Sealed for $guard {}
 
         impl<T: ?Sized, R: RawLock> WaitGuard for $guard {
             #[inline]
-            fn release_all(&mut self) -> u32 {
-                let $this = self;
-                $raw.release();
+            unsafe fn release_all(&mut self) -> u32 {
+                // SAFETY: invariant 1; the caller does not use the guard until it has reacquired.
+                unsafe { self.mutex.raw.release() };
                 1
             }
 
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-            fn reacquire(&mut self, _: u32) {
-                let $this = self;
-                $raw.lock_again();
+            unsafe fn reacquire(&mut self, _: u32) {
+                self.mutex.raw.lock_again();
             }
         }
     )*};
 }
 
-wait_once_held!(
-    MutexGuard<'_, T, R>, this => this.mutex.raw;
-    MappedMutexGuard<'_, T, R>, this => this.raw;
-    ArcMutexGuard<T, R>, this => this.mutex.raw
-);
+wait_once_held!(MutexGuard<'_, T, R>, ArcMutexGuard<T, R>);

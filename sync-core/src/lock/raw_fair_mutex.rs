@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `state` | `LOCKED`: somebody holds it. `QUEUED`: the queue is not empty; only ever with `LOCKED` |
 //! | `asked` | 1: the first in the queue has waited for an interval without a change of holder |
-//! | `gate` | guards `queue`, for the few instructions of a change to it; no user code and no sleep under it |
+//! | `queue_lock` | guards `queue`, for the few instructions of a change to it; no user code and no sleep under it |
 //! | a node's `granted` | 1: its thread holds the lock |
 //! | `queue.until` | when the first may ask: an interval after the holder got the lock, as far as the queue knows |
 //!
@@ -33,23 +33,24 @@
 //! 1. **Exclusion.** `LOCKED` goes from 0 by an acquirer's compare-and-swap; after that ownership
 //!    passes by a grant, from the holder to one node, until a holder finds the queue empty.
 //! 2. **A node is alive while it is in the queue, and until it is granted**: its thread leaves only
-//!    with a grant, or after it took itself off the queue under the gate. After the grant only the
-//!    address of the node is used.
-//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the gate. So a release that
-//!    finds no bit has nobody to grant to.
+//!    with a grant, or after it took itself off the queue under the queue lock. After the grant
+//!    only the address of the node is used.
+//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the queue lock. So a release
+//!    that finds no bit has nobody to grant to.
 //! 4. **A request is somebody's**: `asked` is 1 only while the queue is not empty. It is lowered by
 //!    every hand-over, and by the first in the queue when it leaves.
-//! 5. **Wake after free.** The holder is done with the lock, gate included, before it grants; the
-//!    grant is one swap, and after it only an address is used.
+//! 5. **Wake after free.** The holder is done with the lock, the queue lock included, before it
+//!    grants; the grant is one swap, and after it only an address is used.
 //!
 //! # Orderings
 //!
 //! Acquire on the compare-and-swap from 0, Release on the one to 0: one holder to the next. The
 //! grant is a Release swap, the load that sees it an Acquire: the same, by hand-over. `queue` is
-//! ordered by the gate. `QUEUED` changes under the gate and `asked` is a hint: Relaxed.
+//! ordered by the queue lock. `QUEUED` changes under the queue lock and `asked` is a hint: Relaxed.
 
 use core::fmt;
 use core::mem;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr;
 use core::time::Duration;
 use std::time::Instant;
@@ -73,11 +74,12 @@ const GRANTED: u32 = 1;
 /// One waiting thread, on its stack.
 struct Node {
     granted: AtomicU32,
-    /// The one behind; the node itself once it is off the queue to be granted. Belongs to the gate.
+    /// The one behind; the node itself once it is off the queue to be granted. Belongs to the queue
+    /// lock.
     next: UnsafeCell<*const Node>,
 }
 
-/// Those who wait, first to last. Belongs to the gate.
+/// Those who wait, first to last. Belongs to the queue lock.
 struct Queue {
     first: *const Node,
     last: *const Node,
@@ -106,15 +108,20 @@ struct Queue {
 pub struct RawFairMutex {
     state: AtomicU32,
     asked: AtomicU32,
-    gate: RawMutex,
+    queue_lock: RawMutex,
     queue: UnsafeCell<Queue>,
     interval: Duration,
 }
 
-// SAFETY: the pointers in the queue are to nodes that live (invariant 2), used under the gate.
+// SAFETY: the pointers in the queue are to nodes that live (invariant 2), used under the queue
+// lock.
 unsafe impl Send for RawFairMutex {}
 // SAFETY: as above; everything else is atomic.
 unsafe impl Sync for RawFairMutex {}
+
+// Nothing of a user's runs under the queue lock, so no panic leaves the queue half changed.
+impl UnwindSafe for RawFairMutex {}
+impl RefUnwindSafe for RawFairMutex {}
 
 impl RawFairMutex {
     /// The interval of [`new`](Self::new), CPython's: 5 ms.
@@ -134,7 +141,7 @@ impl RawFairMutex {
             Self {
                 state: AtomicU32::new(0),
                 asked: AtomicU32::new(0),
-                gate: RawMutex::new(),
+                queue_lock: RawMutex::new(),
                 queue: UnsafeCell::new(Queue { first: ptr::null(), last: ptr::null(), turns: 0, until: None }),
                 interval,
             }
@@ -162,7 +169,7 @@ impl RawFairMutex {
     }
 
     /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
-    /// for ever.
+    /// forever.
     #[inline]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         self.try_lock() || self.lock_contended(Deadline::after(timeout))
@@ -211,7 +218,7 @@ impl RawFairMutex {
         self.interval
     }
 
-    /// Whether somebody holds the lock. Old news by the time it is returned.
+    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         // Relaxed: an observation that carries no right to anything.
@@ -227,7 +234,7 @@ impl RawFairMutex {
     /// may still be released.
     pub unsafe fn reinit_after_fork(&self) {
         // SAFETY: passed on to the caller.
-        unsafe { self.gate.reinit_after_fork() };
+        unsafe { self.queue_lock.reinit_after_fork() };
         self.state.store(0, Relaxed);
         self.asked.store(0, Relaxed);
         self.queue.with_mut(|queue| {
@@ -238,13 +245,14 @@ impl RawFairMutex {
         });
     }
 
-    /// Changes the queue, under the gate.
-    fn in_gate<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        self.gate.lock();
-        // SAFETY: the gate is held, and `f` is of this file and does not call back. It does not
-        // panic.
+    /// Changes the queue, under the queue lock.
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        self.queue_lock.lock();
+        // SAFETY: the queue lock is held, and `f` is of this file and does not call back. It does
+        // not panic.
         let result = self.queue.with_mut(|queue| f(unsafe { &mut *queue }));
-        RawLock::release(&self.gate);
+        // SAFETY: taken above, by this thread.
+        unsafe { RawLock::release(&self.queue_lock) };
         result
     }
 
@@ -261,7 +269,7 @@ impl RawFairMutex {
             return true;
         }
         let node = Node::new();
-        let turn = self.in_gate(|queue| {
+        let turn = self.with_queue(|queue| {
             let mut state = self.state.load(Relaxed);
             loop {
                 let next = if state == 0 { LOCKED } else { state | QUEUED };
@@ -322,12 +330,12 @@ impl RawFairMutex {
         true
     }
 
-    /// Asks the holder to yield, if the node is the first and there was no change of holder since
-    /// `turns`. Says when to ask again: never, if the next hand-over is to this one, which has
-    /// asked or is off the queue already.
+    /// Attempt the holder to yield, if the node is the first and there was no change of holder
+    /// since `turns`. Says when to ask again: never, if the next hand-over is to this one, which
+    /// has asked or is off the queue already.
     fn ask(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
-        self.in_gate(|queue| {
-            // SAFETY: `next` belongs to the gate.
+        self.with_queue(|queue| {
+            // SAFETY: `next` belongs to the queue lock.
             let called = node.next.with(|next| ptr::eq(unsafe { *next }, node));
             let again = if called {
                 None
@@ -348,7 +356,7 @@ impl RawFairMutex {
 
     /// The end of a wait whose time is up: off the queue, unless the lock is on its way here.
     fn leave(&self, node: &Node) -> bool {
-        let left = self.in_gate(|queue| {
+        let left = self.with_queue(|queue| {
             let was_first = ptr::eq(queue.first, node);
             let left = queue.remove(node);
             if left && was_first {
@@ -367,7 +375,7 @@ impl RawFairMutex {
         true
     }
 
-    /// Keeps `QUEUED` true to the queue (invariant 3). Under the gate.
+    /// Keeps `QUEUED` true to the queue (invariant 3). Under the queue lock.
     fn say_if_empty(&self, queue: &Queue) {
         if queue.first.is_null() {
             // Relaxed: it publishes nothing.
@@ -379,7 +387,7 @@ impl RawFairMutex {
     #[cold]
     fn hand_over(&self) -> Result<(), NotLocked> {
         loop {
-            let next = self.in_gate(|queue| {
+            let next = self.with_queue(|queue| {
                 let next = queue.pop();
                 if next.is_some() {
                     queue.until = Deadline::after(self.interval);
@@ -394,7 +402,7 @@ impl RawFairMutex {
                 return Ok(());
             }
             // The last waiter gave up; or nobody holds the lock at all. Release: as in `unlock`.
-            // Outside the gate, because nothing may be touched afterwards (invariant 5).
+            // Outside the queue lock, because nothing may be touched afterwards (invariant 5).
             match self.state.compare_exchange(LOCKED, 0, Release, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(0) => return Err(NotLocked),
@@ -406,7 +414,7 @@ impl RawFairMutex {
     #[cold]
     fn yield_contended(&self) -> bool {
         let node = Node::new();
-        let next = self.in_gate(|queue| {
+        let next = self.with_queue(|queue| {
             let next = queue.pop()?;
             queue.until = Deadline::after(self.interval);
             self.asked.store(0, Relaxed);
@@ -448,10 +456,10 @@ impl Node {
     }
 }
 
-/// Under the gate. Every node that it meets is in the queue, and so lives (invariant 2).
+/// Under the queue lock. Every node that it meets is in the queue, and so lives (invariant 2).
 impl Queue {
     fn push(&mut self, node: &Node) {
-        // SAFETY: `next` belongs to the gate; `last` is in the queue.
+        // SAFETY: `next` belongs to the queue lock; `last` is in the queue.
         unsafe {
             node.next.with_mut(|next| *next = ptr::null());
             match self.last.as_ref() {
@@ -465,7 +473,7 @@ impl Queue {
     /// Takes the first off: the next holder.
     fn pop(&mut self) -> Option<*const Node> {
         let first = self.first;
-        // SAFETY: `next` belongs to the gate; `first` is in the queue, if it is anything.
+        // SAFETY: `next` belongs to the queue lock; `first` is in the queue, if it is anything.
         self.first = unsafe { first.as_ref() }?
             .next
             .with_mut(|next| unsafe { mem::replace(&mut *next, first) });
@@ -480,7 +488,7 @@ impl Queue {
     fn remove(&mut self, node: &Node) -> bool {
         let mut before: *const Node = ptr::null();
         let mut at = self.first;
-        // SAFETY: `next` belongs to the gate; `at` and `before` are in the queue, if they are
+        // SAFETY: `next` belongs to the queue lock; `at` and `before` are in the queue, if they are
         // anything.
         unsafe {
             while let Some(here) = at.as_ref() {
@@ -526,18 +534,19 @@ unsafe impl RawLock for RawFairMutex {
     }
 
     #[inline]
-    fn release(&self) {
+    unsafe fn release(&self) {
         let released = self.unlock();
         debug_assert!(released.is_ok(), "a guard was dropped over a lock that is free");
     }
 
     #[inline]
-    fn release_fair(&self) {
-        self.release();
+    unsafe fn release_fair(&self) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.release() }
     }
 
     #[inline]
-    fn bump(&self) {
+    unsafe fn bump(&self) {
         self.yield_now();
     }
 

@@ -19,32 +19,57 @@ pub unsafe trait RawLock: Sealed {
     /// Takes the lock if that is possible at once.
     fn try_acquire(&self) -> bool;
 
-    /// Takes the lock if that is possible at once without overtaking anybody; may fail although it
+    /// Takes the lock if that is possible at once without overtaking a waiter; may fail although it
     /// is.
     fn acquire_at_once(&self) -> bool;
 
-    /// Gives the lock back. The caller holds it.
-    fn release(&self);
+    /// Releases the lock.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held, and the caller owns that hold: no guard that lives stands for it.
+    unsafe fn release(&self);
 
-    /// Gives the lock back, to a waiter if there is one. The caller holds it.
-    fn release_fair(&self);
+    /// Releases the lock, to a waiter if there is one.
+    ///
+    /// # Safety
+    ///
+    /// As [`release`](Self::release).
+    unsafe fn release_fair(&self);
 
-    /// Lets a waiter in, if there is one, and takes the lock again. The caller holds it.
-    fn bump(&self);
+    /// Lets a waiter in, if there is one, and takes the lock again.
+    ///
+    /// # Safety
+    ///
+    /// As [`release`](Self::release); a guard that stands for the hold is not used meanwhile.
+    unsafe fn bump(&self);
 
-    /// Whether somebody holds the lock. Old news by the time it is returned.
+    /// Whether a thread holds the lock. A snapshot: it may have changed before the call returns.
     fn is_locked(&self) -> bool;
 }
 
-/// A guard that [`Condvar`](crate::Condvar) can let go of and take again. Sealed: implemented by
-/// the guards of this crate.
+/// A guard that a [`Condvar`](crate::Condvar) can release and take again. Sealed: implemented by
+/// the guards of this crate that look at the data anew after the wait; so by no mapped guard, which
+/// points into data that others may replace during the wait.
+///
+/// Its methods are not for users: they are unsafe, because they release a lock under a guard that
+/// lives.
 pub trait WaitGuard: Sealed {
     /// Releases the lock, however often it is held; returns how often.
+    ///
+    /// # Safety
+    ///
+    /// The guard is neither used nor dropped before [`reacquire`](Self::reacquire) has returned,
+    /// and nothing unwinds in between.
     #[doc(hidden)]
-    fn release_all(&mut self) -> u32;
+    unsafe fn release_all(&mut self) -> u32;
 
-    /// Takes the lock again, as often as [`release_all`](Self::release_all) said.
+    /// Takes the lock again, as often as [`release_all`](Self::release_all) returned.
+    ///
+    /// # Safety
+    ///
+    /// `depth` comes from the last `release_all` of this guard, which this call ends.
     #[doc(hidden)]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    fn reacquire(&mut self, depth: u32);
+    unsafe fn reacquire(&mut self, depth: u32);
 }

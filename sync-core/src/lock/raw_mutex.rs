@@ -6,7 +6,7 @@
 //! with one more bit that bounds how long a waiter can be overtaken. The bit is the starvation mode
 //! of Go's `sync.Mutex`, without its strict hand-off: strict hand-off costs a context switch for
 //! each critical section, 6 to 10 times the throughput, so it is used for one acquisition at a time
-//! and only once somebody has waited for [`PATIENCE`].
+//! and only once somebody has waited for [`STARVATION_THRESHOLD`].
 //!
 //! # States
 //!
@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | `LOCKED` | somebody holds the lock | no |
 //! | `WAITERS` | somebody may sleep on the word | may be set without a sleeper (costs one system call); never clear with one that no wake is on its way to |
-//! | `STARVING` | the next acquisition belongs to a thread that has slept | may be set without such a thread (costs one `PATIENCE`); only ever set together with `WAITERS` |
+//! | `STARVING` | the next acquisition belongs to a thread that has slept | may be set without such a thread (costs one `STARVATION_THRESHOLD`); only ever set together with `WAITERS` |
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -22,9 +22,9 @@
 //! | `W` | acquire | `LW` | |
 //! | `WS` | acquire by one that slept | `LW` | |
 //! | `WS` | `try_lock` | `LWS` | |
-//! | `WS` | a newcomer arrives | `WS` | it sleeps, at most `PATIENCE`, and counts as one that slept |
+//! | `WS` | a newcomer arrives | `WS` | it sleeps, at most `STARVATION_THRESHOLD`, and counts as one that slept |
 //! | `L..` | a waiter arrives | `LW..` | it sleeps |
-//! | `L..` | one that slept for `PATIENCE` in all fails again | `LWS` | it sleeps |
+//! | `L..` | one that slept for `STARVATION_THRESHOLD` in all fails again | `LWS` | it sleeps |
 //! | `L` | release | `0` | |
 //! | `LW` | release | `0` | wake one |
 //! | `LWS` | release | `WS` | wake one |
@@ -70,7 +70,7 @@ const STARVING: u32 = 4;
 
 /// How long a waiter lets others overtake it. A hand-off costs a context switch (a few
 /// microseconds), so one per millisecond is cheap.
-const PATIENCE: Duration = Duration::from_millis(1);
+const STARVATION_THRESHOLD: Duration = Duration::from_millis(1);
 
 /// A mutual exclusion lock without data and without a guard: Python's `threading.Lock`.
 ///
@@ -126,7 +126,7 @@ impl RawMutex {
     }
 
     /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
-    /// for ever.
+    /// forever.
     #[inline]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         self.try_fast() || self.lock_contended(Deadline::after(timeout))
@@ -159,7 +159,7 @@ impl RawMutex {
         }
     }
 
-    /// Whether somebody holds the lock. Old news by the time it is returned.
+    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -235,18 +235,20 @@ impl RawMutex {
             if state & LOCKED == 0 {
                 // Reserved for one that slept, who is awake already or being woken. Should it be
                 // gone, this sleep ends by itself.
-                let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
+                let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
                 futex::wait_maybe(&self.state, state, turn);
             } else {
                 let waiting = waiting.get_or_insert_with(Stopwatch::start);
-                let reserve = if slept && waiting.has_run(PATIENCE) { STARVING } else { 0 };
+                let reserve =
+                    if slept && waiting.has_run(STARVATION_THRESHOLD) { STARVING } else { 0 };
                 let announced = state | WAITERS | reserve;
-                if announced != state
-                    && let Err(seen) =
+                if announced != state {
+                    if let Err(seen) =
                         self.state.compare_exchange(state, announced, Relaxed, Relaxed)
-                {
-                    state = seen;
-                    continue;
+                    {
+                        state = seen;
+                        continue;
+                    }
                 }
                 if !futex::wait_maybe(&self.state, announced, deadline) {
                     return self.leave();
@@ -344,16 +346,16 @@ unsafe impl RawLock for RawMutex {
     }
 
     #[inline]
-    fn release(&self) {
+    unsafe fn release(&self) {
         let released = self.unlock();
         debug_assert!(released.is_ok(), "a guard was dropped over a lock that is free");
     }
 
     #[cold]
-    fn release_fair(&self) {
+    unsafe fn release_fair(&self) {
         // `WAITERS` may be stale, and a reservation for nobody makes the next one wait for
-        // `PATIENCE`. Where the system says that it woke somebody, there is one to reserve the lock
-        // for; should that one give up meanwhile, invariant 3 still holds.
+        // `STARVATION_THRESHOLD`. Where the system says that it woke somebody, there is one to
+        // reserve the lock for; should that one give up meanwhile, invariant 3 still holds.
         let state = self.state.load(Relaxed);
         let somebody = state & WAITERS != 0 && futex::wake(&raw const self.state, 1) > 0;
         let released = self.unlock_contended(state, if somebody { STARVING } else { 0 });
@@ -361,10 +363,11 @@ unsafe impl RawLock for RawMutex {
     }
 
     #[inline]
-    fn bump(&self) {
+    unsafe fn bump(&self) {
         // Relaxed: a hint. A waiter that is missed now is seen by the next bump, or by the release.
         if self.state.load(Relaxed) & WAITERS != 0 {
-            self.release_fair();
+            // SAFETY: passed on to the caller.
+            unsafe { self.release_fair() };
             self.acquire(None);
         }
     }

@@ -44,12 +44,14 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::diagnostics::instrument::{Asks, Watch};
+use crate::diagnostics::instrument::{Attempt, Instrument};
 use crate::diagnostics::lock_kind::LockKind;
+use crate::lock::instrumented::RELOCK;
 use crate::lock::raw_lock::RawLock;
 use crate::lock::raw_mutex::RawMutex;
 use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::primitive::{const_new, thread};
+use crate::user_code::AbortOnUnwind;
 
 /// A lock that its holder may take again, without data and without a guard: Python's
 /// `threading.RLock`.
@@ -76,7 +78,7 @@ pub struct RawReentrantMutex {
     owner: AtomicU64,
     lock: RawMutex,
     depth: AtomicU32,
-    watch: Watch,
+    instrument: Instrument,
 }
 
 impl RawReentrantMutex {
@@ -87,7 +89,7 @@ impl RawReentrantMutex {
                 owner: AtomicU64::new(0),
                 lock: RawMutex::new(),
                 depth: AtomicU32::new(0),
-                watch: Watch::new(LockKind::ReentrantMutex),
+                instrument: Instrument::new(LockKind::ReentrantMutex),
             }
         }
     }
@@ -108,12 +110,12 @@ impl RawReentrantMutex {
     pub fn lock(&self) {
         let me = thread::id().get();
         if !self.deepen(me) {
-            let mut asks = self.watch.asks(|| self.is_locked());
-            if !asks.at_once(|| self.lock.acquire_at_once()) {
+            let mut attempt = self.instrument.attempt(|| self.is_locked());
+            if !attempt.at_once(|| self.lock.acquire_at_once()) {
                 self.lock.lock();
             }
             self.begin(me, 1);
-            asks.ended(true);
+            attempt.ended(true);
         }
     }
 
@@ -126,11 +128,11 @@ impl RawReentrantMutex {
     #[track_caller]
     pub fn try_lock(&self) -> bool {
         let me = thread::id().get();
-        self.deepen(me) || self.take(me, self.watch.tries(), RawMutex::try_lock)
+        self.deepen(me) || self.take(me, self.instrument.try_attempt(), RawMutex::try_lock)
     }
 
     /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
-    /// for ever.
+    /// forever.
     ///
     /// # Panics
     ///
@@ -140,9 +142,9 @@ impl RawReentrantMutex {
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         let me = thread::id().get();
         self.deepen(me) || {
-            let mut asks = self.watch.tries();
-            let at_once = asks.at_once(|| self.lock.acquire_at_once());
-            self.take(me, asks, |lock| at_once || lock.try_lock_for(timeout))
+            let mut attempt = self.instrument.try_attempt();
+            let at_once = attempt.at_once(|| self.lock.acquire_at_once());
+            self.take(me, attempt, |lock| at_once || lock.try_lock_for(timeout))
         }
     }
 
@@ -157,9 +159,9 @@ impl RawReentrantMutex {
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
         let me = thread::id().get();
         self.deepen(me) || {
-            let mut asks = self.watch.tries();
-            let at_once = asks.at_once(|| self.lock.acquire_at_once());
-            self.take(me, asks, |lock| at_once || lock.try_lock_until(deadline))
+            let mut attempt = self.instrument.try_attempt();
+            let at_once = attempt.at_once(|| self.lock.acquire_at_once());
+            self.take(me, attempt, |lock| at_once || lock.try_lock_until(deadline))
         }
     }
 
@@ -174,24 +176,29 @@ impl RawReentrantMutex {
         if !self.is_owned_by_current_thread() {
             return Err(NotOwner);
         }
-        self.release();
+        // SAFETY: this thread holds a level, and gives up one of its own.
+        unsafe { self.release() };
         Ok(())
     }
 
-    /// As [`unlock`](Self::unlock), for one that is known to hold it: a guard is proof of a level
-    /// and cannot leave its thread.
+    /// As [`unlock`](Self::unlock), without asking whether this thread holds the lock.
+    ///
+    /// # Safety
+    ///
+    /// This thread holds the lock, and no guard that lives stands for the level that is given back.
     #[inline]
-    pub(crate) fn release(&self) {
+    pub(crate) unsafe fn release(&self) {
         debug_assert!(
             self.is_owned_by_current_thread(),
             "a guard was dropped over a lock that its thread does not hold"
         );
-        self.watch.released();
+        self.instrument.released();
         // Relaxed: ours (invariant 1).
         match self.depth.load(Relaxed) {
             1 => {
                 self.end();
-                RawLock::release(&self.lock);
+                // SAFETY: held by this thread, whose last level ends here.
+                unsafe { RawLock::release(&self.lock) }
             }
             depth => self.depth.store(depth - 1, Relaxed),
         }
@@ -207,9 +214,10 @@ impl RawReentrantMutex {
         if self.depth() != 1 {
             return self.unlock();
         }
-        self.watch.released();
+        self.instrument.released();
         self.end();
-        self.lock.release_fair();
+        // SAFETY: held by this thread (its depth is 1), whose level ends here.
+        unsafe { self.lock.release_fair() };
         Ok(())
     }
 
@@ -223,9 +231,10 @@ impl RawReentrantMutex {
         match self.depth() {
             0 => Err(NotOwner),
             depth => {
-                self.watch.released_all();
+                self.instrument.released_all();
                 self.end();
-                RawLock::release(&self.lock);
+                // SAFETY: held by this thread (it has a depth), whose levels end here.
+                unsafe { RawLock::release(&self.lock) };
                 Ok(depth)
             }
         }
@@ -244,33 +253,40 @@ impl RawReentrantMutex {
         if levels == 0 {
         } else if self.is_owner(me) {
             self.depth.store(deeper(self.depth.load(Relaxed), levels), Relaxed);
-            self.watch.deeper(levels);
+            self.instrument.deeper(levels);
         } else {
-            let mut asks = self.watch.asks_again();
-            if !asks.at_once(|| self.lock.acquire_at_once()) {
+            let mut attempt = self.instrument.attempt_again();
+            if !attempt.at_once(|| self.lock.acquire_at_once()) {
                 self.lock.lock();
             }
             self.begin(me, levels);
-            asks.ended(true);
-            self.watch.deeper(levels - 1);
+            attempt.ended(true);
+            self.instrument.deeper(levels - 1);
         }
     }
 
     /// Lets a waiter in, if there is one and this thread holds the lock once only, and takes the
-    /// lock again.
-    pub(crate) fn bump(&self) {
+    /// lock again. Does not unwind.
+    ///
+    /// # Safety
+    ///
+    /// A guard that stands for the level is not used meanwhile.
+    pub(crate) unsafe fn bump(&self) {
         if self.depth() == 1 {
-            self.watch.released();
-            let asks = self.watch.asks_again();
+            let abort = AbortOnUnwind::new(RELOCK);
+            self.instrument.released();
+            let attempt = self.instrument.attempt_again();
             self.end();
-            RawLock::bump(&self.lock);
+            // SAFETY: held by this thread (its depth is 1); the guard is the caller's promise.
+            unsafe { RawLock::bump(&self.lock) };
             self.begin(thread::id().get(), 1);
-            asks.ended(true);
+            attempt.ended(true);
+            abort.disarm();
         }
     }
 
-    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread
-    /// does.
+    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns,
+    /// unless this thread does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -303,7 +319,7 @@ impl RawReentrantMutex {
     /// may still be released.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
-        self.watch.released_all();
+        self.instrument.released_all();
         self.end();
         // SAFETY: passed on to the caller.
         unsafe { self.lock.reinit_after_fork() }
@@ -317,12 +333,12 @@ impl RawReentrantMutex {
 
     /// Takes the lock, which this thread does not hold, by `acquire`.
     #[inline]
-    fn take(&self, me: u64, asks: Asks<'_>, acquire: impl FnOnce(&RawMutex) -> bool) -> bool {
+    fn take(&self, me: u64, attempt: Attempt<'_>, acquire: impl FnOnce(&RawMutex) -> bool) -> bool {
         let got = acquire(&self.lock);
         if got {
             self.begin(me, 1);
         }
-        asks.ended(got)
+        attempt.ended(got)
     }
 
     /// One more level, if this thread has one.
@@ -333,7 +349,7 @@ impl RawReentrantMutex {
         if mine {
             // Relaxed: ours (invariant 1).
             self.depth.store(deeper(self.depth.load(Relaxed), 1), Relaxed);
-            self.watch.deeper(1);
+            self.instrument.deeper(1);
         }
         mine
     }

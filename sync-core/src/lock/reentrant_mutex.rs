@@ -1,23 +1,26 @@
 //! Mutual exclusion that a thread may nest.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_reentrant_mutex.rs`; the guards
-//! are made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
-//! those of `parking_lot`, and of `std`'s `ReentrantLock`.
+//! The algorithm, its state table, invariants and orderings are in `raw_reentrant_mutex.rs`; the
+//! guards are made by the macros of `guard_macros.rs`. This file is the API: the names and
+//! signatures are those of `parking_lot`, and of `std`'s `ReentrantLock`.
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
 use core::ops::Deref;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::lock::guard_macros::NotSend;
+use crate::lock::instrumented::RELOCK;
 use crate::lock::raw_lock::WaitGuard;
 use crate::lock::raw_reentrant_mutex::RawReentrantMutex;
 use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::sealed::Sealed;
+use crate::user_code::AbortOnUnwind;
 
 /// A mutual exclusion lock over data that the thread which holds it may take again; 16 bytes beside
 /// the data.
@@ -82,6 +85,18 @@ unsafe impl<T: ?Sized + Send> Send for ReentrantMutex<T> {}
 // SAFETY: the raw lock hands the data to one thread at a time (its invariants 1 and 2), which may
 // share it with itself only: so sharing the lock sends the data and needs no more.
 unsafe impl<T: ?Sized + Send> Sync for ReentrantMutex<T> {}
+
+// As `std`'s: its data can be looked at while a panic unwinds through a holder, and changes through
+// `&T` only.
+impl<T: UnwindSafe + ?Sized> UnwindSafe for ReentrantMutex<T> {}
+impl<T: RefUnwindSafe + ?Sized> RefUnwindSafe for ReentrantMutex<T> {}
+
+const_new! {
+    /// [`ReentrantMutex::new`] as a function, under `parking_lot`'s name.
+    pub const fn const_reentrant_mutex<T>(value: T) -> ReentrantMutex<T> {
+        ReentrantMutex::new(value)
+    }
+}
 
 impl<T> ReentrantMutex<T> {
     const_new! {
@@ -203,8 +218,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
             .then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether any thread holds the lock. Old news by the time it is returned, unless this thread
-    /// does.
+    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns,
+    /// unless this thread does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -309,10 +324,15 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
         struct Relock<'a>(&'a RawReentrantMutex);
         impl Drop for Relock<'_> {
             fn drop(&mut self) {
+                // A level too many is a panic, under which the guard would be dropped.
+                let abort = AbortOnUnwind::new(RELOCK);
                 self.0.lock_levels(1);
+                abort.disarm();
             }
         }
-        this.lock.raw.release();
+        // SAFETY: invariant 1 of `guard_macros.rs`; the guard is borrowed mutably until the level
+        // is taken again, and what takes it again does not unwind.
+        unsafe { this.lock.raw.release() };
         let _relock = Relock(&this.lock.raw);
         f()
     }
@@ -334,7 +354,8 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     /// almost free otherwise.
     #[inline]
     pub fn bump(this: &mut Self) {
-        this.lock.raw.bump();
+        // SAFETY: invariant 1 of `guard_macros.rs`; the guard is borrowed mutably.
+        unsafe { this.lock.raw.bump() }
     }
 
     /// The lock of this guard.
@@ -344,21 +365,20 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     }
 }
 
-/// How a condition variable lets go of all levels. Bound to `T: Sync` because guards of other
-/// levels may have lent the data out; so there is none for a mapped guard, which does not say what
-/// it is a part of.
+/// How a condition variable releases all levels. Bound to `T: Sync` because guards of other levels
+/// may have lent the data out. Not for a mapped guard, whose type does not name `T`.
 macro_rules! wait_at_any_depth {
     ($($Guard:ty),*) => {$(
         impl<T: ?Sized> Sealed for $Guard {}
 
         impl<T: ?Sized + Sync> WaitGuard for $Guard {
             #[inline]
-            fn release_all(&mut self) -> u32 {
+            unsafe fn release_all(&mut self) -> u32 {
                 self.lock.raw.unlock_all().expect("a guard is proof of a level")
             }
 
             #[inline]
-            fn reacquire(&mut self, depth: u32) {
+            unsafe fn reacquire(&mut self, depth: u32) {
                 self.lock.raw.lock_levels(depth);
             }
         }

@@ -1,13 +1,14 @@
 //! Many readers or one writer over data.
 //!
-//! The algorithm, its state table, invariants and orderings are in `raw_rwlock/mod.rs`; the guards are
-//! made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
+//! The algorithm, its state table, invariants and orderings are in `raw_rwlock/mod.rs`; the guards
+//! are made by the macros of `guard_macros.rs`. This file is the API: the names and signatures are
 //! those of `std` and `parking_lot`.
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
 use core::ops::{Deref, DerefMut};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::Instant;
 
 use crate::diagnostics::lock_kind::LockKind;
 use crate::lock::guard_macros::NotSend;
-use crate::lock::instrumented::{Watched, WatchedRwLock, was_held};
+use crate::lock::instrumented::{Instrumented, InstrumentedRwLock, expect_held};
 use crate::lock::raw_lock::WaitGuard;
 use crate::lock::raw_rwlock::RawRwLock;
 use crate::primitive::{cell::UnsafeCell, const_new};
@@ -79,7 +80,7 @@ use crate::sealed::Sealed;
 /// `std`'s two-futex lock made phase-fair; state table and invariants stand at the top of
 /// `raw_rwlock/mod.rs`.
 pub struct RwLock<T: ?Sized> {
-    pub(crate) raw: WatchedRwLock,
+    pub(crate) raw: InstrumentedRwLock,
     pub(crate) data: UnsafeCell<T>,
 }
 
@@ -89,11 +90,23 @@ unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 // `Sync`) at a time.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
+// As `std`'s, although this lock does not poison: what a panic leaves under a lock is for the next
+// holder to judge, with or without a catch in between.
+impl<T: ?Sized> UnwindSafe for RwLock<T> {}
+impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
+
+const_new! {
+    /// [`RwLock::new`] as a function, under `parking_lot`'s name.
+    pub const fn const_rwlock<T>(value: T) -> RwLock<T> {
+        RwLock::new(value)
+    }
+}
+
 impl<T> RwLock<T> {
     const_new! {
         /// A free lock over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: Watched::new(RawRwLock::new(), LockKind::RwLock), data: UnsafeCell::new(value) }
+            Self { raw: Instrumented::new(RawRwLock::new(), LockKind::RwLock), data: UnsafeCell::new(value) }
         }
     }
 
@@ -107,7 +120,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about
     /// to.
     ///
-    /// A thread that reads already and takes the lock again can wait for ever, if a writer came in
+    /// A thread that reads already and takes the lock again can wait forever, if a writer came in
     /// between.
     ///
     ///
@@ -139,7 +152,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Takes the lock for reading, or gives up after `timeout`. A timeout too long for the clock
-    /// means for ever.
+    /// means forever.
     ///
     /// # Panics
     ///
@@ -190,6 +203,35 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_read().then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
     }
 
+    /// As [`try_read_for`](Self::try_read_for), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcRwLockReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw.try_read_for(timeout).then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_read_until`](Self::try_read_until), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    #[track_caller]
+    pub fn try_read_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcRwLockReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_read_until(deadline)
+            .then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
+    }
+
     /// Takes the lock for writing, alone; sleeps while anybody else holds it.
     ///
     ///
@@ -213,7 +255,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Takes the lock for writing, or gives up after `timeout`. A timeout too long for the clock
-    /// means for ever.
+    /// means forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
@@ -248,6 +290,32 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.try_write().then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
     }
 
+    /// As [`try_write_for`](Self::try_write_for), with a guard that keeps the lock alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_arc_for(
+        self: &Arc<Self>,
+        timeout: Duration,
+    ) -> Option<ArcRwLockWriteGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_write_for(timeout)
+            .then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
+    }
+
+    /// As [`try_write_until`](Self::try_write_until), with a guard that keeps the lock alive.
+    #[inline]
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn try_write_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcRwLockWriteGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_write_until(deadline)
+            .then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
+    }
+
     /// Takes the lock for reading with the right to become the writer: beside other readers, but
     /// alone in that right.
     ///
@@ -280,7 +348,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Takes the lock for reading with the right to upgrade, or gives up after `timeout`. A timeout
-    /// too long for the clock means for ever.
+    /// too long for the clock means forever.
     ///
     /// # Panics
     ///
@@ -344,16 +412,50 @@ impl<T: ?Sized> RwLock<T> {
             .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether anybody holds the lock. Old news by the time it is returned.
+    /// As [`try_upgradable_read_for`](Self::try_upgradable_read_for), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
     #[inline]
-    pub fn is_locked(&self) -> bool {
-        self.raw.unwatched().is_locked()
+    #[track_caller]
+    pub fn try_upgradable_read_arc_for(
+        self: &Arc<Self>,
+        timeout: Duration,
+    ) -> Option<ArcRwLockUpgradableReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read_for(timeout)
+            .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether a writer holds the lock. Old news by the time it is returned.
+    /// As [`try_upgradable_read_until`](Self::try_upgradable_read_until), with a guard that keeps the lock alive.
+    ///
+    /// # Panics
+    ///
+    /// As [`upgradable_read`](Self::upgradable_read).
+    #[inline]
+    #[track_caller]
+    pub fn try_upgradable_read_arc_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Option<ArcRwLockUpgradableReadGuard<T>> {
+        // SAFETY: made only if the lock was acquired.
+        self.raw
+            .try_upgradable_read_until(deadline)
+            .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
+    }
+
+    /// Whether anybody holds the lock. A snapshot: it may have changed before the call returns.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.raw.raw().is_locked()
+    }
+
+    /// Whether a writer holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn is_locked_exclusive(&self) -> bool {
-        self.raw.unwatched().is_locked_exclusive()
+        self.raw.raw().is_locked_exclusive()
     }
 
     /// The data, without locking: this call borrows the lock alone.
@@ -371,7 +473,7 @@ impl<T: ?Sized> RwLock<T> {
     /// guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawRwLock {
-        self.raw.unwatched()
+        self.raw.raw()
     }
 
     /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not
@@ -384,7 +486,7 @@ impl<T: ?Sized> RwLock<T> {
     pub unsafe fn reinit_after_fork(&self) {
         self.raw.forget_holder();
         // SAFETY: passed on to the caller.
-        unsafe { self.raw.unwatched().reinit_after_fork() }
+        unsafe { self.raw.raw().reinit_after_fork() }
     }
 }
 
@@ -405,7 +507,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("RwLock");
         // Shown before this call takes the lock for a moment.
-        out.field("raw", &format_args!("{:?}", self.raw.unwatched()));
+        out.field("raw", &format_args!("{:?}", self.raw.raw()));
         match self.try_read() {
             Some(data) => out.field("data", &&*data),
             None => out.field("data", &format_args!("<locked>")),
@@ -434,18 +536,18 @@ borrowed_guard! {
 
 mapped_guard! {
     /// The right to read a part of the data of an [`RwLock`]; dropping it releases the lock.
-    MappedRwLockReadGuard of WatchedRwLock, releases with release_read
+    MappedRwLockReadGuard of InstrumentedRwLock, releases with release_read
 }
 
 mapped_guard! {
     /// The right to write a part of the data of an [`RwLock`]; dropping it releases the lock.
-    MappedRwLockWriteGuard of WatchedRwLock, releases with release_write, mut
+    MappedRwLockWriteGuard of InstrumentedRwLock, releases with release_write, mut
 }
 
 mapped_guard! {
     /// The right to read a part of the data of an [`RwLock`], held as its upgradable reader;
     /// dropping it releases the lock.
-    MappedRwLockUpgradableReadGuard of WatchedRwLock, releases with release_upgradable
+    MappedRwLockUpgradableReadGuard of InstrumentedRwLock, releases with release_upgradable
 }
 
 arc_guard! {
@@ -484,7 +586,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
-        was_held(lock.raw.unwatched().downgrade());
+        expect_held(lock.raw.raw().downgrade());
         // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
         unsafe { RwLockReadGuard::new(lock) }
     }
@@ -494,7 +596,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     pub fn downgrade_to_upgradable(this: Self) -> RwLockUpgradableReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
-        was_held(lock.raw.unwatched().downgrade_to_upgradable());
+        expect_held(lock.raw.raw().downgrade_to_upgradable());
         // SAFETY: held as upgradable reader since the line above, on behalf of the guard that was
         // forgotten.
         unsafe { RwLockUpgradableReadGuard::new(lock) }
@@ -570,27 +672,29 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
-        was_held(lock.raw.unwatched().downgrade_upgradable());
+        expect_held(lock.raw.raw().downgrade_upgradable());
         // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
         unsafe { RwLockReadGuard::new(lock) }
     }
 }
 
-/// How a condition variable lets go of the lock and takes it again in the same mode.
+/// How a condition variable releases the lock and takes it again in the same mode.
 macro_rules! wait_in_mode {
     ($($Guard:ident, $release:ident, $acquire:ident);*) => {$(
         impl<T: ?Sized> Sealed for $Guard<'_, T> {}
 
         impl<T: ?Sized> WaitGuard for $Guard<'_, T> {
             #[inline]
-            fn release_all(&mut self) -> u32 {
-                self.lock.raw.$release();
+            unsafe fn release_all(&mut self) -> u32 {
+                // SAFETY: invariant 1 of `guard_macros.rs`; the caller does not use the guard until
+                // it has reacquired.
+                unsafe { self.lock.raw.$release() };
                 1
             }
 
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-            fn reacquire(&mut self, _: u32) {
+            unsafe fn reacquire(&mut self, _: u32) {
                 self.lock.raw.$acquire();
             }
         }

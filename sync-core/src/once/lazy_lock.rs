@@ -18,6 +18,8 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use crate::once::once::Once;
 use crate::primitive::{cell::UnsafeCell, const_new};
 
+const POISONED: &str = "the function of this LazyLock has panicked";
+
 union Data<T, F> {
     function: ManuallyDrop<F>,
     value: ManuallyDrop<T>,
@@ -73,7 +75,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
 
     /// The value, made now if it is not there; if another thread is making it, waits for that.
     ///
-    /// A function that looks at the value it is making waits for itself, for ever.
+    /// A function that looks at the value it is making waits for itself, forever.
     ///
     /// # Panics
     ///
@@ -81,7 +83,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
-        this.once.call_once(|| {
+        this.once.call_once_or(POISONED, || {
             // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is there, and
             // nobody takes it out again.
             let function =
@@ -119,7 +121,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     #[track_caller]
     pub fn into_inner(this: Self) -> Result<T, F> {
         let mut this = ManuallyDrop::new(this);
-        assert!(!this.once.is_poisoned(), "the function of this LazyLock has panicked");
+        assert!(!this.once.is_poisoned(), "{POISONED}");
         let complete = this.once.is_completed();
         // SAFETY: invariant 2; the lock is not dropped, so what is taken out here is taken out
         // once.

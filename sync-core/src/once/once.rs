@@ -44,7 +44,7 @@
 use core::cell::Cell;
 use core::fmt;
 
-use crate::diagnostics::instrument::Watch;
+use crate::diagnostics::instrument::Instrument;
 use crate::diagnostics::lock_kind::LockKind;
 use crate::primitive::atomic::{
     AtomicU32,
@@ -59,12 +59,14 @@ const COMPLETE: u32 = 3;
 const STATE: u32 = 3;
 const QUEUED: u32 = 4;
 
+const POISONED_ONCE: &str = "a closure of this Once has panicked before";
+
 /// Runs a closure once, however many threads ask; the others wait until it has run.
 ///
 /// It means what [`std::sync::Once`] means, in the same four bytes, and is checked by models. To
 /// keep a value, use [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock).
 ///
-/// A closure that calls the same `Once` again waits for itself, for ever.
+/// A closure that calls the same `Once` again waits for itself, forever.
 ///
 /// # Examples
 ///
@@ -92,7 +94,34 @@ const QUEUED: u32 = 4;
 /// `std`'s; state table and invariants stand at the top of `once.rs`.
 pub struct Once {
     state: AtomicU32,
-    watch: Watch,
+    instrument: Instrument,
+}
+
+/// What has become of a [`Once`]: `parking_lot`'s `OnceState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnceStatus {
+    /// No closure has begun.
+    New,
+    /// The last closure panicked.
+    Poisoned,
+    /// A thread runs its closure.
+    InProgress,
+    /// A closure has returned.
+    Done,
+}
+
+impl OnceStatus {
+    /// Whether the last closure panicked.
+    #[must_use]
+    pub fn poisoned(self) -> bool {
+        self == Self::Poisoned
+    }
+
+    /// Whether a closure has returned.
+    #[must_use]
+    pub fn done(self) -> bool {
+        self == Self::Done
+    }
 }
 
 /// What a closure of [`Once::call_once_force`] may ask.
@@ -106,7 +135,7 @@ impl Once {
     const_new! {
         /// One that has not happened.
         pub const fn new() -> Self {
-            Self { state: AtomicU32::new(INCOMPLETE), watch: Watch::new(LockKind::Once) }
+            Self { state: AtomicU32::new(INCOMPLETE), instrument: Instrument::new(LockKind::Once) }
         }
     }
 
@@ -121,7 +150,7 @@ impl Once {
     pub fn call_once(&self, f: impl FnOnce()) {
         if !self.is_completed() {
             let mut f = Some(f);
-            self.call(false, &mut |_| f.take().expect("called once")());
+            self.call(Some(POISONED_ONCE), &mut |_| f.take().expect("called once")());
         }
     }
 
@@ -132,7 +161,38 @@ impl Once {
     pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
         if !self.is_completed() {
             let mut f = Some(f);
-            self.call(true, &mut |state| f.take().expect("called once")(state));
+            self.call(None, &mut |state| f.take().expect("called once")(state));
+        }
+    }
+
+    /// As [`call_once`](Self::call_once), with the message of the panic that follows a panic of an
+    /// earlier closure.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn call_once_or(&self, poisoned: &'static str, f: impl FnOnce()) {
+        if !self.is_completed() {
+            let mut f = Some(f);
+            self.call(Some(poisoned), &mut |_| f.take().expect("called once")());
+        }
+    }
+
+    /// What has become of it. A snapshot: unless it is [`Done`](OnceStatus::Done), it may have
+    /// changed before the call returns.
+    ///
+    /// ```
+    /// use sync_core::{Once, OnceStatus};
+    /// let once = Once::new();
+    /// assert_eq!(once.state(), OnceStatus::New);
+    /// once.call_once(|| assert_eq!(once.state(), OnceStatus::InProgress));
+    /// assert_eq!(once.state(), OnceStatus::Done);
+    /// ```
+    pub fn state(&self) -> OnceStatus {
+        // Acquire: as in `is_completed`.
+        match self.state.load(Acquire) & STATE {
+            INCOMPLETE => OnceStatus::New,
+            RUNNING => OnceStatus::InProgress,
+            POISONED => OnceStatus::Poisoned,
+            _ => OnceStatus::Done,
         }
     }
 
@@ -152,7 +212,7 @@ impl Once {
     #[track_caller]
     pub fn wait(&self) {
         if !self.is_completed() {
-            self.sleep(false);
+            self.sleep(Some(POISONED_ONCE));
         }
     }
 
@@ -162,7 +222,7 @@ impl Once {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_force(&self) {
         if !self.is_completed() {
-            self.sleep(true);
+            self.sleep(None);
         }
     }
 
@@ -174,15 +234,15 @@ impl Once {
 
     #[cold]
     #[track_caller]
-    fn call(&self, force: bool, f: &mut dyn FnMut(&OnceState)) {
-        let mut asks = self.watch.asks(|| self.is_running());
+    fn call(&self, poisoned: Option<&'static str>, f: &mut dyn FnMut(&OnceState)) {
+        let mut attempt = self.instrument.attempt(|| self.is_running());
         // Acquire, here and below: pairs with the Release of the swap in `Running::drop`.
         let mut state = self.state.load(Acquire);
         loop {
-            match state & STATE {
-                COMPLETE => break,
-                POISONED if !force => poisoned(),
-                INCOMPLETE | POISONED => {
+            match (state & STATE, poisoned) {
+                (COMPLETE, _) => break,
+                (POISONED, Some(message)) => panic_with(message),
+                (INCOMPLETE | POISONED, _) => {
                     // Acquire: of a closure that panicked, the next one sees what it did. `QUEUED`
                     // stays (invariant 3).
                     if let Err(seen) = self.state.compare_exchange(
@@ -194,7 +254,7 @@ impl Once {
                         state = seen;
                         continue;
                     }
-                    asks.ended(true);
+                    attempt.ended(true);
                     let mut running = Running { once: self, becomes: POISONED };
                     let asked = OnceState {
                         poisoned: state & STATE == POISONED,
@@ -205,32 +265,32 @@ impl Once {
                     return;
                 }
                 _ => {
-                    asks.waits();
+                    attempt.waits();
                     state = self.queue(state);
                 }
             }
         }
-        asks.has(true);
+        attempt.has(true);
     }
 
     #[cold]
     #[track_caller]
-    fn sleep(&self, force: bool) {
-        let mut asks = self.watch.asks(|| self.is_running());
-        asks.waits();
+    fn sleep(&self, poisoned: Option<&'static str>) {
+        let mut attempt = self.instrument.attempt(|| self.is_running());
+        attempt.waits();
         // Acquire: as in `call`.
         let mut state = self.state.load(Acquire);
         loop {
-            match state & STATE {
-                COMPLETE => break,
-                POISONED if !force => poisoned(),
+            match (state & STATE, poisoned) {
+                (COMPLETE, _) => break,
+                (POISONED, Some(message)) => panic_with(message),
                 _ => state = self.queue(state),
             }
         }
-        asks.has(true);
+        attempt.has(true);
     }
 
-    /// Whether somebody runs a closure. Old news by the time it is returned.
+    /// Whether somebody runs a closure. A snapshot: it may have changed before the call returns.
     fn is_running(&self) -> bool {
         // Relaxed: an observation that carries no right to anything.
         self.state.load(Relaxed) & STATE == RUNNING
@@ -249,10 +309,10 @@ impl Once {
             }
         }
         let announced = state | QUEUED;
-        if announced != state
-            && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire)
-        {
-            return seen;
+        if announced != state {
+            if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire) {
+                return seen;
+            }
         }
         futex::wait(&self.state, announced);
         // Acquire: as in `call`.
@@ -268,7 +328,7 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.once.watch.released();
+        self.once.instrument.released();
         // Release: pairs with the Acquire of everybody who finds it done, or poisoned.
         let state = self.once.state.swap(self.becomes, Release);
         if state & QUEUED != 0 {
@@ -280,8 +340,8 @@ impl Drop for Running<'_> {
 
 #[cold]
 #[track_caller]
-fn poisoned() -> ! {
-    panic!("a closure of this Once has panicked before");
+fn panic_with(message: &'static str) -> ! {
+    panic!("{message}");
 }
 
 impl OnceState {

@@ -138,7 +138,7 @@ pub fn wait(word: &AtomicU32, expected: u32) {
     block(word, expected, Channel::ALL);
 }
 
-/// Sleeps on a channel of `word` while `*word == expected`, at most until some moment, or for ever
+/// Sleeps on a channel of `word` while `*word == expected`, at most until some moment, or forever
 /// where there is no deadline. `false`: that moment came and no wake was consumed.
 #[track_caller]
 pub fn wait_channel(
@@ -193,7 +193,7 @@ pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
     doze(word, expected, Channel::ALL)
 }
 
-/// As [`wait_until`]; for ever where there is no deadline.
+/// As [`wait_until`]; forever where there is no deadline.
 #[track_caller]
 pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
     match deadline {

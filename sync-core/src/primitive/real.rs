@@ -1,4 +1,4 @@
-//! The build everybody runs: re-exports, and wrappers that compile to nothing.
+//! The build that users run: re-exports, and wrappers that compile to nothing.
 
 /// Atomics and fences.
 pub mod atomic {
@@ -157,7 +157,11 @@ pub mod hint {
         }
     }
 
-    /// Whether this process may use one processor only. Asked of the system once.
+    /// Whether this thread may use one processor only. The system is asked once in a process.
+    ///
+    /// It neither allocates nor opens a file, unlike `std::thread::available_parallelism`: it is
+    /// called with a lock that is waited for, which may be the lock of the global allocator, and in
+    /// a signal handler.
     fn one_processor() -> bool {
         const UNKNOWN: u8 = 0;
         const ONE: u8 = 1;
@@ -167,12 +171,31 @@ pub mod hint {
         // that ask at once get the same answer.
         match KNOWN.load(Ordering::Relaxed) {
             UNKNOWN => {
-                let one = std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+                let one = only_one_processor();
                 KNOWN.store(if one { ONE } else { SEVERAL }, Ordering::Relaxed);
                 one
             }
             known => known == ONE,
         }
+    }
+
+    /// One system call, with its answer on the stack. A machine with more processors than the
+    /// answer has bits for makes it fail, and has several.
+    #[cfg(target_os = "linux")]
+    fn only_one_processor() -> bool {
+        rustix::thread::sched_getaffinity(None).is_ok_and(|allowed| allowed.count() == 1)
+    }
+
+    /// An answer of the C library, which has it from a system call or a shared page.
+    #[cfg(all(unix, not(target_os = "linux")))]
+    fn only_one_processor() -> bool {
+        // SAFETY: it takes a number and returns one.
+        unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) == 1 }
+    }
+
+    #[cfg(not(unix))]
+    fn only_one_processor() -> bool {
+        std::thread::available_parallelism().is_ok_and(|n| n.get() == 1)
     }
 }
 
@@ -227,7 +250,7 @@ pub mod time {
     use core::time::Duration;
     use std::time::Instant;
 
-    /// Measures how long somebody has been waiting.
+    /// Measures how long a thread has been waiting.
     #[derive(Clone, Copy, Debug)]
     pub struct Stopwatch(Instant);
 

@@ -55,7 +55,7 @@ pub mod futex {
         verify::futex::wait_timeout(word, expected)
     }
 
-    /// As [`wait_until`]; for ever where there is no deadline.
+    /// As [`wait_until`]; forever where there is no deadline.
     #[track_caller]
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         match deadline {

@@ -1,6 +1,6 @@
-//! How a thread is to be, and its start.
+//! Configures and starts threads.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 
 use super::error::SpawnError;
@@ -8,8 +8,9 @@ use super::handle::{JoinHandle, Outcome, Packet, Panic};
 use super::hook;
 use super::record::{Thread, current};
 use crate::primitive::thread;
+use crate::user_code;
 
-/// How a thread is to be started.
+/// Configures and starts a thread.
 ///
 /// ```
 /// let thread = sync_core::thread::Builder::new().name("reader").daemon(true).stack_size(256 * 1024).spawn(|| 1).unwrap();
@@ -60,7 +61,7 @@ impl Builder {
     ///
     /// [`SpawnError`] if the system refuses, or the stack is smaller than
     /// [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can be. Nothing of the thread
-    /// is left then, and `body` was not run.
+    /// is left then, and `body` was dropped and not run; a panic of its `Drop` reaches the caller.
     ///
     /// A thread starts once, for the builder is gone then:
     ///
@@ -106,36 +107,41 @@ impl Builder {
         record.register();
         let handle = JoinHandle::new(record.clone(), Arc::clone(&packet));
         let theirs = record.clone();
-        match system.spawn(move || run(&theirs, packet, body)) {
+        // Where the system refuses, `std` drops `body`, which is the user's and may panic.
+        match user_code::run(|| system.spawn(move || run(&theirs, packet, body))) {
             // Detached: what a join waits for is the record's event.
-            Ok(_) => Ok(handle),
-            Err(error) => {
+            Ok(Ok(_)) => Ok(handle),
+            Ok(Err(error)) => {
                 // Invariant 3 of the module; a group that counts on it is not kept waiting.
                 record.finish();
                 Err(SpawnError::System(error))
+            }
+            Err(payload) => {
+                record.finish();
+                resume_unwind(payload)
             }
         }
     }
 }
 
-/// The life of a thread.
+/// The life of a thread. Nothing unwinds between its steps: whatever user code does, the outcome is
+/// written and the joins return.
 fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
     record.begin_current();
-    // Asserted: what `body` leaves broken, only those see who share it; that is as with `std`'s
-    // threads. It is dropped when it returns.
-    let outcome = match catch_unwind(AssertUnwindSafe(body)) {
+    // What `body` leaves broken is seen by the threads that share it, as with `std`'s threads. It
+    // is dropped when it returns.
+    let outcome = match user_code::run(body) {
         Ok(value) => Outcome::Returned(value),
         Err(payload) => {
-            let message = hook::message(&*payload);
+            let message = user_code::message(&*payload).into();
             hook::report(record, &message, &*payload);
             Outcome::Panicked(Panic { message, payload: Mutex::new(Some(payload)) })
         }
     };
     // SAFETY: this is the thread, and its event is set below.
     unsafe { packet.put(outcome) };
-    // Given up before the event is set, so that the joiner who holds the last handle can have the
-    // value. If there is no handle, the value is dropped here; a panic of its `Drop` is reported by
-    // the standard hook and must not keep joiners waiting.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(packet)));
+    // Given up before the event is set, so that the joiner with the last handle can have the value.
+    // If there is no handle, the value is dropped here: user code.
+    user_code::dispose(packet);
     record.finish();
 }

@@ -1,12 +1,15 @@
 //! Threads that are waited for at the end.
 
 use core::fmt;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::builder::Builder;
 use super::error::{ShutDown, SpawnError};
 use super::handle::JoinHandle;
 use super::record::Thread;
+use crate::fork::ProcessMark;
+use crate::user_code;
 
 /// Joins the threads that were started in it, except the daemons, when it is dropped. With one in
 /// `main` a Rust program ends as a Python program does: not before its last thread.
@@ -26,15 +29,17 @@ use super::record::Thread;
 /// }
 /// assert_eq!(DONE.load(Ordering::Relaxed), 1);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use = "a group joins its threads as soon as it is dropped"]
 pub struct Group {
     handle: GroupHandle,
 }
 
 /// Starts threads in a [`Group`], from anywhere.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct GroupHandle {
+    /// Whose threads the members are.
+    process: ProcessMark,
     members: Arc<Mutex<Members>>,
 }
 
@@ -42,16 +47,16 @@ pub struct GroupHandle {
 struct Members {
     running: Vec<Thread>,
     at_exit: Vec<Box<dyn FnOnce() + Send>>,
-    /// Callbacks are not taken any more.
+    /// The group takes no callbacks any more.
     leaving: bool,
-    /// Nor are threads.
+    /// The group takes no threads any more.
     gone: bool,
 }
 
 impl Group {
     /// A group without threads.
     pub fn new() -> Self {
-        Self::default()
+        Self { handle: GroupHandle::new() }
     }
 
     /// Starts a thread in the group: [`Builder::spawn_in`] with nothing said.
@@ -73,7 +78,15 @@ impl Group {
     }
 
     /// Calls the callbacks of [`GroupHandle::at_exit`], the last registered first, and then joins:
-    /// dropping it does the same.
+    /// dropping the group does the same.
+    ///
+    /// In the child of a fork it does neither: callbacks and threads are the parent's.
+    ///
+    /// # Panics
+    ///
+    /// If a callback panicked: after all callbacks were called and all threads joined, with the
+    /// payload of the first that did. Where the thread is panicking already, that payload is
+    /// disposed of.
     pub fn join(self) {}
 }
 
@@ -83,31 +96,65 @@ impl Builder {
     /// # Errors
     ///
     /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the group has joined its members
-    /// already.
+    /// already, or is that of the process that this one was forked from.
     pub fn spawn_in<F, T>(self, group: &GroupHandle, body: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        // In the group before it runs, so that the group cannot miss it; one that could not be
+        // In the group before it runs, so that the group cannot miss it; a thread that could not be
         // started is over, and joined at once.
         self.spawn_known(body, |thread| group.add(thread).map_err(|ShutDown| SpawnError::ShutDown))
     }
 }
 
+impl Default for Group {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
+        if !self.handle.process.is_current() {
+            // The list may be locked, and in the middle of a change, by a thread that is not here:
+            // it is not even dropped.
+            core::mem::forget(Arc::clone(&self.handle.members));
+            return;
+        }
         let callbacks = {
             let mut members = self.handle.lock();
             members.leaving = true;
             core::mem::take(&mut members.at_exit)
         };
+        let mut first_panic = None;
         for callback in callbacks.into_iter().rev() {
-            callback();
+            if let Err(payload) = user_code::run(callback) {
+                match first_panic {
+                    None => first_panic = Some(payload),
+                    Some(_) => user_code::dispose_payload(payload),
+                }
+            }
         }
+        self.handle.join_members();
+        match first_panic {
+            Some(payload) if std::thread::panicking() => user_code::dispose_payload(payload),
+            Some(payload) => resume_unwind(payload),
+            None => {}
+        }
+    }
+}
+
+impl GroupHandle {
+    fn new() -> Self {
+        Self { process: ProcessMark::current(), members: Arc::default() }
+    }
+
+    /// Joins the members, those too that they start meanwhile.
+    fn join_members(&self) {
         loop {
             let next = {
-                let mut members = self.handle.lock();
+                let mut members = self.lock();
                 let next = members.running.pop();
                 members.gone = next.is_none();
                 next
@@ -120,9 +167,7 @@ impl Drop for Group {
             }
         }
     }
-}
 
-impl GroupHandle {
     /// Starts a thread in the group: [`Builder::spawn_in`] with nothing said.
     ///
     /// # Errors
@@ -136,14 +181,19 @@ impl GroupHandle {
         Builder::new().spawn_in(self, body)
     }
 
-    /// Has `callback` called once, when the group is about to join its threads: the place to ask
-    /// them to end.
+    /// Registers `callback`, which is called once when the group is about to join its threads: the
+    /// place to ask them to end. A panic of it keeps no other callback from being called and no
+    /// thread from being joined; see [`Group::join`].
     ///
     /// # Errors
     ///
-    /// [`ShutDown`] if that has begun; the callback is dropped.
+    /// [`ShutDown`] if that has begun, or if the group is that of the process that this one was
+    /// forked from; the callback is dropped.
     #[doc(alias = "register_atexit")]
     pub fn at_exit(&self, callback: impl FnOnce() + Send + 'static) -> Result<(), ShutDown> {
+        if !self.process.is_current() {
+            return Err(ShutDown);
+        }
         let mut members = self.lock();
         if members.leaving {
             // The callback is dropped after the lock, as the arguments of a call are.
@@ -153,7 +203,10 @@ impl GroupHandle {
         Ok(())
     }
 
-    pub(super) fn add(&self, thread: &Thread) -> Result<(), ShutDown> {
+    fn add(&self, thread: &Thread) -> Result<(), ShutDown> {
+        if !self.process.is_current() {
+            return Err(ShutDown);
+        }
         let mut members = self.lock();
         if members.gone {
             return Err(ShutDown);
@@ -166,7 +219,8 @@ impl GroupHandle {
         Ok(())
     }
 
-    /// Nothing of the user's runs under this lock.
+    /// No user code runs under this lock. Only for the process of the group: a child's copy may be
+    /// held forever.
     fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,8 +228,10 @@ impl GroupHandle {
 
 impl fmt::Debug for GroupHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupHandle")
-            .field("threads", &self.lock().running.len())
-            .finish_non_exhaustive()
+        let mut out = f.debug_struct("GroupHandle");
+        if self.process.is_current() {
+            out.field("threads", &self.lock().running.len());
+        }
+        out.finish_non_exhaustive()
     }
 }

@@ -1,6 +1,5 @@
-//! The handle of a thread: for several joiners, each of whom sees the outcome.
+//! The handle of a thread: for several joiners, each of which sees the outcome.
 
-use core::any::Any;
 use core::fmt;
 use core::ops::Deref;
 use core::time::Duration;
@@ -9,6 +8,8 @@ use std::time::Instant;
 
 use super::record::Thread;
 use crate::primitive::cell::UnsafeCell;
+use crate::user_code::{self, Payload};
+use crate::wait::event::Event;
 
 /// What a thread left behind.
 pub(super) enum Outcome<T> {
@@ -16,10 +17,20 @@ pub(super) enum Outcome<T> {
     Panicked(Panic),
 }
 
-/// A panic: its message for everybody, its payload for the first who asks.
+/// A panic: its message for every joiner, its payload for the first that asks.
 pub(super) struct Panic {
     pub(super) message: Arc<str>,
-    pub(super) payload: Mutex<Option<Box<dyn Any + Send>>>,
+    pub(super) payload: Mutex<Option<Payload>>,
+}
+
+/// A payload that no joiner took is dropped with the last handle, wherever that is: its `Drop` is
+/// user code that the owner of the handle does not expect.
+impl Drop for Panic {
+    fn drop(&mut self) {
+        if let Some(payload) = self.take() {
+            user_code::dispose_payload(payload);
+        }
+    }
 }
 
 /// Where the thread puts its outcome.
@@ -76,31 +87,28 @@ impl<T> JoinHandle<T> {
         Self { thread, packet }
     }
 
-    /// Sleeps until the thread is over, and shows what it returned. May be called again, by
-    /// anybody.
+    /// Sleeps until the thread is over, and returns a reference to its result. Any thread may call
+    /// it again.
     ///
     /// # Errors
     ///
     /// [`JoinError::Panicked`] if a panic ended the thread, for every joiner;
-    /// [`JoinError::CurrentThread`] if the thread joins itself.
+    /// [`JoinError::CurrentThread`] if the thread joins itself; [`JoinError::OtherProcess`] in the
+    /// child of a fork if the thread was running at the fork, and stayed behind.
     pub fn join(&self) -> Result<&T, JoinError> {
-        self.not_myself()?;
-        self.thread.finished().wait();
-        self.outcome()
+        self.join_by(|finished| {
+            finished.wait();
+            true
+        })
     }
 
-    /// As [`join`](Self::join), for at most `timeout`. One too long for the clock means for ever.
+    /// As [`join`](Self::join), for at most `timeout`. One too long for the clock means forever.
     ///
     /// # Errors
     ///
     /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs then.
     pub fn join_timeout(&self, timeout: Duration) -> Result<&T, JoinError> {
-        self.not_myself()?;
-        if self.thread.finished().wait_for(timeout) {
-            self.outcome()
-        } else {
-            Err(JoinError::TimedOut)
-        }
+        self.join_by(|finished| finished.wait_for(timeout))
     }
 
     /// As [`join_timeout`](Self::join_timeout), until `deadline` at most.
@@ -109,12 +117,7 @@ impl<T> JoinHandle<T> {
     ///
     /// As [`join_timeout`](Self::join_timeout).
     pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
-        self.not_myself()?;
-        if self.thread.finished().wait_until(deadline) {
-            self.outcome()
-        } else {
-            Err(JoinError::TimedOut)
-        }
+        self.join_by(|finished| finished.wait_until(deadline))
     }
 
     /// As [`join`](Self::join), without waiting.
@@ -123,8 +126,24 @@ impl<T> JoinHandle<T> {
     ///
     /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs.
     pub fn try_join(&self) -> Result<&T, JoinError> {
-        self.not_myself()?;
-        if self.thread.is_alive() { Err(JoinError::TimedOut) } else { self.outcome() }
+        self.join_by(Event::is_set)
+    }
+
+    /// The outcome, once `wait` has returned that the thread is over.
+    fn join_by(&self, wait: impl FnOnce(&Event) -> bool) -> Result<&T, JoinError> {
+        if self.thread.is_current() {
+            return Err(JoinError::CurrentThread);
+        }
+        let finished = self.thread.finished();
+        if !finished.is_set() {
+            if !self.thread.lives_here() {
+                return Err(JoinError::OtherProcess);
+            }
+            if !wait(finished) {
+                return Err(JoinError::TimedOut);
+            }
+        }
+        self.outcome()
     }
 
     /// The result itself, if the thread is over and this is the last handle of it; a panic with its
@@ -132,9 +151,10 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The handle, if there are others or the thread still runs.
+    /// The handle, if there are others or the thread still runs, or ran at the fork of this process
+    /// and stayed behind.
     pub fn into_result(self) -> Result<std::thread::Result<T>, Self> {
-        if self.thread.is_alive() {
+        if !self.thread.finished().is_set() {
             return Err(self);
         }
         let Self { thread, packet } = self;
@@ -142,7 +162,7 @@ impl<T> JoinHandle<T> {
             Ok(packet) => Ok(match packet.outcome.into_inner() {
                 Some(Outcome::Returned(value)) => Ok(value),
                 Some(Outcome::Panicked(panic)) => {
-                    Err(panic.take().unwrap_or_else(|| Box::new(panic.message)))
+                    Err(panic.take().unwrap_or_else(|| Box::new(Arc::clone(&panic.message))))
                 }
                 None => unreachable!("the outcome is there before the event is set"),
             }),
@@ -151,8 +171,8 @@ impl<T> JoinHandle<T> {
     }
 
     /// The payload of the panic that ended the thread: for the first who asks. Never waits.
-    pub fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
-        if self.thread.is_alive() {
+    pub fn take_panic(&self) -> Option<Payload> {
+        if !self.thread.finished().is_set() {
             return None;
         }
         match self.read() {
@@ -164,10 +184,6 @@ impl<T> JoinHandle<T> {
     /// The thread.
     pub fn thread(&self) -> &Thread {
         &self.thread
-    }
-
-    fn not_myself(&self) -> Result<(), JoinError> {
-        if self.thread.is_current() { Err(JoinError::CurrentThread) } else { Ok(()) }
     }
 
     fn outcome(&self) -> Result<&T, JoinError> {
@@ -187,7 +203,7 @@ impl<T> JoinHandle<T> {
 }
 
 impl Panic {
-    fn take(&self) -> Option<Box<dyn Any + Send>> {
+    fn take(&self) -> Option<Payload> {
         self.payload.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -220,6 +236,8 @@ pub enum JoinError {
     CurrentThread,
     /// The thread still runs.
     TimedOut,
+    /// The thread is in the process that this one was forked from; it never ends here.
+    OtherProcess,
 }
 
 impl fmt::Display for JoinError {
@@ -228,6 +246,7 @@ impl fmt::Display for JoinError {
             Self::Panicked(message) => write!(f, "the thread panicked: {message}"),
             Self::CurrentThread => f.write_str("cannot join the current thread"),
             Self::TimedOut => f.write_str("the thread still runs"),
+            Self::OtherProcess => f.write_str("the thread is in the parent of this process"),
         }
     }
 }

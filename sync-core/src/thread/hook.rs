@@ -1,12 +1,12 @@
-//! Who is told when a panic ended a thread.
+//! The hook that is called when a panic has ended a thread.
 
 use core::any::Any;
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::record::Thread;
-use crate::diagnostics::callback_slot::Hook;
+use crate::diagnostics::callback_slot::CallbackSlot;
+use crate::user_code;
 
 /// A panic that ended a thread.
 pub struct PanicReport<'a> {
@@ -22,7 +22,8 @@ impl PanicReport<'_> {
         self.thread
     }
 
-    /// The message, if the payload is one, as it is for the panics of the standard macros.
+    /// The message, if the payload is one, as it is for the panics of the standard macros; else a
+    /// fixed sentence.
     #[must_use]
     pub fn message(&self) -> &str {
         self.message
@@ -44,14 +45,14 @@ impl fmt::Debug for PanicReport<'_> {
     }
 }
 
-static HOOK: Hook<dyn Fn(&PanicReport<'_>) + Send + Sync> = Hook::new();
+static HOOK: CallbackSlot<dyn Fn(&PanicReport<'_>) + Send + Sync> = CallbackSlot::new();
 
 /// Calls `hook` whenever a panic ends a thread that was started here: after the unwinding, in that
 /// thread, before its joins return.
 ///
 /// The standard panic hook has reported the panic by then, with the thread's name, the place and if
 /// wanted a backtrace; without a hook here that is all. A panic of the hook itself is reported by
-/// the standard hook and goes no further.
+/// the standard hook and goes no further, and neither does one of its payload's `Drop`.
 #[doc(alias = "excepthook")]
 pub fn set_panic_hook(hook: impl Fn(&PanicReport<'_>) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
@@ -62,18 +63,9 @@ pub fn take_panic_hook() -> bool {
     HOOK.take()
 }
 
+/// Shows the panic to the hook. Does not unwind.
 pub(super) fn report(thread: &Thread, message: &Arc<str>, payload: &(dyn Any + Send)) {
-    if let Some(hook) = HOOK.get() {
-        // Asserted: nothing of ours is in the hook's hands but shared references.
-        let _ = catch_unwind(AssertUnwindSafe(|| hook(&PanicReport { thread, message, payload })));
-    }
-}
-
-/// The message in a payload.
-pub(super) fn message(payload: &(dyn Any + Send)) -> Arc<str> {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).into(),
-        (None, Some(text)) => text.as_str().into(),
-        (None, None) => "a value that is not a message".into(),
-    }
+    HOOK.with(|hook| {
+        user_code::run_and_forget_panic(|| hook(&PanicReport { thread, message, payload }));
+    });
 }

@@ -8,8 +8,7 @@
 //!   [`enumerate`]).
 //! * A [`Group`] joins the threads that were started in it, but not the daemons, when it goes out
 //!   of scope.
-//! * [`set_panic_hook`] is told of every thread that a panic ended, once it is over and with the
-//!   thread that it was.
+//! * [`set_panic_hook`] sets a hook that is called for every thread that a panic ended.
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,14 +33,42 @@
 //!
 //! 1. The outcome is written once, by the thread, before its event is set, and only read
 //!    afterwards.
-//! 2. Whoever reads the outcome has seen the event set (Acquire, pairs with the Release of the
-//!    setting).
+//! 2. A thread that reads the outcome has seen the event set (Acquire, pairs with the Release of
+//!    the setting).
 //! 3. A thread is in the registry from before it is started until just before its event is set; one
 //!    that could not be started is taken out again.
+//! 4. Between its closure and its event a thread runs user code (hook, payload, result) inside
+//!    catches only: every thread that begins sets its event.
 //!
 //! A join returns when the thread's closure has returned or panicked and everything it owned is
 //! dropped. The thread's thread-locals are destroyed afterwards; they can be used until the end,
 //! and what they do is no part of the result.
+//!
+//! # What the child of a `fork` may do
+//!
+//! The child has one thread, the one that forked, and copies of everything else. What the other
+//! threads held stays held, and what they were about to do is not done. (A child may use the
+//! allocator only if the system's survives a fork, as those of glibc, musl and macOS do.)
+//!
+//! | object | in the child |
+//! |---|---|
+//! | [`current`], [`main_thread`], [`enumerate`], [`active_count`] | know one thread, the one that forked, which is the main thread; it keeps its name and [`ident`](Thread::ident), and has the child's [`native_id`](Thread::native_id) |
+//! | [`Thread::is_alive`] of another thread of the parent | `false` |
+//! | [`JoinHandle`] of such a thread | every join that would wait is [`JoinError::OtherProcess`] at once; the outcome of a thread that was over at the fork is there |
+//! | [`Group`] of the parent | its drop and [`Group::join`] call and join nothing; it takes no threads ([`SpawnError::ShutDown`]) and no callbacks |
+//! | [`spawn`], [`Group::new`] | work as in any process |
+//! | the hook of [`set_panic_hook`], and those of the features | the parent's, unless a thread was just setting one |
+//! | the order of locks of the feature `deadlock` | empty |
+//! | a lock that the thread which forked holds | is held by it; its guard, or the raw lock, releases it |
+//! | [`Mutex`](crate::Mutex), [`FairMutex`](crate::FairMutex), [`RwLock`](crate::RwLock), [`ReentrantMutex`](crate::ReentrantMutex), and the raw locks, that another thread holds | held forever, until `reinit_after_fork` |
+//! | [`Semaphore`](crate::Semaphore) and its kin, [`Event`](crate::Event), [`AutoResetEvent`](crate::AutoResetEvent) | usable; permits of other threads come back by `reinit_after_fork` |
+//! | [`Barrier`](crate::Barrier) | counts threads that are not there, until `reinit_after_fork` |
+//! | [`Condvar`](crate::Condvar) | usable |
+//! | [`Once`](crate::Once) and its kin | as they are; one that another thread was running stays so forever |
+//! | [`Latch`](crate::Latch), [`WaitGroup`](crate::WaitGroup), [`Parker`](crate::Parker) | as they are: what other threads owe them does not come |
+//!
+//! Nothing waits for a thread that is not in the process, and no lock of this crate itself is held
+//! forever. A child that was made without the C library (a bare `clone`) is not noticed.
 //!
 //! # What Python has and Rust does not need
 //!
@@ -50,7 +77,7 @@
 //! joined, because there is no handle of it. A runaway recursion ends the process, so the size of
 //! the stack is all there is to say about it. There is no finalization of an interpreter: a daemon
 //! that still runs when `main` returns is stopped by the end of the process, and nobody is left to
-//! join it. Two threads that join each other wait for ever; only joining oneself is noticed.
+//! join it. Two threads that join each other wait forever; only joining oneself is noticed.
 
 mod builder;
 mod error;

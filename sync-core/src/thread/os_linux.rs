@@ -15,6 +15,17 @@ pub(super) fn is_main() -> bool {
     native_id() == std::process::id()
 }
 
+/// The system's number of the main thread.
+pub(super) fn main_id() -> u32 {
+    std::process::id()
+}
+
+/// The system's number of the thread that forked this process; `_parents` is the one that it had in
+/// the parent.
+pub(super) fn first_thread_id(_parents: u32) -> u32 {
+    std::process::id()
+}
+
 /// Gives the calling thread a name for the system's tools, which may show its beginning only: the
 /// system cuts bytes, not letters.
 pub(super) fn set_name(name: &str) {

@@ -12,5 +12,15 @@ pub(super) fn is_main() -> bool {
     std::thread::current().name() == Some("main")
 }
 
+/// The system's number of the main thread: 0, not known before that thread is seen.
+pub(super) fn main_id() -> u32 {
+    0
+}
+
+/// The number of the thread that forked this process: our own numbers do not change in a fork.
+pub(super) fn first_thread_id(parents: u32) -> u32 {
+    parents
+}
+
 /// The name for the system's tools is set when a thread is started, and stays.
 pub(super) fn set_name(_: &str) {}

@@ -1,16 +1,19 @@
-//! What is known of a thread, and the registry of those that run.
+//! The record of a thread, and the registry of the threads that run.
 
 use core::fmt;
 use core::num::NonZeroU64;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::AtomicU64 as Counter;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use super::os;
-use crate::primitive::atomic::{AtomicU32, AtomicU64};
+use crate::fork::{self, PerProcess, ProcessMark};
+use crate::primitive::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use crate::primitive::thread;
 use crate::wait::event::Event;
-use crate::wait::latch::Latch;
 
 /// A thread: one of ours, the main thread, or a foreign one that was seen here. Cheap to clone; it
 /// keeps nothing of the thread alive.
@@ -20,26 +23,50 @@ pub struct Thread {
 }
 
 struct Inner {
-    /// Written once, before `started` opens; the registry's key is another number, which is known
-    /// before the thread runs.
+    /// Where the thread was started. It is in a child of that process only if it forked the child.
+    process: ProcessMark,
+    /// 0 until the thread has begun. The registry's key is another number, which is known before
+    /// the thread runs.
     ident: AtomicU64,
+    /// 0 until it is known.
     native_id: AtomicU32,
     key: u64,
     /// Not ours: it is held for a copy, and no model is about it.
     name: Mutex<Arc<str>>,
+    first_name: Arc<str>,
     daemon: bool,
-    started: Latch,
     finished: Event,
 }
 
-/// Every thread that is known and runs. A plain lock of `std`: nothing that can panic or wait
-/// happens under it.
-static RUNNING: Mutex<BTreeMap<u64, Thread>> = Mutex::new(BTreeMap::new());
+/// The threads of one process.
+struct Registry {
+    /// Every thread that is known and runs. A plain lock of `std`: nothing that can panic or wait
+    /// happens under it.
+    running: Mutex<BTreeMap<u64, Thread>>,
+    main: OnceLock<Thread>,
+    /// The record of the thread that forked this process, if the parent's registry had one and was
+    /// not in use at the fork.
+    inherited: Option<Thread>,
+}
 
-static MAIN: OnceLock<Thread> = OnceLock::new();
+static REGISTRY: PerProcess<Registry> = PerProcess::new();
 
-fn running() -> MutexGuard<'static, BTreeMap<u64, Thread>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+fn registry() -> &'static Registry {
+    REGISTRY.get(|parents| Registry {
+        running: Mutex::new(BTreeMap::new()),
+        main: OnceLock::new(),
+        inherited: parents.and_then(|registry| {
+            let first = fork::first_thread()?;
+            let running = registry.running.try_lock().ok()?;
+            running.values().find(|thread| thread.ident() == Some(first)).cloned()
+        }),
+    })
+}
+
+impl Registry {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Thread>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 thread::thread_local! {
@@ -55,10 +82,10 @@ struct Current {
 
 impl Drop for Current {
     fn drop(&mut self) {
-        if self.foreign.get()
-            && let Some(thread) = self.thread.get()
-        {
-            thread.finish();
+        if self.foreign.get() {
+            if let Some(thread) = self.thread.get() {
+                thread.finish();
+            }
         }
     }
 }
@@ -66,42 +93,44 @@ impl Drop for Current {
 /// A number for a record that has none yet, and for a thread without a name.
 fn next(counter: &Counter) -> u64 {
     // Relaxed: only distinctness is asked for.
-    counter.fetch_add(1, Relaxed)
+    counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
 impl Thread {
     pub(super) fn new(name: Option<String>, daemon: bool) -> Self {
         static KEYS: Counter = Counter::new(0);
         static NAMES: Counter = Counter::new(1);
-        let name = name.unwrap_or_else(|| format!("Thread-{}", next(&NAMES)));
+        let name: Arc<str> = name.unwrap_or_else(|| format!("Thread-{}", next(&NAMES))).into();
         let inner = Inner {
+            process: ProcessMark::current(),
             ident: AtomicU64::new(0),
             native_id: AtomicU32::new(0),
             key: next(&KEYS),
-            name: Mutex::new(name.into()),
+            first_name: Arc::clone(&name),
+            name: Mutex::new(name),
             daemon,
-            started: Latch::new(1),
             finished: Event::new(),
         };
         Self { inner: Arc::new(inner) }
     }
 
     pub(super) fn register(&self) {
-        running().insert(self.inner.key, self.clone());
+        registry().running().insert(self.inner.key, self.clone());
     }
 
-    pub(super) fn unregister(&self) {
-        let gone = running().remove(&self.inner.key);
+    fn unregister(&self) {
+        let gone = registry().running().remove(&self.inner.key);
         // Dropped after the lock.
         drop(gone);
     }
 
     /// Makes this the calling thread's record.
     pub(super) fn begin(&self) {
-        // Relaxed, both: the latch publishes them.
-        self.inner.ident.store(thread::id().get(), Relaxed);
+        // Relaxed: one value on its own.
         self.inner.native_id.store(os::native_id(), Relaxed);
-        self.inner.started.count_down(1);
+        // Release: pairs with the Acquire in `ident`, so that a thread with a number has the
+        // system's number too.
+        self.inner.ident.store(thread::id().get(), Release);
     }
 
     /// As [`begin`](Self::begin), for a thread that asks for its record and finds this.
@@ -110,48 +139,67 @@ impl Thread {
         let _ = CURRENT.try_with(|current| current.thread.set(self.clone()));
     }
 
-    /// The thread is over: whoever waits for that goes on.
+    /// Ends the thread: it leaves the registry, and those that wait for it go on.
     pub(super) fn finish(&self) {
         self.unregister();
         self.inner.finished.set();
     }
 
+    /// Set when the thread is over; never set in a child if the thread is not in it. To be waited
+    /// for only if [`lives_here`](Self::lives_here).
     pub(super) fn finished(&self) -> &Event {
         &self.inner.finished
     }
 
-    /// Whether this is the calling thread. Never waits: a thread that has not begun is not the one
-    /// that asks.
+    /// Whether the thread, if it runs, runs in this process: threads do not come along in a fork,
+    /// except the one that forks.
+    pub(super) fn lives_here(&self) -> bool {
+        self.inner.process.is_current() || self.is_first()
+    }
+
+    /// Whether this is the thread that forked this process.
+    fn is_first(&self) -> bool {
+        fork::first_thread().is_some_and(|first| self.ident() == Some(first))
+    }
+
+    /// Whether this is the calling thread.
     pub(super) fn is_current(&self) -> bool {
         // Relaxed: the calling thread reads what it wrote itself, or something else.
         self.inner.ident.load(Relaxed) == thread::id().get()
     }
 
-    /// The thread's number: never used again in this process, unlike the system's.
+    /// The thread's number, which is never used again in this process, unlike the system's. `None`
+    /// until the thread has begun, so also of one that the system refused to start; never waits.
     ///
-    /// For a thread that was started just now this waits until it runs.
+    /// A thread has a number before its closure runs, but [`spawn`](super::spawn) may return before
+    /// that. The main thread has one once it has called [`current`].
     #[must_use]
-    pub fn ident(&self) -> NonZeroU64 {
-        self.inner.started.wait();
-        // Relaxed: ordered by the latch.
-        NonZeroU64::new(self.inner.ident.load(Relaxed)).expect("written before the latch opened")
+    pub fn ident(&self) -> Option<NonZeroU64> {
+        // Acquire: pairs with the Release in `begin`.
+        NonZeroU64::new(self.inner.ident.load(Acquire))
     }
 
     /// The system's number of the thread, as its tools show it. It may be used again once the
-    /// thread is over.
-    ///
-    /// For a thread that was started just now this waits until it runs.
+    /// thread is over. `None` until the thread has begun, as for [`ident`](Self::ident); never
+    /// waits. On Linux the main thread's is always known.
     #[must_use]
-    pub fn native_id(&self) -> u32 {
-        self.inner.started.wait();
-        // Relaxed: ordered by the latch.
-        self.inner.native_id.load(Relaxed)
+    pub fn native_id(&self) -> Option<u32> {
+        // Relaxed: one value on its own.
+        match self.inner.native_id.load(Relaxed) {
+            0 => None,
+            // The number that was written is the one that the thread had in the parent.
+            cached if !self.inner.process.is_current() && self.is_first() => {
+                Some(os::first_thread_id(cached))
+            }
+            cached => Some(cached),
+        }
     }
 
     /// The thread's name.
     #[must_use]
     pub fn name(&self) -> Arc<str> {
-        Arc::clone(&self.inner.name.lock().unwrap_or_else(PoisonError::into_inner))
+        self.with_name(|name| Arc::clone(name))
+            .unwrap_or_else(|| Arc::clone(&self.inner.first_name))
     }
 
     /// Changes the name. The system's tools learn of it only if the thread itself calls this; they
@@ -159,10 +207,28 @@ impl Thread {
     #[doc(alias = "setName")]
     pub fn set_name(&self, name: impl Into<String>) {
         let name: Arc<str> = name.into().into();
-        *self.inner.name.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&name);
+        self.with_name(|place| *place = Arc::clone(&name));
         if self.is_current() {
             os::set_name(&name);
         }
+    }
+
+    /// Calls `f` with the name. `None` in the child of a fork if a thread of the parent was using
+    /// the name at that moment: its lock is held forever.
+    fn with_name<R>(&self, f: impl FnOnce(&mut Arc<str>) -> R) -> Option<R> {
+        /// Far more turns than a copy of a name takes.
+        const TURNS: u32 = 1000;
+        if self.inner.process.is_current() {
+            return Some(f(&mut self.inner.name.lock().unwrap_or_else(PoisonError::into_inner)));
+        }
+        for _ in 0..TURNS {
+            match self.inner.name.try_lock() {
+                Ok(mut name) => return Some(f(&mut name)),
+                Err(TryLockError::Poisoned(name)) => return Some(f(&mut name.into_inner())),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+        None
     }
 
     /// Whether the thread is a daemon: one that no [`Group`](super::Group) waits for.
@@ -171,10 +237,11 @@ impl Thread {
         self.inner.daemon
     }
 
-    /// Whether the thread still runs. It does from the moment in which it was started.
+    /// Whether the thread runs in this process. It does from the moment in which it was started. In
+    /// the child of a fork only the thread that forked is alive.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !self.inner.finished.is_set()
+        !self.inner.finished.is_set() && self.lives_here()
     }
 }
 
@@ -188,7 +255,7 @@ impl Eq for Thread {}
 
 impl fmt::Debug for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never blocks: not by `ident`, and the name's lock is held for a copy only.
+        // Never blocks: the name's lock is held for a copy only.
         let mut out = f.debug_struct("Thread");
         out.field("name", &self.name()).field(
             "state",
@@ -209,10 +276,14 @@ impl fmt::Debug for Thread {
 /// foreign thread may get a record that the registry does not know.
 #[must_use]
 pub fn current() -> Thread {
+    // The thread that forked this process is its main thread.
+    if fork::first_thread() == Some(thread::id()) {
+        return main_thread();
+    }
     CURRENT
         .try_with(|current| {
             current.thread.get().cloned().unwrap_or_else(|| {
-                let thread = if os::is_main() {
+                let thread = if is_main() {
                     main_thread()
                 } else {
                     current.foreign.set(true);
@@ -235,35 +306,53 @@ fn foreign() -> Thread {
     thread
 }
 
-/// The thread that runs `main`: its name is `MainThread`, until it is changed.
-///
-/// Its number is known once it has called [`current`] itself; [`Thread::ident`] waits for that.
+/// Whether the calling thread is this process's main thread.
+fn is_main() -> bool {
+    match fork::first_thread() {
+        Some(first) => first == thread::id(),
+        None => os::is_main(),
+    }
+}
+
+/// The thread that runs `main`: its name is `MainThread`, until it is changed. In the child of a
+/// fork it is the thread that forked, under the name that it has.
 #[must_use]
 pub fn main_thread() -> Thread {
-    let main = MAIN.get_or_init(|| {
-        let main = Thread::new(Some("MainThread".into()), false);
-        main.register();
+    let registry = registry();
+    let main = registry.main.get_or_init(|| {
+        let mine = || CURRENT.try_with(|current| current.thread.get().cloned()).ok().flatten();
+        let known = if is_main() { mine() } else { None };
+        let main = known.or_else(|| registry.inherited.clone()).unwrap_or_else(|| {
+            let main = Thread::new(Some("MainThread".into()), false);
+            main.inner.native_id.store(os::main_id(), Relaxed);
+            if let Some(first) = fork::first_thread() {
+                // Release: as in `begin`.
+                main.inner.ident.store(first.get(), Release);
+            }
+            main
+        });
+        registry.running().insert(main.inner.key, main.clone());
         main
     });
-    if os::is_main() && !main.inner.started.is_open() {
+    if is_main() && main.ident().is_none() {
         main.begin();
     }
     main.clone()
 }
 
 /// How many threads run that are known here: those started here, the main thread, and foreign ones
-/// that called [`current`].
+/// that called [`current`]. In the child of a fork: since the fork.
 #[must_use]
 pub fn active_count() -> usize {
     let _known = main_thread();
-    running().len()
+    registry().running().len()
 }
 
 /// The threads that [`active_count`] counts, oldest first.
 #[must_use]
 pub fn enumerate() -> Vec<Thread> {
     let _known = main_thread();
-    running().values().cloned().collect()
+    registry().running().values().cloned().collect()
 }
 
 /// The system's number of the calling thread.

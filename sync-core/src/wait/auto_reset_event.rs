@@ -105,7 +105,8 @@ impl AutoResetEvent {
         self.try_wait();
     }
 
-    /// Whether a wait would return at once. Old news by the time it is returned.
+    /// Whether a wait would return at once. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     pub fn is_set(&self) -> bool {
         // Relaxed: an observation that carries no right to anything.
@@ -135,7 +136,7 @@ impl AutoResetEvent {
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout
-    /// too long for the clock means for ever.
+    /// too long for the clock means forever.
     #[inline]
     pub fn wait_for(&self, timeout: Duration) -> bool {
         self.try_wait() || self.wait_unset(Deadline::after(timeout))

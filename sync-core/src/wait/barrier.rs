@@ -251,7 +251,7 @@ impl<A: Action> Barrier<A> {
     }
 
     /// Waits until all have arrived, for at most the time of [`with_timeout`](Self::with_timeout),
-    /// or for ever without one.
+    /// or forever without one.
     ///
     /// # Errors
     ///
@@ -266,7 +266,7 @@ impl<A: Action> Barrier<A> {
         self.wait_deadline(self.action.timeout().and_then(Deadline::after))
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means for ever.
+    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means forever.
     ///
     /// If the time is up the barrier breaks. A thread that could not even arrive in that time,
     /// because an action was running or a reset had not been noticed by all, gives up and breaks

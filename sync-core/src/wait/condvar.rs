@@ -56,16 +56,28 @@ use core::ops::DerefMut;
 use core::time::Duration;
 use std::time::Instant;
 
+use crate::lock::instrumented::RELOCK;
 use crate::lock::raw_lock::WaitGuard;
 use crate::primitive::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::primitive::const_new;
 use crate::primitive::futex::{self, Deadline};
+use crate::user_code::AbortOnUnwind;
 
 /// Lets threads that hold a lock wait until another changes what the lock protects.
 ///
-/// It works with the guard of every lock of this crate; of a reentrant lock all levels are
-/// released, and restored. Several condition variables may share a lock. `notify_*` may be called
-/// with or without the lock.
+/// It works with the guards of every lock of this crate, except guards over a part of the data: the
+/// part may be gone after the wait. Of a reentrant lock all levels are released, and restored.
+/// Several condition variables may share a lock. `notify_*` may be called with or without the lock.
+///
+/// ```compile_fail,E0277
+/// use sync_core::{Condvar, Mutex, MutexGuard};
+/// let (lock, changed) = (Mutex::new(Some(Box::new(1))), Condvar::new());
+/// let mut part = MutexGuard::map(lock.lock(), |data| data.as_mut().unwrap());
+/// changed.wait(&mut part); // another thread may set the data to `None` meanwhile
+/// ```
+///
+/// Should taking the lock again fail, as it does where 2^25 readers hold it, the process aborts:
+/// the guard would stand for a lock that it does not hold.
 ///
 /// A wait never ends by itself, but a notification may end more waits than it was meant for: look
 /// at the condition again, or let [`wait_while`](Self::wait_while) do so.
@@ -129,7 +141,7 @@ impl Condvar {
 
     /// Releases the lock, sleeps until a notification, and takes the lock again.
     ///
-    /// Whoever does not hold the lock has no guard, and cannot wait:
+    /// A thread that does not hold the lock has no guard, and cannot wait:
     ///
     /// ```compile_fail,E0277
     /// let (lock, changed) = (sync_core::Mutex::new(()), sync_core::Condvar::new());
@@ -140,7 +152,7 @@ impl Condvar {
         let _ = self.wait_deadline(guard, None);
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means for ever.
+    /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means forever.
     /// The time does not bound how long taking the lock again lasts.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
@@ -221,7 +233,9 @@ impl Condvar {
         // next holder does (invariant 1).
         self.waiters.fetch_add(1, Relaxed);
         let sequence = self.sequence.load(Relaxed);
-        let depth = guard.release_all();
+        let abort = AbortOnUnwind::new(RELOCK);
+        // SAFETY: the guard is borrowed mutably, and reacquired below; what unwinds aborts.
+        let depth = unsafe { guard.release_all() };
         let timed_out = loop {
             let in_time = futex::wait_maybe(&self.sequence, sequence, deadline);
             // Relaxed: the futex compared with the newest value; this only tells the reasons for
@@ -235,44 +249,50 @@ impl Condvar {
         };
         // Relaxed: being counted for too long costs a notifier a system call and nothing else.
         self.waiters.fetch_sub(1, Relaxed);
-        guard.reacquire(depth);
+        // SAFETY: `depth` is of the release above.
+        unsafe { guard.reacquire(depth) };
+        abort.disarm();
         WaitTimeoutResult(timed_out)
     }
 
-    /// Ends one wait, if there is one. A notification is not kept for waits to come.
+    /// Ends one wait, if there is one, and returns whether it woke a thread. A notification is not
+    /// kept for waits to come.
+    ///
+    /// What it returns is what the system reports of sleeping threads, and a hint. `true`: a thread
+    /// slept, and its wait has ended. `false`: no thread slept; a thread that had begun to wait and
+    /// had not fallen asleep yet has not been counted, and its wait has ended all the same.
+    ///
+    /// ```
+    /// let changed = sync_core::Condvar::new();
+    /// assert!(!changed.notify_one() && changed.notify_all() == 0);
+    /// ```
     #[inline]
     #[doc(alias = "notify")]
-    pub fn notify_one(&self) {
-        self.notify_many(1);
+    pub fn notify_one(&self) -> bool {
+        self.notify_many(1) != 0
     }
 
-    /// Ends every wait that has begun.
+    /// Ends every wait that has begun, and returns how many threads it woke: a hint, as for
+    /// [`notify_one`](Self::notify_one).
     #[inline]
-    pub fn notify_all(&self) {
-        self.notify_many(u32::MAX);
+    pub fn notify_all(&self) -> usize {
+        self.notify_many(u32::MAX)
     }
 
-    /// Ends at most `count` waits: Python's `notify(n)`.
+    /// Ends at most `count` waits, and returns how many threads it woke: a hint, as for
+    /// [`notify_one`](Self::notify_one). Python's `notify(n)`.
     #[inline]
-    pub fn notify_many(&self, count: u32) {
-        // Relaxed: whoever waits for a change that this thread made under the lock was counted
-        // before this thread took it (invariant 1).
-        if self.waiters.load(Relaxed) != 0 && count != 0 {
-            self.notify_waiting(count);
-        }
+    pub fn notify_many(&self, count: u32) -> usize {
+        // Relaxed: a thread that waits for a change that this thread made under the lock was
+        // counted before this thread took it (invariant 1).
+        if self.waiters.load(Relaxed) != 0 && count != 0 { self.notify_waiting(count) } else { 0 }
     }
 
     #[cold]
-    fn notify_waiting(&self, count: u32) {
-        // Relaxed: it publishes nothing; the change it speaks of is under the lock.
+    fn notify_waiting(&self, count: u32) -> usize {
+        // Relaxed: it publishes nothing; the change that it announces is under the lock.
         self.sequence.fetch_add(1, Relaxed);
-        match count {
-            1 => futex::wake_one(&raw const self.sequence),
-            u32::MAX => futex::wake_all(&raw const self.sequence),
-            _ => {
-                futex::wake(&raw const self.sequence, count);
-            }
-        }
+        futex::wake(&raw const self.sequence, count)
     }
 }
 

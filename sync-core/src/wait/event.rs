@@ -165,7 +165,7 @@ impl Event {
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`: `false` if the event was not set in that
-    /// time. A timeout too long for the clock means for ever.
+    /// time. A timeout too long for the clock means forever.
     ///
     /// `true` means that the event was set, even if it was cleared since.
     #[inline]
@@ -195,11 +195,11 @@ impl Event {
             }
             // Relaxed: it publishes nothing; that `set` does not miss this waiter is the futex's
             // comparison and the word being one.
-            if state != unset
-                && let Err(seen) = self.word.compare_exchange(state, unset, Relaxed, Acquire)
-            {
-                state = seen;
-                continue;
+            if state != unset {
+                if let Err(seen) = self.word.compare_exchange(state, unset, Relaxed, Acquire) {
+                    state = seen;
+                    continue;
+                }
             }
             let in_time = futex::wait_maybe(&self.word, unset, deadline);
             // Acquire: pairs with the Release in `set`, directly or through the `clear` that

@@ -125,7 +125,8 @@ impl Latch {
         }
     }
 
-    /// How much is left to count. Old news by the time it is returned, unless it is zero.
+    /// How much is left to count. A snapshot: it may have changed before the call returns, unless
+    /// it is zero.
     #[inline]
     pub fn count(&self) -> u32 {
         // Acquire: zero says what a wait says.
@@ -149,7 +150,7 @@ impl Latch {
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout
-    /// too long for the clock means for ever.
+    /// too long for the clock means forever.
     #[inline]
     pub fn wait_for(&self, timeout: Duration) -> bool {
         self.is_open() || self.wait_closed(Deadline::after(timeout))
@@ -203,12 +204,13 @@ impl Latch {
                 return true;
             }
             // Relaxed: it publishes nothing.
-            if state & WAITERS == 0
-                && let Err(seen) =
+            if state & WAITERS == 0 {
+                if let Err(seen) =
                     self.word.compare_exchange(state, state | WAITERS, Relaxed, Acquire)
-            {
-                state = seen;
-                continue;
+                {
+                    state = seen;
+                    continue;
+                }
             }
             let in_time = futex::wait_maybe(&self.word, state | WAITERS, deadline);
             state = self.word.load(Acquire);

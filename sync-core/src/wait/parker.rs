@@ -41,6 +41,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,6 +90,9 @@ pub struct Unparker {
     word: Arc<AtomicU32>,
 }
 
+impl UnwindSafe for Parker {}
+impl RefUnwindSafe for Parker {}
+
 impl Parker {
     /// A parker without a token.
     #[must_use]
@@ -106,7 +110,7 @@ impl Parker {
     }
 
     /// As [`park`](Self::park), for at most `timeout`: whether it took a token. A timeout too long
-    /// for the clock means for ever.
+    /// for the clock means forever.
     #[inline]
     pub fn park_timeout(&self, timeout: Duration) -> bool {
         self.park_by(|| Deadline::after(timeout))

@@ -26,7 +26,7 @@
 //! |---|---|---|
 //! | enough permits, no `HEAD` | acquire n | permits - n |
 //! | not enough, no `HEAD` | acquire 1 | set `WAITERS`, sleep in the line |
-//! | not enough, no `HEAD` | acquire n > 1, or 1 that slept and has waited for [`PATIENCE`] | set `HEAD`, sleep on the head's channel |
+//! | not enough, no `HEAD` | acquire n > 1, or 1 that slept and has waited for [`STARVATION_THRESHOLD`] | set `HEAD`, sleep on the head's channel |
 //! | `HEAD` | acquire by anybody else | set `WAITERS`, sleep in the line |
 //! | `HEAD`, enough permits | the head looks | permits - n, clear `HEAD`, wake as many of the line as permits are left |
 //! | `HEAD` | the head's time is up | clear `HEAD`, wake as many of the line as there are permits |
@@ -60,7 +60,7 @@
 //! 5. **Wake after free.** A release is one atomic operation; after it only the address is used.
 //!    The same holds for an acquisition that wakes others.
 //! 6. **Bounded overtaking.** A request for many is overtaken only until it was woken once; a
-//!    request for one for [`PATIENCE`] more.
+//!    request for one for [`STARVATION_THRESHOLD`] more.
 //!
 //! # Orderings
 //!
@@ -94,7 +94,7 @@ const FRONT: Channel = Channel::new(1);
 
 /// How long a request for one permit lets newcomers overtake it once it has slept; after that it
 /// becomes the head of the line.
-const PATIENCE: Duration = Duration::from_millis(1);
+const STARVATION_THRESHOLD: Duration = Duration::from_millis(1);
 
 const fn permits(state: u32) -> u32 {
     state >> SHIFT
@@ -258,7 +258,7 @@ impl RawSemaphore {
         }
     }
 
-    /// How many permits there are. Old news by the time it is returned.
+    /// How many permits there are. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn available_permits(&self) -> u32 {
         // Relaxed: an observation that carries no right to anything.
@@ -361,18 +361,18 @@ impl RawSemaphore {
             }
             let (announced, channel) = if head {
                 (state, FRONT)
-            } else if ours && (n > 1 || slept && waiting.has_run(PATIENCE)) {
+            } else if ours && (n > 1 || slept && waiting.has_run(STARVATION_THRESHOLD)) {
                 // Invariant 2: it may be the one on its way, and there may be others in the line.
                 (state | HEAD | if slept { WAITERS } else { 0 }, FRONT)
             } else {
                 (state | WAITERS, LINE)
             };
             // Relaxed: it publishes nothing, and the futex compares with the newest value.
-            if announced != state
-                && let Err(seen) = self.word.compare_exchange(state, announced, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
+            if announced != state {
+                if let Err(seen) = self.word.compare_exchange(state, announced, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
             }
             head = channel == FRONT;
             if !futex::wait_channel(&self.word, announced, deadline, channel) {

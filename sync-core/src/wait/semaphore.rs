@@ -182,7 +182,7 @@ macro_rules! acquiring {
             }
 
             /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock
-            /// means for ever.
+            /// means forever.
             ///
             /// # Errors
             ///
@@ -212,7 +212,7 @@ macro_rules! acquiring {
             }
 
             /// As [`acquire_many`](Self::acquire_many), for at most `timeout`. One too long for the
-            /// clock means for ever.
+            /// clock means forever.
             ///
             /// # Errors
             ///
@@ -288,7 +288,51 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// How many permits there are. Old news by the time it is returned.
+            /// As [`try_acquire_many_for`](Self::try_acquire_many_for), with a permit that keeps
+            /// the semaphore alive.
+            ///
+            /// # Errors
+            ///
+            /// [`TryAcquireError`] says why not.
+            ///
+            /// # Panics
+            ///
+            /// As [`acquire_many`](Self::acquire_many).
+            #[inline]
+            #[track_caller]
+            pub fn try_acquire_arc_for(
+                self: &Arc<Self>,
+                n: u32,
+                timeout: Duration,
+            ) -> Result<PermitGuard<Arc<Self>>, TryAcquireError> {
+                self.check(n);
+                self.raw.try_acquire_for(n, timeout)?;
+                Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
+            }
+
+            /// As [`try_acquire_many_until`](Self::try_acquire_many_until), with a permit that
+            /// keeps the semaphore alive.
+            ///
+            /// # Errors
+            ///
+            /// [`TryAcquireError`] says why not.
+            ///
+            /// # Panics
+            ///
+            /// As [`acquire_many`](Self::acquire_many).
+            #[inline]
+            #[track_caller]
+            pub fn try_acquire_arc_until(
+                self: &Arc<Self>,
+                n: u32,
+                deadline: Instant,
+            ) -> Result<PermitGuard<Arc<Self>>, TryAcquireError> {
+                self.check(n);
+                self.raw.try_acquire_until(n, deadline)?;
+                Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
+            }
+
+            /// How many permits there are. A snapshot: it may have changed before the call returns.
             #[inline]
             pub fn available_permits(&self) -> u32 {
                 self.raw.available_permits()

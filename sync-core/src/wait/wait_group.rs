@@ -72,7 +72,7 @@ impl WaitGroup {
         others.wait();
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means for ever.
+    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means forever.
     ///
     /// # Errors
     ///
@@ -90,7 +90,8 @@ impl WaitGroup {
         self.wait_deadline(Deadline::at(deadline))
     }
 
-    /// How many are not done and do not wait. Old news by the time it is returned.
+    /// How many are not done and do not wait. A snapshot: it may have changed before the call
+    /// returns.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.others.count()

@@ -18,6 +18,7 @@ mod fair_mutex;
 mod latch;
 mod mutex;
 mod once;
+mod owned_guards;
 mod parker;
 mod reentrant_mutex;
 mod rwlock;

@@ -46,7 +46,16 @@ impl Mapping {
     /// Maps the first `len` bytes of a sealed memfd, whose size the caller has checked.
     pub(crate) fn new(memfd: impl AsFd, len: usize) -> Result<Self> {
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is there.
-        let base = unsafe { mmap(core::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memfd, 0)? };
+        let base = unsafe {
+            mmap(
+                core::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                memfd,
+                0,
+            )?
+        };
         let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
         Ok(Self(View { base, len }))
     }
@@ -57,7 +66,11 @@ impl Mapping {
     ///
     /// The view is used no longer than `self` exists (invariant 1).
     pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
-        assert!(offset.is_multiple_of(64) && offset <= self.len && len <= self.len - offset, "{len} bytes at {offset} of {}", self.len);
+        assert!(
+            offset.is_multiple_of(64) && offset <= self.len && len <= self.len - offset,
+            "{len} bytes at {offset} of {}",
+            self.len
+        );
         // SAFETY: inside the mapping, as just checked.
         View { base: unsafe { self.base.add(offset) }, len }
     }
@@ -73,6 +86,11 @@ impl Deref for Mapping {
 }
 
 impl View {
+    /// The number of bytes from the beginning of `whole`, of which this is a part.
+    pub(crate) fn distance(&self, whole: &View) -> usize {
+        self.base.addr().get() - whole.base.addr().get()
+    }
+
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -81,7 +99,11 @@ impl View {
     #[inline(always)]
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
-        assert!(offset.is_multiple_of(size) && offset <= self.len && size <= self.len - offset, "offset {offset} of {} bytes", self.len);
+        assert!(
+            offset.is_multiple_of(size) && offset <= self.len && size <= self.len - offset,
+            "offset {offset} of {} bytes",
+            self.len
+        );
         // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self`
         // (invariant 1), and `A` is one of the atomics below, for which every bit pattern is valid
         // and shared writes are no race (invariant 2).
@@ -92,7 +114,11 @@ impl View {
     fn row<A>(&self, offset: usize, count: usize) -> &[A] {
         let size = size_of::<A>();
         let bytes = count * size;
-        assert!(offset.is_multiple_of(size) && offset <= self.len && bytes <= self.len - offset, "{count} words at {offset} of {}", self.len);
+        assert!(
+            offset.is_multiple_of(size) && offset <= self.len && bytes <= self.len - offset,
+            "{count} words at {offset} of {}",
+            self.len
+        );
         // SAFETY: as in `at`, for each of the words.
         unsafe { core::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), count) }
     }
@@ -128,14 +154,21 @@ impl View {
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
         // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes
         // nothing but bytes that are.
-        self.read_new(offset, unsafe { core::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), into.len()) });
+        self.read_new(offset, unsafe {
+            core::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), into.len())
+        });
     }
 
     /// As [`read`](Self::read), into bytes that were nothing yet. Afterwards all of them are
     /// initialised.
     #[inline(always)]
     pub(crate) fn read_new(&self, offset: usize, into: &mut [MaybeUninit<u8>]) {
-        assert!(offset <= self.len && into.len() <= self.len - offset, "{} bytes at {offset} of {}", into.len(), self.len);
+        assert!(
+            offset <= self.len && into.len() <= self.len - offset,
+            "{} bytes at {offset} of {}",
+            into.len(),
+            self.len
+        );
         // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so
         // the distance to the next word is the offset's.
         unsafe { copy::out(self.base.add(offset), offset.wrapping_neg() % 8, into) };
@@ -144,7 +177,12 @@ impl View {
     /// Copies bytes in, as [`read`](Self::read) does out.
     #[inline(always)]
     pub(crate) fn write(&self, offset: usize, from: &[u8]) {
-        assert!(offset <= self.len && from.len() <= self.len - offset, "{} bytes at {offset} of {}", from.len(), self.len);
+        assert!(
+            offset <= self.len && from.len() <= self.len - offset,
+            "{} bytes at {offset} of {}",
+            from.len(),
+            self.len
+        );
         // SAFETY: as in `read`.
         unsafe { copy::into(self.base.add(offset), offset.wrapping_neg() % 8, from) };
     }

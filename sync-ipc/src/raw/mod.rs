@@ -18,6 +18,7 @@
 //! a participant vanishes in a model.
 
 pub mod barrier;
+pub mod channel;
 pub mod condvar;
 pub mod event;
 pub mod event_count;
@@ -42,10 +43,10 @@ pub const GENERATION_SHIFT: u32 = 16;
 /// How long the first sleep lasts before the sleeper looks who lives.
 pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
-/// How long the first sleep at a [`event_count`] lasts, where who waits has looked for the dead already,
-/// or soon will. Beyond the tick of any common kernel (1 to 10 ms): a timer that is due before the
-/// tick makes the kernel set the processor's clock anew, at both ends of the sleep, and on a
-/// virtual machine that costs more than falling asleep and waking up do.
+/// How long the first sleep at a [`event_count`] lasts, where who waits has looked for the dead
+/// already, or soon will. Beyond the tick of any common kernel (1 to 10 ms): a timer that is due
+/// before the tick makes the kernel set the processor's clock anew, at both ends of the sleep, and
+/// on a virtual machine that costs more than falling asleep and waking up do.
 pub const GATE_BOUND: Duration = Duration::from_millis(16);
 
 /// How long any sleep lasts at most before the sleeper looks who lives.
@@ -77,7 +78,13 @@ pub trait Peers {
     fn is_dead(&self, identity: u32) -> bool;
 
     /// Sleeps while `*word == expected`, for `bound` at most, and not past `deadline`.
-    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept;
+    fn sleep(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        bound: Duration,
+        deadline: Option<Deadline>,
+    ) -> Slept;
 
     /// Wakes at most `count` who sleep on `word`; says how many, as a hint.
     fn wake(&self, word: &AtomicU32, count: u32) -> usize;

@@ -47,7 +47,7 @@ use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
 use crate::buffer::cursor::{CLOSED, Cursor, FLAGS, PARKED, SHIFT, STEP, saw_closed};
-use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake, drop_each, with_capacity};
 use crate::wait::spin::Backoff;
 
 struct Slot<T> {
@@ -125,21 +125,21 @@ enum NotReady {
 impl<T> Array<T> {
     /// # Panics
     ///
-    /// If `capacity` is 0.
+    /// If `capacity` is 0, or if there is no memory for that many items.
     #[track_caller]
     pub(crate) fn new(capacity: usize) -> Self {
         assert!(capacity > 0, "a bounded queue needs room for at least one item");
+        let mut slots: Vec<Slot<T>> = with_capacity(capacity);
+        // It cannot overflow: a slot has 8 bytes, so memory ends long before.
         let one_lap = (capacity as u64 + 1).next_power_of_two() << SHIFT;
-        let slots = (0..capacity as u64)
-            .map(|index| Slot {
-                stamp: AtomicU64::new(index << SHIFT),
-                value: UnsafeCell::new(MaybeUninit::uninit()),
-            })
-            .collect();
+        slots.extend((0..capacity as u64).map(|index| Slot {
+            stamp: AtomicU64::new(index << SHIFT),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+        }));
         Self {
             tail: Cursor::new(),
             head: Cursor::new(),
-            slots,
+            slots: slots.into_boxed_slice(),
             one_lap,
             in_lap: one_lap - STEP,
             last: (capacity as u64 - 1) << SHIFT,
@@ -155,7 +155,8 @@ impl<T> Array<T> {
     fn slot(&self, position: u64) -> &Slot<T> {
         let index = self.index(position);
         debug_assert!(index < self.slots.len());
-        // SAFETY: positions come from `next` alone, which keeps their index below the capacity.
+        // SAFETY: positions come from 0, `next`, `step`, `next_lap`, `nth`, and one lap before one of
+        // these; all of them keep the index below the capacity.
         unsafe { self.slots.get_unchecked(index) }
     }
 
@@ -299,9 +300,7 @@ impl<T> Array<T> {
                 }
                 continue;
             }
-            if stamp == position
-                && let NotReady::Blocked = self.empty_or_moved(head)?
-            {
+            if stamp == position && matches!(self.empty_or_moved(head)?, NotReady::Blocked) {
                 return Err(PopError::Empty);
             }
             backoff.get_or_insert_with(Backoff::new).turn();
@@ -408,7 +407,7 @@ impl<T> Buffer<T> for Array<T> {
                 continue;
             }
             if self.slot(position).stamp() == position
-                && let NotReady::Blocked = self.empty_or_moved(head)?
+                && matches!(self.empty_or_moved(head)?, NotReady::Blocked)
             {
                 return Err(PopError::Empty);
             }
@@ -551,20 +550,7 @@ impl<T> Array<T> {
 
 impl<T> Drop for Array<T> {
     fn drop(&mut self) {
-        /// Goes on with the rest if an item panics when it is dropped.
-        struct Rest<'a, T>(&'a Array<T>);
-        impl<T> Drop for Rest<'_, T> {
-            fn drop(&mut self) {
-                while let Ok((item, _)) = self.0.pop_as(true) {
-                    drop(item);
-                }
-            }
-        }
-        let rest = Rest(self);
-        while let Ok((item, _)) = self.pop_as(true) {
-            drop(item);
-        }
-        drop(rest);
+        drop_each(|| self.pop_as(true).ok().map(|(item, _)| item));
     }
 }
 

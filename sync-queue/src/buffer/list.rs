@@ -54,7 +54,7 @@ use sync_core::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
 use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP};
-use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
+use crate::buffer::{Buffer, Closed, PopError, PushError, Wake, drop_each};
 use crate::wait::spin::Backoff;
 
 /// Slots of a block. Under a checker blocks are small, so that their ends are met often.
@@ -81,15 +81,26 @@ struct Block<T> {
 }
 
 impl<T> Block<T> {
+    /// An empty block. It is built where it stays: a block of large items does not fit on a stack.
     fn new() -> Box<Self> {
-        Box::new(Self {
-            next: AtomicPtr::new(ptr::null_mut()),
-            below: AtomicPtr::new(ptr::null_mut()),
-            slots: core::array::from_fn(|_| Slot {
-                word: AtomicU32::new(EMPTY),
-                value: UnsafeCell::new(MaybeUninit::uninit()),
-            }),
-        })
+        let mut block = Box::<Self>::new_uninit();
+        let this = block.as_mut_ptr();
+        // SAFETY: the pointers are to fields of a block that is allocated and not yet initialised.
+        unsafe {
+            (&raw mut (*this).next).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*this).below).write(AtomicPtr::new(ptr::null_mut()));
+            for at in 0..SLOTS {
+                let slot = &raw mut (*this).slots[at];
+                (&raw mut (*slot).word).write(AtomicU32::new(EMPTY));
+                // A checker's cell has a state of its own. The real one is the value and nothing
+                // else, and an uninitialised value needs no initialisation.
+                if MODELLED {
+                    (&raw mut (*slot).value).write(UnsafeCell::new(MaybeUninit::uninit()));
+                }
+            }
+        }
+        // SAFETY: all fields are initialised, but for cells that are `MaybeUninit` alone.
+        unsafe { block.assume_init() }
     }
 
     /// The block after this one: its predecessor's last writer is linking it.
@@ -222,9 +233,13 @@ impl<T> List<T> {
         }
     }
 
-    /// Links the next block. Called by who claimed the last slot of `block` at the tail.
+    /// Links the next block.
+    ///
+    /// # Safety
+    ///
+    /// The caller has claimed the last slot of `block` at the tail, and links once.
     #[cold]
-    fn link(&self, block: &Block<T>, next: Box<Block<T>>) {
+    unsafe fn link(&self, block: &Block<T>, next: Box<Block<T>>) {
         let next = Box::into_raw(next);
         // Relaxed: published by the position, which is Release (B5).
         self.tail.block.store(next, Ordering::Relaxed);
@@ -233,10 +248,13 @@ impl<T> List<T> {
         block.next.store(next, Ordering::Release);
     }
 
-    /// Moves the head on to the next block. Called by who claimed the last slot of `block` at the
-    /// head, before taking its item.
+    /// Moves the head on to the next block.
+    ///
+    /// # Safety
+    ///
+    /// The caller has claimed the last slot of `block` at the head, and has not taken its item yet.
     #[cold]
-    fn retire(&self, block: NonNull<Block<T>>) {
+    unsafe fn retire(&self, block: NonNull<Block<T>>) {
         // SAFETY: the caller has claimed a slot of the block and not read it yet (B3).
         let next = unsafe { block.as_ref() }.wait_next();
         // SAFETY: the list is the caller's alone (B4).
@@ -304,10 +322,12 @@ impl<T> List<T> {
                 Ok(_) => {
                     // SAFETY: a slot of the block was claimed and not written yet (B3).
                     let block = unsafe { &*block };
-                    if at + 1 == SLOTS
-                        && let Some(next) = next.take()
-                    {
-                        self.link(block, next);
+                    if at + 1 == SLOTS {
+                        match next.take() {
+                            // SAFETY: the last slot was claimed just now.
+                            Some(next) => unsafe { self.link(block, next) },
+                            None => unreachable!("B7: the next block is ready before the claim"),
+                        }
                     }
                     // SAFETY: its position was claimed at the tail (B1).
                     unsafe { block.slots[at].fill(item) };
@@ -393,7 +413,8 @@ impl<T> List<T> {
                     // SAFETY: `End::block` is never null.
                     let block = unsafe { NonNull::new_unchecked(block) };
                     if first + length == SLOTS {
-                        self.retire(block);
+                        // SAFETY: the last slot was claimed just now.
+                        unsafe { self.retire(block) };
                     }
                     return Ok((block, first, length));
                 }
@@ -462,10 +483,12 @@ impl<T> Buffer<T> for List<T> {
                 Ok(_) => {
                     // SAFETY: as in `push`.
                     let block = unsafe { &*block };
-                    if at + length == SLOTS
-                        && let Some(next) = next.take()
-                    {
-                        self.link(block, next);
+                    if at + length == SLOTS {
+                        match next.take() {
+                            // SAFETY: the last slot was claimed just now.
+                            Some(next) => unsafe { self.link(block, next) },
+                            None => unreachable!("B7: the next block is ready before the claim"),
+                        }
                     }
                     // The last slot last: it is what keeps the block (B3).
                     for (slot, item) in block.slots[at..].iter().zip(items.take(length)) {
@@ -497,7 +520,8 @@ impl<T> Buffer<T> for List<T> {
     fn force_push(&self, item: T) -> Result<(Option<T>, Wake), Closed<T>> {
         match self.push(item) {
             Ok(marked) => Ok((None, marked)),
-            Err(PushError::Full(item) | PushError::Closed(item)) => Err(Closed(item)),
+            Err(PushError::Closed(item)) => Err(Closed(item)),
+            Err(PushError::Full(_)) => unreachable!("a list is never full"),
         }
     }
 
@@ -567,16 +591,13 @@ impl<T> Buffer<T> for List<T> {
 
 impl<T> Drop for List<T> {
     fn drop(&mut self) {
-        /// Goes on with the rest if an item panics when it is dropped; then frees the blocks.
-        struct Rest<'a, T>(&'a List<T>);
-        impl<T> Drop for Rest<'_, T> {
+        /// Frees the blocks, also if an item panics when it is dropped.
+        struct FreeBlocks<'a, T>(&'a List<T>);
+        impl<T> Drop for FreeBlocks<'_, T> {
             fn drop(&mut self) {
-                while let Ok(item) = self.0.pop_as(true) {
-                    drop(item);
-                }
-                // Relaxed, all of them: whoever drops the queue has it to itself. SAFETY: head and
-                // tail have met, so exactly one block is linked, and it and those in `retired` and
-                // `spare` were boxed; by B3 nobody uses them any more.
+                // Relaxed, all of them: the thread that drops the queue has it to itself.
+                // SAFETY: head and tail have met, so exactly one block is linked, and it and those
+                // in `retired` and `spare` were boxed; by B3 no thread uses them any more.
                 unsafe {
                     drop(Box::from_raw(self.0.head.block.load(Ordering::Relaxed)));
                     if let Some(spare) = NonNull::new(self.0.spare.load(Ordering::Relaxed)) {
@@ -590,11 +611,8 @@ impl<T> Drop for List<T> {
                 }
             }
         }
-        let rest = Rest(self);
-        while let Ok(item) = self.pop_as(true) {
-            drop(item);
-        }
-        drop(rest);
+        let _free_blocks = FreeBlocks(self);
+        drop_each(|| self.pop_as(true).ok());
     }
 }
 

@@ -17,10 +17,10 @@
 //! panic is dropped after the lock was released.
 
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::thread;
+use sync_core::user_code::{self, Payload};
 use sync_core::{Mutex, MutexGuard};
 
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
@@ -51,7 +51,22 @@ pub(crate) trait Arrangement<T>: Default {
 
     fn replace(&mut self, choice: Self::Choice, item: T) -> T;
 
+    /// The order in which all items would be handed out, as `drain` takes it. It may compare.
+    fn order(&self) -> Vec<usize>;
+
+    /// Takes all items out in an order that `order` returned. It does not compare.
+    fn drain(&mut self, order: Vec<usize>) -> Vec<T>;
+
     fn len(&self) -> usize;
+}
+
+/// How many items a container keeps room for in any case.
+const KEPT: usize = 64;
+
+/// The room that a container gives back memory down to, if it has far too much.
+pub(crate) fn shrunk(len: usize, capacity: usize) -> Option<usize> {
+    // A quarter against a half, so that the work of shrinking and growing is amortised.
+    (capacity > KEPT && len < capacity / 4).then_some((capacity / 2).max(KEPT))
 }
 
 struct Inner<A> {
@@ -123,10 +138,26 @@ impl<A> Locked<A> {
     }
 }
 
-/// Calls `f`; if something has been achieved before, a panic in it only ends the series: the next
-/// call meets it again, first thing.
-fn go_on<R>(achieved: usize, f: impl FnOnce() -> R) -> Option<R> {
-    if achieved == 0 { Some(f()) } else { catch_unwind(AssertUnwindSafe(f)).ok() }
+/// Calls `f`, which compares. After the first item a panic in it only ends the series: the next call
+/// of the user's meets it again, first thing. The payload goes to `spoiled`, to be disposed of when
+/// the lock is released.
+fn go_on<R>(done: usize, spoiled: &mut Option<Payload>, f: impl FnOnce() -> R) -> Option<R> {
+    if done == 0 {
+        return Some(f());
+    }
+    match user_code::run(f) {
+        Ok(answer) => Some(answer),
+        Err(payload) => {
+            *spoiled = Some(payload);
+            None
+        }
+    }
+}
+
+fn dispose_of(spoiled: Option<Payload>) {
+    if let Some(payload) = spoiled {
+        user_code::dispose_payload(payload);
+    }
 }
 
 impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
@@ -167,16 +198,20 @@ impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
             return Err(Closed(()));
         }
         let mut count = 0;
-        while inner.items.len() < self.capacity
-            && let Some(item) = items.as_slice().first()
-            && let Some(place) = go_on(count, || inner.items.place(item))
-            && let Some(item) = items.next()
-        {
+        let mut spoiled = None;
+        while inner.items.len() < self.capacity {
+            let Some(item) = items.as_slice().first() else { break };
+            let place = go_on(count, &mut spoiled, || inner.items.place(item));
+            let Some(place) = place else { break };
+            let Some(item) = items.next() else { unreachable!("it was looked at just now") };
             inner.items.insert(place, item);
             inner.pushed += 1;
             count += 1;
         }
-        Ok((count, Wake(inner.getters)))
+        let wake = Wake(inner.getters);
+        drop(held);
+        dispose_of(spoiled);
+        Ok((count, wake))
     }
 
     fn pop_many(&self, out: &mut Vec<T>, max: usize) -> Result<(usize, Wake), PopError> {
@@ -184,16 +219,20 @@ impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
         let inner = &mut *held.inner;
         out.reserve(max.min(inner.items.len()));
         let mut count = 0;
-        while count < max
-            && let Some(Some(choice)) = go_on(count, || inner.items.choose())
-        {
+        let mut spoiled = None;
+        while count < max {
+            let choice = go_on(count, &mut spoiled, || inner.items.choose());
+            let Some(Some(choice)) = choice else { break };
             out.push(inner.items.remove(choice));
             count += 1;
         }
+        let (wake, closed) = (Wake(inner.putters), inner.closed);
+        drop(held);
+        dispose_of(spoiled);
         match count {
-            0 if inner.closed => Err(PopError::Closed),
+            0 if closed => Err(PopError::Closed),
             0 => Err(PopError::Empty),
-            _ => Ok((count, Wake(inner.putters))),
+            _ => Ok((count, wake)),
         }
     }
 
@@ -250,15 +289,14 @@ impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
 
     fn close_and_drain(&self, taken: impl FnOnce(usize)) -> Vec<T> {
         let mut held = self.lock();
-        held.inner.closed = true;
-        let mut items = core::mem::take(&mut held.inner.items);
+        let inner = &mut *held.inner;
+        // The only step that compares. If it panics, nothing has changed (L1).
+        let order = inner.items.order();
+        inner.closed = true;
+        let items = inner.items.drain(order);
         drop(held);
         taken(items.len());
-        let mut out = Vec::with_capacity(items.len());
-        while let Some(choice) = items.choose() {
-            out.push(items.remove(choice));
-        }
-        out
+        items
     }
 
     fn len(&self) -> usize {

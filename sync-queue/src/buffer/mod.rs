@@ -6,6 +6,11 @@ pub(crate) mod fifo;
 pub(crate) mod list;
 pub(crate) mod locked;
 
+use std::panic::resume_unwind;
+use std::thread;
+
+use sync_core::user_code;
+
 /// Why an item was not pushed. The item is inside.
 #[derive(Debug)]
 pub(crate) enum PushError<T> {
@@ -29,6 +34,38 @@ pub(crate) struct Closed<T = ()>(pub(crate) T);
 #[must_use = "threads that are parked stay asleep unless the caller wakes them"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wake(pub(crate) bool);
+
+/// Drops every item that `next` returns. If the destructor of one panics, the others are dropped all
+/// the same, and the first panic goes on afterwards; the panics of the others are disposed of.
+pub(crate) fn drop_each<T>(mut next: impl FnMut() -> Option<T>) {
+    let mut first = None;
+    while let Some(item) = next() {
+        if let Err(payload) = user_code::run(|| drop(item)) {
+            if first.is_none() && !thread::panicking() {
+                first = Some(payload);
+            } else {
+                user_code::dispose_payload(payload);
+            }
+        }
+    }
+    if let Some(payload) = first {
+        resume_unwind(payload);
+    }
+}
+
+/// A vector with room for `capacity` elements.
+///
+/// # Panics
+///
+/// If there is not that much memory.
+#[track_caller]
+pub(crate) fn with_capacity<T>(capacity: usize) -> Vec<T> {
+    let mut vec = Vec::new();
+    match vec.try_reserve_exact(capacity) {
+        Ok(()) => vec,
+        Err(why) => panic!("no memory for a queue of {capacity} items: {why}"),
+    }
+}
 
 /// A container of items. Every operation is one step in an order that all threads agree on.
 pub(crate) trait Buffer<T> {

@@ -9,7 +9,7 @@ use sync_core::primitive::atomic::{AtomicUsize, Ordering};
 use crate::buffer::array::Array;
 use crate::buffer::fifo::Fifo;
 use crate::buffer::list::List;
-use crate::buffer::{Buffer, PopError, PushError};
+use crate::buffer::{Buffer, PopError, PushError, drop_each};
 use crate::channel::tick::Ticks;
 use crate::channel::zero::Zero;
 use crate::queue::blocking::Blocking;
@@ -32,6 +32,7 @@ impl Flavor<Instant> {
 }
 
 impl<T> Flavor<T> {
+    #[track_caller]
     pub(super) fn bounded(capacity: usize) -> Self {
         if capacity == 0 {
             Self::Zero(Zero::new())
@@ -106,6 +107,26 @@ impl<T> Channel<T> {
         Self { flavor, senders: AtomicUsize::new(senders), receivers: AtomicUsize::new(1) }
     }
 
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+            || matches!((&self.flavor, &other.flavor), (Flavor::Never, Flavor::Never))
+    }
+
+    /// How many senders there are; the clock counts as one.
+    pub(super) fn senders(&self) -> usize {
+        match self.flavor {
+            // Acquire: pairs with the Release in `remove_sender`.
+            Flavor::Queue(_) | Flavor::Zero(_) => self.senders.load(Ordering::Acquire),
+            Flavor::Ticks(_) | Flavor::Never => 1,
+        }
+    }
+
+    /// How many receivers there are.
+    pub(super) fn receivers(&self) -> usize {
+        // Acquire: pairs with the Release in `remove_receiver`.
+        self.receivers.load(Ordering::Acquire)
+    }
+
     pub(super) fn add_sender(&self) {
         // Relaxed: the handle that is cloned keeps the count above zero.
         self.senders.fetch_add(1, Ordering::Relaxed);
@@ -128,9 +149,12 @@ impl<T> Channel<T> {
         // AcqRel: as above.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             match &self.flavor {
-                // Nobody will ever receive what is inside: it is dropped now, not with the last
+                // No thread will ever receive what is inside: it is dropped now, not with the last
                 // sender.
-                Flavor::Queue(queue) => drop(queue.shut_down_now()),
+                Flavor::Queue(queue) => {
+                    let mut items = queue.shut_down_now::<T>().into_iter();
+                    drop_each(|| items.next());
+                }
                 other => other.close(),
             }
         }

@@ -33,6 +33,8 @@ mod tick;
 mod zero;
 
 use core::fmt;
+use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
@@ -56,7 +58,12 @@ pub struct Receiver<T> {
 
 /// A channel with room for `capacity` items; with room for none, each send waits until a receive
 /// takes its item.
+///
+/// # Panics
+///
+/// If there is no memory for `capacity` items: it is allocated at once.
 #[must_use]
+#[track_caller]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Flavor::bounded(capacity))
 }
@@ -129,10 +136,10 @@ macro_rules! both_ends {
                 self.channel.flavor.capacity()
             }
 
-            /// Whether both are ends of the same channel.
+            /// Whether both are ends of the same channel. All receivers of [`never`] are.
             #[must_use]
             pub fn same_channel(&self, other: &Self) -> bool {
-                Arc::ptr_eq(&self.channel, &other.channel)
+                self.channel.is_same(&other.channel)
             }
         }
 
@@ -151,6 +158,12 @@ both_ends!(Sender);
 both_ends!(Receiver);
 
 impl<T> Sender<T> {
+    /// Whether all receivers are gone: no item can be sent any more.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.channel.receivers() == 0
+    }
+
     /// Sends an item, waiting for room as long as it takes.
     ///
     /// # Errors
@@ -194,6 +207,13 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
+    /// Whether all senders are gone. What they sent before may still be inside. Never the case for
+    /// [`after`], [`at`], [`tick`] and [`never`].
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.channel.senders() == 0
+    }
+
     /// Receives the next item, waiting for one as long as it takes.
     ///
     /// # Errors
@@ -310,6 +330,17 @@ impl<T> Iterator for IntoIter<T> {
         self.receiver.recv().ok()
     }
 }
+
+impl<T> FusedIterator for Iter<'_, T> {}
+
+impl<T> FusedIterator for IntoIter<T> {}
+
+// What a panic can leave behind is an item that was moved out or not: the channel itself is as it
+// was, before or after a whole step.
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<'a, T> IntoIterator for &'a Receiver<T> {
     type Item = T;

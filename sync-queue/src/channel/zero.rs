@@ -1,38 +1,43 @@
 //! A channel with room for none: a send returns when its item has been taken.
 //!
-//! Two lists under one lock: senders who wait with their item, receivers who wait with an empty
-//! place. Whoever comes to the other side's list takes the first one, hands the item over, and
-//! wakes it. Each who waits has a word of its own:
+//! Two lists under one lock: senders that wait with their item, receivers that wait with an empty
+//! place. A thread takes the first waiter out of the other side's list, hands the item over, and
+//! wakes it. Each waiter has a word of its own:
 //!
 //! | word | meaning |
 //! |---|---|
 //! | `WAITING` | in its list |
 //! | `MET` | taken out of the list by the other side, the item handed over |
-//! | `CLOSED` | taken out because the channel was shut |
+//! | `CLOSED` | taken out because the channel was closed |
 //!
-//! Who gives up (time, nothing else) takes itself out under the lock; if it is not in the list any
-//! more it was met, and has succeeded: so a send never returns before its item was taken
-//! (flume #140), and no item is lost to one who gave up.
+//! A waiter that gives up (its time is up) removes itself under the lock. If it is not in the list
+//! any more it was met, and has succeeded: so a send never returns before its item was taken
+//! (flume #140), and no item is lost to a waiter that gave up.
 //!
 //! # Invariants
 //!
-//! A waiter lives on the stack of the thread that waits: nothing to be counted, and no allocation
-//! but for lists that grow longer than ever before.
+//! A waiter lives on the stack of the thread that waits: nothing is counted, and nothing is
+//! allocated but for lists that grow longer than ever before.
 //!
 //! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any
-//! more: its thread leaves only by taking it out itself or by being told. M2. Its item is its
-//! thread's before it is put into the list; from when another took it out to when that one tells,
-//! the other's; then its thread's again. M3. After the word was stored only its address is used:
-//! the waiter may be gone. A wake that finds another one there is a spurious one.
+//! more: its thread leaves only by removing it, or by being told.
+//!
+//! M2 (ownership of `item`). The waiting thread until it is enlisted; the partner from taking it out
+//! until it stores `word`; the waiting thread again after that. A sender's item is there until it is
+//! met, a receiver's only after that.
+//!
+//! M3. After the word was stored only its address is used: the waiter may be gone. A wake that finds
+//! another waiter at that address is a spurious one.
 
 use core::mem;
 use core::ptr::NonNull;
 use std::collections::VecDeque;
 
-use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
+use sync_core::user_code::AbortOnUnwind;
+use sync_core::{Mutex, MutexGuard};
 
 use crate::buffer::{PopError, PushError};
 use crate::wait::timeout::Timeout;
@@ -85,17 +90,26 @@ impl<T> Listed<T> {
         Self(NonNull::from(waiter))
     }
 
-    /// For who took it out of its list: gives or takes the item, then tells it that it was met.
-    fn meet(self, give: Option<T>) -> Option<T> {
+    /// Gives or takes the item, then reports to the waiter that it was met.
+    ///
+    /// # Safety
+    ///
+    /// The caller took the waiter out of its list.
+    unsafe fn meet(self, give: Option<T>) -> Option<T> {
         // SAFETY: it was taken out and not told (M1), so it is there, and its item is the caller's
         // (M2).
         let taken = unsafe { self.0.as_ref().replace(give) };
-        self.tell(MET);
+        // SAFETY: as the caller says.
+        unsafe { self.tell(MET) };
         taken
     }
 
-    /// For who took it out of its list: tells it what became of it. It may be gone afterwards.
-    fn tell(self, what: u32) {
+    /// Reports to the waiter what became of it. It may be gone afterwards.
+    ///
+    /// # Safety
+    ///
+    /// The caller took the waiter out of its list.
+    unsafe fn tell(self, what: u32) {
         // SAFETY: it was taken out and not told (M1).
         let word = unsafe { &raw const (*self.0.as_ptr()).word };
         // SAFETY: as above.
@@ -135,7 +149,9 @@ impl<T> Zero<T> {
         }
         if let Some(receiver) = lists.receivers.pop_front() {
             drop(lists);
-            receiver.meet(Some(item));
+            // SAFETY: it was taken out of its list just now.
+            let nothing = unsafe { receiver.meet(Some(item)) };
+            debug_assert!(nothing.is_none(), "M2: a receiver waits with an empty place");
             return Ok(());
         }
         let Ok(deadline) = timeout.deadline() else {
@@ -143,14 +159,13 @@ impl<T> Zero<T> {
             return Err(PushError::Full(item));
         };
         let me = Waiter::new(Some(item));
-        lists.senders.push_back(Listed::of(&me));
-        drop(lists);
-        let told = self.wait(&me, deadline, |lists| &mut lists.senders);
-        // SAFETY: it is in no list, and if another took it out that one has told it (M2).
+        let told = self.wait(lists, &me, deadline, |lists| &mut lists.senders);
+        // SAFETY: it is in no list, and if another thread took it out that one has told it (M2).
         match (told, unsafe { me.replace(None) }) {
+            (MET, None) => Ok(()),
             (WAITING, Some(item)) => Err(PushError::Full(item)),
             (CLOSED, Some(item)) => Err(PushError::Closed(item)),
-            _ => Ok(()),
+            _ => unreachable!("M2: a sender's item is gone if the sender was met, and only then"),
         }
     }
 
@@ -158,59 +173,66 @@ impl<T> Zero<T> {
         let mut lists = self.lists.lock();
         if let Some(sender) = lists.senders.pop_front() {
             drop(lists);
-            return sender.meet(None).ok_or(PopError::Empty);
+            // SAFETY: it was taken out of its list just now.
+            return match unsafe { sender.meet(None) } {
+                Some(item) => Ok(item),
+                None => unreachable!("M2: a sender waits with its item"),
+            };
         }
         if lists.closed {
             return Err(PopError::Closed);
         }
         let deadline = timeout.deadline().map_err(|()| PopError::Empty)?;
         let me = Waiter::new(None);
-        lists.receivers.push_back(Listed::of(&me));
-        drop(lists);
-        let told = self.wait(&me, deadline, |lists| &mut lists.receivers);
+        let told = self.wait(lists, &me, deadline, |lists| &mut lists.receivers);
         // SAFETY: as in `send`.
-        unsafe { me.replace(None) }.ok_or(if told == CLOSED {
-            PopError::Closed
-        } else {
-            PopError::Empty
-        })
+        match (told, unsafe { me.replace(None) }) {
+            (MET, Some(item)) => Ok(item),
+            (WAITING, None) => Err(PopError::Empty),
+            (CLOSED, None) => Err(PopError::Closed),
+            _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
+        }
     }
 
-    /// Waits in a list. When this returns, nobody else knows of the waiter: it was told, or
-    /// (`WAITING`) has taken itself out.
+    /// Waits in a list. When this returns, no other thread knows of the waiter: it was told, or
+    /// (`WAITING`) it has removed itself.
     fn wait(
         &self,
+        mut lists: MutexGuard<'_, Lists<T>>,
         me: &Waiter<T>,
         deadline: Option<Deadline>,
         list: fn(&mut Lists<T>) -> &mut VecDeque<Listed<T>>,
     ) -> u32 {
-        let told = me.wait(deadline);
-        if told != WAITING {
-            return told;
-        }
-        let mut lists = self.lists.lock();
-        let list = list(&mut lists);
-        match list.iter().position(|other| core::ptr::eq(other.0.as_ptr(), me)) {
-            Some(at) => {
-                list.remove(at);
-                WAITING
+        list(&mut lists).push_back(Listed::of(me));
+        // The waiter must not go while it is in the list (M1).
+        let guard = AbortOnUnwind::new("a wait in a channel without room was left by a panic");
+        drop(lists);
+        let mut told = me.wait(deadline);
+        if told == WAITING {
+            let mut lists = self.lists.lock();
+            let list = list(&mut lists);
+            match list.iter().position(|other| core::ptr::eq(other.0.as_ptr(), me)) {
+                Some(at) => drop(list.remove(at)),
+                None => {
+                    drop(lists);
+                    // Taken out at the last moment: it is told within a few instructions.
+                    told = me.wait(None);
+                }
             }
-            None => {
-                drop(lists);
-                // Met, or shut, at the last moment: to be told any moment.
-                me.wait(None)
-            }
         }
+        guard.disarm();
+        told
     }
 
-    /// Nobody meets any more; those who wait are told.
+    /// No waiter is met any more; those that wait are told.
     pub(super) fn close(&self) {
         let mut lists = self.lists.lock();
         lists.closed = true;
         let (senders, receivers) = (mem::take(&mut lists.senders), mem::take(&mut lists.receivers));
         drop(lists);
         for waiter in senders.into_iter().chain(receivers) {
-            waiter.tell(CLOSED);
+            // SAFETY: it was taken out of its list under the lock.
+            unsafe { waiter.tell(CLOSED) };
         }
     }
 }

@@ -1,16 +1,18 @@
 //! How a pool is configured.
 
 use core::fmt;
+use core::sync::atomic::AtomicU64;
 
-use sync_core::Mutex;
-use sync_core::primitive::atomic::{AtomicBool, AtomicUsize};
+use sync_core::fork::ProcessMark;
+use sync_core::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
+use sync_core::{Condvar, Mutex, Semaphore};
 
 use crate::pool::error::BuildError;
-use crate::pool::fork;
-use crate::pool::worker::Inner;
+use crate::pool::worker::{Inner, Threads};
 use crate::queue::fifo::Queue;
 
-/// How a [`ThreadPool`] is to be. From [`ThreadPool::builder`].
+/// Configures a [`ThreadPool`](crate::ThreadPool). From
+/// [`ThreadPool::builder`](crate::ThreadPool::builder).
 #[must_use = "it does nothing until it is built"]
 #[derive(Default)]
 pub struct Builder {
@@ -18,6 +20,7 @@ pub struct Builder {
     prefix: Option<String>,
     initializer: Option<Box<dyn Fn() + Send + Sync>>,
     queue_limit: Option<usize>,
+    stack_size: Option<usize>,
 }
 
 impl Builder {
@@ -28,7 +31,7 @@ impl Builder {
     }
 
     /// What the threads' names begin with; `_0`, `_1` and so on follow. Default: `ThreadPool-N`,
-    /// `N` counting pools.
+    /// `N` counting pools. A prefix with a zero byte in it is an error of [`build`](Self::build).
     #[doc(alias = "thread_name_prefix")]
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
@@ -42,14 +45,28 @@ impl Builder {
         self
     }
 
-    /// How many jobs may wait for a worker: `submit` waits while there are more. Default: no limit.
+    /// How many jobs may wait for a worker: `submit` waits for a place while there are as many.
+    /// Default: no limit; a limit of more than 536 million is none.
+    ///
+    /// A worker of the pool does not wait for a place, which it alone might make: the jobs that
+    /// jobs submit are taken beyond the limit. ([`try_submit`](crate::ThreadPool::try_submit)
+    /// keeps to it.)
     pub fn queue_limit(mut self, limit: usize) -> Self {
         self.queue_limit = Some(limit);
         self
     }
 
-    /// The parts of the pool, put together.
+    /// How many bytes of stack each thread has. Default: the system's.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Puts the parts of the pool together.
     pub(super) fn into_inner(self) -> Result<Inner, BuildError> {
+        /// The number of the next pool. Not a modelled atomic: it is no part of any algorithm.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+
         let default = || {
             std::thread::available_parallelism().map_or(1, usize::from).saturating_add(4).min(32)
         };
@@ -57,23 +74,31 @@ impl Builder {
         if max_workers == 0 {
             return Err(BuildError::NoWorkers);
         }
-        let jobs = match self.queue_limit {
-            None => Queue::unbounded(),
-            Some(0) => return Err(BuildError::NoBacklog),
-            Some(limit) => Queue::bounded(limit),
-        };
-        let number = fork::next_number();
-        let inner = Inner {
+        if self.queue_limit == Some(0) {
+            return Err(BuildError::NoBacklog);
+        }
+        if self.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
+            return Err(BuildError::BadName);
+        }
+        // A backlog of more than `MAX_PERMITS` jobs has no limit that it could reach.
+        let limit = self.queue_limit.and_then(|limit| u32::try_from(limit).ok());
+        let places = limit.filter(|limit| *limit <= Semaphore::MAX_PERMITS).map(Semaphore::new);
+        // Relaxed: only distinctness is asked for.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Inner {
             number,
-            jobs,
+            process: ProcessMark::current(),
+            jobs: Queue::unbounded(),
+            places,
             max_workers,
             started: AtomicUsize::new(0),
-            threads: Mutex::new(Vec::new()),
+            threads: Mutex::new(Threads::new()),
+            joined: Condvar::new(),
             prefix: self.prefix.unwrap_or_else(|| format!("ThreadPool-{number}")),
+            stack_size: self.stack_size,
             initializer: self.initializer,
             broken: AtomicBool::new(false),
-        };
-        Ok(inner)
+        })
     }
 }
 
@@ -83,6 +108,7 @@ impl fmt::Debug for Builder {
             .field("max_workers", &self.max_workers)
             .field("name_prefix", &self.prefix)
             .field("queue_limit", &self.queue_limit)
+            .field("stack_size", &self.stack_size)
             .finish_non_exhaustive()
     }
 }

@@ -5,14 +5,18 @@ use core::error::Error;
 use core::fmt;
 use std::io;
 
+use sync_core::user_code;
+
 /// NotReady there is no pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// `max_workers` is 0: nobody would ever run a job.
+    /// `max_workers` is 0: no thread would ever run a job.
     NoWorkers,
     /// `queue_limit` is 0: no job could ever be submitted.
     NoBacklog,
+    /// `name_prefix` has a zero byte in it: no thread could be given that name.
+    BadName,
 }
 
 impl fmt::Display for BuildError {
@@ -20,6 +24,7 @@ impl fmt::Display for BuildError {
         f.write_str(match self {
             Self::NoWorkers => "max_workers must be at least 1",
             Self::NoBacklog => "queue_limit must be at least 1",
+            Self::BadName => "name_prefix must not contain a zero byte",
         })
     }
 }
@@ -51,6 +56,21 @@ impl<F> SubmitError<F> {
             | Self::Forked(job)
             | Self::NoThread(job, _) => job,
         }
+    }
+}
+
+impl<F> SubmitError<F> {
+    /// The same error without the closure, which is dropped.
+    pub(super) fn without_job(self) -> SubmitError<()> {
+        let (error, job) = match self {
+            Self::ShutDown(job) => (SubmitError::ShutDown(()), job),
+            Self::Full(job) => (SubmitError::Full(()), job),
+            Self::Broken(job) => (SubmitError::Broken(()), job),
+            Self::Forked(job) => (SubmitError::Forked(()), job),
+            Self::NoThread(job, why) => (SubmitError::NoThread((), why), job),
+        };
+        user_code::dispose(job);
+        error
     }
 }
 
@@ -101,7 +121,7 @@ impl Error for InsideWorker {}
 pub enum JobError {
     /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send>),
-    /// It was cancelled before anybody began it.
+    /// It was cancelled before a thread began it.
     Cancelled,
     /// It was never run: the initializer of a worker of its pool panicked.
     Broken,

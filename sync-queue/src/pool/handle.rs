@@ -2,6 +2,8 @@
 
 use core::error::Error;
 use core::fmt;
+use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,12 +11,11 @@ use std::time::Instant;
 use sync_core::primitive::futex::Deadline;
 
 use crate::pool::error::JobError;
-use crate::pool::fork;
 use crate::pool::job::{
-    BROKEN, CANCELLED, JobStatus, Listener, NOTIFIED, Outcome, PANICKED, PENDING, RUNNING, is_done,
+    BROKEN, Bell, CANCELLED, Core, JobStatus, NOTIFIED, Owner, PANICKED, PENDING, RUNNING, is_done,
     is_settled, status,
 };
-use crate::pool::worker::current_pool;
+use crate::pool::worker::{self, current_pool};
 use crate::queue::simple::SimpleQueue;
 
 /// A submitted job: Python's `Future`. Dropping it detaches the job, which runs all the same; its
@@ -22,19 +23,30 @@ use crate::queue::simple::SimpleQueue;
 #[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that is meant"]
 #[doc(alias = "Future")]
 pub struct JobHandle<R> {
-    job: Arc<dyn Outcome<R>>,
+    job: Owner<R>,
 }
 
 impl<R> JobHandle<R> {
-    pub(super) fn new(job: Arc<dyn Outcome<R>>) -> Self {
+    pub(super) fn new(job: Owner<R>) -> Self {
         Self { job }
+    }
+
+    fn core(&self) -> &Core {
+        self.job.core()
     }
 
     /// The result, waiting for it as long as it takes.
     ///
-    /// A worker that asks for the result of a job of its own pool that nobody has begun runs that
-    /// job itself, so that a pool is never stuck with all workers waiting for jobs that no worker
-    /// is left to run.
+    /// A worker that waits without a limit of time for a pending job of its own pool runs that job
+    /// itself, so that a pool is never stuck with all workers waiting for jobs that no worker is
+    /// left to run. This holds for every wait without a limit: `result`, [`wait_timeout`] with
+    /// [`Duration::MAX`], [`wait()`], [`as_completed`], a [`Map`] and the end of a scope. The job
+    /// runs on top of the one that waits: it must not need a lock that the waiting job holds.
+    ///
+    /// A wait with a limit of time runs no job, for a job that has begun does not end at the
+    /// deadline. If all workers of a pool wait so, none is left for the jobs they wait for.
+    ///
+    /// [`wait_timeout`]: Self::wait_timeout
     ///
     /// # Errors
     ///
@@ -46,7 +58,7 @@ impl<R> JobHandle<R> {
     pub fn result(self) -> Result<R, JobError> {
         match self.result_before(None) {
             Ok(result) => result,
-            Err(_) => Err(JobError::TimedOut),
+            Err(_) => unreachable!("a wait without a deadline ends when the job is done"),
         }
     }
 
@@ -77,35 +89,59 @@ impl<R> JobHandle<R> {
             if self.is_left_behind() {
                 return Ok(Err(JobError::Forked));
             }
-            self.help();
-            if self.job.core().runs_here() {
+            if self.core().runs_here() {
                 return Ok(Err(JobError::Deadlock));
             }
-            if !self.job.core().wait(deadline) {
+            if !self.wait_before(deadline) {
                 return Err(self);
             }
         }
-        Ok(self.job.take())
+        self.job.take().map_err(Self::new)
     }
 
-    /// Runs the job here and now if it waits for a worker and this thread is one.
+    /// Waits until the job is done, helping if that is allowed.
+    fn wait_before(&self, deadline: Option<Deadline>) -> bool {
+        if deadline.is_none() {
+            self.help();
+        }
+        self.core().wait(deadline)
+    }
+
+    /// Whether this thread is a worker of the job's pool, in the process of that pool.
+    fn belongs_here(&self) -> bool {
+        current_pool() == self.core().pool && !self.is_left_behind()
+    }
+
+    /// Runs the job here and now if it is pending and this thread is a worker of its pool.
     fn help(&self) {
-        if self.job.core().phase() == PENDING
-            && current_pool() == self.job.core().pool
-            && !self.is_left_behind()
-        {
-            self.job.run(&|| ());
+        if self.core().phase() == PENDING && self.belongs_here() {
+            worker::help(&self.job);
+        }
+        self.meet();
+    }
+
+    /// As a worker: puts the job aside if it was cancelled, so that it is settled.
+    fn meet(&self) {
+        if self.core().phase() == CANCELLED && self.belongs_here() {
+            self.job.notify_cancelled();
         }
     }
 
-    /// Waits for the job without taking its result. `false`: not in time.
+    /// Waits for the job without taking its result. `false`: not in time, or the job will not be
+    /// done while this call lasts (it is the job that calls, or it was left behind by a fork).
+    ///
+    /// A worker that waits for a job of its own pool: see [`result`](Self::result).
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        !self.is_left_behind() && self.job.core().wait(Deadline::after(timeout))
+        if self.is_done() {
+            return true;
+        }
+        !self.is_hopeless() && self.wait_before(Deadline::after(timeout))
     }
 
-    /// Cancels the job if nobody has begun it: its closure is dropped and will not run. `true`: it
-    /// is cancelled, now or before.
+    /// Cancels the job if no thread has begun it: its closure is dropped and will not run. `true`:
+    /// it is cancelled, now or before. A panic of the closure's `Drop` is reported by the panic hook
+    /// and changes nothing else.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
     }
@@ -113,28 +149,28 @@ impl<R> JobHandle<R> {
     /// How far the job is.
     #[must_use]
     pub fn status(&self) -> JobStatus {
-        status(self.job.core().phase())
+        status(self.core().phase())
     }
 
     /// Whether the job has ended, well or not, or was cancelled.
     #[must_use]
     #[doc(alias = "done")]
     pub fn is_done(&self) -> bool {
-        is_done(self.job.core().phase())
+        is_done(self.core().phase())
     }
 
     /// Whether a worker runs the job.
     #[must_use]
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
-        self.job.core().phase() == RUNNING
+        self.core().phase() == RUNNING
     }
 
     /// Whether the job was cancelled.
     #[must_use]
     #[doc(alias = "cancelled")]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.job.core().phase(), CANCELLED | NOTIFIED)
+        matches!(self.core().phase(), CANCELLED | NOTIFIED)
     }
 
     /// Calls `f` once the job is done or cancelled: in the thread that finishes or cancels it, or
@@ -142,25 +178,28 @@ impl<R> JobHandle<R> {
     /// panic hook and changes nothing else.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, f: impl FnOnce(JobStatus) + Send + 'static) {
-        self.job.core().listen(Listener::Callback(Box::new(f)));
+        self.core().on_done(Box::new(f));
     }
 
-    /// Whether nobody is left who could finish the job.
+    /// Whether no thread is left that could finish the job.
     fn is_left_behind(&self) -> bool {
-        fork::left_behind(self.job.core().pool) && !self.is_done()
+        self.core().is_left_behind()
     }
 
-    /// As [`wait`] and [`as_completed`] see it.
+    /// Whether a wait of this thread for the job has no end.
+    fn is_hopeless(&self) -> bool {
+        self.is_left_behind() || self.core().runs_here()
+    }
+
+    /// As [`wait()`] and [`as_completed`] see it.
     fn settled(&self) -> bool {
-        is_settled(self.job.core().phase()) || self.is_left_behind()
+        is_settled(self.core().phase()) || self.is_left_behind()
     }
 }
 
-impl<R> Drop for JobHandle<R> {
-    fn drop(&mut self) {
-        self.job.detach();
-    }
-}
+// The handle holds a whole result, or none.
+impl<R> UnwindSafe for JobHandle<R> {}
+impl<R> RefUnwindSafe for JobHandle<R> {}
 
 impl<R> fmt::Debug for JobHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,47 +236,96 @@ pub struct Waited<R> {
 /// done and not done.
 ///
 /// As in Python a cancelled job counts as done when a worker has met it and put it aside;
-/// [`JobHandle::is_done`] says so at once.
+/// [`JobHandle::is_done`] reports it at once. The job that calls is not waited for: it is returned
+/// as not done. A worker that waits for jobs of its own pool: see [`JobHandle::result`].
 pub fn wait<R>(
     handles: impl IntoIterator<Item = JobHandle<R>>,
     until: Until,
     timeout: Option<Duration>,
 ) -> Waited<R> {
     let handles: Vec<_> = handles.into_iter().collect();
-    let enough = || {
-        let failed = |handle: &JobHandle<R>| matches!(handle.job.core().phase(), PANICKED | BROKEN);
-        handles.iter().all(JobHandle::settled)
-            || match until {
-                Until::First => handles.iter().any(JobHandle::settled),
-                Until::FirstError => handles.iter().any(failed),
-                Until::All => false,
-            }
-    };
-    if !enough() {
-        let deadline = timeout.map(|timeout| Instant::now().checked_add(timeout));
-        let bell = Arc::new(SimpleQueue::new());
-        for (number, handle) in handles.iter().enumerate() {
-            handle.job.core().listen(Listener::Bell(Arc::clone(&bell), number));
+    let mut progress = Progress { until, left: 0, enough: false };
+    let mut open = Vec::new();
+    for (number, handle) in handles.iter().enumerate() {
+        if handle.settled() {
+            progress.settled(handle);
+        } else if !handle.core().runs_here() {
+            progress.left += 1;
+            open.push(number);
         }
-        for handle in &handles {
-            if enough() {
-                break;
-            }
-            handle.help();
+    }
+    if !progress.is_over() && timeout != Some(Duration::ZERO) {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
+        for &number in &open {
+            handles[number].core().ring_when_settled(&listening.bell, number);
         }
-        while !enough() {
-            match deadline {
-                Some(Some(deadline)) => {
-                    if bell.get_deadline(deadline).is_none() {
-                        break;
+        let mut to_help = open.iter();
+        while !progress.is_over() {
+            let number = match listening.bell.try_get() {
+                Some(number) => number,
+                None => match to_help.next() {
+                    Some(&number) if deadline.is_none() => {
+                        handles[number].help();
+                        continue;
                     }
-                }
-                _ => drop(bell.get()),
-            }
+                    Some(&number) => {
+                        handles[number].meet();
+                        continue;
+                    }
+                    None => match deadline {
+                        None => listening.bell.get(),
+                        Some(deadline) => match listening.bell.get_deadline(deadline) {
+                            Some(number) => number,
+                            None => break,
+                        },
+                    },
+                },
+            };
+            progress.left -= 1;
+            progress.settled(&handles[number]);
         }
     }
     let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
     Waited { done, not_done }
+}
+
+/// How far a [`wait()`] is.
+struct Progress {
+    until: Until,
+    /// How many jobs are waited for.
+    left: usize,
+    enough: bool,
+}
+
+impl Progress {
+    fn settled<R>(&mut self, handle: &JobHandle<R>) {
+        self.enough |= match self.until {
+            Until::First => true,
+            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN),
+            Until::All => false,
+        };
+    }
+
+    fn is_over(&self) -> bool {
+        self.enough || self.left == 0
+    }
+}
+
+/// A wait that listens to jobs. Dropping it takes back what it left with them.
+struct Listening<'a, R> {
+    bell: Bell,
+    handles: &'a [JobHandle<R>],
+}
+
+impl<R> Drop for Listening<'_, R> {
+    fn drop(&mut self) {
+        for handle in self.handles {
+            if !handle.settled() {
+                handle.core().forget(&self.bell);
+            }
+        }
+    }
 }
 
 /// Some jobs of an [`as_completed`] were not done in time.
@@ -271,22 +359,27 @@ impl<R> Error for Unfinished<R> {}
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct AsCompleted<R> {
     handles: Vec<Option<JobHandle<R>>>,
-    bell: Arc<SimpleQueue<usize>>,
+    bell: Bell,
     left: usize,
+    /// The handles before this one are not pending: a worker need not look at them again to help.
+    helped: usize,
 }
 
 /// Hands out the handles of jobs as these get done.
+///
+/// The job that calls is handed out at once: its result is [`JobError::Deadlock`]. A worker that
+/// waits for jobs of its own pool: see [`JobHandle::result`].
 pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCompleted<R> {
     let handles: Vec<_> = handles.into_iter().map(Some).collect();
     let bell = Arc::new(SimpleQueue::new());
     for (number, handle) in handles.iter().flatten().enumerate() {
-        if handle.is_left_behind() {
+        if handle.settled() || handle.is_hopeless() {
             bell.put(number);
         } else {
-            handle.job.core().listen(Listener::Bell(Arc::clone(&bell), number));
+            handle.core().ring_when_settled(&bell, number);
         }
     }
-    AsCompleted { left: handles.len(), handles, bell }
+    AsCompleted { left: handles.len(), handles, bell, helped: 0 }
 }
 
 impl<R> AsCompleted<R> {
@@ -303,29 +396,34 @@ impl<R> AsCompleted<R> {
             return Ok(None);
         }
         if self.bell.is_empty() {
-            self.help();
+            // A wait with a limit runs no job.
+            self.handles[self.helped..].iter().flatten().for_each(JobHandle::meet);
         }
         match self.bell.get_deadline(deadline) {
-            Some(number) => Ok(self.take(number)),
+            Some(number) => Ok(Some(self.take(number))),
             None => {
-                self.left = 0;
                 let total = self.handles.len();
+                self.forget();
+                self.left = 0;
                 Err(Unfinished { handles: self.handles.drain(..).flatten().collect(), total })
             }
         }
     }
 
-    fn take(&mut self, number: usize) -> Option<JobHandle<R>> {
+    fn take(&mut self, number: usize) -> JobHandle<R> {
         self.left -= 1;
-        self.handles[number].take()
+        match self.handles[number].take() {
+            Some(handle) => handle,
+            None => unreachable!("the number of a job is put into the bell once"),
+        }
     }
 
-    /// As a worker: runs one that nobody has begun.
-    fn help(&self) {
-        if let Some(handle) =
-            self.handles.iter().flatten().find(|handle| handle.job.core().phase() == PENDING)
-        {
-            handle.help();
+    /// Takes back what was left with the jobs.
+    fn forget(&self) {
+        for handle in self.handles.iter().flatten() {
+            if !handle.settled() {
+                handle.core().forget(&self.bell);
+            }
         }
     }
 }
@@ -337,11 +435,18 @@ impl<R> Iterator for AsCompleted<R> {
         if self.left == 0 {
             return None;
         }
-        if self.bell.is_empty() {
-            self.help();
+        loop {
+            if let Some(number) = self.bell.try_get() {
+                return Some(self.take(number));
+            }
+            let Some(handle) = self.handles.get(self.helped) else { break };
+            if let Some(handle) = handle {
+                handle.help();
+            }
+            self.helped += 1;
         }
         let number = self.bell.get();
-        self.take(number)
+        Some(self.take(number))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -351,9 +456,18 @@ impl<R> Iterator for AsCompleted<R> {
 
 impl<R> ExactSizeIterator for AsCompleted<R> {}
 
+impl<R> FusedIterator for AsCompleted<R> {}
+
+impl<R> Drop for AsCompleted<R> {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
 /// The results of a [`ThreadPool::map`](crate::ThreadPool::map), in the order of the items.
 ///
-/// Dropped before its end, but after its beginning, it cancels the jobs that nobody has begun.
+/// A job that fails does not end it: the results behind it follow. Dropped before its end, but after
+/// its beginning, it cancels the jobs that no thread has begun.
 #[derive(Debug)]
 #[must_use = "the results are in it"]
 pub struct Map<R> {
@@ -381,6 +495,8 @@ impl<R> Iterator for Map<R> {
 }
 
 impl<R> ExactSizeIterator for Map<R> {}
+
+impl<R> FusedIterator for Map<R> {}
 
 impl<R> Drop for Map<R> {
     fn drop(&mut self) {

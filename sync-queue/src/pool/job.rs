@@ -2,45 +2,71 @@
 //!
 //! # State
 //!
-//! | phase | the slot holds | who may touch it |
+//! | phase | the slot holds | the thread that may touch it |
 //! |---|---|---|
-//! | `PENDING` | the closure | who changes the phase |
-//! | `RUNNING` | nothing | who made it `RUNNING` |
-//! | `CANCELLED`, then `NOTIFIED` | the closure until it is dropped | who made it `CANCELLED` |
-//! | `RETURNED`, `PANICKED`, `BROKEN` | the result | the handle; if that was gone before (`DETACHED`), who finished |
+//! | `PENDING` | the closure | the one that changes the phase |
+//! | `RUNNING` | nothing | the one that made it `RUNNING` |
+//! | `CANCELLED`, then `NOTIFIED` | the closure until it is taken out | the one that made it `CANCELLED` |
+//! | `BROKEN` | the same | the one that made it `BROKEN` |
+//! | `RETURNED`, `PANICKED` | the result | the handle's owner; after `DETACHED`, see P3 |
 //!
-//! Above the phase three flags: `SLEEPERS` (somebody may sleep on the word; legal to be set in
-//! vain, never taken back), `LISTENERS` (the list is not empty), `DETACHED` (the handle is gone).
+//! Above the phase there are flags:
+//!
+//! | flag | meaning |
+//! |---|---|
+//! | `SLEEPERS` | a thread may sleep on the word; may be stale, never cleared |
+//! | `LISTENERS` | the list may hold listeners; may be stale, never cleared |
+//! | `CALLBACKS` | one of them is a callback of the user's; may be stale, never cleared |
+//! | `DETACHED` | the handle is gone |
+//! | `ENDING` | set while `RUNNING`: the closure has ended, and only library code lies between this and the end of the phase |
 //!
 //! # Invariants
 //!
-//! P1. The phase leaves `PENDING` once, by a compare-exchange; whoever did it has the slot. P2. It
-//! leaves `RUNNING` once, by an addition of its owner, which finds out in the same step who has to
-//! be told. P3. From then on the slot is the handle's, or, if `DETACHED` was set before, the
-//! finisher's, who empties it.
+//! P1. The phase leaves `PENDING` once, by a compare-exchange; the thread that did it owns the slot.
+//!
+//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner, which learns in the same
+//! step whether threads sleep or listen.
+//!
+//! P3. After `RUNNING` the slot belongs to the handle. If `DETACHED` was set before `ENDING` (or
+//! before the end of the phase, where no `ENDING` is set), it belongs to the thread that ended the
+//! phase, which empties it. A handle that goes between `ENDING` and the end of the phase waits for
+//! the end and empties the slot itself.
+//!
+//! P4. No user code runs between `ENDING` and the end of the phase. So a worker knows at `ENDING`
+//! whether user code is left for it to run: if not, it counts itself free before any thread can
+//! learn that the job is done; if so (a callback, the drop of a detached result), it counts itself
+//! free after that code. A callback that is added between the two is called by the thread that adds
+//! it.
+//!
+//! P5. State changes and wake-ups come before user code, and user code runs through
+//! [`user_code`]: a callback, a closure or a result that panics when it is called or dropped skips
+//! nothing.
 //!
 //! # Memory orderings
 //!
-//! The phase is changed with Release and read with Acquire: what the closure did, or who cancelled
-//! it had done before, happens before whatever follows a look that finds the job done. A change of
-//! it acquires nothing: the closure came with the job, through the queue or the handle, and what
-//! the flags stand for is found through the list's lock or is a futex. But who changes `CANCELLED`
-//! into `NOTIFIED` has found the job done, and calls who listens. All changes are
-//! read-modify-writes, hence in one order, and continue the release sequences of those before them.
+//! The phase is changed with Release and read with Acquire: what the closure did, or what the
+//! cancelling thread had done before, happens before whatever follows a look that finds the job
+//! done. A change of it acquires nothing: the closure came with the job, through the queue or the
+//! handle, and what the flags stand for is found through the list's lock or is a futex. But the
+//! thread that changes `CANCELLED` into `NOTIFIED` has found the job done, and calls listeners. All
+//! changes are read-modify-writes, hence in one order, and continue the release sequences of those
+//! before them.
 
 use core::any::Any;
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sync_core::Mutex;
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::thread;
+use sync_core::user_code::{self, Payload};
 
 use crate::pool::error::JobError;
 use crate::queue::simple::SimpleQueue;
+use crate::wait::spin::Backoff;
 
 pub(super) const PENDING: u32 = 0;
 pub(super) const RUNNING: u32 = 1;
@@ -49,19 +75,21 @@ pub(super) const NOTIFIED: u32 = 3;
 pub(super) const RETURNED: u32 = 4;
 pub(super) const PANICKED: u32 = 5;
 pub(super) const BROKEN: u32 = 6;
-pub(super) const PHASE: u32 = 7;
+const PHASE: u32 = 7;
 const SLEEPERS: u32 = 8;
 const LISTENERS: u32 = 16;
-const DETACHED: u32 = 32;
+const CALLBACKS: u32 = 32;
+const DETACHED: u32 = 64;
+const ENDING: u32 = 128;
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
-    /// Nobody has begun it.
+    /// No thread has begun it.
     Pending,
     /// A worker runs it.
     Running,
-    /// It was cancelled before anybody began it.
+    /// It was cancelled before a thread began it.
     Cancelled,
     /// It has a result.
     Returned,
@@ -71,13 +99,16 @@ pub enum JobStatus {
     Broken,
 }
 
-/// Somebody who wants to know.
-pub(super) enum Listener {
+/// The queue that a wait for several jobs listens on: the number of each job that is settled.
+pub(super) type Bell = Arc<SimpleQueue<usize>>;
+
+/// What is called or rung when a job is over.
+enum Listener {
     /// `on_done`: called when the job is done or cancelled.
     Callback(Box<dyn FnOnce(JobStatus) + Send>),
     /// `wait`, `as_completed`: the number is put into the queue when the job is done, or a worker
     /// has met a cancelled one.
-    Bell(Arc<SimpleQueue<usize>>, usize),
+    Bell(Bell, usize),
 }
 
 /// What does not depend on the types of closure and result.
@@ -87,6 +118,8 @@ pub(super) struct Core {
     runner: AtomicU64,
     /// The pool's number.
     pub(super) pool: u64,
+    /// The process that the job was submitted in.
+    process: ProcessMark,
     listeners: Mutex<Vec<Listener>>,
 }
 
@@ -102,12 +135,18 @@ impl Core {
         self.phase() == RUNNING && self.runner.load(Ordering::Relaxed) == thread::id().get()
     }
 
-    /// Leaves `PENDING` for `phase` (P1).
+    /// Whether the threads that could finish the job are in a process that this one was forked
+    /// from.
+    pub(super) fn is_left_behind(&self) -> bool {
+        !self.process.is_current() && !is_done(self.phase())
+    }
+
+    /// Leaves `PENDING` for `phase` (P1). Returns the state that was left.
     fn leave_pending(&self, phase: u32) -> Option<u32> {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & PHASE == PENDING {
-            // Release: who finds the job cancelled sees what came before that. See "Memory
-            // orderings".
+            // Release: a thread that finds the job cancelled sees what came before that. See
+            // "Memory orderings".
             match self.state.compare_exchange_weak(
                 state,
                 state | phase,
@@ -121,68 +160,103 @@ impl Core {
         None
     }
 
-    /// Leaves `RUNNING` for `phase` (P2).
+    /// Leaves `RUNNING` for `phase` (P2). Returns the state that was left.
     fn finish(&self, phase: u32) -> u32 {
-        // Release: pairs with the Acquire of whoever finds the job done. An addition keeps the
-        // flags that are set meanwhile.
+        // Release: pairs with the Acquire of the thread that finds the job done. An addition keeps
+        // the flags that are set meanwhile.
         self.state.fetch_add(phase - RUNNING, Ordering::Release)
     }
 
-    /// Wakes those who sleep, calls those who listen. `was`: the state that was left.
+    /// Wakes the threads that sleep, then calls the listeners. `was`: the state that was left.
     fn tell(&self, was: u32, phase: u32) {
         if was & SLEEPERS != 0 {
             futex::wake_all(&raw const self.state);
         }
-        if was & LISTENERS != 0 {
-            self.call(phase);
+        // In the child of a fork the list's lock may be held by a thread of the parent, and the
+        // listeners are the parent's.
+        if was & LISTENERS != 0 && self.process.is_current() {
+            self.call_listeners(phase);
         }
     }
 
     #[cold]
-    fn call(&self, phase: u32) {
-        let ripe = {
+    fn call_listeners(&self, phase: u32) {
+        let mut callbacks = Vec::new();
+        {
             let mut all = self.listeners.lock();
-            // Bells wait for a worker to meet a cancelled job.
-            let (keep, ripe) = all
-                .drain(..)
-                .partition(|listener| phase == CANCELLED && matches!(listener, Listener::Bell(..)));
-            *all = keep;
-            ripe
-        };
-        Self::call_all(ripe, phase);
-    }
-
-    fn call_all(ripe: Vec<Listener>, phase: u32) {
-        for listener in ripe {
-            match listener {
-                // Its panic is nobody's business here: the hook has reported it, and the others are
-                // to be called too.
-                Listener::Callback(f) => drop(catch_unwind(AssertUnwindSafe(|| f(status(phase))))),
-                Listener::Bell(queue, number) => queue.put(number),
+            for listener in core::mem::take(&mut *all) {
+                match listener {
+                    Listener::Callback(f) => callbacks.push(f),
+                    // A bell waits for a worker to meet a cancelled job.
+                    Listener::Bell(..) if phase == CANCELLED => all.push(listener),
+                    Listener::Bell(bell, number) => bell.put(number),
+                }
             }
         }
-    }
-
-    /// Adds a listener, or calls it if what it waits for has happened.
-    pub(super) fn listen(&self, listener: Listener) {
-        let done: fn(u32) -> bool = match listener {
-            Listener::Callback(_) => is_done,
-            Listener::Bell(..) => is_settled,
-        };
-        let mut all = self.listeners.lock();
-        // Either who finishes finds the flag, and this entry once it gets the lock; or its phase is
-        // found here. Acquire: pairs with the Release in `finish`: what is called here sees what
-        // the job did.
-        let phase = self.state.fetch_or(LISTENERS, Ordering::Acquire) & PHASE;
-        if done(phase) {
-            drop(all);
-            Self::call_all(vec![listener], phase);
-        } else {
-            all.push(listener);
+        for f in callbacks {
+            // The panic hook reports a panic, and the other callbacks are called too.
+            user_code::run_and_forget_panic(|| f(status(phase)));
         }
     }
 
-    /// Sleeps until the job is done, or `false`: the time is up.
+    /// Calls `f` once the job is done or cancelled: by the thread that ends it, or here and now.
+    pub(super) fn on_done(&self, f: Box<dyn FnOnce(JobStatus) + Send>) {
+        if !self.process.is_current() {
+            // The list is the parent's. A job that is not done never will be.
+            let phase = self.phase();
+            if is_done(phase) {
+                user_code::run_and_forget_panic(|| f(status(phase)));
+            }
+            return;
+        }
+        let mut all = self.listeners.lock();
+        // Either the thread that ends the job finds the flags, and this entry once it gets the
+        // lock; or the end is found here. Acquire: pairs with the Release in `finish`: a callback
+        // that is called here sees what the job did.
+        let mut state = self.state.fetch_or(LISTENERS | CALLBACKS, Ordering::Acquire);
+        if !is_done(state & PHASE) && state & ENDING == 0 {
+            all.push(Listener::Callback(f));
+            return;
+        }
+        drop(all);
+        state = self.wait_ended(state);
+        user_code::run_and_forget_panic(|| f(status(state & PHASE)));
+    }
+
+    /// Rings `bell` with `number` once the job is settled; at once if it is.
+    pub(super) fn ring_when_settled(&self, bell: &Bell, number: usize) {
+        let mut all = self.listeners.lock();
+        // As in `on_done`.
+        let state = self.state.fetch_or(LISTENERS, Ordering::Acquire);
+        if is_settled(state & PHASE) {
+            bell.put(number);
+        } else {
+            all.push(Listener::Bell(Arc::clone(bell), number));
+        }
+    }
+
+    /// Takes `bell` out of the list, if it is still in it.
+    pub(super) fn forget(&self, bell: &Bell) {
+        // In the child of a fork the lock may be held by a thread of the parent.
+        if self.process.is_current() {
+            self.listeners.lock().retain(
+                |listener| !matches!(listener, Listener::Bell(other, _) if Arc::ptr_eq(other, bell)),
+            );
+        }
+    }
+
+    /// Waits for the few instructions between `ENDING` and the end of the phase. Returns the state.
+    fn wait_ended(&self, mut state: u32) -> u32 {
+        let mut backoff = Backoff::new();
+        while !is_done(state & PHASE) {
+            backoff.turn();
+            // Acquire: as in `phase`.
+            state = self.state.load(Ordering::Acquire);
+        }
+        state
+    }
+
+    /// Sleeps until the job is done. Returns `false` if the time is up first.
     pub(super) fn wait(&self, deadline: Option<Deadline>) -> bool {
         loop {
             // Acquire: as in `phase`.
@@ -190,8 +264,8 @@ impl Core {
             if is_done(state & PHASE) {
                 return true;
             }
-            // Relaxed: the flag is found by the read-modify-write that finishes the job, in
-            // whatever order.
+            // Relaxed: the flag is found by the read-modify-write that ends the job, in whatever
+            // order.
             if state & SLEEPERS == 0
                 && self
                     .state
@@ -207,7 +281,7 @@ impl Core {
     }
 }
 
-/// As `is_done` of Python's futures: a cancelled job counts.
+/// As `done` of Python's futures: a cancelled job counts.
 pub(super) fn is_done(phase: u32) -> bool {
     phase >= CANCELLED
 }
@@ -224,17 +298,18 @@ pub(super) fn status(phase: u32) -> JobStatus {
         CANCELLED | NOTIFIED => JobStatus::Cancelled,
         RETURNED => JobStatus::Returned,
         PANICKED => JobStatus::Panicked,
-        _ => JobStatus::Broken,
+        BROKEN => JobStatus::Broken,
+        _ => unreachable!("no job has phase {phase}"),
     }
 }
 
 enum Slot<F, R> {
     Job(F),
     Empty,
-    Returned(R),
-    Panicked(Box<dyn Any + Send>),
+    Ended(Result<R, Payload>),
 }
 
+/// A job with a handle.
 pub(super) struct Job<F, R> {
     core: Core,
     slot: UnsafeCell<Slot<F, R>>,
@@ -246,42 +321,208 @@ unsafe impl<F: Send, R: Send> Send for Job<F, R> {}
 // SAFETY: as above.
 unsafe impl<F: Send, R: Send> Sync for Job<F, R> {}
 
+/// Called by a worker when it has no user code of the job left to run.
+pub(super) type CountFree<'a> = Option<&'a dyn Fn()>;
+
 /// A job, as the workers see it.
-pub(super) trait Run: Send + Sync {
-    /// Runs the job unless that was done or cancelled. `before_telling` is called when the closure
-    /// has ended and before anybody knows.
-    fn run(&self, before_telling: &dyn Fn());
+///
+/// # Safety
+///
+/// One of `run`, `cancel` and `fail` may be called, once, by the owner of the job's [`Queued`].
+trait Run: Send + Sync {
+    /// Runs the job unless that was done or cancelled, and calls `free` (P4).
+    ///
+    /// # Safety
+    ///
+    /// See the trait.
+    unsafe fn run(&self, free: CountFree<'_>);
 
-    /// Gives the job up.
-    fn cancel(&self) -> bool;
-
-    /// Says to those who `wait` that a cancelled job will not come back.
-    fn notify_cancelled(&self);
+    /// Gives the job up, and reports to the threads that wait for it that it will not come back.
+    ///
+    /// # Safety
+    ///
+    /// See the trait.
+    unsafe fn cancel(&self);
 
     /// Ends the job without running it: its pool is broken.
-    fn fail(&self);
+    ///
+    /// # Safety
+    ///
+    /// See the trait.
+    unsafe fn fail(&self);
+
+    /// The closure of a job that was not accepted. Only a job without a handle has it here.
+    fn closure(&mut self) -> Option<Box<dyn Any>>;
+}
+
+/// A job in the backlog. There is one `Queued` for each job: it is the right, and the duty, to end
+/// it.
+pub(super) struct Queued {
+    job: Arc<dyn Run>,
+    /// Whether it takes a place of a limited backlog.
+    pub(super) has_place: bool,
+}
+
+impl Queued {
+    pub(super) fn run(self, free: CountFree<'_>) {
+        // SAFETY: this is the job's only `Queued`, and it is used up.
+        unsafe { self.job.run(free) }
+    }
+
+    pub(super) fn cancel(self) {
+        // SAFETY: as in `run`.
+        unsafe { self.job.cancel() }
+    }
+
+    pub(super) fn fail(self) {
+        // SAFETY: as in `run`.
+        unsafe { self.job.fail() }
+    }
+
+    /// A job without a handle: nothing but the closure.
+    pub(super) fn detached<F: FnOnce() + Send + 'static>(job: F) -> Self {
+        Self { job: Arc::new(Detached(UnsafeCell::new(Some(job)))), has_place: false }
+    }
+
+    /// The closure of a job without a handle that was not accepted.
+    pub(super) fn into_closure<F: 'static>(mut self) -> F {
+        let closure = Arc::get_mut(&mut self.job)
+            .and_then(|job| job.closure())
+            .and_then(|closure| closure.downcast().ok());
+        match closure {
+            Some(closure) => *closure,
+            None => unreachable!("a job without a handle has one owner, which holds its closure"),
+        }
+    }
 }
 
 /// A job, as its handle sees it.
-pub(super) trait Outcome<R>: Run {
+trait Outcome<R>: Send + Sync {
     fn core(&self) -> &Core;
 
-    /// The result of a job that is done.
-    fn take(&self) -> Result<R, JobError>;
+    /// Runs the job here if it is pending.
+    fn run_here(&self);
 
-    /// The handle goes away.
-    fn detach(&self);
+    /// The job, without the type of its result.
+    fn untyped(self: Arc<Self>) -> Arc<dyn RunHere>;
+
+    fn cancel(&self) -> bool;
+
+    fn notify_cancelled(&self);
+
+    /// The result of a job that is done; `None` if it was taken before.
+    ///
+    /// # Safety
+    ///
+    /// The job is `RETURNED` or `PANICKED`, and its slot is the caller's (P3).
+    unsafe fn take(&self) -> Option<Result<R, Payload>>;
 }
 
-impl<F, R> Job<F, R> {
-    pub(super) fn new(pool: u64, job: F) -> Self {
+/// A job that a thread may run on behalf of its owner.
+pub(super) trait RunHere: Send + Sync {
+    /// Runs the job here if it is pending.
+    fn run_here(&self);
+}
+
+/// The one handle of a job. Its result is this owner's.
+pub(super) struct Owner<R>(Arc<dyn Outcome<R>>);
+
+impl<R> Owner<R> {
+    pub(super) fn core(&self) -> &Core {
+        self.0.core()
+    }
+
+    pub(super) fn cancel(&self) -> bool {
+        self.0.cancel()
+    }
+
+    /// Runs the job in the calling thread if it is pending.
+    pub(super) fn run_here(&self) {
+        self.0.run_here();
+    }
+
+    /// The job, for another thread to run.
+    pub(super) fn to_run_elsewhere(&self) -> Arc<dyn RunHere> {
+        Arc::clone(&self.0).untyped()
+    }
+
+    /// Reports to the threads that `wait` that a cancelled job will not come back.
+    pub(super) fn notify_cancelled(&self) {
+        self.0.notify_cancelled();
+    }
+
+    /// The result, or this owner again if the job is not done.
+    pub(super) fn take(self) -> Result<Result<R, JobError>, Self> {
+        match self.core().phase() {
+            PENDING | RUNNING => Err(self),
+            CANCELLED | NOTIFIED => Ok(Err(JobError::Cancelled)),
+            BROKEN => Ok(Err(JobError::Broken)),
+            // SAFETY: the job is finished, and this is its one owner (P3).
+            _ => match unsafe { self.0.take() } {
+                Some(Ok(result)) => Ok(Ok(result)),
+                Some(Err(payload)) => Ok(Err(JobError::Panicked(payload))),
+                None => unreachable!("P3: the result stays until the handle's owner takes it"),
+            },
+        }
+    }
+}
+
+impl<R> Drop for Owner<R> {
+    fn drop(&mut self) {
+        let core = self.core();
+        let mut phase = core.phase();
+        if !is_done(phase) {
+            // Either the thread that ends the job finds the flag in time and empties the slot, or
+            // it is this thread's (P3). Acquire: pairs with the Release in `finish`.
+            let was = core.state.fetch_or(DETACHED, Ordering::Acquire);
+            if !is_done(was & PHASE) && was & ENDING == 0 {
+                return;
+            }
+            // The child of a fork does not wait for a thread of its parent.
+            if core.is_left_behind() {
+                return;
+            }
+            phase = core.wait_ended(was) & PHASE;
+        }
+        if matches!(phase, RETURNED | PANICKED) {
+            // SAFETY: the job is finished, and this was its one owner (P3).
+            user_code::dispose(unsafe { self.0.take() });
+        }
+    }
+}
+
+impl<F, R> Job<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    /// A job, and its one entry for the backlog.
+    pub(super) fn new(pool: u64, process: ProcessMark, job: F) -> (Arc<Self>, Queued) {
         let core = Core {
             state: AtomicU32::new(PENDING),
             runner: AtomicU64::new(0),
             pool,
+            process,
             listeners: Mutex::new(Vec::new()),
         };
-        Self { core, slot: UnsafeCell::new(Slot::Job(job)) }
+        let job = Arc::new(Self { core, slot: UnsafeCell::new(Slot::Job(job)) });
+        (Arc::clone(&job), Queued { job, has_place: false })
+    }
+
+    /// The handle of a job that was accepted.
+    ///
+    /// # Safety
+    ///
+    /// Called once for each job.
+    pub(super) unsafe fn into_owner(self: Arc<Self>) -> Owner<R> {
+        Owner(self)
+    }
+
+    /// Takes the closure back, if no thread has begun it.
+    pub(super) fn take_back(&self) -> Option<F> {
+        self.core.leave_pending(NOTIFIED)?;
+        // SAFETY: the phase left PENDING here (P1).
+        Some(unsafe { self.take_closure() })
     }
 
     /// # Safety
@@ -292,55 +533,111 @@ impl<F, R> Job<F, R> {
         self.slot.with_mut(|slot| unsafe { core::mem::replace(&mut *slot, new) })
     }
 
-    /// Takes the closure back, if nobody has begun it.
-    pub(super) fn take_back(&self) -> Option<F> {
-        self.core.leave_pending(NOTIFIED)?;
-        // SAFETY: the phase left PENDING here (P1).
+    /// # Safety
+    ///
+    /// The caller made the phase leave PENDING, and takes the closure for the first time (P1).
+    unsafe fn take_closure(&self) -> F {
+        // SAFETY: as the caller says.
         match unsafe { self.replace(Slot::Empty) } {
-            Slot::Job(job) => Some(job),
-            _ => None,
+            Slot::Job(job) => job,
+            Slot::Empty | Slot::Ended(_) => {
+                unreachable!("P1: the slot of a pending job holds the closure")
+            }
         }
     }
-}
 
-impl<F, R> Run for Job<F, R>
-where
-    F: FnOnce() -> R + Send,
-    R: Send,
-{
-    fn run(&self, before_telling: &dyn Fn()) {
+    fn run_counted(&self, free: CountFree<'_>) {
+        let free = free.unwrap_or(&|| ());
         if self.core.leave_pending(RUNNING).is_none() {
-            before_telling();
+            free();
             self.notify_cancelled();
             return;
         }
         // Relaxed: see `runs_here`.
         self.core.runner.store(thread::id().get(), Ordering::Relaxed);
         // SAFETY: the phase left PENDING here (P1).
-        let Slot::Job(job) = (unsafe { self.replace(Slot::Empty) }) else { return };
-        let (result, phase) = match catch_unwind(AssertUnwindSafe(job)) {
-            Ok(result) => (Slot::Returned(result), RETURNED),
-            Err(payload) => (Slot::Panicked(payload), PANICKED),
-        };
-        before_telling();
-        // SAFETY: the phase is RUNNING, by this thread (P2).
-        let _ = unsafe { self.replace(result) };
-        let was = self.core.finish(phase);
-        if was & DETACHED != 0 {
-            // SAFETY: the handle is gone (P3).
-            drop(unsafe { self.replace(Slot::Empty) });
+        let job = unsafe { self.take_closure() };
+        let result = user_code::run(job);
+        let phase = if result.is_ok() { RETURNED } else { PANICKED };
+        // Relaxed: it hands nothing over. See P4.
+        let ending = self.core.state.fetch_or(ENDING, Ordering::Relaxed);
+        let user_code_left = ending & (CALLBACKS | DETACHED) != 0;
+        if !user_code_left {
+            free();
         }
+        // SAFETY: the phase is RUNNING, by this thread (P2).
+        let _ = unsafe { self.replace(Slot::Ended(result)) };
+        let was = self.core.finish(phase);
+        let detached = if ending & DETACHED != 0 {
+            // SAFETY: the handle went before ENDING (P3).
+            unsafe { self.take() }
+        } else {
+            None
+        };
         self.core.tell(was, phase);
+        if user_code_left {
+            user_code::dispose(detached);
+            free();
+        }
+    }
+
+    /// Ends a pending job in `phase`.
+    fn give_up(&self, phase: u32) -> bool {
+        let Some(was) = self.core.leave_pending(phase) else { return false };
+        // SAFETY: the phase left PENDING here (P1).
+        let job = unsafe { self.take_closure() };
+        self.core.tell(was, phase);
+        user_code::dispose(job);
+        true
+    }
+}
+
+impl<F, R> Run for Job<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    unsafe fn run(&self, free: CountFree<'_>) {
+        self.run_counted(free);
+    }
+
+    unsafe fn cancel(&self) {
+        self.give_up(CANCELLED);
+        self.notify_cancelled();
+    }
+
+    unsafe fn fail(&self) {
+        if !self.give_up(BROKEN) {
+            self.notify_cancelled();
+        }
+    }
+
+    fn closure(&mut self) -> Option<Box<dyn Any>> {
+        None
+    }
+}
+
+impl<F, R> Outcome<R> for Job<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn run_here(&self) {
+        if self.core.phase() == PENDING {
+            self.run_counted(None);
+        }
+    }
+
+    fn untyped(self: Arc<Self>) -> Arc<dyn RunHere> {
+        self
     }
 
     fn cancel(&self) -> bool {
-        let Some(was) = self.core.leave_pending(CANCELLED) else {
-            return matches!(self.core.phase(), CANCELLED | NOTIFIED);
-        };
-        // SAFETY: the phase left PENDING here (P1).
-        drop(unsafe { self.replace(Slot::Empty) });
-        self.core.tell(was, CANCELLED);
-        true
+        self.give_up(CANCELLED) || matches!(self.core.phase(), CANCELLED | NOTIFIED)
     }
 
     fn notify_cancelled(&self) {
@@ -360,97 +657,71 @@ where
         }
     }
 
-    fn fail(&self) {
-        match self.core.leave_pending(BROKEN) {
-            Some(was) => {
-                // SAFETY: the phase left PENDING here (P1).
-                drop(unsafe { self.replace(Slot::Empty) });
-                self.core.tell(was, BROKEN);
-            }
-            None => self.notify_cancelled(),
+    unsafe fn take(&self) -> Option<Result<R, Payload>> {
+        // SAFETY: as the caller says.
+        match unsafe { self.replace(Slot::Empty) } {
+            Slot::Ended(result) => Some(result),
+            Slot::Empty => None,
+            Slot::Job(_) => unreachable!("P2: a finished job's closure was taken out to be run"),
         }
     }
 }
 
-impl<F, R> Outcome<R> for Job<F, R>
+impl<F, R> RunHere for Job<F, R>
 where
-    F: FnOnce() -> R + Send,
-    R: Send,
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
 {
-    fn core(&self) -> &Core {
-        &self.core
-    }
-
-    fn take(&self) -> Result<R, JobError> {
-        match self.core.phase() {
-            CANCELLED | NOTIFIED => Err(JobError::Cancelled),
-            BROKEN => Err(JobError::Broken),
-            // SAFETY: the job is finished and its handle, of which there is one, is the caller
-            // (P3).
-            _ => match unsafe { self.replace(Slot::Empty) } {
-                Slot::Returned(result) => Ok(result),
-                Slot::Panicked(payload) => Err(JobError::Panicked(payload)),
-                Slot::Job(_) | Slot::Empty => Err(JobError::Cancelled),
-            },
-        }
-    }
-
-    fn detach(&self) {
-        // Either the finisher finds the flag and empties the slot, which the handle then has not
-        // touched; or it is this thread's. Acquire: pairs with the Release in `finish`: the result
-        // is there.
-        let was = self.core.state.fetch_or(DETACHED, Ordering::Acquire);
-        if matches!(was & PHASE, RETURNED | PANICKED) {
-            // SAFETY: as in `take` (P3).
-            drop(unsafe { self.replace(Slot::Empty) });
-        }
+    fn run_here(&self) {
+        Outcome::run_here(self);
     }
 }
 
-/// A job without a handle: nobody asks for it, so there is nothing but the closure. Whoever takes
-/// it out of the queue has it alone.
-pub(super) struct Bare<F>(UnsafeCell<Option<F>>);
+/// A job without a handle: no thread asks for it, so there is nothing but the closure. The owner of
+/// its [`Queued`] has it alone.
+struct Detached<F>(UnsafeCell<Option<F>>);
 
-// SAFETY: the closure is touched by one thread at a time: by who put the job together, then by who
-// took it out of the queue, to whom the queue hands it over.
-unsafe impl<F: Send> Send for Bare<F> {}
+// SAFETY: the closure is touched by one thread at a time: by the owner of the job's `Queued`, which
+// the queue hands from one thread to another.
+unsafe impl<F: Send> Send for Detached<F> {}
 // SAFETY: as above.
-unsafe impl<F: Send> Sync for Bare<F> {}
+unsafe impl<F: Send> Sync for Detached<F> {}
 
-impl<F> Bare<F> {
-    pub(super) fn new(job: F) -> Self {
-        Self(UnsafeCell::new(Some(job)))
-    }
-
+impl<F> Detached<F> {
     /// # Safety
     ///
-    /// The job is in no queue, and the caller is the one who took it out or did not put it in.
-    pub(super) unsafe fn take(&self) -> Option<F> {
+    /// The caller owns the job's `Queued`.
+    unsafe fn take(&self) -> Option<F> {
         // SAFETY: as the caller says.
         self.0.with_mut(|job| unsafe { (*job).take() })
     }
 }
 
-impl<F: FnOnce() + Send> Run for Bare<F> {
-    fn run(&self, before_telling: &dyn Fn()) {
-        // SAFETY: who runs a job has taken it out of the queue.
+impl<F: FnOnce() + Send + 'static> Run for Detached<F> {
+    unsafe fn run(&self, free: CountFree<'_>) {
+        // SAFETY: as the caller says.
         if let Some(job) = unsafe { self.take() } {
-            // The hook has reported a panic; there is nobody else to be told.
-            drop(catch_unwind(AssertUnwindSafe(job)));
+            // The panic hook reports a panic; no other thread waits for it.
+            user_code::run_and_forget_panic(job);
         }
-        before_telling();
+        if let Some(free) = free {
+            free();
+        }
     }
 
-    fn cancel(&self) -> bool {
-        // SAFETY: as in `run`.
-        drop(unsafe { self.take() });
-        true
+    unsafe fn cancel(&self) {
+        // SAFETY: as the caller says.
+        user_code::dispose(unsafe { self.take() });
     }
 
-    fn notify_cancelled(&self) {}
+    unsafe fn fail(&self) {
+        // SAFETY: as the caller says.
+        user_code::dispose(unsafe { self.take() });
+    }
 
-    fn fail(&self) {
-        self.cancel();
+    fn closure(&mut self) -> Option<Box<dyn Any>> {
+        // SAFETY: `&mut`: no other thread has the job.
+        unsafe { self.take() }.map(|job| Box::new(job) as Box<dyn Any>)
     }
 }
 

@@ -6,6 +6,7 @@
 //! limit. How many jobs are unfinished is what the queue counts anyway.
 
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +15,6 @@ use sync_core::primitive::atomic::Ordering;
 
 mod builder;
 mod error;
-mod fork;
 mod handle;
 mod job;
 mod scope;
@@ -29,17 +29,30 @@ use worker::{Inner, current_pool};
 
 /// A pool of threads that run jobs: Python's `ThreadPoolExecutor`.
 ///
-/// Threads are started when there is work for them, up to the limit, and reused. A job that panics
-/// harms nobody: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
+/// Threads are started when there is work for them, up to the limit, and reused: while a job waits
+/// and fewer threads than the limit are free, another one is started. A job that panics harms no
+/// other: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
 /// submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown) does it earlier,
 /// or without waiting, or cancelling what has not begun.
 ///
 /// The backlog is a [`Queue`]: linearisable, no lock on the fast path, jobs begin in the order they
 /// were submitted. To submit costs one allocation, the put, and the wake-up of a worker if one
 /// sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
-/// count its two owners, 2 for its phase, 1 for the handle that goes) and 1 store; by
-/// [`execute`](Self::execute), without a handle, 1. One more as long as not all workers are
-/// started.
+/// count its two owners, 3 for its phase) and 1 store; by [`execute`](Self::execute), without a
+/// handle, 1. One more as long as not all workers are started, and one for a handle that goes before
+/// its job is done.
+///
+/// # User code
+///
+/// Jobs, callbacks, initializers, and the destructors of closures, results and panic payloads run
+/// inside a catch and under no lock. A panic there is reported by the panic hook; that of a job comes
+/// out of its handle as well. A worker, and the thread that cancels or shuts down, goes on.
+///
+/// A worker that waits without a limit of time for a pending job of its own pool runs that job: see
+/// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for a
+/// place in a limited backlog: a job may hold a lock while it submits.
+///
+/// # Fork
 ///
 /// A pool does not go along with a `fork`: its threads stay with the parent. In the child it takes
 /// no jobs ([`SubmitError::Forked`]); jobs that were not done have no result
@@ -94,8 +107,8 @@ impl ThreadPool {
         Builder::default()
     }
 
-    /// Submits a job, waiting for room if the backlog is limited. (A worker of this very pool runs
-    /// another job instead of waiting.)
+    /// Submits a job, waiting for a place if the backlog is limited. A worker of this very pool does
+    /// not wait: its job is taken beyond the limit.
     ///
     /// # Errors
     ///
@@ -109,7 +122,7 @@ impl ThreadPool {
         self.inner.submit(job, true).map(JobHandle::new)
     }
 
-    /// Submits a job if there is room in the backlog. Never sleeps.
+    /// Submits a job if there is a place in the backlog, by a worker too. Never sleeps.
     ///
     /// # Errors
     ///
@@ -122,9 +135,8 @@ impl ThreadPool {
         self.inner.submit(job, false).map(JobHandle::new)
     }
 
-    /// Has a job run of which nobody wants to hear again: as [`submit`](Self::submit), cheaper by
-    /// all that a handle takes. A panic in it is reported by the panic hook; a shutdown that
-    /// cancels drops it.
+    /// Submits a job without a handle: as [`submit`](Self::submit), cheaper by all that a handle
+    /// takes. A panic in it is reported by the panic hook; a shutdown that cancels drops it.
     ///
     /// # Errors
     ///
@@ -151,8 +163,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// If the pool takes no more jobs. What was submitted before that is cancelled if nobody has
-    /// begun it.
+    /// If the pool takes no more jobs. What was submitted before that is cancelled if no
+    /// thread has begun it.
     pub fn map<I, F, R>(&self, items: I, f: F) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,
@@ -204,13 +216,7 @@ impl ThreadPool {
                 Ok(handle) => handles.push(handle),
                 Err(why) => {
                     drop(Map { handles: handles.into_iter(), deadline, begun: true });
-                    return Err(match why {
-                        SubmitError::ShutDown(_) => SubmitError::ShutDown(()),
-                        SubmitError::Full(_) => SubmitError::Full(()),
-                        SubmitError::Broken(_) => SubmitError::Broken(()),
-                        SubmitError::Forked(_) => SubmitError::Forked(()),
-                        SubmitError::NoThread(_, why) => SubmitError::NoThread((), why),
-                    });
+                    return Err(why.without_job());
                 }
             }
         }
@@ -242,25 +248,25 @@ impl ThreadPool {
         scope::scope(&self.inner, f)
     }
 
-    /// Takes no more jobs. `cancel_pending`: those that nobody has begun are cancelled, else they
-    /// are run. `wait`: until all threads have ended. Calling it again is no error. In the child of
-    /// a fork it does nothing, and waits for nobody: see [`ThreadPool`].
+    /// Takes no more jobs. `cancel_pending`: those that no thread has begun are cancelled, else they
+    /// are run. `wait`: until all threads have ended, and with them every job that was accepted. Any
+    /// number of threads may call it, at once or one after the other, and each of them waits. In the
+    /// child of a fork it does nothing, and does not wait: see [`ThreadPool`].
     ///
     /// # Errors
     ///
     /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has
     /// not waited.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) -> Result<(), InsideWorker> {
-        if fork::left_behind(self.inner.number) {
+        if !self.inner.process.is_current() {
             return Ok(());
         }
         if cancel_pending {
-            for job in self.inner.jobs.shutdown_now() {
+            for job in self.inner.close_and_drain() {
                 job.cancel();
-                job.notify_cancelled();
             }
         } else {
-            self.inner.jobs.shutdown();
+            self.inner.close();
         }
         if !wait {
             return Ok(());
@@ -268,13 +274,8 @@ impl ThreadPool {
         if current_pool() == self.inner.number {
             return Err(InsideWorker(()));
         }
-        loop {
-            // One at a time, and not under the lock: others may wait too, and a submit that is in
-            // time may add one.
-            let Some(thread) = self.inner.threads.lock().pop() else { return Ok(()) };
-            // A worker does not panic.
-            let _ = thread.join();
-        }
+        self.inner.join_threads();
+        Ok(())
     }
 
     /// Whether it takes no more jobs.
@@ -308,6 +309,11 @@ impl ThreadPool {
         self.inner.jobs.len()
     }
 }
+
+// A panic of a job, a callback or an initializer is caught; what it leaves behind is what the job
+// itself shares with others.
+impl UnwindSafe for ThreadPool {}
+impl RefUnwindSafe for ThreadPool {}
 
 impl Drop for ThreadPool {
     /// Waits for all that was submitted. If the last owner of a pool is one of its own jobs, that

@@ -1,11 +1,12 @@
-//! Jobs that borrow from the stack of who submits them.
+//! Jobs that borrow from the stack of the thread that submits them.
 
-use core::any::Any;
 use core::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use sync_core::Mutex;
+use sync_core::user_code::{self, AbortOnUnwind, Payload};
 
 use crate::pool::error::SubmitError;
 use crate::pool::handle::JobHandle;
@@ -13,18 +14,23 @@ use crate::pool::worker::Inner;
 use crate::queue::fifo::Queue;
 use crate::queue::simple::SimpleQueue;
 
-/// Submits jobs that may borrow what lives longer than the scope. From [`ThreadPool::scope`](crate::ThreadPool::scope).
+/// Submits jobs that may borrow what lives longer than the scope. From
+/// [`ThreadPool::scope`](crate::ThreadPool::scope).
 #[derive(Debug)]
 pub struct Scope<'scope, 'env: 'scope> {
     pool: &'env Arc<Inner>,
     /// A task for every job that exists.
     jobs: Arc<Queue<()>>,
-    handles: SimpleQueue<JobHandle<()>>,
-    panicked: Arc<Mutex<Option<Box<dyn Any + Send>>>>,
+    handles: Arc<SimpleQueue<JobHandle<()>>>,
+    panicked: Arc<Mutex<Option<Payload>>>,
     /// Invariant, as in `std::thread::scope`: neither lifetime may be stretched or shrunk.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
+
+// As for the pool.
+impl UnwindSafe for Scope<'_, '_> {}
+impl RefUnwindSafe for Scope<'_, '_> {}
 
 /// Counts a job of a scope until this is dropped.
 struct Counted(Arc<Queue<()>>);
@@ -51,22 +57,55 @@ pub(super) fn scope<'env, R>(
     let scope = Scope {
         pool,
         jobs: Arc::new(Queue::unbounded()),
-        handles: SimpleQueue::new(),
+        handles: Arc::new(SimpleQueue::new()),
         panicked: Arc::new(Mutex::new(None)),
         scope: PhantomData,
         env: PhantomData,
     };
-    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    // A worker runs itself what nobody has begun.
+    let parts = (Arc::clone(&scope.jobs), Arc::clone(&scope.handles), Arc::clone(&scope.panicked));
+    let result = user_code::run(|| f(&scope));
+    if !pool.process.is_current() {
+        // `f` has forked, and this is the child. The jobs run in the parent, on the parent's copy
+        // of what they borrow. The parts of the scope may be in the middle of a change there, so
+        // this process does not touch them, not even to drop them.
+        core::mem::forget(parts);
+        return result.unwrap_or_else(|payload| resume_unwind(payload));
+    }
+    // What the jobs borrow ends with the caller's frame: this function is not left before they are
+    // gone, however it is left.
+    let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
     for handle in scope.handles.try_iter() {
-        drop(handle.result());
+        // A worker runs itself what no thread has begun. A job of a scope has no result, and its
+        // panic was caught inside.
+        user_code::dispose(handle.result());
     }
     // Whatever became of the jobs: their closures are gone after this.
     scope.jobs.join();
-    match (result, scope.panicked.lock().take()) {
+    guard.disarm();
+    let panicked = scope.panicked.lock().take();
+    match (result, panicked) {
         (Ok(result), None) => result,
-        (Err(panic), _) | (_, Some(panic)) => resume_unwind(panic),
+        (Ok(result), Some(payload)) => {
+            user_code::dispose(result);
+            resume_unwind(payload)
+        }
+        (Err(payload), None) => resume_unwind(payload),
+        (Err(payload), Some(second)) => {
+            user_code::dispose_payload(second);
+            resume_unwind(payload)
+        }
     }
+}
+
+/// Keeps the first payload and disposes of the others, not under the lock.
+fn keep_first(place: &Mutex<Option<Payload>>, payload: Payload) {
+    let mut place = place.lock();
+    if place.is_none() {
+        *place = Some(payload);
+        return;
+    }
+    drop(place);
+    user_code::dispose_payload(payload);
 }
 
 impl<'scope> Scope<'scope, '_> {
@@ -79,14 +118,18 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
+        if !self.pool.process.is_current() {
+            user_code::dispose(job);
+            return Err(SubmitError::Forked(()));
+        }
         // Unbounded and never shut down.
         let _ = self.jobs.put(());
         let scoped = Scoped { job, counted: Counted(Arc::clone(&self.jobs)) };
         let panicked = Arc::clone(&self.panicked);
         let job: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let Scoped { job, counted } = scoped;
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
-                panicked.lock().get_or_insert(panic);
+            if let Err(payload) = user_code::run(job) {
+                keep_first(&panicked, payload);
             }
             drop(counted);
         });
@@ -104,11 +147,7 @@ impl<'scope> Scope<'scope, '_> {
                 self.handles.put(JobHandle::new(job));
                 Ok(())
             }
-            Err(SubmitError::ShutDown(_)) => Err(SubmitError::ShutDown(())),
-            Err(SubmitError::Full(_)) => Err(SubmitError::Full(())),
-            Err(SubmitError::Broken(_)) => Err(SubmitError::Broken(())),
-            Err(SubmitError::Forked(_)) => Err(SubmitError::Forked(())),
-            Err(SubmitError::NoThread(_, why)) => Err(SubmitError::NoThread((), why)),
+            Err(why) => Err(why.without_job()),
         }
     }
 }

@@ -3,7 +3,7 @@
 /// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to
 /// do; `$evicts` says which one makes room for a `force_put`.
 macro_rules! queue_methods {
-    ($Queue:ident $(: $bound:path)?, $evicts:literal) => {
+    ($Queue:ident $(: $bound:path)?, $evicts:literal, $memory:literal) => {
         impl<T $(: $bound)?> $Queue<T> {
             /// A queue with room for `capacity` items.
             ///
@@ -11,6 +11,7 @@ macro_rules! queue_methods {
             ///
             /// If `capacity` is 0. Where 0 is to mean "unbounded", as in Python, use
             /// [`with_maxsize`](Self::with_maxsize).
+            #[doc = $memory]
             #[must_use]
             #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
@@ -26,7 +27,12 @@ macro_rules! queue_methods {
 
             /// A queue with room for `maxsize` items, or without a limit if that is 0, as Python
             /// counts.
+            ///
+            /// # Panics
+            ///
+            /// As [`bounded`](Self::bounded), except that 0 is no error.
             #[must_use]
+            #[track_caller]
             #[doc(alias = "maxsize")]
             pub fn with_maxsize(maxsize: usize) -> Self {
                 if maxsize == 0 { Self::unbounded() } else { Self::bounded(maxsize) }
@@ -357,8 +363,9 @@ macro_rules! queue_methods {
             fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
                 let queue = Self::unbounded();
                 for item in items {
-                    // It is new and nobody else knows it: it has not been shut down.
-                    let _ = queue.put(item);
+                    if queue.put(item).is_err() {
+                        unreachable!("no other thread knows the queue, so it was not shut down");
+                    }
                 }
                 queue
             }
@@ -390,6 +397,13 @@ macro_rules! queue_methods {
                 self.queue.try_get().ok()
             }
         }
+
+        impl<T $(: $bound)?> FusedIterator for Iter<'_, $Queue<T>> {}
+
+        // What a panic can leave behind is an item that was moved out or not: the queue itself is
+        // as it was, before or after a whole step.
+        impl<T> UnwindSafe for $Queue<T> {}
+        impl<T> RefUnwindSafe for $Queue<T> {}
 
         impl<'a, T $(: $bound)?> IntoIterator for &'a $Queue<T> {
             type Item = T;

@@ -1,6 +1,8 @@
 //! First in, first out.
 
 use core::fmt;
+use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
@@ -64,7 +66,11 @@ impl<T> Queue<T> {
     }
 }
 
-queue_methods!(Queue, "It is the oldest that makes room.");
+queue_methods!(
+    Queue,
+    "It is the oldest that makes room.",
+    "A bounded queue takes all its memory at once: if there is not that much, that is a panic, too."
+);
 
 const _: () = {
     const fn shared<T: Send + Sync>() {}

@@ -1,11 +1,14 @@
 //! Last in, first out.
 
 use core::fmt;
+use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::buffer::locked::{Arrangement, Locked};
+use crate::buffer::drop_each;
+use crate::buffer::locked::{Arrangement, Locked, shrunk};
 use crate::buffer::{Buffer, Closed, PushError};
 use crate::queue::blocking::Blocking;
 use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
@@ -39,7 +42,11 @@ impl<T> LifoQueue<T> {
     }
 }
 
-queue_methods!(LifoQueue, "It is the oldest that makes room: the one that would have come last.");
+queue_methods!(
+    LifoQueue,
+    "It is the oldest that makes room: the one that would have come last.",
+    ""
+);
 
 struct Stack<T>(VecDeque<T>);
 
@@ -69,7 +76,11 @@ impl<T> Arrangement<T> for Stack<T> {
 
     #[inline]
     fn remove(&mut self, (): ()) -> T {
-        self.0.pop_back().expect("chosen, so there is one")
+        let Some(item) = self.0.pop_back() else { unreachable!("chosen, so there is one") };
+        if let Some(capacity) = shrunk(self.0.len(), self.0.capacity()) {
+            self.0.shrink_to(capacity);
+        }
+        item
     }
 
     fn choose_last(&self, _: &T) {}
@@ -79,8 +90,24 @@ impl<T> Arrangement<T> for Stack<T> {
         self.0.pop_front().expect("one was just pushed")
     }
 
+    fn order(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn drain(&mut self, _: Vec<usize>) -> Vec<T> {
+        let mut items = Vec::from(core::mem::take(&mut self.0));
+        items.reverse();
+        items
+    }
+
     #[inline]
     fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl<T> Drop for Stack<T> {
+    fn drop(&mut self) {
+        drop_each(|| self.0.pop_back());
     }
 }

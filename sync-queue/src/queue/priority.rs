@@ -1,10 +1,13 @@
 //! Lowest first.
 
 use core::fmt;
+use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::buffer::locked::{Arrangement, Locked};
+use crate::buffer::drop_each;
+use crate::buffer::locked::{Arrangement, Locked, shrunk};
 use crate::buffer::{Buffer, Closed, PushError};
 use crate::queue::blocking::Blocking;
 use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
@@ -48,7 +51,7 @@ impl<T: Ord> PriorityQueue<T> {
     }
 }
 
-queue_methods!(PriorityQueue: Ord, "It is the one that would have come last that makes room: the highest, maybe `item` itself. Finding it compares a good half of the items.");
+queue_methods!(PriorityQueue: Ord, "It is the one that would have come last that makes room: the highest, maybe `item` itself. Finding it compares a good half of the items.", "");
 
 /// A 4-ary heap: half the levels of a binary one, and the children of a node side by side in
 /// memory.
@@ -148,6 +151,9 @@ impl<T: Ord> Arrangement<T> for Heap<T> {
 
     fn remove(&mut self, plan: Plan) -> T {
         let (item, _) = self.entries.swap_remove(0);
+        if let Some(capacity) = shrunk(self.entries.len(), self.entries.capacity()) {
+            self.entries.shrink_to(capacity);
+        }
         if let Plan::Down { turns, levels } = plan {
             let mut at = 0;
             for level in 0..levels {
@@ -178,8 +184,36 @@ impl<T: Ord> Arrangement<T> for Heap<T> {
         evicted
     }
 
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.entries.len()).collect();
+        order.sort_unstable_by(|&a, &b| {
+            let (a, b) = (&self.entries[a], &self.entries[b]);
+            a.0.cmp(&b.0).then(a.1.cmp(&b.1))
+        });
+        order
+    }
+
+    fn drain(&mut self, order: Vec<usize>) -> Vec<T> {
+        let entries = core::mem::take(&mut self.entries);
+        let mut items: Vec<_> = entries.into_iter().map(|(item, _)| Some(item)).collect();
+        let mut taken = Vec::with_capacity(order.len());
+        for at in order {
+            match items[at].take() {
+                Some(item) => taken.push(item),
+                None => unreachable!("an order names every entry once"),
+            }
+        }
+        taken
+    }
+
     #[inline]
     fn len(&self) -> usize {
         self.entries.len()
+    }
+}
+
+impl<T> Drop for Heap<T> {
+    fn drop(&mut self) {
+        drop_each(|| self.entries.pop());
     }
 }

@@ -1,6 +1,8 @@
 //! The queue with the least to it.
 
 use core::fmt;
+use core::iter::FusedIterator;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
@@ -42,23 +44,24 @@ impl<T> SimpleQueue<T> {
     #[inline]
     #[doc(alias = "put_nowait")]
     pub fn put(&self, item: T) {
-        // Neither full nor shut, ever.
-        let _ = self.shared.try_put(item);
+        if self.shared.try_put(item).is_err() {
+            unreachable!("this queue is never full and never closed");
+        }
     }
 
     /// Puts all of `items`.
     pub fn put_many(&self, items: Vec<T>) {
-        let _ = self.shared.put_many(&mut items.into_iter(), Timeout::None);
+        if self.shared.put_many(&mut items.into_iter(), Timeout::None).is_err() {
+            unreachable!("this queue is never full and never closed");
+        }
     }
 
     /// Gets the next item, waiting for one as long as it takes.
     #[inline]
     pub fn get(&self) -> T {
-        loop {
-            // Never shut and waiting for ever: the first turn is the last.
-            if let Ok(item) = self.shared.get(Timeout::Forever) {
-                return item;
-            }
+        match self.shared.get(Timeout::Forever) {
+            Ok(item) => item,
+            Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
         }
     }
 
@@ -84,7 +87,10 @@ impl<T> SimpleQueue<T> {
     /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how
     /// many. Returns at once if `max` is 0.
     pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> usize {
-        self.shared.get_many(out, max, Timeout::Forever).unwrap_or(0)
+        match self.shared.get_many(out, max, Timeout::Forever) {
+            Ok(count) => count,
+            Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
+        }
     }
 
     /// How many items are inside at the moment.
@@ -110,6 +116,12 @@ impl<T> SimpleQueue<T> {
         TryIter { queue: self }
     }
 }
+
+impl<T> FusedIterator for Iter<'_, SimpleQueue<T>> {}
+
+// As for the other queues.
+impl<T> UnwindSafe for SimpleQueue<T> {}
+impl<T> RefUnwindSafe for SimpleQueue<T> {}
 
 impl<T> Default for SimpleQueue<T> {
     fn default() -> Self {

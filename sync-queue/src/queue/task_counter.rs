@@ -1,8 +1,8 @@
 //! Counting the tasks that were put and not yet called done, and waiting for none to be left.
 //!
 //! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
-//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::buffer::cursor)), so
-//! that only who finishes the last task looks for joiners.
+//! are counted here, with the mark of a joiner beside the count
+//! ([`cursor`](crate::buffer::cursor)), so that only who finishes the last task looks for joiners.
 //!
 //! # Invariants
 //!

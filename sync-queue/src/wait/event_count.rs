@@ -4,11 +4,11 @@
 //! # Source
 //!
 //! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
-//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)), as
-//! nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the hazard of
-//! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
-//! look for items", is settled by the coherence of one location: the fast path pays neither a fence
-//! nor a load for it.
+//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)),
+//! as nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the hazard
+//! of all blocking queues, store buffering between "publish, look for sleepers" and "announce
+//! oneself, look for items", is settled by the coherence of one location: the fast path pays
+//! neither a fence nor a load for it.
 //!
 //! # State
 //!

@@ -8,7 +8,10 @@ mod support;
 
 mod channel;
 mod handle;
+mod limits;
+mod liveness;
 mod orders;
 mod pool;
 mod queue;
 mod spsc;
+mod unwinding;

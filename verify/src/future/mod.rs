@@ -4,7 +4,10 @@ mod atomic_waker;
 
 pub use atomic_waker::AtomicWaker;
 
+use crate::engine::explore::explorer::SPURIOUS;
+use crate::engine::runtime::object;
 use crate::sync::Notify;
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -23,10 +26,13 @@ impl Wake for Alarm {
     }
 }
 
-/// Runs a future to its end on the current thread of the model. It is also polled without having
-/// been woken, as any executor may.
+/// Runs a future to its end on the current thread of the model.
+///
+/// The future is also polled without having been woken, as any executor may: as often in an
+/// execution as [`Builder::spurious_wakeups`](crate::model::Builder::spurious_wakeups) says.
 #[track_caller]
 pub fn block_on<F: Future>(f: F) -> F::Output {
+    let site = Location::caller();
     let mut f = pin!(f);
     let alarm = Arc::new(Alarm(Notify::new()));
     let waker = Waker::from(alarm.clone());
@@ -34,7 +40,11 @@ pub fn block_on<F: Future>(f: F) -> F::Output {
     loop {
         match f.as_mut().poll(&mut cx) {
             Poll::Ready(value) => return value,
-            Poll::Pending => alarm.0.wait(),
+            Poll::Pending => {
+                if object::choose(2, SPURIOUS, site) == 0 {
+                    alarm.0.wait();
+                }
+            }
         }
     }
 }

@@ -227,8 +227,8 @@ impl<T: Word> Cell<T> {
     }
 
     #[track_caller]
-    fn peek(&self) -> T {
-        T::from_word(runtime::peek(&self.tag, self.initial()))
+    fn seen(&self) -> T {
+        T::from_word(runtime::seen(&self.tag, self.initial()))
     }
 }
 
@@ -332,7 +332,7 @@ macro_rules! common {
 
         impl$(<$g>)? std::fmt::Debug for $name$(<$g>)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Debug::fmt(&self.0.peek(), f)
+                std::fmt::Debug::fmt(&self.0.seen(), f)
             }
         }
 

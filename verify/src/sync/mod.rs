@@ -11,6 +11,7 @@ mod notify;
 mod once;
 mod poison;
 mod rwlock;
+mod unwind_safety;
 
 pub use arc::{Arc, Weak};
 pub use barrier::{Barrier, BarrierWaitResult};

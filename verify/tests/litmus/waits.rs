@@ -157,7 +157,7 @@ fn run(shared: &Shared, t: usize, steps: &[Step]) -> Registers {
     for (i, step) in steps.iter().enumerate() {
         match *step {
             Step::Load(x) => {
-                drop(registers.insert(format!("r{t}_{i}"), shared.data[x].load(Relaxed)))
+                registers.insert(format!("r{t}_{i}"), shared.data[x].load(Relaxed));
             }
             Step::Store(x, value) => shared.data[x].store(value, Relaxed),
             Step::Read => reader = Some(shared.lock.read().unwrap()),

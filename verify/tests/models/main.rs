@@ -4,9 +4,13 @@
 //! The same source runs under loom and under our own checker:
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p sync-verify --release --test models          (alias: cargo loom-models)
-//! RUSTFLAGS="--cfg sync_verify" cargo test -p sync-verify --release --test models   (alias: cargo verify)
+//! cargo loom-models [FILTER]      is   cargo verify --engine loom [FILTER]
+//! cargo verify [FILTER]           is   cargo verify --engine verify [FILTER]
 //! ```
+//!
+//! Both build this program with another cfg (`loom`, `sync_verify`), run it, and make a table of
+//! what it reports. By hand: `RUSTFLAGS="--cfg sync_verify" cargo test -p sync-verify --release
+//! --test models`.
 //!
 //! Bugs that others shipped, and the models that look for them here.
 //!
@@ -30,6 +34,9 @@
 
 #[macro_use]
 mod support;
+
+#[cfg(all(loom, target_os = "linux", target_pointer_width = "64"))]
+mod loom_stacks;
 
 mod auto_reset_event;
 mod barrier;

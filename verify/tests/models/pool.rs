@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use sync_queue::{JobError, JobHandle, JobStatus, SubmitError, ThreadPool, Until, wait};
+use sync_core::Latch;
+use sync_queue::{
+    JobError, JobHandle, JobStatus, SimpleQueue, SubmitError, ThreadPool, Until, wait,
+};
 
 use crate::support::{Arc, Order, Tracked, body, with};
 
@@ -245,5 +248,141 @@ model! {
         order.run([executes, with(&pool, |pool| pool.shutdown(false, true).unwrap())]);
         pool.shutdown(true, false).unwrap();
         assert_eq!(std::sync::Arc::strong_count(&data), 1);
+    }
+}
+
+model! {
+    /// Two threads submit a job each: two workers are allowed, so there are two, or one of two jobs
+    /// that need each other would wait for ever. The workers are held up in the initializer, which
+    /// keeps the model small.
+    fn two_submits_start_two_workers(order) tight {
+        let gate = Arc::new(Latch::new(1));
+        let waits = gate.clone();
+        let builder = ThreadPool::builder().max_workers(2).initializer(move || waits.wait());
+        let pool = Arc::new(builder.build().unwrap());
+        let submits = || with(&pool, |pool| pool.execute(|| ()).unwrap());
+        order.run([submits(), submits()]);
+        let workers = pool.workers();
+        pool.shutdown(false, true).unwrap();
+        gate.count_down(1);
+        pool.shutdown(true, false).unwrap();
+        // Last: a pool that is dropped by a panic waits for its workers.
+        assert_eq!(workers, 2, "one of the jobs has no worker");
+    }
+}
+
+model! {
+    /// Two threads submit a job each, and neither job ends before the other one has begun: two
+    /// workers are allowed, so there are two.
+    fn two_jobs_that_need_each_other(order) tight {
+        let pool = Arc::new(ThreadPool::new(2));
+        let both_have_begun = Arc::new(Latch::new(1));
+        let submits = || {
+            let both_have_begun = both_have_begun.clone();
+            with(&pool, move |pool| pool.execute(move || both_have_begun.wait()).unwrap())
+        };
+        order.run([submits(), submits()]);
+        let workers = pool.workers();
+        both_have_begun.count_down(1);
+        pool.shutdown(true, false).unwrap();
+        assert_eq!(workers, 2, "one of the jobs has no worker");
+    }
+}
+
+model! {
+    /// A worker in a callback that waits for a job which is submitted later: the second worker that
+    /// is allowed runs that job.
+    fn a_callback_that_waits_for_a_later_job(_order) tight {
+        let pool = ThreadPool::new(2);
+        let signals = Arc::new([SimpleQueue::new(), SimpleQueue::new()]);
+        let inside = signals.clone();
+        let handle = pool.submit(move || inside[0].get()).unwrap();
+        let inside = signals.clone();
+        handle.on_done(move |_| inside[1].get());
+        signals[0].put(());
+        handle.result().unwrap();
+        pool.execute(move || signals[1].put(())).unwrap();
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// The same callback, added at the moment in which the job ends: whichever thread calls it, the
+    /// later job runs.
+    fn a_callback_added_at_the_end_that_waits(order) tight {
+        let pool = Arc::new(ThreadPool::new(2));
+        let signal = Arc::new(SimpleQueue::new());
+        let handle = pool.submit(|| ()).unwrap();
+        let inside = signal.clone();
+        let adds = body(move || handle.on_done(move |_| inside.get()));
+        let submits = with(&pool, move |pool| pool.execute(move || signal.put(())).unwrap());
+        order.run([adds, submits]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// Two threads shut the pool down at once, and both wait: the job has run when either returns.
+    fn both_shutdowns_wait(order) tight {
+        let pool = Arc::new(ThreadPool::new(1));
+        let data = Arc::new(Tracked::new(0));
+        let inside = data.clone();
+        pool.execute(move || inside.set(7)).unwrap();
+        let seen = [(); 2].map(|()| Arc::new(Tracked::new(0)));
+        let shuts = |n: usize| {
+            let (data, seen) = (data.clone(), seen[n].clone());
+            with(&pool, move |pool| {
+                pool.shutdown(true, false).unwrap();
+                seen.set(data.get());
+            })
+        };
+        order.run([shuts(0), shuts(1)]);
+        assert_eq!(seen.map(|seen| seen.get()), [7, 7]);
+    }
+}
+
+model! {
+    /// A shutdown that waits, at the moment of the first submits: what was accepted has run when the
+    /// shutdown is back.
+    fn shutdown_waits_for_the_first_jobs(order) tight {
+        let pool = Arc::new(ThreadPool::new(1));
+        let ran = [(); 2].map(|()| std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0)));
+        let submits = |n: usize| {
+            let ran = ran[n].clone();
+            with(&pool, move |pool| {
+                let inside = ran.clone();
+                let runs = move || {
+                    inside.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                };
+                if pool.execute(runs).is_err() {
+                    ran.fetch_add(8, std::sync::atomic::Ordering::Relaxed);
+                }
+            })
+        };
+        order.run([submits(0), submits(1), with(&pool, |pool| pool.shutdown(true, false).unwrap())]);
+        for ran in ran {
+            let ran = ran.load(std::sync::atomic::Ordering::Relaxed);
+            assert!(ran == 1 || ran == 8, "accepted and not run, or run and refused: {ran}");
+        }
+    }
+}
+
+model! {
+    /// A wait that gives up takes its listener back while the job ends.
+    fn a_wait_that_gives_up_against_the_end(_order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let inside = data.clone();
+        let handle = pool.submit(move || inside.set(7)).unwrap();
+        let waited = wait([handle], Until::All, Some(Duration::from_millis(1)));
+        assert_eq!(waited.done.len() + waited.not_done.len(), 1);
+        if !waited.done.is_empty() {
+            assert_eq!(data.get(), 7);
+        }
+        for handle in waited.done.into_iter().chain(waited.not_done) {
+            handle.result().unwrap();
+        }
+        assert_eq!(data.get(), 7);
+        pool.shutdown(true, false).unwrap();
     }
 }

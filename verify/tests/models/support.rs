@@ -110,12 +110,114 @@ pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) 
     Box::new(move || f(shared))
 }
 
-/// The longest that one setting of one model is explored for: MODEL_SECONDS, 10 by default. What
-/// did not fit is printed as "not all explored".
-fn time_for_one_run() -> std::time::Duration {
-    let seconds = std::env::var("MODEL_SECONDS")
-        .map_or(10, |text| text.parse().expect("MODEL_SECONDS is a number of seconds"));
-    std::time::Duration::from_secs(seconds)
+/// The most executions of one setting of a model, those included that are given up: 20,000, a
+/// hundred times as many with MODEL_DEEP set, or what MODEL_EXECUTIONS says.
+///
+/// A count and not a time, so that a model does the same on every machine. The count is such that
+/// all models together take eight minutes of two processors at most, under both checkers.
+fn most_executions() -> usize {
+    const EXECUTIONS: usize = 20_000;
+    match std::env::var("MODEL_EXECUTIONS") {
+        Ok(text) => text.parse().expect("MODEL_EXECUTIONS is a number"),
+        Err(_) if is_deep() => EXECUTIONS * 100,
+        Err(_) => EXECUTIONS,
+    }
+}
+
+/// Whether models are explored further than they are by default: `cargo verify --deep`.
+fn is_deep() -> bool {
+    std::env::var_os("MODEL_DEEP").is_some()
+}
+
+/// What the exploration of one setting of one model came to.
+struct Outcome {
+    engine: &'static str,
+    executions: u64,
+    /// Executions that were given up. Loom has none.
+    blocked: u64,
+    /// Events of the longest execution. Loom does not count them.
+    events: Option<u64>,
+    bounds: String,
+    /// The limit that was reached before everything was explored.
+    limit: Option<String>,
+    failure: Option<String>,
+}
+
+impl Outcome {
+    /// Prints the outcome, and appends it as one line of JSON to the file that MODEL_REPORT names,
+    /// which `cargo verify` reads.
+    fn record(&self, model: &str, stopwatch: Stopwatch) {
+        let seconds = stopwatch.seconds();
+        let limit = match &self.limit {
+            Some(limit) => format!(", not all explored: {limit}"),
+            None => String::new(),
+        };
+        println!(
+            "{model}: {} executions, {} blocked, {seconds:.3} s{limit} ({})",
+            self.executions, self.blocked, self.bounds
+        );
+        append(serde_json::json!({
+            "model": test_of(model),
+            "label": model,
+            "engine": self.engine,
+            "executions": self.executions,
+            "blocked": self.blocked,
+            "events": self.events,
+            "seconds": seconds,
+            "bounds": self.bounds,
+            "limit": self.limit,
+            "failure": self.failure,
+        }));
+    }
+}
+
+/// The name of the test that explores the model. A test may explore several; `label` tells them
+/// apart. It is also the name where the test has the main thread, which has none.
+fn test_of(label: &str) -> String {
+    std::thread::current()
+        .name()
+        .filter(|name| name.contains("::"))
+        .unwrap_or_else(|| label.strip_prefix("models::").unwrap_or(label))
+        .to_owned()
+}
+
+/// Appends a line to the file that MODEL_REPORT names, in one write: the tests run in parallel.
+fn append(line: serde_json::Value) {
+    use std::io::Write;
+    if let Some(path) = std::env::var_os("MODEL_REPORT") {
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+            .expect("the file that MODEL_REPORT names can be written");
+    }
+}
+
+/// Measures the processor time of a model's thread. On a busy machine the time of day says little.
+struct Stopwatch(std::time::Duration);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Self::now())
+    }
+
+    fn seconds(&self) -> f64 {
+        (Self::now() - self.0).as_secs_f64()
+    }
+
+    #[cfg(unix)]
+    fn now() -> std::time::Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.try_into().expect("processor time is not negative")
+    }
+
+    #[cfg(not(unix))]
+    fn now() -> std::time::Duration {
+        static START: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        START.elapsed()
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -126,6 +228,9 @@ pub(crate) use checker::{
 
 #[cfg(loom)]
 mod checker {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use sync_core::primitive::{Knobs, set_knobs};
 
     use super::{Model, Order};
@@ -189,20 +294,24 @@ mod checker {
     /// Explores the model once for every setting of the knobs.
     ///
     /// Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three
-    /// preemptions find what small models can show; LOOM_MAX_PREEMPTIONS says otherwise.
+    /// preemptions find what small models can show; LOOM_MAX_PREEMPTIONS overrides the bound.
     pub(crate) fn check(name: &str, order: Order, model: Model) {
         explore(name, 3, &[(0, false), (1, false), (0, true), (1, true)], order, model);
     }
 
-    /// The same for a model that is small only if it is explored less deeply.
+    /// Does the same for a model that is small only if it is explored less deeply.
     pub(crate) fn check_small(name: &str, order: Order, model: Model) {
         explore(name, 2, &[(0, false), (1, false)], order, model);
     }
 
-    /// The same for one that is bigger still.
+    /// Does the same for a model that is bigger still.
     pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
         explore(name, 1, &[(0, false), (1, false)], order, model);
     }
+
+    /// The most steps of an execution. The longest models, which walk through a block of a queue,
+    /// have some two thousand.
+    const BRANCHES: usize = 20_000;
 
     /// Loom does not tell which of two calls of different threads happened before the other: a
     /// history is checked by ours alone.
@@ -223,36 +332,76 @@ mod checker {
         model: Model,
     ) {
         for &(spurious, impatient) in settings {
-            let knobs = Knobs { spurious, impatient };
-            let model = Model::clone(&model);
-            let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-            let count = std::sync::Arc::clone(&executions);
-            let mut builder = loom::model::Builder::new();
-            builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-            // How often loom looks at the clock.
-            builder.checkpoint_interval = 256;
-            builder.max_duration = builder.max_duration.or(Some(super::time_for_one_run()));
-            let started = std::time::Instant::now();
-            builder.check(move || {
-                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                set_knobs(knobs);
-                model(order);
-            });
-            let all = if builder.max_duration.is_some_and(|most| started.elapsed() < most) {
-                ""
-            } else {
-                ", not all explored"
-            };
-            println!(
-                "{name}: {} executions{all}, {knobs:?}",
-                executions.load(std::sync::atomic::Ordering::Relaxed)
-            );
+            explore_one(name, preemptions, Knobs { spurious, impatient }, order, &model);
         }
     }
+
+    fn explore_one(name: &str, preemptions: usize, knobs: Knobs, order: Order, model: &Model) {
+        let mut builder = loom::model::Builder::new();
+        let preemptions = *builder
+            .preemption_bound
+            .get_or_insert_with(|| preemptions + usize::from(super::is_deep()));
+        if std::env::var_os("LOOM_MAX_BRANCHES").is_none() {
+            builder.max_branches = BRANCHES;
+        }
+        let most = builder.max_permutations.unwrap_or_else(|| super::most_executions());
+        // Loom counts from one, and stops before the execution of this number. It looks at the
+        // limit once in so many executions.
+        builder.max_permutations = Some(most.saturating_add(1));
+        builder.checkpoint_interval = 1;
+        let bounds = format!(
+            "{preemptions} preemptions, {} spurious wake-ups, {}",
+            knobs.spurious,
+            if knobs.impatient { "impatient" } else { "patient" }
+        );
+
+        let stopwatch = super::Stopwatch::start();
+        let executions = std::sync::Arc::new(AtomicU64::new(0));
+        let run = {
+            let (executions, model) = (std::sync::Arc::clone(&executions), Model::clone(model));
+            move || {
+                executions.fetch_add(1, Ordering::Relaxed);
+                set_knobs(knobs);
+                model(order);
+            }
+        };
+        let end = catch_unwind(AssertUnwindSafe(|| builder.check(run)));
+        let executions = executions.load(Ordering::Relaxed);
+        let mut outcome = super::Outcome {
+            engine: "loom",
+            executions,
+            blocked: 0,
+            events: None,
+            bounds,
+            limit: (executions >= most as u64).then(|| format!("{executions} executions")),
+            failure: None,
+        };
+        let Err(payload) = end else { return outcome.record(name, stopwatch) };
+        let message = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic whose payload is not a string");
+        if message.contains(OUT_OF_BRANCHES) {
+            // Loom panics at this limit, and cannot go on from there. An endless loop of a model
+            // ends here too; our own checker, which runs the same model, knows endless loops.
+            outcome.limit = Some(format!("an execution of {} steps", builder.max_branches));
+            return outcome.record(name, stopwatch);
+        }
+        outcome.failure = Some(message.to_owned());
+        outcome.record(name, stopwatch);
+        resume_unwind(payload);
+    }
+
+    /// What loom says when an execution has more steps than it may have.
+    const OUT_OF_BRANCHES: &str = "Model exceeded maximum number of branches";
 }
 
 #[cfg(sync_verify)]
 mod checker {
+    use std::collections::BTreeSet;
+    use std::sync::{Mutex, PoisonError};
+
     pub(crate) use verify::sync::Arc;
 
     use super::{Model, Order};
@@ -331,32 +480,76 @@ mod checker {
     /// have one timeout that fires while others could still run; when nothing else can, timeouts
     /// fire anyway.
     ///
-    /// Every execution is explored, or as many as fit in
-    /// [`time_for_one_run`](super::time_for_one_run). What was explored is printed.
-    ///
     /// With MODEL_MUTATE set, every ordering that the model uses is weakened a step, every fence
-    /// and every wake left out, one at a time, and what the model then says is printed instead:
-    /// `mutate.sh` makes a table of it.
+    /// and every wake left out, one at a time, and the report lists each change and whether the
+    /// model noticed it: `cargo verify --mutate` makes a table of it.
     pub(crate) fn check(name: &str, order: Order, model: Model) {
         for spurious in [0, 1] {
             let model = Model::clone(&model);
             let model = move || model(order);
             let mut builder = verify::model::Builder::new();
             builder.spurious_wakeups = spurious;
-            builder.max_duration = builder.max_duration.or(Some(super::time_for_one_run()));
+            let most = *builder.max_permutations.get_or_insert_with(|| super::most_executions());
+            let stopwatch = super::Stopwatch::start();
             if std::env::var_os("MODEL_MUTATE").is_some() {
-                for mutant in builder.mutate(model) {
-                    let verdict = if mutant.caught.is_some() { "caught" } else { "survived" };
-                    println!("MUTANT\t{verdict}\t{}\t{name}", mutant.change);
-                }
+                mutate(name, &builder, model);
                 continue;
             }
             let report = builder.explore(model);
-            println!("{name}: {report}, {spurious} spurious");
+            let outcome = super::Outcome {
+                engine: "verify",
+                executions: report.executions,
+                blocked: report.blocked,
+                events: Some(report.events),
+                bounds: report.bounds,
+                limit: (!report.complete && report.failure.is_none())
+                    .then(|| format!("{most} executions, given up ones included")),
+                failure: report.failure.as_ref().map(|failure| failure.message.clone()),
+            };
+            outcome.record(name, stopwatch);
             if let Some(failure) = report.failure {
                 panic!("{name}: {failure}");
             }
         }
+    }
+
+    /// Changes the model, one place at a time, and reports what it noticed.
+    ///
+    /// A change that a model before this one noticed is not tried again, and changes of the models
+    /// themselves are not tried. MODEL_SAMPLE=K/N tries those alone whose hash is K modulo N.
+    fn mutate(
+        name: &str,
+        builder: &verify::model::Builder,
+        model: impl Fn() + Send + Sync + 'static,
+    ) {
+        static CAUGHT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let caught = || CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+        let sample = std::env::var("MODEL_SAMPLE").ok().map(|text| {
+            let (k, n) = text.split_once('/').expect("MODEL_SAMPLE is K/N");
+            let number = |text: &str| text.parse::<u64>().expect("K and N are numbers");
+            (number(k), number(n))
+        });
+        let keep = |change: &str| {
+            let is_chosen = sample.is_none_or(|(k, n)| fnv1a(change) % n == k % n);
+            is_chosen && change.starts_with("sync-") && !caught().contains(change)
+        };
+        for mutant in builder.mutate_some(model, keep) {
+            if mutant.caught.is_some() {
+                caught().insert(mutant.change.clone());
+            }
+            super::append(serde_json::json!({
+                "model": super::test_of(name),
+                "change": mutant.change,
+                "caught": mutant.caught,
+            }));
+        }
+    }
+
+    /// The FNV-1a hash: the same in every run and on every machine.
+    fn fnv1a(text: &str) -> u64 {
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     /// Checks that the calls of an execution could have been those of the sequential object.

@@ -60,12 +60,17 @@ model! {
 }
 
 model! {
-    /// Whoever has the handle may ask for the number at once: it waits until the thread has one,
-    /// and so may two.
-    fn the_number_is_there_when_it_is_asked_for(order) {
+    /// Every thread with the handle may ask for the number at once: it never waits, and a thread
+    /// that has a number has the system's number too.
+    fn a_thread_with_a_number_has_the_systems_number(order) {
         let handle = spawn(|| ()).unwrap();
-        let asks = || with(&handle, |handle| assert!(handle.ident().get() > 0));
+        let asks = || with(&handle, |handle| {
+            if handle.ident().is_some() {
+                assert!(handle.native_id().is_some());
+            }
+        });
         order.run([asks(), asks()]);
         assert_eq!(handle.join(), Ok(&()));
+        assert!(handle.ident().is_some());
     }
 }

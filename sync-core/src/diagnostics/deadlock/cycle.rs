@@ -1,11 +1,11 @@
-//! What is reported, and to whom.
+//! The reports, and the slot of the hook that receives them.
 
 use core::fmt;
 use core::panic::Location;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::sync::Arc;
 
-use crate::diagnostics::callback_slot::Hook;
+use crate::diagnostics::callback_slot::CallbackSlot;
 use crate::diagnostics::lock_kind::LockKind;
 
 /// A lock in a report. Two are equal if they are the same lock.
@@ -121,14 +121,14 @@ impl fmt::Display for Cycle {
 
 type Callback = dyn Fn(&Cycle) + Send + Sync;
 
-static HOOK: Hook<Callback> = Hook::new();
+pub(super) static HOOK: CallbackSlot<Callback> = CallbackSlot::new();
 
 /// Calls `hook` instead of a panic, in the thread that is about to wait. When it returns the thread
 /// waits for the lock.
 ///
-/// What the hook itself does with locks is not watched. A panic of the hook goes on in the thread,
-/// which then does not take the lock; but where a panic would do harm (see the [module](super)) it
-/// is caught.
+/// What the hook itself does with locks is not reported. A panic of the hook goes on in the thread,
+/// which then does not take the lock; where a panic would do harm (see the [module](super)) it is
+/// caught.
 pub fn set_hook(hook: impl Fn(&Cycle) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
@@ -136,8 +136,4 @@ pub fn set_hook(hook: impl Fn(&Cycle) + Send + Sync + 'static) {
 /// Takes the hook away, if there is one: `true`. From then on a cycle is a panic again.
 pub fn take_hook() -> bool {
     HOOK.take()
-}
-
-pub(super) fn hook() -> Option<Arc<Callback>> {
-    HOOK.get()
 }

@@ -1,17 +1,18 @@
-//! What the calling thread holds, and what happens when it asks for more.
+//! The locks that the calling thread holds, and what happens when it attempts to take another.
 
 use core::cell::RefCell;
 use core::panic::Location;
 use std::backtrace::Backtrace;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::Write;
 use std::sync::Arc;
 use std::thread;
 
 use super::cycle::{self, Cycle, Lock, Step};
 use super::lock_order::{self, Node};
-use crate::diagnostics::quiet::unwatched;
+use crate::diagnostics::quiet::unreported;
+use crate::user_code;
 
-/// What a thread knows of a lock that it holds.
+/// A lock that the thread holds.
 struct Held {
     lock: Lock,
     levels: u32,
@@ -19,8 +20,8 @@ struct Held {
 }
 
 thread_local! {
-    /// First taken, first in the list. Guards do not leave their thread, so nobody else needs to
-    /// see it.
+    /// First taken, first in the list. Guards do not leave their thread, so no other thread needs
+    /// to see it.
     static HELD: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -29,16 +30,18 @@ fn held<R>(f: impl FnOnce(&mut Vec<Held>) -> R) -> Option<R> {
     HELD.try_with(|held| f(&mut held.borrow_mut())).ok()
 }
 
-/// What happens to a cycle without a hook.
+/// How a cycle may be reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
+    /// Without a hook by a panic; a panic of the hook reaches the caller.
     MayPanic,
-    /// Never a panic, not even the hook's.
+    /// Without a hook on standard error; nothing unwinds, whatever the hook, its panic payload or
+    /// standard error do.
     Prints,
 }
 
 /// The calling thread is about to wait for `lock`.
-pub(crate) fn asks(
+pub(crate) fn attempt(
     lock: Lock,
     at: &'static Location<'static>,
     report: Report,
@@ -57,9 +60,9 @@ pub(crate) fn asks(
     });
     if let Some(own) = own {
         if is_held() {
-            tell(Cycle { steps: vec![own] }, report);
+            deliver(Cycle { steps: vec![own] }, report);
         } else {
-            // Released behind our back, by the raw lock of a guard that was forgotten.
+            // Released through the raw lock, by the owner of a guard that was forgotten.
             forget(lock.number);
         }
     }
@@ -67,23 +70,23 @@ pub(crate) fn asks(
         let (from, to) = (step.holds.number, step.asks_for.number);
         let added = lock_order::write().add(step.clone());
         let Err(rest) = added else { continue };
-        if cycle::hook().is_none() || lock_order::write().show(from, to) {
+        if !cycle::HOOK.is_set() || lock_order::write().show(from, to) {
             let steps = [vec![step], rest].concat();
-            tell(Cycle { steps }, report);
+            deliver(Cycle { steps }, report);
         }
     }
 }
 
-/// The calling thread holds `lock` and is about to wait until nobody else does: is that so even of
-/// itself?
-pub(crate) fn asks_more(lock: Lock, at: &'static Location<'static>) {
+/// The calling thread holds `lock` and is about to wait until no other thread holds it. Reports a
+/// second hold of the calling thread itself.
+pub(crate) fn attempt_upgrade(lock: Lock, at: &'static Location<'static>) {
     let own = held(|held| {
         held.iter()
             .find(|held| held.lock.number == lock.number && held.levels > 1)
             .map(|held| step(held, lock, at))
     });
     if let Some(own) = own.flatten() {
-        tell(Cycle { steps: vec![own] }, Report::MayPanic);
+        deliver(Cycle { steps: vec![own] }, Report::MayPanic);
     }
 }
 
@@ -95,7 +98,7 @@ pub(crate) fn got(lock: Lock, since: &'static Location<'static>) {
     });
 }
 
-/// The calling thread has got a lock that it holds so many times more.
+/// The calling thread holds a lock `levels` times more.
 pub(crate) fn deeper(node: &Node, levels: u32) {
     held(|held| {
         if let Some(held) = held.iter_mut().find(|held| held.lock.number == node.number()) {
@@ -104,7 +107,7 @@ pub(crate) fn deeper(node: &Node, levels: u32) {
     });
 }
 
-/// The calling thread releases a lock so many times, or as often as it holds it.
+/// The calling thread releases a lock `levels` times, or as often as it holds it.
 pub(crate) fn released(node: &Node, levels: u32) {
     held(|held| {
         if let Some(at) = held.iter().rposition(|held| held.lock.number == node.number()) {
@@ -134,22 +137,30 @@ fn step(held: &Held, asks_for: Lock, asked_at: &'static Location<'static>) -> St
     }
 }
 
-fn tell(cycle: Cycle, report: Report) {
-    let harmless = report == Report::MayPanic && !thread::panicking();
-    match cycle::hook() {
-        Some(hook) if harmless => hook(&cycle),
-        // Asserted: nothing of ours is in the hook's hands but a shared reference.
-        Some(hook) => drop(catch_unwind(AssertUnwindSafe(|| hook(&cycle)))),
-        None if harmless => panic!("{cycle}"),
-        None => eprintln!("{cycle}"),
+/// Reports a cycle to the hook, by a panic or on standard error.
+fn deliver(cycle: Cycle, report: Report) {
+    let may_unwind = report == Report::MayPanic && !thread::panicking();
+    let hooked = cycle::HOOK.with(|hook| {
+        if may_unwind {
+            hook(&cycle);
+        } else {
+            user_code::run_and_forget_panic(|| hook(&cycle));
+        }
+    });
+    if hooked {
+        return;
     }
+    assert!(!may_unwind, "{cycle}");
+    // An error of the write is ignored: standard error may be closed or full, and a panic is not
+    // allowed here.
+    let _ = writeln!(std::io::stderr(), "{cycle}");
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         let number = *self.0.get_mut();
         if number != 0 {
-            unwatched(|| {
+            unreported(|| {
                 forget(number);
                 if lock_order::read().mentions(number) {
                     lock_order::write().remove(number);

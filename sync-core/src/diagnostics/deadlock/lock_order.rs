@@ -2,13 +2,13 @@
 //!
 //! The graph has no cycles: an edge that would close one is reported instead.
 
-use core::panic::Location;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::cycle::{Lock, Step};
 use crate::diagnostics::lock_kind::LockKind;
+use crate::fork::PerProcess;
 
 /// A lock's place in the graph: 0 until it is first used, then its number. It leaves the graph when
 /// it is dropped.
@@ -50,21 +50,22 @@ pub(super) struct Graph {
     shown: BTreeSet<(u64, u64)>,
 }
 
-static GRAPH: RwLock<Graph> = RwLock::new(Graph::new());
+/// A forked child begins without any order.
+static GRAPH: PerProcess<RwLock<Graph>> = PerProcess::new();
+
+fn graph() -> &'static RwLock<Graph> {
+    GRAPH.get(|_| RwLock::new(Graph::default()))
+}
 
 pub(super) fn read() -> RwLockReadGuard<'static, Graph> {
-    GRAPH.read().unwrap_or_else(PoisonError::into_inner)
+    graph().read().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn write() -> RwLockWriteGuard<'static, Graph> {
-    GRAPH.write().unwrap_or_else(PoisonError::into_inner)
+    graph().write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Graph {
-    const fn new() -> Self {
-        Self { after: BTreeMap::new(), before: BTreeMap::new(), shown: BTreeSet::new() }
-    }
-
     pub(super) fn knows(&self, from: u64, to: u64) -> bool {
         self.after.get(&from).is_some_and(|after| after.contains_key(&to))
     }

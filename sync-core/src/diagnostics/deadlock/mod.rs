@@ -17,7 +17,7 @@
 //! }
 //! let found = catch_unwind(AssertUnwindSafe(|| {
 //!     let _b = b.lock();
-//!     let _a = a.lock(); // b before a: one thread here, another above, and both wait for ever
+//!     let _a = a.lock(); // b before a: one thread here, another above, and both wait forever
 //! }));
 //! let message = *found.unwrap_err().downcast::<String>().unwrap();
 //! assert!(message.starts_with("locks are taken in different orders, which can deadlock"));
@@ -36,7 +36,7 @@
 //!
 //! # What is not
 //!
-//! * An attempt that does not wait, or not for ever (`try_lock`, `try_lock_for`), deadlocks with
+//! * An attempt that does not wait, or not forever (`try_lock`, `try_lock_for`), deadlocks with
 //!   nobody and adds nothing to the order when it asks. Once it has the lock, what is asked for
 //!   while it holds it comes after it as after any other.
 //! * Readers count as much as writers: because a reader stands back behind a writer that waits, two
@@ -53,21 +53,21 @@
 //!
 //! The [hook](set_hook) is called with the [`Cycle`], and if it returns the thread goes on to take
 //! the lock. Each order is shown to it once, a thread that waits for itself each time. Without a
-//! hook the thread panics, before it takes the lock, every time that it comes by. It only prints
-//! the report where a panic would do harm: if it is panicking already, or takes a lock again that a
-//! guard of its own stands for.
+//! hook the thread panics, before it takes the lock, every time that it comes by. Where a panic
+//! would do harm it writes the report to standard error instead, and ignores an error of that: if
+//! the thread is panicking already, or takes a lock again that a guard of its own stands for.
 //!
 //! # What it costs
 //!
 //! A thread keeps a list of what it holds. Only if it waits for a lock while it holds another does
 //! it look at what all threads share. That is for tests and staging rather than for production;
 //! without the feature the locks are compiled as if this module did not exist. The child of a
-//! `fork` may hang in it if other threads were using it at the time.
+//! `fork` begins with the hook of its parent and without any order.
 
 mod cycle;
 mod held_locks;
 mod lock_order;
 
 pub use self::cycle::{Cycle, Lock, Step, set_hook, take_hook};
-pub(crate) use self::held_locks::{Report, asks, asks_more, deeper, got, released};
+pub(crate) use self::held_locks::{Report, attempt, attempt_upgrade, deeper, got, released};
 pub(crate) use self::lock_order::Node;

@@ -1,15 +1,16 @@
 //! What the features `deadlock` and `stats` see of the locks.
 //!
-//! A lock with guards has a [`Watch`] beside its raw lock and tells it three things: that this
-//! thread [asks](Watch::asks), how that [ended](Asks::ended), and that it has
-//! [released](Watch::released). Without the features a `Watch` and an [`Asks`] have no bytes, and
-//! what is told is nothing: the code is the same instruction for instruction.
+//! A lock with guards has an [`Instrument`] next to its raw lock and reports three things to it:
+//! that the calling thread [attempts](Instrument::attempt) to take the lock, how the attempt
+//! [ended](Attempt::ended), and that the thread has [released](Instrument::released) the lock.
+//! Without the features an `Instrument` and an [`Attempt`] have no bytes and the calls have no
+//! code: the locks are compiled to the same instructions as the raw locks.
 //!
-//! The raw locks that any thread may release have no watch: they belong to nobody, so there is no
-//! order in which a thread holds them.
+//! The raw locks that any thread may release have no instrument: no thread owns them, so there is
+//! no order in which a thread holds them.
 //!
 //! What is done here is no part of any algorithm: it uses `std` and `core` and not the facade, and
-//! the models are made without it.
+//! the models are built without it.
 
 #[cfg(not(any(feature = "deadlock", feature = "stats")))]
 mod off;
@@ -21,4 +22,4 @@ use self::off as build;
 #[cfg(any(feature = "deadlock", feature = "stats"))]
 use self::on as build;
 
-pub(crate) use self::build::{Asks, Waits, Watch};
+pub(crate) use self::build::{Attempt, Instrument, Waits};

@@ -1,36 +1,36 @@
-//! Nobody watches: types without bytes, and functions without code.
+//! Both features are off: types without bytes, and functions without code.
 
 use core::marker::PhantomData;
 
 use crate::diagnostics::lock_kind::LockKind;
 
-/// What a lock tells.
-pub(crate) struct Watch(());
+/// What a lock reports to.
+pub(crate) struct Instrument(());
 
-impl Watch {
+impl Instrument {
     #[inline(always)]
     pub(crate) const fn new(_: LockKind) -> Self {
         Self(())
     }
 
     #[inline(always)]
-    pub(crate) fn asks(&self, _: impl FnOnce() -> bool) -> Asks<'_> {
-        Asks(PhantomData)
+    pub(crate) fn attempt(&self, _: impl FnOnce() -> bool) -> Attempt<'_> {
+        Attempt(PhantomData)
     }
 
     #[inline(always)]
-    pub(crate) fn asks_again(&self) -> Asks<'_> {
-        Asks(PhantomData)
+    pub(crate) fn attempt_again(&self) -> Attempt<'_> {
+        Attempt(PhantomData)
     }
 
     #[inline(always)]
-    pub(crate) fn asks_more(&self) -> Asks<'_> {
-        Asks(PhantomData)
+    pub(crate) fn attempt_upgrade(&self) -> Attempt<'_> {
+        Attempt(PhantomData)
     }
 
     #[inline(always)]
-    pub(crate) fn tries(&self) -> Asks<'_> {
-        Asks(PhantomData)
+    pub(crate) fn try_attempt(&self) -> Attempt<'_> {
+        Attempt(PhantomData)
     }
 
     #[inline(always)]
@@ -44,10 +44,10 @@ impl Watch {
 }
 
 /// An acquisition that has begun.
-pub(crate) struct Asks<'a>(PhantomData<&'a Watch>);
+pub(crate) struct Attempt<'a>(PhantomData<&'a Instrument>);
 
-impl Asks<'_> {
-    /// `false`, without a call: there is one fast path, and it is the lock's own.
+impl Attempt<'_> {
+    /// Returns `false` without a call: there is one fast path, and it is the lock's own.
     #[inline(always)]
     pub(crate) fn at_once(&mut self, _: impl FnOnce() -> bool) -> bool {
         false
@@ -80,5 +80,6 @@ impl Waits {
     pub(crate) fn ended(self, _: bool) {}
 }
 
-const _: () =
-    assert!(size_of::<Watch>() == 0 && size_of::<Asks<'_>>() == 0 && size_of::<Waits>() == 0);
+const _: () = assert!(
+    size_of::<Instrument>() == 0 && size_of::<Attempt<'_>>() == 0 && size_of::<Waits>() == 0
+);

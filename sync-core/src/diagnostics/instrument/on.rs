@@ -1,6 +1,5 @@
-//! Somebody watches.
+//! At least one of the features is on.
 
-use core::cell::Cell;
 use core::panic::Location;
 
 #[cfg(feature = "deadlock")]
@@ -8,14 +7,14 @@ use crate::diagnostics::deadlock::{self, Node, Report};
 use crate::diagnostics::lock_kind::LockKind;
 use crate::diagnostics::quiet::quietly;
 
-/// What a lock tells.
-pub(crate) struct Watch {
+/// What a lock reports to.
+pub(crate) struct Instrument {
     kind: LockKind,
     #[cfg(feature = "deadlock")]
     node: Node,
 }
 
-impl Watch {
+impl Instrument {
     pub(crate) const fn new(kind: LockKind) -> Self {
         Self {
             kind,
@@ -24,47 +23,47 @@ impl Watch {
         }
     }
 
-    /// This thread is about to wait for the lock for as long as it takes. `is_held` says whether
-    /// anybody holds it.
+    /// This thread is about to wait for the lock for as long as it takes. `is_held` returns whether
+    /// any thread holds it.
     ///
     /// # Panics
     ///
     /// If that can end in a deadlock and no hook is set.
     #[track_caller]
-    pub(crate) fn asks(&self, is_held: impl FnOnce() -> bool) -> Asks<'_> {
-        let asks = self.tries();
+    pub(crate) fn attempt(&self, is_held: impl FnOnce() -> bool) -> Attempt<'_> {
+        let attempt = self.try_attempt();
         #[cfg(feature = "deadlock")]
-        quietly(|| deadlock::asks(self.lock(), asks.at, Report::MayPanic, is_held));
+        quietly(|| deadlock::attempt(self.lock(), attempt.at, Report::MayPanic, is_held));
         #[cfg(not(feature = "deadlock"))]
         let _ = is_held;
-        asks
+        attempt
     }
 
-    /// As [`asks`](Self::asks), on behalf of a guard that is there and would be dropped by a panic:
-    /// so there is none.
+    /// As [`attempt`](Self::attempt), on behalf of a guard that exists and that a panic would drop:
+    /// so it does not panic.
     #[track_caller]
-    pub(crate) fn asks_again(&self) -> Asks<'_> {
-        let asks = self.tries();
+    pub(crate) fn attempt_again(&self) -> Attempt<'_> {
+        let attempt = self.try_attempt();
         #[cfg(feature = "deadlock")]
-        quietly(|| deadlock::asks(self.lock(), asks.at, Report::Prints, || true));
-        asks
+        quietly(|| deadlock::attempt(self.lock(), attempt.at, Report::Prints, || true));
+        attempt
     }
 
-    /// This thread holds the lock as upgradable reader and is about to wait until the others have
-    /// left.
+    /// This thread holds the lock as upgradable reader and is about to wait until the other readers
+    /// have left.
     #[track_caller]
-    pub(crate) fn asks_more(&self) -> Asks<'_> {
-        let asks = self.tries();
+    pub(crate) fn attempt_upgrade(&self) -> Attempt<'_> {
+        let attempt = self.try_attempt();
         #[cfg(feature = "deadlock")]
-        quietly(|| deadlock::asks_more(self.lock(), asks.at));
-        asks
+        quietly(|| deadlock::attempt_upgrade(self.lock(), attempt.at));
+        attempt
     }
 
-    /// This thread is about to try to get the lock, for a limited time or none: that deadlocks with
-    /// nobody.
+    /// This thread is about to try to get the lock, for a limited time or none: such an attempt
+    /// deadlocks with no other thread.
     #[track_caller]
-    pub(crate) fn tries(&self) -> Asks<'_> {
-        Asks { watch: self, at: Location::caller(), waits: None }
+    pub(crate) fn try_attempt(&self) -> Attempt<'_> {
+        Attempt { instrument: self, at: Location::caller(), waits: None }
     }
 
     /// This thread holds the lock and has taken it `levels` times more.
@@ -94,14 +93,14 @@ impl Watch {
 }
 
 /// An acquisition that has begun.
-pub(crate) struct Asks<'a> {
-    watch: &'a Watch,
+pub(crate) struct Attempt<'a> {
+    instrument: &'a Instrument,
     at: &'static Location<'static>,
     waits: Option<Waits>,
 }
 
-impl Asks<'_> {
-    /// Takes the lock by `fast` if that is possible; if not, it has to be waited for from now on.
+impl Attempt<'_> {
+    /// Takes the lock by `fast` if that is possible; if not, the wait for it begins.
     pub(crate) fn at_once(&mut self, fast: impl FnOnce() -> bool) -> bool {
         let got = fast();
         if !got {
@@ -110,25 +109,25 @@ impl Asks<'_> {
         got
     }
 
-    /// The lock has to be waited for from now on.
+    /// The wait for the lock begins now.
     pub(crate) fn waits(&mut self) {
-        let Self { watch, at, .. } = *self;
+        let Self { instrument, at, .. } = *self;
         self.waits.get_or_insert_with(|| {
-            Waits::begin_at(watch.kind, core::ptr::from_ref(watch).addr(), at)
+            Waits::begin_at(instrument.kind, core::ptr::from_ref(instrument).addr(), at)
         });
     }
 
-    /// The thread has got the lock, or given up; returns which.
+    /// The thread has the lock, or has given up; returns `got`.
     pub(crate) fn ended(self, got: bool) -> bool {
         #[cfg(feature = "deadlock")]
         if got {
-            quietly(|| deadlock::got(self.watch.lock(), self.at));
+            quietly(|| deadlock::got(self.instrument.lock(), self.at));
         }
         self.has(got)
     }
 
-    /// The same where the thread holds no more than before: it has got what it waited for, or given
-    /// up; returns which.
+    /// As [`ended`](Self::ended), where the thread holds no more locks than before: it has what it
+    /// waited for, or has given up; returns `got`.
     pub(crate) fn has(self, got: bool) -> bool {
         if let Some(waits) = self.waits {
             waits.ended(got);
@@ -140,7 +139,7 @@ impl Asks<'_> {
 /// A wait for something that others have.
 pub(crate) struct Waits {
     #[cfg(feature = "stats")]
-    asked: crate::diagnostics::stats::Asked,
+    wait: crate::diagnostics::stats::Wait,
 }
 
 impl Waits {
@@ -152,7 +151,7 @@ impl Waits {
 
     #[cfg(feature = "stats")]
     fn begin_at(kind: LockKind, address: usize, at: &'static Location<'static>) -> Self {
-        Self { asked: crate::diagnostics::stats::Asked::new(kind, address, at) }
+        Self { wait: crate::diagnostics::stats::Wait::new(kind, address, at) }
     }
 
     #[cfg(not(feature = "stats"))]
@@ -163,7 +162,7 @@ impl Waits {
     /// Ends now: whether the thread got it.
     pub(crate) fn ended(self, got: bool) {
         #[cfg(feature = "stats")]
-        quietly(|| self.asked.answered(got));
+        quietly(|| self.wait.ended(got));
         #[cfg(not(feature = "stats"))]
         let _ = got;
     }

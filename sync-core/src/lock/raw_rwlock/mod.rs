@@ -1,8 +1,8 @@
 //! The lock inside [`RwLock`](crate::RwLock): one word of four bytes; readers in a count, waiters
 //! in two bits, each kind asleep on a channel of its own.
 //!
-//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/slow_path.rs`; this file has
-//! the fast paths and the interface.
+//! The bits are in `raw_rwlock/state.rs`, the slow paths in `raw_rwlock/slow_path.rs`; this file
+//! has the fast paths and the interface.
 //!
 //! # Source
 //!
@@ -34,7 +34,7 @@
 //! | `UPGRADING` | that reader waits for the others to leave, on the channel `UPGRADE` | no |
 //! | `READERS_WAITING` | one that wants to be a reader, or the upgradable one, may sleep on the channel `READERS` | may be set without a sleeper (one system call) |
 //! | `WRITERS_WAITING` | one that wants to be the writer may sleep on the channel `WRITERS`; bars new readers | set without a waiting writer only while `WRITER` is set |
-//! | `STARVING` | the next acquisition is for one that has waited | may be set without such a one (costs a newcomer one `PATIENCE`) |
+//! | `STARVING` | the next acquisition is for one that has waited | may be set without such a one (costs a newcomer one `STARVATION_THRESHOLD`) |
 //! | the rest | how many readers hold the lock, the upgradable one included | no |
 //!
 //! | release by | leaves | who waits | what is cleared and woken |
@@ -63,11 +63,11 @@
 //!    and the readers' bit that a last reader leaves to the next writer, have somebody who will see
 //!    to them. With `WRITER` the bit may be stale, and therefore a writer's release wakes both
 //!    sides.
-//! 5. **Nobody sleeps on a free lock** for longer than `PATIENCE`: only a reservation keeps anybody
-//!    out of it, and that sleep is timed.
+//! 5. **Nobody sleeps on a free lock** for longer than `STARVATION_THRESHOLD`: only a reservation
+//!    keeps anybody out of it, and that sleep is timed.
 //! 6. **Phases.** A reader that saw `WRITER` while it waited enters as soon as `WRITER` is gone,
-//!    waiting writers or not, and so does one that has waited for `PATIENCE`; any other reader
-//!    stands back behind `WRITERS_WAITING`.
+//!    waiting writers or not, and so does one that has waited for `STARVATION_THRESHOLD`; any other
+//!    reader stands back behind `WRITERS_WAITING`.
 //! 7. **Wake after free.** A release is one compare-and-swap; after it only the address is used.
 //!
 //! # Progress
@@ -148,7 +148,7 @@ impl RawRwLock {
     /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about
     /// to.
     ///
-    /// A thread that holds it for reading already and takes it again can wait for ever, if a writer
+    /// A thread that holds it for reading already and takes it again can wait forever, if a writer
     /// came in between.
     ///
     /// # Panics
@@ -180,7 +180,7 @@ impl RawRwLock {
     }
 
     /// Takes the lock for reading, or gives up after `timeout`: `false`. A timeout too long for the
-    /// clock means for ever.
+    /// clock means forever.
     ///
     /// # Panics
     ///
@@ -223,7 +223,7 @@ impl RawRwLock {
     }
 
     /// Takes the lock for writing, or gives up after `timeout`: `false`. A timeout too long for the
-    /// clock means for ever.
+    /// clock means forever.
     #[inline]
     pub fn try_write_for(&self, timeout: Duration) -> bool {
         self.write_at_once() || self.write_contended(Deadline::after(timeout))
@@ -297,9 +297,8 @@ impl RawRwLock {
     pub fn unlock_read(&self) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
         // Without flags there is nobody to wake, and nobody who is upgradable.
-        while state & !COUNT == 0
-            && let Some(left) = state.checked_sub(READER)
-        {
+        while state & !COUNT == 0 {
+            let Some(left) = state.checked_sub(READER) else { break };
             // Release: pairs with the Acquire of the next writer.
             match self.state.compare_exchange(state, left, Release, Relaxed) {
                 Ok(_) => return Ok(()),
@@ -309,10 +308,13 @@ impl RawRwLock {
         self.release(READER)
     }
 
-    /// As [`unlock_read`](Self::unlock_read), for one that is known to read: a guard is proof of a
-    /// count that is not zero.
+    /// As [`unlock_read`](Self::unlock_read), without looking at the count.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held for reading, on behalf of the caller: the count is not zero.
     #[inline]
-    pub(crate) fn unlock_reader(&self) -> Result<(), NotLocked> {
+    pub(crate) unsafe fn unlock_reader(&self) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
         while state & !COUNT == 0 {
             debug_assert!(state != 0, "a guard over a lock that nobody holds");
@@ -421,14 +423,14 @@ impl RawRwLock {
         self.weaken(UPGRADER, READER)
     }
 
-    /// Whether anybody holds the lock. Old news by the time it is returned.
+    /// Whether anybody holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         // Relaxed: an observation that carries no right to anything.
         self.state.load(Relaxed) & HOLDERS != 0
     }
 
-    /// Whether a writer holds the lock. Old news by the time it is returned.
+    /// Whether a writer holds the lock. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn is_locked_exclusive(&self) -> bool {
         // Relaxed: as above.

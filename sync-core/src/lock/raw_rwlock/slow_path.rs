@@ -14,7 +14,7 @@ use crate::primitive::futex::{self, Deadline};
 use crate::primitive::{hint::Looks, time::Stopwatch};
 
 /// How long anybody who waits lets newcomers overtake; see `raw_mutex.rs`.
-const PATIENCE: Duration = Duration::from_millis(1);
+const STARVATION_THRESHOLD: Duration = Duration::from_millis(1);
 
 impl RawRwLock {
     /// One attempt to become a reader, or the upgradable one. It ignores reservations, because
@@ -85,22 +85,22 @@ impl RawRwLock {
             }
             // Kept out by a reservation alone: this sleep ends by itself (invariant 5).
             let reserved = open && (state & WRITERS_WAITING == 0 || state & HOLDERS == 0);
-            let starving = slept && !open && waiting.has_run(PATIENCE);
+            let starving = slept && !open && waiting.has_run(STARVATION_THRESHOLD);
             let announced = state | READERS_WAITING | if starving { STARVING } else { 0 };
-            if announced != state
-                && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
+            if announced != state {
+                if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
             }
             if reserved {
-                let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
+                let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
                 entitled |= !futex::wait_channel(&self.state, announced, turn, READERS);
             } else if !futex::wait_channel(&self.state, announced, deadline, READERS) {
                 return self.leave_shared(mode);
             }
             slept = true;
-            entitled |= waiting.has_run(PATIENCE);
+            entitled |= waiting.has_run(STARVATION_THRESHOLD);
             state = self.spin(shut, &mut Looks::new());
         }
     }
@@ -162,17 +162,17 @@ impl RawRwLock {
             }
             let waiting = waiting.get_or_insert_with(Stopwatch::start);
             let free = state & HOLDERS == 0;
-            let starving = slept && !free && waiting.has_run(PATIENCE);
+            let starving = slept && !free && waiting.has_run(STARVATION_THRESHOLD);
             let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
-            if announced != state
-                && let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
+            if announced != state {
+                if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
             }
             if free {
                 // Kept out by a reservation: this sleep ends by itself (invariant 5).
-                let turn = Deadline::after(PATIENCE).into_iter().chain(deadline).min();
+                let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
                 futex::wait_channel(&self.state, announced, turn, WRITERS);
             } else if !futex::wait_channel(&self.state, announced, deadline, WRITERS) {
                 return self.leave_exclusive();
@@ -202,11 +202,11 @@ impl RawRwLock {
             }
             let cleared =
                 if state & WRITER != 0 { state & !STARVING } else { state & !(WAITING | STARVING) };
-            if cleared != state
-                && let Err(seen) = self.state.compare_exchange(state, cleared, Relaxed, Relaxed)
-            {
-                state = seen;
-                continue;
+            if cleared != state {
+                if let Err(seen) = self.state.compare_exchange(state, cleared, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
             }
             let gone = state & !cleared;
             if gone & WRITERS_WAITING != 0 {

@@ -7,10 +7,23 @@
 //! other channels than a wake is about is passed over by it.
 //!
 //! A futex wait is two events with nothing of another thread added between them: a load of the
-//! word (marked `COMPARE`) and, when it read the expected value, an `Enqueue`. What the kernel
-//! promises is `allows`: the comparison sees at least every store to the word that a waker's thread
-//! made before a wake that stands earlier in the chain. That is coherence on the word and no more:
-//! queue events are relaxed and give no happens-before.
+//! word (marked `COMPARE`) and, when it read the expected value, an `Enqueue`.
+//!
+//! [`allows`] is what Linux guarantees. Source: the comment "Basic futex operation and ordering
+//! guarantees" in `kernel/futex/waitwake.c` (commit 0ea5c948cb64). A waiter counts itself, executes
+//! a full barrier (A), takes the lock of the bucket, reads the word and enqueues itself. A waker
+//! executes a full barrier (B), then looks for counted waiters, and takes the lock if there are
+//! any. So, for a comparison that enqueues:
+//!
+//! * An earlier wake that took the lock released it before. One that did not take the lock found
+//!   no waiter counted: by (A) and (B) the comparison comes after (B). In both cases the comparison
+//!   reads the word no older than anything that happens before the wake: the stores of the waker,
+//!   and those of other threads that the waker has read or synchronized with.
+//! * An earlier waiter released the lock after its own comparison: the later comparison reads no
+//!   older value, nor an older one than what happens before the earlier wait.
+//!
+//! The kernel promises no ordering of other locations, and the model gives none: queue events are
+//! relaxed and add nothing to happens-before.
 
 use crate::engine::memory_model::event::{Event, Id, Kind, Rmw};
 use crate::engine::memory_model::graph::Graph;
@@ -130,23 +143,17 @@ pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     binomial(n, n.min(e.label.a)) as u32
 }
 
-/// Whether a queue event may stand where it does: see the module docs.
+/// Whether a queue event may stand where it does. A `Leave` is left out: the kernel takes the lock
+/// only when the ticket was not taken.
 pub(in crate::engine) fn allows(g: &Graph, id: Id) -> bool {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Enqueue || e.label.b != COMPARED {
         return true;
     }
     let compare = g.ev(g.threads[e.tid as usize].events[e.idx as usize - 1]);
-    let seen = g.pos(compare.rf);
-    let word = &g.locs[compare.label.loc as usize].mo;
-    g.locs[e.label.loc as usize].mo[..e.pos as usize - 1].iter().all(|&k| {
-        let wake = g.ev(k);
-        wake.label.rmw != Rmw::Wake
-            || word[seen as usize..].iter().all(|&s| {
-                let store = g.ev(s);
-                store.tid != wake.tid || store.idx > wake.idx
-            })
-    })
+    let (word, seen) = (compare.label.loc, g.pos(compare.rf));
+    let earlier = &g.locs[e.label.loc as usize].mo[..e.pos as usize - 1];
+    earlier.iter().all(|&k| g.ev(k).label.rmw == Rmw::Leave || g.floor(word, k) <= seen)
 }
 
 /// Whether a thread stands between the two events of a futex wait: it goes first.

@@ -107,6 +107,8 @@ pub(crate) struct Label {
     pub awaits: bool,
     /// The wait of this event may end without what it waits for, when nothing else can run.
     pub timed: bool,
+    /// The thread had let others go first: see `Runtime::relax`.
+    pub after_yield: bool,
     /// Of the checker's own locks and queues, not of an atomic of the model.
     pub native: bool,
     pub loc: u32,
@@ -133,6 +135,7 @@ impl Label {
             bits: 64,
             awaits: false,
             timed: false,
+            after_yield: false,
             native: true,
             loc: NO_LOC,
             channels: u32::MAX,

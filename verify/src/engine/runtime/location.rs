@@ -2,6 +2,7 @@
 
 use super::{Runtime, current, stop_if_failed, with};
 use crate::engine::memory_model::event::{INIT, Id};
+use crate::engine::memory_model::graph::HB;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Tag(AtomicU64);
 
 const LOC_BITS: u32 = 24;
+
+/// In place of a location, with a number: the object has no event yet, but has been read by an
+/// access that is not atomic.
+const UNTOUCHED: u32 = 1 << (LOC_BITS - 1);
 
 impl Tag {
     pub(crate) const fn new() -> Tag {
@@ -43,23 +48,34 @@ pub(crate) enum Object<'a> {
     Queue(usize),
 }
 
-/// The newest value of an object, without a step.
+/// Returns the newest value that this run has given an object, without a step. For output: which
+/// threads have been run again so far depends on more than the graph.
 pub(crate) fn peek(tag: &Tag, init: u64) -> u64 {
     let Some(rt) = current() else { return init };
     // SAFETY: no other reference to the runtime is alive here.
     let rt = unsafe { &*rt };
-    match rt.known(tag) {
-        Some(loc) => {
-            let newest = rt.ex.graph.locs[loc as usize].mo.last().copied().unwrap_or(INIT);
-            rt.ex.graph.value(loc, newest)
-        }
-        None => init,
-    }
+    let Some(loc) = rt.known(tag) else { return init };
+    let g = &rt.ex.graph;
+    let newest = g.locs[loc as usize].mo.iter().rev().copied().find(|&w| rt.has_run(w));
+    g.value(loc, newest.unwrap_or(INIT))
 }
 
-/// The value of an object that the current thread has for itself, or only reads: `shared`. Whoever
-/// else has touched it has to come before. Who has it for himself may write to it: it is an object
-/// of its own from here on.
+/// Returns the oldest value that the current thread may read by coherence, without a step. When
+/// every write of the object is ordered with this point, that is the value.
+pub(crate) fn seen(tag: &Tag, init: u64) -> u64 {
+    let Some(rt) = current() else { return init };
+    // SAFETY: no other reference to the runtime is alive here.
+    let rt = unsafe { &*rt };
+    let Some(loc) = rt.known(tag) else { return init };
+    let g = &rt.ex.graph;
+    g.value(loc, g.at(loc, g.floor(loc, rt.here())))
+}
+
+/// Returns the value of an object for an access that is not atomic. The other threads that have
+/// touched it have to come before.
+///
+/// `shared`: the access only reads, and other threads may read meanwhile. Otherwise the current
+/// thread has the object for itself and may write to it: it is a new object from here on.
 pub(crate) fn exclusive(
     tag: &Tag,
     init: u64,
@@ -68,23 +84,34 @@ pub(crate) fn exclusive(
 ) -> u64 {
     stop_if_failed();
     with(|rt| {
-        let Some(loc) = rt.known(tag) else { return };
-        let g = &rt.ex.graph;
-        let l = &g.locs[loc as usize];
-        let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
-        let run = |id: Id| rt.threads[g.ev(id).tid as usize].pos > g.ev(id).idx;
-        let racing =
-            others.copied().find(|&id| run(id) && !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1));
-        if let Some(id) = racing {
-            let (first, tid) = (g.ev(id).label.site, g.ev(id).tid);
+        let known = rt.known(tag);
+        let racing = known.and_then(|loc| {
+            let g = &rt.ex.graph;
+            let l = &g.locs[loc as usize];
+            let others = l.mo.iter().chain(l.reads.iter().filter(|_| !shared));
+            let unordered = |&id: &Id| !rt.ordered(g.ev(id).tid, g.ev(id).idx + 1);
+            let racing = others.copied().find(|id| rt.has_run(*id) && unordered(id))?;
+            Some((g.ev(racing).tid, g.ev(racing).label.site))
+        });
+        let place = known.or_else(|| tag.get(rt.exec));
+        let racing = racing.or_else(|| {
+            let unordered = |u: &&Unsynced| Some(u.loc) == place && !rt.ordered(u.tid, u.epoch);
+            rt.unsynced.iter().filter(|_| !shared).find(unordered).map(|u| (u.tid, u.site))
+        });
+        if let Some((tid, first)) = racing {
             rt.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
         } else if shared {
-            let access = (loc, rt.cur, rt.epoch(), site);
-            rt.unsynced.push(access);
+            let loc = place.unwrap_or_else(|| {
+                let loc = UNTOUCHED | rt.unsynced.len() as u32;
+                tag.set(rt.exec, loc);
+                loc
+            });
+            let (tid, epoch) = (rt.cur, rt.epoch());
+            rt.unsynced.push(Unsynced { loc, tid, epoch, site });
         }
     });
     stop_if_failed();
-    let value = peek(tag, init);
+    let value = seen(tag, init);
     if !shared {
         tag.clear();
         with(|rt| rt.made_anew(std::ptr::from_ref(tag).addr()));
@@ -92,7 +119,42 @@ pub(crate) fn exclusive(
     value
 }
 
+/// A read of an atomic that was not atomic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsynced {
+    /// The location, or a number marked [`UNTOUCHED`].
+    loc: u32,
+    tid: u32,
+    epoch: u32,
+    site: &'static Location<'static>,
+}
+
 impl Runtime {
+    /// Whether an event of the graph has been done in this run.
+    fn has_run(&self, id: Id) -> bool {
+        let e = self.ex.graph.ev(id);
+        self.threads[e.tid as usize].pos > e.idx
+    }
+
+    /// Whether the event `id`, just done, writes what another thread has read by an access that is
+    /// not atomic and does not happen before it.
+    pub(super) fn races_with_unsynced(&mut self, id: Id) -> bool {
+        let e = self.ex.graph.ev(id);
+        if !e.wrote || self.unsynced.is_empty() {
+            return false;
+        }
+        let clock = self.ex.graph.clock(id, HB);
+        let unordered = |u: &&Unsynced| {
+            u.loc == e.label.loc && u.tid != e.tid && clock[u.tid as usize] < u.epoch
+        };
+        let Some(&Unsynced { tid, site: first, .. }) = self.unsynced.iter().find(unordered) else {
+            return false;
+        };
+        let site = e.label.site;
+        self.race("an access of an atomic that is not atomic itself".into(), first, tid, site);
+        true
+    }
+
     /// The last value, in modification order, of an object of the execution that has just ended.
     pub(crate) fn newest(&self, tag: &Tag) -> Option<u64> {
         let loc = self.known(tag)?;
@@ -103,7 +165,7 @@ impl Runtime {
     /// The location of an object, if it has been touched in this run.
     fn known(&self, tag: &Tag) -> Option<u32> {
         // Another worker may have touched the same static meanwhile: then its address tells.
-        tag.get(self.exec).or_else(|| {
+        tag.get(self.exec).filter(|loc| loc & UNTOUCHED == 0).or_else(|| {
             let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
             let address = std::ptr::from_ref(tag).addr();
             let mine = || self.addresses.iter().rfind(|a| a.0 == address).map(|a| a.1);
@@ -147,6 +209,10 @@ impl Runtime {
         self.bound[loc as usize] = exec;
         match object {
             Object::Tagged(tag, _) => {
+                if let Some(untouched) = tag.get(exec) {
+                    let mine = |u: &&mut Unsynced| u.loc == untouched;
+                    self.unsynced.iter_mut().filter(mine).for_each(|u| u.loc = loc);
+                }
                 tag.set(exec, loc);
                 if let Some(provenance) = self.provenance_of(std::ptr::from_ref(tag).addr()) {
                     if self.provenances.len() <= loc as usize {

@@ -31,7 +31,7 @@ mod spin;
 mod step;
 mod watchdog;
 
-pub(crate) use location::{Object, Tag, exclusive, peek};
+pub(crate) use location::{Object, Tag, exclusive, peek, seen};
 
 use crate::engine::explore::explorer::Explorer;
 use crate::engine::explore::mutation::Change;
@@ -215,8 +215,8 @@ pub(crate) struct Runtime {
     pub skip: bool,
     /// Where non-atomic accesses have been in this run.
     pub(super) shadows: Vec<crate::engine::runtime::race::Shadow>,
-    /// Reads of atomics that were not atomic: location, thread, epoch, place.
-    unsynced: Vec<(u32, u32, u32, &'static Location<'static>)>,
+    /// Reads of atomics that were not atomic.
+    unsynced: Vec<location::Unsynced>,
     /// Steps of this run, those among them that are no events.
     steps: usize,
     watch: std::sync::Arc<watchdog::Watch>,

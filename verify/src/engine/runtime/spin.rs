@@ -24,6 +24,8 @@ pub(super) struct Spin {
     pub(super) released: u32,
     /// The iteration at hand is such a one.
     pub(super) free: bool,
+    /// It stands after the end of an iteration.
+    pub(super) yielded: bool,
     /// Loads in a row at one place that gave the same.
     pub(super) streak: u32,
 }
@@ -54,6 +56,7 @@ impl Runtime {
                 Runtime::halt(rt);
             }
             this.threads[t].spin.streak = 0;
+            this.threads[t].spin.yielded = true;
             let from = std::mem::replace(&mut this.threads[t].spin.from, pos);
             if from == pos && this.threads[t].spin.count > 0 {
                 return;

@@ -31,6 +31,7 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
+                label.after_yield |= std::mem::take(&mut this.threads[t].spin.yielded);
                 if !this.changes.is_empty() {
                     match this
                         .changes
@@ -49,7 +50,9 @@ impl Runtime {
                 if pos < len {
                     if let Some(outcome) = this.replay(t, pos, &mut label, object) {
                         this.stack_ends[t].push(end);
-                        if this.is_before_creation(outcome.event) {
+                        if this.is_before_creation(outcome.event)
+                            || this.races_with_unsynced(outcome.event)
+                        {
                             Runtime::halt(rt);
                         }
                         if this.beyond_the_end(outcome.event) {
@@ -131,17 +134,6 @@ impl Runtime {
                     )));
                     Runtime::halt(rt);
                 }
-                if let Some(&(_, tid, _, first)) = this.unsynced.iter().find(|u| {
-                    u.0 == label.loc && label.kind != Kind::Load && !this.ordered(u.1, u.2)
-                }) {
-                    this.race(
-                        "an access of an atomic that is not atomic itself".into(),
-                        first,
-                        tid,
-                        label.site,
-                    );
-                    Runtime::halt(rt);
-                }
                 this.count_step(label.site);
                 if this.aborting {
                     Runtime::halt(rt);
@@ -162,14 +154,16 @@ impl Runtime {
                     this.ex.woke = false;
                     this.replaying = true;
                 }
-                let foreign = |rf: Id| rf < NONE && this.ex.graph.ev(rf).tid as usize != t;
-                let read = foreign(this.ex.graph.ev(id).rf);
+                let foreign = |w: Id| w < NONE && this.ex.graph.ev(w).tid as usize != t;
+                let e = this.ex.graph.ev(id);
+                let follows =
+                    foreign(e.rf) || (e.wrote && foreign(this.ex.graph.at(e.label.loc, e.pos - 1)));
                 if this.draining {
                     // A wait on a value that is no more: it is over at once.
                     this.ex.inconsistent = false;
                 } else {
                     this.ex.inconsistent |= this.beyond_the_end(id);
-                    this.given_up |= read && this.ex.preempts_too_often();
+                    this.given_up |= follows && this.ex.preempts_too_often();
                 }
                 if this.ex.inconsistent || this.given_up {
                     // Resumed for a quiet end, if at all.
@@ -177,7 +171,7 @@ impl Runtime {
                 }
                 let this = &mut *rt;
                 this.stack_ends[t].push(end);
-                if this.is_before_creation(id) {
+                if this.is_before_creation(id) || this.races_with_unsynced(id) {
                     Runtime::halt(rt);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));

@@ -1,0 +1,9 @@
+//! What releases a lock without asking whether it is held is unsafe.
+use sync_core::{RawLock, RawMutex};
+
+fn main() {
+    let lock = RawMutex::new();
+    RawLock::release(&lock);
+    RawLock::release_fair(&lock);
+    RawLock::bump(&lock);
+}

@@ -1,0 +1,228 @@
+//! The changes that no model notices, beside the committed list of those that are known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Stop;
+use crate::harness::{Engine, Event, Harness, Line, Mutant, root};
+use crate::sources::Place;
+
+/// The committed list: file, line, number of the line among equal ones, change and reason,
+/// separated by tabs.
+const LIST: &str = "verify/tests/models/survivors.tsv";
+
+/// The executions of a setting of a model with a change in it: a change that is noticed is noticed
+/// early.
+const EXECUTIONS: u32 = 2_000;
+
+/// The changes whose hash is `k` modulo `n`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    k: u64,
+    n: u64,
+}
+
+impl FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sample, String> {
+        let parse = || {
+            let (k, n) = text.split_once('/')?;
+            Some(Sample { k: k.parse().ok()?, n: n.parse().ok()? })
+        };
+        parse()
+            .filter(|sample| sample.k < sample.n)
+            .ok_or_else(|| String::from("a sample is K/N, for example 0/7, with K less than N"))
+    }
+}
+
+/// A change of a place, in a form that outlives changes elsewhere in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Change {
+    pub place: Place,
+    pub what: String,
+}
+
+impl Change {
+    /// Parses `file:line:column: what`.
+    fn parse(text: &str) -> Option<Change> {
+        let (place, what) = text.split_once(": ")?;
+        Some(Change { place: Place::at(place)?, what: what.to_owned() })
+    }
+}
+
+/// What the models notice of a change.
+#[derive(Clone, Debug)]
+pub(crate) struct Fate {
+    /// Where the change is today: `file:line:column`.
+    pub at: String,
+    /// The model that noticed it.
+    pub caught_by: Option<String>,
+    /// The explorations that did not.
+    pub survived: u64,
+}
+
+/// The outcome of a run with changes.
+#[derive(Debug, Default)]
+pub(crate) struct Mutants {
+    pub fates: BTreeMap<Change, Fate>,
+    /// The committed list: the reason why a change survives.
+    pub known: BTreeMap<Change, String>,
+    /// Whether every change was tried in every model.
+    is_whole: bool,
+    /// Whether a model failed without a change in it, or the run was stopped.
+    is_broken: bool,
+}
+
+impl Mutants {
+    /// Runs the models that `filter` matches with one change at a time.
+    pub(crate) fn find(
+        filter: Option<&str>,
+        sample: Option<Sample>,
+        deep: bool,
+        stop: &Stop,
+    ) -> Result<Mutants, String> {
+        let mut found = Mutants { known: read_list()?, ..Mutants::default() };
+        let mut environment = vec![("MODEL_MUTATE", String::from("1"))];
+        if deep {
+            environment.push(("MODEL_DEEP", String::from("1")));
+        } else {
+            environment.push(("MODEL_EXECUTIONS", EXECUTIONS.to_string()));
+        }
+        if let Some(Sample { k, n }) = sample {
+            environment.push(("MODEL_SAMPLE", format!("{k}/{n}")));
+        }
+        let passed =
+            Harness::build(Engine::Verify)?.run(filter, &environment, stop, &mut |event| {
+                if let Event::Line(Line::Mutant(mutant)) = event {
+                    found.add(mutant);
+                }
+            })?;
+        found.is_broken = !passed;
+        found.is_whole = filter.is_none() && sample.is_none() && passed;
+        Ok(found)
+    }
+
+    fn add(&mut self, mutant: Mutant) {
+        let Some(change) = Change::parse(&mutant.change) else {
+            eprintln!("warning: no such place: {}", mutant.change);
+            return;
+        };
+        let at = mutant.change.split_once(": ").map_or("", |(at, _)| at).to_owned();
+        let fate =
+            self.fates.entry(change).or_insert_with(|| Fate { at, caught_by: None, survived: 0 });
+        match mutant.caught {
+            Some(_) => fate.caught_by = fate.caught_by.take().or(Some(mutant.model)),
+            None => fate.survived += 1,
+        }
+    }
+
+    /// The changes that no model noticed.
+    pub(crate) fn survivors(&self) -> impl Iterator<Item = (&Change, &Fate)> {
+        self.fates.iter().filter(|(_, fate)| fate.caught_by.is_none())
+    }
+
+    fn new_survivors(&self) -> impl Iterator<Item = (&Change, &Fate)> {
+        self.survivors().filter(|(change, _)| !self.known.contains_key(change))
+    }
+
+    /// Entries of the list that a whole run did not see survive.
+    fn stale(&self) -> impl Iterator<Item = &Change> {
+        self.known.keys().filter(|change| {
+            self.is_whole && self.fates.get(change).is_none_or(|fate| fate.caught_by.is_some())
+        })
+    }
+
+    /// Whether a model fails as it is, or the list and the run disagree.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.is_broken || self.new_survivors().next().is_some() || self.stale().next().is_some()
+    }
+
+    /// One JSON object a line.
+    pub(crate) fn json(&self) -> String {
+        let mut out = String::new();
+        for (change, fate) in &self.fates {
+            let line = serde_json::json!({
+                "at": fate.at,
+                "code": change.place.code,
+                "change": change.what,
+                "caught_by": fate.caught_by,
+                "reason": self.known.get(change),
+            });
+            out += &format!("{line}\n");
+        }
+        out
+    }
+
+    /// One sentence about all changes.
+    pub(crate) fn summary(&self) -> String {
+        let survivors = self.survivors().count();
+        let new = self.new_survivors().count();
+        format!(
+            "{} changes: {} noticed, {survivors} survived ({} of them explained in {LIST}, {new} not)",
+            self.fates.len(),
+            self.fates.len() - survivors,
+            survivors - new,
+        )
+    }
+}
+
+impl fmt::Display for Mutants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (change, fate) in &self.fates {
+            match (&fate.caught_by, self.known.get(change)) {
+                (Some(by), _) => writeln!(f, "noticed   {}: {}  by {by}", fate.at, change.what)?,
+                (None, Some(reason)) => {
+                    writeln!(f, "known     {}: {}  {reason}", fate.at, change.what)?;
+                }
+                (None, None) => writeln!(
+                    f,
+                    "SURVIVED  {}: {}  ({} explorations)",
+                    fate.at, change.what, fate.survived
+                )?,
+            }
+        }
+        let new: Vec<_> = self.new_survivors().collect();
+        if !new.is_empty() {
+            writeln!(f, "\nlines for {LIST}, each in need of its reason:")?;
+            for (change, _) in new {
+                let Change { place, what } = change;
+                writeln!(f, "{}\t{}\t{}\t{what}\t", place.file, place.code, place.number)?;
+            }
+        }
+        for change in self.stale() {
+            writeln!(
+                f,
+                "STALE     {LIST} lists {}: {}: {}, which no longer survives",
+                change.place.file, change.place.code, change.what
+            )?;
+        }
+        writeln!(f, "\n{}", self.summary())
+    }
+}
+
+fn read_list() -> Result<BTreeMap<Change, String>, String> {
+    let text = std::fs::read_to_string(root().join(LIST)).map_err(|e| format!("{LIST}: {e}"))?;
+    let mut list = BTreeMap::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let parse = || {
+            let mut fields = line.split('\t').map(str::to_owned);
+            let (file, code) = (fields.next()?, fields.next()?);
+            let number = fields.next()?.parse().ok()?;
+            let (what, reason) = (fields.next()?, fields.next()?);
+            let is_complete = !reason.trim().is_empty() && fields.next().is_none();
+            is_complete.then_some((Change { place: Place { file, code, number }, what }, reason))
+        };
+        let (change, reason) = parse().ok_or_else(|| {
+            format!("{LIST}:{}: not file, line, number, change and reason", number + 1)
+        })?;
+        if list.insert(change, reason).is_some() {
+            return Err(format!("{LIST}:{}: listed twice", number + 1));
+        }
+    }
+    Ok(list)
+}
