@@ -40,7 +40,7 @@ impl Path {
                 break;
             }
         }
-        self.text(str::from_utf8(&digits[at..]).unwrap_or_default())
+        self.text(core::str::from_utf8(&digits[at..]).unwrap_or_default())
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {

@@ -165,7 +165,7 @@ impl<T> fmt::Debug for RawValue<T> {
 fn load_item<T: Plain>(block: &Block, offset: usize) -> T {
     let mut item = T::new_zeroed();
     let bytes = item.as_mut_bytes();
-    if bytes.len() == 4 && offset.is_multiple_of(4) {
+    if bytes.len() == 4 && offset % 4 == 0 {
         // Relaxed: an item without a lock publishes nothing.
         bytes.copy_from_slice(&block.u32(offset).load(Ordering::Relaxed).to_ne_bytes());
     } else {
@@ -177,7 +177,7 @@ fn load_item<T: Plain>(block: &Block, offset: usize) -> T {
 
 fn store_item<T: Plain>(block: &Block, offset: usize, item: &T) {
     match item.as_bytes() {
-        bytes @ &[a, b, c, d] if offset.is_multiple_of(bytes.len()) => {
+        bytes @ &[a, b, c, d] if offset % bytes.len() == 0 => {
             // Relaxed: as in `load_item`.
             block.u32(offset).store(u32::from_ne_bytes([a, b, c, d]), Ordering::Relaxed);
         }

@@ -67,7 +67,7 @@ impl Mapping {
     /// The view is used no longer than `self` exists (invariant 1).
     pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
         assert!(
-            offset.is_multiple_of(64) && offset <= self.len && len <= self.len - offset,
+            offset % 64 == 0 && offset <= self.len && len <= self.len - offset,
             "{len} bytes at {offset} of {}",
             self.len
         );
@@ -100,7 +100,7 @@ impl View {
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
         assert!(
-            offset.is_multiple_of(size) && offset <= self.len && size <= self.len - offset,
+            offset % size == 0 && offset <= self.len && size <= self.len - offset,
             "offset {offset} of {} bytes",
             self.len
         );
@@ -115,7 +115,7 @@ impl View {
         let size = size_of::<A>();
         let bytes = count * size;
         assert!(
-            offset.is_multiple_of(size) && offset <= self.len && bytes <= self.len - offset,
+            offset % size == 0 && offset <= self.len && bytes <= self.len - offset,
             "{count} words at {offset} of {}",
             self.len
         );

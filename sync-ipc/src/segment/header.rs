@@ -125,7 +125,7 @@ pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
     let word = |offset: usize| map.u64(from + NAME + offset).load(Ordering::Relaxed);
     let (kind, offset, size, parameter) = (word(0), word(8), word(16), word(24));
     let (Ok(offset), Ok(size)) = (usize::try_from(offset), usize::try_from(size)) else { return Err(Error::Corrupted) };
-    if offset < OBJECTS || !offset.is_multiple_of(64) || offset > map.len() || size > map.len() - offset {
+    if offset < OBJECTS || offset % 64 != 0 || offset > map.len() || size > map.len() - offset {
         return Err(Error::Corrupted);
     }
     Ok(Entry { name, kind, offset, size, parameter })

@@ -378,10 +378,11 @@ impl Peers for Block {
 
     #[inline(always)]
     fn fence_after_change(&self) {
-        cfg_select! {
+        if cfg!(target_arch = "x86_64") {
             // A locked instruction is a full fence to this processor; the compiler has to be told.
-            target_arch = "x86_64" => atomic::compiler_fence(Ordering::SeqCst),
-            _ => atomic::fence(Ordering::SeqCst),
+            atomic::compiler_fence(Ordering::SeqCst);
+        } else {
+            atomic::fence(Ordering::SeqCst);
         }
     }
 }
@@ -425,7 +426,7 @@ fn attach(memfd: &OwnedFd) -> Result<Mapping> {
         return Err(Error::NotASegment("not sealed against shrinking and growing"));
     }
     let len = usize::try_from(fstat(memfd)?.st_size).map_err(|_| Error::BadSize)?;
-    if len <= OBJECTS || !len.is_multiple_of(4096) {
+    if len <= OBJECTS || len % 4096 != 0 {
         return Err(Error::NotASegment("truncated"));
     }
     // Its maker should have. If not, it is we who get the error, and not a SIGBUS.
