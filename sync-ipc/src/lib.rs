@@ -11,8 +11,17 @@ compile_error!(
     "sync-ipc wakes other processes, which only the system's own futex can: build it without `--cfg sync_futex_fallback`"
 );
 
-cfg_select! {
-    all(target_os = "linux", not(sync_futex_fallback)) => {
+/// The crate's items, on the system that it is for.
+macro_rules! on_linux {
+    ($($item:item)*) => {
+        $(
+            #[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+            $item
+        )*
+    };
+}
+
+on_linux! {
         mod barrier;
         mod condvar;
         mod connection;
@@ -58,6 +67,4 @@ cfg_select! {
                 other => other,
             }
         }
-    }
-    _ => {}
 }

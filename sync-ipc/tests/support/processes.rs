@@ -330,21 +330,22 @@ impl Stepped {
 
 const NT_PRSTATUS: libc::c_long = 1;
 
-cfg_select! {
-    target_arch = "x86_64" => {
-        type Code = u8;
-        /// `int3`
-        const BREAKPOINT: Code = 0xcc;
-        fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
-            &mut registers.rip
-        }
-    }
-    target_arch = "aarch64" => {
-        type Code = u32;
-        /// `brk #0`
-        const BREAKPOINT: Code = 0xd420_0000;
-        fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
-            &mut registers.pc
-        }
+#[cfg(target_arch = "x86_64")]
+mod processor {
+    pub(super) type Code = u8;
+    /// `int3`
+    pub(super) const BREAKPOINT: Code = 0xcc;
+    pub(super) fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
+        &mut registers.rip
     }
 }
+#[cfg(target_arch = "aarch64")]
+mod processor {
+    pub(super) type Code = u32;
+    /// `brk #0`
+    pub(super) const BREAKPOINT: Code = 0xd420_0000;
+    pub(super) fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
+        &mut registers.pc
+    }
+}
+use processor::{BREAKPOINT, Code, instruction_pointer};

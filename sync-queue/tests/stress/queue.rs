@@ -66,7 +66,7 @@ fn get_all(queue: &Queue<(usize, usize)>, way: Way) -> Vec<(usize, usize)> {
             Err(GetError::Empty) => thread::yield_now(),
             Err(GetError::ShutDown) => return got,
         }
-        if got.len().is_multiple_of(1000) {
+        if got.len() % 1000 == 0 {
             note(format!("{way:?} got {}", got.len()));
         }
     }
