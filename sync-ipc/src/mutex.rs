@@ -295,6 +295,8 @@ pub enum LockError<G> {
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
+    /// This thread holds a reentrant lock as often as can be counted.
+    TooManyLevels,
 }
 
 impl<G> LockError<G> {
@@ -318,6 +320,7 @@ impl<G> LockError<G> {
             Self::NotRecoverable => LockError::NotRecoverable,
             Self::TimedOut => LockError::TimedOut,
             Self::NotAttached => LockError::NotAttached,
+            Self::TooManyLevels => LockError::TooManyLevels,
         }
     }
 }
@@ -339,6 +342,7 @@ impl<G> fmt::Display for LockError<G> {
             Self::NotRecoverable => "the lock's owner died and its value was not repaired",
             Self::TimedOut => "the lock is held by somebody else",
             Self::NotAttached => "this forked process could not become a participant of the segment",
+            Self::TooManyLevels => "the lock is held as often as can be counted",
         })
     }
 }

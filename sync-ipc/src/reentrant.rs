@@ -88,12 +88,7 @@ impl<T: Plain> ReentrantMutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Mutex::lock`](crate::Mutex::lock).
-    ///
-    /// # Panics
-    ///
-    /// If this thread locked it `u32::MAX` times.
-    #[track_caller]
+    /// As [`Mutex::lock`](crate::Mutex::lock), and [`LockError::TooManyLevels`].
     pub fn lock(&self) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, None))
     }
@@ -103,7 +98,6 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::try_lock`](crate::Mutex::try_lock).
-    #[track_caller]
     pub fn try_lock(&self) -> Locked<'_, T> {
         self.lock_with(mutex::try_lock)
     }
@@ -113,7 +107,6 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::lock_timeout`](crate::Mutex::lock_timeout).
-    #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::after(timeout)))
     }
@@ -123,7 +116,6 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::lock_deadline`](crate::Mutex::lock_deadline).
-    #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::at(deadline)))
     }
@@ -151,14 +143,15 @@ impl<T: Plain> ReentrantMutex<T> {
         u64::from(self.block.me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
     }
 
-    #[track_caller]
     fn lock_with(
         &self,
         take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Block) -> Result<mutex::Locked, mutex::Refused>,
     ) -> Locked<'_, T> {
         let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.me(), inconsistent, not_send: PhantomData };
         if self.is_locked_by_us() {
-            let count = self.block.u32(COUNT).load(Ordering::Relaxed).checked_add(1).expect("locked too often");
+            let count = self.block.u32(COUNT).load(Ordering::Relaxed);
+            // A peer may write any count.
+            let count = count.checked_add(1).ok_or(LockError::TooManyLevels)?;
             self.block.u32(COUNT).store(count, Ordering::Relaxed);
             return Ok(guard(false));
         }
