@@ -54,7 +54,8 @@ const WAKER: usize = 4;
 /// How many milliseconds ago the dead may have been looked for before a try looks again.
 const SWEEP_EVERY: u64 = 10;
 
-/// How many receives may go by before one looks for what the dead left, though there are items.
+/// The number of receives after which one looks for what the dead left, though there are items. A
+/// power of two.
 const SWEEP_TURN: u32 = 1024;
 
 const DROP_ORPHANS: u64 = 1 << 32;
@@ -463,10 +464,9 @@ impl<T: Plain> Queue<T> {
         // Relaxed, and no read-modify-write: a turn lost to another thread is no loss.
         let turn = self.received.load(Ordering::Relaxed).wrapping_add(1);
         self.received.store(turn, Ordering::Relaxed);
-        if turn % SWEEP_TURN == 0 {
-            if let Some(claim) = self.sweep(true)? {
-                return Ok(claim);
-            }
+        let found = if turn & (SWEEP_TURN - 1) == 0 { self.sweep(true)? } else { None };
+        if let Some(claim) = found {
+            return Ok(claim);
         }
         let channel = self.channel();
         match channel.start_recv(self.peers(), look, ended) {

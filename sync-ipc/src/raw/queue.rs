@@ -444,12 +444,12 @@ impl Ring<'_> {
                         }
                         let taken = taken(seen, me);
                         // Acquire: pairs with the Release in `give_back`; of the dead, `is_dead`
-                        // has told. Release: for "empty".
+                        // has told. Release, and Acquire on failure: for "empty".
                         let got = peers.at(word).compare_exchange(
                             seen,
                             taken,
                             Ordering::AcqRel,
-                            Ordering::Relaxed,
+                            Ordering::Acquire,
                         );
                         if got.is_ok() {
                             found.taken = Some(Claim { slot: first + at, word: taken });

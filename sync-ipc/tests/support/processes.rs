@@ -55,12 +55,8 @@ impl Child {
     pub fn signal(&self, signal: i32) {
         assert!(self.status.is_none(), "the child was reaped");
         // SAFETY: our own child, not yet reaped, so the pid is still its.
-        assert_eq!(
-            unsafe { libc::kill(self.pid, signal) },
-            0,
-            "kill: {}",
-            io::Error::last_os_error()
-        );
+        let sent = unsafe { libc::kill(self.pid, signal) };
+        assert_eq!(sent, 0, "kill: {}", io::Error::last_os_error());
     }
 
     /// Kills and reaps.
