@@ -10,8 +10,9 @@
 //! # Invariants
 //!
 //! S1. Only the producer moves the tail, only the consumer the head; `head <= tail <= head +
-//! capacity`. Positions count up and never wrap. S2. Slots from head to tail hold items and are the
-//! consumer's, the others are the producer's.
+//! capacity`. Positions count up and never wrap.
+//!
+//! S2. Slots from head to tail hold items and are the consumer's, the others are the producer's.
 //!
 //! # Memory orderings
 //!
@@ -22,7 +23,7 @@
 //! sides may be wrong at once: each stores its position and then finds the other's old one (store
 //! buffering), the producer "full" and the consumer "empty". Who succeeds pays nothing.
 //!
-//! Nobody sleeps here: that would cost the fence that this type is there to avoid. To wait, use
+//! No thread sleeps here: that would cost the fence that this type is there to avoid. To wait, use
 //! [`Queue`](crate::Queue).
 
 use core::fmt;

@@ -361,7 +361,7 @@ impl<T> Buffer<T> for Array<T> {
                 match self.tail.claim(tail, self.nth(position, length) | (tail & FLAGS)) {
                     Ok(_) => {
                         for item in items.take(length) {
-                            // SAFETY: as in `push`; nobody else could claim a slot of the run since
+                            // SAFETY: as in `push`; no other thread could claim a slot of the run since
                             // it was found free, or the tail would have moved and the claim failed.
                             unsafe { self.slot(position).fill(position, item) };
                             position = self.next(position);

@@ -1,7 +1,7 @@
 //! The buffer of the orders that have one hot place, where a lock is the best there is: LIFO and
 //! priority.
 //!
-//! A [`Mutex`] over a container. That somebody sleeps is a flag under the lock, so marking, finding
+//! A [`Mutex`] over a container. That threads sleep is a flag under the lock, so marking, finding
 //! nothing and changing are one step by the lock alone. The lock is held for a few instructions, or
 //! for the comparisons of one heap operation, and never while an item is dropped.
 //!
@@ -10,11 +10,15 @@
 //! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in
 //! this crate. What keeps it harmless:
 //!
-//! L1. An [`Arrangement`] changes nothing while it compares: `place` and `choose` are told what
-//! would be done, `insert` and `remove` do it without comparing. A panic in `Ord` leaves items,
-//! order and counts as they were, and the lock open. L2. An `Ord` that uses the queue whose items
-//! it compares would wait for its own thread: it panics instead. L3. An item that is given up by a
-//! panic is dropped after the lock was released.
+//! L1. An [`Arrangement`] changes nothing while it compares: `place`, `choose` and `order` report what
+//! would be done, `insert`, `remove` and `drain` do it without comparing. A panic in `Ord` leaves items,
+//! order and counts as they were, and the lock open.
+//!
+//! L2. An `Ord` that uses the queue whose items it compares would wait for its own thread: it panics
+//! instead.
+//!
+//! L3. An item that is given up by a panic, and the payload of a panic that does not go on, are
+//! dropped after the lock was released.
 
 use core::fmt;
 
@@ -86,7 +90,7 @@ pub(crate) struct Locked<A> {
     capacity: usize,
 }
 
-/// The lock, held, and whoever holds it named for L2.
+/// The lock, held, with the name of its holder for L2.
 struct Held<'a, A> {
     // In this order: the name goes before the lock does.
     _name: Name<'a>,

@@ -139,7 +139,7 @@ impl<T> Channel<T> {
 
     pub(super) fn remove_sender(&self) {
         // AcqRel: what every sender did happens before the channel is shut by the last, and so
-        // before anybody learns of it.
+        // before any thread learns of it.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.flavor.close();
         }

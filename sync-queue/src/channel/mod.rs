@@ -87,7 +87,7 @@ pub fn at(when: Instant) -> Receiver<Instant> {
     receiver(Flavor::ticks(Some(when), None))
 }
 
-/// A receiver that gets the time every `period`. It does not hurry to catch up if nobody receives.
+/// A receiver that gets the time every `period`. Ticks that no thread received in time are left out.
 #[must_use]
 pub fn tick(period: Duration) -> Receiver<Instant> {
     receiver(Flavor::ticks(Instant::now().checked_add(period), Some(period)))

@@ -33,7 +33,7 @@ use crate::wait::timeout::Timeout;
 /// | of a get | the same | the same, and 1 load more while both ends are in one block |
 /// | memory | allocated once | given back, but for at most three blocks |
 ///
-/// Neither blocking nor task tracking adds to these: that somebody sleeps is a bit in the word that
+/// Neither blocking nor task tracking adds to these: that threads sleep is a bit in the word that
 /// is changed anyway.
 ///
 /// ```

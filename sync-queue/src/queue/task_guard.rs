@@ -41,8 +41,8 @@ struct Finish<'a>(&'a dyn Done);
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        // It fails only if others called more tasks done than were theirs. There is nobody here to
-        // be told.
+        // It fails only if others called more tasks done than were theirs. No caller can be told
+        // here.
         let _ = self.0.one_done();
     }
 }

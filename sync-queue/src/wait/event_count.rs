@@ -4,11 +4,11 @@
 //! # Source
 //!
 //! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
-//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)),
-//! as nsync's and Rust's own mutex have a "somebody waits" bit beside the lock bit. So the hazard
-//! of all blocking queues, store buffering between "publish, look for sleepers" and "announce
-//! oneself, look for items", is settled by the coherence of one location: the fast path pays
-//! neither a fence nor a load for it.
+//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)), as
+//! nsync's and Rust's own mutex have a "threads wait" bit beside the lock bit. So the hazard of
+//! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
+//! look for items", is settled by the coherence of one location: the fast path pays neither a fence
+//! nor a load for it.
 //!
 //! # State
 //!
@@ -213,7 +213,7 @@ impl EventCount {
 
 impl EventCount {
     /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that
-    /// has paid of late, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
+    /// has paid recently, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
     /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at
     /// the end too (W3).

@@ -40,16 +40,18 @@ fn transfer(capacity: Option<usize>, senders: usize, receivers: usize) {
             scope.spawn(move || {
                 for n in (number..items).step_by(senders) {
                     let mut item = n;
-                    while number == 0
-                        && let Err(why) = sender.send_timeout(item, Duration::from_micros(20))
-                    {
-                        let SendTimeoutError::Timeout(back) = why else {
-                            panic!("the receivers stay to the end")
-                        };
-                        item = back;
-                    }
                     if number > 0 {
                         sender.send(item).unwrap();
+                        continue;
+                    }
+                    loop {
+                        match sender.send_timeout(item, Duration::from_micros(20)) {
+                            Ok(()) => break,
+                            Err(SendTimeoutError::Timeout(back)) => item = back,
+                            Err(SendTimeoutError::Disconnected(_)) => {
+                                panic!("the receivers stay to the end")
+                            }
+                        }
                     }
                 }
             });
