@@ -136,7 +136,7 @@ macro_rules! both_ends {
                 self.channel.flavor.capacity()
             }
 
-            /// Whether both are ends of the same channel. All receivers of [`never`] are.
+            /// Whether both are ends of the same channel. All receivers of [`never()`] are.
             #[must_use]
             pub fn same_channel(&self, other: &Self) -> bool {
                 self.channel.is_same(&other.channel)
@@ -208,7 +208,7 @@ impl<T> Sender<T> {
 
 impl<T> Receiver<T> {
     /// Whether all senders are gone. What they sent before may still be inside. Never the case for
-    /// [`after`], [`at`], [`tick`] and [`never`].
+    /// [`after`], [`at`], [`tick`] and [`never()`].
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.channel.senders() == 0
