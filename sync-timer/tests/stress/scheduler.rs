@@ -165,8 +165,7 @@ fn shutdown_against_everything() {
                             break;
                         };
                         scheduled.fetch_add(1, SeqCst);
-                        if numbers.next() % 4 == 0 && handle.cancel() == Cancel::Prevented
-                        {
+                        if numbers.next() % 4 == 0 && handle.cancel() == Cancel::Prevented {
                             prevented.fetch_add(1, SeqCst);
                         }
                     }
