@@ -3,6 +3,7 @@
     not(target_os = "linux"),
     doc = "Shared memory that survives `kill -9`, for Linux. On this system the crate is empty."
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The portable futex keeps its sleepers in a table of one process: nobody in another one would ever
 // be woken.

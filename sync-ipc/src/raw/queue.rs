@@ -31,7 +31,7 @@
 //!
 //! 1. A slot leaves a use only when no cell refers to it any more. The receiver empties the cell, or
 //!    sees it emptied, before it may acknowledge or give back. A sweep that deals with a dead
-//!    receiver's slot empties the cell first ([`Ring::empty_behind`]). A sender that abandons its
+//!    receiver's slot empties the cell first (`Ring::empty_behind`). A sender that abandons its
 //!    slot never referred to it. So a reference that is in its cell speaks of the slot's present
 //!    use.
 //! 2. The tail passes a cell only after it was filled. The head passes a cell only after its
