@@ -1,4 +1,5 @@
-//! Every exported operation that blocks has a model, or a reason why it has none.
+//! Every exported operation that blocks has a model, or a reason why it has none. The list of changes
+//! that no model notices names lines that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -112,4 +113,20 @@ fn every_blocking_operation_has_a_model() {
         }
     }
     assert!(faults.is_empty(), "verify/tests/models/operations.tsv:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_listed_survivor_names_a_line_of_the_sources() {
+    let text = std::fs::read_to_string(root().join("verify/tests/models/survivors.tsv"))
+        .expect("the list of survivors");
+    let entries = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for entry in entries {
+        let [file, code, number, _change, reason] =
+            entry.split('\t').collect::<Vec<_>>().try_into().expect("five fields");
+        let number: usize = number.parse().expect("the third field is a number");
+        let source = std::fs::read_to_string(root().join(file)).expect("the file exists");
+        let found = source.lines().filter(|line| line.trim() == code).count();
+        assert!((1..=found).contains(&number), "{file} has {found} lines `{code}`");
+        assert!(!reason.trim().is_empty(), "no reason: {entry}");
+    }
 }
