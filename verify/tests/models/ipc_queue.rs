@@ -513,6 +513,25 @@ model! {
 }
 
 model! {
+    /// The item in the ring is taken after another one was given back: there is one at every moment.
+    fn empty_is_true_of_one_moment_beside_a_return(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let moves = Participant::new(&world, 1);
+        it.send(&moves, 1).expect("room");
+        it.send(&moves, 2).expect("room");
+        let lease = it.ring().take(&moves).expect("two items");
+        let moves = moves.body({ let it = it.clone(); move |me: &Participant| {
+            it.channel().give_back(me, lease);
+            let _ = it.ring().take(me);
+        } });
+        let receives = { let it = it.clone(); move |me: &Participant| {
+            it.channel().start_recv(me, false, false).expect("there is one");
+        } };
+        order.run([moves, Participant::new(&world, 2).body(receives)]);
+    }
+}
+
+model! {
     /// A receiver of a closed queue is told so only when no send can succeed any more.
     fn closed_is_final(order) {
         let (world, it) = (World::new(false), Shared::new(1));
