@@ -1,7 +1,7 @@
 //! Semaphores whose permits come back when their holder dies.
 //!
-//! The algorithm is in [`raw::semaphore`](crate::raw::semaphore). Memory: gate u32, unused u32, cells
-//! u32 each; the entry's parameter is the number of cells.
+//! The algorithm is in [`raw::semaphore`](crate::raw::semaphore). Memory: gate u32, unused u32,
+//! cells u32 each; the entry's parameter is the number of cells.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};

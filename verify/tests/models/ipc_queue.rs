@@ -513,16 +513,19 @@ model! {
 }
 
 model! {
-    /// The item in the ring is taken after another one was given back: there is one at every moment.
-    fn empty_is_true_of_one_moment_beside_a_return(order) {
+    /// One item goes round, another one comes and goes: there is one at every moment, now in the ring,
+    /// now given back.
+    fn empty_is_true_of_one_moment_while_items_move(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let moves = Participant::new(&world, 1);
         it.send(&moves, 1).expect("room");
-        it.send(&moves, 2).expect("room");
-        let lease = it.ring().take(&moves).expect("two items");
+        it.give_all_back(&moves);
         let moves = moves.body({ let it = it.clone(); move |me: &Participant| {
-            it.channel().give_back(me, lease);
-            let _ = it.ring().take(me);
+            it.send(me, 2).expect("room");
+            if let Some(claim) = it.channel().sweep(me, true).expect("attached") {
+                it.channel().give_back(me, claim);
+                let _ = it.ring().take(me);
+            }
         } });
         let receives = { let it = it.clone(); move |me: &Participant| {
             it.channel().start_recv(me, false, false).expect("there is one");
