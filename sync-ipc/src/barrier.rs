@@ -251,7 +251,8 @@ impl Barrier {
             }
             Arrival::Completes(place) => {
                 if let Err(payload) = user_code::run(action) {
-                    // Before the panic goes on: the place is free again, however often this happens.
+                    // Before the panic goes on: the place is free again, however often this
+                    // happens.
                     gathering.fail(&self.block, place);
                     resume_unwind(payload);
                 }

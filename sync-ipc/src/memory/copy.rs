@@ -6,10 +6,10 @@
 //! So a copy is either made of accesses that the language does not see, or of bytes alone:
 //!
 //! * On x86-64 and AArch64, every access is one machine instruction in inline assembly. To the
-//!   compiler it is an opaque call that fills registers or memory, like a `pread` or `pwrite` on the
-//!   segment's memfd: what happens at the other end is no access of this program. The processor
-//!   defines what mixed sizes return: each byte is one that was written, old or new. An aligned word
-//!   of 8 bytes is read and written whole.
+//!   compiler it is an opaque call that fills registers or memory, like a `pread` or `pwrite` on
+//!   the segment's memfd: what happens at the other end is no access of this program. The processor
+//!   defines what mixed sizes return: each byte is one that was written, old or new. An aligned
+//!   word of 8 bytes is read and written whole.
 //! * Elsewhere, every access is a relaxed atomic access of one byte.
 //!
 //! The words of the algorithms are not copied: they lie outside of all values, and each is accessed
@@ -107,8 +107,8 @@ mod access {
         let byte: u8;
         // SAFETY: by the caller's word.
         unsafe {
-            asm!("mov {byte}, byte ptr [{from}]", byte = out(reg_byte) byte, from = in(reg) from.as_ptr(),
-                options(nostack, preserves_flags, readonly));
+            asm!("mov {byte}, byte ptr [{from}]", byte = out(reg_byte) byte,
+                from = in(reg) from.as_ptr(), options(nostack, preserves_flags, readonly));
         }
         byte
     }
@@ -118,8 +118,8 @@ mod access {
         let word: u64;
         // SAFETY: by the caller's word.
         unsafe {
-            asm!("mov {word}, qword ptr [{from}]", word = out(reg) word, from = in(reg) from.as_ptr(),
-                options(nostack, preserves_flags, readonly));
+            asm!("mov {word}, qword ptr [{from}]", word = out(reg) word,
+                from = in(reg) from.as_ptr(), options(nostack, preserves_flags, readonly));
         }
         word.to_ne_bytes()
     }
@@ -128,8 +128,8 @@ mod access {
     pub(super) unsafe fn store_byte(into: NonNull<u8>, byte: u8) {
         // SAFETY: by the caller's word.
         unsafe {
-            asm!("mov byte ptr [{into}], {byte}", byte = in(reg_byte) byte, into = in(reg) into.as_ptr(),
-                options(nostack, preserves_flags));
+            asm!("mov byte ptr [{into}], {byte}", byte = in(reg_byte) byte,
+                into = in(reg) into.as_ptr(), options(nostack, preserves_flags));
         }
     }
 
@@ -175,8 +175,8 @@ mod access {
     pub(super) unsafe fn store_byte(into: NonNull<u8>, byte: u8) {
         // SAFETY: by the caller's word.
         unsafe {
-            asm!("strb {byte:w}, [{into}]", byte = in(reg) u32::from(byte), into = in(reg) into.as_ptr(),
-                options(nostack, preserves_flags));
+            asm!("strb {byte:w}, [{into}]", byte = in(reg) u32::from(byte),
+                into = in(reg) into.as_ptr(), options(nostack, preserves_flags));
         }
     }
 

@@ -1,10 +1,11 @@
 //! The two halves of a queue, and how a half learns that the other end is gone.
 //!
-//! **Source.** The proof of life of a participant (`membership`), once more: each half holds a shared
-//! lock on a byte of the segment's memfd, through an open file description of its own. The kernel
-//! frees it when the last copy of that description goes: by a drop, by death of any cause, at `exec`.
-//! A forked child's copy of a half counts, before the child has used it, as a copy of a pipe's end
-//! does. The bytes lie far behind the participants' bytes, two for each queue: senders, receivers.
+//! **Source.** The proof of life of a participant (`membership`), once more: each half holds a
+//! shared lock on a byte of the segment's memfd, through an open file description of its own. The
+//! kernel frees it when the last copy of that description goes: by a drop, by death of any cause,
+//! at `exec`. A forked child's copy of a half counts, before the child has used it, as a copy of a
+//! pipe's end does. The bytes lie far behind the participants' bytes, two for each queue: senders,
+//! receivers.
 
 use core::fmt;
 use core::time::Duration;
@@ -53,8 +54,9 @@ impl OtherEnd {
 ///
 /// When no process holds a [`Sender`] any more, and all items are received, `recv` returns
 /// [`RecvError::Disconnected`]. When no process holds a [`Receiver`], a send returns
-/// [`SendError::Disconnected`]: at once, if the last receiver was dropped; if it died, when the queue
-/// is full. It makes no difference how a process ended. A call that waits returns within 32 ms.
+/// [`SendError::Disconnected`]: at once, if the last receiver was dropped; if it died, when the
+/// queue is full. It makes no difference how a process ended. A call that waits returns within 32
+/// ms.
 ///
 /// A process that was only given the segment's descriptor is no sender yet: keep the own half until
 /// the other process has [opened](Sender::open) one. A forked child's copies are halves like any

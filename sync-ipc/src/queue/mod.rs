@@ -47,8 +47,8 @@ const CELLS: usize = 320;
 const SENDERS_LEFT: u32 = 1;
 const RECEIVERS_LEFT: u32 = 2;
 
-/// Behind the event counts of items and of room: the processor, plus 1, of whoever woke a waiter last. A
-/// hint.
+/// Behind the event counts of items and of room: the processor, plus 1, of whoever woke a waiter
+/// last. A hint.
 const WAKER: usize = 4;
 
 /// How many milliseconds ago the dead may have been looked for before a try looks again.

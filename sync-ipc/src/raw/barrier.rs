@@ -1,11 +1,11 @@
-//! A meeting point that breaks when somebody dies in it.
+//! A barrier that breaks when a party dies in it.
 //!
 //! **Source.** Python's `threading.Barrier` with its three ways out (passed, broken, reset), and
 //! Drepper's advice to give every cycle's members an outcome of their own, so that what comes later
 //! cannot change it.
 //!
 //! **The state** (u32): `generation:30 | decision:2`, the decision being NONE, PASS, BREAK or
-//! RESET. Everybody sleeps on it.
+//! RESET. All parties sleep on it.
 //!
 //! | cell | meaning |
 //! |---|---|
@@ -17,22 +17,24 @@
 //! **Invariants**
 //!
 //! 1. A cycle's outcome is decided by one compare-and-swap of the state, from (generation, NONE).
-//!    Nobody needs a lock for it.
+//!    It needs no lock.
 //! 2. What the outcome asks for (write it into each member's cell, turn the generation) is done
 //!    under the lock, by whoever gets it next, as often as need be. Cells are claimed under the
 //!    lock and with no decision pending: so the members of a decided cycle are the cells that wait.
-//! 3. Whoever finds his own cycle decided may leave his cell by compare-and-swap at once. So
-//!    neither a stopped nor a dead holder of the lock holds up anybody but those who arrive, and
-//!    they have their own deadline.
-//! 4. Nobody passes with the dead: who completes a cycle asks for every member whether it lives,
-//!    and who waits asks again after every bound.
+//! 3. A party that sees its own cycle decided may leave its cell by compare-and-swap at once. So
+//!    neither a stopped nor a dead holder of the lock holds up a party, except those that arrive,
+//!    and they have their own deadline.
+//! 4. No party passes with a dead one: the party that completes a cycle asks for every member
+//!    whether it lives, and a waiting party asks again after every recheck interval.
+//! 5. A party leaves its cell on every way out, also when the action of the completing party panics
+//!    ([`Gathering::fail`]): a living participant uses up no cell.
 //!
 //! **Limit.** A member that is stopped during exactly 2^30 cycles may take another cycle's decision
 //! for its own.
 //!
 //! **Orderings.** Deciding is AcqRel: it publishes what the decider did, and what all members did
 //! before they arrived (they claimed their cells under the lock, which the decider held after
-//! them), to the Acquire of those who leave.
+//! them), to the Acquire of the parties that leave.
 
 use core::time::Duration;
 
@@ -121,8 +123,8 @@ impl Gathering<'_> {
 
     /// How many wait. A snapshot.
     pub fn waiting<P: Peers>(&self, peers: &P) -> usize {
-        // Acquire: pairs with the Release in `leave`. Who finds a place left finds the cycle
-        // decided too.
+        // Acquire: pairs with the Release in `leave`. A thread that sees a place left sees the
+        // cycle decided too.
         self.cells.iter().filter(|cell| waits(peers.at(*cell).load(Ordering::Acquire))).count()
     }
 
@@ -189,7 +191,7 @@ impl Gathering<'_> {
         let Some(cell) = at.or_else(|| self.cells.iter().position(free)) else {
             return Step::Later { state };
         };
-        // Relaxed: the lock's Release publishes it to those who count.
+        // Relaxed: the lock's Release publishes it to the threads that count.
         peers.at(&self.cells[cell]).store(peers.me(), Ordering::Relaxed);
         let place = Place { cell, generation: state, identity: peers.me(), index };
         Step::Arrived(if index + 1 == self.parties() {
@@ -199,7 +201,7 @@ impl Gathering<'_> {
         })
     }
 
-    /// Lets everybody pass, unless a member died or somebody broke the cycle meanwhile.
+    /// Lets all parties pass, unless a member died or the cycle was broken meanwhile.
     ///
     /// # Errors
     ///
@@ -266,7 +268,7 @@ impl Gathering<'_> {
         }
     }
 
-    /// Breaks it for all who wait and all who come.
+    /// Breaks it for all parties that wait or come.
     ///
     /// # Errors
     ///
@@ -276,7 +278,7 @@ impl Gathering<'_> {
         self.impose(peers, BREAK)
     }
 
-    /// Makes it whole again; those who wait are sent away.
+    /// Makes it whole again; waiting parties are sent away.
     ///
     /// # Errors
     ///
@@ -333,7 +335,7 @@ impl Gathering<'_> {
                     return None;
                 }
                 if state & !DECISION != place.generation {
-                    // The generation turned since we looked at the cell: it says how. (Or somebody
+                    // The generation turned since we looked at the cell: it says how. (Or a peer
                     // scribbled: then we have failed.)
                     if peers.at(cell).load(Ordering::Acquire) != me {
                         continue;
@@ -368,7 +370,7 @@ impl Gathering<'_> {
         })
     }
 
-    /// Does what was decided, if the lock is to be had at once. Nobody depends on it: the lock's
+    /// Does what was decided, if the lock is to be had at once. Nothing depends on it: the lock's
     /// next holder does it else.
     fn tidy<P: Peers>(&self, peers: &P) {
         let _ = self.locked(peers, Deadline::after(Duration::ZERO), || {});
@@ -405,8 +407,8 @@ impl Gathering<'_> {
                 );
             }
         }
-        // Release: the outcomes come before the next generation. Nobody else changes a state with a
-        // decision in it.
+        // Release: the outcomes come before the next generation. No other thread changes a state
+        // with a decision in it.
         peers
             .at(self.state)
             .store((state & !DECISION).wrapping_add(ONE_GENERATION), Ordering::Release);

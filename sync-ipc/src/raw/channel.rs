@@ -5,23 +5,23 @@
 //! told when there is nothing to take, or no room.
 //!
 //! **The words** (u32): `closed` (not 0: closed, for good), `given_back` (the number of items that
-//! were given back so far), `drained` (up to which of these numbers no given back item was left when
-//! a receiver looked). Three [`event_count`]s: of items, of room, and of idleness.
+//! were given back so far), `drained` (up to which of these numbers no given back item was left
+//! when a receiver looked). Three [`event_count`]s: of items, of room, and of idleness.
 //!
 //! **Invariants**
 //!
 //! 1. A sender claims its slot and then looks at `closed`; a receiver looks at `closed` and then at
-//!    the slots. Both have a full fence between the two, so the sender sees the queue closed, or the
-//!    receiver sees the slot. So once a receiver was told [`RingError::Closed`], no item comes: every
-//!    slot was at rest at one moment after the queue was closed.
-//! 2. Closed is returned only when no item can come back: with [`Orphans::Redeliver`], while no slot
-//!    is leased or being written; with [`Orphans::Drop`], while none is being written.
+//!    the slots. Both have a full fence between the two, so the sender sees the queue closed, or
+//!    the receiver sees the slot. So once a receiver was told [`RingError::Closed`], no item comes:
+//!    every slot was at rest at one moment after the queue was closed.
+//! 2. Closed is returned only when no item can come back: with [`Orphans::Redeliver`], while no
+//!    slot is leased or being written; with [`Orphans::Drop`], while none is being written.
 //! 3. `drained == given_back` means: no given back item waits. A receiver stores the number that it
 //!    read before a sweep that found nothing. An item that is given back meanwhile has a later
 //!    number. (A receiver that is stopped before that store for exactly k * 2^32 returns hides an
 //!    item until the next sweep for the dead.)
-//! 4. [`RingError::Empty`] is true of one moment: the number of returns, all of them drained, was the
-//!    same before and after the look at the ring.
+//! 4. [`RingError::Empty`] is true of one moment: the number of returns, all of them drained, was
+//!    the same before and after the look at the ring.
 //!
 //! What a dead participant left counts from the moment at which a sweep finds it.
 

@@ -11,20 +11,21 @@
 //! | ENROLLING, identity | claimed; the ticket is not written yet |
 //! | identity | waits |
 //! | NOTIFIED, identity | notified; the waiter does not hold its lock again yet |
-//! | NOTIFIED, ENROLLING, identity | claimed from a dead waiter whose notification is not passed on yet |
+//! | NOTIFIED, ENROLLING, identity | claimed; the dead waiter's notification is not passed on yet |
 //!
 //! **Invariants**
 //!
 //! 1. A notification turns exactly one waiting slot into a notified one, by compare-and-swap: it
 //!    wakes one waiter, and only one that was enrolled.
-//! 2. A waiter that gives up leaves its slot by compare-and-swap from "waits". If that fails, it was
-//!    notified, and its wait returns so. A timeout loses no notification.
+//! 2. A waiter that gives up leaves its slot by compare-and-swap from "waits". If that fails, it
+//!    was notified, and its wait returns so. A timeout loses no notification.
 //! 3. NOTIFIED stays in a slot until the waiter holds its lock again. A waiter whose recheck
-//!    interval ends takes over the slot of a notified waiter that died: the slot then bears NOTIFIED
-//!    and the new owner's identity, so that the next waiter finds it if the new owner dies too.
-//! 4. A notification that its owner cannot use is passed on before it is erased. A death between the
-//!    two steps leaves it in both places: after a death a notification may wake two waiters, and
-//!    never none.
+//!    interval ends takes over the slot of a notified waiter that died: the slot then bears
+//!    NOTIFIED and the new owner's identity, so that the next waiter finds it if the new owner dies
+//!    too.
+//! 4. A notification that its owner cannot use is passed on before it is erased. A death between
+//!    the two steps leaves it in both places: after a death a notification may wake two waiters,
+//!    and never none.
 //!
 //! **After the wait.** From the return of a wait on, the notification is used up. A process that
 //! dies then dies as the owner of the lock, and the next owner is told.

@@ -1,14 +1,14 @@
 //! A flag to wait for.
 //!
-//! **Source.** The usual flag in a futex word, with a generation beside it, so that a `set`
-//! followed at once by `clear` releases everybody who was waiting: they see that the generation is
+//! **Source.** The usual flag in a futex word, with a generation next to it, so that a `set`
+//! followed at once by `clear` releases all who were waiting: they see that the generation is
 //! another one.
 //!
-//! **The word**: `generation:30 | WAITERS:1 | SET:1`. Nobody holds an event, so nobody's death
+//! **The word**: `generation:30 | WAITERS:1 | SET:1`. No participant holds an event, so no death
 //! matters to its state; a setter that dies before it wakes leaves waiters that look again when
 //! their bound ends.
 //!
-//! WAITERS: legal to be set when nobody waits; illegal to be clear while somebody sleeps for longer
+//! WAITERS: legal to be set without a waiter; illegal to be clear while a waiter sleeps for longer
 //! than its bound.
 //!
 //! **Limit.** A waiter that is stopped during exactly 2^30 sets misses them, until the next.

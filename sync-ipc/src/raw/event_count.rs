@@ -2,10 +2,10 @@
 //! wake, and how many there are to wake.
 //!
 //! **Source.** An event count (the `eventcount` of Reed and Kanodia, 1979), with the number and the
-//! count in one futex word, so that a notifier takes whom it wakes off the count in the step that
-//! changes the number. Who was woken has nothing to take back, nobody else is woken for it, and of
-//! those who died nothing stays: a count that is too high costs one wake too many, and is corrected
-//! by it.
+//! count in one futex word, so that a notifier takes the waiters that it wakes off the count in the
+//! step that changes the number. A woken waiter has nothing to take back, no other waiter is woken
+//! for it, and a dead waiter leaves nothing for good: a count that is too high costs one wake too
+//! many, and is corrected by it.
 //!
 //! **The word**: `number:20 | count:12`.
 //!
@@ -18,12 +18,12 @@
 //!    a notifier changes the structure before it looks at the count. One of the two sees the other.
 //! 2. A waiter sleeps only on a word with the number that it announced itself in. A notifier that
 //!    saw the count changes that number: the waiter wakes or does not fall asleep.
-//! 3. The count and the wakes on their way are together at least as many as those who sleep and
-//!    those who announced themselves in the present number. Announcing counts up. A notifier takes
-//!    off as many as it then wakes, and with the new number whoever was only announced has to do it
-//!    again. Who was woken, or finds another number, does not count itself down, for that has been
-//!    done. Who stops waiting in the number that it announced itself in, without having been woken,
-//!    counts itself down.
+//! 3. The count and the wakes on their way are together at least as many as the sleepers and the
+//!    waiters that announced themselves in the present number. Announcing counts up. A notifier
+//!    takes off as many as it then wakes, and with the new number whoever was only announced has to
+//!    do it again. A waiter that was woken, or observes another number, does not count itself down:
+//!    that has been done. A waiter that stops in the number that it announced itself in, without a
+//!    wake, counts itself down.
 //! 4. As everywhere: a notifier that dies between its two steps costs the waiters the rest of their
 //!    bound, and nothing else. So do 2^20 wakes between two instructions of one waiter, and more
 //!    than 4095 waiters at once.
@@ -50,7 +50,7 @@ pub struct Announced {
 pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
     // Relaxed, all of them: the fence below orders them before the look.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
-    // At the limit there is somebody to wake anyhow (invariant 4).
+    // At the limit there is a waiter to wake anyhow (invariant 4).
     while seen & COUNT != COUNT {
         match peers.at(gate).compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed)
         {
@@ -81,8 +81,8 @@ pub fn sleep<P: Peers>(
     if why != Slept::Woken {
         withdraw(gate, peers, announced);
     }
-    // Woken, or somebody else announced itself just before we slept; which of the two, nobody can
-    // tell. So the count may be one too high now.
+    // Woken, or another waiter announced itself just before we slept; the two cannot be told apart.
+    // So the count may be one too high now.
     why
 }
 
@@ -135,7 +135,7 @@ pub fn notify<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     }
 }
 
-/// Whether somebody may wait, after the structure changed by a read-modify-write: then [`wake`] is
+/// Whether a waiter may wait, after the structure changed by a read-modify-write: then [`wake`] is
 /// to be called.
 #[inline]
 pub fn is_awaited<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
@@ -154,7 +154,7 @@ pub fn is_awaited_fenced<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
 /// Wakes at most `count` waiters.
 #[cold]
 pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
-    // Relaxed, here and below: the number orders nothing, it only differs; and whom we count off
+    // Relaxed, here and below: the number orders nothing, it only differs; and a waiter counted off
     // has the change still to look for.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
     let now = loop {
@@ -173,10 +173,10 @@ pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     if peers.wake(gate, count) != 0 || now & COUNT == 0 {
         return;
     }
-    // Nobody slept, and the count says that somebody does: those are on their way to sleep, and
-    // will find another number, or dead. Begin anew at 0. Who announced itself in this number is
-    // counted beyond what `now` says, so that the exchange fails; the wake is for those beyond the
-    // limit of the count, whom nobody counts.
+    // No waiter slept, and the count is not 0: those waiters are on their way to sleep, and will
+    // observe another number, or they are dead. Begin again at 0. A waiter announced in this number
+    // is counted beyond what `now` says, so that the exchange fails; the wake is for those beyond
+    // the limit of the count, which are not counted.
     let empty = (now & !COUNT).wrapping_add(ONE_NUMBER);
     if peers.at(gate).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         peers.wake(gate, u32::MAX);

@@ -4,18 +4,20 @@
 //! Every algorithm here obeys four rules, and each file says how:
 //!
 //! 1. **Identity in the word.** Whatever is held is held by one compare-and-swap that writes the
-//!    holder's identity, so that there is no moment at which a thing is taken and nobody knows by
-//!    whom.
+//!    holder's identity, so that there is no moment at which a thing is taken by an unknown
+//!    participant.
 //! 2. **One commit point.** An operation takes effect by one atomic step. Its participant may
 //!    vanish before it (nothing happened) or after it (it all happened, and what remains to be
 //!    tidied is tidied by whoever comes next).
-//! 3. **Bounded sleep.** Nobody sleeps for longer than a bound before it looks again who lives.
+//! 3. **Bounded sleep.** No sleep is longer than the recheck interval; then the sleeper asks which
+//!    participants live.
 //!    Wakes make it fast; the bound makes it true.
 //! 4. **Nothing read is trusted.** A peer may write anything: an index is loaded once and compared
 //!    with a limit that is known locally.
 //!
-//! Every access goes through [`Peers::at`], which is nothing in the real build and the place where
-//! a participant vanishes in a model.
+//! Every access of an algorithm goes through [`Peers::at`], which is nothing in the real build and
+//! the place where a participant vanishes in a model. (Snapshots for `Debug` and the like need
+//! none.)
 
 pub mod barrier;
 pub mod channel;
@@ -31,7 +33,7 @@ use core::time::Duration;
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::Deadline;
 
-/// Who a word belongs to: `generation:14 | slot + 1:16`, in the low 30 bits of a word. 0 is nobody.
+/// The owner of a word: `generation:14 | slot + 1:16`, in its low 30 bits. 0: unowned.
 pub const IDENTITY: u32 = (1 << 30) - 1;
 
 /// The bits of an identity that say which slot of the participants' table.
@@ -60,7 +62,7 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slept {
-    /// Somebody woke us, or the word had changed, or for no reason.
+    /// By a wake, or the word had changed, or for no reason.
     Woken,
     /// The bound passed: time to look who lives.
     Bound,
@@ -74,7 +76,7 @@ pub trait Peers {
     /// This participant's identity, within [`IDENTITY`]; 0 if it could not become one.
     fn me(&self) -> u32;
 
-    /// Whether the participant with this identity has ended. Once true, true for ever.
+    /// Whether the participant with this identity has ended. Once true, always true.
     fn is_dead(&self, identity: u32) -> bool;
 
     /// Sleeps while `*word == expected`, for `bound` at most, and not past `deadline`.

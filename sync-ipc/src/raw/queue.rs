@@ -3,9 +3,9 @@
 //! **Source.** Our own, after Vyukov's bounded MPMC queue (a ring of cells with lap numbers) and
 //! LMAX's sequence barriers. Both stop for good when a participant dies or is stopped between
 //! claiming a cell and filling it. So here claiming and ordering are two things. Items lie in
-//! **slots**, each tagged with its owner, in no order. The **ring** holds references to slots, and a
-//! reference goes in by one compare-and-swap when its item is complete. There is no moment at which
-//! the ring waits for a participant.
+//! **slots**, each tagged with its owner, in no order. The **ring** holds references to slots, and
+//! a reference goes in by one compare-and-swap when its item is complete. There is no moment at
+//! which the ring waits for a participant.
 //!
 //! **A slot's word** (u64): `use:32 | state:2 | identity:30`. Every use runs through the states in
 //! this order, so `use | state` only grows:
@@ -13,7 +13,7 @@
 //! | state | meaning |
 //! |---|---|
 //! | FREE | unowned |
-//! | WRITING, sender | being filled; or, while a cell refers to it, an item that waits to be received |
+//! | WRITING, sender | being filled; while a cell refers to it, an item that can be received |
 //! | READING, receiver | taken, until acknowledged |
 //! | READING, 0 | taken and given back: as if its receiver were dead |
 //!
@@ -38,9 +38,9 @@
 //!    reference was spent (the slot is not WRITING any more) and the cell was emptied. Both move by
 //!    compare-and-swap from the very position, so help that comes late does nothing. Hence a spent
 //!    reference is in the cell at the head, or nowhere.
-//! 3. A WRITING slot whose sender is dead and to which no cell refers was never sent. Its sender can
-//!    refer to it no more, and a reference never moves, so one look at every cell is proof: the slot
-//!    is freed.
+//! 3. A WRITING slot whose sender is dead and to which no cell refers was never sent. Its sender
+//!    can refer to it no more, and a reference never moves, so one look at every cell is proof: the
+//!    slot is freed.
 //! 4. A READING slot whose receiver is dead was taken and not acknowledged: it is redelivered, or
 //!    freed, as the queue's maker chose.
 //! 5. No participant waits for another: a stopped sender holds its slot, a stopped receiver its
@@ -49,35 +49,36 @@
 //! **No ABA.** A receiver reads a reference in its cell, then the slot's word, then the cell once
 //! more, and exchanges the whole word. If the cell is unchanged, the word that was read belongs to
 //! the reference (invariant 1), and not to a later use that looks alike. The second look is ordered
-//! after any later use: the thread that freed the slot had seen the cell emptied, and passed that on
-//! by its Release to the Acquire of the claim, and by the claim's Release to the Acquire of the look
-//! at the word. From there on only the numbers matter: the exchange would have to meet a word of the
-//! same sender, in the same state, exactly k * 2^32 uses of this slot later, all of them between two
-//! instructions of a stopped receiver. At 100 ns a use that is a stop of k * 7 minutes; all other
-//! compare-and-swaps need 2^49 laps (20 months) or an identity of a dead participant, which does not
-//! come back.
+//! after any later use: the thread that freed the slot had seen the cell emptied, and passed that
+//! on by its Release to the Acquire of the claim, and by the claim's Release to the Acquire of the
+//! look at the word. From there on only the numbers matter: the exchange would have to meet a word
+//! of the same sender, in the same state, exactly k * 2^32 uses of this slot later, all of them
+//! between two instructions of a stopped receiver. At 100 ns a use that is a stop of k * 7 minutes;
+//! all other compare-and-swaps need 2^49 laps (20 months) or an identity of a dead participant,
+//! which does not come back.
 //!
-//! **Full, idle, and settled are moments.** A walk over the slots sees each at another time, and work
-//! may move from a slot not yet seen to one already seen. So there are two walks. `use | state` never
-//! returns, so if its sum over all slots is the same in both walks, no slot changed between its two
-//! looks, and what both walks saw was true of all slots at once, between the walks.
+//! **Full, idle, and settled are moments.** A walk over the slots sees each at another time, and
+//! work may move from a slot not yet seen to one already seen. So there are two walks. `use |
+//! state` does not return within a call, so if its sum over all slots is the same in both walks, no
+//! slot changed between its two looks, and what both walks saw was true of all slots at once,
+//! between the walks.
 //!
 //! **Order.** First in, first out, by the order of the commits. What is redelivered comes late.
 //!
-//! **Hostile contents.** Slot numbers are compared with the number of slots. Every loop is bounded by
-//! it and by [`ATTEMPTS`], and ends in [`RingError::Corrupted`].
+//! **Hostile contents.** Slot numbers are compared with the number of slots. Every loop is bounded
+//! by it and by [`ATTEMPTS`], and ends in [`RingError::Corrupted`].
 //!
-//! **Orderings.** The reference's compare-and-swap is Release and pairs with the Acquire of the looks
-//! at the cell: the item is complete. A thread that helps the tail past a cell has seen it filled,
-//! and hands that on with the tail (Release in `advance`, Acquire in `commit`) to the next sender,
-//! which hands it on with its reference. So a thread that has seen any reference cannot find an older
-//! cell empty, and "empty" is never returned to a thread that knows of an item that is still there.
-//! Acknowledging is Release and pairs with the Acquire of claiming: the old item was read before the
-//! new one is written. Claiming is Release too: a thread that sees a slot claimed sees every slot
-//! freed that the claimer saw freed. That is for "full" and "idle", and for the paragraph on ABA.
-//! Taking, emptying a cell, and moving the head on are Release, and the looks at them Acquire: a
-//! thread that sees an item gone sees what its taker had given back before. That is for "empty" in
-//! [`channel`](super::channel).
+//! **Orderings.** The reference's compare-and-swap is Release and pairs with the Acquire of the
+//! looks at the cell: the item is complete. A thread that helps the tail past a cell has seen it
+//! filled, and hands that on with the tail (Release in `advance`, Acquire in `commit`) to the next
+//! sender, which hands it on with its reference. So a thread that has seen any reference cannot
+//! find an older cell empty, and "empty" is never returned to a thread that knows of an item that
+//! is still there. Acknowledging is Release and pairs with the Acquire of claiming: the old item
+//! was read before the new one is written. Claiming is Release too: a thread that sees a slot
+//! claimed sees every slot freed that the claimer saw freed. That is for "full" and "idle", and for
+//! the paragraph on ABA. Taking, emptying a cell, and moving the head on are Release, and the looks
+//! at them Acquire: a thread that sees an item gone sees what its taker had given back before. That
+//! is for "empty" in [`channel`](super::channel).
 
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::hint::spin_loop;
@@ -88,8 +89,8 @@ use super::{IDENTITY, Peers};
 pub const MAX_SLOTS: usize = 1 << CELL_BITS;
 
 /// The number of times that an operation begins again before it reports that the queue is
-/// corrupted. Every new beginning means that another participant succeeded; this many in a row while
-/// we looked at one cell do not happen in an honest queue.
+/// corrupted. Every new beginning means that another participant succeeded; this many in a row
+/// while we looked at one cell do not happen in an honest queue.
 pub const ATTEMPTS: u32 = 1 << 16;
 
 const CELL_BITS: u32 = 14;
@@ -383,7 +384,8 @@ impl Ring<'_> {
     }
 
     /// Gives a taken item back unacknowledged, for a [`sweep`](Self::sweep) to find. One step, so
-    /// that it is never unowned and unlisted. Returns `false` as [`acknowledge`](Self::acknowledge).
+    /// that it is never unowned and unlisted. Returns `false` as
+    /// [`acknowledge`](Self::acknowledge).
     pub fn give_back<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
         // Release: pairs with the Acquire in `sweep`.
         claim.word & ID == u64::from(peers.me())
@@ -401,7 +403,7 @@ impl Ring<'_> {
     /// Frees what dead senders left unsent, and deals with what dead receivers left unacknowledged:
     /// with [`Orphans::Redeliver`], the caller takes the first such item.
     ///
-    /// Asks once about each participant, and walks the cells once for every [`BATCH`] slots.
+    /// Asks once about each participant, and walks the cells once for every `BATCH` slots.
     ///
     /// # Errors
     ///
@@ -474,8 +476,9 @@ impl Ring<'_> {
     /// Strikes from `unsent`, which lists slots from `first` on, those to which a cell refers.
     fn keep_unreferenced<P: Peers>(&self, peers: &P, first: usize, unsent: &mut [u64]) {
         for cell in self.cells {
-            // Relaxed: the senders are dead, as `is_dead` has told, and all that they wrote is here.
-            // A reference that was spent since does no harm: then the slot's word is another one.
+            // Relaxed: the senders are dead, as `is_dead` has told, and all that they wrote is
+            // here. A reference that was spent since does no harm: then the slot's word is another
+            // one.
             let seen = peers.at(cell).load(Ordering::Relaxed);
             let listed = slot_of(seen).checked_sub(first).and_then(|at| unsent.get_mut(at));
             if let (true, Some(word)) = (seen & FULL != 0, listed) {
@@ -484,8 +487,8 @@ impl Ring<'_> {
         }
     }
 
-    /// Empties the cell that refers to a slot whose receiver died between taking it and emptying the
-    /// cell (invariant 1).
+    /// Empties the cell that refers to a slot whose receiver died between taking it and emptying
+    /// the cell (invariant 1).
     fn empty_behind<P: Peers>(&self, peers: &P, slot: usize) {
         // Acquire, both: pairs with the Release in `advance` and in `commit`. By invariant 2 the
         // cell is the one at the head, or is emptied already. The head is not older than the one
@@ -555,8 +558,8 @@ impl Ring<'_> {
     fn is_spent<P: Peers>(&self, peers: &P, reference: u64) -> bool {
         // A reference outside was never honest: let it be cleared away.
         let Some(word) = self.slots.get(slot_of(reference)) else { return true };
-        // The reference was acquired, so this is the word as it was then or newer. Acquire: pairs with
-        // the Release in `take`, for "empty".
+        // The reference was acquired, so this is the word as it was then or newer. Acquire: pairs
+        // with the Release in `take`, for "empty".
         peers.at(word).load(Ordering::Acquire) & STATE != WRITING
     }
 

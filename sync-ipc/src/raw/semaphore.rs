@@ -1,23 +1,23 @@
 //! Permits that come back when their holder dies.
 //!
-//! **Source.** Our own. A counter, as in POSIX's `sem_t`, cannot say who took what. So a semaphore
-//! of *n* permits is *n* cells, each of which is free or bears its holder's identity; taking a
-//! permit is one compare-and-swap on one cell.
+//! **Source.** Our own. A counter, as in POSIX's `sem_t`, does not record which participant took
+//! what. So a semaphore of *n* permits is *n* cells, each of which is free or bears its holder's
+//! identity; taking a permit is one compare-and-swap on one cell.
 //!
 //! | cell | meaning |
 //! |---|---|
 //! | 0 | no permit here; one may be added |
 //! | [`FREE`] | a permit |
-//! | [`LENT`] | a permit that somebody took for good, until somebody gives one back; nobody's death returns it |
+//! | [`LENT`] | a permit that was taken for good, until one is given back; no death returns it |
 //! | identity | a permit that this participant holds |
 //!
 //! **Invariants**
 //!
 //! 1. A permit is in one cell, and a cell changes by compare-and-swap only: permits are neither
-//!    lost nor doubled, wherever who dies.
-//! 2. Who finds no permit announces itself at the gate and looks again before it sleeps
-//!    ([`event_count`], invariant 1).
-//! 3. Who sleeps for a bound looks for dead holders afterwards, and takes what it finds.
+//!    lost nor doubled, wherever a participant dies.
+//! 2. A waiter announces itself and looks again before it sleeps ([`event_count`],
+//!    invariant 1).
+//! 3. A waiter whose recheck interval ends looks for dead holders, and takes what it finds.
 //!
 //! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder
 //! as in [`mutex`](super::mutex).
@@ -28,7 +28,7 @@ use sync_core::primitive::hint::Spin;
 
 use super::{IDENTITY, Peers, event_count, mutex::Refused};
 
-/// A permit that nobody holds. No identity, since no table has that many slots.
+/// A permit that is free. No identity, since no table has that many slots.
 pub const FREE: u32 = 0xffff;
 
 /// A permit that was forgotten on purpose.
@@ -151,10 +151,10 @@ impl Permits<'_> {
         }
     }
 
-    /// Takes the permit in `cell`, which we hold, out of the semaphore until somebody
+    /// Takes the permit in `cell`, which we hold, out of the semaphore until a call
     /// [`add`](Self::add)s one.
     pub fn forget<P: Peers>(&self, peers: &P, cell: usize) {
-        // Release: what we wrote is visible to who takes it after it is given back.
+        // Release: what we wrote is visible to the taker after it is given back.
         let _ = peers.at(&self.cells[cell]).compare_exchange(
             peers.me(),
             LENT,

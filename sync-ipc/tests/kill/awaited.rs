@@ -9,10 +9,13 @@ use sync_ipc::{Event, JoinableQueue, LockError, Mutex, Queue, RecvError, Segment
 use crate::harness::{Case, every_effect};
 use crate::processes::{Child, FOR_EVER, fork};
 
-/// `wait`: what the second process waits for, and whether it came. `act`: what is killed. `make_up`:
-/// what a survivor does if the killed process was not through.
+/// `wait`: what the second process waits for, and whether it came. `act`: what is killed.
+/// `make_up`: what a survivor does if the killed process was not through.
 macro_rules! awaited {
-    ($name:ident: $object:ty, world: $world:expr, wait: $wait:expr, act: $act:expr, make_up: $make_up:expr) => {
+    (
+        $name:ident: $object:ty, world: $world:expr, wait: $wait:expr, act: $act:expr,
+        make_up: $make_up:expr
+    ) => {
         #[test]
         fn $name() {
             struct This;

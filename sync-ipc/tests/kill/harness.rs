@@ -178,8 +178,8 @@ pub(crate) trait Succession: Case {
 }
 
 /// Kills the participant after each of its instructions that has an effect, and before it, and then
-/// its successor around each of the successor's; and asks the survivor. Of many pairs, it picks about
-/// `pairs` by a seed.
+/// its successor around each of the successor's; and asks the survivor. Of many pairs, it picks
+/// about `pairs` by a seed.
 pub(crate) fn two_deaths<C: Succession>(name: &str, case: &C, pairs: u64) {
     let mut random = Random::new(name);
     let successor =

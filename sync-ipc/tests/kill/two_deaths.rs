@@ -10,7 +10,10 @@ use crate::{mutex, queue};
 
 /// `act` dies, then `succeed` dies, then `check` holds.
 macro_rules! succession {
-    ($name:ident: $object:ty, world: $world:expr, act: $act:expr, succeed: $succeed:expr, check: $check:expr) => {
+    (
+        $name:ident: $object:ty, world: $world:expr, act: $act:expr, succeed: $succeed:expr,
+        check: $check:expr
+    ) => {
         #[test]
         fn $name() {
             struct This;

@@ -513,6 +513,28 @@ model! {
 }
 
 model! {
+    /// One item goes round, another one comes and goes: there is one at every moment, now in the ring,
+    /// now given back.
+    fn empty_is_true_of_one_moment_while_items_move(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let moves = Participant::new(&world, 1);
+        it.send(&moves, 1).expect("room");
+        it.give_all_back(&moves);
+        let moves = moves.body({ let it = it.clone(); move |me: &Participant| {
+            it.send(me, 2).expect("room");
+            if let Some(claim) = it.channel().sweep(me, true).expect("attached") {
+                it.channel().give_back(me, claim);
+                let _ = it.ring().take(me);
+            }
+        } });
+        let receives = { let it = it.clone(); move |me: &Participant| {
+            it.channel().start_recv(me, false, false).expect("there is one");
+        } };
+        order.run([moves, Participant::new(&world, 2).body(receives)]);
+    }
+}
+
+model! {
     /// A receiver of a closed queue is told so only when no send can succeed any more.
     fn closed_is_final(order) {
         let (world, it) = (World::new(false), Shared::new(1));
