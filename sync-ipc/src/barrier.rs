@@ -5,9 +5,11 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::panic::resume_unwind;
 use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
+use sync_core::user_code;
 
 use crate::error::{Error, Result};
 use crate::plain;
@@ -100,8 +102,12 @@ impl fmt::Display for BarrierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broken => "the barrier is broken",
-            Self::TimedOut => "the time was up before all parties arrived; the barrier is broken now",
-            Self::NotAttached => "this forked process could not become a participant of the segment",
+            Self::TimedOut => {
+                "the time was up before all parties arrived; the barrier is broken now"
+            }
+            Self::NotAttached => {
+                "this forked process could not become a participant of the segment"
+            }
             Self::Busy => "a stopped process holds the barrier's lock",
         })
     }
@@ -119,7 +125,13 @@ impl Barrier {
         if parties == 0 || parties > MOST {
             return Err(Error::BadSize);
         }
-        let block = segment.place(name, plain::kind_of::<()>("barrier"), Self::layout(parties), parties as u64, |_| {})?;
+        let block = segment.place(
+            name,
+            plain::kind_of::<()>("barrier"),
+            Self::layout(parties),
+            parties as u64,
+            |_| {},
+        )?;
         Ok(Self { block, parties })
     }
 
@@ -130,7 +142,10 @@ impl Barrier {
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         let block = segment.find(name, plain::kind_of::<()>("barrier"))?;
-        let parties = usize::try_from(block.parameter()).ok().filter(|n| (1..=MOST).contains(n)).ok_or(Error::Corrupted)?;
+        let parties = usize::try_from(block.parameter())
+            .ok()
+            .filter(|n| (1..=MOST).contains(n))
+            .ok_or(Error::Corrupted)?;
         Ok(Self { block: block.expect_size(Some(Self::layout(parties)))?, parties })
     }
 
@@ -166,8 +181,8 @@ impl Barrier {
         self.wait_until_deadline(None, || {})
     }
 
-    /// Waits for the others; whoever completes the cycle runs `action` before anybody passes. If it
-    /// panics, the barrier breaks.
+    /// Waits for the others. The party that completes the cycle runs `action` before any party
+    /// passes. If `action` panics, the barrier breaks, and the panic reaches the caller.
     ///
     /// # Errors
     ///
@@ -223,15 +238,11 @@ impl Barrier {
         }
     }
 
-    fn wait_until_deadline(&self, deadline: Option<Deadline>, action: impl FnOnce()) -> Result<BarrierWaitResult, BarrierError> {
-        /// Breaks the barrier if the action panics.
-        struct Bomb<'a>(&'a Barrier);
-        impl Drop for Bomb<'_> {
-            fn drop(&mut self) {
-                // If it cannot be broken, it was decided before: there is nobody to break it for.
-                let _ = self.0.abort();
-            }
-        }
+    fn wait_until_deadline(
+        &self,
+        deadline: Option<Deadline>,
+        action: impl FnOnce(),
+    ) -> Result<BarrierWaitResult, BarrierError> {
         let gathering = self.gathering();
         let (index, leader) = match gathering.arrive(&self.block, deadline)? {
             Arrival::Waits(place) => {
@@ -239,9 +250,11 @@ impl Barrier {
                 (place.index, false)
             }
             Arrival::Completes(place) => {
-                let bomb = Bomb(self);
-                action();
-                core::mem::forget(bomb);
+                if let Err(payload) = user_code::run(action) {
+                    // Before the panic goes on: the place is free again, however often this happens.
+                    gathering.fail(&self.block, place);
+                    resume_unwind(payload);
+                }
                 gathering.complete(&self.block, place)?;
                 (place.index, true)
             }

@@ -1,7 +1,7 @@
 //! A condition variable between processes. The algorithm is in
 //! [`raw::condvar`](crate::raw::condvar).
 //!
-//! Memory: next ticket u64, tickets u64 each, cells u32 each; the entry's parameter is the number
+//! Memory: next ticket u64, tickets u64 each, slots u32 each; the entry's parameter is the number
 //! of waiters that there can be.
 
 use core::fmt;
@@ -74,7 +74,13 @@ impl Condvar {
         if waiters == 0 || waiters > MOST_WAITERS {
             return Err(Error::BadSize);
         }
-        let block = segment.place(name, plain::kind_of::<()>("condvar"), Self::layout(waiters), waiters as u64, |_| {})?;
+        let block = segment.place(
+            name,
+            plain::kind_of::<()>("condvar"),
+            Self::layout(waiters),
+            waiters as u64,
+            |_| {},
+        )?;
         Ok(Self { block, waiters })
     }
 
@@ -85,7 +91,10 @@ impl Condvar {
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         let block = segment.find(name, plain::kind_of::<()>("condvar"))?;
-        let waiters = usize::try_from(block.parameter()).ok().filter(|n| (1..=MOST_WAITERS).contains(n)).ok_or(Error::Corrupted)?;
+        let waiters = usize::try_from(block.parameter())
+            .ok()
+            .filter(|n| (1..=MOST_WAITERS).contains(n))
+            .ok_or(Error::Corrupted)?;
         Ok(Self { block: block.expect_size(Some(Self::layout(waiters)))?, waiters })
     }
 
@@ -97,7 +106,7 @@ impl Condvar {
         Waitlist {
             next: self.block.u64(0),
             tickets: self.block.u64s(TICKETS, self.waiters),
-            cells: self.block.u32s(TICKETS + self.waiters * 8, self.waiters),
+            slots: self.block.u32s(TICKETS + self.waiters * 8, self.waiters),
         }
     }
 
@@ -122,7 +131,9 @@ impl Condvar {
     ///
     /// Those of locking.
     pub fn wait<G: Waitable>(&self, guard: G) -> Result<G, LockError<G>> {
-        self.wait_until_deadline(guard, None).map(|(guard, _)| guard).map_err(|error| error.map(|(guard, _)| guard))
+        self.wait_until_deadline(guard, None)
+            .map(|(guard, _)| guard)
+            .map_err(|error| error.map(|(guard, _)| guard))
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`, not counting the time to lock again. Also
@@ -131,7 +142,11 @@ impl Condvar {
     /// # Errors
     ///
     /// Those of locking.
-    pub fn wait_timeout<G: Waitable>(&self, guard: G, timeout: Duration) -> Result<(G, bool), LockError<(G, bool)>> {
+    pub fn wait_timeout<G: Waitable>(
+        &self,
+        guard: G,
+        timeout: Duration,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
         self.wait_until_deadline(guard, Some(Deadline::after(timeout)))
     }
 
@@ -140,7 +155,11 @@ impl Condvar {
     /// # Errors
     ///
     /// Those of locking.
-    pub fn wait_deadline<G: Waitable>(&self, guard: G, deadline: Instant) -> Result<(G, bool), LockError<(G, bool)>> {
+    pub fn wait_deadline<G: Waitable>(
+        &self,
+        guard: G,
+        deadline: Instant,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
         self.wait_until_deadline(guard, Some(Deadline::at(deadline)))
     }
 
@@ -149,7 +168,11 @@ impl Condvar {
     /// # Errors
     ///
     /// Those of locking.
-    pub fn wait_while<G: Waitable>(&self, mut guard: G, mut condition: impl FnMut(&G::Value) -> bool) -> Result<G, LockError<G>> {
+    pub fn wait_while<G: Waitable>(
+        &self,
+        mut guard: G,
+        mut condition: impl FnMut(&G::Value) -> bool,
+    ) -> Result<G, LockError<G>> {
         while condition(&guard.value()) {
             guard = self.wait(guard)?;
         }
@@ -183,19 +206,24 @@ impl Condvar {
         }
     }
 
-    fn wait_until_deadline<G: Waitable>(&self, guard: G, deadline: Option<Option<Deadline>>) -> Result<(G, bool), LockError<(G, bool)>> {
+    fn wait_until_deadline<G: Waitable>(
+        &self,
+        guard: G,
+        deadline: Option<Option<Deadline>>,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
         let (list, peers) = (self.list(), &self.block);
-        // Enrolled before the lock is let go of: a notification by whoever locks next finds us.
+        // Enrolled before the lock is released: a notification by the next owner finds this waiter.
         let at = list.enrol(peers);
         let lock = guard.release();
-        let notified = match at {
-            Some(at) => list.wait(peers, at, deadline.flatten()),
+        let lock_again = || G::lock_again(lock);
+        let (notified, locked) = match at {
+            Some(at) => list.wait(peers, at, deadline.flatten(), lock_again),
             None => {
                 thread::sleep(FIRST_BOUND);
-                true
+                (true, lock_again())
             }
         };
-        match G::lock_again(lock) {
+        match locked {
             Ok(guard) => Ok((guard, notified)),
             Err(error) => Err(error.map(|guard| (guard, notified))),
         }

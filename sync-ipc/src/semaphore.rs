@@ -31,22 +31,41 @@ struct Cells {
 }
 
 impl Cells {
-    fn create(segment: &Segment, name: &str, kind: &str, permits: usize, cells: usize) -> Result<Self> {
+    fn create(
+        segment: &Segment,
+        name: &str,
+        kind: &str,
+        permits: usize,
+        cells: usize,
+    ) -> Result<Self> {
         if cells == 0 || cells > MAX_PERMITS || permits > cells {
             return Err(Error::BadSize);
         }
-        let block = segment.place(name, plain::kind_of::<()>(kind), CELLS + cells * 4, cells as u64, |block| {
-            for cell in 0..permits {
-                block.u32(CELLS + cell * 4).store(FREE, Ordering::Relaxed);
-            }
-        })?;
+        let block = segment.place(
+            name,
+            plain::kind_of::<()>(kind),
+            CELLS + cells * 4,
+            cells as u64,
+            |block| {
+                for cell in 0..permits {
+                    block.u32(CELLS + cell * 4).store(FREE, Ordering::Relaxed);
+                }
+            },
+        )?;
         Ok(Self { block, count: cells, hint: AtomicUsize::new(0) })
     }
 
     fn open(segment: &Segment, name: &str, kind: &str) -> Result<Self> {
         let block = segment.find(name, plain::kind_of::<()>(kind))?;
-        let count = usize::try_from(block.parameter()).ok().filter(|count| (1..=MAX_PERMITS).contains(count)).ok_or(Error::Corrupted)?;
-        Ok(Self { block: block.expect_size(Some(CELLS + count * 4))?, count, hint: AtomicUsize::new(0) })
+        let count = usize::try_from(block.parameter())
+            .ok()
+            .filter(|count| (1..=MAX_PERMITS).contains(count))
+            .ok_or(Error::Corrupted)?;
+        Ok(Self {
+            block: block.expect_size(Some(CELLS + count * 4))?,
+            count,
+            hint: AtomicUsize::new(0),
+        })
     }
 
     #[inline]
@@ -174,7 +193,9 @@ macro_rules! semaphore {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).field("available", &self.available_permits()).finish_non_exhaustive()
+                f.debug_struct(stringify!($name))
+                    .field("available", &self.available_permits())
+                    .finish_non_exhaustive()
             }
         }
     };

@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-fn one_byte(kind: i32, at: usize) -> libc::flock {
+fn one_byte(kind: i32, at: u64) -> libc::flock {
     // SAFETY: plain integers; the kernel requires that `l_pid` is zero for locks of this kind.
     let mut lock: libc::flock = unsafe { core::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
@@ -19,18 +19,27 @@ fn one_byte(kind: i32, at: usize) -> libc::flock {
 
 /// Locks a byte through this description; `false` if another description has locked it. Never
 /// waits.
-pub(crate) fn lock(fd: BorrowedFd<'_>, at: usize) -> io::Result<bool> {
+pub(crate) fn lock(fd: BorrowedFd<'_>, at: u64) -> io::Result<bool> {
     change(fd, libc::F_WRLCK, at)
+}
+
+/// Shares a byte with other descriptions that share it. Never waits.
+pub(crate) fn share(fd: BorrowedFd<'_>, at: u64) -> io::Result<()> {
+    if change(fd, libc::F_RDLCK, at)? {
+        return Ok(());
+    }
+    // A peer locked it for itself alone, which none of ours does.
+    Err(io::ErrorKind::ResourceBusy.into())
 }
 
 /// Releases a byte that this description has locked, also for forked children that share the
 /// description.
-pub(crate) fn unlock(fd: BorrowedFd<'_>, at: usize) {
+pub(crate) fn unlock(fd: BorrowedFd<'_>, at: u64) {
     // Unlocking fails only for a descriptor that is not open.
     let _ = change(fd, libc::F_UNLCK, at);
 }
 
-fn change(fd: BorrowedFd<'_>, kind: i32, at: usize) -> io::Result<bool> {
+fn change(fd: BorrowedFd<'_>, kind: i32, at: u64) -> io::Result<bool> {
     let lock = one_byte(kind, at);
     loop {
         // SAFETY: an open descriptor and a complete `flock`. By `libc`, since rustix has no locks
@@ -48,9 +57,9 @@ fn change(fd: BorrowedFd<'_>, kind: i32, at: usize) -> io::Result<bool> {
     }
 }
 
-/// Whether a description other than this one has locked the byte. An error means that it is not
+/// Whether a description other than this one has locked or shares the byte. An error means that it is not
 /// known.
-pub(crate) fn is_locked(fd: BorrowedFd<'_>, at: usize) -> io::Result<bool> {
+pub(crate) fn is_locked(fd: BorrowedFd<'_>, at: u64) -> io::Result<bool> {
     let mut lock = one_byte(libc::F_WRLCK, at);
     // SAFETY: as in `change`; the kernel writes its answer into the `flock`.
     match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) } {

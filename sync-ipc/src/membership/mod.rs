@@ -116,7 +116,7 @@ impl Member {
             let generation = map.u32(self.table.records + (slot - 1) * RECORD);
             // Release: what we did with the segment comes before our end.
             generation.fetch_or(LEFT, Ordering::Release);
-            byte_lock::unlock(self.description.as_fd(), slot - 1);
+            byte_lock::unlock(self.description.as_fd(), slot as u64 - 1);
         }
     }
 
@@ -178,7 +178,7 @@ impl Member {
         // Relaxed: a hint. In rotation, so that a slot is reused late and its generations last long.
         let first = map.u32(self.table.next).fetch_add(1, Ordering::Relaxed) as usize % SLOTS;
         for slot in (first..SLOTS).chain(0..first) {
-            if byte_lock::lock(self.description.as_fd(), slot)? {
+            if byte_lock::lock(self.description.as_fd(), slot as u64)? {
                 return Ok(self.register(map, slot));
             }
         }
@@ -234,7 +234,7 @@ impl Member {
             // Our description may be our parent's, to which its own lock is none.
             return Life::Unknown;
         }
-        match byte_lock::is_locked(self.description.as_fd(), slot) {
+        match byte_lock::is_locked(self.description.as_fd(), slot as u64) {
             Ok(false) => Life::Dead,
             Ok(true) => {
                 let namespace = self.page.namespace().load(Ordering::Relaxed);

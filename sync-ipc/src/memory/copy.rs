@@ -1,19 +1,25 @@
-//! Copies to and from memory that others write to at the same time.
+//! Copies to and from memory that other threads and processes write to at the same time.
 //!
-//! Small copies go word by word, by relaxed atomics of 8 bytes, which the compiler unrolls where it
-//! knows the length. The first and the last bytes of a copy that begins or ends within a word are
-//! read out of that word, and written by exchanging it: the standard library's atomics must not
-//! access the same memory in different sizes at the same time, so the only size here is 8 bytes.
+//! **Which accesses meet.** The bytes of one value may be copied by two threads of this process at
+//! the same time, at other offsets and lengths: `write(0, 8 bytes)` and `read(1, 3 bytes)`. The
+//! language defines concurrent atomic accesses to the same bytes only if they have the same size.
+//! So a copy is either made of accesses that the language does not see, or of bytes alone:
 //!
-//! Large copies go by the processor's own copying instruction where there is one: an instruction in
-//! inline assembly is opaque to the compiler, so what a peer does meanwhile makes the bytes that
-//! arrive a mixture of old and new, and nothing worse, in whatever sizes the processor copies;
-//! `copy_nonoverlapping` on the same memory would be a data race.
+//! * On x86-64 and AArch64, every access is one machine instruction in inline assembly. To the
+//!   compiler it is an opaque call that fills registers or memory, like a `pread` or `pwrite` on the
+//!   segment's memfd: what happens at the other end is no access of this program. The processor
+//!   defines what mixed sizes return: each byte is one that was written, old or new. An aligned word
+//!   of 8 bytes is read and written whole.
+//! * Elsewhere, every access is a relaxed atomic access of one byte.
+//!
+//! The words of the algorithms are not copied: they lie outside of all values, and each is accessed
+//! as one size. An element of an array that is borrowed as an atomic (`RawArray::as_atomic`) may be
+//! copied at the same time, as it may be by a peer: the copy is an access of the kind above.
+//!
+//! Large copies go by the processor's own copying instruction where there is one.
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-
-use sync_core::primitive::atomic::{AtomicU64, Ordering};
 
 /// From how many bytes on the processor's own copying is faster: it takes some thirty cycles to
 /// begin.
@@ -24,45 +30,32 @@ const LARGE: usize = 256;
 ///
 /// # Safety
 ///
-/// All words of 8 bytes that the bytes lie in are mapped, and this process accesses them by atomics
-/// of 8 bytes and by this file only.
+/// All of them are mapped, and accessed by nobody in this process but by atomics and by this file.
 #[inline(always)]
 pub(super) unsafe fn out(from: NonNull<u8>, head: usize, into: &mut [MaybeUninit<u8>]) {
     if into.len() >= LARGE && by_processor(from.as_ptr(), into.as_mut_ptr().cast(), into.len()) {
         return;
     }
-    let (front, rest) = into.split_at_mut(into.len().min(head));
-    if !front.is_empty() {
-        let skip = 8 - head;
-        // SAFETY: the word that `from` lies in, by the caller's promise.
-        let word = unsafe { from.sub(skip).cast::<AtomicU64>().as_ref() };
-        // Relaxed, here and below: bytes carry data; the word that publishes them orders them.
-        let seen = word.load(Ordering::Relaxed).to_ne_bytes();
-        fill(front, &seen[skip..]);
+    let (head, rest) = into.split_at_mut(into.len().min(head));
+    let mut at = 0;
+    for byte in head {
+        // SAFETY: inside, by the caller's word.
+        byte.write(unsafe { load_byte(from.add(at)) });
+        at += 1;
     }
-    let mut at = front.len();
     let mut words = rest.chunks_exact_mut(8);
-    for part in &mut words {
+    for word in &mut words {
         // SAFETY: as above, and aligned after the head.
-        let word = unsafe { from.add(at).cast::<AtomicU64>().as_ref() };
-        let seen = word.load(Ordering::Relaxed).to_ne_bytes();
-        // SAFETY: 8 bytes, which may be written unaligned and are initialised then.
-        unsafe { part.as_mut_ptr().cast::<[u8; 8]>().write(seen) };
+        let seen = unsafe { load_word(from.add(at)) };
+        for (byte, seen) in word.iter_mut().zip(seen) {
+            byte.write(seen);
+        }
         at += 8;
     }
-    let tail = words.into_remainder();
-    if !tail.is_empty() {
+    for byte in words.into_remainder() {
         // SAFETY: as above.
-        let word = unsafe { from.add(at).cast::<AtomicU64>().as_ref() };
-        fill(tail, &word.load(Ordering::Relaxed).to_ne_bytes());
-    }
-}
-
-/// Initialises all of `into` with the first bytes of `from`, which has at least as many.
-#[inline(always)]
-fn fill(into: &mut [MaybeUninit<u8>], from: &[u8]) {
-    for (byte, value) in into.iter_mut().zip(from) {
-        byte.write(*value);
+        byte.write(unsafe { load_byte(from.add(at)) });
+        at += 1;
     }
 }
 
@@ -76,46 +69,163 @@ pub(super) unsafe fn into(into: NonNull<u8>, head: usize, from: &[u8]) {
     if from.len() >= LARGE && by_processor(from.as_ptr(), into.as_ptr(), from.len()) {
         return;
     }
-    let (front, rest) = from.split_at(from.len().min(head));
-    if !front.is_empty() {
-        let skip = 8 - head;
-        // SAFETY: the word that `into` lies in, by the caller's promise.
-        write_part(unsafe { into.sub(skip).cast().as_ref() }, skip, front);
+    let (head, rest) = from.split_at(from.len().min(head));
+    let mut at = 0;
+    for byte in head {
+        // SAFETY: inside, by the caller's word.
+        unsafe { store_byte(into.add(at), *byte) };
+        at += 1;
     }
-    let mut at = front.len();
     let words = rest.chunks_exact(8);
     let tail = words.remainder();
     for word in words {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(word);
         // SAFETY: as above, and aligned after the head.
-        let place = unsafe { into.add(at).cast::<AtomicU64>().as_ref() };
-        // Relaxed: as in `out`.
-        place.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+        unsafe { store_word(into.add(at), bytes) };
         at += 8;
     }
-    if !tail.is_empty() {
+    for byte in tail {
         // SAFETY: as above.
-        write_part(unsafe { into.add(at).cast().as_ref() }, 0, tail);
+        unsafe { store_byte(into.add(at), *byte) };
+        at += 1;
     }
 }
 
-/// Writes some bytes of a word, from byte `at` on, and leaves the others as they are, whatever
-/// other threads write to them meanwhile.
-#[inline]
-fn write_part(word: &AtomicU64, at: usize, bytes: &[u8]) {
-    // Relaxed: as in `out`.
-    let mut seen = word.load(Ordering::Relaxed);
-    loop {
-        let mut new = seen.to_ne_bytes();
-        new[at..at + bytes.len()].copy_from_slice(bytes);
-        let new = u64::from_ne_bytes(new);
-        match word.compare_exchange_weak(seen, new, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return,
-            Err(now) => seen = now,
+/// One instruction each. `load_word` and `store_word` want an address that is a multiple of 8.
+///
+/// # Safety
+///
+/// For all: the bytes are mapped, and accessed by this process only through atomics and this file.
+#[cfg(target_arch = "x86_64")]
+mod access {
+    use core::arch::asm;
+    use core::ptr::NonNull;
+
+    #[inline(always)]
+    pub(super) unsafe fn load_byte(from: NonNull<u8>) -> u8 {
+        let byte: u8;
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("mov {byte}, byte ptr [{from}]", byte = out(reg_byte) byte, from = in(reg) from.as_ptr(),
+                options(nostack, preserves_flags, readonly));
+        }
+        byte
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn load_word(from: NonNull<u8>) -> [u8; 8] {
+        let word: u64;
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("mov {word}, qword ptr [{from}]", word = out(reg) word, from = in(reg) from.as_ptr(),
+                options(nostack, preserves_flags, readonly));
+        }
+        word.to_ne_bytes()
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_byte(into: NonNull<u8>, byte: u8) {
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("mov byte ptr [{into}], {byte}", byte = in(reg_byte) byte, into = in(reg) into.as_ptr(),
+                options(nostack, preserves_flags));
+        }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_word(into: NonNull<u8>, word: [u8; 8]) {
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("mov qword ptr [{into}], {word}", word = in(reg) u64::from_ne_bytes(word),
+                into = in(reg) into.as_ptr(), options(nostack, preserves_flags));
         }
     }
 }
+
+/// As above.
+#[cfg(target_arch = "aarch64")]
+mod access {
+    use core::arch::asm;
+    use core::ptr::NonNull;
+
+    #[inline(always)]
+    pub(super) unsafe fn load_byte(from: NonNull<u8>) -> u8 {
+        let byte: u32;
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("ldrb {byte:w}, [{from}]", byte = out(reg) byte, from = in(reg) from.as_ptr(),
+                options(nostack, preserves_flags, readonly));
+        }
+        byte as u8
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn load_word(from: NonNull<u8>) -> [u8; 8] {
+        let word: u64;
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("ldr {word}, [{from}]", word = out(reg) word, from = in(reg) from.as_ptr(),
+                options(nostack, preserves_flags, readonly));
+        }
+        word.to_ne_bytes()
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_byte(into: NonNull<u8>, byte: u8) {
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("strb {byte:w}, [{into}]", byte = in(reg) u32::from(byte), into = in(reg) into.as_ptr(),
+                options(nostack, preserves_flags));
+        }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_word(into: NonNull<u8>, word: [u8; 8]) {
+        // SAFETY: by the caller's word.
+        unsafe {
+            asm!("str {word}, [{into}]", word = in(reg) u64::from_ne_bytes(word),
+                into = in(reg) into.as_ptr(), options(nostack, preserves_flags));
+        }
+    }
+}
+
+/// As above, in bytes alone.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod access {
+    use core::ptr::NonNull;
+
+    use sync_core::primitive::atomic::{AtomicU8, Ordering};
+
+    #[inline(always)]
+    pub(super) unsafe fn load_byte(from: NonNull<u8>) -> u8 {
+        // SAFETY: by the caller's word. Relaxed, here and below: bytes carry data; the word that
+        // publishes them orders them.
+        unsafe { from.cast::<AtomicU8>().as_ref() }.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn load_word(from: NonNull<u8>) -> [u8; 8] {
+        // SAFETY: by the caller's word, for each of the bytes.
+        core::array::from_fn(|at| unsafe { load_byte(from.add(at)) })
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_byte(into: NonNull<u8>, byte: u8) {
+        // SAFETY: by the caller's word.
+        unsafe { into.cast::<AtomicU8>().as_ref() }.store(byte, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_word(into: NonNull<u8>, word: [u8; 8]) {
+        for (at, byte) in word.into_iter().enumerate() {
+            // SAFETY: by the caller's word, for each of the bytes.
+            unsafe { store_byte(into.add(at), byte) };
+        }
+    }
+}
+
+use access::{load_byte, load_word, store_byte, store_word};
 
 /// Copies by the processor's own instruction; `false` if there is none. The callers' words
 /// hold for it too.
@@ -180,7 +290,6 @@ unsafe fn backwards(from: *const u8, into: *mut u8, count: usize) {
     }
 }
 
-/// There is no such instruction that is known to be faster.
 #[cfg(not(target_arch = "x86_64"))]
 fn by_processor(_: *const u8, _: *mut u8, _: usize) -> bool {
     false
@@ -191,7 +300,7 @@ mod tests {
     use super::*;
 
     /// Every distance within a page that matters, every length around the blocks: what was there
-    /// arrives, and no other byte changes.
+    /// arrives, and nothing beside it changes.
     #[test]
     fn copies_at_every_distance_and_length() {
         let source: Vec<u8> = (0..3 * 4096).map(|at| (at % 251) as u8 + 1).collect();
@@ -223,31 +332,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    /// Two threads write different bytes of the same words: each finds its own bytes again.
-    #[test]
-    fn a_part_of_a_word_is_written_without_the_other_parts() {
-        let words: Vec<AtomicU64> = (0..4).map(|_| AtomicU64::new(0)).collect();
-        std::thread::scope(|scope| {
-            for (first, len) in [(0_usize, 3), (3, 10), (13, 3), (16, 1), (17, 15)] {
-                let (head, words) = (first.wrapping_neg() % 8, &words[..]);
-                scope.spawn(move || {
-                    let at = NonNull::from(words).cast::<u8>();
-                    // SAFETY: inside the words, which are accessed by atomics of 8 bytes only.
-                    let at = unsafe { at.add(first) };
-                    for turn in 1..=200_u8 {
-                        let bytes = vec![turn; len];
-                        // SAFETY: as above.
-                        unsafe { into(at, head, &bytes) };
-                        let mut seen = vec![MaybeUninit::new(0); len];
-                        // SAFETY: as above.
-                        unsafe { out(at, head, &mut seen) };
-                        // SAFETY: initialised from the start.
-                        assert!(seen.iter().all(|byte| unsafe { byte.assume_init() } == turn));
-                    }
-                });
-            }
-        });
     }
 }

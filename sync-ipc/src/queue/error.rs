@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::raw::queue::Trouble;
+use crate::raw::queue::RingError;
 
 /// Why an item was not sent. It is given back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,8 +12,11 @@ pub enum SendError<T> {
     Full(T),
     /// No room until the deadline.
     TimedOut(T),
-    /// Somebody closed the queue.
+    /// The queue is closed.
     Closed(T),
+    /// No process holds a [`Receiver`](crate::Receiver) of this [`Sender`](crate::Sender)'s queue
+    /// any more.
+    Disconnected(T),
     /// The queue's words contradict each other.
     Corrupted(T),
     /// This process is a fork of a participant and could not become one itself.
@@ -21,13 +24,15 @@ pub enum SendError<T> {
 }
 
 impl<T> SendError<T> {
-    pub(super) fn new(trouble: Option<Trouble>, item: T, waited: bool) -> Self {
-        match trouble {
-            None => Self::Closed(item),
-            Some(Trouble::Full) if waited => Self::TimedOut(item),
-            Some(Trouble::Full) => Self::Full(item),
-            Some(Trouble::NotAttached) => Self::NotAttached(item),
-            Some(Trouble::Corrupted | Trouble::Empty) => Self::Corrupted(item),
+    pub(super) fn new(error: RingError, item: T, waited: bool) -> Self {
+        match error {
+            RingError::Closed => Self::Closed(item),
+            RingError::Disconnected => Self::Disconnected(item),
+            RingError::Full if waited => Self::TimedOut(item),
+            RingError::Full => Self::Full(item),
+            RingError::NotAttached => Self::NotAttached(item),
+            RingError::Corrupted => Self::Corrupted(item),
+            RingError::Empty => unreachable!("a send needs no item"),
         }
     }
 
@@ -36,6 +41,7 @@ impl<T> SendError<T> {
             Self::Full(_) => SendError::Full(()),
             Self::TimedOut(_) => SendError::TimedOut(()),
             Self::Closed(_) => SendError::Closed(()),
+            Self::Disconnected(_) => SendError::Disconnected(()),
             Self::Corrupted(_) => SendError::Corrupted(()),
             Self::NotAttached(_) => SendError::NotAttached(()),
         }
@@ -44,7 +50,12 @@ impl<T> SendError<T> {
     /// The item.
     pub fn into_inner(self) -> T {
         match self {
-            Self::Full(item) | Self::TimedOut(item) | Self::Closed(item) | Self::Corrupted(item) | Self::NotAttached(item) => item,
+            Self::Full(item)
+            | Self::TimedOut(item)
+            | Self::Closed(item)
+            | Self::Disconnected(item)
+            | Self::Corrupted(item)
+            | Self::NotAttached(item) => item,
         }
     }
 
@@ -53,8 +64,11 @@ impl<T> SendError<T> {
             Self::Full(_) => "the queue is full",
             Self::TimedOut(_) => "the queue was full until the deadline",
             Self::Closed(_) => "the queue is closed",
+            Self::Disconnected(_) => "the queue's last receiver is gone",
             Self::Corrupted(_) => "the queue's contents contradict themselves",
-            Self::NotAttached(_) => "this forked process could not become a participant of the segment",
+            Self::NotAttached(_) => {
+                "this forked process could not become a participant of the segment"
+            }
         }
     }
 }
@@ -81,8 +95,11 @@ pub enum RecvError {
     Empty,
     /// No item until the deadline.
     TimedOut,
-    /// Somebody closed the queue, and it is empty.
+    /// The queue is closed, and no item can come any more.
     Closed,
+    /// No process holds a [`Sender`](crate::Sender) of this [`Receiver`](crate::Receiver)'s queue
+    /// any more, and no item can come.
+    Disconnected,
     /// The queue's words contradict each other.
     Corrupted,
     /// This process is a fork of a participant and could not become one itself.
@@ -90,13 +107,15 @@ pub enum RecvError {
 }
 
 impl RecvError {
-    pub(super) fn new(trouble: Option<Trouble>, waited: bool) -> Self {
-        match trouble {
-            None => Self::Closed,
-            Some(Trouble::Empty) if waited => Self::TimedOut,
-            Some(Trouble::Empty) => Self::Empty,
-            Some(Trouble::NotAttached) => Self::NotAttached,
-            Some(Trouble::Corrupted | Trouble::Full) => Self::Corrupted,
+    pub(super) fn new(error: RingError, waited: bool) -> Self {
+        match error {
+            RingError::Closed => Self::Closed,
+            RingError::Disconnected => Self::Disconnected,
+            RingError::Empty if waited => Self::TimedOut,
+            RingError::Empty => Self::Empty,
+            RingError::NotAttached => Self::NotAttached,
+            RingError::Corrupted => Self::Corrupted,
+            RingError::Full => unreachable!("a receive needs no room"),
         }
     }
 }
@@ -107,8 +126,11 @@ impl fmt::Display for RecvError {
             Self::Empty => "the queue is empty",
             Self::TimedOut => "the queue was empty until the deadline",
             Self::Closed => "the queue is closed and empty",
+            Self::Disconnected => "the queue's last sender is gone, and the queue is empty",
             Self::Corrupted => "the queue's contents contradict themselves",
-            Self::NotAttached => "this forked process could not become a participant of the segment",
+            Self::NotAttached => {
+                "this forked process could not become a participant of the segment"
+            }
         })
     }
 }

@@ -1,24 +1,65 @@
-//! The two halves of a queue.
+//! The two halves of a queue, and how a half learns that the other end is gone.
+//!
+//! **Source.** The proof of life of a participant (`membership`), once more: each half holds a shared
+//! lock on a byte of the segment's memfd, through an open file description of its own. The kernel
+//! frees it when the last copy of that description goes: by a drop, by death of any cause, at `exec`.
+//! A forked child's copy of a half counts, before the child has used it, as a copy of a pipe's end
+//! does. The bytes lie far behind the participants' bytes, two for each queue: senders, receivers.
 
 use core::fmt;
 use core::time::Duration;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-use super::{Lease, Queue, RecvError, SendError};
+use sync_core::primitive::atomic::Ordering;
+
+use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, RecvError, SENDERS_LEFT, SendError};
 use crate::error::{Error, Result};
+use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
 use crate::segment::Segment;
+
+/// Where the locks of the halves begin: behind every participant's byte, and every other.
+const ENDS_LOCKS: u64 = 1 << 40;
+
+/// The other end of a half: the byte that its holders lock.
+#[derive(Debug)]
+pub(super) struct OtherEnd(u64);
+
+impl OtherEnd {
+    /// Whether no process holds it. "Could not find out" is no.
+    pub(super) fn is_gone(&self, segment: &Segment) -> bool {
+        // Through the description that has no locks: the one of a half does not see its own.
+        matches!(byte_lock::is_locked(segment.as_fd(), self.0), Ok(false))
+    }
+}
 
 /// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the
 /// segment's descriptor: [`Sender::segment`], and [`Sender::open`] or [`Receiver::open`] there.
 ///
 /// ```
+/// use sync_ipc::RecvError;
+///
 /// let (sender, receiver) = sync_ipc::queue::<u32>(4)?;
 /// sender.send(7)?;
+/// drop(sender);
 /// assert_eq!(receiver.recv()?, 7);
+/// assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # The end of the other side
+///
+/// When no process holds a [`Sender`] any more, and all items are received, `recv` returns
+/// [`RecvError::Disconnected`]. When no process holds a [`Receiver`], a send returns
+/// [`SendError::Disconnected`]: at once, if the last receiver was dropped; if it died, when the queue
+/// is full. It makes no difference how a process ended. A call that waits returns within 32 ms.
+///
+/// A process that was only given the segment's descriptor is no sender yet: keep the own half until
+/// the other process has [opened](Sender::open) one. A forked child's copies are halves like any
+/// other: drop the half that a process does not use, as with a pipe. A half that is opened later
+/// connects the queue again. A half costs a file descriptor.
 ///
 /// # Errors
 ///
@@ -28,63 +69,92 @@ pub fn queue<T: Plain>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
         return Err(Error::BadSize);
     }
     let segment = Segment::anonymous(Queue::<T>::layout(capacity).ok_or(Error::BadSize)?)?;
-    let sender = Sender(Queue::create(&segment, NAME, capacity)?);
-    Ok((sender, Receiver(Queue::open(&segment, NAME)?)))
+    Queue::<T>::create(&segment, NAME, capacity)?;
+    Ok((Sender::open(&segment)?, Receiver::open(&segment)?))
 }
 
 const NAME: &str = "queue";
 
 /// The sending half of a [`queue`].
-pub struct Sender<T>(Queue<T>);
+pub struct Sender<T> {
+    queue: Queue<T>,
+    /// Holds the lock. `None` while the half is dropped.
+    end: Option<OwnedFd>,
+}
 
 /// The receiving half of a [`queue`].
-pub struct Receiver<T>(Queue<T>);
+pub struct Receiver<T> {
+    queue: Queue<T>,
+    /// Holds the lock. `None` while the half is dropped.
+    end: Option<OwnedFd>,
+}
 
 macro_rules! half {
-    ($half:ident) => {
+    ($half:ident, byte: $byte:literal, other byte: $other_byte:literal, note: $note:ident) => {
         impl<T: Plain> $half<T> {
             /// The half of the queue in a segment that was passed to us.
             ///
             /// # Errors
             ///
-            /// As for any object.
+            /// As for any object; and if the system has no descriptor left.
             pub fn open(segment: &Segment) -> Result<Self> {
-                Ok(Self(Queue::open(segment, NAME)?))
+                let mut queue = Queue::open(segment, NAME)?;
+                let locks = ENDS_LOCKS + queue.block.offset() as u64;
+                let end = reopen(segment.as_fd())?;
+                byte_lock::share(end.as_fd(), locks + $byte)?;
+                // Relaxed: a hint.
+                queue.block.u32(ENDS).fetch_and(!$note, Ordering::Relaxed);
+                queue.other_end = Some(OtherEnd(locks + $other_byte));
+                Ok(Self { queue, end: Some(end) })
             }
 
             /// The segment it lies in: to pass to another process.
             #[must_use]
             pub fn segment(&self) -> &Segment {
-                self.0.segment()
+                self.queue.segment()
             }
 
             /// As [`Queue::close`].
             pub fn close(&self) {
-                self.0.close();
+                self.queue.close();
             }
 
             /// As [`Queue::len`].
             #[must_use]
             pub fn len(&self) -> usize {
-                self.0.len()
+                self.queue.len()
             }
 
             /// As [`Queue::is_empty`].
             #[must_use]
             pub fn is_empty(&self) -> bool {
-                self.0.is_empty()
+                self.queue.is_empty()
+            }
+        }
+
+        impl<T> Drop for $half<T> {
+            fn drop(&mut self) {
+                // Closed first: this half is gone now, and the kernel says so.
+                self.end = None;
+                let block = &self.queue.block;
+                let own = OtherEnd(ENDS_LOCKS + block.offset() as u64 + $byte);
+                if own.is_gone(block.segment()) {
+                    // A read-modify-write, as the wake requires; Relaxed: a hint.
+                    block.u32(ENDS).fetch_or($note, Ordering::Relaxed);
+                    self.queue.channel().notify_all(block);
+                }
             }
         }
 
         impl<T> fmt::Debug for $half<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($half)).field(&self.0).finish()
+                f.debug_tuple(stringify!($half)).field(&self.queue).finish()
             }
         }
     };
 }
-half!(Sender);
-half!(Receiver);
+half!(Sender, byte: 0, other byte: 1, note: SENDERS_LEFT);
+half!(Receiver, byte: 1, other byte: 0, note: RECEIVERS_LEFT);
 
 impl<T: Plain> Sender<T> {
     /// As [`Queue::send`].
@@ -93,7 +163,7 @@ impl<T: Plain> Sender<T> {
     ///
     /// [`SendError`], with the item.
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.0.send(item)
+        self.queue.send(item)
     }
 
     /// As [`Queue::try_send`].
@@ -102,7 +172,7 @@ impl<T: Plain> Sender<T> {
     ///
     /// [`SendError`], with the item.
     pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        self.0.try_send(item)
+        self.queue.try_send(item)
     }
 
     /// As [`Queue::send_timeout`].
@@ -111,7 +181,7 @@ impl<T: Plain> Sender<T> {
     ///
     /// [`SendError`], with the item.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.0.send_timeout(item, timeout)
+        self.queue.send_timeout(item, timeout)
     }
 
     /// As [`Queue::send_deadline`].
@@ -120,7 +190,7 @@ impl<T: Plain> Sender<T> {
     ///
     /// [`SendError`], with the item.
     pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.0.send_deadline(item, deadline)
+        self.queue.send_deadline(item, deadline)
     }
 }
 
@@ -131,7 +201,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvError`].
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.0.recv()
+        self.queue.recv()
     }
 
     /// As [`Queue::try_recv`].
@@ -140,7 +210,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvError`].
     pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.0.try_recv()
+        self.queue.try_recv()
     }
 
     /// As [`Queue::recv_timeout`].
@@ -149,7 +219,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvError`].
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.0.recv_timeout(timeout)
+        self.queue.recv_timeout(timeout)
     }
 
     /// As [`Queue::recv_deadline`].
@@ -158,7 +228,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvError`].
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.0.recv_deadline(deadline)
+        self.queue.recv_deadline(deadline)
     }
 
     /// As [`Queue::recv_lease`].
@@ -167,7 +237,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvError`].
     pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.0.recv_lease()
+        self.queue.recv_lease()
     }
 
     /// As [`Queue::recv_lease_timeout`].
@@ -176,6 +246,6 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvError`].
     pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        self.0.recv_lease_timeout(timeout)
+        self.queue.recv_lease_timeout(timeout)
     }
 }

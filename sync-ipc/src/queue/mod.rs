@@ -1,10 +1,10 @@
-//! A bounded queue between processes. The algorithm is in [`raw::queue`](crate::raw::queue); here are
-//! the waiting, the items, and the leases.
+//! A bounded queue between processes. The algorithms are in [`raw::queue`](crate::raw::queue) and
+//! [`raw::channel`](crate::raw::channel); here are the waiting, the items, and the leases.
 //!
-//! Memory, by offset: head u64, tail u64, three gates u32 (items, room, idle), each on a cache line
-//! of its own, the first two with a hint u32 behind them, the third with two flags u32 (closed,
-//! given back); ring cells u64 each, slots u64 each, items. The entry's parameter is the capacity,
-//! and in its bit 32 what becomes of orphans.
+//! Memory, by offset: head u64, tail u64, three event counts u32 (items, room, idle), each on a
+//! cache line of its own, the first two with a hint u32 behind them, the third with four words u32
+//! (closed, given back, drained, ends); ring cells u64 each, slots u64 each, items. The entry's
+//! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
 mod error;
 mod halves;
@@ -21,12 +21,14 @@ use sync_core::primitive::hint::Spin;
 
 use crate::error::{Error, Result};
 use crate::plain::{self, Plain};
+use crate::raw::channel::Channel;
+use crate::raw::event_count;
 pub use crate::raw::queue::Orphans;
-use crate::raw::queue::{Claim, MAX_SLOTS, Ring, Trouble};
-use crate::raw::{Patience, Slept, event_count};
+use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
 use crate::segment::{Block, Segment};
 
 pub use self::error::{RecvError, SendError};
+use self::halves::OtherEnd;
 pub use self::halves::{Receiver, Sender, queue};
 
 const HEAD: usize = 0;
@@ -36,16 +38,24 @@ const ROOM_GATE: usize = 192;
 const IDLE_GATE: usize = 256;
 const CLOSED: usize = 260;
 const GIVEN_BACK: usize = 264;
+const DRAINED: usize = 268;
+const ENDS: usize = 272;
 const CELLS: usize = 320;
 
-/// Behind the gates of items and of room: the processor, plus 1, of whoever woke a waiter last. A
+/// In the word of the ends: the last sender, or the last receiver, left in good order. A hint: the
+/// kernel is asked before anything depends on it.
+const SENDERS_LEFT: u32 = 1;
+const RECEIVERS_LEFT: u32 = 2;
+
+/// Behind the event counts of items and of room: the processor, plus 1, of whoever woke a waiter last. A
 /// hint.
 const WAKER: usize = 4;
 
-/// How long ago the dead may have been looked for before a try looks again.
-const SWEEP_EVERY: Duration = Duration::from_millis(10);
+/// How many milliseconds ago the dead may have been looked for before a try looks again.
+const SWEEP_EVERY: u64 = 10;
 
-/// How many receives may go by before one looks for what the dead left, though there are items.
+/// The number of receives after which one looks for what the dead left, though there are items. A
+/// power of two.
 const SWEEP_TURN: u32 = 1024;
 
 const DROP_ORPHANS: u64 = 1 << 32;
@@ -96,6 +106,8 @@ pub struct Queue<T> {
     /// Milliseconds after `started` of this handle's last sweep.
     swept: AtomicU64,
     received: AtomicU32,
+    /// For a half of a [`queue`]: the other end.
+    other_end: Option<OtherEnd>,
     item: PhantomData<fn(T) -> T>,
 }
 
@@ -120,6 +132,7 @@ impl<T: Plain> Queue<T> {
             started: Instant::now(),
             swept: AtomicU64::new(0),
             received: AtomicU32::new(0),
+            other_end: None,
             item: PhantomData,
         }
     }
@@ -158,24 +171,13 @@ impl<T: Plain> Queue<T> {
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         let block = segment.find(name, Self::kind())?;
         let parameter = block.parameter();
-        let capacity = usize::try_from(parameter & !DROP_ORPHANS).ok().filter(|n| (1..=MAX_SLOTS).contains(n)).ok_or(Error::Corrupted)?;
-        let orphans = if parameter & DROP_ORPHANS == 0 { Orphans::Redeliver } else { Orphans::Drop };
+        let capacity = usize::try_from(parameter & !DROP_ORPHANS)
+            .ok()
+            .filter(|n| (1..=MAX_SLOTS).contains(n))
+            .ok_or(Error::Corrupted)?;
+        let orphans =
+            if parameter & DROP_ORPHANS == 0 { Orphans::Redeliver } else { Orphans::Drop };
         Ok(Self::over(block.expect_size(Self::layout(capacity))?, capacity, orphans))
-    }
-
-    #[inline]
-    fn ring(&self) -> Ring<'_> {
-        Ring {
-            head: self.block.u64(HEAD),
-            tail: self.block.u64(TAIL),
-            cells: self.block.u64s(CELLS, self.capacity),
-            slots: self.block.u64s(CELLS + self.capacity * 8, self.capacity),
-        }
-    }
-
-    #[inline]
-    fn peers(&self) -> &Block {
-        &self.block
     }
 
     fn item_at(&self, slot: usize) -> usize {
@@ -217,8 +219,7 @@ impl<T: Plain> Queue<T> {
     /// [`SendError`], with the item.
     #[doc(alias = "put_nowait")]
     pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        let sent = self.send_now(&item, false);
-        sent.map_err(|trouble| SendError::new(trouble, item, false))
+        self.send_now(&item, false).map_err(|error| SendError::new(error, item, false))
     }
 
     /// Sends a copy, waiting while there is no room. For large items: they are copied once, into
@@ -229,69 +230,70 @@ impl<T: Plain> Queue<T> {
     /// [`SendError`].
     pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
         let sent = match self.send_now(item, false) {
-            Err(Some(Trouble::Full)) => self.send_slow(item, None),
+            Err(RingError::Full) => self.send_slow(item, None),
             sent => sent,
         };
-        sent.map_err(|trouble| SendError::new(trouble, (), true))
+        sent.map_err(|error| SendError::new(error, (), true))
     }
 
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
-        match self.send_now(&item, false) {
-            Ok(()) => Ok(()),
-            Err(Some(Trouble::Full)) => {
-                let sent = self.send_slow(&item, deadline);
-                sent.map_err(|trouble| SendError::new(trouble, item, true))
-            }
-            Err(trouble) => Err(SendError::new(trouble, item, true)),
-        }
+        let sent = match self.send_now(&item, false) {
+            Err(RingError::Full) => self.send_slow(&item, deadline),
+            sent => sent,
+        };
+        sent.map_err(|error| SendError::new(error, item, true))
     }
 
     #[cold]
-    fn send_slow(&self, item: &T, deadline: Option<Deadline>) -> Result<(), Option<Trouble>> {
-        let full = |sent: &Result<(), Option<Trouble>>| matches!(sent, Err(Some(Trouble::Full)));
+    fn send_slow(&self, item: &T, deadline: Option<Deadline>) -> Result<(), RingError> {
+        let attempt = |look| match self.send_now(item, look) {
+            Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
+                Some(Err(RingError::Disconnected))
+            }
+            Err(RingError::Full) => None,
+            sent => Some(sent),
+        };
         let mut spin = Spin::new();
         while self.is_worth_a_spin(ROOM_GATE) && spin.turn() {
-            let sent = self.send_now(item, false);
-            if !full(&sent) {
-                return sent;
+            match self.send_now(item, false) {
+                Err(RingError::Full) => {}
+                sent => return sent,
             }
         }
-        let (word, mut patience) = (self.block.u32(ROOM_GATE), Patience::at_a_gate());
-        loop {
-            let announced = event_count::announce(word, self.peers());
-            let sent = self.send_now(item, false);
-            if !full(&sent) {
-                event_count::withdraw(word, self.peers(), announced);
-                return sent;
-            }
-            let why = event_count::sleep(word, self.peers(), announced, &mut patience, deadline);
-            let sent = self.send_now(item, why != Slept::Woken);
-            if !full(&sent) || why == Slept::Deadline {
-                return sent;
-            }
-        }
+        let sent =
+            event_count::wait_until(self.block.u32(ROOM_GATE), self.peers(), deadline, attempt);
+        sent.unwrap_or(Err(RingError::Full))
     }
 
-    /// `Err(None)`: closed.
-    fn send_now(&self, item: &T, sweep: bool) -> Result<(), Option<Trouble>> {
-        // Acquire: pairs with the Release in `close`.
-        if self.block.u32(CLOSED).load(Ordering::Acquire) != 0 {
-            return Err(None);
+    /// `look` looks for what the dead left.
+    #[inline]
+    fn send_now(&self, item: &T, look: bool) -> Result<(), RingError> {
+        let (channel, peers) = (self.channel(), self.peers());
+        if self.other_end.is_some() && self.other_end_is_gone(RECEIVERS_LEFT, false) {
+            return Err(RingError::Disconnected);
         }
-        let (ring, peers) = (self.ring(), self.peers());
-        let claim = match ring.claim(peers) {
-            Err(Trouble::Full) if sweep || self.time_to_sweep() => {
+        let claim = match channel.start_send(peers) {
+            Err(RingError::Full) if look || self.time_to_sweep() => {
                 self.sweep(false)?;
-                ring.claim(peers)?
+                channel.start_send(peers)?
             }
             claimed => claimed?,
         };
         plain::store(&self.block, self.item_at(claim.slot), item);
-        ring.commit(peers, claim)?;
+        channel.ring.commit(peers, claim)?;
         if event_count::is_awaited(self.block.u32(ITEMS_GATE), peers) {
             self.wake(ITEMS_GATE, 1);
         }
         Ok(())
+    }
+
+    /// Whether this is one half of a queue, and no participant holds the other one. Unless
+    /// `thorough`, the kernel is asked only if the last holder left a note.
+    fn other_end_is_gone(&self, note: u32, thorough: bool) -> bool {
+        let Some(other) = &self.other_end else { return false };
+        // Relaxed: a hint.
+        let asks = thorough || self.block.u32(ENDS).load(Ordering::Relaxed) & note != 0;
+        asks && other.is_gone(self.segment())
     }
 
     #[cold]
@@ -343,7 +345,7 @@ impl<T: Plain> Queue<T> {
     /// [`RecvError`].
     #[doc(alias = "get_nowait")]
     pub fn try_recv(&self) -> Result<T, RecvError> {
-        let claim = self.take_now(false).map_err(|trouble| RecvError::new(trouble, false))?;
+        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.finish(claim))
     }
 
@@ -409,155 +411,134 @@ impl<T: Plain> Queue<T> {
     ///
     /// [`RecvError`].
     pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        let claim = self.take_now(false).map_err(|trouble| RecvError::new(trouble, false))?;
+        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.lease(claim))
     }
 
     fn lease(&self, claim: Claim) -> Lease<'_, T> {
-        Lease { item: plain::load(&self.block, self.item_at(claim.slot)), queue: self, claim: Some(claim) }
+        Lease {
+            item: plain::load(&self.block, self.item_at(claim.slot)),
+            queue: self,
+            claim: Some(claim),
+        }
     }
 
     #[inline]
     fn take_until(&self, deadline: Option<Deadline>) -> Result<Claim, RecvError> {
-        match self.take_now(false) {
-            Ok(claim) => Ok(claim),
-            Err(Some(Trouble::Empty)) => self.take_slow(deadline).map_err(|trouble| RecvError::new(trouble, true)),
-            Err(trouble) => Err(RecvError::new(trouble, true)),
-        }
+        let taken = match self.take_now(false) {
+            Err(RingError::Empty) => self.take_slow(deadline),
+            taken => taken,
+        };
+        taken.map_err(|error| RecvError::new(error, true))
     }
 
     #[cold]
-    fn take_slow(&self, deadline: Option<Deadline>) -> Result<Claim, Option<Trouble>> {
-        let empty = |taken: &Result<Claim, Option<Trouble>>| matches!(taken, Err(Some(Trouble::Empty)));
+    fn take_slow(&self, deadline: Option<Deadline>) -> Result<Claim, RingError> {
         let mut spin = Spin::new();
         while self.is_worth_a_spin(ITEMS_GATE) && spin.turn() {
-            let taken = self.take_now(false);
-            if !empty(&taken) {
-                return taken;
+            match self.take_now(false) {
+                Err(RingError::Empty) => {}
+                taken => return taken,
             }
         }
-        let (word, mut patience) = (self.block.u32(ITEMS_GATE), Patience::at_a_gate());
-        loop {
-            let announced = event_count::announce(word, self.peers());
-            let taken = self.take_now(false);
-            if !empty(&taken) {
-                event_count::withdraw(word, self.peers(), announced);
-                return taken;
+        let word = self.block.u32(ITEMS_GATE);
+        let taken = event_count::wait_until(word, self.peers(), deadline, |look| {
+            // Asked before the look at the items: what was sent before the end is found.
+            let ended = self.other_end_is_gone(SENDERS_LEFT, true);
+            match self.take(look, ended) {
+                Err(RingError::Empty) => None,
+                taken => Some(taken),
             }
-            let why = event_count::sleep(word, self.peers(), announced, &mut patience, deadline);
-            let taken = self.take_now(why != Slept::Woken);
-            if !empty(&taken) || why == Slept::Deadline {
-                return taken;
-            }
-        }
+        });
+        taken.unwrap_or(Err(RingError::Empty))
     }
 
-    /// `Err(None)`: closed and empty.
     #[inline]
-    fn take_now(&self, sweep: bool) -> Result<Claim, Option<Trouble>> {
+    fn take_now(&self, look: bool) -> Result<Claim, RingError> {
+        let ended = self.other_end.is_some() && self.other_end_is_gone(SENDERS_LEFT, false);
+        self.take(look, ended)
+    }
+
+    #[inline]
+    fn take(&self, look: bool, ended: bool) -> Result<Claim, RingError> {
         // Relaxed, and no read-modify-write: a turn lost to another thread is no loss.
         let turn = self.received.load(Ordering::Relaxed).wrapping_add(1);
         self.received.store(turn, Ordering::Relaxed);
-        if turn.is_multiple_of(SWEEP_TURN)
-            && let Some(claim) = self.sweep(true)?
-        {
+        let found = if turn & (SWEEP_TURN - 1) == 0 { self.sweep(true)? } else { None };
+        if let Some(claim) = found {
             return Ok(claim);
         }
-        // Acquire: pairs with the Release in `close`. Before the look: whatever was sent before the
-        // close is found.
-        let closed = self.block.u32(CLOSED).load(Ordering::Acquire) != 0;
-        match self.ring().take(self.peers()) {
-            Err(Trouble::Empty) => {}
-            taken => return Ok(taken?),
-        }
-        // Acquire: pairs with the Release in `give_back`.
-        let given_back = self.block.u32(GIVEN_BACK).load(Ordering::Acquire) != 0;
-        if given_back {
-            // Before the sweep: what is given back during it is announced anew.
-            self.block.u32(GIVEN_BACK).store(0, Ordering::SeqCst);
-        }
-        if (given_back || sweep || self.time_to_sweep())
-            && let Some(claim) = self.sweep(true)?
-        {
-            if given_back {
-                // There may be more.
-                self.announce_given_back();
+        let channel = self.channel();
+        match channel.start_recv(self.peers(), look, ended) {
+            // The dead may have left an item; and they leave no note that they are gone.
+            Err(RingError::Empty) if !look && self.time_to_sweep() => {
+                self.swept_now();
+                let ended = ended || self.other_end_is_gone(SENDERS_LEFT, true);
+                channel.start_recv(self.peers(), true, ended)
             }
-            return Ok(claim);
+            taken => taken,
         }
-        Err(if closed { None } else { Some(Trouble::Empty) })
     }
 
     fn acknowledge(&self, claim: Claim) {
-        let peers = self.peers();
-        if self.ring().acknowledge(peers, claim) {
+        let (channel, peers) = (self.channel(), self.peers());
+        if channel.ring.acknowledge(peers, claim) {
             if event_count::is_awaited(self.block.u32(ROOM_GATE), peers) {
                 self.wake(ROOM_GATE, 1);
             }
-            // The fence before the look at the first gate is before this look too.
+            // The fence before the look at the first event count is before these looks too.
             if event_count::is_awaited_fenced(self.block.u32(IDLE_GATE), peers) {
                 event_count::wake(self.block.u32(IDLE_GATE), peers, u32::MAX);
             }
+            channel.notify_closed(peers);
         }
     }
 
     fn give_back(&self, claim: Claim) {
-        if self.ring().give_back(self.peers(), claim) {
-            self.announce_given_back();
-        }
+        self.channel().give_back(self.peers(), claim);
     }
 
-    fn announce_given_back(&self) {
-        // Release: pairs with the Acquire in `take_now`.
-        // A read-modify-write, as `event_count::notify` wants it.
-        self.block.u32(GIVEN_BACK).swap(1, Ordering::Release);
-        event_count::notify(self.block.u32(ITEMS_GATE), self.peers(), 1);
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn time_to_sweep(&self) -> bool {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         // Relaxed: two threads that sweep at once do no harm.
-        now.saturating_sub(self.swept.load(Ordering::Relaxed)) >= SWEEP_EVERY.as_millis() as u64
+        self.now().saturating_sub(self.swept.load(Ordering::Relaxed)) >= SWEEP_EVERY
+    }
+
+    fn swept_now(&self) {
+        self.swept.store(self.now(), Ordering::Relaxed);
     }
 
     /// Looks for what the dead left; may find an item for us.
     #[cold]
-    fn sweep(&self, receives: bool) -> Result<Option<Claim>, Option<Trouble>> {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.swept.store(now, Ordering::Relaxed);
-        let found = self.ring().sweep(self.peers(), self.orphans, receives)?;
-        if found.freed > 0 {
-            event_count::notify(self.block.u32(ROOM_GATE), self.peers(), u32::try_from(found.freed).unwrap_or(u32::MAX));
-            event_count::notify(self.block.u32(IDLE_GATE), self.peers(), u32::MAX);
-        }
-        Ok(found.taken)
+    fn sweep(&self, receives: bool) -> Result<Option<Claim>, RingError> {
+        self.swept_now();
+        self.channel().sweep(self.peers(), receives)
     }
 
-    /// Sends no more: from now on `send` fails, and `recv` does once the queue is empty. For all
-    /// processes, for ever.
+    /// Closes the queue, for all processes and for good: from now on `send` fails, and `recv` does
+    /// once no item can come any more.
     ///
-    /// A send that runs at the same time may still succeed; its item waits for whoever receives
-    /// afterwards.
+    /// A send that runs at the same time fails, or its item is received. An item on lease can come
+    /// back, unless the queue [drops](Orphans::Drop) what its receiver does not acknowledge: so a
+    /// `recv` waits, and `try_recv` returns [`RecvError::Empty`], until the last lease has ended.
     pub fn close(&self) {
-        // Release: pairs with the Acquire of the looks.
-        // A read-modify-write, as `event_count::notify` wants it.
-        self.block.u32(CLOSED).swap(1, Ordering::Release);
-        for word in [ITEMS_GATE, ROOM_GATE, IDLE_GATE] {
-            event_count::notify(self.block.u32(word), self.peers(), u32::MAX);
-        }
+        self.channel().close(self.peers());
     }
 
-    /// Whether somebody closed it.
+    /// Whether the queue is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.block.u32(CLOSED).load(Ordering::Acquire) != 0
+        self.channel().is_closed(self.peers())
     }
 
     /// How many items wait to be received. A snapshot.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
-        self.ring().count(self.peers()).0
+        self.ring().len(self.peers())
     }
 
     /// Whether no item waits to be received. A snapshot.
@@ -580,20 +561,47 @@ impl<T: Plain> Queue<T> {
 
     /// Waits until every item that was sent has been acknowledged; `false` at the deadline.
     pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
-        let (word, mut patience) = (self.block.u32(IDLE_GATE), Patience::at_a_gate());
-        loop {
-            let announced = event_count::announce(word, self.peers());
-            if self.ring().count(self.peers()).1 == 0 {
-                event_count::withdraw(word, self.peers(), announced);
-                return Ok(true);
+        let (word, peers) = (self.block.u32(IDLE_GATE), self.peers());
+        let idle = event_count::wait_until(word, peers, deadline, |look| {
+            // What a dead sender left unsent is not waited for.
+            let swept = if look { self.sweep(false).map(drop) } else { Ok(()) };
+            match swept {
+                Err(error) => Some(Err(RecvError::new(error, true))),
+                Ok(()) => self.ring().is_idle(peers).then_some(Ok(())),
             }
-            match event_count::sleep(word, self.peers(), announced, &mut patience, deadline) {
-                Slept::Woken => {}
-                Slept::Deadline => return Ok(self.ring().count(self.peers()).1 == 0),
-                // What a dead sender left unsent is not waited for.
-                Slept::Bound => drop(self.sweep(false).map_err(|trouble| RecvError::new(trouble, true))?),
-            }
+        });
+        idle.transpose().map(|idle| idle.is_some())
+    }
+}
+
+impl<T> Queue<T> {
+    #[inline]
+    fn ring(&self) -> Ring<'_> {
+        Ring {
+            head: self.block.u64(HEAD),
+            tail: self.block.u64(TAIL),
+            cells: self.block.u64s(CELLS, self.capacity),
+            slots: self.block.u64s(CELLS + self.capacity * 8, self.capacity),
         }
+    }
+
+    #[inline]
+    fn channel(&self) -> Channel<'_> {
+        Channel {
+            ring: self.ring(),
+            orphans: self.orphans,
+            closed: self.block.u32(CLOSED),
+            given_back: self.block.u32(GIVEN_BACK),
+            drained: self.block.u32(DRAINED),
+            items: self.block.u32(ITEMS_GATE),
+            room: self.block.u32(ROOM_GATE),
+            idle: self.block.u32(IDLE_GATE),
+        }
+    }
+
+    #[inline]
+    fn peers(&self) -> &Block {
+        &self.block
     }
 }
 
@@ -604,7 +612,10 @@ fn processor() -> u32 {
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("capacity", &self.capacity).field("orphans", &self.orphans).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("capacity", &self.capacity)
+            .field("orphans", &self.orphans)
+            .finish_non_exhaustive()
     }
 }
 

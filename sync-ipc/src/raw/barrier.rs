@@ -92,6 +92,8 @@ pub enum Arrival {
 pub struct Place {
     cell: usize,
     generation: u32,
+    /// The participant whose place it is: a fork of it has none.
+    identity: u32,
     /// How many had arrived before.
     pub index: usize,
 }
@@ -129,7 +131,11 @@ impl Gathering<'_> {
     /// # Errors
     ///
     /// [`Failed`], but [`Failed::Busy`].
-    pub fn arrive<P: Peers>(&self, peers: &P, deadline: Option<Deadline>) -> Result<Arrival, Failed> {
+    pub fn arrive<P: Peers>(
+        &self,
+        peers: &P,
+        deadline: Option<Deadline>,
+    ) -> Result<Arrival, Failed> {
         let mut patience = Patience::new();
         loop {
             let step = match self.locked(peers, deadline, || self.try_arrive(peers)) {
@@ -145,7 +151,9 @@ impl Gathering<'_> {
                 // do it, and that is us.
                 Step::Later { state } if state & DECISION != NONE => {}
                 Step::Later { state } => {
-                    if peers.sleep(self.state, state, patience.next_bound(), deadline) == Slept::Deadline {
+                    if peers.sleep(self.state, state, patience.next_bound(), deadline)
+                        == Slept::Deadline
+                    {
                         return Err(self.run_out_of_time(peers));
                     }
                 }
@@ -178,11 +186,17 @@ impl Gathering<'_> {
             seen == 0 || (!waits(seen) && peers.is_dead(seen & IDENTITY))
         };
         let at = self.cells.iter().position(|cell| peers.at(cell).load(Ordering::Relaxed) == 0);
-        let Some(cell) = at.or_else(|| self.cells.iter().position(free)) else { return Step::Later { state } };
+        let Some(cell) = at.or_else(|| self.cells.iter().position(free)) else {
+            return Step::Later { state };
+        };
         // Relaxed: the lock's Release publishes it to those who count.
         peers.at(&self.cells[cell]).store(peers.me(), Ordering::Relaxed);
-        let place = Place { cell, generation: state, index };
-        Step::Arrived(if index + 1 == self.parties() { Arrival::Completes(place) } else { Arrival::Waits(place) })
+        let place = Place { cell, generation: state, identity: peers.me(), index };
+        Step::Arrived(if index + 1 == self.parties() {
+            Arrival::Completes(place)
+        } else {
+            Arrival::Waits(place)
+        })
     }
 
     /// Lets everybody pass, unless a member died or somebody broke the cycle meanwhile.
@@ -191,10 +205,29 @@ impl Gathering<'_> {
     ///
     /// [`Failed::Broken`].
     pub fn complete<P: Peers>(&self, peers: &P, place: Place) -> Result<(), Failed> {
+        if peers.me() != place.identity {
+            return Err(Failed::Broken);
+        }
         // Invariant 4.
-        self.decide(peers, place.generation, if self.a_member_is_dead(peers) { BREAK } else { PASS });
+        self.decide(
+            peers,
+            place.generation,
+            if self.a_member_is_dead(peers) { BREAK } else { PASS },
+        );
         self.tidy(peers);
         if self.leave(peers, place) == Some(true) { Ok(()) } else { Err(Failed::Broken) }
+    }
+
+    /// Breaks the cycle and leaves the place, instead of [`complete`](Self::complete). Needs no
+    /// lock, so it works whoever is stopped where.
+    pub fn fail<P: Peers>(&self, peers: &P, place: Place) {
+        if peers.me() != place.identity {
+            return;
+        }
+        self.decide(peers, place.generation, BREAK);
+        self.tidy(peers);
+        // Decided now, by us or before: the place is left.
+        let _ = self.leave(peers, place);
     }
 
     /// Waits for the others.
@@ -202,7 +235,12 @@ impl Gathering<'_> {
     /// # Errors
     ///
     /// [`Failed::Broken`], [`Failed::TimedOut`].
-    pub fn wait<P: Peers>(&self, peers: &P, place: Place, deadline: Option<Deadline>) -> Result<(), Failed> {
+    pub fn wait<P: Peers>(
+        &self,
+        peers: &P,
+        place: Place,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Failed> {
         let mut patience = Patience::new();
         loop {
             if let Some(passed) = self.leave(peers, place) {
@@ -254,7 +292,9 @@ impl Gathering<'_> {
             let locked = self.locked(peers, Deadline::after(PATIENCE), || {});
             // Relaxed: a look; deciding confirms it.
             let state = peers.at(self.state).load(Ordering::Relaxed);
-            if self.decide(peers, state & !DECISION, decision) || (decision == BREAK && state & DECISION == BREAK) {
+            if self.decide(peers, state & !DECISION, decision)
+                || (decision == BREAK && state & DECISION == BREAK)
+            {
                 self.tidy(peers);
                 return Ok(());
             }
@@ -265,7 +305,15 @@ impl Gathering<'_> {
     /// Decides a cycle; `false` if it had been decided otherwise, or before.
     fn decide<P: Peers>(&self, peers: &P, generation: u32, decision: u32) -> bool {
         // AcqRel: see "Orderings" above. The commit point (invariant 1).
-        let decided = peers.at(self.state).compare_exchange(generation, generation | decision, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let decided = peers
+            .at(self.state)
+            .compare_exchange(
+                generation,
+                generation | decision,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok();
         if decided {
             peers.wake(self.state, u32::MAX);
         }
@@ -298,7 +346,11 @@ impl Gathering<'_> {
                 seen == me | PASSED
             };
             // Release: our look comes before the cell's next use.
-            if peers.at(cell).compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed).is_ok() {
+            if peers
+                .at(cell)
+                .compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+            {
                 return Some(passed);
             }
         }
@@ -345,17 +397,29 @@ impl Gathering<'_> {
             if waits(seen) {
                 // Release: pairs with the Acquire in `leave`. Compared: its owner may leave at the
                 // same time.
-                let _ = peers.at(cell).compare_exchange(seen, seen | outcome, Ordering::Release, Ordering::Relaxed);
+                let _ = peers.at(cell).compare_exchange(
+                    seen,
+                    seen | outcome,
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                );
             }
         }
         // Release: the outcomes come before the next generation. Nobody else changes a state with a
         // decision in it.
-        peers.at(self.state).store((state & !DECISION).wrapping_add(ONE_GENERATION), Ordering::Release);
+        peers
+            .at(self.state)
+            .store((state & !DECISION).wrapping_add(ONE_GENERATION), Ordering::Release);
         peers.wake(self.state, u32::MAX);
     }
 
     /// Runs `act` under the lock, when what had been decided is done.
-    fn locked<P: Peers, R>(&self, peers: &P, deadline: Option<Deadline>, act: impl FnOnce() -> R) -> Result<R, Failed> {
+    fn locked<P: Peers, R>(
+        &self,
+        peers: &P,
+        deadline: Option<Deadline>,
+        act: impl FnOnce() -> R,
+    ) -> Result<R, Failed> {
         match mutex::lock(self.lock, peers, deadline) {
             Ok(mutex::Locked::Clean) => {}
             // Nothing to repair but what is done anyway.

@@ -1,26 +1,36 @@
-//! Waiters in the order they came, each woken by name, none acknowledged.
+//! Waiters in the order of their arrival. A notification names one waiter, and no waiter
+//! acknowledges it.
 //!
-//! **Source.** Our own; the need for it is CPython's `Condition` (#75158), whose `notify` waits for
-//! the woken ones to say so, for ever if one of them is killed. Here a notification is a state of
-//! the waiter's own cell.
+//! **Source.** Our own. The need for it is CPython's `Condition` (#75158): its `notify` waits until
+//! the woken waiters have answered, and hangs if one of them is killed. Here a notification is a
+//! state of the waiter's slot.
 //!
-//! | cell | meaning |
+//! | slot | meaning |
 //! |---|---|
 //! | 0 | free |
-//! | ENROLLING, identity | claimed, ticket not written yet |
+//! | ENROLLING, identity | claimed; the ticket is not written yet |
 //! | identity | waits |
-//! | NOTIFIED, identity | was notified and has not seen it yet |
+//! | NOTIFIED, identity | notified; the waiter does not hold its lock again yet |
+//! | NOTIFIED, ENROLLING, identity | claimed from a dead waiter whose notification is not passed on yet |
 //!
 //! **Invariants**
 //!
-//! 1. A notification turns exactly one waiting cell into a notified one, by compare-and-swap: it
+//! 1. A notification turns exactly one waiting slot into a notified one, by compare-and-swap: it
 //!    wakes one waiter, and only one that was enrolled.
-//! 2. A waiter that gives up leaves its cell by compare-and-swap from "waits": if that fails it was
-//!    notified and says so. No notification is lost to a timeout (row FX-02).
-//! 3. A notification to one who died is not lost either: a waiter whose bound ends takes over what
-//!    a dead one was notified of.
+//! 2. A waiter that gives up leaves its slot by compare-and-swap from "waits". If that fails, it was
+//!    notified, and its wait returns so. A timeout loses no notification.
+//! 3. NOTIFIED stays in a slot until the waiter holds its lock again. A waiter whose recheck
+//!    interval ends takes over the slot of a notified waiter that died: the slot then bears NOTIFIED
+//!    and the new owner's identity, so that the next waiter finds it if the new owner dies too.
+//! 4. A notification that its owner cannot use is passed on before it is erased. A death between the
+//!    two steps leaves it in both places: after a death a notification may wake two waiters, and
+//!    never none.
 //!
-//! **Orderings.** Notifying is Release and pairs with the waiter's Acquire.
+//! **After the wait.** From the return of a wait on, the notification is used up. A process that
+//! dies then dies as the owner of the lock, and the next owner is told.
+//!
+//! **Orderings.** Notifying is Release and pairs with the waiter's Acquire. Erasing a slot is
+//! Release and pairs with the Acquire of the next claim.
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::futex::Deadline;
@@ -30,120 +40,197 @@ use super::{IDENTITY, Patience, Peers, Slept};
 const NOTIFIED: u32 = 1 << 31;
 const ENROLLING: u32 = 1 << 30;
 
-/// A ticket dispenser, and for every waiter that there can be a cell and a ticket.
+/// A ticket dispenser, and a slot and a ticket for every waiter that there can be.
 #[derive(Clone, Copy, Debug)]
 pub struct Waitlist<'a> {
     /// The next ticket.
     pub next: &'a AtomicU64,
     /// The waiters.
-    pub cells: &'a [AtomicU32],
-    /// When they came.
+    pub slots: &'a [AtomicU32],
+    /// The order of their arrival.
     pub tickets: &'a [AtomicU64],
 }
 
 impl Waitlist<'_> {
-    /// Enrols the caller; `None` if there are as many living waiters as cells.
+    /// Enrols the caller. Returns its slot, or `None` if there are as many living waiters as slots.
     pub fn enrol<P: Peers>(&self, peers: &P) -> Option<usize> {
-        let me = peers.me();
-        let claim = |cell: &AtomicU32, from: u32| {
-            // Acquire: pairs with the Release of the one who left the cell, so that its ticket is
-            // not written after ours.
-            peers.at(cell).compare_exchange(from, me | ENROLLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        let free = |slot: &AtomicU32| {
+            // Relaxed: a look; the claim decides.
+            peers.at(slot).load(Ordering::Relaxed) == 0 && self.claim(peers, slot, 0)
         };
-        let at = self.cells.iter().position(|cell| peers.at(cell).load(Ordering::Relaxed) == 0 && claim(cell, 0)).or_else(|| {
-            self.cells.iter().position(|cell| {
-                let seen = peers.at(cell).load(Ordering::Relaxed);
-                if seen & IDENTITY == 0 || !peers.is_dead(seen & IDENTITY) || !claim(cell, seen) {
-                    return false;
-                }
-                if seen & NOTIFIED != 0 {
-                    self.notify(peers, 1);
-                }
-                true
-            })
-        })?;
+        let dead = |slot: &AtomicU32| {
+            // Relaxed: as above.
+            let seen = peers.at(slot).load(Ordering::Relaxed);
+            seen & IDENTITY != 0 && peers.is_dead(seen & IDENTITY) && self.claim(peers, slot, seen)
+        };
+        let at = self.slots.iter().position(free).or_else(|| self.slots.iter().position(dead))?;
         // Relaxed: tickets only order the waiters; a tie costs fairness and nothing else.
         let ticket = peers.at(self.next).fetch_add(1, Ordering::Relaxed);
         peers.at(&self.tickets[at]).store(ticket, Ordering::Relaxed);
         // Release: pairs with the Acquire of the notifier's look, which reads the ticket.
-        peers.at(&self.cells[at]).store(me, Ordering::Release);
+        peers.at(&self.slots[at]).store(peers.me(), Ordering::Release);
         Some(at)
     }
 
-    /// Notifies the `count` who have waited longest; says how many there were.
+    /// Claims a slot that was seen to be free, or to belong to a dead waiter.
+    fn claim<P: Peers>(&self, peers: &P, slot: &AtomicU32, seen: u32) -> bool {
+        // NOTIFIED goes along (invariant 3): if this participant dies before it has passed the
+        // notification on, the notification is still in the slot.
+        let claimed = peers.me() | ENROLLING | (seen & NOTIFIED);
+        // Acquire: pairs with the Release of the participant that left the slot, so that its ticket
+        // is not written after ours.
+        if peers
+            .at(slot)
+            .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        if seen & NOTIFIED != 0 {
+            // Invariant 4. The caller of `enrol` holds the lock and has looked at the condition
+            // after that notification: it needs none.
+            self.notify(peers, 1);
+        }
+        true
+    }
+
+    /// Notifies the `count` waiters that have waited longest. Returns how many there were.
     pub fn notify<P: Peers>(&self, peers: &P, count: usize) -> usize {
+        if count >= self.slots.len() {
+            // All of them: one pass, whatever their order.
+            let waiting = self.slots.iter().filter(|slot| {
+                // Acquire: pairs with the Release in `enrol`.
+                let seen = peers.at(*slot).load(Ordering::Acquire);
+                waits(seen) && self.notify_slot(peers, slot, seen)
+            });
+            return waiting.count();
+        }
         let mut done = 0;
         while done < count {
-            let oldest = self
-                .cells
-                .iter()
-                .enumerate()
-                .filter_map(|(at, cell)| {
-                    // Acquire: pairs with the Release in `enrol`.
-                    let seen = peers.at(cell).load(Ordering::Acquire);
-                    let waits = seen != 0 && seen & (NOTIFIED | ENROLLING) == 0;
-                    waits.then(|| (self.tickets[at].load(Ordering::Relaxed), at, seen))
-                })
-                .min();
-            let Some((_, at, seen)) = oldest else { break };
-            // Release: pairs with the Acquire in `leave` and `inherit`.
-            if peers.at(&self.cells[at]).compare_exchange(seen, seen | NOTIFIED, Ordering::Release, Ordering::Relaxed).is_ok() {
-                peers.wake(&self.cells[at], 1);
-                done += 1;
-            }
+            let waiting = self.slots.iter().enumerate().filter_map(|(at, slot)| {
+                // Acquire: pairs with the Release in `enrol`.
+                let seen = peers.at(slot).load(Ordering::Acquire);
+                // Relaxed: the look at the slot orders it.
+                let ticket = || peers.at(&self.tickets[at]).load(Ordering::Relaxed);
+                waits(seen).then(|| (ticket(), at, seen))
+            });
+            let Some((_, at, seen)) = waiting.min() else { break };
+            done += usize::from(self.notify_slot(peers, &self.slots[at], seen));
         }
         done
     }
 
-    /// Waits in the cell that [`enrol`](Self::enrol) gave, and leaves it; `false` at the deadline.
-    pub fn wait<P: Peers>(&self, peers: &P, at: usize, deadline: Option<Deadline>) -> bool {
-        let cell = &self.cells[at];
+    fn notify_slot<P: Peers>(&self, peers: &P, slot: &AtomicU32, seen: u32) -> bool {
+        // Release: pairs with the Acquire in `give_up`, `take_over` and `wait`.
+        let notified = peers
+            .at(slot)
+            .compare_exchange(seen, seen | NOTIFIED, Ordering::Release, Ordering::Relaxed)
+            .is_ok();
+        if notified {
+            peers.wake(slot, 1);
+        }
+        notified
+    }
+
+    /// Waits in the slot that [`enrol`](Self::enrol) returned, calls `lock_again`, and leaves the
+    /// slot. Returns whether the waiter was notified (`false`: the deadline passed), and what
+    /// `lock_again` returned.
+    ///
+    /// The order is invariant 3: the notification is erased when the lock is held.
+    pub fn wait<P: Peers, L>(
+        &self,
+        peers: &P,
+        at: usize,
+        deadline: Option<Deadline>,
+        lock_again: impl FnOnce() -> L,
+    ) -> (bool, L) {
+        let notified = self.wait_for_notification(peers, at, deadline);
+        let locked = lock_again();
+        if let Some(at) = notified {
+            self.erase(peers, at);
+        }
+        (notified.is_some(), locked)
+    }
+
+    /// Returns the slot with the notification, which is the caller's; or `None`, if the deadline
+    /// passed and the caller has no slot any more.
+    fn wait_for_notification<P: Peers>(
+        &self,
+        peers: &P,
+        at: usize,
+        deadline: Option<Deadline>,
+    ) -> Option<usize> {
+        let slot = &self.slots[at];
         let me = peers.me();
         let mut patience = Patience::new();
         loop {
-            // Relaxed: a look; leaving acquires.
-            if peers.at(cell).load(Ordering::Relaxed) != me {
-                return self.leave(peers, at);
+            // Acquire: pairs with the Release in `notify_slot`. Any other word than `me` counts as
+            // a notification: if a peer scribbled, one wake-up too many is legal.
+            if peers.at(slot).load(Ordering::Acquire) != me {
+                return Some(at);
             }
-            let why = peers.sleep(cell, me, patience.next_bound(), deadline);
-            if why != Slept::Woken && self.inherit(peers) {
-                // We have a notification; if our own came too, somebody else shall have it.
-                if self.leave(peers, at) {
+            let why = peers.sleep(slot, me, patience.next_bound(), deadline);
+            let taken = if why == Slept::Woken { None } else { self.take_over(peers) };
+            if let Some(taken) = taken {
+                if !self.give_up(peers, at) {
+                    // Two notifications: another waiter gets ours (invariant 4).
                     self.notify(peers, 1);
+                    self.erase(peers, at);
                 }
-                return true;
+                return Some(taken);
             }
             if why == Slept::Deadline {
-                return self.leave(peers, at);
+                return if self.give_up(peers, at) { None } else { Some(at) };
             }
         }
     }
 
-    /// Leaves the cell; `true` if it had been notified.
-    fn leave<P: Peers>(&self, peers: &P, at: usize) -> bool {
-        let (cell, me) = (&self.cells[at], peers.me());
-        // Relaxed if it succeeds: a read-modify-write, after which the next to claim the cell still
-        // acquires the Release in `enrol`. Acquire on failure: pairs with the Release in `notify`.
-        match peers.at(cell).compare_exchange(me, 0, Ordering::Relaxed, Ordering::Acquire) {
-            Ok(_) => false,
-            Err(seen) if seen == me | NOTIFIED => {
-                // Release: pairs with the Acquire of the next to claim the cell.
-                peers.at(cell).store(0, Ordering::Release);
-                true
-            }
-            // Not our cell: somebody scribbled. A wake-up too many is legal.
-            Err(_) => true,
-        }
+    /// Leaves a slot that waits. Returns `false` if it was notified.
+    fn give_up<P: Peers>(&self, peers: &P, at: usize) -> bool {
+        // Relaxed if it succeeds: a read-modify-write, after which the next to claim the slot still
+        // acquires the Release in `enrol`. Acquire on failure: pairs with the Release in
+        // `notify_slot`.
+        peers
+            .at(&self.slots[at])
+            .compare_exchange(peers.me(), 0, Ordering::Relaxed, Ordering::Acquire)
+            .is_ok()
     }
 
-    /// Takes over the notification of one who died before it saw it.
-    fn inherit<P: Peers>(&self, peers: &P) -> bool {
-        self.cells.iter().any(|cell| {
-            let seen = peers.at(cell).load(Ordering::Relaxed);
+    /// Frees a notified slot of the caller's.
+    fn erase<P: Peers>(&self, peers: &P, at: usize) {
+        // Release: pairs with the Acquire of the next claim. Relaxed on failure: the slot is not
+        // ours, so a peer scribbled, and nothing of ours is in it.
+        let _ = peers.at(&self.slots[at]).compare_exchange(
+            peers.me() | NOTIFIED,
+            0,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Makes the notified slot of a dead waiter the caller's (invariant 3).
+    fn take_over<P: Peers>(&self, peers: &P) -> Option<usize> {
+        self.slots.iter().position(|slot| {
+            // Relaxed: a look; the exchange decides.
+            let seen = peers.at(slot).load(Ordering::Relaxed);
             seen & NOTIFIED != 0
                 && peers.is_dead(seen & IDENTITY)
-                // Acquire: stands for the Acquire of the one who died.
-                && peers.at(cell).compare_exchange(seen, 0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                // Acquire: stands for the Acquire of the waiter that died. Release: the next claim
+                // acquires from this participant what the dead one released.
+                && peers
+                    .at(slot)
+                    .compare_exchange(
+                        seen,
+                        peers.me() | NOTIFIED,
+                        Ordering::AcqRel,
+                        Ordering::Relaxed,
+                    )
+                    .is_ok()
         })
     }
+}
+
+/// Whether a slot's owner waits and is not notified.
+fn waits(slot: u32) -> bool {
+    slot != 0 && slot & (NOTIFIED | ENROLLING) == 0
 }

@@ -13,7 +13,12 @@
 //!
 //! **Limit.** A waiter that is stopped during exactly 2^30 sets misses them, until the next.
 //!
-//! **Orderings.** `set` is Release and pairs with the Acquire of every look.
+//! **Orderings.** `set` is Release and pairs with the Acquire of every look. It writes also where
+//! the event is set already, and `clear` is Acquire: that is for the loop "wait, clear, look for
+//! work" next to a producer that sets an event that is set already. Either `clear` follows that
+//! `set` in the word's modification order, and then the consumer sees the work; or `set` follows
+//! `clear`, and then the event stays set. With a Relaxed `clear` the work could be lost on a weakly
+//! ordered processor. (`sync_core::Event` has the same rule and the same model.)
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
@@ -50,8 +55,8 @@ pub fn set<P: Peers>(word: &AtomicU32, peers: &P) {
 
 /// Clears it.
 pub fn clear<P: Peers>(word: &AtomicU32, peers: &P) {
-    // Relaxed: clearing publishes nothing.
-    peers.at(word).fetch_and(!SET, Ordering::Relaxed);
+    // Acquire: pairs with the Release of the last `set` that this clear undoes. See "Orderings".
+    peers.at(word).fetch_and(!SET, Ordering::Acquire);
 }
 
 /// Waits until it is set, or was set meanwhile; `false` at the deadline.
@@ -74,7 +79,12 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
                 continue;
             }
             // Relaxed if it succeeds, for then it was a look that said no.
-            if let Err(now) = peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Acquire) {
+            if let Err(now) = peers.at(word).compare_exchange(
+                seen,
+                seen | WAITERS,
+                Ordering::Relaxed,
+                Ordering::Acquire,
+            ) {
                 seen = now;
                 continue;
             }

@@ -52,7 +52,8 @@ pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
     // At the limit there is somebody to wake anyhow (invariant 4).
     while seen & COUNT != COUNT {
-        match peers.at(gate).compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
+        match peers.at(gate).compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => break,
             Err(now) => seen = now,
         }
@@ -64,7 +65,13 @@ pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
 
 /// Sleeps until the next notification, a bound, or the deadline. Afterwards the waiter is not
 /// counted any more.
-pub fn sleep<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced, patience: &mut Patience, deadline: Option<Deadline>) -> Slept {
+pub fn sleep<P: Peers>(
+    gate: &AtomicU32,
+    peers: &P,
+    announced: Announced,
+    patience: &mut Patience,
+    deadline: Option<Deadline>,
+) -> Slept {
     // Relaxed: the futex compares it again.
     let now = peers.at(gate).load(Ordering::Relaxed);
     if now & !COUNT != announced.number {
@@ -84,9 +91,38 @@ pub fn withdraw<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced) {
     // Relaxed: the count orders nothing here.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
     while seen & !COUNT == announced.number && seen & COUNT != 0 {
-        match peers.at(gate).compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed) {
+        match peers.at(gate).compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => return,
             Err(now) => seen = now,
+        }
+    }
+}
+
+/// Repeats `attempt` until it returns something, or the deadline passes: then returns `None`.
+/// Announces the waiter before the last attempt, and sleeps between the attempts.
+///
+/// `attempt` gets `true` after a sleep that no wake ended: then it also looks for what the dead
+/// left.
+pub fn wait_until<P: Peers, R>(
+    gate: &AtomicU32,
+    peers: &P,
+    deadline: Option<Deadline>,
+    mut attempt: impl FnMut(bool) -> Option<R>,
+) -> Option<R> {
+    let mut patience = Patience::at_a_gate();
+    loop {
+        let announced = announce(gate, peers);
+        if let Some(done) = attempt(false) {
+            withdraw(gate, peers, announced);
+            return Some(done);
+        }
+        let why = sleep(gate, peers, announced, &mut patience, deadline);
+        if let Some(done) = attempt(why != Slept::Woken) {
+            return Some(done);
+        }
+        if why == Slept::Deadline {
+            return None;
         }
     }
 }

@@ -18,6 +18,7 @@
 //! a participant vanishes in a model.
 
 pub mod barrier;
+pub mod channel;
 pub mod condvar;
 pub mod event;
 pub mod event_count;
@@ -77,7 +78,13 @@ pub trait Peers {
     fn is_dead(&self, identity: u32) -> bool;
 
     /// Sleeps while `*word == expected`, for `bound` at most, and not past `deadline`.
-    fn sleep(&self, word: &AtomicU32, expected: u32, bound: Duration, deadline: Option<Deadline>) -> Slept;
+    fn sleep(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        bound: Duration,
+        deadline: Option<Deadline>,
+    ) -> Slept;
 
     /// Wakes at most `count` who sleep on `word`; says how many, as a hint.
     fn wake(&self, word: &AtomicU32, count: u32) -> usize;

@@ -26,7 +26,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use super::{IDENTITY, Patience, Peers, Slept, event_count, mutex::Refused};
+use super::{IDENTITY, Peers, event_count, mutex::Refused};
 
 /// A permit that nobody holds. No identity, since no table has that many slots.
 pub const FREE: u32 = 0xffff;
@@ -51,7 +51,12 @@ impl Permits<'_> {
     ///
     /// [`Refused::TimedOut`], [`Refused::NotAttached`].
     #[inline]
-    pub fn acquire<P: Peers>(&self, peers: &P, hint: usize, deadline: Option<Deadline>) -> Result<usize, Refused> {
+    pub fn acquire<P: Peers>(
+        &self,
+        peers: &P,
+        hint: usize,
+        deadline: Option<Deadline>,
+    ) -> Result<usize, Refused> {
         let me = peers.me();
         if me == 0 {
             return Err(Refused::NotAttached);
@@ -63,34 +68,24 @@ impl Permits<'_> {
     }
 
     #[cold]
-    fn acquire_slow<P: Peers>(&self, peers: &P, me: u32, hint: usize, deadline: Option<Deadline>) -> Result<usize, Refused> {
+    fn acquire_slow<P: Peers>(
+        &self,
+        peers: &P,
+        me: u32,
+        hint: usize,
+        deadline: Option<Deadline>,
+    ) -> Result<usize, Refused> {
         let mut spin = Spin::new();
         while spin.turn() {
             if let Some(cell) = self.take(peers, me, hint) {
                 return Ok(cell);
             }
         }
-        let mut patience = Patience::at_a_gate();
-        loop {
-            let announced = event_count::announce(self.gate, peers);
-            if let Some(cell) = self.take(peers, me, hint) {
-                event_count::withdraw(self.gate, peers, announced);
-                return Ok(cell);
-            }
-            let why = event_count::sleep(self.gate, peers, announced, &mut patience, deadline);
-            if let Some(cell) = self.take(peers, me, hint) {
-                return Ok(cell);
-            }
-            if why == Slept::Woken {
-                continue;
-            }
-            if let Some(cell) = self.reclaim(peers, me) {
-                return Ok(cell);
-            }
-            if why == Slept::Deadline {
-                return Err(Refused::TimedOut);
-            }
-        }
+        let taken = event_count::wait_until(self.gate, peers, deadline, |look| {
+            let reclaimed = || if look { self.reclaim(peers, me) } else { None };
+            self.take(peers, me, hint).or_else(reclaimed)
+        });
+        taken.ok_or(Refused::TimedOut)
     }
 
     /// Takes a permit if there is one, or if a dead participant holds one.
@@ -130,7 +125,11 @@ impl Permits<'_> {
             }
             if !peers.is_dead(seen & IDENTITY) {
                 alive = seen;
-            } else if peers.at(word).compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            } else if peers
+                .at(word)
+                .compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+            {
                 // Relaxed: as in `mutex::steal`.
                 return Some(cell);
             }
@@ -143,7 +142,11 @@ impl Permits<'_> {
     pub fn release<P: Peers>(&self, peers: &P, cell: usize) {
         // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
         // copy of a permit is not its own.
-        if peers.at(&self.cells[cell]).compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed).is_ok() {
+        if peers
+            .at(&self.cells[cell])
+            .compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+        {
             event_count::notify(self.gate, peers, 1);
         }
     }
@@ -152,7 +155,12 @@ impl Permits<'_> {
     /// [`add`](Self::add)s one.
     pub fn forget<P: Peers>(&self, peers: &P, cell: usize) {
         // Release: what we wrote is visible to who takes it after it is given back.
-        let _ = peers.at(&self.cells[cell]).compare_exchange(peers.me(), LENT, Ordering::Release, Ordering::Relaxed);
+        let _ = peers.at(&self.cells[cell]).compare_exchange(
+            peers.me(),
+            LENT,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
     }
 
     /// Adds one permit: one that was forgotten, or, if `grow`, a new one. `false`: there is
@@ -162,7 +170,10 @@ impl Permits<'_> {
             for word in self.cells {
                 // Relaxed: a look. Release: pairs with the Acquire in `take`.
                 if peers.at(word).load(Ordering::Relaxed) == *from
-                    && peers.at(word).compare_exchange(*from, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
+                    && peers
+                        .at(word)
+                        .compare_exchange(*from, FREE, Ordering::Release, Ordering::Relaxed)
+                        .is_ok()
                 {
                     event_count::notify(self.gate, peers, 1);
                     return true;

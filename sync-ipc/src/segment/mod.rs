@@ -446,6 +446,11 @@ impl Block {
         &self.segment
     }
 
+    /// Where the object lies in the segment.
+    pub(crate) fn offset(&self) -> usize {
+        self.view.distance(self.segment.map())
+    }
+
     pub(crate) fn parameter(&self) -> u64 {
         self.parameter
     }

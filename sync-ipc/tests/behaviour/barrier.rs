@@ -136,3 +136,67 @@ fn mb_03_a_thousand_passes() {
     assert_eq!(children.each_mut().map(Child::join), [0; 5]);
     assert_eq!(sum.lock().expect("clean").get(), 1000);
 }
+
+/// As many panicking actions as there are places, and many more.
+#[test]
+fn a_barrier_survives_any_number_of_panicking_actions() {
+    for parties in 1..4 {
+        let (_segment, barrier) = world(parties);
+        let meets = |panics: bool| {
+            let others: Vec<_> =
+                (1..parties).map(|_| fork(|| barrier.wait().is_ok().into())).collect();
+            until("the others wait", || barrier.waiting() == parties - 1);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                barrier.wait_with(|| {
+                    if panics {
+                        std::panic::resume_unwind(Box::new("the action fails"));
+                    }
+                })
+            }));
+            let others = others.into_iter().map(|mut other| other.join()).collect::<Vec<_>>();
+            (outcome, others)
+        };
+        for _ in 0..10 {
+            let (outcome, others) = meets(true);
+            assert!(outcome.is_err(), "the panic reaches the caller");
+            assert_eq!(others, vec![0; parties - 1], "the barrier is broken for the others");
+            assert_eq!((barrier.is_broken(), barrier.waiting()), (true, 0));
+            barrier.reset().expect("no process is stopped");
+        }
+        let (outcome, others) = meets(false);
+        assert!(outcome.expect("no panic").is_ok());
+        assert_eq!(others, vec![1; parties - 1]);
+    }
+}
+
+/// An action that forks: the child's copy of the call completes nothing and breaks nothing.
+#[test]
+fn an_action_that_forks_has_one_party() {
+    let (_segment, barrier) = world(1);
+    for panics in [false, true] {
+        let ours = std::process::id();
+        let met = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            barrier.wait_with(|| {
+                // SAFETY: the child calls this crate alone, and leaves by `_exit`.
+                let child = unsafe { libc::fork() };
+                assert!(child >= 0, "fork");
+                if child == 0 && panics {
+                    std::panic::resume_unwind(Box::new("in the child"));
+                }
+                if child > 0 {
+                    let mut status = 0;
+                    // SAFETY: our own child, and a place for its status.
+                    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "{status}");
+                }
+            })
+        }));
+        if std::process::id() != ours {
+            let right = if panics { met.is_err() } else { matches!(met, Ok(Err(_))) };
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(!right)) };
+        }
+        assert!(met.expect("no panic").is_ok(), "the parent's party passes");
+        assert!(!barrier.is_broken());
+    }
+}

@@ -33,6 +33,8 @@ mod semaphore;
 #[cfg(target_os = "linux")]
 mod shared_memory;
 #[cfg(target_os = "linux")]
+mod sources;
+#[cfg(target_os = "linux")]
 mod surroundings;
 #[cfg(target_os = "linux")]
 mod value;

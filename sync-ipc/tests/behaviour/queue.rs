@@ -6,7 +6,11 @@ use sync_ipc::{
     Error, JoinableQueue, Mutex, Orphans, Queue, QueueOptions, RecvError, Segment, SendError, queue,
 };
 
-use crate::processes::{Child, FOR_EVER, fork, until};
+use sync_ipc::raw::queue::Ring;
+use sync_ipc::raw::{Peers, Slept};
+use sync_ipc::{Receiver, Sender};
+
+use crate::processes::{Child, FOR_EVER, alone, fork, until};
 
 fn world(capacity: usize) -> (Segment, Queue<u64>) {
     let segment = Segment::anonymous(1 << 18).expect("a segment");
@@ -440,4 +444,262 @@ fn a_forked_childs_copy_of_a_task_is_not_done() {
     assert_eq!(jobs.join_timeout(std::time::Duration::from_millis(20)), Ok(false));
     task.done();
     assert_eq!(jobs.join(), Ok(()));
+}
+
+#[test]
+fn a_closed_queue_waits_for_what_may_come_back() {
+    let (_segment, queue) = world(4);
+    queue.send(1).expect("room");
+    let lease = queue.recv_lease().expect("an item");
+    queue.close();
+    assert_eq!(queue.try_recv(), Err(RecvError::Empty), "it is on lease");
+    assert_eq!(queue.recv_timeout(Duration::from_millis(5)), Err(RecvError::TimedOut));
+    drop(lease);
+    assert_eq!(queue.recv(), Ok(1), "it came back");
+    assert_eq!(queue.recv(), Err(RecvError::Closed));
+}
+
+#[test]
+fn a_receiver_of_a_closed_queue_is_woken_by_the_last_acknowledgement() {
+    let (_segment, queue) = world(4);
+    queue.send(1).expect("room");
+    let lease = queue.recv_lease().expect("an item");
+    queue.close();
+    let mut waits = fork(|| (queue.recv() == Err(RecvError::Closed)).into());
+    std::thread::sleep(Duration::from_millis(5));
+    lease.ack();
+    assert_eq!(waits.join(), 1);
+}
+
+#[test]
+fn a_closed_queue_that_drops_orphans_waits_for_no_lease() {
+    let segment = Segment::anonymous(1 << 16).expect("a segment");
+    let options = QueueOptions { capacity: 4, orphans: Orphans::Drop };
+    let queue = Queue::<u64>::with_options(&segment, "queue", options).expect("room");
+    queue.send(1).expect("room");
+    let lease = queue.recv_lease().expect("an item");
+    queue.close();
+    assert_eq!(queue.recv(), Err(RecvError::Closed), "a lease cannot bring it back");
+    drop(lease);
+    assert_eq!(queue.recv(), Err(RecvError::Closed));
+}
+
+#[test]
+fn a_receiver_of_a_closed_queue_does_not_wait_for_a_dead_leaser() {
+    let (_segment, queue) = world(4);
+    queue.send(1).expect("room");
+    let mut dies = fork(|| {
+        core::mem::forget(queue.recv_lease().expect("an item"));
+        0
+    });
+    assert_eq!(dies.join(), 0);
+    queue.close();
+    assert_eq!(queue.recv(), Ok(1));
+    assert_eq!(queue.recv(), Err(RecvError::Closed));
+}
+
+#[test]
+fn a_forked_copy_of_a_lease_is_nothing() {
+    let (_segment, queue) = world(4);
+    for how in 0..2 {
+        queue.send(7).expect("room");
+        let lease = queue.recv_lease().expect("an item");
+        let mut lease = Some(lease);
+        let mut child = fork(|| {
+            let lease = lease.take().expect("its copy");
+            if how == 0 {
+                drop(lease)
+            } else {
+                lease.ack()
+            }
+            0
+        });
+        assert_eq!(child.join(), 0);
+        assert_eq!(queue.try_recv(), Err(RecvError::Empty), "the parent works on it");
+        drop(lease);
+        assert_eq!(queue.recv(), Ok(7), "and gave it back");
+    }
+}
+
+#[test]
+fn the_end_of_all_senders_is_noticed() {
+    alone(|| {
+        let (sender, receiver) = queue::<u32>(4).expect("a segment");
+        sender.send(5).expect("room");
+        let other = Sender::<u32>::open(sender.segment()).expect("it is there");
+        drop(sender);
+        assert_eq!(receiver.recv(), Ok(5));
+        assert_eq!(receiver.try_recv(), Err(RecvError::Empty), "another sender lives");
+        drop(other);
+        assert_eq!(receiver.try_recv(), Err(RecvError::Disconnected));
+        assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
+        let again = Sender::<u32>::open(receiver.segment()).expect("it is there");
+        again.send(6).expect("room");
+        drop(again);
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(6), Err(RecvError::Disconnected)));
+    });
+}
+
+#[test]
+fn a_waiting_receiver_notices_the_death_of_the_last_sender() {
+    alone(|| {
+        let (sender, receiver) = queue::<u32>(4).expect("a segment");
+        let mut dies = fork(|| {
+            sender.send(1).expect("room");
+            std::thread::sleep(FOR_EVER);
+            0
+        });
+        drop(sender);
+        assert_eq!(receiver.recv(), Ok(1));
+        let mut waits = fork(|| (receiver.recv() == Err(RecvError::Disconnected)).into());
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(receiver.try_recv(), Err(RecvError::Empty), "the forked sender lives");
+        dies.kill();
+        assert_eq!(waits.join(), 1);
+    });
+}
+
+#[test]
+fn a_forked_sender_counts_before_its_first_use() {
+    alone(|| {
+        let (sender, receiver) = queue::<u32>(4).expect("a segment");
+        let mut sends = fork(|| {
+            std::thread::sleep(Duration::from_millis(60));
+            sender.send(8).expect("room");
+            0
+        });
+        drop(sender);
+        assert_eq!(receiver.recv(), Ok(8));
+        assert_eq!(sends.join(), 0);
+        assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
+    });
+}
+
+#[test]
+fn the_end_of_all_receivers_is_noticed() {
+    alone(|| {
+        let (sender, receiver) = queue::<u32>(2).expect("a segment");
+        drop(receiver);
+        assert_eq!(sender.send(1), Err(SendError::Disconnected(1)), "left in good order: at once");
+        let receiver = Receiver::<u32>::open(sender.segment()).expect("it is there");
+        let mut dies = fork(|| {
+            std::thread::sleep(FOR_EVER);
+            0
+        });
+        drop(receiver);
+        sender.send(1).expect("the forked receiver lives");
+        sender.send(2).expect("room");
+        dies.kill();
+        assert_eq!(sender.send(3), Err(SendError::Disconnected(3)), "killed: when it is full");
+    });
+}
+
+/// Two workers pass one task on for as long as the test runs: there is no moment at which all is
+/// done. The capacity makes a walk over the slots long.
+#[test]
+fn join_does_not_return_while_work_moves() {
+    let segment = Segment::anonymous(1 << 18).expect("a segment");
+    let jobs = JoinableQueue::<u64>::create(&segment, "jobs", 1024).expect("room");
+    jobs.put(1).expect("room");
+    jobs.put(1).expect("room");
+    let works = || {
+        while let Ok(task) = jobs.get() {
+            if *task.item() == 0 {
+                task.done();
+                return 0;
+            }
+            jobs.put(1).expect("room");
+            task.done();
+        }
+        1
+    };
+    let mut workers = [fork(works), fork(works)];
+    for _ in 0..2000 {
+        assert_eq!(jobs.join_timeout(Duration::ZERO), Ok(false), "two tasks are never done");
+    }
+    // One end for each worker; the two tasks stay.
+    jobs.put(0).expect("room");
+    jobs.put(0).expect("room");
+    assert_eq!(workers.each_mut().map(Child::join), [0, 0]);
+}
+
+/// A sender finds room as long as there is some at every moment: the others use two slots of three.
+#[test]
+fn full_is_not_returned_while_there_is_room() {
+    let (_segment, queue) = world(3);
+    let works = || {
+        for _ in 0..20_000 {
+            if queue.send(1).is_err() {
+                return 1;
+            }
+            if queue.recv().is_err() {
+                return 2;
+            }
+        }
+        0
+    };
+    let mut others = [fork(works), fork(works)];
+    for _ in 0..20_000 {
+        queue.try_send(2).expect("there is a third slot");
+        queue.recv().expect("one was sent");
+    }
+    assert_eq!(others.each_mut().map(Child::join), [0, 0]);
+}
+
+/// Counts what a sweep asks and looks at.
+#[derive(Default)]
+struct Counts {
+    asked: core::cell::Cell<usize>,
+    looked: core::cell::Cell<usize>,
+}
+
+impl Peers for Counts {
+    fn me(&self) -> u32 {
+        1
+    }
+
+    fn is_dead(&self, identity: u32) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        identity != 1
+    }
+
+    fn sleep(
+        &self,
+        _: &sync_core::primitive::atomic::AtomicU32,
+        _: u32,
+        _: Duration,
+        _: Option<sync_core::primitive::futex::Deadline>,
+    ) -> Slept {
+        Slept::Bound
+    }
+
+    fn wake(&self, _: &sync_core::primitive::atomic::AtomicU32, _: u32) -> usize {
+        0
+    }
+
+    fn at<'a, A>(&self, atomic: &'a A) -> &'a A {
+        self.looked.set(self.looked.get() + 1);
+        atomic
+    }
+}
+
+/// The largest queue, full of what two dead senders left unsent: a sweep frees all of it, asks once
+/// about each of the two, and looks at each word a bounded number of times.
+#[test]
+fn a_sweep_takes_linear_time() {
+    use sync_core::primitive::atomic::{AtomicU64, Ordering};
+
+    let capacity = sync_ipc::raw::queue::MAX_SLOTS;
+    let words = || (0..capacity).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+    let (head, tail, cells, slots) = (AtomicU64::new(0), AtomicU64::new(0), words(), words());
+    let ring = Ring { head: &head, tail: &tail, cells: &cells, slots: &slots };
+    for (at, slot) in slots.iter().enumerate() {
+        // WRITING, of participants 2 and 3 in turn.
+        slot.store(1 << 30 | (2 + at as u64 % 2), Ordering::Relaxed);
+    }
+    let counts = Counts::default();
+    let found = ring.sweep(&counts, Orphans::Redeliver, true).expect("attached");
+    assert_eq!((found.freed, found.taken), (capacity, None));
+    assert_eq!(counts.asked.get(), 2);
+    assert!(counts.looked.get() <= 40 * capacity, "{} looks", counts.looked.get());
 }

@@ -83,10 +83,7 @@ impl Case for Notify {
         // It waits once it has enrolled and let go of the lock: its ticket is drawn.
         until("it waits", || {
             world.mutex.lock().expect("clean").update(|value| *value = 1);
-            let mut bytes = [0; 8];
-            rustix::io::pread(&world.segment, &mut bytes, offset_of_tickets(&world))
-                .expect("readable");
-            u64::from_ne_bytes(bytes) > 0
+            tickets(&world) > 0
         });
         (world, child.into())
     }
@@ -115,6 +112,44 @@ impl Case for Notify {
         // Its condition holds and it has been notified.
         assert_eq!(waiter.borrow_mut().join(), 0);
     }
+}
+
+/// Two waiters and one notification. The notified waiter is killed while it waits for the lock that
+/// the notifier still holds: the other waiter has the notification.
+#[test]
+fn a_notification_outlives_a_waiter_that_waits_for_the_lock() {
+    for _ in 0..4 {
+        let world = world();
+        let take = || {
+            let guard = world.mutex.lock().expect("free");
+            let mut guard = world.condvar.wait_while(guard, |stock| *stock == 0).expect("clean");
+            guard.set(0);
+            0
+        };
+        let mut waiters = [1, 2].map(|number| {
+            let waiter = fork(take);
+            until("it is enrolled", || tickets(&world) == number);
+            // It has released the lock.
+            drop(world.mutex.lock().expect("clean"));
+            waiter
+        });
+        let mut guard = world.mutex.lock().expect("clean");
+        guard.set(1);
+        world.condvar.notify_one();
+        // The first waiter wakes up, and waits for the lock.
+        std::thread::sleep(Duration::from_millis(20));
+        waiters[0].kill();
+        drop(guard);
+        assert_eq!(waiters[1].join(), 0);
+        assert_eq!(world.mutex.lock().expect("clean").get(), 0);
+    }
+}
+
+/// The number of tickets that were drawn.
+fn tickets(world: &World) -> u64 {
+    let mut bytes = [0; 8];
+    rustix::io::pread(&world.segment, &mut bytes, offset_of_tickets(world)).expect("readable");
+    u64::from_ne_bytes(bytes)
 }
 
 /// Where the condvar's ticket counter is: the second object, 64 bytes after the first.

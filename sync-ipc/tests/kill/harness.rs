@@ -12,6 +12,9 @@
 //! memory and the kernel's state behind and nothing else, so two instructions between which neither
 //! changes are one case.
 //!
+//! [`two_deaths`] does the same to a participant and to the successor that deals with what the dead
+//! participant left.
+//!
 //! [`pairs`] steps two children through their operations at the same time, in bursts, and kills
 //! both somewhere: by a seed.
 
@@ -168,27 +171,77 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
     println!("{name}: {rounds} pairs, of whom {} and {} were through", through[0], through[1]);
 }
 
-/// Kills around every instruction that has an effect, and at `samples` others.
-pub(crate) fn every_effect<C: Case>(name: &str, case: &C, samples: u64) {
+/// A case whose dead participant has a successor that is killed too.
+pub(crate) trait Succession: Case {
+    /// What the successor does after the first death.
+    fn succeed(&self, world: &Self::World);
+}
+
+/// Kills the participant after each of its instructions that has an effect, and before it, and then
+/// its successor around each of the successor's; and asks the survivor. Of many pairs, it picks about
+/// `pairs` by a seed.
+pub(crate) fn two_deaths<C: Succession>(name: &str, case: &C, pairs: u64) {
+    let mut random = Random::new(name);
+    let successor =
+        |world: &C::World| Stepped::new(|| case.prepare(world), |()| case.succeed(world));
     let world = case.world();
-    let mut child = start(case, &world);
-    let mut before = snapshot(case.segment(&world));
-    let mut cases = BTreeSet::from([0]);
+    let (first, _) = effects(start(case, &world), case.segment(&world));
+    let mut deaths = 0;
+    for steps in &first {
+        let world = case.world();
+        let mut child = start(case, &world);
+        child.steps(*steps);
+        child.child.kill();
+        let (second, _) = effects(successor(&world), case.segment(&world));
+        let all = (first.len() * second.len()) as u64;
+        for second in second {
+            if random.below(all) >= pairs {
+                continue;
+            }
+            let world = case.world();
+            let mut child = start(case, &world);
+            let alive = child.steps(*steps);
+            child.child.kill();
+            let mut child = successor(&world);
+            child.steps(second);
+            child.child.kill();
+            case.check(&world, !alive);
+            deaths += 1;
+        }
+    }
+    println!("{name}: {deaths} pairs of deaths, at {} instructions of the first", first.len());
+}
+
+/// The numbers of instructions after which something in shared memory changed, and one less each;
+/// the number of changes.
+fn effects(mut child: Stepped, segment: &Segment) -> (BTreeSet<u64>, usize) {
+    let mut before = snapshot(segment);
+    let mut steps = BTreeSet::from([0]);
     let mut effects = 0;
     while child.step() {
-        let after = snapshot(case.segment(&world));
+        let after = snapshot(segment);
         if after != before {
             effects += 1;
-            cases.extend([child.steps - 1, child.steps, child.steps + 1]);
+            steps.extend([child.steps - 1, child.steps]);
             before = after;
         }
     }
-    let total = child.steps;
-    drop(child);
+    // Killed when it is through.
+    steps.insert(child.steps + 1_000_000);
+    assert!(effects > 0, "an operation without an effect");
+    (steps, effects)
+}
+
+/// Kills around every instruction that has an effect, and at `samples` others.
+pub(crate) fn every_effect<C: Case>(name: &str, case: &C, samples: u64) {
+    let world = case.world();
+    let (mut cases, effects) = effects(start(case, &world), case.segment(&world));
+    drop(world);
+    let end = cases.last().copied().unwrap_or(0);
+    let total = end - 1_000_000;
+    cases.extend(cases.iter().map(|steps| steps + 1).collect::<Vec<_>>());
     let mut random = Random::new(name);
     cases.extend((0..samples).map(|_| random.below(total)));
-    cases.insert(total + 1_000_000);
-    assert!(effects > 0, "an operation without an effect");
     for steps in &cases {
         kill_at(case, *steps);
     }

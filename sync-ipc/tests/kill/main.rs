@@ -7,6 +7,8 @@ mod harness;
 mod processes;
 
 #[cfg(target_os = "linux")]
+mod awaited;
+#[cfg(target_os = "linux")]
 mod barrier;
 #[cfg(target_os = "linux")]
 mod condvar;
@@ -24,3 +26,5 @@ mod segment;
 mod semaphore;
 #[cfg(target_os = "linux")]
 mod stopped;
+#[cfg(target_os = "linux")]
+mod two_deaths;

@@ -55,12 +55,8 @@ impl Child {
     pub fn signal(&self, signal: i32) {
         assert!(self.status.is_none(), "the child was reaped");
         // SAFETY: our own child, not yet reaped, so the pid is still its.
-        assert_eq!(
-            unsafe { libc::kill(self.pid, signal) },
-            0,
-            "kill: {}",
-            io::Error::last_os_error()
-        );
+        let sent = unsafe { libc::kill(self.pid, signal) };
+        assert_eq!(sent, 0, "kill: {}", io::Error::last_os_error());
     }
 
     /// Kills and reaps.
@@ -330,21 +326,24 @@ impl Stepped {
 
 const NT_PRSTATUS: libc::c_long = 1;
 
-cfg_select! {
-    target_arch = "x86_64" => {
-        type Code = u8;
-        /// `int3`
-        const BREAKPOINT: Code = 0xcc;
-        fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
-            &mut registers.rip
-        }
-    }
-    target_arch = "aarch64" => {
-        type Code = u32;
-        /// `brk #0`
-        const BREAKPOINT: Code = 0xd420_0000;
-        fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
-            &mut registers.pc
-        }
-    }
+#[cfg(target_arch = "x86_64")]
+type Code = u8;
+#[cfg(target_arch = "aarch64")]
+type Code = u32;
+
+/// `int3`
+#[cfg(target_arch = "x86_64")]
+const BREAKPOINT: Code = 0xcc;
+/// `brk #0`
+#[cfg(target_arch = "aarch64")]
+const BREAKPOINT: Code = 0xd420_0000;
+
+#[cfg(target_arch = "x86_64")]
+fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
+    &mut registers.rip
+}
+
+#[cfg(target_arch = "aarch64")]
+fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
+    &mut registers.pc
 }

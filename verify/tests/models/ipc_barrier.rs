@@ -3,14 +3,14 @@
 
 use std::sync::Mutex as Log;
 
-use sync_core::primitive::atomic::AtomicU32;
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_ipc::raw::barrier::{Arrival, Failed, Gathering};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
-use crate::support::Tracked;
+use crate::support::{Order, Tracked, check_small};
 
 struct Shared {
     lock: AtomicU32,
@@ -136,6 +136,60 @@ fn a_party_vanishes() {
         let (world, it) = (World::new(true), Shared::new(2));
         order.run_with_mortal(
             Participant::new(&world, 1).mortal(meets(&it, None)),
+            [Participant::new(&world, 2).body(meets(&it, soon()))],
+        );
+        afterwards(&world, &it);
+    });
+}
+
+/// Completes its cycle, or gives it up, as after an action that panicked; and may vanish in it.
+fn fails(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
+    let shared = shared.clone();
+    move |me| match shared.gathering().arrive(me, None) {
+        Ok(Arrival::Completes(place)) => shared.gathering().fail(me, place),
+        Ok(Arrival::Waits(place)) => {
+            let _ = shared.gathering().wait(me, place, None);
+        }
+        Err(_) => {}
+    }
+}
+
+/// The party that completes a cycle gives it up: its place is free afterwards, and the other party is
+/// sent away. It may vanish while it does so.
+#[test]
+fn a_cycle_is_given_up() {
+    let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
+        let last = Participant::new(world, 3);
+        it.gathering().reset(&last).expect("nobody is stopped");
+        assert_eq!(it.gathering().waiting(&last), 0);
+        assert!(!it.gathering().is_broken(&last));
+    };
+    for order in [Order::Forward, Order::Reversed] {
+        check_small(
+            &format!("ipc_barrier, given up, {order:?}"),
+            order,
+            std::sync::Arc::new(move |order: Order| {
+                let (world, it) = (World::new(false), Shared::new(1));
+                let other = {
+                    let it = it.clone();
+                    move |me: &Participant| {
+                        let _ = it.gathering().reset(me);
+                    }
+                };
+                order.run([
+                    Participant::new(&world, 1).body(fails(&it)),
+                    Participant::new(&world, 2).body(other),
+                ]);
+                afterwards(&world, &it);
+                let left = it.cells.iter().all(|cell| cell.load(Ordering::Relaxed) == 0);
+                assert!(left, "a place is not left");
+            }),
+        );
+    }
+    at_any_write("ipc_barrier, given up", move |order| {
+        let (world, it) = (World::new(true), Shared::new(2));
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(fails(&it)),
             [Participant::new(&world, 2).body(meets(&it, soon()))],
         );
         afterwards(&world, &it);

@@ -1,7 +1,7 @@
 //! The event between processes: no wait is lost, `set` and `clear` at once release who waited, and
 //! a death on either side stops nobody.
 
-use sync_core::primitive::atomic::AtomicU32;
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::event;
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
@@ -122,5 +122,28 @@ model! {
             }
         } };
         order.run([Participant::new(&world, 1).body(sets), Participant::new(&world, 2).body(looks)]);
+    }
+}
+
+model! {
+    /// The loop "wait, clear, look for work" next to a producer that sets an event that is set
+    /// already: the clear sees the work, or the event stays set. (sync-core has the same model:
+    /// `event::set_again_beside_clear`.)
+    fn set_again_beside_clear(order) {
+        let (world, it) = (World::new(false), shared());
+        let (work, found) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        event::set(&it.word, &Participant::new(&world, 3));
+        let produces = { let (it, work) = (it.clone(), work.clone()); move |me: &Participant| {
+            work.store(1, Ordering::Relaxed);
+            event::set(&it.word, me);
+        } };
+        let consumes = { let (it, work, found) = (it.clone(), work.clone(), found.clone()); move |me: &Participant| {
+            assert!(event::wait(&it.word, me, None));
+            event::clear(&it.word, me);
+            found.store(work.load(Ordering::Relaxed), Ordering::Relaxed);
+        } };
+        order.run([Participant::new(&world, 1).body(produces), Participant::new(&world, 2).body(consumes)]);
+        let found = found.load(Ordering::Relaxed) == 1;
+        assert!(found || event::is_set(&it.word, &Participant::new(&world, 3)), "the work is lost");
     }
 }

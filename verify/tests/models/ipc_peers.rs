@@ -25,13 +25,13 @@ use crate::support::{Body, Order, check_small, on_death};
 
 /// Who is dead.
 pub(crate) struct World {
-    dead: [AtomicU32; 4],
+    dead: [AtomicU32; 6],
     somebody_may_vanish: bool,
 }
 
 impl World {
     pub(crate) fn new(somebody_may_vanish: bool) -> Arc<Self> {
-        Arc::new(Self { dead: [0; 4].map(AtomicU32::new), somebody_may_vanish })
+        Arc::new(Self { dead: [0; 6].map(AtomicU32::new), somebody_may_vanish })
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Mutex as Log;
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
-use sync_ipc::raw::queue::{Orphans, Ring, Trouble};
+use sync_ipc::raw::channel::Channel;
+use sync_ipc::raw::queue::{Orphans, Ring, RingError};
+use sync_ipc::raw::{Peers, event_count};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
@@ -16,6 +18,10 @@ struct Shared {
     cells: Vec<AtomicU64>,
     slots: Vec<AtomicU64>,
     items: Vec<Tracked>,
+    closed: AtomicU32,
+    given_back: AtomicU32,
+    drained: AtomicU32,
+    gates: [AtomicU32; 3],
     /// What was received, and what a send returned for: outside the model.
     received: Log<Vec<u32>>,
     sent: Log<Vec<u32>>,
@@ -30,6 +36,10 @@ impl Shared {
             cells: words(),
             slots: words(),
             items: (0..capacity).map(|_| Tracked::new(0)).collect(),
+            closed: AtomicU32::new(0),
+            given_back: AtomicU32::new(0),
+            drained: AtomicU32::new(0),
+            gates: [0; 3].map(AtomicU32::new),
             received: Log::default(),
             sent: Log::default(),
         })
@@ -39,7 +49,27 @@ impl Shared {
         Ring { head: &self.head, tail: &self.tail, cells: &self.cells, slots: &self.slots }
     }
 
-    fn send(&self, me: &Participant, item: u32) -> Result<(), Trouble> {
+    fn channel(&self) -> Channel<'_> {
+        let [items, room, idle] = &self.gates;
+        Channel {
+            ring: self.ring(),
+            orphans: Orphans::Redeliver,
+            closed: &self.closed,
+            given_back: &self.given_back,
+            drained: &self.drained,
+            items,
+            room,
+            idle,
+        }
+    }
+
+    /// Takes all items and gives them back.
+    fn give_all_back(&self, me: &Participant) {
+        let claims: Vec<_> = core::iter::from_fn(|| self.ring().take(me).ok()).collect();
+        claims.into_iter().for_each(|claim| self.channel().give_back(me, claim));
+    }
+
+    fn send(&self, me: &Participant, item: u32) -> Result<(), RingError> {
         let claim = self.ring().claim(me)?;
         self.items[claim.slot].set(item);
         self.ring().commit(me, claim)?;
@@ -47,7 +77,7 @@ impl Shared {
         Ok(())
     }
 
-    fn recv(&self, me: &Participant) -> Result<u32, Trouble> {
+    fn recv(&self, me: &Participant) -> Result<u32, RingError> {
         let claim = self.ring().take(me)?;
         let item = self.items[claim.slot].get();
         // Logged before the acknowledgement: what vanishes between the two is delivered twice,
@@ -63,7 +93,7 @@ impl Shared {
         loop {
             match self.recv(me) {
                 Ok(item) => items.push(item),
-                Err(Trouble::Empty) => {
+                Err(RingError::Empty) => {
                     match self.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken {
                         Some(claim) => {
                             items.push(self.items[claim.slot].get());
@@ -83,7 +113,7 @@ impl Shared {
         for item in 0..capacity {
             self.send(me, 100 + item).expect("room");
         }
-        assert_eq!(self.send(me, 200), Err(Trouble::Full));
+        assert_eq!(self.send(me, 200), Err(RingError::Full));
         assert_eq!(self.drain(me), (100..100 + capacity).collect::<Vec<_>>());
     }
 }
@@ -152,7 +182,7 @@ fn a_sender_vanishes() {
         ]);
         let last = Participant::new(&world, 3);
         // What was sent is not swept away, though its sender is dead.
-        let waiting = it.ring().count(&last).0;
+        let waiting = it.ring().len(&last);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let got = it.drain(&last);
         assert_eq!(got.len(), waiting, "{got:?}");
@@ -240,7 +270,7 @@ fn a_leaser_may_vanish_after_any_write() {
         );
         // Either nobody took it, or the leaser lives and holds it, or it is to be had.
         let items = it.drain(&last);
-        assert!(items == [7] || (items.is_empty() && it.ring().count(&last).1 == 1), "{items:?}");
+        assert!(items == [7] || (items.is_empty() && it.ring().in_use(&last) == 1), "{items:?}");
     });
 }
 
@@ -336,7 +366,7 @@ model! {
             assert!(it.ring().acknowledge(me, claim));
         } };
         let asks = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
-            if it.ring().count(me).1 == 0 {
+            if it.ring().is_idle(me) {
                 assert_eq!(done.get(), 1);
             }
         } };
@@ -395,4 +425,225 @@ fn what_is_freed_is_used_by_another() {
             );
         }
     }
+}
+
+model! {
+    /// Work moves behind the walk over the slots: a worker puts its follow-up into the slot that was
+    /// looked at, and then finishes the task in the slot that was not. There is no moment without
+    /// unfinished work.
+    fn idle_is_true_of_one_moment(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let last = Participant::new(&world, 3);
+        it.send(&last, 1).expect("room");
+        it.send(&last, 2).expect("room");
+        // Slot 0 is free, the tail is at it, and slot 1 has the task.
+        it.recv(&last).expect("the first");
+        let works = { let it = it.clone(); move |me: &Participant| {
+            let task = it.ring().take(me).expect("nobody else does");
+            it.send(me, 3).expect("room");
+            assert!(it.ring().acknowledge(me, task));
+        } };
+        let joins = { let it = it.clone(); move |me: &Participant| {
+            assert!(!it.ring().is_idle(me), "there is unfinished work");
+        } };
+        order.run([Participant::new(&world, 1).body(works), Participant::new(&world, 2).body(joins)]);
+    }
+}
+
+model! {
+    /// Room moves behind the walk over the slots: the slot that was looked at is freed, and then the
+    /// one that was not is claimed. There is no moment without room.
+    fn full_is_true_of_one_moment(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let [moves, sends] = [1, 2].map(|who| Participant::new(&world, who));
+        it.send(&moves, 1).expect("room");
+        it.send(&moves, 2).expect("room");
+        let [leased, done] = [0, 1].map(|_| it.ring().take(&moves).expect("two items"));
+        assert_eq!((leased.slot, done.slot), (0, 1));
+        assert!(it.ring().acknowledge(&moves, done));
+        let moves = moves.body({ let it = it.clone(); move |me: &Participant| {
+            assert!(it.ring().acknowledge(me, leased));
+            // What a claim does in the end that looked at slot 0 before that.
+            let free = it.slots[1].load(Ordering::Acquire);
+            let claimed = free | 1 << 30 | u64::from(me.me());
+            let _ = it.slots[1].compare_exchange(free, claimed, Ordering::AcqRel, Ordering::Relaxed);
+        } });
+        let sends = sends.body({ let it = it.clone(); move |me: &Participant| {
+            it.ring().claim(me).expect("there is room");
+        } });
+        order.run([moves, sends]);
+    }
+}
+
+model! {
+    /// Two items were given back, and two receivers look: neither is told that there is none, though
+    /// the first of them is still looking for more.
+    fn what_was_given_back_is_seen_by_both(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let last = Participant::new(&world, 3);
+        it.send(&last, 1).expect("room");
+        it.send(&last, 2).expect("room");
+        it.give_all_back(&last);
+        let receives = [1, 2].map(|who| { let it = it.clone(); Participant::new(&world, who).body(move |me: &Participant| {
+            it.channel().start_recv(me, false, false).expect("one for each");
+        }) });
+        order.run(receives);
+    }
+}
+
+model! {
+    /// An item goes round: given back while another receiver looks for one.
+    fn empty_is_true_of_one_moment(order) {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let last = Participant::new(&world, 3);
+        it.send(&last, 1).expect("room");
+        it.send(&last, 2).expect("room");
+        let claims = [0, 1].map(|_| it.ring().take(&last).expect("two items"));
+        it.channel().give_back(&last, claims[0]);
+        // Gives one back, and then takes the other one: there is one at every moment.
+        let moves = { let it = it.clone(); last.body(move |me: &Participant| {
+            it.channel().give_back(me, claims[1]);
+            let _ = it.channel().start_recv(me, false, false);
+        }) };
+        let receives = { let it = it.clone(); move |me: &Participant| {
+            it.channel().start_recv(me, false, false).expect("there is one");
+        } };
+        order.run([moves, Participant::new(&world, 2).body(receives)]);
+    }
+}
+
+model! {
+    /// A receiver of a closed queue is told so only when no send can succeed any more.
+    fn closed_is_final(order) {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let told = Arc::new(AtomicU32::new(0));
+        let sends = { let it = it.clone(); move |me: &Participant| {
+            if let Ok(claim) = it.channel().start_send(me) {
+                it.ring().commit(me, claim).expect("honest");
+                it.sent.lock().unwrap().push(1);
+            }
+        } };
+        let closes = { let it = it.clone(); move |me: &Participant| it.channel().close(me) };
+        let receives = { let (it, told) = (it.clone(), told.clone()); move |me: &Participant| {
+            match it.channel().start_recv(me, false, false) {
+                Ok(_) => it.received.lock().unwrap().push(1),
+                Err(RingError::Closed) => told.store(1, Ordering::Relaxed),
+                Err(RingError::Empty) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        } };
+        order.run([Participant::new(&world, 1).body(sends), Participant::new(&world, 2).body(closes), Participant::new(&world, 3).body(receives)]);
+        if told.load(Ordering::Relaxed) == 1 {
+            assert_eq!(*it.sent.lock().unwrap(), *it.received.lock().unwrap(), "an item came after the end");
+        }
+    }
+}
+
+model! {
+    /// A receiver of a closed queue is not told so while an item on lease may come back, and is woken
+    /// when it does not.
+    fn closed_waits_for_leases(order) small {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let holder = Participant::new(&world, 1);
+        it.send(&holder, 7).expect("room");
+        let lease = it.ring().take(&holder).expect("an item");
+        it.channel().close(&holder);
+        let done = Arc::new(AtomicU32::new(0));
+        let ends = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
+            done.store(1, Ordering::Relaxed);
+            assert!(it.ring().acknowledge(me, lease));
+            me.fence_after_change();
+            it.channel().notify_closed(me);
+        } };
+        let receives = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
+            let told = event_count::wait_until(&it.gates[0], me, None, |_| match it.channel().start_recv(me, false, false) {
+                Err(RingError::Empty) => None,
+                other => Some(other),
+            });
+            assert_eq!(told, Some(Err(RingError::Closed)));
+            assert_eq!(done.load(Ordering::Relaxed), 1, "not before the lease ended");
+        } };
+        order.run([holder.body(ends), Participant::new(&world, 2).body(receives)]);
+    }
+}
+
+/// A sender vanishes anywhere while the queue is closed: what it sent is received, and then the
+/// queue is over.
+#[test]
+fn a_sender_of_a_closing_queue_vanishes() {
+    at_any_write("ipc_queue, closing", |order| {
+        let (world, it) = (World::new(true), Shared::new(1));
+        let sends = {
+            let it = it.clone();
+            move |me: &Participant| {
+                if let Ok(claim) = it.channel().start_send(me) {
+                    it.ring().commit(me, claim).expect("honest");
+                }
+            }
+        };
+        let closes = {
+            let it = it.clone();
+            move |me: &Participant| it.channel().close(me)
+        };
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(sends),
+            [Participant::new(&world, 2).body(closes)],
+        );
+        let last = Participant::new(&world, 3);
+        if let Ok(claim) = it.channel().start_recv(&last, true, false) {
+            assert!(it.ring().acknowledge(&last, claim));
+        }
+        assert_eq!(it.channel().start_recv(&last, true, false), Err(RingError::Closed));
+    });
+}
+
+model! {
+    /// A receiver looks at a reference and is overtaken by 32,768 uses of its slot, the last of which
+    /// is being written: it does not take what is written. The words are set to what they would be
+    /// then.
+    fn a_receiver_that_is_overtaken_takes_nothing_unfinished(order) {
+        let (world, it) = (World::new(false), Shared::new(1));
+        it.send(&Participant::new(&world, 3), 7).expect("room");
+        let overtakes = { let it = it.clone(); move |me: &Participant| {
+            let Ok(claim) = it.ring().take(me) else { return };
+            assert!(it.ring().acknowledge(me, claim));
+            it.slots[0].fetch_add(32_767 << 32, Ordering::AcqRel);
+            let claim = it.ring().claim(me).expect("nobody else sends");
+            it.items[claim.slot].set(8);
+        } };
+        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(overtakes)]);
+    }
+}
+
+/// A receiver vanishes anywhere between taking an item and emptying its cell: when its slot is free
+/// again, no cell refers to it.
+#[test]
+fn a_freed_slot_is_referred_to_by_no_cell() {
+    at_any_write("ipc_queue, cell of a dead receiver", |order| {
+        let world = World::new(true);
+        let (it, last) = with_two(&world);
+        let takes = {
+            let it = it.clone();
+            move |me: &Participant| {
+                let _ = it.ring().take(me);
+            }
+        };
+        let sweeps = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.ring().sweep(me, Orphans::Drop, false).expect("attached");
+            }
+        };
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(takes),
+            [Participant::new(&world, 2).body(sweeps)],
+        );
+        it.ring().sweep(&last, Orphans::Drop, false).expect("attached");
+        for cell in &it.cells {
+            let cell = cell.load(Ordering::Relaxed);
+            let full = cell & 1 << 14 != 0;
+            let slot = it.slots[(cell & 0x3fff) as usize].load(Ordering::Relaxed);
+            assert!(!full || (slot >> 30) & 3 != 0, "{cell:#x} refers to {slot:#x}");
+        }
+    });
 }

@@ -1,0 +1,102 @@
+//! What the sources must not contain.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The crate's code, without tests and comments, line by line: file, number, text.
+fn code() -> Vec<(String, usize, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    assert!(files.len() > 20, "{files:?}");
+    let mut lines = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("UTF-8");
+        let name = file.strip_prefix(&root).expect("inside").to_string_lossy().into_owned();
+        let code = text.split("#[cfg(test)]").next().expect("one part at least");
+        for (number, line) in code.lines().enumerate() {
+            let line = line.trim();
+            if !line.starts_with("//") {
+                lines.push((name.clone(), number + 1, line.to_owned()));
+            }
+        }
+    }
+    lines
+}
+
+/// A peer may write anything into shared memory, so no word of it may reach a panic. The places
+/// below panic on values that are the crate's own.
+#[test]
+fn no_panic_is_reachable_from_shared_memory() {
+    let allowed = [
+        // Offsets and lengths come from the layouts in the sources, and object sizes are compared
+        // with them when an object is opened.
+        ("memory/mod.rs", "assert!("),
+        // The variants of errors that an operation does not have.
+        ("queue/error.rs", "unreachable!(\"a send needs no item\")"),
+        ("queue/error.rs", "unreachable!(\"a receive needs no room\")"),
+    ];
+    let panics = [
+        ".expect(",
+        ".unwrap()",
+        ".unwrap_err()",
+        ".expect_err(",
+        "panic!(",
+        "unreachable!(",
+        "todo!(",
+        "unimplemented!(",
+        "assert!(",
+        "assert_eq!(",
+        "assert_ne!(",
+    ];
+    let mut found = Vec::new();
+    for (file, number, line) in code() {
+        let panics = panics.iter().any(|word| line.contains(word));
+        if panics && !allowed.iter().any(|(at, what)| file == *at && line.contains(what)) {
+            found.push(format!("{file}:{number}: {line}"));
+        }
+    }
+    assert!(found.is_empty(), "not argued to be out of a peer's reach:\n{}", found.join("\n"));
+}
+
+/// Each test that the README names beside a promise is there. (The models are a sibling package's,
+/// and not in this one's archive.)
+#[test]
+fn every_promise_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("UTF-8");
+    let promises = readme.split("## Promises").nth(1).expect("the section");
+    let promises = promises.split("\n## ").next().expect("its text");
+    let mut named = 0;
+    for row in promises.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().expect("a column");
+        for test in tests.split(", ") {
+            let test = test.trim_matches('`');
+            let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{row}"));
+            let path = match file.strip_prefix("models/") {
+                Some(stem) => root.join("../verify/tests/models").join(stem),
+                None => root.join("tests").join(file),
+            };
+            let path = path.with_extension("rs");
+            if file.starts_with("models/") && !path.exists() {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{test}: {error}"));
+            let there = [format!("fn {name}("), format!("({name}:")];
+            assert!(there.iter().any(|form| text.contains(form)), "{test} is not there");
+            named += 1;
+        }
+    }
+    assert!(named >= 20, "{named} tests are named");
+}
