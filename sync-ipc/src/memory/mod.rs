@@ -69,7 +69,7 @@ impl Mapping {
     /// The view is used no longer than `self` exists (invariant 1).
     pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
         assert!(
-            offset % 64 == 0 && offset <= self.len && len <= self.len - offset,
+            offset & 63 == 0 && offset <= self.len && len <= self.len - offset,
             "{len} bytes at {offset} of {}",
             self.len
         );
@@ -102,7 +102,7 @@ impl View {
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
         assert!(
-            offset % size == 0 && offset <= self.len && size <= self.len - offset,
+            offset & (size - 1) == 0 && offset <= self.len && size <= self.len - offset,
             "offset {offset} of {} bytes",
             self.len
         );
@@ -117,7 +117,7 @@ impl View {
         let size = size_of::<A>();
         let bytes = count * size;
         assert!(
-            offset % size == 0 && offset <= self.len && bytes <= self.len - offset,
+            offset & (size - 1) == 0 && offset <= self.len && bytes <= self.len - offset,
             "{count} words at {offset} of {}",
             self.len
         );
