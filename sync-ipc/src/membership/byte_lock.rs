@@ -23,12 +23,12 @@ pub(crate) fn lock(fd: BorrowedFd<'_>, at: u64) -> io::Result<bool> {
     change(fd, libc::F_WRLCK, at)
 }
 
-/// Locks a byte together with the other descriptions that share it. Never waits.
+/// Shares a byte with other descriptions that share it. Never waits.
 pub(crate) fn share(fd: BorrowedFd<'_>, at: u64) -> io::Result<()> {
     if change(fd, libc::F_RDLCK, at)? {
         return Ok(());
     }
-    // A peer locked it for itself alone, which no description of ours does.
+    // A peer locked it for itself alone, which none of ours does.
     Err(io::ErrorKind::ResourceBusy.into())
 }
 

@@ -9,15 +9,10 @@
 //! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`]
 //!    exists, and the file behind it cannot shrink: it is a memfd with `F_SEAL_SHRINK`, all of
 //!    whose pages were there when it was mapped. A view is used no longer than its mapping exists.
-//! 2. No code in this process makes a reference to the bytes, other than to an atomic. All accesses
+//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses
 //!    are atomic, or by instructions that the compiler does not see through (`copy`), so what a
-//!    peer does at the same time is a value we may read and never a data race. And each word of 8
-//!    bytes is accessed in one size: as two u32 by the objects' own words and by items of 4 bytes,
-//!    or as one u64, and so by `copy`. (Before an object can be found, and in the directory under
-//!    its lock, accesses of both sizes are ordered one after the other.)
-//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes. The
-//!    whole mapping is a multiple of 4096 bytes, so the word of 8 bytes that a byte of a view lies
-//!    in is mapped.
+//!    peer does at the same time is a value we may read and never a data race.
+//! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
 
 mod copy;
 pub(crate) mod limits;
@@ -25,9 +20,9 @@ pub(crate) mod limits;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use std::io;
 use std::os::fd::AsFd;
 
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
@@ -62,10 +57,8 @@ impl Mapping {
                 memfd,
                 0,
             )
-            .or_io()?
         };
-        let base =
-            NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory).map_err(io::Error::from)?;
+        let base = base.and_then(|base| NonNull::new(base.cast()).ok_or(Errno::NOMEM)).or_io()?;
         Ok(Self(View { base, len }))
     }
 
@@ -76,7 +69,7 @@ impl Mapping {
     /// The view is used no longer than `self` exists (invariant 1).
     pub(crate) unsafe fn view(&self, offset: usize, len: usize) -> View {
         assert!(
-            offset % 64 == 0 && offset <= self.len && len <= self.len - offset,
+            offset & 63 == 0 && offset <= self.len && len <= self.len - offset,
             "{len} bytes at {offset} of {}",
             self.len
         );
@@ -109,7 +102,7 @@ impl View {
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
         assert!(
-            offset % size == 0 && offset <= self.len && size <= self.len - offset,
+            offset & (size - 1) == 0 && offset <= self.len && size <= self.len - offset,
             "offset {offset} of {} bytes",
             self.len
         );
@@ -124,7 +117,7 @@ impl View {
         let size = size_of::<A>();
         let bytes = count * size;
         assert!(
-            offset % size == 0 && offset <= self.len && bytes <= self.len - offset,
+            offset & (size - 1) == 0 && offset <= self.len && bytes <= self.len - offset,
             "{count} words at {offset} of {}",
             self.len
         );

@@ -41,9 +41,9 @@ impl<T> SendError<T> {
             Self::Full(_) => SendError::Full(()),
             Self::TimedOut(_) => SendError::TimedOut(()),
             Self::Closed(_) => SendError::Closed(()),
+            Self::Disconnected(_) => SendError::Disconnected(()),
             Self::Corrupted(_) => SendError::Corrupted(()),
             Self::NotAttached(_) => SendError::NotAttached(()),
-            Self::Disconnected(_) => SendError::Disconnected(()),
         }
     }
 

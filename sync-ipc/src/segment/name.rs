@@ -77,7 +77,7 @@ const ATTEMPTS: usize = 16;
 
 const DIRECTORY: &str = "/dev/shm";
 const MAGIC: u64 = u64::from_be_bytes(*b"syncIPC\x02");
-const LOCK: usize = 0;
+const LOCK: u64 = 0;
 const STATE: usize = 24;
 const REMOVED: u64 = 1;
 const RECORDS: usize = 64;
@@ -148,7 +148,7 @@ fn publish_at(
     content.resize(RECORDS, 0);
     content.extend_from_slice(&record_of(memfd));
     write(&file, &content, 0)?;
-    if !byte_lock::lock(file.as_fd(), RECORDS as u64)? {
+    if !byte_lock::lock(file.as_fd(), byte_of(0))? {
         // No other process has the file yet.
         return Err(Error::Busy);
     }
@@ -266,7 +266,7 @@ impl Registration {
         let _ = with_lock(&self.file, || {
             write(&self.file, &[0; RECORD], RECORDS + at * RECORD)?;
             // Also if a forked child shares the description.
-            byte_lock::unlock(self.file.as_fd(), (RECORDS + at * RECORD) as u64);
+            byte_lock::unlock(self.file.as_fd(), byte_of(at));
             remove_if_stale(&self.path, &self.file)
         });
     }
@@ -280,9 +280,9 @@ fn register(path: &Path, file: &OwnedFd, memfd: &OwnedFd, record: &AtomicU32) ->
         }
         for at in 0..MAX_RECORDS {
             let offset = RECORDS + at * RECORD;
-            if byte_lock::lock(file.as_fd(), offset as u64)? {
+            if byte_lock::lock(file.as_fd(), byte_of(at))? {
                 if let Err(error) = write(file, &record_of(memfd), offset) {
-                    byte_lock::unlock(file.as_fd(), offset as u64);
+                    byte_lock::unlock(file.as_fd(), byte_of(at));
                     return Err(error);
                 }
                 record.store(at as u32 + 1, Ordering::Relaxed);
@@ -291,6 +291,11 @@ fn register(path: &Path, file: &OwnedFd, memfd: &OwnedFd, record: &AtomicU32) ->
         }
         Err(Error::TooManyParticipants)
     })
+}
+
+/// The byte that the holder of a record locks: the record's first.
+fn byte_of(at: usize) -> u64 {
+    (RECORDS + at * RECORD) as u64
 }
 
 fn record_of(memfd: &OwnedFd) -> [u8; RECORD] {
@@ -382,7 +387,7 @@ fn holders(file: &OwnedFd) -> Result<Vec<Holder>> {
 
 /// Whether a holder lives (invariant 2).
 fn life(file: &OwnedFd, holder: &Holder, ours: u64) -> Life {
-    match byte_lock::is_locked(file.as_fd(), (RECORDS + holder.at * RECORD) as u64) {
+    match byte_lock::is_locked(file.as_fd(), byte_of(holder.at)) {
         Ok(false) => Life::Dead,
         Ok(true) => holder.process.life(ours),
         Err(_) => Life::Unknown,

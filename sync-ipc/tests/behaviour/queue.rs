@@ -400,6 +400,52 @@ fn large_items_by_reference() {
     assert_eq!(frame, [20; 512], "as it was");
 }
 
+/// Drops, in a forked child, the child's copy of something.
+fn dropped_by_a_child<T>(held: &T, act: impl FnOnce(T)) {
+    let mut child = fork(|| {
+        // SAFETY: the child's copy, which it does not use again.
+        act(unsafe { core::ptr::read(held) });
+        0
+    });
+    assert_eq!(child.join(), 0);
+}
+
+#[test]
+fn a_forked_childs_copy_of_a_lease_gives_nothing_back_and_acknowledges_nothing() {
+    let segment = Segment::anonymous(65536).expect("a segment");
+    let queue = Queue::<u64>::create(&segment, "q", 4).expect("room");
+    queue.send(7).expect("room");
+    let lease = queue.recv_lease().expect("an item");
+    dropped_by_a_child(&lease, drop);
+    assert_eq!(queue.try_recv(), Err(RecvError::Empty), "its parent works on it");
+    lease.ack();
+    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
+
+    // Acknowledged in the child, and then the parent dies: it is another's.
+    queue.send(8).expect("room");
+    let mut worker = fork(|| {
+        let lease = queue.recv_lease().expect("an item");
+        dropped_by_a_child(&lease, sync_ipc::Lease::ack);
+        core::mem::forget(lease);
+        0
+    });
+    assert_eq!(worker.join(), 0);
+    assert_eq!(queue.recv_timeout(crate::processes::FOR_EVER), Ok(8));
+}
+
+#[test]
+fn a_forked_childs_copy_of_a_task_is_not_done() {
+    let segment = Segment::anonymous(65536).expect("a segment");
+    let jobs = JoinableQueue::<u64>::create(&segment, "j", 4).expect("room");
+    jobs.put(9).expect("room");
+    let task = jobs.get().expect("a task");
+    dropped_by_a_child(&task, sync_ipc::Task::done);
+    dropped_by_a_child(&task, drop);
+    assert_eq!(jobs.join_timeout(std::time::Duration::from_millis(20)), Ok(false));
+    task.done();
+    assert_eq!(jobs.join(), Ok(()));
+}
+
 #[test]
 fn a_closed_queue_waits_for_what_may_come_back() {
     let (_segment, queue) = world(4);
@@ -656,50 +702,4 @@ fn a_sweep_takes_linear_time() {
     assert_eq!((found.freed, found.taken), (capacity, None));
     assert_eq!(counts.asked.get(), 2);
     assert!(counts.looked.get() <= 40 * capacity, "{} looks", counts.looked.get());
-}
-
-/// Drops, in a forked child, the child's copy of something.
-fn dropped_by_a_child<T>(held: &T, act: impl FnOnce(T)) {
-    let mut child = fork(|| {
-        // SAFETY: the child's copy, which it does not use again.
-        act(unsafe { core::ptr::read(held) });
-        0
-    });
-    assert_eq!(child.join(), 0);
-}
-
-#[test]
-fn a_forked_childs_copy_of_a_lease_gives_nothing_back_and_acknowledges_nothing() {
-    let segment = Segment::anonymous(65536).expect("a segment");
-    let queue = Queue::<u64>::create(&segment, "q", 4).expect("room");
-    queue.send(7).expect("room");
-    let lease = queue.recv_lease().expect("an item");
-    dropped_by_a_child(&lease, drop);
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty), "its parent works on it");
-    lease.ack();
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
-
-    // Acknowledged in the child, and then the parent dies: it is another's.
-    queue.send(8).expect("room");
-    let mut worker = fork(|| {
-        let lease = queue.recv_lease().expect("an item");
-        dropped_by_a_child(&lease, sync_ipc::Lease::ack);
-        core::mem::forget(lease);
-        0
-    });
-    assert_eq!(worker.join(), 0);
-    assert_eq!(queue.recv_timeout(crate::processes::FOR_EVER), Ok(8));
-}
-
-#[test]
-fn a_forked_childs_copy_of_a_task_is_not_done() {
-    let segment = Segment::anonymous(65536).expect("a segment");
-    let jobs = JoinableQueue::<u64>::create(&segment, "j", 4).expect("room");
-    jobs.put(9).expect("room");
-    let task = jobs.get().expect("a task");
-    dropped_by_a_child(&task, sync_ipc::Task::done);
-    dropped_by_a_child(&task, drop);
-    assert_eq!(jobs.join_timeout(std::time::Duration::from_millis(20)), Ok(false));
-    task.done();
-    assert_eq!(jobs.join(), Ok(()));
 }
