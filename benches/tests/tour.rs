@@ -399,7 +399,7 @@ fn catches_interrupts(pid: u32) -> bool {
 
 /// The reader may go away before the report is written.
 #[test]
-fn nobody_reading_is_no_panic() {
+fn no_thread_reading_is_no_panic() {
     let folder = TempDir::new().unwrap();
     let mut child = Command::new(TOUR)
         .arg(folder.path())

@@ -36,12 +36,27 @@ const CRATES: [Layers; 5] = [
     Layers { source: "sync-timer/src", order: &[&["scheduler"], &["wheel"]] },
     Layers {
         source: "sync-ipc/src",
-        order: &[&["queue"], &["raw"], &["segment"], &["membership"], &["memory"]],
+        order: &[&["queue"], &["segment"], &["membership"], &["raw"], &["memory"]],
     },
     Layers {
         source: "verify/src/engine",
         order: &[&["driver"], &["runtime"], &["explore", "report"], &["memory_model"]],
     },
+];
+
+/// Pairs that import each other, and are known. An error type that contains the errors of other
+/// files belongs here for good; the others are to be opened, and no new ones may come.
+const KNOWN: [(&str, &str); 10] = [
+    ("sync-ipc/src/barrier.rs", "sync-ipc/src/error.rs"),
+    ("sync-ipc/src/connection.rs", "sync-ipc/src/error.rs"),
+    ("sync-ipc/src/error.rs", "sync-ipc/src/mutex.rs"),
+    ("sync-ipc/src/error.rs", "sync-ipc/src/semaphore.rs"),
+    ("sync-ipc/src/error.rs", "sync-ipc/src/shared_memory.rs"),
+    ("sync-ipc/src/error.rs", "sync-ipc/src/value.rs"),
+    ("sync-ipc/src/queue/halves.rs", "sync-ipc/src/queue/mod.rs"),
+    ("verify/src/engine/runtime/crash.rs", "verify/src/engine/runtime/mod.rs"),
+    ("verify/src/engine/runtime/mod.rs", "verify/src/engine/runtime/schedule.rs"),
+    ("verify/src/engine/runtime/mod.rs", "verify/src/engine/runtime/spin.rs"),
 ];
 
 /// The files of one source folder: module path -> file.
@@ -209,20 +224,26 @@ impl Modules {
 #[test]
 fn no_two_files_import_each_other() {
     let mut complaints = Complaints::default();
+    let mut met = 0;
     for Layers { source, .. } in &CRATES {
         let (modules, imports) = Modules::read(source);
         let graph = modules.graph(&imports, source);
         for (file, targets) in &graph {
             for target in targets.iter().filter(|target| *target > file) {
-                if graph.get(target).is_some_and(|back| back.contains(file)) {
-                    complaints.add(format!(
-                        "{source}: {} <-> {}",
-                        file.display(),
-                        target.display()
-                    ));
+                if !graph.get(target).is_some_and(|back| back.contains(file)) {
+                    continue;
+                }
+                let [a, b] = [file, target].map(|file| format!("{source}/{}", file.display()));
+                if KNOWN.contains(&(a.as_str(), b.as_str())) {
+                    met += 1;
+                } else {
+                    complaints.add(format!("{a} <-> {b}"));
                 }
             }
         }
+    }
+    if met != KNOWN.len() {
+        complaints.add(format!("{} known pairs are open now: take them off", KNOWN.len() - met));
     }
     complaints.settle("No two files import each other (ARCHITECTURE.md, \"Layers\").");
 }

@@ -90,7 +90,7 @@ fn child() -> i32 {
 }
 
 #[test]
-fn ev_05_the_child_of_a_fork_can_use_everything_again() {
+fn the_child_of_a_fork_can_use_everything_again() {
     let (_turn, _watch) = (turn(), watch());
     static HELD: AtomicU32 = AtomicU32::new(0);
     // A thread that holds and one that waits at the barrier, neither of which the child has.

@@ -38,7 +38,7 @@ fn panicking() {
 }
 
 #[test]
-fn storing_for_ever() {
+fn storing_forever() {
     let text = diagnosis(|| {
         let x = AtomicUsize::new(0);
         loop {
@@ -49,7 +49,7 @@ fn storing_for_ever() {
 }
 
 #[test]
-fn waiting_for_nobody() {
+fn waiting_for_no_thread() {
     let text = diagnosis(|| {
         let x = AtomicUsize::new(0);
         while x.load(Relaxed) == 0 {

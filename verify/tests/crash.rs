@@ -91,7 +91,7 @@ fn all_threads_of_a_process_vanish() {
 
 /// What a thread does after the end of its process is no execution: it cannot answer the kernel.
 #[test]
-fn nobody_survives_his_process() {
+fn no_thread_survives_his_process() {
     let model = |answers: bool| {
         move || {
             let words = StdArc::new([AtomicU32::new(0), AtomicU32::new(0)]);

@@ -36,7 +36,7 @@ fn fails(reason: &str, f: impl Fn() + Send + Sync + Copy + 'static) {
 /// A value without a destructor: nobody sees in which order references to it are dropped, unless
 /// somebody asks.
 #[test]
-fn drops_that_nobody_sees_are_no_events() {
+fn drops_that_no_thread_sees_are_no_events() {
     let executions = passes(|| {
         let shared = Arc::new(7);
         for _ in 0..3 {

@@ -40,7 +40,7 @@ fn bounded_loops_of_loads() {
 }
 
 #[test]
-fn bounded_loops_that_nobody_disturbs() {
+fn bounded_loops_that_no_thread_disturbs() {
     for loads in [19, 40, 500] {
         let executions = passes(move || {
             let x = AtomicUsize::new(0);
@@ -130,7 +130,7 @@ fn a_loop_that_waits_sees_every_value_that_ends_it() {
 }
 
 #[test]
-fn loops_that_wait_for_nobody() {
+fn loops_that_wait_for_no_thread() {
     let silent = || {
         let x = AtomicBool::new(false);
         while !x.load(Acquire) {}

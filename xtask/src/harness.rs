@@ -78,7 +78,7 @@ pub(crate) enum Line {
     Explored(Explored),
 }
 
-/// What happens while the models run.
+/// An event while the models run.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     /// This test is going to run.

@@ -52,7 +52,7 @@ impl Change {
     }
 }
 
-/// What the models notice of a change.
+/// The models' verdict on a change.
 #[derive(Clone, Debug)]
 pub(crate) struct Fate {
     /// Where the change is today: `file:line:column`.

@@ -1,4 +1,4 @@
-//! What the sources say about the models and about the places that mutation changes.
+//! Facts from the sources: the models, and the places that mutation changes.
 
 use std::collections::BTreeMap;
 use std::path::Path;

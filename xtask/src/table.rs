@@ -1,4 +1,4 @@
-//! What was explored: a row for each model and checker.
+//! The table of explored models: a row for each model and checker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,7 +23,7 @@ pub(crate) struct Row {
     failed: u64,
 }
 
-/// What is said of a model.
+/// The verdict on a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Every execution within the bounds was explored.

@@ -189,7 +189,8 @@ fn details(primitives: &[Primitive<'_, '_>], cores: usize) -> Markup {
             p class="dim" {
                 "Bars are medians, shorter is better unless the unit is Jain's index. "
                 "The line in a bar is the 95 % interval of the median. "
-                "A row marked “cut” is longer than drawn. More threads than the " (cores) " processors is oversubscription, not scaling."
+                "A row marked “cut” is longer than drawn. "
+                "More threads than the " (cores) " processors is oversubscription, not scaling."
             }
             @for (name, cells) in primitives {
                 details id=(name) open {

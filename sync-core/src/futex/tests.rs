@@ -41,7 +41,7 @@ fn a_deadline_in_the_past_returns_at_once() {
 }
 
 #[test]
-fn fx_10_the_longest_duration_means_for_ever() {
+fn the_longest_duration_means_forever() {
     assert_eq!(Deadline::after(Duration::MAX), None);
     let year = Duration::from_secs(365 * 24 * 3600);
     assert!(Deadline::after(year) > Deadline::after(Duration::ZERO));
@@ -135,7 +135,7 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
 /// one word they do not meet.
 #[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
 #[test]
-fn fx_04_what_is_private_is_not_what_is_shared() {
+fn what_is_private_is_not_what_is_shared() {
     use super::shared;
     let word = Arc::new(AtomicU32::new(0));
     for shared in [false, true] {

@@ -603,7 +603,7 @@ mod tests {
 
     /// A generation is compared for being the same and nothing else, so it may come round.
     #[test]
-    fn fx_05_the_generation_comes_round() {
+    fn the_generation_comes_round() {
         let barrier = Barrier::new(2);
         barrier.state.store(u64::MAX / GENERATION * GENERATION, super::Relaxed);
         thread::scope(|scope| {

@@ -318,7 +318,7 @@ mod tests {
 
     /// The sequence is compared for being the same and nothing else, so it may come round.
     #[test]
-    fn fx_05_the_sequence_comes_round() {
+    fn the_sequence_comes_round() {
         let (lock, changed) = (
             Mutex::new(0),
             Condvar { sequence: AtomicU32::new(u32::MAX), waiters: AtomicU32::new(0) },

@@ -244,7 +244,7 @@ mod tests {
 
     /// A generation is compared for being the same and nothing else, so it may come round.
     #[test]
-    fn fx_05_the_generation_comes_round() {
+    fn the_generation_comes_round() {
         let last = u32::MAX / GENERATION * GENERATION;
         let event = Event { word: AtomicU32::new(last) };
         for _ in 0..3 {

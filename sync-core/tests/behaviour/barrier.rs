@@ -40,14 +40,14 @@ fn a_barrier_is_sixteen_bytes_and_built_in_constants() {
 }
 
 #[test]
-fn ba_01_a_barrier_of_nobody() {
+fn a_barrier_of_no_thread() {
     assert!(catch_unwind(|| Barrier::new(0)).is_err());
     assert!(catch_unwind(|| Barrier::new(u32::MAX)).is_err());
     assert_eq!(Barrier::new(Barrier::MAX_PARTIES).parties(), Barrier::MAX_PARTIES);
 }
 
 #[test]
-fn ba_02_lockstep() {
+fn lockstep() {
     let _watch = watch();
     let barrier = Barrier::new(5);
     let phases = [const { AtomicU32::new(0) }; 20];
@@ -62,7 +62,7 @@ fn ba_02_lockstep() {
 }
 
 #[test]
-fn ba_04_the_places_are_a_permutation() {
+fn the_places_are_a_permutation() {
     let _watch = watch();
     let barrier = Barrier::new(5);
     let places = Mutex::new(Vec::new());
@@ -76,7 +76,7 @@ fn ba_04_the_places_are_a_permutation() {
 }
 
 #[test]
-fn ba_05_the_action_runs_once_before_anybody_goes_on() {
+fn the_action_runs_once_before_any_thread_goes_on() {
     let _watch = watch();
     let runs = AtomicU32::new(0);
     let barrier = Barrier::new(5).with_action(|| {
@@ -102,7 +102,7 @@ fn ba_05_the_action_runs_once_before_anybody_goes_on() {
 }
 
 #[test]
-fn ba_06_abort() {
+fn abort() {
     let _watch = watch();
     let barrier = Barrier::new(5);
     let broken = AtomicU32::new(0);
@@ -122,7 +122,7 @@ fn ba_06_abort() {
 }
 
 #[test]
-fn ba_07_reset() {
+fn reset() {
     let _watch = watch();
     let barrier = Barrier::new(5);
     in_threads(5, |me| {
@@ -138,7 +138,7 @@ fn ba_07_reset() {
 }
 
 #[test]
-fn ba_08_abort_and_reset() {
+fn abort_and_reset() {
     let _watch = watch();
     let (barrier, again) = (Barrier::new(5), Barrier::new(5));
     in_threads(5, |me| {
@@ -158,7 +158,7 @@ fn ba_08_abort_and_reset() {
 }
 
 #[test]
-fn ba_10_the_time_limit_of_the_barrier() {
+fn the_time_limit_of_the_barrier() {
     let barrier = Barrier::new(2).with_timeout(SHORT);
     let started = Instant::now();
     assert!(barrier.wait().unwrap_err().timed_out());
@@ -169,7 +169,7 @@ fn ba_10_the_time_limit_of_the_barrier() {
 }
 
 #[test]
-fn ba_11_a_barrier_of_one() {
+fn a_barrier_of_one() {
     let barrier = Barrier::new(1);
     for _ in 0..3 {
         let place = barrier.wait().unwrap();
@@ -178,7 +178,7 @@ fn ba_11_a_barrier_of_one() {
 }
 
 #[test]
-fn ba_12_debug() {
+fn debug() {
     let _watch = watch();
     let barrier = Barrier::new(3);
     assert_eq!(format!("{barrier:?}"), "Barrier { waiting: 0, parties: 3 }");
@@ -196,7 +196,7 @@ fn ba_12_debug() {
 }
 
 #[test]
-fn ba_13_a_barrier_made_of_two_locks() {
+fn a_barrier_made_of_two_locks() {
     use sync_core::RawMutex;
     const THREADS: u32 = 10;
     let _watch = watch();
@@ -223,7 +223,7 @@ fn ba_13_a_barrier_made_of_two_locks() {
 }
 
 #[test]
-fn u_ba_01_the_action_may_call_the_barrier() {
+fn the_action_may_call_the_barrier() {
     use std::sync::OnceLock;
     static BARRIER: OnceLock<Barrier<fn()>> = OnceLock::new();
     fn looks() {
@@ -236,7 +236,7 @@ fn u_ba_01_the_action_may_call_the_barrier() {
 }
 
 #[test]
-fn u_ba_03_no_time_at_all_breaks_it_but_for_the_last() {
+fn no_time_at_all_breaks_it_but_for_the_last() {
     let _watch = watch();
     let barrier = Barrier::new(2);
     let past = Instant::now() - SHORT;
@@ -251,7 +251,7 @@ fn u_ba_03_no_time_at_all_breaks_it_but_for_the_last() {
 }
 
 #[test]
-fn u_ba_04_one_timeout_breaks_it_for_all_until_reset() {
+fn one_timeout_breaks_it_for_all_until_reset() {
     let _watch = watch();
     let barrier = Barrier::new(3);
     thread::scope(|scope| {
@@ -266,7 +266,7 @@ fn u_ba_04_one_timeout_breaks_it_for_all_until_reset() {
 }
 
 #[test]
-fn u_ba_05_abort_is_idempotent_and_an_idle_reset_does_nothing() {
+fn abort_is_idempotent_and_an_idle_reset_does_nothing() {
     let barrier = Barrier::new(1);
     barrier.reset();
     assert!(barrier.wait().is_ok());
@@ -295,17 +295,17 @@ fn completed_whatever_comes(after: fn(&Barrier)) {
 }
 
 #[test]
-fn u_ba_06_reset_after_a_completed_cycle() {
+fn reset_after_a_completed_cycle() {
     completed_whatever_comes(Barrier::reset);
 }
 
 #[test]
-fn u_ba_07_abort_after_a_completed_cycle() {
+fn abort_after_a_completed_cycle() {
     completed_whatever_comes(Barrier::abort);
 }
 
 #[test]
-fn u_ba_09_arriving_while_the_action_runs_heeds_the_time() {
+fn arriving_while_the_action_runs_heeds_the_time() {
     let _watch = watch();
     let (entered, go) = (sync_core::Event::new(), sync_core::Event::new());
     let barrier = Barrier::new(1).with_action(|| {
@@ -324,7 +324,7 @@ fn u_ba_09_arriving_while_the_action_runs_heeds_the_time() {
 }
 
 #[test]
-fn u_ba_11_abort_from_the_action_counts() {
+fn abort_from_the_action_counts() {
     use std::sync::OnceLock;
     static BARRIER: OnceLock<Barrier<fn()>> = OnceLock::new();
     let barrier =
@@ -368,7 +368,7 @@ fn a_panic_in_the_action_breaks_the_barrier() {
 }
 
 #[test]
-fn the_longest_duration_means_for_ever() {
+fn the_longest_duration_means_forever() {
     let _watch = watch();
     let barrier = Barrier::new(2);
     thread::scope(|scope| {
@@ -379,7 +379,7 @@ fn the_longest_duration_means_for_ever() {
 }
 
 #[test]
-fn u_ba_10_nobody_waits_in_any_state_but_filling() {
+fn no_thread_waits_in_any_state_but_filling() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let _watch = watch();
     static SEEN: AtomicUsize = AtomicUsize::new(usize::MAX);

@@ -53,7 +53,7 @@ fn it_is_at_most_eight_bytes_and_built_in_constants() {
 }
 
 #[test]
-fn co_01_condition_and_lock_are_the_same_lock() {
+fn condition_and_lock_are_the_same_lock() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(()), Condvar::new());
     let mut guard = lock.lock();
@@ -63,7 +63,7 @@ fn co_01_condition_and_lock_are_the_same_lock() {
 }
 
 #[test]
-fn co_05_nobody_notifies() {
+fn no_thread_notifies() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(0), Condvar::new());
     thread::scope(|scope| {
@@ -81,7 +81,7 @@ fn co_05_nobody_notifies() {
 }
 
 #[test]
-fn co_06_wait_while_returns_when_the_condition_is_false() {
+fn wait_while_returns_when_the_condition_is_false() {
     let _watch = watch();
     let (state, changed) = (Mutex::new(0), Condvar::new());
     thread::scope(|scope| {
@@ -99,7 +99,7 @@ fn co_06_wait_while_returns_when_the_condition_is_false() {
 }
 
 #[test]
-fn co_07_notifications_do_not_restart_the_timeout() {
+fn notifications_do_not_restart_the_timeout() {
     let _watch = watch();
     let (state, changed) = (Mutex::new(0), Condvar::new());
     let ended = AtomicUsize::new(0);
@@ -139,7 +139,7 @@ fn notify_one_ends_one_wait_and_notify_many_that_many() {
 }
 
 #[test]
-fn u_co_01_no_time_still_lets_others_have_the_lock() {
+fn no_time_still_lets_others_have_the_lock() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
@@ -153,7 +153,7 @@ fn u_co_01_no_time_still_lets_others_have_the_lock() {
 }
 
 #[test]
-fn u_co_03_the_condition_is_looked_at_before_and_after() {
+fn the_condition_is_looked_at_before_and_after() {
     let (lock, changed) = (Mutex::new(()), Condvar::new());
     let mut looks = 0;
     let result = changed.wait_while_for(
@@ -174,7 +174,7 @@ fn u_co_03_the_condition_is_looked_at_before_and_after() {
 }
 
 #[test]
-fn u_co_04_notifications_are_not_kept() {
+fn notifications_are_not_kept() {
     let (lock, changed) = (Mutex::new(()), Condvar::new());
     changed.notify_many(0);
     changed.notify_many(1000);
@@ -189,7 +189,7 @@ fn u_co_04_notifications_are_not_kept() {
 }
 
 #[test]
-fn u_co_07_waits_that_timed_out_absorb_no_later_notification() {
+fn waits_that_timed_out_absorb_no_later_notification() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(()), Condvar::new());
     for _ in 0..3 {
@@ -199,7 +199,7 @@ fn u_co_07_waits_that_timed_out_absorb_no_later_notification() {
 }
 
 #[test]
-fn u_co_08_a_panicking_condition_leaves_the_lock_held() {
+fn a_panicking_condition_leaves_the_lock_held() {
     let (lock, changed) = (Mutex::new(()), Condvar::new());
     let mut guard = lock.lock();
     let panicked =
@@ -211,7 +211,7 @@ fn u_co_08_a_panicking_condition_leaves_the_lock_held() {
 }
 
 #[test]
-fn u_co_09_the_timeout_does_not_bound_taking_the_lock_again() {
+fn the_timeout_does_not_bound_taking_the_lock_again() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(0), Condvar::new());
     // On a busy machine the wait may be over before this thread has the lock; then it has shown
@@ -247,7 +247,7 @@ fn u_co_09_the_timeout_does_not_bound_taking_the_lock_again() {
 }
 
 #[test]
-fn u_co_10_several_conditions_share_a_lock_and_every_guard_of_the_whole_data_will_do() {
+fn several_conditions_share_a_lock_and_every_guard_of_the_whole_data_will_do() {
     let _watch = watch();
     let (lock, first, second) = (Arc::new(Mutex::new((0, 0))), Condvar::new(), Condvar::new());
     thread::scope(|scope| {
@@ -262,7 +262,7 @@ fn u_co_10_several_conditions_share_a_lock_and_every_guard_of_the_whole_data_wil
 }
 
 #[test]
-fn fx_10_the_longest_timeout_waits_for_a_notification() {
+fn the_longest_timeout_waits_for_a_notification() {
     let _watch = watch();
     let (lock, changed) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
@@ -280,7 +280,7 @@ fn fx_10_the_longest_timeout_waits_for_a_notification() {
 /// `compile_fail` example. What can be written down is a wait with the guard of some other lock,
 /// which is the caller's own business.
 #[test]
-fn co_02_a_wait_takes_a_guard() {
+fn a_wait_takes_a_guard() {
     fn is_a_guard<G: sync_core::WaitGuard>(_: &G) {}
     let (lock, nested, shared) =
         (Mutex::new(()), sync_core::ReentrantMutex::new(()), sync_core::RwLock::new(()));
@@ -293,7 +293,7 @@ fn co_02_a_wait_takes_a_guard() {
 /// Python refuses a notification without the lock; here it is allowed, as in `std`: the change
 /// belongs under the lock, the notification need not be.
 #[test]
-fn co_03_notify_without_the_lock() {
+fn notify_without_the_lock() {
     let _watch = watch();
     let (state, changed) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
@@ -313,7 +313,7 @@ fn co_03_notify_without_the_lock() {
 /// Python's `wait_for` returns what its predicate returned last. Here the condition is a closure,
 /// and what it found it can leave outside.
 #[test]
-fn u_co_02_the_last_value_of_the_condition() {
+fn the_last_value_of_the_condition() {
     let _watch = watch();
     let (state, changed) = (Mutex::new(Vec::<&str>::new()), Condvar::new());
     let mut guard = state.lock();
@@ -346,7 +346,7 @@ fn u_co_02_the_last_value_of_the_condition() {
 
 /// In which order those who wait are woken is not said; that each notification ends one wait is.
 #[test]
-fn u_co_05_as_many_as_are_notified() {
+fn as_many_as_are_notified() {
     let (order, count) = (std::sync::Mutex::new(Vec::new()), 4);
     let _watch = watch();
     let (waiting, changed) = (Mutex::new(0), Condvar::new());

@@ -22,7 +22,7 @@ fn an_event_is_four_bytes_and_built_in_constants() {
 }
 
 #[test]
-fn ev_01_is_set() {
+fn is_set() {
     let event = Event::new();
     assert!(!event.is_set());
     event.set();
@@ -36,7 +36,7 @@ fn ev_01_is_set() {
 }
 
 #[test]
-fn ev_02_one_set_releases_all_and_again_on_the_same_object() {
+fn one_set_releases_all_and_again_on_the_same_object() {
     let _watch = watch();
     let event = Event::new();
     for _ in 0..2 {
@@ -60,7 +60,7 @@ fn ev_02_one_set_releases_all_and_again_on_the_same_object() {
 }
 
 #[test]
-fn ev_03_timeouts() {
+fn timeouts() {
     let _watch = watch();
     let event = Event::new();
     let in_five = |set: bool| {
@@ -81,7 +81,7 @@ fn ev_03_timeouts() {
 }
 
 #[test]
-fn ev_05_reinit_after_fork() {
+fn reinit_after_fork() {
     let event = Event::new();
     event.set();
     // SAFETY: nobody else knows the event.
@@ -92,7 +92,7 @@ fn ev_05_reinit_after_fork() {
 }
 
 #[test]
-fn ev_06_debug() {
+fn debug() {
     let event = Event::default();
     assert_eq!(format!("{event:?}"), "Event { state: unset }");
     event.set();
@@ -100,7 +100,7 @@ fn ev_06_debug() {
 }
 
 #[test]
-fn u_ev_01_a_deadline_in_the_past_asks() {
+fn a_deadline_in_the_past_asks() {
     let event = Event::new();
     let past = Instant::now() - SHORT;
     assert!(!event.wait_until(past));
@@ -109,7 +109,7 @@ fn u_ev_01_a_deadline_in_the_past_asks() {
 }
 
 #[test]
-fn u_ev_02_set_and_clear_release_everybody_who_was_waiting() {
+fn set_and_clear_release_all_threads_who_was_waiting() {
     let _watch = watch();
     let event = Event::new();
     for _ in 0..200 {
@@ -132,7 +132,7 @@ fn u_ev_02_set_and_clear_release_everybody_who_was_waiting() {
 }
 
 #[test]
-fn u_ev_03_is_set_brings_the_news() {
+fn is_set_brings_the_news() {
     let event = Event::new();
     let news = AtomicU32::new(0);
     thread::scope(|scope| {
@@ -148,7 +148,7 @@ fn u_ev_03_is_set_brings_the_news() {
 }
 
 #[test]
-fn the_longest_duration_means_for_ever() {
+fn the_longest_duration_means_forever() {
     let _watch = watch();
     let event = Event::new();
     thread::scope(|scope| {

@@ -49,7 +49,7 @@ fn first_come_first_served() {
 }
 
 #[test]
-fn nobody_overtakes_a_queue() {
+fn no_thread_overtakes_a_queue() {
     let _watch = watch();
     let lock = FairMutex::new(0);
     let mut held = lock.lock();
@@ -92,7 +92,7 @@ fn a_request_goes_with_its_asker() {
 }
 
 #[test]
-fn without_an_interval_nobody_asks() {
+fn without_an_interval_no_thread_asks() {
     let _watch = watch();
     let lock = FairMutex::with_interval((), Duration::MAX);
     let held = lock.lock();

@@ -21,7 +21,7 @@ fn a_latch_is_four_bytes_and_built_in_constants() {
 }
 
 #[test]
-fn it_opens_at_zero_for_everybody() {
+fn it_opens_at_zero_for_all_threads() {
     let _watch = watch();
     let (latch, through) = (Latch::new(3), AtomicU32::new(0));
     thread::scope(|scope| {

@@ -39,7 +39,7 @@ fn it_is_send_and_sync_as_its_data_allows() {
 }
 
 #[test]
-fn lk_01_new_is_unlocked() {
+fn new_is_unlocked() {
     let lock = Mutex::new(1);
     assert!(!lock.is_locked());
     drop(Mutex::new(String::from("never locked")));
@@ -47,13 +47,13 @@ fn lk_01_new_is_unlocked() {
 }
 
 #[test]
-fn lk_02_debug_of_a_free_lock() {
+fn debug_of_a_free_lock() {
     assert_eq!(format!("{:?}", Mutex::new(5)), "Mutex { state: unlocked, data: 5 }");
     assert_eq!(format!("{:?}", RawMutex::new()), "RawMutex { state: unlocked }");
 }
 
 #[test]
-fn lk_03_debug_of_a_held_lock_never_blocks() {
+fn debug_of_a_held_lock_never_blocks() {
     let _watch = watch();
     let lock = Mutex::new(5);
     let guard = lock.lock();
@@ -62,7 +62,7 @@ fn lk_03_debug_of_a_held_lock_never_blocks() {
 }
 
 #[test]
-fn lk_04_dropped_while_held() {
+fn dropped_while_held() {
     let lock = Mutex::new(Arc::new(()));
     let data = Arc::clone(&*lock.lock());
     std::mem::forget(lock.lock());
@@ -72,7 +72,7 @@ fn lk_04_dropped_while_held() {
 }
 
 #[test]
-fn lk_05_acquire_release() {
+fn acquire_release() {
     let lock = Mutex::new(0);
     for _ in 0..3 {
         *lock.lock() += 1;
@@ -81,7 +81,7 @@ fn lk_05_acquire_release() {
 }
 
 #[test]
-fn lk_07_try_lock_of_a_held_lock() {
+fn try_lock_of_a_held_lock() {
     let lock = Mutex::new(0);
     let guard = lock.lock();
     thread::scope(|scope| {
@@ -93,7 +93,7 @@ fn lk_07_try_lock_of_a_held_lock() {
 }
 
 #[test]
-fn lk_08_release_wakes_each_in_turn() {
+fn release_wakes_each_in_turn() {
     let _watch = watch();
     let lock = Mutex::new(());
     let done = AtomicUsize::new(0);
@@ -113,7 +113,7 @@ fn lk_08_release_wakes_each_in_turn() {
 }
 
 #[test]
-fn lk_09_a_panic_releases_and_does_not_poison() {
+fn a_panic_releases_and_does_not_poison() {
     let lock = Mutex::new(1);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let mut guard = lock.lock();
@@ -125,7 +125,7 @@ fn lk_09_a_panic_releases_and_does_not_poison() {
 }
 
 #[test]
-fn lk_10_used_by_threads_of_any_origin() {
+fn used_by_threads_of_any_origin() {
     let lock = Arc::new(Mutex::new(0));
     let threads: Vec<_> = (0..15)
         .map(|_| {
@@ -141,7 +141,7 @@ fn lk_10_used_by_threads_of_any_origin() {
 }
 
 #[test]
-fn lk_11_timeouts() {
+fn timeouts() {
     let _watch = watch();
     let lock = Mutex::new(());
     let far = Instant::now() + Duration::from_secs(3600);
@@ -159,7 +159,7 @@ fn lk_11_timeouts() {
 }
 
 #[test]
-fn lk_11_the_longest_timeout_waits() {
+fn the_longest_timeout_waits() {
     let _watch = watch();
     let lock = Mutex::new(());
     let held = lock.lock();
@@ -173,7 +173,7 @@ fn lk_11_the_longest_timeout_waits() {
 }
 
 #[test]
-fn lk_14_released_by_another_thread() {
+fn released_by_another_thread() {
     let _watch = watch();
     let lock = RawMutex::new();
     lock.lock();
@@ -184,7 +184,7 @@ fn lk_14_released_by_another_thread() {
 }
 
 #[test]
-fn lk_15_a_timeout_leaves_no_residue() {
+fn a_timeout_leaves_no_residue() {
     let lock = RawMutex::new();
     lock.lock();
     assert!(!lock.try_lock_for(SHORT));
@@ -194,7 +194,7 @@ fn lk_15_a_timeout_leaves_no_residue() {
 }
 
 #[test]
-fn lk_16_reinit_makes_it_usable_in_either_state() {
+fn reinit_makes_it_usable_in_either_state() {
     for held in [false, true] {
         let lock = Mutex::new(3);
         if held {
@@ -207,7 +207,7 @@ fn lk_16_reinit_makes_it_usable_in_either_state() {
 }
 
 #[test]
-fn lk_19_release_of_a_free_lock_is_an_error() {
+fn release_of_a_free_lock_is_an_error() {
     let lock = RawMutex::new();
     assert_eq!(lock.unlock(), Err(NotLocked));
     assert!(lock.try_lock(), "nothing was changed");
@@ -218,7 +218,7 @@ fn lk_19_release_of_a_free_lock_is_an_error() {
 /// Signals interrupt the system call; the wait goes on against the same deadline.
 #[cfg(target_os = "linux")]
 #[test]
-fn lk_22_signals_do_not_prolong_a_timed_wait() {
+fn signals_do_not_prolong_a_timed_wait() {
     extern "C" fn nothing(_: libc::c_int) {}
     let _watch = watch();
     // SAFETY: the handler does nothing; no other test of this process uses SIGUSR1.
@@ -257,7 +257,7 @@ fn lk_22_signals_do_not_prolong_a_timed_wait() {
 /// end it otherwise gives it a time.
 #[cfg(target_os = "linux")]
 #[test]
-fn lk_20_a_signal_is_handled_and_ends_no_wait() {
+fn a_signal_is_handled_and_ends_no_wait() {
     static HANDLED: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn counts(_: libc::c_int) {
         HANDLED.fetch_add(1, Ordering::SeqCst);
@@ -295,7 +295,7 @@ fn lk_20_a_signal_is_handled_and_ends_no_wait() {
 /// The combination that Python refuses, an attempt with a timeout, cannot be written down:
 /// `try_lock` takes none.
 #[test]
-fn u_lk_02_no_time_is_a_poll() {
+fn no_time_is_a_poll() {
     let lock = Mutex::new(());
     let held = lock.try_lock_for(Duration::ZERO).expect("free");
     assert!(lock.try_lock_for(Duration::ZERO).is_none() && lock.try_lock().is_none());
@@ -306,7 +306,7 @@ fn u_lk_02_no_time_is_a_poll() {
 /// Which of those who wait comes next is not said, and a running thread may be before all of them;
 /// but a release lets exactly one in.
 #[test]
-fn u_lk_03_a_release_lets_exactly_one_in() {
+fn a_release_lets_exactly_one_in() {
     let _watch = watch();
     let lock = Mutex::new(());
     let (inside, goes_on) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -344,7 +344,7 @@ fn u_lk_03_a_release_lets_exactly_one_in() {
 /// Python has a largest timeout; here the largest of the type means for ever, and so does an
 /// instant that the system's clock cannot say.
 #[test]
-fn u_lk_04_what_is_too_long_means_for_ever() {
+fn what_is_too_long_means_forever() {
     let _watch = watch();
     let lock = Mutex::new(());
     let held = lock.lock();
@@ -463,7 +463,7 @@ fn data_of_any_size() {
 /// FX-03: the last owner frees the lock while another thread is still in its release. Run under
 /// valgrind or a sanitizer it would show.
 #[test]
-fn fx_03_freed_by_the_last_owner_right_after_its_release() {
+fn freed_by_the_last_owner_right_after_its_release() {
     let _watch = watch();
     for _ in 0..2_000 {
         let lock = Arc::new(Mutex::new(0));

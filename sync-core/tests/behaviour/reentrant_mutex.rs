@@ -41,7 +41,7 @@ fn it_is_send_and_sync_as_its_data_allows() {
 }
 
 #[test]
-fn rl_01_debug_shows_count_and_owner_to_any_thread() {
+fn debug_shows_count_and_owner_to_any_thread() {
     let _watch = watch();
     let lock = RawReentrantMutex::new();
     assert_eq!(format!("{lock:?}"), "RawReentrantMutex { state: unlocked, owner: 0, count: 0 }");
@@ -59,7 +59,7 @@ fn rl_01_debug_shows_count_and_owner_to_any_thread() {
 }
 
 #[test]
-fn rl_01_debug_with_data_never_blocks() {
+fn debug_with_data_never_blocks() {
     let _watch = watch();
     let lock = ReentrantMutex::new(5);
     assert!(format!("{lock:?}").contains("data: 5"));
@@ -71,7 +71,7 @@ fn rl_01_debug_with_data_never_blocks() {
 }
 
 #[test]
-fn rl_02_reacquire() {
+fn reacquire() {
     let _watch = watch();
     let lock = RawReentrantMutex::new();
     lock.lock();
@@ -85,7 +85,7 @@ fn rl_02_reacquire() {
 }
 
 #[test]
-fn rl_03_release_of_what_is_not_held() {
+fn release_of_what_is_not_held() {
     let lock = RawReentrantMutex::new();
     assert_eq!(lock.unlock(), Err(NotOwner));
     assert_eq!(lock.unlock_fair(), Err(NotOwner));
@@ -98,7 +98,7 @@ fn rl_03_release_of_what_is_not_held() {
 }
 
 #[test]
-fn rl_04_locked_at_every_depth() {
+fn locked_at_every_depth() {
     let lock = ReentrantMutex::new(());
     assert!(!lock.is_locked());
     let one = lock.lock();
@@ -112,7 +112,7 @@ fn rl_04_locked_at_every_depth() {
 }
 
 #[test]
-fn rl_06_release_of_all_levels_by_another_thread() {
+fn release_of_all_levels_by_another_thread() {
     let lock = RawReentrantMutex::new();
     assert_eq!(lock.unlock_all(), Err(NotOwner));
     lock.lock();
@@ -122,7 +122,7 @@ fn rl_06_release_of_all_levels_by_another_thread() {
 }
 
 #[test]
-fn rl_07_depth() {
+fn depth() {
     let lock = ReentrantMutex::new(());
     assert_eq!(lock.depth(), 0);
     let one = lock.lock();
@@ -137,7 +137,7 @@ fn rl_07_depth() {
 }
 
 #[test]
-fn rl_08_release_by_another_thread() {
+fn release_by_another_thread() {
     let lock = RawReentrantMutex::new();
     lock.lock();
     assert_eq!(elsewhere(|| lock.unlock()), Err(NotOwner));
@@ -146,7 +146,7 @@ fn rl_08_release_by_another_thread() {
 }
 
 #[test]
-fn rl_09_is_owned() {
+fn is_owned() {
     let lock = ReentrantMutex::new(());
     assert!(!lock.is_owned_by_current_thread());
     let one = lock.lock();
@@ -160,7 +160,7 @@ fn rl_09_is_owned() {
 }
 
 #[test]
-fn u_rl_01_timed_calls() {
+fn timed_calls() {
     let _watch = watch();
     let lock = ReentrantMutex::new(());
     let held = lock.lock();
@@ -179,7 +179,7 @@ fn u_rl_01_timed_calls() {
 }
 
 #[test]
-fn u_rl_02_a_wait_restores_the_depth() {
+fn a_wait_restores_the_depth() {
     let _watch = watch();
     let (lock, changed, ready) =
         (ReentrantMutex::new(()), Condvar::new(), std::sync::atomic::AtomicBool::new(false));
@@ -202,7 +202,7 @@ fn u_rl_02_a_wait_restores_the_depth() {
 }
 
 #[test]
-fn u_rl_02_raw_levels() {
+fn raw_levels() {
     let lock = RawReentrantMutex::new();
     lock.lock_levels(0);
     assert!(!lock.is_locked());
@@ -216,7 +216,7 @@ fn u_rl_02_raw_levels() {
 }
 
 #[test]
-fn u_rl_04_a_thread_that_ends_leaves_its_lock_to_nobody() {
+fn a_thread_that_ends_leaves_its_lock_to_no_thread() {
     let _watch = watch();
     let lock = Arc::new(RawReentrantMutex::new());
     let taken = Arc::clone(&lock);

@@ -120,7 +120,7 @@ fn a_waiting_writer_keeps_new_readers_out_and_gets_in() {
 }
 
 #[test]
-fn a_writer_that_gave_up_keeps_nobody_out() {
+fn a_writer_that_gave_up_keeps_no_thread_out() {
     let _watch = watch();
     let lock = RwLock::new(0);
     let reader = lock.read();
@@ -182,7 +182,7 @@ fn the_longest_timeout_waits() {
 }
 
 #[test]
-fn an_upgrade_waits_for_the_readers_and_nobody_writes_in_between() {
+fn an_upgrade_waits_for_the_readers_and_no_thread_writes_in_between() {
     let _watch = watch();
     let lock = RwLock::new(0);
     let reader = lock.read();

@@ -52,7 +52,7 @@ fn permits_and_semaphores_go_everywhere() {
 }
 
 #[test]
-fn se_01_more_permits_than_it_can_hold() {
+fn more_permits_than_it_can_hold() {
     assert_eq!(Semaphore::new(Semaphore::MAX_PERMITS).available_permits(), Semaphore::MAX_PERMITS);
     assert!(catch_unwind(|| Semaphore::new(Semaphore::MAX_PERMITS + 1)).is_err());
     assert!(catch_unwind(|| BoundedSemaphore::new(u32::MAX)).is_err());
@@ -60,7 +60,7 @@ fn se_01_more_permits_than_it_can_hold() {
 }
 
 #[test]
-fn se_03_acquired_then_dropped() {
+fn acquired_then_dropped() {
     {
         let semaphore = Semaphore::new(1);
         semaphore.acquire().unwrap().forget();
@@ -100,17 +100,17 @@ fn contended(release: impl Fn(&Semaphore, u32)) {
 }
 
 #[test]
-fn se_04_releases_one_by_one_let_exactly_as_many_pass() {
+fn releases_one_by_one_let_exactly_as_many_pass() {
     contended(|semaphore, n| (0..n).for_each(|_| semaphore.add_permits(1)));
 }
 
 #[test]
-fn se_05_releases_at_once_let_exactly_as_many_pass() {
+fn releases_at_once_let_exactly_as_many_pass() {
     contended(|semaphore, n| semaphore.add_permits(n));
 }
 
 #[test]
-fn se_06_try_acquire() {
+fn try_acquire() {
     let semaphore = Semaphore::new(2);
     let one = semaphore.try_acquire().unwrap();
     let _two = semaphore.try_acquire().unwrap();
@@ -120,7 +120,7 @@ fn se_06_try_acquire() {
 }
 
 #[test]
-fn se_07_try_acquire_contended() {
+fn try_acquire_contended() {
     let semaphore = Semaphore::new(4);
     semaphore.acquire().unwrap().forget();
     let got: usize = thread::scope(|scope| {
@@ -137,7 +137,7 @@ fn se_07_try_acquire_contended() {
 }
 
 #[test]
-fn se_09_the_default_is_one_permit() {
+fn the_default_is_one_permit() {
     let _watch = watch();
     let semaphore = Semaphore::default();
     let passed = AtomicU32::new(0);
@@ -155,7 +155,7 @@ fn se_09_the_default_is_one_permit() {
 }
 
 #[test]
-fn se_10_permits_return_at_the_end_of_the_scope_and_in_a_panic() {
+fn permits_return_at_the_end_of_the_scope_and_in_a_panic() {
     let semaphore = Semaphore::new(2);
     {
         let _outer = semaphore.acquire().unwrap();
@@ -172,7 +172,7 @@ fn se_10_permits_return_at_the_end_of_the_scope_and_in_a_panic() {
 }
 
 #[test]
-fn se_11_permits_may_be_added_beyond_the_first_number() {
+fn permits_may_be_added_beyond_the_first_number() {
     let semaphore = Semaphore::new(1);
     semaphore.add_permits(1);
     let _both = (semaphore.try_acquire().unwrap(), semaphore.try_acquire().unwrap());
@@ -180,7 +180,7 @@ fn se_11_permits_may_be_added_beyond_the_first_number() {
 }
 
 #[test]
-fn se_12_debug_shows_the_permits() {
+fn debug_shows_the_permits() {
     let semaphore = Semaphore::new(3);
     assert_eq!(format!("{semaphore:?}"), "Semaphore { permits: 3 }");
     semaphore.acquire().unwrap().forget();
@@ -197,7 +197,7 @@ fn se_12_debug_shows_the_permits() {
 }
 
 #[test]
-fn se_13_bounded_release_without_acquire() {
+fn bounded_release_without_acquire() {
     let semaphore = BoundedSemaphore::new(1);
     assert_eq!(semaphore.release(1), Err(OverRelease));
     semaphore.acquire().unwrap().forget();
@@ -207,7 +207,7 @@ fn se_13_bounded_release_without_acquire() {
 }
 
 #[test]
-fn se_15_released_by_threads_that_did_not_acquire() {
+fn released_by_threads_that_did_not_acquire() {
     for limit in 1..10 {
         let semaphore = BoundedSemaphore::new(limit);
         thread::scope(|scope| {
@@ -225,7 +225,7 @@ fn se_15_released_by_threads_that_did_not_acquire() {
 }
 
 #[test]
-fn se_16_never_more_than_three_inside() {
+fn never_more_than_three_inside() {
     let _watch = watch();
     let semaphore = BoundedSemaphore::new(3);
     let (inside, most) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -246,7 +246,7 @@ fn se_16_never_more_than_three_inside() {
 }
 
 #[test]
-fn u_se_01_a_timeout_of_zero_takes_what_is_there() {
+fn a_timeout_of_zero_takes_what_is_there() {
     let semaphore = Semaphore::new(1);
     let permit = semaphore.try_acquire_for(Duration::ZERO).unwrap();
     assert_eq!(semaphore.try_acquire_for(Duration::ZERO).unwrap_err(), TryAcquireError::NoPermits);
@@ -256,7 +256,7 @@ fn u_se_01_a_timeout_of_zero_takes_what_is_there() {
 }
 
 #[test]
-fn u_se_03_nothing_released_is_nothing_changed() {
+fn nothing_released_is_nothing_changed() {
     let semaphore = Semaphore::new(1);
     semaphore.add_permits(0);
     assert_eq!(BoundedSemaphore::new(1).release(0), Ok(()));
@@ -264,7 +264,7 @@ fn u_se_03_nothing_released_is_nothing_changed() {
 }
 
 #[test]
-fn u_se_04_over_release_is_all_or_nothing() {
+fn over_release_is_all_or_nothing() {
     let semaphore = BoundedSemaphore::new(3);
     let two = semaphore.acquire_many(2).unwrap();
     assert_eq!(semaphore.release(3), Err(OverRelease));
@@ -277,7 +277,7 @@ fn u_se_04_over_release_is_all_or_nothing() {
 }
 
 #[test]
-fn u_se_06_permits_over_the_maximum() {
+fn permits_over_the_maximum() {
     let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
     assert!(catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(1))).is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(u32::MAX))).is_err());
@@ -303,7 +303,7 @@ fn requests_for_more_than_there_can_ever_be() {
 }
 
 #[test]
-fn the_longest_duration_means_for_ever() {
+fn the_longest_duration_means_forever() {
     let _watch = watch();
     let semaphore = Semaphore::new(0);
     thread::scope(|scope| {
@@ -439,7 +439,7 @@ fn an_arc_permit_goes_to_another_thread() {
 /// The combination that Python refuses, an attempt with a timeout, cannot be written down:
 /// `try_acquire` takes none.
 #[test]
-fn u_se_02_an_attempt_is_one_thing_and_a_timeout_another() {
+fn an_attempt_is_one_thing_and_a_timeout_another() {
     let semaphore = Semaphore::new(1);
     let held = semaphore.try_acquire().unwrap();
     assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
@@ -451,7 +451,7 @@ fn u_se_02_an_attempt_is_one_thing_and_a_timeout_another() {
 /// Who comes next is not said, and a running thread may be before one that was woken, which then
 /// looks again: no permit is lost or doubled.
 #[test]
-fn u_se_07_a_permit_that_was_snatched_is_waited_for_again() {
+fn a_permit_that_was_snatched_is_waited_for_again() {
     let _watch = watch();
     let semaphore = Semaphore::new(0);
     let got = AtomicU32::new(0);

@@ -34,7 +34,7 @@ fn handles_go_where_the_result_may_be_shared() {
 }
 
 #[test]
-fn th_03_idents_and_states_also_with_other_stacks() {
+fn idents_and_states_also_with_other_stacks() {
     let _watch = watch();
     for stack in [0, 256 * 1024, 1024 * 1024] {
         let all_here = Arc::new(Barrier::new(10));
@@ -62,7 +62,7 @@ fn th_03_idents_and_states_also_with_other_stacks() {
 }
 
 #[test]
-fn th_04_current_in_a_thread_that_was_not_started_here() {
+fn current_in_a_thread_that_was_not_started_here() {
     let here = thread::current();
     assert_eq!(here, thread::current());
     let there = std::thread::spawn(|| thread::current().ident()).join().unwrap();
@@ -70,7 +70,7 @@ fn th_04_current_in_a_thread_that_was_not_started_here() {
 }
 
 #[test]
-fn th_05_a_foreign_thread_is_registered_while_it_runs() {
+fn a_foreign_thread_is_registered_while_it_runs() {
     let (send, receive) = mpsc::channel();
     let foreign = std::thread::spawn(move || {
         let me = thread::current();
@@ -85,7 +85,7 @@ fn th_05_a_foreign_thread_is_registered_while_it_runs() {
 }
 
 #[test]
-fn th_07_a_thread_that_the_system_refuses() {
+fn a_thread_that_the_system_refuses() {
     let (ran, refused) = (Arc::new(AtomicU32::new(0)), 1_usize << 60);
     let theirs = Arc::clone(&ran);
     let error = Builder::new()
@@ -103,7 +103,7 @@ fn th_07_a_thread_that_the_system_refuses() {
 }
 
 #[test]
-fn th_09_a_group_waits_for_its_threads() {
+fn a_group_waits_for_its_threads() {
     let _watch = watch();
     let done = Arc::new(AtomicU32::new(0));
     let theirs = Arc::clone(&done);
@@ -121,7 +121,7 @@ fn th_09_a_group_waits_for_its_threads() {
 }
 
 #[test]
-fn th_11_joined_by_many() {
+fn joined_by_many() {
     let _watch = watch();
     for joiners in 2..20 {
         let gate = Arc::new(Event::new());
@@ -137,7 +137,7 @@ fn th_11_joined_by_many() {
 }
 
 #[test]
-fn th_12_join_with_a_timeout() {
+fn join_with_a_timeout() {
     let _watch = watch();
     let gate = Arc::new(Event::new());
     let thread = until_set(&gate);
@@ -153,7 +153,7 @@ fn th_12_join_with_a_timeout() {
 }
 
 #[test]
-fn th_13_the_body_is_dropped_when_it_ends() {
+fn the_body_is_dropped_when_it_ends() {
     let argument = Arc::new(());
     for panics in [false, true] {
         let theirs = Arc::clone(&argument);
@@ -168,7 +168,7 @@ fn th_13_the_body_is_dropped_when_it_ends() {
 }
 
 #[test]
-fn th_15_debug_says_daemon_and_stopped() {
+fn debug_says_daemon_and_stopped() {
     let _watch = watch();
     let gate = Arc::new(Event::new());
     let theirs = Arc::clone(&gate);
@@ -189,7 +189,7 @@ fn th_15_debug_says_daemon_and_stopped() {
 }
 
 #[test]
-fn th_16_and_the_daemon_flag_is_inherited_unless_said() {
+fn and_the_daemon_flag_is_inherited_unless_said() {
     let child = |parent: bool, said: Option<bool>| {
         let parent = Builder::new().daemon(parent).spawn(move || {
             let builder = said.map_or(Builder::new(), |daemon| Builder::new().daemon(daemon));
@@ -206,7 +206,7 @@ fn th_16_and_the_daemon_flag_is_inherited_unless_said() {
 }
 
 #[test]
-fn th_18_the_main_thread() {
+fn the_main_thread() {
     let main = thread::main_thread();
     assert_eq!(&*main.name(), "MainThread");
     assert!(main.is_alive());
@@ -217,7 +217,7 @@ fn th_18_the_main_thread() {
 }
 
 #[test]
-fn th_22_a_thread_that_is_never_joined_leaves_nothing() {
+fn a_thread_that_is_never_joined_leaves_nothing() {
     let _watch = watch();
     let kept = Arc::new(());
     let theirs = Arc::clone(&kept);
@@ -239,7 +239,7 @@ fn th_22_a_thread_that_is_never_joined_leaves_nothing() {
 }
 
 #[test]
-fn th_24_callbacks_once_before_joining_and_nothing_afterwards() {
+fn callbacks_once_before_joining_and_nothing_afterwards() {
     let _watch = watch();
     let order = Arc::new(Mutex::new(Vec::new()));
     let stop = Arc::new(Event::new());
@@ -276,7 +276,7 @@ fn th_24_callbacks_once_before_joining_and_nothing_afterwards() {
 }
 
 #[test]
-fn th_28_a_thread_started_by_a_member_is_waited_for_and_a_daemon_is_not() {
+fn a_thread_started_by_a_member_is_waited_for_and_a_daemon_is_not() {
     let _watch = watch();
     let done = Arc::new(AtomicU32::new(0));
     let never = Arc::new(Event::new());
@@ -303,7 +303,7 @@ fn th_28_a_thread_started_by_a_member_is_waited_for_and_a_daemon_is_not() {
 }
 
 #[test]
-fn th_31_joining_the_current_thread() {
+fn joining_the_current_thread() {
     let _watch = watch();
     let myself = Arc::new(OnceLock::<JoinHandle<()>>::new());
     let ready = Arc::new(Event::new());
@@ -333,7 +333,7 @@ fn th_31_joining_the_current_thread() {
 static HOOK: Mutex<()> = Mutex::new(());
 
 #[test]
-fn th_35_a_panic_ends_its_thread_only_and_every_joiner_learns_of_it() {
+fn a_panic_ends_its_thread_only_and_every_joiner_learns_of_it() {
     let thread = Builder::new()
         .name("panics")
         .spawn(|| -> u32 { panic!("number {}", std::hint::black_box(7)) })
@@ -351,7 +351,7 @@ fn th_35_a_panic_ends_its_thread_only_and_every_joiner_learns_of_it() {
 }
 
 #[test]
-fn th_37_the_hook() {
+fn the_hook() {
     let _turn = HOOK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&heard);
@@ -376,7 +376,7 @@ fn th_37_the_hook() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn th_38_the_systems_name() {
+fn the_systems_name() {
     fn shown() -> Vec<u8> {
         let mut name =
             std::fs::read(format!("/proc/self/task/{}/comm", thread::native_id())).unwrap();
@@ -407,7 +407,7 @@ fn th_38_the_systems_name() {
 }
 
 #[test]
-fn th_43_stack_sizes() {
+fn stack_sizes() {
     for size in [1, 123, Builder::MIN_STACK_SIZE - 1, usize::MAX] {
         let error = Builder::new().stack_size(size).spawn(|| ()).unwrap_err();
         assert!(matches!(error, SpawnError::StackSize(refused) if refused == size), "{error}");
@@ -421,7 +421,7 @@ fn th_43_stack_sizes() {
 }
 
 #[test]
-fn th_44_a_thread_is_counted_while_it_runs() {
+fn a_thread_is_counted_while_it_runs() {
     let _watch = watch();
     let gate = Arc::new(Event::new());
     let thread = until_set(&gate);
@@ -435,7 +435,7 @@ fn th_44_a_thread_is_counted_while_it_runs() {
 }
 
 #[test]
-fn th_46_join_any_number_of_times() {
+fn join_any_number_of_times() {
     let thread = thread::spawn(|| thread::current().ident()).unwrap();
     for _ in 0..3 {
         assert_eq!(thread.join(), Ok(&thread.ident()));
@@ -447,7 +447,7 @@ fn th_46_join_any_number_of_times() {
 }
 
 #[test]
-fn u_th_03_alive_from_the_start() {
+fn alive_from_the_start() {
     let gate = Arc::new(Event::new());
     let thread = until_set(&gate);
     assert!(thread.is_alive());
@@ -459,7 +459,7 @@ fn u_th_03_alive_from_the_start() {
 }
 
 #[test]
-fn u_th_06_everything_it_wrote_is_seen() {
+fn everything_it_wrote_is_seen() {
     let cell = Arc::new(AtomicU32::new(0));
     let theirs = Arc::clone(&cell);
     let thread = thread::spawn(move || theirs.store(1, Ordering::Relaxed)).unwrap();
@@ -468,7 +468,7 @@ fn u_th_06_everything_it_wrote_is_seen() {
 }
 
 #[test]
-fn fx_11_used_while_thread_locals_are_destroyed() {
+fn used_while_thread_locals_are_destroyed() {
     struct Last(Arc<AtomicU32>);
     impl Drop for Last {
         fn drop(&mut self) {
@@ -499,7 +499,7 @@ fn fx_11_used_while_thread_locals_are_destroyed() {
 }
 
 #[test]
-fn a_result_whose_drop_panics_keeps_nobody_waiting() {
+fn a_result_whose_drop_panics_keeps_no_thread_waiting() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -532,7 +532,7 @@ fn in_a_process(test: &str, variable: &str) -> std::process::Output {
 }
 
 #[test]
-fn th_20_thread_locals_are_there_until_the_thread_is_over() {
+fn thread_locals_are_there_until_the_thread_is_over() {
     struct Reads(mpsc::Sender<(u64, bool)>);
     thread_local! {
         static VALUE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
@@ -555,7 +555,7 @@ fn th_20_thread_locals_are_there_until_the_thread_is_over() {
 }
 
 #[test]
-fn th_25_a_daemon_can_be_joined_for_a_while_and_after_its_end() {
+fn a_daemon_can_be_joined_for_a_while_and_after_its_end() {
     let _watch = watch();
     let gate = Arc::new(Event::new());
     let inside = Arc::clone(&gate);
@@ -567,7 +567,7 @@ fn th_25_a_daemon_can_be_joined_for_a_while_and_after_its_end() {
 }
 
 #[test]
-fn th_27_daemons_at_work_when_the_process_ends() {
+fn daemons_at_work_when_the_process_ends() {
     if std::env::var_os("TH_27").is_some() {
         let gate = Arc::new(Barrier::new(41));
         for _ in 0..40 {
@@ -585,7 +585,7 @@ fn th_27_daemons_at_work_when_the_process_ends() {
         std::process::exit(0);
     }
     if cfg!(unix) {
-        let child = in_a_process("th_27_daemons_at_work_when_the_process_ends", "TH_27");
+        let child = in_a_process("daemons_at_work_when_the_process_ends", "TH_27");
         assert!(child.status.success(), "{child:?}");
         assert!(child.stderr.is_empty(), "{}", String::from_utf8_lossy(&child.stderr));
     }
@@ -594,7 +594,7 @@ fn th_27_daemons_at_work_when_the_process_ends() {
 /// `spawn` consumes the builder; that there is no second time is shown by a `compile_fail` example
 /// of [`Builder::spawn`].
 #[test]
-fn th_30_a_builder_starts_once() {
+fn a_builder_starts_once() {
     fn start(builder: Builder, body: fn() -> u8) -> Result<JoinHandle<u8>, SpawnError> {
         builder.spawn(body)
     }
@@ -609,7 +609,7 @@ fn th_30_a_builder_starts_once() {
 
 /// There is no handle of a thread that was not started: `spawn` is what returns one.
 #[test]
-fn th_32_a_handle_is_of_a_started_thread() {
+fn a_handle_is_of_a_started_thread() {
     let handle: Result<JoinHandle<()>, SpawnError> = Builder::new().spawn(|| ());
     let handle = handle.unwrap();
     assert_eq!(handle.join(), Ok(&()));
@@ -621,7 +621,7 @@ fn th_32_a_handle_is_of_a_started_thread() {
 /// A stack that overflows ends the process, as Rust's own threads do; what there is instead of an
 /// error is the size of the stack.
 #[test]
-fn th_34_a_deep_recursion_needs_a_large_stack() {
+fn a_deep_recursion_needs_a_large_stack() {
     fn deep(levels: u32) -> u32 {
         let frame = std::hint::black_box([1_u8; 1024]);
         if levels == 0 { 0 } else { deep(levels - 1) + u32::from(frame[levels as usize % 1024]) }
@@ -637,7 +637,7 @@ fn th_34_a_deep_recursion_needs_a_large_stack() {
         return;
     }
     if cfg!(target_os = "linux") {
-        let child = in_a_process("th_34_a_deep_recursion_needs_a_large_stack", "TH_34");
+        let child = in_a_process("a_deep_recursion_needs_a_large_stack", "TH_34");
         assert!(!child.status.success());
         assert!(
             String::from_utf8_lossy(&child.stderr).contains("overflowed its stack"),
@@ -647,7 +647,7 @@ fn th_34_a_deep_recursion_needs_a_large_stack() {
 }
 
 #[test]
-fn th_41_a_callback_runs_once_and_none_can_come_too_late() {
+fn a_callback_runs_once_and_none_can_come_too_late() {
     let _watch = watch();
     let ran = Arc::new(AtomicU32::new(0));
     let group = Group::new();
@@ -670,7 +670,7 @@ fn th_41_a_callback_runs_once_and_none_can_come_too_late() {
 }
 
 #[test]
-fn th_45_a_panic_is_reported_with_its_thread() {
+fn a_panic_is_reported_with_its_thread() {
     let _turn = HOOK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&heard);
@@ -686,7 +686,7 @@ fn th_45_a_panic_is_reported_with_its_thread() {
 }
 
 #[test]
-fn th_47_a_self_join_is_told_while_another_joins_it() {
+fn a_self_join_is_told_while_another_joins_it() {
     let _watch = watch();
     let joined = Arc::new(OnceLock::<JoinHandle<()>>::new());
     let (mine, joins_me) = (Arc::clone(&joined), Arc::new(Event::new()));
@@ -715,7 +715,7 @@ fn th_47_a_self_join_is_told_while_another_joins_it() {
 }
 
 #[test]
-fn u_th_02_a_daemon_starts_daemons() {
+fn a_daemon_starts_daemons() {
     let parent = Builder::new()
         .daemon(true)
         .spawn(|| thread::spawn(|| thread::current().is_daemon()).unwrap().join().cloned());
@@ -723,7 +723,7 @@ fn u_th_02_a_daemon_starts_daemons() {
 }
 
 #[test]
-fn u_th_04_a_join_says_whether_the_time_was_up() {
+fn a_join_says_whether_the_time_was_up() {
     let _watch = watch();
     let gate = Arc::new(Event::new());
     let thread = until_set(&gate);
@@ -735,7 +735,7 @@ fn u_th_04_a_join_says_whether_the_time_was_up() {
 
 /// Only joining oneself is noticed: two threads that join each other wait as long as they said.
 #[test]
-fn u_th_05_two_that_join_each_other_are_not_noticed() {
+fn two_that_join_each_other_are_not_noticed() {
     let _watch = watch();
     let handles = Arc::new([const { OnceLock::<JoinHandle<bool>>::new() }; 2]);
     let ready = Arc::new(Event::new());

@@ -10,7 +10,7 @@ use sync_core::Barrier;
 use crate::watchdog::{note, watch};
 
 #[test]
-fn nobody_runs_ahead() {
+fn no_thread_runs_ahead() {
     const PARTIES: u32 = 4;
     const CYCLES: u32 = 5_000;
     let _watch = watch();

@@ -17,7 +17,7 @@ fn broken(barrier: &Barrier) -> i32 {
 }
 
 #[test]
-fn mb_01_lockstep() {
+fn lockstep() {
     let (segment, barrier) = world(4);
     let turns = Mutex::create(&segment, "turns", [0_u32; 2]).expect("room");
     let party = || {
@@ -40,7 +40,7 @@ fn mb_01_lockstep() {
 }
 
 #[test]
-fn mb_01_action_runs_once_before_anybody_passes() {
+fn action_runs_once_before_any_thread_passes() {
     let (segment, barrier) = world(3);
     let ran = Mutex::create(&segment, "ran", 0_u32).expect("room");
     let party = || {
@@ -53,7 +53,7 @@ fn mb_01_action_runs_once_before_anybody_passes() {
 }
 
 #[test]
-fn mb_01_abort_and_reset() {
+fn abort_and_reset() {
     let (_segment, barrier) = world(3);
     let mut waiters = [(); 2].map(|()| fork(|| broken(&barrier)));
     until("two wait", || barrier.waiting() == 2);
@@ -74,7 +74,7 @@ fn mb_01_abort_and_reset() {
 }
 
 #[test]
-fn mb_01_timeout_breaks_it_for_all() {
+fn timeout_breaks_it_for_all() {
     let (_segment, barrier) = world(3);
     let mut waiter = fork(|| broken(&barrier));
     until("one waits", || barrier.waiting() == 1);
@@ -83,7 +83,7 @@ fn mb_01_timeout_breaks_it_for_all() {
 }
 
 #[test]
-fn mb_01_single_party() {
+fn single_party() {
     let (_segment, barrier) = world(1);
     for _ in 0..3 {
         assert!(barrier.wait().expect("alone").is_leader());
@@ -112,7 +112,7 @@ fn a_killed_party_breaks_it() {
 }
 
 #[test]
-fn nobody_passes_with_the_dead() {
+fn no_thread_passes_with_the_dead() {
     let (_segment, barrier) = world(2);
     let mut dead = fork(|| broken(&barrier));
     until("one waits", || barrier.waiting() == 1);
@@ -121,7 +121,7 @@ fn nobody_passes_with_the_dead() {
 }
 
 #[test]
-fn mb_03_a_thousand_passes() {
+fn a_thousand_passes() {
     let (segment, barrier) = world(5);
     let sum = Mutex::create(&segment, "sum", 0_u32).expect("room");
     let mut children = [(); 5].map(|()| {

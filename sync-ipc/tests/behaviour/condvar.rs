@@ -47,7 +47,7 @@ impl World {
 }
 
 #[test]
-fn mc_01_notify_wakes_exactly_one() {
+fn notify_wakes_exactly_one() {
     let world = world();
     let mut child = world.waiters(1);
     thread::scope(|scope| {
@@ -65,7 +65,7 @@ fn mc_01_notify_wakes_exactly_one() {
 }
 
 #[test]
-fn mc_02_those_who_timed_out_absorb_nothing() {
+fn those_who_timed_out_absorb_nothing() {
     let world = world();
     let mut late: Vec<Child> =
         (0..4).map(|_| fork(|| world.waiter(Duration::from_millis(20)))).collect();
@@ -77,7 +77,7 @@ fn mc_02_those_who_timed_out_absorb_nothing() {
 }
 
 #[test]
-fn mc_03_notify_n() {
+fn notify_n() {
     let world = world();
     let mut children = world.waiters(6);
     assert_eq!(world.condvar.notify(2), 2);
@@ -90,7 +90,7 @@ fn mc_03_notify_n() {
 }
 
 #[test]
-fn mc_04_and_06_timeouts() {
+fn timeouts() {
     let world = world();
     let started = Instant::now();
     assert_eq!(world.waiter(Duration::from_millis(30)), 1);
@@ -111,7 +111,7 @@ fn mc_04_and_06_timeouts() {
 }
 
 #[test]
-fn u_mc_02_a_killed_waiter_neither_hangs_notify_nor_takes_the_notification_along() {
+fn a_killed_waiter_neither_hangs_notify_nor_takes_the_notification_along() {
     let world = world();
     let mut first = world.waiters(1);
     let mut second = world.waiters(1);
@@ -123,7 +123,7 @@ fn u_mc_02_a_killed_waiter_neither_hangs_notify_nor_takes_the_notification_along
 }
 
 #[test]
-fn u_mc_03_wait_lets_go_of_all_levels() {
+fn wait_lets_go_of_all_levels() {
     let segment = Segment::anonymous(16384).expect("a segment");
     let mutex = ReentrantMutex::create(&segment, "m", 0_u32).expect("room");
     let condvar = Condvar::create(&segment, "c").expect("room");
@@ -163,7 +163,7 @@ fn more_waiters_than_cells_still_wake() {
 }
 
 #[test]
-fn mc_06_and_07_waits_that_end_by_time_and_one_that_ends_by_another_process() {
+fn waits_that_end_by_time_and_one_that_ends_by_another_process() {
     let world = world();
     let guard = world.counts.lock().expect("clean");
     let started = Instant::now();
@@ -183,7 +183,7 @@ fn mc_06_and_07_waits_that_end_by_time_and_one_that_ends_by_another_process() {
 extern "C" fn nothing(_: i32) {}
 
 #[test]
-fn mc_07_a_signal_neither_ends_the_wait_nor_loses_the_lock() {
+fn a_signal_neither_ends_the_wait_nor_loses_the_lock() {
     // Python raises KeyboardInterrupt; here a handler runs, the wait goes on, and its end holds the
     // lock.
     let world = world();
@@ -207,7 +207,7 @@ fn mc_07_a_signal_neither_ends_the_wait_nor_loses_the_lock() {
 }
 
 #[test]
-fn u_mc_01_waiting_takes_a_guard() {
+fn waiting_takes_a_guard() {
     // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back: that
     // it compiles is the proof; that it is let go of, this.
     let world = world();

@@ -10,7 +10,7 @@ use sync_ipc::{
 use crate::processes::{FOR_EVER, alone, fork};
 
 #[test]
-fn pi_01_duplex_echo() {
+fn duplex_echo() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let mut child = fork(|| {
@@ -50,7 +50,7 @@ fn pi_01_duplex_echo() {
 }
 
 #[test]
-fn pi_02_one_way() {
+fn one_way() {
     alone(|| {
         let (reader, writer) = one_way_pipe().expect("descriptors");
         assert!(
@@ -68,7 +68,7 @@ fn pi_02_one_way() {
 }
 
 #[test]
-fn pi_05_descriptors_travel() {
+fn descriptors_travel() {
     let (ours, theirs) = pipe().expect("descriptors");
     let segment = Segment::anonymous(4096).expect("a segment");
     let mutex = Mutex::create(&segment, "m", 1_u32).expect("room");
@@ -104,7 +104,7 @@ fn more_descriptors_than_others_survive() {
 }
 
 #[test]
-fn descriptors_nobody_asked_for_are_closed() {
+fn descriptors_no_thread_asked_for_are_closed() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let (reader, writer) = one_way_pipe().expect("descriptors");
@@ -119,7 +119,7 @@ fn descriptors_nobody_asked_for_are_closed() {
 }
 
 #[test]
-fn pi_07_and_09_listener() {
+fn listener() {
     alone(|| {
         let path = std::env::temp_dir().join(format!("sync-ipc-listener-{}", std::process::id()));
         let listener = Listener::bind(&path).expect("a new path");
@@ -139,7 +139,7 @@ fn pi_07_and_09_listener() {
 }
 
 #[test]
-fn pi_10_and_11_messages_are_not_merged_and_poll_takes_nothing() {
+fn messages_are_not_merged_and_poll_takes_nothing() {
     let (ours, theirs) = pipe().expect("descriptors");
     for message in [&b"hello"[..], b"", b"a", b"", b"world"] {
         ours.send_bytes(message).expect("sent");
@@ -155,14 +155,14 @@ fn pi_10_and_11_messages_are_not_merged_and_poll_takes_nothing() {
 }
 
 #[test]
-fn pi_13_what_is_no_socket_is_refused() {
+fn what_is_no_socket_is_refused() {
     assert!(
         Connection::from_fd(std::fs::File::open("/dev/null").expect("a device").into()).is_err()
     );
 }
 
 #[test]
-fn pi_15_and_16_wait_for_several() {
+fn wait_for_several() {
     alone(|| {
         let pipes = [(); 4].map(|()| one_way_pipe().expect("descriptors"));
         let readers = pipes.each_ref().map(|(reader, _)| reader.as_fd());
@@ -179,7 +179,7 @@ fn pi_15_and_16_wait_for_several() {
 }
 
 #[test]
-fn u_pi_01_the_other_side_is_gone() {
+fn the_other_side_is_gone() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         drop(theirs);
@@ -189,7 +189,7 @@ fn u_pi_01_the_other_side_is_gone() {
 }
 
 #[test]
-fn u_pi_02_a_message_that_is_too_long_ends_the_receiving() {
+fn a_message_that_is_too_long_ends_the_receiving() {
     let (ours, theirs) = pipe().expect("descriptors");
     ours.send_bytes(&[0; 100]).expect("sent");
     assert!(matches!(theirs.recv_bytes(99), Err(ConnectionError::TooLong { length: 100 })));
@@ -199,7 +199,7 @@ fn u_pi_02_a_message_that_is_too_long_ends_the_receiving() {
 }
 
 #[test]
-fn u_pi_03_half_a_message_is_not_an_end() {
+fn half_a_message_is_not_an_end() {
     alone(|| {
         use std::io::Write;
         let (mut raw, theirs) = std::os::unix::net::UnixStream::pair().expect("descriptors");
@@ -255,7 +255,7 @@ fn a_peer_that_does_not_read_costs_time_and_nothing_is_lost() {
 }
 
 #[test]
-fn pi_03_the_other_end_works_after_our_copy_of_it_is_closed() {
+fn the_other_end_works_after_our_copy_of_it_is_closed() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let mut child = fork(|| i32::from(theirs.recv::<u16>().expect("sent") + 1));
@@ -266,7 +266,7 @@ fn pi_03_the_other_end_works_after_our_copy_of_it_is_closed() {
 }
 
 #[test]
-fn pi_04_slices_are_messages() {
+fn slices_are_messages() {
     // Python's offset and size: a slice is checked where it is made.
     let (ours, theirs) = pipe().expect("descriptors");
     let bytes = b"0123456789";
@@ -278,7 +278,7 @@ fn pi_04_slices_are_messages() {
 }
 
 #[test]
-fn pi_09_written_and_closed_before_anybody_accepts() {
+fn written_and_closed_before_any_thread_accepts() {
     alone(|| {
         let path = std::env::temp_dir().join(format!("sync-ipc-early-{}", std::process::id()));
         let listener = Listener::bind(&path).expect("a new path");
@@ -293,7 +293,7 @@ fn pi_09_written_and_closed_before_anybody_accepts() {
 }
 
 #[test]
-fn pi_11_messages_are_not_merged_and_poll_takes_nothing() {
+fn messages_are_not_merged_and_poll_takes_nothing() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let sent: [&[u8]; 5] = [b"hello", b"", b"a", b"", b"last"];
@@ -315,7 +315,7 @@ fn pi_11_messages_are_not_merged_and_poll_takes_nothing() {
 }
 
 #[test]
-fn pi_16_wait_for_several_by_time() {
+fn wait_for_several_by_time() {
     let pipes: Vec<_> = (0..3).map(|_| pipe().expect("descriptors")).collect();
     let sources: Vec<_> = pipes.iter().map(|(ours, _)| ours.as_fd()).collect();
     let started = Instant::now();
@@ -327,7 +327,7 @@ fn pi_16_wait_for_several_by_time() {
 }
 
 #[test]
-fn pi_17_wait_for_connections_and_the_end_of_a_process() {
+fn wait_for_connections_and_the_end_of_a_process() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let mut child = fork(|| {
@@ -350,7 +350,7 @@ fn pi_17_wait_for_connections_and_the_end_of_a_process() {
 }
 
 #[test]
-fn u_pi_04_threads_of_one_process_may_share_an_end() {
+fn threads_of_one_process_may_share_an_end() {
     // Python: data may be corrupted. Here an end has a lock for each direction, within its process.
     let (ours, theirs) = pipe().expect("descriptors");
     std::thread::scope(|scope| {

@@ -11,7 +11,7 @@ fn event() -> Event {
 }
 
 #[test]
-fn me_01_waits_until_another_process_sets() {
+fn waits_until_another_process_sets() {
     let event = event();
     assert!(!event.wait_timeout(Duration::ZERO));
     let started = Instant::now();
@@ -32,7 +32,7 @@ fn me_01_waits_until_another_process_sets() {
 }
 
 #[test]
-fn me_02_debug() {
+fn debug() {
     let event = event();
     assert_eq!(format!("{event:?}"), "Event { set: false, .. }");
     event.set();
@@ -40,7 +40,7 @@ fn me_02_debug() {
 }
 
 #[test]
-fn set_then_clear_releases_everybody_who_waited() {
+fn set_then_clear_releases_all_threads_who_waited() {
     for _ in 0..10 {
         let event = event();
         let mut children = [(); 3].map(|()| {
@@ -61,7 +61,7 @@ fn set_then_clear_releases_everybody_who_waited() {
 }
 
 #[test]
-fn a_killed_waiter_stops_nobody() {
+fn a_killed_waiter_stops_no_thread() {
     // CPython #75158: set() waits for the dead waiter's acknowledgement.
     let event = event();
     let mut children = [(); 3].map(|()| {
@@ -77,7 +77,7 @@ fn a_killed_waiter_stops_nobody() {
 }
 
 #[test]
-fn fx_05_a_number_that_wraps_loses_nobody() {
+fn a_number_that_wraps_loses_no_thread() {
     // The generation has 30 bits: 2^30 sets between two looks of one waiter would be missed, until
     // the next; see the docs of `raw::event`. Here it wraps under a waiter that looks in between.
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -101,7 +101,7 @@ fn fx_05_a_number_that_wraps_loses_nobody() {
 }
 
 #[test]
-fn fx_04_a_wake_reaches_another_process_at_another_address() {
+fn a_wake_reaches_another_process_at_another_address() {
     // A private futex would be keyed by this process's addresses: the waiter has the memory at
     // another one, and would sleep for its bound every time.
     let segment = Segment::anonymous(4096).expect("a segment");

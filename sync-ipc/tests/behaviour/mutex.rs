@@ -25,7 +25,7 @@ fn holder(mutex: &Mutex<u64>) -> crate::processes::Child {
 }
 
 #[test]
-fn ml_01_debug_says_who_holds_it() {
+fn debug_says_who_holds_it() {
     let (_segment, mutex) = world();
     assert!(format!("{mutex:?}").contains("Nobody"));
     let guard = mutex.lock().expect("free");
@@ -38,7 +38,7 @@ fn ml_01_debug_says_who_holds_it() {
 }
 
 #[test]
-fn ml_03_a_childs_lock_is_seen_by_its_parent() {
+fn a_childs_lock_is_seen_by_its_parent() {
     let (_segment, mutex) = world();
     let child = holder(&mutex);
     assert!(mutex.is_locked() && !mutex.is_locked_by_us());
@@ -127,7 +127,7 @@ fn a_stopped_holder_keeps_its_lock() {
 }
 
 #[test]
-fn u_ml_02_a_child_does_not_own_what_its_parent_held_at_the_fork() {
+fn a_child_does_not_own_what_its_parent_held_at_the_fork() {
     let (_segment, mutex) = world();
     let mut guard = Some(mutex.lock().expect("free"));
     let mut child = fork(|| {
@@ -145,7 +145,7 @@ fn u_ml_02_a_child_does_not_own_what_its_parent_held_at_the_fork() {
 }
 
 #[test]
-fn u_ml_03_timeouts() {
+fn timeouts() {
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
     assert!(mutex.lock_timeout(Duration::ZERO).expect_err("held").is_timeout());
@@ -251,7 +251,7 @@ fn recovery_is_within_the_bound() {
 }
 
 #[test]
-fn ml_06_a_guard_is_let_go_of_at_the_end_of_its_scope() {
+fn a_guard_is_let_go_of_at_the_end_of_its_scope() {
     // Python's `with`.
     let (segment, mutex) = world();
     let reentrant = sync_ipc::ReentrantMutex::create(&segment, "reentrant", 0_u64).expect("room");
@@ -263,7 +263,7 @@ fn ml_06_a_guard_is_let_go_of_at_the_end_of_its_scope() {
 }
 
 #[test]
-fn u_ml_01_another_thread_may_let_go_and_nobody_lets_go_twice() {
+fn another_thread_may_let_go_and_no_thread_lets_go_twice() {
     // Python: a Lock may be released by anybody, and releasing a free one is a ValueError. Here a
     // guard may be sent to another thread, and there is no way to let go but to drop it, once.
     let (_segment, mutex) = world();
@@ -273,7 +273,7 @@ fn u_ml_01_another_thread_may_let_go_and_nobody_lets_go_twice() {
 }
 
 #[test]
-fn fx_08_what_was_written_before_an_unlock_is_there_after_the_lock() {
+fn what_was_written_before_an_unlock_is_there_after_the_lock() {
     let (segment, mutex) = world();
     let beside = sync_ipc::RawValue::create(&segment, "beside", 1_u64).expect("room");
     let count = || {

@@ -32,7 +32,7 @@ fn found(name: &str) -> sync_ipc::Result<u64> {
     Ok(RawValue::<u64>::open(&segment, "value")?.get())
 }
 
-fn for_ever() -> ! {
+fn forever() -> ! {
     loop {
         thread::sleep(FOR_EVER);
     }
@@ -76,7 +76,7 @@ fn a_name_stays_while_its_holder_is_not_dumpable() {
             core::mem::forget(seven(&name));
             // SAFETY: changes this child only.
             unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
-            for_ever()
+            forever()
         });
         until("it is there", || path_of(&name).exists());
         thread::sleep(Duration::from_millis(20));
@@ -130,7 +130,7 @@ fn a_name_stays_while_its_holder_runs_without_its_first_thread() {
         let held = seven(&name);
         thread::spawn(move || {
             let _held = held;
-            for_ever()
+            forever()
         });
         // SAFETY: ends this thread of the child and leaves the other one, as `pthread_exit` in a
         // program's main thread does.
@@ -328,7 +328,7 @@ fn the_files_of_killed_processes_are_cleared_away_by_later_creations() {
             fork(move || {
                 let name = format!("names-stale-{parent}-{at}");
                 core::mem::forget(Segment::create(&name, 4096).expect("a new name"));
-                for_ever()
+                forever()
             })
         })
         .collect();

@@ -19,7 +19,7 @@ fn world(capacity: usize) -> (Segment, Queue<u64>) {
 }
 
 #[test]
-fn mq_01_full_in_every_form() {
+fn full_in_every_form() {
     let (_segment, queue) = world(6);
     queue.send(1).expect("room");
     queue.try_send(2).expect("room");
@@ -43,7 +43,7 @@ fn mq_01_full_in_every_form() {
 }
 
 #[test]
-fn mq_02_empty_in_every_form() {
+fn empty_in_every_form() {
     let (_segment, queue) = world(6);
     let mut child = fork(|| (1..=5).map(|item| queue.send(item)).all(|sent| sent.is_ok()).into());
     assert_eq!(child.join(), 1);
@@ -60,7 +60,7 @@ fn mq_02_empty_in_every_form() {
 }
 
 #[test]
-fn mq_03_items_from_before_and_after_the_fork_come_in_order() {
+fn items_from_before_and_after_the_fork_come_in_order() {
     let (_segment, queue) = world(32);
     (0..10).for_each(|item| queue.send(item).expect("room"));
     let mut child = fork(|| (10..20).map(|item| queue.send(item)).all(|sent| sent.is_ok()).into());
@@ -73,7 +73,7 @@ fn mq_03_items_from_before_and_after_the_fork_come_in_order() {
 }
 
 #[test]
-fn mq_10_closed() {
+fn closed() {
     let (_segment, queue) = world(4);
     queue.send(1).expect("room");
     let mut waiting = fork(|| {
@@ -135,7 +135,7 @@ fn every_item_arrives_once_in_each_senders_order() {
 }
 
 #[test]
-fn a_stopped_sender_holds_up_nobody() {
+fn a_stopped_sender_holds_up_no_thread() {
     let (_segment, queue) = world(4);
     let child = fork(|| {
         loop {
@@ -162,7 +162,7 @@ fn a_stopped_sender_holds_up_nobody() {
 }
 
 #[test]
-fn u_mq_08_a_killed_getter_leaves_its_item_to_others() {
+fn a_killed_getter_leaves_its_item_to_others() {
     // CPython: "Empty", with an item in the queue.
     let (_segment, queue) = world(4);
     queue.send(1).expect("room");
@@ -234,7 +234,7 @@ fn halves_travel_by_descriptor() {
 }
 
 #[test]
-fn u_mq_05_join_waits_for_all_of_it_and_for_redelivered_work_too() {
+fn join_waits_for_all_of_it_and_for_redelivered_work_too() {
     let segment = Segment::anonymous(1 << 16).expect("a segment");
     let jobs = JoinableQueue::<u64>::create(&segment, "jobs", 8).expect("room");
     let done = Mutex::create(&segment, "done", 0_u64).expect("room");
@@ -262,7 +262,7 @@ fn u_mq_05_join_waits_for_all_of_it_and_for_redelivered_work_too() {
 }
 
 #[test]
-fn mq_04_len_follows() {
+fn len_follows() {
     let (_segment, queue) = world(4);
     for len in 0..4 {
         assert_eq!(queue.len(), len);
@@ -277,7 +277,7 @@ fn mq_04_len_follows() {
 }
 
 #[test]
-fn mq_07_a_timed_receive_takes_its_time() {
+fn a_timed_receive_takes_its_time() {
     let (_segment, queue) = world(1);
     let started = Instant::now();
     assert_eq!(queue.recv_timeout(Duration::from_millis(200)), Err(RecvError::TimedOut));
@@ -285,7 +285,7 @@ fn mq_07_a_timed_receive_takes_its_time() {
 }
 
 #[test]
-fn mq_08_what_cannot_be_sent_fails_in_send_and_takes_no_room() {
+fn what_cannot_be_sent_fails_in_send_and_takes_no_room() {
     // Python's background sender meets what cannot be pickled. A `Queue` takes plain data, by its
     // type; a `Connection` serialises in `send`.
     struct Unserialisable;
@@ -301,7 +301,7 @@ fn mq_08_what_cannot_be_sent_fails_in_send_and_takes_no_room() {
 }
 
 #[test]
-fn mq_09_and_11_a_closed_queue_can_be_asked_and_closed_again() {
+fn a_closed_queue_can_be_asked_and_closed_again() {
     let (segment, queue) = world(2);
     let theirs = Queue::<u64>::open(&segment, "queue").expect("it is there");
     assert!(queue.is_empty() && theirs.is_empty());
@@ -316,12 +316,12 @@ fn mq_09_and_11_a_closed_queue_can_be_asked_and_closed_again() {
 }
 
 #[test]
-fn mq_11_simple_queue() {
-    mq_09_and_11_a_closed_queue_can_be_asked_and_closed_again();
+fn simple_queue() {
+    a_closed_queue_can_be_asked_and_closed_again();
 }
 
 #[test]
-fn u_mq_02_and_06_there_is_no_background_sender() {
+fn there_is_no_background_sender() {
     // What `send` returned for is in the queue, whatever becomes of the sender: no feeder thread to
     // join, nothing that its end could lose. Durations are never negative; one that is over polls.
     let (_segment, queue) = world(8);
@@ -340,12 +340,12 @@ fn u_mq_02_and_06_there_is_no_background_sender() {
 }
 
 #[test]
-fn u_mq_06_nothing_that_was_sent_is_lost() {
-    u_mq_02_and_06_there_is_no_background_sender();
+fn nothing_that_was_sent_is_lost() {
+    there_is_no_background_sender();
 }
 
 #[test]
-fn u_mq_03_a_task_is_done_once() {
+fn a_task_is_done_once() {
     // Python: ValueError from one `task_done` too many. Here `done` takes the task: a second one
     // does not compile, and a dropped one is not done.
     let segment = Segment::anonymous(4096).expect("a segment");
@@ -358,12 +358,12 @@ fn u_mq_03_a_task_is_done_once() {
 }
 
 #[test]
-fn u_mq_04_first_in_first_out_for_each_sender() {
+fn first_in_first_out_for_each_sender() {
     every_item_arrives_once_in_each_senders_order();
 }
 
 #[test]
-fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
+fn a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
     let (_segment, queue) = world(1);
     for turn in 0..200 {
         let mut patient = fork(|| queue.recv_timeout(FOR_EVER).is_err().into());

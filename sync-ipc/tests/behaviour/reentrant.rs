@@ -11,7 +11,7 @@ fn world() -> (Segment, ReentrantMutex<u64>) {
 }
 
 #[test]
-fn ml_05_three_times_and_free_after_the_third() {
+fn three_times_and_free_after_the_third() {
     let (_segment, mutex) = world();
     let guards = [(); 3].map(|()| mutex.lock().expect("ours"));
     let free = || fork(|| mutex.try_lock().is_ok().into()).join() == 1;
@@ -24,7 +24,7 @@ fn ml_05_three_times_and_free_after_the_third() {
 }
 
 #[test]
-fn ml_04_debug_says_owner_and_depth() {
+fn debug_says_owner_and_depth() {
     let (_segment, mutex) = world();
     assert!(format!("{mutex:?}").contains("owner: Nobody, count: 0"));
     let guards = [(); 2].map(|()| mutex.lock().expect("ours"));
@@ -44,7 +44,7 @@ fn another_thread_of_the_owner_is_not_the_owner() {
 }
 
 #[test]
-fn u_ml_02_a_fork_does_not_own_it() {
+fn a_fork_does_not_own_it() {
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
     assert_eq!(fork(|| mutex.try_lock().is_err_and(|error| error.is_timeout()).into()).join(), 1);

@@ -153,7 +153,7 @@ fn what_is_no_segment_is_refused() {
 }
 
 #[test]
-fn a_name_that_somebody_else_planted_is_refused() {
+fn a_name_that_another_thread_else_planted_is_refused() {
     // SAFETY: asks for a number.
     let uid = unsafe { libc::getuid() };
     let name = name("planted");
@@ -208,7 +208,7 @@ fn slots_run_out_with_an_error_and_come_back() {
 }
 
 #[test]
-fn fx_06_what_lies_in_a_segment_means_the_same_in_every_process() {
+fn what_lies_in_a_segment_means_the_same_in_every_process() {
     // The bytes of one segment, copied into another: the objects are there. A pointer, a descriptor
     // or a thread's number among them would not be.
     let segment = Segment::anonymous(8192).expect("a segment");

@@ -11,7 +11,7 @@ fn segment() -> Segment {
 }
 
 #[test]
-fn ms_01_counts_down_and_up_and_beyond() {
+fn counts_down_and_up_and_beyond() {
     let segment = segment();
     let semaphore = Semaphore::create(&segment, "s", 2, 4).expect("room");
     assert_eq!(semaphore.available_permits(), 2);
@@ -30,7 +30,7 @@ fn ms_01_counts_down_and_up_and_beyond() {
 }
 
 #[test]
-fn ms_03_timeouts() {
+fn timeouts() {
     let segment = segment();
     let semaphore = Semaphore::create(&segment, "s", 0, 1).expect("room");
     assert!(semaphore.try_acquire().is_err());
@@ -44,7 +44,7 @@ fn ms_03_timeouts() {
 }
 
 #[test]
-fn u_ms_01_values_that_cannot_be_and_releases_that_must_not() {
+fn values_that_cannot_be_and_releases_that_must_not() {
     let segment = segment();
     assert!(matches!(Semaphore::create(&segment, "s", 2, 1), Err(Error::BadSize)));
     assert!(matches!(Semaphore::create(&segment, "s", 0, 0), Err(Error::BadSize)));
@@ -120,7 +120,7 @@ fn many_processes_never_hold_more_than_there_are() {
 }
 
 #[test]
-fn u_ms_02_there_is_a_most_and_the_count_is_never_negative() {
+fn there_is_a_most_and_the_count_is_never_negative() {
     let segment = Segment::anonymous(1 << 18).expect("a segment");
     let most = Semaphore::create(&segment, "most", sync_ipc::MAX_PERMITS, sync_ipc::MAX_PERMITS)
         .expect("room");
@@ -139,7 +139,7 @@ fn u_ms_02_there_is_a_most_and_the_count_is_never_negative() {
 }
 
 #[test]
-fn fx_02_a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
+fn a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
     // Two wait for one permit that comes and goes; one of them runs out of time again and again, at
     // about the moment at which the permit comes.
     let segment = segment();

@@ -9,7 +9,7 @@ fn name(of: &str) -> String {
 }
 
 #[test]
-fn sm_01_names_and_sizes() {
+fn names_and_sizes() {
     for bad in ["nul\0", "a/b", ""] {
         assert!(matches!(SharedMemory::create(bad, 1), Err(Error::BadName)));
         assert!(matches!(SharedMemory::open(bad), Err(Error::BadName)));
@@ -43,7 +43,7 @@ fn sm_01_names_and_sizes() {
 }
 
 #[test]
-fn sm_02_the_same_memory_by_descriptor() {
+fn the_same_memory_by_descriptor() {
     use std::os::fd::AsFd;
     let memory = SharedMemory::anonymous(10).expect("memory");
     let theirs = SharedMemory::from_fd(memory.as_fd().try_clone_to_owned().expect("a descriptor"))
@@ -60,7 +60,7 @@ fn sm_02_the_same_memory_by_descriptor() {
 }
 
 #[test]
-fn sm_05_a_killed_process_leaves_no_memory() {
+fn a_killed_process_leaves_no_memory() {
     let name = name("killed");
     let mut child = fork(|| {
         core::mem::forget(SharedMemory::create(&name, 100).expect("a new name"));

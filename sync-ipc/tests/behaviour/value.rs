@@ -18,7 +18,7 @@ struct Point {
 }
 
 #[test]
-fn va_01_a_childs_change_is_seen() {
+fn a_childs_change_is_seen() {
     let segment = segment();
     let value = Value::create(&segment, "v", -1_i64).expect("room");
     let float = RawValue::create(&segment, "f", 1.5_f64).expect("room");
@@ -39,7 +39,7 @@ fn va_01_a_childs_change_is_seen() {
 }
 
 #[test]
-fn va_03_array() {
+fn array() {
     let segment = segment();
     let array = Array::create(&segment, "a", &[680_i32, 626, 934, 821, 150]).expect("room");
     assert_eq!(array.raw().len(), 5);
@@ -60,7 +60,7 @@ fn va_03_array() {
 }
 
 #[test]
-fn va_04_an_array_from_a_size_is_zero() {
+fn an_array_from_a_size_is_zero() {
     for _ in 0..3 {
         let array = RawArray::<u64>::zeroed(&segment(), "a", 1000).expect("room");
         assert!(array.to_vec().iter().all(|item| *item == 0));
@@ -69,7 +69,7 @@ fn va_04_an_array_from_a_size_is_zero() {
 }
 
 #[test]
-fn u_va_01_exact_under_the_lock() {
+fn exact_under_the_lock() {
     let segment = segment();
     let value = Value::create(&segment, "v", 0_u32).expect("room");
     let atomic = RawValue::create(&segment, "a", 0_u32).expect("room");
@@ -87,7 +87,7 @@ fn u_va_01_exact_under_the_lock() {
 }
 
 #[test]
-fn u_va_02_out_of_range() {
+fn out_of_range() {
     let array = RawArray::create(&segment(), "a", &[1_u16, 2, 3]).expect("room");
     assert_eq!(array.get(2), Some(3));
     assert_eq!(array.get(3), None);
@@ -106,7 +106,7 @@ fn u_va_02_out_of_range() {
 }
 
 #[test]
-fn u_va_03_the_lock_is_reentrant() {
+fn the_lock_is_reentrant() {
     let array = Array::<u32>::zeroed(&segment(), "a", 3).expect("room");
     let outer = array.lock().expect("free");
     let inner = array.lock().expect("ours");
@@ -115,7 +115,7 @@ fn u_va_03_the_lock_is_reentrant() {
 }
 
 #[test]
-fn va_02_a_value_has_its_lock_and_a_raw_one_has_none() {
+fn a_value_has_its_lock_and_a_raw_one_has_none() {
     let segment = segment();
     let (value, array) = (
         Value::create(&segment, "v", 5_u32).expect("room"),
@@ -139,7 +139,7 @@ fn va_02_a_value_has_its_lock_and_a_raw_one_has_none() {
 }
 
 #[test]
-fn va_05_everything_is_doubled_by_a_child() {
+fn everything_is_doubled_by_a_child() {
     let segment = segment();
     let (int, double, long) = (
         Value::create(&segment, "int", 7_i32).expect("room"),
@@ -173,7 +173,7 @@ fn va_05_everything_is_doubled_by_a_child() {
 }
 
 #[test]
-fn va_07_many_objects_fill_a_segment_and_none_overlaps() {
+fn many_objects_fill_a_segment_and_none_overlaps() {
     // Python's heap frees blocks; here objects live as long as their segment. The property test has
     // random sizes.
     let segment = segment();

@@ -38,7 +38,7 @@ fn on_done_is_called_once_however_it_ends() {
 }
 
 #[test]
-fn a_panicking_callback_stops_nobody() {
+fn a_panicking_callback_stops_no_thread() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     let (handle, release) = blocked(&pool);
@@ -69,7 +69,7 @@ fn debug_says_the_state() {
 }
 
 #[test]
-fn cancel_only_what_nobody_has_begun() {
+fn cancel_only_what_no_thread_has_begun() {
     let _watchdog = watch();
     let drops = Drops::default();
     let pool = ThreadPool::new(1);

@@ -87,7 +87,7 @@ fn nothing_is_kept() {
 }
 
 #[test]
-fn a_pool_of_nobody_is_an_error() {
+fn a_pool_of_no_thread_is_an_error() {
     assert_eq!(ThreadPool::builder().max_workers(0).build().unwrap_err(), BuildError::NoWorkers);
     assert_eq!(ThreadPool::builder().queue_limit(0).build().unwrap_err(), BuildError::NoBacklog);
     assert_eq!(
@@ -100,7 +100,7 @@ fn a_pool_of_nobody_is_an_error() {
 }
 
 #[test]
-fn map_runs_even_if_nobody_asks() {
+fn map_runs_even_if_no_thread_asks() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     let ran = Arc::new(AtomicUsize::new(0));

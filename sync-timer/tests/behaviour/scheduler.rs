@@ -52,7 +52,7 @@ impl Bench {
 }
 
 #[test]
-fn ti_01_timers_are_independent_and_fire_once() {
+fn timers_are_independent_and_fire_once() {
     let it = bench();
     it.scheduler.once(SECOND, it.say("one")).unwrap();
     it.scheduler.once(SECOND * 2, it.say("two")).unwrap();
@@ -77,7 +77,7 @@ fn deadlines_in_order_and_equal_ones_as_they_were_scheduled() {
 }
 
 #[test]
-fn u_ti_04_zero_and_past_are_due_at_once_but_not_called_by_the_scheduling_call() {
+fn zero_and_past_are_due_at_once_but_not_called_by_the_scheduling_call() {
     let it = bench();
     let past = it.clock.now().checked_sub(SECOND * 3600).unwrap_or(it.clock.now());
     it.scheduler.once(Duration::ZERO, it.say("zero")).unwrap();
@@ -88,7 +88,7 @@ fn u_ti_04_zero_and_past_are_due_at_once_but_not_called_by_the_scheduling_call()
 }
 
 #[test]
-fn fx_10_huge_is_never_and_not_the_past() {
+fn huge_is_never_and_not_the_past() {
     let it = bench();
     let never = it.scheduler.once(Duration::MAX, it.say("never")).unwrap();
     let long =
@@ -104,7 +104,7 @@ fn fx_10_huge_is_never_and_not_the_past() {
 }
 
 #[test]
-fn u_ti_02_cancel_says_what_it_found_and_is_idempotent() {
+fn cancel_says_what_it_found_and_is_idempotent() {
     let it = bench();
     let prevented = it.scheduler.once(SECOND, it.say("prevented")).unwrap();
     let fired = it.scheduler.once(SECOND, it.say("fired")).unwrap();
@@ -281,7 +281,7 @@ fn a_period_of_zero_is_an_error_that_gives_the_callback_back() {
 }
 
 #[test]
-fn u_ti_05_a_panic_is_reported_and_harms_nothing_else() {
+fn a_panic_is_reported_and_harms_nothing_else() {
     let it = bench();
     it.scheduler.once(SECOND, || panic!("text")).unwrap();
     it.scheduler.once(SECOND, || panic!("number {}", 7)).unwrap();

@@ -18,7 +18,7 @@ fn counter() -> (Arc<AtomicUsize>, impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn ti_01_fires_once_can_be_joined_and_timers_are_independent() {
+fn fires_once_can_be_joined_and_timers_are_independent() {
     let _watchdog = watchdog::watch();
     let (first_count, first) = counter();
     let (second_count, second) = counter();
@@ -34,7 +34,7 @@ fn ti_01_fires_once_can_be_joined_and_timers_are_independent() {
 }
 
 #[test]
-fn u_ti_01_cancel_before_start_and_then_start_never_runs() {
+fn cancel_before_start_and_then_start_never_runs() {
     let _watchdog = watchdog::watch();
     let (count, callback) = counter();
     let timer = Timer::new(Duration::ZERO, callback);
@@ -48,7 +48,7 @@ fn u_ti_01_cancel_before_start_and_then_start_never_runs() {
 }
 
 #[test]
-fn u_ti_02_cancel_after_firing_has_no_effect_and_is_idempotent() {
+fn cancel_after_firing_has_no_effect_and_is_idempotent() {
     let _watchdog = watchdog::watch();
     let (count, callback) = counter();
     let timer = Timer::new(Duration::ZERO, callback);
@@ -64,7 +64,7 @@ fn u_ti_02_cancel_after_firing_has_no_effect_and_is_idempotent() {
 }
 
 #[test]
-fn u_ti_04_zero_fires_at_once_and_start_twice_is_an_error() {
+fn zero_fires_at_once_and_start_twice_is_an_error() {
     let _watchdog = watchdog::watch();
     let (count, callback) = counter();
     let timer = Timer::new(Duration::ZERO, callback);
@@ -77,7 +77,7 @@ fn u_ti_04_zero_fires_at_once_and_start_twice_is_an_error() {
 }
 
 #[test]
-fn u_ti_05_a_panic_is_an_outcome_of_its_own() {
+fn a_panic_is_an_outcome_of_its_own() {
     let _watchdog = watchdog::watch();
     let timer = Timer::new(Duration::ZERO, || panic!("as the test wants"));
     timer.start().unwrap();
@@ -86,7 +86,7 @@ fn u_ti_05_a_panic_is_an_outcome_of_its_own() {
 }
 
 #[test]
-fn u_ti_06_cancel_while_the_function_runs_does_not_stop_it() {
+fn cancel_while_the_function_runs_does_not_stop_it() {
     let _watchdog = watchdog::watch();
     let inside = Arc::new(Barrier::new(2));
     let barrier = Arc::clone(&inside);
@@ -106,7 +106,7 @@ fn u_ti_06_cancel_while_the_function_runs_does_not_stop_it() {
 }
 
 #[test]
-fn u_ti_07_a_cancel_that_prevented_was_not_followed_by_a_call() {
+fn a_cancel_that_prevented_was_not_followed_by_a_call() {
     let _watchdog = watchdog::watch();
     for _ in 0..50 {
         let (count, callback) = counter();
@@ -121,7 +121,7 @@ fn u_ti_07_a_cancel_that_prevented_was_not_followed_by_a_call() {
 }
 
 #[test]
-fn u_ti_08_alive_until_the_function_returned_joinable_and_named() {
+fn alive_until_the_function_returned_joinable_and_named() {
     let _watchdog = watchdog::watch();
     let clock = ManualClock::new();
     let (sender, receiver) = channel();
@@ -143,7 +143,7 @@ fn u_ti_08_alive_until_the_function_returned_joinable_and_named() {
 }
 
 #[test]
-fn th_11_many_threads_may_join_one_timer() {
+fn many_threads_may_join_one_timer() {
     let _watchdog = watchdog::watch();
     let clock = ManualClock::new();
     let timer = Timer::new(SECOND, || ()).with_clock(clock.clone());
@@ -197,7 +197,7 @@ fn huge_is_never_and_can_be_cancelled() {
 }
 
 #[test]
-fn th_07_a_thread_that_cannot_be_started_is_an_error_and_nothing_is_lost() {
+fn a_thread_that_cannot_be_started_is_an_error_and_nothing_is_lost() {
     let (count, callback) = counter();
     let timer = Timer::new(Duration::ZERO, callback).with_name("zero\0byte");
     for _ in 0..2 {

@@ -342,7 +342,7 @@ fn notifications(random: &mut Random) -> Vec<Vec<Step>> {
     threads
 }
 
-fn everybody_is_told(threads: &[Vec<Step>]) -> bool {
+fn all_threads_is_told(threads: &[Vec<Step>]) -> bool {
     // Whoever waits has been told by somebody who does not wait first; each place has one that
     // waits, once.
     let waits = |n: usize| {
@@ -368,5 +368,5 @@ fn everybody_is_told(threads: &[Vec<Step>]) -> bool {
 
 #[test]
 fn notifications_are_counted_as_the_definition_counts_them() {
-    check(notifications, everybody_is_told);
+    check(notifications, all_threads_is_told);
 }

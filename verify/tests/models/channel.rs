@@ -203,7 +203,7 @@ model! {
 
 model! {
     /// The sender goes without a word, at the moment at which a receiver comes to meet it.
-    fn nobody_comes(order) small {
+    fn no_thread_comes(order) small {
         let (sender, receiver) = channel::bounded::<Tracked>(0);
         order.run([body(move || drop(sender)), body(move || assert!(receiver.recv().is_err()))]);
     }

@@ -88,7 +88,7 @@ model! {
 model! {
     /// A waiter whose time may be up and one that has all the time, one item: if the first leaves
     /// without it, the second must get it.
-    fn fx_02_a_timeout_takes_no_notification_along(order) {
+    fn a_timeout_takes_no_notification_along(order) {
         let shared = stock();
         let in_time = with(&shared, |it| {
             let mut items = it.items.lock();

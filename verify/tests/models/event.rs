@@ -42,7 +42,7 @@ fn sets(shared: &Arc<News>) -> Body {
 
 model! {
     /// One set releases everybody, and tells them the news.
-    fn fx_08_a_set_releases_all_and_brings_the_news(order) {
+    fn a_set_releases_all_and_brings_the_news(order) {
         let shared = news();
         order.run([waits(&shared), waits(&shared), sets(&shared)]);
         assert!(shared.event.is_set());

@@ -197,7 +197,7 @@ model! {
 model! {
     /// FX-02: the lock is granted to one whose time is up at that moment: it has the lock, and the
     /// next one gets it from there.
-    fn fx_02_a_grant_is_not_lost_on_one_that_gives_up(order) small {
+    fn a_grant_is_not_lost_on_one_that_gives_up(order) small {
         let shared = guarded();
         order.run([counts(&shared), counts_in_time(&shared), counts(&shared)]);
         assert!(free_at_the_end(&shared) >= 2);

@@ -61,7 +61,7 @@ model! {
 
 model! {
     /// Who gives a broken lock up wakes all, and all are refused.
-    fn giving_up_refuses_everybody(order) small {
+    fn giving_up_refuses_all_threads(order) small {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
             let it = it.clone();

@@ -370,7 +370,7 @@ model! {
 
 model! {
     /// A downgrade hands what the writer wrote to the readers that it lets in.
-    fn fx_08_a_downgrade_brings_the_news(order) {
+    fn a_downgrade_brings_the_news(order) {
         let shared = guarded();
         order.run([downgrades(&shared), reads(&shared)]);
         shared.lock.unlock_read().unwrap();

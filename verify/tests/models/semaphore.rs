@@ -101,7 +101,7 @@ model! {
 model! {
     /// FX-02: one permit, one that may give up at the very moment it is woken, one that has all the
     /// time.
-    fn fx_02_a_timeout_takes_no_wake_along(order) {
+    fn a_timeout_takes_no_wake_along(order) {
         let shared = semaphore(0);
         order.run([borrows_in_time(&shared, 1), takes(&shared, 1), gives(&shared, 1)]);
         holds(&shared, 0);
@@ -222,7 +222,7 @@ model! {
 
 model! {
     /// Without waiting: an attempt that gets a permit sees what its giver wrote.
-    fn fx_08_an_attempt_brings_the_news(order) {
+    fn an_attempt_brings_the_news(order) {
         let shared = Arc::new((RawSemaphore::new(0), Tracked::new(0)));
         let gives = with(&shared, |it| {
             it.1.set(1);

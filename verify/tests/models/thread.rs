@@ -8,7 +8,7 @@ use crate::support::{Arc, Tracked, with};
 
 model! {
     /// Two join, one of whom may give up; both see the result, and everything the thread wrote.
-    fn fx_08_every_joiner_sees_what_the_thread_wrote(order) {
+    fn every_joiner_sees_what_the_thread_wrote(order) {
         let data = Arc::new(Tracked::new(0));
         let theirs = Arc::clone(&data);
         let handle = spawn(move || {

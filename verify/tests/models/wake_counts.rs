@@ -37,7 +37,7 @@ fn fair_releases(order: Order, says: usize) {
 }
 
 model! {
-    fn a_fair_release_where_nobody_is_counted(order) tight {
+    fn a_fair_release_where_no_thread_is_counted(order) tight {
         fair_releases(order, 0);
     }
 }
@@ -69,7 +69,7 @@ fn both_sides(order: Order, says: usize) {
 }
 
 model! {
-    fn readers_and_writers_where_nobody_is_counted(order) small {
+    fn readers_and_writers_where_no_thread_is_counted(order) small {
         both_sides(order, 0);
     }
 }
@@ -96,7 +96,7 @@ fn by_number(order: Order, says: usize) {
 }
 
 model! {
-    fn permits_where_nobody_is_counted(order) {
+    fn permits_where_no_thread_is_counted(order) {
         by_number(order, 0);
     }
 }
@@ -125,7 +125,7 @@ fn notified(order: Order, says: usize) {
 }
 
 model! {
-    fn notifications_where_nobody_is_counted(order) tight {
+    fn notifications_where_no_thread_is_counted(order) tight {
         notified(order, 0);
     }
 }
