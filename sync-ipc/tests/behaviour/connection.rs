@@ -412,17 +412,24 @@ fn a_timeout_holds_while_another_thread_is_in_the_same_call() {
 fn a_child_that_was_forked_while_a_thread_was_inside_uses_the_end() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
-        let ours = std::sync::Arc::new(ours);
-        let inside = ours.clone();
-        std::thread::spawn(move || inside.recv_bytes(10));
-        settle();
-        let mut child = fork(|| {
-            let received = ours.recv_bytes_timeout(10, Duration::from_millis(20));
-            ours.send_bytes(b"from the child").expect("sent");
-            i32::from(!matches!(received, Err(ConnectionError::TimedOut)))
+        let mut parent = fork(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| ours.recv_bytes(10));
+                settle();
+                core::mem::forget(fork(|| {
+                    ours.send_bytes(b"from the child").expect("sent");
+                    ours.send_bytes(&ours.recv_bytes(10).expect("sent")).expect("sent");
+                    0
+                }));
+                // SAFETY: ends this process with its thread inside; its child stays.
+                unsafe { libc::_exit(0) }
+            })
         });
-        assert_eq!(child.join(), 0);
+        assert_eq!(parent.join(), 0);
         assert_eq!(theirs.recv_bytes(100).expect("sent"), b"from the child");
+        theirs.send_bytes(b"back").expect("sent");
+        let echo = theirs.recv_bytes_timeout(100, Duration::from_secs(20));
+        assert_eq!(echo.expect("the child is not stuck"), b"back");
     });
 }
 
