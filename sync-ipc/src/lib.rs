@@ -13,6 +13,9 @@ compile_error!(
 
 cfg_select! {
     all(target_os = "linux", not(sync_futex_fallback)) => {
+        #[macro_use]
+        mod handle;
+
         mod barrier;
         mod condvar;
         mod connection;
@@ -22,6 +25,8 @@ cfg_select! {
         mod mutex;
         mod joinable;
         mod plain;
+        #[cfg(feature = "process")]
+        mod process;
         mod procfs;
         mod queue;
         #[doc(hidden)]
@@ -40,6 +45,15 @@ cfg_select! {
         pub use self::mutex::{Guard, LockError, Mutex};
         pub use self::joinable::{JoinableQueue, Task};
         pub use self::plain::Plain;
+        #[cfg(feature = "process")]
+        pub use self::process::{
+            Bytes, Child, CurrentProcess, Descriptor, Entry, Panic, ParentProcess, Process,
+            ProcessBuilder, ProcessError, SpawnError, Stdin, active_children, current_process,
+            init, parent_process,
+        };
+        #[cfg(feature = "process")]
+        #[doc(hidden)]
+        pub use self::process::private as __private;
         pub use self::queue::{Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue};
         pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
         pub use self::segment::Segment;

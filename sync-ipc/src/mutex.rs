@@ -344,3 +344,5 @@ impl<G> fmt::Display for LockError<G> {
 }
 
 impl<G: fmt::Debug> std::error::Error for LockError<G> {}
+
+handle!([T: Plain] Mutex<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });

@@ -274,3 +274,13 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         }
     }
 }
+
+impl<T> ReentrantMutex<T> {
+    /// The object's memory.
+    #[cfg(feature = "process")]
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+handle!([T: Plain] ReentrantMutex<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });

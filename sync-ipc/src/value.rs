@@ -425,3 +425,8 @@ impl<T> Deref for ArrayGuard<'_, T> {
         self.raw
     }
 }
+
+handle!([T: Plain] Value<T>, |this| this.0.block(), Self(this.0.clone()));
+handle!([T: Plain] RawValue<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });
+handle!([T: Plain] RawArray<T>, |this| &this.block, Self { block: this.block.clone(), len: this.len, item: PhantomData });
+handle!([T: Plain] Array<T>, |this| &this.raw.block, Self { raw: this.raw.clone(), lock: this.lock.clone() });

@@ -19,6 +19,10 @@ fn each_runs() {
         ("value_array", ""),
         ("recovery", "20"),
         ("against_python", ""),
+        #[cfg(feature = "process")]
+        ("process_life", ""),
+        #[cfg(feature = "process")]
+        ("downloads", ""),
     ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

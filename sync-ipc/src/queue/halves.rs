@@ -179,3 +179,6 @@ impl<T: Plain> Receiver<T> {
         self.0.recv_lease_timeout(timeout)
     }
 }
+
+handle!([T: Plain] Sender<T>, |this| this.0.block(), Self(this.0.clone()), |segment, _| Self::open(segment));
+handle!([T: Plain] Receiver<T>, |this| this.0.block(), Self(this.0.clone()), |segment, _| Self::open(segment));
