@@ -26,7 +26,10 @@ cfg_select! {
         mod joinable;
         mod plain;
         #[cfg(feature = "process")]
+        #[macro_use]
         mod process;
+        #[cfg(feature = "process")]
+        pub mod pool;
         mod procfs;
         mod queue;
         #[doc(hidden)]
@@ -45,6 +48,8 @@ cfg_select! {
         pub use self::mutex::{Guard, LockError, Mutex};
         pub use self::joinable::{JoinableQueue, Task};
         pub use self::plain::Plain;
+        #[cfg(feature = "process")]
+        pub use self::pool::{JobError, JobHandle, Pool, PoolBuilder};
         #[cfg(feature = "process")]
         pub use self::process::{
             Bytes, Child, CurrentProcess, Descriptor, Entry, Panic, ParentProcess, Process,

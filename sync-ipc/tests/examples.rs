@@ -23,6 +23,10 @@ fn each_runs() {
         ("process_life", ""),
         #[cfg(feature = "process")]
         ("downloads", ""),
+        #[cfg(feature = "process")]
+        ("pool_map", ""),
+        #[cfg(feature = "process")]
+        ("cpu_or_io", "100000"),
     ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

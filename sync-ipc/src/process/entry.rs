@@ -156,7 +156,7 @@ impl Work {
     }
 
     /// Replaces what a call has written after `before` by the report of its failure.
-    pub(super) fn fail(&mut self, before: usize, kind: u8, what: &impl Serialize) {
+    pub(crate) fn fail(&mut self, before: usize, kind: u8, what: &impl Serialize) {
         self.output.truncate(before);
         self.output.push(kind);
         // Texts can always be serialised.
@@ -215,6 +215,14 @@ pub(crate) fn outcome<R: DeserializeOwned>(
         PANICKED => Err(ProcessError::Panicked(decode(bytes, incoming).map_err(bad)?)),
         BAD_ARGUMENTS => Err(ProcessError::NotBegun(decode(bytes, incoming).map_err(bad)?)),
         _ => Err(ProcessError::BadResult(decode(bytes, incoming).map_err(bad)?)),
+    }
+}
+
+/// Runs the calls of `work` by the function with this number in the list.
+pub(crate) fn run_numbered(number: u32, work: &mut Work) {
+    match usize::try_from(number).ok().and_then(|number| ENTRIES.get(number)) {
+        Some(registration) => registration.run(work),
+        None => work.fail(0, BAD_ARGUMENTS, &format!("no entry point has the number {number}")),
     }
 }
 

@@ -132,8 +132,7 @@ pub(crate) fn is_next(socket: impl AsFd, tag: u64) -> bool {
         && bytes[8..16] == tag.to_le_bytes()
 }
 
-/// Receives a message. `Ok(None)` at the end of the socket; with `wait` unset also when there is no
-/// message yet, see `is_waiting`.
+/// Receives a message. With `wait` unset, only one that is there.
 ///
 /// `buffer` is reused between calls.
 pub(crate) fn receive(

@@ -22,7 +22,8 @@
 
 mod child;
 mod current;
-mod entry;
+#[macro_use]
+pub(crate) mod entry;
 pub(crate) mod handles;
 mod log;
 pub(crate) mod message;
