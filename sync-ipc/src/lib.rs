@@ -16,6 +16,8 @@ cfg_select! {
         #[macro_use]
         mod handle;
 
+        #[cfg(feature = "auth")]
+        pub mod auth;
         mod barrier;
         mod condvar;
         mod connection;

@@ -112,6 +112,12 @@ pub(crate) fn decode<T: DeserializeOwned>(
     Ok(value)
 }
 
+/// Whether this thread serialises the arguments or the result of a process.
+#[cfg(feature = "auth")]
+pub(crate) fn is_encoding() -> bool {
+    OUTGOING.with_borrow(Option::is_some)
+}
+
 fn push<E: serde::ser::Error>(descriptor: BorrowedFd<'_>) -> Result<u32, E> {
     OUTGOING.with_borrow_mut(|outgoing| {
         let outgoing = outgoing.as_mut().ok_or_else(|| E::custom(OUTSIDE))?;
