@@ -83,6 +83,15 @@ fn an_interrupt_reaches_each_process_once_and_the_tree_ends_in_order() {
 }
 
 #[test]
+fn a_program_with_a_pool_in_a_global_ends_and_so_do_the_workers() {
+    let output = program("tree").arg("global").output().expect("built");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.lines().count(), 2);
+    text.lines().for_each(|line| until_gone(number(line)));
+}
+
+#[test]
 fn a_killed_program_takes_its_daemons_with_it() {
     let mut parent = program("tree").arg("exit").stdout(Stdio::piped()).spawn().expect("built");
     let mut lines = BufReader::new(parent.stdout.take().expect("piped"));

@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -69,6 +70,8 @@ pub(super) struct Pool {
     /// Notified when the dispatcher has ended.
     ended: Condvar,
     wake: OwnedFd,
+    /// The dispatcher, until it was joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
     mark: ProcessMark,
 }
 
@@ -141,6 +144,7 @@ impl Pool {
             ended: Condvar::new(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(|error| SpawnError::Io(error.into()))?,
+            thread: Mutex::new(None),
             mark: ProcessMark::current(),
         });
         let started = pool.start_all();
@@ -163,9 +167,8 @@ impl Pool {
         }
         drop(state);
         let pool = Arc::clone(self);
-        std::thread::Builder::new()
-            .name("sync-ipc-pool".into())
-            .spawn(move || pool.dispatch())?;
+        let thread = std::thread::Builder::new().name("sync-ipc-pool".into());
+        *self.thread.lock() = Some(thread.spawn(move || pool.dispatch())?);
         Ok(())
     }
 
@@ -304,7 +307,14 @@ impl Pool {
                 let _ = self.ended.wait_while_until(&mut state, runs, deadline);
             }
         }
-        state.has_ended
+        let has_ended = state.has_ended;
+        drop(state);
+        if has_ended {
+            // It has nothing left to do but to close its descriptors. A panic of it is not ours.
+            let thread = self.thread.lock().take();
+            let _ = thread.map(JoinHandle::join);
+        }
+        has_ended
     }
 
     /// The dispatcher's life.
@@ -558,7 +568,8 @@ fn attend(
             }
             NOT_READY => {
                 worker.retired = true;
-                let report = entry::outcome::<()>(&mut &message.body[..], &mut Incoming::default());
+                let report = message.body.into_bytes().unwrap_or_default();
+                let report = entry::outcome::<()>(&mut &report[..], &mut Incoming::default());
                 let why = report.map_or_else(|error| error.to_string(), |()| String::new());
                 state.phase = Phase::Broken(format!("the initializer of a worker failed: {why}"));
             }

@@ -14,7 +14,6 @@ use super::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
 use crate::process::entry;
 use crate::process::handles::Incoming;
-use crate::process::message::Message;
 
 /// A submitted job: one call of a function. Python's `AsyncResult` and `Future`. Dropping it
 /// detaches the job.
@@ -127,7 +126,7 @@ impl<R> fmt::Debug for JobHandle<R> {
 /// The outcomes of the calls of one job that has ended, one after another.
 pub(super) struct Outcomes<R> {
     left: u32,
-    whole: Result<Message, JobError>,
+    whole: Result<Vec<u8>, JobError>,
     at: usize,
     incoming: Incoming,
     result: PhantomData<fn() -> R>,
@@ -135,10 +134,13 @@ pub(super) struct Outcomes<R> {
 
 impl<R: DeserializeOwned> Outcomes<R> {
     pub(super) fn new(job: &Job) -> Self {
-        let mut whole = job.take();
-        let descriptors = match &mut whole {
-            Ok(message) => core::mem::take(&mut message.descriptors),
-            Err(_) => Vec::new(),
+        let (whole, descriptors) = match job.take() {
+            Ok(message) => {
+                let bytes = message.body.into_bytes();
+                let bytes = bytes.map_err(|error| JobError::BadResult(error.to_string()));
+                (bytes, message.descriptors)
+            }
+            Err(error) => (Err(error), Vec::new()),
         };
         let incoming = Incoming::new(descriptors);
         Self { left: job.count, whole, at: 0, incoming, result: PhantomData }
@@ -150,18 +152,18 @@ impl<R: DeserializeOwned> Iterator for Outcomes<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let message = match &self.whole {
-            Ok(message) => message,
+        let bytes = match &self.whole {
+            Ok(bytes) => bytes,
             Err(error) => return Some(Err(error.clone())),
         };
-        let mut rest = &message.body[self.at..];
+        let mut rest = &bytes[self.at..];
         if rest.is_empty() {
             // The call before could not read its arguments, and did not find the next one's.
             return Some(Err(JobError::BadArguments("no arguments were found".into())));
         }
         // User code: a `Deserialize` that panics is the caller's, who called for the result.
         let outcome = entry::outcome(&mut rest, &mut self.incoming);
-        self.at = message.body.len() - rest.len();
+        self.at = bytes.len() - rest.len();
         Some(outcome.map_err(JobError::from))
     }
 
@@ -264,7 +266,7 @@ pub enum Until {
     /// One job is done.
     #[doc(alias = "FIRST_COMPLETED")]
     First,
-    /// One job failed; or all are done. Being cancelled is no failure.
+    /// One job panicked or failed; or all are done. Being cancelled is no failure.
     #[doc(alias = "FIRST_EXCEPTION")]
     FirstError,
     /// All jobs are done.
@@ -292,7 +294,8 @@ pub fn wait<R>(
     let handles: Vec<_> = handles.into_iter().collect();
     let mut left = handles.iter().filter(|handle| !handle.job.is_announced()).count();
     let failed = |handle: &JobHandle<R>| {
-        handle.job.is_announced() && handle.status() == JobStatus::Failed
+        handle.job.is_announced()
+            && matches!(handle.status(), JobStatus::Failed | JobStatus::Panicked)
     };
     let enough_at_once = left == 0
         || match until {

@@ -16,7 +16,8 @@ use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard, user_code};
 
 use super::{JobStatus, SubmitError};
-use crate::process::message::Message;
+use crate::process::entry::PANICKED;
+use crate::process::message::{Body, Message};
 use crate::process::{Panic, ProcessError};
 
 /// Why a job has no result.
@@ -114,8 +115,14 @@ impl JobError {
 pub(super) struct Call {
     pub(super) entry: u32,
     pub(super) count: u32,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Body,
     pub(super) descriptors: Vec<OwnedFd>,
+}
+
+impl Call {
+    pub(super) fn none() -> Self {
+        Self { entry: 0, count: 0, body: Body::empty(), descriptors: Vec::new() }
+    }
 }
 
 pub(super) struct Job {
@@ -202,6 +209,9 @@ impl Job {
     /// Ends it. Only the first end counts.
     pub(super) fn finish(&self, outcome: Result<Message, JobError>) {
         let status = match &outcome {
+            Ok(message) if self.count == 1 && message.body.first() == Some(PANICKED) => {
+                JobStatus::Panicked
+            }
             Ok(_) => JobStatus::Returned,
             Err(JobError::Cancelled) => JobStatus::Cancelled,
             Err(_) => JobStatus::Failed,
@@ -214,7 +224,7 @@ impl Job {
         drop(state);
         {
             let mut call = self.call.lock();
-            call.body = Vec::new();
+            call.body = Body::empty();
             call.descriptors = Vec::new();
         }
         self.announce(self.state.lock(), status);

@@ -14,6 +14,7 @@ use core::marker::PhantomData;
 use core::num::NonZero;
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -27,6 +28,7 @@ use self::dispatch::Phase;
 use self::job::{Bell, Call, Job, after};
 use crate::process::entry::{self, Entry};
 use crate::process::handles::{Outgoing, encode};
+use crate::process::message::Body;
 use crate::process::{Child, SpawnError};
 
 /// How far a job is.
@@ -38,8 +40,10 @@ pub enum JobStatus {
     Running,
     /// It was cancelled before a worker began it.
     Cancelled,
-    /// The worker has run it. Whether the function returned or panicked is in its result.
+    /// The worker has run it.
     Returned,
+    /// The function panicked.
+    Panicked,
     /// It was not run to its end.
     Failed,
 }
@@ -138,7 +142,7 @@ impl std::error::Error for StillRunning {}
 struct Settings {
     workers: usize,
     name_prefix: String,
-    initializer: Option<Call>,
+    initializer: Option<Initializer>,
     max_tasks_per_child: Option<NonZero<u64>>,
     task_limit: Option<Duration>,
     retries: u32,
@@ -169,8 +173,13 @@ impl PoolBuilder {
     /// What each worker calls before its first job. If it panics, the pool is broken: jobs fail
     /// with [`JobError::Broken`].
     pub fn initializer<M, F: Entry<M>>(mut self, f: F, args: F::Args) -> Self {
-        match call(&f, core::iter::once(args)) {
-            Ok(call) => self.settings.initializer = Some(call),
+        let mut encoded = Encoded::default();
+        match number_of(&f).and_then(|entry| encoded.push(&args).map(|()| entry)) {
+            Ok(entry) => {
+                let Encoded { bytes: body, outgoing, .. } = encoded;
+                let initializer = Initializer { entry, body, descriptors: outgoing.descriptors };
+                self.settings.initializer = Some(initializer);
+            }
             Err(error) => self.error = Some(error),
         }
         self
@@ -650,7 +659,7 @@ fn call<M, F: Entry<M>>(
 ) -> Result<Call, SubmitError> {
     let mut items = items;
     let call = chunk_of(f, &mut items, usize::MAX, usize::MAX)?;
-    Ok(call.unwrap_or(Call { entry: 0, count: 0, body: Vec::new(), descriptors: Vec::new() }))
+    Ok(call.unwrap_or_else(Call::none))
 }
 
 /// Calls of `f` for the next items: `chunk` of them at most, and no more once their arguments have
@@ -662,27 +671,46 @@ fn chunk_of<M, F: Entry<M>>(
     bytes: usize,
 ) -> Result<Option<Call>, SubmitError> {
     let entry = number_of(f)?;
-    let (mut body, mut outgoing, mut count) = (Vec::new(), Outgoing::default(), 0_u32);
-    while (count as usize) < chunk.min(u32::MAX as usize) && body.len() < bytes {
+    let mut encoded = Encoded::default();
+    while (encoded.count as usize) < chunk.min(u32::MAX as usize) && encoded.bytes.len() < bytes {
         let Some(args) = items.next() else { break };
-        append(&args, &mut body, &mut outgoing)?;
-        count += 1;
+        encoded.push(&args)?;
     }
-    Ok((count > 0).then_some(Call { entry, count, body, descriptors: outgoing.descriptors }))
+    let Encoded { bytes, outgoing, count } = encoded;
+    if count == 0 {
+        return Ok(None);
+    }
+    let body = Body::new(bytes).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+    Ok(Some(Call { entry, count, body, descriptors: outgoing.descriptors }))
 }
 
-fn append(
-    args: &impl Serialize,
-    body: &mut Vec<u8>,
-    outgoing: &mut Outgoing,
-) -> Result<(), SubmitError> {
-    encode(args, body, outgoing).map_err(|error| SubmitError::BadArguments(error.to_string()))
+/// Arguments of calls, serialised one after another.
+#[derive(Default)]
+struct Encoded {
+    bytes: Vec<u8>,
+    outgoing: Outgoing,
+    count: u32,
+}
+
+impl Encoded {
+    fn push(&mut self, args: &impl Serialize) -> Result<(), SubmitError> {
+        encode(args, &mut self.bytes, &mut self.outgoing)
+            .map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// What each worker calls before its first task.
+struct Initializer {
+    entry: u32,
+    body: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// A job that failed before it was submitted.
 fn failed(error: SubmitError) -> Arc<Job> {
-    let call = Call { entry: 0, count: 1, body: Vec::new(), descriptors: Vec::new() };
-    let job = Job::new(call);
+    let job = Job::new(Call { count: 1, ..Call::none() });
     job.finish(Err(error.into()));
     job
 }

@@ -5,11 +5,14 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use crate::process::handles::Descriptor;
-use crate::process::message::{self, Received};
+use crate::process::message::{self, Body, Received};
 use crate::process::entry::{self, Work};
 
 /// The tag of a worker's first message: its initializer has run.
 pub(super) const READY: u64 = u64::MAX;
+
+/// The exit code of a worker that could not read a task.
+const NO_MEMORY: i32 = 102;
 
 /// The tag instead of [`READY`] if its initializer panicked; the report is the body.
 pub(super) const NOT_READY: u64 = u64::MAX - 1;
@@ -36,19 +39,22 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
         entry::run_numbered(initializer.entry, &mut work);
         if work.output.first() != Some(&entry::RETURNED) {
             // The pool may be gone: then this process has no task left either.
-            let _ = message::send(&socket, NOT_READY, &work.output, &[]);
+            let _ = message::send(&socket, NOT_READY, &Body::Inline(work.output), &[]);
             return;
         }
     }
-    if message::send(&socket, READY, &[], &[]).is_err() {
+    if message::send(&socket, READY, &Body::empty(), &[]).is_err() {
         return;
     }
     let mut buffer = Vec::new();
     while let Ok(Received::Message(task)) = message::receive(&socket, &mut buffer, true) {
         let (entry, count) = (task.tag as u32, task.tag >> 32);
-        let mut work = Work::new(task.body, count, task.descriptors);
+        // Without its arguments the task cannot be run: the pool learns it by this worker's end.
+        let Ok(body) = task.body.into_bytes() else { std::process::exit(NO_MEMORY) };
+        let mut work = Work::new(body, count, task.descriptors);
         entry::run_numbered(entry, &mut work);
-        let sent = message::send(&socket, task.tag, &work.output, &work.outgoing.descriptors);
+        let sent = Body::new(work.output)
+            .and_then(|output| message::send(&socket, task.tag, &output, &work.outgoing.descriptors));
         if let Err(error) = sent {
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 return;
@@ -58,7 +64,7 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
             for _ in 0..count {
                 failed.fail(failed.output.len(), entry::BAD_RESULT, &error.to_string());
             }
-            if message::send(&socket, task.tag, &failed.output, &[]).is_err() {
+            if message::send(&socket, task.tag, &Body::Inline(failed.output), &[]).is_err() {
                 return;
             }
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::current::{CurrentProcess, ParentProcess};
 use super::entry::{BAD_ARGUMENTS, ENTRIES, Work, fingerprint};
-use super::message::{self, Message, Received};
+use super::message::{self, Body, Message, Received};
 use super::{handles, panics, pidfd};
 
 /// The environment variable that makes `init` look at standard input. Its value is the tag of the
@@ -116,7 +116,9 @@ fn run() -> ! {
 fn finish(work: Work) -> i32 {
     if let Some(control) = CONTROL.get() {
         // A parent that is gone wants no outcome.
-        let _ = message::send(control, OUTCOME, &work.output, &work.outgoing.descriptors);
+        let _ = Body::new(work.output).and_then(|output| {
+            message::send(control, OUTCOME, &output, &work.outgoing.descriptors)
+        });
     }
     if work.panicked { 101 } else { 0 }
 }
@@ -133,6 +135,7 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
     let Message { body, descriptors, .. } = message;
     let mut descriptors = descriptors.into_iter();
     let parent = descriptors.next().ok_or("the parent's descriptor is missing")?;
+    let body = body.into_bytes()?;
     let mut rest = &body[..];
     let hello: Hello = handles::decode(&mut rest, &mut handles::Incoming::default())?;
     if hello.fingerprint != fingerprint() {

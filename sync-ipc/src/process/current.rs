@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -175,6 +175,11 @@ pub(super) fn add_child(child: Arc<ChildState>) {
     });
 }
 
+/// Takes a child that has ended from the list: its descriptor is then the handles' only.
+pub(super) fn forget_child(child: &Arc<ChildState>) {
+    with_children(|list| list.retain(|other| !Arc::ptr_eq(other, child)));
+}
+
 /// The children of this process that have not ended, the workers of pools among them. Takes the status
 /// of those that have.
 ///
@@ -196,6 +201,14 @@ pub fn active_children() -> Vec<Child> {
 extern "C" fn at_exit() {
     // User code of other exit handlers may have left anything behind; nothing may unwind into C.
     sync_core::user_code::run_and_forget_panic(|| {
+        // A forked child's copy of the lock may be held for good.
+        let limit = Instant::now() + Duration::from_secs(1);
+        while CHILDREN.try_lock().is_err_and(|error| matches!(error, TryLockError::WouldBlock)) {
+            if Instant::now() > limit {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let children = with_children(core::mem::take);
         for child in children.iter().filter(|child| child.daemon) {
             let _ = child.signal(rustix::process::Signal::TERM);

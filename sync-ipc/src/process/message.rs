@@ -37,11 +37,55 @@ const HEADER: usize = 24;
 const BESIDE: u32 = 1;
 
 /// A message as it arrived.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) tag: u64,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// The bytes of a message, or the file that they are in. Long ones are copied into and out of the
+/// file where that holds up no other thread: before a lock is taken, or after.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Inline(Vec<u8>),
+    /// The file and the length, which was not checked.
+    Beside(OwnedFd, usize),
+}
+
+impl Body {
+    /// Puts bytes that are too long for a socket into a file.
+    pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
+        if bytes.len() <= INLINE { Ok(Self::Inline(bytes)) } else { Self::beside(&bytes) }
+    }
+
+    fn beside(bytes: &[u8]) -> io::Result<Self> {
+        let memfd = memfd_create("sync-ipc-message", MemfdFlags::CLOEXEC)?;
+        write_all(&memfd, bytes)?;
+        Ok(Self::Beside(memfd, bytes.len()))
+    }
+
+    /// No bytes.
+    pub(crate) fn empty() -> Self {
+        Self::Inline(Vec::new())
+    }
+
+    /// The first byte, if that is known without reading a file.
+    pub(crate) fn first(&self) -> Option<u8> {
+        match self {
+            Self::Inline(bytes) => bytes.first().copied(),
+            Self::Beside(..) => None,
+        }
+    }
+
+    /// All bytes.
+    pub(crate) fn into_bytes(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Inline(bytes) => Ok(bytes),
+            Self::Beside(file, length) => read_all(&file, length)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a whole message")),
+        }
+    }
 }
 
 /// The two ends of a control socket.
@@ -67,21 +111,28 @@ fn header(flags: u32, tag: u64, length: usize) -> [u8; HEADER] {
 pub(crate) fn send(
     socket: impl AsFd,
     tag: u64,
-    body: &[u8],
+    body: &Body,
     descriptors: &[OwnedFd],
 ) -> io::Result<()> {
     let mut borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    if body.len() <= INLINE {
-        match send_once(socket.as_fd(), &header(0, tag, body.len()), body, &borrowed) {
-            // A system with very small sockets.
-            Err(Errno::MSGSIZE) => {}
-            done => return Ok(done?),
+    let small;
+    let (file, length) = match body {
+        Body::Beside(file, length) => (file, *length),
+        Body::Inline(bytes) => {
+            match send_once(socket.as_fd(), &header(0, tag, bytes.len()), bytes, &borrowed) {
+                // A system with very small sockets.
+                Err(Errno::MSGSIZE) => {}
+                done => return Ok(done?),
+            }
+            small = Body::beside(bytes)?;
+            match &small {
+                Body::Beside(file, length) => (file, *length),
+                Body::Inline(_) => unreachable!("made beside"),
+            }
         }
-    }
-    let memfd = memfd_create("sync-ipc-message", MemfdFlags::CLOEXEC)?;
-    write_all(&memfd, body)?;
-    borrowed.insert(0, memfd.as_fd());
-    Ok(send_once(socket.as_fd(), &header(BESIDE, tag, body.len()), &[], &borrowed)?)
+    };
+    borrowed.insert(0, file.as_fd());
+    Ok(send_once(socket.as_fd(), &header(BESIDE, tag, length), &[], &borrowed)?)
 }
 
 fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
@@ -198,12 +249,12 @@ fn parse(bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Message> {
     }
     let (flags, tag, length) = (word(4)?, long(8)?, usize::try_from(long(16)?).ok()?);
     let body = if flags & BESIDE == 0 {
-        (inline.len() == length).then(|| inline.to_vec())?
+        (inline.len() == length).then(|| Body::Inline(inline.to_vec()))?
     } else {
         if descriptors.is_empty() {
             return None;
         }
-        read_all(&descriptors.remove(0), length)?
+        Body::Beside(descriptors.remove(0), length)
     };
     Some(Message { tag, body, descriptors })
 }

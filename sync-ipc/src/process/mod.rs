@@ -125,6 +125,16 @@ impl ChildState {
         }
     }
 
+    fn check_owner(&self) -> io::Result<()> {
+        if self.mark.is_current() {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the process is a child of the process that this one was forked from",
+        ))
+    }
+
     /// Whether it has ended by `deadline`.
     fn wait_for_end(&self, deadline: Option<Instant>) -> io::Result<bool> {
         pidfd::has_ended(&self.pidfd, deadline)
@@ -202,17 +212,13 @@ impl Child {
     }
 
     fn join_until(&self, deadline: Option<Instant>) -> io::Result<Option<i32>> {
-        if let Some(code) = self.0.reap() {
-            return Ok(Some(code));
-        }
-        if !self.0.mark.is_current() {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "the process is a child of the process that this one was forked from",
-            ));
-        }
+        self.0.check_owner()?;
         self.0.wait_for_end(deadline)?;
-        Ok(self.0.reap())
+        let code = self.0.reap();
+        if code.is_some() {
+            current::forget_child(&self.0);
+        }
+        Ok(code)
     }
 
     /// Asks it to end (SIGTERM). After its end it does nothing.
@@ -418,6 +424,8 @@ impl<R: DeserializeOwned> Process<R> {
 
     /// `None`: not by the deadline.
     fn outcome(&self, deadline: Option<Instant>) -> io::Result<Option<Result<R, ProcessError>>> {
+        // A forked child must not take the message that its parent waits for.
+        self.child.0.check_owner()?;
         let (socket, pidfd) = (self.control.as_fd(), self.child.as_fd());
         let [_, ended] = message::wait_readable([socket, pidfd], deadline)?;
         Ok(match message::receive(socket, &mut Vec::new(), false)? {
@@ -492,7 +500,8 @@ fn read_outcome<R: DeserializeOwned>(message: Message) -> Result<R, ProcessError
     if message.tag != child::OUTCOME {
         return Err(ProcessError::NotBegun("the process sent another message".into()));
     }
-    let mut rest = &message.body[..];
+    let body = message.body.into_bytes()?;
+    let mut rest = &body[..];
     let mut incoming = handles::Incoming::new(message.descriptors);
     entry::outcome(&mut rest, &mut incoming)
 }

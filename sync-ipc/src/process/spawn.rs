@@ -309,7 +309,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
         }
         let (ours, theirs) = message::pair()?;
         let tag = random()?;
-        message::send(&ours, tag, &body, &descriptors)?;
+        message::send(&ours, tag, &message::Body::new(body)?, &descriptors)?;
         let mut command = self.command(&name, tag)?;
         command.stdin(theirs);
         let mut spawned = command.spawn()?;

@@ -119,9 +119,13 @@ fn wait_sorts_jobs_into_done_and_not_done() {
     assert_eq!((waited.done.len(), waited.not_done.len()), (1, 0));
     let waited = wait(jobs(), Until::All, Some(Duration::ZERO));
     assert!(!waited.not_done.is_empty());
-    // A job that panicked was run: `Failed` is what was not run to its end.
     let waited = wait(waited.not_done, Until::FirstError, Some(LIMIT));
     assert_eq!(waited.not_done.len(), 0);
+    let failing = pool.submit(fail_at_three, 3).unwrap();
+    let slow = pool.submit(sleep_for, 2000).unwrap();
+    let waited = wait([slow, failing], Until::FirstError, Some(LIMIT));
+    assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
+    assert_eq!(waited.done[0].status(), JobStatus::Panicked);
 }
 
 #[test]

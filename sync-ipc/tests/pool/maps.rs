@@ -143,7 +143,7 @@ fn a_map_uses_all_workers() {
     assert_eq!(one.len(), 1);
 }
 
-fn sleep_and_tell(milliseconds: u64) -> u32 {
+pub(crate) fn sleep_and_tell(milliseconds: u64) -> u32 {
     sleep_for(milliseconds);
     std::process::id()
 }

@@ -231,3 +231,80 @@ fn a_forked_child_leaves_the_pool_alone() {
     assert_eq!(job.result_timeout(LIMIT).unwrap().unwrap(), 50);
     assert_eq!(pool.apply(square, 3).unwrap(), 9);
 }
+
+/// What a process holds after a pool of it was shot at, and before: descriptors, children.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Holdings {
+    descriptors: usize,
+    children: usize,
+}
+
+fn holdings() -> Holdings {
+    let own = std::process::id();
+    let is_own = |entry: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+        parent.and_then(|parent| parent.parse().ok()) == Some(own)
+    };
+    Holdings {
+        descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+        // Zombies among them.
+        children: std::fs::read_dir("/proc").unwrap().flatten().filter(is_own).count(),
+    }
+}
+
+/// Kills workers at random moments under load. In a process of its own, so that what it holds is
+/// its own.
+fn storm(kills: u32, seed: u64) -> (Holdings, Holdings, u32) {
+    let before = holdings();
+    let died = {
+        let pool = Pool::builder().workers(3).build().unwrap();
+        let mut random = seed;
+        let mut next = move || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize
+        };
+        let mut died = 0;
+        let mut killed = 0;
+        while killed < kills {
+            let handle = pool.map_async_chunked(square, 0..60, 2).unwrap();
+            for _ in 0..4 {
+                for _ in 0..next() % 3000 {
+                    std::hint::spin_loop();
+                }
+                let workers = pool.workers();
+                if let Some(victim) = workers.get(next() % 3) {
+                    victim.kill().unwrap();
+                    killed += 1;
+                }
+            }
+            let mut count = 0;
+            for (at, outcome) in (0..).zip(handle.outcomes()) {
+                count += 1;
+                match outcome {
+                    // No result is another one's.
+                    Ok(result) => assert_eq!(result, square(at)),
+                    Err(JobError::WorkerDied { exitcode: -9, .. }) => died += 1,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(count, 60, "no result is lost, and none is there twice");
+            // A worker that begins keeps the pool from being broken.
+            while pool.apply(square, 2).is_err() {}
+        }
+        died
+    };
+    (before, holdings(), died)
+}
+sync_ipc::entry!(storm);
+
+#[test]
+fn a_storm_of_kills_loses_and_doubles_nothing_and_leaves_nothing() {
+    let kills = std::env::var("STORM_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let (kills, seed) = (kills.unwrap_or(200), u64::from(std::process::id()));
+    println!("seed {seed}");
+    let storm = sync_ipc::Process::spawn(storm, (kills, seed)).unwrap();
+    let (before, after, died) = storm.result().unwrap();
+    println!("{died} items were a killed worker's");
+    assert_eq!(before, after);
+}

@@ -153,6 +153,29 @@ fn receive_one(connection: sync_ipc::Connection) -> u32 {
 sync_ipc::entry!(receive_one);
 
 #[test]
+fn a_forked_child_takes_no_result_of_its_parents_children() {
+    let process = Process::spawn(receive_number, 5).unwrap();
+    wait(&[process.as_fd()], None).unwrap();
+    // SAFETY: the child asks, and ends by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = process.join().is_err() && process.result().is_err();
+        // SAFETY: ends the child without the parent's exit handlers.
+        unsafe { libc::_exit(i32::from(!refused)) };
+    }
+    let mut status = 0;
+    // SAFETY: our own child, and a place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(process.result().unwrap(), 5);
+}
+
+fn receive_number(number: u32) -> u32 {
+    number
+}
+sync_ipc::entry!(receive_number);
+
+#[test]
 fn a_process_lives_on_when_the_thread_that_started_it_ends() {
     for daemon in [false, true] {
         let (ours, theirs) = pipe().unwrap();

@@ -39,7 +39,13 @@ fn count_interrupts(name: String) {
     say(&format!("{name} was interrupted {} times", COUNT.load(Ordering::Relaxed)));
 }
 
-sync_ipc::entry!(slow, endless, count_interrupts);
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+sync_ipc::entry!(slow, endless, count_interrupts, square);
+
+static POOL: std::sync::OnceLock<sync_ipc::Pool> = std::sync::OnceLock::new();
 
 fn main() {
     sync_ipc::init();
@@ -65,6 +71,14 @@ fn main() {
             }
             assert!(sheltered.is_alive());
             say("parent ends");
+        }
+        // A program that ends with a pool in a global, which is never dropped.
+        Some("global") => {
+            let pool = POOL.get_or_init(|| sync_ipc::Pool::new(2).expect("a pool"));
+            assert_eq!(pool.apply(square, 3).expect("a result"), 9);
+            for worker in pool.workers() {
+                say(&format!("worker {}", worker.pid()));
+            }
         }
         other => panic!("{other:?}"),
     }
