@@ -273,3 +273,5 @@ impl fmt::Debug for Barrier {
             .finish()
     }
 }
+
+handle!([] Barrier, |this| &this.block, Self { block: this.block.clone(), parties: this.parties });

@@ -292,3 +292,5 @@ impl<'a, T: Plain> Waitable for ReentrantGuard<'a, T> {
         mutex.lock_again(count)
     }
 }
+
+handle!([] Condvar, |this| &this.block, Self { block: this.block.clone(), waiters: this.waiters });

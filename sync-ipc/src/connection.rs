@@ -305,7 +305,7 @@ fn after(timeout: Duration) -> Option<Instant> {
 }
 
 impl Connection {
-    fn over(socket: OwnedFd, readable: bool, writable: bool) -> Self {
+    pub(crate) fn over(socket: OwnedFd, readable: bool, writable: bool) -> Self {
         Self {
             socket,
             incoming: readable.then(PerProcess::new),

@@ -94,3 +94,5 @@ impl fmt::Debug for Event {
         f.debug_struct("Event").field("set", &self.is_set()).finish_non_exhaustive()
     }
 }
+
+handle!([] Event, |this| &this.0, Self(this.0.clone()));

@@ -82,7 +82,9 @@ impl<T: Plain> Mutex<T> {
     /// [`Error::AlreadyExists`](crate::Error::AlreadyExists), [`Error::Full`](crate::Error::Full),
     /// [`Error::BadName`](crate::Error::BadName).
     pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
-        let block = segment.place(name, Self::kind(), Self::layout(), 0, |block| plain::store(block, VALUE, &value))?;
+        let block = segment.place(name, Self::kind(), Self::layout(), 0, |block| {
+            plain::store(block, VALUE, &value)
+        })?;
         Ok(Self { block, value: PhantomData })
     }
 
@@ -140,12 +142,18 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     ///
     /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
-    pub fn lock_deadline(&self, deadline: Instant) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+    pub fn lock_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(Deadline::at(deadline))
     }
 
     #[inline]
-    pub(crate) fn lock_until_deadline(&self, deadline: Option<Deadline>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+    pub(crate) fn lock_until_deadline(
+        &self,
+        deadline: Option<Deadline>,
+    ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.guard(mutex::lock(self.block.u32(0), &self.block, deadline))
     }
 
@@ -162,7 +170,10 @@ impl<T: Plain> Mutex<T> {
     }
 
     #[inline]
-    fn guard(&self, outcome: Result<mutex::Locked, mutex::Refused>) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+    fn guard(
+        &self,
+        outcome: Result<mutex::Locked, mutex::Refused>,
+    ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         // Built only where the lock was got: a guard's drop unlocks.
         let guard = |died| Guard { mutex: self, identity: self.block.me(), inconsistent: died };
         match outcome {
@@ -176,7 +187,9 @@ impl<T: Plain> Mutex<T> {
 impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.block.u32(0);
-        f.debug_struct("Mutex").field("owner", &Owner::of(&self.block, mutex::owner(word))).finish_non_exhaustive()
+        f.debug_struct("Mutex")
+            .field("owner", &Owner::of(&self.block, mutex::owner(word)))
+            .finish_non_exhaustive()
     }
 }
 
@@ -396,10 +409,14 @@ impl<G> fmt::Display for LockError<G> {
             Self::OwnerDied(_) => "the lock's owner died, its value may be half written",
             Self::NotRecoverable => "the lock's owner died and its value was not repaired",
             Self::TimedOut => "the lock is held by somebody else",
-            Self::NotAttached => "this forked process could not become a participant of the segment",
+            Self::NotAttached => {
+                "this forked process could not become a participant of the segment"
+            }
             Self::TooManyLevels => "the lock is held as often as can be counted",
         })
     }
 }
 
 impl<G: fmt::Debug> std::error::Error for LockError<G> {}
+
+handle!([T: Plain] Mutex<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });

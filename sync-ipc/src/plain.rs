@@ -20,7 +20,9 @@ impl<T: FromBytes + IntoBytes + Immutable + 'static> Plain for T {}
 pub(crate) fn load<T: Plain>(block: &Block, offset: usize) -> T {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the bytes of `value`, borrowed for as long as the slice lives.
-    block.read_new(offset, unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>()) });
+    block.read_new(offset, unsafe {
+        core::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>())
+    });
     // SAFETY: all bytes are initialised now, and `FromBytes` says that any bytes are a `T`.
     unsafe { value.assume_init() }
 }
@@ -44,7 +46,9 @@ pub(crate) fn kind_of<T: 'static>(object: &str) -> u64 {
     eat(object.as_bytes());
     eat(&[0]);
     let name = core::any::type_name::<T>();
-    for (index, path) in name.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).enumerate() {
+    for (index, path) in
+        name.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).enumerate()
+    {
         if index > 0 {
             eat(b"|");
         }
@@ -60,10 +64,14 @@ mod tests {
     use super::kind_of;
 
     mod one {
-        pub(super) struct Point(#[expect(dead_code, reason = "only its name and layout matter")] u32);
+        pub(super) struct Point(
+            #[expect(dead_code, reason = "only its name and layout matter")] u32,
+        );
     }
     mod other {
-        pub(super) struct Point(#[expect(dead_code, reason = "only its name and layout matter")] u32);
+        pub(super) struct Point(
+            #[expect(dead_code, reason = "only its name and layout matter")] u32,
+        );
     }
 
     #[test]

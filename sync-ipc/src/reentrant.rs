@@ -139,7 +139,8 @@ impl<T: Plain> ReentrantMutex<T> {
     #[must_use]
     pub fn is_locked_by_us(&self) -> bool {
         // Relaxed: invariant 2; what we wrote ourselves, we read.
-        let (word, thread) = (mutex::owner(self.block.u32(0)), self.block.u64(THREAD).load(Ordering::Relaxed));
+        let (word, thread) =
+            (mutex::owner(self.block.u32(0)), self.block.u64(THREAD).load(Ordering::Relaxed));
         word != 0 && word == self.block.me() && thread == self.tag()
     }
 
@@ -154,9 +155,17 @@ impl<T: Plain> ReentrantMutex<T> {
 
     fn lock_with(
         &self,
-        take: impl FnOnce(&sync_core::primitive::atomic::AtomicU32, &Block) -> Result<mutex::Locked, mutex::Refused>,
+        take: impl FnOnce(
+            &sync_core::primitive::atomic::AtomicU32,
+            &Block,
+        ) -> Result<mutex::Locked, mutex::Refused>,
     ) -> Locked<'_, T> {
-        let guard = |inconsistent| ReentrantGuard { mutex: self, identity: self.block.me(), inconsistent, not_send: PhantomData };
+        let guard = |inconsistent| ReentrantGuard {
+            mutex: self,
+            identity: self.block.me(),
+            inconsistent,
+            not_send: PhantomData,
+        };
         if self.is_locked_by_us() {
             // A peer may write any count.
             let count = self.block.u32(COUNT).load(Ordering::Relaxed);
@@ -187,8 +196,15 @@ impl<T: Plain> ReentrantMutex<T> {
 impl<T> fmt::Debug for ReentrantMutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let owner = Owner::of(&self.block, mutex::owner(self.block.u32(0)));
-        let count = if matches!(owner, Owner::Nobody) { 0 } else { self.block.u32(COUNT).load(Ordering::Relaxed) };
-        f.debug_struct("ReentrantMutex").field("owner", &owner).field("count", &count).finish_non_exhaustive()
+        let count = if matches!(owner, Owner::Nobody) {
+            0
+        } else {
+            self.block.u32(COUNT).load(Ordering::Relaxed)
+        };
+        f.debug_struct("ReentrantMutex")
+            .field("owner", &owner)
+            .field("count", &count)
+            .finish_non_exhaustive()
     }
 }
 
@@ -297,3 +313,13 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         }
     }
 }
+
+impl<T> ReentrantMutex<T> {
+    /// The object's memory.
+    #[cfg(feature = "process")]
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+handle!([T: Plain] ReentrantMutex<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });

@@ -280,3 +280,13 @@ impl BoundedSemaphore {
         if self.0.permits().add(&self.0.block, false) { Ok(()) } else { Err(TooManyReleases) }
     }
 }
+
+impl Cells {
+    /// Another handle to the same cells.
+    fn another(&self) -> Self {
+        Self { block: self.block.clone(), count: self.count, hint: AtomicUsize::new(0) }
+    }
+}
+
+handle!([] Semaphore, |this| &this.0.block, Self(this.0.another()));
+handle!([] BoundedSemaphore, |this| &this.0.block, Self(this.0.another()));

@@ -428,3 +428,8 @@ impl fmt::Debug for ShareableList {
         f.debug_struct("ShareableList").field("len", &self.len()).finish_non_exhaustive()
     }
 }
+
+handle!([] SharedMemory, |this| &this.block, Self { block: this.block.clone(), name: this.name.clone() }, |segment, name| {
+    Ok(Self { block: segment.find(name, plain::kind_of::<()>(BYTES))?, name: None })
+});
+handle!([] ShareableList, |this| &this.block, Self { block: this.block.clone(), places: this.places.clone() });

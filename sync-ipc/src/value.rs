@@ -539,3 +539,8 @@ impl<T> Unrepaired for ArrayGuard<'_, T> {
         self.guard.abandon();
     }
 }
+
+handle!([T: Plain] Value<T>, |this| this.0.block(), Self(this.0.clone()));
+handle!([T: Plain] RawValue<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });
+handle!([T: Plain] RawArray<T>, |this| &this.block, Self { block: this.block.clone(), len: this.len, item: PhantomData });
+handle!([T: Plain] Array<T>, |this| &this.raw.block, Self { raw: this.raw.clone(), lock: this.lock.clone() });

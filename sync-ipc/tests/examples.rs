@@ -19,6 +19,14 @@ fn each_runs() {
         ("value_array", ""),
         ("recovery", "20"),
         ("against_python", ""),
+        #[cfg(feature = "process")]
+        ("process_life", ""),
+        #[cfg(feature = "process")]
+        ("downloads", ""),
+        #[cfg(feature = "process")]
+        ("pool_map", ""),
+        #[cfg(feature = "process")]
+        ("cpu_or_io", "100000"),
     ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

@@ -98,6 +98,12 @@ impl View {
         self.len
     }
 
+    /// How many bytes this view begins after the beginning of `whole`, of which it is a part.
+    #[cfg(feature = "process")]
+    pub(crate) fn distance_from(&self, whole: &View) -> usize {
+        self.base.addr().get() - whole.base.addr().get()
+    }
+
     #[inline(always)]
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();

@@ -251,3 +251,6 @@ impl<T: Plain> Receiver<T> {
         self.queue.recv_lease_timeout(timeout)
     }
 }
+
+argument!([T: Plain] Sender<T>, |this| this.queue.block(), |segment, _| Self::open(segment));
+argument!([T: Plain] Receiver<T>, |this| this.queue.block(), |segment, _| Self::open(segment));

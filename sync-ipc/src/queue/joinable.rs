@@ -171,3 +171,5 @@ impl<T: Plain + fmt::Debug> fmt::Debug for Task<'_, T> {
         f.debug_tuple("Task").field(self.item()).finish()
     }
 }
+
+handle!([T: Plain] JoinableQueue<T>, |this| this.0.block(), Self(this.0.clone()));

@@ -660,3 +660,13 @@ impl<T: Plain + fmt::Debug> fmt::Debug for Lease<'_, T> {
         f.debug_struct("Lease").field("item", &self.item).finish_non_exhaustive()
     }
 }
+
+impl<T> Queue<T> {
+    /// The object's memory.
+    #[cfg(feature = "process")]
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+handle!([T: Plain] Queue<T>, |this| &this.block, Self::over(this.block.clone(), this.capacity, this.orphans));

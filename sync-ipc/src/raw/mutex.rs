@@ -78,17 +78,28 @@ pub enum Refused {
 ///
 /// [`Refused`].
 #[inline]
-pub fn lock<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -> Result<Locked, Refused> {
+pub fn lock<P: Peers>(
+    word: &AtomicU32,
+    peers: &P,
+    deadline: Option<Deadline>,
+) -> Result<Locked, Refused> {
     let me = peers.me();
     // Acquire: pairs with the Release in `unlock`.
-    if me != 0 && peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+    if me != 0
+        && peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    {
         return Ok(Locked::Clean);
     }
     lock_slow(word, peers, me, deadline)
 }
 
 #[cold]
-fn lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, deadline: Option<Deadline>) -> Result<Locked, Refused> {
+fn lock_slow<P: Peers>(
+    word: &AtomicU32,
+    peers: &P,
+    me: u32,
+    deadline: Option<Deadline>,
+) -> Result<Locked, Refused> {
     if me == 0 {
         return Err(Refused::NotAttached);
     }
@@ -104,7 +115,16 @@ fn lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, deadline: Option<De
                 return Err(Refused::NotRecoverable);
             }
             // Acquire: pairs with the Release in `unlock`.
-            if peers.at(word).compare_exchange(seen, me | slept | (seen & WAITERS), Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            if peers
+                .at(word)
+                .compare_exchange(
+                    seen,
+                    me | slept | (seen & WAITERS),
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+            {
                 return Ok(Locked::Clean);
             }
             continue;
@@ -114,7 +134,11 @@ fn lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, deadline: Option<De
                 continue;
             }
             // Relaxed: announces us to the owner's unlock, which swaps this very word.
-            if peers.at(word).compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            if peers
+                .at(word)
+                .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+            {
                 continue;
             }
         }
@@ -156,7 +180,12 @@ pub fn try_lock<P: Peers>(word: &AtomicU32, peers: &P) -> Result<Locked, Refused
 }
 
 #[cold]
-fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> Result<Locked, Refused> {
+fn try_lock_slow<P: Peers>(
+    word: &AtomicU32,
+    peers: &P,
+    me: u32,
+    seen: u32,
+) -> Result<Locked, Refused> {
     if me == 0 {
         return Err(Refused::NotAttached);
     }
@@ -166,7 +195,10 @@ fn try_lock_slow<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> R
         }
         // A free word with WAITERS in it: nobody leaves one, but a peer may scribble. Acquire: as
         // in `try_lock`.
-        let got = peers.at(word).compare_exchange(seen, me | WAITERS, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let got = peers
+            .at(word)
+            .compare_exchange(seen, me | WAITERS, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
         return if got { Ok(Locked::Clean) } else { Err(Refused::TimedOut) };
     }
     if peers.is_dead(seen & IDENTITY) && steal(word, peers, me, seen) {
@@ -180,7 +212,15 @@ fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
     // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes
     // in in the same step, so that our own death before `mark_consistent` is nothing new to the
     // next. Acquire: pairs with the Release in `abandon`.
-    peers.at(word).compare_exchange(seen, me | INCONSISTENT | (seen & WAITERS), Ordering::Acquire, Ordering::Relaxed).is_ok()
+    peers
+        .at(word)
+        .compare_exchange(
+            seen,
+            me | INCONSISTENT | (seen & WAITERS),
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        )
+        .is_ok()
 }
 
 /// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only

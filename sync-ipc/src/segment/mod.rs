@@ -323,6 +323,16 @@ impl Segment {
         Ok(Block::new(self, &entry))
     }
 
+    /// The name in this segment of the object that a block belongs to.
+    #[cfg(feature = "process")]
+    pub(crate) fn name_of(&self, block: &Block) -> Result<String> {
+        let offset = block.view.distance_from(self.map());
+        let entry = self.entries()?.into_iter().find(|entry| entry.offset == offset);
+        let name = entry.ok_or(Error::NotFound)?.name;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        String::from_utf8(name[..end].to_vec()).map_err(|_| Error::Corrupted)
+    }
+
     fn entries(&self) -> Result<Vec<Entry>> {
         // Acquire: pairs with the Release in `place`.
         let count = self.0.map.u32(DIRECTORY_COUNT).load(Ordering::Acquire) as usize;

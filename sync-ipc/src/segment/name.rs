@@ -502,12 +502,12 @@ fn sweep(own: &Path) {
 
 fn sweep_one(path: &Path) -> Result<bool> {
     let (file, _) = open_file(path)?;
-    if !byte_lock::lock(file.as_fd(), LOCK as u64)? {
+    if !byte_lock::lock(file.as_fd(), LOCK)? {
         return Err(Error::Busy);
     }
     let done = remove_if_stale(path, &file);
     // Not left to the closing of the description: a fork at this moment has a copy.
-    byte_lock::unlock(file.as_fd(), LOCK as u64);
+    byte_lock::unlock(file.as_fd(), LOCK);
     done
 }
 
@@ -533,13 +533,13 @@ fn is_at(path: &Path, file: &OwnedFd) -> bool {
 
 fn with_lock<T>(file: &OwnedFd, act: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = Instant::now();
-    while !byte_lock::lock(file.as_fd(), LOCK as u64)? {
+    while !byte_lock::lock(file.as_fd(), LOCK)? {
         if started.elapsed() > INTERNAL_LOCK_TIMEOUT {
             return Err(Error::Busy);
         }
         thread::sleep(Duration::from_millis(1));
     }
     let done = act();
-    byte_lock::unlock(file.as_fd(), LOCK as u64);
+    byte_lock::unlock(file.as_fd(), LOCK);
     done
 }

@@ -293,7 +293,7 @@ fn written_and_closed_before_any_thread_accepts() {
 }
 
 #[test]
-fn messages_are_not_merged_and_poll_takes_nothing() {
+fn polls_of_other_processes_take_nothing() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let sent: [&[u8]; 5] = [b"hello", b"", b"a", b"", b"last"];

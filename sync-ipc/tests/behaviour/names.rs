@@ -8,7 +8,7 @@ use std::time::Duration;
 use sync_ipc::{Error, RawValue, Segment, SharedMemory};
 
 use crate::processes::{FOR_EVER, Stepped, alone, fork, until};
-use crate::surroundings::{self, as_nobody, leave_descriptors, limit};
+use crate::surroundings::{self, as_another_user, leave_descriptors, limit};
 
 fn name(of: &str) -> String {
     format!("names-{of}-{}", std::process::id())
@@ -70,7 +70,7 @@ fn a_name_stays_whoever_cannot_see_its_holder() {
 
 #[test]
 fn a_name_stays_while_its_holder_is_not_dumpable() {
-    let run = as_nobody(|| {
+    let run = as_another_user(|| {
         let name = name("dumpable");
         let mut holder = fork(|| {
             core::mem::forget(seven(&name));

@@ -159,7 +159,7 @@ pub(crate) fn limit(what: libc::__rlimit_resource_t, value: u64) {
 }
 
 /// A process of another user, if this system permits that.
-pub(crate) fn as_no_thread(act: impl FnOnce() -> i32) -> Option<Child> {
+pub(crate) fn as_another_user(act: impl FnOnce() -> i32) -> Option<Child> {
     // SAFETY: asks for a number.
     if unsafe { libc::getuid() } != 0 {
         println!("skipped: only root may become another user");

@@ -1,0 +1,376 @@
+//! Connections whose two ends have proved to each other that they know a key.
+//!
+//! **Source.** The challenge and response of Python's `multiprocessing.connection`, made mutual in
+//! one exchange, with both nonces and both roles under each proof.
+//!
+//! **Exchange**, in frames of a [`Connection`], none longer than [`FRAME`]:
+//!
+//! ```text
+//! server -> client   "sync-ipc auth 1" | server nonce (32)
+//! client -> server   client nonce (32) | HMAC-SHA256(key, "client" | transcript)
+//! server -> client   1 | HMAC-SHA256(key, "server" | transcript)     or: 0, and the end
+//! ```
+//!
+//! The transcript is the first message and the client's nonce. A proof cannot be sent back to its
+//! sender, because the role is in it, and not be used again, because both nonces are. Proofs are
+//! compared in constant time.
+//!
+//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, whoever can
+//! change packets on the way can take over the connection. A key that can be guessed can be guessed
+//! from a recorded exchange.
+
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Instant;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::connection::{self, Connection, ConnectionError};
+
+/// The longest frame before the proofs are known to be right.
+const FRAME: usize = 256;
+
+/// How long the exchange may take, unless it is set.
+const LIMIT: Duration = Duration::from_secs(5);
+
+const GREETING: &[u8] = b"sync-ipc auth 1";
+const NONCE: usize = 32;
+const PROOF: usize = 32;
+
+/// A secret that both ends of a connection know. Python's `authkey`.
+///
+/// Any bytes are a key, none too; [`random`](Self::random) makes a good one. `Debug` does not show
+/// it. With the feature `process` a key can be among the arguments of a
+/// [`Process`](crate::Process), and is serialised nowhere else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// A key of these bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// 32 bytes from the system's random numbers.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getrandom`.
+    pub fn random() -> io::Result<Self> {
+        Ok(Self(nonce()?.to_vec()))
+    }
+
+    fn mac(&self, role: &[u8], transcript: &[&[u8]]) -> Hmac<Sha256> {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
+            unreachable!("HMAC takes keys of every length")
+        };
+        mac.update(role);
+        for part in transcript {
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+#[cfg(feature = "process")]
+impl serde::Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !crate::process::handles::is_encoding() {
+            return Err(serde::ser::Error::custom(
+                "a key can only be serialised among the arguments of a process",
+            ));
+        }
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+#[cfg(feature = "process")]
+impl<'de> serde::Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::process::Bytes::deserialize(deserializer).map(|bytes| Self(bytes.0))
+    }
+}
+
+/// Why there is no authenticated connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The system refused.
+    Io(io::Error),
+    /// The other end does not know the key, or was told that this end does not.
+    WrongKey,
+    /// The other end does not follow the exchange.
+    Protocol,
+    /// The exchange took too long.
+    TimedOut,
+    /// The other end closed the connection in the middle of the exchange.
+    Closed,
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::WrongKey => f.write_str("the two ends have different keys"),
+            Self::Protocol => f.write_str("the other end does not follow the authentication"),
+            Self::TimedOut => f.write_str("the authentication took too long"),
+            Self::Closed => f.write_str("the other end closed the connection"),
+        }
+    }
+}
+
+impl std::error::Error for AuthError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for AuthError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ConnectionError> for AuthError {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Io(error) => Self::Io(error),
+            ConnectionError::TimedOut => Self::TimedOut,
+            ConnectionError::Closed | ConnectionError::Interrupted => Self::Closed,
+            _ => Self::Protocol,
+        }
+    }
+}
+
+/// A place where other processes connect that know a key: a path of this machine, or a TCP port.
+/// Python's `Listener` with an `authkey`.
+///
+/// ```
+/// use sync_ipc::auth::{Key, Listener, connect_tcp};
+///
+/// let key = Key::random()?;
+/// let listener = Listener::bind_tcp("127.0.0.1:0", key.clone())?;
+/// let address = listener.local_addr().expect("a TCP listener");
+/// let client = std::thread::spawn(move || {
+///     connect_tcp(address, &key).unwrap().send("hello").unwrap();
+/// });
+/// assert_eq!(listener.accept()?.recv::<String>()?, "hello");
+/// client.join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    key: Key,
+    limit: Duration,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(connection::Listener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Listens at a path that must not exist. See [`Listener`](crate::Listener).
+    ///
+    /// # Errors
+    ///
+    /// Those of `bind`; `AddrInUse` if the path exists.
+    pub fn bind(path: impl AsRef<Path>, key: Key) -> io::Result<Self> {
+        let socket = Socket::Unix(connection::Listener::bind(path)?);
+        Ok(Self { socket, key, limit: LIMIT })
+    }
+
+    /// Listens at a TCP address; port 0 is one of the system's choice.
+    ///
+    /// # Errors
+    ///
+    /// Those of `bind`.
+    pub fn bind_tcp(address: impl ToSocketAddrs, key: Key) -> io::Result<Self> {
+        Ok(Self { socket: Socket::Tcp(TcpListener::bind(address)?), key, limit: LIMIT })
+    }
+
+    /// How long the exchange with a client may take. Default: 5 s.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The TCP address, with its port; `None` for a path.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Unix(_) => None,
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+        }
+    }
+
+    /// Waits for the next client, and for its proof.
+    ///
+    /// A client that says nothing holds this up for the [`limit`](Self::limit); a server with many
+    /// clients uses [`accept_pending`](Self::accept_pending) and a thread for each.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]. The listener goes on: the next call waits for the next client.
+    pub fn accept(&self) -> Result<Connection, AuthError> {
+        self.accept_pending()?.authenticate()
+    }
+
+    /// Waits for the next client, and not for its proof.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
+    pub fn accept_pending(&self) -> io::Result<Pending> {
+        let connection = match &self.socket {
+            Socket::Unix(listener) => listener.accept()?,
+            Socket::Tcp(listener) => over_tcp(listener.accept()?.0)?,
+        };
+        Ok(Pending { connection, key: self.key.clone(), limit: self.limit })
+    }
+
+    /// As [`accept_pending`](Self::accept_pending), waiting at most `timeout`; `None` when the time
+    /// is up.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
+    pub fn accept_pending_timeout(&self, timeout: Duration) -> io::Result<Option<Pending>> {
+        if let Socket::Unix(listener) = &self.socket {
+            let accepted = listener.accept_timeout(timeout)?;
+            let pending =
+                |connection| Pending { connection, key: self.key.clone(), limit: self.limit };
+            return Ok(accepted.map(pending));
+        }
+        let ready = connection::wait(&[self.as_fd()], Some(timeout))?;
+        if ready.is_empty() { Ok(None) } else { self.accept_pending().map(Some) }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Unix(listener) => listener.as_fd(),
+            Socket::Tcp(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// A client that has connected and proved nothing. From [`Listener::accept_pending`].
+#[derive(Debug)]
+#[must_use = "the client waits for `authenticate`"]
+pub struct Pending {
+    connection: Connection,
+    key: Key,
+    limit: Duration,
+}
+
+impl Pending {
+    /// Asks for the client's proof, and sends this end's.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]. The connection is closed.
+    pub fn authenticate(self) -> Result<Connection, AuthError> {
+        let Self { connection, key, limit } = self;
+        let deadline = Instant::now() + limit;
+        let mut greeting = GREETING.to_vec();
+        greeting.extend_from_slice(&nonce()?);
+        connection.send_bytes_timeout(&greeting, left(deadline))?;
+        let answer = connection.recv_bytes_timeout(FRAME, left(deadline))?;
+        let Some((theirs, proof)) = answer.split_at_checked(NONCE) else {
+            return Err(AuthError::Protocol);
+        };
+        let transcript: [&[u8]; 2] = [&greeting, theirs];
+        if key.mac(b"client", &transcript).verify_slice(proof).is_err() {
+            // The client is told, so that it can tell its user. It may be gone.
+            let _ = connection.send_bytes_timeout(&[0], left(deadline));
+            return Err(AuthError::WrongKey);
+        }
+        let mut last = vec![1];
+        last.extend_from_slice(&key.mac(b"server", &transcript).finalize().into_bytes());
+        connection.send_bytes_timeout(&last, left(deadline))?;
+        Ok(connection)
+    }
+}
+
+/// Connects to a [`Listener`] at a path. Python's `Client` with an `authkey`.
+///
+/// # Errors
+///
+/// [`AuthError`].
+#[doc(alias = "Client")]
+pub fn connect(path: impl AsRef<Path>, key: &Key) -> Result<Connection, AuthError> {
+    answer(Connection::over(UnixStream::connect(path)?.into(), true, true), key)
+}
+
+/// Connects to a [`Listener`] at a TCP address. The connection passes no descriptors.
+///
+/// # Errors
+///
+/// [`AuthError`].
+pub fn connect_tcp(address: impl ToSocketAddrs, key: &Key) -> Result<Connection, AuthError> {
+    answer(over_tcp(TcpStream::connect(address)?)?, key)
+}
+
+fn over_tcp(stream: TcpStream) -> io::Result<Connection> {
+    // Requests are small and wait for their answers.
+    stream.set_nodelay(true)?;
+    Ok(Connection::over(OwnedFd::from(stream), true, true))
+}
+
+/// The client's part.
+fn answer(connection: Connection, key: &Key) -> Result<Connection, AuthError> {
+    let deadline = Instant::now() + LIMIT;
+    let greeting = connection.recv_bytes_timeout(FRAME, left(deadline))?;
+    if greeting.strip_prefix(GREETING).is_none_or(|nonce| nonce.len() != NONCE) {
+        return Err(AuthError::Protocol);
+    }
+    let ours = nonce()?;
+    let transcript: [&[u8]; 2] = [&greeting, &ours];
+    let mut message = ours.to_vec();
+    message.extend_from_slice(&key.mac(b"client", &transcript).finalize().into_bytes());
+    connection.send_bytes_timeout(&message, left(deadline))?;
+    let last = connection.recv_bytes_timeout(FRAME, left(deadline))?;
+    match last.split_first() {
+        Some((1, proof)) if proof.len() == PROOF => {
+            let right = key.mac(b"server", &transcript).verify_slice(proof).is_ok();
+            if right { Ok(connection) } else { Err(AuthError::WrongKey) }
+        }
+        Some((0, [])) => Err(AuthError::WrongKey),
+        _ => Err(AuthError::Protocol),
+    }
+}
+
+fn nonce() -> io::Result<[u8; NONCE]> {
+    let mut bytes = [0; NONCE];
+    let mut filled = 0;
+    while filled < NONCE {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        filled +=
+            rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut bytes[filled..], flags))?;
+    }
+    Ok(bytes)
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

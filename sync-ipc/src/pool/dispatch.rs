@@ -1,0 +1,618 @@
+//! The pool's own side of its workers: who runs what, and what happens when one dies.
+//!
+//! One thread, the dispatcher, waits for all workers: for what they send, and for their ends. A
+//! submitting thread gives its task to an idle worker itself if there is one; the dispatcher gives
+//! a worker its next task before it announces the outcome of the last.
+//!
+//! **Invariants.**
+//!
+//! 1. A task is in the backlog, or is one worker's, or has ended. A worker has one task at most.
+//! 2. When a worker has ended, what it had sent is read before its task is given up: a result that
+//!    was sent counts, and a task whose result counts is not run again.
+//! 3. No user code runs under the lock of [`State`].
+//! 4. Sending to an idle worker does not wait: it has read all that it was sent, so its socket is
+//!    empty.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::net::{Shutdown, shutdown};
+use sync_core::fork::ProcessMark;
+use sync_core::{Condvar, Mutex, MutexGuard};
+
+use super::job::{Job, JobError};
+use super::worker::{self, Initializer, NOT_READY, READY};
+use super::{Settings, SubmitError};
+use crate::process::handles::{Descriptor, Incoming};
+use crate::process::message::{self, Message, Received};
+use crate::process::{Process, SpawnError, entry};
+
+entry!(worker::work);
+
+/// How many workers in a row may end before they begin.
+const FALSE_STARTS: u32 = 16;
+
+/// How long until a worker that could not be started is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// How long a worker that is asked to end has for its own handlers.
+const GRACE: Duration = Duration::from_secs(1);
+
+std::thread_local! {
+    /// Whether this thread is a dispatcher.
+    static DISPATCHES: Cell<bool> = const { Cell::new(false) };
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// No more tasks are taken; those that are there are run.
+    Closed,
+    /// Nothing is run any more.
+    Terminated,
+    /// As `Terminated`, by itself: why.
+    Broken(String),
+}
+
+pub(super) struct Pool {
+    pub(super) settings: Settings,
+    /// Through [`state`](Self::state), except in the dispatcher.
+    state: Mutex<State>,
+    /// Notified when there is room in the backlog, or the phase has changed.
+    room: Condvar,
+    /// Notified when the dispatcher has ended.
+    ended: Condvar,
+    wake: OwnedFd,
+    /// The dispatcher, until it was joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
+    mark: ProcessMark,
+}
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) backlog: VecDeque<Arc<Job>>,
+    pub(super) workers: Vec<Worker>,
+    /// Numbers of workers that wait for a task, the one that became idle last at the end.
+    idle: Vec<u64>,
+    next_number: u64,
+    false_starts: u32,
+    has_ended: bool,
+}
+
+/// The process of a worker, and its socket.
+pub(super) struct Link {
+    number: u64,
+    pub(super) process: Process<()>,
+    socket: OwnedFd,
+    /// The worker has closed its end.
+    at_end: AtomicBool,
+}
+
+impl Link {
+    fn is_at_end(&self) -> bool {
+        // Relaxed, as all accesses: only the dispatcher uses it.
+        self.at_end.load(Ordering::Relaxed)
+    }
+
+    /// Lets the worker find the end of its tasks.
+    fn shut(&self) {
+        // A worker that has ended has shut it.
+        let _ = shutdown(&self.socket, Shutdown::Write);
+    }
+}
+
+pub(super) struct Worker {
+    pub(super) link: Arc<Link>,
+    ready: bool,
+    task: Option<Arc<Job>>,
+    /// When it is killed for its task.
+    limit: Option<Instant>,
+    timed_out: bool,
+    /// How many tasks it has run.
+    done: u64,
+    /// Its socket is shut: it gets no more tasks, and ends.
+    retired: bool,
+}
+
+// No user code runs while its parts are being changed (invariant 3), so an unwinding caller leaves
+// nothing half done.
+impl std::panic::UnwindSafe for Pool {}
+impl std::panic::RefUnwindSafe for Pool {}
+
+impl Pool {
+    /// Starts all workers, and the dispatcher.
+    pub(super) fn start(settings: Settings) -> Result<Arc<Self>, SpawnError> {
+        let pool = Arc::new(Self {
+            settings,
+            state: Mutex::new(State {
+                phase: Phase::Open,
+                backlog: VecDeque::new(),
+                workers: Vec::new(),
+                idle: Vec::new(),
+                next_number: 0,
+                false_starts: 0,
+                has_ended: false,
+            }),
+            room: Condvar::new(),
+            ended: Condvar::new(),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .map_err(|error| SpawnError::Io(error.into()))?,
+            thread: Mutex::new(None),
+            mark: ProcessMark::current(),
+        });
+        let started = pool.start_all();
+        if let Err(error) = started {
+            let workers = core::mem::take(&mut pool.state.lock().workers);
+            for worker in &workers {
+                // Already ended is as good.
+                let _ = worker.link.process.terminate();
+            }
+            wait_for_ends(&workers);
+            return Err(error);
+        }
+        Ok(pool)
+    }
+
+    fn start_all(self: &Arc<Self>) -> Result<(), SpawnError> {
+        let mut state = self.state.lock();
+        for _ in 0..self.settings.workers {
+            self.start_worker(&mut state)?;
+        }
+        drop(state);
+        let pool = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("sync-ipc-pool".into());
+        *self.thread.lock() = Some(thread.spawn(move || pool.dispatch())?);
+        Ok(())
+    }
+
+    fn start_worker(&self, state: &mut State) -> Result<(), SpawnError> {
+        let (ours, theirs) = message::pair()?;
+        let number = state.next_number;
+        let initializer = match &self.settings.initializer {
+            None => None,
+            Some(call) => {
+                let clone = |fd: &OwnedFd| fd.try_clone().map(Descriptor::from);
+                let descriptors = call.descriptors.iter().map(clone);
+                Some(Initializer {
+                    entry: call.entry,
+                    body: call.body.clone(),
+                    descriptors: descriptors.collect::<std::io::Result<_>>()?,
+                })
+            }
+        };
+        let process = Process::builder(worker::work)
+            .name(format!("{}-{}", self.settings.name_prefix, number + 1))
+            .daemon(true)
+            .ignore_interrupt(true)
+            .spawn((Descriptor::from(theirs), initializer))?;
+        state.next_number += 1;
+        let link = Link { number, process, socket: ours, at_end: AtomicBool::new(false) };
+        state.workers.push(Worker {
+            link: Arc::new(link),
+            ready: false,
+            task: None,
+            limit: None,
+            timed_out: false,
+            done: 0,
+            retired: false,
+        });
+        Ok(())
+    }
+
+    /// The state; `None` in a forked child, whose copy of the lock may be held for good.
+    pub(super) fn state(&self) -> Option<MutexGuard<'_, State>> {
+        self.mark.is_current().then(|| self.state.lock())
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state().is_some_and(|state| state.phase == Phase::Open)
+    }
+
+    /// Takes a task. With `wait` unset, not if the backlog is full.
+    pub(super) fn submit(&self, job: &Arc<Job>, wait: bool) -> Result<(), SubmitError> {
+        let mut state = self.state().ok_or(SubmitError::Forked)?;
+        loop {
+            match &state.phase {
+                Phase::Open => {}
+                Phase::Closed | Phase::Terminated => return Err(SubmitError::Closed),
+                Phase::Broken(why) => return Err(SubmitError::Broken(why.clone())),
+            }
+            // A callback that submits must not wait for its own thread to make room.
+            if state.backlog.len() < self.settings.queue_limit || DISPATCHES.get() {
+                break;
+            }
+            if !wait {
+                return Err(SubmitError::Full);
+            }
+            self.room.wait(&mut state);
+        }
+        let number = if state.backlog.is_empty() { state.idle.pop() } else { None };
+        if let Some(worker) = number.and_then(|number| state.worker(number)) {
+            let limit = self.limit_of(job);
+            job.begin();
+            match worker.give(job, limit) {
+                Given::Yes if limit.is_none() => return Ok(()),
+                Given::Yes => {
+                    // The dispatcher has a deadline more to look at.
+                    drop(state);
+                    self.wake();
+                    return Ok(());
+                }
+                Given::WorkerIsDead => job.unbegin(),
+                Given::Refused(why) => {
+                    state.idle.extend(number);
+                    job.unbegin();
+                    return Err(SubmitError::BadArguments(why));
+                }
+            }
+        }
+        state.backlog.push_back(Arc::clone(job));
+        // An idle worker that could not take it is dead: another may be idle by now.
+        let fed = !state.idle.is_empty() || number.is_some();
+        drop(state);
+        if fed {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    fn limit_of(&self, job: &Job) -> Option<Instant> {
+        let each = self.settings.task_limit?;
+        Instant::now().checked_add(each.checked_mul(job.count)?)
+    }
+
+    pub(super) fn wake(&self) {
+        // Full is as good as written: it can be read.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    pub(super) fn close(&self) {
+        let Some(mut state) = self.state() else { return };
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closed;
+        }
+        drop(state);
+        self.room.notify_all();
+        self.wake();
+    }
+
+    pub(super) fn terminate(&self) {
+        let Some(mut state) = self.state() else { return };
+        if matches!(state.phase, Phase::Open | Phase::Closed) {
+            state.phase = Phase::Terminated;
+        }
+        drop(state);
+        self.room.notify_all();
+        self.wake();
+    }
+
+    /// Waits for the end of all workers. `false`: not by the deadline.
+    pub(super) fn join(&self, deadline: Option<Instant>) -> bool {
+        let Some(mut state) = self.state() else { return true };
+        if DISPATCHES.get() {
+            // A callback cannot wait for the end of its own thread.
+            return state.has_ended;
+        }
+        let runs = |state: &mut State| !state.has_ended;
+        match deadline {
+            None => self.ended.wait_while(&mut state, runs),
+            Some(deadline) => {
+                let _ = self.ended.wait_while_until(&mut state, runs, deadline);
+            }
+        }
+        let has_ended = state.has_ended;
+        drop(state);
+        if has_ended {
+            // It has nothing left to do but to close its descriptors. A panic of it is not ours.
+            let thread = self.thread.lock().take();
+            let _ = thread.map(JoinHandle::join);
+        }
+        has_ended
+    }
+
+    /// The dispatcher's life.
+    fn dispatch(&self) {
+        DISPATCHES.set(true);
+        let all = |state: &State| -> Vec<Arc<Link>> {
+            state.workers.iter().map(|worker| Arc::clone(&worker.link)).collect()
+        };
+        let mut links = all(&self.state.lock());
+        let mut buffer = Vec::new();
+        let mut again: Option<Instant> = None;
+        loop {
+            let ready = self.wait(&links, again);
+            let mut ends = Vec::new();
+            let mut state = self.state.lock();
+            for (link, has_ended) in ready {
+                attend(&mut state, &link, has_ended, &self.settings, &mut buffer, &mut ends);
+            }
+            enforce_limits(&mut state);
+            self.feed(&mut state, &mut ends);
+            if again.is_none_or(|again| again <= Instant::now()) {
+                again = self.replace(&mut state);
+            }
+            if matches!(state.phase, Phase::Terminated | Phase::Broken(_)) || is_drained(&state) {
+                self.end(state, ends);
+                return;
+            }
+            links = all(&state);
+            drop(state);
+            self.room.notify_all();
+            // Invariant 3: callbacks run in here.
+            for (job, outcome) in ends {
+                job.finish(outcome);
+            }
+        }
+    }
+
+    /// Waits until a worker sends or ends, until a limit passes, or until another thread calls
+    /// [`wake`](Self::wake). Returns the workers to look at, and which of them have ended.
+    fn wait(&self, links: &[Arc<Link>], again: Option<Instant>) -> Vec<(Arc<Link>, bool)> {
+        let limit = self.state.lock().workers.iter().filter_map(|worker| worker.limit).min();
+        let deadline = [limit, again].into_iter().flatten().min();
+        let timeout = deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            .and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = Vec::with_capacity(links.len() * 2 + 1);
+        fds.push(PollFd::new(&self.wake, PollFlags::IN));
+        for link in links {
+            // A socket at its end would be ready all the time: the pidfd takes its place.
+            let process = link.process.as_fd();
+            let socket = if link.is_at_end() { process } else { link.socket.as_fd() };
+            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
+            fds.push(PollFd::from_borrowed_fd(process, PollFlags::IN));
+        }
+        // An interruption, or an error for want of memory, is as a wake-up for no reason.
+        if poll(&mut fds, timeout.as_ref()).is_err() {
+            return Vec::new();
+        }
+        if !fds[0].revents().is_empty() {
+            let _ = rustix::io::read(&self.wake, &mut [0_u8; 8]);
+        }
+        let mut ready = Vec::new();
+        for (both, link) in fds[1..].chunks_exact(2).zip(links) {
+            let has_ended = !both[1].revents().is_empty();
+            if has_ended || (!both[0].revents().is_empty() && !link.is_at_end()) {
+                ready.push((Arc::clone(link), has_ended));
+            }
+        }
+        ready
+    }
+
+    /// Gives tasks to idle workers.
+    fn feed(&self, state: &mut State, ends: &mut Vec<Ending>) {
+        while !state.idle.is_empty() {
+            let Some(job) = state.backlog.pop_front() else { return };
+            if !job.begin() {
+                continue;
+            }
+            let Some(number) = state.idle.pop() else { unreachable!("checked above") };
+            let limit = self.limit_of(&job);
+            let Some(worker) = state.worker(number) else {
+                job.unbegin();
+                state.backlog.push_front(job);
+                continue;
+            };
+            match worker.give(&job, limit) {
+                Given::Yes => {}
+                Given::WorkerIsDead => {
+                    job.unbegin();
+                    state.backlog.push_front(job);
+                }
+                Given::Refused(why) => {
+                    state.idle.push(number);
+                    ends.push((job, Err(JobError::BadArguments(why))));
+                }
+            }
+        }
+    }
+
+    /// Starts workers for those that have ended. Returns when to try again, if the system refused.
+    fn replace(&self, state: &mut State) -> Option<Instant> {
+        let wanted = match state.phase {
+            Phase::Open => self.settings.workers,
+            Phase::Closed if !state.backlog.is_empty() => self.settings.workers,
+            _ => return None,
+        };
+        if state.false_starts >= FALSE_STARTS {
+            state.phase = Phase::Broken("its workers end before they begin".into());
+            return None;
+        }
+        while state.workers.iter().filter(|worker| !worker.retired).count() < wanted {
+            if let Err(error) = self.start_worker(state) {
+                // One that lives will do for now. If there is none, not for ever.
+                if state.workers.is_empty() {
+                    state.false_starts += 1;
+                    if state.false_starts >= FALSE_STARTS {
+                        state.phase = Phase::Broken(format!("no worker can be started: {error}"));
+                    }
+                }
+                return Some(Instant::now() + AGAIN);
+            }
+        }
+        None
+    }
+
+    /// The end of the pool: gives up all tasks that are left, and waits for the workers' ends.
+    fn end(&self, mut state: MutexGuard<'_, State>, mut ends: Vec<Ending>) {
+        let why = match &state.phase {
+            Phase::Broken(why) => JobError::Broken(why.clone()),
+            _ => JobError::Terminated,
+        };
+        let backlog = core::mem::take(&mut state.backlog);
+        let mut workers = core::mem::take(&mut state.workers);
+        let in_order = state.phase == Phase::Closed;
+        drop(state);
+        self.room.notify_all();
+        let running = workers.iter_mut().filter_map(|worker| worker.task.take());
+        ends.extend(backlog.into_iter().chain(running).map(|job| (job, Err(why.clone()))));
+        for worker in &workers {
+            if in_order {
+                worker.link.shut();
+            } else {
+                // Already ended is as good.
+                let _ = worker.link.process.terminate();
+            }
+        }
+        // Invariant 3: callbacks run in here. The workers end meanwhile.
+        for (job, outcome) in ends {
+            job.finish(outcome);
+        }
+        wait_for_ends(&workers);
+        drop(workers);
+        self.state.lock().has_ended = true;
+        self.ended.notify_all();
+    }
+}
+
+/// A job that has ended, and how.
+type Ending = (Arc<Job>, Result<Message, JobError>);
+
+/// Waits for the ends of workers that were asked to end; kills those that do not within
+/// [`GRACE`].
+fn wait_for_ends(workers: &[Worker]) {
+    let limit = Instant::now() + GRACE;
+    for worker in workers {
+        let process = &worker.link.process;
+        let left = limit.saturating_duration_since(Instant::now());
+        if !matches!(process.join_timeout(left), Ok(Some(_))) {
+            let _ = process.kill();
+            let _ = process.join();
+        }
+    }
+}
+
+impl State {
+    fn worker(&mut self, number: u64) -> Option<&mut Worker> {
+        self.workers.iter_mut().find(|worker| worker.link.number == number)
+    }
+}
+
+/// What became of a task that was to be given to a worker.
+enum Given {
+    Yes,
+    /// The dispatcher will see to the worker. The task is not its.
+    WorkerIsDead,
+    /// The system cannot pass it on: no memory, no descriptors, or too many of them.
+    Refused(String),
+}
+
+impl Worker {
+    fn give(&mut self, job: &Arc<Job>, limit: Option<Instant>) -> Given {
+        let call = job.call.lock();
+        let tag = worker::tag(call.entry, call.count);
+        match message::send(&self.link.socket, tag, &call.body, &call.descriptors) {
+            Ok(()) => {
+                self.task = Some(Arc::clone(job));
+                self.limit = limit;
+                Given::Yes
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected => {
+                    Given::WorkerIsDead
+                }
+                _ => Given::Refused(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Whether all work of a closed pool is done.
+fn is_drained(state: &State) -> bool {
+    state.phase == Phase::Closed
+        && state.backlog.is_empty()
+        && state.workers.iter().all(|worker| worker.task.is_none())
+}
+
+/// Kills workers whose tasks take too long.
+fn enforce_limits(state: &mut State) {
+    let now = Instant::now();
+    for worker in &mut state.workers {
+        if worker.limit.is_some_and(|limit| limit <= now) {
+            worker.limit = None;
+            worker.timed_out = true;
+            let _ = worker.link.process.kill();
+        }
+    }
+}
+
+/// Reads what a worker has sent, and sees to its end. `has_ended` was found out before
+/// (invariant 2).
+fn attend(
+    state: &mut State,
+    link: &Link,
+    has_ended: bool,
+    settings: &Settings,
+    buffer: &mut Vec<u8>,
+    ends: &mut Vec<Ending>,
+) {
+    let at_end = loop {
+        let message = match message::receive(&link.socket, buffer, false) {
+            Ok(Received::Message(message)) => message,
+            Ok(Received::Nothing) => break false,
+            Ok(Received::End) | Err(_) => break true,
+        };
+        let Some(worker) = state.worker(link.number) else { return };
+        match message.tag {
+            READY => {
+                worker.ready = true;
+                state.false_starts = 0;
+                state.idle.push(link.number);
+            }
+            NOT_READY => {
+                worker.retired = true;
+                let report = message.body.into_bytes().unwrap_or_default();
+                let report = entry::outcome::<()>(&mut &report[..], &mut Incoming::default());
+                let why = report.map_or_else(|error| error.to_string(), |()| String::new());
+                state.phase = Phase::Broken(format!("the initializer of a worker failed: {why}"));
+            }
+            _ => {
+                worker.limit = None;
+                worker.done += 1;
+                let job = worker.task.take();
+                if settings.max_tasks_per_child.is_some_and(|max| worker.done >= max.get()) {
+                    worker.retired = true;
+                    link.shut();
+                } else {
+                    state.idle.push(link.number);
+                }
+                ends.extend(job.map(|job| (job, Ok(message))));
+            }
+        }
+    };
+    if !has_ended {
+        if at_end && !link.at_end.swap(true, Ordering::Relaxed) {
+            // It can neither take tasks nor send results any more. One that retires does this just
+            // before its end.
+            if state.worker(link.number).is_some_and(|worker| !worker.retired) {
+                let _ = link.process.kill();
+            }
+        }
+        return;
+    }
+    // Does not wait: it has ended.
+    let exitcode = link.process.join().unwrap_or_default();
+    let Some(at) = state.workers.iter().position(|worker| worker.link.number == link.number) else {
+        return;
+    };
+    let worker = state.workers.swap_remove(at);
+    state.idle.retain(|number| *number != link.number);
+    if !worker.ready {
+        state.false_starts += 1;
+    }
+    let Some(job) = worker.task else { return };
+    if worker.timed_out {
+        ends.push((job, Err(JobError::TimeLimit)));
+    } else if job.retry(settings.retries) {
+        state.backlog.push_front(job);
+    } else {
+        ends.push((job, Err(JobError::died(exitcode))));
+    }
+}

@@ -1,0 +1,713 @@
+//! A pool of processes that run functions of this program. See [`Pool`].
+//!
+//! The parts: `job` (what was submitted, and what became of it), `handle` (what the submitter
+//! holds), `dispatch` (who runs what, and what happens when a worker dies), `worker` (the other
+//! process).
+
+mod dispatch;
+mod handle;
+mod job;
+mod worker;
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::num::NonZero;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub use self::handle::{
+    AsCompleted, Imap, JobHandle, MapHandle, Until, Waited, as_completed, wait,
+};
+pub use self::job::JobError;
+
+use self::dispatch::Phase;
+use self::job::{Bell, Call, Job, after};
+use crate::process::entry::{self, Entry};
+use crate::process::handles::{Outgoing, encode};
+use crate::process::message::Body;
+use crate::process::{Child, SpawnError};
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// No worker has begun it.
+    Pending,
+    /// A worker runs it.
+    Running,
+    /// It was cancelled before a worker began it.
+    Cancelled,
+    /// The worker has run it.
+    Returned,
+    /// The function panicked.
+    Panicked,
+    /// It was not run to its end.
+    Failed,
+}
+
+impl JobStatus {
+    fn is_end(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running)
+    }
+}
+
+/// Why a job was not submitted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The pool was closed or terminated.
+    Closed,
+    /// The backlog is full (only from [`Pool::try_submit`]).
+    Full,
+    /// The pool is broken: why.
+    Broken(String),
+    /// No [`entry!`](crate::entry) registers this function.
+    NotRegistered(&'static str),
+    /// The arguments cannot be passed on.
+    BadArguments(String),
+    /// A chunk size of zero.
+    NoChunk,
+    /// This process is the child of a fork, and the pool stayed with the parent.
+    Forked,
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the pool was closed or terminated"),
+            Self::Full => f.write_str("the backlog of the pool is full"),
+            Self::Broken(why) => write!(f, "the pool is broken: {why}"),
+            Self::NotRegistered(name) => {
+                write!(f, "`{name}` is no entry point: register it with `sync_ipc::entry!`")
+            }
+            Self::BadArguments(why) => write!(f, "the arguments cannot be passed on: {why}"),
+            Self::NoChunk => f.write_str("the chunk size must be at least 1"),
+            Self::Forked => f.write_str("the pool was left behind by a fork"),
+        }
+    }
+}
+
+impl std::error::Error for SubmitError {}
+
+/// Why there is no pool.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No worker would ever run a job.
+    NoWorkers,
+    /// No job could ever be submitted.
+    NoBacklog,
+    /// The initializer cannot be used.
+    Initializer(SubmitError),
+    /// A worker could not be started.
+    Spawn(SpawnError),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoWorkers => f.write_str("the number of workers must be at least 1"),
+            Self::NoBacklog => f.write_str("the limit of the backlog must be at least 1"),
+            Self::Initializer(error) => write!(f, "the initializer: {error}"),
+            Self::Spawn(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Initializer(error) => Some(error),
+            Self::Spawn(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// The pool was not closed: [`Pool::join`] would wait without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillRunning(());
+
+impl fmt::Display for StillRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the pool is still running: close or terminate it first")
+    }
+}
+
+impl std::error::Error for StillRunning {}
+
+struct Settings {
+    workers: usize,
+    name_prefix: String,
+    initializer: Option<Initializer>,
+    max_tasks_per_child: Option<NonZero<u64>>,
+    task_limit: Option<Duration>,
+    retries: u32,
+    queue_limit: usize,
+}
+
+/// Configures a [`Pool`]. From [`Pool::builder`].
+#[must_use = "it does nothing until it is built"]
+pub struct PoolBuilder {
+    settings: Settings,
+    error: Option<SubmitError>,
+}
+
+impl PoolBuilder {
+    /// How many processes there are. Default: the number of processors.
+    #[doc(alias = "processes")]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// What the workers' names begin with; `-1`, `-2` and so on follow. Default: `PoolWorker`.
+    pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.name_prefix = prefix.into();
+        self
+    }
+
+    /// What each worker calls before its first job. If it panics, the pool is broken: jobs fail
+    /// with [`JobError::Broken`].
+    pub fn initializer<M, F: Entry<M>>(mut self, f: F, args: F::Args) -> Self {
+        let mut encoded = Encoded::default();
+        match number_of(&f).and_then(|entry| encoded.push(&args).map(|()| entry)) {
+            Ok(entry) => {
+                let Encoded { bytes: body, outgoing, .. } = encoded;
+                let initializer = Initializer { entry, body, descriptors: outgoing.descriptors };
+                self.settings.initializer = Some(initializer);
+            }
+            Err(error) => self.error = Some(error),
+        }
+        self
+    }
+
+    /// After how many tasks a worker ends and is replaced. A chunk of a `map` is one task. Default:
+    /// never.
+    #[doc(alias = "maxtasksperchild")]
+    pub fn max_tasks_per_child(mut self, tasks: NonZero<u64>) -> Self {
+        self.settings.max_tasks_per_child = Some(tasks);
+        self
+    }
+
+    /// How long a call may take. A worker whose task takes longer (a chunk: as many times as long)
+    /// is killed and replaced, and the task fails with [`JobError::TimeLimit`]. Default: no limit.
+    pub fn task_limit(mut self, limit: Duration) -> Self {
+        self.settings.task_limit = Some(limit);
+        self
+    }
+
+    /// How many times a task whose worker died is run again before it fails with
+    /// [`JobError::WorkerDied`]. What a task did before its worker died is then done again, so it
+    /// is for tasks that bear that. Default: 0.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
+        self
+    }
+
+    /// How many tasks may wait for a worker: submitting waits while there are more. Default: 4096.
+    pub fn queue_limit(mut self, limit: usize) -> Self {
+        self.settings.queue_limit = limit;
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]. Workers that were started by then are ended.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        if let Some(error) = self.error {
+            return Err(BuildError::Initializer(error));
+        }
+        if self.settings.workers == 0 {
+            return Err(BuildError::NoWorkers);
+        }
+        if self.settings.queue_limit == 0 {
+            return Err(BuildError::NoBacklog);
+        }
+        let inner = dispatch::Pool::start(self.settings).map_err(BuildError::Spawn)?;
+        Ok(Pool { inner })
+    }
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.settings.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The longest body of a chunk whose size was not given: a longer one begins another chunk.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A pool of processes that run functions of this program. Python's `multiprocessing.Pool` and
+/// `ProcessPoolExecutor`.
+///
+/// Functions are registered by [`entry!`](crate::entry), and `main` begins with
+/// [`init`](crate::init), as for a [`Process`](crate::Process). Arguments and results are anything
+/// that serde knows, and handles to the objects of this crate; long ones travel through shared
+/// memory.
+///
+/// * A function that panics fails its own call, and the worker goes on.
+/// * A worker that dies fails the task that it ran ([`JobError::WorkerDied`]), or the task is run
+///   again ([`PoolBuilder::retries`]). It is replaced, and all other tasks go on.
+/// * Workers are daemons: they end with this process, even if it is killed. They ignore Ctrl-C, so
+///   that this process decides what becomes of their tasks.
+///
+/// A pool does not go along with a `fork`: in the child it takes no jobs, has no workers, and jobs
+/// have no result ([`JobError::Forked`]).
+///
+/// Dropping the pool waits for all that was submitted, as [`close`](Self::close) and
+/// [`join`](Self::join) do; [`terminate`](Self::terminate) gives it up.
+///
+/// ```
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+/// sync_ipc::entry!(square, add);
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     sync_ipc::init();
+///     let pool = sync_ipc::Pool::new(2)?;
+///     assert_eq!(pool.apply(add, (40, 2))?, 42);
+///     assert_eq!(pool.map(square, 1..=4)?, [1, 4, 9, 16]);
+///     // Python's `starmap`: tuples are spread over the arguments.
+///     assert_eq!(pool.map(add, [(1, 2), (3, 4)])?, [3, 7]);
+///     let job = pool.submit(square, 12)?;
+///     assert_eq!(job.result()?, 144);
+///     Ok(())
+/// }
+/// ```
+#[doc(alias = "ProcessPoolExecutor")]
+pub struct Pool {
+    inner: Arc<dispatch::Pool>,
+}
+
+impl Pool {
+    /// A pool of `workers` processes.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`].
+    pub fn new(workers: usize) -> Result<Self, BuildError> {
+        Self::builder().workers(workers).build()
+    }
+
+    /// Configures a pool.
+    pub fn builder() -> PoolBuilder {
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+        PoolBuilder {
+            settings: Settings {
+                workers,
+                name_prefix: "PoolWorker".into(),
+                initializer: None,
+                max_tasks_per_child: None,
+                task_limit: None,
+                retries: 0,
+                queue_limit: 4096,
+            },
+            error: None,
+        }
+    }
+
+    /// Calls `f` in a worker, and waits for the result.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError`].
+    pub fn apply<M, F: Entry<M>>(&self, f: F, args: F::Args) -> Result<F::Output, JobError> {
+        self.submit(f, args)?.result()
+    }
+
+    /// Calls `f` in a worker. Waits while the backlog is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    #[doc(alias = "apply_async")]
+    pub fn submit<M, F: Entry<M>>(
+        &self,
+        f: F,
+        args: F::Args,
+    ) -> Result<JobHandle<F::Output>, SubmitError> {
+        self.submit_one(f, args, true)
+    }
+
+    /// As [`submit`](Self::submit), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`], [`SubmitError::Full`] among them.
+    pub fn try_submit<M, F: Entry<M>>(
+        &self,
+        f: F,
+        args: F::Args,
+    ) -> Result<JobHandle<F::Output>, SubmitError> {
+        self.submit_one(f, args, false)
+    }
+
+    fn submit_one<M, F: Entry<M>>(
+        &self,
+        f: F,
+        args: F::Args,
+        wait: bool,
+    ) -> Result<JobHandle<F::Output>, SubmitError> {
+        let job = Job::new(call(&f, core::iter::once(args))?);
+        self.inner.submit(&job, wait)?;
+        Ok(JobHandle::new(job))
+    }
+
+    /// Calls `f` in a worker, and `callback` with its result: Python's `apply_async` with callbacks.
+    /// The callback runs in the pool's dispatcher, so it must be quick; a panic in it is reported by
+    /// the panic hook and changes nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    pub fn apply_async<M, F: Entry<M>>(
+        &self,
+        f: F,
+        args: F::Args,
+        callback: impl FnOnce(Result<F::Output, JobError>) + Send + 'static,
+    ) -> Result<(), SubmitError>
+    where
+        F::Output: 'static,
+    {
+        let job = Job::new(call(&f, core::iter::once(args))?);
+        let handle = MapHandle { jobs: vec![Arc::clone(&job)], result: PhantomData };
+        handle.on_results(move |results: Result<Vec<F::Output>, JobError>| {
+            callback(results.and_then(|mut one| one.pop().ok_or(JobError::Cancelled)));
+        });
+        self.inner.submit(&job, true)
+    }
+
+    /// Calls `f` with each item, and returns the results in the order of the items. Items go to the
+    /// workers in chunks: a quarter of a worker's share, and of 1 MiB at most.
+    ///
+    /// # Errors
+    ///
+    /// The [`JobError`] of the first item, in their order, that has no result.
+    #[doc(alias = "starmap")]
+    pub fn map<M, F: Entry<M>>(
+        &self,
+        f: F,
+        items: impl IntoIterator<Item = F::Args>,
+    ) -> Result<Vec<F::Output>, JobError> {
+        self.map_async(f, items)?.results()
+    }
+
+    /// As [`map`](Self::map), with chunks of this many items.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map); [`SubmitError::NoChunk`] for 0.
+    pub fn map_chunked<M, F: Entry<M>>(
+        &self,
+        f: F,
+        items: impl IntoIterator<Item = F::Args>,
+        chunk: usize,
+    ) -> Result<Vec<F::Output>, JobError> {
+        self.map_async_chunked(f, items, chunk)?.results()
+    }
+
+    /// As [`map`](Self::map), without waiting for the results. Waits while the backlog is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; then nothing of the map goes on.
+    #[doc(alias = "starmap_async")]
+    pub fn map_async<M, F: Entry<M>>(
+        &self,
+        f: F,
+        items: impl IntoIterator<Item = F::Args>,
+    ) -> Result<MapHandle<F::Output>, SubmitError> {
+        let items: Vec<F::Args> = items.into_iter().collect();
+        let shares = self.inner.settings.workers.saturating_mul(4);
+        let chunk = items.len().div_ceil(shares).max(1);
+        self.submit_chunks(f, items, chunk, CHUNK_BYTES)
+    }
+
+    /// As [`map_async`](Self::map_async), with chunks of this many items.
+    ///
+    /// # Errors
+    ///
+    /// As [`map_async`](Self::map_async); [`SubmitError::NoChunk`] for 0.
+    pub fn map_async_chunked<M, F: Entry<M>>(
+        &self,
+        f: F,
+        items: impl IntoIterator<Item = F::Args>,
+        chunk: usize,
+    ) -> Result<MapHandle<F::Output>, SubmitError> {
+        if chunk == 0 {
+            return Err(SubmitError::NoChunk);
+        }
+        // All of the input first: if it panics, nothing was submitted (row PO-07).
+        let items: Vec<F::Args> = items.into_iter().collect();
+        self.submit_chunks(f, items, chunk, usize::MAX)
+    }
+
+    fn submit_chunks<M, F: Entry<M>>(
+        &self,
+        f: F,
+        items: Vec<F::Args>,
+        chunk: usize,
+        bytes: usize,
+    ) -> Result<MapHandle<F::Output>, SubmitError> {
+        let mut handle = MapHandle { jobs: Vec::new(), result: PhantomData };
+        let mut items = items.into_iter();
+        loop {
+            let call = match chunk_of(&f, &mut items, chunk, bytes) {
+                Ok(Some(call)) => call,
+                Ok(None) => return Ok(handle),
+                Err(error) => {
+                    handle.cancel();
+                    return Err(error);
+                }
+            };
+            let job = Job::new(call);
+            if let Err(error) = self.inner.submit(&job, true) {
+                handle.cancel();
+                return Err(error);
+            }
+            handle.jobs.push(job);
+        }
+    }
+
+    /// Calls `f` with each item, lazily: the results come in the order of the items, the input is
+    /// read as results are taken. `chunk` items are one task.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError::NoChunk`] for a chunk of 0; [`SubmitError::NotRegistered`]. What cannot be
+    /// submitted later is the result of its items.
+    pub fn imap<'a, M: 'a, F: Entry<M>, I>(
+        &'a self,
+        f: F,
+        items: I,
+        chunk: usize,
+    ) -> Result<Imap<'a, F::Output>, SubmitError>
+    where
+        I: IntoIterator<Item = F::Args>,
+        I::IntoIter: 'a,
+    {
+        self.lazily(f, items.into_iter(), chunk, true)
+    }
+
+    /// As [`imap`](Self::imap), with the results of each chunk as soon as it is done.
+    ///
+    /// # Errors
+    ///
+    /// As [`imap`](Self::imap).
+    pub fn imap_unordered<'a, M: 'a, F: Entry<M>, I>(
+        &'a self,
+        f: F,
+        items: I,
+        chunk: usize,
+    ) -> Result<Imap<'a, F::Output>, SubmitError>
+    where
+        I: IntoIterator<Item = F::Args>,
+        I::IntoIter: 'a,
+    {
+        self.lazily(f, items.into_iter(), chunk, false)
+    }
+
+    fn lazily<'a, M: 'a, F: Entry<M>>(
+        &'a self,
+        f: F,
+        mut items: impl Iterator<Item = F::Args> + 'a,
+        chunk: usize,
+        ordered: bool,
+    ) -> Result<Imap<'a, F::Output>, SubmitError> {
+        if chunk == 0 {
+            return Err(SubmitError::NoChunk);
+        }
+        number_of(&f)?;
+        let submit = move || {
+            let job = match chunk_of(&f, &mut items, chunk, usize::MAX) {
+                Ok(None) => return None,
+                Ok(Some(call)) => Job::new(call),
+                Err(error) => return Some(failed(error)),
+            };
+            Some(match self.inner.submit(&job, true) {
+                Ok(()) => job,
+                Err(error) => {
+                    job.finish(Err(error.into()));
+                    job
+                }
+            })
+        };
+        Ok(Imap {
+            submit: Box::new(submit),
+            ordered,
+            window: self.inner.settings.workers.saturating_mul(4),
+            running: VecDeque::new(),
+            bell: Bell::new(),
+            next_number: 0,
+            exhausted: false,
+            current: None,
+        })
+    }
+
+    /// Takes no more jobs. Those that were submitted are run, then the workers end.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Ends the workers, and gives up what was submitted: it fails with [`JobError::Terminated`].
+    pub fn terminate(&self) {
+        self.inner.terminate();
+    }
+
+    /// Waits for the end of all workers, after [`close`](Self::close) or
+    /// [`terminate`](Self::terminate).
+    ///
+    /// # Errors
+    ///
+    /// [`StillRunning`] if neither was called.
+    pub fn join(&self) -> Result<(), StillRunning> {
+        if self.inner.is_open() {
+            return Err(StillRunning(()));
+        }
+        self.inner.join(None);
+        Ok(())
+    }
+
+    /// As [`join`](Self::join), waiting at most `timeout`; whether the workers have ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_timeout(&self, timeout: Duration) -> Result<bool, StillRunning> {
+        if self.inner.is_open() {
+            return Err(StillRunning(()));
+        }
+        Ok(self.inner.join(after(timeout)))
+    }
+
+    /// The executor's form of the end: takes no more jobs, with `cancel_pending` cancels those that
+    /// no worker has begun, and with `wait` waits for the rest.
+    pub fn shutdown(&self, wait: bool, cancel_pending: bool) {
+        self.close();
+        if cancel_pending {
+            let backlog = self.inner.state().map(|state| state.backlog.clone());
+            for job in backlog.unwrap_or_default() {
+                job.cancel();
+            }
+            self.inner.wake();
+        }
+        if wait {
+            self.inner.join(None);
+        }
+    }
+
+    /// The workers that there are, those that are being replaced among them.
+    #[must_use]
+    pub fn workers(&self) -> Vec<Child> {
+        let Some(state) = self.inner.state() else { return Vec::new() };
+        state.workers.iter().map(|worker| worker.link.process.child().clone()).collect()
+    }
+
+    /// How many tasks wait for a worker.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.inner.state().map_or(0, |state| state.backlog.len())
+    }
+
+    /// Why the pool is broken, if it is.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        match &self.inner.state()?.phase {
+            Phase::Broken(why) => Some(why.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // In a forked child it does nothing: the workers are the parent's.
+        self.shutdown(true, false);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("workers", &self.inner.settings.workers)
+            .field("name_prefix", &self.inner.settings.name_prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+fn number_of<M, F: Entry<M>>(f: &F) -> Result<u32, SubmitError> {
+    let number = entry::find(f).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| SubmitError::NotRegistered(entry::name_of(f)))
+}
+
+/// A call of `f` for each of the items.
+fn call<M, F: Entry<M>>(f: &F, items: impl Iterator<Item = F::Args>) -> Result<Call, SubmitError> {
+    let mut items = items;
+    let call = chunk_of(f, &mut items, usize::MAX, usize::MAX)?;
+    Ok(call.unwrap_or_else(Call::none))
+}
+
+/// Calls of `f` for the next items: `chunk` of them at most, and no more once their arguments have
+/// `bytes` bytes. `None` at the end of the items.
+fn chunk_of<M, F: Entry<M>>(
+    f: &F,
+    items: &mut impl Iterator<Item = F::Args>,
+    chunk: usize,
+    bytes: usize,
+) -> Result<Option<Call>, SubmitError> {
+    let entry = number_of(f)?;
+    let mut encoded = Encoded::default();
+    while (encoded.count as usize) < chunk.min(u32::MAX as usize) && encoded.bytes.len() < bytes {
+        let Some(args) = items.next() else { break };
+        encoded.push(&args)?;
+    }
+    let Encoded { bytes, outgoing, count } = encoded;
+    if count == 0 {
+        return Ok(None);
+    }
+    let body = Body::new(bytes).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+    Ok(Some(Call { entry, count, body, descriptors: outgoing.descriptors }))
+}
+
+/// Arguments of calls, serialised one after another.
+#[derive(Default)]
+struct Encoded {
+    bytes: Vec<u8>,
+    outgoing: Outgoing,
+    count: u32,
+}
+
+impl Encoded {
+    fn push(&mut self, args: &impl Serialize) -> Result<(), SubmitError> {
+        encode(args, &mut self.bytes, &mut self.outgoing)
+            .map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// What each worker calls before its first task.
+struct Initializer {
+    entry: u32,
+    body: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// A job that failed before it was submitted.
+fn failed(error: SubmitError) -> Arc<Job> {
+    let job = Job::new(Call { count: 1, ..Call::none() });
+    job.finish(Err(error.into()));
+    job
+}

@@ -1,0 +1,73 @@
+//! A worker's life, in its own process.
+
+use std::os::fd::OwnedFd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::entry::{self, Work};
+use crate::process::handles::Descriptor;
+use crate::process::message::{self, Body, Received};
+
+/// The tag of a worker's first message: its initializer has run.
+pub(super) const READY: u64 = u64::MAX;
+
+/// The exit code of a worker that could not read a task.
+const NO_MEMORY: i32 = 102;
+
+/// The tag instead of [`READY`] if its initializer panicked; the report is the body.
+pub(super) const NOT_READY: u64 = u64::MAX - 1;
+
+/// Some calls of one function with their arguments, on their way to a worker.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Initializer {
+    pub(super) entry: u32,
+    pub(super) body: Vec<u8>,
+    pub(super) descriptors: Vec<Descriptor>,
+}
+
+/// The tag of a task: `count` calls of the function with this number.
+pub(super) fn tag(entry: u32, count: u32) -> u64 {
+    u64::from(entry) | u64::from(count) << 32
+}
+
+/// Runs tasks until the pool closes the socket. Returns early if the initializer panicked.
+pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
+    let socket = OwnedFd::from(socket);
+    if let Some(initializer) = initializer {
+        let descriptors = initializer.descriptors.into_iter().map(OwnedFd::from).collect();
+        let mut work = Work::new(initializer.body, 1, descriptors);
+        entry::run_numbered(initializer.entry, &mut work);
+        if work.output.first() != Some(&entry::RETURNED) {
+            // The pool may be gone: then this process has no task left either.
+            let _ = message::send(&socket, NOT_READY, &Body::Inline(work.output), &[]);
+            return;
+        }
+    }
+    if message::send(&socket, READY, &Body::empty(), &[]).is_err() {
+        return;
+    }
+    let mut buffer = Vec::new();
+    while let Ok(Received::Message(task)) = message::receive(&socket, &mut buffer, true) {
+        let (entry, count) = (task.tag as u32, task.tag >> 32);
+        // Without its arguments the task cannot be run: the pool learns it by this worker's end.
+        let Ok(body) = task.body.into_bytes() else { std::process::exit(NO_MEMORY) };
+        let mut work = Work::new(body, count, task.descriptors);
+        entry::run_numbered(entry, &mut work);
+        let sent = Body::new(work.output).and_then(|output| {
+            message::send(&socket, task.tag, &output, &work.outgoing.descriptors)
+        });
+        if let Err(error) = sent {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                return;
+            }
+            // No memory or no descriptors for the result, or too many descriptors in it.
+            let mut failed = Work::new(Vec::new(), 0, Vec::new());
+            for _ in 0..count {
+                failed.fail(failed.output.len(), entry::BAD_RESULT, &error.to_string());
+            }
+            if message::send(&socket, task.tag, &Body::Inline(failed.output), &[]).is_err() {
+                return;
+            }
+        }
+    }
+}

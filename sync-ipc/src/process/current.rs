@@ -1,0 +1,225 @@
+//! This process, its parent and its children.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use sync_core::fork::ProcessMark;
+
+use super::pidfd;
+use super::{Child, ChildState};
+
+/// What is known of this process. See [`current_process`].
+#[derive(Debug)]
+pub struct CurrentProcess {
+    name: String,
+    daemon: bool,
+    parent: Option<ParentProcess>,
+    /// How many children have got a name of their own making.
+    children: AtomicU64,
+}
+
+static CURRENT: OnceLock<CurrentProcess> = OnceLock::new();
+
+/// This process: its name, and what it is.
+///
+/// ```
+/// let current = sync_ipc::current_process();
+/// assert_eq!(current.name(), "MainProcess");
+/// assert_eq!(current.pid(), std::process::id());
+/// assert!(!current.is_daemon());
+/// assert!(sync_ipc::parent_process().is_none());
+/// ```
+pub fn current_process() -> &'static CurrentProcess {
+    CURRENT.get_or_init(|| CurrentProcess {
+        name: "MainProcess".into(),
+        daemon: false,
+        parent: None,
+        children: AtomicU64::new(0),
+    })
+}
+
+/// The process that started this one by [`Process`](crate::Process) or [`Pool`](crate::Pool);
+/// `None` in the first process of the program.
+pub fn parent_process() -> Option<&'static ParentProcess> {
+    current_process().parent.as_ref()
+}
+
+impl CurrentProcess {
+    pub(super) fn become_child(name: String, daemon: bool, parent: ParentProcess) {
+        let parent = Some(parent);
+        let _ = CURRENT.set(Self { name, daemon, parent, children: AtomicU64::new(0) });
+    }
+
+    /// The name that this process was given, `Process-N` by default; `MainProcess` for the first.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The system's number of this process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    /// Whether it ends with its parent.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.daemon
+    }
+
+    /// `Process-1` for a child of the first process, `Process-1:2` for a child of that one.
+    pub(super) fn name_for_child(&self) -> String {
+        // Relaxed: a counter.
+        let number = self.children.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.parent.is_none() {
+            format!("Process-{number}")
+        } else {
+            format!("{}:{number}", self.name)
+        }
+    }
+}
+
+/// The process that started this one. See [`parent_process`].
+///
+/// Its descriptor ([`AsFd`]) can be read when it has ended, so [`wait`](crate::wait) takes it.
+pub struct ParentProcess {
+    pid: u32,
+    name: String,
+    pidfd: OwnedFd,
+}
+
+impl ParentProcess {
+    pub(super) fn new(pid: u32, name: String, pidfd: OwnedFd) -> Self {
+        Self { pid, name, pidfd }
+    }
+
+    /// Its number, as it knows it itself.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has not ended. `true` also if that cannot be found out.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !pidfd::has_ended(&self.pidfd, Some(Instant::now())).unwrap_or(false)
+    }
+
+    /// Waits for its end, at most `timeout`; whether it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll`.
+    pub fn join_timeout(&self, timeout: Duration) -> io::Result<bool> {
+        pidfd::has_ended(&self.pidfd, Instant::now().checked_add(timeout))
+    }
+}
+
+impl AsFd for ParentProcess {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl fmt::Debug for ParentProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParentProcess")
+            .field("pid", &self.pid)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The children of this process that were not seen to end.
+struct Children {
+    mark: ProcessMark,
+    list: Vec<Arc<ChildState>>,
+}
+
+static CHILDREN: Mutex<Option<Children>> = Mutex::new(None);
+
+/// The list of this process's own children; the copy that a forked child has is emptied first.
+fn with_children<R>(act: impl FnOnce(&mut Vec<Arc<ChildState>>) -> R) -> R {
+    let mut children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !children.as_ref().is_some_and(|children| children.mark.is_current()) {
+        *children = Some(Children { mark: ProcessMark::current(), list: Vec::new() });
+    }
+    match &mut *children {
+        Some(children) => act(&mut children.list),
+        None => unreachable!("set above"),
+    }
+}
+
+/// Adds a child; forgets those that have ended, and takes their status, so that none of them stays
+/// a zombie.
+pub(super) fn add_child(child: Arc<ChildState>) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the function lives as long as the program and does not unwind. If there is no
+        // memory to register it, children are not waited for at the end.
+        unsafe { libc::atexit(at_exit) };
+    });
+    with_children(|list| {
+        list.retain(|child| child.reap().is_none());
+        list.push(child);
+    });
+}
+
+/// Takes a child that has ended from the list: its descriptor is then the handles' only.
+pub(super) fn forget_child(child: &Arc<ChildState>) {
+    with_children(|list| list.retain(|other| !Arc::ptr_eq(other, child)));
+}
+
+/// The children of this process that have not ended, the workers of pools among them. Takes the status
+/// of those that have.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # sync_ipc::init();
+/// assert!(sync_ipc::active_children().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub fn active_children() -> Vec<Child> {
+    with_children(|list| {
+        list.retain(|child| child.reap().is_none());
+        list.iter().cloned().map(Child::from_state).collect()
+    })
+}
+
+/// At the end of this process: ends the daemons, then waits for all other children (row U-PR-04).
+extern "C" fn at_exit() {
+    // User code of other exit handlers may have left anything behind; nothing may unwind into C.
+    sync_core::user_code::run_and_forget_panic(|| {
+        // A forked child's copy of the lock may be held for good.
+        let limit = Instant::now() + Duration::from_secs(1);
+        while CHILDREN.try_lock().is_err_and(|error| matches!(error, TryLockError::WouldBlock)) {
+            if Instant::now() > limit {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let children = with_children(core::mem::take);
+        for child in children.iter().filter(|child| child.daemon) {
+            let _ = child.signal(rustix::process::Signal::TERM);
+        }
+        for child in &children {
+            let limit = child.daemon.then(|| Instant::now() + Duration::from_secs(1));
+            if child.daemon && !matches!(child.wait_for_end(limit), Ok(true)) {
+                let _ = child.signal(rustix::process::Signal::KILL);
+            }
+            let _ = child.wait_for_end(None);
+            child.reap();
+        }
+    });
+}

@@ -1,0 +1,281 @@
+//! Entry points: functions that a new process of this program can begin with.
+//!
+//! [`entry!`](crate::entry) puts a [`Registration`] for a function into a slice that the linker
+//! collects (`linkme`), so that a function is found by its name in every process of the program,
+//! whichever crate it is in. A function item is a type of its own; the parent finds the
+//! registration by that type, which makes arguments and result typed at the call.
+
+use core::any::{TypeId, type_name};
+use std::hash::{DefaultHasher, Hasher};
+use std::os::fd::OwnedFd;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sync_core::user_code;
+
+use super::handles::{Incoming, Outgoing, decode, encode};
+use super::{ProcessError, panics};
+
+/// A function that a process can begin with, and a [`Pool`](crate::Pool) can run: a plain function
+/// of up to four arguments that is registered with [`entry!`](crate::entry).
+///
+/// `M` tells functions of different numbers of arguments apart, and is inferred. A function of one
+/// argument takes `Args` itself; one of several takes a tuple of them; one of none takes `()`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the entry point of a process",
+    note = "an entry point is a plain function whose arguments and result implement serde's \
+            `Serialize` and `DeserializeOwned`"
+)]
+pub trait Entry<M>: Copy + 'static {
+    /// What the function is called with.
+    type Args: Serialize + DeserializeOwned;
+    /// What it returns.
+    type Output: Serialize + DeserializeOwned;
+
+    /// Calls the function in this process.
+    fn call(self, args: Self::Args) -> Self::Output;
+}
+
+macro_rules! entry_for {
+    ($marker:ty, ($($name:ident: $argument:ident),*), $args:ty, $pattern:pat) => {
+        impl<F, R, $($argument),*> Entry<$marker> for F
+        where
+            F: Fn($($argument),*) -> R + Copy + 'static,
+            R: Serialize + DeserializeOwned,
+            $($argument: Serialize + DeserializeOwned,)*
+        {
+            type Args = $args;
+            type Output = R;
+
+            fn call(self, $pattern: $args) -> R {
+                self($($name),*)
+            }
+        }
+    };
+}
+
+entry_for!(fn() -> R, (), (), ());
+entry_for!(fn(A) -> R, (a: A), A, a);
+entry_for!(fn(A, B) -> R, (a: A, b: B), (A, B), (a, b));
+entry_for!(fn(A, B, C) -> R, (a: A, b: B, c: C), (A, B, C), (a, b, c));
+entry_for!(fn(A, B, C, D) -> R, (a: A, b: B, c: C, d: D), (A, B, C, D), (a, b, c, d));
+
+/// A function in the list of this program's entry points.
+#[derive(Clone, Copy, Debug)]
+pub struct Registration {
+    name: fn() -> &'static str,
+    id: fn() -> TypeId,
+    run: fn(&mut Work),
+}
+
+/// The entry points of this program.
+#[linkme::distributed_slice]
+pub static ENTRIES: [Registration];
+
+impl Registration {
+    /// Called by [`entry!`](crate::entry): `name` and `id` are of the function's own type, and
+    /// `run` calls it.
+    #[must_use]
+    pub const fn new(name: fn() -> &'static str, id: fn() -> TypeId, run: fn(&mut Work)) -> Self {
+        Self { name, id, run }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        (self.name)()
+    }
+
+    pub(crate) fn run(&self, work: &mut Work) {
+        (self.run)(work);
+    }
+}
+
+/// The name of a function's own type, which contains its path.
+pub fn name_of<M, F: Entry<M>>(_: &F) -> &'static str {
+    type_name::<F>()
+}
+
+/// The identity of a function's own type.
+pub fn id_of<M, F: Entry<M>>(_: &F) -> TypeId {
+    TypeId::of::<F>()
+}
+
+/// The number of a function in this program's list.
+pub(crate) fn find<M, F: Entry<M>>(_: &F) -> Option<usize> {
+    let id = TypeId::of::<F>();
+    ENTRIES.iter().position(|entry| (entry.id)() == id)
+}
+
+/// A number for the list of entry points: parent and child are of the same program if it is the
+/// same.
+pub(crate) fn fingerprint() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for entry in ENTRIES {
+        hasher.write(entry.name().as_bytes());
+        hasher.write_u8(0);
+    }
+    hasher.finish()
+}
+
+/// Calls of one function, as they arrived, and their outcomes, as they are sent back.
+#[derive(Debug)]
+pub struct Work {
+    /// The arguments of `count` calls, one after another.
+    pub(crate) input: Vec<u8>,
+    pub(crate) count: u64,
+    pub(crate) incoming: Incoming,
+    /// For each call a byte (see [`RETURNED`]) and what belongs to it.
+    pub(crate) output: Vec<u8>,
+    pub(crate) outgoing: Outgoing,
+    /// Whether a call panicked.
+    pub(crate) panicked: bool,
+}
+
+/// The call returned; its result follows.
+pub(crate) const RETURNED: u8 = 0;
+/// The call panicked; a [`Panic`](super::Panic) follows.
+pub(crate) const PANICKED: u8 = 1;
+/// The arguments are not what the function takes; a text follows.
+pub(crate) const BAD_ARGUMENTS: u8 = 2;
+/// The result could not be serialised; a text follows.
+pub(crate) const BAD_RESULT: u8 = 3;
+
+impl Work {
+    pub(crate) fn new(input: Vec<u8>, count: u64, descriptors: Vec<OwnedFd>) -> Self {
+        Self {
+            input,
+            count,
+            incoming: Incoming::new(descriptors),
+            output: Vec::new(),
+            outgoing: Outgoing::default(),
+            panicked: false,
+        }
+    }
+
+    /// Replaces what a call has written after `before` by the report of its failure.
+    pub(crate) fn fail(&mut self, before: usize, kind: u8, what: &impl Serialize) {
+        self.output.truncate(before);
+        self.output.push(kind);
+        // Texts can always be serialised.
+        let _ = encode(what, &mut self.output, &mut self.outgoing);
+    }
+}
+
+/// Runs the calls of `work`. Everything of the user's runs in here: the function, and the
+/// serialisation of its arguments and results.
+pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
+    let input = core::mem::take(&mut work.input);
+    let mut input = &input[..];
+    for _ in 0..work.count {
+        let before = work.output.len();
+        let called = user_code::run(|| {
+            let args = match decode::<F::Args>(&mut input, &mut work.incoming) {
+                Ok(args) => args,
+                Err(error) => {
+                    work.fail(before, BAD_ARGUMENTS, &error.to_string());
+                    return false;
+                }
+            };
+            let result = function.call(args);
+            work.output.push(RETURNED);
+            if let Err(error) = encode(&result, &mut work.output, &mut work.outgoing) {
+                work.fail(before, BAD_RESULT, &error.to_string());
+            }
+            true
+        });
+        match called {
+            Ok(true) => {}
+            // Where the next call's arguments begin is not known.
+            Ok(false) => return,
+            Err(payload) => {
+                work.panicked = true;
+                let panic = panics::take(&*payload);
+                user_code::dispose_payload(payload);
+                work.fail(before, PANICKED, &panic);
+            }
+        }
+    }
+}
+
+/// Reads the outcome of one call.
+pub(crate) fn outcome<R: DeserializeOwned>(
+    bytes: &mut &[u8],
+    incoming: &mut Incoming,
+) -> Result<R, ProcessError> {
+    let bad = |error: postcard::Error| ProcessError::BadResult(error.to_string());
+    let Some((kind, rest)) = bytes.split_first() else {
+        return Err(ProcessError::NotBegun("the process reported nothing".into()));
+    };
+    *bytes = rest;
+    match *kind {
+        RETURNED => decode(bytes, incoming).map_err(bad),
+        PANICKED => Err(ProcessError::Panicked(decode(bytes, incoming).map_err(bad)?)),
+        BAD_ARGUMENTS => Err(ProcessError::NotBegun(decode(bytes, incoming).map_err(bad)?)),
+        _ => Err(ProcessError::BadResult(decode(bytes, incoming).map_err(bad)?)),
+    }
+}
+
+/// Runs the calls of `work` by the function with this number in the list.
+pub(crate) fn run_numbered(number: u32, work: &mut Work) {
+    match usize::try_from(number).ok().and_then(|number| ENTRIES.get(number)) {
+        Some(registration) => registration.run(work),
+        None => work.fail(0, BAD_ARGUMENTS, &format!("no entry point has the number {number}")),
+    }
+}
+
+/// Registers functions as entry points, so that a [`Process`](crate::Process) can begin with them
+/// and a [`Pool`](crate::Pool) can run them.
+///
+/// The functions stay what they are. Write it once for each function, anywhere in any crate of the
+/// program; of a generic function, register instances (`sum::<u32>`).
+///
+/// ```
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+/// sync_ipc::entry!(square, add);
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     sync_ipc::init();
+///     assert_eq!(sync_ipc::Process::spawn(square, 12)?.result()?, 144);
+///     assert_eq!(sync_ipc::Process::spawn(add, (40, 2))?.result()?, 42);
+///     Ok(())
+/// }
+/// ```
+///
+/// In tests (`cargo test`), which have no `main` of their own, it also plants the hook of
+/// [`init_before_main!`](crate::init_before_main).
+#[macro_export]
+macro_rules! entry {
+    ($($function:expr),+ $(,)?) => {
+        $(const _: () = {
+            #[$crate::__private::linkme::distributed_slice($crate::__private::ENTRIES)]
+            #[linkme(crate = $crate::__private::linkme)]
+            static ENTRY: $crate::__private::Registration = $crate::__private::Registration::new(
+                || $crate::__private::name_of(&$function),
+                || $crate::__private::id_of(&$function),
+                |work| $crate::__private::run(&$function, work),
+            );
+        };)+
+        #[cfg(test)]
+        $crate::init_before_main!();
+    };
+}
+
+/// Calls [`init`](crate::init) before `main`, for programs whose `main` is not theirs: tests of a
+/// crate that uses processes but registers no entry point itself. [`entry!`](crate::entry) does it
+/// by itself in tests.
+///
+/// In a child process the entry point then runs before `main`, and `main` is never reached.
+#[macro_export]
+macro_rules! init_before_main {
+    () => {
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static HOOK: extern "C" fn() = $crate::__private::before_main;
+        };
+    };
+}

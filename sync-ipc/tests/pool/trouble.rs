@@ -1,0 +1,310 @@
+//! Workers that die, tasks that take too long, values that cannot be passed on.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sync_ipc::pool::SubmitError;
+use sync_ipc::{Bytes, JobError, Pool, Segment, Value};
+
+use crate::support::{LIMIT, end_by, exists, pid, sleep_for, square, until};
+
+#[test]
+fn a_worker_that_is_killed_fails_its_task_and_nothing_else() {
+    let pool = Pool::new(2).unwrap();
+    for (signal, expected) in [(libc::SIGKILL, libc::SIGKILL), (libc::SIGSEGV, libc::SIGSEGV)] {
+        match pool.apply(end_by, signal) {
+            Err(JobError::WorkerDied { exitcode, signal }) => {
+                assert_eq!((exitcode, signal), (-expected, Some(expected)));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(pool.map(square, 0..20).unwrap().len(), 20);
+        until("it is replaced", || pool.workers().len() == 2);
+    }
+    match pool.apply(exit_with, 5) {
+        Err(JobError::WorkerDied { exitcode: 5, signal: None }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+fn exit_with(code: i32) {
+    std::process::exit(code);
+}
+
+/// Dies by the first `times` calls.
+fn die_at_first(calls: Value<u32>, times: u32) -> u32 {
+    let call = {
+        let guard = calls.lock().unwrap();
+        let call = guard.get() + 1;
+        guard.set(call);
+        call
+    };
+    if call <= times {
+        end_by(libc::SIGKILL);
+    }
+    call
+}
+
+sync_ipc::entry!(exit_with, die_at_first);
+
+#[test]
+fn a_task_is_run_again_as_often_as_the_pool_allows() {
+    let segment = Segment::anonymous(4096).unwrap();
+    let calls = Value::create(&segment, "calls", 0_u32).unwrap();
+    let pool = Pool::builder().workers(1).retries(2).build().unwrap();
+    assert_eq!(pool.apply(die_at_first, (calls.clone(), 2)).unwrap(), 3);
+    calls.set(0).unwrap();
+    let error = pool.apply(die_at_first, (calls.clone(), 100)).unwrap_err();
+    assert!(matches!(error, JobError::WorkerDied { exitcode: -9, .. }), "{error:?}");
+    assert_eq!(calls.get().unwrap(), 3);
+    assert_eq!(pool.apply(square, 2).unwrap(), 4);
+}
+
+/// CPython #96062: `Pool.map` never returned after a worker had been killed.
+#[test]
+fn map_returns_though_workers_are_killed_from_outside() {
+    let pool = Pool::builder().workers(3).retries(1000).build().unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let mut random = seed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut killed = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let workers = pool.workers();
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                if let Some(victim) = workers.get((random >> 33) as usize % 3) {
+                    victim.kill().unwrap();
+                    killed += 1;
+                }
+                std::thread::sleep(Duration::from_millis(3));
+            }
+            println!("killed {killed}");
+        });
+        for _ in 0..5 {
+            let seen = pool.map_chunked(square, 0..200, 1).unwrap();
+            assert_eq!(seen, (0..200).map(square).collect::<Vec<_>>());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn idle_workers_that_are_killed_are_replaced_and_lose_no_task() {
+    let pool = Pool::new(2).unwrap();
+    pool.map(square, 0..4).unwrap();
+    for _ in 0..20 {
+        for worker in pool.workers() {
+            worker.kill().unwrap();
+        }
+        // Either it never got to a worker that died, or that worker died before it ran.
+        match pool.apply(square, 3) {
+            Ok(9) | Err(JobError::WorkerDied { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    until("they are replaced", || pool.workers().len() == 2);
+    // As many false starts in a row as break a pool cannot have happened.
+    assert_eq!(pool.broken(), None);
+}
+
+#[test]
+fn a_task_that_takes_too_long_is_ended_with_its_worker() {
+    let pool = Pool::builder().workers(1).task_limit(Duration::from_millis(300)).build().unwrap();
+    let before = pool.apply(pid, ()).unwrap();
+    let slow = pool.submit(sleep_for, 60_000).unwrap();
+    let quick = pool.submit(square, 2).unwrap();
+    assert!(matches!(slow.result(), Err(JobError::TimeLimit)));
+    assert_eq!(quick.result().unwrap(), 4);
+    until("the slow one's worker is gone", || !exists(before));
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Unwritable(#[serde(serialize_with = "refuse")] u32);
+
+fn refuse<S: Serializer>(_: &u32, _: S) -> Result<S::Ok, S::Error> {
+    Err(serde::ser::Error::custom("cannot be written"))
+}
+
+/// What happens when it is read or written: nothing, a panic, an end of the process.
+#[derive(Debug, Serialize, Deserialize)]
+struct Touchy(#[serde(serialize_with = "write", deserialize_with = "read")] (u8, u8));
+
+fn act(what: u8) {
+    match what {
+        0 => {}
+        1 => panic!("a value that does not like this"),
+        _ => end_by(libc::SIGKILL),
+    }
+}
+
+fn write<S: Serializer>(value: &(u8, u8), serializer: S) -> Result<S::Ok, S::Error> {
+    act(value.0);
+    value.serialize(serializer)
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(u8, u8), D::Error> {
+    let value = <(u8, u8)>::deserialize(deserializer)?;
+    act(value.1);
+    Ok(value)
+}
+
+fn take(_: Touchy) {}
+fn give(what: (u8, u8)) -> Touchy {
+    Touchy(what)
+}
+fn give_unwritable() -> Unwritable {
+    Unwritable(1)
+}
+fn take_unwritable(_: Unwritable) {}
+fn not_registered() {}
+sync_ipc::entry!(take, give, give_unwritable, take_unwritable);
+
+/// The matrix of CPython's `test_deadlock`: each ends in an error, and the pool goes on.
+#[test]
+fn whatever_fails_on_the_way_is_an_error_and_no_deadlock() {
+    let pool = Pool::new(2).unwrap();
+    let works = || assert_eq!(pool.apply(square, 2).unwrap(), 4);
+
+    let error = pool.submit(take_unwritable, Unwritable(1)).unwrap_err();
+    assert!(matches!(error, SubmitError::BadArguments(_)), "{error:?}");
+    let error = pool.submit(not_registered, ()).unwrap_err();
+    assert!(matches!(error, SubmitError::NotRegistered(_)), "{error:?}");
+    works();
+    let error = pool.apply(take, Touchy((0, 1))).unwrap_err();
+    assert_eq!(error.message(), Some("a value that does not like this"));
+    works();
+    let error = pool.apply(take, Touchy((0, 2))).unwrap_err();
+    assert!(matches!(error, JobError::WorkerDied { .. }), "{error:?}");
+    works();
+    for _ in 0..20 {
+        let error = pool.apply(give_unwritable, ()).map(drop).unwrap_err();
+        assert!(matches!(error, JobError::BadResult(_)), "{error:?}");
+    }
+    let error = pool.apply(give, (1, 0)).map(drop).unwrap_err();
+    assert_eq!(error.message(), Some("a value that does not like this"));
+    let error = pool.apply(give, (2, 0)).map(drop).unwrap_err();
+    assert!(matches!(error, JobError::WorkerDied { .. }), "{error:?}");
+    works();
+    // A result that panics as it is read is its caller's.
+    let caught = std::panic::catch_unwind(|| pool.apply(give, (0, 1)).map(drop));
+    assert!(caught.is_err());
+    works();
+    assert_eq!(pool.workers().len(), 2);
+}
+
+fn die_with(_: Bytes) {
+    end_by(libc::SIGKILL);
+}
+sync_ipc::entry!(die_with);
+
+#[test]
+fn workers_that_die_while_large_tasks_are_written_leave_no_stuck_writer() {
+    let pool = Pool::new(2).unwrap();
+    let large = || Bytes(vec![1; 4 << 20]);
+    let jobs: Vec<_> = (0..6).map(|_| pool.submit(die_with, large()).unwrap()).collect();
+    for job in jobs {
+        assert!(matches!(job.result(), Err(JobError::WorkerDied { .. })));
+    }
+    assert_eq!(pool.apply(square, 2).unwrap(), 4);
+}
+
+#[test]
+fn a_forked_child_leaves_the_pool_alone() {
+    let pool = Pool::new(1).unwrap();
+    let job = pool.submit(sleep_for, 50).unwrap();
+    // SAFETY: the child touches the pool's own words and ends by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let forked = matches!(pool.submit(square, 1), Err(SubmitError::Forked))
+            && matches!(job.result(), Err(JobError::Forked))
+            && pool.workers().is_empty();
+        drop(pool);
+        // SAFETY: ends the child without the parent's exit handlers.
+        unsafe { libc::_exit(i32::from(!forked)) };
+    }
+    let mut status = 0;
+    // SAFETY: our own child, and a place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(job.result_timeout(LIMIT).unwrap().unwrap(), 50);
+    assert_eq!(pool.apply(square, 3).unwrap(), 9);
+}
+
+/// What a process holds after a pool of it was shot at, and before: descriptors, children.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Holdings {
+    descriptors: usize,
+    children: usize,
+}
+
+fn holdings() -> Holdings {
+    let own = std::process::id();
+    let is_own = |entry: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+        parent.and_then(|parent| parent.parse().ok()) == Some(own)
+    };
+    Holdings {
+        descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+        // Zombies among them.
+        children: std::fs::read_dir("/proc").unwrap().flatten().filter(is_own).count(),
+    }
+}
+
+/// Kills workers at random moments under load. In a process of its own, so that what it holds is
+/// its own.
+fn storm(kills: u32, seed: u64) -> (Holdings, Holdings, u32) {
+    let before = holdings();
+    let died = {
+        let pool = Pool::builder().workers(3).build().unwrap();
+        let mut random = seed;
+        let mut next = move || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize
+        };
+        let mut died = 0;
+        let mut killed = 0;
+        while killed < kills {
+            let handle = pool.map_async_chunked(square, 0..60, 2).unwrap();
+            for _ in 0..4 {
+                for _ in 0..next() % 3000 {
+                    std::hint::spin_loop();
+                }
+                let workers = pool.workers();
+                if let Some(victim) = workers.get(next() % 3) {
+                    victim.kill().unwrap();
+                    killed += 1;
+                }
+            }
+            let mut count = 0;
+            for (at, outcome) in (0..).zip(handle.outcomes()) {
+                count += 1;
+                match outcome {
+                    // No result is another one's.
+                    Ok(result) => assert_eq!(result, square(at)),
+                    Err(JobError::WorkerDied { exitcode: -9, .. }) => died += 1,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(count, 60, "no result is lost, and none is there twice");
+            // A worker that begins keeps the pool from being broken.
+            while pool.apply(square, 2).is_err() {}
+        }
+        died
+    };
+    (before, holdings(), died)
+}
+sync_ipc::entry!(storm);
+
+#[test]
+fn a_storm_of_kills_loses_and_doubles_nothing_and_leaves_nothing() {
+    let kills = std::env::var("STORM_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let (kills, seed) = (kills.unwrap_or(200), u64::from(std::process::id()));
+    println!("seed {seed}");
+    let storm = sync_ipc::Process::spawn(storm, (kills, seed)).unwrap();
+    let (before, after, died) = storm.result().unwrap();
+    println!("{died} items were a killed worker's");
+    assert_eq!(before, after);
+}
