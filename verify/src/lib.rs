@@ -138,7 +138,8 @@
 //! # What it does not cover
 //!
 //! Load buffering (RC11 forbids it; the language does not), undefined behaviour other than data
-//! races of checked cells, an address that is freed and allocated again. Weak failures, spurious
+//! races of checked cells. Memory that is freed is kept to the end of an execution: an access of a
+//! checked object in it fails when it is run after the free. Weak failures, spurious
 //! wake-ups, early timeouts, crashes and the idle rounds of spin loops are explored up to the
 //! bounds of [`Builder`](model::Builder), which each report names.
 

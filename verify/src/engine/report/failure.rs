@@ -29,6 +29,9 @@ pub(crate) enum Kind {
         second: &'static Location<'static>,
         threads: (u32, u32),
     },
+    /// An object in memory that was freed: which thread freed it after which of its steps, and the
+    /// access.
+    Freed { freed: (u32, &'static Location<'static>), access: (u32, &'static Location<'static>) },
     /// The model did something else when it was run again.
     Nondeterminism(String),
     /// A thread goes on and on.
@@ -56,6 +59,11 @@ impl std::fmt::Display for Kind {
                 f,
                 "Causality violation: data race: {what}\n  thread {} at {first}\n  thread {} at {second}\n  neither happens before the other",
                 threads.0, threads.1
+            ),
+            Kind::Freed { freed, access } => write!(
+                f,
+                "use after free: an access of memory that was freed\n  thread {} at {}\n  thread {} freed it after its step at {}",
+                access.0, access.1, freed.0, freed.1
             ),
             Kind::Nondeterminism(s) => write!(f, "the model is not deterministic: {s}"),
             Kind::Endless(s) => write!(f, "non-termination: {s}"),

@@ -85,6 +85,9 @@ pub(crate) fn exclusive(
 ) -> u64 {
     stop_if_failed();
     with(|rt| {
+        if rt.is_freed(std::ptr::from_ref(tag).addr(), site) {
+            return;
+        }
         let known = rt.known(tag);
         let racing = known.and_then(|loc| {
             let g = &rt.ex.graph;

@@ -13,12 +13,19 @@
 //! after the initialisation either. So nothing is reported falsely. Statics, and what was made
 //! before the execution began, come before everything. A race that stands between allocation and
 //! initialisation only (memory that is shared before there is anything in it) is not seen.
+//!
+//! Memory that a thread of the model frees is kept to the end of the execution: no address is used
+//! twice, so that a compare-exchange of addresses never takes a new object for one that is gone,
+//! and an access of an atomic, a lock or a cell in freed memory is found, and harmless. It is found
+//! when it is run after the free; which of two unordered steps is run first is not explored.
 
 use crate::engine::memory_model::event::Id;
 use crate::engine::memory_model::graph::HB;
+use crate::engine::report::failure;
 use crate::engine::runtime::Runtime;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::panic::Location;
 
 /// A stretch between two events of a thread, in which something was made. Epoch 0: before
@@ -39,10 +46,26 @@ pub(crate) struct Block {
     provenance: Provenance,
 }
 
-/// The blocks of an execution, oldest first. Not behind a reference: the allocator adds to them
-/// whatever else is going on.
+/// Memory that was freed in this execution, and is given back at its end.
 #[derive(Debug)]
-pub(crate) struct Blocks(*mut Vec<Block>);
+struct Freed {
+    start: *mut u8,
+    layout: Layout,
+    by: Provenance,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    /// What was allocated, oldest first.
+    blocks: Vec<Block>,
+    /// What was freed, by address.
+    freed: BTreeMap<usize, Freed>,
+}
+
+/// The blocks of an execution. Not behind a reference: the allocator adds to them whatever else is
+/// going on.
+#[derive(Debug)]
+pub(crate) struct Blocks(*mut Lists);
 
 impl Default for Blocks {
     fn default() -> Blocks {
@@ -52,6 +75,7 @@ impl Default for Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
+        self.forget();
         // SAFETY: it was made by `default`, and no mark has it any more.
         drop(unsafe { Box::from_raw(self.0) });
     }
@@ -59,7 +83,7 @@ impl Drop for Blocks {
 
 impl Blocks {
     /// Calls `f` with the list, to which nobody else adds meanwhile.
-    fn with<R>(&self, f: impl FnOnce(&mut Vec<Block>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut Lists) -> R) -> R {
         let mark = MARK.take();
         // SAFETY: the list is alive, and only this thread of the system touches it: the allocator
         // only while a mark is set.
@@ -69,14 +93,20 @@ impl Blocks {
     }
 
     pub(in crate::engine) fn forget(&self) {
-        self.with(Vec::clear);
+        self.with(|lists| {
+            lists.blocks.clear();
+            for (_, freed) in std::mem::take(&mut lists.freed) {
+                // SAFETY: a thread of the model gave it up in `dealloc`, with this layout.
+                unsafe { System.dealloc(freed.start, freed.layout) };
+            }
+        });
     }
 }
 
 /// What the allocator has to know while code of the model runs.
 #[derive(Clone, Copy)]
 struct Mark {
-    blocks: *mut Vec<Block>,
+    blocks: *mut Lists,
     provenance: Provenance,
 }
 
@@ -117,10 +147,25 @@ fn note(start: *mut u8, len: usize) {
         // SAFETY: the list is the runtime's, which lives as long as the mark is set, and only the
         // thread of the system that has set the mark touches it.
         unsafe {
-            (*mark.blocks).push(Block { start: start.addr(), len, provenance: mark.provenance })
+            let blocks = &mut (*mark.blocks).blocks;
+            blocks.push(Block { start: start.addr(), len, provenance: mark.provenance });
         };
         MARK.set(Some(mark));
     }
+}
+
+/// Keeps a block that a thread of the model frees, if it was allocated in this execution. Says
+/// whether it was.
+fn keep(start: *mut u8, layout: Layout) -> bool {
+    let Some(mark) = MARK.take() else { return false };
+    // SAFETY: as in `note`.
+    let lists = unsafe { &mut *mark.blocks };
+    let known = lists.blocks.iter().rev().any(|block| block.start == start.addr());
+    if known {
+        lists.freed.insert(start.addr(), Freed { start, layout, by: mark.provenance });
+    }
+    MARK.set(Some(mark));
+    known
 }
 
 /// The system's allocator, with a note of who allocates what in a model.
@@ -148,13 +193,26 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as the caller says.
-        let ptr = unsafe { System.realloc(ptr, layout, size) };
-        note(ptr, size);
-        ptr
+        if MARK.get().is_none() {
+            // SAFETY: as the caller says.
+            return unsafe { System.realloc(ptr, layout, size) };
+        }
+        // As the default of the trait: the old block is freed, not reused.
+        // SAFETY: as the caller says: the size is not zero and fits the alignment.
+        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !new.is_null() {
+            // SAFETY: both blocks are that long, and they are different blocks.
+            unsafe { std::ptr::copy_nonoverlapping(ptr, new, layout.size().min(size)) };
+            // SAFETY: as the caller says.
+            unsafe { self.dealloc(ptr, layout) };
+        }
+        new
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        if keep(ptr, layout) {
+            return;
+        }
         // SAFETY: as the caller says.
         unsafe { System.dealloc(ptr, layout) };
     }
@@ -165,7 +223,9 @@ impl Runtime {
     pub(in crate::engine) fn provenance_of(&self, address: usize) -> Option<Provenance> {
         // Memory that was freed may have been allocated again: the last one counts.
         let holds = |b: &&Block| (b.start..b.start + b.len).contains(&address);
-        if let Some(block) = self.blocks.with(|blocks| blocks.iter().rev().find(holds).copied()) {
+        if let Some(block) =
+            self.blocks.with(|lists| lists.blocks.iter().rev().find(holds).copied())
+        {
             return (block.provenance.epoch > 0).then_some(block.provenance);
         }
         let tid = self.on_stack_of(address)?;
@@ -181,7 +241,24 @@ impl Runtime {
     /// who has it for himself.
     pub(in crate::engine) fn made_anew(&mut self, address: usize) {
         let provenance = self.provenance_now();
-        self.blocks.with(|blocks| blocks.push(Block { start: address, len: 1, provenance }));
+        let block = Block { start: address, len: 1, provenance };
+        self.blocks.with(|lists| lists.blocks.push(block));
+    }
+
+    /// Fails when the current thread accesses an object at an address that was freed. Says whether
+    /// it did.
+    pub(in crate::engine) fn is_freed(
+        &mut self,
+        address: usize,
+        site: &'static Location<'static>,
+    ) -> bool {
+        let freed = self.blocks.with(|lists| {
+            let (start, freed) = lists.freed.range(..=address).next_back()?;
+            (address < start + freed.layout.size()).then_some(freed.by)
+        });
+        let Some(by) = freed else { return false };
+        self.fail(failure::Kind::Freed { freed: (by.tid, by.site), access: (self.cur(), site) });
+        true
     }
 
     /// Whether the event `id` comes after something was made.

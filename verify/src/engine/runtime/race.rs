@@ -110,6 +110,9 @@ pub(crate) fn begin(tag: &Tag, writes: bool, site: &'static Location<'static>) -
     current()?;
     stop_if_failed();
     let slot = with(|rt| {
+        if rt.is_freed(std::ptr::from_ref(tag).addr(), site) {
+            return 0;
+        }
         let slot = rt.shadow(tag);
         rt.access(slot, writes, true, site);
         slot

@@ -31,6 +31,11 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
+                if let Some(Object::Tagged(tag, _)) = object
+                    && this.is_freed(std::ptr::from_ref(tag).addr(), label.site)
+                {
+                    Runtime::halt(rt);
+                }
                 label.after_yield |= std::mem::take(&mut this.threads[t].spin.yielded);
                 if !this.changes.is_empty() {
                     match this
