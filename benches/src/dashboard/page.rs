@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn history_needs_two_days() {
         let (first, second) = (record("2026-01-01", 20.0), record("2026-01-02", 15.0));
-        assert!(draw(&second, &[first.clone()]).contains("not yet two dated records"));
+        assert!(draw(&second, std::slice::from_ref(&first)).contains("not yet two dated records"));
         let page = draw(&second, &[first, second.clone()]);
         assert!(page.contains("from 2026-01-01 to 2026-01-02"));
     }
