@@ -289,8 +289,8 @@ impl Job {
         !self.mark.is_current() || self.state.lock().announced
     }
 
-    /// Waits for the end and the callbacks. `false`: not by the deadline, or the job was left behind
-    /// by a fork.
+    /// Waits for the end and the callbacks. `false`: not by the deadline, or the job was left
+    /// behind by a fork.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> bool {
         if !self.mark.is_current() {
             return false;

@@ -365,9 +365,9 @@ impl Pool {
         Ok(JobHandle::new(job))
     }
 
-    /// Calls `f` in a worker, and `callback` with its result: Python's `apply_async` with callbacks.
-    /// The callback runs in the pool's dispatcher, so it must be quick; a panic in it is reported by
-    /// the panic hook and changes nothing else.
+    /// Calls `f` in a worker, and `callback` with its result: Python's `apply_async` with
+    /// callbacks. The callback runs in the pool's dispatcher, so it must be quick; a panic in it is
+    /// reported by the panic hook and changes nothing else.
     ///
     /// # Errors
     ///

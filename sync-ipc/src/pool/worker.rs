@@ -53,9 +53,9 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
         let Ok(body) = task.body.into_bytes() else { std::process::exit(NO_MEMORY) };
         let mut work = Work::new(body, count, task.descriptors);
         entry::run_numbered(entry, &mut work);
-        let sent = Body::new(work.output).and_then(|output| {
-            message::send(&socket, task.tag, &output, &work.outgoing.descriptors)
-        });
+        let descriptors = work.outgoing.descriptors;
+        let sent = Body::new(work.output)
+            .and_then(|output| message::send(&socket, task.tag, &output, &descriptors));
         if let Err(error) = sent {
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 return;

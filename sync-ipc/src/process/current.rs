@@ -180,8 +180,8 @@ pub(super) fn forget_child(child: &Arc<ChildState>) {
     with_children(|list| list.retain(|other| !Arc::ptr_eq(other, child)));
 }
 
-/// The children of this process that have not ended, the workers of pools among them. Takes the status
-/// of those that have.
+/// The children of this process that have not ended, the workers of pools among them. Takes the
+/// status of those that have.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
