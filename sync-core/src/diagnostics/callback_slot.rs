@@ -52,7 +52,7 @@ impl<F: ?Sized + Send + Sync> CallbackSlot<F> {
         copy.0.is_some()
     }
 
-    /// Whether there is a closure. A snapshot: it may have changed before the call returns.
+    /// Returns whether there is a closure. A snapshot: it may have changed before the call returns.
     #[cfg(feature = "deadlock")]
     pub(crate) fn is_set(&'static self) -> bool {
         self.slot().read().unwrap_or_else(PoisonError::into_inner).is_some()

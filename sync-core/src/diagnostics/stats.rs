@@ -76,7 +76,7 @@ impl Contention {
         self.waited
     }
 
-    /// Whether the thread has the lock now; `false`: its time was up.
+    /// Returns whether the thread has the lock now; `false`: its time was up.
     #[must_use]
     pub fn acquired(&self) -> bool {
         self.acquired

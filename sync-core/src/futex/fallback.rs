@@ -56,8 +56,8 @@ struct Bell {
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for
-    /// ever.
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means
+    /// forever.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         Instant::now().checked_add(timeout).map(Self)

@@ -16,8 +16,8 @@ use super::Channel;
 pub struct Deadline(Timespec);
 
 impl Deadline {
-    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for
-    /// ever.
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means
+    /// forever.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         let timeout = Timespec::try_from(timeout).ok()?;

@@ -66,7 +66,7 @@ impl Channel {
         self.0
     }
 
-    /// Whether a wake on `other` concerns a sleeper on `self`.
+    /// Returns whether a wake on `other` concerns a sleeper on `self`.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         self.0.get() & other.0.get() != 0

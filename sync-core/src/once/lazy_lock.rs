@@ -73,7 +73,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         }
     }
 
-    /// The value, made now if it is not there; if another thread is making it, waits for that.
+    /// Returns the value, made now if it is not there; if another thread is making it, waits for
+    /// that.
     ///
     /// A function that looks at the value it is making waits for itself, forever.
     ///
@@ -96,11 +97,11 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         this.data.with(|data| unsafe { &*(*data).value })
     }
 
-    /// The value, made now if it is not there; this call borrows the lock alone.
+    /// Returns the value, made now if it is not there; this call borrows the lock exclusively.
     ///
     /// # Panics
     ///
-    /// As [`force`](Self::force).
+    /// Like [`force`](Self::force).
     #[inline]
     #[track_caller]
     pub fn force_mut(this: &mut Self) -> &mut T {
@@ -109,7 +110,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         this.data.with_mut(|data| unsafe { &mut *(*data).value })
     }
 
-    /// The value, or the function if nobody has asked for the value.
+    /// Returns the value, or the function if nobody has asked for the value.
     ///
     /// # Errors
     ///
@@ -136,7 +137,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
 }
 
 impl<T, F> LazyLock<T, F> {
-    /// The value, if it is there already. Never blocks.
+    /// Returns the value, if it is there already. Never blocks.
     #[inline]
     pub fn get(this: &Self) -> Option<&T> {
         // SAFETY: invariants 2 and 3.

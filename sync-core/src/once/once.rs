@@ -111,13 +111,13 @@ pub enum OnceStatus {
 }
 
 impl OnceStatus {
-    /// Whether the last closure panicked.
+    /// Returns whether the last closure panicked.
     #[must_use]
     pub fn poisoned(self) -> bool {
         self == Self::Poisoned
     }
 
-    /// Whether a closure has returned.
+    /// Returns whether a closure has returned.
     #[must_use]
     pub fn done(self) -> bool {
         self == Self::Done
@@ -154,7 +154,7 @@ impl Once {
         }
     }
 
-    /// As [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and
+    /// Like [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and
     /// tells it so.
     #[inline]
     #[track_caller]
@@ -165,8 +165,8 @@ impl Once {
         }
     }
 
-    /// As [`call_once`](Self::call_once), with the message of the panic that follows a panic of an
-    /// earlier closure.
+    /// Like [`call_once`](Self::call_once), with the message of the panic that follows a panic of
+    /// an earlier closure.
     #[inline]
     #[track_caller]
     pub(crate) fn call_once_or(&self, poisoned: &'static str, f: impl FnOnce()) {
@@ -196,7 +196,7 @@ impl Once {
         }
     }
 
-    /// Whether it has happened: one load.
+    /// Returns whether it has happened: one load.
     #[inline]
     pub fn is_completed(&self) -> bool {
         // Acquire: pairs with the Release of the swap to `COMPLETE`.
@@ -216,7 +216,7 @@ impl Once {
         }
     }
 
-    /// As [`wait`](Self::wait), and waits on if a closure panicked, for a
+    /// Like [`wait`](Self::wait), and waits on if a closure panicked, for a
     /// [`call_once_force`](Self::call_once_force) to come.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
@@ -226,7 +226,8 @@ impl Once {
         }
     }
 
-    /// Whether a closure panicked and none has run since, as seen by one that owns the `Once`.
+    /// Returns whether a closure panicked and none has run since, as seen by one that owns the
+    /// `Once`.
     pub(crate) fn is_poisoned(&mut self) -> bool {
         // Relaxed: `&mut self`, there is nobody else.
         self.state.load(Relaxed) & STATE == POISONED
@@ -290,7 +291,8 @@ impl Once {
         attempt.has(true);
     }
 
-    /// Whether somebody runs a closure. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread runs a closure. A snapshot: it may have changed before the call
+    /// returns.
     fn is_running(&self) -> bool {
         // Relaxed: an observation that carries no right to anything.
         self.state.load(Relaxed) & STATE == RUNNING
@@ -332,7 +334,7 @@ impl Drop for Running<'_> {
         // Release: pairs with the Acquire of everybody who finds it done, or poisoned.
         let state = self.once.state.swap(self.becomes, Release);
         if state & QUEUED != 0 {
-            // Invariant 4: from here on only the address.
+            // Invariant 4: from here on only the address is used.
             futex::wake_all(&raw const self.once.state);
         }
     }
@@ -345,7 +347,7 @@ fn panic_with(message: &'static str) -> ! {
 }
 
 impl OnceState {
-    /// Whether the closure before this one panicked.
+    /// Returns whether the closure before this one panicked.
     #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned

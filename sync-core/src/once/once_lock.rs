@@ -65,14 +65,14 @@ impl<T> OnceLock<T> {
         }
     }
 
-    /// The value, if there is one. Never blocks.
+    /// Returns the value, if there is one. Never blocks.
     #[inline]
     pub fn get(&self) -> Option<&T> {
         // SAFETY: invariants 2 and 3.
         self.once.is_completed().then(|| unsafe { self.get_unchecked() })
     }
 
-    /// The value, if there is one; this call borrows the cell alone.
+    /// Returns the value, if there is one; this call borrows the cell alone.
     #[inline]
     pub fn get_mut(&mut self) -> Option<&mut T> {
         // SAFETY: invariant 2; `&mut self`: there is nobody else.
@@ -117,13 +117,13 @@ impl<T> OnceLock<T> {
         }
     }
 
-    /// The value; if there is none, the one that `f` makes. If another thread is at that, waits for
-    /// it instead.
+    /// Returns the value; if there is none, the one that `f` makes. If another thread is at that,
+    /// waits for it instead.
     ///
     /// # Panics
     ///
-    /// If `f` panics; the cell stays empty. An `f` that asks the same cell waits for itself, for
-    /// ever.
+    /// If `f` panics; the cell stays empty. An `f` that asks the same cell waits for itself,
+    /// forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
@@ -132,7 +132,7 @@ impl<T> OnceLock<T> {
         }
     }
 
-    /// The value; if there is none, the one that `f` makes, if it does.
+    /// Returns the value; if there is none, the one that `f` makes, if it does.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl<T> OnceLock<T> {
     ///
     /// # Panics
     ///
-    /// As [`get_or_init`](Self::get_or_init).
+    /// Like [`get_or_init`](Self::get_or_init).
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
@@ -167,7 +167,7 @@ impl<T> OnceLock<T> {
         failed
     }
 
-    /// The value, taken out; the cell is empty again.
+    /// Returns the value, taken out; the cell is empty again.
     #[inline]
     pub fn take(&mut self) -> Option<T> {
         if !self.once.is_completed() {
@@ -179,7 +179,7 @@ impl<T> OnceLock<T> {
         Some(self.value.with_mut(|value| unsafe { (*value).assume_init_read() }))
     }
 
-    /// The value, if there is one.
+    /// Returns the value, if there is one.
     #[inline]
     pub fn into_inner(mut self) -> Option<T> {
         self.take()

@@ -52,8 +52,8 @@ pub mod time {
             Self(())
         }
 
-        /// Whether at least `limit` has passed: as [`Knobs::impatient`](crate::primitive::Knobs)
-        /// says.
+        /// Returns whether at least `limit` has passed: as
+        /// [`Knobs::impatient`](crate::primitive::Knobs) says.
         pub fn has_run(&self, _limit: Duration) -> bool {
             super::super::loom_futex::knobs().impatient
         }

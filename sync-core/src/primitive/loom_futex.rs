@@ -10,7 +10,7 @@
 //!   that read what was there before the store (atomicity would put the store after it). Had the
 //!   comparison written what it read, a sleeper that the store was to wake could find its own write
 //!   again, as if it were the newest, and sleep on.
-//! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether somebody
+//! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether a thread
 //!   took it. Loom runs any others at that point, for as long as it likes, so this covers every
 //!   moment at which the time could be up, and every wake that comes before. The ticket is accessed
 //!   with Relaxed: a timed wait transfers no happens-before, just as the kernel's.
@@ -193,7 +193,7 @@ pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
     doze(word, expected, Channel::ALL)
 }
 
-/// As [`wait_until`]; forever where there is no deadline.
+/// Like [`wait_until`]; forever where there is no deadline.
 #[track_caller]
 pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
     match deadline {

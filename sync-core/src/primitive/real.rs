@@ -23,7 +23,7 @@ pub mod cell {
             Self(core::cell::UnsafeCell::new(value))
         }
 
-        /// The value.
+        /// Returns the value.
         #[inline(always)]
         pub fn into_inner(self) -> T {
             self.0.into_inner()
@@ -157,7 +157,8 @@ pub mod hint {
         }
     }
 
-    /// Whether this thread may use one processor only. The system is asked once in a process.
+    /// Returns whether this thread may use one processor only. The system is asked once in a
+    /// process.
     ///
     /// It neither allocates nor opens a file, unlike `std::thread::available_parallelism`: it is
     /// called with a lock that is waited for, which may be the lock of the global allocator, and in
@@ -261,7 +262,7 @@ pub mod time {
             Self(Instant::now())
         }
 
-        /// Whether at least `limit` has passed. A checker answers both.
+        /// Returns whether at least `limit` has passed. A checker answers both.
         #[inline]
         pub fn has_run(&self, limit: Duration) -> bool {
             self.0.elapsed() >= limit

@@ -55,7 +55,7 @@ pub mod futex {
         verify::futex::wait_timeout(word, expected)
     }
 
-    /// As [`wait_until`]; forever where there is no deadline.
+    /// Like [`wait_until`]; forever where there is no deadline.
     #[track_caller]
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         match deadline {
@@ -67,7 +67,7 @@ pub mod futex {
         }
     }
 
-    /// As [`wait_maybe`], on a channel.
+    /// Like [`wait_maybe`], on a channel.
     #[track_caller]
     pub fn wait_channel(
         word: &AtomicU32,
@@ -167,9 +167,9 @@ pub mod time {
             Self(Cell::new(None))
         }
 
-        /// Whether at least `limit` has passed: decided once for every wait, at the first question.
-        /// To decide at every question would multiply the executions and add no behaviour that some
-        /// wait does not have already.
+        /// Returns whether at least `limit` has passed: decided once for every wait, at the first
+        /// question. To decide at every question would multiply the executions and add no behaviour
+        /// that some wait does not have already.
         #[track_caller]
         pub fn has_run(&self, _limit: Duration) -> bool {
             let decided = self.0.get().unwrap_or_else(|| verify::choose(2) == 1);

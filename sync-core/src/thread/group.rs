@@ -63,7 +63,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// As [`Builder::spawn`].
+    /// Like [`Builder::spawn`].
     pub fn spawn<F, T>(&self, body: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -172,7 +172,7 @@ impl GroupHandle {
     ///
     /// # Errors
     ///
-    /// As [`Builder::spawn_in`].
+    /// Like [`Builder::spawn_in`].
     pub fn spawn<F, T>(&self, body: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,

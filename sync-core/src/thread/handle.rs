@@ -102,7 +102,7 @@ impl<T> JoinHandle<T> {
         })
     }
 
-    /// As [`join`](Self::join), for at most `timeout`. One too long for the clock means forever.
+    /// Like [`join`](Self::join), for at most `timeout`. One too long for the clock means forever.
     ///
     /// # Errors
     ///
@@ -111,16 +111,16 @@ impl<T> JoinHandle<T> {
         self.join_by(|finished| finished.wait_for(timeout))
     }
 
-    /// As [`join_timeout`](Self::join_timeout), until `deadline` at most.
+    /// Like [`join_timeout`](Self::join_timeout), until `deadline` at most.
     ///
     /// # Errors
     ///
-    /// As [`join_timeout`](Self::join_timeout).
+    /// Like [`join_timeout`](Self::join_timeout).
     pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
         self.join_by(|finished| finished.wait_until(deadline))
     }
 
-    /// As [`join`](Self::join), without waiting.
+    /// Like [`join`](Self::join), without waiting.
     ///
     /// # Errors
     ///

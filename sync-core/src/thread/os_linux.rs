@@ -10,7 +10,7 @@ pub(super) fn native_id() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
-/// Whether the calling thread is the one that runs `main`.
+/// Returns whether the calling thread is the one that runs `main`.
 pub(super) fn is_main() -> bool {
     native_id() == std::process::id()
 }

@@ -133,7 +133,7 @@ impl Thread {
         self.inner.ident.store(thread::id().get(), Release);
     }
 
-    /// As [`begin`](Self::begin), for a thread that asks for its record and finds this.
+    /// Like [`begin`](Self::begin), for a thread that asks for its record and finds this.
     pub(super) fn begin_current(&self) {
         self.begin();
         let _ = CURRENT.try_with(|current| current.thread.set(self.clone()));
@@ -151,18 +151,18 @@ impl Thread {
         &self.inner.finished
     }
 
-    /// Whether the thread, if it runs, runs in this process: threads do not come along in a fork,
-    /// except the one that forks.
+    /// Returns whether the thread, if it runs, runs in this process: threads do not come along in a
+    /// fork, except the one that forks.
     pub(super) fn lives_here(&self) -> bool {
         self.inner.process.is_current() || self.is_first()
     }
 
-    /// Whether this is the thread that forked this process.
+    /// Returns whether this is the thread that forked this process.
     fn is_first(&self) -> bool {
         fork::first_thread().is_some_and(|first| self.ident() == Some(first))
     }
 
-    /// Whether this is the calling thread.
+    /// Returns whether this is the calling thread.
     pub(super) fn is_current(&self) -> bool {
         // Relaxed: the calling thread reads what it wrote itself, or something else.
         self.inner.ident.load(Relaxed) == thread::id().get()
@@ -231,14 +231,14 @@ impl Thread {
         None
     }
 
-    /// Whether the thread is a daemon: one that no [`Group`](super::Group) waits for.
+    /// Returns whether the thread is a daemon: one that no [`Group`](super::Group) waits for.
     #[must_use]
     pub fn is_daemon(&self) -> bool {
         self.inner.daemon
     }
 
-    /// Whether the thread runs in this process. It does from the moment in which it was started. In
-    /// the child of a fork only the thread that forked is alive.
+    /// Returns whether the thread runs in this process. It does from the moment in which it was
+    /// started. In the child of a fork only the thread that forked is alive.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.inner.finished.is_set() && self.lives_here()
@@ -306,7 +306,7 @@ fn foreign() -> Thread {
     thread
 }
 
-/// Whether the calling thread is this process's main thread.
+/// Returns whether the calling thread is this process's main thread.
 fn is_main() -> bool {
     match fork::first_thread() {
         Some(first) => first == thread::id(),

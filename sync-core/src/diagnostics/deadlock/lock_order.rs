@@ -82,7 +82,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether this is the first time that the hook is shown this edge.
+    /// Returns whether this is the first time that the hook is shown this edge.
     pub(super) fn show(&mut self, from: u64, to: u64) -> bool {
         self.shown.insert((from, to))
     }

@@ -39,8 +39,8 @@ impl Instrument {
         attempt
     }
 
-    /// As [`attempt`](Self::attempt), on behalf of a guard that exists and that a panic would drop:
-    /// so it does not panic.
+    /// Like [`attempt`](Self::attempt), on behalf of a guard that exists and that a panic would
+    /// drop: so it does not panic.
     #[track_caller]
     pub(crate) fn attempt_again(&self) -> Attempt<'_> {
         let attempt = self.try_attempt();
@@ -126,8 +126,8 @@ impl Attempt<'_> {
         self.has(got)
     }
 
-    /// As [`ended`](Self::ended), where the thread holds no more locks than before: it has what it
-    /// waited for, or has given up; returns `got`.
+    /// Like [`ended`](Self::ended), where the thread holds no more locks than before: it has what
+    /// it waited for, or has given up; returns `got`.
     pub(crate) fn has(self, got: bool) -> bool {
         if let Some(waits) = self.waits {
             waits.ended(got);
