@@ -101,7 +101,8 @@ unsafe impl GetThreadId for ThreadId {
     }
 }
 
-/// What the tokens stand for was checked by the caller.
+/// Unwraps the result of a release. The caller vouches that the lock is held in the mode of the
+/// token.
 fn expect_held<T: core::fmt::Debug>(result: Result<T, crate::NotLocked>) -> T {
     result.expect("the caller holds the lock in this mode")
 }

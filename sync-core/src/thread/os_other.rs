@@ -1,4 +1,4 @@
-//! Threads on a system that we know nothing special of.
+//! The same functions for a system without special support.
 
 use crate::primitive::thread;
 
