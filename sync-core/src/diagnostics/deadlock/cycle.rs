@@ -111,7 +111,8 @@ impl fmt::Display for Cycle {
         for Step { thread, holds, held_since, asks_for, asked_at, backtrace } in &self.steps {
             write!(
                 f,
-                "\n  thread \"{thread}\" holds {holds}, taken at {held_since},\
+                "\n  thread \"{thread}\" holds {holds}, taken at {held_since},\n    \
+                 and asks for {asks_for} at {asked_at}"
             )?;
             if backtrace.status() == BacktraceStatus::Captured {
                 write!(f, "\n{backtrace}")?;
