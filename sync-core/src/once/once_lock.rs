@@ -214,7 +214,7 @@ impl<T> Default for OnceLock<T> {
 impl<T> From<T> for OnceLock<T> {
     fn from(value: T) -> Self {
         let cell = Self::new();
-        let Ok(()) = cell.set(value) else { unreachable!("nobody else has it") };
+        let Ok(()) = cell.set(value) else { unreachable!("no other thread has the cell") };
         cell
     }
 }

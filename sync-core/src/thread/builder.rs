@@ -13,8 +13,8 @@ use crate::user_code;
 /// Configures and starts a thread.
 ///
 /// ```
-/// let thread = sync_core::thread::Builder::new().name("reader").daemon(true).stack_size(256 * 1024).spawn(|| 1).unwrap();
-/// assert_eq!(&*thread.name(), "reader");
+/// let builder = sync_core::thread::Builder::new().name("reader").daemon(true);
+/// let thread = builder.stack_size(256 * 1024).spawn(|| 1).unwrap();
 /// assert!(thread.is_daemon());
 /// assert_eq!(thread.join(), Ok(&1));
 /// ```

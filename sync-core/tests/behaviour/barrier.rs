@@ -92,7 +92,7 @@ fn ba_05_the_action_runs_once_before_anybody_goes_on() {
             runs.store(cycle, Ordering::Relaxed);
             barrier.wait().unwrap();
             runs.store(cycle, Ordering::Relaxed);
-            // Nobody adds until all have stored.
+            // No thread adds until all have stored.
             if barrier.wait().unwrap().is_leader() {
                 runs.store(cycle, Ordering::Relaxed);
             }
