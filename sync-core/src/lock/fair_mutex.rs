@@ -182,7 +182,9 @@ impl<T> FairMutex<T> {
         /// clock, no thread requests it.
         #[doc(alias = "setswitchinterval")]
         pub const fn with_interval(value: T, interval: Duration) -> Self {
-            Self { inner: Mutex { raw: Instrumented::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
+            let raw = RawFairMutex::with_interval(interval);
+            let raw = Instrumented::new(raw, LockKind::FairMutex);
+            Self { inner: Mutex { raw, data: UnsafeCell::new(value) } }
         }
     }
 
@@ -225,7 +227,8 @@ impl<T: ?Sized> FairMutex<T> {
         self.inner.try_lock_until(deadline)
     }
 
-    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
+    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows
+    /// nothing.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock_arc(self: &Arc<Self>) -> ArcFairMutexGuard<T> {

@@ -40,7 +40,10 @@ macro_rules! show_the_data {
 ///
 /// `$release` is the method of the raw lock that ends this way of holding it.
 macro_rules! borrowed_guard {
-    ($(#[$attr:meta])* $Guard:ident of $Lock:ident, releases with $release:ident, maps to $Mapped:ident $(, $mut:tt)?) => {
+    (
+        $(#[$attr:meta])* $Guard:ident of $Lock:ident, releases with $release:ident,
+        maps to $Mapped:ident $(, $mut:tt)?
+    ) => {
         $(#[$attr])*
         #[must_use = "the lock is released as soon as the guard is dropped"]
         pub struct $Guard<'a, T: ?Sized> {
@@ -69,7 +72,10 @@ macro_rules! borrowed_guard {
             /// method of the data.
             #[inline]
             #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&$($mut)? T) -> &$($mut)? U) -> $Mapped<'a, U> {
+            pub fn map<U: ?Sized>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
+            ) -> $Mapped<'a, U> {
                 let data = NonNull::from(part(&$($mut)? *this));
                 let raw = &this.lock.raw;
                 mem::forget(this);
@@ -145,7 +151,10 @@ macro_rules! mapped_guard {
             /// Makes a guard over a part of the part.
             #[inline]
             #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&$($mut)? T) -> &$($mut)? U) -> $Mapped<'a, U> {
+            pub fn map<U: ?Sized>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
+            ) -> $Mapped<'a, U> {
                 let data = NonNull::from(part(&$($mut)? *this));
                 let raw = this.raw;
                 mem::forget(this);

@@ -145,7 +145,10 @@ pub(crate) fn expect_held<T>(result: Result<T, NotLocked>) {
 
 /// Writes the methods that take and release a readers-writer lock in one mode.
 macro_rules! mode {
-    ($take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident, $at_once:ident) => {
+    (
+        $take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident,
+        $at_once:ident
+    ) => {
         #[inline]
         #[track_caller]
         pub(crate) fn $take(&self) {

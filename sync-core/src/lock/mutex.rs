@@ -94,7 +94,8 @@ impl<T> Mutex<T> {
     const_new! {
         /// Creates a free mutex over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: Instrumented::new(RawMutex::new(), LockKind::Mutex), data: UnsafeCell::new(value) }
+            let raw = Instrumented::new(RawMutex::new(), LockKind::Mutex);
+            Self { raw, data: UnsafeCell::new(value) }
         }
     }
 }

@@ -146,7 +146,12 @@ impl RawFairMutex {
                 state: AtomicU32::new(0),
                 yield_requested: AtomicU32::new(0),
                 queue_lock: RawMutex::new(),
-                queue: UnsafeCell::new(Queue { first: ptr::null(), last: ptr::null(), turns: 0, until: None }),
+                queue: UnsafeCell::new(Queue {
+                    first: ptr::null(),
+                    last: ptr::null(),
+                    turns: 0,
+                    until: None,
+                }),
                 interval,
             }
         }
@@ -156,8 +161,8 @@ impl RawFairMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock`](Self::unlock) or [`yield_now`](Self::yield_now) happens
-    /// before the return of the `lock` that follows it.
+    /// Everything that happened before an [`unlock`](Self::unlock) or
+    /// [`yield_now`](Self::yield_now) happens before the return of the `lock` that follows it.
     #[inline]
     pub fn lock(&self) {
         if !self.try_lock() {

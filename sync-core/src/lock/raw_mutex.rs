@@ -110,8 +110,8 @@ impl RawMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock`](Self::unlock) happens before the return of the `lock`
-    /// that follows it.
+    /// Everything that happened before an [`unlock`](Self::unlock) happens before the return of the
+    /// `lock` that follows it.
     #[inline]
     #[doc(alias = "acquire")]
     pub fn lock(&self) {
@@ -149,8 +149,8 @@ impl RawMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an `unlock` happens before the return of the [`lock`](Self::lock) that
-    /// follows it.
+    /// Everything that happened before an `unlock` happens before the return of the
+    /// [`lock`](Self::lock) that follows it.
     #[inline]
     #[doc(alias = "release")]
     pub fn unlock(&self) -> Result<(), NotLocked> {
@@ -251,7 +251,8 @@ impl RawMutex {
                 let announced = state | WAITERS | reserve;
                 if announced != state {
                     if let Err(seen) =
-                        // Relaxed: an announcement publishes nothing, and the futex compares the word.
+                        // Relaxed: an announcement publishes nothing, and the futex compares the
+                        // word.
                         self.state.compare_exchange(state, announced, Relaxed, Relaxed)
                     {
                         state = seen;

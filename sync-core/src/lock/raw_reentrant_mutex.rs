@@ -104,8 +104,8 @@ impl RawReentrantMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before the last [`unlock`](Self::unlock) of one thread happens before the
-    /// return of the first `lock` of the next.
+    /// Everything that happened before the last [`unlock`](Self::unlock) of one thread happens
+    /// before the return of the first `lock` of the next.
     #[inline]
     #[track_caller]
     #[doc(alias = "acquire")]

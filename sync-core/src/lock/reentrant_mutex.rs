@@ -43,7 +43,8 @@ use crate::user_code::AbortOnUnwind;
 ///     balance: Cell<i64>,
 /// }
 ///
-/// static ACCOUNT: ReentrantMutex<Account> = ReentrantMutex::new(Account { balance: Cell::new(0) });
+/// static ACCOUNT: ReentrantMutex<Account> =
+///     ReentrantMutex::new(Account { balance: Cell::new(0) });
 ///
 /// fn deposit(amount: i64) {
 ///     let account = ACCOUNT.lock();

@@ -106,7 +106,8 @@ impl<T> RwLock<T> {
     const_new! {
         /// Creates a free lock over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: Instrumented::new(RawRwLock::new(), LockKind::RwLock), data: UnsafeCell::new(value) }
+            let raw = Instrumented::new(RawRwLock::new(), LockKind::RwLock);
+            Self { raw, data: UnsafeCell::new(value) }
         }
     }
 
@@ -536,7 +537,8 @@ borrowed_guard! {
     ///
     /// A mapped guard ([`map`](Self::map)) of a part of the data can read it, but cannot be
     /// upgraded any more.
-    RwLockUpgradableReadGuard of RwLock, releases with release_upgradable, maps to MappedRwLockUpgradableReadGuard
+    RwLockUpgradableReadGuard of RwLock, releases with release_upgradable,
+    maps to MappedRwLockUpgradableReadGuard
 }
 
 mapped_guard! {

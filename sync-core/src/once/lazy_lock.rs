@@ -36,7 +36,8 @@ union Data<T, F> {
 /// ```
 /// use sync_core::LazyLock;
 ///
-/// static PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| (2..100).filter(|n| (2..*n).all(|d| n % d != 0)).collect());
+/// static PRIMES: LazyLock<Vec<u32>> =
+///     LazyLock::new(|| (2..100).filter(|n| (2..*n).all(|d| n % d != 0)).collect());
 ///
 /// assert_eq!(PRIMES.len(), 25);
 /// ```
@@ -69,7 +70,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     const_new! {
         /// Creates a lock whose value `function` makes later.
         pub const fn new(function: F) -> Self {
-            Self { once: Once::new(), data: UnsafeCell::new(Data { function: ManuallyDrop::new(function) }) }
+            let data = Data { function: ManuallyDrop::new(function) };
+            Self { once: Once::new(), data: UnsafeCell::new(data) }
         }
     }
 

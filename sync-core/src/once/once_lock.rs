@@ -62,7 +62,8 @@ impl<T> OnceLock<T> {
     const_new! {
         /// Creates an empty cell.
         pub const fn new() -> Self {
-            Self { once: Once::new(), value: UnsafeCell::new(MaybeUninit::uninit()), owns: PhantomData }
+            let value = UnsafeCell::new(MaybeUninit::uninit());
+            Self { once: Once::new(), value, owns: PhantomData }
         }
     }
 

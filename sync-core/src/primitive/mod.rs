@@ -30,7 +30,8 @@
 // The checkers are optional dependencies, so that programs without models do not lock them.
 #[cfg(all(loom, not(feature = "loom")))]
 compile_error!(
-    "`--cfg loom` needs sync-core's feature `loom`: add `sync-core = { version = \"0.1\", features = \
+    "`--cfg loom` needs sync-core's feature `loom`: add `sync-core = { version = \"0.1\", \
+     features = \
      [\"loom\"] }` under `[target.'cfg(loom)'.dev-dependencies]`, beside `loom` itself"
 );
 #[cfg(all(sync_verify, not(feature = "verify")))]

@@ -70,8 +70,8 @@ const WAITERS: u32 = 2;
 ///
 /// # Memory ordering
 ///
-/// What happened before a `set` happens before the return of the wait that takes it, also if it was
-/// set already.
+/// Everything that happened before a `set` happens before the return of the wait that takes it,
+/// also if it was set already.
 ///
 /// # Source of the algorithm
 ///

@@ -225,7 +225,8 @@ impl Barrier {
         pub const fn new(parties: u32) -> Self {
             assert!(parties > 0, "a barrier without parties");
             assert!(parties <= Self::MAX_PARTIES, "more parties than a barrier can count");
-            Self { state: AtomicU64::new(FILLING), bell: AtomicU32::new(0), parties, action: NoAction }
+            let state = AtomicU64::new(FILLING);
+            Self { state, bell: AtomicU32::new(0), parties, action: NoAction }
         }
     }
 

@@ -92,9 +92,9 @@ const GENERATION: u32 = 4;
 ///
 /// # Memory ordering
 ///
-/// What happened before a `set` happens before the return of every wait that it ends, and before
-/// the return of every [`is_set`](Self::is_set), wait or `clear` that observes the event set by it
-/// or by a later `set`.
+/// Everything that happened before a `set` happens before the return of every wait that it ends,
+/// and before the return of every [`is_set`](Self::is_set), wait or `clear` that observes the event
+/// set by it or by a later `set`.
 ///
 /// # Source of the algorithm
 ///

@@ -69,8 +69,8 @@ const ONE: u32 = 2;
 ///
 /// # Memory ordering
 ///
-/// What happened before any [`count_down`](Self::count_down) happens before the return of every
-/// wait.
+/// Everything that happened before any [`count_down`](Self::count_down) happens before the return
+/// of every wait.
 ///
 /// # Source of the algorithm
 ///

@@ -72,8 +72,8 @@ const PARKED: u32 = u32::MAX;
 ///
 /// # Memory ordering
 ///
-/// What happened before an [`unpark`](Unparker::unpark) happens before the return of the park that
-/// takes its token, also if the token was already there.
+/// Everything that happened before an [`unpark`](Unparker::unpark) happens before the return of the
+/// park that takes its token, also if the token was already there.
 ///
 /// # Source of the algorithm
 ///

@@ -124,8 +124,8 @@ const fn permits(state: u32) -> u32 {
 ///
 /// # Memory ordering
 ///
-/// What happened before a release happens before the return of every acquisition that comes after
-/// it in the order of the semaphore's changes.
+/// Everything that happened before a release happens before the return of every acquisition that
+/// comes after it in the order of the semaphore's changes.
 ///
 /// # Source of the algorithm
 ///
@@ -276,7 +276,8 @@ impl RawSemaphore {
     ///
     /// # Memory ordering
     ///
-    /// What happened before the call happens before the return of the acquisitions that it fails.
+    /// Everything that happened before the call happens before the return of the acquisitions that
+    /// it fails.
     pub fn close(&self) {
         // Release: pairs with the Acquire in `closed`.
         self.word.fetch_or(CLOSED, Release);

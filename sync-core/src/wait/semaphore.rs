@@ -50,8 +50,8 @@ use crate::wait::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
 ///
 /// # Memory ordering
 ///
-/// What happened before a permit was returned or added happens before the return of every
-/// acquisition that comes after it.
+/// Everything that happened before a permit was returned or added happens before the return of
+/// every acquisition that comes after it.
 ///
 /// # Source of the algorithm
 ///

@@ -47,7 +47,7 @@ use crate::wait::latch::Latch;
 ///
 /// # Memory ordering
 ///
-/// What happened before a clone was dropped happens before the return of every wait.
+/// Everything that happened before a clone was dropped happens before the return of every wait.
 ///
 /// # Source of the algorithm
 ///

@@ -161,8 +161,8 @@ impl RawRwLock {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock_write`](Self::unlock_write) happens before the return of a
-    /// `read` that follows it.
+    /// Everything that happened before an [`unlock_write`](Self::unlock_write) happens before the
+    /// return of a `read` that follows it.
     #[inline]
     #[track_caller]
     pub fn read(&self) {
@@ -211,8 +211,8 @@ impl RawRwLock {
     ///
     /// # Memory ordering
     ///
-    /// What happened before the releases of all earlier holders happens before the return of
-    /// `write`.
+    /// Everything that happened before the releases of all earlier holders happens before the
+    /// return of `write`.
     #[inline]
     pub fn write(&self) {
         if !self.write_at_once() {
@@ -295,8 +295,8 @@ impl RawRwLock {
     ///
     /// # Memory ordering
     ///
-    /// What happened before this call happens before the return of the [`write`](Self::write) that
-    /// follows.
+    /// Everything that happened before this call happens before the return of the
+    /// [`write`](Self::write) that follows.
     #[inline]
     pub fn unlock_read(&self) -> Result<(), NotLocked> {
         // Relaxed: the compare-and-swap that follows compares it.
