@@ -167,6 +167,7 @@ impl Wait {
         let Self { kind, address, location, since } = self;
         let waited = since.elapsed();
         let [contended, timed_out, nanoseconds] = &COUNTERS[kind as usize];
+        // Relaxed, all: statistics; no data is published through them.
         contended.fetch_add(1, Relaxed);
         timed_out.fetch_add(u64::from(!acquired), Relaxed);
         nanoseconds.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);

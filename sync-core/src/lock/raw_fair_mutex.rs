@@ -314,6 +314,7 @@ impl RawFairMutex {
     fn spin(&self) -> bool {
         let mut looks = Looks::new();
         loop {
+            // Relaxed: a hint; `try_lock` acquires.
             match self.state.load(Relaxed) {
                 0 if self.try_lock() => return true,
                 state if state & QUEUED != 0 || !looks.turn() => return false,
@@ -376,6 +377,7 @@ impl RawFairMutex {
             let left = queue.remove(node);
             if left && was_first {
                 // Invariant 4: the request, if there was one, was this node's.
+                // Relaxed: a hint, changed under the queue lock.
                 self.yield_requested.store(0, Relaxed);
             }
             self.clear_queued_if_empty(queue);
@@ -406,6 +408,7 @@ impl RawFairMutex {
                 let next = queue.pop();
                 if next.is_some() {
                     queue.until = Deadline::after(self.interval);
+                    // Relaxed: a hint, changed under the queue lock.
                     self.yield_requested.store(0, Relaxed);
                     self.clear_queued_if_empty(queue);
                 }
@@ -433,6 +436,7 @@ impl RawFairMutex {
         let next = self.with_queue(|queue| {
             let next = queue.pop()?;
             queue.until = Deadline::after(self.interval);
+            // Relaxed: a hint, changed under the queue lock.
             self.yield_requested.store(0, Relaxed);
             queue.push(&node);
             Some((next, (queue.turns, queue.until)))

@@ -202,6 +202,7 @@ impl RawReentrantMutex {
                 // SAFETY: held by this thread, whose last level ends here.
                 unsafe { RawLock::release(&self.lock) }
             }
+            // Relaxed: only this thread, the owner, writes it (invariant 1).
             depth => self.depth.store(depth - 1, Relaxed),
         }
     }
@@ -254,6 +255,7 @@ impl RawReentrantMutex {
         let me = thread::id().get();
         if levels == 0 {
         } else if self.is_owner(me) {
+            // Relaxed: only this thread, the owner, writes it (invariant 1).
             self.depth.store(deeper(self.depth.load(Relaxed), levels), Relaxed);
             self.instrument.deeper(levels);
         } else {
@@ -307,6 +309,7 @@ impl RawReentrantMutex {
     #[inline]
     #[doc(alias = "_recursion_count")]
     pub fn depth(&self) -> u32 {
+        // Relaxed: only this thread, the owner, writes it (invariant 1).
         if self.is_owned_by_current_thread() { self.depth.load(Relaxed) } else { 0 }
     }
 
@@ -400,6 +403,7 @@ impl fmt::Debug for RawReentrantMutex {
         let state = if self.is_locked() { "locked" } else { "unlocked" };
         f.debug_struct("RawReentrantMutex")
             .field("state", &format_args!("{state}"))
+            // Relaxed, both: a snapshot for display.
             .field("owner", &self.owner.load(Relaxed))
             .field("count", &self.depth.load(Relaxed))
             .finish()

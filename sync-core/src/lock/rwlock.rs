@@ -53,7 +53,7 @@ use crate::sealed::Sealed;
 /// static WORDS: RwLock<Vec<&str>> = RwLock::new(Vec::new());
 ///
 /// fn add(word: &'static str) -> usize {
-///     // Others may read while we look, and nobody writes between the look and the push.
+///     // Other threads may read during the search; no thread writes between it and the push.
 ///     let words = WORDS.upgradable_read();
 ///     if let Some(place) = words.iter().position(|known| *known == word) {
 ///         return place;

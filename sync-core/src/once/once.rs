@@ -317,6 +317,7 @@ impl Once {
         }
         let announced = state | QUEUED;
         if announced != state {
+            // Relaxed: an announcement publishes nothing. Acquire on failure: as in `call`.
             if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire) {
                 return seen;
             }

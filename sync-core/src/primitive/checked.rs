@@ -54,6 +54,7 @@ pub fn id() -> NonZeroU64 {
     }
     ID.with(|id| {
         if id.get() == 0 {
+            // Relaxed: the numbers only have to differ.
             id.set(NEXT.fetch_add(1, Ordering::Relaxed));
         }
         NonZeroU64::new(id.get()).expect("numbers start at 1")

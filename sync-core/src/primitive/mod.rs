@@ -31,8 +31,7 @@
 #[cfg(all(loom, not(feature = "loom")))]
 compile_error!(
     "`--cfg loom` needs sync-core's feature `loom`: add `sync-core = { version = \"0.1\", \
-     features = \
-     [\"loom\"] }` under `[target.'cfg(loom)'.dev-dependencies]`, beside `loom` itself"
+     features = [\"loom\"] }` under `[target.'cfg(loom)'.dev-dependencies]`, beside `loom` itself"
 );
 #[cfg(all(sync_verify, not(feature = "verify")))]
 compile_error!(

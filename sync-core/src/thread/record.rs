@@ -325,6 +325,7 @@ pub fn main_thread() -> Thread {
         let known = if is_main() { mine() } else { None };
         let main = known.or_else(|| registry.inherited.clone()).unwrap_or_else(|| {
             let main = Thread::new(Some("MainThread".into()), false);
+            // Relaxed: `main` is published by `get_or_init`, and by the Release of `ident`.
             main.inner.native_id.store(os::main_id(), Relaxed);
             if let Some(first) = fork::first_thread() {
                 // Release: as in `begin`.

@@ -180,6 +180,7 @@ impl AutoResetEvent {
                 return self.try_wait();
             }
             slept = true;
+            // Relaxed: the compare-and-swap of the next turn compares it.
             state = self.word.load(Relaxed);
         }
     }

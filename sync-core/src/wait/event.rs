@@ -186,6 +186,7 @@ impl Event {
 
     #[cold]
     fn wait_unset(&self, deadline: Option<Deadline>) -> bool {
+        // Acquire: pairs with the Release in `set`, because an event that is set ends the wait.
         let seen = self.word.load(Acquire);
         if seen & SET != 0 {
             return true;

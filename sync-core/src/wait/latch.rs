@@ -181,6 +181,7 @@ impl Latch {
     /// Counts up by one, unless the latch is open: for [`WaitGroup`](crate::WaitGroup), whose count
     /// may go up while it is not zero.
     pub(crate) fn try_count_up(&self) -> bool {
+        // Acquire: pairs with the Release in `count_down`.
         let mut state = self.word.load(Acquire);
         while state >= ONE {
             assert!(state / ONE < Self::MAX_COUNT, "more than can be counted");
@@ -217,6 +218,7 @@ impl Latch {
                 }
             }
             let in_time = futex::wait_maybe(&self.word, state | WAITERS, deadline);
+            // Acquire: as in `is_open`.
             state = self.word.load(Acquire);
             if !in_time {
                 return state < ONE;

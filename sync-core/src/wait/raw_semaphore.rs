@@ -391,6 +391,7 @@ impl RawSemaphore {
                 return self.leave(n, head);
             }
             slept = true;
+            // Relaxed: the compare-and-swap of the next turn compares it.
             state = self.word.load(Relaxed);
         }
     }

@@ -72,9 +72,9 @@ pub struct Semaphore {
 /// let doors = BoundedSemaphore::new(2);
 /// let inside = doors.acquire().unwrap();
 /// drop(inside);
-/// assert_eq!(doors.release(1), Err(OverRelease), "everybody is out already");
+/// assert_eq!(doors.release(1), Err(OverRelease), "all permits are returned already");
 ///
-/// // As in Python, without a guard, and released by whom you like:
+/// // As in Python, without a guard, and released by any thread:
 /// doors.acquire().unwrap().forget();
 /// doors.release(1).unwrap();
 /// ```

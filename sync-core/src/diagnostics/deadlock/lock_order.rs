@@ -37,6 +37,7 @@ impl Node {
 
     /// Returns the number, or 0.
     pub(super) fn number(&self) -> u64 {
+        // Relaxed: the number alone is used, and no data is published through it.
         self.0.load(Relaxed)
     }
 }

@@ -125,6 +125,7 @@ impl RawRwLock {
         // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         while state & STARVING != 0 {
+            // Relaxed: a reservation publishes nothing.
             match self.state.compare_exchange(state, state & !STARVING, Relaxed, Relaxed) {
                 Ok(_) => return,
                 Err(seen) => state = seen,
@@ -210,6 +211,7 @@ impl RawRwLock {
             let cleared =
                 if state & WRITER != 0 { state & !STARVING } else { state & !(WAITING | STARVING) };
             if cleared != state {
+                // Relaxed: it gives up no mode and publishes nothing.
                 if let Err(seen) = self.state.compare_exchange(state, cleared, Relaxed, Relaxed) {
                     state = seen;
                     continue;
@@ -251,6 +253,7 @@ impl RawRwLock {
     fn stop_upgrading(&self) -> Result<bool, NotLocked> {
         loop {
             let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
+            // Relaxed: it gives up no mode and publishes nothing.
             if self
                 .state
                 .compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed)
