@@ -15,6 +15,7 @@ use crate::user_code;
 /// ```
 /// let builder = sync_core::thread::Builder::new().name("reader").daemon(true);
 /// let thread = builder.stack_size(256 * 1024).spawn(|| 1).unwrap();
+/// assert_eq!(&*thread.name(), "reader");
 /// assert!(thread.is_daemon());
 /// assert_eq!(thread.join(), Ok(&1));
 /// ```
