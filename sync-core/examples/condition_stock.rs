@@ -17,7 +17,7 @@ const ROOM: u32 = 5;
 const EACH: u32 = 20;
 
 /// The stock, and one condition for "there is something" and one for "there is room": a
-/// notification goes to somebody who can use it.
+/// notification goes to a thread that can use it.
 #[derive(Default)]
 struct Shop {
     stock: Mutex<u32>,
@@ -34,7 +34,7 @@ impl Shop {
         self.filled.notify_one();
     }
 
-    /// Takes one, or gives up if there is nothing for that long.
+    /// Takes one item, or gives up if there is none for that long.
     fn take(&self, patience: Duration) -> bool {
         let mut stock = self.stock.lock();
         if self.filled.wait_while_for(&mut stock, |stock| *stock == 0, patience).timed_out() {

@@ -6,8 +6,8 @@
 //!     n = num; time.sleep(0.001); num = n - 1
 //! ```
 //!
-//! What is left is zero. The same steps without the lock show why: threads that read the same
-//! number write the same number back, and takings get lost.
+//! The rest is zero. The same steps without the lock show why: threads that read the same number
+//! write the same number back, and decrements get lost.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;

@@ -26,7 +26,7 @@ fn main() {
             });
         }
         scope.spawn(|| {
-            // The door opens only after this one has given up.
+            // The door opens only after this thread has given up.
             if !DOOR.wait_for(Duration::from_millis(20)) {
                 gave_up.fetch_add(1, Relaxed);
                 println!("Edsger has given up");
@@ -40,8 +40,8 @@ fn main() {
         DOOR.set();
         println!("the door is open");
     });
-    // Whoever waits when the door opens gets in, even if it closes at once. Who comes later does
-    // not.
+    // A thread that waits when the door opens gets in, even if the door closes at once. A thread
+    // that comes later does not.
     DOOR.clear();
     assert!(!DOOR.wait_for(Duration::ZERO));
     println!(

@@ -20,7 +20,7 @@ fn main() {
         for guest in 1..=20 {
             let (inside, most) = (&inside, &most);
             scope.spawn(move || {
-                let _seat = SEATS.acquire().expect("nobody closes");
+                let _seat = SEATS.acquire().expect("the semaphore is never closed");
                 let now = inside.fetch_add(1, Relaxed) + 1;
                 most.fetch_max(now, Relaxed);
                 assert!(now <= 5);
@@ -33,7 +33,8 @@ fn main() {
     println!("at most {} at a time", most.load(Relaxed));
     assert_eq!(SEATS.available_permits(), 5);
 
-    // Everybody has left: a release now is a mistake, and is told so. The seats are still five.
+    // All threads have left: a release now is a mistake, and returns an error. There are still five
+    // seats.
     assert_eq!(SEATS.release(1), Err(OverRelease));
     println!("one release too many: {}", OverRelease);
     assert_eq!(SEATS.available_permits(), 5);

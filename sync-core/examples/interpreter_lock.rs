@@ -1,36 +1,37 @@
-//! Python's global interpreter lock, three times: who gets it when compute-bound and I/O-bound
-//! threads share one?
+//! Python's global interpreter lock, three times: which thread gets it when compute-bound and
+//! I/O-bound threads share one lock?
 //!
 //! ```python
-//! sys.setswitchinterval(0.005)    # since 3.2; before that, sys.setcheckinterval(100) counted ticks
+//! sys.setswitchinterval(0.005)    # since 3.2; before: sys.setcheckinterval(100), in ticks
 //! ```
 //!
-//! Two threads compute under the lock; a third does "I/O": it lets go of the lock, sleeps half a
-//! millisecond, and wants it back. How long it waits for that is its latency.
+//! Two threads compute under the lock; a third does "I/O": it releases the lock, sleeps half a
+//! millisecond, and takes it again. The time of that wait is its latency.
 //!
 //! With an unfair lock that is given up every hundred ticks, as before Python 3.2, the computing
-//! thread mostly has it back before the other has woken up: the convoy effect. How bad it gets is
-//! luck: now and then the waker is interrupted just then and the wait is short, and the next one
-//! lasts for a third of the run. So look at the turns of I/O and at the worst wait, not at the
-//! median.
+//! thread mostly has it back before the other thread has woken up: the convoy effect. Its size is
+//! luck: sometimes the waking thread is interrupted at that moment and the wait is short, and the
+//! next wait lasts for a third of the run. So look at the turns of I/O and at the worst wait, not
+//! at the median.
 //!
 //! A fair lock that is handed over every hundred ticks is the other extreme: the shortest waits,
 //! and most of the time goes into switching. With a switch interval the computing threads switch
-//! seldom, and the wait can be foretold: the lock goes round, so each thread ahead in the queue may
-//! keep it for one interval. With two of them that is twice the interval, and nearly every wait
-//! takes that long, because they always want the lock. (What the worst wait has beyond that is the
-//! system's: a holder that is off the processor when its interval ends.) That is what round robin
-//! costs, not a fault; who needs less chooses a shorter interval, or has fewer threads that
-//! compute.
+//! rarely, and the wait is predictable: the lock goes around, so each thread ahead in the queue may
+//! keep it for one interval. With two such threads that is twice the interval, and nearly every
+//! wait takes that long, because they always wait for the lock. (The worst wait is longer because
+//! of the system: a holder may be off the processor when its interval ends.) That is the cost of
+//! round robin, not a fault. For shorter waits, choose a shorter interval, or have fewer threads
+//! that compute.
 //!
 //! One run on two cores (turns in 300 ms, then how long a turn waited):
 //!
 //! ```text
-//! unfair, every 100 ticks         817 ticks/ms      9 turns of I/O, waited: median     3.4ms, 90%    92.1ms, worst   183.8ms
-//! Mutex, every 100 ticks          636 ticks/ms    243 turns of I/O, waited: median   630.2µs, 90%     1.1ms, worst     4.0ms
-//! FairMutex, every 100 ticks      290 ticks/ms    266 turns of I/O, waited: median   544.5µs, 90%   664.7µs, worst     1.1ms
-//! FairMutex, 5 ms interval        698 ticks/ms     30 turns of I/O, waited: median     9.6ms, 90%     9.9ms, worst    13.1ms
-//! FairMutex, 0.5 ms interval      744 ticks/ms    227 turns of I/O, waited: median   616.5µs, 90%   670.5µs, worst     4.7ms
+//! lock                        ticks/ms  turns of I/O  median wait        90%      worst
+//! unfair, every 100 ticks          817             9        3.4ms     92.1ms    183.8ms
+//! Mutex, every 100 ticks           636           243      630.2µs      1.1ms      4.0ms
+//! FairMutex, every 100 ticks       290           266      544.5µs    664.7µs      1.1ms
+//! FairMutex, 5 ms interval         698            30        9.6ms      9.9ms     13.1ms
+//! FairMutex, 0.5 ms interval       744           227      616.5µs    670.5µs      4.7ms
 //! ```
 
 use std::hint::black_box;
@@ -54,7 +55,7 @@ struct Measured {
     done: AtomicBool,
 }
 
-/// Runs two computing threads and one that does I/O, and prints how they fared.
+/// Runs two computing threads and one that does I/O, and prints the results.
 fn race(
     name: &str,
     compute: impl Fn(&Measured) + Sync,
@@ -84,7 +85,8 @@ fn race(
     waits.sort_unstable();
     let at = |percent: usize| waits[(waits.len() - 1) * percent / 100];
     println!(
-        "{name:28} {:>6} ticks/ms   {:>4} turns of I/O, waited: median {:>9.1?}, 90% {:>9.1?}, worst {:>9.1?}",
+        "{name:28} {:>6} ticks/ms   {:>4} turns of I/O, \
+         waited: median {:>9.1?}, 90% {:>9.1?}, worst {:>9.1?}",
         it.ticks.into_inner() / RUN.as_millis() as u64,
         waits.len(),
         at(50),
@@ -94,7 +96,7 @@ fn race(
     at(50)
 }
 
-/// Computes under a lock that it holds all the time, but for what `between` does after every tick.
+/// Computes under a lock that it holds all the time; `between` may release it after every tick.
 fn compute<G>(it: &Measured, mut guard: G, mut between: impl FnMut(u64, G) -> G) {
     let mut ticks = 0;
     while !it.done.load(Ordering::Relaxed) {
@@ -105,7 +107,7 @@ fn compute<G>(it: &Measured, mut guard: G, mut between: impl FnMut(u64, G) -> G)
     it.ticks.fetch_add(ticks, Ordering::Relaxed);
 }
 
-/// Lets the others in every hundred ticks.
+/// Lets the other threads in every hundred ticks.
 fn yielding(ticks: u64, mut guard: FairMutexGuard<'_, ()>) -> FairMutexGuard<'_, ()> {
     if ticks % 100 == 0 {
         FairMutexGuard::yield_now(&mut guard);
@@ -113,7 +115,7 @@ fn yielding(ticks: u64, mut guard: FairMutexGuard<'_, ()>) -> FairMutexGuard<'_,
     guard
 }
 
-/// Lets the others in when one has asked.
+/// Lets the other threads in when one has requested it.
 fn asked(mut guard: FairMutexGuard<'_, ()>) -> FairMutexGuard<'_, ()> {
     if FairMutexGuard::should_yield(&guard) {
         FairMutexGuard::yield_now(&mut guard);
@@ -122,9 +124,9 @@ fn asked(mut guard: FairMutexGuard<'_, ()>) -> FairMutexGuard<'_, ()> {
 }
 
 fn main() {
-    // A lock that a thread which is already running can always snatch.
+    // A lock that a running thread can always take first.
     let unfair = std::sync::Mutex::new(());
-    let take = || unfair.lock().expect("nobody panics");
+    let take = || unfair.lock().expect("no thread panics");
     race(
         "unfair, every 100 ticks",
         |it| {
@@ -165,7 +167,7 @@ fn main() {
         || drop(handed.lock()),
     );
 
-    // The switch interval: a look at every tick, a hand-over only when somebody has waited for the
+    // The switch interval: a check at every tick, a hand-over only when a thread has waited for the
     // interval.
     for (name, interval) in
         [("FairMutex, 5 ms interval", 5000), ("FairMutex, 0.5 ms interval", 500)]

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use sync_core::thread::{self, Builder, Group, JoinError};
 
-/// Seconds, so short that nobody has to wait for an example.
+/// Seconds, so short that the example ends at once.
 const fn seconds(n: u64) -> Duration {
     Duration::from_millis(20 * n)
 }
 
 fn start_workers() {
     for number in 1..=5 {
-        // A daemon like its parent: nothing was said.
+        // A daemon like its parent, which is the default.
         let worker = thread::spawn(move || std::thread::sleep(seconds(number))).unwrap();
         match worker.join_timeout(seconds(1) + seconds(1) / 2) {
             Ok(()) => println!("worker {number} is done"),
@@ -29,7 +29,7 @@ fn start_workers() {
 }
 
 fn main() {
-    // A group joins what is not a daemon: at the end of `main`, as Python does.
+    // A group joins the threads that are not daemons: at the end of `main`, as Python does.
     let group = Group::new();
     let background = Builder::new()
         .name("background")

@@ -35,8 +35,8 @@ fn add_stock() -> u32 {
     shelf.stock.get()
 }
 
-/// Both, and nobody sees one without the other: with a plain lock this would wait for itself for
-/// ever.
+/// Both, and no thread sees one without the other: with a plain lock this would wait for itself
+/// forever.
 fn both() -> (u32, u32) {
     let _shelf = SHELF.lock();
     let pair = (next_part(), add_stock());

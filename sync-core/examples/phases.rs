@@ -14,7 +14,7 @@ use sync_core::Barrier;
 
 static PHASES: AtomicU32 = AtomicU32::new(0);
 
-/// Runs in the last to arrive, before anybody goes on.
+/// Runs in the last thread to arrive, before any thread goes on.
 fn report() {
     println!("phase {} is complete", PHASES.fetch_add(1, Relaxed) + 1);
 }
@@ -38,7 +38,7 @@ fn main() {
         }
     });
 
-    // Four come, and one of them has little time: for all four the barrier is broken.
+    // Four threads come, and one of them has a short timeout: the barrier breaks for all four.
     let failed = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for thread in 1..=4 {

@@ -25,7 +25,7 @@ impl Counter {
             self.steps.push(self.left);
             self.left -= 1;
         }
-        // What Python would leave in the attributes of the thread is what the thread returns.
+        // The thread returns the values that Python would leave in its attributes.
         self
     }
 }

@@ -46,8 +46,8 @@ impl ProcessMark {
         Self(GENERATION.load(Relaxed))
     }
 
-    /// Whether the mark was made in this process: `false` in a child that was forked since, and in
-    /// the children of that child.
+    /// Returns whether the mark was made in this process: `false` in a child that was forked since,
+    /// and in the children of that child.
     #[inline]
     pub fn is_current(self) -> bool {
         // Relaxed: see `current`.
@@ -110,9 +110,9 @@ impl<T> PerProcess<T> {
         Self { value: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// The value of this process, which `make` makes where there is none. It is given the parent's
-    /// value, if the parent had one: nothing in it may be waited for, since threads that are not in
-    /// this process may hold its locks.
+    /// Returns the value of this process, which `make` makes where there is none. It is given the
+    /// parent's value, if the parent had one: nothing in it may be waited for, since threads that
+    /// are not in this process may hold its locks.
     ///
     /// `make` must not use the same `PerProcess`.
     #[inline]

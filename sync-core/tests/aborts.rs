@@ -1,5 +1,5 @@
-//! Where a lock cannot be taken again for a guard that lives, the process aborts and says why: the
-//! guard would stand for a lock that it does not hold.
+//! Where a lock cannot be taken again for a guard that lives, the process aborts and prints why:
+//! the guard would represent a lock that is not held.
 
 #[path = "support/child.rs"]
 mod child;
@@ -28,8 +28,7 @@ fn aborts(name: &str, sentence: &str) {
     assert!(stderr.contains(sentence), "{stderr}");
 }
 
-/// Takes the lock for reading as often as it can be taken; what the guards that are not made would
-/// release stays taken.
+/// Takes the lock for reading as often as possible. No guards are made, so the holds stay taken.
 fn read_as_often_as_possible(lock: &RawRwLock) {
     for _ in 0..MOST_READERS {
         lock.read();
@@ -46,7 +45,7 @@ fn wait_among_too_many<'a, G: WaitGuard>(
     let mut guard = take(lock);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // SAFETY: nothing is released by it.
+            // SAFETY: the raw lock is not released through it.
             read_as_often_as_possible(unsafe { lock.raw() });
             FULL.store(true, Ordering::Release);
         });
@@ -91,11 +90,11 @@ fn a_level_too_many_after_unlocked() {
     aborts("a_level_too_many_after_unlocked", SENTENCE);
 }
 
-/// Where there is no guard yet, too many is a panic, and nothing is changed.
+/// Where there is no guard yet, one reader too many panics, and nothing is changed.
 #[test]
 fn counters_at_their_ends_panic_before_anything_changes() {
     let lock = RwLock::new(1);
-    // SAFETY: nothing is released by it.
+    // SAFETY: the raw lock is not released through it.
     let raw = unsafe { lock.raw() };
     read_as_often_as_possible(raw);
     let before = format!("{raw:?}");

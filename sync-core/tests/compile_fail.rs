@@ -1,4 +1,4 @@
-//! The rules of types: programs that must not compile, each with what the compiler says of it.
+//! The rules of types: programs that must not compile, each with the message of the compiler.
 // The messages are those of the build that users run, without a feature that changes types.
 #![cfg(not(any(feature = "deadlock", feature = "stats")))]
 

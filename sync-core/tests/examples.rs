@@ -1,8 +1,8 @@
-//! Runs the examples: each asserts what it says.
+//! Runs the examples: each asserts its claims.
 
 use std::process::Command;
 
-/// Through cargo, which builds what is not there: a test that is asked for by its name finds no
+/// Runs through cargo, which builds missing examples: a test that is run by its name may have no
 /// examples built.
 fn run(name: &str) -> String {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
@@ -14,7 +14,7 @@ fn run(name: &str) -> String {
     String::from_utf8(output.stdout).expect("examples print text")
 }
 
-/// One test an example: its name, and something that it says.
+/// One test for each example: its name, and a part of its output.
 macro_rules! examples {
     ($($name:ident: $says:expr,)*) => {$(
         #[test]

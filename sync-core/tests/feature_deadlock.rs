@@ -1,5 +1,5 @@
-//! The feature `deadlock`: every kind of lock takes part, what cannot deadlock is left alone, and a
-//! report names the places.
+//! The feature `deadlock`: every kind of lock takes part, orders that cannot deadlock are not
+//! reported, and a report names the places.
 #![cfg(feature = "deadlock")]
 
 #[path = "support/bomb.rs"]
@@ -45,7 +45,7 @@ fn reports(f: impl FnOnce()) -> Vec<Cycle> {
     seen.clone()
 }
 
-/// Any lock: takes it and returns what holds it.
+/// Any lock: takes it and returns the guard.
 trait Takes {
     fn take(&self) -> Box<dyn FnOnce() + '_>;
 }
@@ -262,7 +262,7 @@ fn what_may_be_nested() {
     let other = Mutex::new(());
     let outer = lock.lock();
     let held = other.lock();
-    // It does not wait for what it has, so this is no order.
+    // It does not wait for a lock that it has, so this is no order.
     let inner = lock.lock();
     drop(held);
     drop(outer);
@@ -281,7 +281,7 @@ fn once_is_a_lock_while_its_closure_runs() {
     let _alone = alone();
     let (once, lock) = (Once::new(), Mutex::new(()));
     once.call_once(|| drop(lock.lock()));
-    // It has happened: nobody waits for it any more.
+    // It has happened: no thread waits for it any more.
     let held = lock.lock();
     once.call_once(|| unreachable!());
     drop(held);
@@ -318,7 +318,7 @@ fn attempts_add_nothing_when_they_ask_and_count_once_they_have_it() {
     drop(a.try_lock_for(SHORT).unwrap());
     drop(a.try_lock_until(Instant::now() + SHORT).unwrap());
     drop(held);
-    // But what was taken by an attempt is held.
+    // But a lock that was taken by an attempt is held.
     let c = Mutex::new(());
     let held = c.try_lock().unwrap();
     drop(a.lock());

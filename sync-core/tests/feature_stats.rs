@@ -1,4 +1,4 @@
-//! The feature `stats`: who waited is counted and shown, who did not is not.
+//! The feature `stats`: waits are counted and shown, other acquisitions are not.
 #![cfg(feature = "stats")]
 
 #[path = "support/bomb.rs"]
@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// The hook and the counters are one for all: tests take turns.
 static TURN: StdMutex<()> = StdMutex::new(());
 
-/// What the hook sees while `f` runs, and what the counters of its kinds counted.
+/// Returns the reports to the hook while `f` runs, and the changes of the counters of their kinds.
 fn seen(f: impl FnOnce()) -> Vec<Contention> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     const KINDS: [LockKind; 6] = [
@@ -110,7 +110,7 @@ fn one_that_waited_and_got_it() {
         thread::scope(|scope| {
             scope.spawn(|| drop(lock.lock()));
             scope.spawn(|| assert!(lock.try_lock_for(LONG).is_some()));
-            // Not before both have asked: nobody can tell that but they themselves, so this is
+            // Not before both have attempted it: only the threads themselves know that, so this is
             // given some time.
             thread::sleep(SHORT * 4);
             drop(held);
@@ -182,7 +182,7 @@ fn a_hook_that_panics_or_locks_does_no_harm() {
     assert!(!lock.is_locked());
 }
 
-/// Whatever the hook throws, the thread that waited has what it waited for, with a guard.
+/// Whatever the hook throws, the thread that waited has the lock, with a guard.
 #[test]
 fn a_hook_whose_panic_payload_panics_leaves_nothing_locked() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

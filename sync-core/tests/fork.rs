@@ -1,4 +1,4 @@
-//! What the child of a fork may do, object by object: the table in the documentation of
+//! The rules for the child of a fork, object by object: the table in the documentation of
 //! `sync_core::thread`.
 #![cfg(target_os = "linux")]
 
@@ -29,12 +29,11 @@ static NESTED: ReentrantMutex<u32> = ReentrantMutex::new(0);
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// What the child does; the first thing that is not as it should be is its exit code. It must not
-/// allocate or panic: another thread may have held the allocator's lock when the process was
-/// forked.
+/// The checks of the child; the first check that fails is its exit code. It must not allocate or
+/// panic: another thread may have held the allocator's lock when the process was forked.
 fn child() -> i32 {
     let checks = || {
-        // Everything is as the threads left it that are not here.
+        // Everything is as the threads of the parent left it.
         if MUTEX.try_lock().is_some() || SEMAPHORE.try_acquire().is_ok() || BARRIER.waiting() != 1 {
             return 1;
         }
@@ -80,7 +79,7 @@ fn child() -> i32 {
         if !EVENT.wait_for(MOMENT) || !AUTO.wait_for(MOMENT) {
             return 5;
         }
-        // Nobody waits any more: alone, this thread is the first of two.
+        // No thread waits any more: alone, this thread is the first of two.
         match BARRIER.wait_for(MOMENT) {
             Err(broken) if broken.timed_out() => 0,
             _ => 6,
@@ -153,7 +152,7 @@ fn in_child_that_starts_threads(f: impl FnOnce() -> i32) -> i32 {
 /// Runs `f` in a child, which ends with the number it returns; that number.
 fn in_child(f: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child uses what the C library keeps usable after a fork (memory among it), and
-    // what is tested here.
+    // the functions under test.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
@@ -247,7 +246,7 @@ fn the_thread_that_forked_lives_on_in_child_and_grandchild() {
     let forks = thread::spawn(move || {
         let mine = receive.recv().unwrap();
         in_child_that_starts_threads(|| {
-            // Another thread of the child asks, which sees the record and not the thread.
+            // Another thread of the child checks: it sees the record and not the thread.
             let asks = || (mine.is_alive(), mine.native_id(), mine.try_join().copied());
             let by_another = std::thread::scope(|scope| scope.spawn(asks).join().unwrap());
             let expected = (true, Some(process()), Err(JoinError::TimedOut));
@@ -291,7 +290,7 @@ fn a_join_of_a_thread_of_the_parent_is_an_error() {
             runs.take_panic().is_none(),
             format!("{runs:?}").contains("stopped"),
             runs.into_result().is_err(),
-            // What was over at the fork has an outcome.
+            // A thread that was over at the fork has an outcome.
             over.join() == Ok(&8),
             failed.take_panic().is_some(),
         ])

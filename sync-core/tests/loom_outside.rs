@@ -60,7 +60,7 @@ fn a_project_that_adds_this_crate_locks_at_most_ten_packages() {
     }
     let dependency = format!("sync-core = {{ path = {:?} }}", env!("CARGO_MANIFEST_DIR"));
     let folder = stranger("stranger", &dependency);
-    // What is known already, so that the test needs no network.
+    // The versions of the workspace's lock file, so that the test needs no network.
     let mut output = cargo(&folder, "", &["generate-lockfile", "--offline"]);
     if !output.status.success() {
         output = cargo(&folder, "", &["generate-lockfile"]);

@@ -1,9 +1,9 @@
-//! That what has nobody to wake, and what need not wait, makes no system call.
+//! Checks that a call that wakes no thread and does not wait makes no system call.
 //!
 //! The proof is the kernel's: a child process switches to seccomp's strict mode, in which every
 //! system call but `read`, `write` and `exit` kills it, and then does all of it. The build under
 //! test is the ordinary one; nothing counts, nothing is hooked. A second child shows that the
-//! method works: it wakes somebody, and dies of it.
+//! method works: it wakes a thread, and is killed for it.
 // The feature `deadlock` keeps lists, and may allocate.
 #![cfg(all(target_os = "linux", not(sync_futex_fallback), not(feature = "deadlock")))]
 
@@ -99,8 +99,8 @@ fn without_waiters_nothing_calls_the_system() {
 #[test]
 fn the_method_finds_a_system_call() {
     let event = Event::new();
-    // Nobody sleeps, but one has waited and the event does not know that it has left: the wake that
-    // this costs is allowed, and is seen.
+    // No thread sleeps, but one has waited and the event does not know that it has left: the wake
+    // that this costs is allowed, and is seen.
     assert!(!event.wait_for(std::time::Duration::from_millis(1)));
     assert!(!survives(|| event.set()));
 }

@@ -1,5 +1,5 @@
 //! Send, Sync, UnwindSafe and RefUnwindSafe of every public type, next to those of `std` and
-//! `parking_lot`: a table that is printed, and compared with what it shall be.
+//! `parking_lot`: a table that is printed, and compared with the expected table.
 // The features put more into the locks, and the models other atomics.
 #![cfg(not(any(loom, sync_verify)))]
 
@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
-/// What a peer does not have.
+/// A type that a peer does not have.
 struct Absent;
 
 /// Data that is `Send` and `Sync`.
@@ -68,10 +68,16 @@ struct Row {
 macro_rules! table {
     ($($name:literal <$D:ident>: $ours:ty, $std:ty, $parking_lot:ty;)*) => {{
         let mut rows = Vec::new();
-        $(table!(@ rows, $name, $D, [Both, SendOnly, SyncOnly, Neither, Broken], $ours, $std, $parking_lot);)*
+        $(table!(
+            @ rows, $name, $D, [Both, SendOnly, SyncOnly, Neither, Broken],
+            $ours, $std, $parking_lot
+        );)*
         rows
     }};
-    (@ $rows:ident, $name:literal, $D:ident, [$($Data:ident),*], $ours:ty, $std:ty, $parking_lot:ty) => {
+    (
+        @ $rows:ident, $name:literal, $D:ident, [$($Data:ident),*],
+        $ours:ty, $std:ty, $parking_lot:ty
+    ) => {
         table!(@@ $rows, $name, $D, Both, $ours, $std, $parking_lot);
         table!(@@ $rows, $name, $D, SendOnly, $ours, $std, $parking_lot);
         table!(@@ $rows, $name, $D, SyncOnly, $ours, $std, $parking_lot);
@@ -165,7 +171,7 @@ fn rows() -> Vec<Row> {
 /// An action of a barrier that owns a `D`.
 struct Action<D>(PhantomData<D>);
 
-/// Where ours is not as a peer's: the type, the data, the peer, and why.
+/// The rows where our type differs from a peer's: the type, the data, the peer, and why.
 const DIFFERENCES: [(&str, &str, &str, &str); 7] = [
     (
         "MutexGuard",
@@ -196,7 +202,7 @@ fn every_public_type_has_the_traits_of_its_peers() {
         if !std.is_empty() && ours != std && !known("std") {
             let _ = writeln!(wrong, "{name} of {data}: {ours}, std {std}");
         }
-        // `parking_lot` does not say anything about unwinding.
+        // `parking_lot` has no implementations about unwinding.
         if !parking_lot.is_empty() && ours[..2] != parking_lot[..2] && !known("parking_lot") {
             let _ = writeln!(wrong, "{name} of {data}: {ours}, parking_lot {parking_lot}");
         }

@@ -38,8 +38,8 @@ fn locked<T>(f: impl FnOnce() -> T) -> T {
         FORBIDDEN.fetch_add(1, Ordering::Relaxed);
     }
     let result = if depth > 1 {
-        // It was called from within: fails the test below, instead of a deadlock or a stack that
-        // overflows.
+        // It was called from inside the lock: fails the test below, instead of a deadlock or a
+        // stack that overflows.
         f()
     } else {
         let _guard = LOCK.lock();
@@ -210,7 +210,7 @@ fn a_contended_lock_in_a_signal_handler() {
         let _ = PERMITS.release(1);
     }
     let action = handler as extern "C" fn(libc::c_int) as libc::sighandler_t;
-    // SAFETY: the handler waits and adds, and does nothing else; the signal is no one else's.
+    // SAFETY: the handler waits and adds, and does nothing else; no other code uses the signal.
     unsafe { libc::signal(libc::SIGUSR2, action) };
     let held = IN_HANDLER.lock();
     std::thread::scope(|scope| {

@@ -308,7 +308,7 @@ fn the_closures_of_guards() {
         }))));
         assert!(!mutex.is_locked() && !fair.is_locked());
         assert!(!nested.is_locked() && !shared.is_locked());
-        // What runs unlocked has the lock again when it unwinds.
+        // A closure that runs unlocked has the lock again when it unwinds.
         let (mut mutex_guard, mut fair_guard, mut nested_guard) =
             (mutex.lock(), fair.lock(), nested.lock());
         assert!(!contained(|| MutexGuard::unlocked(&mut mutex_guard, || kind.blow())));

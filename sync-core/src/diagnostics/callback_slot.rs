@@ -1,12 +1,13 @@
-//! A slot for one closure of the user's, which any thread may set or take while others call it.
+//! A slot for one closure of the user, which any thread may set or take while other threads call
+//! it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::fork::PerProcess;
 use crate::user_code;
 
-/// The slot. A plain lock of `std`: it is held for a copy only, never while the closure runs. Where
-/// a thread of the parent held it at a fork, the slot is empty in the child.
+/// The slot. It is a plain lock of `std`, held only for a copy, never while the closure runs. If a
+/// thread of the parent held it at a fork, the slot is empty in the child.
 pub(crate) struct CallbackSlot<F: ?Sized>(PerProcess<RwLock<Option<Arc<F>>>>);
 
 impl<F: ?Sized + Send + Sync> CallbackSlot<F> {
@@ -35,8 +36,8 @@ impl<F: ?Sized + Send + Sync> CallbackSlot<F> {
     }
 
     /// Calls `f` with the closure, if there is one, and returns whether there is. A panic of `f`
-    /// reaches the caller; a panic of the closure's `Drop`, where this call turns out to own the
-    /// last reference, does not.
+    /// reaches the caller; a panic of the closure's `Drop`, where this call owns the last
+    /// reference, does not.
     pub(crate) fn with(&'static self, f: impl FnOnce(&F)) -> bool {
         /// Disposes of the reference also while `f` unwinds.
         struct Last<F: ?Sized>(Option<Arc<F>>);
@@ -52,7 +53,7 @@ impl<F: ?Sized + Send + Sync> CallbackSlot<F> {
         copy.0.is_some()
     }
 
-    /// Whether there is a closure. A snapshot: it may have changed before the call returns.
+    /// Returns whether there is a closure. A snapshot: it may have changed before the call returns.
     #[cfg(feature = "deadlock")]
     pub(crate) fn is_set(&'static self) -> bool {
         self.slot().read().unwrap_or_else(PoisonError::into_inner).is_some()

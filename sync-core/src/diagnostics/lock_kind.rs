@@ -1,6 +1,6 @@
 //! The kinds of locks that the features `deadlock` and `stats` report about.
 
-/// What kind of lock a report of the features `deadlock` and `stats` is about.
+/// The kind of the lock in a report of the features `deadlock` and `stats`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LockKind {

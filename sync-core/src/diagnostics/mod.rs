@@ -1,4 +1,4 @@
-//! What the features `deadlock` and `stats` see of the locks.
+//! The diagnostics of the features `deadlock` and `stats`.
 
 #[cfg(any(feature = "deadlock", feature = "stats"))]
 mod quiet;

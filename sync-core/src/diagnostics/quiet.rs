@@ -1,4 +1,4 @@
-//! What an instrument itself does with locks is not reported.
+//! Suppresses the reports of the locks that an instrument itself takes.
 
 use core::cell::Cell;
 
@@ -14,7 +14,7 @@ pub(super) fn quietly(f: impl FnOnce()) {
     }
 }
 
-/// Runs `f`; what it does with locks is not reported.
+/// Runs `f`, without reports of the locks that it takes.
 pub(crate) fn unreported(f: impl FnOnce()) {
     struct Restore(bool);
     impl Drop for Restore {

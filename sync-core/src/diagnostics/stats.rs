@@ -1,9 +1,9 @@
-//! Who waits for which lock, where and for how long (feature `stats`).
+//! Counts and reports the waits for locks: which lock, where and for how long (feature `stats`).
 //!
-//! Every acquisition that could not be had at once is counted by the kind of lock, whether it got
-//! the lock in the end or gave up, and shown to a hook if there is one. An acquisition that need
-//! not wait is not seen and costs one compare-and-swap, as ever. An attempt without a wait
-//! (`try_lock`) never counts.
+//! Every acquisition that does not succeed at once is counted by the kind of lock, whether it gets
+//! the lock in the end or gives up, and shown to a hook if there is one. An acquisition that does
+//! not wait is not seen, and costs one compare-and-swap, as without the feature. An attempt without
+//! a wait (`try_lock`) never counts.
 //!
 //! Without the feature the locks are compiled as if this module did not exist.
 //!
@@ -39,7 +39,7 @@ use crate::diagnostics::callback_slot::CallbackSlot;
 use crate::diagnostics::lock_kind::LockKind;
 use crate::user_code;
 
-/// An acquisition that had to wait, seen when its wait was over.
+/// An acquisition that had to wait, as seen at the end of its wait.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Contention {
@@ -51,32 +51,31 @@ pub struct Contention {
 }
 
 impl Contention {
-    /// What kind of lock it is.
+    /// Returns the kind of the lock.
     #[must_use]
     pub fn kind(&self) -> LockKind {
         self.kind
     }
 
-    /// An address inside the lock: the same for all its acquisitions, for as long as it is not
-    /// moved.
+    /// Returns an address inside the lock: the same for all its acquisitions while it is not moved.
     #[must_use]
     pub fn address(&self) -> usize {
         self.address
     }
 
-    /// Where the lock was asked for.
+    /// Returns the place of the call that acquires the lock.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
-    /// From the moment that the lock turned out not to be free until the wait was over.
+    /// Returns the time from the first failed attempt to the end of the wait.
     #[must_use]
     pub fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// Whether the thread has the lock now; `false`: its time was up.
+    /// Returns whether the thread has the lock now. `false` means that its time was up.
     #[must_use]
     pub fn acquired(&self) -> bool {
         self.acquired
@@ -101,37 +100,38 @@ static HOOK: CallbackSlot<Callback> = CallbackSlot::new();
 
 /// Calls `hook` after every wait for a lock, in the thread that waited.
 ///
-/// If the thread got the lock it holds it by then, so the hook makes others wait: it should be
-/// short, and it must not ask for the lock that it is told of. What it does with locks is not
+/// If the thread got the lock, it holds it during the call, so the hook makes other threads wait:
+/// it should be short, and it must not acquire the reported lock. Acquisitions in the hook are not
 /// reported. A panic of the hook is reported by the standard panic hook and goes no further; nor
 /// does a panic of its payload's `Drop`.
 pub fn set_hook(hook: impl Fn(&Contention) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
 
-/// Takes the hook away, if there is one: `true`. A call of it that runs goes on.
+/// Removes the hook and returns whether there was one. A call of the hook that runs goes on.
 pub fn take_hook() -> bool {
     HOOK.take()
 }
 
-/// What happened to all locks of a kind since the process began.
+/// The waits for all locks of a kind since the process began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// How many acquisitions had to wait.
+    /// The number of acquisitions that had to wait.
     pub contended: u64,
-    /// How many of these gave up because their time was over, or because the semaphore was closed.
+    /// The number of these that gave up because their time was over, or because the semaphore was
+    /// closed.
     pub timed_out: u64,
-    /// How long they have waited, taken together.
+    /// The total time of these waits.
     pub waited: Duration,
 }
 
-/// The counters of one kind. Each is exact; they are read one after the other, so a wait that ends
-/// meanwhile may be in some of them.
+/// Returns the counters of one kind. Each is exact; they are read one after the other, so a wait
+/// that ends meanwhile may be in some of them.
 #[must_use]
 pub fn counters(kind: LockKind) -> Counters {
     let [contended, timed_out, nanoseconds] = &COUNTERS[kind as usize];
-    // Relaxed: numbers for people.
+    // Relaxed: statistics; no data is published through them.
     Counters {
         contended: contended.load(Relaxed),
         timed_out: timed_out.load(Relaxed),
@@ -141,7 +141,7 @@ pub fn counters(kind: LockKind) -> Counters {
 
 const KINDS: usize = LockKind::Semaphore as usize + 1;
 
-/// By kind: how many waited, how many gave up, and how many nanoseconds all of that took.
+/// By kind: the number of waits, the number that gave up, and the total in nanoseconds.
 static COUNTERS: [[AtomicU64; 3]; KINDS] = [const { [const { AtomicU64::new(0) }; 3] }; KINDS];
 
 /// A wait that has begun.
@@ -167,6 +167,7 @@ impl Wait {
         let Self { kind, address, location, since } = self;
         let waited = since.elapsed();
         let [contended, timed_out, nanoseconds] = &COUNTERS[kind as usize];
+        // Relaxed, all: statistics; no data is published through them.
         contended.fetch_add(1, Relaxed);
         timed_out.fetch_add(u64::from(!acquired), Relaxed);
         nanoseconds.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);

@@ -1,10 +1,11 @@
 //! A futex for systems without one: a table of std mutexes and condition variables, keyed by
 //! address.
 //!
-//! An address hashes to a bucket; a bucket is a queue of those who sleep on any of its addresses,
-//! oldest first. A sleeper has a condition variable of its own and is taken off the queue by
-//! whoever wakes it, under the bucket's lock: so the comparison and the falling asleep are one step
-//! for every wake, and a sleeper that is still in the queue when its time is up consumed no wake.
+//! An address hashes to a bucket; a bucket is a queue of the threads that sleep on any of its
+//! addresses, oldest first. A sleeper has its own condition variable, and the thread that wakes it
+//! takes it off the queue under the bucket's lock. So the comparison and the start of the sleep are
+//! one step for every wake, and a sleeper that is still in the queue when its time is up consumed
+//! no wake.
 //!
 //! Requeueing moves sleepers between two buckets with both locked, lower index first, so that no
 //! two requeues can wait for each other.
@@ -43,8 +44,9 @@ struct Sleeper {
     bell: Arc<Bell>,
 }
 
-/// Where one sleeper sleeps. `at` is the address it sleeps on now, and 0 once somebody woke it; it
-/// changes only under the lock of the bucket that holds the sleeper, and of the bell.
+/// The place where one sleeper sleeps. `at` is the address it sleeps on now, and 0 after a thread
+/// woke it. It changes only under the lock of the bucket that holds the sleeper and the lock of the
+/// bell.
 #[derive(Debug)]
 struct Bell {
     at: Mutex<usize>,
@@ -56,8 +58,8 @@ struct Bell {
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for
-    /// ever.
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means
+    /// forever.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         Instant::now().checked_add(timeout).map(Self)
@@ -71,12 +73,12 @@ impl Deadline {
 }
 
 fn index(address: usize) -> usize {
-    // Fibonacci hashing of the address; words are four bytes apart, so the low bits are worth
-    // nothing.
+    // Fibonacci hashing of the address; words are four bytes apart, so the low bits carry no
+    // information.
     ((address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS - 6)) % BUCKETS
 }
 
-/// Nothing panics while a lock of this table is held, so poison carries no news.
+/// Nothing panics while a lock of this table is held, so poison means nothing here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -133,7 +135,7 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: C
             if leave(here, &bell) {
                 return false;
             }
-            // Woken or moved meanwhile: look again.
+            // Woken or moved meanwhile: load again.
             at = lock(&bell.at);
         } else {
             at = bell.rung.wait_timeout(at, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -141,7 +143,8 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: C
     }
 }
 
-/// Takes the sleeper off the queue of `address`; `false` if it is not there any more.
+/// Takes the sleeper off the queue of `address`. Returns `false` if it is not in the queue any
+/// more.
 fn leave(address: usize, bell: &Arc<Bell>) -> bool {
     let mut queue = lock(bucket(index(address)));
     let before = queue.len();
@@ -181,13 +184,14 @@ pub fn wake_all(word: *const AtomicU32) {
     wake(word, u32::MAX);
 }
 
-/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every
-/// system can).
+/// Wakes at most `count` threads that sleep on the address; returns the number, as a hint (not
+/// every system reports it).
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
     wake_channel(word, count, Channel::ALL)
 }
 
-/// Wakes at most `count` threads that sleep on a channel of the address; says how many, as a hint.
+/// Wakes at most `count` threads that sleep on a channel of the address; returns the number, as a
+/// hint.
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let address = word.addr();
     let mut queue = lock(bucket(index(address)));
@@ -197,8 +201,9 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
     count
 }
 
-/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
-/// `move_` others sleep on `to` instead. `false`: the word had another value and nothing was done.
+/// If `*from == expected`, wakes at most `wake` of the threads that sleep on `from` and moves at
+/// most `move_` others to sleep on `to`. Returns `false` if the word had another value; then
+/// nothing was done.
 pub fn requeue(
     from: &AtomicU32,
     expected: u32,

@@ -16,8 +16,8 @@ use super::Channel;
 pub struct Deadline(Timespec);
 
 impl Deadline {
-    /// The point `timeout` from now; `None` if that is past the end of the clock, which means for
-    /// ever.
+    /// The point `timeout` from now; `None` if that is past the end of the clock, which means
+    /// forever.
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         let timeout = Timespec::try_from(timeout).ok()?;
@@ -37,8 +37,8 @@ pub fn wait(word: &AtomicU32, expected: u32) {
     let no_timeout = ptr::null::<libc::timespec>();
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: `word` is a live word for the time of the call, and this operation reads it only; a
-    // null timeout means none. A signal (EINTR) and a changed word (EAGAIN) both send the caller
-    // back to look at its word.
+    // null timeout means none. A signal (EINTR) and a changed word (EAGAIN) both let the caller
+    // load its word again.
     unsafe { libc::syscall(libc::SYS_futex, ptr::from_ref(word), operation, expected, no_timeout) };
 }
 
@@ -68,7 +68,7 @@ fn wait_flags(
     channel: Channel,
 ) -> bool {
     let timespec = deadline.as_ref().map(|deadline| &deadline.0);
-    // A signal (EINTR) and a changed word (EAGAIN) both send the caller back to look at its word.
+    // A signal (EINTR) and a changed word (EAGAIN) both let the caller load its word again.
     !matches!(
         sys::wait_bitset(word, flags, expected, timespec, channel.bits()),
         Err(Errno::TIMEDOUT)
@@ -87,22 +87,23 @@ pub fn wake_all(word: *const AtomicU32) {
     wake(word, u32::MAX);
 }
 
-/// Wakes at most `count` threads that sleep on the address; says how many, as a hint (not every
-/// system can).
+/// Wakes at most `count` threads that sleep on the address; returns the number, as a hint (not
+/// every system reports it).
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
     wake_flags(word, count, libc::FUTEX_PRIVATE_FLAG)
 }
 
 fn wake_flags(word: *const AtomicU32, count: u32, flags: i32) -> usize {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
-    // Not by rustix, which takes a reference: the word may be gone, only its address is meant (rule
-    // 4 of the module). SAFETY: FUTEX_WAKE takes an address by value and never writes to it; an
-    // address that is not mapped is an error we ignore.
+    // Not through rustix, which takes a reference: the word may be gone, and only its address is
+    // used (rule 4 of the module). SAFETY: FUTEX_WAKE takes an address by value and never writes to
+    // it; an address that is not mapped gives an error, which is ignored.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | flags, count) };
     usize::try_from(woken).unwrap_or(0)
 }
 
-/// Wakes at most `count` threads that sleep on a channel of the address; says how many, as a hint.
+/// Wakes at most `count` threads that sleep on a channel of the address; returns the number, as a
+/// hint.
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     wake_bitset(word, count, channel)
 }
@@ -118,8 +119,9 @@ fn wake_bitset(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     usize::try_from(woken).unwrap_or(0)
 }
 
-/// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
-/// `move_` others sleep on `to` instead. `false`: the word had another value and nothing was done.
+/// If `*from == expected`, wakes at most `wake` of the threads that sleep on `from` and moves at
+/// most `move_` others to sleep on `to`. Returns `false` if the word had another value; then
+/// nothing was done.
 pub fn requeue(
     from: &AtomicU32,
     expected: u32,
@@ -144,8 +146,8 @@ pub fn requeue(
     done >= 0
 }
 
-/// The same on words in memory that several processes share: keyed by the memory, not by this
-/// process's address.
+/// The same functions on words in memory that several processes share. They are keyed by the
+/// memory, not by this process's address.
 pub mod shared {
     use super::{AtomicU32, Channel, Deadline, sys, wait_flags, wake_flags};
 
@@ -155,7 +157,7 @@ pub mod shared {
         wait_flags(word, expected, deadline, sys::Flags::empty(), Channel::ALL)
     }
 
-    /// Wakes at most `count` threads of any process; says how many, as a hint.
+    /// Wakes at most `count` threads of any process; returns the number, as a hint.
     pub fn wake(word: *const AtomicU32, count: u32) -> usize {
         wake_flags(word, count, 0)
     }

@@ -1,24 +1,24 @@
-//! Futex: sleep while a word holds a value, wake who sleeps on an address.
+//! Futex: sleeps while a word holds a value, and wakes the threads that sleep on an address.
 //!
-//! Two implementations, chosen here and nowhere else:
+//! There are two implementations, and only this file chooses:
 //!
 //! * `linux`: the futex system call. Timed and process-shared waits go through `rustix`, with
-//!   absolute `CLOCK_MONOTONIC` deadlines, so that a wait that was interrupted goes on against the
-//!   same deadline.
+//!   absolute `CLOCK_MONOTONIC` deadlines, so that an interrupted wait continues with the same
+//!   deadline.
 //! * `fallback`: a table of std mutexes and condition variables keyed by address, for every other
 //!   system. `--cfg sync_futex_fallback` chooses it on Linux too, which is how it is tested.
 //!
-//! What a caller may rely on, and no more:
+//! Rules that a caller may rely on, and no more:
 //!
-//! 1. The comparison in `wait` and the falling asleep are one step for every wake on the same
-//!    address: a wake that comes after the word was changed is never lost.
-//! 2. A wait may return for no reason. The caller looks at its word again.
+//! 1. For every wake on the same address, the comparison in `wait` and the start of the sleep are
+//!    one step: a wake that comes after the word was changed is never lost.
+//! 2. A wait may return for no reason. The caller loads its word again.
 //! 3. A wait that reports a timeout did not consume a wake.
 //! 4. A wake uses the address only and reads nothing there: the memory may be gone already.
-//! 5. A wake on one [`Channel`] of a word may be missed by nobody who sleeps on that channel, and
-//!    wakes nobody on another, except where a system has no channels; a caller survives both.
-//! 6. Waits and wakes order no other memory. Whatever a waiter reads afterwards, it orders by its
-//!    own atomics.
+//! 5. A wake on one [`Channel`] of a word reaches the threads that sleep on that channel, and wakes
+//!    no thread on another channel, except on a system without channels. A caller must work in both
+//!    cases.
+//! 6. Waits and wakes order no other memory. A waiter orders its later reads by its own atomics.
 
 #[cfg(any(not(target_os = "linux"), sync_futex_fallback))]
 mod fallback;
@@ -39,11 +39,11 @@ pub use self::system::{
 use core::num::NonZeroU32;
 use core::sync::atomic::AtomicU32;
 
-/// Some of those who sleep on a word: a primitive of one word can wake one kind of waiter and let
-/// the others sleep.
+/// A subset of the threads that sleep on a word: a primitive of one word can wake one kind of
+/// waiter and let the others sleep.
 ///
-/// On Linux a channel is a bit of `FUTEX_WAIT_BITSET`. Who sleeps without a channel sleeps on all
-/// of them; [`wake`], [`wake_one`] and [`wake_all`] ask for no channel and mean everybody.
+/// On Linux a channel is a bit of `FUTEX_WAIT_BITSET`. A thread that sleeps without a channel
+/// sleeps on all channels; [`wake`], [`wake_one`] and [`wake_all`] wake on all channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel(NonZeroU32);
 
@@ -66,7 +66,7 @@ impl Channel {
         self.0
     }
 
-    /// Whether a wake on `other` concerns a sleeper on `self`.
+    /// Returns whether a wake on `other` concerns a sleeper on `self`.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         self.0.get() & other.0.get() != 0
@@ -74,7 +74,7 @@ impl Channel {
 }
 
 /// Sleeps while `*word == expected`, at most until `deadline`, or forever where there is none.
-/// `false`: the deadline passed.
+/// Returns `false` if the deadline passed.
 #[inline]
 pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
     match deadline {

@@ -1,4 +1,4 @@
-//! What the module promises, on the real clock.
+//! Tests of the promises of the module, on the real clock.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -71,8 +71,8 @@ fn wake_counts_and_requeue_moves() {
             })
         })
         .collect();
-    // Nobody can be seen falling asleep, so move whoever is there until all four were moved: a wake
-    // on the second word counts them.
+    // The start of a sleep cannot be observed, so move the sleepers until all four were moved: a
+    // wake on the second word counts them.
     words[1].store(1, Ordering::Relaxed);
     assert!(!requeue(&words[0], 1, 0, 4, &words[1]), "the word is not 1");
     let mut moved = 0;
@@ -120,7 +120,7 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
         assert_eq!(
             wake_channel(&raw const *word, 7, Channel::new(0)),
             0,
-            "nobody is left on this channel"
+            "no thread is left on this channel"
         );
         wake_channel(&raw const *word, 1, Channel::new(1)) == 1
     });
@@ -131,8 +131,8 @@ fn a_wake_on_one_channel_leaves_the_others_asleep() {
     }
 }
 
-/// A private wait is keyed by the address in this process, a shared one by the memory behind it: on
-/// one word they do not meet.
+/// A private wait is keyed by the address in this process, a shared one by the memory behind it: a
+/// wake of one kind does not reach a sleeper of the other kind on the same word.
 #[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
 #[test]
 fn what_is_private_is_not_what_is_shared() {
@@ -147,13 +147,12 @@ fn what_is_private_is_not_what_is_shared() {
         });
         let wakes: [fn(*const AtomicU32) -> usize; 2] =
             [|word| wake(word, 1), |word| shared::wake(word, 1)];
-        // Both are asked for as long as the thread has not begun to sleep; it is the kind it sleeps
-        // in that finds it.
+        // Both kinds wake until the thread sleeps; only the wake of its own kind reaches it.
         until(|| {
             assert_eq!(
                 wakes[usize::from(!shared)](&raw const *word),
                 0,
-                "the other kind finds nobody"
+                "the other kind wakes no thread"
             );
             wakes[usize::from(shared)](&raw const *word) == 1
         });

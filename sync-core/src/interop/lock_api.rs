@@ -40,7 +40,7 @@ macro_rules! mutex {
 
             #[inline]
             unsafe fn unlock(&self, _: GuardSend) {
-                // SAFETY: the caller holds the lock; the token stands for that.
+                // SAFETY: the caller holds the lock; the token represents the hold.
                 unsafe { RawLock::release(self) }
             }
 
@@ -50,22 +50,22 @@ macro_rules! mutex {
             }
         }
 
-        // SAFETY: as above.
+        // SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
         unsafe impl lock_api::RawMutexFair for $Raw {
             #[inline]
             unsafe fn unlock_fair(&self, _: GuardSend) {
-                // SAFETY: the caller holds the lock; the token stands for that.
+                // SAFETY: the caller holds the lock; the token represents the hold.
                 unsafe { RawLock::release_fair(self) }
             }
 
             #[inline]
             unsafe fn bump(&self, _: &mut GuardSend) {
-                // SAFETY: the caller holds the lock; the token stands for that.
+                // SAFETY: the caller holds the lock; the token represents the hold.
                 unsafe { RawLock::bump(self) }
             }
         }
 
-        // SAFETY: as above.
+        // SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
         unsafe impl lock_api::RawMutexTimed for $Raw {
             type Duration = Duration;
             type Instant = Instant;
@@ -101,7 +101,8 @@ unsafe impl GetThreadId for ThreadId {
     }
 }
 
-/// What the tokens stand for was checked by the caller.
+/// Unwraps the result of a release. The caller vouches that the lock is held in the mode of the
+/// token.
 fn expect_held<T: core::fmt::Debug>(result: Result<T, crate::NotLocked>) -> T {
     result.expect("the caller holds the lock in this mode")
 }
@@ -157,7 +158,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
 unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
     #[inline]
     unsafe fn downgrade(&self, _: GuardSend) -> GuardSend {
@@ -166,7 +167,7 @@ unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
 unsafe impl lock_api::RawRwLockTimed for RawRwLock {
     type Duration = Duration;
     type Instant = Instant;
@@ -192,7 +193,7 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
 unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
     type UpgradableGuard = GuardSend;
 
@@ -224,7 +225,7 @@ unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
 unsafe impl lock_api::RawRwLockUpgradeDowngrade for RawRwLock {
     #[inline]
     unsafe fn downgrade_upgradable(&self, _: GuardSend) -> GuardSend {
@@ -239,7 +240,7 @@ unsafe impl lock_api::RawRwLockUpgradeDowngrade for RawRwLock {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
 unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {
     #[inline]
     fn try_lock_upgradable_for(&self, timeout: Duration) -> Option<GuardSend> {

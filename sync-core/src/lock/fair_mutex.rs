@@ -20,18 +20,18 @@ use crate::lock::raw_lock::WaitGuard;
 use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::sealed::Sealed;
 
-/// A mutual exclusion lock over data that threads get in the order in which they asked, and that
-/// its holder can be asked to share: CPython's interpreter lock with its switch interval, done
-/// right.
+/// A mutual exclusion lock over data. Threads get it in the order of their calls, and a waiter can
+/// request that the holder yields: CPython's interpreter lock with its switch interval, without its
+/// lost requests.
 ///
 /// It is for locks that are held for long: an interpreter, a device, a scheduler. A release hands
-/// the lock to the first who waits, which costs a context switch; a [`Mutex`](crate::Mutex) has
+/// the lock to the first waiter, which costs a context switch; a [`Mutex`](crate::Mutex) has
 /// several times the throughput when holds are short, and bounds the wait as well.
 ///
 /// A thread that has waited for an interval (5 ms by default) without a change of holder raises a
-/// flag. A holder that computes for long looks at it with
+/// flag. A holder that computes for long reads the flag with
 /// [`should_yield`](MutexGuard::should_yield), one relaxed load, and then calls
-/// [`yield_now`](MutexGuard::yield_now); one that is about to block lets go with
+/// [`yield_now`](MutexGuard::yield_now). A holder that is about to block releases the lock with
 /// [`MutexGuard::unlocked`].
 ///
 /// # Examples
@@ -65,13 +65,13 @@ use crate::sealed::Sealed;
 ///
 /// # Source of the algorithm
 ///
-/// A queue of stack nodes with hand-over, and CPython's switch interval; state table and invariants
-/// stand at the top of `raw_fair_mutex.rs`.
+/// A queue of stack nodes with hand-over, and CPython's switch interval; the state table and the
+/// invariants are at the top of `raw_fair_mutex.rs`.
 pub struct FairMutex<T: ?Sized> {
     inner: Mutex<T, RawFairMutex>,
 }
 
-/// The right to the data of a [`FairMutex`]; dropping it hands the lock to the first who waits.
+/// The right to the data of a [`FairMutex`]; dropping it hands the lock to the first waiter.
 pub type FairMutexGuard<'a, T> = MutexGuard<'a, T, RawFairMutex>;
 
 const_new! {
@@ -96,25 +96,25 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for ArcFairMutexGuard<T> {}
 impl<T: ?Sized> ArcFairMutexGuard<T> {
     /// # Safety
     ///
-    /// The lock is held, and no other guard stands for it (invariant 1 of `mutex.rs`).
+    /// The lock is held, and no other guard represents this hold (invariant 1 of `mutex.rs`).
     #[inline]
     unsafe fn new(mutex: Arc<FairMutex<T>>) -> Self {
         Self { mutex, not_send: PhantomData }
     }
 
-    /// The mutex of this guard.
+    /// Returns the mutex of this guard.
     #[inline]
     pub fn mutex(this: &Self) -> &Arc<FairMutex<T>> {
         &this.mutex
     }
 
-    /// As [`FairMutexGuard::should_yield`](MutexGuard::should_yield).
+    /// Like [`FairMutexGuard::should_yield`](MutexGuard::should_yield).
     #[inline]
     pub fn should_yield(this: &Self) -> bool {
         this.mutex.inner.raw.raw().should_yield()
     }
 
-    /// As [`FairMutexGuard::yield_now`](MutexGuard::yield_now).
+    /// Like [`FairMutexGuard::yield_now`](MutexGuard::yield_now).
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn yield_now(this: &mut Self) -> bool {
@@ -170,22 +170,25 @@ show_the_data!([T] ArcFairMutexGuard<T>);
 
 impl<T> FairMutex<T> {
     const_new! {
-        /// A free lock over `value`, with an interval of 5 ms.
+        /// Creates a free lock over `value`, with an interval of 5 ms.
         pub const fn new(value: T) -> Self {
             Self::with_interval(value, RawFairMutex::INTERVAL)
         }
     }
 
     const_new! {
-        /// A free lock over `value`. One that has waited for `interval` without a change of holder
-        /// asks the holder to yield; with one too long for the clock, never.
+        /// Creates a free lock over `value`. A thread that has waited for `interval` without a
+        /// change of holder requests that the holder yields. With an interval too long for the
+        /// clock, no thread requests it.
         #[doc(alias = "setswitchinterval")]
         pub const fn with_interval(value: T, interval: Duration) -> Self {
-            Self { inner: Mutex { raw: Instrumented::new(RawFairMutex::with_interval(interval), LockKind::FairMutex), data: UnsafeCell::new(value) } }
+            let raw = RawFairMutex::with_interval(interval);
+            let raw = Instrumented::new(raw, LockKind::FairMutex);
+            Self { inner: Mutex { raw, data: UnsafeCell::new(value) } }
         }
     }
 
-    /// The data. Nobody can hold the lock: this call owns it.
+    /// Returns the data. No thread can hold the lock: this call owns it.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
@@ -201,7 +204,7 @@ impl<T: ?Sized> FairMutex<T> {
         self.inner.lock()
     }
 
-    /// Takes the lock if it is free at this moment: then nobody waits for it either.
+    /// Takes the lock if it is free at this moment. No thread waits for a free lock.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock(&self) -> Option<FairMutexGuard<'_, T>> {
@@ -224,73 +227,75 @@ impl<T: ?Sized> FairMutex<T> {
         self.inner.try_lock_until(deadline)
     }
 
-    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows nothing.
+    /// Takes the lock of a mutex in an [`Arc`]; the guard keeps the mutex alive and borrows
+    /// nothing.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock_arc(self: &Arc<Self>) -> ArcFairMutexGuard<T> {
         self.inner.raw.lock();
-        // SAFETY: acquired on the line above.
+        // SAFETY: `lock` has acquired it.
         unsafe { ArcFairMutexGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
+    /// Like [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc(self: &Arc<Self>) -> Option<ArcFairMutexGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.inner.raw.try_lock().then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
+    /// Like [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcFairMutexGuard<T>> {
         let taken = self.inner.raw.try_lock_for(timeout);
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         taken.then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
+    /// Like [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc_until(self: &Arc<Self>, deadline: Instant) -> Option<ArcFairMutexGuard<T>> {
         let taken = self.inner.raw.try_lock_until(deadline);
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         taken.then(|| unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.inner.is_locked()
     }
 
-    /// How long one waits before it asks the holder to yield.
+    /// Returns the time that a thread waits before it requests that the holder yields.
     #[inline]
     #[doc(alias = "getswitchinterval")]
     pub fn interval(&self) -> Duration {
         self.inner.raw.raw().interval()
     }
 
-    /// The data, without locking: this call borrows the mutex alone.
+    /// Returns the data, without locking: this call borrows the mutex exclusively.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut()
     }
 
-    /// The lock without the data.
+    /// Returns the lock without the data.
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
-    /// guard that it has forgotten.
+    /// Releasing it while a guard lives gives two threads access to the data; the caller does so
+    /// only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawFairMutex {
         self.inner.raw.raw()
     }
 
-    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
-    /// exist any more.
+    /// Makes the lock free, whichever threads held it or waited: for the child of a `fork`, where
+    /// they do not exist any more.
     ///
     /// # Safety
     ///
@@ -304,14 +309,14 @@ impl<T: ?Sized> FairMutex<T> {
 }
 
 impl<T: ?Sized> FairMutexGuard<'_, T> {
-    /// Whether somebody has waited for the lock for an interval: one relaxed load.
+    /// Returns whether a thread has waited for the lock for an interval: one relaxed load.
     #[inline]
     pub fn should_yield(this: &Self) -> bool {
         Self::mutex(this).raw.raw().should_yield()
     }
 
-    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
-    /// waited.
+    /// Lets every thread in that waits now, and takes the lock again behind them. Returns whether a
+    /// thread waited.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn yield_now(this: &mut Self) -> bool {

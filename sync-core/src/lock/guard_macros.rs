@@ -1,25 +1,25 @@
-//! The guards of the locks whose guards differ in what they release, written once as macros: one
-//! for each way to hold a lock (borrowed, over a part, in an [`Arc`](std::sync::Arc)), used by
-//! `reentrant_mutex.rs` and `rwlock.rs`.
+//! Macros that write the guards of the locks that have several modes. There is one macro for each
+//! way to hold a lock (borrowed, over a part, in an [`Arc`](std::sync::Arc)), and
+//! `reentrant_mutex.rs` and `rwlock.rs` use them.
 //!
-//! Invariants, cited by the SAFETY comments of what the macros make:
+//! Invariants, cited by the SAFETY comments in the macros:
 //!
 //! 1. A guard exists only while its lock is held on its behalf, in the guard's mode: `new` is
-//!    unsafe and asks for that, `drop` ends it, and what releases the lock in between holds the
-//!    guard mutably borrowed until it has it again.
-//! 2. A mapped guard's pointer came from a reference that the guard before it would have given out;
-//!    it points into the data of the lock, which outlives the guard; nothing releases the lock
-//!    under a mapped guard.
+//!    unsafe and requires it, `drop` ends it, and a function that releases the lock in between
+//!    holds the guard mutably borrowed until it has the lock again.
+//! 2. A mapped guard's pointer came from a reference that the guard that was mapped would have
+//!    given out; it points into the data of the lock, which outlives the guard; nothing releases
+//!    the lock under a mapped guard.
 //!
-//! A guard with `mut` is the only access to the data while it lives; one without shares the data
-//! with others like it.
+//! A guard with `mut` is the only access to the data while it lives; a guard without `mut` shares
+//! the data with other such guards.
 
 use core::marker::PhantomData;
 
-/// Not `Send`, whatever else: a lock is released by the thread that took it.
+/// A marker that is not `Send`: a lock is released by the thread that took it.
 pub(crate) type NotSend = PhantomData<*const ()>;
 
-/// What every guard shows: the data.
+/// Implements `Debug` and `Display` of a guard, which show the data.
 macro_rules! show_the_data {
     ([T $(, $R:ident: $Bound:path)?] $Guard:ty) => {
         impl<T: ?Sized + fmt::Debug $(, $R: $Bound)?> fmt::Debug for $Guard {
@@ -40,7 +40,10 @@ macro_rules! show_the_data {
 ///
 /// `$release` is the method of the raw lock that ends this way of holding it.
 macro_rules! borrowed_guard {
-    ($(#[$attr:meta])* $Guard:ident of $Lock:ident, releases with $release:ident, maps to $Mapped:ident $(, $mut:tt)?) => {
+    (
+        $(#[$attr:meta])* $Guard:ident of $Lock:ident, releases with $release:ident,
+        maps to $Mapped:ident $(, $mut:tt)?
+    ) => {
         $(#[$attr])*
         #[must_use = "the lock is released as soon as the guard is dropped"]
         pub struct $Guard<'a, T: ?Sized> {
@@ -48,33 +51,38 @@ macro_rules! borrowed_guard {
             not_send: NotSend,
         }
 
-        // SAFETY: a shared guard gives out `&T`, and the lock, which another thread may then use
-        // and even keep where it is borrowed for long: hence both bounds, the lock's own.
+        // SAFETY: a shared guard gives out `&T` and the lock. Another thread may then use the lock,
+        // and may keep it where it is borrowed for long. Hence both bounds, which are those of the
+        // lock.
         unsafe impl<T: ?Sized + Send + Sync> Sync for $Guard<'_, T> {}
 
         impl<'a, T: ?Sized> $Guard<'a, T> {
             /// # Safety
             ///
-            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1
-            /// of `guard_macros.rs`).
+            /// The lock is held in this guard's mode, and no other guard represents this hold
+            /// (invariant 1 of `guard_macros.rs`).
             #[inline]
             pub(crate) unsafe fn new(lock: &'a $Lock<T>) -> Self {
                 Self { lock, not_send: PhantomData }
             }
 
-            /// A guard over a part of the data.
+            /// Makes a guard over a part of the data.
             ///
-            /// An associated function, as the others here, so that it hides no method of the data.
+            /// This and the other functions here are associated functions, so that they hide no
+            /// method of the data.
             #[inline]
             #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&$($mut)? T) -> &$($mut)? U) -> $Mapped<'a, U> {
+            pub fn map<U: ?Sized>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
+            ) -> $Mapped<'a, U> {
                 let data = NonNull::from(part(&$($mut)? *this));
                 let raw = &this.lock.raw;
                 mem::forget(this);
                 $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
             }
 
-            /// A guard over a part of the data, if there is such a part.
+            /// Makes a guard over a part of the data, if there is such a part.
             ///
             /// # Errors
             ///
@@ -131,7 +139,7 @@ macro_rules! mapped_guard {
         pub struct $Mapped<'a, T: ?Sized> {
             raw: &'a $Raw,
             data: NonNull<T>,
-            /// The variance of the reference that this stands for.
+            /// Gives the guard the variance of the reference that it replaces.
             part: PhantomData<&'a $($mut)? T>,
             not_send: NotSend,
         }
@@ -140,17 +148,20 @@ macro_rules! mapped_guard {
         unsafe impl<T: ?Sized + Sync> Sync for $Mapped<'_, T> {}
 
         impl<'a, T: ?Sized> $Mapped<'a, T> {
-            /// A guard over a part of the part.
+            /// Makes a guard over a part of the part.
             #[inline]
             #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn map<U: ?Sized>(mut this: Self, part: impl FnOnce(&$($mut)? T) -> &$($mut)? U) -> $Mapped<'a, U> {
+            pub fn map<U: ?Sized>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
+            ) -> $Mapped<'a, U> {
                 let data = NonNull::from(part(&$($mut)? *this));
                 let raw = this.raw;
                 mem::forget(this);
                 $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
             }
 
-            /// A guard over a part of the part, if there is such a part.
+            /// Makes a guard over a part of the part, if there is such a part.
             ///
             /// # Errors
             ///
@@ -216,14 +227,14 @@ macro_rules! arc_guard {
         impl<T: ?Sized> $Guard<T> {
             /// # Safety
             ///
-            /// The lock is held in this guard's mode, and no other guard stands for it (invariant 1
-            /// of `guard_macros.rs`).
+            /// The lock is held in this guard's mode, and no other guard represents this hold
+            /// (invariant 1 of `guard_macros.rs`).
             #[inline]
             pub(crate) unsafe fn new(lock: Arc<$Lock<T>>) -> Self {
                 Self { lock, not_send: PhantomData }
             }
 
-            /// The lock of this guard.
+            /// Returns the lock of this guard.
             #[inline]
             pub fn lock(this: &Self) -> &Arc<$Lock<T>> {
                 &this.lock

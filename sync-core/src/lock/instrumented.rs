@@ -1,12 +1,12 @@
-//! A raw lock and its [`Instrument`]: what the locks with guards hold, so that each way to take or
-//! release one is written once, with its reports.
+//! A raw lock and its [`Instrument`]. Every lock with guards holds one, so each way to take or
+//! release a lock is written once, with its reports.
 //!
 //! Without the features `deadlock` and `stats` this is the raw lock and nothing else.
-//! `#[track_caller]` costs an argument where a call is not inlined, so the methods that need it for
-//! the instrument only have it only then.
+//! `#[track_caller]` costs an argument where a call is not inlined, so the methods that need it
+//! only for the instrument have it only with these features.
 //!
-//! What takes a lock again for a guard that lives must not unwind: the guard would be dropped over
-//! a lock that another thread holds. So an [`AbortOnUnwind`] stands in every such method.
+//! A method that takes a lock again for a guard that lives must not unwind: the guard would be
+//! dropped over a lock that another thread holds. So every such method has an [`AbortOnUnwind`].
 
 use core::time::Duration;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::primitive::const_new;
 use crate::primitive::futex::Deadline;
 use crate::user_code::AbortOnUnwind;
 
-/// What is written before the process aborts.
+/// The message that is written before the process aborts.
 pub(crate) const RELOCK: &str = "a panic while a lock was taken again for a guard that lives";
 
 /// A raw lock whose holders are threads.
@@ -29,7 +29,7 @@ pub(crate) struct Instrumented<R: ?Sized> {
     lock: R,
 }
 
-/// What the guards of an [`RwLock`](crate::RwLock) hold.
+/// The lock that the guards of an [`RwLock`](crate::RwLock) release.
 pub(crate) type InstrumentedRwLock = Instrumented<RawRwLock>;
 
 impl<R> Instrumented<R> {
@@ -39,13 +39,13 @@ impl<R> Instrumented<R> {
         }
     }
 
-    /// The lock without the instrument.
+    /// Returns the lock without the instrument.
     #[inline(always)]
     pub(crate) fn raw(&self) -> &R {
         &self.lock
     }
 
-    /// The calling thread does not hold the lock any more, whatever happened.
+    /// Records that the calling thread does not hold the lock any more, however that came about.
     #[inline(always)]
     pub(crate) fn forget_holder(&self) {
         self.instrument.released_all();
@@ -61,7 +61,7 @@ impl<R: RawLock> Instrumented<R> {
         attempt.ended(true);
     }
 
-    /// As [`lock`](Self::lock), on behalf of a guard that lives. Does not unwind.
+    /// Like [`lock`](Self::lock), on behalf of a guard that lives. Does not unwind.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn lock_again(&self) {
@@ -78,7 +78,7 @@ impl<R: RawLock> Instrumented<R> {
         self.instrument.try_attempt().ended(self.lock.try_acquire())
     }
 
-    // The clock is read only once the lock turned out not to be free.
+    // The clock is read only after an attempt has failed.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn try_lock_for(&self, timeout: Duration) -> bool {
@@ -101,7 +101,7 @@ impl<R: RawLock> Instrumented<R> {
 
     /// # Safety
     ///
-    /// As [`RawLock::release`].
+    /// Like [`RawLock::release`].
     #[inline]
     pub(crate) unsafe fn release(&self) {
         self.instrument.released();
@@ -111,7 +111,7 @@ impl<R: RawLock> Instrumented<R> {
 
     /// # Safety
     ///
-    /// As [`RawLock::release`].
+    /// Like [`RawLock::release`].
     #[inline]
     pub(crate) unsafe fn release_fair(&self) {
         self.instrument.released();
@@ -123,7 +123,7 @@ impl<R: RawLock> Instrumented<R> {
     ///
     /// # Safety
     ///
-    /// The caller holds the lock, and the guard that stands for the hold is not used meanwhile.
+    /// The caller holds the lock, and the guard that represents the hold is not used meanwhile.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) unsafe fn let_others_in<T>(&self, f: impl FnOnce(&R) -> T) -> T {
@@ -143,9 +143,12 @@ pub(crate) fn expect_held<T>(result: Result<T, NotLocked>) {
     debug_assert!(result.is_ok(), "a guard over a lock that is not held in its mode");
 }
 
-/// The ways to take and release a readers-writer lock in one mode.
+/// Writes the methods that take and release a readers-writer lock in one mode.
 macro_rules! mode {
-    ($take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident, $at_once:ident) => {
+    (
+        $take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident,
+        $at_once:ident
+    ) => {
         #[inline]
         #[track_caller]
         pub(crate) fn $take(&self) {
@@ -156,7 +159,8 @@ macro_rules! mode {
             attempt.ended(true);
         }
 
-        /// On behalf of a guard that lives. Does not unwind: 2^25 readers abort the process here.
+        /// Takes the lock again on behalf of a guard that lives. Does not unwind: 2^25 readers
+        /// abort the process here.
         #[inline]
         #[track_caller]
         pub(crate) fn $take_again(&self) {
@@ -207,7 +211,7 @@ impl InstrumentedRwLock {
 
     /// # Safety
     ///
-    /// The calling thread holds the lock for reading, and no guard that lives stands for that hold.
+    /// The calling thread holds the lock for reading, and no guard that lives represents that hold.
     #[inline]
     pub(crate) unsafe fn release_read(&self) {
         self.instrument.released();
@@ -217,7 +221,7 @@ impl InstrumentedRwLock {
 
     /// # Safety
     ///
-    /// As [`release_read`](Self::release_read), for writing.
+    /// Like [`release_read`](Self::release_read), for writing.
     #[inline]
     pub(crate) unsafe fn release_write(&self) {
         self.instrument.released();
@@ -226,14 +230,15 @@ impl InstrumentedRwLock {
 
     /// # Safety
     ///
-    /// As [`release_read`](Self::release_read), as upgradable reader.
+    /// Like [`release_read`](Self::release_read), as upgradable reader.
     #[inline]
     pub(crate) unsafe fn release_upgradable(&self) {
         self.instrument.released();
         expect_held(self.lock.unlock_upgradable());
     }
 
-    /// Becomes the writer. A panic (of the deadlock report) comes before anything is changed.
+    /// Turns the upgradable reader into the writer. A panic (of the deadlock report) comes before
+    /// any change.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub(crate) fn upgrade(&self) {
         let mut attempt = self.instrument.attempt_upgrade();

@@ -1,6 +1,6 @@
-//! The locks, their guards, and what guards and condition variables need of a lock.
+//! The locks, their guards, and the trait through which guards and condition variables use a lock.
 
-// First: the other files use its macros.
+// This module comes first: the other files use its macros.
 #[macro_use]
 pub(crate) mod guard_macros;
 

@@ -1,19 +1,19 @@
-//! Mutual exclusion over data, and the guards of every exclusive lock of the crate, written once
-//! over [`RawLock`].
+//! Mutual exclusion over data, and the guards of every exclusive lock of the crate, generic over
+//! [`RawLock`].
 //!
 //! The algorithm, its state table, invariants and orderings are in `raw_mutex.rs`. The names and
 //! signatures are those of `std` and `parking_lot`.
 //!
 //! Invariants, cited by the SAFETY comments here:
 //!
-//! 1. A guard exists only while its lock is held on its behalf: `new` is unsafe and asks for that,
-//!    `drop` ends it, and what releases the lock in between ([`MutexGuard::unlocked`],
-//!    [`Condvar`](crate::Condvar)) holds the guard mutably borrowed until it has it again.
-//! 2. A mapped guard's pointer came from the reference that a mapped guard's predecessor would have
+//! 1. A guard exists only while its lock is held on its behalf: `new` is unsafe and requires it,
+//!    `drop` ends it, and a function that releases the lock in between ([`MutexGuard::unlocked`],
+//!    [`Condvar`](crate::Condvar)) holds the guard mutably borrowed until it has the lock again.
+//! 2. A mapped guard's pointer came from the reference that the guard that was mapped would have
 //!    given out; it points into the data of the lock, which outlives the guard, and no other thread
 //!    has the data while the guard lives: nothing releases the lock under a mapped guard.
 //!
-//! Guards are not `Send`: a lock that its own thread does not release is the raw lock's business.
+//! Guards are not `Send`: where another thread than the owner releases a lock, use the raw lock.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -33,14 +33,14 @@ use crate::lock::raw_mutex::RawMutex;
 use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::sealed::Sealed;
 
-/// A mutual exclusion lock over data, in four bytes beside the data.
+/// A mutual exclusion lock over data. It adds four bytes to the data.
 ///
 /// It does not poison: a panic while the guard is held releases it, and the next holder finds the
-/// data as the panic left it. It is unfair in the small, so that it is fast, and fair in the large:
-/// a thread that has waited for a millisecond is the next one, whoever else comes.
+/// data as the panic left it. Threads may overtake a waiter for a millisecond, which makes the lock
+/// fast. A thread that has waited longer is the next holder, whichever threads arrive.
 ///
-/// Python's `threading.Lock` is this, or [`RawMutex`](crate::RawMutex) where one thread takes it
-/// and another releases it.
+/// This is Python's `threading.Lock`; where one thread takes it and another releases it, use
+/// [`RawMutex`](crate::RawMutex).
 ///
 /// # Examples
 ///
@@ -64,22 +64,22 @@ use crate::sealed::Sealed;
 ///
 /// # Source of the algorithm
 ///
-/// Drepper's "Futexes Are Tricky" with the starvation bit of Go's `sync.Mutex`; state table and
-/// invariants stand at the top of `raw_mutex.rs`.
+/// Drepper's "Futexes Are Tricky" with the starvation bit of Go's `sync.Mutex`; the state table and
+/// the invariants are at the top of `raw_mutex.rs`.
 #[doc(alias = "Lock")]
 pub struct Mutex<T: ?Sized, R: RawLock = RawMutex> {
     pub(crate) raw: Instrumented<R>,
     pub(crate) data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock moves with its data; moving both to another thread is moving the data.
+// SAFETY: the lock moves with its data; to move both to another thread is to move the data.
 unsafe impl<T: ?Sized + Send, R: RawLock + Send> Send for Mutex<T, R> {}
 // SAFETY: the raw lock hands the data to one thread at a time (its invariant 1), so sharing the
 // lock sends the data.
 unsafe impl<T: ?Sized + Send, R: RawLock + Sync> Sync for Mutex<T, R> {}
 
-// As `std`'s, although this mutex does not poison: what a panic leaves under a lock is for the next
-// holder to judge, with or without a catch in between.
+// The same as for `std`'s mutex, although this mutex does not poison: the next holder judges the
+// data that a panic left under a lock, with or without a catch in between.
 impl<T: ?Sized, R: RawLock> UnwindSafe for Mutex<T, R> {}
 impl<T: ?Sized, R: RawLock> RefUnwindSafe for Mutex<T, R> {}
 
@@ -92,15 +92,16 @@ const_new! {
 
 impl<T> Mutex<T> {
     const_new! {
-        /// A free mutex over `value`.
+        /// Creates a free mutex over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: Instrumented::new(RawMutex::new(), LockKind::Mutex), data: UnsafeCell::new(value) }
+            let raw = Instrumented::new(RawMutex::new(), LockKind::Mutex);
+            Self { raw, data: UnsafeCell::new(value) }
         }
     }
 }
 
 impl<T, R: RawLock> Mutex<T, R> {
-    /// The data. Nobody can hold the lock: this call owns it.
+    /// Returns the data. No thread can hold the lock: this call owns it.
     pub fn into_inner(self) -> T {
         self.data.into_inner()
     }
@@ -113,13 +114,14 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> MutexGuard<'_, T, R> {
         self.raw.lock();
-        // SAFETY: acquired on the line above; without a deadline there is no other outcome.
+        // SAFETY: the call above has acquired the lock; without a deadline there is no other
+        // outcome.
         unsafe { MutexGuard::new(self) }
     }
 
@@ -127,12 +129,11 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T, R>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock().then(|| unsafe { MutexGuard::new(self) })
     }
 
-    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for
-    /// ever.
+    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means forever.
     ///
     /// ```
     /// use std::time::Duration;
@@ -145,7 +146,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<MutexGuard<'_, T, R>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_for(timeout).then(|| unsafe { MutexGuard::new(self) })
     }
 
@@ -154,7 +155,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, T, R>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_until(deadline).then(|| unsafe { MutexGuard::new(self) })
     }
 
@@ -176,50 +177,51 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
         unsafe { ArcMutexGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
+    /// Like [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc(self: &Arc<Self>) -> Option<ArcMutexGuard<T, R>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock().then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
+    /// Like [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcMutexGuard<T, R>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_for(timeout).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
+    /// Like [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_lock_arc_until(self: &Arc<Self>, deadline: Instant) -> Option<ArcMutexGuard<T, R>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_until(deadline).then(|| unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         self.raw.raw().is_locked()
     }
 
-    /// The data, without locking: this call borrows the mutex alone.
+    /// Returns the data, without locking: this call borrows the mutex exclusively.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: `&mut self`: there is no guard and nobody else.
+        // SAFETY: `&mut self`: there is no guard and no other user.
         self.data.with_mut(|data| unsafe { &mut *data })
     }
 
-    /// The lock without the data.
+    /// Returns the lock without the data.
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
-    /// guard that it has forgotten.
+    /// Releasing it while a guard lives gives two threads access to the data; the caller does so
+    /// only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &R {
         self.raw.raw()
@@ -227,8 +229,8 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holder does not
-    /// exist any more.
+    /// Makes the lock free, whichever thread held it: for the child of a `fork`, where the holder
+    /// does not exist any more.
     ///
     /// # Safety
     ///
@@ -275,22 +277,23 @@ pub struct MutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
     not_send: NotSend,
 }
 
-// SAFETY: a shared guard gives out `&T`, and the mutex, with which another thread can take the data
-// out, also later: hence both bounds.
+// SAFETY: a shared guard gives out `&T` and the mutex, with which another thread can take the data
+// out, now or later. Hence both bounds.
 unsafe impl<T: ?Sized + Send + Sync, R: RawLock + Sync> Sync for MutexGuard<'_, T, R> {}
 
 impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
     /// # Safety
     ///
-    /// The lock is held, and no other guard stands for it (invariant 1).
+    /// The lock is held, and no other guard represents this hold (invariant 1).
     #[inline]
     pub(crate) unsafe fn new(mutex: &'a Mutex<T, R>) -> Self {
         Self { mutex, not_send: PhantomData }
     }
 
-    /// A guard over a part of the data.
+    /// Makes a guard over a part of the data.
     ///
-    /// An associated function, as the others here, so that it hides no method of the data.
+    /// This and the other functions here are associated functions, so that they hide no method of
+    /// the data.
     ///
     /// ```
     /// use sync_core::{Mutex, MutexGuard};
@@ -309,7 +312,7 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
         MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)
     }
 
-    /// A guard over a part of the data, if there is such a part.
+    /// Makes a guard over a part of the data, if there is such a part.
     ///
     /// # Errors
     ///
@@ -335,13 +338,13 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
             }
         }
         // SAFETY: invariant 1; the guard is borrowed mutably until the lock is taken again, and
-        // what takes it again does not unwind.
+        // `Relock`, which takes it again, does not unwind.
         unsafe { this.mutex.raw.release() };
         let _relock = Relock(&this.mutex.raw);
         f()
     }
 
-    /// Releases the lock; if somebody waits for it, no newcomer gets it before a waiter.
+    /// Releases the lock; if a thread waits for it, no newcomer gets it before a waiter.
     #[inline]
     pub fn unlock_fair(this: Self) {
         let mutex = this.mutex;
@@ -350,17 +353,19 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
         unsafe { mutex.raw.release_fair() }
     }
 
-    /// Lets a waiter in, if there is one, and takes the lock again; almost free if there is none.
+    /// Lets a waiter in, if there is one, and takes the lock again. Costs almost nothing if there
+    /// is none.
     ///
-    /// For a long computation under a lock, at the points where others may see the data.
+    /// Use it in a long computation under a lock, at the points where other threads may see the
+    /// data.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn bump(this: &mut Self) {
-        // SAFETY: invariant 1, for both; the guard is borrowed mutably.
+        // SAFETY: invariant 1, for both promises; the guard is borrowed mutably.
         unsafe { this.mutex.raw.let_others_in(|raw| raw.bump()) }
     }
 
-    /// The mutex of this guard.
+    /// Returns the mutex of this guard.
     #[inline]
     pub fn mutex(this: &Self) -> &'a Mutex<T, R> {
         this.mutex
@@ -398,7 +403,7 @@ impl<T: ?Sized, R: RawLock> Drop for MutexGuard<'_, T, R> {
 pub struct MappedMutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
     raw: &'a Instrumented<R>,
     data: NonNull<T>,
-    /// Invariant in `T`, like the `&mut T` that this stands for.
+    /// Makes the guard invariant in `T`, like the `&mut T` that it replaces.
     part: PhantomData<&'a mut T>,
     not_send: NotSend,
 }
@@ -407,7 +412,7 @@ pub struct MappedMutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
 unsafe impl<T: ?Sized + Sync, R: RawLock + Sync> Sync for MappedMutexGuard<'_, T, R> {}
 
 impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
-    /// Makes a guard out of one that is forgotten: the lock stays held.
+    /// Makes a guard out of a guard that is forgotten: the lock stays held.
     #[inline]
     fn take_over<G>(
         from: G,
@@ -419,7 +424,7 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
         Self { raw, data, part: PhantomData, not_send: PhantomData }
     }
 
-    /// A guard over a part of the part.
+    /// Makes a guard over a part of the part.
     #[inline]
     pub fn map<U: ?Sized>(
         mut this: Self,
@@ -429,7 +434,7 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
         MappedMutexGuard::take_over(this, |this| this.raw, data)
     }
 
-    /// A guard over a part of the part, if there is such a part.
+    /// Makes a guard over a part of the part, if there is such a part.
     ///
     /// # Errors
     ///
@@ -445,7 +450,7 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
         }
     }
 
-    /// Releases the lock; if somebody waits for it, no newcomer gets it before a waiter.
+    /// Releases the lock; if a thread waits for it, no newcomer gets it before a waiter.
     #[inline]
     pub fn unlock_fair(this: Self) {
         let raw = this.raw;
@@ -495,13 +500,13 @@ unsafe impl<T: ?Sized + Send + Sync, R: RawLock + Send + Sync> Sync for ArcMutex
 impl<T: ?Sized, R: RawLock> ArcMutexGuard<T, R> {
     /// # Safety
     ///
-    /// As [`MutexGuard::new`].
+    /// Like [`MutexGuard::new`].
     #[inline]
     pub(crate) unsafe fn new(mutex: Arc<Mutex<T, R>>) -> Self {
         Self { mutex, not_send: PhantomData }
     }
 
-    /// The mutex of this guard.
+    /// Returns the mutex of this guard.
     #[inline]
     pub fn mutex(this: &Self) -> &Arc<Mutex<T, R>> {
         &this.mutex
@@ -537,8 +542,9 @@ show_the_data!([T, R: RawLock] MutexGuard<'_, T, R>);
 show_the_data!([T, R: RawLock] MappedMutexGuard<'_, T, R>);
 show_the_data!([T, R: RawLock] ArcMutexGuard<T, R>);
 
-/// How a condition variable releases a lock that is held once. Not for a mapped guard: other
-/// threads may replace what it points to during the wait, so invariant 2 would not survive it.
+/// Implements the release and the reacquisition of a lock that is held once, for a condition
+/// variable. Not for a mapped guard: other threads may replace the value that it points to during
+/// the wait, which would break invariant 2.
 macro_rules! wait_once_held {
     ($($guard:ty),*) => {$(
         impl<T: ?Sized, R: RawLock> Sealed for $guard {}

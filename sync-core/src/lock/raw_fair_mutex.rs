@@ -1,52 +1,54 @@
-//! The lock inside [`FairMutex`](crate::FairMutex): first come, first served, handed from one
-//! thread to the next.
+//! The lock inside [`FairMutex`](crate::FairMutex): threads get it in the order of their arrival,
+//! and each holder hands it to the next.
 //!
 //! # Source
 //!
-//! The queue of stack nodes of MCS locks, each waiter asleep on a word of its own, with the switch
-//! interval of CPython's interpreter lock: one that has waited for an interval asks the holder to
-//! let it in. In CPython the releaser waits until the asker has the lock, which went wrong when the
-//! asker was gone (gh-96387, gh-104341, gh-118745); here the lock is handed over by the release
-//! itself and nobody waits for anybody's answer.
+//! The queue of stack nodes of MCS locks, where each waiter sleeps on a word of its own, with the
+//! switch interval of CPython's interpreter lock: a thread that has waited for an interval requests
+//! that the holder yields. In CPython the releasing thread waits until the requesting thread has
+//! the lock, which failed when the requesting thread was gone (gh-96387, gh-104341, gh-118745).
+//! Here the release itself hands the lock over, and no thread waits for an answer.
 //!
 //! # State
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `state` | `LOCKED`: somebody holds it. `QUEUED`: the queue is not empty; only ever with `LOCKED` |
-//! | `asked` | 1: the first in the queue has waited for an interval without a change of holder |
+//! | `state` | `LOCKED`: a thread holds it. `QUEUED`: the queue is not empty; set only together with `LOCKED` |
+//! | `yield_requested` | 1: the first in the queue has waited for an interval without a change of holder |
 //! | `queue_lock` | guards `queue`, for the few instructions of a change to it; no user code and no sleep under it |
 //! | a node's `granted` | 1: its thread holds the lock |
-//! | `queue.until` | when the first may ask: an interval after the holder got the lock, as far as the queue knows |
+//! | `queue.until` | when the first waiter may request a yield: an interval after the holder got the lock, as far as the queue knows |
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
 //! | `0` | acquire | `L` | |
-//! | `L`, `LQ` | acquire | `LQ` | joins the queue's end, sleeps on its node |
+//! | `L`, `LQ` | acquire | `LQ` | joins the end of the queue, sleeps on its node |
 //! | `L` | release | `0` | |
-//! | `LQ` | release, yield | `L` or `LQ` | takes the first off the queue and grants it the lock; a yield joins the end first |
-//! | `LQ` | a waiter's time is up | `L` or `LQ` | it takes itself off the queue, and its request with it |
-//! | `LQ` | its time is up, but it is off the queue already | the same | it waits for the grant, which is on its way, and has the lock |
+//! | `LQ` | release, yield | `L` or `LQ` | takes the first node off the queue and grants it the lock; a yielding thread joins the end first |
+//! | `LQ` | a waiter's time is up | `L` or `LQ` | it removes itself from the queue, and withdraws its request |
+//! | `LQ` | its time is up, but it is off the queue already | the same | it waits for the grant, which is on its way, and then holds the lock |
 //!
 //! # Invariants
 //!
 //! 1. **Exclusion.** `LOCKED` goes from 0 by an acquirer's compare-and-swap; after that ownership
-//!    passes by a grant, from the holder to one node, until a holder finds the queue empty.
+//!    passes by a grant, from the holder to one node, until a holder observes an empty queue.
 //! 2. **A node is alive while it is in the queue, and until it is granted**: its thread leaves only
-//!    with a grant, or after it took itself off the queue under the queue lock. After the grant
+//!    with a grant, or after it removed itself from the queue under the queue lock. After the grant
 //!    only the address of the node is used.
-//! 3. **`QUEUED` says what the queue says**, whenever nobody is inside the queue lock. So a release
-//!    that finds no bit has nobody to grant to.
-//! 4. **A request is somebody's**: `asked` is 1 only while the queue is not empty. It is lowered by
-//!    every hand-over, and by the first in the queue when it leaves.
-//! 5. **Wake after free.** The holder is done with the lock, the queue lock included, before it
-//!    grants; the grant is one swap, and after it only an address is used.
+//! 3. **`QUEUED` is set exactly if the queue is not empty**, whenever no thread holds the queue
+//!    lock. So a release that reads no `QUEUED` has no waiter to grant to.
+//! 4. **A request has a waiter**: `yield_requested` is 1 only while the queue is not empty. Every
+//!    hand-over clears it, and so does the first node in the queue when it leaves.
+//! 5. **Wake after free.** The holder has stopped using the lock, including the queue lock, before
+//!    it grants. The grant is one swap, and after it only an address is used.
 //!
 //! # Orderings
 //!
-//! Acquire on the compare-and-swap from 0, Release on the one to 0: one holder to the next. The
-//! grant is a Release swap, the load that sees it an Acquire: the same, by hand-over. `queue` is
-//! ordered by the queue lock. `QUEUED` changes under the queue lock and `asked` is a hint: Relaxed.
+//! Acquire on the compare-and-swap from 0 pairs with the Release on the compare-and-swap to 0: a
+//! holder sees the writes of the holder before it. The grant is a Release swap, and pairs with the
+//! Acquire load that sees it: the same guarantee for a hand-over. `queue` is ordered by the queue
+//! lock. Changes of `QUEUED` are Relaxed because they are made under the queue lock and publish
+//! nothing; `yield_requested` is Relaxed because it is a hint.
 
 use core::fmt;
 use core::mem;
@@ -74,27 +76,27 @@ const GRANTED: u32 = 1;
 /// One waiting thread, on its stack.
 struct Node {
     granted: AtomicU32,
-    /// The one behind; the node itself once it is off the queue to be granted. Belongs to the queue
-    /// lock.
+    /// The node behind this node; the node itself once it is off the queue to be granted. Protected
+    /// by the queue lock.
     next: UnsafeCell<*const Node>,
 }
 
-/// Those who wait, first to last. Belongs to the queue lock.
+/// The waiting threads, first to last. Protected by the queue lock.
 struct Queue {
     first: *const Node,
     last: *const Node,
-    /// How often the lock was handed over, modulo 2^32.
+    /// The number of times that the lock was handed over, modulo 2^32.
     turns: u32,
-    /// When the holder has had its interval: measured from the hand-over to it, or, where it came
-    /// to a free lock, from when the first joined the queue. So one that waits behind others waits
-    /// for an interval of each of them, and not for up to two.
+    /// The end of the holder's interval. The interval starts at the hand-over to it, or, if it took
+    /// a free lock, when the first waiter joined the queue. So a thread waits for one interval of
+    /// each thread before it, and not for up to two.
     until: Option<Deadline>,
 }
 
 /// A first come, first served lock without data and without a guard.
 ///
 /// Any thread may release it, not only the one that took it. For a lock that protects data, and for
-/// what this one is good for, see [`FairMutex`](crate::FairMutex).
+/// the purpose of this lock, see [`FairMutex`](crate::FairMutex).
 ///
 /// ```
 /// use sync_core::RawFairMutex;
@@ -107,19 +109,20 @@ struct Queue {
 /// ```
 pub struct RawFairMutex {
     state: AtomicU32,
-    asked: AtomicU32,
+    yield_requested: AtomicU32,
     queue_lock: RawMutex,
     queue: UnsafeCell<Queue>,
     interval: Duration,
 }
 
-// SAFETY: the pointers in the queue are to nodes that live (invariant 2), used under the queue
-// lock.
+// SAFETY: the pointers in the queue point to nodes that live (invariant 2), and are used under the
+// queue lock.
 unsafe impl Send for RawFairMutex {}
-// SAFETY: as above; everything else is atomic.
+// SAFETY: the pointers in the queue point to nodes that live (invariant 2), and are used under the
+// queue lock; everything else is atomic.
 unsafe impl Sync for RawFairMutex {}
 
-// Nothing of a user's runs under the queue lock, so no panic leaves the queue half changed.
+// No user code runs under the queue lock, so no panic leaves the queue half changed.
 impl UnwindSafe for RawFairMutex {}
 impl RefUnwindSafe for RawFairMutex {}
 
@@ -128,21 +131,27 @@ impl RawFairMutex {
     pub const INTERVAL: Duration = Duration::from_millis(5);
 
     const_new! {
-        /// A free lock with an interval of 5 ms.
+        /// Creates a free lock with an interval of 5 ms.
         pub const fn new() -> Self {
             Self::with_interval(Self::INTERVAL)
         }
     }
 
     const_new! {
-        /// A free lock. One that has waited for `interval` without a change of holder asks the
-        /// holder to [yield](Self::should_yield); with one too long for the clock, never.
+        /// Creates a free lock. A thread that has waited for `interval` without a change of holder
+        /// requests that the holder [yields](Self::should_yield). With an interval too long for the
+        /// clock, no thread requests it.
         pub const fn with_interval(interval: Duration) -> Self {
             Self {
                 state: AtomicU32::new(0),
-                asked: AtomicU32::new(0),
+                yield_requested: AtomicU32::new(0),
                 queue_lock: RawMutex::new(),
-                queue: UnsafeCell::new(Queue { first: ptr::null(), last: ptr::null(), turns: 0, until: None }),
+                queue: UnsafeCell::new(Queue {
+                    first: ptr::null(),
+                    last: ptr::null(),
+                    turns: 0,
+                    until: None,
+                }),
                 interval,
             }
         }
@@ -152,16 +161,16 @@ impl RawFairMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock`](Self::unlock) or [`yield_now`](Self::yield_now) happens
-    /// before the return of the `lock` that follows it.
+    /// Everything that happened before an [`unlock`](Self::unlock) or
+    /// [`yield_now`](Self::yield_now) happens before the return of the `lock` that follows it.
     #[inline]
     pub fn lock(&self) {
         if !self.try_lock() {
-            self.lock_contended_for_ever();
+            self.lock_contended_forever();
         }
     }
 
-    /// Takes the lock if it is free at this moment: then nobody waits for it either.
+    /// Takes the lock if it is free at this moment. No thread waits for a free lock.
     #[inline]
     pub fn try_lock(&self) -> bool {
         // Acquire: pairs with the Release in `unlock`.
@@ -182,11 +191,12 @@ impl RawFairMutex {
         self.try_lock() || self.lock_contended(Deadline::at(deadline))
     }
 
-    /// Gives the lock to the first who waits, or back; any thread may.
+    /// Hands the lock to the first waiter, or makes it free if there is none. Any thread may
+    /// release it.
     ///
     /// # Errors
     ///
-    /// [`NotLocked`] if nobody holds it; nothing is changed.
+    /// [`NotLocked`] if no thread holds it; nothing is changed.
     #[inline]
     pub fn unlock(&self) -> Result<(), NotLocked> {
         // Release: pairs with the Acquire in `try_lock`.
@@ -196,37 +206,38 @@ impl RawFairMutex {
         }
     }
 
-    /// Whether somebody has waited for the lock for an interval: one relaxed load, for the holder
-    /// to ask in a loop.
+    /// Returns whether a thread has waited for the lock for an interval: one relaxed load, which
+    /// the holder can call in a loop.
     #[inline]
     pub fn should_yield(&self) -> bool {
-        // Relaxed: a hint; what follows from it is ordered by the hand-over.
-        self.asked.load(Relaxed) != 0
+        // Relaxed: a hint. The hand-over that follows from it orders the data.
+        self.yield_requested.load(Relaxed) != 0
     }
 
-    /// Lets everybody in who waits now, and takes the lock again behind them; says whether anybody
-    /// waited. The caller holds the lock.
+    /// Lets every thread in that waits now, and takes the lock again behind them. Returns whether a
+    /// thread waited. The caller holds the lock.
     #[inline]
     pub fn yield_now(&self) -> bool {
-        // Relaxed: whoever joins the queue a moment later is in time for the next call.
+        // Relaxed: a hint. The next call sees a thread that joins the queue a moment later.
         self.state.load(Relaxed) & QUEUED != 0 && self.yield_contended()
     }
 
-    /// How long one waits before it asks the holder to yield.
+    /// Returns the time that a thread waits before it requests that the holder yields.
     #[inline]
     pub fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         self.state.load(Relaxed) & LOCKED != 0
     }
 
-    /// Makes the lock free, whoever held it or waited: for the child of a `fork`, where they do not
-    /// exist any more.
+    /// Makes the lock free, whichever threads held it or waited: for the child of a `fork`, where
+    /// they do not exist any more.
     ///
     /// # Safety
     ///
@@ -235,31 +246,33 @@ impl RawFairMutex {
     pub unsafe fn reinit_after_fork(&self) {
         // SAFETY: passed on to the caller.
         unsafe { self.queue_lock.reinit_after_fork() };
+        // Relaxed: no other thread uses it (the caller's promise).
         self.state.store(0, Relaxed);
-        self.asked.store(0, Relaxed);
+        // Relaxed: no other thread uses it (the caller's promise).
+        self.yield_requested.store(0, Relaxed);
         self.queue.with_mut(|queue| {
-            // SAFETY: nobody else uses the lock, says the caller; the nodes were of threads that
-            // are gone.
+            // SAFETY: no other thread uses the lock (the caller's promise); the nodes belonged to
+            // threads that are gone.
             let queue = unsafe { &mut *queue };
             (queue.first, queue.last, queue.until) = (ptr::null(), ptr::null(), None);
         });
     }
 
-    /// Changes the queue, under the queue lock.
+    /// Runs `f` on the queue, under the queue lock.
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         self.queue_lock.lock();
-        // SAFETY: the queue lock is held, and `f` is of this file and does not call back. It does
-        // not panic.
+        // SAFETY: the queue lock is held, and `f` is a closure of this file, which does not call
+        // this function again and does not panic.
         let result = self.queue.with_mut(|queue| f(unsafe { &mut *queue }));
-        // SAFETY: taken above, by this thread.
+        // SAFETY: this thread took the lock at the start of this function.
         unsafe { RawLock::release(&self.queue_lock) };
         result
     }
 
-    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then
-    /// has no argument to lay out on its stack.
+    /// Like [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path
+    /// then has no argument to lay out on its stack.
     #[cold]
-    fn lock_contended_for_ever(&self) -> bool {
+    fn lock_contended_forever(&self) -> bool {
         self.lock_contended(None)
     }
 
@@ -270,10 +283,11 @@ impl RawFairMutex {
         }
         let node = Node::new();
         let turn = self.with_queue(|queue| {
+            // Relaxed: the compare-and-swap that follows compares it.
             let mut state = self.state.load(Relaxed);
             loop {
                 let next = if state == 0 { LOCKED } else { state | QUEUED };
-                // Acquire: as in `try_lock`; more than joining the queue needs.
+                // Acquire: as in `try_lock`. To join the queue would not need it.
                 match self.state.compare_exchange(state, next, Acquire, Relaxed) {
                     Ok(0) => return None,
                     Ok(_) => break,
@@ -300,6 +314,7 @@ impl RawFairMutex {
     fn spin(&self) -> bool {
         let mut looks = Looks::new();
         loop {
+            // Relaxed: a hint; `try_lock` acquires.
             match self.state.load(Relaxed) {
                 0 if self.try_lock() => return true,
                 state if state & QUEUED != 0 || !looks.turn() => return false,
@@ -308,7 +323,7 @@ impl RawFairMutex {
         }
     }
 
-    /// Waits in the queue until the node is granted, or the time is up.
+    /// Waits in the queue until the node is granted or the time is up.
     fn wait(
         &self,
         node: &Node,
@@ -325,45 +340,47 @@ impl RawFairMutex {
             if deadline.is_some() && alarm == deadline {
                 return self.leave(node);
             }
-            (turns, until) = self.ask(node, turns);
+            (turns, until) = self.request_yield(node, turns);
         }
         true
     }
 
-    /// Attempt the holder to yield, if the node is the first and there was no change of holder
-    /// since `turns`. Says when to ask again: never, if the next hand-over is to this one, which
-    /// has asked or is off the queue already.
-    fn ask(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
+    /// Requests that the holder yields, if the node is the first and the holder has not changed
+    /// since `turns`. Returns the time of the next request: none, if the next hand-over is to this
+    /// node, which has made its request or is off the queue already.
+    fn request_yield(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
         self.with_queue(|queue| {
-            // SAFETY: `next` belongs to the queue lock.
+            // SAFETY: `next` is protected by the queue lock.
             let called = node.next.with(|next| ptr::eq(unsafe { *next }, node));
             let again = if called {
                 None
             } else if queue.turns != turns {
                 queue.until
             } else if ptr::eq(queue.first, node) {
-                // Relaxed: a hint.
-                self.asked.store(1, Relaxed);
+                // Relaxed: a hint for the holder; it publishes nothing.
+                self.yield_requested.store(1, Relaxed);
                 None
             } else {
-                // The first in the queue asks at this moment: the turn after that has begun just
-                // now.
+                // The first node in the queue makes its request at this moment, so the turn after
+                // it begins now.
                 Deadline::after(self.interval)
             };
             (queue.turns, again)
         })
     }
 
-    /// The end of a wait whose time is up: off the queue, unless the lock is on its way here.
+    /// Ends a wait whose time is up: removes the node from the queue, unless the grant is on its
+    /// way to it.
     fn leave(&self, node: &Node) -> bool {
         let left = self.with_queue(|queue| {
             let was_first = ptr::eq(queue.first, node);
             let left = queue.remove(node);
             if left && was_first {
                 // Invariant 4: the request, if there was one, was this node's.
-                self.asked.store(0, Relaxed);
+                // Relaxed: a hint, changed under the queue lock.
+                self.yield_requested.store(0, Relaxed);
             }
-            self.say_if_empty(queue);
+            self.clear_queued_if_empty(queue);
             left
         });
         if left {
@@ -375,15 +392,15 @@ impl RawFairMutex {
         true
     }
 
-    /// Keeps `QUEUED` true to the queue (invariant 3). Under the queue lock.
-    fn say_if_empty(&self, queue: &Queue) {
+    /// Clears `QUEUED` if the queue is empty (invariant 3). Called under the queue lock.
+    fn clear_queued_if_empty(&self, queue: &Queue) {
         if queue.first.is_null() {
-            // Relaxed: it publishes nothing.
+            // Relaxed: it publishes nothing; the queue lock orders the queue.
             self.state.fetch_and(!QUEUED, Relaxed);
         }
     }
 
-    /// Releases a lock that is waited for.
+    /// Releases a lock that has waiters.
     #[cold]
     fn hand_over(&self) -> Result<(), NotLocked> {
         loop {
@@ -391,17 +408,19 @@ impl RawFairMutex {
                 let next = queue.pop();
                 if next.is_some() {
                     queue.until = Deadline::after(self.interval);
-                    self.asked.store(0, Relaxed);
-                    self.say_if_empty(queue);
+                    // Relaxed: a hint, changed under the queue lock.
+                    self.yield_requested.store(0, Relaxed);
+                    self.clear_queued_if_empty(queue);
                 }
                 next
             });
             if let Some(next) = next {
-                // SAFETY: taken off the queue and not granted yet, so it lives (invariant 2).
+                // SAFETY: the node was taken off the queue and is not granted yet, so it lives
+                // (invariant 2).
                 unsafe { Node::grant(next) };
                 return Ok(());
             }
-            // The last waiter gave up; or nobody holds the lock at all. Release: as in `unlock`.
+            // The last waiter gave up, or no thread holds the lock at all. Release: as in `unlock`.
             // Outside the queue lock, because nothing may be touched afterwards (invariant 5).
             match self.state.compare_exchange(LOCKED, 0, Release, Relaxed) {
                 Ok(_) => return Ok(()),
@@ -417,12 +436,14 @@ impl RawFairMutex {
         let next = self.with_queue(|queue| {
             let next = queue.pop()?;
             queue.until = Deadline::after(self.interval);
-            self.asked.store(0, Relaxed);
+            // Relaxed: a hint, changed under the queue lock.
+            self.yield_requested.store(0, Relaxed);
             queue.push(&node);
             Some((next, (queue.turns, queue.until)))
         });
         let Some((next, turn)) = next else { return false };
-        // SAFETY: taken off the queue and not granted yet, so it lives (invariant 2).
+        // SAFETY: the node was taken off the queue and is not granted yet, so it lives (invariant
+        // 2).
         unsafe { Node::grant(next) };
         self.wait(&node, turn, None)
     }
@@ -444,22 +465,24 @@ impl Node {
     ///
     /// The node lives, and the caller is the one that took it off the queue.
     unsafe fn grant(this: *const Self) {
-        // SAFETY: it lives, says the caller; the address is taken before the grant ends that.
+        // SAFETY: the node lives (the caller's promise); the address is taken before the grant ends
+        // its life.
         let granted = unsafe { &(*this).granted };
         let address = ptr::from_ref(granted);
-        // Release: pairs with the Acquire in `is_granted`. A swap where a store would do: the
-        // models' futex compares by a read-modify-write, and loom orders a plain store after that
-        // only if it happens after it.
+        // Release: pairs with the Acquire in `is_granted`. A store would be enough; it is a swap
+        // because the models' futex compares by a read-modify-write, and loom orders a plain store
+        // after that only if it happens after it.
         granted.swap(GRANTED, Release);
         // Invariant 5: the node may be gone.
         futex::wake_one(address);
     }
 }
 
-/// Under the queue lock. Every node that it meets is in the queue, and so lives (invariant 2).
+/// The methods are called under the queue lock. Every node that they reach is in the queue, and so
+/// lives (invariant 2).
 impl Queue {
     fn push(&mut self, node: &Node) {
-        // SAFETY: `next` belongs to the queue lock; `last` is in the queue.
+        // SAFETY: `next` is protected by the queue lock; `last` is in the queue.
         unsafe {
             node.next.with_mut(|next| *next = ptr::null());
             match self.last.as_ref() {
@@ -470,10 +493,10 @@ impl Queue {
         self.last = node;
     }
 
-    /// Takes the first off: the next holder.
+    /// Takes the first node off the queue: the next holder.
     fn pop(&mut self) -> Option<*const Node> {
         let first = self.first;
-        // SAFETY: `next` belongs to the queue lock; `first` is in the queue, if it is anything.
+        // SAFETY: `next` is protected by the queue lock; `first` is null or in the queue.
         self.first = unsafe { first.as_ref() }?
             .next
             .with_mut(|next| unsafe { mem::replace(&mut *next, first) });
@@ -484,12 +507,12 @@ impl Queue {
         Some(first)
     }
 
-    /// Takes a node off, wherever it is; `false` if it is not in the queue.
+    /// Removes a node from any place in the queue. Returns `false` if it is not in the queue.
     fn remove(&mut self, node: &Node) -> bool {
         let mut before: *const Node = ptr::null();
         let mut at = self.first;
-        // SAFETY: `next` belongs to the queue lock; `at` and `before` are in the queue, if they are
-        // anything.
+        // SAFETY: `next` is protected by the queue lock; `at` and `before` are null or in the
+        // queue.
         unsafe {
             while let Some(here) = at.as_ref() {
                 let behind = here.next.with(|next| *next);
@@ -512,13 +535,14 @@ impl Queue {
 
 impl Sealed for RawFairMutex {}
 
-// SAFETY: invariant 1, and the pairing of the Acquire and Release orderings above.
+// SAFETY: invariant 1, and the Acquire of each acquisition pairs with the Release of each release
+// or grant.
 unsafe impl RawLock for RawFairMutex {
     #[inline]
     fn acquire(&self, deadline: Option<Deadline>) -> bool {
         self.try_lock()
             || match deadline {
-                None => self.lock_contended_for_ever(),
+                None => self.lock_contended_forever(),
                 Some(_) => self.lock_contended(deadline),
             }
     }

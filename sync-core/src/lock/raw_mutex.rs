@@ -1,30 +1,31 @@
-//! The lock inside [`Mutex`](crate::Mutex): four bytes, one compare-and-swap in, one out.
+//! The lock inside [`Mutex`](crate::Mutex): four bytes, one compare-and-swap to take it and one to
+//! release it.
 //!
 //! # Source
 //!
-//! The three-state futex mutex of Drepper, "Futexes Are Tricky" (mutex 3), as `std` has it today,
-//! with one more bit that bounds how long a waiter can be overtaken. The bit is the starvation mode
-//! of Go's `sync.Mutex`, without its strict hand-off: strict hand-off costs a context switch for
-//! each critical section, 6 to 10 times the throughput, so it is used for one acquisition at a time
-//! and only once somebody has waited for [`STARVATION_THRESHOLD`].
+//! The three-state futex mutex of Drepper, "Futexes Are Tricky" (mutex 3), as in `std` today, with
+//! one more bit that bounds how long other threads can overtake a waiter. The bit is the starvation
+//! mode of Go's `sync.Mutex`, without its strict hand-off: strict hand-off costs a context switch
+//! for each critical section, 6 to 10 times the throughput, so it is used for one acquisition at a
+//! time, and only after a thread has waited for [`STARVATION_THRESHOLD`].
 //!
 //! # States
 //!
 //! | bits | meaning | legal to be stale? |
 //! |---|---|---|
-//! | `LOCKED` | somebody holds the lock | no |
-//! | `WAITERS` | somebody may sleep on the word | may be set without a sleeper (costs one system call); never clear with one that no wake is on its way to |
+//! | `LOCKED` | a thread holds the lock | no |
+//! | `WAITERS` | a thread may sleep on the word | may be set without a sleeper (costs one system call); never clear while a thread sleeps and no wake is on its way to it |
 //! | `STARVING` | the next acquisition belongs to a thread that has slept | may be set without such a thread (costs one `STARVATION_THRESHOLD`); only ever set together with `WAITERS` |
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
 //! | `0` | acquire | `L` | |
 //! | `W` | acquire | `LW` | |
-//! | `WS` | acquire by one that slept | `LW` | |
+//! | `WS` | acquire by a thread that slept | `LW` | |
 //! | `WS` | `try_lock` | `LWS` | |
-//! | `WS` | a newcomer arrives | `WS` | it sleeps, at most `STARVATION_THRESHOLD`, and counts as one that slept |
+//! | `WS` | a newcomer arrives | `WS` | it sleeps, at most `STARVATION_THRESHOLD`, and counts as a thread that slept |
 //! | `L..` | a waiter arrives | `LW..` | it sleeps |
-//! | `L..` | one that slept for `STARVATION_THRESHOLD` in all fails again | `LWS` | it sleeps |
+//! | `L..` | a thread that slept for `STARVATION_THRESHOLD` in all fails again | `LWS` | it sleeps |
 //! | `L` | release | `0` | |
 //! | `LW` | release | `0` | wake one |
 //! | `LWS` | release | `WS` | wake one |
@@ -33,23 +34,24 @@
 //!
 //! 1. **Exclusion.** `LOCKED` is set by the acquirer's compare-and-swap from a value without it,
 //!    and cleared by its release only.
-//! 2. **No swallowed wake.** Whoever has slept acquires with `WAITERS` set, and sleeps again only
-//!    after it has set `WAITERS` in a locked word: either way there is a release to come that wakes
-//!    the next. So a wake that a thread consumed is passed on, whether it gets the lock now, or
-//!    loses it to another and then gives up.
-//! 3. **Nobody sleeps on a free lock.** A thread sleeps only while the word has the value it saw:
-//!    locked, or reserved by `STARVING`; the second kind of sleep ends by itself.
-//! 4. **Wake after free.** A release is one atomic operation; after it only the address is used.
-//!    The lock may be gone by then.
-//! 5. **Bounded overtaking.** From the moment a waiter sets `STARVING`, no newcomer gets in before
-//!    one that has slept (`try_lock` excepted).
+//! 2. **No swallowed wake.** A thread that has slept acquires with `WAITERS` set, and sleeps again
+//!    only after it has set `WAITERS` in a locked word. Either way a later release wakes the next
+//!    waiter. So a wake that a thread consumed is passed on, whether the thread gets the lock now,
+//!    or loses it to another thread and then gives up.
+//! 3. **No sleep on a free lock.** A thread sleeps only while the word has the value that it read:
+//!    locked, or reserved by `STARVING`. A sleep on a reserved word ends by itself.
+//! 4. **Wake after free.** A release is one atomic operation; after it only the address of the word
+//!    is used. The lock may be gone by then.
+//! 5. **Bounded overtaking.** From the moment a waiter sets `STARVING`, no newcomer gets the lock
+//!    before a thread that has slept (`try_lock` excepted).
 //!
 //! # Orderings
 //!
-//! Acquire on the compare-and-swap that sets `LOCKED`: pairs with the Release of the one that
-//! clears it. Everything else is Relaxed: setting `WAITERS` or `STARVING` publishes nothing, and
-//! that the sleeper is not missed rests on the futex's own comparison (rule 1 of the futex module)
-//! and on all of this being one word.
+//! Acquire on the compare-and-swap that sets `LOCKED`: pairs with the Release of the
+//! compare-and-swap that clears it, so a holder sees the writes of the holder before it. Everything
+//! else is Relaxed: setting `WAITERS` or `STARVING` publishes nothing. No sleeper is missed because
+//! the futex itself compares the word (rule 1 of the futex module) and because the whole state is
+//! one word.
 
 use core::fmt;
 use core::time::Duration;
@@ -68,8 +70,8 @@ const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
 const STARVING: u32 = 4;
 
-/// How long a waiter lets others overtake it. A hand-off costs a context switch (a few
-/// microseconds), so one per millisecond is cheap.
+/// The time for which a waiter lets other threads overtake it. A hand-off costs a context switch (a
+/// few microseconds), so one per millisecond is cheap.
 const STARVATION_THRESHOLD: Duration = Duration::from_millis(1);
 
 /// A mutual exclusion lock without data and without a guard: Python's `threading.Lock`.
@@ -98,7 +100,7 @@ pub struct RawMutex {
 
 impl RawMutex {
     const_new! {
-        /// A free lock.
+        /// Creates a free lock.
         pub const fn new() -> Self {
             Self { state: AtomicU32::new(0) }
         }
@@ -108,18 +110,18 @@ impl RawMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before an [`unlock`](Self::unlock) happens before the return of the `lock`
-    /// that follows it.
+    /// Everything that happened before an [`unlock`](Self::unlock) happens before the return of the
+    /// `lock` that follows it.
     #[inline]
     #[doc(alias = "acquire")]
     pub fn lock(&self) {
         if !self.try_fast() {
-            self.lock_contended_for_ever();
+            self.lock_contended_forever();
         }
     }
 
-    /// Takes the lock if it is free at this moment, even if somebody has waited for long: only
-    /// [`lock`](Self::lock) and the timed calls stand back then.
+    /// Takes the lock if it is free at this moment, even if another thread has waited for long:
+    /// only [`lock`](Self::lock) and the timed calls let that thread go first.
     #[inline]
     pub fn try_lock(&self) -> bool {
         self.try_fast() || self.try_contended()
@@ -139,16 +141,16 @@ impl RawMutex {
         self.try_fast() || self.lock_contended(Deadline::at(deadline))
     }
 
-    /// Gives the lock back; any thread may.
+    /// Releases the lock; any thread may release it.
     ///
     /// # Errors
     ///
-    /// [`NotLocked`] if nobody holds it; nothing is changed.
+    /// [`NotLocked`] if no thread holds it; nothing is changed.
     ///
     /// # Memory ordering
     ///
-    /// What happened before an `unlock` happens before the return of the [`lock`](Self::lock) that
-    /// follows it.
+    /// Everything that happened before an `unlock` happens before the return of the
+    /// [`lock`](Self::lock) that follows it.
     #[inline]
     #[doc(alias = "release")]
     pub fn unlock(&self) -> Result<(), NotLocked> {
@@ -159,16 +161,17 @@ impl RawMutex {
         }
     }
 
-    /// Whether somebody holds the lock. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         self.state.load(Relaxed) & LOCKED != 0
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holder does not
-    /// exist any more.
+    /// Makes the lock free, whichever thread held it: for the child of a `fork`, where the holder
+    /// does not exist any more.
     ///
     /// # Safety
     ///
@@ -176,6 +179,7 @@ impl RawMutex {
     /// may still be released.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
+        // Relaxed: no other thread uses it (the caller's promise).
         self.state.store(0, Relaxed);
     }
 
@@ -185,13 +189,15 @@ impl RawMutex {
         self.state.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok()
     }
 
-    /// One attempt that also takes a free lock with bits left over. It ignores a reservation,
-    /// because nobody who is refused here comes back to find out that it was stale.
+    /// Attempts once, and also takes a free lock that has other bits set. It ignores a reservation:
+    /// a caller that is refused here does not come back, so it could not detect a stale one.
     #[cold]
     fn try_contended(&self) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         while state & LOCKED == 0 {
-            // Acquire: as in `try_fast`. The other bits stay: whom they speak of is still there.
+            // Acquire: as in `try_fast`. Keep the other bits: the waiters they stand for still
+            // wait.
             match self.state.compare_exchange(state, state | LOCKED, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(seen) => state = seen,
@@ -200,41 +206,42 @@ impl RawMutex {
         false
     }
 
-    /// As [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path then
-    /// has no argument to lay out on its stack.
+    /// Like [`lock_contended`](Self::lock_contended) without a deadline: the caller's fast path
+    /// then has no argument to lay out on its stack.
     #[cold]
-    fn lock_contended_for_ever(&self) -> bool {
+    fn lock_contended_forever(&self) -> bool {
         self.lock_contended(None)
     }
 
-    /// Takes the lock, sleeping as long as it must; `false` if the deadline passed.
+    /// Takes the lock, and sleeps as long as it is not free. Returns `false` if the deadline
+    /// passed.
     #[cold]
     fn lock_contended(&self, deadline: Option<Deadline>) -> bool {
         let mut looks = Looks::new();
         let mut state = self.spin(&mut looks);
-        // The watch starts when it is needed: a clock read between the look and the attempt takes
-        // longer than a critical section, and the free lock is lost again.
+        // The clock is read only when it is needed: a clock read between the load and the attempt
+        // takes longer than a critical section, and other threads take the free lock meanwhile.
         let mut waiting = None;
         let mut slept = false;
         loop {
             if state & LOCKED == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: one that slept leaves `WAITERS` behind for those who may sleep on.
-                // Its reservation is used up.
+                // Invariant 2: a thread that slept leaves `WAITERS` set for the threads that may
+                // still sleep. Its reservation is used up.
                 let taken = if slept { LOCKED | WAITERS } else { state | LOCKED };
                 // Acquire: as in `try_fast`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
                     Ok(_) => return true,
                     Err(_) => {
-                        // Lost to another thread: spin on while looks are left. A futex call here
-                        // would nearly always find the word changed.
+                        // Lost to another thread: spin on while turns are left. A futex call here
+                        // would nearly always observe a changed word.
                         state = self.spin(&mut looks);
                         continue;
                     }
                 }
             }
             if state & LOCKED == 0 {
-                // Reserved for one that slept, who is awake already or being woken. Should it be
-                // gone, this sleep ends by itself.
+                // Reserved for a thread that slept, which is awake already or is being woken. If it
+                // is gone, this sleep ends by itself.
                 let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
                 futex::wait_maybe(&self.state, state, turn);
             } else {
@@ -244,6 +251,8 @@ impl RawMutex {
                 let announced = state | WAITERS | reserve;
                 if announced != state {
                     if let Err(seen) =
+                        // Relaxed: an announcement publishes nothing, and the futex compares the
+                        // word.
                         self.state.compare_exchange(state, announced, Relaxed, Relaxed)
                     {
                         state = seen;
@@ -260,12 +269,13 @@ impl RawMutex {
         }
     }
 
-    /// The end of a wait whose time is up: takes the lock if it is free after all.
+    /// Ends a wait whose time is up: takes the lock if it is free after all.
     ///
     /// It consumed no wake (rule 3 of the futex module) and announced itself before it slept, so it
-    /// owes nobody a wake; but a reservation may have been its own, with nobody else there to use
-    /// it up.
+    /// owes no thread a wake. But a reservation may have been its own, and no other thread may be
+    /// there to use it up: it clears the reservation.
     fn leave(&self) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             let taken = state & LOCKED == 0;
@@ -273,7 +283,8 @@ impl RawMutex {
             if next == state {
                 return false;
             }
-            // Acquire: as in `try_fast`; more than a thread that only clears the reservation needs.
+            // Acquire: as in `try_fast`. A thread that only clears the reservation would not need
+            // it.
             match self.state.compare_exchange(state, next, Acquire, Relaxed) {
                 Ok(_) => return taken,
                 Err(seen) => state = seen,
@@ -281,26 +292,27 @@ impl RawMutex {
         }
     }
 
-    /// Waits a moment for a lock that nobody sleeps on, and returns what it saw last.
+    /// Spins for a moment on a lock that no thread sleeps on, and returns the last value read.
     fn spin(&self, looks: &mut Looks) -> u32 {
         loop {
+            // Relaxed: the compare-and-swap that follows compares it.
             let state = self.state.load(Relaxed);
-            // Where others sleep already, a spinner would only overtake them.
+            // Where other threads sleep already, a spinning thread would only overtake them.
             if state != LOCKED || !looks.turn() {
                 return state;
             }
         }
     }
 
-    /// Releases a lock whose word says more than `LOCKED`. `reserve` is `STARVING` to let one in
-    /// that sleeps, or 0.
+    /// Releases a lock whose word has more bits than `LOCKED`. `reserve` is `STARVING` to let a
+    /// sleeper in, or 0.
     #[cold]
     fn unlock_contended(&self, mut state: u32, reserve: u32) -> Result<(), NotLocked> {
         while state & LOCKED != 0 {
             let free = match state & WAITERS {
                 0 => 0,
-                // The one who is woken sets `WAITERS` again, so without a reservation all of it can
-                // go.
+                // The woken thread sets `WAITERS` again, so without a reservation all bits can be
+                // cleared.
                 _ => match (state & STARVING) | reserve {
                     0 => 0,
                     reserved => WAITERS | reserved,
@@ -310,7 +322,7 @@ impl RawMutex {
             match self.state.compare_exchange(state, free, Release, Relaxed) {
                 Ok(_) => {
                     if state & WAITERS != 0 {
-                        // Invariant 4: from here on only the address.
+                        // Invariant 4: from here on only the address is used.
                         futex::wake_one(&raw const self.state);
                     }
                     return Ok(());
@@ -324,13 +336,13 @@ impl RawMutex {
 
 impl Sealed for RawMutex {}
 
-// SAFETY: invariant 1, and the pairing of the Acquire and Release orderings above.
+// SAFETY: invariant 1, and the Acquire of each acquisition pairs with the Release of each release.
 unsafe impl RawLock for RawMutex {
     #[inline]
     fn acquire(&self, deadline: Option<Deadline>) -> bool {
         self.try_fast()
             || match deadline {
-                None => self.lock_contended_for_ever(),
+                None => self.lock_contended_forever(),
                 Some(_) => self.lock_contended(deadline),
             }
     }
@@ -353,12 +365,13 @@ unsafe impl RawLock for RawMutex {
 
     #[cold]
     unsafe fn release_fair(&self) {
-        // `WAITERS` may be stale, and a reservation for nobody makes the next one wait for
-        // `STARVATION_THRESHOLD`. Where the system says that it woke somebody, there is one to
-        // reserve the lock for; should that one give up meanwhile, invariant 3 still holds.
+        // `WAITERS` may be stale, and a reservation without a waiter makes the next thread wait for
+        // `STARVATION_THRESHOLD`. Where the system reports that it woke a thread, the lock is
+        // reserved for that thread. If that thread gives up meanwhile, invariant 3 still holds.
+        // Relaxed: a hint.
         let state = self.state.load(Relaxed);
-        let somebody = state & WAITERS != 0 && futex::wake(&raw const self.state, 1) > 0;
-        let released = self.unlock_contended(state, if somebody { STARVING } else { 0 });
+        let woken = state & WAITERS != 0 && futex::wake(&raw const self.state, 1) > 0;
+        let released = self.unlock_contended(state, if woken { STARVING } else { 0 });
         debug_assert!(released.is_ok(), "a guard was dropped over a lock that is free");
     }
 
@@ -391,7 +404,7 @@ impl fmt::Debug for RawMutex {
     }
 }
 
-/// A lock was to be released that nobody holds.
+/// The error of the release of a lock that no thread holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLocked;
 

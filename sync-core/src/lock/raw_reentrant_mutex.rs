@@ -1,21 +1,21 @@
-//! The lock inside [`ReentrantMutex`](crate::ReentrantMutex): a [`RawMutex`] that knows who holds
-//! it and how often.
+//! The lock inside [`ReentrantMutex`](crate::ReentrantMutex): a [`RawMutex`] with the number of its
+//! owner and a count of holds.
 //!
 //! # Source
 //!
-//! The owner and count beside a plain lock of Java's monitors, `parking_lot` and `std`, with
-//! `parking_lot`'s lesson of commit da16c2c: the count belongs to the holder, so it is written
-//! before the lock is released and never after.
+//! The owner and the count next to a plain lock, as in Java's monitors, `parking_lot` and `std`,
+//! with what `parking_lot`'s commit da16c2c fixed: the count belongs to the holder, so it is
+//! written before the lock is released and never after.
 //!
 //! # State
 //!
 //! | `lock` | `owner` | `depth` | meaning |
 //! |---|---|---|---|
-//! | free | 0 | 0 | nobody holds it |
-//! | held | 0 | 0 | between two lines of an acquisition or a release |
+//! | free | 0 | 0 | no thread holds it |
+//! | held | 0 | 0 | inside an acquisition or a release |
 //! | held | thread's number | n >= 1 | that thread holds it n times |
 //!
-//! | who | event | effect |
+//! | thread | event | effect |
 //! |---|---|---|
 //! | not the owner | lock | takes `lock`; `depth` = 1; `owner` = me |
 //! | the owner | lock | `depth` + 1 |
@@ -28,17 +28,19 @@
 //! 1. `owner` and `depth` are written by the holder of `lock` only.
 //! 2. `owner` is a thread's number only while that thread holds `lock`: it is written after the
 //!    acquisition and cleared before the release.
-//! 3. So a thread reads its own number in `owner` exactly if it holds the lock: nobody else ever
-//!    writes that number, and it sees its own writes in order. Numbers are never used again
-//!    ([`thread::id`]), so a thread that ended with the lock held passes it on to nobody.
+//! 3. So a thread reads its own number in `owner` exactly if it holds the lock: no other thread
+//!    writes that number, and a thread sees its own writes in order. Numbers are never used again
+//!    ([`thread::id`]), so no later thread becomes the owner of a lock that a thread held when it
+//!    ended.
 //! 4. `depth` is at least the number of guards alive; it is exact, and an acquisition that would
 //!    overflow it changes nothing.
 //!
 //! # Orderings
 //!
-//! All Relaxed here: between holders, `lock` orders everything, and a thread that asks whether it
-//! is the owner only needs to see its own writes (invariant 3). Both are atomics, so that `Debug`
-//! and [`depth`](RawReentrantMutex::depth) may look from any thread without a race.
+//! All accesses of `owner` and `depth` are Relaxed: between holders, `lock` orders everything, and
+//! a thread that checks whether it is the owner only needs to see its own writes (invariant 3).
+//! Both are atomics, so that `Debug` and [`depth`](RawReentrantMutex::depth) may read them from any
+//! thread without a race.
 
 use core::fmt;
 use core::time::Duration;
@@ -56,7 +58,7 @@ use crate::user_code::AbortOnUnwind;
 /// A lock that its holder may take again, without data and without a guard: Python's
 /// `threading.RLock`.
 ///
-/// It is released as often as it was taken, by the thread that took it. For a lock that protects
+/// The thread that took it must release it as many times as it took it. For a lock that protects
 /// data, use [`ReentrantMutex`](crate::ReentrantMutex).
 ///
 /// ```
@@ -83,7 +85,7 @@ pub struct RawReentrantMutex {
 
 impl RawReentrantMutex {
     const_new! {
-        /// A free lock.
+        /// Creates a free lock.
         pub const fn new() -> Self {
             Self {
                 owner: AtomicU64::new(0),
@@ -102,8 +104,8 @@ impl RawReentrantMutex {
     ///
     /// # Memory ordering
     ///
-    /// What happened before the last [`unlock`](Self::unlock) of one thread happens before the
-    /// return of the first `lock` of the next.
+    /// Everything that happened before the last [`unlock`](Self::unlock) of one thread happens
+    /// before the return of the first `lock` of the next.
     #[inline]
     #[track_caller]
     #[doc(alias = "acquire")]
@@ -123,7 +125,7 @@ impl RawReentrantMutex {
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> bool {
@@ -136,7 +138,7 @@ impl RawReentrantMutex {
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
@@ -153,7 +155,7 @@ impl RawReentrantMutex {
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
@@ -165,7 +167,7 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Gives one level of the lock back; the last one lets others in.
+    /// Releases one level of the lock. The release of the last level lets other threads in.
     ///
     /// # Errors
     ///
@@ -181,11 +183,11 @@ impl RawReentrantMutex {
         Ok(())
     }
 
-    /// As [`unlock`](Self::unlock), without asking whether this thread holds the lock.
+    /// Like [`unlock`](Self::unlock), without a check that this thread holds the lock.
     ///
     /// # Safety
     ///
-    /// This thread holds the lock, and no guard that lives stands for the level that is given back.
+    /// This thread holds the lock, and no guard that lives represents the level that is released.
     #[inline]
     pub(crate) unsafe fn release(&self) {
         debug_assert!(
@@ -193,23 +195,24 @@ impl RawReentrantMutex {
             "a guard was dropped over a lock that its thread does not hold"
         );
         self.instrument.released();
-        // Relaxed: ours (invariant 1).
+        // Relaxed: only the owner, which is this thread, writes it (invariant 1).
         match self.depth.load(Relaxed) {
             1 => {
                 self.end();
                 // SAFETY: held by this thread, whose last level ends here.
                 unsafe { RawLock::release(&self.lock) }
             }
+            // Relaxed: only this thread, the owner, writes it (invariant 1).
             depth => self.depth.store(depth - 1, Relaxed),
         }
     }
 
-    /// As [`unlock`](Self::unlock); if this was the last level and somebody waits, no newcomer gets
-    /// the lock before a waiter.
+    /// Like [`unlock`](Self::unlock); if this was the last level and a thread waits, no newcomer
+    /// gets the lock before a waiter.
     ///
     /// # Errors
     ///
-    /// As [`unlock`](Self::unlock).
+    /// Like [`unlock`](Self::unlock).
     pub fn unlock_fair(&self) -> Result<(), NotOwner> {
         if self.depth() != 1 {
             return self.unlock();
@@ -221,11 +224,11 @@ impl RawReentrantMutex {
         Ok(())
     }
 
-    /// Gives all levels back at once, and says how many: Python's `_release_save`.
+    /// Releases all levels at once and returns their number: Python's `_release_save`.
     ///
     /// # Errors
     ///
-    /// As [`unlock`](Self::unlock).
+    /// Like [`unlock`](Self::unlock).
     #[doc(alias = "_release_save")]
     pub fn unlock_all(&self) -> Result<u32, NotOwner> {
         match self.depth() {
@@ -240,7 +243,7 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Takes the lock `levels` times at once: the other half of [`unlock_all`](Self::unlock_all),
+    /// Takes the lock `levels` times at once: the reverse of [`unlock_all`](Self::unlock_all),
     /// Python's `_acquire_restore`.
     ///
     /// # Panics
@@ -252,6 +255,7 @@ impl RawReentrantMutex {
         let me = thread::id().get();
         if levels == 0 {
         } else if self.is_owner(me) {
+            // Relaxed: only this thread, the owner, writes it (invariant 1).
             self.depth.store(deeper(self.depth.load(Relaxed), levels), Relaxed);
             self.instrument.deeper(levels);
         } else {
@@ -270,7 +274,7 @@ impl RawReentrantMutex {
     ///
     /// # Safety
     ///
-    /// A guard that stands for the level is not used meanwhile.
+    /// A guard that represents the level is not used meanwhile.
     pub(crate) unsafe fn bump(&self) {
         if self.depth() == 1 {
             let abort = AbortOnUnwind::new(RELOCK);
@@ -285,33 +289,35 @@ impl RawReentrantMutex {
         }
     }
 
-    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns,
-    /// unless this thread does.
+    /// Returns whether any thread holds the lock. A snapshot: it may have changed before the call
+    /// returns, unless this thread does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         self.lock.is_locked()
     }
 
-    /// Whether this thread holds the lock. This is exact.
+    /// Returns whether this thread holds the lock. This is exact.
     #[inline]
     #[doc(alias = "_is_owned")]
     pub fn is_owned_by_current_thread(&self) -> bool {
         self.is_owner(thread::id().get())
     }
 
-    /// How often this thread holds the lock: 0 if it does not. This is exact.
+    /// Returns the number of times that this thread holds the lock: 0 if it does not. This is
+    /// exact.
     #[inline]
     #[doc(alias = "_recursion_count")]
     pub fn depth(&self) -> u32 {
+        // Relaxed: only this thread, the owner, writes it (invariant 1).
         if self.is_owned_by_current_thread() { self.depth.load(Relaxed) } else { 0 }
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not
-    /// exist any more.
+    /// Makes the lock free, whichever thread held it: for the child of a `fork`, where other
+    /// holders do not exist any more.
     ///
-    /// The thread that forked lives on in the child under the number it had, so a lock that it held
-    /// itself needs no reset.
+    /// The thread that forked keeps its number in the child, so a lock that it held itself needs no
+    /// reset.
     ///
     /// # Safety
     ///
@@ -327,11 +333,12 @@ impl RawReentrantMutex {
 
     #[inline]
     fn is_owner(&self, thread: u64) -> bool {
-        // Relaxed: invariant 3.
+        // Relaxed: a thread only compares with its own number, and sees its own writes (invariant
+        // 3).
         self.owner.load(Relaxed) == thread
     }
 
-    /// Takes the lock, which this thread does not hold, by `acquire`.
+    /// Takes the lock with `acquire`. This thread does not hold it.
     #[inline]
     fn take(&self, me: u64, attempt: Attempt<'_>, acquire: impl FnOnce(&RawMutex) -> bool) -> bool {
         let got = acquire(&self.lock);
@@ -341,27 +348,29 @@ impl RawReentrantMutex {
         attempt.ended(got)
     }
 
-    /// One more level, if this thread has one.
+    /// Adds one level if this thread holds the lock, and returns whether it does.
     #[inline]
     #[track_caller]
     fn deepen(&self, me: u64) -> bool {
         let mine = self.is_owner(me);
         if mine {
-            // Relaxed: ours (invariant 1).
+            // Relaxed: only the owner, which is this thread, writes it (invariant 1).
             self.depth.store(deeper(self.depth.load(Relaxed), 1), Relaxed);
             self.instrument.deeper(1);
         }
         mine
     }
 
-    /// Signs the lock, which was just taken.
+    /// Records this thread as the owner, directly after the acquisition. Relaxed: `lock` orders the
+    /// holders.
     #[inline]
     fn begin(&self, me: u64, levels: u32) {
         self.depth.store(levels, Relaxed);
         self.owner.store(me, Relaxed);
     }
 
-    /// Clears the signature: the last thing before the release, never after it (invariant 2).
+    /// Clears owner and depth. This is the last step before the release, never after it (invariant
+    /// 2). Relaxed: the release of `lock` that follows orders the holders.
     #[inline]
     fn end(&self) {
         self.depth.store(0, Relaxed);
@@ -387,20 +396,21 @@ impl Default for RawReentrantMutex {
     }
 }
 
-/// Never blocks, from whichever thread. The fields are read one after the other: while others take
+/// Never blocks, on any thread. The fields are read one after the other: while other threads take
 /// and release the lock, they may be of different moments.
 impl fmt::Debug for RawReentrantMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.is_locked() { "locked" } else { "unlocked" };
         f.debug_struct("RawReentrantMutex")
             .field("state", &format_args!("{state}"))
+            // Relaxed, both: a snapshot for display.
             .field("owner", &self.owner.load(Relaxed))
             .field("count", &self.depth.load(Relaxed))
             .finish()
     }
 }
 
-/// A reentrant lock was to be released by a thread that does not hold it.
+/// The error of the release of a reentrant lock by a thread that does not hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOwner;
 

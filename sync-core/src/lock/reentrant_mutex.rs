@@ -22,16 +22,16 @@ use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::sealed::Sealed;
 use crate::user_code::AbortOnUnwind;
 
-/// A mutual exclusion lock over data that the thread which holds it may take again; 16 bytes beside
-/// the data.
+/// A mutual exclusion lock over data that the thread which holds it may take again. It adds 16
+/// bytes to the data.
 ///
 /// Because several guards of one thread may live at a time, a guard gives `&T` and not `&mut T`:
-/// put what is to change in a [`Cell`](core::cell::Cell) or [`RefCell`](core::cell::RefCell), which
-/// need not be `Sync` here, or in atomics. The lock does not poison.
+/// put the data that changes in a [`Cell`](core::cell::Cell) or [`RefCell`](core::cell::RefCell),
+/// which need not be `Sync` here, or in atomics. The lock does not poison.
 ///
 /// A [`Condvar`](crate::Condvar) that waits with a guard releases all levels and restores them. It
-/// asks for `T: Sync`: guards of the outer levels may have lent the data out, and during the wait
-/// other threads have it too. For data that is not `Sync`, wait with a [`Mutex`](crate::Mutex).
+/// requires `T: Sync`: guards of the outer levels may have lent the data out, and other threads use
+/// the data during the wait. For data that is not `Sync`, wait with a [`Mutex`](crate::Mutex).
 ///
 /// # Examples
 ///
@@ -43,7 +43,8 @@ use crate::user_code::AbortOnUnwind;
 ///     balance: Cell<i64>,
 /// }
 ///
-/// static ACCOUNT: ReentrantMutex<Account> = ReentrantMutex::new(Account { balance: Cell::new(0) });
+/// static ACCOUNT: ReentrantMutex<Account> =
+///     ReentrantMutex::new(Account { balance: Cell::new(0) });
 ///
 /// fn deposit(amount: i64) {
 ///     let account = ACCOUNT.lock();
@@ -71,8 +72,8 @@ use crate::user_code::AbortOnUnwind;
 ///
 /// # Source of the algorithm
 ///
-/// An owner and a count beside a [`RawMutex`](crate::RawMutex); state table and invariants stand at
-/// the top of `raw_reentrant_mutex.rs`.
+/// An owner and a count next to a [`RawMutex`](crate::RawMutex); the state table and the invariants
+/// are at the top of `raw_reentrant_mutex.rs`.
 #[doc(alias = "RLock")]
 #[doc(alias = "ReentrantLock")]
 pub struct ReentrantMutex<T: ?Sized> {
@@ -80,14 +81,15 @@ pub struct ReentrantMutex<T: ?Sized> {
     pub(crate) data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock moves with its data; moving both to another thread is moving the data.
+// SAFETY: the lock moves with its data; to move both to another thread is to move the data.
 unsafe impl<T: ?Sized + Send> Send for ReentrantMutex<T> {}
-// SAFETY: the raw lock hands the data to one thread at a time (its invariants 1 and 2), which may
-// share it with itself only: so sharing the lock sends the data and needs no more.
+// SAFETY: the raw lock hands the data to one thread at a time (its invariants 1 and 2), and that
+// thread shares the data only with itself. So to share the lock is to send the data, and `Send` is
+// enough.
 unsafe impl<T: ?Sized + Send> Sync for ReentrantMutex<T> {}
 
-// As `std`'s: its data can be looked at while a panic unwinds through a holder, and changes through
-// `&T` only.
+// The same as for `std`'s: the data can be read while a panic unwinds through a holder, and changes
+// through `&T` only.
 impl<T: UnwindSafe + ?Sized> UnwindSafe for ReentrantMutex<T> {}
 impl<T: RefUnwindSafe + ?Sized> RefUnwindSafe for ReentrantMutex<T> {}
 
@@ -100,13 +102,13 @@ const_new! {
 
 impl<T> ReentrantMutex<T> {
     const_new! {
-        /// A free lock over `value`.
+        /// Creates a free lock over `value`.
         pub const fn new(value: T) -> Self {
             Self { raw: RawReentrantMutex::new(), data: UnsafeCell::new(value) }
         }
     }
 
-    /// The data. Nobody can hold the lock: this call owns it.
+    /// Returns the data. No thread can hold the lock: this call owns it.
     pub fn into_inner(self) -> T {
         self.data.into_inner()
     }
@@ -122,13 +124,13 @@ impl<T: ?Sized> ReentrantMutex<T> {
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     #[track_caller]
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
         self.raw.lock();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { ReentrantMutexGuard::new(self) }
     }
 
@@ -136,24 +138,23 @@ impl<T: ?Sized> ReentrantMutex<T> {
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock().then(|| unsafe { ReentrantMutexGuard::new(self) })
     }
 
-    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means for
-    /// ever.
+    /// Takes the lock, or gives up after `timeout`. A timeout too long for the clock means forever.
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<ReentrantMutexGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_for(timeout).then(|| unsafe { ReentrantMutexGuard::new(self) })
     }
 
@@ -162,11 +163,11 @@ impl<T: ?Sized> ReentrantMutex<T> {
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<ReentrantMutexGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_until(deadline).then(|| unsafe { ReentrantMutexGuard::new(self) })
     }
 
@@ -175,91 +176,92 @@ impl<T: ?Sized> ReentrantMutex<T> {
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock).
+    /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
     pub fn lock_arc(self: &Arc<Self>) -> ArcReentrantMutexGuard<T> {
         self.raw.lock();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
+    /// Like [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
     #[inline]
     #[track_caller]
     pub fn try_lock_arc(self: &Arc<Self>) -> Option<ArcReentrantMutexGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock().then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
+    /// Like [`try_lock_for`](Self::try_lock_for), with a guard that keeps the mutex alive.
     #[inline]
     #[track_caller]
     pub fn try_lock_arc_for(
         self: &Arc<Self>,
         timeout: Duration,
     ) -> Option<ArcReentrantMutexGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_lock_for(timeout)
             .then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
+    /// Like [`try_lock_until`](Self::try_lock_until), with a guard that keeps the mutex alive.
     #[inline]
     #[track_caller]
     pub fn try_lock_arc_until(
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Option<ArcReentrantMutexGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_lock_until(deadline)
             .then(|| unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether any thread holds the lock. A snapshot: it may have changed before the call returns,
-    /// unless this thread does.
+    /// Returns whether any thread holds the lock. A snapshot: it may have changed before the call
+    /// returns, unless this thread does.
     #[inline]
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         self.raw.is_locked()
     }
 
-    /// Whether this thread holds the lock. This is exact.
+    /// Returns whether this thread holds the lock. This is exact.
     #[inline]
     #[doc(alias = "_is_owned")]
     pub fn is_owned_by_current_thread(&self) -> bool {
         self.raw.is_owned_by_current_thread()
     }
 
-    /// How often this thread holds the lock: 0 if it does not. This is exact.
+    /// Returns the number of times that this thread holds the lock: 0 if it does not. This is
+    /// exact.
     #[inline]
     #[doc(alias = "_recursion_count")]
     pub fn depth(&self) -> u32 {
         self.raw.depth()
     }
 
-    /// The data, without locking: this call borrows the mutex alone.
+    /// Returns the data, without locking: this call borrows the mutex exclusively.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: `&mut self`: there is no guard and nobody else.
+        // SAFETY: `&mut self`: there is no guard and no other user.
         self.data.with_mut(|data| unsafe { &mut *data })
     }
 
-    /// The lock without the data.
+    /// Returns the lock without the data.
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets two threads at the data; the caller does so only for a
-    /// guard that it has forgotten.
+    /// Releasing it while a guard lives gives two threads access to the data; the caller does so
+    /// only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawReentrantMutex {
         &self.raw
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where other holders do not
-    /// exist any more.
+    /// Makes the lock free, whichever thread held it: for the child of a `fork`, where other
+    /// holders do not exist any more.
     ///
     /// # Safety
     ///
@@ -284,12 +286,12 @@ impl<T> From<T> for ReentrantMutex<T> {
     }
 }
 
-/// Never blocks, and takes no level: shows owner and count to any thread, and the data if this
-/// thread holds the lock or nobody does.
+/// Never blocks, and takes no level: shows the owner and the count to any thread, and the data if
+/// this thread or no thread holds the lock.
 impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("ReentrantMutex");
-        // Shown before this call takes the lock for a moment.
+        // The raw lock is shown before this call takes it for a moment.
         out.field("raw", &format_args!("{:?}", self.raw));
         match self.try_lock() {
             Some(data) => out.field("data", &&*data),
@@ -300,13 +302,13 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
 }
 
 borrowed_guard! {
-    /// The right to the data of a [`ReentrantMutex`]; dropping it gives one level back.
+    /// The right to the data of a [`ReentrantMutex`]; dropping it releases one level.
     ReentrantMutexGuard of ReentrantMutex, releases with release, maps to MappedReentrantMutexGuard
 }
 
 mapped_guard! {
     /// The right to a part of the data of a [`ReentrantMutex`], from [`ReentrantMutexGuard::map`];
-    /// dropping it gives one level back.
+    /// dropping it releases one level.
     MappedReentrantMutexGuard of RawReentrantMutex, releases with release
 }
 
@@ -318,26 +320,26 @@ arc_guard! {
 
 impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     /// Calls `f` with this guard's level released, and takes it again before it returns or unwinds.
-    /// Others get in only if it was the last.
+    /// Other threads get in only if it was the last level.
     #[inline]
     pub fn unlocked<U>(this: &mut Self, f: impl FnOnce() -> U) -> U {
         struct Relock<'a>(&'a RawReentrantMutex);
         impl Drop for Relock<'_> {
             fn drop(&mut self) {
-                // A level too many is a panic, under which the guard would be dropped.
+                // One level too many panics, and the unwinding would drop the guard.
                 let abort = AbortOnUnwind::new(RELOCK);
                 self.0.lock_levels(1);
                 abort.disarm();
             }
         }
         // SAFETY: invariant 1 of `guard_macros.rs`; the guard is borrowed mutably until the level
-        // is taken again, and what takes it again does not unwind.
+        // is taken again, and `Relock`, which takes it again, does not unwind.
         unsafe { this.lock.raw.release() };
         let _relock = Relock(&this.lock.raw);
         f()
     }
 
-    /// Gives this level back; if it was the last one and somebody waits, no newcomer gets the lock
+    /// Releases this level; if it was the last level and a thread waits, no newcomer gets the lock
     /// before a waiter.
     #[inline]
     pub fn unlock_fair(this: Self) {
@@ -350,23 +352,24 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
         );
     }
 
-    /// Lets a waiter in, if there is one and this is the only level, and takes the lock again;
-    /// almost free otherwise.
+    /// Lets a waiter in, if there is one and this is the only level, and takes the lock again.
+    /// Costs almost nothing otherwise.
     #[inline]
     pub fn bump(this: &mut Self) {
         // SAFETY: invariant 1 of `guard_macros.rs`; the guard is borrowed mutably.
         unsafe { this.lock.raw.bump() }
     }
 
-    /// The lock of this guard.
+    /// Returns the lock of this guard.
     #[inline]
     pub fn mutex(this: &Self) -> &'a ReentrantMutex<T> {
         this.lock
     }
 }
 
-/// How a condition variable releases all levels. Bound to `T: Sync` because guards of other levels
-/// may have lent the data out. Not for a mapped guard, whose type does not name `T`.
+/// Implements the release and the reacquisition of all levels, for a condition variable. It
+/// requires `T: Sync` because guards of other levels may have lent the data out. Not for a mapped
+/// guard, whose type does not name `T`.
 macro_rules! wait_at_any_depth {
     ($($Guard:ty),*) => {$(
         impl<T: ?Sized> Sealed for $Guard {}

@@ -22,10 +22,10 @@ use crate::lock::raw_rwlock::RawRwLock;
 use crate::primitive::{cell::UnsafeCell, const_new};
 use crate::sealed::Sealed;
 
-/// A lock that many may hold for reading, or one for writing, over data; four bytes beside the
-/// data. It does not poison.
+/// A lock over data that many threads may hold for reading, or one thread for writing. It adds four
+/// bytes to the data. It does not poison.
 ///
-/// How the modes go together:
+/// Modes that two threads may hold at the same time:
 ///
 /// | | reader | upgradable reader | writer |
 /// |---|---|---|---|
@@ -34,16 +34,16 @@ use crate::sealed::Sealed;
 /// | **writer** | no | no | no |
 ///
 /// An upgradable reader becomes the writer without letting another writer in between, once the
-/// other readers have left; so at most one thread can wait for that, and two can never wait for
-/// each other. A writer becomes a reader, or the upgradable one, in the same way.
+/// other readers have left; so at most one thread can wait for that, and two threads can never wait
+/// for each other. A writer becomes a reader, or the upgradable one, in the same way.
 ///
 /// Neither side starves. A waiting writer keeps new readers out, and the readers that it kept out
-/// go before the next writer; whoever has waited for a millisecond lets no newcomer overtake. For
+/// go before the next writer. No newcomer overtakes a thread that has waited for a millisecond. For
 /// that reason a thread must not take the lock for reading twice: a writer that came in between
 /// would wait for the first guard, and the second for the writer.
 ///
 /// A [`Condvar`](crate::Condvar) waits with any of the borrowed guards; a wait with a reader's
-/// guard releases and takes again that one hold.
+/// guard releases only the hold of that guard and takes it again.
 ///
 /// # Examples
 ///
@@ -53,7 +53,7 @@ use crate::sealed::Sealed;
 /// static WORDS: RwLock<Vec<&str>> = RwLock::new(Vec::new());
 ///
 /// fn add(word: &'static str) -> usize {
-///     // Others may read while we look, and nobody writes between the look and the push.
+///     // Other threads may read during the search; no thread writes between it and the push.
 ///     let words = WORDS.upgradable_read();
 ///     if let Some(place) = words.iter().position(|known| *known == word) {
 ///         return place;
@@ -77,21 +77,21 @@ use crate::sealed::Sealed;
 ///
 /// # Source of the algorithm
 ///
-/// `std`'s two-futex lock made phase-fair; state table and invariants stand at the top of
+/// `std`'s two-futex lock made phase-fair; the state table and the invariants are at the top of
 /// `raw_rwlock/mod.rs`.
 pub struct RwLock<T: ?Sized> {
     pub(crate) raw: InstrumentedRwLock,
     pub(crate) data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock moves with its data; moving both to another thread is moving the data.
+// SAFETY: the lock moves with its data; to move both to another thread is to move the data.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 // SAFETY: the raw lock hands the data to one writer (hence `Send`) or to many readers (hence
 // `Sync`) at a time.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
-// As `std`'s, although this lock does not poison: what a panic leaves under a lock is for the next
-// holder to judge, with or without a catch in between.
+// The same as for `std`'s lock, although this lock does not poison: the next holder judges the data
+// that a panic left under a lock, with or without a catch in between.
 impl<T: ?Sized> UnwindSafe for RwLock<T> {}
 impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
 
@@ -104,21 +104,22 @@ const_new! {
 
 impl<T> RwLock<T> {
     const_new! {
-        /// A free lock over `value`.
+        /// Creates a free lock over `value`.
         pub const fn new(value: T) -> Self {
-            Self { raw: Instrumented::new(RawRwLock::new(), LockKind::RwLock), data: UnsafeCell::new(value) }
+            let raw = Instrumented::new(RawRwLock::new(), LockKind::RwLock);
+            Self { raw, data: UnsafeCell::new(value) }
         }
     }
 
-    /// The data. Nobody can hold the lock: this call owns it.
+    /// Returns the data. No thread can hold the lock: this call owns it.
     pub fn into_inner(self) -> T {
         self.data.into_inner()
     }
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Takes the lock for reading, beside other readers; sleeps while a writer holds it or is about
-    /// to.
+    /// Takes the lock for reading, together with other readers; sleeps while a writer holds it or
+    /// waits for it.
     ///
     /// A thread that reads already and takes the lock again can wait forever, if a writer came in
     /// between.
@@ -130,12 +131,12 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     #[track_caller]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         self.raw.read();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { RwLockReadGuard::new(self) }
     }
 
@@ -143,11 +144,11 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_read().then(|| unsafe { RwLockReadGuard::new(self) })
     }
 
@@ -156,93 +157,93 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn try_read_for(&self, timeout: Duration) -> Option<RwLockReadGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_read_for(timeout).then(|| unsafe { RwLockReadGuard::new(self) })
     }
 
-    /// Takes the lock for reading, or gives up at `deadline`. A deadline in the past still takes
-    /// what is free.
+    /// Takes the lock for reading, or gives up at `deadline`. A deadline in the past still takes a
+    /// lock that is free.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn try_read_until(&self, deadline: Instant) -> Option<RwLockReadGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_read_until(deadline).then(|| unsafe { RwLockReadGuard::new(self) })
     }
 
-    /// As [`read`](Self::read), of a lock in an [`Arc`]; the guard keeps the lock alive and borrows
-    /// nothing.
+    /// Like [`read`](Self::read), of a lock in an [`Arc`]; the guard keeps the lock alive and
+    /// borrows nothing.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn read_arc(self: &Arc<Self>) -> ArcRwLockReadGuard<T> {
         self.raw.read();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_read`](Self::try_read), with a guard that keeps the lock alive.
+    /// Like [`try_read`](Self::try_read), with a guard that keeps the lock alive.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn try_read_arc(self: &Arc<Self>) -> Option<ArcRwLockReadGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_read().then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_read_for`](Self::try_read_for), with a guard that keeps the lock alive.
+    /// Like [`try_read_for`](Self::try_read_for), with a guard that keeps the lock alive.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn try_read_arc_for(self: &Arc<Self>, timeout: Duration) -> Option<ArcRwLockReadGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_read_for(timeout).then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_read_until`](Self::try_read_until), with a guard that keeps the lock alive.
+    /// Like [`try_read_until`](Self::try_read_until), with a guard that keeps the lock alive.
     ///
     /// # Panics
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     #[inline]
     #[track_caller]
     pub fn try_read_arc_until(
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Option<ArcRwLockReadGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_read_until(deadline)
             .then(|| unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
     }
 
-    /// Takes the lock for writing, alone; sleeps while anybody else holds it.
+    /// Takes the lock for writing, alone; sleeps while any other thread holds it.
     ///
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         self.raw.write();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { RwLockWriteGuard::new(self) }
     }
 
@@ -250,7 +251,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_write().then(|| unsafe { RwLockWriteGuard::new(self) })
     }
 
@@ -259,65 +260,65 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_write_for(timeout).then(|| unsafe { RwLockWriteGuard::new(self) })
     }
 
-    /// Takes the lock for writing, or gives up at `deadline`. A deadline in the past still takes
-    /// what is free.
+    /// Takes the lock for writing, or gives up at `deadline`. A deadline in the past still takes a
+    /// lock that is free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_until(&self, deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_write_until(deadline).then(|| unsafe { RwLockWriteGuard::new(self) })
     }
 
-    /// As [`write`](Self::write), of a lock in an [`Arc`]; the guard keeps the lock alive and
+    /// Like [`write`](Self::write), of a lock in an [`Arc`]; the guard keeps the lock alive and
     /// borrows nothing.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn write_arc(self: &Arc<Self>) -> ArcRwLockWriteGuard<T> {
         self.raw.write();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_write`](Self::try_write), with a guard that keeps the lock alive.
+    /// Like [`try_write`](Self::try_write), with a guard that keeps the lock alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_arc(self: &Arc<Self>) -> Option<ArcRwLockWriteGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_write().then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_write_for`](Self::try_write_for), with a guard that keeps the lock alive.
+    /// Like [`try_write_for`](Self::try_write_for), with a guard that keeps the lock alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_arc_for(
         self: &Arc<Self>,
         timeout: Duration,
     ) -> Option<ArcRwLockWriteGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_write_for(timeout)
             .then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_write_until`](Self::try_write_until), with a guard that keeps the lock alive.
+    /// Like [`try_write_until`](Self::try_write_until), with a guard that keeps the lock alive.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_write_arc_until(
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Option<ArcRwLockWriteGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_write_until(deadline)
             .then(|| unsafe { ArcRwLockWriteGuard::new(Arc::clone(self)) })
     }
 
-    /// Takes the lock for reading with the right to become the writer: beside other readers, but
-    /// alone in that right.
+    /// Takes the lock for reading with the right to become the writer: together with other readers,
+    /// but only one thread has that right.
     ///
     ///
     /// # Panics
@@ -326,12 +327,12 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     #[track_caller]
     pub fn upgradable_read(&self) -> RwLockUpgradableReadGuard<'_, T> {
         self.raw.upgradable_read();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { RwLockUpgradableReadGuard::new(self) }
     }
 
@@ -339,11 +340,11 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read(&self) -> Option<RwLockUpgradableReadGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_upgradable_read().then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
     }
 
@@ -352,132 +353,136 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_for(
         &self,
         timeout: Duration,
     ) -> Option<RwLockUpgradableReadGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_upgradable_read_for(timeout)
             .then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
     }
 
     /// Takes the lock for reading with the right to upgrade, or gives up at `deadline`. A deadline
-    /// in the past still takes what is free.
+    /// in the past still takes a lock that is free.
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_until(
         &self,
         deadline: Instant,
     ) -> Option<RwLockUpgradableReadGuard<'_, T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_upgradable_read_until(deadline)
             .then(|| unsafe { RwLockUpgradableReadGuard::new(self) })
     }
 
-    /// As [`upgradable_read`](Self::upgradable_read), of a lock in an [`Arc`]; the guard keeps the
-    /// lock alive and borrows nothing.
+    /// Like [`upgradable_read`](Self::upgradable_read), of a lock in an [`Arc`]; the guard keeps
+    /// the lock alive and borrows nothing.
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn upgradable_read_arc(self: &Arc<Self>) -> ArcRwLockUpgradableReadGuard<T> {
         self.raw.upgradable_read();
-        // SAFETY: acquired on the line above.
+        // SAFETY: the call above has acquired the lock.
         unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) }
     }
 
-    /// As [`try_upgradable_read`](Self::try_upgradable_read), with a guard that keeps the lock
+    /// Like [`try_upgradable_read`](Self::try_upgradable_read), with a guard that keeps the lock
     /// alive.
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_arc(self: &Arc<Self>) -> Option<ArcRwLockUpgradableReadGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_upgradable_read()
             .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_upgradable_read_for`](Self::try_upgradable_read_for), with a guard that keeps the lock alive.
+    /// Like [`try_upgradable_read_for`](Self::try_upgradable_read_for), with a guard that keeps the
+    /// lock alive.
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_arc_for(
         self: &Arc<Self>,
         timeout: Duration,
     ) -> Option<ArcRwLockUpgradableReadGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_upgradable_read_for(timeout)
             .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 
-    /// As [`try_upgradable_read_until`](Self::try_upgradable_read_until), with a guard that keeps the lock alive.
+    /// Like [`try_upgradable_read_until`](Self::try_upgradable_read_until), with a guard that keeps
+    /// the lock alive.
     ///
     /// # Panics
     ///
-    /// As [`upgradable_read`](Self::upgradable_read).
+    /// Like [`upgradable_read`](Self::upgradable_read).
     #[inline]
     #[track_caller]
     pub fn try_upgradable_read_arc_until(
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Option<ArcRwLockUpgradableReadGuard<T>> {
-        // SAFETY: made only if the lock was acquired.
+        // SAFETY: the guard is made only if the lock was acquired.
         self.raw
             .try_upgradable_read_until(deadline)
             .then(|| unsafe { ArcRwLockUpgradableReadGuard::new(Arc::clone(self)) })
     }
 
-    /// Whether anybody holds the lock. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.raw.raw().is_locked()
     }
 
-    /// Whether a writer holds the lock. A snapshot: it may have changed before the call returns.
+    /// Returns whether a writer holds the lock. A snapshot: it may have changed before the call
+    /// returns.
     #[inline]
     pub fn is_locked_exclusive(&self) -> bool {
         self.raw.raw().is_locked_exclusive()
     }
 
-    /// The data, without locking: this call borrows the lock alone.
+    /// Returns the data, without locking: this call borrows the lock exclusively.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: `&mut self`: there is no guard and nobody else.
+        // SAFETY: `&mut self`: there is no guard and no other user.
         self.data.with_mut(|data| unsafe { &mut *data })
     }
 
-    /// The lock without the data.
+    /// Returns the lock without the data.
     ///
     /// # Safety
     ///
-    /// Releasing it while a guard lives lets others at the data; the caller does so only for a
-    /// guard that it has forgotten.
+    /// Releasing it while a guard lives gives other threads access to the data; the caller does so
+    /// only for a guard that it has forgotten.
     #[inline]
     pub unsafe fn raw(&self) -> &RawRwLock {
         self.raw.raw()
     }
 
-    /// Makes the lock free, whoever held it: for the child of a `fork`, where the holders do not
-    /// exist any more.
+    /// Makes the lock free, whichever thread held it: for the child of a `fork`, where the holders
+    /// do not exist any more.
     ///
     /// # Safety
     ///
@@ -506,7 +511,7 @@ impl<T> From<T> for RwLock<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("RwLock");
-        // Shown before this call takes the lock for a moment.
+        // The raw lock is shown before this call takes it for a moment.
         out.field("raw", &format_args!("{:?}", self.raw.raw()));
         match self.try_read() {
             Some(data) => out.field("data", &&*data),
@@ -530,8 +535,10 @@ borrowed_guard! {
     /// The right to read the data of an [`RwLock`] and to become its writer; dropping it releases
     /// the lock.
     ///
-    /// A part of it ([`map`](Self::map)) can be read, and not upgraded any more.
-    RwLockUpgradableReadGuard of RwLock, releases with release_upgradable, maps to MappedRwLockUpgradableReadGuard
+    /// A mapped guard ([`map`](Self::map)) of a part of the data can read it, but cannot be
+    /// upgraded any more.
+    RwLockUpgradableReadGuard of RwLock, releases with release_upgradable,
+    maps to MappedRwLockUpgradableReadGuard
 }
 
 mapped_guard! {
@@ -567,7 +574,7 @@ arc_guard! {
 }
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
-    /// The lock of this guard.
+    /// Returns the lock of this guard.
     #[inline]
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock
@@ -575,7 +582,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
-    /// The lock of this guard.
+    /// Returns the lock of this guard.
     #[inline]
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock
@@ -587,7 +594,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
         expect_held(lock.raw.raw().downgrade());
-        // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
+        // SAFETY: held for reading since the call above, on behalf of the guard that was forgotten.
         unsafe { RwLockReadGuard::new(lock) }
     }
 
@@ -597,21 +604,21 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
         expect_held(lock.raw.raw().downgrade_to_upgradable());
-        // SAFETY: held as upgradable reader since the line above, on behalf of the guard that was
+        // SAFETY: held as upgradable reader since the call above, on behalf of the guard that was
         // forgotten.
         unsafe { RwLockUpgradableReadGuard::new(lock) }
     }
 }
 
 impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
-    /// The lock of this guard.
+    /// Returns the lock of this guard.
     #[inline]
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock
     }
 
-    /// Becomes the writer; sleeps until the other readers have left, and lets no new ones in.
-    /// Nobody writes in between.
+    /// Becomes the writer; sleeps until the other readers have left, and lets no new readers in. No
+    /// other thread writes in between.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn upgrade(this: Self) -> RwLockWriteGuard<'a, T> {
@@ -626,7 +633,7 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// The guard itself, if there are.
+    /// The guard itself, if there are other readers.
     #[inline]
     pub fn try_upgrade(this: Self) -> Result<RwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(this.lock.raw.try_upgrade(), this)
@@ -673,12 +680,12 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
         let lock = this.lock;
         mem::forget(this);
         expect_held(lock.raw.raw().downgrade_upgradable());
-        // SAFETY: held for reading since the line above, on behalf of the guard that was forgotten.
+        // SAFETY: held for reading since the call above, on behalf of the guard that was forgotten.
         unsafe { RwLockReadGuard::new(lock) }
     }
 }
 
-/// How a condition variable releases the lock and takes it again in the same mode.
+/// Implements the release and the reacquisition in the same mode, for a condition variable.
 macro_rules! wait_in_mode {
     ($($Guard:ident, $release:ident, $acquire:ident);*) => {$(
         impl<T: ?Sized> Sealed for $Guard<'_, T> {}

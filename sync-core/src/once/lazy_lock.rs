@@ -1,14 +1,14 @@
-//! A value that is made when it is first asked for.
+//! A value that is made at its first use.
 //!
-//! The algorithm is in `once.rs`. What it gives this file:
+//! The algorithm is in `once.rs`. Invariants that follow from it:
 //!
-//! 1. The cell is written only by the closure that [`Once`] runs, of which there is one at a time
-//!    and none after it has completed.
-//! 2. It holds the function while the `Once` is incomplete, the value once it is complete, and
-//!    nothing if it is poisoned: the function took part in the panic, and there is no second one.
-//!    While the closure runs, the function has been taken out and the value is not there yet; it
-//!    ends complete or poisoned.
-//! 3. Who has seen it complete sees the value (its Acquire).
+//! 1. The cell is written only by the closure that [`Once`] runs, of which one runs at a time, and
+//!    none after the `Once` has completed.
+//! 2. The cell holds the function while the `Once` is incomplete, the value when it is complete,
+//!    and nothing if it is poisoned: the panicking call consumed the function. While the closure
+//!    runs, the function has been taken out and the value is not written yet; the `Once` then
+//!    becomes complete or poisoned.
+//! 3. A thread that has seen the `Once` complete sees the value (by its Acquire).
 
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -25,57 +25,60 @@ union Data<T, F> {
     value: ManuallyDrop<T>,
 }
 
-/// A value that is made by a function when it is first looked at, by whichever thread; the others
-/// wait for it.
+/// A value that a function makes at its first use, on whichever thread that is. Other threads wait
+/// for it.
 ///
-/// It means what [`std::sync::LazyLock`] means. A function that panics poisons it: there is no
-/// second one to try.
+/// It behaves like [`std::sync::LazyLock`]. A function that panics poisons it, because there is no
+/// second function to try.
 ///
 /// # Examples
 ///
 /// ```
 /// use sync_core::LazyLock;
 ///
-/// static PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| (2..100).filter(|n| (2..*n).all(|d| n % d != 0)).collect());
+/// static PRIMES: LazyLock<Vec<u32>> =
+///     LazyLock::new(|| (2..100).filter(|n| (2..*n).all(|d| n % d != 0)).collect());
 ///
 /// assert_eq!(PRIMES.len(), 25);
 /// ```
 ///
 /// # Panics
 ///
-/// Looking at it panics if the function panicked, then or before.
+/// An access panics if the function panics, or has panicked before.
 ///
 /// # Memory ordering
 ///
-/// Everything that the function did happens before every look that finds the value.
+/// Everything that the function did happens before every access that returns the value.
 ///
 /// # Source of the algorithm
 ///
-/// That of [`Once`].
+/// The algorithm of [`Once`].
 pub struct LazyLock<T, F = fn() -> T> {
     once: Once,
     data: UnsafeCell<Data<T, F>>,
 }
 
-// SAFETY: sharing the lock shares the value, and any thread may run the function and so make a
-// value that another drops: hence the bounds. The function itself is never shared.
+// SAFETY: to share the lock is to share the value, and any thread may run the function and so make
+// a value that another thread drops: hence the bounds. The function itself is never shared.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
-// SAFETY: moving the lock is moving what it holds.
+// SAFETY: to move the lock is to move the function or the value in it.
 unsafe impl<T: Send, F: Send> Send for LazyLock<T, F> {}
 impl<T: RefUnwindSafe + UnwindSafe, F: UnwindSafe> RefUnwindSafe for LazyLock<T, F> {}
 impl<T: UnwindSafe, F: UnwindSafe> UnwindSafe for LazyLock<T, F> {}
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     const_new! {
-        /// A value that `function` will make.
+        /// Creates a lock whose value `function` makes later.
         pub const fn new(function: F) -> Self {
-            Self { once: Once::new(), data: UnsafeCell::new(Data { function: ManuallyDrop::new(function) }) }
+            let data = Data { function: ManuallyDrop::new(function) };
+            Self { once: Once::new(), data: UnsafeCell::new(data) }
         }
     }
 
-    /// The value, made now if it is not there; if another thread is making it, waits for that.
+    /// Returns the value, and makes it first if it does not exist. If another thread is making it,
+    /// waits for that thread.
     ///
-    /// A function that looks at the value it is making waits for itself, forever.
+    /// A function that uses the value it is making waits for itself, forever.
     ///
     /// # Panics
     ///
@@ -84,32 +87,33 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     #[track_caller]
     pub fn force(this: &Self) -> &T {
         this.once.call_once_or(POISONED, || {
-            // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is there, and
-            // nobody takes it out again.
+            // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is in the
+            // cell, and no other thread takes it out.
             let function =
                 this.data.with_mut(|data| unsafe { ManuallyDrop::take(&mut (*data).function) });
             let value = ManuallyDrop::new(function());
-            // SAFETY: invariant 1. What was there was taken out above.
+            // SAFETY: invariant 1. The function was taken out of the cell before.
             this.data.with_mut(|data| unsafe { (*data).value = value });
         });
         // SAFETY: invariants 2 and 3.
         this.data.with(|data| unsafe { &*(*data).value })
     }
 
-    /// The value, made now if it is not there; this call borrows the lock alone.
+    /// Returns the value, and makes it first if it does not exist; this call borrows the lock
+    /// exclusively.
     ///
     /// # Panics
     ///
-    /// As [`force`](Self::force).
+    /// Like [`force`](Self::force).
     #[inline]
     #[track_caller]
     pub fn force_mut(this: &mut Self) -> &mut T {
         Self::force(this);
-        // SAFETY: invariant 2; `&mut self`: there is nobody else.
+        // SAFETY: invariant 2; `&mut self`: there is no other user.
         this.data.with_mut(|data| unsafe { &mut *(*data).value })
     }
 
-    /// The value, or the function if nobody has asked for the value.
+    /// Returns the value, or the function if the value was never used.
     ///
     /// # Errors
     ///
@@ -123,8 +127,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         let mut this = ManuallyDrop::new(this);
         assert!(!this.once.is_poisoned(), "{POISONED}");
         let complete = this.once.is_completed();
-        // SAFETY: invariant 2; the lock is not dropped, so what is taken out here is taken out
-        // once.
+        // SAFETY: invariant 2; the lock is not dropped, so the content is taken out only once.
         this.data.with_mut(|data| unsafe {
             if complete {
                 Ok(ManuallyDrop::take(&mut (*data).value))
@@ -136,7 +139,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
 }
 
 impl<T, F> LazyLock<T, F> {
-    /// The value, if it is there already. Never blocks.
+    /// Returns the value, if it exists already. Never blocks.
     #[inline]
     pub fn get(this: &Self) -> Option<&T> {
         // SAFETY: invariants 2 and 3.
@@ -150,7 +153,7 @@ impl<T, F> Drop for LazyLock<T, F> {
             return;
         }
         let complete = self.once.is_completed();
-        // SAFETY: invariant 2; `&mut self`: nobody is running the function.
+        // SAFETY: invariant 2; `&mut self`: no thread is running the function.
         self.data.with_mut(|data| unsafe {
             if complete {
                 ManuallyDrop::drop(&mut (*data).value);
@@ -184,7 +187,7 @@ impl<T: Default> Default for LazyLock<T> {
     }
 }
 
-/// Never blocks and never runs the function: a value that is not there shows `<not yet>`.
+/// Never blocks and never runs the function: a value that does not exist shows `<not yet>`.
 impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_tuple("LazyLock");

@@ -1,20 +1,21 @@
-//! Something that happens once, whoever comes first: four bytes, one load once it has happened.
+//! A closure that runs once, on the first thread that calls: four bytes, and one load per call
+//! after it has run.
 //!
 //! # Source
 //!
-//! `std`'s futex `Once`, with its meanings and names.
+//! The futex `Once` of `std`, with its behaviour and names.
 //!
 //! # States
 //!
 //! | state | meaning |
 //! |---|---|
-//! | `INCOMPLETE` | nobody has begun |
+//! | `INCOMPLETE` | no closure has begun |
 //! | `RUNNING` | one thread runs its closure |
 //! | `POISONED` | the last closure panicked |
-//! | `COMPLETE` | it has happened; final |
+//! | `COMPLETE` | a closure has returned; final |
 //!
-//! With each but the last goes the bit `QUEUED`: somebody may sleep on the word. It may be set
-//! without a sleeper (one system call); it is never clear with one.
+//! Each state but the last can have the bit `QUEUED`: a thread may sleep on the word. It may be set
+//! without a sleeper (costs one system call). It is never clear while a thread sleeps.
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -29,17 +30,18 @@
 //!
 //! 1. **One at a time.** `RUNNING` is set by the compare-and-swap of the thread that runs its
 //!    closure, and left by that thread only.
-//! 2. **Final.** Nothing leaves `COMPLETE`, so who has seen it needs no more than that one look.
-//! 3. **Nobody is forgotten.** `QUEUED` is kept by the change to `RUNNING`; every change out of
-//!    `RUNNING` clears it and wakes all sleepers, who look again.
-//! 4. **Wake after free.** The change out of `RUNNING` is one swap; after it only the address is
-//!    used.
+//! 2. **Final.** The state never leaves `COMPLETE`, so a thread that has seen it needs no second
+//!    load.
+//! 3. **No sleeper is forgotten.** The change to `RUNNING` keeps `QUEUED`; every change out of
+//!    `RUNNING` clears it and wakes all sleepers, which load the state again.
+//! 4. **Wake after free.** The change out of `RUNNING` is one swap; after it only the address of
+//!    the word is used.
 //!
 //! # Orderings
 //!
-//! The swap to `COMPLETE` is a Release, the load that sees it an Acquire: what the closure wrote is
-//! seen by everybody who finds it done. The same goes for `POISONED` and the next closure. Setting
-//! `QUEUED` is Relaxed: it publishes nothing.
+//! The swap to `COMPLETE` is a Release and pairs with the Acquire of the load that sees it: every
+//! thread that observes `COMPLETE` sees the writes of the closure. The same holds for `POISONED`
+//! and the next closure. Setting `QUEUED` is Relaxed: it publishes nothing.
 
 use core::cell::Cell;
 use core::fmt;
@@ -61,10 +63,11 @@ const QUEUED: u32 = 4;
 
 const POISONED_ONCE: &str = "a closure of this Once has panicked before";
 
-/// Runs a closure once, however many threads ask; the others wait until it has run.
+/// Runs a closure once, whatever the number of threads that call. The other threads wait until it
+/// has run.
 ///
-/// It means what [`std::sync::Once`] means, in the same four bytes, and is checked by models. To
-/// keep a value, use [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock).
+/// It behaves like [`std::sync::Once`], has the same four bytes, and is checked by models. To keep
+/// a value, use [`OnceLock`](crate::OnceLock) or [`LazyLock`](crate::LazyLock).
 ///
 /// A closure that calls the same `Once` again waits for itself, forever.
 ///
@@ -86,18 +89,18 @@ const POISONED_ONCE: &str = "a closure of this Once has panicked before";
 /// # Memory ordering
 ///
 /// Everything that the closure did happens before the return of every
-/// [`call_once`](Self::call_once) and [`wait`](Self::wait), and before whatever follows an
-/// [`is_completed`](Self::is_completed) that said so.
+/// [`call_once`](Self::call_once) and [`wait`](Self::wait), and before everything that follows an
+/// [`is_completed`](Self::is_completed) that returned `true`.
 ///
 /// # Source of the algorithm
 ///
-/// `std`'s; state table and invariants stand at the top of `once.rs`.
+/// The algorithm of `std`; the state table and the invariants are at the top of `once.rs`.
 pub struct Once {
     state: AtomicU32,
     instrument: Instrument,
 }
 
-/// What has become of a [`Once`]: `parking_lot`'s `OnceState`.
+/// The state of a [`Once`]: `parking_lot`'s `OnceState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnceStatus {
     /// No closure has begun.
@@ -111,40 +114,41 @@ pub enum OnceStatus {
 }
 
 impl OnceStatus {
-    /// Whether the last closure panicked.
+    /// Returns whether the last closure panicked.
     #[must_use]
     pub fn poisoned(self) -> bool {
         self == Self::Poisoned
     }
 
-    /// Whether a closure has returned.
+    /// Returns whether a closure has returned.
     #[must_use]
     pub fn done(self) -> bool {
         self == Self::Done
     }
 }
 
-/// What a closure of [`Once::call_once_force`] may ask.
+/// The argument of a closure of [`Once::call_once_force`].
 pub struct OnceState {
     poisoned: bool,
-    /// What the `Once` becomes if the closure returns.
+    /// The state of the `Once` after the closure returns.
     becomes: Cell<u32>,
 }
 
 impl Once {
     const_new! {
-        /// One that has not happened.
+        /// Creates a `Once` whose closure has not run.
         pub const fn new() -> Self {
             Self { state: AtomicU32::new(INCOMPLETE), instrument: Instrument::new(LockKind::Once) }
         }
     }
 
-    /// Runs `f` unless that has happened; if another thread is at it, waits for that thread.
+    /// Runs `f` unless a closure has run already. If another thread is running one, waits for that
+    /// thread.
     ///
     /// # Panics
     ///
     /// If `f` panics; then the `Once` is poisoned, and every later call panics as well.
-    /// [`call_once_force`](Self::call_once_force) gets past that.
+    /// [`call_once_force`](Self::call_once_force) runs its closure even then.
     #[inline]
     #[track_caller]
     pub fn call_once(&self, f: impl FnOnce()) {
@@ -154,8 +158,8 @@ impl Once {
         }
     }
 
-    /// As [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and
-    /// tells it so.
+    /// Like [`call_once`](Self::call_once), but runs `f` even if an earlier closure panicked, and
+    /// passes that to `f`.
     #[inline]
     #[track_caller]
     pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
@@ -165,8 +169,8 @@ impl Once {
         }
     }
 
-    /// As [`call_once`](Self::call_once), with the message of the panic that follows a panic of an
-    /// earlier closure.
+    /// Like [`call_once`](Self::call_once), with the message of the panic that follows a panic of
+    /// an earlier closure.
     #[inline]
     #[track_caller]
     pub(crate) fn call_once_or(&self, poisoned: &'static str, f: impl FnOnce()) {
@@ -176,8 +180,8 @@ impl Once {
         }
     }
 
-    /// What has become of it. A snapshot: unless it is [`Done`](OnceStatus::Done), it may have
-    /// changed before the call returns.
+    /// Returns the state. A snapshot: unless it is [`Done`](OnceStatus::Done), it may have changed
+    /// before the call returns.
     ///
     /// ```
     /// use sync_core::{Once, OnceStatus};
@@ -196,14 +200,14 @@ impl Once {
         }
     }
 
-    /// Whether it has happened: one load.
+    /// Returns whether a closure has run: one load.
     #[inline]
     pub fn is_completed(&self) -> bool {
         // Acquire: pairs with the Release of the swap to `COMPLETE`.
         self.state.load(Acquire) == COMPLETE
     }
 
-    /// Waits until some thread has made it happen.
+    /// Waits until a closure has run.
     ///
     /// # Panics
     ///
@@ -216,8 +220,8 @@ impl Once {
         }
     }
 
-    /// As [`wait`](Self::wait), and waits on if a closure panicked, for a
-    /// [`call_once_force`](Self::call_once_force) to come.
+    /// Like [`wait`](Self::wait), but if a closure panicked, waits on for a later
+    /// [`call_once_force`](Self::call_once_force).
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_force(&self) {
@@ -226,9 +230,10 @@ impl Once {
         }
     }
 
-    /// Whether a closure panicked and none has run since, as seen by one that owns the `Once`.
+    /// Returns whether a closure panicked and none has run since, as seen by the owner of the
+    /// `Once`.
     pub(crate) fn is_poisoned(&mut self) -> bool {
-        // Relaxed: `&mut self`, there is nobody else.
+        // Relaxed: `&mut self`, so there is no other user.
         self.state.load(Relaxed) & STATE == POISONED
     }
 
@@ -236,15 +241,16 @@ impl Once {
     #[track_caller]
     fn call(&self, poisoned: Option<&'static str>, f: &mut dyn FnMut(&OnceState)) {
         let mut attempt = self.instrument.attempt(|| self.is_running());
-        // Acquire, here and below: pairs with the Release of the swap in `Running::drop`.
+        // Acquire, also on the failure of the exchange: pairs with the Release of the swap in
+        // `Running::drop`.
         let mut state = self.state.load(Acquire);
         loop {
             match (state & STATE, poisoned) {
                 (COMPLETE, _) => break,
                 (POISONED, Some(message)) => panic_with(message),
                 (INCOMPLETE | POISONED, _) => {
-                    // Acquire: of a closure that panicked, the next one sees what it did. `QUEUED`
-                    // stays (invariant 3).
+                    // Acquire: pairs with the Release of a closure that panicked; the next closure
+                    // must see its writes. `QUEUED` stays (invariant 3).
                     if let Err(seen) = self.state.compare_exchange(
                         state,
                         RUNNING | (state & QUEUED),
@@ -290,16 +296,17 @@ impl Once {
         attempt.has(true);
     }
 
-    /// Whether somebody runs a closure. A snapshot: it may have changed before the call returns.
+    /// Returns whether a thread runs a closure. A snapshot: it may have changed before the call
+    /// returns.
     fn is_running(&self) -> bool {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         self.state.load(Relaxed) & STATE == RUNNING
     }
 
-    /// Sleeps while the state is what was seen, and returns the next one.
+    /// Sleeps while the state is `state`, and returns the next state.
     fn queue(&self, state: u32) -> u32 {
         // Most closures are short, so the wait begins with a spin. A thread that sleeps already
-        // shows that this one is not.
+        // shows that this closure is not short.
         let mut looks = Looks::new();
         while state == RUNNING && looks.turn() {
             // Acquire: as in `call`.
@@ -310,6 +317,7 @@ impl Once {
         }
         let announced = state | QUEUED;
         if announced != state {
+            // Relaxed: an announcement publishes nothing. Acquire on failure: as in `call`.
             if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire) {
                 return seen;
             }
@@ -320,7 +328,8 @@ impl Once {
     }
 }
 
-/// The thread that runs the closure; says how it ended, whether it returned or unwinds.
+/// Stands for the running closure. Its drop writes how the closure ended, by a return or by
+/// unwinding.
 struct Running<'a> {
     once: &'a Once,
     becomes: u32,
@@ -329,10 +338,10 @@ struct Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.once.instrument.released();
-        // Release: pairs with the Acquire of everybody who finds it done, or poisoned.
+        // Release: pairs with the Acquire of every thread that observes `COMPLETE` or `POISONED`.
         let state = self.once.state.swap(self.becomes, Release);
         if state & QUEUED != 0 {
-            // Invariant 4: from here on only the address.
+            // Invariant 4: from here on only the address is used.
             futex::wake_all(&raw const self.once.state);
         }
     }
@@ -345,13 +354,14 @@ fn panic_with(message: &'static str) -> ! {
 }
 
 impl OnceState {
-    /// Whether the closure before this one panicked.
+    /// Returns whether the closure before this one panicked.
     #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }
 
-    /// Lets the `Once` be as if nobody had begun: the closure found that it cannot do it.
+    /// Makes the `Once` incomplete again after the closure returns: for a closure that could not
+    /// make the value.
     pub(crate) fn did_not_happen(&self) {
         self.becomes.set(INCOMPLETE);
     }
@@ -365,7 +375,7 @@ impl Default for Once {
 
 impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: a snapshot for people.
+        // Relaxed: a snapshot for display.
         let state = match self.state.load(Relaxed) & STATE {
             INCOMPLETE => "incomplete",
             RUNNING => "running",

@@ -1,12 +1,13 @@
-//! A value that is written once, whoever comes first.
+//! A value that is written once, by the first thread that calls.
 //!
-//! The algorithm is in `once.rs`. What it gives this file:
+//! The algorithm is in `once.rs`. Invariants that follow from it:
 //!
-//! 1. The cell is written only by the closure that [`Once`] runs, of which there is one at a time
-//!    and none after it has completed; or by one that has the lock to itself (`&mut self`).
+//! 1. The cell is written only by the closure that [`Once`] runs, of which one runs at a time, and
+//!    none after the `Once` has completed; or by a thread that has exclusive access to the lock
+//!    (`&mut self`).
 //! 2. It holds a value exactly if the `Once` is complete.
-//! 3. Who has seen it complete sees the value (its Acquire), and may read it until somebody has the
-//!    lock to itself.
+//! 3. A thread that has seen the `Once` complete sees the value (by its Acquire), and may read it
+//!    until a thread gets exclusive access to the lock.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -17,10 +18,10 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use crate::once::once::Once;
 use crate::primitive::{cell::UnsafeCell, const_new};
 
-/// A cell that is written once and then read by all, without a lock: one load.
+/// A cell that is written once and then read by all threads without a lock: one load.
 ///
-/// It means what [`std::sync::OnceLock`] means. A closure that panics leaves it empty and not
-/// poisoned: the next one tries again.
+/// It behaves like [`std::sync::OnceLock`]. A closure that panics leaves it empty and not poisoned:
+/// the next closure tries again.
 ///
 /// # Examples
 ///
@@ -36,46 +37,47 @@ use crate::primitive::{cell::UnsafeCell, const_new};
 ///
 /// # Memory ordering
 ///
-/// Everything that the thread which wrote the value did before happens before the return of every
-/// call that finds it.
+/// Everything that the writing thread did before it wrote the value happens before the return of
+/// every call that observes the value.
 ///
 /// # Source of the algorithm
 ///
-/// That of [`Once`].
+/// The algorithm of [`Once`].
 pub struct OnceLock<T> {
     once: Once,
     value: UnsafeCell<MaybeUninit<T>>,
-    /// It owns a `T`.
+    /// Marks that the cell owns a `T`.
     owns: PhantomData<T>,
 }
 
-// SAFETY: sharing the lock shares the value, and lets any thread put one in that another takes out:
-// hence both bounds.
+// SAFETY: to share the lock is to share the value, and any thread may put in a value that another
+// thread takes out: hence both bounds.
 unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
-// SAFETY: moving the lock is moving the value.
+// SAFETY: to move the lock is to move the value.
 unsafe impl<T: Send> Send for OnceLock<T> {}
 impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for OnceLock<T> {}
 impl<T: UnwindSafe> UnwindSafe for OnceLock<T> {}
 
 impl<T> OnceLock<T> {
     const_new! {
-        /// An empty cell.
+        /// Creates an empty cell.
         pub const fn new() -> Self {
-            Self { once: Once::new(), value: UnsafeCell::new(MaybeUninit::uninit()), owns: PhantomData }
+            let value = UnsafeCell::new(MaybeUninit::uninit());
+            Self { once: Once::new(), value, owns: PhantomData }
         }
     }
 
-    /// The value, if there is one. Never blocks.
+    /// Returns the value, if there is one. Never blocks.
     #[inline]
     pub fn get(&self) -> Option<&T> {
         // SAFETY: invariants 2 and 3.
         self.once.is_completed().then(|| unsafe { self.get_unchecked() })
     }
 
-    /// The value, if there is one; this call borrows the cell alone.
+    /// Returns the value, if there is one; this call borrows the cell exclusively.
     #[inline]
     pub fn get_mut(&mut self) -> Option<&mut T> {
-        // SAFETY: invariant 2; `&mut self`: there is nobody else.
+        // SAFETY: invariant 2; `&mut self`: there is no other user.
         self.once
             .is_completed()
             .then(|| self.value.with_mut(|value| unsafe { (*value).assume_init_mut() }))
@@ -90,22 +92,23 @@ impl<T> OnceLock<T> {
         unsafe { self.get_unchecked() }
     }
 
-    /// Writes the value; if another thread is writing one, waits for that.
+    /// Writes the value. If another thread is writing a value, waits for that thread.
     ///
     /// # Errors
     ///
-    /// The value given, if there is one already.
+    /// The given value, if the cell has a value already.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn set(&self, value: T) -> Result<(), T> {
         self.try_insert(value).map(|_| ()).map_err(|(_, value)| value)
     }
 
-    /// Writes the value and returns it; if another thread is writing one, waits for that.
+    /// Writes the value and returns it. If another thread is writing a value, waits for that
+    /// thread.
     ///
     /// # Errors
     ///
-    /// The value that is there already, and the one given.
+    /// The value that the cell has already, and the given value.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn try_insert(&self, value: T) -> Result<&T, (&T, T)> {
@@ -117,13 +120,13 @@ impl<T> OnceLock<T> {
         }
     }
 
-    /// The value; if there is none, the one that `f` makes. If another thread is at that, waits for
-    /// it instead.
+    /// Returns the value, and makes it with `f` if there is none. If another thread is making a
+    /// value, waits for that thread instead.
     ///
     /// # Panics
     ///
-    /// If `f` panics; the cell stays empty. An `f` that asks the same cell waits for itself, for
-    /// ever.
+    /// If `f` panics; the cell stays empty. An `f` that calls this method of the same cell waits
+    /// for itself, forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
@@ -132,15 +135,15 @@ impl<T> OnceLock<T> {
         }
     }
 
-    /// The value; if there is none, the one that `f` makes, if it does.
+    /// Returns the value, and makes it with `f` if there is none, unless `f` fails.
     ///
     /// # Errors
     ///
-    /// That of `f`; the cell stays empty, and the next call tries again.
+    /// The error of `f`; the cell stays empty, and the next call tries again.
     ///
     /// # Panics
     ///
-    /// As [`get_or_init`](Self::get_or_init).
+    /// Like [`get_or_init`](Self::get_or_init).
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
@@ -167,19 +170,19 @@ impl<T> OnceLock<T> {
         failed
     }
 
-    /// The value, taken out; the cell is empty again.
+    /// Takes the value out and returns it; the cell is empty again.
     #[inline]
     pub fn take(&mut self) -> Option<T> {
         if !self.once.is_completed() {
             return None;
         }
         self.once = Once::new();
-        // SAFETY: it was complete, so there is a value (invariant 2); it is not any more, so nobody
-        // reads it twice.
+        // SAFETY: it was complete, so there is a value (invariant 2); it is not any more, so the
+        // value is not read twice.
         Some(self.value.with_mut(|value| unsafe { (*value).assume_init_read() }))
     }
 
-    /// The value, if there is one.
+    /// Returns the value, if there is one.
     #[inline]
     pub fn into_inner(mut self) -> Option<T> {
         self.take()
@@ -212,7 +215,7 @@ impl<T> Default for OnceLock<T> {
 impl<T> From<T> for OnceLock<T> {
     fn from(value: T) -> Self {
         let cell = Self::new();
-        let Ok(()) = cell.set(value) else { unreachable!("nobody else has it") };
+        let Ok(()) = cell.set(value) else { unreachable!("no other thread has the cell") };
         cell
     }
 }

@@ -1,4 +1,4 @@
-//! What the two builds under a checker have in common.
+//! The parts that the two builds under a checker share.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
@@ -17,7 +17,7 @@ impl Spin {
         Self(())
     }
 
-    /// `false`: time to sleep.
+    /// Returns `false`: it is time to sleep.
     pub fn turn(&mut self) -> bool {
         false
     }
@@ -29,18 +29,18 @@ std::thread_local! {
     static WAKES_SAY: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// From now on every wake says that it woke so many, whatever it did: some systems cannot tell, and
-/// some tell it wrong.
+/// From now on every wake reports that it woke `count` threads, whatever it did: some systems do
+/// not report the number, and some report it wrongly.
 pub fn wakes_say(count: usize) {
     WAKES_SAY.set(Some(count));
 }
 
-/// What a wake that woke so many says.
+/// Returns the number that a wake of `woken` threads reports.
 pub(super) fn said(woken: usize) -> usize {
     WAKES_SAY.get().unwrap_or(woken)
 }
 
-/// Lets others go on: there is no clock to sleep by.
+/// Lets other threads go on: there is no clock to sleep by.
 pub fn sleep(_: Duration) {
     yield_now();
 }
@@ -54,13 +54,14 @@ pub fn id() -> NonZeroU64 {
     }
     ID.with(|id| {
         if id.get() == 0 {
+            // Relaxed: the numbers only have to differ.
             id.set(NEXT.fetch_add(1, Ordering::Relaxed));
         }
         NonZeroU64::new(id.get()).expect("numbers start at 1")
     })
 }
 
-/// [`Spin`], which never begins: a checker explores the state after any number of looks.
+/// [`Spin`], which never begins: a checker explores the state after any number of turns.
 pub type Looks = Spin;
 
 /// Returns at once: under a checker no time passes.

@@ -24,8 +24,8 @@ pub mod hint {
     pub use loom::hint::spin_loop;
 }
 
-/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be
-/// part of the algorithm.
+/// Reference counting: a checker must see which thread drops the last reference, because a `Drop`
+/// may be part of the algorithm.
 pub mod sync {
     pub use loom::sync::Arc;
 }
@@ -42,7 +42,7 @@ pub mod thread {
 pub mod time {
     use core::time::Duration;
 
-    /// Measures how long somebody has been waiting.
+    /// Measures how long a thread has been waiting.
     #[derive(Clone, Copy, Debug)]
     pub struct Stopwatch(());
 
@@ -52,8 +52,8 @@ pub mod time {
             Self(())
         }
 
-        /// Whether at least `limit` has passed: as [`Knobs::impatient`](crate::primitive::Knobs)
-        /// says.
+        /// Returns whether at least `limit` has passed: the value of
+        /// [`Knobs::impatient`](crate::primitive::Knobs).
         pub fn has_run(&self, _limit: Duration) -> bool {
             super::super::loom_futex::knobs().impatient
         }

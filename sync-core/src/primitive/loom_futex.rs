@@ -2,7 +2,7 @@
 //!
 //! Loom runs all threads of a model as coroutines of one thread, so the table of sleepers is an
 //! ordinary thread-local: it costs loom nothing, adds no happens-before, and between two loom
-//! operations nobody else runs, which makes "compare and fall asleep" one step.
+//! operations no other thread runs, which makes "compare and fall asleep" one step.
 //!
 //! * The comparison is a compare-exchange that fails: it sees the newest value, as the kernel's
 //!   does, and not a stale one; and it writes nothing, which matters. Loom orders a plain store
@@ -10,7 +10,7 @@
 //!   that read what was there before the store (atomicity would put the store after it). Had the
 //!   comparison written what it read, a sleeper that the store was to wake could find its own write
 //!   again, as if it were the newest, and sleep on.
-//! * **A timed wait** sleeps on a ticket for one scheduling point and then looks whether somebody
+//! * **A timed wait** sleeps on a ticket for one scheduling point and then checks whether a thread
 //!   took it. Loom runs any others at that point, for as long as it likes, so this covers every
 //!   moment at which the time could be up, and every wake that comes before. The ticket is accessed
 //!   with Relaxed: a timed wait transfers no happens-before, just as the kernel's.
@@ -36,10 +36,10 @@ use loom::sync::mpsc::{self, Sender};
 
 pub use crate::futex::Channel;
 
-/// What loom cannot choose by itself, chosen for the executions of one model.
+/// The choices that loom cannot make by itself, set for the executions of one model.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knobs {
-    /// How many untimed waits of an execution wake up for no reason.
+    /// The number of untimed waits of an execution that wake up for no reason.
     pub spurious: usize,
     /// The answer of every `Stopwatch::has_run`.
     pub impatient: bool,
@@ -51,13 +51,13 @@ std::thread_local! {
     static SLEEPERS: RefCell<VecDeque<Sleeper>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Sets the knobs for the model that runs on this thread. To be called first in every execution: it
-/// also forgets the sleepers that an execution before this one left when it failed.
+/// Sets the knobs for the model that runs on this thread. Call it first in every execution: it also
+/// forgets the sleepers that an execution before this one left when it failed.
 pub fn set_knobs(knobs: Knobs) {
     KNOBS.set(knobs);
     SPURIOUS_LEFT.set(knobs.spurious);
-    // Leaked, not dropped: what is inside belongs to an execution that is gone, and loom would
-    // refuse to hear of it.
+    // Leaked, not dropped: the content belongs to an execution that is gone, and loom would reject
+    // it.
     core::mem::forget(SLEEPERS.take());
 }
 
@@ -159,8 +159,8 @@ pub fn wait_channel(
 /// The newest value of the word, as the kernel sees it.
 #[track_caller]
 fn newest(word: &AtomicU32) -> u32 {
-    // A value that no word of ours has. Should one have it, it is replaced by itself. Relaxed: a
-    // futex orders nothing.
+    // A value that no word of this workspace has. If a word has it, it is replaced by itself.
+    // Relaxed: a futex orders nothing.
     const NONE: u32 = 0xA5A5_5A5A;
     match word.compare_exchange(NONE, NONE, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(value) | Err(value) => value,
@@ -176,7 +176,7 @@ fn block(word: &AtomicU32, expected: u32, channel: Channel) {
     }
     let (sender, receiver) = mpsc::channel();
     // When a model fails, loom unwinds the threads that still sleep, after its execution is gone: a
-    // channel dropped then would abort the process before anybody reads why.
+    // channel dropped then would abort the process before the reason is printed.
     let receiver = ManuallyDrop::new(receiver);
     if newest(word) != expected {
         return;
@@ -193,7 +193,7 @@ pub fn wait_until(word: &AtomicU32, expected: u32, _: Deadline) -> bool {
     doze(word, expected, Channel::ALL)
 }
 
-/// As [`wait_until`]; forever where there is no deadline.
+/// Like [`wait_until`]; forever where there is no deadline.
 #[track_caller]
 pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
     match deadline {
@@ -233,13 +233,13 @@ pub fn wake_all(word: *const AtomicU32) {
     wake(word, u32::MAX);
 }
 
-/// Wakes at most `count` threads that sleep on the address; says how many.
+/// Wakes at most `count` threads that sleep on the address; returns the number.
 #[track_caller]
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
     super::checked::said(wake_channel(word, count, Channel::ALL))
 }
 
-/// Wakes at most `count` threads that sleep on a channel of the address; says how many.
+/// Wakes at most `count` threads that sleep on a channel of the address; returns the number.
 #[track_caller]
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
     let mut woken = 0;
@@ -265,8 +265,8 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
     woken
 }
 
-/// If `*from == expected`, wakes at most `wake_count` of those who sleep on `from` and makes at
-/// most `move_` others sleep on `to` instead.
+/// If `*from == expected`, wakes at most `wake_count` of the threads that sleep on `from` and moves
+/// at most `move_` others to sleep on `to`.
 #[track_caller]
 pub fn requeue(
     from: &AtomicU32,
@@ -279,8 +279,8 @@ pub fn requeue(
         return false;
     }
     let address = ptr::from_ref(from).addr();
-    // Moved before anybody is woken, because a wake lets others run and the kernel does both in one
-    // step: the first `wake_count` stay.
+    // Moved before any thread is woken, because a wake lets other threads run and the kernel does
+    // both in one step: the first `wake_count` stay.
     SLEEPERS.with_borrow_mut(|sleepers| {
         let (first, most) = (wake_count as usize, move_ as usize);
         for sleeper in

@@ -1,16 +1,17 @@
-//! The one facade: the only place in the workspace that asks "real, loom or verify?".
+//! The facade of the builds: the only place in the workspace that chooses between real, loom and
+//! verify.
 //!
 //! Every other file writes plain code against this module. It is public for the sibling crates
-//! (`sync-queue`, `sync-timer`, `sync-ipc`) and for their models, and hidden because it is no
-//! promise to anybody else.
+//! (`sync-queue`, `sync-timer`, `sync-ipc`) and for their models, and hidden because it promises
+//! nothing to other users.
 //!
 //! | build | what it is | selected by |
 //! |---|---|---|
 //! | `real` | `core::sync::atomic`, futex system calls, nothing added | default |
 //! | `loom` | loom's types, and a futex, timeouts and spurious wake-ups modelled above them | `--cfg loom` |
-//! | `verify` | our own checker's types; it models futex, time and crashes itself | `--cfg sync_verify` |
+//! | `verify` | the types of the workspace's checker; it models futex, time and crashes itself | `--cfg sync_verify` |
 //!
-//! What each build offers, under the same names:
+//! Each build offers these modules, under the same names:
 //!
 //! * [`atomic`]: atomics, [`fence`](atomic::fence), `Ordering`;
 //! * [`cell`]: `UnsafeCell` with loom's `with` and `with_mut`;
@@ -18,19 +19,19 @@
 //!   `wake_all`, `wake`, `requeue`;
 //! * [`hint`]: `spin_loop`, and [`Spin`](hint::Spin), which ends by time and never starts on one
 //!   processor;
-//! * [`sync`]: `Arc`, for what has modelled steps in its `Drop`;
+//! * [`sync`]: `Arc`, for types with modelled steps in their `Drop`;
 //! * [`thread`]: `spawn`, `yield_now`, and [`id`](thread::id), a thread's number that is never used
 //!   again;
-//! * [`time`]: [`Stopwatch`](time::Stopwatch), how an algorithm asks whether it has waited for
-//!   long;
+//! * [`time`]: [`Stopwatch`](time::Stopwatch), with which an algorithm checks whether it has waited
+//!   for long;
 //! * [`const_new!`](crate::primitive::const_new): a constructor that is `const` wherever the
 //!   build's atomics can be built in a constant.
 
 // The checkers are optional dependencies, so that programs without models do not lock them.
 #[cfg(all(loom, not(feature = "loom")))]
 compile_error!(
-    "`--cfg loom` needs sync-core's feature `loom`: add `sync-core = { version = \"0.1\", features = \
-     [\"loom\"] }` under `[target.'cfg(loom)'.dev-dependencies]`, beside `loom` itself"
+    "`--cfg loom` needs sync-core's feature `loom`: add `sync-core = { version = \"0.1\", \
+     features = [\"loom\"] }` under `[target.'cfg(loom)'.dev-dependencies]`, beside `loom` itself"
 );
 #[cfg(all(sync_verify, not(feature = "verify")))]
 compile_error!(
@@ -62,8 +63,8 @@ pub use self::checked::wakes_say;
 #[cfg(loom)]
 pub use self::loom_futex::{Knobs, set_knobs};
 
-/// Whether this is a build of a checker. For the few places where the library behaves otherwise
-/// there; a type's layout must not depend on it.
+/// Whether this is a build of a checker. For the few places where the library behaves differently
+/// under a checker; a type's layout must not depend on it.
 pub const MODELLED: bool = cfg!(any(loom, sync_verify));
 
 pub use self::build::{atomic, cell, futex, hint, sync, thread, time};

@@ -23,7 +23,7 @@ pub mod cell {
             Self(core::cell::UnsafeCell::new(value))
         }
 
-        /// The value.
+        /// Returns the value.
         #[inline(always)]
         pub fn into_inner(self) -> T {
             self.0.into_inner()
@@ -57,8 +57,8 @@ pub mod hint {
     /// A bounded spin: it ends by time, not by count, and never begins where there is only one
     /// processor.
     ///
-    /// Counting turns means something else on every processor: a `pause` is 3 ns on one and 40 ns
-    /// on the next.
+    /// A count of turns has a different length on every processor: a `pause` is 3 ns on one and 40
+    /// ns on the next.
     #[derive(Debug)]
     pub struct Spin {
         started: Option<Instant>,
@@ -66,8 +66,7 @@ pub mod hint {
     }
 
     impl Spin {
-        /// How long a spin lasts: about the price of going to sleep and being woken, which is what
-        /// it hopes to save.
+        /// How long a spin lasts: about the cost of a sleep and a wake, which the spin may save.
         pub const LIMIT: Duration = Duration::from_micros(2);
 
         /// The longest run of pauses between two looks.
@@ -105,8 +104,8 @@ pub mod hint {
     /// The spin of a thread that waits for a contended lock: few looks, far apart.
     ///
     /// Each look takes the word's cache line away from the holder. A thread that looks every few
-    /// nanoseconds makes every operation of the holder wait for the line, and still finds the lock
-    /// taken most of the time. So it looks every 250 ns, for 4 us. The interval is measured by the
+    /// nanoseconds makes every operation of the holder wait for the line, and still observes a held
+    /// lock most of the time. So it looks every 250 ns, for 4 us. The interval is measured by the
     /// clock: a clock read disturbs no other thread, and a `pause` takes 3 ns on one processor and
     /// 50 ns on another. With intervals that double, the free lock lies idle until the next look,
     /// which loses where the lock is held for about a microsecond.
@@ -157,7 +156,8 @@ pub mod hint {
         }
     }
 
-    /// Whether this thread may use one processor only. The system is asked once in a process.
+    /// Returns whether this thread may use one processor only. The system is asked once in a
+    /// process.
     ///
     /// It neither allocates nor opens a file, unlike `std::thread::available_parallelism`: it is
     /// called with a lock that is waited for, which may be the lock of the global allocator, and in
@@ -168,7 +168,7 @@ pub mod hint {
         const SEVERAL: u8 = 2;
         static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
         // Relaxed: the value is a fact about the machine and publishes nothing else; two threads
-        // that ask at once get the same answer.
+        // that compute it at once get the same value.
         match KNOWN.load(Ordering::Relaxed) {
             UNKNOWN => {
                 let one = only_one_processor();
@@ -199,8 +199,8 @@ pub mod hint {
     }
 }
 
-/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be
-/// part of the algorithm.
+/// Reference counting: a checker must see which thread drops the last reference, because a `Drop`
+/// may be part of the algorithm.
 pub mod sync {
     pub use std::sync::Arc;
 }
@@ -238,8 +238,8 @@ pub mod thread {
     #[cold]
     fn next_id() -> NonZeroU64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: only distinctness is asked for, and every read-modify-write has its own place in
-        // the modification order.
+        // Relaxed: the numbers only have to differ, and every read-modify-write has its own place
+        // in the modification order.
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         NonZeroU64::new(id).expect("2^64 threads were started")
     }
@@ -261,7 +261,7 @@ pub mod time {
             Self(Instant::now())
         }
 
-        /// Whether at least `limit` has passed. A checker answers both.
+        /// Returns whether at least `limit` has passed. A checker answers both.
         #[inline]
         pub fn has_run(&self, limit: Duration) -> bool {
             self.0.elapsed() >= limit

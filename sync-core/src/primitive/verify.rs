@@ -1,5 +1,5 @@
-//! The build under `--cfg sync_verify`: our own checker's types. It models the futex, time and
-//! spurious wake-ups itself.
+//! The build under `--cfg sync_verify`: the types of the workspace's own checker. It models the
+//! futex, time and spurious wake-ups itself.
 
 /// Atomics and fences.
 pub mod atomic {
@@ -55,7 +55,7 @@ pub mod futex {
         verify::futex::wait_timeout(word, expected)
     }
 
-    /// As [`wait_until`]; forever where there is no deadline.
+    /// Like [`wait_until`]; forever where there is no deadline.
     #[track_caller]
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         match deadline {
@@ -67,7 +67,7 @@ pub mod futex {
         }
     }
 
-    /// As [`wait_maybe`], on a channel.
+    /// Like [`wait_maybe`], on a channel.
     #[track_caller]
     pub fn wait_channel(
         word: &AtomicU32,
@@ -84,7 +84,7 @@ pub mod futex {
         }
     }
 
-    /// Wakes at most `count` threads that sleep on a channel of the address; says how many.
+    /// Wakes at most `count` threads that sleep on a channel of the address; returns the number.
     #[track_caller]
     pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
         super::super::checked::said(verify::futex::wake_bitset(
@@ -106,14 +106,14 @@ pub mod futex {
         verify::futex::wake(word, usize::MAX);
     }
 
-    /// Wakes at most `count` threads that sleep on the address; says how many.
+    /// Wakes at most `count` threads that sleep on the address; returns the number.
     #[track_caller]
     pub fn wake(word: *const AtomicU32, count: u32) -> usize {
         super::super::checked::said(verify::futex::wake(word, count as usize))
     }
 
-    /// If `*from == expected`, wakes at most `wake` of those who sleep on `from` and makes at most
-    /// `move_` others sleep on `to` instead.
+    /// If `*from == expected`, wakes at most `wake` of the threads that sleep on `from` and moves
+    /// at most `move_` others to sleep on `to`.
     #[track_caller]
     pub fn requeue(
         from: &AtomicU32,
@@ -138,8 +138,8 @@ pub mod hint {
     pub use verify::hint::spin_loop;
 }
 
-/// What is shared by counting: a checker has to see who drops the last one, because a `Drop` may be
-/// part of the algorithm.
+/// Reference counting: a checker must see which thread drops the last reference, because a `Drop`
+/// may be part of the algorithm.
 pub mod sync {
     pub use verify::sync::Arc;
 }
@@ -157,7 +157,7 @@ pub mod time {
     use core::cell::Cell;
     use core::time::Duration;
 
-    /// Measures how long somebody has been waiting.
+    /// Measures how long a thread has been waiting.
     #[derive(Clone, Debug)]
     pub struct Stopwatch(Cell<Option<bool>>);
 
@@ -167,9 +167,9 @@ pub mod time {
             Self(Cell::new(None))
         }
 
-        /// Whether at least `limit` has passed: decided once for every wait, at the first question.
-        /// To decide at every question would multiply the executions and add no behaviour that some
-        /// wait does not have already.
+        /// Returns whether at least `limit` has passed: decided once for every wait, at the first
+        /// question. To decide at every question would multiply the executions and add no behaviour
+        /// that some wait does not have already.
         #[track_caller]
         pub fn has_run(&self, _limit: Duration) -> bool {
             let decided = self.0.get().unwrap_or_else(|| verify::choose(2) == 1);

@@ -13,7 +13,8 @@ use crate::user_code;
 /// Configures and starts a thread.
 ///
 /// ```
-/// let thread = sync_core::thread::Builder::new().name("reader").daemon(true).stack_size(256 * 1024).spawn(|| 1).unwrap();
+/// let builder = sync_core::thread::Builder::new().name("reader").daemon(true);
+/// let thread = builder.stack_size(256 * 1024).spawn(|| 1).unwrap();
 /// assert_eq!(&*thread.name(), "reader");
 /// assert!(thread.is_daemon());
 /// assert_eq!(thread.join(), Ok(&1));
@@ -27,11 +28,11 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The smallest stack that may be asked for, in bytes.
+    /// The smallest stack size that may be set, in bytes.
     pub const MIN_STACK_SIZE: usize = 32 * 1024;
 
-    /// A thread with a name like `Thread-1`, a stack of the usual size, and the daemon flag of the
-    /// thread that starts it.
+    /// Creates a builder of a thread with a name like `Thread-1`, a stack of the usual size, and
+    /// the daemon flag of the thread that starts it.
     pub fn new() -> Self {
         Self::default()
     }
@@ -60,10 +61,11 @@ impl Builder {
     /// # Errors
     ///
     /// [`SpawnError`] if the system refuses, or the stack is smaller than
-    /// [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can be. Nothing of the thread
-    /// is left then, and `body` was dropped and not run; a panic of its `Drop` reaches the caller.
+    /// [`MIN_STACK_SIZE`](Self::MIN_STACK_SIZE) or larger than memory can be. Then nothing of the
+    /// thread is left, and `body` was dropped and not run; a panic of its `Drop` reaches the
+    /// caller.
     ///
-    /// A thread starts once, for the builder is gone then:
+    /// A thread starts only once, because this call consumes the builder:
     ///
     /// ```compile_fail,E0382
     /// let builder = sync_core::thread::Builder::new();
@@ -79,7 +81,7 @@ impl Builder {
         self.spawn_known(body, |_| Ok(()))
     }
 
-    /// Starts a thread that `announce` knows of before it runs.
+    /// Starts a thread, after `announce` was called with it.
     pub(super) fn spawn_known<F, T>(
         self,
         body: F,
@@ -107,12 +109,12 @@ impl Builder {
         record.register();
         let handle = JoinHandle::new(record.clone(), Arc::clone(&packet));
         let theirs = record.clone();
-        // Where the system refuses, `std` drops `body`, which is the user's and may panic.
+        // If the system refuses, `std` drops `body`, which is user code and may panic.
         match user_code::run(|| system.spawn(move || run(&theirs, packet, body))) {
-            // Detached: what a join waits for is the record's event.
+            // Detached: a join waits for the record's event.
             Ok(Ok(_)) => Ok(handle),
             Ok(Err(error)) => {
-                // Invariant 3 of the module; a group that counts on it is not kept waiting.
+                // Invariant 3 of the module; a group that contains it does not wait.
                 record.finish();
                 Err(SpawnError::System(error))
             }
@@ -128,8 +130,8 @@ impl Builder {
 /// written and the joins return.
 fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
     record.begin_current();
-    // What `body` leaves broken is seen by the threads that share it, as with `std`'s threads. It
-    // is dropped when it returns.
+    // Threads that share data with `body` see the data that its panic left, as with `std`'s
+    // threads. It is dropped when it returns.
     let outcome = match user_code::run(body) {
         Ok(value) => Outcome::Returned(value),
         Err(payload) => {
@@ -138,7 +140,7 @@ fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
             Outcome::Panicked(Panic { message, payload: Mutex::new(Some(payload)) })
         }
     };
-    // SAFETY: this is the thread, and its event is set below.
+    // SAFETY: this is the thread, and its event is set after this.
     unsafe { packet.put(outcome) };
     // Given up before the event is set, so that the joiner with the last handle can have the value.
     // If there is no handle, the value is dropped here: user code.

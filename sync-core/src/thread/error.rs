@@ -1,9 +1,9 @@
-//! Why a thread was not started.
+//! The reason why a thread was not started.
 
 use core::fmt;
 use std::io;
 
-/// Why a thread was not started.
+/// The reason why a thread was not started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -34,7 +34,7 @@ impl core::error::Error for SpawnError {
     }
 }
 
-/// The group is being joined, or was.
+/// The error of a group that is being joined, or was joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutDown;
 

@@ -1,4 +1,4 @@
-//! Threads that are waited for at the end.
+//! A group of threads that are joined at the end.
 
 use core::fmt;
 use std::panic::resume_unwind;
@@ -35,10 +35,10 @@ pub struct Group {
     handle: GroupHandle,
 }
 
-/// Starts threads in a [`Group`], from anywhere.
+/// Starts threads in a [`Group`], on any thread.
 #[derive(Clone)]
 pub struct GroupHandle {
-    /// Whose threads the members are.
+    /// The process of the members.
     process: ProcessMark,
     members: Arc<Mutex<Members>>,
 }
@@ -47,23 +47,23 @@ pub struct GroupHandle {
 struct Members {
     running: Vec<Thread>,
     at_exit: Vec<Box<dyn FnOnce() + Send>>,
-    /// The group takes no callbacks any more.
+    /// Whether the group takes no callbacks any more.
     leaving: bool,
-    /// The group takes no threads any more.
+    /// Whether the group takes no threads any more.
     gone: bool,
 }
 
 impl Group {
-    /// A group without threads.
+    /// Creates a group without threads.
     pub fn new() -> Self {
         Self { handle: GroupHandle::new() }
     }
 
-    /// Starts a thread in the group: [`Builder::spawn_in`] with nothing said.
+    /// Starts a thread in the group: [`Builder::spawn_in`] with the defaults.
     ///
     /// # Errors
     ///
-    /// As [`Builder::spawn`].
+    /// Like [`Builder::spawn`].
     pub fn spawn<F, T>(&self, body: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -72,7 +72,7 @@ impl Group {
         self.handle.spawn(body)
     }
 
-    /// A handle for the members, and for [`Builder::spawn_in`].
+    /// Returns a handle for the members, and for [`Builder::spawn_in`].
     pub fn handle(&self) -> GroupHandle {
         self.handle.clone()
     }
@@ -150,7 +150,7 @@ impl GroupHandle {
         Self { process: ProcessMark::current(), members: Arc::default() }
     }
 
-    /// Joins the members, those too that they start meanwhile.
+    /// Joins the members, including those that they start meanwhile.
     fn join_members(&self) {
         loop {
             let next = {
@@ -168,11 +168,11 @@ impl GroupHandle {
         }
     }
 
-    /// Starts a thread in the group: [`Builder::spawn_in`] with nothing said.
+    /// Starts a thread in the group: [`Builder::spawn_in`] with the defaults.
     ///
     /// # Errors
     ///
-    /// As [`Builder::spawn_in`].
+    /// Like [`Builder::spawn_in`].
     pub fn spawn<F, T>(&self, body: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -211,7 +211,7 @@ impl GroupHandle {
         if members.gone {
             return Err(ShutDown);
         }
-        // Those that are over need no joining: a group that lives long does not grow.
+        // Members that have ended need no join: a group that lives long does not grow.
         if members.running.len() == members.running.capacity() {
             members.running.retain(Thread::is_alive);
         }

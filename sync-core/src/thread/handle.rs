@@ -11,13 +11,13 @@ use crate::primitive::cell::UnsafeCell;
 use crate::user_code::{self, Payload};
 use crate::wait::event::Event;
 
-/// What a thread left behind.
+/// The outcome of a thread.
 pub(super) enum Outcome<T> {
     Returned(T),
     Panicked(Panic),
 }
 
-/// A panic: its message for every joiner, its payload for the first that asks.
+/// A panic: its message for every joiner, its payload for the first joiner that takes it.
 pub(super) struct Panic {
     pub(super) message: Arc<str>,
     pub(super) payload: Mutex<Option<Payload>>,
@@ -33,7 +33,7 @@ impl Drop for Panic {
     }
 }
 
-/// Where the thread puts its outcome.
+/// The place into which the thread writes its outcome.
 pub(super) struct Packet<T> {
     outcome: UnsafeCell<Option<Outcome<T>>>,
 }
@@ -47,20 +47,19 @@ impl<T> Packet<T> {
     ///
     /// Called once, by the thread, before its event is set (invariant 1 of the module).
     pub(super) unsafe fn put(&self, outcome: Outcome<T>) {
-        // SAFETY: invariant 1: nobody reads yet and nobody else writes.
+        // SAFETY: invariant 1: no thread reads yet and no other thread writes.
         self.outcome.with_mut(|place| unsafe { *place = Some(outcome) });
     }
 }
 
-// SAFETY: the outcome moves from the thread to whoever holds the last handle.
+// SAFETY: the outcome moves from the thread to the thread that holds the last handle.
 unsafe impl<T: Send> Send for Packet<T> {}
-// SAFETY: the thread writes before anybody reads (invariants 1 and 2 of the module) and then has
-// nothing to do with it any more; that the readers are one thread where `T` is not `Sync` is the
-// handle's business, below.
+// SAFETY: the thread writes before any thread reads (invariants 1 and 2 of the module) and does not
+// use the packet afterwards. The bounds of `JoinHandle` make sure that only one thread reads where
+// `T` is not `Sync`.
 unsafe impl<T: Send> Sync for Packet<T> {}
 
-/// The right to wait for a thread's end and to see its outcome. Dropping it lets the thread go its
-/// way.
+/// The right to wait for a thread's end and to see its outcome. Dropping it detaches the thread.
 ///
 /// It may be cloned: every joiner gets a reference to the result, and
 /// [`into_result`](Self::into_result) gives it to the holder of the last handle. It is also a
@@ -102,7 +101,8 @@ impl<T> JoinHandle<T> {
         })
     }
 
-    /// As [`join`](Self::join), for at most `timeout`. One too long for the clock means forever.
+    /// Like [`join`](Self::join), for at most `timeout`. A timeout too long for the clock means
+    /// forever.
     ///
     /// # Errors
     ///
@@ -111,16 +111,16 @@ impl<T> JoinHandle<T> {
         self.join_by(|finished| finished.wait_for(timeout))
     }
 
-    /// As [`join_timeout`](Self::join_timeout), until `deadline` at most.
+    /// Like [`join_timeout`](Self::join_timeout), until `deadline` at most.
     ///
     /// # Errors
     ///
-    /// As [`join_timeout`](Self::join_timeout).
+    /// Like [`join_timeout`](Self::join_timeout).
     pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
         self.join_by(|finished| finished.wait_until(deadline))
     }
 
-    /// As [`join`](Self::join), without waiting.
+    /// Like [`join`](Self::join), without waiting.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl<T> JoinHandle<T> {
         self.join_by(Event::is_set)
     }
 
-    /// The outcome, once `wait` has returned that the thread is over.
+    /// Returns the outcome, after `wait` has returned that the thread is over.
     fn join_by(&self, wait: impl FnOnce(&Event) -> bool) -> Result<&T, JoinError> {
         if self.thread.is_current() {
             return Err(JoinError::CurrentThread);
@@ -170,7 +170,8 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// The payload of the panic that ended the thread: for the first who asks. Never waits.
+    /// Takes the payload of the panic that ended the thread; only the first caller gets it. Never
+    /// waits.
     pub fn take_panic(&self) -> Option<Payload> {
         if !self.thread.finished().is_set() {
             return None;
@@ -181,7 +182,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// The thread.
+    /// Returns the thread.
     pub fn thread(&self) -> &Thread {
         &self.thread
     }
@@ -193,7 +194,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// The outcome of a thread whose event was seen set.
+    /// Returns the outcome of a thread whose event was seen set.
     fn read(&self) -> &Outcome<T> {
         // SAFETY: invariants 1 and 2 of the module: the event was seen set, so it is written and
         // only read from now on.
@@ -227,12 +228,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Why a join did not show a result.
+/// The reason why a join returned no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JoinError {
     /// A panic ended the thread; its message.
     Panicked(Arc<str>),
-    /// The thread was to wait for itself.
+    /// The thread tried to join itself.
     CurrentThread,
     /// The thread still runs.
     TimedOut,

@@ -58,7 +58,7 @@ pub fn set_panic_hook(hook: impl Fn(&PanicReport<'_>) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
 
-/// Takes the hook away, if there is one: `true`. A call of it that runs goes on.
+/// Removes the hook and returns whether there was one. A call of the hook that runs goes on.
 pub fn take_panic_hook() -> bool {
     HOOK.take()
 }

@@ -1,4 +1,4 @@
-//! Threads with what Python's `threading.Thread` has and `std`'s lacks.
+//! Threads with the features of Python's `threading.Thread` that `std`'s lack.
 //!
 //! * A [`JoinHandle`] may be cloned: several threads may join, each sees the result; joins can time
 //!   out; joining oneself is an error.
@@ -74,10 +74,10 @@
 //!
 //! A thread that was not started, or is started twice, cannot be written down: [`Builder::spawn`]
 //! consumes the builder and returns the handle of a running thread. A foreign thread cannot be
-//! joined, because there is no handle of it. A runaway recursion ends the process, so the size of
-//! the stack is all there is to say about it. There is no finalization of an interpreter: a daemon
-//! that still runs when `main` returns is stopped by the end of the process, and nobody is left to
-//! join it. Two threads that join each other wait forever; only joining oneself is noticed.
+//! joined, because there is no handle of it. A runaway recursion ends the process, so only the size
+//! of the stack can be set. There is no finalization of an interpreter: a daemon that still runs
+//! when `main` returns is stopped by the end of the process, and no thread is left to join it. Two
+//! threads that join each other wait forever; only a thread that joins itself gets an error.
 
 mod builder;
 mod error;

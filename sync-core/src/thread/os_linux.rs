@@ -1,4 +1,4 @@
-//! What the threads of Linux have beyond those of `std`.
+//! The functions of Linux for threads that `std` lacks.
 
 use std::ffi::CString;
 
@@ -10,7 +10,7 @@ pub(super) fn native_id() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
-/// Whether the calling thread is the one that runs `main`.
+/// Returns whether the calling thread is the one that runs `main`.
 pub(super) fn is_main() -> bool {
     native_id() == std::process::id()
 }
@@ -31,7 +31,7 @@ pub(super) fn first_thread_id(_parents: u32) -> u32 {
 pub(super) fn set_name(name: &str) {
     let bytes = name.bytes().take_while(|&byte| byte != 0).take(LONGEST_NAME).collect::<Vec<_>>();
     if let Ok(name) = CString::new(bytes) {
-        // A name is for people: that the system did not take it is no reason to fail.
+        // The name is only for display, so an error of the system is ignored.
         let _ = rustix::thread::set_name(&name);
     }
 }

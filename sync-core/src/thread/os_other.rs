@@ -1,4 +1,4 @@
-//! Threads on a system that we know nothing special of.
+//! The same functions for a system without special support.
 
 use crate::primitive::thread;
 
@@ -7,7 +7,7 @@ pub(super) fn native_id() -> u32 {
     u32::try_from(thread::id().get()).unwrap_or(u32::MAX)
 }
 
-/// Whether the calling thread is the one that runs `main`: `std` names it so.
+/// Returns whether the calling thread is the one that runs `main`: `std` names it so.
 pub(super) fn is_main() -> bool {
     std::thread::current().name() == Some("main")
 }

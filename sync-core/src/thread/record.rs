@@ -31,7 +31,7 @@ struct Inner {
     /// 0 until it is known.
     native_id: AtomicU32,
     key: u64,
-    /// Not ours: it is held for a copy, and no model is about it.
+    /// A lock of `std`: it is held only for a copy, and no model covers it.
     name: Mutex<Arc<str>>,
     first_name: Arc<str>,
     daemon: bool,
@@ -92,7 +92,7 @@ impl Drop for Current {
 
 /// A number for a record that has none yet, and for a thread without a name.
 fn next(counter: &Counter) -> u64 {
-    // Relaxed: only distinctness is asked for.
+    // Relaxed: the numbers only have to differ.
     counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
@@ -126,14 +126,14 @@ impl Thread {
 
     /// Makes this the calling thread's record.
     pub(super) fn begin(&self) {
-        // Relaxed: one value on its own.
+        // Relaxed: a single value; no data is published through it.
         self.inner.native_id.store(os::native_id(), Relaxed);
         // Release: pairs with the Acquire in `ident`, so that a thread with a number has the
         // system's number too.
         self.inner.ident.store(thread::id().get(), Release);
     }
 
-    /// As [`begin`](Self::begin), for a thread that asks for its record and finds this.
+    /// Like [`begin`](Self::begin), for a thread that asks for its record and finds this.
     pub(super) fn begin_current(&self) {
         self.begin();
         let _ = CURRENT.try_with(|current| current.thread.set(self.clone()));
@@ -151,20 +151,20 @@ impl Thread {
         &self.inner.finished
     }
 
-    /// Whether the thread, if it runs, runs in this process: threads do not come along in a fork,
-    /// except the one that forks.
+    /// Returns whether the thread, if it runs, runs in this process: threads do not come along in a
+    /// fork, except the one that forks.
     pub(super) fn lives_here(&self) -> bool {
         self.inner.process.is_current() || self.is_first()
     }
 
-    /// Whether this is the thread that forked this process.
+    /// Returns whether this is the thread that forked this process.
     fn is_first(&self) -> bool {
         fork::first_thread().is_some_and(|first| self.ident() == Some(first))
     }
 
-    /// Whether this is the calling thread.
+    /// Returns whether this is the calling thread.
     pub(super) fn is_current(&self) -> bool {
-        // Relaxed: the calling thread reads what it wrote itself, or something else.
+        // Relaxed: the calling thread compares with its own number, which only it writes.
         self.inner.ident.load(Relaxed) == thread::id().get()
     }
 
@@ -184,7 +184,7 @@ impl Thread {
     /// waits. On Linux the main thread's is always known.
     #[must_use]
     pub fn native_id(&self) -> Option<u32> {
-        // Relaxed: one value on its own.
+        // Relaxed: a single value; no data is published through it.
         match self.inner.native_id.load(Relaxed) {
             0 => None,
             // The number that was written is the one that the thread had in the parent.
@@ -216,7 +216,8 @@ impl Thread {
     /// Calls `f` with the name. `None` in the child of a fork if a thread of the parent was using
     /// the name at that moment: its lock is held forever.
     fn with_name<R>(&self, f: impl FnOnce(&mut Arc<str>) -> R) -> Option<R> {
-        /// Enough for a thread of this process to copy a name; on a busy machine each may last long.
+        /// Enough for a thread of this process to copy a name. On a busy machine each turn may last
+        /// long.
         const TURNS: u32 = 10;
         if self.inner.process.is_current() {
             return Some(f(&mut self.inner.name.lock().unwrap_or_else(PoisonError::into_inner)));
@@ -231,14 +232,14 @@ impl Thread {
         None
     }
 
-    /// Whether the thread is a daemon: one that no [`Group`](super::Group) waits for.
+    /// Returns whether the thread is a daemon: one that no [`Group`](super::Group) waits for.
     #[must_use]
     pub fn is_daemon(&self) -> bool {
         self.inner.daemon
     }
 
-    /// Whether the thread runs in this process. It does from the moment in which it was started. In
-    /// the child of a fork only the thread that forked is alive.
+    /// Returns whether the thread runs in this process. It does from the moment in which it was
+    /// started. In the child of a fork only the thread that forked is alive.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.inner.finished.is_set() && self.lives_here()
@@ -269,7 +270,7 @@ impl fmt::Debug for Thread {
 }
 
 /// The calling thread. A foreign one, which was not started here, gets a record at its first call,
-/// and a name like `Dummy-3`. It is no daemon, unlike in Python: what it starts in a
+/// and a name like `Dummy-3`. It is no daemon, unlike in Python: a thread that it starts in a
 /// [`Group`](super::Group) is waited for.
 ///
 /// It works to the end of the thread, also while its thread-locals are being destroyed; there a
@@ -306,7 +307,7 @@ fn foreign() -> Thread {
     thread
 }
 
-/// Whether the calling thread is this process's main thread.
+/// Returns whether the calling thread is this process's main thread.
 fn is_main() -> bool {
     match fork::first_thread() {
         Some(first) => first == thread::id(),
@@ -324,6 +325,7 @@ pub fn main_thread() -> Thread {
         let known = if is_main() { mine() } else { None };
         let main = known.or_else(|| registry.inherited.clone()).unwrap_or_else(|| {
             let main = Thread::new(Some("MainThread".into()), false);
+            // Relaxed: `main` is published by `get_or_init`, and by the Release of `ident`.
             main.inner.native_id.store(os::main_id(), Relaxed);
             if let Some(first) = fork::first_thread() {
                 // Release: as in `begin`.
@@ -340,15 +342,15 @@ pub fn main_thread() -> Thread {
     main.clone()
 }
 
-/// How many threads run that are known here: those started here, the main thread, and foreign ones
-/// that called [`current`]. In the child of a fork: since the fork.
+/// Returns the number of running threads that are known here: those started here, the main thread,
+/// and foreign ones that called [`current`]. In the child of a fork: since the fork.
 #[must_use]
 pub fn active_count() -> usize {
     let _known = main_thread();
     registry().running().len()
 }
 
-/// The threads that [`active_count`] counts, oldest first.
+/// Returns the threads that [`active_count`] counts, oldest first.
 #[must_use]
 pub fn enumerate() -> Vec<Thread> {
     let _known = main_thread();

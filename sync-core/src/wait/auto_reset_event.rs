@@ -1,21 +1,21 @@
-//! An event that releases one waiter and is unset by that.
+//! An event that releases one waiter, and is unset by that.
 //!
 //! # Source
 //!
-//! The auto-reset event of Windows; as an algorithm Drepper's mutex 3 turned inside out: to wait is
-//! to take what to set gives.
+//! The auto-reset event of Windows; the algorithm is Drepper's mutex 3 with its roles exchanged:
+//! `set` is the unlock, and a wait is the lock.
 //!
 //! # States
 //!
 //! | word | meaning | legal to be stale? |
 //! |---|---|---|
 //! | `SET` | the next wait returns | no |
-//! | `WAITERS` | somebody may sleep on the word | may be set without a sleeper (costs one system call); never clear with one that no wake is on its way to |
+//! | `WAITERS` | a thread may sleep on the word | may be set without a sleeper (costs one system call); never clear while a thread sleeps and no wake is on its way to it |
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
-//! | `S..` | wait by one that has not slept | the same without `S` | it returns |
-//! | `S..` | wait by one that has slept | `W` | it returns |
+//! | `S..` | wait by a thread that has not slept | the same without `S` | it returns |
+//! | `S..` | wait by a thread that has slept | `W` | it returns |
 //! | `0`, `W` | wait | `W` | sleep |
 //! | `0`, `S` | set | `S` | |
 //! | `W`, `SW` | set | `S` | wake one |
@@ -25,17 +25,18 @@
 //!
 //! 1. **One set, one wait.** `SET` is taken by the compare-and-swap of one wait; a `set` while it
 //!    is set adds nothing.
-//! 2. **No swallowed wake.** Whoever has slept takes with `WAITERS` set and sleeps again only after
-//!    it has set `WAITERS`: so the sleepers that a wake passed by are seen by the next `set`. A
-//!    wait that timed out consumed no wake (rule 3 of the futex module).
-//! 3. **Nobody sleeps on a set event.** A thread sleeps only while the word is `W`.
-//! 4. **Wake after free.** `set` is one atomic operation; after it only the address is used.
+//! 2. **No swallowed wake.** A thread that has slept takes `SET` and leaves `WAITERS` set, and
+//!    sleeps again only after it has set `WAITERS`. So the next `set` sees the sleepers that a wake
+//!    did not reach. A wait that timed out consumed no wake (rule 3 of the futex module).
+//! 3. **No thread sleeps on a set event.** A thread sleeps only while the word is `W`.
+//! 4. **Wake after free.** `set` is one atomic operation; after it only the address of the word is
+//!    used.
 //!
 //! # Orderings
 //!
-//! Release on the write of `set`, Acquire on the one that takes it. As in `event.rs`, `set` writes
-//! even where the event is set, so that who takes it sees what was written before every `set` that
-//! it stands for.
+//! Release on the write of `set`; it pairs with the Acquire on the compare-and-swap that takes it.
+//! As in `event.rs`, `set` writes even where the event is set, so that the thread that takes it
+//! sees everything that was written before every `set` up to then.
 
 use core::fmt;
 use core::time::Duration;
@@ -51,8 +52,8 @@ use crate::primitive::futex::{self, Deadline};
 const SET: u32 = 1;
 const WAITERS: u32 = 2;
 
-/// An event whose [`set`](Self::set) releases one waiter, now or later: setting it twice before
-/// anybody waits releases one.
+/// An event whose [`set`](Self::set) releases one waiter, now or later. Two calls of `set` before a
+/// thread waits release one thread.
 ///
 /// # Examples
 ///
@@ -69,12 +70,12 @@ const WAITERS: u32 = 2;
 ///
 /// # Memory ordering
 ///
-/// What happened before a `set` happens before the return of the wait that takes it, also if it was
-/// set already.
+/// Everything that happened before a `set` happens before the return of the wait that takes it,
+/// also if it was set already.
 ///
 /// # Source of the algorithm
 ///
-/// Drepper's mutex turned inside out; state table and invariants stand at the top of
+/// Drepper's mutex with its roles exchanged; the state table and the invariants are at the top of
 /// `auto_reset_event.rs`.
 pub struct AutoResetEvent {
     word: AtomicU32,
@@ -82,40 +83,41 @@ pub struct AutoResetEvent {
 
 impl AutoResetEvent {
     const_new! {
-        /// An event that is not set.
+        /// Creates an event that is not set.
         pub const fn new() -> Self {
             Self { word: AtomicU32::new(0) }
         }
     }
 
-    /// Releases one waiter, or the next to come.
+    /// Releases one waiter, or the next thread that waits.
     #[inline]
     pub fn set(&self) {
-        // Release: pairs with the Acquire in `try_wait`. It is a read-modify-write, so the releases
-        // of earlier ones go on.
+        // Release: pairs with the Acquire in `try_wait`. It is a read-modify-write, so it continues
+        // the release sequences of earlier calls.
         if self.word.swap(SET, Release) & WAITERS != 0 {
-            // Invariant 4: from here on only the address.
+            // Invariant 4: from here on only the address is used.
             futex::wake_one(&raw const self.word);
         }
     }
 
-    /// Takes the event back if nobody has taken it yet.
+    /// Makes the event unset if no wait has taken it yet.
     #[inline]
     pub fn clear(&self) {
         self.try_wait();
     }
 
-    /// Whether a wait would return at once. A snapshot: it may have changed before the call
+    /// Returns whether a wait would return at once. A snapshot: it may have changed before the call
     /// returns.
     #[inline]
     pub fn is_set(&self) -> bool {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         self.word.load(Relaxed) & SET != 0
     }
 
     /// Takes the event if it is set.
     #[inline]
     pub fn try_wait(&self) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         while state & SET != 0 {
             // Acquire: pairs with the Release in `set`.
@@ -135,15 +137,15 @@ impl AutoResetEvent {
         }
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout
-    /// too long for the clock means forever.
+    /// Like [`wait`](Self::wait), for at most `timeout`. Returns `false` if the time was up first.
+    /// A timeout too long for the clock means forever.
     #[inline]
     pub fn wait_for(&self, timeout: Duration) -> bool {
         self.try_wait() || self.wait_unset(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past still takes an
-    /// event that is set.
+    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. A deadline in the past still
+    /// takes an event that is set.
     #[inline]
     pub fn wait_until(&self, deadline: Instant) -> bool {
         self.try_wait() || self.wait_unset(Deadline::at(deadline))
@@ -152,16 +154,17 @@ impl AutoResetEvent {
     #[cold]
     fn wait_unset(&self, deadline: Option<Deadline>) -> bool {
         let mut slept = false;
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         loop {
             let next = match state & SET != 0 {
-                // Invariant 2.
+                // Invariant 2: other threads may still sleep.
                 true if slept => WAITERS,
                 true => state & !SET,
                 false => WAITERS,
             };
             if next != state {
-                // Acquire: as in `try_wait`; more than announcing a waiter needs.
+                // Acquire: as in `try_wait`. To announce a waiter would not need it.
                 match self.word.compare_exchange(state, next, Acquire, Relaxed) {
                     Ok(_) if state & SET != 0 => return true,
                     Ok(_) => {}
@@ -172,21 +175,23 @@ impl AutoResetEvent {
                 }
             }
             if !futex::wait_maybe(&self.word, WAITERS, deadline) {
-                // It consumed no wake, so it owes nobody one; but the event may have been set at
-                // this very moment.
+                // The timed-out wait consumed no wake, so it owes no thread a wake. But the event
+                // may have been set at this moment.
                 return self.try_wait();
             }
             slept = true;
+            // Relaxed: the compare-and-swap of the next turn compares it.
             state = self.word.load(Relaxed);
         }
     }
 
-    /// Makes the event unset with nobody waiting: for the child of a `fork`.
+    /// Makes the event unset, without waiters: for the child of a `fork`.
     ///
     /// # Safety
     ///
     /// No other thread of this process may use the event.
     pub unsafe fn reinit_after_fork(&self) {
+        // Relaxed: no other thread uses it (the caller's promise).
         self.word.store(0, Relaxed);
     }
 }

@@ -1,31 +1,31 @@
-//! Barriers: threads that wait for each other, again and again; sixteen bytes beside the action.
+//! A barrier: threads wait for each other, again and again. It adds sixteen bytes to the action.
 //!
 //! # Source
 //!
 //! The interface is Python's `threading.Barrier`: an action, [`abort`](Barrier::abort),
 //! [`reset`](Barrier::reset), timeouts and an arrival index. The algorithm is a counter with a
-//! generation in one word, so that every step is one compare-and-swap, and a second word as the
-//! bell that sleepers sleep on. What differs from Python, whose rows on this are observed defects:
-//! the outcome belongs to the cycle, so a cycle that completed has succeeded for every member of
-//! it, whatever is called afterwards; and no lock is held while the action runs, so it may call
-//! every method but `wait`, and an `abort` from within it counts.
+//! generation in one word, so that every step is one compare-and-swap, and a second word, the bell,
+//! on which threads sleep. Two points differ from Python, where they are observed defects. The
+//! outcome belongs to the cycle, so a cycle that completed has succeeded for every member, whatever
+//! is called afterwards. And no lock is held while the action runs, so the action may call every
+//! method but `wait`, and an `abort` from within it takes effect.
 //!
 //! # States
 //!
 //! The word is `generation` (32 bits), `arrivals` (29), `SLEEPERS` (1) and the phase (2).
 //!
-//! | phase | meaning | `arrivals` are |
+//! | phase | meaning | `arrivals` counts |
 //! |---|---|---|
-//! | `FILLING` | members arrive | those that wait |
-//! | `ACTING` | all have arrived, the last runs the action | all of them |
-//! | `BROKEN` | broken, until somebody resets it | members of the broken cycle that have not left yet |
-//! | `DRAINING` | reset, members of the broken cycle are leaving | the same |
+//! | `FILLING` | members arrive | the members that wait |
+//! | `ACTING` | all members have arrived, the last runs the action | all members |
+//! | `BROKEN` | broken until a reset | the members of the broken cycle that have not left yet |
+//! | `DRAINING` | reset, members of the broken cycle are leaving | the members of the broken cycle that have not left yet |
 //!
 //! | from | event | to |
 //! |---|---|---|
-//! | `FILLING` n | one arrives, not the last | `FILLING` n + 1 |
-//! | `FILLING`, all but one | the last arrives, no action | next generation, `FILLING` 0, ring |
-//! | `FILLING`, all but one | the last arrives | `ACTING` |
+//! | `FILLING` n | a member arrives, not the last | `FILLING` n + 1 |
+//! | `FILLING`, all but one | the last member arrives, no action | next generation, `FILLING` 0, ring |
+//! | `FILLING`, all but one | the last member arrives | `ACTING` |
 //! | `ACTING` | the action returns | next generation, `FILLING` 0, ring |
 //! | `ACTING` | the action panics | `BROKEN`, one less, ring |
 //! | `FILLING`, `ACTING` | a member's time is up | `BROKEN`, one less, ring |
@@ -35,39 +35,40 @@
 //! | `BROKEN` n | a member leaves | `BROKEN` n - 1 |
 //! | `DRAINING` n > 1 | a member leaves | `DRAINING` n - 1 |
 //! | `DRAINING` 1 | a member leaves | next generation, `FILLING` 0, ring |
-//! | `BROKEN` | one arrives | the same: it fails |
-//! | `ACTING`, `DRAINING` | one arrives | the same: it waits for the next generation |
+//! | `BROKEN` | a thread arrives | the same: it fails |
+//! | `ACTING`, `DRAINING` | a thread arrives | the same: it waits for the next generation |
 //!
-//! `SLEEPERS` says that somebody may sleep on the bell. It may be set without a sleeper (costs one
-//! system call). Every change that rings clears it, and rings only if it was set.
+//! `SLEEPERS` means that a thread may sleep on the bell. It may be set without a sleeper (costs one
+//! system call). Every change that rings (increments the bell and wakes all) clears it, and rings
+//! only if it was set.
 //!
 //! # Invariants
 //!
 //! 1. **The outcome is the cycle's.** A generation ends in one of two ways: it completes, or it is
-//!    broken and every one of its members leaves before the generation turns. So a member that sees
-//!    another generation has succeeded, and one that sees `BROKEN` or `DRAINING` in its own has
-//!    not; no later event can change that.
-//! 2. **Lockstep.** The generation turns by completion only in the hands of the last arriver, after
-//!    the action returned.
-//! 3. **Nobody is left behind.** A sleeper reads the bell, then the state; only if that is not the
-//!    end of its wait, and `SLEEPERS` is set, it sleeps on the bell's value. Who changes the state
-//!    rings afterwards if `SLEEPERS` was set. So either the sleeper saw the change, or it read the
-//!    bell before it rang.
-//! 4. The last thing a call does with the barrier is to ring. The bell is a word of the barrier,
-//!    and not only its address is used: like every `&self`, it outlives the call. A member that
-//!    waits touches nothing after it saw its cycle end.
+//!    broken and all its members leave before the generation changes. So a member that sees another
+//!    generation has succeeded, and a member that sees `BROKEN` or `DRAINING` in its own generation
+//!    has not. No later event can change that.
+//! 2. **Lockstep.** Only the last member to arrive completes a generation, after the action
+//!    returned.
+//! 3. **No waiter is left asleep.** A waiter reads the bell, then the state. It sleeps on the
+//!    bell's value only if the state does not end its wait and `SLEEPERS` is set. A thread that
+//!    changes the state rings afterwards if `SLEEPERS` was set. So either the waiter saw the
+//!    change, or it read the bell before it rang.
+//! 4. The last access of a call to the barrier is to ring. The bell is a word of the barrier, and
+//!    its value is used, not only its address: like every `&self`, it outlives the call. A waiting
+//!    member touches nothing after it saw the end of its cycle.
 //!
-//! A member that is held up for exactly 2^32 completed cycles, or a sleeper for exactly 2^32 rings
-//! between its look at the bell and its sleep, would be misled. At a million a second that is more
-//! than an hour without running.
+//! Known limit: a member that does not run for exactly 2^32 completed cycles, or for exactly 2^32
+//! rings between its load of the bell and its sleep, would be misled. At a million a second that is
+//! more than an hour without running.
 //!
 //! # Orderings
 //!
-//! Release on every arrival, Acquire and Release on the change that turns the generation, Acquire
-//! on the look that ends a wait: what any member wrote before it arrived, every member sees
-//! afterwards, and the action too. All changes of the state are read-modify-writes, which continue
-//! the release sequences of those before. Release and Acquire on the bell, for invariant 3: who
-//! sees the new bell sees the new state.
+//! Release on every arrival, Acquire and Release on the change to the next generation, Acquire on
+//! the load that ends a wait: writes of any member before its arrival are visible to every member
+//! afterwards, and to the action. All changes of the state are read-modify-writes, which continue
+//! the release sequences of the changes before. Release and Acquire on the bell, for invariant 3: a
+//! thread that sees the new bell sees the new state.
 
 use core::fmt;
 use core::time::Duration;
@@ -103,12 +104,12 @@ const fn generation(state: u64) -> u64 {
     state / GENERATION
 }
 
-/// The state in another phase, with nobody asleep any more.
+/// Returns the state in another phase, without sleepers.
 const fn into_phase(state: u64, phase: u64) -> u64 {
     (state & !(PHASE | SLEEPERS)) | phase
 }
 
-/// The next generation, empty.
+/// Returns the next generation, without members.
 const fn turned(state: u64) -> u64 {
     (state & !(GENERATION - 1)).wrapping_add(GENERATION)
 }
@@ -116,10 +117,10 @@ const fn turned(state: u64) -> u64 {
 /// Lets a fixed number of threads wait for each other, again and again: Python's
 /// `threading.Barrier`.
 ///
-/// An action may run in the last to arrive before anybody goes on
-/// ([`with_action`](Self::with_action)). A wait that times out breaks the barrier for all, because
-/// the others wait for one who has gone; so does [`abort`](Self::abort). [`reset`](Self::reset)
-/// repairs it.
+/// The last thread to arrive may run an action before any thread goes on
+/// ([`with_action`](Self::with_action)). A wait that times out breaks the barrier for all threads,
+/// because the others wait for a thread that has gone; so does [`abort`](Self::abort).
+/// [`reset`](Self::reset) repairs it.
 ///
 /// # Examples
 ///
@@ -139,12 +140,12 @@ const fn turned(state: u64) -> u64 {
 ///
 /// # Memory ordering
 ///
-/// What any member did before its `wait` happens before the action, and before the return of every
-/// member's `wait`.
+/// Everything that a member did before its `wait` happens before the action, and before the return
+/// of every member's `wait`.
 ///
 /// # Source of the algorithm
 ///
-/// A counter with a generation in one word; state table and invariants stand at the top of
+/// A counter with a generation in one word; the state table and the invariants are at the top of
 /// `barrier.rs`.
 pub struct Barrier<A = NoAction> {
     state: AtomicU64,
@@ -153,23 +154,24 @@ pub struct Barrier<A = NoAction> {
     action: A,
 }
 
-/// What a barrier does when all have arrived. Sealed: a closure, nothing, or one of them [`Timed`].
+/// The action of a barrier when all threads have arrived. Sealed: a closure, no action, or one of
+/// the two as [`Timed`].
 pub trait Action: Sealed {
-    /// Whether there is nothing to be done.
+    /// Whether there is no action.
     #[doc(hidden)]
     const NOTHING: bool = false;
 
     #[doc(hidden)]
     fn run(&self);
 
-    /// How long a wait without a time of its own lasts.
+    /// Returns the time limit of a wait without a time of its own.
     #[doc(hidden)]
     fn timeout(&self) -> Option<Duration> {
         None
     }
 }
 
-/// A barrier without an action.
+/// The action of a barrier that has none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAction;
 
@@ -209,30 +211,31 @@ impl<A: Action> Action for Timed<A> {
 }
 
 impl Barrier {
-    /// The most threads that can wait for each other.
+    /// The highest number of threads that can wait for each other.
     pub const MAX_PARTIES: u32 = (GENERATION / ARRIVAL - 1) as u32;
 
     const_new! {
-        /// A barrier for so many threads.
+        /// Creates a barrier for `parties` threads.
         ///
         /// # Panics
         ///
-        /// If that is zero, or more than [`MAX_PARTIES`](Self::MAX_PARTIES). In a constant that is
-        /// an error of compilation.
+        /// If `parties` is zero, or more than [`MAX_PARTIES`](Self::MAX_PARTIES). In a constant
+        /// this is a compile error.
         #[track_caller]
         pub const fn new(parties: u32) -> Self {
-            assert!(parties > 0, "a barrier of nobody");
+            assert!(parties > 0, "a barrier without parties");
             assert!(parties <= Self::MAX_PARTIES, "more parties than a barrier can count");
-            Self { state: AtomicU64::new(FILLING), bell: AtomicU32::new(0), parties, action: NoAction }
+            let state = AtomicU64::new(FILLING);
+            Self { state, bell: AtomicU32::new(0), parties, action: NoAction }
         }
     }
 
     const_new! {
-        /// The barrier with an action that the last to arrive runs before anybody goes on.
+        /// Adds an action, which the last thread to arrive runs before any thread goes on.
         ///
-        /// The action may call every method of the barrier but the waits, which would wait for
-        /// itself. If it panics, the panic goes on in the thread that ran it, and the barrier
-        /// breaks.
+        /// The action may call every method of the barrier but the waits: they would wait for the
+        /// action itself. If it panics, the panic continues in the thread that ran it, and the
+        /// barrier breaks.
         pub const fn with_action<F: Fn()>(self, action: F) -> Barrier<F> {
             Barrier { state: self.state, bell: self.bell, parties: self.parties, action }
         }
@@ -240,7 +243,7 @@ impl Barrier {
 }
 
 impl<A: Action> Barrier<A> {
-    /// The barrier with a time limit for [`wait`](Self::wait).
+    /// Adds a time limit for [`wait`](Self::wait).
     pub fn with_timeout(self, timeout: Duration) -> Barrier<Timed<A>> {
         Barrier {
             state: self.state,
@@ -250,8 +253,8 @@ impl<A: Action> Barrier<A> {
         }
     }
 
-    /// Waits until all have arrived, for at most the time of [`with_timeout`](Self::with_timeout),
-    /// or forever without one.
+    /// Waits until all threads have arrived, for at most the time of
+    /// [`with_timeout`](Self::with_timeout), or forever without one.
     ///
     /// # Errors
     ///
@@ -266,40 +269,41 @@ impl<A: Action> Barrier<A> {
         self.wait_deadline(self.action.timeout().and_then(Deadline::after))
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means forever.
+    /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
+    /// forever.
     ///
-    /// If the time is up the barrier breaks. A thread that could not even arrive in that time,
-    /// because an action was running or a reset had not been noticed by all, gives up and breaks
+    /// If the time is up, the barrier breaks. A thread that could not arrive in that time, because
+    /// an action was running or some members had not left after a reset, gives up and breaks
     /// nothing.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait); [`BrokenBarrier::timed_out`] says whether it was this call's time.
+    /// The errors of [`wait`](Self::wait); [`BrokenBarrier::timed_out`] returns whether this call's
+    /// time was up.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Like [`wait`](Self::wait).
     #[doc(alias = "wait_timeout")]
     pub fn wait_for(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past succeeds for the
-    /// last to arrive and breaks the barrier for anybody else.
+    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. A deadline in the past succeeds
+    /// for the last thread to arrive, and breaks the barrier in any other thread.
     ///
     /// # Errors
     ///
-    /// As [`wait_for`](Self::wait_for).
+    /// Like [`wait_for`](Self::wait_for).
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// Like [`wait`](Self::wait).
     pub fn wait_until(&self, deadline: Instant) -> Result<BarrierWaitResult, BrokenBarrier> {
         self.wait_deadline(Deadline::at(deadline))
     }
 
-    /// Breaks the barrier: every wait fails, those that last and those to come, until
-    /// [`reset`](Self::reset).
+    /// Breaks the barrier: every current and later wait fails, until [`reset`](Self::reset).
     pub fn abort(&self) {
         self.change(|state| match phase(state) {
             BROKEN => None,
@@ -307,8 +311,8 @@ impl<A: Action> Barrier<A> {
         });
     }
 
-    /// Fails the waits that last, and makes the barrier as new for those to come. Without any it
-    /// only repairs a broken barrier.
+    /// Fails the current waits, and makes the barrier as new for later waits. Without current waits
+    /// it only repairs a broken barrier.
     pub fn reset(&self) {
         self.change(|state| match (phase(state), arrivals(state)) {
             (FILLING, 0) | (DRAINING, _) => None,
@@ -317,33 +321,35 @@ impl<A: Action> Barrier<A> {
         });
     }
 
-    /// How many threads wait for each other.
+    /// Returns the number of threads that wait for each other.
     pub fn parties(&self) -> u32 {
         self.parties
     }
 
-    /// How many wait at this moment; 0 while the barrier is broken, being reset, or full.
+    /// Returns the number of threads that wait at this moment; 0 while the barrier is broken, being
+    /// reset, or full.
     #[doc(alias = "n_waiting")]
     pub fn waiting(&self) -> u32 {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         let state = self.state.load(Relaxed);
         if phase(state) == FILLING { arrivals(state) } else { 0 }
     }
 
-    /// Whether the barrier is broken.
+    /// Returns whether the barrier is broken.
     #[doc(alias = "broken")]
     pub fn is_broken(&self) -> bool {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         phase(self.state.load(Relaxed)) == BROKEN
     }
 
-    /// Makes the barrier as new, with nobody waiting: for the child of a `fork`, where the threads
-    /// that waited do not exist any more.
+    /// Makes the barrier as new, without waiters: for the child of a `fork`, where the threads that
+    /// waited do not exist any more.
     ///
     /// # Safety
     ///
     /// No other thread of this process may use the barrier.
     pub unsafe fn reinit_after_fork(&self) {
+        // Relaxed: no other thread uses it (the caller's promise).
         self.state.store(FILLING, Relaxed);
     }
 
@@ -351,6 +357,7 @@ impl<A: Action> Barrier<A> {
         &self,
         deadline: Option<Deadline>,
     ) -> Result<BarrierWaitResult, BrokenBarrier> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             match phase(state) {
@@ -359,12 +366,13 @@ impl<A: Action> Barrier<A> {
                     let last = index + 1 == self.parties;
                     let next = match last {
                         true if A::NOTHING => turned(state),
-                        // Who sleeps already sleeps on: this is not the end of its wait.
+                        // Sleepers sleep on: this change is not the end of their wait, so
+                        // `SLEEPERS` stays.
                         true => (into_phase(state, ACTING) + ARRIVAL) | (state & SLEEPERS),
                         false => state + ARRIVAL,
                     };
-                    // Release: what this member wrote, for the others. Acquire: what they wrote,
-                    // for the last.
+                    // Release: publishes this member's writes to the other members. Acquire: the
+                    // last member must see the writes of all others.
                     if let Err(seen) = self.state.compare_exchange(state, next, AcqRel, Relaxed) {
                         state = seen;
                         continue;
@@ -380,7 +388,7 @@ impl<A: Action> Barrier<A> {
                     return Ok(BarrierWaitResult { index, leader: true });
                 }
                 BROKEN => return Err(BrokenBarrier { timed_out: false }),
-                // Full, or being emptied: the next generation is ours.
+                // Full, or being emptied: this thread joins the next generation.
                 _ => match self.watch(deadline, |state| matches!(phase(state), FILLING | BROKEN)) {
                     Some(seen) => state = seen,
                     None => return Err(BrokenBarrier { timed_out: true }),
@@ -389,7 +397,8 @@ impl<A: Action> Barrier<A> {
         }
     }
 
-    /// Runs the action and turns the generation, unless somebody broke the barrier meanwhile.
+    /// Runs the action and starts the next generation, unless another thread broke the barrier
+    /// meanwhile.
     fn act(&self) -> Result<(), BrokenBarrier> {
         /// Breaks the barrier if the action panics.
         struct Unwinding<'a, A: Action>(&'a Barrier<A>);
@@ -419,7 +428,7 @@ impl<A: Action> Barrier<A> {
     ) -> Result<BarrierWaitResult, BrokenBarrier> {
         let over = |state| generation(state) != mine || matches!(phase(state), BROKEN | DRAINING);
         let timed_out = match self.watch(deadline, over) {
-            // Invariant 1.
+            // Invariant 1: another generation is a success.
             Some(state) if generation(state) != mine => {
                 return Ok(BarrierWaitResult { index, leader: false });
             }
@@ -432,7 +441,7 @@ impl<A: Action> Barrier<A> {
                 let left = self.change(|state| {
                     broke = matches!(phase(state), FILLING | ACTING);
                     match generation(state) == mine {
-                        // Completed at the last moment.
+                        // The cycle completed at the last moment.
                         false => None,
                         true if broke => Some(into_phase(state, BROKEN) - ARRIVAL),
                         true => Some(without_one(state)),
@@ -447,12 +456,13 @@ impl<A: Action> Barrier<A> {
         Err(BrokenBarrier { timed_out })
     }
 
-    /// A member of a broken cycle leaves it.
+    /// Leaves a broken cycle, as one of its members.
     fn leave(&self) {
         self.change(|state| Some(without_one(state)));
     }
 
-    /// The member that runs the action breaks the cycle, if nobody else has, and leaves it.
+    /// Breaks the cycle, if no other thread has, and leaves it. Called by the member that runs the
+    /// action.
     fn break_and_leave(&self) {
         self.change(|state| match phase(state) {
             ACTING => Some(into_phase(state, BROKEN) - ARRIVAL),
@@ -460,20 +470,22 @@ impl<A: Action> Barrier<A> {
         });
     }
 
-    /// Changes the state as `next` says and rings for those who sleep; `false` if `next` says that
-    /// there is nothing to change.
+    /// Changes the state to the result of `next` and rings for the sleepers. Returns `false` if
+    /// `next` returns that there is nothing to change.
     fn change(&self, mut next: impl FnMut(u64) -> Option<u64>) -> bool {
-        // Acquire: a thread that finds its cycle completed here sees what its members wrote.
+        // Acquire: pairs with the Release of the change. A thread that observes here that its cycle
+        // has completed must see the writes of its members.
         let mut state = self.state.load(Acquire);
         while let Some(changed) = next(state) {
-            // Release: a turn hands on what this thread wrote; what the other members wrote it
-            // hands on because it continues their release sequences, for which it need not see that
-            // itself. Who makes the change is promised nothing, hence no Acquire; who finds that
-            // there is nothing to change has a success, hence Acquire where it looks.
+            // Release: a change of generation publishes this thread's writes. It publishes the
+            // writes of the other members because it continues their release sequences, for which
+            // this thread need not see these writes. A thread that makes the change is promised
+            // nothing, hence no Acquire on success. A thread that observes that there is nothing to
+            // change has succeeded, hence Acquire on failure and on the first load.
             match self.state.compare_exchange(state, changed, Release, Acquire) {
                 Ok(_) => {
-                    // One that leaves a broken barrier leaves `SLEEPERS` to whoever turns the
-                    // generation.
+                    // A member that leaves a broken barrier keeps `SLEEPERS`: the thread that
+                    // starts the next generation rings.
                     if changed & SLEEPERS == 0 {
                         self.ring_after(state);
                     }
@@ -485,7 +497,7 @@ impl<A: Action> Barrier<A> {
         false
     }
 
-    /// Wakes those who slept in the state that this thread has just changed.
+    /// Wakes the threads that slept in the state that this thread has just changed.
     #[inline]
     fn ring_after(&self, before: u64) {
         if before & SLEEPERS != 0 {
@@ -495,7 +507,7 @@ impl<A: Action> Barrier<A> {
         }
     }
 
-    /// Waits for a state of which `over` is true; `None` if the time is up first.
+    /// Waits for a state of which `over` is true. Returns `None` if the time is up first.
     fn watch(&self, deadline: Option<Deadline>, over: impl Fn(u64) -> bool) -> Option<u64> {
         let mut spin = Spin::new();
         loop {
@@ -512,19 +524,21 @@ impl<A: Action> Barrier<A> {
             // Acquire: pairs with the Release in `ring_after`; the state that is read next is no
             // older than the bell (invariant 3).
             let bell = self.bell.load(Acquire);
-            // Acquire: as above.
+            // Acquire: as for the first load: pairs with the Release of the change that ends the
+            // wait.
             let state = self.state.load(Acquire);
             if over(state) {
                 return Some(state);
             }
-            // Relaxed: it publishes nothing, and continues the release sequences.
+            // Relaxed: the announcement publishes nothing, and it continues the release sequences.
             if state & SLEEPERS == 0
                 && self.state.compare_exchange(state, state | SLEEPERS, Relaxed, Relaxed).is_err()
             {
                 continue;
             }
             if !futex::wait_maybe(&self.bell, bell, deadline) {
-                // Acquire: as above.
+                // Acquire: as for the first load: pairs with the Release of the change that ends
+                // the wait.
                 let state = self.state.load(Acquire);
                 return over(state).then_some(state);
             }
@@ -532,7 +546,7 @@ impl<A: Action> Barrier<A> {
     }
 }
 
-/// The state after a member of a broken cycle has left.
+/// Returns the state after a member of a broken cycle has left.
 const fn without_one(state: u64) -> u64 {
     match (phase(state), arrivals(state)) {
         (DRAINING, 1) => turned(state),
@@ -551,7 +565,7 @@ impl<A: Action> fmt::Debug for Barrier<A> {
     }
 }
 
-/// A place among those who passed the barrier together.
+/// The place of a thread among the threads that passed the barrier together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
     index: u32,
@@ -559,25 +573,25 @@ pub struct BarrierWaitResult {
 }
 
 impl BarrierWaitResult {
-    /// Which one this thread was to arrive in its cycle, from 0.
+    /// Returns the position of this thread in the order of arrival in its cycle, from 0.
     pub fn index(&self) -> u32 {
         self.index
     }
 
-    /// Whether this thread arrived last, and ran the action.
+    /// Returns whether this thread arrived last, and ran the action.
     pub fn is_leader(&self) -> bool {
         self.leader
     }
 }
 
-/// The barrier is broken, or was reset while this thread waited.
+/// The error of a wait: the barrier is broken, or was reset while this thread waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokenBarrier {
     timed_out: bool,
 }
 
 impl BrokenBarrier {
-    /// Whether it was this call's own time that was up.
+    /// Returns whether this call's own time was up.
     pub fn timed_out(&self) -> bool {
         self.timed_out
     }
@@ -601,7 +615,7 @@ mod tests {
 
     use super::{Barrier, GENERATION};
 
-    /// A generation is compared for being the same and nothing else, so it may come round.
+    /// Generations are compared for equality only, so the counter may wrap around.
     #[test]
     fn the_generation_comes_round() {
         let barrier = Barrier::new(2);

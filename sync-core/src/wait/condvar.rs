@@ -1,55 +1,56 @@
-//! Condition variables: eight bytes, and a notification that nobody waits for is one load.
+//! A condition variable of eight bytes. A notification without waiters is one load.
 //!
 //! # Source
 //!
-//! The sequence-counter condition variable that `std` uses on futexes, with a count of waiters so
-//! that a notification for nobody makes no system call.
+//! The sequence-counter condition variable that `std` uses on futexes, with a count of waiters, so
+//! that a notification without waiters makes no system call.
 //!
 //! # State
 //!
 //! | word | meaning | legal to be stale? |
 //! |---|---|---|
-//! | `sequence` | how many notifications there were that somebody may have waited for, modulo 2^32 | no |
-//! | `waiters` | how many threads are between announcing that they wait and having woken | may be too high (costs a system call); never too low for a waiter that released the lock |
+//! | `sequence` | the number of notifications that a thread may have waited for, modulo 2^32 | no |
+//! | `waiters` | the number of threads that have announced a wait and have not woken yet | may be too high (costs a system call); never too low for a waiter that released the lock |
 //!
-//! A wait: count itself, read `sequence`, release the lock, sleep while `sequence` is what it read,
-//! uncount itself, take the lock. A notification: if anybody is counted, advance `sequence`, then
-//! wake.
+//! A wait increments `waiters`, reads `sequence`, releases the lock, sleeps while `sequence` has
+//! the value it read, decrements `waiters`, and takes the lock. A notification, if `waiters` is not
+//! zero, increments `sequence` and then wakes.
 //!
 //! # Invariants
 //!
-//! 1. **No lost wake-up.** Who changes the condition under the lock and then notifies does one of
-//!    two things: it took the lock before the waiter did, and then the waiter saw the change and
-//!    does not wait; or after the waiter released it, and then it sees the waiter counted and
-//!    advances `sequence` past what the waiter read, so that the waiter's sleep does not begin or
-//!    the wake ends it.
-//! 2. **No swallowed wake.** A wait reports a timeout only if `sequence` is still what it read: a
-//!    notification that was for this waiter, or that it can have met, is reported as one.
-//! 3. A sleep that ended while `sequence` stands still was spurious and begins again: what a wait
-//!    returns for is a notification or its time.
+//! 1. **No lost wake-up.** A thread that changes the condition under the lock and then notifies
+//!    took the lock either before the waiter or after it. If before, the waiter saw the change and
+//!    does not wait. If after the waiter released it, the thread sees the waiter in `waiters` and
+//!    increments `sequence` past the value that the waiter read, so the waiter's sleep does not
+//!    begin or the wake ends it.
+//! 2. **No swallowed wake.** A wait reports a timeout only if `sequence` still has the value it
+//!    read. So a notification that was for this waiter, or that came during its wait, is reported
+//!    as a notification.
+//! 3. A sleep that ended while `sequence` did not change was spurious and begins again: a wait
+//!    returns only because of a notification or its time.
 //! 4. The lock is taken again before a wait returns, whatever it returns.
 //!
-//! A waiter that is held up between reading `sequence` and falling asleep for exactly 2^32
-//! notifications sleeps on. At 10 million notifications a second that is seven minutes without
-//! running, and any later notification wakes it.
+//! Known limit: a waiter that does not run between its read of `sequence` and its sleep while
+//! exactly 2^32 notifications happen misses them. At 10 million notifications a second that is
+//! seven minutes without running, and any later notification wakes it.
 //!
 //! # Why `notify_all` wakes and does not requeue
 //!
-//! `FUTEX_CMP_REQUEUE` would wake one and move the others to the lock's word, so that they wake one
-//! after the other. It was not adopted, for two reasons. The word of a lock is not the condition
-//! variable's to know: it works with every lock here, one of them a queue of nodes, and a moved
-//! waiter would have to be announced in each of their states, or a release would not wake it. And
-//! those who do requeue are not faster where it should show: eight waiters, all woken by one
-//! `notify_all`, on two cores, take 0.98 of the time of `std`, which wakes all too, and 0.84 and
-//! 0.85 of that of `parking_lot` and `usync`, which requeue (`cargo compare condvar/broadcast`;
-//! intervals 0.94-1.02, 0.81-0.88, 0.81-0.88). A requeue inside this implementation was not
-//! measured, nor more waiters than eight.
+//! `FUTEX_CMP_REQUEUE` would wake one waiter and move the others to the lock's word, so that they
+//! wake one after the other. It was not adopted, for two reasons. First, the condition variable
+//! does not know the word of the lock: it works with every lock of this crate, and one of them is a
+//! queue of nodes. A moved waiter would have to be announced in the state of each kind of lock, or
+//! a release would not wake it. Second, the implementations that requeue are not faster where it
+//! should show: eight waiters, all woken by one `notify_all`, on two cores, take 0.98 of the time
+//! of `std`, which also wakes all, and 0.84 and 0.85 of the time of `parking_lot` and `usync`,
+//! which requeue (`cargo compare condvar/broadcast`; intervals 0.94-1.02, 0.81-0.88, 0.81-0.88). A
+//! requeue inside this implementation was not measured, and neither were more than eight waiters.
 //!
 //! # Orderings
 //!
-//! Everything is Relaxed. What a waiter must see of a notifier and the notifier of a waiter is
-//! ordered by the lock that both held (invariant 1), whose acquisitions and releases are Acquire
-//! and Release; and the futex compares with the newest value.
+//! Everything is Relaxed. The lock that both threads held orders what a waiter must see of a
+//! notifier, and a notifier of a waiter (invariant 1): its acquisitions are Acquire and its
+//! releases are Release. The futex compares with the newest value.
 
 use core::fmt;
 use core::ops::DerefMut;
@@ -63,10 +64,10 @@ use crate::primitive::const_new;
 use crate::primitive::futex::{self, Deadline};
 use crate::user_code::AbortOnUnwind;
 
-/// Lets threads that hold a lock wait until another changes what the lock protects.
+/// Lets threads that hold a lock wait until another thread changes the data that the lock protects.
 ///
 /// It works with the guards of every lock of this crate, except guards over a part of the data: the
-/// part may be gone after the wait. Of a reentrant lock all levels are released, and restored.
+/// part may be gone after the wait. All levels of a reentrant lock are released, and restored.
 /// Several condition variables may share a lock. `notify_*` may be called with or without the lock.
 ///
 /// ```compile_fail,E0277
@@ -76,11 +77,11 @@ use crate::user_code::AbortOnUnwind;
 /// changed.wait(&mut part); // another thread may set the data to `None` meanwhile
 /// ```
 ///
-/// Should taking the lock again fail, as it does where 2^25 readers hold it, the process aborts:
-/// the guard would stand for a lock that it does not hold.
+/// If the lock cannot be taken again, which is so if 2^25 readers hold it, the process aborts: the
+/// guard would represent a lock that is not held.
 ///
-/// A wait never ends by itself, but a notification may end more waits than it was meant for: look
-/// at the condition again, or let [`wait_while`](Self::wait_while) do so.
+/// A wait never ends without a notification or its time, but a notification may end more waits than
+/// intended: check the condition again, or use [`wait_while`](Self::wait_while).
 ///
 /// # Examples
 ///
@@ -103,13 +104,14 @@ use crate::user_code::AbortOnUnwind;
 ///
 /// # Memory ordering
 ///
-/// None of its own: what one thread wrote before it released the lock, the next sees once it has
-/// taken it. So the condition belongs under the lock. A condition in an atomic that is changed
-/// without the lock can be missed, as with every condition variable.
+/// The condition variable adds no ordering to that of the lock: a thread that takes the lock sees
+/// everything that was written before the lock was released. So the condition belongs under the
+/// lock. A condition in an atomic that is changed without the lock can be missed, as with every
+/// condition variable.
 ///
 /// # Source of the algorithm
 ///
-/// A sequence counter on a futex, as in `std`, with a count of waiters; the invariants stand at the
+/// A sequence counter on a futex, as in `std`, with a count of waiters; the invariants are at the
 /// top of `condvar.rs`.
 #[doc(alias = "Condition")]
 pub struct Condvar {
@@ -117,14 +119,14 @@ pub struct Condvar {
     waiters: AtomicU32,
 }
 
-/// How a timed wait ended.
+/// The result of a timed wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a wait that timed out found nothing changed"]
 pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {
-    /// Whether the time was up. For the `wait_while_*` calls: and the condition still held when it
-    /// was looked at once more.
+    /// Returns whether the time was up. For the `wait_while_*` calls, `true` also means that the
+    /// condition still held at the last check.
     #[must_use]
     pub fn timed_out(self) -> bool {
         self.0
@@ -133,7 +135,7 @@ impl WaitTimeoutResult {
 
 impl Condvar {
     const_new! {
-        /// A condition variable that nobody waits on.
+        /// Creates a condition variable without waiters.
         pub const fn new() -> Self {
             Self { sequence: AtomicU32::new(0), waiters: AtomicU32::new(0) }
         }
@@ -152,22 +154,22 @@ impl Condvar {
         let _ = self.wait_deadline(guard, None);
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`; one too long for the clock means forever.
-    /// The time does not bound how long taking the lock again lasts.
+    /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
+    /// forever. The timeout does not bound the time that it takes to get the lock again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::after(timeout))
     }
 
-    /// As [`wait`](Self::wait), until `deadline` at most. One in the past releases the lock all the
-    /// same, and takes it again.
+    /// Like [`wait`](Self::wait), until `deadline` at most. A deadline in the past still releases
+    /// the lock and takes it again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
         self.wait_deadline(guard, Deadline::at(deadline))
     }
 
-    /// Waits until `condition` is false. It is looked at under the lock, at least once.
+    /// Waits until `condition` is false. It is called under the lock, at least once.
     ///
     /// A panic in `condition` leaves the lock held by `guard`, as it was.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
@@ -180,8 +182,8 @@ impl Condvar {
         let _ = self.wait_while_deadline(guard, condition, None);
     }
 
-    /// As [`wait_while`](Self::wait_while), for at most `timeout` in all, however many
-    /// notifications come in between. The condition is looked at once more when the time is up.
+    /// Like [`wait_while`](Self::wait_while), for at most `timeout` in total, whatever the number
+    /// of notifications in between. The condition is checked once more when the time is up.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout_while")]
     pub fn wait_while_for<G: WaitGuard + DerefMut>(
@@ -193,7 +195,7 @@ impl Condvar {
         self.wait_while_deadline(guard, condition, Deadline::after(timeout))
     }
 
-    /// As [`wait_while_for`](Self::wait_while_for), until `deadline` at most.
+    /// Like [`wait_while_for`](Self::wait_while_for), until `deadline` at most.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_while_until<G: WaitGuard + DerefMut>(
         &self,
@@ -229,17 +231,18 @@ impl Condvar {
         guard: &mut G,
         deadline: Option<Deadline>,
     ) -> WaitTimeoutResult {
-        // Relaxed, both: done under the lock, whose release below orders them before whatever the
-        // next holder does (invariant 1).
+        // Relaxed, both: they happen under the lock, whose release orders them before everything
+        // that the next holder does (invariant 1).
         self.waiters.fetch_add(1, Relaxed);
         let sequence = self.sequence.load(Relaxed);
         let abort = AbortOnUnwind::new(RELOCK);
-        // SAFETY: the guard is borrowed mutably, and reacquired below; what unwinds aborts.
+        // SAFETY: the guard is borrowed mutably, and `reacquire` follows; an unwinding in between
+        // aborts.
         let depth = unsafe { guard.release_all() };
         let timed_out = loop {
             let in_time = futex::wait_maybe(&self.sequence, sequence, deadline);
-            // Relaxed: the futex compared with the newest value; this only tells the reasons for
-            // returning apart (invariants 2 and 3).
+            // Relaxed: the futex compared with the newest value. This load only distinguishes the
+            // reasons to return (invariants 2 and 3).
             if self.sequence.load(Relaxed) != sequence {
                 break false;
             }
@@ -247,20 +250,20 @@ impl Condvar {
                 break true;
             }
         };
-        // Relaxed: being counted for too long costs a notifier a system call and nothing else.
+        // Relaxed: a count that is too high for a moment only costs a notifier a system call.
         self.waiters.fetch_sub(1, Relaxed);
-        // SAFETY: `depth` is of the release above.
+        // SAFETY: `depth` is the result of `release_all`.
         unsafe { guard.reacquire(depth) };
         abort.disarm();
         WaitTimeoutResult(timed_out)
     }
 
     /// Ends one wait, if there is one, and returns whether it woke a thread. A notification is not
-    /// kept for waits to come.
+    /// kept for later waits.
     ///
-    /// What it returns is what the system reports of sleeping threads, and a hint. `true`: a thread
-    /// slept, and its wait has ended. `false`: no thread slept; a thread that had begun to wait and
-    /// had not fallen asleep yet has not been counted, and its wait has ended all the same.
+    /// The result is a hint: what the system reports of sleeping threads. `true`: a thread slept,
+    /// and its wait has ended. `false`: no thread slept; a thread that had begun to wait and had
+    /// not fallen asleep yet has not been counted, and its wait has ended all the same.
     ///
     /// ```
     /// let changed = sync_core::Condvar::new();
@@ -272,14 +275,14 @@ impl Condvar {
         self.notify_many(1) != 0
     }
 
-    /// Ends every wait that has begun, and returns how many threads it woke: a hint, as for
+    /// Ends every wait that has begun, and returns the number of threads it woke: a hint, as for
     /// [`notify_one`](Self::notify_one).
     #[inline]
     pub fn notify_all(&self) -> usize {
         self.notify_many(u32::MAX)
     }
 
-    /// Ends at most `count` waits, and returns how many threads it woke: a hint, as for
+    /// Ends at most `count` waits, and returns the number of threads it woke: a hint, as for
     /// [`notify_one`](Self::notify_one). Python's `notify(n)`.
     #[inline]
     pub fn notify_many(&self, count: u32) -> usize {
@@ -304,7 +307,7 @@ impl Default for Condvar {
 
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: a snapshot for people.
+        // Relaxed: a snapshot for display.
         f.debug_struct("Condvar").field("waiters", &self.waiters.load(Relaxed)).finish()
     }
 }
@@ -316,7 +319,7 @@ mod tests {
     use super::{AtomicU32, Condvar, Relaxed};
     use crate::lock::mutex::Mutex;
 
-    /// The sequence is compared for being the same and nothing else, so it may come round.
+    /// Sequence numbers are compared for equality only, so the counter may wrap around.
     #[test]
     fn the_sequence_comes_round() {
         let (lock, changed) = (
@@ -333,7 +336,7 @@ mod tests {
         };
         thread::scope(|scope| {
             scope.spawn(|| plays(1));
-            // So that there is somebody to notify from the first turn on.
+            // So that there is a thread to notify from the first turn on.
             while changed.waiters.load(Relaxed) == 0 {
                 thread::yield_now();
             }

@@ -1,21 +1,20 @@
-//! Events: a flag that threads wait for, in four bytes.
+//! A flag of four bytes that threads wait for.
 //!
 //! # Source
 //!
-//! Python's `threading.Event`, without its lock: the flag, a generation and "somebody waits" in one
-//! futex word. The generation is what makes `set(); clear()` release everyone who was waiting: a
-//! waiter that wakes up late finds the flag down again, but the generation has turned.
-//! [`AutoResetEvent`] is the event of Windows that releases one: a mutex of Drepper's kind turned
-//! inside out.
+//! Python's `threading.Event`, without its lock: the flag, a generation and a bit for waiters in
+//! one futex word. Because of the generation, `set(); clear()` releases every thread that was
+//! waiting: a waiter that wakes up late observes that the flag is unset again, but also that the
+//! generation has changed. [`AutoResetEvent`] is the event of Windows that releases one waiter.
 //!
 //! # States of [`Event`]
 //!
-//! The word is `generation` in the upper 30 bits, and
+//! The word is `generation` in the upper 30 bits, and two bits:
 //!
 //! | bit | meaning | legal to be stale? |
 //! |---|---|---|
 //! | `SET` | the event is set | no |
-//! | `WAITERS` | somebody may sleep on the word; never together with `SET` | may be set without a sleeper (costs one system call); never clear with one that no wake is on its way to |
+//! | `WAITERS` | a thread may sleep on the word; never together with `SET` | may be set without a sleeper (costs one system call); never clear while a thread sleeps and no wake is on its way to it |
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -23,35 +22,38 @@
 //! | `g, WAITERS` | wait | the same | sleep |
 //! | `g, 0` | set | `g, SET` | |
 //! | `g, WAITERS` | set | `g, SET` | wake all |
-//! | `g, SET` | set | `g, SET` | written all the same: see the orderings |
+//! | `g, SET` | set | `g, SET` | written again, for the reason under "Orderings" |
 //! | `g, SET` | clear | `g + 1, 0` | |
 //! | `g, 0` or `g, WAITERS` | clear | the same | |
 //!
 //! # Invariants
 //!
-//! 1. **Nobody is left behind.** A thread that found the event unset in generation g returns `true`
-//!    once it sees `SET` or another generation, and one of the two holds from the first `set` on.
-//!    It sleeps only on a word of generation g with `WAITERS`, and the `set` that ends such a word
-//!    wakes all.
-//! 2. **Nobody returns without a cause.** The generation turns only where `SET` was, so another
+//! 1. **No waiter is left asleep.** A thread that observed the event unset in generation g returns
+//!    `true` when it sees `SET` or another generation, and one of the two holds from the first
+//!    `set` on. It sleeps only on a word of generation g with `WAITERS`, and the `set` that ends
+//!    such a word wakes all.
+//! 2. **No wait returns without a cause.** The generation changes only where `SET` was, so another
 //!    generation means that there was a `set`.
-//! 3. **Wake after free.** `set` is one atomic operation; after it only the address is used.
+//! 3. **Wake after free.** `set` is one atomic operation; after it only the address of the word is
+//!    used.
 //!
-//! A waiter that is held up between two looks for exactly a multiple of 2^30 `clear`s sleeps on
-//! until the next `set`. At ten million a second that is 107 seconds without running.
+//! Known limit: a waiter that does not run between two loads of the word while exactly a multiple
+//! of 2^30 `clear`s happens sleeps until the next `set`. At ten million `clear`s a second that is
+//! 107 seconds.
 //!
 //! # Orderings
 //!
-//! Release on the write of `set`, Acquire on every load by which a wait returns `true`: what was
-//! written before the `set` is seen after the wait. A `clear` is a read-modify-write and continues
-//! the release sequence, so that this holds as well for a waiter that sees the next generation
-//! only.
+//! Release on the write of `set`; it pairs with the Acquire on every load by which a wait returns
+//! `true`: writes before the `set` are visible after the wait. A `clear` is a read-modify-write and
+//! continues the release sequence, so this also holds for a waiter that sees only the next
+//! generation.
 //!
-//! `set` writes even where the event is set already, and `clear` is Acquire. That is for the loop
-//! `wait, clear, look for work`: with a mere load in `set`, a producer could read the old `SET` and
-//! the consumer the old state of the work, both leaving empty-handed (store buffering, which not
-//! even a `SeqCst` load would cure). As it is, the `clear` either comes after that `set` in the
-//! word's order, and then sees the work, or before it, and then the event stays set.
+//! `set` writes even where the event is set already, and `clear` is Acquire. The loop
+//! `wait, clear, look for work` needs both: if `set` only loaded the word, the producer could read
+//! the old `SET` while the consumer reads the old state of the work, and the work would be lost
+//! (store buffering, which not even a `SeqCst` load prevents). With the write, the `clear` comes
+//! either after that `set` in the modification order of the word, and then the consumer sees the
+//! work, or before it, and then the event stays set.
 
 use core::fmt;
 use core::time::Duration;
@@ -70,8 +72,8 @@ const GENERATION: u32 = 4;
 
 /// A flag that threads wait for: Python's `threading.Event`.
 ///
-/// While it is set every wait returns at once, by one load. [`set`](Self::set) releases everybody
-/// who waits, also if [`clear`](Self::clear) follows at once. Without waiters `set` makes no system
+/// While it is set, every wait returns at once, after one load. [`set`](Self::set) releases every
+/// waiter, also if [`clear`](Self::clear) follows at once. Without waiters `set` makes no system
 /// call.
 ///
 /// # Examples
@@ -90,13 +92,13 @@ const GENERATION: u32 = 4;
 ///
 /// # Memory ordering
 ///
-/// What happened before a `set` happens before the return of every wait that it ends, and before
-/// that of every [`is_set`](Self::is_set), wait or `clear` that finds the event set by it or by a
-/// later one.
+/// Everything that happened before a `set` happens before the return of every wait that it ends,
+/// and before the return of every [`is_set`](Self::is_set), wait or `clear` that observes the event
+/// set by it or by a later `set`.
 ///
 /// # Source of the algorithm
 ///
-/// A flag with a generation in a futex word; state table and invariants stand at the top of
+/// A flag with a generation in a futex word; the state table and the invariants are at the top of
 /// `event.rs`.
 pub struct Event {
     word: AtomicU32,
@@ -104,19 +106,20 @@ pub struct Event {
 
 impl Event {
     const_new! {
-        /// An event that is not set.
+        /// Creates an event that is not set.
         pub const fn new() -> Self {
             Self { word: AtomicU32::new(0) }
         }
     }
 
-    /// Sets the event and releases everybody who waits for it.
+    /// Sets the event and releases every thread that waits for it.
     #[inline]
     pub fn set(&self) {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         loop {
-            // Release: pairs with the Acquire of whoever sees the event set. Written even if it is
-            // set: see the orderings above.
+            // Release: pairs with the Acquire of every call that observes the event set. The word
+            // is written even if the event is set: "Orderings" has the reason.
             match self.word.compare_exchange_weak(state, (state | SET) & !WAITERS, Release, Relaxed)
             {
                 Ok(_) => break,
@@ -124,18 +127,19 @@ impl Event {
             }
         }
         if state & WAITERS != 0 {
-            // Invariant 3: from here on only the address.
+            // Invariant 3: from here on only the address is used.
             futex::wake_all(&raw const self.word);
         }
     }
 
-    /// Makes the event unset; whoever was waiting is released all the same if it was set.
+    /// Makes the event unset. If it was set, the threads that were waiting are still released.
     #[inline]
     pub fn clear(&self) {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         while state & SET != 0 {
-            // Acquire: pairs with the Release of the `set` that this undoes: what was done before
-            // it, this thread sees now.
+            // Acquire: pairs with the Release of the `set` that this call undoes. Writes before
+            // that `set` must be visible to this thread.
             match self.word.compare_exchange_weak(
                 state,
                 (state & !SET).wrapping_add(GENERATION),
@@ -148,7 +152,7 @@ impl Event {
         }
     }
 
-    /// Whether the event is set: one load.
+    /// Returns whether the event is set: one load.
     #[inline]
     #[doc(alias = "isSet")]
     pub fn is_set(&self) -> bool {
@@ -164,8 +168,8 @@ impl Event {
         }
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the event was not set in that
-    /// time. A timeout too long for the clock means forever.
+    /// Like [`wait`](Self::wait), for at most `timeout`. Returns `false` if the event was not set
+    /// in that time. A timeout too long for the clock means forever.
     ///
     /// `true` means that the event was set, even if it was cleared since.
     #[inline]
@@ -173,8 +177,8 @@ impl Event {
         self.is_set() || self.wait_unset(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the
-    /// event is set.
+    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. With a deadline in the past it
+    /// returns whether the event is set.
     #[inline]
     pub fn wait_until(&self, deadline: Instant) -> bool {
         self.is_set() || self.wait_unset(Deadline::at(deadline))
@@ -182,6 +186,7 @@ impl Event {
 
     #[cold]
     fn wait_unset(&self, deadline: Option<Deadline>) -> bool {
+        // Acquire: pairs with the Release in `set`, because an event that is set ends the wait.
         let seen = self.word.load(Acquire);
         if seen & SET != 0 {
             return true;
@@ -193,8 +198,8 @@ impl Event {
             if state & !WAITERS != seen & !WAITERS {
                 return true;
             }
-            // Relaxed: it publishes nothing; that `set` does not miss this waiter is the futex's
-            // comparison and the word being one.
+            // Relaxed: it publishes nothing. `set` does not miss this waiter because the futex
+            // compares the word, and flag and bit are in one word.
             if state != unset {
                 if let Err(seen) = self.word.compare_exchange(state, unset, Relaxed, Acquire) {
                     state = seen;
@@ -211,14 +216,15 @@ impl Event {
         }
     }
 
-    /// Makes the event unset with nobody waiting: for the child of a `fork`, where the threads that
-    /// waited do not exist any more. Whether it is set is otherwise kept by a fork.
+    /// Makes the event unset, without waiters: for the child of a `fork`, where the threads that
+    /// waited do not exist any more. Without this call the child keeps the flag of the parent.
     ///
     /// # Safety
     ///
     /// No other thread of this process may use the event.
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self) {
+        // Relaxed: no other thread uses it (the caller's promise).
         self.word.store(0, Relaxed);
     }
 }
@@ -242,7 +248,7 @@ mod tests {
 
     use super::{AtomicU32, Event, GENERATION};
 
-    /// A generation is compared for being the same and nothing else, so it may come round.
+    /// Generations are compared for equality only, so the counter may wrap around.
     #[test]
     fn the_generation_comes_round() {
         let last = u32::MAX / GENERATION * GENERATION;

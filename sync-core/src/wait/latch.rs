@@ -1,15 +1,15 @@
-//! A count that goes down once, and threads that wait for zero: four bytes.
+//! A count of four bytes that goes down once, and threads that wait for zero.
 //!
 //! # Source
 //!
-//! The interface of C++20's `std::latch` and Java's `CountDownLatch`, as a count with "somebody
-//! waits" in one futex word.
+//! The interface of C++20's `std::latch` and Java's `CountDownLatch`, as a count and a bit for
+//! waiters in one futex word.
 //!
 //! # States
 //!
-//! The word is `count` in the upper 31 bits, and `WAITERS`: somebody may sleep on the word. It may
-//! be set without a sleeper (costs one system call) and is never clear with one while the count is
-//! not zero.
+//! The word is `count` in the upper 31 bits, and `WAITERS`: a thread may sleep on the word. The bit
+//! may be set without a sleeper (costs one system call). It is never clear while a thread sleeps
+//! and the count is not zero.
 //!
 //! | from | event | to | and then |
 //! |---|---|---|---|
@@ -21,19 +21,20 @@
 //!
 //! # Invariants
 //!
-//! 1. The count never leaves zero, so a thread that saw zero was right, and stays so. (It goes up
-//!    only for [`WaitGroup`](crate::WaitGroup), and not from zero.)
-//! 2. **Nobody is left behind.** A thread sleeps only on a word with `WAITERS` and a count that is
-//!    not zero; the change to zero wakes all. A count-down that changes such a word without
-//!    reaching zero wakes nobody: a sleeper's comparison is with the word as it was when it went to
-//!    sleep, and it is zero it waits for.
-//! 3. **Wake after free.** A count-down is one atomic operation; after it only the address is used.
+//! 1. The count never leaves zero, so zero is final: a thread that saw zero needs no second look.
+//!    (It goes up only for [`WaitGroup`](crate::WaitGroup), and not from zero.)
+//! 2. **No waiter is left asleep.** A thread sleeps only on a word with `WAITERS` and a count that
+//!    is not zero; the change to zero wakes all. A count-down that changes such a word without
+//!    reaching zero wakes no thread: a sleeper compared the word as it was when it went to sleep,
+//!    and it waits for zero.
+//! 3. **Wake after free.** A count-down is one atomic operation; after it only the address of the
+//!    word is used.
 //!
 //! # Orderings
 //!
-//! Release on every count-down, Acquire on the load that sees zero: count-downs are
-//! read-modify-writes and continue each other's release sequences, so who sees zero sees what
-//! happened before all of them.
+//! Release on every count-down; it pairs with the Acquire on the load that sees zero. Count-downs
+//! are read-modify-writes and continue each other's release sequences, so a thread that sees zero
+//! sees everything that happened before all of them.
 
 use core::fmt;
 use core::time::Duration;
@@ -49,7 +50,7 @@ use crate::primitive::futex::{self, Deadline};
 const WAITERS: u32 = 1;
 const ONE: u32 = 2;
 
-/// A gate that opens once, when it was counted down to zero, and stays open.
+/// A latch that opens once, when it has been counted down to zero, and stays open.
 ///
 /// # Examples
 ///
@@ -68,28 +69,28 @@ const ONE: u32 = 2;
 ///
 /// # Memory ordering
 ///
-/// What happened before any [`count_down`](Self::count_down) happens before the return of every
-/// wait.
+/// Everything that happened before any [`count_down`](Self::count_down) happens before the return
+/// of every wait.
 ///
 /// # Source of the algorithm
 ///
-/// A count in a futex word; state table and invariants stand at the top of `latch.rs`.
+/// A count in a futex word; the state table and the invariants are at the top of `latch.rs`.
 #[doc(alias = "CountDownLatch")]
 pub struct Latch {
     word: AtomicU32,
 }
 
 impl Latch {
-    /// The highest count.
+    /// The highest possible count.
     pub const MAX_COUNT: u32 = u32::MAX / ONE;
 
     const_new! {
-        /// A latch with this count; with zero it is open.
+        /// Creates a latch with this count. With zero it is open.
         ///
         /// # Panics
         ///
-        /// If that is more than [`MAX_COUNT`](Self::MAX_COUNT). In a constant that is an error of
-        /// compilation.
+        /// If `count` is more than [`MAX_COUNT`](Self::MAX_COUNT). In a constant this is a compile
+        /// error.
         #[track_caller]
         pub const fn new(count: u32) -> Self {
             assert!(count <= Self::MAX_COUNT, "more than a latch can count");
@@ -97,25 +98,26 @@ impl Latch {
         }
     }
 
-    /// Counts down by `n`, and lets everybody through if that makes zero.
+    /// Counts down by `n`, and releases every waiter if the count becomes zero.
     ///
     /// # Panics
     ///
-    /// If `n` is more than is left; nothing is counted then.
+    /// If `n` is more than the count; nothing is counted then.
     #[inline]
     #[track_caller]
     #[doc(alias = "arrive")]
     pub fn count_down(&self, n: u32) {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         loop {
             assert!(n <= state / ONE, "a latch was counted down below zero");
             let last = n == state / ONE;
             let next = if last { 0 } else { state - n * ONE };
-            // Release: pairs with the Acquire of whoever sees zero.
+            // Release: pairs with the Acquire of every call that sees zero.
             match self.word.compare_exchange_weak(state, next, Release, Relaxed) {
                 Ok(_) => {
                     if last && state & WAITERS != 0 {
-                        // Invariant 3: from here on only the address.
+                        // Invariant 3: from here on only the address is used.
                         futex::wake_all(&raw const self.word);
                     }
                     return;
@@ -125,15 +127,16 @@ impl Latch {
         }
     }
 
-    /// How much is left to count. A snapshot: it may have changed before the call returns, unless
-    /// it is zero.
+    /// Returns the count that is left. A snapshot: it may have changed before the call returns,
+    /// unless it is zero.
     #[inline]
     pub fn count(&self) -> u32 {
-        // Acquire: zero says what a wait says.
+        // Acquire: pairs with the Release in `count_down`. A zero promises the same as a wait that
+        // returned.
         self.word.load(Acquire) / ONE
     }
 
-    /// Whether the latch is open: one load.
+    /// Returns whether the latch is open: one load.
     #[inline]
     #[doc(alias = "try_wait")]
     pub fn is_open(&self) -> bool {
@@ -149,25 +152,25 @@ impl Latch {
         }
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`: `false` if the time was up first. A timeout
-    /// too long for the clock means forever.
+    /// Like [`wait`](Self::wait), for at most `timeout`. Returns `false` if the time was up first.
+    /// A timeout too long for the clock means forever.
     #[inline]
     pub fn wait_for(&self, timeout: Duration) -> bool {
         self.is_open() || self.wait_closed(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most. One in the past asks whether the
-    /// latch is open.
+    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. With a deadline in the past it
+    /// returns whether the latch is open.
     #[inline]
     pub fn wait_until(&self, deadline: Instant) -> bool {
         self.is_open() || self.wait_closed(Deadline::at(deadline))
     }
 
-    /// Counts down by one and waits for the rest.
+    /// Counts down by one and waits until the count is zero.
     ///
     /// # Panics
     ///
-    /// As [`count_down`](Self::count_down).
+    /// Like [`count_down`](Self::count_down).
     #[track_caller]
     #[doc(alias = "arrive_and_wait")]
     pub fn count_down_and_wait(&self) {
@@ -175,13 +178,15 @@ impl Latch {
         self.wait();
     }
 
-    /// Counts one more, unless the latch is open: for [`WaitGroup`](crate::WaitGroup), whose count
+    /// Counts up by one, unless the latch is open: for [`WaitGroup`](crate::WaitGroup), whose count
     /// may go up while it is not zero.
     pub(crate) fn try_count_up(&self) -> bool {
+        // Acquire: pairs with the Release in `count_down`.
         let mut state = self.word.load(Acquire);
         while state >= ONE {
             assert!(state / ONE < Self::MAX_COUNT, "more than can be counted");
-            // Relaxed: it publishes nothing. Acquire: who finds it open may go on.
+            // Relaxed: the increment publishes nothing. Acquire on failure: pairs with the Release
+            // in `count_down`, because a caller that observes an open latch goes on.
             match self.word.compare_exchange_weak(state, state + ONE, Relaxed, Acquire) {
                 Ok(_) => return true,
                 Err(seen) => state = seen,
@@ -213,6 +218,7 @@ impl Latch {
                 }
             }
             let in_time = futex::wait_maybe(&self.word, state | WAITERS, deadline);
+            // Acquire: as in `is_open`.
             state = self.word.load(Acquire);
             if !in_time {
                 return state < ONE;

@@ -1,4 +1,4 @@
-//! What threads wait at that is no lock.
+//! The primitives that threads wait on and that are not locks.
 
 pub(crate) mod auto_reset_event;
 pub(crate) mod barrier;

@@ -1,8 +1,8 @@
-//! A token that one thread waits for and others give.
+//! A token that one thread waits for and other threads give.
 //!
 //! # Source
 //!
-//! `std::thread::park` with its token, as an object that can be handed about, as in crossbeam; the
+//! `std::thread::park` with its token, as an object that can be passed around, as in crossbeam; the
 //! three states are those of `std` on futexes.
 //!
 //! # States
@@ -24,20 +24,20 @@
 //! # Invariants
 //!
 //! 1. Only the owner parks, so at most one thread sleeps on the word, and only it takes the token.
-//! 2. A park returns `true` with the token taken, or `false` without: `EMPTY` in both cases, and no
-//!    token is lost in between, because the last step of a park that timed out is a swap that says
-//!    whether the token was there.
-//! 3. **Wake after free.** An unpark is one atomic operation; after it only the address is used.
-//!    (The `Arc` keeps the word alive all the same.)
+//! 2. A park returns `true` with the token taken, or `false` without: the word is `EMPTY` in both
+//!    cases. No token is lost in between, because the last step of a park that timed out is a swap
+//!    that returns whether the token was there.
+//! 3. **Wake after free.** An unpark is one atomic operation; after it only the address of the word
+//!    is used. (The `Arc` keeps the word alive anyway.)
 //!
-//! There is no spinning: who parks has usually nothing to expect within the time that a wake-up
-//! costs, and in a game of ping-pong a spin that just fails doubles the time of a turn.
+//! There is no spinning: a token rarely arrives within the time that a wake-up costs, and between
+//! two threads that alternate, a spin that just fails doubles the time of a turn.
 //!
 //! # Orderings
 //!
-//! Release on the swap of an unpark, Acquire on the one that takes the token. An unpark writes even
-//! where the token is there: so whoever takes it sees what happened before *every* unpark that came
-//! before.
+//! Release on the swap of an unpark; it pairs with the Acquire on the operation that takes the
+//! token. An unpark writes even where the token is present, so the thread that takes it sees
+//! everything that happened before *every* earlier unpark.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -56,8 +56,8 @@ const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
 const PARKED: u32 = u32::MAX;
 
-/// Waits for a token that an [`Unparker`] gives; at most one is kept. It belongs to one thread at a
-/// time.
+/// Waits for a token that an [`Unparker`] gives. At most one token is kept. A parker belongs to one
+/// thread at a time.
 ///
 /// # Examples
 ///
@@ -72,19 +72,19 @@ const PARKED: u32 = u32::MAX;
 ///
 /// # Memory ordering
 ///
-/// What happened before an [`unpark`](Unparker::unpark) happens before the return of the park that
-/// takes its token, also if the token was there already.
+/// Everything that happened before an [`unpark`](Unparker::unpark) happens before the return of the
+/// park that takes its token, also if the token was already there.
 ///
 /// # Source of the algorithm
 ///
-/// `std::thread::park`; state table and invariants stand at the top of `parker.rs`.
+/// `std::thread::park`; the state table and the invariants are at the top of `parker.rs`.
 pub struct Parker {
     unparker: Unparker,
-    /// Not `Sync` (invariant 1).
+    /// Makes the type `!Sync` (invariant 1).
     one_owner: PhantomData<core::cell::Cell<()>>,
 }
 
-/// Gives the token that a [`Parker`] waits for. It may be cloned and sent anywhere.
+/// Gives the token that a [`Parker`] waits for. It may be cloned and sent to any thread.
 #[derive(Clone)]
 pub struct Unparker {
     word: Arc<AtomicU32>,
@@ -94,7 +94,7 @@ impl UnwindSafe for Parker {}
 impl RefUnwindSafe for Parker {}
 
 impl Parker {
-    /// A parker without a token.
+    /// Creates a parker without a token.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -109,21 +109,21 @@ impl Parker {
         self.park_by(|| None);
     }
 
-    /// As [`park`](Self::park), for at most `timeout`: whether it took a token. A timeout too long
-    /// for the clock means forever.
+    /// Like [`park`](Self::park), for at most `timeout`. Returns whether it took a token. A timeout
+    /// too long for the clock means forever.
     #[inline]
     pub fn park_timeout(&self, timeout: Duration) -> bool {
         self.park_by(|| Deadline::after(timeout))
     }
 
-    /// As [`park_timeout`](Self::park_timeout), until `deadline` at most. One in the past takes a
-    /// token that is there.
+    /// Like [`park_timeout`](Self::park_timeout), until `deadline` at most. A deadline in the past
+    /// still takes a token that is there.
     #[inline]
     pub fn park_deadline(&self, deadline: Instant) -> bool {
         self.park_by(|| Deadline::at(deadline))
     }
 
-    /// What gives this parker its token.
+    /// Returns the unparker of this parker.
     #[inline]
     pub fn unparker(&self) -> &Unparker {
         &self.unparker
@@ -131,7 +131,8 @@ impl Parker {
 
     #[inline]
     fn park_by(&self, deadline: impl FnOnce() -> Option<Deadline>) -> bool {
-        // Acquire: pairs with the Release in `unpark`. Who fails here sleeps.
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the thread then sleeps,
+        // and a later step acquires.
         self.unparker.word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok()
             || self.park_slow(deadline())
     }
@@ -142,7 +143,7 @@ impl Parker {
         // Relaxed: it publishes nothing. If the token has come, the next step takes it.
         let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
         loop {
-            // Relaxed: taking the token is what acquires.
+            // Relaxed: the swap that takes the token acquires.
             if word.load(Relaxed) == PARKED
                 && futex::wait_maybe(word, PARKED, deadline)
                 && word.load(Relaxed) == PARKED
@@ -156,12 +157,12 @@ impl Parker {
 }
 
 impl Unparker {
-    /// Gives the token: the park that lasts returns, or else the next one at once.
+    /// Gives the token. A park in progress returns; otherwise the next park returns at once.
     #[inline]
     pub fn unpark(&self) {
         // Release: pairs with the Acquire of the park that takes the token.
         if self.word.swap(TOKEN, Release) == PARKED {
-            // Invariant 3.
+            // Invariant 3: from here on only the address is used.
             futex::wake_one(Arc::as_ptr(&self.word));
         }
     }
@@ -175,7 +176,7 @@ impl Default for Parker {
 
 impl fmt::Debug for Parker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: a snapshot for people.
+        // Relaxed: a snapshot for display.
         f.debug_struct("Parker")
             .field("token", &(self.unparker.word.load(Relaxed) == TOKEN))
             .finish()

@@ -1,74 +1,77 @@
 //! The semaphore inside [`Semaphore`](crate::Semaphore) and
-//! [`BoundedSemaphore`](crate::BoundedSemaphore): four bytes, one compare-and-swap in, one out.
+//! [`BoundedSemaphore`](crate::BoundedSemaphore): four bytes, one compare-and-swap to acquire and
+//! one to release.
 //!
 //! # Source
 //!
-//! The fast paths are those of glibc's `sem_t`. The wake-passing is that of Drepper's mutex 3,
-//! extended from "one wake" to "a wake for every permit". The head of the line is our own: a queue
-//! of waiters needs a pointer, and four bytes have no room for one beside the permits. So the queue
-//! is the kernel's, which is first-in first-out per futex word, and the word says only whether the
-//! first in line has stepped forward. Where it has, every permit is for it alone, however long it
-//! takes to gather enough of them. A request for many is therefore not starved by requests for one,
-//! and two requests for many cannot each hold half of what the other needs, because a thread that
-//! waits holds nothing.
+//! The fast paths are those of glibc's `sem_t`. The passing on of wakes is that of Drepper's mutex
+//! 3, extended from "one wake" to "a wake for every permit". The head of the line is new here: a
+//! queue of waiters needs a pointer, and four bytes have no room for a pointer next to the permits.
+//! So the queue is the kernel's, which is first-in first-out per futex word, and the word records
+//! only whether the first in line has become the head. While there is a head, every permit is for
+//! the head, however long it takes to gather enough of them. So requests for one permit do not
+//! starve a request for many, and two requests for many cannot each hold half of the permits that
+//! the other needs, because a waiting thread holds nothing.
 //!
 //! # States
 //!
-//! The word is `permits` in the upper 29 bits, and
+//! The word is `permits` in the upper 29 bits, and three bits:
 //!
 //! | bit | meaning | legal to be stale? |
 //! |---|---|---|
 //! | `CLOSED` | no acquisition succeeds any more | no; never cleared |
-//! | `WAITERS` | somebody may sleep in the line | may be set without a sleeper (costs one system call); clear with one only while a wake is on its way |
-//! | `HEAD` | some thread is the head of the line: nobody else takes permits | no: set and cleared by the head itself |
+//! | `WAITERS` | a thread may sleep in the line | may be set without a sleeper (costs one system call); clear with a sleeper only while a wake is on its way |
+//! | `HEAD` | a thread is the head of the line: no other thread takes permits | no: set and cleared by the head itself |
 //!
 //! | in the state | event | what happens |
 //! |---|---|---|
 //! | enough permits, no `HEAD` | acquire n | permits - n |
 //! | not enough, no `HEAD` | acquire 1 | set `WAITERS`, sleep in the line |
-//! | not enough, no `HEAD` | acquire n > 1, or 1 that slept and has waited for [`STARVATION_THRESHOLD`] | set `HEAD`, sleep on the head's channel |
-//! | `HEAD` | acquire by anybody else | set `WAITERS`, sleep in the line |
-//! | `HEAD`, enough permits | the head looks | permits - n, clear `HEAD`, wake as many of the line as permits are left |
+//! | not enough, no `HEAD` | acquire n > 1, or acquire 1 by a thread that slept and has waited for [`STARVATION_THRESHOLD`] | set `HEAD`, sleep on the head's channel |
+//! | `HEAD` | acquire by any other thread | set `WAITERS`, sleep in the line |
+//! | `HEAD`, enough permits | the head tries | permits - n, clear `HEAD`, wake as many of the line as permits are left |
 //! | `HEAD` | the head's time is up | clear `HEAD`, wake as many of the line as there are permits |
 //! | no bits | release n | permits + n |
 //! | `HEAD` | release n | permits + n, wake the head |
 //! | `WAITERS` only | release 1 | permits + 1, clear `WAITERS`, wake 1 of the line |
 //! | `WAITERS` only | release n > 1 | permits + n, wake n of the line |
-//! | any | close | set `CLOSED`, wake everybody |
+//! | any | close | set `CLOSED`, wake all |
 //!
 //! The line and the head sleep on two [`Channel`]s of the one word.
 //!
 //! # Invariants
 //!
-//! A thread is *on its way* from the moment a wake was sent for it, or it was woken, until it takes
-//! permits, becomes the head or goes back to sleep.
+//! A thread is *on its way* from the moment when a wake was sent for it, or it was woken, until it
+//! takes permits, becomes the head or goes back to sleep.
 //!
 //! 1. **No permit from nothing.** Permits go down only by a compare-and-swap from a value that has
-//!    that many, by the thread that gets them; up only by releases. No thread holds permits while
-//!    it waits.
-//! 2. **No permit lies idle.** While neither `HEAD` nor `CLOSED` is set: with `WAITERS`, nobody
-//!    sleeps in the line or at least as many are on their way as there are permits; without
-//!    `WAITERS`, nobody sleeps in the line or at least one is on its way, which on taking sets
-//!    `WAITERS` and wakes as many as permits are left. Who goes to sleep in the line has seen no
-//!    permit there, or `HEAD`, and has set `WAITERS`.
-//! 3. **The head is served.** While `HEAD` is set no other thread takes permits, so they only
-//!    gather; every release wakes the head; the head leaves with `HEAD` cleared whatever the
+//!    that many, by the thread that gets them; they go up only by releases. No thread holds permits
+//!    while it waits.
+//! 2. **No permit lies idle.** This holds while neither `HEAD` nor `CLOSED` is set. With `WAITERS`,
+//!    either no thread sleeps in the line, or at least as many threads are on their way as there
+//!    are permits. Without `WAITERS`, either no thread sleeps in the line, or at least one thread
+//!    is on its way, which sets `WAITERS` when it takes a permit and wakes as many threads as
+//!    permits are left. A thread that goes to sleep in the line has seen no permit, or `HEAD`, and
+//!    has set `WAITERS`.
+//! 3. **The head is served.** While `HEAD` is set no other thread takes permits, so their number
+//!    only grows. Every release wakes the head. The head clears `HEAD` when it leaves, whatever the
 //!    outcome, and restores invariant 2 by waking the line.
-//! 4. **No swallowed wake.** A thread on its way whose time is up in the end either took permits,
-//!    or had seen none and had announced itself again (invariant 2) before the sleep that timed
-//!    out; such a sleep consumed no wake (rule 3 of the futex module).
-//! 5. **Wake after free.** A release is one atomic operation; after it only the address is used.
-//!    The same holds for an acquisition that wakes others.
-//! 6. **Bounded overtaking.** A request for many is overtaken only until it was woken once; a
-//!    request for one for [`STARVATION_THRESHOLD`] more.
+//! 4. **No swallowed wake.** A thread on its way whose time is up later either took permits, or had
+//!    seen none and had announced itself again (invariant 2) before the sleep that timed out. Such
+//!    a sleep consumed no wake (rule 3 of the futex module).
+//! 5. **Wake after free.** A release is one atomic operation; after it only the address of the word
+//!    is used. The same holds for an acquisition that wakes others.
+//! 6. **Bounded overtaking.** Other requests overtake a request for many only until it was woken
+//!    once, and a request for one for [`STARVATION_THRESHOLD`] more.
 //!
 //! # Orderings
 //!
-//! Release on the compare-and-swap that adds permits, Acquire on the one that takes them. Every
-//! change of the word is a read-modify-write, so each continues the release sequences of all
-//! releases before it: who takes a permit sees what happened before *every* release that came
-//! before in the word's order, not only before the one whose permit it got. Changes of the bits
-//! alone are Relaxed, except `CLOSED`, which publishes what its closer wrote.
+//! Release on the compare-and-swap that adds permits; it pairs with the Acquire on the
+//! compare-and-swap that takes them. Every change of the word is a read-modify-write, so each
+//! continues the release sequences of all releases before it: a thread that takes a permit sees
+//! everything that happened before *every* earlier release in the modification order of the word,
+//! not only before the release whose permit it got. Changes of the bits alone are Relaxed, because
+//! they publish nothing, except `CLOSED`, which publishes the writes of the thread that closed.
 
 use core::fmt;
 use core::time::Duration;
@@ -92,8 +95,8 @@ const ONE: u32 = 1 << SHIFT;
 const LINE: Channel = Channel::new(0);
 const FRONT: Channel = Channel::new(1);
 
-/// How long a request for one permit lets newcomers overtake it once it has slept; after that it
-/// becomes the head of the line.
+/// The time for which a request for one permit lets newcomers overtake it after it has slept. After
+/// that it becomes the head of the line.
 const STARVATION_THRESHOLD: Duration = Duration::from_millis(1);
 
 const fn permits(state: u32) -> u32 {
@@ -103,7 +106,7 @@ const fn permits(state: u32) -> u32 {
 /// A counting semaphore without guards: Python's `threading.Semaphore`, with requests for several
 /// permits at once and [`close`](Self::close).
 ///
-/// Any thread may release. For permits that return themselves, use [`Semaphore`](crate::Semaphore).
+/// Any thread may release. For permits that a guard returns, use [`Semaphore`](crate::Semaphore).
 ///
 /// # Examples
 ///
@@ -121,12 +124,12 @@ const fn permits(state: u32) -> u32 {
 ///
 /// # Memory ordering
 ///
-/// What happened before a release happens before the return of every acquisition that comes after
-/// it in the order of the semaphore's changes.
+/// Everything that happened before a release happens before the return of every acquisition that
+/// comes after it in the order of the semaphore's changes.
 ///
 /// # Source of the algorithm
 ///
-/// glibc's `sem_t` with a head of the line; state table and invariants stand at the top of
+/// glibc's `sem_t` with a head of the line; the state table and the invariants are at the top of
 /// `raw_semaphore.rs`.
 #[doc(alias = "Semaphore")]
 pub struct RawSemaphore {
@@ -134,16 +137,16 @@ pub struct RawSemaphore {
 }
 
 impl RawSemaphore {
-    /// The most permits a semaphore can hold.
+    /// The highest number of permits that a semaphore can hold.
     pub const MAX_PERMITS: u32 = u32::MAX >> SHIFT;
 
     const_new! {
-        /// A semaphore with so many permits.
+        /// Creates a semaphore with `permits` permits.
         ///
         /// # Panics
         ///
-        /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant that is an error
-        /// of compilation.
+        /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant this is a
+        /// compile error.
         #[track_caller]
         pub const fn new(permits: u32) -> Self {
             assert!(permits <= Self::MAX_PERMITS, "more permits than a semaphore can hold");
@@ -151,22 +154,22 @@ impl RawSemaphore {
         }
     }
 
-    /// Takes `n` permits at once; sleeps until they are there. For `n` of 0 it never sleeps.
+    /// Takes `n` permits at once; sleeps until they are available. For `n` of 0 it never sleeps.
     ///
-    /// A thread that waits holds nothing. A request for more than one waits in line: whoever comes
-    /// later waits behind it, even where there would be permits for a smaller request.
+    /// A waiting thread holds no permit. A request for more than one permit waits in line: later
+    /// requests wait behind it, even where there would be permits for a smaller request.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the semaphore is closed, or becomes so before the permits are there.
+    /// [`Closed`] if the semaphore is closed, or is closed before the permits are available.
     ///
     /// # Panics
     ///
-    /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS): they will never be there.
+    /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS): they will never be available.
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     #[track_caller]
     pub fn acquire(&self, n: u32) -> Result<(), Closed> {
@@ -177,63 +180,66 @@ impl RawSemaphore {
         self.acquire_contended(n, None).map_err(|_| Closed)
     }
 
-    /// Takes `n` permits if they are there at this moment and nobody is before us in the line.
+    /// Takes `n` permits if they are available at this moment and no other request is the head of
+    /// the line.
     ///
     /// # Errors
     ///
-    /// [`TryAcquireError`] says why not.
+    /// [`TryAcquireError`] with the reason.
     #[inline]
     pub fn try_acquire(&self, n: u32) -> Result<(), TryAcquireError> {
         if self.try_fast(n) { Ok(()) } else { self.try_contended(n) }
     }
 
-    /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock means for
-    /// ever.
+    /// Like [`acquire`](Self::acquire), for at most `timeout`. A timeout too long for the clock
+    /// means forever.
     ///
     /// # Errors
     ///
-    /// [`TryAcquireError`] says why not.
+    /// [`TryAcquireError`] with the reason.
     ///
     /// # Panics
     ///
-    /// As [`acquire`](Self::acquire).
+    /// Like [`acquire`](Self::acquire).
     #[inline]
     #[track_caller]
     pub fn try_acquire_for(&self, n: u32, timeout: Duration) -> Result<(), TryAcquireError> {
         if self.try_fast(n) { Ok(()) } else { self.acquire_contended(n, Deadline::after(timeout)) }
     }
 
-    /// As [`acquire`](Self::acquire), until `deadline` at most. One in the past still takes what is
-    /// there.
+    /// Like [`acquire`](Self::acquire), until `deadline` at most. A deadline in the past still
+    /// takes permits that are available.
     ///
     /// # Errors
     ///
-    /// [`TryAcquireError`] says why not.
+    /// [`TryAcquireError`] with the reason.
     ///
     /// # Panics
     ///
-    /// As [`acquire`](Self::acquire).
+    /// Like [`acquire`](Self::acquire).
     #[inline]
     #[track_caller]
     pub fn try_acquire_until(&self, n: u32, deadline: Instant) -> Result<(), TryAcquireError> {
         if self.try_fast(n) { Ok(()) } else { self.acquire_contended(n, Deadline::at(deadline)) }
     }
 
-    /// Gives `n` permits, acquired before or not. Any thread may. Giving none changes nothing.
+    /// Releases `n` permits, whether they were acquired before or not. Any thread may call it. A
+    /// release of 0 permits changes nothing.
     ///
     /// # Errors
     ///
-    /// [`TooManyPermits`] if the semaphore cannot hold so many; then nothing is given.
+    /// [`TooManyPermits`] if the semaphore cannot hold that many permits; then none is released.
     ///
     /// # Memory ordering
     ///
-    /// As for the [type](Self).
+    /// The same as for the [type](Self).
     #[inline]
     pub fn release(&self, n: u32) -> Result<(), TooManyPermits> {
         self.release_within(n, Self::MAX_PERMITS)
     }
 
-    /// Gives `n` permits unless that makes more than `limit`, which is at most `MAX_PERMITS`.
+    /// Releases `n` permits unless there would be more than `limit`, which is at most
+    /// `MAX_PERMITS`.
     #[inline]
     pub(crate) fn release_within(&self, n: u32, limit: u32) -> Result<(), TooManyPermits> {
         let state = self.word.load(Relaxed);
@@ -247,45 +253,46 @@ impl RawSemaphore {
         self.release_contended(n, limit)
     }
 
-    /// Gives back as many of `n` permits as there is room for below `limit`: how a guard returns
-    /// what somebody else gave already.
+    /// Releases as many of `n` permits as there is room for below `limit`: for a guard whose
+    /// permits another thread may have released already.
     #[inline]
     pub(crate) fn release_clamped(&self, n: u32, limit: u32) {
         let mut room = n;
-        // A forgotten guard gives nothing, and shall not write to say so.
+        // A forgotten guard releases no permits, and must not write to the word.
         while room != 0 && self.release_within(room, limit).is_err() {
             room = room.min(limit.saturating_sub(self.available_permits()));
         }
     }
 
-    /// How many permits there are. A snapshot: it may have changed before the call returns.
+    /// Returns the number of permits. A snapshot: it may have changed before the call returns.
     #[inline]
     pub fn available_permits(&self) -> u32 {
-        // Relaxed: an observation that carries no right to anything.
+        // Relaxed: a snapshot; no data is read because of it.
         permits(self.word.load(Relaxed))
     }
 
-    /// Ends every wait, and every acquisition to come, with [`Closed`]. Permits may still be
-    /// released. There is no way back.
+    /// Ends every wait, and every later acquisition, with [`Closed`]. Permits may still be
+    /// released. A closed semaphore stays closed.
     ///
     /// # Memory ordering
     ///
-    /// What happened before the call happens before the return of the acquisitions that it fails.
+    /// Everything that happened before the call happens before the return of the acquisitions that
+    /// it fails.
     pub fn close(&self) {
         // Release: pairs with the Acquire in `closed`.
         self.word.fetch_or(CLOSED, Release);
         futex::wake_all(&raw const self.word);
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Returns whether [`close`](Self::close) was called.
     #[inline]
     pub fn is_closed(&self) -> bool {
         // Acquire: as in `closed`.
         self.word.load(Acquire) & CLOSED != 0
     }
 
-    /// Makes the semaphore open, with so many permits and nobody waiting: for the child of a
-    /// `fork`, where the threads that waited or held permits do not exist any more.
+    /// Makes the semaphore open, with `permits` permits and no waiters: for the child of a `fork`,
+    /// where the threads that waited or held permits do not exist any more.
     ///
     /// # Safety
     ///
@@ -293,15 +300,17 @@ impl RawSemaphore {
     ///
     /// # Panics
     ///
-    /// As [`new`](Self::new).
+    /// Like [`new`](Self::new).
     #[doc(alias = "_at_fork_reinit")]
     pub unsafe fn reinit_after_fork(&self, permits: u32) {
         assert!(permits <= Self::MAX_PERMITS, "more permits than a semaphore can hold");
+        // Relaxed: no other thread uses it (the caller's promise).
         self.word.store(permits << SHIFT, Relaxed);
     }
 
     #[inline]
     fn try_fast(&self, n: u32) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let state = self.word.load(Relaxed);
         state & (CLOSED | HEAD) == 0
             && permits(state) >= n
@@ -311,6 +320,7 @@ impl RawSemaphore {
 
     #[cold]
     fn try_contended(&self, n: u32) -> Result<(), TryAcquireError> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         loop {
             if state & CLOSED != 0 {
@@ -327,7 +337,7 @@ impl RawSemaphore {
         }
     }
 
-    /// The slow path of every acquisition that may wait.
+    /// Acquires on the slow path, for every acquisition that may wait.
     #[cold]
     #[track_caller]
     fn acquire_contended(&self, n: u32, deadline: Option<Deadline>) -> Result<(), TryAcquireError> {
@@ -341,7 +351,7 @@ impl RawSemaphore {
         result
     }
 
-    /// Takes `n` permits, more than none, sleeping as long as it must.
+    /// Takes `n` permits, at least one, and sleeps as long as they are not available.
     fn wait_for(&self, n: u32, deadline: Option<Deadline>) -> Result<(), TryAcquireError> {
         let mut state = self.spin(n);
         let waiting = Stopwatch::start();
@@ -362,12 +372,14 @@ impl RawSemaphore {
             let (announced, channel) = if head {
                 (state, FRONT)
             } else if ours && (n > 1 || slept && waiting.has_run(STARVATION_THRESHOLD)) {
-                // Invariant 2: it may be the one on its way, and there may be others in the line.
+                // Invariant 2: this thread may be the thread on its way, and other threads may
+                // sleep in the line.
                 (state | HEAD | if slept { WAITERS } else { 0 }, FRONT)
             } else {
                 (state | WAITERS, LINE)
             };
-            // Relaxed: it publishes nothing, and the futex compares with the newest value.
+            // Relaxed: the announcement publishes nothing, and the futex compares with the newest
+            // value.
             if announced != state {
                 if let Err(seen) = self.word.compare_exchange(state, announced, Relaxed, Relaxed) {
                     state = seen;
@@ -379,14 +391,15 @@ impl RawSemaphore {
                 return self.leave(n, head);
             }
             slept = true;
+            // Relaxed: the compare-and-swap of the next turn compares it.
             state = self.word.load(Relaxed);
         }
     }
 
-    /// Takes `n` permits from a word that has them, or says what the word has become.
+    /// Takes `n` permits from a word that has them, or returns the new value of the word.
     fn take(&self, state: u32, n: u32, head: bool, slept: bool) -> Result<(), u32> {
-        // A head that came from the line has set `WAITERS` when it stepped forward, and nobody
-        // clears it beside `HEAD`.
+        // A head that came from the line set `WAITERS` when it became the head, and no thread
+        // clears `WAITERS` while `HEAD` is set.
         let next = match (head, slept) {
             (true, _) => (state - n * ONE) & !HEAD,
             (false, true) => (state - n * ONE) | WAITERS,
@@ -394,20 +407,22 @@ impl RawSemaphore {
         };
         // Acquire: as in `try_fast`.
         self.word.compare_exchange(state, next, Acquire, Relaxed)?;
-        // Invariant 3 for a head; invariant 2 for one on its way that found `WAITERS` cleared.
+        // Invariant 3 for a head; invariant 2 for a thread on its way that observed `WAITERS`
+        // cleared.
         if next & WAITERS != 0 && (head || state & WAITERS == 0) {
             self.wake_line(permits(next));
         }
         Ok(())
     }
 
-    /// The end of a wait whose time is up, or whose semaphore is closed: takes what is there after
-    /// all, or leaves the line in order.
+    /// Ends a wait whose time is up, or whose semaphore is closed: takes the permits if they are
+    /// available after all, or leaves the line and keeps the invariants.
     fn leave(&self, n: u32, head: bool) -> Result<(), TryAcquireError> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         loop {
             if state & CLOSED == 0 && (head || state & HEAD == 0) && permits(state) >= n {
-                // Not as one that slept: this wake was a timeout, so no wake is passed on
+                // Not as a thread that slept: this wake was a timeout, so no wake is passed on
                 // (invariant 4).
                 match self.take(state, n, head, false) {
                     Ok(()) => return Ok(()),
@@ -416,7 +431,7 @@ impl RawSemaphore {
                 continue;
             }
             if head {
-                // Relaxed: no permit is taken and nothing published.
+                // Relaxed: no permit is taken and nothing is published.
                 if let Err(seen) =
                     self.word.compare_exchange(state, state & !HEAD, Relaxed, Relaxed)
                 {
@@ -424,7 +439,7 @@ impl RawSemaphore {
                     continue;
                 }
                 if state & WAITERS != 0 {
-                    // Invariant 3. Where the semaphore is closed, everybody was woken already.
+                    // Invariant 3. If the semaphore is closed, all waiters were woken already.
                     self.wake_line(permits(state));
                 }
             }
@@ -436,7 +451,7 @@ impl RawSemaphore {
         }
     }
 
-    /// `Closed`, with what its closer wrote.
+    /// Returns `Closed`, after an Acquire of the writes of the thread that closed the semaphore.
     fn closed(&self) -> TryAcquireError {
         // Acquire: pairs with the Release in `close`, whose bit was seen by a Relaxed operation;
         // every later value continues its release sequence.
@@ -447,15 +462,16 @@ impl RawSemaphore {
 
     fn wake_line(&self, count: u32) {
         if count != 0 {
-            // Invariant 5.
+            // Invariant 5: from here on only the address is used.
             futex::wake_channel(&raw const self.word, count, LINE);
         }
     }
 
-    /// Waits a moment for a semaphore that nobody sleeps on, and returns what it saw last.
+    /// Spins for a moment on a semaphore that no thread sleeps on, and returns the last value read.
     fn spin(&self, n: u32) -> u32 {
         let mut spin = Looks::new();
         loop {
+            // Relaxed: the compare-and-swap that follows compares it.
             let state = self.word.load(Relaxed);
             if state & (CLOSED | WAITERS | HEAD) != 0 || permits(state) >= n || !spin.turn() {
                 return state;
@@ -468,18 +484,19 @@ impl RawSemaphore {
         if n == 0 {
             return Ok(());
         }
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.word.load(Relaxed);
         loop {
             if n > limit || permits(state) + n > limit {
                 return Err(TooManyPermits);
             }
             let more = state + n * ONE;
-            // One wake: the one who is woken sets `WAITERS` again (invariant 2). With several, each
-            // finds it set and wakes no more.
+            // One wake: the woken thread sets `WAITERS` again (invariant 2). With several wakes
+            // `WAITERS` stays, so each woken thread observes it set and wakes no more.
             let next = if n == 1 && state & HEAD == 0 { more & !WAITERS } else { more };
             // Release: pairs with the Acquire of the acquisitions that follow.
             match self.word.compare_exchange(state, next, Release, Relaxed) {
-                // Invariant 5, here and below: from here on only the address.
+                // Invariant 5, for both wakes: from here on only the address is used.
                 Ok(_) if state & HEAD != 0 => {
                     futex::wake_channel(&raw const self.word, 1, FRONT);
                 }
@@ -496,7 +513,7 @@ impl RawSemaphore {
 }
 
 impl Default for RawSemaphore {
-    /// One permit, as in Python.
+    /// Creates a semaphore with one permit, as in Python.
     fn default() -> Self {
         Self::new(1)
     }
@@ -508,7 +525,7 @@ impl fmt::Debug for RawSemaphore {
     }
 }
 
-/// What every semaphore shows: a snapshot for people.
+/// Writes the `Debug` output of every semaphore: a snapshot.
 pub(crate) fn debug(
     f: &mut fmt::Formatter<'_>,
     name: &str,
@@ -526,7 +543,7 @@ pub(crate) fn debug(
     out.finish()
 }
 
-/// The semaphore is closed.
+/// The error of an acquisition: the semaphore is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -538,11 +555,11 @@ impl fmt::Display for Closed {
 
 impl core::error::Error for Closed {}
 
-/// Why no permit was acquired.
+/// The reason why no permit was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryAcquireError {
-    /// There were too few permits, or somebody was first in line; for the timed calls, until the
-    /// time was up.
+    /// There were too few permits, or another request was the head of the line; for the timed
+    /// calls, until the time was up.
     NoPermits,
     /// The semaphore is closed.
     Closed,
@@ -559,7 +576,7 @@ impl fmt::Display for TryAcquireError {
 
 impl core::error::Error for TryAcquireError {}
 
-/// More permits were to be released than a semaphore can hold; nothing was released.
+/// The error of a release of more permits than a semaphore can hold; none was released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyPermits;
 

@@ -1,14 +1,14 @@
-//! Semaphores whose permits return themselves.
+//! Semaphores whose permits are returned by guards.
 //!
 //! The algorithm, its state table, invariants and orderings are in `raw_semaphore.rs`. This file is
 //! the API: [`Semaphore`], which grows by [`add_permits`](Semaphore::add_permits);
-//! [`BoundedSemaphore`], which has a bound and refuses what would exceed it; and the guard of both,
-//! written once.
+//! [`BoundedSemaphore`], which has a bound and refuses a release that would exceed it; and the
+//! guard of both, written once.
 //!
-//! Invariant of the guard: it stands for `count` permits that were acquired from its semaphore and
-//! that nobody else returns on its behalf. Rust cannot hold anybody to that who also calls
-//! `add_permits` or `release`, so a guard that finds no room for its permits returns as many as
-//! there is room for, and does not panic while it is dropped.
+//! Invariant of the guard: it represents `count` permits that were acquired from its semaphore and
+//! that no other code returns on its behalf. Rust cannot enforce this for code that also calls
+//! `add_permits` or `release`. So a guard that observes too little room for its permits returns as
+//! many as there is room for, and does not panic while it is dropped.
 
 use core::fmt;
 use core::mem;
@@ -22,12 +22,13 @@ use crate::primitive::const_new;
 use crate::sealed::Sealed;
 use crate::wait::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
 
-/// A counting semaphore, in four bytes: at most so many at once.
+/// A counting semaphore of four bytes: it limits the number of threads that do something at the
+/// same time.
 ///
 /// [`acquire`](Self::acquire) takes a permit and [`acquire_many`](Self::acquire_many) several at
-/// once; dropping the [`Permit`] returns them, also in a panic. A request for several waits in line
-/// and is not starved by smaller ones: who comes later waits behind it. Requests for one permit may
-/// overtake each other, for about a millisecond at most.
+/// once; dropping the [`Permit`] returns them, also in a panic. A request for several permits waits
+/// in line and is not starved by smaller requests: later requests wait behind it. Requests for one
+/// permit may overtake each other, for about a millisecond at most.
 ///
 /// # Examples
 ///
@@ -49,18 +50,18 @@ use crate::wait::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
 ///
 /// # Memory ordering
 ///
-/// What happened before a permit was returned or added happens before the return of every
-/// acquisition that comes after it.
+/// Everything that happened before a permit was returned or added happens before the return of
+/// every acquisition that comes after it.
 ///
 /// # Source of the algorithm
 ///
-/// glibc's `sem_t` with a head of the line; state table and invariants stand at the top of
+/// glibc's `sem_t` with a head of the line; the state table and the invariants are at the top of
 /// `raw_semaphore.rs`.
 pub struct Semaphore {
     raw: RawSemaphore,
 }
 
-/// A semaphore that never has more permits than it began with: giving one back too many is an
+/// A semaphore that never has more permits than at first: a release of one permit too many is an
 /// error, and changes nothing.
 ///
 /// # Examples
@@ -71,27 +72,28 @@ pub struct Semaphore {
 /// let doors = BoundedSemaphore::new(2);
 /// let inside = doors.acquire().unwrap();
 /// drop(inside);
-/// assert_eq!(doors.release(1), Err(OverRelease), "everybody is out already");
+/// assert_eq!(doors.release(1), Err(OverRelease), "all permits are returned already");
 ///
-/// // As in Python, without a guard, and released by whom you like:
+/// // As in Python, without a guard, and released by any thread:
 /// doors.acquire().unwrap().forget();
 /// doors.release(1).unwrap();
 /// ```
 ///
 /// # Memory ordering
 ///
-/// As for [`Semaphore`].
+/// The same as for [`Semaphore`].
 ///
 /// # Source of the algorithm
 ///
-/// As for [`Semaphore`], with the bound beside the word; the bound is checked by the
-/// compare-and-swap that releases.
+/// The algorithm of [`Semaphore`], with the bound next to the word. The compare-and-swap that
+/// releases checks the bound.
 pub struct BoundedSemaphore {
     raw: RawSemaphore,
     bound: u32,
 }
 
-/// A semaphore whose permits a guard can return. Sealed: [`Semaphore`] and [`BoundedSemaphore`].
+/// A semaphore whose permits a guard can return. Sealed: only [`Semaphore`] and
+/// [`BoundedSemaphore`] implement it.
 pub trait PermitSource: Sealed {
     #[doc(hidden)]
     fn raw(&self) -> &RawSemaphore;
@@ -127,31 +129,32 @@ impl PermitSource for BoundedSemaphore {
     }
 }
 
-/// What both semaphores have: every way in, and the ways to look at them.
+/// Writes the methods of both semaphores: every acquisition, and the queries.
 macro_rules! acquiring {
     ($semaphore:ty) => {
         impl $semaphore {
-            /// Takes a permit; sleeps until there is one.
+            /// Takes a permit; sleeps until one is available.
             ///
             /// # Errors
             ///
-            /// [`Closed`] if the semaphore is closed, or becomes so before there is a permit.
+            /// [`Closed`] if the semaphore is closed, or is closed before a permit is available.
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             pub fn acquire(&self) -> Result<PermitGuard<&Self>, Closed> {
                 self.acquire_many(1)
             }
 
-            /// Takes `n` permits at once; sleeps until they are there. It holds nothing while it
-            /// waits, and whoever comes later waits behind it. For `n` of 0 it never sleeps.
+            /// Takes `n` permits at once; sleeps until they are available. The thread holds no
+            /// permit while it waits, and later requests wait behind it. For `n` of 0 it never
+            /// sleeps.
             ///
             /// # Errors
             ///
-            /// As [`acquire`](Self::acquire).
+            /// Like [`acquire`](Self::acquire).
             ///
             /// # Panics
             ///
-            /// If there can never be so many permits.
+            /// If there can never be `n` permits.
             #[inline]
             #[track_caller]
             pub fn acquire_many(&self, n: u32) -> Result<PermitGuard<&Self>, Closed> {
@@ -160,33 +163,35 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// Takes a permit if there is one at this moment and nobody is first in line.
+            /// Takes a permit if one is available at this moment and no request is the head of the
+            /// line.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             #[inline]
             pub fn try_acquire(&self) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.try_acquire_many(1)
             }
 
-            /// Takes `n` permits if they are there at this moment and nobody is first in line.
+            /// Takes `n` permits if they are available at this moment and no request is the head of
+            /// the line.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             #[inline]
             pub fn try_acquire_many(&self, n: u32) -> Result<PermitGuard<&Self>, TryAcquireError> {
                 self.raw.try_acquire(n)?;
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// As [`acquire`](Self::acquire), for at most `timeout`. One too long for the clock
-            /// means forever.
+            /// Like [`acquire`](Self::acquire), for at most `timeout`. A timeout too long for the
+            /// clock means forever.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             pub fn try_acquire_for(
@@ -196,12 +201,12 @@ macro_rules! acquiring {
                 self.try_acquire_many_for(1, timeout)
             }
 
-            /// As [`acquire`](Self::acquire), until `deadline` at most. One in the past still takes
-            /// a permit that is there.
+            /// Like [`acquire`](Self::acquire), until `deadline` at most. A deadline in the past
+            /// still takes a permit that is available.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             #[inline]
             #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
             pub fn try_acquire_until(
@@ -211,16 +216,16 @@ macro_rules! acquiring {
                 self.try_acquire_many_until(1, deadline)
             }
 
-            /// As [`acquire_many`](Self::acquire_many), for at most `timeout`. One too long for the
-            /// clock means forever.
+            /// Like [`acquire_many`](Self::acquire_many), for at most `timeout`. A timeout too long
+            /// for the clock means forever.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             ///
             /// # Panics
             ///
-            /// As [`acquire_many`](Self::acquire_many).
+            /// Like [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
             pub fn try_acquire_many_for(
@@ -233,16 +238,16 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// As [`acquire_many`](Self::acquire_many), until `deadline` at most. One in the past
-            /// still takes what is there.
+            /// Like [`acquire_many`](Self::acquire_many), until `deadline` at most. A deadline in
+            /// the past still takes permits that are available.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             ///
             /// # Panics
             ///
-            /// As [`acquire_many`](Self::acquire_many).
+            /// Like [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
             pub fn try_acquire_many_until(
@@ -255,16 +260,16 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 
-            /// As [`acquire_many`](Self::acquire_many), with a permit that borrows nothing: it
-            /// keeps the semaphore alive, and can be sent anywhere.
+            /// Like [`acquire_many`](Self::acquire_many), with a permit that borrows nothing: it
+            /// keeps the semaphore alive, and can be sent to any thread.
             ///
             /// # Errors
             ///
-            /// As [`acquire`](Self::acquire).
+            /// Like [`acquire`](Self::acquire).
             ///
             /// # Panics
             ///
-            /// As [`acquire_many`](Self::acquire_many).
+            /// Like [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
             pub fn acquire_arc(self: &Arc<Self>, n: u32) -> Result<PermitGuard<Arc<Self>>, Closed> {
@@ -273,12 +278,12 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// As [`try_acquire_many`](Self::try_acquire_many), with a permit that keeps the
+            /// Like [`try_acquire_many`](Self::try_acquire_many), with a permit that keeps the
             /// semaphore alive.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             #[inline]
             pub fn try_acquire_arc(
                 self: &Arc<Self>,
@@ -288,16 +293,16 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// As [`try_acquire_many_for`](Self::try_acquire_many_for), with a permit that keeps
+            /// Like [`try_acquire_many_for`](Self::try_acquire_many_for), with a permit that keeps
             /// the semaphore alive.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             ///
             /// # Panics
             ///
-            /// As [`acquire_many`](Self::acquire_many).
+            /// Like [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
             pub fn try_acquire_arc_for(
@@ -310,16 +315,16 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// As [`try_acquire_many_until`](Self::try_acquire_many_until), with a permit that
+            /// Like [`try_acquire_many_until`](Self::try_acquire_many_until), with a permit that
             /// keeps the semaphore alive.
             ///
             /// # Errors
             ///
-            /// [`TryAcquireError`] says why not.
+            /// [`TryAcquireError`] with the reason.
             ///
             /// # Panics
             ///
-            /// As [`acquire_many`](Self::acquire_many).
+            /// Like [`acquire_many`](Self::acquire_many).
             #[inline]
             #[track_caller]
             pub fn try_acquire_arc_until(
@@ -332,14 +337,15 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
-            /// How many permits there are. A snapshot: it may have changed before the call returns.
+            /// Returns the number of permits. A snapshot: it may have changed before the call
+            /// returns.
             #[inline]
             pub fn available_permits(&self) -> u32 {
                 self.raw.available_permits()
             }
 
-            /// Ends every wait, and every acquisition to come, with [`Closed`]. Permits may still
-            /// be returned. There is no way back.
+            /// Ends every wait, and every later acquisition, with [`Closed`]. Permits may still be
+            /// returned. A closed semaphore stays closed.
             ///
             /// ```
             /// use sync_core::{Closed, Semaphore};
@@ -353,7 +359,7 @@ macro_rules! acquiring {
                 self.raw.close();
             }
 
-            /// Whether [`close`](Self::close) was called.
+            /// Returns whether [`close`](Self::close) was called.
             #[inline]
             pub fn is_closed(&self) -> bool {
                 self.raw.is_closed()
@@ -372,27 +378,27 @@ acquiring!(Semaphore);
 acquiring!(BoundedSemaphore);
 
 impl Semaphore {
-    /// The most permits a semaphore can hold: about 537 million.
+    /// The highest number of permits that a semaphore can hold: about 537 million.
     pub const MAX_PERMITS: u32 = RawSemaphore::MAX_PERMITS;
 
     const_new! {
-        /// A semaphore with so many permits.
+        /// Creates a semaphore with `permits` permits.
         ///
         /// # Panics
         ///
-        /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant that is an error
-        /// of compilation.
+        /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS). In a constant this is a
+        /// compile error.
         #[track_caller]
         pub const fn new(permits: u32) -> Self {
             Self { raw: RawSemaphore::new(permits) }
         }
     }
 
-    /// Adds `n` permits, also beyond what the semaphore began with. Adding none changes nothing.
+    /// Adds `n` permits, also beyond the number at first. To add 0 permits changes nothing.
     ///
     /// # Panics
     ///
-    /// If that would make more than [`MAX_PERMITS`](Self::MAX_PERMITS); none is added then.
+    /// If there would be more than [`MAX_PERMITS`](Self::MAX_PERMITS); none is added then.
     #[inline]
     #[track_caller]
     #[doc(alias = "release")]
@@ -402,8 +408,8 @@ impl Semaphore {
         }
     }
 
-    /// Makes the semaphore open, with so many permits and nobody waiting: for the child of a
-    /// `fork`, where the threads that waited or held permits do not exist any more.
+    /// Makes the semaphore open, with `permits` permits and no waiters: for the child of a `fork`,
+    /// where the threads that waited or held permits do not exist any more.
     ///
     /// # Safety
     ///
@@ -418,38 +424,36 @@ impl Semaphore {
 
 impl BoundedSemaphore {
     const_new! {
-        /// A semaphore with so many permits, and never more.
+        /// Creates a semaphore with `bound` permits, and never more.
         ///
         /// # Panics
         ///
-        /// If that is more than [`Semaphore::MAX_PERMITS`]. In a constant that is an error of
-        /// compilation.
+        /// If `bound` is more than [`Semaphore::MAX_PERMITS`]. In a constant this is a compile
+        /// error.
         #[track_caller]
         pub const fn new(bound: u32) -> Self {
             Self { raw: RawSemaphore::new(bound), bound }
         }
     }
 
-    /// Returns `n` permits whose guards were [forgotten](PermitGuard::forget); any thread may.
-    /// Returning none changes nothing.
+    /// Returns `n` permits whose guards were [forgotten](PermitGuard::forget); any thread may call
+    /// it. To return 0 permits changes nothing.
     ///
     /// # Errors
     ///
-    /// [`OverRelease`] if that would make more permits than there were at first; then none is
-    /// returned.
+    /// [`OverRelease`] if there would be more permits than at first; then none is returned.
     #[inline]
     pub fn release(&self, n: u32) -> Result<(), OverRelease> {
         self.raw.release_within(n, self.bound).map_err(|_| OverRelease)
     }
 
-    /// How many permits there were at first.
+    /// Returns the number of permits at first.
     #[inline]
     pub fn bound(&self) -> u32 {
         self.bound
     }
 
-    /// Makes the semaphore open, with all its permits and nobody waiting: for the child of a
-    /// `fork`.
+    /// Makes the semaphore open, with all its permits and no waiters: for the child of a `fork`.
     ///
     /// # Safety
     ///
@@ -463,14 +467,14 @@ impl BoundedSemaphore {
 }
 
 impl Default for Semaphore {
-    /// One permit, as in Python.
+    /// Creates a semaphore with one permit, as in Python.
     fn default() -> Self {
         Self::new(1)
     }
 }
 
 impl Default for BoundedSemaphore {
-    /// One permit, as in Python.
+    /// Creates a semaphore with one permit, as in Python.
     fn default() -> Self {
         Self::new(1)
     }
@@ -488,8 +492,8 @@ impl fmt::Debug for BoundedSemaphore {
     }
 }
 
-/// Permits of a semaphore; dropping them returns them. Spelled [`Permit`], [`BoundedPermit`] or
-/// [`ArcPermit`].
+/// Permits of a semaphore; dropping the guard returns them. Its aliases are [`Permit`],
+/// [`BoundedPermit`] and [`ArcPermit`].
 ///
 /// It may be sent to another thread and dropped there.
 #[must_use = "the permits are returned as soon as this is dropped"]
@@ -508,43 +512,44 @@ pub type BoundedPermit<'a> = PermitGuard<&'a BoundedSemaphore>;
 pub type ArcPermit<S = Semaphore> = PermitGuard<Arc<S>>;
 
 impl<P: Deref<Target: PermitSource>> PermitGuard<P> {
-    /// How many permits this is.
+    /// Returns the number of permits of this guard.
     #[inline]
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The semaphore these permits are of.
+    /// Returns the semaphore of these permits.
     #[inline]
     pub fn semaphore(&self) -> &P::Target {
         &self.semaphore
     }
 
-    /// Does not return the permits: the semaphore has so many fewer from now on, until somebody
-    /// adds them or releases them by number.
+    /// Drops the guard and does not return its permits: the semaphore has fewer permits from now
+    /// on, until they are added or released by number.
     #[inline]
     pub fn forget(mut self) {
-        // Not `mem::forget`: an `Arc` is to be given up.
+        // Not `mem::forget`: an `Arc` must be dropped.
         self.count = 0;
     }
 
-    /// Takes the permits of `other` to these.
+    /// Moves the permits of `other` into this guard.
     ///
     /// # Panics
     ///
-    /// If `other` is of another semaphore. Both guards return their permits as they unwind.
+    /// If `other` belongs to another semaphore. Both guards return their permits during the
+    /// unwinding.
     #[track_caller]
     pub fn merge(&mut self, mut other: Self) {
         assert!(
             ptr::eq::<P::Target>(&*self.semaphore, &*other.semaphore),
             "the permits are of two semaphores"
         );
-        // No overflow: together they are at most what the semaphore holds, unless permits were
-        // added beyond what was taken.
+        // No overflow: together they are at most the permits of the semaphore, unless permits were
+        // added beyond those that were taken.
         self.count = self.count.saturating_add(mem::take(&mut other.count));
     }
 
-    /// Splits `n` permits off, or `None` if there are not so many; then nothing changes.
+    /// Splits `n` permits off. Returns `None` if this guard has fewer; then nothing changes.
     ///
     /// ```
     /// let semaphore = sync_core::Semaphore::new(3);
@@ -575,7 +580,7 @@ impl<P: Deref<Target: PermitSource>> fmt::Debug for PermitGuard<P> {
     }
 }
 
-/// More permits were to be returned than the bound allows; none was.
+/// The error of a return of more permits than the bound allows; none was returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverRelease;
 

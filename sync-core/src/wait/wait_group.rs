@@ -1,21 +1,22 @@
-//! Threads that are counted as they are given a clone, and a wait until all clones are gone.
+//! A count of threads, one for each clone, and a wait until all clones are gone.
 //!
 //! # Source
 //!
-//! Go's `sync.WaitGroup` with the ownership of crossbeam's: who holds a [`WaitGroup`] is counted,
-//! and cannot be counted twice or not at all. Inside is a [`Latch`] whose count may also go up.
+//! Go's `sync.WaitGroup` with the ownership of crossbeam's: each [`WaitGroup`] counts exactly once,
+//! for as long as it exists. It contains a [`Latch`] whose count may also go up.
 //!
 //! # Invariants
 //!
 //! 1. The count is the number of the `WaitGroup`s that exist, minus those that wait. It goes up
-//!    only through one that exists, so never from zero; the latch's own invariants hold.
-//! 2. A wait that times out is counted again and given back. It is not if the count has reached
-//!    zero by then: then the wait has succeeded.
+//!    only through a `WaitGroup` that exists, so never from zero, and the latch's own invariants
+//!    hold.
+//! 2. A wait that times out is counted again and returns the group to its caller. If the count has
+//!    reached zero by then, it is not counted: the wait has succeeded.
 //!
 //! # Orderings
 //!
-//! Those of [`Latch`]: what happened before a clone was dropped happens before the return of every
-//! wait.
+//! The orderings are those of [`Latch`]: what happened before a clone was dropped happens before
+//! the return of every wait.
 
 use core::fmt;
 use core::time::Duration;
@@ -25,8 +26,8 @@ use std::time::Instant;
 use crate::primitive::futex::Deadline;
 use crate::wait::latch::Latch;
 
-/// A group of threads, each with a clone of this; [`wait`](Self::wait) returns when all others are
-/// done.
+/// A group of threads, each with a clone of it. [`wait`](Self::wait) returns when all other threads
+/// are done.
 ///
 /// # Examples
 ///
@@ -46,17 +47,17 @@ use crate::wait::latch::Latch;
 ///
 /// # Memory ordering
 ///
-/// What happened before a clone was dropped happens before the return of every wait.
+/// Everything that happened before a clone was dropped happens before the return of every wait.
 ///
 /// # Source of the algorithm
 ///
-/// A [`Latch`] that counts the clones; the invariants stand at the top of `wait_group.rs`.
+/// A [`Latch`] that counts the clones; the invariants are at the top of `wait_group.rs`.
 pub struct WaitGroup {
     others: Arc<Latch>,
 }
 
 impl WaitGroup {
-    /// A group of one.
+    /// Creates a group of one member.
     #[must_use]
     pub fn new() -> Self {
         Self { others: Arc::new(Latch::new(1)) }
@@ -65,14 +66,15 @@ impl WaitGroup {
     /// Leaves the group: the same as dropping it.
     pub fn done(self) {}
 
-    /// Leaves the group and sleeps until everybody has left it or waits.
+    /// Leaves the group and sleeps until every other member has left it or waits.
     pub fn wait(self) {
         let others = Arc::clone(&self.others);
         drop(self);
         others.wait();
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. One too long for the clock means forever.
+    /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
+    /// forever.
     ///
     /// # Errors
     ///
@@ -81,17 +83,17 @@ impl WaitGroup {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// As [`wait_for`](Self::wait_for), until `deadline` at most.
+    /// Like [`wait_for`](Self::wait_for), until `deadline` at most.
     ///
     /// # Errors
     ///
-    /// As [`wait_for`](Self::wait_for).
+    /// Like [`wait_for`](Self::wait_for).
     pub fn wait_until(self, deadline: Instant) -> Result<(), Self> {
         self.wait_deadline(Deadline::at(deadline))
     }
 
-    /// How many are not done and do not wait. A snapshot: it may have changed before the call
-    /// returns.
+    /// Returns the number of members that are not done and do not wait. A snapshot: it may have
+    /// changed before the call returns.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.others.count()
@@ -100,7 +102,7 @@ impl WaitGroup {
     fn wait_deadline(self, deadline: Option<Deadline>) -> Result<(), Self> {
         let others = Arc::clone(&self.others);
         drop(self);
-        // Invariant 2.
+        // Invariant 2: a wait that timed out is counted again.
         if !others.wait_deadline(deadline) && others.try_count_up() {
             Err(Self { others })
         } else {
@@ -110,11 +112,11 @@ impl WaitGroup {
 }
 
 impl Clone for WaitGroup {
-    /// One more in the group.
+    /// Adds one member to the group.
     ///
     /// # Panics
     ///
-    /// If there are 2^31 - 1 already.
+    /// If there are 2^31 - 1 members already.
     fn clone(&self) -> Self {
         let counted = self.others.try_count_up();
         debug_assert!(counted, "this one is counted, so the count is not zero");

@@ -66,7 +66,7 @@ fn timeouts_and_clear() {
     assert!(event.wait_until(started), "a deadline in the past takes what is there");
     event.set();
     assert!(event.wait_for(Duration::MAX));
-    // SAFETY: nobody else knows the event.
+    // SAFETY: no other thread uses the event.
     unsafe { event.reinit_after_fork() };
     assert!(!event.is_set());
 }

@@ -92,7 +92,7 @@ fn the_action_runs_once_before_any_thread_goes_on() {
             runs.store(cycle, Ordering::Relaxed);
             barrier.wait().unwrap();
             runs.store(cycle, Ordering::Relaxed);
-            // Nobody adds until all have stored.
+            // No thread adds until all have stored.
             if barrier.wait().unwrap().is_leader() {
                 runs.store(cycle, Ordering::Relaxed);
             }

@@ -28,7 +28,7 @@ fn with_waiters(count: usize, test: impl FnOnce(&Mutex<usize>, &Condvar, &Atomic
                 woken.fetch_add(1, Ordering::SeqCst);
             });
         }
-        // Whoever counted itself under the lock has released it by waiting.
+        // A thread that counted itself under the lock has released it by waiting.
         until(|| *waiting.lock() == count);
         test(&waiting, &changed, &woken);
         while woken.load(Ordering::SeqCst) < count {
@@ -113,7 +113,7 @@ fn notifications_do_not_restart_the_timeout() {
             assert!(started.elapsed() >= 5 * SHORT);
             ended.store(1, Ordering::SeqCst);
         });
-        // If each notification gave the whole timeout anew, this would never end, and the watchdog
+        // If each notification gave the whole timeout again, this would never end, and the watchdog
         // would say so.
         while ended.load(Ordering::SeqCst) == 0 {
             *state.lock() = 1;
@@ -126,7 +126,8 @@ fn notifications_do_not_restart_the_timeout() {
 #[test]
 fn notify_one_ends_one_wait_and_notify_many_that_many() {
     with_waiters(6, |_, changed, woken| {
-        thread::sleep(SHORT); // from counted to asleep: a waiter caught in between would be an extra, permitted wake-up
+        // From counted to asleep: a waiter in between would be an extra, permitted wake-up.
+        thread::sleep(SHORT);
         changed.notify_many(2);
         until(|| woken.load(Ordering::SeqCst) >= 2);
         thread::sleep(SHORT);

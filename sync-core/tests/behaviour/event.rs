@@ -84,7 +84,7 @@ fn timeouts() {
 fn reinit_after_fork() {
     let event = Event::new();
     event.set();
-    // SAFETY: nobody else knows the event.
+    // SAFETY: no other thread uses the event.
     unsafe { event.reinit_after_fork() };
     assert!(!event.is_set());
     event.set();

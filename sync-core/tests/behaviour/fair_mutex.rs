@@ -152,7 +152,7 @@ fn the_raw_lock() {
     assert_eq!(elsewhere(|| lock.unlock()), Ok(()), "by another thread");
     assert_eq!(format!("{lock:?}"), "RawFairMutex { state: unlocked, interval: 5ms }");
     lock.lock();
-    // SAFETY: nobody else uses the lock.
+    // SAFETY: no other thread uses the lock.
     unsafe { lock.reinit_after_fork() };
     assert!(!lock.is_locked());
 }
@@ -169,7 +169,7 @@ fn debug_and_the_rest() {
     assert!(lock.is_locked());
     // SAFETY: the guard is forgotten.
     unsafe { lock.raw() }.unlock().unwrap();
-    // SAFETY: nobody else uses the lock.
+    // SAFETY: no other thread uses the lock.
     unsafe { lock.reinit_after_fork() };
     assert_eq!((lock.into_inner(), FairMutex::<u8>::default().into_inner()), (6, 0));
 }

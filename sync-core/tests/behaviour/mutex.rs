@@ -341,8 +341,8 @@ fn a_release_lets_exactly_one_in() {
     assert!(lock.try_lock().is_some());
 }
 
-/// Python has a largest timeout; here the largest of the type means for ever, and so does an
-/// instant that the system's clock cannot say.
+/// Python has a largest timeout; here the largest of the type means forever, and so does an instant
+/// that the system's clock cannot say.
 #[test]
 fn what_is_too_long_means_forever() {
     let _watch = watch();

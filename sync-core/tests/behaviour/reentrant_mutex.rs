@@ -17,7 +17,7 @@ use crate::watchdog::watch;
 
 const SHORT: Duration = Duration::from_millis(20);
 
-/// What another thread sees.
+/// The state that another thread sees.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(f).join().unwrap())
 }
@@ -338,7 +338,7 @@ fn the_rest_of_the_api() {
     *lock.get_mut() = 2;
     assert_eq!(*ReentrantMutexGuard::mutex(&lock.lock()).lock(), 2);
     std::mem::forget(lock.lock());
-    // SAFETY: the guard is forgotten, and nobody else uses the lock.
+    // SAFETY: the guard is forgotten, and no other thread uses the lock.
     unsafe { lock.raw() }.unlock().unwrap();
     std::mem::forget(lock.lock());
     // SAFETY: as above.

@@ -398,7 +398,7 @@ fn the_rest_of_the_api() {
     assert_eq!(*RwLockReadGuard::rwlock(&lock.read()).try_read().unwrap(), 2);
     std::mem::forget(lock.write());
     assert!(lock.is_locked_exclusive());
-    // SAFETY: the guard is forgotten, and nobody else uses the lock.
+    // SAFETY: the guard is forgotten, and no other thread uses the lock.
     unsafe { lock.raw() }.unlock_write().unwrap();
     std::mem::forget(lock.read());
     // SAFETY: as above.

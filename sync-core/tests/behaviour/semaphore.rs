@@ -270,7 +270,7 @@ fn over_release_is_all_or_nothing() {
     assert_eq!(semaphore.release(3), Err(OverRelease));
     assert_eq!(semaphore.release(u32::MAX), Err(OverRelease));
     assert_eq!(semaphore.available_permits(), 1);
-    // Somebody returns what the guard stands for: the guard then finds room for one of its two.
+    // Other code returns the permits of the guard: the guard then observes room for one of its two.
     semaphore.release(1).unwrap();
     drop(two);
     assert_eq!(semaphore.available_permits(), 3);
@@ -448,8 +448,8 @@ fn an_attempt_is_one_thing_and_a_timeout_another() {
     assert!(semaphore.try_acquire_for(Duration::ZERO).is_ok());
 }
 
-/// Who comes next is not said, and a running thread may be before one that was woken, which then
-/// looks again: no permit is lost or doubled.
+/// The next thread is not specified, and a running thread may be before a thread that was woken,
+/// which then looks again: no permit is lost or doubled.
 #[test]
 fn a_permit_that_was_snatched_is_waited_for_again() {
     let _watch = watch();

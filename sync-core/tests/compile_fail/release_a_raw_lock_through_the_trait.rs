@@ -1,4 +1,4 @@
-//! What releases a lock without asking whether it is held is unsafe.
+//! A release of a lock without a check that it is held is unsafe.
 use sync_core::{RawLock, RawMutex};
 
 fn main() {

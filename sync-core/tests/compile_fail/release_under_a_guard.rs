@@ -1,4 +1,4 @@
-//! What releases a lock under a guard that lives is unsafe.
+//! A release of a lock under a guard that lives is unsafe.
 use sync_core::{Mutex, WaitGuard};
 
 fn main() {

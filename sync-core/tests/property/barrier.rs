@@ -1,4 +1,4 @@
-//! A barrier, as one thread can drive it, against a count and a flag.
+//! A barrier, driven by one thread, against a count and a flag.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sync_core::Barrier;
 enum Call {
     /// One of the parties arrives in a thread of its own and stays until the cycle ends.
     Arrive,
-    /// One arrives whose time is up at once.
+    /// A party arrives whose time is up at once.
     GiveUp,
     Abort,
     Reset,
@@ -20,14 +20,23 @@ proptest! {
     #[test]
     fn barrier_is_a_count_and_a_flag(
         parties in 1..4_u32,
-        calls in prop::collection::vec(prop_oneof![4 => Just(Call::Arrive), 1 => Just(Call::GiveUp), 1 => Just(Call::Abort), 2 => Just(Call::Reset)], 0..24),
+        calls in prop::collection::vec(
+            prop_oneof![
+                4 => Just(Call::Arrive),
+                1 => Just(Call::GiveUp),
+                1 => Just(Call::Abort),
+                2 => Just(Call::Reset),
+            ],
+            0..24,
+        ),
     ) {
         let barrier = Barrier::new(parties);
         let (mut waiting, mut broken) = (0, false);
         std::thread::scope(|scope| {
             // The threads that wait, whose outcome is known as soon as the oracle ends the cycle.
             let mut members = Vec::new();
-            let end = |members: &mut Vec<std::thread::ScopedJoinHandle<'_, bool>>, success: bool| {
+            let end = |members: &mut Vec<std::thread::ScopedJoinHandle<'_, bool>>,
+                       success: bool| {
                 members.drain(..).all(|member| member.join().unwrap() == success)
             };
             for call in calls {
@@ -42,7 +51,9 @@ proptest! {
                             prop_assert!(end(&mut members, true));
                         } else {
                             let barrier = &barrier;
-                            members.push(scope.spawn(move || barrier.wait().map(|place| place.index()) == Ok(expected)));
+                            members.push(scope.spawn(move || {
+                                barrier.wait().map(|place| place.index()) == Ok(expected)
+                            }));
                             while barrier.waiting() != waiting {
                                 std::thread::yield_now();
                             }

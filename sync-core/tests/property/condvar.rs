@@ -9,9 +9,9 @@ use sync_core::{Condvar, Mutex};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Raises the number that is being served, and notifies everybody.
+    /// Raises the number that is being served, and notifies all.
     Serve(usize),
-    /// Notifies somebody though nothing changed.
+    /// Notifies a thread although nothing changed.
     Disturb(u32),
 }
 
@@ -54,7 +54,11 @@ proptest! {
                 while through.load(Ordering::SeqCst) < expected {
                     thread::yield_now();
                 }
-                assert_eq!(through.load(Ordering::SeqCst), expected, "one went on that was not called");
+                assert_eq!(
+                    through.load(Ordering::SeqCst),
+                    expected,
+                    "a thread went on without a call"
+                );
             }
             *serving.lock() = usize::MAX;
             called.notify_all();

@@ -42,7 +42,9 @@ proptest! {
                     set = false;
                 }
                 Call::Wait if set => event.wait(),
-                Call::Wait | Call::WaitFor => prop_assert_eq!(event.wait_for(Duration::from_micros(1)), set),
+                Call::Wait | Call::WaitFor => {
+                    prop_assert_eq!(event.wait_for(Duration::from_micros(1)), set)
+                }
                 Call::WaitUntil => prop_assert_eq!(event.wait_until(past), set),
             }
             prop_assert_eq!(event.is_set(), set);
@@ -69,8 +71,13 @@ proptest! {
                     set = false;
                 }
                 Call::Wait => prop_assert_eq!(event.try_wait(), std::mem::take(&mut set)),
-                Call::WaitFor => prop_assert_eq!(event.wait_for(Duration::from_micros(1)), std::mem::take(&mut set)),
-                Call::WaitUntil => prop_assert_eq!(event.wait_until(past), std::mem::take(&mut set)),
+                Call::WaitFor => prop_assert_eq!(
+                    event.wait_for(Duration::from_micros(1)),
+                    std::mem::take(&mut set)
+                ),
+                Call::WaitUntil => {
+                    prop_assert_eq!(event.wait_until(past), std::mem::take(&mut set))
+                }
             }
             prop_assert_eq!(event.is_set(), set);
         }

@@ -1,4 +1,5 @@
-//! A fair mutex used by one thread against a bool: without others it neither queues nor asks.
+//! A fair mutex used by one thread against a bool: without other threads it neither queues nor
+//! requests a yield.
 
 use std::time::Duration;
 
@@ -13,8 +14,14 @@ proptest! {
         for call in calls {
             match call {
                 0 => prop_assert_eq!(lock.try_lock(), !std::mem::replace(&mut held, true)),
-                1 => prop_assert_eq!(lock.try_lock_for(Duration::from_micros(20)), !std::mem::replace(&mut held, true)),
-                2 => prop_assert_eq!(lock.unlock(), if std::mem::take(&mut held) { Ok(()) } else { Err(NotLocked) }),
+                1 => prop_assert_eq!(
+                    lock.try_lock_for(Duration::from_micros(20)),
+                    !std::mem::replace(&mut held, true)
+                ),
+                2 => prop_assert_eq!(
+                    lock.unlock(),
+                    if std::mem::take(&mut held) { Ok(()) } else { Err(NotLocked) }
+                ),
                 3 if held => prop_assert!(!lock.yield_now()),
                 _ => {}
             }

@@ -23,7 +23,8 @@ proptest! {
                     // Not printed: it is expected.
                     let hook = std::panic::take_hook();
                     std::panic::set_hook(Box::new(|_| ()));
-                    let panicked = catch_unwind(AssertUnwindSafe(|| latch.count_down(step))).is_err();
+                    let panicked =
+                        catch_unwind(AssertUnwindSafe(|| latch.count_down(step))).is_err();
                     std::panic::set_hook(hook);
                     prop_assert!(panicked);
                 }

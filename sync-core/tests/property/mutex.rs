@@ -1,4 +1,4 @@
-//! A mutex against the most naive one there is: "who holds it", in a variable.
+//! A mutex against the most naive oracle: whether it is held, in a variable.
 
 use std::time::Duration;
 
@@ -82,15 +82,22 @@ proptest! {
         let mut held = false;
         for call in calls {
             match call {
-                Call::TryLock => prop_assert_eq!(lock.try_lock(), !std::mem::replace(&mut held, true)),
+                Call::TryLock => {
+                    prop_assert_eq!(lock.try_lock(), !std::mem::replace(&mut held, true))
+                }
                 Call::TimedLock => {
-                    prop_assert_eq!(lock.try_lock_for(Duration::from_micros(1)), !std::mem::replace(&mut held, true));
+                    prop_assert_eq!(
+                        lock.try_lock_for(Duration::from_micros(1)),
+                        !std::mem::replace(&mut held, true)
+                    );
                 }
                 Call::Unlock | Call::UnlockFair => {
                     let expected = if std::mem::take(&mut held) { Ok(()) } else { Err(NotLocked) };
                     prop_assert_eq!(lock.unlock(), expected);
                 }
-                Call::Bump | Call::Write(_) | Call::Observe => prop_assert_eq!(lock.is_locked(), held),
+                Call::Bump | Call::Write(_) | Call::Observe => {
+                    prop_assert_eq!(lock.is_locked(), held)
+                }
             }
         }
     }

@@ -34,8 +34,13 @@ proptest! {
                     prop_assert_eq!(cell.set(value), expected);
                     naive.get_or_insert(value);
                 }
-                Call::Init(value) => prop_assert_eq!(cell.get_or_init(|| value), naive.get_or_insert(value)),
-                Call::Fail(error) => prop_assert_eq!(cell.get_or_try_init(|| Err(error)), naive.as_ref().ok_or(error)),
+                Call::Init(value) => {
+                    prop_assert_eq!(cell.get_or_init(|| value), naive.get_or_insert(value))
+                }
+                Call::Fail(error) => prop_assert_eq!(
+                    cell.get_or_try_init(|| Err(error)),
+                    naive.as_ref().ok_or(error)
+                ),
                 Call::Take => prop_assert_eq!(cell.take(), naive.take()),
             }
         }

@@ -57,11 +57,16 @@ proptest! {
                 }
                 Call::Unlock | Call::UnlockFair => {
                     let expected = depth.checked_sub(1).ok_or(NotOwner).map(|less| depth = less);
-                    let got = if matches!(call, Call::Unlock) { lock.unlock() } else { lock.unlock_fair() };
+                    let got = if matches!(call, Call::Unlock) {
+                        lock.unlock()
+                    } else {
+                        lock.unlock_fair()
+                    };
                     prop_assert_eq!(got, expected);
                 }
                 Call::UnlockAll => {
-                    let expected = if depth == 0 { Err(NotOwner) } else { Ok(std::mem::take(&mut depth)) };
+                    let expected =
+                        if depth == 0 { Err(NotOwner) } else { Ok(std::mem::take(&mut depth)) };
                     prop_assert_eq!(lock.unlock_all(), expected);
                 }
                 Call::Elsewhere => {
@@ -84,7 +89,9 @@ proptest! {
     }
 
     #[test]
-    fn guards_are_levels_in_whatever_order_they_go(keep in prop::collection::vec(any::<(bool, prop::sample::Index)>(), 0..48)) {
+    fn guards_are_levels_in_whatever_order_they_go(
+        keep in prop::collection::vec(any::<(bool, prop::sample::Index)>(), 0..48),
+    ) {
         let lock = ReentrantMutex::new(());
         let mut guards: Vec<ReentrantMutexGuard<'_, ()>> = Vec::new();
         for (take, which) in keep {

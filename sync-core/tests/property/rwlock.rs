@@ -1,5 +1,5 @@
-//! A readers-writer lock against three numbers: how many readers, upgradable readers and writers
-//! there are.
+//! A readers-writer lock against three numbers: the numbers of readers, upgradable readers and
+//! writers.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ enum Call {
     DowngradeUpgradable,
 }
 
-/// What the lock should be.
+/// The expected state of the lock.
 #[derive(Clone, Copy, Debug, Default)]
 struct Naive {
     readers: u32,
@@ -29,7 +29,7 @@ struct Naive {
 }
 
 impl Naive {
-    /// Does it if `allowed`, and says whether.
+    /// Does the step if `allowed`, and returns `allowed`.
     fn step(&mut self, allowed: bool, next: Naive) -> bool {
         if allowed {
             *self = next;
@@ -65,20 +65,38 @@ proptest! {
             let held = |yes: bool| if yes { Ok(()) } else { Err(NotLocked) };
             match call {
                 Call::Read(timed) => {
-                    let expected = naive.step(!was.writer, Naive { readers: was.readers + 1, ..was });
-                    prop_assert_eq!(if timed { lock.try_read_for(SOON) } else { lock.try_read() }, expected);
+                    let expected =
+                        naive.step(!was.writer, Naive { readers: was.readers + 1, ..was });
+                    prop_assert_eq!(
+                        if timed { lock.try_read_for(SOON) } else { lock.try_read() },
+                        expected
+                    );
                 }
                 Call::Upgradable(timed) => {
-                    let expected = naive.step(!was.writer && !was.upgradable, Naive { upgradable: true, ..was });
-                    prop_assert_eq!(if timed { lock.try_upgradable_read_for(SOON) } else { lock.try_upgradable_read() }, expected);
+                    let expected = naive
+                        .step(!was.writer && !was.upgradable, Naive { upgradable: true, ..was });
+                    prop_assert_eq!(
+                        if timed {
+                            lock.try_upgradable_read_for(SOON)
+                        } else {
+                            lock.try_upgradable_read()
+                        },
+                        expected
+                    );
                 }
                 Call::Write(timed) => {
                     let free = !was.writer && !was.upgradable && was.readers == 0;
                     let expected = naive.step(free, Naive { writer: true, ..was });
-                    prop_assert_eq!(if timed { lock.try_write_for(SOON) } else { lock.try_write() }, expected);
+                    prop_assert_eq!(
+                        if timed { lock.try_write_for(SOON) } else { lock.try_write() },
+                        expected
+                    );
                 }
                 Call::UnlockRead => {
-                    let expected = naive.step(was.readers > 0, Naive { readers: was.readers.saturating_sub(1), ..was });
+                    let expected = naive.step(
+                        was.readers > 0,
+                        Naive { readers: was.readers.saturating_sub(1), ..was },
+                    );
                     prop_assert_eq!(lock.unlock_read(), held(expected));
                 }
                 Call::UnlockUpgradable => {
@@ -90,24 +108,38 @@ proptest! {
                     prop_assert_eq!(lock.unlock_write(), held(expected));
                 }
                 Call::Upgrade(timed) => {
-                    let alone = naive.step(was.upgradable && was.readers == 0, Naive { writer: true, upgradable: false, ..was });
+                    let alone = naive.step(
+                        was.upgradable && was.readers == 0,
+                        Naive { writer: true, upgradable: false, ..was },
+                    );
                     let expected = held(was.upgradable).map(|()| alone);
-                    prop_assert_eq!(if timed { lock.try_upgrade_for(SOON) } else { lock.try_upgrade() }, expected);
+                    prop_assert_eq!(
+                        if timed { lock.try_upgrade_for(SOON) } else { lock.try_upgrade() },
+                        expected
+                    );
                 }
                 Call::Downgrade => {
-                    let expected = naive.step(was.writer, Naive { writer: false, readers: 1, ..was });
+                    let expected =
+                        naive.step(was.writer, Naive { writer: false, readers: 1, ..was });
                     prop_assert_eq!(lock.downgrade(), held(expected));
                 }
                 Call::DowngradeToUpgradable => {
-                    let expected = naive.step(was.writer, Naive { writer: false, upgradable: true, ..was });
+                    let expected =
+                        naive.step(was.writer, Naive { writer: false, upgradable: true, ..was });
                     prop_assert_eq!(lock.downgrade_to_upgradable(), held(expected));
                 }
                 Call::DowngradeUpgradable => {
-                    let expected = naive.step(was.upgradable, Naive { upgradable: false, readers: was.readers + 1, ..was });
+                    let expected = naive.step(
+                        was.upgradable,
+                        Naive { upgradable: false, readers: was.readers + 1, ..was },
+                    );
                     prop_assert_eq!(lock.downgrade_upgradable(), held(expected));
                 }
             }
-            prop_assert_eq!(lock.is_locked(), naive.writer || naive.upgradable || naive.readers > 0);
+            prop_assert_eq!(
+                lock.is_locked(),
+                naive.writer || naive.upgradable || naive.readers > 0
+            );
             prop_assert_eq!(lock.is_locked_exclusive(), naive.writer);
         }
     }

@@ -23,7 +23,8 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         4 => (0..4_u32).prop_map(Call::Try),
         4 => (0..4_u32).prop_map(Call::Timed),
-        3 => prop_oneof![0..4_u32, Just(u32::MAX), Just(RawSemaphore::MAX_PERMITS)].prop_map(Call::Release),
+        3 => prop_oneof![0..4_u32, Just(u32::MAX), Just(RawSemaphore::MAX_PERMITS)]
+            .prop_map(Call::Release),
         3 => Just(Call::DropOne),
         1 => Just(Call::ForgetOne),
         1 => Just(Call::MergeTwo),
@@ -43,7 +44,10 @@ fn expected(permits: &mut u32, closed: bool, n: u32) -> Result<(), TryAcquireErr
 
 proptest! {
     #[test]
-    fn semaphore_is_a_number_and_a_list_of_permits(first in 0..5_u32, calls in prop::collection::vec(call(), 0..64)) {
+    fn semaphore_is_a_number_and_a_list_of_permits(
+        first in 0..5_u32,
+        calls in prop::collection::vec(call(), 0..64),
+    ) {
         let semaphore = Semaphore::new(first);
         let mut guards: Vec<Permit<'_>> = Vec::new();
         let (mut permits, mut held, mut closed) = (first, Vec::<u32>::new(), false);
@@ -55,7 +59,10 @@ proptest! {
                         _ => semaphore.try_acquire_many_for(n, Duration::from_micros(1)),
                     };
                     let expected = expected(&mut permits, closed, n);
-                    prop_assert_eq!(got.as_ref().map(Permit::count).map_err(|error| *error), expected.map(|()| n));
+                    prop_assert_eq!(
+                        got.as_ref().map(Permit::count).map_err(|error| *error),
+                        expected.map(|()| n)
+                    );
                     if let Ok(guard) = got {
                         guards.push(guard);
                         held.push(n);
@@ -106,7 +113,10 @@ proptest! {
     }
 
     #[test]
-    fn bounded_semaphore_is_a_number_with_a_bound(bound in 0..5_u32, calls in prop::collection::vec(call(), 0..64)) {
+    fn bounded_semaphore_is_a_number_with_a_bound(
+        bound in 0..5_u32,
+        calls in prop::collection::vec(call(), 0..64),
+    ) {
         let semaphore = BoundedSemaphore::new(bound);
         let (mut permits, mut closed) = (bound, false);
         for call in calls {
@@ -116,7 +126,9 @@ proptest! {
                     prop_assert_eq!(got, expected(&mut permits, closed, n));
                 }
                 Call::Timed(n) if n <= bound => {
-                    let got = semaphore.try_acquire_many_for(n, Duration::from_micros(1)).map(|permit| permit.forget());
+                    let got = semaphore
+                        .try_acquire_many_for(n, Duration::from_micros(1))
+                        .map(|permit| permit.forget());
                     prop_assert_eq!(got, expected(&mut permits, closed, n));
                 }
                 Call::Release(n) => {
@@ -138,7 +150,10 @@ proptest! {
     }
 
     #[test]
-    fn raw_semaphore_never_overflows(first in any::<u32>(), more in prop::collection::vec(any::<u32>(), 0..16)) {
+    fn raw_semaphore_never_overflows(
+        first in any::<u32>(),
+        more in prop::collection::vec(any::<u32>(), 0..16),
+    ) {
         let mut permits = first % (RawSemaphore::MAX_PERMITS + 1);
         let semaphore = RawSemaphore::new(permits);
         for n in more {

@@ -31,8 +31,8 @@ fn no_thread_runs_ahead() {
     });
 }
 
-/// Members that time out at random and repair the barrier; who passes, passes together: successes
-/// come in multiples of the parties.
+/// Members that time out at random and repair the barrier; threads pass together: successes come in
+/// multiples of the parties.
 #[test]
 fn members_agree() {
     const PARTIES: u32 = 3;
@@ -47,7 +47,7 @@ fn members_agree() {
             scope.spawn(move || {
                 for turn in 0..TURNS {
                     note(format!("turn {turn}"));
-                    // Never for ever: the others may have made all their turns.
+                    // Never forever: the others may have made all their turns.
                     let time = Duration::from_micros(u64::from((turn * 7 + me * 13) % 200));
                     match barrier.wait_for(time) {
                         Ok(_) => _ = passed.fetch_add(1, Ordering::Relaxed),

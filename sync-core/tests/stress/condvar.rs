@@ -1,4 +1,4 @@
-//! Producers and consumers on condition variables; whatever is put is taken once.
+//! Producers and consumers on condition variables; every item is taken once.
 
 use std::thread;
 use std::time::Duration;

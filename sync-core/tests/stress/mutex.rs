@@ -45,7 +45,7 @@ fn every_way_in_counts_once() {
     assert_eq!(total + given_up.load(Ordering::Relaxed), THREADS * TURNS);
 }
 
-/// A hog that holds the lock nearly always, and a latecomer who must get in all the same, again and
+/// A thread that holds the lock nearly always, and a later thread that must still get in, again and
 /// again.
 #[test]
 fn a_latecomer_gets_in_beside_a_hog() {

@@ -10,7 +10,7 @@ use sync_core::OnceLock;
 use crate::watchdog::{note, watch};
 
 /// Some of the closures fail and some panic; in the end each cell has exactly one value, which
-/// everybody saw.
+/// every thread saw.
 #[test]
 fn every_cell_is_written_once() {
     const THREADS: usize = 6;

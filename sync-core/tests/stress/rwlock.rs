@@ -65,8 +65,7 @@ fn every_mode_sees_both_copies_agree() {
     assert_eq!(data.into_inner().0, written.into_inner());
 }
 
-/// Readers that overlap for ever, and a writer that must get in all the same; then the other way
-/// round.
+/// Readers that overlap forever, and a writer that must still get in; then the other way round.
 #[test]
 fn neither_side_starves() {
     let _watch = watch();

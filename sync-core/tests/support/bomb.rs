@@ -1,6 +1,6 @@
 //! Panics whose payload panics when it is dropped.
 
-/// What user code does.
+/// The behaviour of user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// It panics.

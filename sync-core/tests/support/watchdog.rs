@@ -1,7 +1,7 @@
-//! Catches a hang: a generous limit, and where everybody stood when it was reached.
+//! Catches a hang: a generous limit, and the place of every thread when it was reached.
 //!
 //! No test here fails by a clock. A test that hangs is stopped after [`LIMIT`] with the notes that
-//! its threads left ([`note`]) and what the system says of every thread (Linux: name, state, and
+//! its threads left ([`note`]) and the system's report of every thread (Linux: name, state, and
 //! what it sleeps in).
 
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// Says where the calling thread stands, for the day it hangs.
+/// Notes the place of the calling thread, for the report of a hang.
 pub(crate) fn note(text: impl Into<String>) {
     let thread = thread::current();
     let name = format!("{:?} {}", thread.id(), thread.name().unwrap_or(""));

@@ -16,14 +16,14 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// What kind of lock it is.
+    /// Returns the kind of the lock.
     #[must_use]
     pub fn kind(self) -> LockKind {
         self.kind
     }
 
-    /// Its number, counted from 1 in the order in which locks were first used, and never used
-    /// again.
+    /// Returns its number, counted from 1 in the order in which locks were first used, and never
+    /// used again.
     #[must_use]
     pub fn number(self) -> u64 {
         self.number
@@ -36,7 +36,7 @@ impl fmt::Display for Lock {
     }
 }
 
-/// A thread that held one lock and asked for another.
+/// A thread that held one lock and attempted to take another.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub(super) thread: Arc<str>,
@@ -48,52 +48,54 @@ pub struct Step {
 }
 
 impl Step {
-    /// The name of the thread.
+    /// Returns the name of the thread.
     #[must_use]
     pub fn thread(&self) -> &str {
         &self.thread
     }
 
-    /// What it held.
+    /// Returns the lock that the thread held.
     #[must_use]
     pub fn holds(&self) -> Lock {
         self.holds
     }
 
-    /// Where it had taken that.
+    /// Returns the place where the thread had taken that lock.
     #[must_use]
     pub fn held_since(&self) -> &'static Location<'static> {
         self.held_since
     }
 
-    /// What it asked for.
+    /// Returns the lock that the thread attempted to take.
     #[must_use]
     pub fn asks_for(&self) -> Lock {
         self.asks_for
     }
 
-    /// Where it asked.
+    /// Returns the place of that attempt.
     #[must_use]
     pub fn asked_at(&self) -> &'static Location<'static> {
         self.asked_at
     }
 
-    /// How it got there, if `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` asks for backtraces.
+    /// Returns the backtrace of that attempt, if `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` enables
+    /// backtraces.
     pub fn backtrace(&self) -> &Backtrace {
         &self.backtrace
     }
 }
 
-/// Locks of which each was held while the next one was asked for, and the last while the first was.
+/// Locks in a cycle: each was held while a thread attempted to take the next lock, and the last
+/// while a thread attempted to take the first.
 #[derive(Clone, Debug)]
 pub struct Cycle {
     pub(super) steps: Vec<Step>,
 }
 
 impl Cycle {
-    /// The steps; what one asks for is what the next one holds, and what the last one asks for is
-    /// what the first one holds. The first step is the calling thread's; one step alone is a thread
-    /// that waits for itself.
+    /// Returns the steps. The thread of each step asks for the lock that the next step holds, and
+    /// the last step asks for the lock that the first step holds. The first step is the calling
+    /// thread's. A single step is a thread that waits for itself.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -109,7 +111,8 @@ impl fmt::Display for Cycle {
         for Step { thread, holds, held_since, asks_for, asked_at, backtrace } in &self.steps {
             write!(
                 f,
-                "\n  thread \"{thread}\" holds {holds}, taken at {held_since},\n    and asks for {asks_for} at {asked_at}"
+                "\n  thread \"{thread}\" holds {holds}, taken at {held_since},\n    \
+                 and asks for {asks_for} at {asked_at}"
             )?;
             if backtrace.status() == BacktraceStatus::Captured {
                 write!(f, "\n{backtrace}")?;
@@ -126,14 +129,14 @@ pub(super) static HOOK: CallbackSlot<Callback> = CallbackSlot::new();
 /// Calls `hook` instead of a panic, in the thread that is about to wait. When it returns the thread
 /// waits for the lock.
 ///
-/// What the hook itself does with locks is not reported. A panic of the hook goes on in the thread,
-/// which then does not take the lock; where a panic would do harm (see the [module](super)) it is
-/// caught.
+/// Locks that the hook takes are not reported. A panic of the hook continues in the thread, which
+/// then does not take the lock; where a panic would do harm (the [module](super) lists the cases)
+/// it is caught.
 pub fn set_hook(hook: impl Fn(&Cycle) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
 
-/// Takes the hook away, if there is one: `true`. From then on a cycle is a panic again.
+/// Removes the hook and returns whether there was one. From then on a cycle panics again.
 pub fn take_hook() -> bool {
     HOOK.take()
 }

@@ -1,4 +1,4 @@
-//! The locks that the calling thread holds, and what happens when it attempts to take another.
+//! The locks that the calling thread holds, and the checks when it attempts to take another.
 
 use core::cell::RefCell;
 use core::panic::Location;
@@ -25,12 +25,12 @@ thread_local! {
     static HELD: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with the list, unless the thread is so far at its end that there is none.
+/// Calls `f` with the list, unless the thread is ending and its list is destroyed already.
 fn held<R>(f: impl FnOnce(&mut Vec<Held>) -> R) -> Option<R> {
     HELD.try_with(|held| f(&mut held.borrow_mut())).ok()
 }
 
-/// How a cycle may be reported.
+/// The ways in which a cycle may be reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
     /// Without a hook by a panic; a panic of the hook reaches the caller.
@@ -40,7 +40,7 @@ pub(crate) enum Report {
     Prints,
 }
 
-/// The calling thread is about to wait for `lock`.
+/// Records that the calling thread is about to wait for `lock`, and reports a cycle.
 pub(crate) fn attempt(
     lock: Lock,
     at: &'static Location<'static>,
@@ -77,8 +77,8 @@ pub(crate) fn attempt(
     }
 }
 
-/// The calling thread holds `lock` and is about to wait until no other thread holds it. Reports a
-/// second hold of the calling thread itself.
+/// Records that the calling thread holds `lock` and is about to wait until no other thread holds
+/// it. Reports a second hold of the calling thread itself.
 pub(crate) fn attempt_upgrade(lock: Lock, at: &'static Location<'static>) {
     let own = held(|held| {
         held.iter()
@@ -90,7 +90,7 @@ pub(crate) fn attempt_upgrade(lock: Lock, at: &'static Location<'static>) {
     }
 }
 
-/// The calling thread has got `lock`.
+/// Records that the calling thread has taken `lock`.
 pub(crate) fn got(lock: Lock, since: &'static Location<'static>) {
     held(|held| match held.iter_mut().find(|held| held.lock.number == lock.number) {
         Some(again) => again.levels += 1,
@@ -98,7 +98,7 @@ pub(crate) fn got(lock: Lock, since: &'static Location<'static>) {
     });
 }
 
-/// The calling thread holds a lock `levels` times more.
+/// Records that the calling thread holds a lock `levels` times more.
 pub(crate) fn deeper(node: &Node, levels: u32) {
     held(|held| {
         if let Some(held) = held.iter_mut().find(|held| held.lock.number == node.number()) {
@@ -107,7 +107,8 @@ pub(crate) fn deeper(node: &Node, levels: u32) {
     });
 }
 
-/// The calling thread releases a lock `levels` times, or as often as it holds it.
+/// Records that the calling thread releases a lock `levels` times, or all its holds if they are
+/// fewer.
 pub(crate) fn released(node: &Node, levels: u32) {
     held(|held| {
         if let Some(at) = held.iter().rposition(|held| held.lock.number == node.number()) {
@@ -119,7 +120,7 @@ pub(crate) fn released(node: &Node, levels: u32) {
     });
 }
 
-/// The lock is gone, or was released without this thread's doing.
+/// Removes a lock that is gone, or that other code released.
 fn forget(number: u64) {
     held(|held| held.retain(|held| held.lock.number != number));
 }

@@ -1,4 +1,5 @@
-//! The order of locks: which was held when which was asked for.
+//! The order of locks: a graph with an edge from each held lock to the locks that its holder
+//! attempted to take.
 //!
 //! The graph has no cycles: an edge that would close one is reported instead.
 
@@ -21,7 +22,7 @@ impl Node {
 
     pub(crate) fn lock(&self, kind: LockKind) -> Lock {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        // Relaxed, all: the number is all there is to it.
+        // Relaxed, all: the number alone is used, and no data is published through it.
         let number = match self.0.load(Relaxed) {
             0 => {
                 let fresh = LAST.fetch_add(1, Relaxed) + 1;
@@ -34,23 +35,24 @@ impl Node {
         Lock { kind, number }
     }
 
-    /// The number, or 0.
+    /// Returns the number, or 0.
     pub(super) fn number(&self) -> u64 {
+        // Relaxed: the number alone is used, and no data is published through it.
         self.0.load(Relaxed)
     }
 }
 
-/// From a lock to those that were asked for while it was held.
+/// From a lock to the locks that its holders attempted to take.
 #[derive(Default)]
 pub(super) struct Graph {
     after: BTreeMap<u64, BTreeMap<u64, Step>>,
-    /// The same the other way round, to find what leads to a lock that goes.
+    /// The reverse edges, to find the edges to a lock that is dropped.
     before: BTreeMap<u64, BTreeSet<u64>>,
-    /// The edges that would close a cycle and that the hook has been shown.
+    /// The edges that would close a cycle and that were shown to the hook.
     shown: BTreeSet<(u64, u64)>,
 }
 
-/// A forked child begins without any order.
+/// The graph of this process: a forked child begins with an empty graph.
 static GRAPH: PerProcess<RwLock<Graph>> = PerProcess::new();
 
 fn graph() -> &'static RwLock<Graph> {
@@ -70,8 +72,8 @@ impl Graph {
         self.after.get(&from).is_some_and(|after| after.contains_key(&to))
     }
 
-    /// Adds an edge, unless it closes a cycle: then returns the rest of that, from what the edge
-    /// leads to back to where it comes from.
+    /// Adds an edge, unless it closes a cycle. Then returns the rest of the cycle, from the end of
+    /// the edge back to its start.
     pub(super) fn add(&mut self, step: Step) -> Result<(), Vec<Step>> {
         let (from, to) = (step.holds.number, step.asks_for.number);
         if let Some(way) = self.way(to, from) {
@@ -82,12 +84,12 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether this is the first time that the hook is shown this edge.
+    /// Returns whether this is the first time that the hook is shown this edge.
     pub(super) fn show(&mut self, from: u64, to: u64) -> bool {
         self.shown.insert((from, to))
     }
 
-    /// A shortest way along the edges.
+    /// Returns a shortest path along the edges.
     fn way(&self, from: u64, to: u64) -> Option<Vec<Step>> {
         let mut came_by: BTreeMap<u64, &Step> = BTreeMap::new();
         let mut front = vec![from];

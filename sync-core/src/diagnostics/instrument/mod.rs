@@ -1,4 +1,4 @@
-//! What the features `deadlock` and `stats` see of the locks.
+//! The instrument of a lock: its reports to the features `deadlock` and `stats`.
 //!
 //! A lock with guards has an [`Instrument`] next to its raw lock and reports three things to it:
 //! that the calling thread [attempts](Instrument::attempt) to take the lock, how the attempt
@@ -9,8 +9,8 @@
 //! The raw locks that any thread may release have no instrument: no thread owns them, so there is
 //! no order in which a thread holds them.
 //!
-//! What is done here is no part of any algorithm: it uses `std` and `core` and not the facade, and
-//! the models are built without it.
+//! This code is no part of any algorithm: it uses `std` and `core` and not the facade, and the
+//! models are built without it.
 
 #[cfg(not(any(feature = "deadlock", feature = "stats")))]
 mod off;

@@ -1,10 +1,10 @@
-//! Both features are off: types without bytes, and functions without code.
+//! The instrument while both features are off: types without bytes, and functions without code.
 
 use core::marker::PhantomData;
 
 use crate::diagnostics::lock_kind::LockKind;
 
-/// What a lock reports to.
+/// The receiver of a lock's reports.
 pub(crate) struct Instrument(());
 
 impl Instrument {
@@ -67,7 +67,7 @@ impl Attempt<'_> {
     }
 }
 
-/// A wait for something that others have.
+/// A wait for a resource that other threads have.
 pub(crate) struct Waits(());
 
 impl Waits {

@@ -1,4 +1,4 @@
-//! At least one of the features is on.
+//! The instrument while at least one of the features is on.
 
 use core::panic::Location;
 
@@ -7,7 +7,7 @@ use crate::diagnostics::deadlock::{self, Node, Report};
 use crate::diagnostics::lock_kind::LockKind;
 use crate::diagnostics::quiet::quietly;
 
-/// What a lock reports to.
+/// The receiver of a lock's reports.
 pub(crate) struct Instrument {
     kind: LockKind,
     #[cfg(feature = "deadlock")]
@@ -23,12 +23,12 @@ impl Instrument {
         }
     }
 
-    /// This thread is about to wait for the lock for as long as it takes. `is_held` returns whether
-    /// any thread holds it.
+    /// Reports that this thread is about to wait for the lock without a time limit. `is_held`
+    /// returns whether any thread holds it.
     ///
     /// # Panics
     ///
-    /// If that can end in a deadlock and no hook is set.
+    /// If the wait can end in a deadlock and no hook is set.
     #[track_caller]
     pub(crate) fn attempt(&self, is_held: impl FnOnce() -> bool) -> Attempt<'_> {
         let attempt = self.try_attempt();
@@ -39,8 +39,8 @@ impl Instrument {
         attempt
     }
 
-    /// As [`attempt`](Self::attempt), on behalf of a guard that exists and that a panic would drop:
-    /// so it does not panic.
+    /// Like [`attempt`](Self::attempt), on behalf of a guard that exists and that a panic would
+    /// drop. So it does not panic.
     #[track_caller]
     pub(crate) fn attempt_again(&self) -> Attempt<'_> {
         let attempt = self.try_attempt();
@@ -49,8 +49,8 @@ impl Instrument {
         attempt
     }
 
-    /// This thread holds the lock as upgradable reader and is about to wait until the other readers
-    /// have left.
+    /// Reports that this thread holds the lock as upgradable reader and is about to wait until the
+    /// other readers have left.
     #[track_caller]
     pub(crate) fn attempt_upgrade(&self) -> Attempt<'_> {
         let attempt = self.try_attempt();
@@ -59,14 +59,14 @@ impl Instrument {
         attempt
     }
 
-    /// This thread is about to try to get the lock, for a limited time or none: such an attempt
-    /// deadlocks with no other thread.
+    /// Reports that this thread is about to try to get the lock, for a limited time or none: such
+    /// an attempt deadlocks with no other thread.
     #[track_caller]
     pub(crate) fn try_attempt(&self) -> Attempt<'_> {
         Attempt { instrument: self, at: Location::caller(), waits: None }
     }
 
-    /// This thread holds the lock and has taken it `levels` times more.
+    /// Reports that this thread, which holds the lock, has taken it `levels` times more.
     pub(crate) fn deeper(&self, levels: u32) {
         #[cfg(feature = "deadlock")]
         quietly(|| deadlock::deeper(&self.node, levels));
@@ -74,13 +74,13 @@ impl Instrument {
         let _ = levels;
     }
 
-    /// This thread is about to release the lock once.
+    /// Reports that this thread is about to release the lock once.
     pub(crate) fn released(&self) {
         #[cfg(feature = "deadlock")]
         quietly(|| deadlock::released(&self.node, 1));
     }
 
-    /// This thread is about to release the lock as often as it holds it.
+    /// Reports that this thread is about to release all its holds of the lock.
     pub(crate) fn released_all(&self) {
         #[cfg(feature = "deadlock")]
         quietly(|| deadlock::released(&self.node, u32::MAX));
@@ -100,7 +100,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Takes the lock by `fast` if that is possible; if not, the wait for it begins.
+    /// Takes the lock with `fast` if that is possible; if not, starts the wait for it.
     pub(crate) fn at_once(&mut self, fast: impl FnOnce() -> bool) -> bool {
         let got = fast();
         if !got {
@@ -109,7 +109,7 @@ impl Attempt<'_> {
         got
     }
 
-    /// The wait for the lock begins now.
+    /// Starts the wait for the lock.
     pub(crate) fn waits(&mut self) {
         let Self { instrument, at, .. } = *self;
         self.waits.get_or_insert_with(|| {
@@ -117,7 +117,7 @@ impl Attempt<'_> {
         });
     }
 
-    /// The thread has the lock, or has given up; returns `got`.
+    /// Reports that the thread has the lock, or has given up. Returns `got`.
     pub(crate) fn ended(self, got: bool) -> bool {
         #[cfg(feature = "deadlock")]
         if got {
@@ -126,8 +126,8 @@ impl Attempt<'_> {
         self.has(got)
     }
 
-    /// As [`ended`](Self::ended), where the thread holds no more locks than before: it has what it
-    /// waited for, or has given up; returns `got`.
+    /// Like [`ended`](Self::ended), where the thread holds no more locks than before: it has the
+    /// resource that it waited for, or has given up. Returns `got`.
     pub(crate) fn has(self, got: bool) -> bool {
         if let Some(waits) = self.waits {
             waits.ended(got);
@@ -136,14 +136,14 @@ impl Attempt<'_> {
     }
 }
 
-/// A wait for something that others have.
+/// A wait for a resource that other threads have.
 pub(crate) struct Waits {
     #[cfg(feature = "stats")]
     wait: crate::diagnostics::stats::Wait,
 }
 
 impl Waits {
-    /// Begins now.
+    /// Starts the wait.
     #[track_caller]
     pub(crate) fn begin(kind: LockKind, address: usize) -> Self {
         Self::begin_at(kind, address, Location::caller())
@@ -159,7 +159,7 @@ impl Waits {
         Self {}
     }
 
-    /// Ends now: whether the thread got it.
+    /// Ends the wait. `got` is whether the thread got the resource.
     pub(crate) fn ended(self, got: bool) {
         #[cfg(feature = "stats")]
         quietly(|| self.wait.ended(got));

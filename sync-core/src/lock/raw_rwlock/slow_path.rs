@@ -1,5 +1,5 @@
-//! The slow paths: who waits, who wakes whom, and what one leaves behind that gives up. The state
-//! table and the invariants stand in `raw_rwlock/mod.rs`.
+//! The slow paths: waits, wakes, and the steps of a waiter that gives up. The state table and the
+//! invariants are in `raw_rwlock/mod.rs`.
 
 use core::time::Duration;
 
@@ -13,15 +13,16 @@ use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::futex::{self, Deadline};
 use crate::primitive::{hint::Looks, time::Stopwatch};
 
-/// How long anybody who waits lets newcomers overtake; see `raw_mutex.rs`.
+/// The time for which a waiter lets newcomers overtake it, as in `raw_mutex.rs`.
 const STARVATION_THRESHOLD: Duration = Duration::from_millis(1);
 
 impl RawRwLock {
-    /// One attempt to become a reader, or the upgradable one. It ignores reservations, because
-    /// nobody who is refused here comes back to find out that one was stale.
+    /// Attempts once to become a reader, or the upgradable reader. It ignores reservations: a
+    /// caller that is refused here does not come back, so it could not detect a stale reservation.
     #[cold]
     #[track_caller]
     pub(super) fn try_shared(&self, mode: u32) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             let behind_a_writer = state & WRITERS_WAITING != 0 && state & HOLDERS != 0;
@@ -36,9 +37,10 @@ impl RawRwLock {
         }
     }
 
-    /// One attempt to become the writer; ignores reservations, as `try_shared` does.
+    /// Attempts once to become the writer. It ignores reservations, like `try_shared`.
     #[cold]
     pub(super) fn try_exclusive(&self) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         while state & HOLDERS == 0 {
             // Acquire: as in `write_at_once`.
@@ -50,15 +52,15 @@ impl RawRwLock {
         false
     }
 
-    /// As [`shared_contended`](Self::shared_contended) without a deadline: the fast path then has
+    /// Like [`shared_contended`](Self::shared_contended) without a deadline: the fast path then has
     /// no argument to lay out on its stack.
     #[cold]
     #[track_caller]
-    pub(super) fn shared_contended_for_ever(&self, mode: u32) {
+    pub(super) fn shared_contended_forever(&self, mode: u32) {
         self.shared_contended(mode, None);
     }
 
-    /// Becomes a reader, or the upgradable one, sleeping as long as it must; `false` if the
+    /// Waits until the thread is a reader, or the upgradable reader. Returns `false` if the
     /// deadline passed.
     #[cold]
     #[track_caller]
@@ -66,7 +68,7 @@ impl RawRwLock {
         let shut = shut_for(mode);
         let mut state = self.spin(shut, &mut Looks::new());
         let waiting = Stopwatch::start();
-        // Invariant 6: whether it may pass waiting writers and reservations.
+        // Invariant 6: whether this thread may pass waiting writers and reservations.
         let mut entitled = false;
         let mut slept = false;
         loop {
@@ -83,11 +85,12 @@ impl RawRwLock {
                     }
                 }
             }
-            // Kept out by a reservation alone: this sleep ends by itself (invariant 5).
+            // Only a reservation keeps this thread out: this sleep ends by itself (invariant 5).
             let reserved = open && (state & WRITERS_WAITING == 0 || state & HOLDERS == 0);
             let starving = slept && !open && waiting.has_run(STARVATION_THRESHOLD);
             let announced = state | READERS_WAITING | if starving { STARVING } else { 0 };
             if announced != state {
+                // Relaxed: an announcement publishes nothing, and the futex compares the word.
                 if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed) {
                     state = seen;
                     continue;
@@ -105,8 +108,8 @@ impl RawRwLock {
         }
     }
 
-    /// The end of a reader's wait whose time is up. It owes nobody a wake, for readers are woken
-    /// all at once; but a reservation may have been its own.
+    /// Ends a reader's wait whose time is up. It owes no thread a wake, because readers are woken
+    /// all at once. But a reservation may have been its own, so it clears it.
     #[track_caller]
     fn leave_shared(&self, mode: u32) -> bool {
         if self.try_shared(mode) {
@@ -116,10 +119,13 @@ impl RawRwLock {
         false
     }
 
-    /// Takes back a reservation; whose ever it was, it asks again if it must.
+    /// Clears a reservation. If it belonged to another thread, that thread sets it again when it
+    /// needs it.
     fn drop_reservation(&self) {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         while state & STARVING != 0 {
+            // Relaxed: a reservation publishes nothing.
             match self.state.compare_exchange(state, state & !STARVING, Relaxed, Relaxed) {
                 Ok(_) => return,
                 Err(seen) => state = seen,
@@ -127,25 +133,25 @@ impl RawRwLock {
         }
     }
 
-    /// As [`write_contended`](Self::write_contended) without a deadline.
+    /// Like [`write_contended`](Self::write_contended) without a deadline.
     #[cold]
-    pub(super) fn write_contended_for_ever(&self) {
+    pub(super) fn write_contended_forever(&self) {
         self.write_contended(None);
     }
 
-    /// Becomes the writer, sleeping as long as it must; `false` if the deadline passed.
+    /// Waits until the thread is the writer. Returns `false` if the deadline passed.
     #[cold]
     pub(super) fn write_contended(&self, deadline: Option<Deadline>) -> bool {
         let mut looks = Looks::new();
         let mut state = self.spin(HOLDERS, &mut looks);
-        // As in the mutex: no clock read between the look and the attempt, and a thread that loses
-        // the race for a free lock spins on.
+        // As in `raw_mutex.rs`: no clock read between the load and the attempt, and a thread that
+        // loses the race for a free lock spins on.
         let mut waiting = None;
         let mut slept = false;
         loop {
             if state & HOLDERS == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: one that slept leaves the bit behind for those who may sleep on. Its
-                // reservation is used up.
+                // Invariant 2: a thread that slept leaves the bit set for the writers that may
+                // still sleep. Its reservation is used up.
                 let taken = if slept {
                     (state | WRITER | WRITERS_WAITING) & !STARVING
                 } else {
@@ -165,13 +171,14 @@ impl RawRwLock {
             let starving = slept && !free && waiting.has_run(STARVATION_THRESHOLD);
             let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
             if announced != state {
+                // Relaxed: an announcement publishes nothing, and the futex compares the word.
                 if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed) {
                     state = seen;
                     continue;
                 }
             }
             if free {
-                // Kept out by a reservation: this sleep ends by itself (invariant 5).
+                // A reservation keeps this thread out: this sleep ends by itself (invariant 5).
                 let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
                 futex::wait_channel(&self.state, announced, turn, WRITERS);
             } else if !futex::wait_channel(&self.state, announced, deadline, WRITERS) {
@@ -183,15 +190,16 @@ impl RawRwLock {
         }
     }
 
-    /// The end of a writer's wait whose time is up: takes the lock if it is free after all, or sees
-    /// to it that nobody stands back behind a writer who is not there any more (invariant 4).
+    /// Ends a writer's wait whose time is up: takes the lock if it is free after all, or makes sure
+    /// that no reader waits for a writer that is gone (invariant 4).
     fn leave_exclusive(&self) -> bool {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if state & HOLDERS == 0 {
-                // Without the bit, though it slept: it has consumed no wake since it announced
-                // itself (rule 3 of the futex module), so the others either stand behind a bit that
-                // is still set, or behind one who was woken.
+                // The bit is not set, although this thread slept: it has consumed no wake since it
+                // announced itself (rule 3 of the futex module). So the other writers are covered
+                // by a bit that is still set, or by a writer that was woken.
                 let taken = (state | WRITER) & !STARVING;
                 // Acquire: as in `write_at_once`.
                 match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
@@ -203,6 +211,7 @@ impl RawRwLock {
             let cleared =
                 if state & WRITER != 0 { state & !STARVING } else { state & !(WAITING | STARVING) };
             if cleared != state {
+                // Relaxed: it gives up no mode and publishes nothing.
                 if let Err(seen) = self.state.compare_exchange(state, cleared, Relaxed, Relaxed) {
                     state = seen;
                     continue;
@@ -210,8 +219,8 @@ impl RawRwLock {
             }
             let gone = state & !cleared;
             if gone & WRITERS_WAITING != 0 {
-                // One is enough: it announces itself again, or has the lock and sets the bit with
-                // it, or gives up in turn (invariant 2).
+                // One wake is enough: the woken writer announces itself again, or takes the lock
+                // and sets the bit in the same step, or gives up in turn (invariant 2).
                 futex::wake_channel(&raw const self.state, 1, WRITERS);
             }
             if gone & READERS_WAITING != 0 {
@@ -224,10 +233,11 @@ impl RawRwLock {
     pub(super) fn upgrade_until(&self, deadline: Option<Deadline>) -> Result<bool, NotLocked> {
         loop {
             let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
-            // In a state with an upgradable reader only: another thread may have given that right
-            // back meanwhile.
+            // The bit is set only in a state with an upgradable reader: another thread may have
+            // released that right meanwhile.
             let announced = state | UPGRADING;
             if announced != state
+                // Relaxed: an announcement publishes nothing, and the futex compares the word.
                 && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err()
             {
                 continue;
@@ -238,11 +248,12 @@ impl RawRwLock {
         }
     }
 
-    /// The end of an upgrade whose time is up: takes what is free after all, or lets the readers in
-    /// that it kept out.
+    /// Ends an upgrade whose time is up: becomes the writer if the other readers have left after
+    /// all, or lets the readers in that it kept out.
     fn stop_upgrading(&self) -> Result<bool, NotLocked> {
         loop {
             let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
+            // Relaxed: it gives up no mode and publishes nothing.
             if self
                 .state
                 .compare_exchange(state, state & !(UPGRADING | READERS_WAITING), Relaxed, Relaxed)
@@ -251,14 +262,15 @@ impl RawRwLock {
                 if state & READERS_WAITING != 0 {
                     futex::wake_channel(&raw const self.state, u32::MAX, READERS);
                 }
-                // Another thread may wait to use the same right: it announces itself again.
+                // Another thread may wait to use the same right: wake it, and it announces itself
+                // again.
                 futex::wake_channel(&raw const self.state, u32::MAX, UPGRADE);
                 return Ok(false);
             }
         }
     }
 
-    /// Gives a mode back and wakes whom that concerns; the table at the top says whom.
+    /// Releases one mode and wakes the waiters that the table in `mod.rs` lists for it.
     #[cold]
     pub(super) fn release(&self, mode: u32) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
@@ -268,20 +280,20 @@ impl RawRwLock {
             }
             let mut left = state - mode;
             if mode == UPGRADER {
-                // Another thread may wait to upgrade what this one gives back: it is told that
-                // there is nothing left to upgrade.
+                // Another thread may wait to upgrade the hold that this thread releases: wake it,
+                // and it observes that there is nothing left to upgrade.
                 left &= !UPGRADING;
             }
             let due = due(left, mode);
             left &= !due;
             if state & WAITING == 0 {
-                // Nobody waits: a reservation would be for nobody.
+                // No thread waits: a reservation would be stale.
                 left &= !STARVING;
             }
-            // Release: pairs with the Acquire of whoever takes the lock next.
+            // Release: pairs with the Acquire of the next holder, in any mode.
             match self.state.compare_exchange(state, left, Release, Relaxed) {
                 Ok(_) => {
-                    // Invariant 7: from here on only the address.
+                    // Invariant 7: from here on only the address is used.
                     if due & READERS_WAITING != 0 {
                         futex::wake_channel(&raw const self.state, u32::MAX, READERS);
                     }
@@ -300,16 +312,16 @@ impl RawRwLock {
         }
     }
 
-    /// Turns a mode into a weaker one and wakes whom that concerns. The lock stays held, so the
-    /// order of the steps is free.
+    /// Turns a mode into a weaker one and wakes the waiters that may now enter. The lock stays
+    /// held, so the order of the steps is free.
     pub(super) fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, from) {
                 return Err(NotLocked);
             }
-            // Only a writer's bits may be stale (invariant 4); behind an upgradable reader the
-            // writers' bit is true and stays.
+            // Only a writer's bits may be stale (invariant 4); under an upgradable reader the
+            // writers' bit is not stale and stays set.
             let cleared =
                 if from == WRITER { WAITING | STARVING } else { READERS_WAITING | UPGRADING };
             // Release: pairs with the Acquire of the readers that this lets in.
@@ -335,12 +347,13 @@ impl RawRwLock {
         Ok(())
     }
 
-    /// Waits a moment for a lock that nobody sleeps on to be without `held`, and returns what it
-    /// saw last.
+    /// Spins for a moment until a lock that no thread sleeps on is without `held`, and returns the
+    /// last value read.
     fn spin(&self, held: u32, looks: &mut Looks) -> u32 {
         loop {
+            // Relaxed: a hint.
             let state = self.state.load(Relaxed);
-            // Where others sleep already, a spinner would only overtake them.
+            // Where other threads sleep already, a spinning thread would only overtake them.
             if state & held == 0 || state & WAITING != 0 || !looks.turn() {
                 return state;
             }
