@@ -51,8 +51,7 @@ fn polls(spurious: u32) -> BTreeSet<usize> {
         counts.lock().unwrap().insert(n);
         t.join().unwrap();
     });
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().clone()
 }
 
 #[test]

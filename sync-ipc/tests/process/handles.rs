@@ -55,8 +55,8 @@ sync_ipc::entry!(use_everything);
 fn every_object_arrives_as_the_same_object() {
     let segment = Segment::anonymous(1 << 20).unwrap();
     let (ours, connection) = pipe().unwrap();
-    let (to_child, from_parent) = queue(4).unwrap();
-    let (to_parent, from_child) = queue(4).unwrap();
+    let (to_child, from_parent) = queue::<u32>(4).unwrap();
+    let (to_parent, from_child) = queue::<u32>(4).unwrap();
     let make = |name: &str| -> Everything {
         assert_eq!(name, "mutex");
         Everything {
@@ -77,8 +77,8 @@ fn every_object_arrives_as_the_same_object() {
             queues: (
                 Queue::create(&segment, "queue", 4).unwrap(),
                 JoinableQueue::create(&segment, "joinable", 4).unwrap(),
-                to_parent.clone(),
-                from_parent.clone(),
+                Sender::open(to_parent.segment()).unwrap(),
+                Receiver::open(from_parent.segment()).unwrap(),
             ),
             data: (
                 Value::create(&segment, "value", 0).unwrap(),
@@ -95,7 +95,7 @@ fn every_object_arrives_as_the_same_object() {
     let (mutex, reentrant) = all.locks.clone();
     let (semaphore, bounded) = all.permits[0].clone();
     let (event, _, barrier) = all.meeting.clone().unwrap();
-    let (fifo, joinable, ..) = all.queues.clone();
+    let (fifo, joinable) = (all.queues.0.clone(), all.queues.1.clone());
     let data = all.data.clone();
     joinable.put(1).unwrap();
     to_child.send(3).unwrap();
