@@ -46,8 +46,7 @@ fn orders(threads: u8, n: usize) -> BTreeSet<String> {
         all.lock().unwrap().insert(order.to_string());
     });
     assert!(report.failure.is_none() && report.complete && report.blocked == 0, "{report}");
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().clone()
 }
 
 /// Whether an order is among those explored. An execution that is given up is run to its end as

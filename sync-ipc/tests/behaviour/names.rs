@@ -15,8 +15,9 @@ fn name(of: &str) -> String {
 }
 
 fn path_of(name: &str) -> PathBuf {
-    // SAFETY: asks for a number.
-    PathBuf::from(format!("/dev/shm/sync-ipc.{}.{name}", unsafe { libc::getuid() }))
+    // SAFETY: takes no arguments and always succeeds.
+    let user = unsafe { libc::getuid() };
+    PathBuf::from(format!("/dev/shm/sync-ipc.{user}.{name}"))
 }
 
 /// A new segment of that name with the number 7 in it.

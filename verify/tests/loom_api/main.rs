@@ -1,5 +1,6 @@
 //! Whatever loom 0.7.2 exports is there: `uses.rs` names every item of it and is compiled with
 //! both crates, and a walk through loom's sources finds what `uses.rs` does not name.
+#![allow(clippy::type_complexity, reason = "the types are loom's, spelled out")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

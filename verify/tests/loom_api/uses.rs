@@ -80,7 +80,10 @@ fn booleans_and_pointers() {
     let _: fn(Ordering) = fence;
     let _: lm::sync::atomic::Ordering = Ordering::AcqRel;
     let _: [fn(); 2] = [spin_loop_hint, lm::hint::spin_loop];
-    let _ = || -> u32 { unsafe { lm::hint::unreachable_unchecked() } };
+    let _ = || -> u32 {
+        // SAFETY: the closure is never called.
+        unsafe { lm::hint::unreachable_unchecked() }
+    };
 }
 
 fn cells() {
@@ -103,8 +106,10 @@ fn cells() {
     let _: fn(&UnsafeCell<u32>) -> MutPtr<u32> = UnsafeCell::get_mut;
     has!(ConstPtr<u32>: Debug);
     has!(MutPtr<u32>: Debug);
+    // SAFETY: the closure is never called.
     let _ = |p: &ConstPtr<u32>| unsafe { *ConstPtr::deref(p) };
     let _ = |p: &ConstPtr<u32>| ConstPtr::with(p, |p: *const u32| p);
+    // SAFETY: the closure is never called.
     let _ = |p: &MutPtr<u32>| unsafe { *MutPtr::deref(p) = 1 };
     let _ = |p: &MutPtr<u32>| MutPtr::with(p, |p: *mut u32| p);
 }
