@@ -15,8 +15,8 @@
 //! sender, because the role is in it, and not be used again, because both nonces are. Proofs are
 //! compared in constant time.
 //!
-//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, whoever can
-//! change packets on the way can take over the connection. A key that can be guessed can be guessed
+//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, an
+//! attacker that can change packets on the way can take over the connection. A key that can be guessed can be guessed
 //! from a recorded exchange.
 
 use core::fmt;

@@ -44,13 +44,13 @@ const MOST: usize = 4096;
 ///
 /// # Memory ordering
 ///
-/// What any party wrote before it arrived is visible to every party that passed.
+/// Writes of any party before it arrived are visible to every party that passed.
 pub struct Barrier {
     block: Block,
     parties: usize,
 }
 
-/// What one who passed learns.
+/// The result of a wait that passed the barrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
     index: usize,
@@ -75,10 +75,10 @@ impl BarrierWaitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BarrierError {
-    /// The barrier is broken: somebody ran out of time, aborted, or died after it arrived; or it
-    /// was reset while this party waited.
+    /// The barrier is broken: another party timed out, aborted, or died after it arrived; or the
+    /// barrier was reset while this party waited.
     Broken,
-    /// This party ran out of time, and broke the barrier.
+    /// This party timed out, and broke the barrier.
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
@@ -209,8 +209,8 @@ impl Barrier {
         self.wait_until_deadline(Deadline::at(deadline), || {})
     }
 
-    /// Breaks it for all who wait and all who come. Takes at most a second, whoever is stopped
-    /// where.
+    /// Breaks the barrier for all parties that wait and all that arrive later. Takes at most a
+    /// second, whichever process is stopped, and wherever.
     ///
     /// # Errors
     ///
@@ -219,8 +219,8 @@ impl Barrier {
         Ok(self.gathering().abort(&self.block)?)
     }
 
-    /// Makes it whole again. Those who wait are sent away with [`BarrierError::Broken`]. Takes at
-    /// most a second, whoever is stopped where.
+    /// Repairs the barrier. The parties that wait return with [`BarrierError::Broken`]. Takes at most
+    /// a second, whichever process is stopped, and wherever.
     ///
     /// # Errors
     ///

@@ -25,12 +25,12 @@ const TICKETS: usize = 8;
 
 /// Waiting for a condition on a value under a lock.
 ///
-/// `notify_one` wakes exactly one who waits, the one who waited longest; nobody acknowledges
-/// anything, so a waiter that is killed anywhere makes nobody hang (in CPython it does, #75158).
-/// What a killed waiter had been notified of goes to another waiter within 32 ms.
+/// `notify_one` wakes exactly one waiter, the one that waited longest. No waiter acknowledges a
+/// notification, so a waiter that is killed anywhere makes no process hang (in CPython it does,
+/// #75158). The notification of a killed waiter goes to another waiter within 32 ms.
 ///
-/// A wait returns what locking again returns: [`LockError::OwnerDied`] if another process died with
-/// the lock meanwhile.
+/// A wait returns the result of locking again: [`LockError::OwnerDied`] if another process died
+/// with the lock meanwhile.
 ///
 /// ```
 /// use sync_ipc::{Condvar, Mutex, Segment};
@@ -236,11 +236,11 @@ impl fmt::Debug for Condvar {
     }
 }
 
-/// A guard that a [`Condvar`] can let go of for a while.
+/// A guard that a [`Condvar`] can release for the time of a wait.
 pub trait Waitable: Sized + sealed::Sealed {
-    /// What it guards.
+    /// The type of the guarded value.
     type Value;
-    /// What is needed to lock again.
+    /// The state that is needed to lock again.
     #[doc(hidden)]
     type Lock;
     #[doc(hidden)]

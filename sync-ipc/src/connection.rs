@@ -5,9 +5,9 @@
 //! the same frame, with the descriptors attached to its first byte.
 //!
 //! All calls on the socket are non-blocking, and the waiting is done by `poll`, against one
-//! deadline, which the wait for other threads of the process counts towards. What was received in
-//! part when the time was up is kept, and the next receive goes on; what was sent in part goes first
-//! at the next send. So a stopped peer costs time and no more.
+//! deadline, which the wait for other threads of the process counts towards. A message that was
+//! received in part at the deadline is kept, and the next receive goes on with it; a message that
+//! was sent in part goes first at the next send. So a stopped peer costs time and no more.
 //!
 //! **Nothing is believed of a peer's frame.** Memory is taken as bytes arrive, and a message longer
 //! than the caller's maximum is an error that ends the receiving side, because nothing sensible can
@@ -137,9 +137,9 @@ type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 /// One end of a two-way or one-way pipe of messages.
 ///
 /// Threads of this process may use an end together; a timeout holds whatever the other threads do.
-/// Processes should not: two that write into one end mix their frames (row U-PI-04); give each its
-/// own pipe, or use a [`Queue`](crate::Queue). A child that is forked while no message is on its way
-/// may take an end over.
+/// Processes should not: two processes that write into one end mix their frames (row U-PI-04). Give
+/// each its own pipe, or use a [`Queue`](crate::Queue). A child that is forked while no message is
+/// on its way may take an end over.
 ///
 /// ```
 /// let (ours, theirs) = sync_ipc::pipe()?;
@@ -154,7 +154,7 @@ pub struct Connection {
     outgoing: Option<PerProcess<Vec<u8>>>,
 }
 
-/// What has arrived of a message.
+/// The part of a message that has arrived.
 #[derive(Default)]
 struct Incoming {
     bytes: Vec<u8>,
@@ -227,8 +227,8 @@ impl<T> Drop for PerProcess<T> {
         let current = *self.current.get_mut();
         // SAFETY: not null, and not yet freed.
         if unsafe { &(*current).process }.is_current() {
-            // SAFETY: made by `Box::into_raw` in this process, and no longer borrowed. Of another
-            // process's state, not even a part may be dropped: it may have been copied half changed.
+            // SAFETY: made by `Box::into_raw` in this process, and no longer borrowed. No part of
+            // another process's state may be dropped: it may have been copied half changed.
             drop(unsafe { Box::from_raw(current) });
         }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with segments and with the objects in them.
+//! Errors of segments and of the objects in them.
 
 use core::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! What the crate reads from `/proc`, without allocating: a forked child reads it at its first use
+//! Reads files of `/proc` without allocating: a forked child reads it at its first use
 //! of a segment, and the tests step through that.
 
 use core::ffi::CStr;

@@ -234,9 +234,9 @@ pub enum ListError {
     OutOfRange,
     /// The new value needs more bytes than its place has.
     TooLong,
-    /// Its writer died in the middle, or a peer scribbled over it. Write it anew.
+    /// Its writer died in the middle, or a peer scribbled over it. Write it again.
     Torn,
-    /// The list's lock was not to be had within a second: a stopped process holds it.
+    /// The list's lock could not be acquired within a second: a stopped process holds it.
     Locked,
 }
 
@@ -263,7 +263,8 @@ impl std::error::Error for ListError {}
 /// use sync_ipc::{Item, Segment, ShareableList};
 ///
 /// let segment = Segment::anonymous(4096)?;
-/// let list = ShareableList::create(&segment, "list", &[Item::Int(1), Item::Str("howdy".into()), Item::None])?;
+/// let items = [Item::Int(1), Item::Str("howdy".into()), Item::None];
+/// let list = ShareableList::create(&segment, "list", &items)?;
 /// list.set(1, &Item::Str("hi".into()))?;
 /// assert_eq!(list.get(1)?, Item::Str("hi".into()));
 /// assert!(list.set(1, &Item::Str("a text that is longer than its place".into())).is_err());
@@ -429,7 +430,16 @@ impl fmt::Debug for ShareableList {
     }
 }
 
-handle!([] SharedMemory, |this| &this.block, Self { block: this.block.clone(), name: this.name.clone() }, |segment, name| {
-    Ok(Self { block: segment.find(name, plain::kind_of::<()>(BYTES))?, name: None })
-});
-handle!([] ShareableList, |this| &this.block, Self { block: this.block.clone(), places: this.places.clone() });
+handle!(
+    [] SharedMemory,
+    |this| &this.block,
+    Self { block: this.block.clone(), name: this.name.clone() },
+    |segment, name| {
+        Ok(Self { block: segment.find(name, plain::kind_of::<()>(BYTES))?, name: None })
+    }
+);
+handle!(
+    [] ShareableList,
+    |this| &this.block,
+    Self { block: this.block.clone(), places: this.places.clone() }
+);

@@ -107,8 +107,8 @@ impl<T: Plain> Value<T> {
 
 /// A shared value without a lock.
 ///
-/// What is read while another process writes may be part old and part new, unless the value has 4
-/// or 8 bytes. For counting without a lock see [`as_atomic`](RawValue::<u64>::as_atomic).
+/// A read while another process writes may return part of the old and part of the new value, unless
+/// the value has 4 or 8 bytes. For counting without a lock see [`as_atomic`](RawValue::<u64>::as_atomic).
 pub struct RawValue<T> {
     block: Block,
     value: PhantomData<fn(T) -> T>,
@@ -541,6 +541,18 @@ impl<T> Unrepaired for ArrayGuard<'_, T> {
 }
 
 handle!([T: Plain] Value<T>, |this| this.0.block(), Self(this.0.clone()));
-handle!([T: Plain] RawValue<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });
-handle!([T: Plain] RawArray<T>, |this| &this.block, Self { block: this.block.clone(), len: this.len, item: PhantomData });
-handle!([T: Plain] Array<T>, |this| &this.raw.block, Self { raw: this.raw.clone(), lock: this.lock.clone() });
+handle!(
+    [T: Plain] RawValue<T>,
+    |this| &this.block,
+    Self { block: this.block.clone(), value: PhantomData }
+);
+handle!(
+    [T: Plain] RawArray<T>,
+    |this| &this.block,
+    Self { block: this.block.clone(), len: this.len, item: PhantomData }
+);
+handle!(
+    [T: Plain] Array<T>,
+    |this| &this.raw.block,
+    Self { raw: this.raw.clone(), lock: this.lock.clone() }
+);

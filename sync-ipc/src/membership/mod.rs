@@ -175,7 +175,8 @@ impl Member {
     }
 
     fn claim(&self, map: &Mapping) -> Result<u32> {
-        // Relaxed: a hint. In rotation, so that a slot is reused late and its generations last long.
+        // Relaxed: a hint. Slots are claimed in rotation, so that a slot is reused late and its
+        // generations last long.
         let first = map.u32(self.table.next).fetch_add(1, Ordering::Relaxed) as usize % SLOTS;
         for slot in (first..SLOTS).chain(0..first) {
             if byte_lock::lock(self.description.as_fd(), slot as u64)? {

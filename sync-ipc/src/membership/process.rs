@@ -45,7 +45,7 @@ pub(crate) enum Life {
     Unknown,
 }
 
-/// What a process writes down about itself.
+/// The record that a process writes about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     /// Its pid in its own PID namespace; 0 if the record is not complete.

@@ -427,7 +427,8 @@ impl Pool {
         }
         while state.workers.iter().filter(|worker| !worker.retired).count() < wanted {
             if let Err(error) = self.start_worker(state) {
-                // One that lives will do for now. If there is none, not for ever.
+                // One living worker is enough for now. Without any, the failures are counted, so
+                // that this does not go on forever.
                 if state.workers.is_empty() {
                     state.false_starts += 1;
                     if state.false_starts >= FALSE_STARTS {
@@ -495,7 +496,7 @@ impl State {
     }
 }
 
-/// What became of a task that was to be given to a worker.
+/// The outcome of giving a task to a worker.
 enum Given {
     Yes,
     /// The dispatcher will see to the worker. The task is not its.

@@ -1,4 +1,4 @@
-//! What the submitter of jobs holds, and how to wait for several.
+//! Handles of submitted jobs, and waiting for several of them.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -191,7 +191,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
         self.outcomes().collect()
     }
 
-    /// What became of each item, in their order. The iterator waits for each.
+    /// Returns the outcome of each item, in the order of the items. The iterator waits for each.
     pub fn outcomes(self) -> impl Iterator<Item = Result<R, JobError>> {
         self.jobs.into_iter().flat_map(|job| {
             job.wait(None);
@@ -274,7 +274,7 @@ pub enum Until {
     All,
 }
 
-/// What [`wait`] found.
+/// The result of [`wait`].
 #[derive(Debug)]
 #[must_use = "the handles are in it"]
 pub struct Waited<R> {

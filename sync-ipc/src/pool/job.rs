@@ -111,7 +111,7 @@ impl JobError {
     }
 }
 
-/// What a worker is told to run.
+/// A call for a worker to run.
 pub(super) struct Call {
     pub(super) entry: u32,
     pub(super) count: u32,

@@ -164,14 +164,14 @@ impl PoolBuilder {
         self
     }
 
-    /// What the workers' names begin with; `-1`, `-2` and so on follow. Default: `PoolWorker`.
+    /// Sets the prefix of the workers' names; `-1`, `-2` and so on follow. Default: `PoolWorker`.
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.name_prefix = prefix.into();
         self
     }
 
-    /// What each worker calls before its first job. If it panics, the pool is broken: jobs fail
-    /// with [`JobError::Broken`].
+    /// Sets the function that each worker calls before its first job. If it panics, the pool is
+    /// broken: jobs fail with [`JobError::Broken`].
     pub fn initializer<M, F: Entry<M>>(mut self, f: F, args: F::Args) -> Self {
         let mut encoded = Encoded::default();
         match number_of(&f).and_then(|entry| encoded.push(&args).map(|()| entry)) {
@@ -698,7 +698,7 @@ impl Encoded {
     }
 }
 
-/// What each worker calls before its first task.
+/// The call that each worker makes before its first task.
 struct Initializer {
     entry: u32,
     body: Vec<u8>,

@@ -25,7 +25,7 @@ pub(super) const VARIABLE: &str = "SYNC_IPC_CHILD";
 /// The tag of a message with the outcome of the call.
 pub(super) const OUTCOME: u64 = 1;
 
-/// What a child is told at its start. The arguments follow it.
+/// The message to a child at its start. The arguments follow it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) fingerprint: u64,
@@ -179,8 +179,8 @@ const GRACE: Duration = Duration::from_secs(1);
 fn end_with(parent: OwnedFd) -> std::io::Result<()> {
     std::thread::Builder::new().name("sync-ipc-daemon".into()).stack_size(64 * 1024).spawn(
         move || {
-            // An error means that it cannot be watched: then it counts as ended, since a daemon
-            // that nobody ends would stay.
+            // An error means that the parent cannot be watched: then it counts as ended, since a
+            // daemon without a watcher would never end.
             let _ = message::wait_readable([parent.as_fd()], None);
             let _ = kill_process(getpid(), Signal::TERM);
             std::thread::sleep(GRACE);

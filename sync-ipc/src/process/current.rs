@@ -11,7 +11,7 @@ use sync_core::fork::ProcessMark;
 use super::pidfd;
 use super::{Child, ChildState};
 
-/// What is known of this process. See [`current_process`].
+/// The properties of this process. See [`current_process`].
 #[derive(Debug)]
 pub struct CurrentProcess {
     name: String,

@@ -27,9 +27,9 @@ use super::{ProcessError, panics};
             `Serialize` and `DeserializeOwned`"
 )]
 pub trait Entry<M>: Copy + 'static {
-    /// What the function is called with.
+    /// The arguments of the function.
     type Args: Serialize + DeserializeOwned;
-    /// What it returns.
+    /// The result of the function.
     type Output: Serialize + DeserializeOwned;
 
     /// Calls the function in this process.

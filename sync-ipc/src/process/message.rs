@@ -27,7 +27,7 @@ use crate::connection::MAX_FDS;
 /// half of the default room of a socket.
 pub(crate) const INLINE: usize = 1 << 16;
 
-/// What every message begins with.
+/// The first word of every message.
 const MAGIC: u32 = u32::from_le_bytes(*b"sIp1");
 
 /// Bytes of a header: magic u32, flags u32, tag u64, length of the body u64.
@@ -224,7 +224,7 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut Vec<u8>, wait: bool) -> io
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a message of sync-ipc"))
 }
 
-/// What [`receive`] found.
+/// The result of [`receive`].
 #[derive(Debug)]
 pub(crate) enum Received {
     Message(Message),

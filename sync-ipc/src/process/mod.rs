@@ -57,7 +57,7 @@ pub use self::spawn::{ProcessBuilder, SpawnError, Stdin};
 
 use self::message::{Message, Received};
 
-/// What the macros need.
+/// Items that the macros need.
 #[doc(hidden)]
 pub mod private {
     pub use linkme;
@@ -69,12 +69,12 @@ pub mod private {
 /// A child process: its life, without the type of its result. See [`Process`], which has all of
 /// this too.
 ///
-/// Clones mean the same process. Its descriptor ([`AsFd`]) is a pidfd: it can be read when the
-/// process has ended, so [`wait`](crate::wait) takes it, beside connections and other processes.
+/// Clones mean the same process. Its descriptor ([`AsFd`]) is a pidfd: it is readable when the
+/// process has ended, so [`wait`](crate::wait) takes it, next to connections and other processes.
 #[derive(Clone)]
 pub struct Child(Arc<ChildState>);
 
-/// What is known of a child.
+/// The state of a child.
 struct ChildState {
     pid: u32,
     name: String,

@@ -153,7 +153,7 @@ impl<T> fmt::Debug for JoinableQueue<T> {
 pub struct Task<'a, T: Plain>(Lease<'a, T>);
 
 impl<T: Plain> Task<'_, T> {
-    /// What to do.
+    /// The item.
     #[must_use]
     pub fn item(&self) -> &T {
         self.0.item()

@@ -47,8 +47,8 @@ const CELLS: usize = 320;
 const SENDERS_LEFT: u32 = 1;
 const RECEIVERS_LEFT: u32 = 2;
 
-/// Behind the event counts of items and of room: the processor, plus 1, of whoever woke a waiter
-/// last. A hint.
+/// Behind the event counts of items and of room: the processor, plus 1, of the thread that woke a
+/// waiter last. A hint.
 const WAKER: usize = 4;
 
 /// How many milliseconds ago the dead may have been looked for before a try looks again.
@@ -66,7 +66,7 @@ pub struct QueueOptions {
     /// How many items it holds, those that are leased and not acknowledged included. At most
     /// 16,384.
     pub capacity: usize,
-    /// What becomes of an item whose receiver died before it acknowledged.
+    /// The treatment of an item whose receiver died before it acknowledged.
     pub orphans: Orphans,
 }
 
@@ -77,9 +77,9 @@ pub struct QueueOptions {
 ///   its sender's death.
 /// * A sender that dies before that leaves nothing.
 /// * A receiver that dies before its [`recv`](Self::recv) returned, or with a [`Lease`], leaves the
-///   item to another receiver, or to nobody, as [`QueueOptions::orphans`] says. So leased items are
-///   delivered at least once, and others not twice.
-/// * A process that is stopped in the middle of anything holds up nobody.
+///   item to another receiver, or the item is dropped, as [`QueueOptions::orphans`] is set. So
+///   leased items are delivered at least once, and others at most once.
+/// * A process that is stopped in the middle of an operation holds up no other process.
 ///
 /// ```
 /// use sync_ipc::{Queue, Segment};
@@ -97,7 +97,7 @@ pub struct QueueOptions {
 ///
 /// # Memory ordering
 ///
-/// What was written before a send is visible after the receive of that item.
+/// Writes before a send are visible after the receive of that item.
 pub struct Queue<T> {
     block: Block,
     capacity: usize,
@@ -298,12 +298,12 @@ impl<T: Plain> Queue<T> {
 
     #[cold]
     fn wake(&self, gate: usize, count: u32) {
-        // Before the wake: who is woken may run before we do again. Relaxed: a hint.
+        // Before the wake: the woken thread may run before this thread runs again. Relaxed: a hint.
         self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
         event_count::wake(self.block.u32(gate), self.peers(), count);
     }
 
-    /// Whether it may help to look again and again: not if those for whom we wait run on this very
+    /// Whether a spin may help: not if the thread that this thread waits for runs on the same
     /// processor.
     fn is_worth_a_spin(&self, gate: usize) -> bool {
         // Relaxed: a hint, and a number from outside that is only compared.
@@ -563,7 +563,7 @@ impl<T: Plain> Queue<T> {
     pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
         let (word, peers) = (self.block.u32(IDLE_GATE), self.peers());
         let idle = event_count::wait_until(word, peers, deadline, |look| {
-            // What a dead sender left unsent is not waited for.
+            // An item that a dead sender left unsent is not waited for.
             let swept = if look { self.sweep(false).map(drop) } else { Ok(()) };
             match swept {
                 Err(error) => Some(Err(RecvError::new(error, true))),
@@ -634,8 +634,8 @@ impl<T: Plain> Lease<'_, T> {
         &self.item
     }
 
-    /// Says that the item has been dealt with: nobody else gets it. Does nothing in a forked
-    /// child's copy of the lease.
+    /// Acknowledges the item: no other receiver gets it. Does nothing in a forked child's copy of
+    /// the lease.
     pub fn ack(mut self) {
         if let Some(claim) = self.claim.take() {
             self.queue.acknowledge(claim);
@@ -646,7 +646,7 @@ impl<T: Plain> Lease<'_, T> {
 impl<T: Plain> Drop for Lease<'_, T> {
     fn drop(&mut self) {
         if let Some(claim) = self.claim.take() {
-            // Dropped in order to be dropped: with `Orphans::Drop`, nobody else gets it.
+            // With `Orphans::Drop`, no other receiver gets the item of a dropped lease.
             match self.queue.orphans {
                 Orphans::Redeliver => self.queue.give_back(claim),
                 Orphans::Drop => self.queue.acknowledge(claim),
@@ -669,4 +669,8 @@ impl<T> Queue<T> {
     }
 }
 
-handle!([T: Plain] Queue<T>, |this| &this.block, Self::over(this.block.clone(), this.capacity, this.orphans));
+handle!(
+    [T: Plain] Queue<T>,
+    |this| &this.block,
+    Self::over(this.block.clone(), this.capacity, this.orphans)
+);

@@ -18,14 +18,14 @@
 //!
 //! 1. A cycle's outcome is decided by one compare-and-swap of the state, from (generation, NONE).
 //!    It needs no lock.
-//! 2. What the outcome asks for (write it into each member's cell, turn the generation) is done
-//!    under the lock, by whoever gets it next, as often as need be. Cells are claimed under the
-//!    lock and with no decision pending: so the members of a decided cycle are the cells that wait.
+//! 2. The outcome's work (write it into each member's cell, advance the generation) is done under
+//!    the lock, by its next holder, as often as needed. Cells are claimed under the lock and with no
+//!    decision pending: so the members of a decided cycle are the cells that wait.
 //! 3. A party that sees its own cycle decided may leave its cell by compare-and-swap at once. So
 //!    neither a stopped nor a dead holder of the lock holds up a party, except those that arrive,
 //!    and they have their own deadline.
-//! 4. No party passes with a dead one: the party that completes a cycle asks for every member
-//!    whether it lives, and a waiting party asks again after every recheck interval.
+//! 4. No party passes together with a dead party: the party that completes a cycle checks whether
+//!    every member lives, and a waiting party checks again after every recheck interval.
 //! 5. A party leaves its cell on every way out, also when the action of the completing party panics
 //!    ([`Gathering::fail`]): a living participant uses up no cell.
 //!
@@ -80,7 +80,7 @@ pub enum Failed {
     Busy,
 }
 
-/// What arriving came to.
+/// The result of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Others have to come.
@@ -149,8 +149,8 @@ impl Gathering<'_> {
             match step {
                 Step::Arrived(arrival) => return Ok(arrival),
                 Step::Broken => return Err(Failed::Broken),
-                // Decided since we took the lock: whoever decided may count on the next holder to
-                // do it, and that is us.
+                // Decided since this party took the lock. The decider relies on the next holder to
+                // do the work (invariant 2), and this party is the next holder.
                 Step::Later { state } if state & DECISION != NONE => {}
                 Step::Later { state } => {
                     if peers.sleep(self.state, state, patience.next_bound(), deadline)
@@ -221,7 +221,7 @@ impl Gathering<'_> {
     }
 
     /// Breaks the cycle and leaves the place, instead of [`complete`](Self::complete). Needs no
-    /// lock, so it works whoever is stopped where.
+    /// lock, so it works whichever participant is stopped, and wherever.
     pub fn fail<P: Peers>(&self, peers: &P, place: Place) {
         if peers.me() != place.identity {
             return;

@@ -10,10 +10,10 @@
 //!
 //! **Invariants**
 //!
-//! 1. A sender claims its slot and then looks at `closed`; a receiver looks at `closed` and then at
-//!    the slots. Both have a full fence between the two, so the sender sees the queue closed, or
-//!    the receiver sees the slot. So once a receiver was told [`RingError::Closed`], no item comes:
-//!    every slot was at rest at one moment after the queue was closed.
+//! 1. A sender claims its slot and then reads `closed`; a receiver reads `closed` and then the
+//!    slots. Both have a full fence between the two, so the sender sees the queue closed, or the
+//!    receiver sees the slot. So once a receiver got [`RingError::Closed`], no item comes: every
+//!    slot was at rest at one moment after the queue was closed.
 //! 2. Closed is returned only when no item can come back: with [`Orphans::Redeliver`], while no
 //!    slot is leased or being written; with [`Orphans::Drop`], while none is being written.
 //! 3. `drained == given_back` means: no given back item waits. A receiver stores the number that it
@@ -23,7 +23,7 @@
 //! 4. [`RingError::Empty`] is true of one moment: the number of returns, all of them drained, was
 //!    the same before and after the look at the ring.
 //!
-//! What a dead participant left counts from the moment at which a sweep finds it.
+//! The slots that a dead participant left count from the moment at which a sweep finds them.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 
@@ -35,7 +35,7 @@ use super::{Peers, event_count};
 pub struct Channel<'a> {
     /// The items.
     pub ring: Ring<'a>,
-    /// What becomes of an item whose receiver dies.
+    /// The treatment of an item whose receiver dies.
     pub orphans: Orphans,
     /// Not 0: closed.
     pub closed: &'a AtomicU32,

@@ -20,10 +20,10 @@
 //!    saw the count changes that number: the waiter wakes or does not fall asleep.
 //! 3. The count and the wakes on their way are together at least as many as the sleepers and the
 //!    waiters that announced themselves in the present number. Announcing counts up. A notifier
-//!    takes off as many as it then wakes, and with the new number whoever was only announced has to
-//!    do it again. A waiter that was woken, or observes another number, does not count itself down:
-//!    that has been done. A waiter that stops in the number that it announced itself in, without a
-//!    wake, counts itself down.
+//!    takes off as many as it then wakes. With the new number, a waiter that had only announced
+//!    itself has to do so again. A waiter that was woken, or observes another number, does not count
+//!    itself down: the notifier has done that. A waiter that stops in the number that it announced
+//!    itself in, without a wake, counts itself down.
 //! 4. As everywhere: a notifier that dies between its two steps costs the waiters the rest of their
 //!    bound, and nothing else. So do 2^20 wakes between two instructions of one waiter, and more
 //!    than 4095 waiters at once.

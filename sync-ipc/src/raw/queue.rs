@@ -29,10 +29,10 @@
 //!
 //! **Invariants**
 //!
-//! 1. A slot leaves a use only when no cell refers to it any more. The receiver empties the cell, or
-//!    sees it emptied, before it may acknowledge or give back. A sweep that deals with a dead
+//! 1. A slot leaves a use only when no cell refers to it any more. The receiver empties the cell,
+//!    or sees it emptied, before it may acknowledge or give back. A sweep that deals with a dead
 //!    receiver's slot empties the cell first (`Ring::empty_behind`). A sender that abandons its
-//!    slot never referred to it. So a reference that is in its cell speaks of the slot's present
+//!    slot never referred to it. So a reference that is in its cell refers to the slot's present
 //!    use.
 //! 2. The tail passes a cell only after it was filled. The head passes a cell only after its
 //!    reference was spent (the slot is not WRITING any more) and the cell was emptied. Both move by
@@ -129,7 +129,7 @@ pub enum RingError {
     NotAttached,
 }
 
-/// What becomes of an item whose receiver died before it acknowledged.
+/// The treatment of an item whose receiver died before it acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphans {
     /// Another receiver gets it.
@@ -582,7 +582,7 @@ impl Ring<'_> {
     }
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
     /// Slots that are free now.

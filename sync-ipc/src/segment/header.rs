@@ -1,4 +1,4 @@
-//! What every segment begins with: its format, its participants, its objects.
+//! The beginning of every segment: its format, its participants, its objects.
 //!
 //! | offset | what |
 //! |---|---|

@@ -30,7 +30,7 @@ use crate::memory::{Mapping, View, limits};
 use crate::procfs;
 use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, mutex};
 
-/// The seals without which no memory is touched: its size is for ever.
+/// The seals without which no memory is touched: they fix its size forever.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// Memory shared between processes, sealed against shrinking, with named objects in it.
@@ -137,8 +137,8 @@ impl Segment {
         Ok((segment, filled))
     }
 
-    /// The segment that another process of this user created under this name and that somebody
-    /// still holds.
+    /// Opens the segment that another process of this user created under this name and that a
+    /// process still holds.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Segment {
         Err(Error::Busy)
     }
 
-    /// [`open`](Self::open), or [`create`](Self::create) if there is none, whoever comes first.
+    /// [`open`](Self::open), or [`create`](Self::create) if there is none, also in a race.
     ///
     /// # Errors
     ///
@@ -428,7 +428,7 @@ pub(crate) struct Block {
     segment: Segment,
     view: View,
     identity: NonNull<AtomicU32>,
-    /// What the creator of the object wrote into its entry; a number from outside.
+    /// The parameter in the object's entry, written by its creator: a number from outside.
     parameter: u64,
 }
 

@@ -523,12 +523,18 @@ fn remove_if_stale(path: &Path, file: &OwnedFd) -> Result<bool> {
 }
 
 fn same_file(one: &OwnedFd, other: &OwnedFd) -> bool {
-    matches!((fstat(one), fstat(other)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    matches!(
+        (fstat(one), fstat(other)),
+        (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+    )
 }
 
-/// Whether the path leads to this very file. "Not known" is no: nothing is removed then.
+/// Whether the path leads to this very file. If that is not known, `false`: nothing is removed then.
 fn is_at(path: &Path, file: &OwnedFd) -> bool {
-    matches!((stat(path), fstat(file)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    matches!(
+        (stat(path), fstat(file)),
+        (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+    )
 }
 
 fn with_lock<T>(file: &OwnedFd, act: impl FnOnce() -> Result<T>) -> Result<T> {
