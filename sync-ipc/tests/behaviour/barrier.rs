@@ -101,7 +101,7 @@ fn a_panicking_action_breaks_it() {
 
 #[test]
 fn a_killed_party_breaks_it() {
-    // CPython #123899: the others wait for ever.
+    // CPython #123899: the other parties wait forever.
     let (_segment, barrier) = world(3);
     let mut dead = fork(|| broken(&barrier));
     let mut waiter = fork(|| broken(&barrier));

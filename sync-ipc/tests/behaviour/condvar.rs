@@ -215,6 +215,6 @@ fn waiting_takes_a_guard() {
     let mut child = fork(|| world.counts.lock_timeout(FOR_EVER).is_err().into());
     let (_guard, _) = world.condvar.wait_timeout(guard, Duration::from_millis(30)).expect("clean");
     assert_eq!(child.join(), 0, "free while we waited");
-    // To notify without the lock is allowed, and wakes nobody who is not enrolled.
+    // To notify without the lock is allowed, and wakes no thread that is not enrolled.
     assert_eq!(world.condvar.notify(1), 0);
 }

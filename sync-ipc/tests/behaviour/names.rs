@@ -27,7 +27,7 @@ fn seven(name: &str) -> (Segment, RawValue<u64>) {
     (segment, value)
 }
 
-/// What a process finds under the name.
+/// Returns the value that a process finds under the name.
 fn found(name: &str) -> sync_ipc::Result<u64> {
     let segment = Segment::open(name)?;
     Ok(RawValue::<u64>::open(&segment, "value")?.get())
@@ -163,7 +163,7 @@ fn daemonized(
         let grandchild = fork(|| {
             if early {
                 value.set(8);
-                // What makes a participant of it: an object is placed.
+                // Placing an object makes the grandchild a participant.
                 RawValue::create(&segment, "early", 1_u32).expect("room");
             }
             step.set(1);

@@ -322,8 +322,9 @@ fn simple_queue() {
 
 #[test]
 fn there_is_no_background_sender() {
-    // What `send` returned for is in the queue, whatever becomes of the sender: no feeder thread to
-    // join, nothing that its end could lose. Durations are never negative; one that is over polls.
+    // An item whose `send` returned is in the queue, even if the sender dies: there is no feeder
+    // thread to join, and its end could lose nothing. Durations are never negative; an elapsed
+    // duration polls.
     let (_segment, queue) = world(8);
     let mut child = fork(|| {
         (0..8).for_each(|item| queue.send(item).expect("room"));

@@ -36,8 +36,8 @@ impl Case for Complete {
         world.1.wait().expect("the other waits");
     }
     fn check(&self, (_, barrier, child): &Self::World, finished: bool) {
-        // Either nobody came (then we do), or the cycle was completed, or it was broken by the
-        // death of one who had arrived.
+        // Either no party came (then this process does), or the cycle was completed, or it was
+        // broken by the death of a party that had arrived.
         let ours = if finished || barrier.waiting() == 0 {
             None
         } else {

@@ -54,17 +54,17 @@ impl Random {
 /// One case: a fresh segment with what the test needs in it, what the child does, and what must
 /// hold after its death.
 pub(crate) trait Case {
-    /// What the child and the survivor work with.
+    /// The state that the child and the survivor share.
     type World;
-    /// Makes a fresh one.
+    /// Makes a fresh world.
     fn world(&self) -> Self::World;
     /// The segment to watch for effects.
     fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment;
-    /// What the child does before it is stepped.
+    /// Runs in the child before it is stepped.
     fn prepare(&self, _: &Self::World) {}
-    /// What the child is stepped through.
+    /// The operation that the child is stepped through.
     fn act(&self, world: &Self::World);
-    /// What the survivor finds; `finished` says that the child was through.
+    /// Checks the state that the survivor finds; `finished`: the child was through.
     fn check(&self, world: &Self::World, finished: bool);
 }
 
@@ -121,17 +121,17 @@ fn kill_before<C: Case>(case: &C, at: Instruction) -> bool {
     there
 }
 
-/// Two who do something at the same time, and both are killed.
+/// Two children that do something at the same time, and both are killed.
 pub(crate) trait Pair {
-    /// What they and the survivor work with.
+    /// The state that the children and the survivor share.
     type World;
-    /// Makes a fresh one.
+    /// Makes a fresh world.
     fn world(&self) -> Self::World;
-    /// What both do before they are stepped: whatever makes them participants.
+    /// Runs in both before they are stepped, to make them participants.
     fn prepare(&self, world: &Self::World);
-    /// What number 0 and number 1 are stepped through.
+    /// The operations that number 0 and number 1 are stepped through.
     fn act(&self, who: usize, world: &Self::World);
-    /// What the survivor finds; `finished` says who was through.
+    /// Checks the state that the survivor finds; `finished`: which of the two were through.
     fn check(&self, world: &Self::World, finished: [bool; 2]);
 }
 
@@ -173,7 +173,7 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
 
 /// A case whose dead participant has a successor that is killed too.
 pub(crate) trait Succession: Case {
-    /// What the successor does after the first death.
+    /// Runs in the successor after the first death.
     fn succeed(&self, world: &Self::World);
 }
 

@@ -1,5 +1,5 @@
-//! Nobody is killed here, but stopped, inside what the crate locks by itself: everything is bounded
-//! by time, not by hope.
+//! Here processes are not killed but stopped, while they hold the internal locks of the crate: every
+//! wait for them has a bound in time.
 
 use std::time::{Duration, Instant};
 

@@ -103,7 +103,8 @@ fn kill_stop_continue() {
     drop(workers);
     let doubled: u32 = seen.iter().map(|count| count - 1).sum();
     println!(
-        "soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, longest silence {longest:?}"
+        "soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, \
+         longest silence {longest:?}"
     );
     assert!(doubled <= kills, "more were delivered again than workers died");
     // Whatever the dead held comes back: permits, room, the lock.

@@ -1,6 +1,6 @@
 //! Processes for tests: forked, stopped, killed, and stepped through one instruction at a time.
 //!
-//! A child is forked and not executed anew: it is there at once, at the very code that is tested.
+//! A child is forked, without an `exec`: it is there at once, at the very code that is tested.
 //! It calls nothing but the crate and `_exit`.
 #![allow(unreachable_pub, reason = "each test target uses its own part of this file")]
 #![allow(dead_code, reason = "each test target uses its own part of this file")]
@@ -19,7 +19,7 @@ pub struct Child {
     status: Option<i32>,
 }
 
-/// What the child's function returned is its exit code; a panic is 101.
+/// Forks a child. The result of its function is its exit code; a panic is 101.
 pub fn fork(act: impl FnOnce() -> i32) -> Child {
     // SAFETY: the child runs `act` and leaves by `_exit`; glibc makes its allocator usable after a
     // fork.
