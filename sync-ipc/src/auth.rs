@@ -16,8 +16,8 @@
 //! compared in constant time.
 //!
 //! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, an
-//! attacker that can change packets on the way can take over the connection. A key that can be guessed can be guessed
-//! from a recorded exchange.
+//! attacker that can change packets on the way can take over the connection. A key that can be
+//! guessed can be guessed from a recorded exchange.
 
 use core::fmt;
 use core::time::Duration;
@@ -61,7 +61,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// Those of `getrandom`.
+    /// The errors of `getrandom`.
     pub fn random() -> io::Result<Self> {
         Ok(Self(nonce()?.to_vec()))
     }
@@ -191,7 +191,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `bind`; `AddrInUse` if the path exists.
+    /// The errors of `bind`; `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>, key: Key) -> io::Result<Self> {
         let socket = Socket::Unix(connection::Listener::bind(path)?);
         Ok(Self { socket, key, limit: LIMIT })
@@ -201,7 +201,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `bind`.
+    /// The errors of `bind`.
     pub fn bind_tcp(address: impl ToSocketAddrs, key: Key) -> io::Result<Self> {
         Ok(Self { socket: Socket::Tcp(TcpListener::bind(address)?), key, limit: LIMIT })
     }
@@ -224,7 +224,7 @@ impl Listener {
 
     /// Waits for the next client, and for its proof.
     ///
-    /// A client that says nothing holds this up for the [`limit`](Self::limit); a server with many
+    /// A client that sends nothing holds this up for the [`limit`](Self::limit); a server with many
     /// clients uses [`accept_pending`](Self::accept_pending) and a thread for each.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept_pending(&self) -> io::Result<Pending> {
         let connection = match &self.socket {
             Socket::Unix(listener) => listener.accept()?,
@@ -252,7 +252,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept_pending_timeout(&self, timeout: Duration) -> io::Result<Option<Pending>> {
         if let Socket::Unix(listener) = &self.socket {
             let accepted = listener.accept_timeout(timeout)?;
@@ -284,7 +284,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Asks for the client's proof, and sends this end's.
+    /// Requests the client's proof, and sends this end's.
     ///
     /// # Errors
     ///

@@ -58,13 +58,13 @@ pub struct BarrierWaitResult {
 }
 
 impl BarrierWaitResult {
-    /// Whether it was this party that completed the cycle. Exactly one is.
+    /// Whether this party completed the cycle. That is true of exactly one party.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.leader
     }
 
-    /// How many had arrived before this one.
+    /// The number of parties that had arrived before this party.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
@@ -153,7 +153,7 @@ impl Barrier {
         CELLS + 2 * parties * 4
     }
 
-    /// How many parties it takes.
+    /// The number of parties that complete a cycle.
     #[must_use]
     pub fn parties(&self) -> usize {
         self.parties
@@ -165,14 +165,14 @@ impl Barrier {
         self.gathering().is_broken(&self.block)
     }
 
-    /// How many wait at the moment. A snapshot.
+    /// Returns the number of parties that wait at the moment. A snapshot.
     #[must_use]
     #[doc(alias = "n_waiting")]
     pub fn waiting(&self) -> usize {
         self.gathering().waiting(&self.block)
     }
 
-    /// Waits for the others.
+    /// Waits until all parties have arrived.
     ///
     /// # Errors
     ///
@@ -181,8 +181,9 @@ impl Barrier {
         self.wait_until_deadline(None, || {})
     }
 
-    /// Waits for the others. The party that completes the cycle runs `action` before any party
-    /// passes. If `action` panics, the barrier breaks, and the panic reaches the caller.
+    /// Waits until all parties have arrived. The party that completes the cycle runs `action`
+    /// before any party passes. If `action` panics, the barrier breaks, and the panic reaches the
+    /// caller.
     ///
     /// # Errors
     ///
@@ -219,8 +220,8 @@ impl Barrier {
         Ok(self.gathering().abort(&self.block)?)
     }
 
-    /// Repairs the barrier. The parties that wait return with [`BarrierError::Broken`]. Takes at most
-    /// a second, whichever process is stopped, and wherever.
+    /// Repairs the barrier. The parties that wait return with [`BarrierError::Broken`]. Takes at
+    /// most a second, whichever process is stopped, and wherever.
     ///
     /// # Errors
     ///

@@ -110,26 +110,26 @@ impl Condvar {
         }
     }
 
-    /// Wakes the one who has waited longest.
+    /// Wakes the waiter that has waited longest.
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Wakes the `count` who have waited longest; says how many there were.
+    /// Wakes the `count` waiters that have waited longest. Returns the number of woken waiters.
     pub fn notify(&self, count: usize) -> usize {
         self.list().notify(&self.block, count)
     }
 
-    /// Wakes all who wait.
+    /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.notify(self.waiters);
     }
 
-    /// Lets go of the lock, waits for a notification, and locks again.
+    /// Releases the lock, waits for a notification, and locks again.
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait<G: Waitable>(&self, guard: G) -> Result<G, LockError<G>> {
         self.wait_until_deadline(guard, None)
             .map(|(guard, _)| guard)
@@ -137,11 +137,11 @@ impl Condvar {
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`, not counting the time to lock again. Also
-    /// says whether it was notified.
+    /// returns whether it was notified.
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait_timeout<G: Waitable>(
         &self,
         guard: G,
@@ -154,7 +154,7 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait_deadline<G: Waitable>(
         &self,
         guard: G,
@@ -167,7 +167,7 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait_while<G: Waitable>(
         &self,
         mut guard: G,
@@ -179,12 +179,12 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits while `condition` holds for the value, for at most `timeout`. Also says whether it
-    /// ceased to hold.
+    /// Waits while `condition` holds for the value, for at most `timeout`. Also returns
+    /// whether it ceased to hold.
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     #[doc(alias = "wait_for")]
     pub fn wait_timeout_while<G: Waitable>(
         &self,

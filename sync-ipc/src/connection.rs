@@ -63,7 +63,7 @@ pub enum ConnectionError {
     Interrupted,
     /// The message is longer than the maximum that was given. Nothing more can be received.
     TooLong {
-        /// How long the peer says it is.
+        /// The length that the peer sent.
         length: u64,
     },
     /// The message is longer than the caller's buffer; here it is.
@@ -78,7 +78,7 @@ pub enum ConnectionError {
     NotReadable,
     /// This end of a one-way pipe only receives.
     NotWritable,
-    /// The bytes are not a value of the type that was asked for, or the value cannot be serialised.
+    /// The bytes are not a value of the requested type, or the value cannot be serialised.
     Format(postcard::Error),
     /// The message has no descriptors with it, or not as many as it says.
     MissingDescriptors,
@@ -267,7 +267,7 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// # Errors
 ///
-/// Those of `poll`; a descriptor that is not open.
+/// The errors of `poll`; a descriptor that is not open.
 pub fn wait(sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut fds: Vec<PollFd<'_>> =
@@ -332,7 +332,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of `connect`.
+    /// The errors of `connect`.
     #[doc(alias = "Client")]
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self::over(UnixStream::connect(path)?.into(), true, true))
@@ -436,7 +436,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::NotReadable`]; those of `poll`.
+    /// [`ConnectionError::NotReadable`]; the errors of `poll`.
     pub fn poll(&self, timeout: Duration) -> Result<bool> {
         if !self.is_readable() {
             return Err(ConnectionError::NotReadable);
@@ -740,7 +740,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `bind`; `AddrInUse` if the path exists.
+    /// The errors of `bind`; `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
         let process = ProcessMark::current();
@@ -754,7 +754,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept(&self) -> io::Result<Connection> {
         loop {
             if let Some(connection) = self.accept_until(None)? {
@@ -767,7 +767,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept_timeout(&self, timeout: Duration) -> io::Result<Option<Connection>> {
         self.accept_until(after(timeout))
     }

@@ -55,7 +55,7 @@ impl Event {
         Ok(Self(segment.find(name, plain::kind_of::<()>("event"))?.expect_size(Some(SIZE))?))
     }
 
-    /// Sets it and releases all who wait.
+    /// Sets it and releases all waiters.
     pub fn set(&self) {
         event::set(self.0.u32(0), &self.0);
     }

@@ -109,8 +109,8 @@ pub use self::shared_memory::{Item, ListError, ShareableList, SharedMemory};
 #[cfg(target_os = "linux")]
 pub use self::value::{Array, ArrayGuard, OutOfRange, RawArray, RawValue, Value};
 
-/// Opens an object, or creates it if it does not exist, also if another thread or process does so at
-/// the same time.
+/// Opens an object, or creates it if it does not exist, also if another thread or process does so
+/// at the same time.
 #[cfg(target_os = "linux")]
 fn open_or_create<T>(
     open: impl Fn() -> Result<T>,

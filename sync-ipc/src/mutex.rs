@@ -26,9 +26,9 @@ const VALUE: usize = 8;
 
 /// A lock around a value of plain data in a [`Segment`].
 ///
-/// Any participant may be killed at any instruction, and no other participant hangs: a waiter checks
-/// at least every 32 ms whether the owner lives, and takes a dead owner's lock over. It then gets
-/// [`LockError::OwnerDied`], because the value may be half written.
+/// Any participant may be killed at any instruction, and no other participant hangs: a waiter
+/// checks at least every 32 ms whether the owner lives, and takes a dead owner's lock over. It then
+/// gets [`LockError::OwnerDied`], because the value may be half written.
 ///
 /// The owner is a process, not a thread: a guard may be sent to another thread. A thread that locks
 /// twice waits forever, as with any lock that is not reentrant; see
@@ -58,8 +58,8 @@ const VALUE: usize = 8;
 ///
 /// # Memory ordering
 ///
-/// Writes before a guard was dropped, to the value or elsewhere in shared memory, are visible to the
-/// next owner.
+/// Writes before a guard was dropped, to the value or elsewhere in shared memory, are visible to
+/// the next owner.
 #[doc(alias = "Lock")]
 pub struct Mutex<T> {
     block: Block,
@@ -102,7 +102,7 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As those two.
+    /// The errors of these two.
     pub fn open_or_create(segment: &Segment, name: &str, value: T) -> Result<Self> {
         crate::open_or_create(|| Self::open(segment, name), || Self::create(segment, name, value))
     }
@@ -174,7 +174,7 @@ impl<T: Plain> Mutex<T> {
         &self,
         outcome: Result<mutex::Locked, mutex::Refused>,
     ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        // Built only where the lock was got: a guard's drop unlocks.
+        // Built only where the lock was acquired: a guard's drop unlocks.
         let guard = |died| Guard { mutex: self, identity: self.block.me(), inconsistent: died };
         match outcome {
             Ok(mutex::Locked::Clean) => Ok(guard(false)),
@@ -260,8 +260,8 @@ impl<'a, T: Plain> Guard<'a, T> {
         self.inconsistent
     }
 
-    /// Says that the value is whole again after an owner died. A guard that is dropped without it
-    /// leaves a lock that refuses everybody with [`LockError::NotRecoverable`].
+    /// Declares the value consistent again after an owner died. A guard that is dropped without
+    /// this call leaves a lock that refuses every process with [`LockError::NotRecoverable`].
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
             mutex::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
@@ -269,8 +269,8 @@ impl<'a, T: Plain> Guard<'a, T> {
         }
     }
 
-    /// Releases the lock. If it came from a dead owner and was not marked consistent, the next owner
-    /// gets `OwnerDied` again.
+    /// Releases the lock. If it came from a dead owner and was not marked consistent, the next
+    /// owner gets `OwnerDied` again.
     pub(crate) fn abandon(self) {
         let this = core::mem::ManuallyDrop::new(self);
         if !this.is_ours() {
@@ -358,8 +358,8 @@ impl<G> LockError<G> {
         matches!(self, Self::TimedOut)
     }
 
-    /// The error without its guard, whose lock is left as it was got: after
-    /// [`OwnerDied`](Self::OwnerDied), the next owner is told again.
+    /// Returns the error without its guard, whose lock is left as it was acquired: after
+    /// [`OwnerDied`](Self::OwnerDied), the next owner gets `OwnerDied` again.
     pub(crate) fn without_guard(self) -> LockError<()>
     where
         G: Unrepaired,
@@ -380,7 +380,7 @@ impl<G> LockError<G> {
 
 /// The guards that a [`LockError`] may have. Sealed: it is not exported.
 pub trait Unrepaired {
-    /// Releases the lock as it was got.
+    /// Releases the lock as it was acquired.
     fn abandon(self);
 }
 

@@ -19,8 +19,8 @@ impl Path {
     }
 
     pub(crate) fn text(mut self, text: &str) -> Self {
-        // The last byte stays 0. Numbers and our own short texts fit; what did not would lead
-        // nowhere.
+        // The last byte stays 0. Numbers and the short texts of this crate fit; a longer
+        // path would lead nowhere.
         let count = text.len().min(self.bytes.len() - 1 - self.len);
         self.bytes[self.len..][..count].copy_from_slice(&text.as_bytes()[..count]);
         self.len += count;

@@ -1,5 +1,5 @@
-//! A lock that its owner thread may take again: [`raw::mutex`](crate::raw::mutex), the number of the
-//! owner's thread, and a count of its locks.
+//! A lock that its owner thread may take again: [`raw::mutex`](crate::raw::mutex), the number of
+//! the owner's thread, and a count of its locks.
 //!
 //! Memory: lock word u32, count u32, thread u64, value.
 //!
@@ -261,7 +261,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
     }
 
     /// Releases one level. If the lock came from a dead owner and was not marked consistent, the
-    /// next owner is told again.
+    /// next owner gets `OwnerDied` again.
     pub(crate) fn abandon(self) {
         let last = self.depth() <= 1;
         if self.inconsistent && last && self.is_ours() {
@@ -274,7 +274,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         }
     }
 
-    /// Lets go of all levels.
+    /// Releases all levels.
     pub(crate) fn release_all(self) -> (&'a ReentrantMutex<T>, u32) {
         let (mutex, count) = (self.mutex, self.depth());
         if self.is_ours() {
@@ -300,8 +300,8 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         let count = self.depth().saturating_sub(1);
         self.mutex.block.u32(COUNT).store(count, Ordering::Relaxed);
         if count > 0 {
-            // The guard that came from a dead owner decides about consistency; let go of out of
-            // turn, it leaves that to the last.
+            // The guard that came from a dead owner decides about consistency; if it is dropped out
+            // of turn, the last guard decides.
             return;
         }
         // Before the unlock, whose Release publishes it (invariant 2).

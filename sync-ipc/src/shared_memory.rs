@@ -103,13 +103,13 @@ impl SharedMemory {
         self.name.as_deref()
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.block.len()
     }
 
-    /// Removes the name. Those who hold the memory keep it.
+    /// Removes the name. The processes that hold the memory keep it.
     ///
     /// # Errors
     ///
@@ -353,7 +353,7 @@ impl ShareableList {
         Ok(Self { block, places })
     }
 
-    /// How many items.
+    /// Returns the number of items.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
@@ -364,7 +364,7 @@ impl ShareableList {
         let (word, peers) = (self.block.u32(0), &self.block);
         match mutex::lock(word, peers, Deadline::after(PATIENCE)) {
             Ok(mutex::Locked::Clean) => {}
-            // Each item says by itself whether it is whole.
+            // Each item records by itself whether it is whole.
             Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, peers),
             Err(_) => return Err(ListError::Locked),
         }
@@ -397,7 +397,7 @@ impl ShareableList {
     ///
     /// # Errors
     ///
-    /// [`ListError`]; then the item is what it was.
+    /// [`ListError`]; then the item is unchanged.
     pub fn set(&self, at: usize, item: &Item) -> Result<(), ListError> {
         let (offset, room) = *self.places.get(at).ok_or(ListError::OutOfRange)?;
         let (entry, bytes) = (HEADER + at * ENTRY, item.bytes());
@@ -405,8 +405,8 @@ impl ShareableList {
             return Err(ListError::TooLong);
         }
         self.locked(|| {
-            // SeqCst: torn before the first byte changes and whole after the last, also for who
-            // looks after our death.
+            // SeqCst: torn before the first byte changes and whole after the last, also for a
+            // process that looks after the death of this one.
             self.block.u32(entry).store(TORN, Ordering::SeqCst);
             self.block.write(offset, &bytes);
             self.block.u32(entry + 4).store(bytes.len() as u32, Ordering::Relaxed);

@@ -114,7 +114,7 @@ impl Member {
         // 0: a forked child that never became a participant has nothing to leave.
         if (1..=SLOTS).contains(&slot) {
             let generation = map.u32(self.table.records + (slot - 1) * RECORD);
-            // Release: what we did with the segment comes before our end.
+            // Release: this participant's accesses to the segment come before its end.
             generation.fetch_or(LEFT, Ordering::Release);
             byte_lock::unlock(self.description.as_fd(), slot as u64 - 1);
         }
@@ -190,7 +190,8 @@ impl Member {
         let record = self.table.records + slot * RECORD;
         let process = Process::current();
         self.page.namespace().store(process.namespace, Ordering::Relaxed);
-        // 0 while the record is being written: then only the byte's lock says that we live.
+        // 0 while the record is being written: then only the byte's lock shows that this process
+        // lives.
         map.u32(record + PID).store(0, Ordering::Relaxed);
         let generation = map.u32(record).load(Ordering::Relaxed).wrapping_add(1) % GENERATIONS;
         map.u32(record).store(generation, Ordering::SeqCst);

@@ -298,8 +298,8 @@ fn by_processor(_: *const u8, _: *mut u8, _: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// Every distance within a page that matters, every length around the blocks: what was there
-    /// arrives, and nothing beside it changes.
+    /// Every distance within a page that matters, every length around the blocks: the bytes
+    /// arrive, and no byte next to them changes.
     #[test]
     fn copies_at_every_distance_and_length() {
         let source: Vec<u8> = (0..3 * 4096).map(|at| (at % 251) as u8 + 1).collect();

@@ -98,7 +98,7 @@ impl View {
         self.len
     }
 
-    /// How many bytes this view begins after the beginning of `whole`, of which it is a part.
+    /// Returns the offset of this view in `whole`, of which it is a part.
     #[cfg(feature = "process")]
     pub(crate) fn distance_from(&self, whole: &View) -> usize {
         self.base.addr().get() - whole.base.addr().get()
@@ -156,8 +156,8 @@ impl View {
         self.at(offset)
     }
 
-    /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part; words of 8
-    /// bytes that lie like words are read whole.
+    /// Copies `into.len()` bytes out. A concurrent write of a peer may be seen in part; aligned
+    /// words of 8 bytes are read whole.
     #[inline(always)]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
         // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes

@@ -115,7 +115,7 @@ pub(super) struct Worker {
     /// When it is killed for its task.
     limit: Option<Instant>,
     timed_out: bool,
-    /// How many tasks it has run.
+    /// The number of tasks that it has run.
     done: u64,
     /// Its socket is shut: it gets no more tasks, and ends.
     retired: bool,
@@ -206,7 +206,7 @@ impl Pool {
         Ok(())
     }
 
-    /// The state; `None` in a forked child, whose copy of the lock may be held for good.
+    /// The state; `None` in a forked child, whose copy of the lock may be held forever.
     pub(super) fn state(&self) -> Option<MutexGuard<'_, State>> {
         self.mark.is_current().then(|| self.state.lock())
     }

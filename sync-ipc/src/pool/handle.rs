@@ -213,7 +213,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
         self.jobs.iter().all(|job| job.status().is_end())
     }
 
-    /// Cancels what no worker has begun. Whether everything is cancelled.
+    /// Cancels the tasks that no worker has begun. Returns whether everything is cancelled.
     pub fn cancel(&self) -> bool {
         self.jobs.iter().filter(|job| !job.cancel()).count() == 0
     }
@@ -241,7 +241,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
             let (left, f) = (Arc::clone(&left), Arc::clone(&f));
             let jobs = Arc::clone(&jobs);
             job.listen(Listener::Callback(Box::new(move |_| {
-                // AcqRel: the last one sees what all the others did.
+                // AcqRel: the last thread sees the writes of all other threads.
                 if left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     let f = f.lock().take();
                     if let Some(f) = f {
@@ -352,7 +352,7 @@ impl<R> AsCompleted<R> {
         self.next_before(Some(deadline))
     }
 
-    /// How many handles were not handed out.
+    /// The number of handles that were not handed out.
     #[must_use]
     pub fn left(&self) -> usize {
         self.left

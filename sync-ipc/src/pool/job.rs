@@ -43,7 +43,7 @@ pub enum JobError {
     Terminated,
     /// The pool is broken: why.
     Broken(String),
-    /// The arguments were not what the function takes.
+    /// The arguments do not match the function.
     BadArguments(String),
     /// The result could not be passed on.
     BadResult(String),
@@ -139,7 +139,7 @@ struct JobState {
     /// Whether those that wait may see the end: the callbacks have run.
     announced: bool,
     listeners: Vec<Listener>,
-    /// How many workers died while they ran it.
+    /// The number of workers that died while they ran it.
     deaths: u32,
 }
 
@@ -275,7 +275,7 @@ impl Job {
 
     pub(super) fn status(&self) -> JobStatus {
         if !self.mark.is_current() {
-            // The copy of the lock may be held for good.
+            // The copy of the lock may be held forever.
             return JobStatus::Failed;
         }
         match &self.state.lock().phase {

@@ -157,7 +157,7 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many processes there are. Default: the number of processors.
+    /// Sets the number of processes. Default: the number of processors.
     #[doc(alias = "processes")]
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = workers;
@@ -556,12 +556,12 @@ impl Pool {
         })
     }
 
-    /// Takes no more jobs. Those that were submitted are run, then the workers end.
+    /// Takes no more jobs. The submitted jobs are run, then the workers end.
     pub fn close(&self) {
         self.inner.close();
     }
 
-    /// Ends the workers, and gives up what was submitted: it fails with [`JobError::Terminated`].
+    /// Ends the workers. The jobs that are not done fail with [`JobError::Terminated`].
     pub fn terminate(&self) {
         self.inner.terminate();
     }
@@ -615,7 +615,7 @@ impl Pool {
         state.workers.iter().map(|worker| worker.link.process.child().clone()).collect()
     }
 
-    /// How many tasks wait for a worker.
+    /// Returns the number of tasks that wait for a worker.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.inner.state().map_or(0, |state| state.backlog.len())

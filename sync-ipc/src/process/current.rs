@@ -119,7 +119,7 @@ impl ParentProcess {
     ///
     /// # Errors
     ///
-    /// Those of `poll`.
+    /// The errors of `poll`.
     pub fn join_timeout(&self, timeout: Duration) -> io::Result<bool> {
         pidfd::has_ended(&self.pidfd, Instant::now().checked_add(timeout))
     }
@@ -201,7 +201,7 @@ pub fn active_children() -> Vec<Child> {
 extern "C" fn at_exit() {
     // User code of other exit handlers may have left anything behind; nothing may unwind into C.
     sync_core::user_code::run_and_forget_panic(|| {
-        // A forked child's copy of the lock may be held for good.
+        // A forked child's copy of the lock may be held forever.
         let limit = Instant::now() + Duration::from_secs(1);
         while CHILDREN.try_lock().is_err_and(|error| matches!(error, TryLockError::WouldBlock)) {
             if Instant::now() > limit {

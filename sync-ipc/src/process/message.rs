@@ -106,7 +106,7 @@ fn header(flags: u32, tag: u64, length: usize) -> [u8; HEADER] {
 ///
 /// # Errors
 ///
-/// Those of `sendmsg` and `memfd_create`; `InvalidInput` for more descriptors than the kernel
+/// The errors of `sendmsg` and `memfd_create`; `InvalidInput` for more descriptors than the kernel
 /// passes in one message.
 pub(crate) fn send(
     socket: impl AsFd,

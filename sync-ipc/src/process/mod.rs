@@ -193,7 +193,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// Those of `poll`; `Unsupported` in a forked child, whose parent's children are not its own.
+    /// The errors of `poll`; `Unsupported` in a forked child, whose parent's children are not its
+    /// own.
     pub fn join(&self) -> io::Result<i32> {
         loop {
             if let Some(code) = self.join_until(None)? {
@@ -221,14 +222,14 @@ impl Child {
         Ok(code)
     }
 
-    /// Asks it to end (SIGTERM). After its end it does nothing.
+    /// Requests its end (SIGTERM). Does nothing after its end.
     ///
     /// No destructor and no exit handler of the process runs, unless it handles the signal. Its own
     /// children go on, except daemons.
     ///
     /// # Errors
     ///
-    /// Those of `pidfd_send_signal`.
+    /// The errors of `pidfd_send_signal`.
     pub fn terminate(&self) -> io::Result<()> {
         self.0.signal(Signal::TERM)
     }
@@ -237,7 +238,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// Those of `pidfd_send_signal`.
+    /// The errors of `pidfd_send_signal`.
     pub fn kill(&self) -> io::Result<()> {
         self.0.signal(Signal::KILL)
     }
@@ -246,7 +247,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number that is no signal; those of `pidfd_send_signal`.
+    /// `InvalidInput` for a number that is no signal; the errors of `pidfd_send_signal`.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
         self.0.signal(signal)
@@ -258,7 +259,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it has no group of its own, or was seen to end; those of `kill`.
+    /// `InvalidInput` if it has no group of its own, or was seen to end; the errors of `kill`.
     pub fn kill_group(&self) -> io::Result<()> {
         // The lock keeps the status, and with it the number, from being taken meanwhile.
         let status = hold(&self.0.status);
@@ -300,7 +301,7 @@ pub enum ProcessError {
         /// As from [`Child::exitcode`].
         exitcode: i32,
     },
-    /// The process could not begin, or its arguments were not what the function takes.
+    /// The process could not begin, or its arguments do not match the function.
     NotBegun(String),
     /// The result could not be serialised.
     BadResult(String),
@@ -396,7 +397,7 @@ impl<R: DeserializeOwned> Process<R> {
         ProcessBuilder::new(entry)
     }
 
-    /// Waits for the function to return, and returns what it returned.
+    /// Waits for the function to return, and returns its result.
     ///
     /// # Errors
     ///

@@ -219,8 +219,8 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
         self
     }
 
-    /// Adds arguments that [`std::env::args`] returns in the child, after the program's name. Default:
-    /// none.
+    /// Adds arguments that [`std::env::args`] returns in the child, after the program's name.
+    /// Default: none.
     pub fn argv<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self

@@ -65,7 +65,7 @@ impl OtherEnd {
 ///
 /// # Errors
 ///
-/// Those of [`Segment::anonymous`] and [`Queue::create`].
+/// The errors of [`Segment::anonymous`] and [`Queue::create`].
 pub fn queue<T: Plain>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
     if capacity == 0 || capacity > MAX_SLOTS {
         return Err(Error::BadSize);
@@ -136,7 +136,7 @@ macro_rules! half {
 
         impl<T> Drop for $half<T> {
             fn drop(&mut self) {
-                // Closed first: this half is gone now, and the kernel says so.
+                // Closed first: this half is gone now, and the kernel reports that.
                 self.end = None;
                 let block = &self.queue.block;
                 let own = OtherEnd(ENDS_LOCKS + block.offset() as u64 + $byte);

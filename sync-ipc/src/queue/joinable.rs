@@ -159,7 +159,7 @@ impl<T: Plain> Task<'_, T> {
         self.0.item()
     }
 
-    /// Says that it is done.
+    /// Declares the task done.
     #[doc(alias = "task_done")]
     pub fn done(self) {
         self.0.ack();

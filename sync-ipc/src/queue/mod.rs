@@ -63,7 +63,7 @@ const DROP_ORPHANS: u64 = 1 << 32;
 /// How a queue is made.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueOptions {
-    /// How many items it holds, those that are leased and not acknowledged included. At most
+    /// The most items that it holds, including leased items that are not acknowledged. At most
     /// 16,384.
     pub capacity: usize,
     /// The treatment of an item whose receiver died before it acknowledged.
@@ -137,7 +137,7 @@ impl<T: Plain> Queue<T> {
         }
     }
 
-    /// A new queue of `capacity` items that redelivers what the dead received.
+    /// A new queue of `capacity` items that redelivers the items of dead receivers.
     ///
     /// # Errors
     ///
@@ -265,7 +265,7 @@ impl<T: Plain> Queue<T> {
         sent.unwrap_or(Err(RingError::Full))
     }
 
-    /// `look` looks for what the dead left.
+    /// With `look`, sweeps for the items of the dead.
     #[inline]
     fn send_now(&self, item: &T, look: bool) -> Result<(), RingError> {
         let (channel, peers) = (self.channel(), self.peers());
@@ -443,7 +443,7 @@ impl<T: Plain> Queue<T> {
         }
         let word = self.block.u32(ITEMS_GATE);
         let taken = event_count::wait_until(word, self.peers(), deadline, |look| {
-            // Asked before the look at the items: what was sent before the end is found.
+            // Queried before the look at the items: items that were sent before the end are found.
             let ended = self.other_end_is_gone(SENDERS_LEFT, true);
             match self.take(look, ended) {
                 Err(RingError::Empty) => None,
@@ -511,14 +511,14 @@ impl<T: Plain> Queue<T> {
         self.swept.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Looks for what the dead left; may find an item for us.
+    /// Sweeps for the items of the dead; may return an item for the caller.
     #[cold]
     fn sweep(&self, receives: bool) -> Result<Option<Claim>, RingError> {
         self.swept_now();
         self.channel().sweep(self.peers(), receives)
     }
 
-    /// Closes the queue, for all processes and for good: from now on `send` fails, and `recv` does
+    /// Closes the queue, for all processes and forever: from now on `send` fails, and `recv` does
     /// once no item can come any more.
     ///
     /// A send that runs at the same time fails, or its item is received. An item on lease can come
@@ -534,7 +534,7 @@ impl<T: Plain> Queue<T> {
         self.channel().is_closed(self.peers())
     }
 
-    /// How many items wait to be received. A snapshot.
+    /// Returns the number of items that wait to be received. A snapshot.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
@@ -547,7 +547,7 @@ impl<T: Plain> Queue<T> {
         self.len() == 0
     }
 
-    /// How many items it holds at most.
+    /// Returns the most items that it holds.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity

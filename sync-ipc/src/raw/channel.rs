@@ -1,10 +1,9 @@
-//! A queue's end: closing it, giving items back, and when a receiver is told that nothing comes any
-//! more.
+//! A queue's end: closing it, giving items back, and the moment from which receivers get "closed".
 //!
-//! **Source.** Our own. The [`Ring`] orders items. This file adds what a receiver and a sender are
-//! told when there is nothing to take, or no room.
+//! **Source.** Our own. The [`Ring`] orders items. This file adds the results that a receiver gets
+//! without an item, and a sender without room.
 //!
-//! **The words** (u32): `closed` (not 0: closed, for good), `given_back` (the number of items that
+//! **The words** (u32): `closed` (not 0: closed, forever), `given_back` (the number of items that
 //! were given back so far), `drained` (up to which of these numbers no given back item was left
 //! when a receiver looked). Three [`event_count`]s: of items, of room, and of idleness.
 //!
@@ -75,8 +74,8 @@ impl Channel<'_> {
         Err(RingError::Closed)
     }
 
-    /// Takes an item. `look` looks for what the dead left if there is no other item. `ended` is
-    /// whether the sending end was seen to be gone before the call.
+    /// Takes an item. With `look`, sweeps for items of the dead if there is no other item. `ended`:
+    /// the sending end was seen to be gone before the call.
     ///
     /// # Errors
     ///
@@ -141,7 +140,7 @@ impl Channel<'_> {
         Err(RingError::Corrupted)
     }
 
-    /// Frees what the dead left; may return an item for the caller.
+    /// Frees the slots of the dead; may return an item for the caller.
     ///
     /// # Errors
     ///

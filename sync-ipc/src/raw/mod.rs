@@ -1,15 +1,15 @@
-//! The algorithms, over nothing but atomics and a [`Peers`]: the code that runs in shared memory and
-//! the code that the models check are the same source.
+//! The algorithms, over nothing but atomics and a [`Peers`]: the code that runs in shared memory
+//! and the code that the models check are the same source.
 //!
 //! Every algorithm here obeys four rules, and each file states how:
 //!
-//! 1. **Identity in the word.** A lock, a slot or a cell is taken by one compare-and-swap that writes
-//!    the holder's identity, so that it is never taken by an unknown participant.
+//! 1. **Identity in the word.** A lock, a slot or a cell is taken by one compare-and-swap that
+//!    writes the holder's identity, so that it is never taken by an unknown participant.
 //! 2. **One commit point.** An operation takes effect by one atomic step. Its participant may
 //!    vanish before the step (nothing happened) or after it (all of it happened, and the next
 //!    participant does the remaining tidying).
-//! 3. **Bounded sleep.** No sleep is longer than the recheck interval; then the sleeper checks which
-//!    participants live. Wakes make it fast; the bound makes it correct.
+//! 3. **Bounded sleep.** No sleep is longer than the recheck interval; then the sleeper checks
+//!    which participants live. Wakes make it fast; the bound makes it correct.
 //! 4. **Nothing read is trusted.** A peer may write anything: an index is loaded once and compared
 //!    with a limit that is known locally.
 //!
@@ -34,7 +34,7 @@ use sync_core::primitive::futex::Deadline;
 /// The owner of a word: `generation:14 | slot + 1:16`, in its low 30 bits. 0: unowned.
 pub const IDENTITY: u32 = (1 << 30) - 1;
 
-/// The bits of an identity that say which slot of the participants' table.
+/// The bits of an identity that hold its slot of the participants' table.
 pub const SLOT: u32 = 0xffff;
 
 /// How far the generation is shifted.
@@ -43,10 +43,10 @@ pub const GENERATION_SHIFT: u32 = 16;
 /// The length of the first sleep, after which the sleeper checks which participants live.
 pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
-/// The length of the first sleep at an [`event_count`], whose waiter has looked for the dead already
-/// or soon will. It is longer than the tick of any common kernel (1 to 10 ms): a timer that is due
-/// before the tick makes the kernel reprogram the processor's timer, at both ends of the sleep. On a
-/// virtual machine that costs more than falling asleep and waking up.
+/// The length of the first sleep at an [`event_count`], whose waiter has looked for the dead
+/// already or soon will. It is longer than the tick of any common kernel (1 to 10 ms): a timer that
+/// is due before the tick makes the kernel reprogram the processor's timer, at both ends of the
+/// sleep. On a virtual machine that costs more than falling asleep and waking up.
 pub const GATE_BOUND: Duration = Duration::from_millis(16);
 
 /// The longest sleep, after which the sleeper checks which participants live.
@@ -60,9 +60,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slept {
-    /// By a wake, or the word had changed, or for no reason.
+    /// By a wake, by a changed word, or spuriously.
     Woken,
-    /// The bound passed: time to look who lives.
+    /// The bound passed: time to check which participants live.
     Bound,
     /// The caller's own deadline passed.
     Deadline,
@@ -86,7 +86,7 @@ pub trait Peers {
         deadline: Option<Deadline>,
     ) -> Slept;
 
-    /// Wakes at most `count` who sleep on `word`; says how many, as a hint.
+    /// Wakes at most `count` sleepers on `word`. Returns their number, as a hint.
     fn wake(&self, word: &AtomicU32, count: u32) -> usize;
 
     /// A full fence, right after a read-modify-write that succeeded.

@@ -25,8 +25,8 @@
 //! 2. The owner's identity is in the word from the step that takes the lock to the step that frees
 //!    it.
 //! 3. A sleeper has set WAITERS, or saw it set, in the very value it sleeps on. Unlock swaps that
-//!    value out, and wakes one sleeper if WAITERS was in it. A thread that slept takes the lock with
-//!    WAITERS set, because other threads may still sleep.
+//!    value out, and wakes one sleeper if WAITERS was in it. A thread that slept takes the lock
+//!    with WAITERS set, because other threads may still sleep.
 //! 4. If the waker dies before the wake, or the woken thread dies, the bounds of the other sleepers
 //!    end: no thread sleeps for longer than [`LAST_BOUND`](super::LAST_BOUND) without looking.
 //!
@@ -62,18 +62,18 @@ pub enum Locked {
     OwnerDied,
 }
 
-/// Why the lock was not got.
+/// Why the lock was not acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Held until the deadline, or at the time of the try.
     TimedOut,
-    /// A dead owner's lock was let go without being marked consistent.
+    /// A dead owner's lock was released without being marked consistent.
     NotRecoverable,
     /// This process could not become a participant.
     NotAttached,
 }
 
-/// Takes the lock, sleeping until `deadline` if need be.
+/// Takes the lock, sleeping until `deadline` if needed.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ fn lock_slow<P: Peers>(
     }
     let mut spin = Spin::new();
     let mut patience = Patience::new();
-    // WAITERS once we slept (invariant 3).
+    // WAITERS once this thread slept (invariant 3).
     let mut slept = 0;
     loop {
         // Relaxed: a look; the compare-and-swap decides.
@@ -134,7 +134,7 @@ fn lock_slow<P: Peers>(
             if spin.turn() {
                 continue;
             }
-            // Relaxed: announces us to the owner's unlock, which swaps this very word.
+            // Relaxed: announces this waiter to the owner's unlock, which swaps this very word.
             if peers
                 .at(word)
                 .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
@@ -210,9 +210,9 @@ fn try_lock_slow<P: Peers>(
 
 /// Takes the lock from the dead owner in `seen`.
 fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
-    // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes
-    // in in the same step, so that our own death before `mark_consistent` is nothing new to the
-    // next. Acquire: pairs with the Release in `abandon`.
+    // WAITERS stays as it was: other sleepers still have to be woken. INCONSISTENT is set in the
+    // same step, so that this owner's death before `mark_consistent` is no new case for the next
+    // owner. Acquire: pairs with the Release in `abandon`.
     peers
         .at(word)
         .compare_exchange(
@@ -224,10 +224,10 @@ fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
         .is_ok()
 }
 
-/// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only
-/// for the owner.
+/// Declares the data behind a lock that was acquired with [`Locked::OwnerDied`] to be consistent.
+/// Only for the owner.
 pub fn mark_consistent<P: Peers>(word: &AtomicU32, peers: &P) {
-    // Relaxed: what we repaired is published by the Release of our unlock.
+    // Relaxed: the Release of the unlock publishes the repair.
     peers.at(word).fetch_and(!INCONSISTENT, Ordering::Relaxed);
 }
 
@@ -256,8 +256,8 @@ pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
     peers.wake(word, u32::MAX);
 }
 
-/// Releases a lock that was acquired with [`Locked::OwnerDied`] and was not repaired, so that the next
-/// owner gets it with [`Locked::OwnerDied`] again. Only for the owner.
+/// Releases a lock that was acquired with [`Locked::OwnerDied`] and was not repaired: the next
+/// owner gets [`Locked::OwnerDied`] again. Only for the owner.
 #[cold]
 pub fn abandon<P: Peers>(word: &AtomicU32, peers: &P) {
     // Release: pairs with the Acquire of the thread that takes the lock from a dead owner. A swap,

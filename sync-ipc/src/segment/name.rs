@@ -225,7 +225,7 @@ impl Registration {
     /// Until then, [`file`](Self::file) is the parent's description.
     pub(super) fn rejoin(&self, memfd: &OwnedFd, record: &AtomicU32) -> Result<()> {
         if record.load(Ordering::Relaxed) != 0 {
-            // A former try got so far.
+            // An earlier attempt got this far.
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
@@ -478,7 +478,7 @@ fn clear_if_stale(path: &Path) -> Result<()> {
 /// A name that is busy or cannot be judged is left alone. Each sweep costs some system calls for
 /// each name there is, so the more names there are, the fewer creations sweep.
 fn sweep(own: &Path) {
-    /// How many more creations of this process will not sweep.
+    /// The number of creations of this process until the next sweep.
     static SKIP: AtomicUsize = AtomicUsize::new(0);
     // Relaxed: a heuristic.
     let skip = SKIP.load(Ordering::Relaxed);
@@ -529,7 +529,8 @@ fn same_file(one: &OwnedFd, other: &OwnedFd) -> bool {
     )
 }
 
-/// Whether the path leads to this very file. If that is not known, `false`: nothing is removed then.
+/// Whether the path leads to this very file. If that is not known, `false`: nothing is removed
+/// then.
 fn is_at(path: &Path, file: &OwnedFd) -> bool {
     matches!(
         (stat(path), fstat(file)),

@@ -264,8 +264,8 @@ fn a_guard_is_let_go_of_at_the_end_of_its_scope() {
 
 #[test]
 fn another_thread_may_let_go_and_no_thread_lets_go_twice() {
-    // Python: any thread may release a Lock, and releasing a free Lock is a ValueError. Here a guard
-    // may be sent to another thread, and the only release is its drop, once.
+    // Python: any thread may release a Lock, and releasing a free Lock is a ValueError. Here a
+    // guard may be sent to another thread, and the only release is its drop, once.
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
     std::thread::scope(|scope| scope.spawn(move || drop(guard)).join()).expect("no panic");

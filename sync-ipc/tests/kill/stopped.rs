@@ -1,5 +1,5 @@
-//! Here processes are not killed but stopped, while they hold the internal locks of the crate: every
-//! wait for them has a bound in time.
+//! Here processes are not killed but stopped, while they hold the internal locks of the crate:
+//! every wait for them has a bound in time.
 
 use std::time::{Duration, Instant};
 

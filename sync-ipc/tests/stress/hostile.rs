@@ -99,8 +99,8 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
         9 => {
             world.condvar.notify_all();
             if let Ok(guard) = world.mutex.try_lock() {
-                // The lock may be scribbled over during the wait, but no thread scribbles then: there
-                // is only this thread.
+                // The lock may be scribbled over during the wait, but no thread scribbles then:
+                // there is only this thread.
                 drop(world.condvar.wait_timeout(guard, soon));
             }
         }
