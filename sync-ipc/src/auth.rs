@@ -15,9 +15,9 @@
 //! sender, because the role is in it, and not be used again, because both nonces are. Proofs are
 //! compared in constant time.
 //!
-//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, an
-//! attacker that can change packets on the way can take over the connection. A key that can be
-//! guessed can be guessed from a recorded exchange.
+//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, an attacker
+//! that can change packets on the way can take over the connection. A key that can be guessed can
+//! be guessed from a recorded exchange.
 
 use core::fmt;
 use core::time::Duration;
@@ -109,7 +109,7 @@ impl<'de> serde::Deserialize<'de> for Key {
 pub enum AuthError {
     /// The system refused.
     Io(io::Error),
-    /// The other end does not know the key, or was told that this end does not.
+    /// The other end does not know the key, or learned that this end does not.
     WrongKey,
     /// The other end does not follow the exchange.
     Protocol,
@@ -301,7 +301,7 @@ impl Pending {
         };
         let transcript: [&[u8]; 2] = [&greeting, theirs];
         if key.mac(b"client", &transcript).verify_slice(proof).is_err() {
-            // The client is told, so that it can tell its user. It may be gone.
+            // The client gets a refusal, so that it can report it to its user. It may be gone.
             let _ = connection.send_bytes_timeout(&[0], left(deadline));
             return Err(AuthError::WrongKey);
         }

@@ -15,8 +15,8 @@
 //! not more than that; the kernel closes all others, or they are closed at once.
 //!
 //! **`fork`.** An end may be used by a child that was forked meanwhile; that is how a parent hands
-//! one over. What another thread of the parent had received or sent in part is the parent's: a
-//! child begins with the next byte of the stream ([`PerProcess`]).
+//! one over. A message that another thread of the parent had received or sent in part stays with
+//! the parent: a child begins with the next byte of the stream ([`PerProcess`]).
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -68,11 +68,11 @@ pub enum ConnectionError {
     },
     /// The message is longer than the caller's buffer; here it is.
     BufferTooShort(Vec<u8>),
-    /// The time was up. Nothing of the message was sent; what was received in part is kept for the
-    /// next call.
+    /// The deadline passed. Nothing of the message was sent; a message that was received in part is
+    /// kept for the next call.
     TimedOut,
-    /// The time was up in the middle of the message. The rest of it goes first at the next send: do
-    /// not send it again.
+    /// The deadline passed in the middle of the message. The rest of it goes first at the next
+    /// send: do not send it again.
     SentInPart,
     /// This end of a one-way pipe only sends.
     NotReadable,
@@ -80,11 +80,11 @@ pub enum ConnectionError {
     NotWritable,
     /// The bytes are not a value of the requested type, or the value cannot be serialised.
     Format(postcard::Error),
-    /// The message has no descriptors with it, or not as many as it says.
+    /// The message has no descriptors with it, or not as many as it declares.
     MissingDescriptors,
     /// More descriptors than one message can carry.
     TooManyDescriptors,
-    /// The descriptor that came is no segment.
+    /// The received descriptor is not a segment.
     Segment(Error),
 }
 
@@ -392,7 +392,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ConnectionError::TimedOut`]: nothing of the message was sent.
-    /// [`ConnectionError::SentInPart`]: its rest goes first at the next send. Others.
+    /// [`ConnectionError::SentInPart`]: its rest goes first at the next send. Other variants.
     pub fn send_bytes_timeout(&self, message: &[u8], timeout: Duration) -> Result<()> {
         self.send_frame(message, &[], after(timeout))
     }
@@ -420,7 +420,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::BufferTooShort`] with the message; others.
+    /// [`ConnectionError::BufferTooShort`] with the message; other variants.
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize> {
         let message = self.recv_bytes(DEFAULT_MAX)?;
         match buffer.get_mut(..message.len()) {
@@ -449,7 +449,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::TooManyDescriptors`] above [`MAX_FDS`], with nothing sent; others.
+    /// [`ConnectionError::TooManyDescriptors`] above [`MAX_FDS`], with nothing sent; other
+    /// variants.
     pub fn send_fds(&self, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
         if descriptors.len() > MAX_FDS {
             return Err(ConnectionError::TooManyDescriptors);
@@ -463,7 +464,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::MissingDescriptors`] if the message is another one; others.
+    /// [`ConnectionError::MissingDescriptors`] if the message is of another kind; other variants.
     pub fn recv_fds(&self) -> Result<Vec<OwnedFd>> {
         self.recv_fds_up_to(MAX_FDS)
     }
@@ -473,7 +474,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ConnectionError::MissingDescriptors`] if the message is another one, or has more: then all
-    /// are closed, and the next message can be received. Others.
+    /// are closed, and the next message can be received. Other variants.
     pub fn recv_fds_up_to(&self, max: usize) -> Result<Vec<OwnedFd>> {
         let (message, descriptors) = self.recv_frame(DEFAULT_MAX, max, None)?;
         let count = message
@@ -498,7 +499,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::Segment`] if what came is none; others.
+    /// [`ConnectionError::Segment`] if the received descriptor is not a segment; other variants.
     pub fn recv_segment(&self) -> Result<Segment> {
         let mut descriptors = self.recv_fds_up_to(1)?;
         match (descriptors.pop(), descriptors.is_empty()) {
@@ -548,7 +549,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what is left.
+    /// Sends the rest.
     fn flush(&self, rest: &mut Vec<u8>, deadline: Option<Instant>) -> Result<()> {
         let mut sent = 0;
         let outcome = loop {
@@ -647,7 +648,7 @@ impl Connection {
         while incoming.bytes.len() < want {
             let have = incoming.bytes.len();
             incoming.bytes.resize(have + STEP.max(have).min(want - have), 0);
-            // With the first byte only. What there is no space for, the kernel closes.
+            // With the first byte only. The kernel closes descriptors for which there is no space.
             let wanted = if have == 0 { wanted.min(MAX_FDS) } else { 0 };
             let room = if wanted == 0 { 0 } else { rustix::cmsg_space!(ScmRights(wanted)) };
             let mut control = RecvAncillaryBuffer::new(&mut space[..room]);
@@ -680,7 +681,7 @@ impl Connection {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.ready(PollFlags::IN, deadline)?,
-                // The other end died with bytes of ours unread: its end all the same.
+                // The other end died with bytes of ours unread: this counts as its end too.
                 Err(Errno::CONNRESET) if have > 0 => return Err(ConnectionError::Interrupted),
                 Err(error) => return Err(ConnectionError::of_socket(error)),
             }

@@ -25,8 +25,8 @@
 //!   ([`process`]).
 //!
 //! **Three answers.** [`Member::life`] returns alive, dead or unknown, and only *dead* lets another
-//! participant take over what this one held. All that is asked is asked of the kernel by system
-//! call; `/proc` is needed to become a participant, and not to judge one.
+//! participant take over the locks, permits and items of this one. Every query is a system call to
+//! the kernel; `/proc` is needed to become a participant, and not to judge one.
 //!
 //! **Limits.** A word that no thread looked at while its slot was claimed 16,384 times names the
 //! slot's present owner. Slots are claimed in rotation, so that takes 16,384 memberships for each
@@ -55,7 +55,7 @@ use crate::memory::Mapping;
 use crate::procfs::Path;
 use crate::raw::{GENERATION_SHIFT, IDENTITY, SLOT};
 
-/// How many participants a segment can have at a time.
+/// The number of participants that a segment can have at a time.
 pub(crate) const SLOTS: usize = 512;
 
 /// Bytes per participant: generation u32, pid u32, process number u64, PID namespace u64, reserved

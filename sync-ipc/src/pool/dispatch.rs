@@ -1,13 +1,13 @@
-//! The pool's own side of its workers: who runs what, and what happens when one dies.
+//! The pool's own side of its workers: the distribution of tasks, and the death of a worker.
 //!
-//! One thread, the dispatcher, waits for all workers: for what they send, and for their ends. A
+//! One thread, the dispatcher, waits for all workers: for their messages, and for their ends. A
 //! submitting thread gives its task to an idle worker itself if there is one; the dispatcher gives
 //! a worker its next task before it announces the outcome of the last.
 //!
 //! **Invariants.**
 //!
 //! 1. A task is in the backlog, or is one worker's, or has ended. A worker has one task at most.
-//! 2. When a worker has ended, what it had sent is read before its task is given up: a result that
+//! 2. When a worker has ended, its messages are read before its task is given up: a result that
 //!    was sent counts, and a task whose result counts is not run again.
 //! 3. No user code runs under the lock of [`State`].
 //! 4. Sending to an idle worker does not wait: it has read all that it was sent, so its socket is
@@ -36,7 +36,7 @@ use crate::process::{Process, SpawnError, entry};
 
 entry!(worker::work);
 
-/// How many workers in a row may end before they begin.
+/// The number of workers in a row that may end before they begin.
 const FALSE_STARTS: u32 = 16;
 
 /// How long until a worker that could not be started is tried again.
@@ -53,7 +53,7 @@ std::thread_local! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// No more tasks are taken; those that are there are run.
+    /// No more tasks are taken; the tasks in the backlog are run.
     Closed,
     /// Nothing is run any more.
     Terminated,
@@ -476,8 +476,8 @@ impl Pool {
 /// A job that has ended, and how.
 type Ending = (Arc<Job>, Result<Message, JobError>);
 
-/// Waits for the ends of workers that were asked to end; kills those that do not within
-/// [`GRACE`].
+/// Waits for the ends of workers that were requested to end; kills the workers that do not end
+/// within [`GRACE`].
 fn wait_for_ends(workers: &[Worker]) {
     let limit = Instant::now() + GRACE;
     for worker in workers {
@@ -544,7 +544,7 @@ fn enforce_limits(state: &mut State) {
     }
 }
 
-/// Reads what a worker has sent, and sees to its end. `has_ended` was found out before
+/// Reads the messages of a worker, and handles its end. `has_ended` was determined before that
 /// (invariant 2).
 fn attend(
     state: &mut State,

@@ -109,7 +109,7 @@ impl<R> JobHandle<R> {
     }
 
     /// Calls `f` once the job has ended: in the pool's dispatcher, or here if that is over already.
-    /// Those that wait for the job go on after it. It must be quick, and a panic in it is reported
+    /// The waiters for the job go on after it. It must be quick, and a panic in it is reported
     /// by the panic hook and changes nothing else.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, f: impl FnOnce(JobStatus) + Send + 'static) {
@@ -220,7 +220,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
 
     /// Calls `f` once, with all results or the first error, when the last item is done: in the
     /// pool's dispatcher, or here if that is over already. [`results`](Self::results) of this
-    /// handle is then not to be had: `f` has them.
+    /// handle is then not available: `f` has them.
     pub fn on_results(self, f: impl FnOnce(Result<Vec<R>, JobError>) + Send + 'static)
     where
         R: 'static,
@@ -397,8 +397,8 @@ impl<R> fmt::Debug for AsCompleted<R> {
 /// Results of [`Pool::imap`](super::Pool::imap) and
 /// [`Pool::imap_unordered`](super::Pool::imap_unordered).
 ///
-/// An item that failed does not end the iterator. Dropped before its end, it cancels what no worker
-/// has begun.
+/// An item that failed does not end the iterator. Dropped before its end, it cancels the items
+/// that no worker has begun.
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Imap<'a, R> {
     /// Submits the next chunk; `None` at the end of the input.

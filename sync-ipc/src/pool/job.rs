@@ -1,8 +1,8 @@
-//! A submitted job: some calls of one function, and what became of them.
+//! A submitted job: some calls of one function, and their outcomes.
 //!
 //! States: `Pending` -> `Running` -> `Done`; a job that is retried goes back to `Pending`; a
-//! pending one may be cancelled, which is `Done` with an error. `Done` is for good. Callbacks run
-//! between `Done` and the wake-up of those that wait (rows PO-04 and U-PO-13); their panics end
+//! pending one may be cancelled, which is `Done` with an error. `Done` is final. Callbacks run
+//! between `Done` and the wake-up of the waiters (rows PO-04 and U-PO-13); their panics end
 //! where they run, so the wake-up follows in any case.
 
 use core::fmt;
@@ -136,7 +136,7 @@ pub(super) struct Job {
 
 struct JobState {
     phase: Phase,
-    /// Whether those that wait may see the end: the callbacks have run.
+    /// Whether the waiters may see the end: the callbacks have run.
     announced: bool,
     listeners: Vec<Listener>,
     /// The number of workers that died while they ran it.
@@ -230,7 +230,7 @@ impl Job {
         self.announce(self.state.lock(), status);
     }
 
-    /// Runs the callbacks without the lock, then wakes those that wait.
+    /// Runs the callbacks without the lock, then wakes the waiters.
     fn announce<'a>(&'a self, mut state: MutexGuard<'a, JobState>, status: JobStatus) {
         let mut bells = Vec::new();
         loop {
@@ -340,7 +340,7 @@ impl Job {
         }
     }
 
-    /// Removes what [`listen`](Self::listen) added for this bell.
+    /// Removes the listener that [`listen`](Self::listen) added for this bell.
     pub(super) fn unlisten(&self, bell: &Arc<Bell>) {
         if !self.mark.is_current() {
             return;

@@ -160,8 +160,8 @@ fn with_children<R>(act: impl FnOnce(&mut Vec<Arc<ChildState>>) -> R) -> R {
     }
 }
 
-/// Adds a child; forgets those that have ended, and takes their status, so that none of them stays
-/// a zombie.
+/// Adds a child. Removes the children that have ended, and takes their status, so that none of them
+/// stays a zombie.
 pub(super) fn add_child(child: Arc<ChildState>) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

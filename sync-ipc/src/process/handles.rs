@@ -1,6 +1,6 @@
 //! Handles to shared objects as values of `serde`.
 //!
-//! A descriptor cannot be written into bytes: it travels beside them, and the bytes contain its
+//! A descriptor cannot be written into bytes: it travels next to them, and the bytes contain its
 //! number among the descriptors of the message. So a handle can be serialised only while arguments
 //! or results of a process are ([`encode`]), and be deserialised only there ([`decode`]); a
 //! thread-local context holds the descriptors meanwhile. Anywhere else it is an error.

@@ -8,9 +8,9 @@
 //! finds the socket, moves it away, and calls the function (`child`), which is found by its name in
 //! a list that the linker collects (`entry`). The outcome returns through the same socket.
 //!
-//! **Descriptors** go beside arguments (`handles`): the parent's pidfd, standard input, and those
-//! of the handles among the arguments. Nothing is inherited: every descriptor of this crate and of
-//! the standard library is closed at `exec`.
+//! **Descriptors** go next to the arguments (`handles`): the parent's pidfd, standard input, and
+//! those of the handles among the arguments. Nothing is inherited: every descriptor of this crate
+//! and of the standard library is closed at `exec`.
 //!
 //! **Invariants.**
 //!
@@ -182,7 +182,7 @@ impl Child {
     }
 
     /// Its exit code if it has ended, or minus the number of the signal that ended it. A panic is
-    /// 101. 255 if its status is not to be had, because other code waited for it or SIGCHLD is
+    /// 101. 255 if its status is not available, because other code waited for it or SIGCHLD is
     /// ignored.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {

@@ -1,7 +1,7 @@
-//! A queue that one can wait for until all its work is done.
+//! A queue with a wait for the end of all its work.
 //!
 //! A [`Queue`] whose items are leased: an item is unfinished from its send to its acknowledgement,
-//! and what is unfinished is counted by looking at the slots, not in a counter that a death could
+//! and unfinished items are counted by a look at the slots, not in a counter that a death could
 //! leave wrong.
 
 use core::fmt;

@@ -2,7 +2,7 @@
 //!
 //! | offset | what |
 //! |---|---|
-//! | 0 | magic u64, in the maker's byte order: read backwards, it says so |
+//! | 0 | magic u64, in the maker's byte order: a reader of another byte order sees it reversed |
 //! | 8 | layout version u32, width of a pointer u32 |
 //! | 16 | size of the whole segment u64 |
 //! | 24 | random number, 2 x u64 |
@@ -44,7 +44,7 @@ const DIRECTORY: usize = PARTICIPANTS + TABLE;
 /// The participants' table.
 pub(super) const TABLE_AT: Table = Table { records: PARTICIPANTS, next: NEXT_SLOT };
 
-/// How many objects a segment can have.
+/// The number of objects that a segment can have.
 pub(super) const ENTRIES: usize = 128;
 pub(super) const NAME: usize = 32;
 const ENTRY: usize = NAME + 32;

@@ -1,6 +1,6 @@
 //! A piece of memory that several processes share, and the objects in it.
 //!
-//! See [`Segment`]. The parts: `header` (what every segment begins with), `name` (how a segment is
+//! See [`Segment`]. The parts: `header` (the beginning of every segment), `name` (how a segment is
 //! found by name). Below: `memory` (how memory that others write to may be touched), `membership`.
 
 mod header;

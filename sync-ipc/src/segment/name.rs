@@ -187,7 +187,7 @@ pub(super) fn find(name: &str) -> Result<(OwnedFd, Registration)> {
     Err(Error::NotFound)
 }
 
-/// Removes a name. Those that hold the segment keep it.
+/// Removes a name. The processes that hold the segment keep it.
 pub(super) fn remove(name: &str) -> Result<()> {
     let path = path_of(name)?;
     match open_file(&path) {

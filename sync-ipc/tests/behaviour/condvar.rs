@@ -8,7 +8,7 @@ use sync_ipc::{Condvar, Mutex, ReentrantMutex, Segment};
 use crate::processes::{Child, FOR_EVER, fork, until};
 
 struct World {
-    /// How many wait, how many woke.
+    /// The number of waiters, and the number of woken waiters.
     counts: Mutex<[u32; 2]>,
     condvar: Condvar,
 }
@@ -208,8 +208,8 @@ fn a_signal_neither_ends_the_wait_nor_loses_the_lock() {
 
 #[test]
 fn waiting_takes_a_guard() {
-    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back: that
-    // it compiles is the proof; that it is let go of, this.
+    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back:
+    // that this compiles proves it. This test shows that the lock is released meanwhile.
     let world = world();
     let guard = world.counts.lock().expect("free");
     let mut child = fork(|| world.counts.lock_timeout(FOR_EVER).is_err().into());

@@ -147,8 +147,9 @@ fn a_name_stays_while_its_holder_runs_without_its_first_thread() {
     assert!(matches!(Segment::create(&name, 4096), Err(Error::AlreadyExists)));
 }
 
-/// A parent that creates the name and ends as `end` says while its child lives, which uses the
-/// segment before that if `early`; what is found then, before and after the child uses it.
+/// Runs a parent that creates the name and ends by `end` while its child lives. The child uses the
+/// segment before that if `early`. Returns the values found then, before and after the child uses
+/// the segment.
 fn daemonized(
     name: &str,
     early: bool,

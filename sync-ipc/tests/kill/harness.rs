@@ -1,16 +1,16 @@
-//! Which instructions to kill at.
+//! The choice of the instructions to kill at.
 //!
 //! [`every`] kills at literally every instruction of an operation. A first run steps the child
 //! through and notes each instruction; then, for each of them, a fresh child in a fresh world runs
-//! to it by a breakpoint, is killed there, and a survivor is asked. Where a child takes another way
-//! than the first (how long it spins is a matter of the clock), it is stepped as many instructions
-//! as there are before the one that it did not meet.
+//! to it by a breakpoint, is killed there, and a survivor is checked. Where a child takes another
+//! way than the first (how long it spins is a matter of the clock), it is stepped as many
+//! instructions as there are before the instruction that it did not reach.
 //!
-//! [`every_effect`] is for what is too long for that: it compares the shared memory after every
-//! instruction of the first run, and kills after (and one before) each that changed something, and
-//! at as many others picked by a seed, which it prints. A process that is killed leaves shared
-//! memory and the kernel's state behind and nothing else, so two instructions between which neither
-//! changes are one case.
+//! [`every_effect`] is for operations that are too long for that: it compares the shared memory
+//! after every instruction of the first run, and kills after (and one before) each that changed
+//! something, and at as many others picked by a seed, which it prints. A process that is killed
+//! leaves shared memory and the kernel's state behind and nothing else, so two instructions between
+//! which neither changes are one case.
 //!
 //! [`two_deaths`] does the same to a participant and to the successor that deals with what the dead
 //! participant left.
@@ -111,7 +111,8 @@ pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
 
 const WORKERS: usize = 3;
 
-/// Kills a child before an instruction, and asks the survivor; `false` if it never came there.
+/// Kills a child before an instruction, and checks the survivor. Returns `false` if the child did
+/// not reach the instruction.
 fn kill_before<C: Case>(case: &C, at: Instruction) -> bool {
     let world = case.world();
     let mut child = start(case, &world);
@@ -153,8 +154,7 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
             } else {
                 random.below(2) as usize
             };
-            // Now a long burst and now a short one: what matters is who comes between which two
-            // instructions.
+            // Long and short bursts: which child runs between which two instructions matters.
             let burst = left[who].min(1 << random.below(8));
             left[who] -= burst;
             if !finished[who] && !children[who].steps(burst) {
@@ -178,7 +178,7 @@ pub(crate) trait Succession: Case {
 }
 
 /// Kills the participant after each of its instructions that has an effect, and before it, and then
-/// its successor around each of the successor's; and asks the survivor. Of many pairs, it picks
+/// its successor around each of the successor's; and checks the survivor. Of many pairs, it picks
 /// about `pairs` by a seed.
 pub(crate) fn two_deaths<C: Succession>(name: &str, case: &C, pairs: u64) {
     let mut random = Random::new(name);

@@ -1,5 +1,4 @@
-//! Two at a time: who holds and who takes over, who sends and who receives, who waits and who
-//! wakes.
+//! Two children at a time: owner and successor, sender and receiver, waiter and waker.
 
 use std::time::Duration;
 
@@ -124,7 +123,7 @@ fn waiter_and_notifier() {
     pairs("waiter_and_notifier", &WaiterAndNotifier, 60, 1500);
 }
 
-/// Both meet; what became of each that was through is written down.
+/// Two parties of a barrier; each that was through writes down its outcome.
 struct Parties;
 
 impl Pair for Parties {

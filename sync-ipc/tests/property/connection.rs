@@ -1,4 +1,4 @@
-//! The frames of a pipe beside a plain list of messages, however the bytes arrive.
+//! The frames of a pipe next to a plain list of messages, however the bytes arrive.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

@@ -1,4 +1,4 @@
-//! The queue beside a `VecDeque` and a list of leases.
+//! The queue next to a `VecDeque` and a list of leases.
 
 use std::collections::VecDeque;
 

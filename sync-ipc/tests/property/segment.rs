@@ -1,4 +1,4 @@
-//! A segment's directory beside a map, and its memory beside what was written: objects never
+//! A segment's directory next to a map, and its memory next to the written bytes: objects never
 //! overlap, whatever their sizes.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The semaphores beside three numbers: free, held, forgotten.
+//! The semaphores next to three numbers: free, held, forgotten.
 
 use proptest::prelude::*;
 use sync_ipc::{BoundedSemaphore, Permit, Segment, Semaphore, TooManyReleases};

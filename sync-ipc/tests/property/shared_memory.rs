@@ -1,4 +1,4 @@
-//! The list beside a `Vec<Item>` whose places remember how much room they began with.
+//! The list next to a `Vec<Item>` whose places remember how much room they began with.
 
 use proptest::prelude::*;
 use sync_ipc::{Item, ListError, Segment, ShareableList};

@@ -1,4 +1,4 @@
-//! Values and arrays beside a variable and a vector.
+//! Values and arrays next to a variable and a vector.
 
 use proptest::prelude::*;
 use sync_ipc::{Array, OutOfRange, RawArray, RawValue, Segment, SharedMemory, Value};

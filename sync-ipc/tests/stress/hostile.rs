@@ -73,8 +73,8 @@ fn scribble(segment: &Segment, random: &mut Random) {
     pwrite(segment, &value.to_ne_bytes()[..len], at as u64).expect("a memfd can be written to");
 }
 
-/// One operation, whatever comes of it. Locks that a scribbled word says we hold ourselves are
-/// waited for in vain: hence the short timeouts.
+/// Runs one operation, with any result. A lock whose scribbled word names this process as its owner
+/// is waited for in vain: hence the short timeouts.
 fn operate(world: &World, random: &mut Random) -> Option<()> {
     let soon = Duration::from_micros(50);
     match random.below(18) {

@@ -1,9 +1,9 @@
 //! Workers that are killed, stopped and continued at random moments, and an audit of what they did.
 //!
-//! Every worker moves numbers from one queue to another by lease: receive, send, acknowledge. One
-//! that is killed between the last two leaves its number in both: at least once is what a lease
-//! promises. Beside that, it keeps two numbers under a lock equal, and holds a permit while it
-//! works.
+//! Every worker moves numbers from one queue to another by lease: receive, send, acknowledge. A
+//! worker that is killed between the last two leaves its number in both: a lease promises delivery
+//! at least once. Also, each worker keeps two numbers under a lock equal, and holds a permit while
+//! it works.
 
 use std::time::{Duration, Instant};
 

@@ -35,8 +35,8 @@ pub fn fork(act: impl FnOnce() -> i32) -> Child {
 }
 
 /// Runs a test in a process of its own. Tests run as threads of one process, and a child that one
-/// of them forks has copies of all the others' descriptors: what depends on a descriptor being the
-/// last one must not run beside it.
+/// test forks has copies of the descriptors of all other tests: a test that depends on a descriptor
+/// being the last one must not run next to them.
 #[track_caller]
 pub fn alone(test: impl FnOnce()) {
     let code = fork(|| {
@@ -161,7 +161,7 @@ impl Stepped {
                 libc::kill(libc::getpid(), libc::SIGSTOP);
             }
             act(&prepared);
-            // SAFETY: says that we are through.
+            // SAFETY: reports that the child is through.
             unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
             core::mem::forget(prepared);
             0
@@ -226,8 +226,8 @@ impl Stepped {
         self.child.kill();
     }
 
-    /// Steps to the end and says which instructions there were. One that repeats itself (`rep
-    /// movsb`) is one.
+    /// Steps to the end and returns the instructions. An instruction that repeats itself (`rep
+    /// movsb`) counts once.
     pub fn trace(&mut self) -> Vec<Instruction> {
         let mut run: Vec<Instruction> = Vec::new();
         let mut seen = std::collections::HashMap::new();
