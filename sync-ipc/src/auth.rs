@@ -36,7 +36,7 @@ use crate::connection::{self, Connection, ConnectionError};
 /// The longest frame before the proofs are known to be right.
 const FRAME: usize = 256;
 
-/// How long the exchange may take, unless it is set.
+/// The default time limit of the exchange.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const GREETING: &[u8] = b"sync-ipc auth 1";
@@ -206,7 +206,7 @@ impl Listener {
         Ok(Self { socket: Socket::Tcp(TcpListener::bind(address)?), key, limit: LIMIT })
     }
 
-    /// How long the exchange with a client may take. Default: 5 s.
+    /// Sets the time limit of the exchange with a client. Default: 5 s.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;

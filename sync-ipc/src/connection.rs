@@ -260,7 +260,8 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).or_io()
 }
 
-/// Which of `sources` can be received from without waiting, or are at their end: their indices.
+/// Returns the indices of the `sources` that can be received from without waiting, or are at their
+/// end.
 /// Empty when the time is up; `None` waits without a limit.
 ///
 /// Anything with a descriptor may be waited for next to connections: a socket, a pidfd.
@@ -642,7 +643,7 @@ impl Connection {
         wanted: usize,
         deadline: Option<Instant>,
     ) -> Result<()> {
-        /// How much memory a length that a peer claims is worth in advance.
+        /// The memory that is allocated in advance for a length that a peer claims.
         const STEP: usize = 1 << 16;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         while incoming.bytes.len() < want {

@@ -409,7 +409,7 @@ impl<G> fmt::Display for LockError<G> {
         f.write_str(match self {
             Self::OwnerDied(_) => "the lock's owner died, its value may be half written",
             Self::NotRecoverable => "the lock's owner died and its value was not repaired",
-            Self::TimedOut => "the lock is held by somebody else",
+            Self::TimedOut => "another thread or process holds the lock",
             Self::NotAttached => {
                 "this forked process could not become a participant of the segment"
             }

@@ -70,7 +70,7 @@ pub(crate) fn namespace() -> rustix::io::Result<u64> {
     Ok(stat(c"/proc/self/ns/pid")?.st_ino)
 }
 
-/// How many bytes the system could give without swapping.
+/// Returns the number of bytes that the system could provide without swapping.
 pub(crate) fn available_memory() -> Option<usize> {
     let mut buffer = [0; 512];
     let about = beginning(c"/proc/meminfo", &mut buffer).ok()?;

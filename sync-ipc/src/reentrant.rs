@@ -241,7 +241,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         result
     }
 
-    /// How often this thread holds the lock.
+    /// Returns the number of levels at which this thread holds the lock.
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.mutex.block.u32(COUNT).load(Ordering::Relaxed)

@@ -76,7 +76,7 @@ const LEFT: u32 = 1 << 31;
 /// The mark of a thread that is claiming a slot for this process: no identity has this bit.
 const JOINING: u32 = 1 << 31;
 
-/// Where the participants' table is in a mapping.
+/// The offset of the participants' table in a mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     /// The offset of the records.

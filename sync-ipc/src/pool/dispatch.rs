@@ -39,10 +39,10 @@ entry!(worker::work);
 /// The number of workers in a row that may end before they begin.
 const FALSE_STARTS: u32 = 16;
 
-/// How long until a worker that could not be started is tried again.
+/// The time until the next attempt after a worker could not be started.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// How long a worker that is asked to end has for its own handlers.
+/// The time that a worker has for its own handlers after it was requested to end.
 const GRACE: Duration = Duration::from_secs(1);
 
 std::thread_local! {

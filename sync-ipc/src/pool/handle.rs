@@ -80,7 +80,7 @@ impl<R> JobHandle<R> {
         self.job.cancel()
     }
 
-    /// How far the job is.
+    /// Returns the state of the job.
     #[must_use]
     pub fn status(&self) -> JobStatus {
         self.job.status()

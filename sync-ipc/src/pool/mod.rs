@@ -30,7 +30,7 @@ use crate::process::handles::{Outgoing, encode};
 use crate::process::message::Body;
 use crate::process::{Child, SpawnError};
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
     /// No worker has begun it.

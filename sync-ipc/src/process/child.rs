@@ -115,7 +115,7 @@ fn run() -> ! {
 /// Sends the outcome; returns the exit code.
 fn finish(work: Work) -> i32 {
     if let Some(control) = CONTROL.get() {
-        // A parent that is gone wants no outcome.
+        // A parent that has ended needs no outcome.
         let _ = Body::new(work.output).and_then(|output| {
             message::send(control, OUTCOME, &output, &work.outgoing.descriptors)
         });
@@ -169,7 +169,7 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
     Ok((registration, work))
 }
 
-/// How long a daemon whose parent has ended has for its own SIGTERM handler.
+/// The time that a daemon whose parent has ended has for its own SIGTERM handler.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Ends this process when the process behind the pidfd has ended.

@@ -23,7 +23,7 @@ pub struct CurrentProcess {
 
 static CURRENT: OnceLock<CurrentProcess> = OnceLock::new();
 
-/// This process: its name, and what it is.
+/// Returns this process: its name and its properties.
 ///
 /// ```
 /// let current = sync_ipc::current_process();
@@ -85,7 +85,7 @@ impl CurrentProcess {
 
 /// The process that started this one. See [`parent_process`].
 ///
-/// Its descriptor ([`AsFd`]) can be read when it has ended, so [`wait`](crate::wait) takes it.
+/// Its descriptor ([`AsFd`]) is readable when it has ended, so [`wait`](crate::wait) takes it.
 pub struct ParentProcess {
     pid: u32,
     name: String,
@@ -115,7 +115,7 @@ impl ParentProcess {
         !pidfd::has_ended(&self.pidfd, Some(Instant::now())).unwrap_or(false)
     }
 
-    /// Waits for its end, at most `timeout`; whether it has ended.
+    /// Waits for its end, at most `timeout`. Returns whether it has ended.
     ///
     /// # Errors
     ///
@@ -180,8 +180,8 @@ pub(super) fn forget_child(child: &Arc<ChildState>) {
     with_children(|list| list.retain(|other| !Arc::ptr_eq(other, child)));
 }
 
-/// The children of this process that have not ended, the workers of pools among them. Takes the
-/// status of those that have.
+/// Returns the children of this process that have not ended, including the workers of pools. Takes
+/// the status of the children that have ended.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

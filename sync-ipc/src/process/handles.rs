@@ -53,7 +53,7 @@ std::thread_local! {
 }
 
 /// Puts `value` into the thread-local `slot` while `act` runs, and takes it out again, also when
-/// `act` unwinds. A context that was there before is there afterwards.
+/// `act` unwinds. A context that was in the slot before is in it again afterwards.
 fn within<T: Default + 'static, R>(
     slot: &'static std::thread::LocalKey<RefCell<Option<T>>>,
     value: &mut T,
@@ -91,7 +91,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     done
 }
 
-/// Lends a vector to postcard, which wants to own what it extends.
+/// Lends a vector to postcard, which requires to own the vector that it extends.
 struct Appending<'a>(&'a mut Vec<u8>);
 
 impl Extend<u8> for Appending<'_> {

@@ -181,7 +181,7 @@ pub(crate) fn is_next(socket: impl AsFd, tag: u64) -> bool {
     received == Ok(HEADER) && bytes[..4] == MAGIC.to_le_bytes() && bytes[8..16] == tag.to_le_bytes()
 }
 
-/// Receives a message. With `wait` unset, only one that is there.
+/// Receives a message. With `wait` unset, only a message that has arrived.
 ///
 /// `buffer` is reused between calls.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut Vec<u8>, wait: bool) -> io::Result<Received> {

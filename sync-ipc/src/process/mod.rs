@@ -95,7 +95,7 @@ enum Status {
     Lost,
 }
 
-/// Which exit code stands for a status that other code has taken: Python's.
+/// The exit code that stands for a status that other code has taken: Python's.
 const LOST: i32 = 255;
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -320,7 +320,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
         let pidfd = match opened {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                // Nothing could be done with it.
+                // Without a pidfd this process cannot manage the child: end it.
                 let _ = spawned.kill();
                 let _ = spawned.wait();
                 return Err(error.into());

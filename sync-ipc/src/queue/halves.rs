@@ -29,14 +29,15 @@ const ENDS_LOCKS: u64 = 1 << 40;
 pub(super) struct OtherEnd(u64);
 
 impl OtherEnd {
-    /// Whether no process holds it. "Could not find out" is no.
+    /// Whether no process holds it. `false` if that could not be found out.
     pub(super) fn is_gone(&self, segment: &Segment) -> bool {
-        // Through the description that has no locks: the one of a half does not see its own.
+        // Through the description that has no locks: the description of a half does not see its own
+        // locks.
         matches!(byte_lock::is_locked(segment.as_fd(), self.0), Ok(false))
     }
 }
 
-/// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the
+/// A queue in an anonymous segment of its own, as two halves. Another process opens it by the
 /// segment's descriptor: [`Sender::segment`], and [`Sender::open`] or [`Receiver::open`] there.
 ///
 /// ```

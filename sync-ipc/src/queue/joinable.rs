@@ -37,7 +37,7 @@ use crate::segment::Segment;
 pub struct JoinableQueue<T>(Queue<T>);
 
 impl<T: Plain> JoinableQueue<T> {
-    /// A new queue for `capacity` tasks, those that are being worked on included.
+    /// A new queue for `capacity` tasks, including tasks that are being worked on.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl<T: Plain> JoinableQueue<T> {
         self.0.wait_idle(None).map(drop)
     }
 
-    /// Waits at most `timeout`; whether all tasks are done.
+    /// Waits at most `timeout`. Returns whether all tasks are done.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl<T: Plain> JoinableQueue<T> {
         self.0.wait_idle(Deadline::after(timeout))
     }
 
-    /// Waits at most until `deadline`; whether all tasks are done.
+    /// Waits at most until `deadline`. Returns whether all tasks are done.
     ///
     /// # Errors
     ///

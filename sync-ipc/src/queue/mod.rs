@@ -43,7 +43,7 @@ const ENDS: usize = 272;
 const CELLS: usize = 320;
 
 /// In the word of the ends: the last sender, or the last receiver, left in good order. A hint: the
-/// kernel is asked before anything depends on it.
+/// kernel is queried before anything depends on it.
 const SENDERS_LEFT: u32 = 1;
 const RECEIVERS_LEFT: u32 = 2;
 
@@ -51,7 +51,7 @@ const RECEIVERS_LEFT: u32 = 2;
 /// waiter last. A hint.
 const WAKER: usize = 4;
 
-/// How many milliseconds ago the dead may have been looked for before a try looks again.
+/// The time in milliseconds after the last sweep for the dead before a try sweeps again.
 const SWEEP_EVERY: u64 = 10;
 
 /// The number of receives after which one looks for what the dead left, though there are items. A
@@ -60,7 +60,7 @@ const SWEEP_TURN: u32 = 1024;
 
 const DROP_ORPHANS: u64 = 1 << 32;
 
-/// How a queue is made.
+/// The options of a new queue.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueOptions {
     /// The most items that it holds, including leased items that are not acknowledged. At most
@@ -106,7 +106,7 @@ pub struct Queue<T> {
     /// Milliseconds after `started` of this handle's last sweep.
     swept: AtomicU64,
     received: AtomicU32,
-    /// For a half of a [`queue`]: the other end.
+    /// For a half of a [`queue`]: the opposite end.
     other_end: Option<OtherEnd>,
     item: PhantomData<fn(T) -> T>,
 }
@@ -287,8 +287,8 @@ impl<T: Plain> Queue<T> {
         Ok(())
     }
 
-    /// Whether this is one half of a queue, and no participant holds the other one. Unless
-    /// `thorough`, the kernel is asked only if the last holder left a note.
+    /// Whether this is one half of a queue, and no participant holds the other half. Unless
+    /// `thorough`, the kernel is queried only if the last holder left a note.
     fn other_end_is_gone(&self, note: u32, thorough: bool) -> bool {
         let Some(other) = &self.other_end else { return false };
         // Relaxed: a hint.
@@ -367,7 +367,7 @@ impl<T: Plain> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`RecvError`]; `item` is as it was.
+    /// [`RecvError`]; `item` is unchanged.
     pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
         let claim = self.take_until(None)?;
         self.block.read(self.item_at(claim.slot), item.as_mut_bytes());
@@ -386,7 +386,7 @@ impl<T: Plain> Queue<T> {
         item
     }
 
-    /// Receives on probation: until [`Lease::ack`], the item is not gone, and goes to another
+    /// Receives by a lease: until [`Lease::ack`], the item is not gone, and goes to another
     /// receiver if we drop the lease or die.
     ///
     /// # Errors
@@ -619,7 +619,7 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// An item that was received on probation.
+/// An item that was received by a lease.
 #[must_use = "a lease that is dropped gives its item back"]
 pub struct Lease<'a, T: Plain> {
     queue: &'a Queue<T>,

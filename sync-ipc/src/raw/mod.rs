@@ -37,7 +37,7 @@ pub const IDENTITY: u32 = (1 << 30) - 1;
 /// The bits of an identity that hold its slot of the participants' table.
 pub const SLOT: u32 = 0xffff;
 
-/// How far the generation is shifted.
+/// The shift of the generation.
 pub const GENERATION_SHIFT: u32 = 16;
 
 /// The length of the first sleep, after which the sleeper checks which participants live.

@@ -49,7 +49,7 @@ pub(super) const ENTRIES: usize = 128;
 pub(super) const NAME: usize = 32;
 const ENTRY: usize = NAME + 32;
 
-/// Where objects begin.
+/// The offset at which objects begin.
 pub(crate) const OBJECTS: usize = (DIRECTORY + ENTRIES * ENTRY).next_multiple_of(4096);
 
 /// The random number that ties a name to its memory.

@@ -457,7 +457,7 @@ impl Block {
         &self.segment
     }
 
-    /// Where the object lies in the segment.
+    /// Returns the offset of the object in the segment.
     pub(crate) fn offset(&self) -> usize {
         self.view.distance(self.segment.map())
     }

@@ -69,10 +69,11 @@ use crate::membership::{byte_lock, take_place};
 use crate::memory::limits;
 use crate::procfs;
 
-/// How long a process waits for the lock of a name.
+/// The longest wait of a process for the lock of a name.
 const INTERNAL_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often an operation begins again because the name changed hands meanwhile.
+/// The number of times that an operation begins again because the name got another holder
+/// meanwhile.
 const ATTEMPTS: usize = 16;
 
 const DIRECTORY: &str = "/dev/shm";

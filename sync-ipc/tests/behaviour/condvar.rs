@@ -84,7 +84,7 @@ fn notify_n() {
     until("two woke", || world.counts()[1] == 2);
     assert_eq!(world.condvar.notify(4), 4);
     until("six woke", || world.counts()[1] == 6);
-    assert_eq!(world.condvar.notify(3), 0, "nobody waits, nothing is stored");
+    assert_eq!(world.condvar.notify(3), 0, "no thread waits, nothing is stored");
     assert!(children.iter_mut().all(|child| child.join() == 0));
     assert_eq!(world.waiter(Duration::from_millis(10)), 1);
 }

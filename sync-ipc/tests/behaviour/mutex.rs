@@ -51,7 +51,7 @@ fn two_processes_exclude_each_other() {
     let (_segment, mutex) = world();
     let count = || {
         for _ in 0..20_000 {
-            mutex.lock().expect("nobody dies").update(|n| *n += 1);
+            mutex.lock().expect("no process dies").update(|n| *n += 1);
         }
         0
     };

@@ -51,7 +51,7 @@ impl Case for Complete {
             (1, None | Some(Err(BarrierError::Broken))) if !finished => {}
             other => panic!("{other:?}"),
         }
-        barrier.reset().expect("nobody is stopped");
+        barrier.reset().expect("no process is stopped");
         assert!(!barrier.is_broken());
     }
 }

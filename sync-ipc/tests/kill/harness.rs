@@ -168,7 +168,7 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
         }
         pair.check(&world, finished);
     }
-    println!("{name}: {rounds} pairs, of whom {} and {} were through", through[0], through[1]);
+    println!("{name}: {rounds} pairs, of which {} and {} were through", through[0], through[1]);
 }
 
 /// A case whose dead participant has a successor that is killed too.

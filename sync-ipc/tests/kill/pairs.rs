@@ -135,7 +135,7 @@ impl Pair for Parties {
     }
     fn prepare(&self, world: &Self::World) {
         // Makes us a participant, and leaves a barrier as if new.
-        world.0.reset().expect("nobody is stopped");
+        world.0.reset().expect("no process is stopped");
     }
     fn act(&self, who: usize, (barrier, passed): &Self::World) {
         let outcome = match barrier.wait_timeout(SOON) {
@@ -152,7 +152,7 @@ impl Pair for Parties {
             finished != [true; 2] || outcomes[0] == outcomes[1],
             "one passed and the other did not: {outcomes:?}"
         );
-        barrier.reset().expect("nobody is stopped");
+        barrier.reset().expect("no process is stopped");
         let mut other = fork(|| i32::from(barrier.wait_timeout(FOR_EVER).is_err()));
         barrier.wait_timeout(FOR_EVER).expect("as new");
         assert_eq!(other.join(), 0);

@@ -222,7 +222,7 @@ impl Stepped {
 
     /// Lets it run to the end of what it does, and then ends it.
     pub fn finish(&mut self) {
-        assert!(!self.go_on(libc::PTRACE_CONT), "a trap that nobody set");
+        assert!(!self.go_on(libc::PTRACE_CONT), "a trap that was not set");
         self.child.kill();
     }
 
