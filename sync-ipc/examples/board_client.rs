@@ -1,5 +1,5 @@
-//! The other of two programs: sends points to `board_server`, found by name, and closes the board
-//! if asked to.
+//! The client of two programs: sends points to `board_server`, found by name, and closes the board
+//! if requested.
 //!
 //! ```text
 //! cargo run -p sync-ipc --example board_client -- 3 4 5 close

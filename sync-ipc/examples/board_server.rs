@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let points = Queue::<u64>::create(&segment, "points", 16)?;
     println!("board {name:?} is open");
     loop {
-        // On probation: if this program dies before `ack`, whoever takes its place gets the item.
+        // A lease: if this program dies before `ack`, the program that replaces it gets the item.
         let lease = match points.recv_lease_timeout(Duration::from_secs(patience)) {
             Ok(lease) => lease,
             Err(RecvError::TimedOut | RecvError::Closed) => break,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sync_ipc::Process;
 
-/// Waits for the network, as a download does most of the time; returns how many bytes came.
+/// Waits for the network, as a download does most of the time; returns the number of bytes.
 fn download(file: String, milliseconds: u64) -> u64 {
     println!("  {file} begins in process {}", std::process::id());
     std::thread::sleep(Duration::from_millis(milliseconds));

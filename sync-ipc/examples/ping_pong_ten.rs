@@ -19,9 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut player = |word: &[u8; 4], parity: u32| {
         for _ in 0..5 {
-            let guard = turn.lock().expect("nobody dies");
+            let guard = turn.lock().expect("no process dies");
             let mut guard =
-                changed.wait_while(guard, |turn| *turn % 2 != parity).expect("nobody dies");
+                changed.wait_while(guard, |turn| *turn % 2 != parity).expect("no process dies");
             lines.send(*word).expect("room");
             guard.update(|turn| *turn += 1);
             changed.notify_all();
@@ -49,8 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!(
         "the shared value counted {}, the plain variable {plain}",
-        turn.lock().expect("nobody dies").get()
+        turn.lock().expect("no process dies").get()
     );
-    assert_eq!((turn.lock().expect("nobody dies").get(), plain), (10, 5));
+    assert_eq!((turn.lock().expect("no process dies").get(), plain), (10, 5));
     Ok(())
 }

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let first: Vec<_> = pool.imap(slow_square, 0.., 1)?.take(5).collect::<Result<_, _>>()?;
     println!("imap, as far as one likes: {first:?}");
 
-    // Without retries the task fails, and says why.
+    // Without retries the task fails, with the reason.
     let once = Pool::new(1)?;
     let job = once.submit(endless, ())?;
     while !job.is_running() {

@@ -1,7 +1,7 @@
-//! How long a waiter waits for a lock whose owner is killed: 200 kills, or as many as the first
-//! argument says.
+//! Measures how long a waiter waits for a lock whose owner is killed. The number of kills is the
+//! first argument; default: 200.
 //!
-//! Python: `multiprocessing.Lock`, for which the answer is "for ever".
+//! Python: `multiprocessing.Lock`, whose waiter waits forever.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}

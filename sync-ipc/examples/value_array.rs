@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..1000 {
             // Reading and writing in one: two processes that each did `set(get() + 1)` would lose
             // some.
-            number.lock().expect("nobody dies").update(|n| *n += 1);
+            number.lock().expect("no process dies").update(|n| *n += 1);
         }
     };
     // SAFETY: this process has one thread, so the child may use everything it has.
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         -1 => return Err(std::io::Error::last_os_error().into()),
         0 => {
             work();
-            let locked = array.lock().expect("nobody dies");
+            let locked = array.lock().expect("no process dies");
             for at in 0..locked.len() {
                 locked.set(at, -locked.get(at).expect("inside")).expect("inside");
             }
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             unsafe { libc::waitpid(child, &mut status, 0) };
         }
     }
-    let total = number.get().expect("nobody died");
+    let total = number.get().expect("no process died");
     println!("{total} {:?}", array.raw().to_vec());
     assert_eq!(total, 2000);
     assert_eq!(array.raw().to_vec(), [0, -1, -2, -3, -4, -5, -6, -7, -8, -9]);

@@ -15,9 +15,9 @@
 //! sender, because the role is in it, and not be used again, because both nonces are. Proofs are
 //! compared in constant time.
 //!
-//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, whoever can
-//! change packets on the way can take over the connection. A key that can be guessed can be guessed
-//! from a recorded exchange.
+//! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, an attacker
+//! that can change packets on the way can take over the connection. A key that can be guessed can
+//! be guessed from a recorded exchange.
 
 use core::fmt;
 use core::time::Duration;
@@ -36,7 +36,7 @@ use crate::connection::{self, Connection, ConnectionError};
 /// The longest frame before the proofs are known to be right.
 const FRAME: usize = 256;
 
-/// How long the exchange may take, unless it is set.
+/// The default time limit of the exchange.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const GREETING: &[u8] = b"sync-ipc auth 1";
@@ -61,7 +61,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// Those of `getrandom`.
+    /// The errors of `getrandom`.
     pub fn random() -> io::Result<Self> {
         Ok(Self(nonce()?.to_vec()))
     }
@@ -109,7 +109,7 @@ impl<'de> serde::Deserialize<'de> for Key {
 pub enum AuthError {
     /// The system refused.
     Io(io::Error),
-    /// The other end does not know the key, or was told that this end does not.
+    /// The other end does not know the key, or learned that this end does not.
     WrongKey,
     /// The other end does not follow the exchange.
     Protocol,
@@ -191,7 +191,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `bind`; `AddrInUse` if the path exists.
+    /// The errors of `bind`; `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>, key: Key) -> io::Result<Self> {
         let socket = Socket::Unix(connection::Listener::bind(path)?);
         Ok(Self { socket, key, limit: LIMIT })
@@ -201,12 +201,12 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `bind`.
+    /// The errors of `bind`.
     pub fn bind_tcp(address: impl ToSocketAddrs, key: Key) -> io::Result<Self> {
         Ok(Self { socket: Socket::Tcp(TcpListener::bind(address)?), key, limit: LIMIT })
     }
 
-    /// How long the exchange with a client may take. Default: 5 s.
+    /// Sets the time limit of the exchange with a client. Default: 5 s.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -224,7 +224,7 @@ impl Listener {
 
     /// Waits for the next client, and for its proof.
     ///
-    /// A client that says nothing holds this up for the [`limit`](Self::limit); a server with many
+    /// A client that sends nothing holds this up for the [`limit`](Self::limit); a server with many
     /// clients uses [`accept_pending`](Self::accept_pending) and a thread for each.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept_pending(&self) -> io::Result<Pending> {
         let connection = match &self.socket {
             Socket::Unix(listener) => listener.accept()?,
@@ -252,7 +252,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept_pending_timeout(&self, timeout: Duration) -> io::Result<Option<Pending>> {
         if let Socket::Unix(listener) = &self.socket {
             let accepted = listener.accept_timeout(timeout)?;
@@ -284,7 +284,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Asks for the client's proof, and sends this end's.
+    /// Requests the client's proof, and sends this end's.
     ///
     /// # Errors
     ///
@@ -301,7 +301,7 @@ impl Pending {
         };
         let transcript: [&[u8]; 2] = [&greeting, theirs];
         if key.mac(b"client", &transcript).verify_slice(proof).is_err() {
-            // The client is told, so that it can tell its user. It may be gone.
+            // The client gets a refusal, so that it can report it to its user. It may be gone.
             let _ = connection.send_bytes_timeout(&[0], left(deadline));
             return Err(AuthError::WrongKey);
         }

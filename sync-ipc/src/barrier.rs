@@ -44,13 +44,13 @@ const MOST: usize = 4096;
 ///
 /// # Memory ordering
 ///
-/// What any party wrote before it arrived is visible to every party that passed.
+/// Writes of any party before it arrived are visible to every party that passed.
 pub struct Barrier {
     block: Block,
     parties: usize,
 }
 
-/// What one who passed learns.
+/// The result of a wait that passed the barrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
     index: usize,
@@ -58,13 +58,13 @@ pub struct BarrierWaitResult {
 }
 
 impl BarrierWaitResult {
-    /// Whether it was this party that completed the cycle. Exactly one is.
+    /// Whether this party completed the cycle. That is true of exactly one party.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.leader
     }
 
-    /// How many had arrived before this one.
+    /// The number of parties that had arrived before this party.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
@@ -75,10 +75,10 @@ impl BarrierWaitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BarrierError {
-    /// The barrier is broken: somebody ran out of time, aborted, or died after it arrived; or it
-    /// was reset while this party waited.
+    /// The barrier is broken: another party timed out, aborted, or died after it arrived; or the
+    /// barrier was reset while this party waited.
     Broken,
-    /// This party ran out of time, and broke the barrier.
+    /// This party timed out, and broke the barrier.
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
@@ -153,7 +153,7 @@ impl Barrier {
         CELLS + 2 * parties * 4
     }
 
-    /// How many parties it takes.
+    /// The number of parties that complete a cycle.
     #[must_use]
     pub fn parties(&self) -> usize {
         self.parties
@@ -165,14 +165,14 @@ impl Barrier {
         self.gathering().is_broken(&self.block)
     }
 
-    /// How many wait at the moment. A snapshot.
+    /// Returns the number of parties that wait at the moment. A snapshot.
     #[must_use]
     #[doc(alias = "n_waiting")]
     pub fn waiting(&self) -> usize {
         self.gathering().waiting(&self.block)
     }
 
-    /// Waits for the others.
+    /// Waits until all parties have arrived.
     ///
     /// # Errors
     ///
@@ -181,8 +181,9 @@ impl Barrier {
         self.wait_until_deadline(None, || {})
     }
 
-    /// Waits for the others. The party that completes the cycle runs `action` before any party
-    /// passes. If `action` panics, the barrier breaks, and the panic reaches the caller.
+    /// Waits until all parties have arrived. The party that completes the cycle runs `action`
+    /// before any party passes. If `action` panics, the barrier breaks, and the panic reaches the
+    /// caller.
     ///
     /// # Errors
     ///
@@ -209,8 +210,8 @@ impl Barrier {
         self.wait_until_deadline(Deadline::at(deadline), || {})
     }
 
-    /// Breaks it for all who wait and all who come. Takes at most a second, whoever is stopped
-    /// where.
+    /// Breaks the barrier for all parties that wait and all that arrive later. Takes at most a
+    /// second, whichever process is stopped, and wherever.
     ///
     /// # Errors
     ///
@@ -219,8 +220,8 @@ impl Barrier {
         Ok(self.gathering().abort(&self.block)?)
     }
 
-    /// Makes it whole again. Those who wait are sent away with [`BarrierError::Broken`]. Takes at
-    /// most a second, whoever is stopped where.
+    /// Repairs the barrier. The parties that wait return with [`BarrierError::Broken`]. Takes at
+    /// most a second, whichever process is stopped, and wherever.
     ///
     /// # Errors
     ///

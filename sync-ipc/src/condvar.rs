@@ -25,12 +25,12 @@ const TICKETS: usize = 8;
 
 /// Waiting for a condition on a value under a lock.
 ///
-/// `notify_one` wakes exactly one who waits, the one who waited longest; nobody acknowledges
-/// anything, so a waiter that is killed anywhere makes nobody hang (in CPython it does, #75158).
-/// What a killed waiter had been notified of goes to another waiter within 32 ms.
+/// `notify_one` wakes exactly one waiter, the one that waited longest. No waiter acknowledges a
+/// notification, so a waiter that is killed anywhere makes no process hang (in CPython it does,
+/// #75158). The notification of a killed waiter goes to another waiter within 32 ms.
 ///
-/// A wait returns what locking again returns: [`LockError::OwnerDied`] if another process died with
-/// the lock meanwhile.
+/// A wait returns the result of locking again: [`LockError::OwnerDied`] if another process died
+/// with the lock meanwhile.
 ///
 /// ```
 /// use sync_ipc::{Condvar, Mutex, Segment};
@@ -110,26 +110,26 @@ impl Condvar {
         }
     }
 
-    /// Wakes the one who has waited longest.
+    /// Wakes the waiter that has waited longest.
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Wakes the `count` who have waited longest; says how many there were.
+    /// Wakes the `count` waiters that have waited longest. Returns the number of woken waiters.
     pub fn notify(&self, count: usize) -> usize {
         self.list().notify(&self.block, count)
     }
 
-    /// Wakes all who wait.
+    /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.notify(self.waiters);
     }
 
-    /// Lets go of the lock, waits for a notification, and locks again.
+    /// Releases the lock, waits for a notification, and locks again.
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait<G: Waitable>(&self, guard: G) -> Result<G, LockError<G>> {
         self.wait_until_deadline(guard, None)
             .map(|(guard, _)| guard)
@@ -137,11 +137,11 @@ impl Condvar {
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`, not counting the time to lock again. Also
-    /// says whether it was notified.
+    /// returns whether it was notified.
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait_timeout<G: Waitable>(
         &self,
         guard: G,
@@ -154,7 +154,7 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait_deadline<G: Waitable>(
         &self,
         guard: G,
@@ -167,7 +167,7 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     pub fn wait_while<G: Waitable>(
         &self,
         mut guard: G,
@@ -179,12 +179,12 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits while `condition` holds for the value, for at most `timeout`. Also says whether it
-    /// ceased to hold.
+    /// Waits while `condition` holds for the value, for at most `timeout`. Also returns
+    /// whether it ceased to hold.
     ///
     /// # Errors
     ///
-    /// Those of locking.
+    /// The errors of locking.
     #[doc(alias = "wait_for")]
     pub fn wait_timeout_while<G: Waitable>(
         &self,
@@ -236,11 +236,11 @@ impl fmt::Debug for Condvar {
     }
 }
 
-/// A guard that a [`Condvar`] can let go of for a while.
+/// A guard that a [`Condvar`] can release for the time of a wait.
 pub trait Waitable: Sized + sealed::Sealed {
-    /// What it guards.
+    /// The type of the guarded value.
     type Value;
-    /// What is needed to lock again.
+    /// The state that is needed to lock again.
     #[doc(hidden)]
     type Lock;
     #[doc(hidden)]

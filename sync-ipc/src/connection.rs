@@ -5,9 +5,9 @@
 //! the same frame, with the descriptors attached to its first byte.
 //!
 //! All calls on the socket are non-blocking, and the waiting is done by `poll`, against one
-//! deadline, which the wait for other threads of the process counts towards. What was received in
-//! part when the time was up is kept, and the next receive goes on; what was sent in part goes first
-//! at the next send. So a stopped peer costs time and no more.
+//! deadline, which the wait for other threads of the process counts towards. A message that was
+//! received in part at the deadline is kept, and the next receive goes on with it; a message that
+//! was sent in part goes first at the next send. So a stopped peer costs time and no more.
 //!
 //! **Nothing is believed of a peer's frame.** Memory is taken as bytes arrive, and a message longer
 //! than the caller's maximum is an error that ends the receiving side, because nothing sensible can
@@ -15,8 +15,8 @@
 //! not more than that; the kernel closes all others, or they are closed at once.
 //!
 //! **`fork`.** An end may be used by a child that was forked meanwhile; that is how a parent hands
-//! one over. What another thread of the parent had received or sent in part is the parent's: a
-//! child begins with the next byte of the stream ([`PerProcess`]).
+//! one over. A message that another thread of the parent had received or sent in part stays with
+//! the parent: a child begins with the next byte of the stream ([`PerProcess`]).
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -63,28 +63,28 @@ pub enum ConnectionError {
     Interrupted,
     /// The message is longer than the maximum that was given. Nothing more can be received.
     TooLong {
-        /// How long the peer says it is.
+        /// The length that the peer sent.
         length: u64,
     },
     /// The message is longer than the caller's buffer; here it is.
     BufferTooShort(Vec<u8>),
-    /// The time was up. Nothing of the message was sent; what was received in part is kept for the
-    /// next call.
+    /// The deadline passed. Nothing of the message was sent; a message that was received in part is
+    /// kept for the next call.
     TimedOut,
-    /// The time was up in the middle of the message. The rest of it goes first at the next send: do
-    /// not send it again.
+    /// The deadline passed in the middle of the message. The rest of it goes first at the next
+    /// send: do not send it again.
     SentInPart,
     /// This end of a one-way pipe only sends.
     NotReadable,
     /// This end of a one-way pipe only receives.
     NotWritable,
-    /// The bytes are not a value of the type that was asked for, or the value cannot be serialised.
+    /// The bytes are not a value of the requested type, or the value cannot be serialised.
     Format(postcard::Error),
-    /// The message has no descriptors with it, or not as many as it says.
+    /// The message has no descriptors with it, or not as many as it declares.
     MissingDescriptors,
     /// More descriptors than one message can carry.
     TooManyDescriptors,
-    /// The descriptor that came is no segment.
+    /// The received descriptor is not a segment.
     Segment(Error),
 }
 
@@ -137,9 +137,9 @@ type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 /// One end of a two-way or one-way pipe of messages.
 ///
 /// Threads of this process may use an end together; a timeout holds whatever the other threads do.
-/// Processes should not: two that write into one end mix their frames (row U-PI-04); give each its
-/// own pipe, or use a [`Queue`](crate::Queue). A child that is forked while no message is on its way
-/// may take an end over.
+/// Processes should not: two processes that write into one end mix their frames (row U-PI-04). Give
+/// each its own pipe, or use a [`Queue`](crate::Queue). A child that is forked while no message is
+/// on its way may take an end over.
 ///
 /// ```
 /// let (ours, theirs) = sync_ipc::pipe()?;
@@ -154,7 +154,7 @@ pub struct Connection {
     outgoing: Option<PerProcess<Vec<u8>>>,
 }
 
-/// What has arrived of a message.
+/// The part of a message that has arrived.
 #[derive(Default)]
 struct Incoming {
     bytes: Vec<u8>,
@@ -227,8 +227,8 @@ impl<T> Drop for PerProcess<T> {
         let current = *self.current.get_mut();
         // SAFETY: not null, and not yet freed.
         if unsafe { &(*current).process }.is_current() {
-            // SAFETY: made by `Box::into_raw` in this process, and no longer borrowed. Of another
-            // process's state, not even a part may be dropped: it may have been copied half changed.
+            // SAFETY: made by `Box::into_raw` in this process, and no longer borrowed. No part of
+            // another process's state may be dropped: it may have been copied half changed.
             drop(unsafe { Box::from_raw(current) });
         }
     }
@@ -260,14 +260,15 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).or_io()
 }
 
-/// Which of `sources` can be received from without waiting, or are at their end: their indices.
+/// Returns the indices of the `sources` that can be received from without waiting, or are at their
+/// end.
 /// Empty when the time is up; `None` waits without a limit.
 ///
 /// Anything with a descriptor may be waited for next to connections: a socket, a pidfd.
 ///
 /// # Errors
 ///
-/// Those of `poll`; a descriptor that is not open.
+/// The errors of `poll`; a descriptor that is not open.
 pub fn wait(sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut fds: Vec<PollFd<'_>> =
@@ -332,7 +333,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of `connect`.
+    /// The errors of `connect`.
     #[doc(alias = "Client")]
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self::over(UnixStream::connect(path)?.into(), true, true))
@@ -392,7 +393,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ConnectionError::TimedOut`]: nothing of the message was sent.
-    /// [`ConnectionError::SentInPart`]: its rest goes first at the next send. Others.
+    /// [`ConnectionError::SentInPart`]: its rest goes first at the next send. Other variants.
     pub fn send_bytes_timeout(&self, message: &[u8], timeout: Duration) -> Result<()> {
         self.send_frame(message, &[], after(timeout))
     }
@@ -420,7 +421,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::BufferTooShort`] with the message; others.
+    /// [`ConnectionError::BufferTooShort`] with the message; other variants.
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize> {
         let message = self.recv_bytes(DEFAULT_MAX)?;
         match buffer.get_mut(..message.len()) {
@@ -436,7 +437,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::NotReadable`]; those of `poll`.
+    /// [`ConnectionError::NotReadable`]; the errors of `poll`.
     pub fn poll(&self, timeout: Duration) -> Result<bool> {
         if !self.is_readable() {
             return Err(ConnectionError::NotReadable);
@@ -449,7 +450,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::TooManyDescriptors`] above [`MAX_FDS`], with nothing sent; others.
+    /// [`ConnectionError::TooManyDescriptors`] above [`MAX_FDS`], with nothing sent; other
+    /// variants.
     pub fn send_fds(&self, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
         if descriptors.len() > MAX_FDS {
             return Err(ConnectionError::TooManyDescriptors);
@@ -463,7 +465,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::MissingDescriptors`] if the message is another one; others.
+    /// [`ConnectionError::MissingDescriptors`] if the message is of another kind; other variants.
     pub fn recv_fds(&self) -> Result<Vec<OwnedFd>> {
         self.recv_fds_up_to(MAX_FDS)
     }
@@ -473,7 +475,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ConnectionError::MissingDescriptors`] if the message is another one, or has more: then all
-    /// are closed, and the next message can be received. Others.
+    /// are closed, and the next message can be received. Other variants.
     pub fn recv_fds_up_to(&self, max: usize) -> Result<Vec<OwnedFd>> {
         let (message, descriptors) = self.recv_frame(DEFAULT_MAX, max, None)?;
         let count = message
@@ -498,7 +500,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError::Segment`] if what came is none; others.
+    /// [`ConnectionError::Segment`] if the received descriptor is not a segment; other variants.
     pub fn recv_segment(&self) -> Result<Segment> {
         let mut descriptors = self.recv_fds_up_to(1)?;
         match (descriptors.pop(), descriptors.is_empty()) {
@@ -548,7 +550,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what is left.
+    /// Sends the rest.
     fn flush(&self, rest: &mut Vec<u8>, deadline: Option<Instant>) -> Result<()> {
         let mut sent = 0;
         let outcome = loop {
@@ -641,13 +643,13 @@ impl Connection {
         wanted: usize,
         deadline: Option<Instant>,
     ) -> Result<()> {
-        /// How much memory a length that a peer claims is worth in advance.
+        /// The memory that is allocated in advance for a length that a peer claims.
         const STEP: usize = 1 << 16;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         while incoming.bytes.len() < want {
             let have = incoming.bytes.len();
             incoming.bytes.resize(have + STEP.max(have).min(want - have), 0);
-            // With the first byte only. What there is no space for, the kernel closes.
+            // With the first byte only. The kernel closes descriptors for which there is no space.
             let wanted = if have == 0 { wanted.min(MAX_FDS) } else { 0 };
             let room = if wanted == 0 { 0 } else { rustix::cmsg_space!(ScmRights(wanted)) };
             let mut control = RecvAncillaryBuffer::new(&mut space[..room]);
@@ -680,7 +682,7 @@ impl Connection {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.ready(PollFlags::IN, deadline)?,
-                // The other end died with bytes of ours unread: its end all the same.
+                // The other end died with bytes of ours unread: this counts as its end too.
                 Err(Errno::CONNRESET) if have > 0 => return Err(ConnectionError::Interrupted),
                 Err(error) => return Err(ConnectionError::of_socket(error)),
             }
@@ -740,7 +742,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `bind`; `AddrInUse` if the path exists.
+    /// The errors of `bind`; `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
         let process = ProcessMark::current();
@@ -754,7 +756,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept(&self) -> io::Result<Connection> {
         loop {
             if let Some(connection) = self.accept_until(None)? {
@@ -767,7 +769,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of `accept`.
+    /// The errors of `accept`.
     pub fn accept_timeout(&self, timeout: Duration) -> io::Result<Option<Connection>> {
         self.accept_until(after(timeout))
     }

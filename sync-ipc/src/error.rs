@@ -1,4 +1,4 @@
-//! What can go wrong with segments and with the objects in them.
+//! Errors of segments and of the objects in them.
 
 use core::fmt;
 use std::io;
@@ -47,9 +47,9 @@ pub enum Error {
     BadName,
     /// A size or capacity that is zero, or larger than this object can have.
     BadSize,
-    /// A descriptor or a name that does not lead to a segment: what is wrong with it.
+    /// A descriptor or a name that does not lead to a segment, with the reason.
     NotASegment(&'static str),
-    /// An object of another type or another size than the one that was asked for.
+    /// The object has another type or another size than requested.
     WrongType,
     /// The segment's contents contradict themselves: a peer wrote over them.
     Corrupted,

@@ -16,9 +16,9 @@ const SIZE: usize = 8;
 
 /// A flag that processes wait for.
 ///
-/// No waiter is counted and none acknowledges, so a killed waiter or setter is nobody else's matter
-/// (CPython's hangs, #75158). Whoever waited when [`set`](Self::set) was called is released, even
-/// if [`clear`](Self::clear) follows at once.
+/// No waiter is counted and none acknowledges, so the death of a waiter or of a setter does not
+/// affect any other process (CPython's event hangs, #75158). Every process that waited when
+/// [`set`](Self::set) was called is released, even if [`clear`](Self::clear) follows at once.
 ///
 /// ```
 /// use sync_ipc::{Event, Segment};
@@ -33,7 +33,7 @@ const SIZE: usize = 8;
 ///
 /// # Memory ordering
 ///
-/// What was written before `set` is visible after a wait that it ended.
+/// Writes before `set` are visible after a wait that this `set` ended.
 pub struct Event(Block);
 
 impl Event {
@@ -55,7 +55,7 @@ impl Event {
         Ok(Self(segment.find(name, plain::kind_of::<()>("event"))?.expect_size(Some(SIZE))?))
     }
 
-    /// Sets it and releases all who wait.
+    /// Sets it and releases all waiters.
     pub fn set(&self) {
         event::set(self.0.u32(0), &self.0);
     }

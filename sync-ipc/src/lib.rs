@@ -5,8 +5,8 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The portable futex keeps its sleepers in a table of one process: a sleeper of another process would never be
-// woken.
+// The portable futex keeps its sleepers in a table of one process: a sleeper of another process
+// would never be woken.
 #[cfg(all(target_os = "linux", sync_futex_fallback))]
 compile_error!(
     "sync-ipc wakes other processes, which only the system's own futex can: \
@@ -109,7 +109,7 @@ pub use self::shared_memory::{Item, ListError, ShareableList, SharedMemory};
 #[cfg(target_os = "linux")]
 pub use self::value::{Array, ArrayGuard, OutOfRange, RawArray, RawValue, Value};
 
-/// Opens an object, or creates it if it is not there, also if another thread or process does the same
+/// Opens an object, or creates it if it does not exist, also if another thread or process does so
 /// at the same time.
 #[cfg(target_os = "linux")]
 fn open_or_create<T>(

@@ -26,12 +26,12 @@ const VALUE: usize = 8;
 
 /// A lock around a value of plain data in a [`Segment`].
 ///
-/// Any participant may be killed at any instruction, and nobody hangs: a waiter looks at least
-/// every 32 ms whether the owner lives, takes a dead owner's lock over, and is told by
-/// [`LockError::OwnerDied`], because the value may be half written.
+/// Any participant may be killed at any instruction, and no other participant hangs: a waiter
+/// checks at least every 32 ms whether the owner lives, and takes a dead owner's lock over. It then
+/// gets [`LockError::OwnerDied`], because the value may be half written.
 ///
-/// Ownership is a process's, not a thread's: a guard may be sent to another thread. Locking twice
-/// in one thread waits for ever, as with any lock that is not reentrant; see
+/// The owner is a process, not a thread: a guard may be sent to another thread. A thread that locks
+/// twice waits forever, as with any lock that is not reentrant; see
 /// [`ReentrantMutex`](crate::ReentrantMutex).
 ///
 /// ```
@@ -58,8 +58,8 @@ const VALUE: usize = 8;
 ///
 /// # Memory ordering
 ///
-/// Whatever was written before a guard was dropped, in the value or elsewhere in shared memory, is
-/// visible to whoever locks next.
+/// Writes before a guard was dropped, to the value or elsewhere in shared memory, are visible to
+/// the next owner.
 #[doc(alias = "Lock")]
 pub struct Mutex<T> {
     block: Block,
@@ -98,11 +98,11 @@ impl<T: Plain> Mutex<T> {
         Ok(Self { block, value: PhantomData })
     }
 
-    /// [`open`](Self::open), or [`create`](Self::create) if there is none, whoever comes first.
+    /// [`open`](Self::open), or [`create`](Self::create) if there is none, also in a race.
     ///
     /// # Errors
     ///
-    /// As those two.
+    /// The errors of these two.
     pub fn open_or_create(segment: &Segment, name: &str, value: T) -> Result<Self> {
         crate::open_or_create(|| Self::open(segment, name), || Self::create(segment, name, value))
     }
@@ -118,7 +118,7 @@ impl<T: Plain> Mutex<T> {
         self.lock_until_deadline(None)
     }
 
-    /// Locks if nobody, or only a dead owner, holds it.
+    /// Locks if the lock is free or its owner is dead.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl<T: Plain> Mutex<T> {
         self.guard(mutex::lock(self.block.u32(0), &self.block, deadline))
     }
 
-    /// Whether anybody, alive or dead, holds it at the moment.
+    /// Whether the lock has an owner, alive or dead, at the moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         mutex::owner(self.block.u32(0)) != 0
@@ -174,7 +174,7 @@ impl<T: Plain> Mutex<T> {
         &self,
         outcome: Result<mutex::Locked, mutex::Refused>,
     ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        // Built only where the lock was got: a guard's drop unlocks.
+        // Built only where the lock was acquired: a guard's drop unlocks.
         let guard = |died| Guard { mutex: self, identity: self.block.me(), inconsistent: died };
         match outcome {
             Ok(mutex::Locked::Clean) => Ok(guard(false)),
@@ -193,7 +193,7 @@ impl<T> fmt::Debug for Mutex<T> {
     }
 }
 
-/// Who holds something, for `Debug`.
+/// The owner of a lock, for `Debug`.
 #[derive(Debug)]
 pub(crate) enum Owner {
     Nobody,
@@ -253,15 +253,15 @@ impl<'a, T: Plain> Guard<'a, T> {
         result
     }
 
-    /// Whether the guard came from a dead owner, and nobody has called
-    /// [`mark_consistent`](Self::mark_consistent) yet.
+    /// Whether the guard came from a dead owner, and [`mark_consistent`](Self::mark_consistent) has
+    /// not been called yet.
     #[must_use]
     pub fn is_inconsistent(&self) -> bool {
         self.inconsistent
     }
 
-    /// Says that the value is whole again after an owner died. A guard that is dropped without it
-    /// leaves a lock that refuses everybody with [`LockError::NotRecoverable`].
+    /// Declares the value consistent again after an owner died. A guard that is dropped without
+    /// this call leaves a lock that refuses every process with [`LockError::NotRecoverable`].
     pub fn mark_consistent(&mut self) {
         if self.inconsistent && self.is_ours() {
             mutex::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
@@ -269,8 +269,8 @@ impl<'a, T: Plain> Guard<'a, T> {
         }
     }
 
-    /// Releases the lock. If it came from a dead owner and was not marked consistent, the next owner
-    /// is told again.
+    /// Releases the lock. If it came from a dead owner and was not marked consistent, the next
+    /// owner gets `OwnerDied` again.
     pub(crate) fn abandon(self) {
         let this = core::mem::ManuallyDrop::new(self);
         if !this.is_ours() {
@@ -313,8 +313,9 @@ impl<T: Plain> Drop for Guard<'_, T> {
 /// Why a lock was not acquired, or not from an owner that released it.
 ///
 /// With `?`, it becomes a [`sync_ipc::Error`](crate::Error), which borrows nothing. If there was a
-/// guard, its lock is left as it was: the next owner is told again that an owner died. (A guard that
-/// is *dropped* without `mark_consistent` makes the lock [`NotRecoverable`](Self::NotRecoverable).)
+/// guard, its lock is left as it was: the next owner gets [`OwnerDied`](Self::OwnerDied) again. (A
+/// guard that is *dropped* without `mark_consistent` makes the lock
+/// [`NotRecoverable`](Self::NotRecoverable).)
 ///
 /// ```
 /// fn add(total: &sync_ipc::Mutex<u64>, more: u64) -> sync_ipc::Result<u64> {
@@ -329,12 +330,12 @@ impl<T: Plain> Drop for Guard<'_, T> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockError<G> {
-    /// It was got, from an owner that died: what it guards may be half written. Repair it and call
-    /// `mark_consistent`.
+    /// The lock was acquired from an owner that died: the guarded value may be half written. Repair
+    /// it and call `mark_consistent`.
     OwnerDied(G),
-    /// An owner died, and whoever found that could not repair what the lock guards.
+    /// An owner died, and a later owner could not repair the guarded value.
     NotRecoverable,
-    /// Somebody who lives held it until the deadline, or at the moment of a `try_lock`.
+    /// A living process held it until the deadline, or at the moment of a `try_lock`.
     TimedOut,
     /// This process is a fork of a participant and could not become one itself.
     NotAttached,
@@ -357,8 +358,8 @@ impl<G> LockError<G> {
         matches!(self, Self::TimedOut)
     }
 
-    /// The error without its guard, whose lock is left as it was got: after
-    /// [`OwnerDied`](Self::OwnerDied), the next owner is told again.
+    /// Returns the error without its guard, whose lock is left as it was acquired: after
+    /// [`OwnerDied`](Self::OwnerDied), the next owner gets `OwnerDied` again.
     pub(crate) fn without_guard(self) -> LockError<()>
     where
         G: Unrepaired,
@@ -379,7 +380,7 @@ impl<G> LockError<G> {
 
 /// The guards that a [`LockError`] may have. Sealed: it is not exported.
 pub trait Unrepaired {
-    /// Releases the lock as it was got.
+    /// Releases the lock as it was acquired.
     fn abandon(self);
 }
 
@@ -408,7 +409,7 @@ impl<G> fmt::Display for LockError<G> {
         f.write_str(match self {
             Self::OwnerDied(_) => "the lock's owner died, its value may be half written",
             Self::NotRecoverable => "the lock's owner died and its value was not repaired",
-            Self::TimedOut => "the lock is held by somebody else",
+            Self::TimedOut => "another thread or process holds the lock",
             Self::NotAttached => {
                 "this forked process could not become a participant of the segment"
             }
@@ -419,4 +420,8 @@ impl<G> fmt::Display for LockError<G> {
 
 impl<G: fmt::Debug> std::error::Error for LockError<G> {}
 
-handle!([T: Plain] Mutex<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });
+handle!(
+    [T: Plain] Mutex<T>,
+    |this| &this.block,
+    Self { block: this.block.clone(), value: PhantomData }
+);

@@ -1,4 +1,4 @@
-//! What may lie in shared memory.
+//! Types whose values may lie in shared memory.
 
 use core::mem::MaybeUninit;
 

@@ -1,4 +1,4 @@
-//! What the crate reads from `/proc`, without allocating: a forked child reads it at its first use
+//! Reads files of `/proc` without allocating: a forked child reads it at its first use
 //! of a segment, and the tests step through that.
 
 use core::ffi::CStr;
@@ -19,8 +19,8 @@ impl Path {
     }
 
     pub(crate) fn text(mut self, text: &str) -> Self {
-        // The last byte stays 0. Numbers and our own short texts fit; what did not would lead
-        // nowhere.
+        // The last byte stays 0. Numbers and the short texts of this crate fit; a longer
+        // path would lead nowhere.
         let count = text.len().min(self.bytes.len() - 1 - self.len);
         self.bytes[self.len..][..count].copy_from_slice(&text.as_bytes()[..count]);
         self.len += count;
@@ -70,7 +70,7 @@ pub(crate) fn namespace() -> rustix::io::Result<u64> {
     Ok(stat(c"/proc/self/ns/pid")?.st_ino)
 }
 
-/// How many bytes the system could give without swapping.
+/// Returns the number of bytes that the system could provide without swapping.
 pub(crate) fn available_memory() -> Option<usize> {
     let mut buffer = [0; 512];
     let about = beginning(c"/proc/meminfo", &mut buffer).ok()?;

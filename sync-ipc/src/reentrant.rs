@@ -1,5 +1,5 @@
-//! A lock that its owner thread may take again. The lock is [`raw::mutex`](crate::raw::mutex); over
-//! it, the owner's thread and how often it locked.
+//! A lock that its owner thread may take again: [`raw::mutex`](crate::raw::mutex), the number of
+//! the owner's thread, and a count of its locks.
 //!
 //! Memory: lock word u32, count u32, thread u64, value.
 //!
@@ -7,11 +7,11 @@
 //!
 //! 1. `thread` and `count` are written by the holder of the lock word only.
 //! 2. A thread that finds its own process's identity in the word and its own number in `thread`
-//!    wrote that number itself, while it held the lock, and has not let go since: letting go writes
-//!    0 first. Thread numbers are a process's own and never used again in it (but for 2^34
-//!    threads); the identity is in `thread` too, tells the processes apart, and a forked child has
-//!    another one.
-//! 3. Whoever takes the lock, also from a dead owner, starts the count anew.
+//!    wrote that number itself, while it held the lock, and has not released the lock since: a
+//!    release writes 0 first. Thread numbers belong to one process and are never used again in it
+//!    (before 2^34 threads). The identity is in `thread` too and distinguishes the processes; a
+//!    forked child has another identity.
+//! 3. A new owner of the lock, also after a dead owner, starts the count again.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -102,7 +102,7 @@ impl<T: Plain> ReentrantMutex<T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, None))
     }
 
-    /// Locks if this thread, nobody, or a dead owner holds it.
+    /// Locks if the lock is free, or if its owner is this thread or dead.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl<T: Plain> ReentrantMutex<T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::at(deadline)))
     }
 
-    /// Whether anybody holds it at the moment.
+    /// Whether the lock has an owner at the moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         mutex::owner(self.block.u32(0)) != 0
@@ -144,10 +144,10 @@ impl<T: Plain> ReentrantMutex<T> {
         word != 0 && word == self.block.me() && thread == self.tag()
     }
 
-    /// What the calling thread writes down as owner: its process's identity and its own number. The
-    /// number alone would not do: between the taking of a dead owner's lock and the writing of
-    /// `thread`, another thread of the thief that bears the dead one's number would think it is the
-    /// owner.
+    /// Returns the word that the calling thread writes as owner: its process's identity and its own
+    /// number. The number alone is not enough: between the step that takes a dead owner's lock and
+    /// the write of `thread`, another thread of the new owner's process, with the dead thread's
+    /// number, would take itself for the owner.
     fn tag(&self) -> u64 {
         const NUMBER_BITS: u32 = 34;
         u64::from(self.block.me()) << NUMBER_BITS | thread::id().get() & ((1 << NUMBER_BITS) - 1)
@@ -241,7 +241,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         result
     }
 
-    /// How often this thread holds the lock.
+    /// Returns the number of levels at which this thread holds the lock.
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.mutex.block.u32(COUNT).load(Ordering::Relaxed)
@@ -261,7 +261,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
     }
 
     /// Releases one level. If the lock came from a dead owner and was not marked consistent, the
-    /// next owner is told again.
+    /// next owner gets `OwnerDied` again.
     pub(crate) fn abandon(self) {
         let last = self.depth() <= 1;
         if self.inconsistent && last && self.is_ours() {
@@ -274,7 +274,7 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         }
     }
 
-    /// Lets go of all levels.
+    /// Releases all levels.
     pub(crate) fn release_all(self) -> (&'a ReentrantMutex<T>, u32) {
         let (mutex, count) = (self.mutex, self.depth());
         if self.is_ours() {
@@ -300,8 +300,8 @@ impl<T: Plain> Drop for ReentrantGuard<'_, T> {
         let count = self.depth().saturating_sub(1);
         self.mutex.block.u32(COUNT).store(count, Ordering::Relaxed);
         if count > 0 {
-            // The guard that came from a dead owner decides about consistency; let go of out of
-            // turn, it leaves that to the last.
+            // The guard that came from a dead owner decides about consistency; if it is dropped out
+            // of turn, the last guard decides.
             return;
         }
         // Before the unlock, whose Release publishes it (invariant 2).
@@ -322,4 +322,8 @@ impl<T> ReentrantMutex<T> {
     }
 }
 
-handle!([T: Plain] ReentrantMutex<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });
+handle!(
+    [T: Plain] ReentrantMutex<T>,
+    |this| &this.block,
+    Self { block: this.block.clone(), value: PhantomData }
+);

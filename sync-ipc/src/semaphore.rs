@@ -22,11 +22,11 @@ pub const MAX_PERMITS: usize = 32_767;
 
 const CELLS: usize = 8;
 
-/// What both kinds are made of.
+/// The cells of a semaphore, of either kind.
 struct Cells {
     block: Block,
     count: usize,
-    /// Where this handle looks first: the cell it gave back last.
+    /// The cell that this handle tries first: the cell that it gave back last.
     hint: AtomicUsize,
 }
 
@@ -99,8 +99,8 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Keeps the permit for good: it comes back when somebody calls `release`, and not when this
-    /// process ends.
+    /// Keeps the permit for good: a call of `release` returns it, and the end of this process does
+    /// not.
     pub fn forget(self) {
         let this = core::mem::ManuallyDrop::new(self);
         this.of.permits().forget(&this.of.block, this.cell);
@@ -183,8 +183,8 @@ macro_rules! semaphore {
                 self.0.acquire(Deadline::at(deadline))
             }
 
-            /// How many permits are free at the moment. What the dead hold is not counted before
-            /// somebody reclaims it.
+            /// Returns the number of permits that are free at the moment. The permits of the dead
+            /// are not counted before a participant reclaims them.
             #[must_use]
             pub fn available_permits(&self) -> usize {
                 self.0.permits().available()
@@ -203,9 +203,9 @@ macro_rules! semaphore {
 
 /// A counting semaphore between processes.
 ///
-/// A [`Permit`] belongs to its process: when that dies, whoever waits takes the permit over within
-/// 32 ms. A permit that was added by [`add_permits`](Self::add_permits), or
-/// [forgotten](Permit::forget), belongs to nobody, and nobody's death returns or removes it.
+/// A [`Permit`] belongs to its process: when that process dies, a waiter takes the permit over
+/// within 32 ms. A permit that was added by [`add_permits`](Self::add_permits), or
+/// [forgotten](Permit::forget), has no owner, and no death returns or removes it.
 ///
 /// ```
 /// use sync_ipc::{Segment, Semaphore};
@@ -223,7 +223,7 @@ macro_rules! semaphore {
 ///
 /// # Memory ordering
 ///
-/// What was written before a permit was given back is visible to whoever takes it.
+/// Writes before a permit was given back are visible to the next holder of that permit.
 pub struct Semaphore(Cells);
 semaphore!(Semaphore);
 
@@ -238,7 +238,7 @@ impl Semaphore {
         Ok(Self(Cells::create(segment, name, "Semaphore", permits, max)?))
     }
 
-    /// Adds permits that belong to nobody.
+    /// Adds permits that have no owner.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ impl BoundedSemaphore {
         Ok(Self(Cells::create(segment, name, "BoundedSemaphore", permits, permits)?))
     }
 
-    /// Gives back a forgotten permit, whoever forgot it.
+    /// Gives back a forgotten permit, whichever process forgot it.
     ///
     /// # Errors
     ///

@@ -103,13 +103,13 @@ impl SharedMemory {
         self.name.as_deref()
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.block.len()
     }
 
-    /// Removes the name. Those who hold the memory keep it.
+    /// Removes the name. The processes that hold the memory keep it.
     ///
     /// # Errors
     ///
@@ -234,9 +234,9 @@ pub enum ListError {
     OutOfRange,
     /// The new value needs more bytes than its place has.
     TooLong,
-    /// Its writer died in the middle, or a peer scribbled over it. Write it anew.
+    /// Its writer died in the middle, or a peer scribbled over it. Write it again.
     Torn,
-    /// The list's lock was not to be had within a second: a stopped process holds it.
+    /// The list's lock could not be acquired within a second: a stopped process holds it.
     Locked,
 }
 
@@ -263,7 +263,8 @@ impl std::error::Error for ListError {}
 /// use sync_ipc::{Item, Segment, ShareableList};
 ///
 /// let segment = Segment::anonymous(4096)?;
-/// let list = ShareableList::create(&segment, "list", &[Item::Int(1), Item::Str("howdy".into()), Item::None])?;
+/// let items = [Item::Int(1), Item::Str("howdy".into()), Item::None];
+/// let list = ShareableList::create(&segment, "list", &items)?;
 /// list.set(1, &Item::Str("hi".into()))?;
 /// assert_eq!(list.get(1)?, Item::Str("hi".into()));
 /// assert!(list.set(1, &Item::Str("a text that is longer than its place".into())).is_err());
@@ -352,7 +353,7 @@ impl ShareableList {
         Ok(Self { block, places })
     }
 
-    /// How many items.
+    /// Returns the number of items.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
@@ -363,7 +364,7 @@ impl ShareableList {
         let (word, peers) = (self.block.u32(0), &self.block);
         match mutex::lock(word, peers, Deadline::after(PATIENCE)) {
             Ok(mutex::Locked::Clean) => {}
-            // Each item says by itself whether it is whole.
+            // Each item records by itself whether it is whole.
             Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, peers),
             Err(_) => return Err(ListError::Locked),
         }
@@ -396,7 +397,7 @@ impl ShareableList {
     ///
     /// # Errors
     ///
-    /// [`ListError`]; then the item is what it was.
+    /// [`ListError`]; then the item is unchanged.
     pub fn set(&self, at: usize, item: &Item) -> Result<(), ListError> {
         let (offset, room) = *self.places.get(at).ok_or(ListError::OutOfRange)?;
         let (entry, bytes) = (HEADER + at * ENTRY, item.bytes());
@@ -404,8 +405,8 @@ impl ShareableList {
             return Err(ListError::TooLong);
         }
         self.locked(|| {
-            // SeqCst: torn before the first byte changes and whole after the last, also for who
-            // looks after our death.
+            // SeqCst: torn before the first byte changes and whole after the last, also for a
+            // process that looks after the death of this one.
             self.block.u32(entry).store(TORN, Ordering::SeqCst);
             self.block.write(offset, &bytes);
             self.block.u32(entry + 4).store(bytes.len() as u32, Ordering::Relaxed);
@@ -429,7 +430,16 @@ impl fmt::Debug for ShareableList {
     }
 }
 
-handle!([] SharedMemory, |this| &this.block, Self { block: this.block.clone(), name: this.name.clone() }, |segment, name| {
-    Ok(Self { block: segment.find(name, plain::kind_of::<()>(BYTES))?, name: None })
-});
-handle!([] ShareableList, |this| &this.block, Self { block: this.block.clone(), places: this.places.clone() });
+handle!(
+    [] SharedMemory,
+    |this| &this.block,
+    Self { block: this.block.clone(), name: this.name.clone() },
+    |segment, name| {
+        Ok(Self { block: segment.find(name, plain::kind_of::<()>(BYTES))?, name: None })
+    }
+);
+handle!(
+    [] ShareableList,
+    |this| &this.block,
+    Self { block: this.block.clone(), places: this.places.clone() }
+);

@@ -107,8 +107,9 @@ impl<T: Plain> Value<T> {
 
 /// A shared value without a lock.
 ///
-/// What is read while another process writes may be part old and part new, unless the value has 4
-/// or 8 bytes. For counting without a lock see [`as_atomic`](RawValue::<u64>::as_atomic).
+/// A read while another process writes may return part of the old and part of the new value, unless
+/// the value has 4 or 8 bytes. For counting without a lock see
+/// [`as_atomic`](RawValue::<u64>::as_atomic).
 pub struct RawValue<T> {
     block: Block,
     value: PhantomData<fn(T) -> T>,
@@ -383,8 +384,8 @@ pub struct Array<T> {
 }
 
 impl<T: Plain> Array<T> {
-    /// Places the lock and the items in one step: there is no moment at which one is there without
-    /// the other, and an array that has no room leaves nothing.
+    /// Places the lock and the items in one step: neither ever exists without the
+    /// other, and an array that does not fit leaves nothing.
     fn place(
         segment: &Segment,
         name: &str,
@@ -541,6 +542,18 @@ impl<T> Unrepaired for ArrayGuard<'_, T> {
 }
 
 handle!([T: Plain] Value<T>, |this| this.0.block(), Self(this.0.clone()));
-handle!([T: Plain] RawValue<T>, |this| &this.block, Self { block: this.block.clone(), value: PhantomData });
-handle!([T: Plain] RawArray<T>, |this| &this.block, Self { block: this.block.clone(), len: this.len, item: PhantomData });
-handle!([T: Plain] Array<T>, |this| &this.raw.block, Self { raw: this.raw.clone(), lock: this.lock.clone() });
+handle!(
+    [T: Plain] RawValue<T>,
+    |this| &this.block,
+    Self { block: this.block.clone(), value: PhantomData }
+);
+handle!(
+    [T: Plain] RawArray<T>,
+    |this| &this.block,
+    Self { block: this.block.clone(), len: this.len, item: PhantomData }
+);
+handle!(
+    [T: Plain] Array<T>,
+    |this| &this.raw.block,
+    Self { raw: this.raw.clone(), lock: this.lock.clone() }
+);

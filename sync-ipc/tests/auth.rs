@@ -131,7 +131,7 @@ fn clients_that_say_nothing_or_nonsense_end_within_the_limit() {
     drop(silent);
     drop(TcpStream::connect(address).unwrap());
     assert!(listener.accept().is_err());
-    // Lengths that nobody should believe, and random bytes from a seed.
+    // Lengths that must not be believed, and random bytes from a seed.
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
     let mut random = seed;

@@ -69,7 +69,7 @@ fn an_interrupt_reaches_each_process_once_and_the_tree_ends_in_order() {
             sheltered = number(&line);
         }
     }
-    // What the terminal does.
+    // As the terminal does.
     // SAFETY: the group of the program.
     unsafe { libc::kill(-(parent.id() as i32), libc::SIGINT) };
     let mut rest = String::new();

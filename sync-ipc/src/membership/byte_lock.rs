@@ -57,8 +57,8 @@ fn change(fd: BorrowedFd<'_>, kind: i32, at: u64) -> io::Result<bool> {
     }
 }
 
-/// Whether a description other than this one has locked or shares the byte. An error means that it is not
-/// known.
+/// Whether a description other than this one has locked or shares the byte. An error means that
+/// this is not known.
 pub(crate) fn is_locked(fd: BorrowedFd<'_>, at: u64) -> io::Result<bool> {
     let mut lock = one_byte(libc::F_WRLCK, at);
     // SAFETY: as in `change`; the kernel writes its answer into the `flock`.

@@ -25,8 +25,8 @@
 //!   ([`process`]).
 //!
 //! **Three answers.** [`Member::life`] returns alive, dead or unknown, and only *dead* lets another
-//! participant take over what this one held. All that is asked is asked of the kernel by system
-//! call; `/proc` is needed to become a participant, and not to judge one.
+//! participant take over the locks, permits and items of this one. Every query is a system call to
+//! the kernel; `/proc` is needed to become a participant, and not to judge one.
 //!
 //! **Limits.** A word that no thread looked at while its slot was claimed 16,384 times names the
 //! slot's present owner. Slots are claimed in rotation, so that takes 16,384 memberships for each
@@ -55,7 +55,7 @@ use crate::memory::Mapping;
 use crate::procfs::Path;
 use crate::raw::{GENERATION_SHIFT, IDENTITY, SLOT};
 
-/// How many participants a segment can have at a time.
+/// The number of participants that a segment can have at a time.
 pub(crate) const SLOTS: usize = 512;
 
 /// Bytes per participant: generation u32, pid u32, process number u64, PID namespace u64, reserved
@@ -76,7 +76,7 @@ const LEFT: u32 = 1 << 31;
 /// The mark of a thread that is claiming a slot for this process: no identity has this bit.
 const JOINING: u32 = 1 << 31;
 
-/// Where the participants' table is in a mapping.
+/// The offset of the participants' table in a mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     /// The offset of the records.
@@ -114,7 +114,7 @@ impl Member {
         // 0: a forked child that never became a participant has nothing to leave.
         if (1..=SLOTS).contains(&slot) {
             let generation = map.u32(self.table.records + (slot - 1) * RECORD);
-            // Release: what we did with the segment comes before our end.
+            // Release: this participant's accesses to the segment come before its end.
             generation.fetch_or(LEFT, Ordering::Release);
             byte_lock::unlock(self.description.as_fd(), slot as u64 - 1);
         }
@@ -175,7 +175,8 @@ impl Member {
     }
 
     fn claim(&self, map: &Mapping) -> Result<u32> {
-        // Relaxed: a hint. In rotation, so that a slot is reused late and its generations last long.
+        // Relaxed: a hint. Slots are claimed in rotation, so that a slot is reused late and its
+        // generations last long.
         let first = map.u32(self.table.next).fetch_add(1, Ordering::Relaxed) as usize % SLOTS;
         for slot in (first..SLOTS).chain(0..first) {
             if byte_lock::lock(self.description.as_fd(), slot as u64)? {
@@ -189,7 +190,8 @@ impl Member {
         let record = self.table.records + slot * RECORD;
         let process = Process::current();
         self.page.namespace().store(process.namespace, Ordering::Relaxed);
-        // 0 while the record is being written: then only the byte's lock says that we live.
+        // 0 while the record is being written: then only the byte's lock shows that this process
+        // lives.
         map.u32(record + PID).store(0, Ordering::Relaxed);
         let generation = map.u32(record).load(Ordering::Relaxed).wrapping_add(1) % GENERATIONS;
         map.u32(record).store(generation, Ordering::SeqCst);

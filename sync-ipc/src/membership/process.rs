@@ -39,13 +39,13 @@ use crate::procfs;
 pub(crate) enum Life {
     /// It has not ended.
     Alive,
-    /// It has ended: what it held may be taken over.
+    /// It has ended: its locks, permits and items may be taken over.
     Dead,
     /// This process cannot find out.
     Unknown,
 }
 
-/// What a process writes down about itself.
+/// The record that a process writes about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     /// Its pid in its own PID namespace; 0 if the record is not complete.
@@ -57,7 +57,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// This process. What cannot be found out is 0.
+    /// Returns the record of this process. A field that cannot be found out is 0.
     pub(crate) fn current() -> Self {
         let pid = getpid();
         let number = pidfd_open(pid, PidfdFlags::empty()).ok().and_then(|pidfd| number_of(&pidfd));
@@ -88,8 +88,8 @@ impl Process {
                     }
                 }
                 Some(_) if self.number != 0 => dead_if(same_namespace),
-                // The pidfd leads to the writer, or to a process that got the pid after it. If that
-                // one has exited, so has the writer.
+                // The pidfd leads to the writer, or to a process that got the pid after it. If
+                // that process has exited, so has the writer.
                 _ => dead_if(same_namespace && has_exited(&pidfd)),
             },
         }

@@ -25,12 +25,12 @@ use core::ptr::NonNull;
 /// begin.
 const LARGE: usize = 256;
 
-/// Copies `into.len()` bytes from `from`, whose next multiple of 8 is `head` bytes further on: all
-/// of `into` is initialised then.
+/// Copies `into.len()` bytes from `from`, whose next multiple of 8 is `head` bytes further on.
+/// Afterwards all of `into` is initialised.
 ///
 /// # Safety
 ///
-/// All of them are mapped, and accessed by nobody in this process but by atomics and by this file.
+/// All these bytes are mapped, and this process accesses them only by atomics and by this file.
 #[inline(always)]
 pub(super) unsafe fn out(from: NonNull<u8>, head: usize, into: &mut [MaybeUninit<u8>]) {
     if into.len() >= LARGE && by_processor(from.as_ptr(), into.as_mut_ptr().cast(), into.len()) {
@@ -259,8 +259,7 @@ fn by_processor(from: *const u8, into: *mut u8, count: usize) -> bool {
 ///
 /// # Safety
 ///
-/// Both ends are mapped; nobody in this process accesses them but by atomics and by this
-/// file.
+/// Both ends are mapped; this process accesses them only by atomics and by this file.
 #[cfg(target_arch = "x86_64")]
 unsafe fn backwards(from: *const u8, into: *mut u8, count: usize) {
     // SAFETY: by the caller's word; every access is at `left - 64` to `left` with `left`
@@ -299,8 +298,8 @@ fn by_processor(_: *const u8, _: *mut u8, _: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// Every distance within a page that matters, every length around the blocks: what was there
-    /// arrives, and nothing beside it changes.
+    /// Every distance within a page that matters, every length around the blocks: the bytes
+    /// arrive, and no byte next to them changes.
     #[test]
     fn copies_at_every_distance_and_length() {
         let source: Vec<u8> = (0..3 * 4096).map(|at| (at % 251) as u8 + 1).collect();
@@ -313,7 +312,7 @@ mod tests {
                     .wrapping_sub(target.as_ptr().addr())
                     % 4096;
                 let (from, to) = (NonNull::from(&source[8]), NonNull::from(&mut target[shift]));
-                // SAFETY: `len` bytes are there at both ends, and nobody else has them. The lengths
+                // SAFETY: both ends have `len` bytes, which this function owns alone. The lengths
                 // of the heads are right for the alignments.
                 unsafe { into(to, to.addr().get().wrapping_neg() % 8, &source[8..8 + len]) };
                 assert!(target[shift..shift + len] == source[8..8 + len], "in: {distance}, {len}");

@@ -1,4 +1,4 @@
-//! What the system would answer with a signal, found out before.
+//! Checks in advance for what the system would otherwise answer with a signal.
 
 use std::io;
 

@@ -9,7 +9,7 @@
 //! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`]
 //!    exists, and the file behind it cannot shrink: it is a memfd with `F_SEAL_SHRINK`, all of
 //!    whose pages were there when it was mapped. A view is used no longer than its mapping exists.
-//! 2. Nobody in this process makes a reference to the bytes, other than to an atomic. All accesses
+//! 2. No code of this process makes a reference to the bytes, other than to an atomic. All accesses
 //!    are atomic, or by instructions that the compiler does not see through (`copy`), so what a
 //!    peer does at the same time is a value we may read and never a data race.
 //! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
@@ -98,7 +98,7 @@ impl View {
         self.len
     }
 
-    /// How many bytes this view begins after the beginning of `whole`, of which it is a part.
+    /// Returns the offset of this view in `whole`, of which it is a part.
     #[cfg(feature = "process")]
     pub(crate) fn distance_from(&self, whole: &View) -> usize {
         self.base.addr().get() - whole.base.addr().get()
@@ -156,8 +156,8 @@ impl View {
         self.at(offset)
     }
 
-    /// Copies `into.len()` bytes out. What a peer writes meanwhile may be there in part; words of 8
-    /// bytes that lie like words are read whole.
+    /// Copies `into.len()` bytes out. A concurrent write of a peer may be seen in part; aligned
+    /// words of 8 bytes are read whole.
     #[inline(always)]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
         // SAFETY: the same bytes, of which no uninitialised ones come out: `read_new` writes
@@ -209,8 +209,8 @@ impl View {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: ours, and nobody borrows it any more. An error would mean it is not mapped:
-        // nothing to undo.
+        // SAFETY: ours, and no longer borrowed. An error would mean that it is not mapped: then
+        // there is nothing to undo.
         let _ = unsafe { munmap(self.0.base.as_ptr().cast(), self.0.len) };
     }
 }

@@ -1,13 +1,13 @@
-//! The pool's own side of its workers: who runs what, and what happens when one dies.
+//! The pool's own side of its workers: the distribution of tasks, and the death of a worker.
 //!
-//! One thread, the dispatcher, waits for all workers: for what they send, and for their ends. A
+//! One thread, the dispatcher, waits for all workers: for their messages, and for their ends. A
 //! submitting thread gives its task to an idle worker itself if there is one; the dispatcher gives
 //! a worker its next task before it announces the outcome of the last.
 //!
 //! **Invariants.**
 //!
 //! 1. A task is in the backlog, or is one worker's, or has ended. A worker has one task at most.
-//! 2. When a worker has ended, what it had sent is read before its task is given up: a result that
+//! 2. When a worker has ended, its messages are read before its task is given up: a result that
 //!    was sent counts, and a task whose result counts is not run again.
 //! 3. No user code runs under the lock of [`State`].
 //! 4. Sending to an idle worker does not wait: it has read all that it was sent, so its socket is
@@ -36,13 +36,13 @@ use crate::process::{Process, SpawnError, entry};
 
 entry!(worker::work);
 
-/// How many workers in a row may end before they begin.
+/// The number of workers in a row that may end before they begin.
 const FALSE_STARTS: u32 = 16;
 
-/// How long until a worker that could not be started is tried again.
+/// The time until the next attempt after a worker could not be started.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// How long a worker that is asked to end has for its own handlers.
+/// The time that a worker has for its own handlers after it was requested to end.
 const GRACE: Duration = Duration::from_secs(1);
 
 std::thread_local! {
@@ -53,7 +53,7 @@ std::thread_local! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// No more tasks are taken; those that are there are run.
+    /// No more tasks are taken; the tasks in the backlog are run.
     Closed,
     /// Nothing is run any more.
     Terminated,
@@ -115,7 +115,7 @@ pub(super) struct Worker {
     /// When it is killed for its task.
     limit: Option<Instant>,
     timed_out: bool,
-    /// How many tasks it has run.
+    /// The number of tasks that it has run.
     done: u64,
     /// Its socket is shut: it gets no more tasks, and ends.
     retired: bool,
@@ -206,7 +206,7 @@ impl Pool {
         Ok(())
     }
 
-    /// The state; `None` in a forked child, whose copy of the lock may be held for good.
+    /// The state; `None` in a forked child, whose copy of the lock may be held forever.
     pub(super) fn state(&self) -> Option<MutexGuard<'_, State>> {
         self.mark.is_current().then(|| self.state.lock())
     }
@@ -427,7 +427,8 @@ impl Pool {
         }
         while state.workers.iter().filter(|worker| !worker.retired).count() < wanted {
             if let Err(error) = self.start_worker(state) {
-                // One that lives will do for now. If there is none, not for ever.
+                // One living worker is enough for now. Without any, the failures are counted, so
+                // that this does not go on forever.
                 if state.workers.is_empty() {
                     state.false_starts += 1;
                     if state.false_starts >= FALSE_STARTS {
@@ -475,8 +476,8 @@ impl Pool {
 /// A job that has ended, and how.
 type Ending = (Arc<Job>, Result<Message, JobError>);
 
-/// Waits for the ends of workers that were asked to end; kills those that do not within
-/// [`GRACE`].
+/// Waits for the ends of workers that were requested to end; kills the workers that do not end
+/// within [`GRACE`].
 fn wait_for_ends(workers: &[Worker]) {
     let limit = Instant::now() + GRACE;
     for worker in workers {
@@ -495,7 +496,7 @@ impl State {
     }
 }
 
-/// What became of a task that was to be given to a worker.
+/// The outcome of giving a task to a worker.
 enum Given {
     Yes,
     /// The dispatcher will see to the worker. The task is not its.
@@ -543,7 +544,7 @@ fn enforce_limits(state: &mut State) {
     }
 }
 
-/// Reads what a worker has sent, and sees to its end. `has_ended` was found out before
+/// Reads the messages of a worker, and handles its end. `has_ended` was determined before that
 /// (invariant 2).
 fn attend(
     state: &mut State,

@@ -1,4 +1,4 @@
-//! What the submitter of jobs holds, and how to wait for several.
+//! Handles of submitted jobs, and waiting for several of them.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -80,7 +80,7 @@ impl<R> JobHandle<R> {
         self.job.cancel()
     }
 
-    /// How far the job is.
+    /// Returns the state of the job.
     #[must_use]
     pub fn status(&self) -> JobStatus {
         self.job.status()
@@ -109,7 +109,7 @@ impl<R> JobHandle<R> {
     }
 
     /// Calls `f` once the job has ended: in the pool's dispatcher, or here if that is over already.
-    /// Those that wait for the job go on after it. It must be quick, and a panic in it is reported
+    /// The waiters for the job go on after it. It must be quick, and a panic in it is reported
     /// by the panic hook and changes nothing else.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, f: impl FnOnce(JobStatus) + Send + 'static) {
@@ -191,7 +191,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
         self.outcomes().collect()
     }
 
-    /// What became of each item, in their order. The iterator waits for each.
+    /// Returns the outcome of each item, in the order of the items. The iterator waits for each.
     pub fn outcomes(self) -> impl Iterator<Item = Result<R, JobError>> {
         self.jobs.into_iter().flat_map(|job| {
             job.wait(None);
@@ -213,14 +213,14 @@ impl<R: DeserializeOwned> MapHandle<R> {
         self.jobs.iter().all(|job| job.status().is_end())
     }
 
-    /// Cancels what no worker has begun. Whether everything is cancelled.
+    /// Cancels the tasks that no worker has begun. Returns whether everything is cancelled.
     pub fn cancel(&self) -> bool {
         self.jobs.iter().filter(|job| !job.cancel()).count() == 0
     }
 
     /// Calls `f` once, with all results or the first error, when the last item is done: in the
     /// pool's dispatcher, or here if that is over already. [`results`](Self::results) of this
-    /// handle is then not to be had: `f` has them.
+    /// handle is then not available: `f` has them.
     pub fn on_results(self, f: impl FnOnce(Result<Vec<R>, JobError>) + Send + 'static)
     where
         R: 'static,
@@ -241,7 +241,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
             let (left, f) = (Arc::clone(&left), Arc::clone(&f));
             let jobs = Arc::clone(&jobs);
             job.listen(Listener::Callback(Box::new(move |_| {
-                // AcqRel: the last one sees what all the others did.
+                // AcqRel: the last thread sees the writes of all other threads.
                 if left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     let f = f.lock().take();
                     if let Some(f) = f {
@@ -274,7 +274,7 @@ pub enum Until {
     All,
 }
 
-/// What [`wait`] found.
+/// The result of [`wait`].
 #[derive(Debug)]
 #[must_use = "the handles are in it"]
 pub struct Waited<R> {
@@ -352,7 +352,7 @@ impl<R> AsCompleted<R> {
         self.next_before(Some(deadline))
     }
 
-    /// How many handles were not handed out.
+    /// The number of handles that were not handed out.
     #[must_use]
     pub fn left(&self) -> usize {
         self.left
@@ -397,8 +397,8 @@ impl<R> fmt::Debug for AsCompleted<R> {
 /// Results of [`Pool::imap`](super::Pool::imap) and
 /// [`Pool::imap_unordered`](super::Pool::imap_unordered).
 ///
-/// An item that failed does not end the iterator. Dropped before its end, it cancels what no worker
-/// has begun.
+/// An item that failed does not end the iterator. Dropped before its end, it cancels the items
+/// that no worker has begun.
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Imap<'a, R> {
     /// Submits the next chunk; `None` at the end of the input.

@@ -1,8 +1,8 @@
-//! A submitted job: some calls of one function, and what became of them.
+//! A submitted job: some calls of one function, and their outcomes.
 //!
 //! States: `Pending` -> `Running` -> `Done`; a job that is retried goes back to `Pending`; a
-//! pending one may be cancelled, which is `Done` with an error. `Done` is for good. Callbacks run
-//! between `Done` and the wake-up of those that wait (rows PO-04 and U-PO-13); their panics end
+//! pending one may be cancelled, which is `Done` with an error. `Done` is final. Callbacks run
+//! between `Done` and the wake-up of the waiters (rows PO-04 and U-PO-13); their panics end
 //! where they run, so the wake-up follows in any case.
 
 use core::fmt;
@@ -43,7 +43,7 @@ pub enum JobError {
     Terminated,
     /// The pool is broken: why.
     Broken(String),
-    /// The arguments were not what the function takes.
+    /// The arguments do not match the function.
     BadArguments(String),
     /// The result could not be passed on.
     BadResult(String),
@@ -111,7 +111,7 @@ impl JobError {
     }
 }
 
-/// What a worker is told to run.
+/// A call for a worker to run.
 pub(super) struct Call {
     pub(super) entry: u32,
     pub(super) count: u32,
@@ -136,10 +136,10 @@ pub(super) struct Job {
 
 struct JobState {
     phase: Phase,
-    /// Whether those that wait may see the end: the callbacks have run.
+    /// Whether the waiters may see the end: the callbacks have run.
     announced: bool,
     listeners: Vec<Listener>,
-    /// How many workers died while they ran it.
+    /// The number of workers that died while they ran it.
     deaths: u32,
 }
 
@@ -230,7 +230,7 @@ impl Job {
         self.announce(self.state.lock(), status);
     }
 
-    /// Runs the callbacks without the lock, then wakes those that wait.
+    /// Runs the callbacks without the lock, then wakes the waiters.
     fn announce<'a>(&'a self, mut state: MutexGuard<'a, JobState>, status: JobStatus) {
         let mut bells = Vec::new();
         loop {
@@ -275,7 +275,7 @@ impl Job {
 
     pub(super) fn status(&self) -> JobStatus {
         if !self.mark.is_current() {
-            // The copy of the lock may be held for good.
+            // The copy of the lock may be held forever.
             return JobStatus::Failed;
         }
         match &self.state.lock().phase {
@@ -340,7 +340,7 @@ impl Job {
         }
     }
 
-    /// Removes what [`listen`](Self::listen) added for this bell.
+    /// Removes the listener that [`listen`](Self::listen) added for this bell.
     pub(super) fn unlisten(&self, bell: &Arc<Bell>) {
         if !self.mark.is_current() {
             return;

@@ -1,8 +1,7 @@
 //! A pool of processes that run functions of this program. See [`Pool`].
 //!
-//! The parts: `job` (what was submitted, and what became of it), `handle` (what the submitter
-//! holds), `dispatch` (who runs what, and what happens when a worker dies), `worker` (the other
-//! process).
+//! The parts: `job` (a submitted job and its outcome), `handle` (the submitter's handles),
+//! `dispatch` (the distribution of tasks, and the death of a worker), `worker` (the other process).
 
 mod dispatch;
 mod handle;
@@ -31,7 +30,7 @@ use crate::process::handles::{Outgoing, encode};
 use crate::process::message::Body;
 use crate::process::{Child, SpawnError};
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
     /// No worker has begun it.
@@ -157,21 +156,21 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many processes there are. Default: the number of processors.
+    /// Sets the number of processes. Default: the number of processors.
     #[doc(alias = "processes")]
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = workers;
         self
     }
 
-    /// What the workers' names begin with; `-1`, `-2` and so on follow. Default: `PoolWorker`.
+    /// Sets the prefix of the workers' names; `-1`, `-2` and so on follow. Default: `PoolWorker`.
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.name_prefix = prefix.into();
         self
     }
 
-    /// What each worker calls before its first job. If it panics, the pool is broken: jobs fail
-    /// with [`JobError::Broken`].
+    /// Sets the function that each worker calls before its first job. If it panics, the pool is
+    /// broken: jobs fail with [`JobError::Broken`].
     pub fn initializer<M, F: Entry<M>>(mut self, f: F, args: F::Args) -> Self {
         let mut encoded = Encoded::default();
         match number_of(&f).and_then(|entry| encoded.push(&args).map(|()| entry)) {
@@ -185,30 +184,32 @@ impl PoolBuilder {
         self
     }
 
-    /// After how many tasks a worker ends and is replaced. A chunk of a `map` is one task. Default:
-    /// never.
+    /// Sets the number of tasks after which a worker ends and is replaced. A chunk of a `map` is
+    /// one task. Default: never.
     #[doc(alias = "maxtasksperchild")]
     pub fn max_tasks_per_child(mut self, tasks: NonZero<u64>) -> Self {
         self.settings.max_tasks_per_child = Some(tasks);
         self
     }
 
-    /// How long a call may take. A worker whose task takes longer (a chunk: as many times as long)
-    /// is killed and replaced, and the task fails with [`JobError::TimeLimit`]. Default: no limit.
+    /// Sets the longest time of a call. A worker whose task takes longer (a chunk: as many times as
+    /// long) is killed and replaced, and the task fails with [`JobError::TimeLimit`]. Default: no
+    /// limit.
     pub fn task_limit(mut self, limit: Duration) -> Self {
         self.settings.task_limit = Some(limit);
         self
     }
 
-    /// How many times a task whose worker died is run again before it fails with
-    /// [`JobError::WorkerDied`]. What a task did before its worker died is then done again, so it
-    /// is for tasks that bear that. Default: 0.
+    /// Sets the number of times that a task whose worker died is run again before it fails with
+    /// [`JobError::WorkerDied`]. The effects of a task before its worker died then happen again, so
+    /// this is for tasks that permit that. Default: 0.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
         self
     }
 
-    /// How many tasks may wait for a worker: submitting waits while there are more. Default: 4096.
+    /// Sets the number of tasks that may wait for a worker: submitting waits while there are more.
+    /// Default: 4096.
     pub fn queue_limit(mut self, limit: usize) -> Self {
         self.settings.queue_limit = limit;
         self
@@ -257,7 +258,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// * A worker that dies fails the task that it ran ([`JobError::WorkerDied`]), or the task is run
 ///   again ([`PoolBuilder::retries`]). It is replaced, and all other tasks go on.
 /// * Workers are daemons: they end with this process, even if it is killed. They ignore Ctrl-C, so
-///   that this process decides what becomes of their tasks.
+///   that this process decides about their tasks.
 ///
 /// A pool does not go along with a `fork`: in the child it takes no jobs, has no workers, and jobs
 /// have no result ([`JobError::Forked`]).
@@ -486,8 +487,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::NoChunk`] for a chunk of 0; [`SubmitError::NotRegistered`]. What cannot be
-    /// submitted later is the result of its items.
+    /// [`SubmitError::NoChunk`] for a chunk of 0; [`SubmitError::NotRegistered`]. An error of a
+    /// later submission is the result of its items.
     pub fn imap<'a, M: 'a, F: Entry<M>, I>(
         &'a self,
         f: F,
@@ -556,12 +557,12 @@ impl Pool {
         })
     }
 
-    /// Takes no more jobs. Those that were submitted are run, then the workers end.
+    /// Takes no more jobs. The submitted jobs are run, then the workers end.
     pub fn close(&self) {
         self.inner.close();
     }
 
-    /// Ends the workers, and gives up what was submitted: it fails with [`JobError::Terminated`].
+    /// Ends the workers. The jobs that are not done fail with [`JobError::Terminated`].
     pub fn terminate(&self) {
         self.inner.terminate();
     }
@@ -592,8 +593,8 @@ impl Pool {
         Ok(self.inner.join(after(timeout)))
     }
 
-    /// The executor's form of the end: takes no more jobs, with `cancel_pending` cancels those that
-    /// no worker has begun, and with `wait` waits for the rest.
+    /// Ends the pool as Python's executor does: takes no more jobs, with `cancel_pending` cancels
+    /// the jobs that no worker has begun, and with `wait` waits for the rest.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) {
         self.close();
         if cancel_pending {
@@ -608,14 +609,14 @@ impl Pool {
         }
     }
 
-    /// The workers that there are, those that are being replaced among them.
+    /// Returns the present workers, including those that are being replaced.
     #[must_use]
     pub fn workers(&self) -> Vec<Child> {
         let Some(state) = self.inner.state() else { return Vec::new() };
         state.workers.iter().map(|worker| worker.link.process.child().clone()).collect()
     }
 
-    /// How many tasks wait for a worker.
+    /// Returns the number of tasks that wait for a worker.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.inner.state().map_or(0, |state| state.backlog.len())
@@ -698,7 +699,7 @@ impl Encoded {
     }
 }
 
-/// What each worker calls before its first task.
+/// The call that each worker makes before its first task.
 struct Initializer {
     entry: u32,
     body: Vec<u8>,

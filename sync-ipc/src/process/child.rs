@@ -25,7 +25,7 @@ pub(super) const VARIABLE: &str = "SYNC_IPC_CHILD";
 /// The tag of a message with the outcome of the call.
 pub(super) const OUTCOME: u64 = 1;
 
-/// What a child is told at its start. The arguments follow it.
+/// The message to a child at its start. The arguments follow it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) fingerprint: u64,
@@ -115,7 +115,7 @@ fn run() -> ! {
 /// Sends the outcome; returns the exit code.
 fn finish(work: Work) -> i32 {
     if let Some(control) = CONTROL.get() {
-        // A parent that is gone wants no outcome.
+        // A parent that has ended needs no outcome.
         let _ = Body::new(work.output).and_then(|output| {
             message::send(control, OUTCOME, &output, &work.outgoing.descriptors)
         });
@@ -169,7 +169,7 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
     Ok((registration, work))
 }
 
-/// How long a daemon whose parent has ended has for its own SIGTERM handler.
+/// The time that a daemon whose parent has ended has for its own SIGTERM handler.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Ends this process when the process behind the pidfd has ended.
@@ -179,8 +179,8 @@ const GRACE: Duration = Duration::from_secs(1);
 fn end_with(parent: OwnedFd) -> std::io::Result<()> {
     std::thread::Builder::new().name("sync-ipc-daemon".into()).stack_size(64 * 1024).spawn(
         move || {
-            // An error means that it cannot be watched: then it counts as ended, since a daemon
-            // that nobody ends would stay.
+            // An error means that the parent cannot be watched: then it counts as ended, since a
+            // daemon without a watcher would never end.
             let _ = message::wait_readable([parent.as_fd()], None);
             let _ = kill_process(getpid(), Signal::TERM);
             std::thread::sleep(GRACE);

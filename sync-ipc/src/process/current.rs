@@ -11,7 +11,7 @@ use sync_core::fork::ProcessMark;
 use super::pidfd;
 use super::{Child, ChildState};
 
-/// What is known of this process. See [`current_process`].
+/// The properties of this process. See [`current_process`].
 #[derive(Debug)]
 pub struct CurrentProcess {
     name: String,
@@ -23,7 +23,7 @@ pub struct CurrentProcess {
 
 static CURRENT: OnceLock<CurrentProcess> = OnceLock::new();
 
-/// This process: its name, and what it is.
+/// Returns this process: its name and its properties.
 ///
 /// ```
 /// let current = sync_ipc::current_process();
@@ -85,7 +85,7 @@ impl CurrentProcess {
 
 /// The process that started this one. See [`parent_process`].
 ///
-/// Its descriptor ([`AsFd`]) can be read when it has ended, so [`wait`](crate::wait) takes it.
+/// Its descriptor ([`AsFd`]) is readable when it has ended, so [`wait`](crate::wait) takes it.
 pub struct ParentProcess {
     pid: u32,
     name: String,
@@ -115,11 +115,11 @@ impl ParentProcess {
         !pidfd::has_ended(&self.pidfd, Some(Instant::now())).unwrap_or(false)
     }
 
-    /// Waits for its end, at most `timeout`; whether it has ended.
+    /// Waits for its end, at most `timeout`. Returns whether it has ended.
     ///
     /// # Errors
     ///
-    /// Those of `poll`.
+    /// The errors of `poll`.
     pub fn join_timeout(&self, timeout: Duration) -> io::Result<bool> {
         pidfd::has_ended(&self.pidfd, Instant::now().checked_add(timeout))
     }
@@ -160,8 +160,8 @@ fn with_children<R>(act: impl FnOnce(&mut Vec<Arc<ChildState>>) -> R) -> R {
     }
 }
 
-/// Adds a child; forgets those that have ended, and takes their status, so that none of them stays
-/// a zombie.
+/// Adds a child. Removes the children that have ended, and takes their status, so that none of them
+/// stays a zombie.
 pub(super) fn add_child(child: Arc<ChildState>) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -180,8 +180,8 @@ pub(super) fn forget_child(child: &Arc<ChildState>) {
     with_children(|list| list.retain(|other| !Arc::ptr_eq(other, child)));
 }
 
-/// The children of this process that have not ended, the workers of pools among them. Takes the
-/// status of those that have.
+/// Returns the children of this process that have not ended, including the workers of pools. Takes
+/// the status of the children that have ended.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -201,7 +201,7 @@ pub fn active_children() -> Vec<Child> {
 extern "C" fn at_exit() {
     // User code of other exit handlers may have left anything behind; nothing may unwind into C.
     sync_core::user_code::run_and_forget_panic(|| {
-        // A forked child's copy of the lock may be held for good.
+        // A forked child's copy of the lock may be held forever.
         let limit = Instant::now() + Duration::from_secs(1);
         while CHILDREN.try_lock().is_err_and(|error| matches!(error, TryLockError::WouldBlock)) {
             if Instant::now() > limit {

@@ -19,17 +19,18 @@ use super::{ProcessError, panics};
 /// A function that a process can begin with, and a [`Pool`](crate::Pool) can run: a plain function
 /// of up to four arguments that is registered with [`entry!`](crate::entry).
 ///
-/// `M` tells functions of different numbers of arguments apart, and is inferred. A function of one
-/// argument takes `Args` itself; one of several takes a tuple of them; one of none takes `()`.
+/// `M` distinguishes functions of different numbers of arguments, and is inferred. A function of
+/// one argument takes `Args` itself, a function of several takes a tuple, a function of none takes
+/// `()`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the entry point of a process",
     note = "an entry point is a plain function whose arguments and result implement serde's \
             `Serialize` and `DeserializeOwned`"
 )]
 pub trait Entry<M>: Copy + 'static {
-    /// What the function is called with.
+    /// The arguments of the function.
     type Args: Serialize + DeserializeOwned;
-    /// What it returns.
+    /// The result of the function.
     type Output: Serialize + DeserializeOwned;
 
     /// Calls the function in this process.
@@ -123,7 +124,7 @@ pub struct Work {
     pub(crate) input: Vec<u8>,
     pub(crate) count: u64,
     pub(crate) incoming: Incoming,
-    /// For each call a byte (see [`RETURNED`]) and what belongs to it.
+    /// For each call a byte (see [`RETURNED`]) and the value or text that belongs to it.
     pub(crate) output: Vec<u8>,
     pub(crate) outgoing: Outgoing,
     /// Whether a call panicked.
@@ -134,7 +135,7 @@ pub struct Work {
 pub(crate) const RETURNED: u8 = 0;
 /// The call panicked; a [`Panic`](super::Panic) follows.
 pub(crate) const PANICKED: u8 = 1;
-/// The arguments are not what the function takes; a text follows.
+/// The arguments do not match the function; a text follows.
 pub(crate) const BAD_ARGUMENTS: u8 = 2;
 /// The result could not be serialised; a text follows.
 pub(crate) const BAD_RESULT: u8 = 3;
@@ -151,7 +152,7 @@ impl Work {
         }
     }
 
-    /// Replaces what a call has written after `before` by the report of its failure.
+    /// Replaces the bytes that a call has written after `before` by the report of its failure.
     pub(crate) fn fail(&mut self, before: usize, kind: u8, what: &impl Serialize) {
         self.output.truncate(before);
         self.output.push(kind);
@@ -225,7 +226,7 @@ pub(crate) fn run_numbered(number: u32, work: &mut Work) {
 /// Registers functions as entry points, so that a [`Process`](crate::Process) can begin with them
 /// and a [`Pool`](crate::Pool) can run them.
 ///
-/// The functions stay what they are. Write it once for each function, anywhere in any crate of the
+/// The functions stay unchanged. Write it once for each function, anywhere in any crate of the
 /// program; of a generic function, register instances (`sum::<u32>`).
 ///
 /// ```

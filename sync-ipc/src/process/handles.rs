@@ -1,6 +1,6 @@
 //! Handles to shared objects as values of `serde`.
 //!
-//! A descriptor cannot be written into bytes: it travels beside them, and the bytes contain its
+//! A descriptor cannot be written into bytes: it travels next to them, and the bytes contain its
 //! number among the descriptors of the message. So a handle can be serialised only while arguments
 //! or results of a process are ([`encode`]), and be deserialised only there ([`decode`]); a
 //! thread-local context holds the descriptors meanwhile. Anywhere else it is an error.
@@ -53,7 +53,7 @@ std::thread_local! {
 }
 
 /// Puts `value` into the thread-local `slot` while `act` runs, and takes it out again, also when
-/// `act` unwinds. A context that was there before is there afterwards.
+/// `act` unwinds. A context that was in the slot before is in it again afterwards.
 fn within<T: Default + 'static, R>(
     slot: &'static std::thread::LocalKey<RefCell<Option<T>>>,
     value: &mut T,
@@ -91,7 +91,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     done
 }
 
-/// Lends a vector to postcard, which wants to own what it extends.
+/// Lends a vector to postcard, which requires to own the vector that it extends.
 struct Appending<'a>(&'a mut Vec<u8>);
 
 impl Extend<u8> for Appending<'_> {

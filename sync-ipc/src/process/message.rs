@@ -27,7 +27,7 @@ use crate::connection::MAX_FDS;
 /// half of the default room of a socket.
 pub(crate) const INLINE: usize = 1 << 16;
 
-/// What every message begins with.
+/// The first word of every message.
 const MAGIC: u32 = u32::from_le_bytes(*b"sIp1");
 
 /// Bytes of a header: magic u32, flags u32, tag u64, length of the body u64.
@@ -106,7 +106,7 @@ fn header(flags: u32, tag: u64, length: usize) -> [u8; HEADER] {
 ///
 /// # Errors
 ///
-/// Those of `sendmsg` and `memfd_create`; `InvalidInput` for more descriptors than the kernel
+/// The errors of `sendmsg` and `memfd_create`; `InvalidInput` for more descriptors than the kernel
 /// passes in one message.
 pub(crate) fn send(
     socket: impl AsFd,
@@ -181,7 +181,7 @@ pub(crate) fn is_next(socket: impl AsFd, tag: u64) -> bool {
     received == Ok(HEADER) && bytes[..4] == MAGIC.to_le_bytes() && bytes[8..16] == tag.to_le_bytes()
 }
 
-/// Receives a message. With `wait` unset, only one that is there.
+/// Receives a message. With `wait` unset, only a message that has arrived.
 ///
 /// `buffer` is reused between calls.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut Vec<u8>, wait: bool) -> io::Result<Received> {
@@ -224,7 +224,7 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut Vec<u8>, wait: bool) -> io
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a message of sync-ipc"))
 }
 
-/// What [`receive`] found.
+/// The result of [`receive`].
 #[derive(Debug)]
 pub(crate) enum Received {
     Message(Message),

@@ -8,9 +8,9 @@
 //! finds the socket, moves it away, and calls the function (`child`), which is found by its name in
 //! a list that the linker collects (`entry`). The outcome returns through the same socket.
 //!
-//! **Descriptors** go beside arguments (`handles`): the parent's pidfd, standard input, and those
-//! of the handles among the arguments. Nothing is inherited: every descriptor of this crate and of
-//! the standard library is closed at `exec`.
+//! **Descriptors** go next to the arguments (`handles`): the parent's pidfd, standard input, and
+//! those of the handles among the arguments. Nothing is inherited: every descriptor of this crate
+//! and of the standard library is closed at `exec`.
 //!
 //! **Invariants.**
 //!
@@ -57,7 +57,7 @@ pub use self::spawn::{ProcessBuilder, SpawnError, Stdin};
 
 use self::message::{Message, Received};
 
-/// What the macros need.
+/// Items that the macros need.
 #[doc(hidden)]
 pub mod private {
     pub use linkme;
@@ -69,12 +69,12 @@ pub mod private {
 /// A child process: its life, without the type of its result. See [`Process`], which has all of
 /// this too.
 ///
-/// Clones mean the same process. Its descriptor ([`AsFd`]) is a pidfd: it can be read when the
-/// process has ended, so [`wait`](crate::wait) takes it, beside connections and other processes.
+/// Clones mean the same process. Its descriptor ([`AsFd`]) is a pidfd: it is readable when the
+/// process has ended, so [`wait`](crate::wait) takes it, next to connections and other processes.
 #[derive(Clone)]
 pub struct Child(Arc<ChildState>);
 
-/// What is known of a child.
+/// The state of a child.
 struct ChildState {
     pid: u32,
     name: String,
@@ -95,7 +95,7 @@ enum Status {
     Lost,
 }
 
-/// Which exit code stands for a status that other code has taken: Python's.
+/// The exit code that stands for a status that other code has taken: Python's.
 const LOST: i32 = 255;
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -182,7 +182,7 @@ impl Child {
     }
 
     /// Its exit code if it has ended, or minus the number of the signal that ended it. A panic is
-    /// 101. 255 if its status is not to be had, because other code waited for it or SIGCHLD is
+    /// 101. 255 if its status is not available, because other code waited for it or SIGCHLD is
     /// ignored.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
@@ -193,7 +193,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// Those of `poll`; `Unsupported` in a forked child, whose parent's children are not its own.
+    /// The errors of `poll`; `Unsupported` in a forked child, whose parent's children are not its
+    /// own.
     pub fn join(&self) -> io::Result<i32> {
         loop {
             if let Some(code) = self.join_until(None)? {
@@ -221,14 +222,14 @@ impl Child {
         Ok(code)
     }
 
-    /// Asks it to end (SIGTERM). After its end it does nothing.
+    /// Requests its end (SIGTERM). Does nothing after its end.
     ///
     /// No destructor and no exit handler of the process runs, unless it handles the signal. Its own
     /// children go on, except daemons.
     ///
     /// # Errors
     ///
-    /// Those of `pidfd_send_signal`.
+    /// The errors of `pidfd_send_signal`.
     pub fn terminate(&self) -> io::Result<()> {
         self.0.signal(Signal::TERM)
     }
@@ -237,7 +238,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// Those of `pidfd_send_signal`.
+    /// The errors of `pidfd_send_signal`.
     pub fn kill(&self) -> io::Result<()> {
         self.0.signal(Signal::KILL)
     }
@@ -246,7 +247,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number that is no signal; those of `pidfd_send_signal`.
+    /// `InvalidInput` for a number that is no signal; the errors of `pidfd_send_signal`.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
         self.0.signal(signal)
@@ -258,7 +259,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it has no group of its own, or was seen to end; those of `kill`.
+    /// `InvalidInput` if it has no group of its own, or was seen to end; the errors of `kill`.
     pub fn kill_group(&self) -> io::Result<()> {
         // The lock keeps the status, and with it the number, from being taken meanwhile.
         let status = hold(&self.0.status);
@@ -300,7 +301,7 @@ pub enum ProcessError {
         /// As from [`Child::exitcode`].
         exitcode: i32,
     },
-    /// The process could not begin, or its arguments were not what the function takes.
+    /// The process could not begin, or its arguments do not match the function.
     NotBegun(String),
     /// The result could not be serialised.
     BadResult(String),
@@ -396,7 +397,7 @@ impl<R: DeserializeOwned> Process<R> {
         ProcessBuilder::new(entry)
     }
 
-    /// Waits for the function to return, and returns what it returned.
+    /// Waits for the function to return, and returns its result.
     ///
     /// # Errors
     ///

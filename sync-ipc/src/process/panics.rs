@@ -1,4 +1,4 @@
-//! What is reported of a panic in a child.
+//! The report of a panic in a child.
 
 use core::any::Any;
 use core::cell::RefCell;
@@ -13,7 +13,7 @@ use sync_core::user_code;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Panic {
-    /// What it panicked with, if that was a text.
+    /// The payload of the panic, if it was a text.
     pub message: String,
     /// File, line and column. Unknown if the function replaced the panic hook.
     pub location: Option<String>,

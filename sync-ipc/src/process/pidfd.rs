@@ -20,7 +20,7 @@ pub(super) fn has_ended(pidfd: impl AsFd, deadline: Option<Instant>) -> io::Resu
     Ok(ended)
 }
 
-/// Sends a signal. A process that has ended is no error.
+/// Sends a signal. It is not an error if the process has ended.
 pub(super) fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
     match pidfd_send_signal(pidfd, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -219,7 +219,8 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
         self
     }
 
-    /// What [`std::env::args`] returns in it, after the program's name. Default: nothing.
+    /// Adds arguments that [`std::env::args`] returns in the child, after the program's name.
+    /// Default: none.
     pub fn argv<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
@@ -319,7 +320,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
         let pidfd = match opened {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                // Nothing could be done with it.
+                // Without a pidfd this process cannot manage the child: end it.
                 let _ = spawned.kill();
                 let _ = spawned.wait();
                 return Err(error.into());

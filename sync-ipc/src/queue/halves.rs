@@ -29,14 +29,15 @@ const ENDS_LOCKS: u64 = 1 << 40;
 pub(super) struct OtherEnd(u64);
 
 impl OtherEnd {
-    /// Whether no process holds it. "Could not find out" is no.
+    /// Whether no process holds it. `false` if that could not be found out.
     pub(super) fn is_gone(&self, segment: &Segment) -> bool {
-        // Through the description that has no locks: the one of a half does not see its own.
+        // Through the description that has no locks: the description of a half does not see its own
+        // locks.
         matches!(byte_lock::is_locked(segment.as_fd(), self.0), Ok(false))
     }
 }
 
-/// A queue in an anonymous segment of its own, as two halves. Another process gets at it by the
+/// A queue in an anonymous segment of its own, as two halves. Another process opens it by the
 /// segment's descriptor: [`Sender::segment`], and [`Sender::open`] or [`Receiver::open`] there.
 ///
 /// ```
@@ -65,7 +66,7 @@ impl OtherEnd {
 ///
 /// # Errors
 ///
-/// Those of [`Segment::anonymous`] and [`Queue::create`].
+/// The errors of [`Segment::anonymous`] and [`Queue::create`].
 pub fn queue<T: Plain>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
     if capacity == 0 || capacity > MAX_SLOTS {
         return Err(Error::BadSize);
@@ -136,7 +137,7 @@ macro_rules! half {
 
         impl<T> Drop for $half<T> {
             fn drop(&mut self) {
-                // Closed first: this half is gone now, and the kernel says so.
+                // Closed first: this half is gone now, and the kernel reports that.
                 self.end = None;
                 let block = &self.queue.block;
                 let own = OtherEnd(ENDS_LOCKS + block.offset() as u64 + $byte);

@@ -1,7 +1,7 @@
-//! A queue that one can wait for until all its work is done.
+//! A queue with a wait for the end of all its work.
 //!
 //! A [`Queue`] whose items are leased: an item is unfinished from its send to its acknowledgement,
-//! and what is unfinished is counted by looking at the slots, not in a counter that a death could
+//! and unfinished items are counted by a look at the slots, not in a counter that a death could
 //! leave wrong.
 
 use core::fmt;
@@ -37,7 +37,7 @@ use crate::segment::Segment;
 pub struct JoinableQueue<T>(Queue<T>);
 
 impl<T: Plain> JoinableQueue<T> {
-    /// A new queue for `capacity` tasks, those that are being worked on included.
+    /// A new queue for `capacity` tasks, including tasks that are being worked on.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl<T: Plain> JoinableQueue<T> {
         self.0.wait_idle(None).map(drop)
     }
 
-    /// Waits at most `timeout`; whether all tasks are done.
+    /// Waits at most `timeout`. Returns whether all tasks are done.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl<T: Plain> JoinableQueue<T> {
         self.0.wait_idle(Deadline::after(timeout))
     }
 
-    /// Waits at most until `deadline`; whether all tasks are done.
+    /// Waits at most until `deadline`. Returns whether all tasks are done.
     ///
     /// # Errors
     ///
@@ -153,13 +153,13 @@ impl<T> fmt::Debug for JoinableQueue<T> {
 pub struct Task<'a, T: Plain>(Lease<'a, T>);
 
 impl<T: Plain> Task<'_, T> {
-    /// What to do.
+    /// The item.
     #[must_use]
     pub fn item(&self) -> &T {
         self.0.item()
     }
 
-    /// Says that it is done.
+    /// Declares the task done.
     #[doc(alias = "task_done")]
     pub fn done(self) {
         self.0.ack();

@@ -43,15 +43,15 @@ const ENDS: usize = 272;
 const CELLS: usize = 320;
 
 /// In the word of the ends: the last sender, or the last receiver, left in good order. A hint: the
-/// kernel is asked before anything depends on it.
+/// kernel is queried before anything depends on it.
 const SENDERS_LEFT: u32 = 1;
 const RECEIVERS_LEFT: u32 = 2;
 
-/// Behind the event counts of items and of room: the processor, plus 1, of whoever woke a waiter
-/// last. A hint.
+/// Behind the event counts of items and of room: the processor, plus 1, of the thread that woke a
+/// waiter last. A hint.
 const WAKER: usize = 4;
 
-/// How many milliseconds ago the dead may have been looked for before a try looks again.
+/// The time in milliseconds after the last sweep for the dead before a try sweeps again.
 const SWEEP_EVERY: u64 = 10;
 
 /// The number of receives after which one looks for what the dead left, though there are items. A
@@ -60,13 +60,13 @@ const SWEEP_TURN: u32 = 1024;
 
 const DROP_ORPHANS: u64 = 1 << 32;
 
-/// How a queue is made.
+/// The options of a new queue.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueOptions {
-    /// How many items it holds, those that are leased and not acknowledged included. At most
+    /// The most items that it holds, including leased items that are not acknowledged. At most
     /// 16,384.
     pub capacity: usize,
-    /// What becomes of an item whose receiver died before it acknowledged.
+    /// The treatment of an item whose receiver died before it acknowledged.
     pub orphans: Orphans,
 }
 
@@ -77,9 +77,9 @@ pub struct QueueOptions {
 ///   its sender's death.
 /// * A sender that dies before that leaves nothing.
 /// * A receiver that dies before its [`recv`](Self::recv) returned, or with a [`Lease`], leaves the
-///   item to another receiver, or to nobody, as [`QueueOptions::orphans`] says. So leased items are
-///   delivered at least once, and others not twice.
-/// * A process that is stopped in the middle of anything holds up nobody.
+///   item to another receiver, or the item is dropped, as [`QueueOptions::orphans`] is set. So
+///   leased items are delivered at least once, and others at most once.
+/// * A process that is stopped in the middle of an operation holds up no other process.
 ///
 /// ```
 /// use sync_ipc::{Queue, Segment};
@@ -97,7 +97,7 @@ pub struct QueueOptions {
 ///
 /// # Memory ordering
 ///
-/// What was written before a send is visible after the receive of that item.
+/// Writes before a send are visible after the receive of that item.
 pub struct Queue<T> {
     block: Block,
     capacity: usize,
@@ -106,7 +106,7 @@ pub struct Queue<T> {
     /// Milliseconds after `started` of this handle's last sweep.
     swept: AtomicU64,
     received: AtomicU32,
-    /// For a half of a [`queue`]: the other end.
+    /// For a half of a [`queue`]: the opposite end.
     other_end: Option<OtherEnd>,
     item: PhantomData<fn(T) -> T>,
 }
@@ -137,7 +137,7 @@ impl<T: Plain> Queue<T> {
         }
     }
 
-    /// A new queue of `capacity` items that redelivers what the dead received.
+    /// A new queue of `capacity` items that redelivers the items of dead receivers.
     ///
     /// # Errors
     ///
@@ -265,7 +265,7 @@ impl<T: Plain> Queue<T> {
         sent.unwrap_or(Err(RingError::Full))
     }
 
-    /// `look` looks for what the dead left.
+    /// With `look`, sweeps for the items of the dead.
     #[inline]
     fn send_now(&self, item: &T, look: bool) -> Result<(), RingError> {
         let (channel, peers) = (self.channel(), self.peers());
@@ -287,8 +287,8 @@ impl<T: Plain> Queue<T> {
         Ok(())
     }
 
-    /// Whether this is one half of a queue, and no participant holds the other one. Unless
-    /// `thorough`, the kernel is asked only if the last holder left a note.
+    /// Whether this is one half of a queue, and no participant holds the other half. Unless
+    /// `thorough`, the kernel is queried only if the last holder left a note.
     fn other_end_is_gone(&self, note: u32, thorough: bool) -> bool {
         let Some(other) = &self.other_end else { return false };
         // Relaxed: a hint.
@@ -298,12 +298,12 @@ impl<T: Plain> Queue<T> {
 
     #[cold]
     fn wake(&self, gate: usize, count: u32) {
-        // Before the wake: who is woken may run before we do again. Relaxed: a hint.
+        // Before the wake: the woken thread may run before this thread runs again. Relaxed: a hint.
         self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
         event_count::wake(self.block.u32(gate), self.peers(), count);
     }
 
-    /// Whether it may help to look again and again: not if those for whom we wait run on this very
+    /// Whether a spin may help: not if the thread that this thread waits for runs on the same
     /// processor.
     fn is_worth_a_spin(&self, gate: usize) -> bool {
         // Relaxed: a hint, and a number from outside that is only compared.
@@ -367,7 +367,7 @@ impl<T: Plain> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`RecvError`]; `item` is as it was.
+    /// [`RecvError`]; `item` is unchanged.
     pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
         let claim = self.take_until(None)?;
         self.block.read(self.item_at(claim.slot), item.as_mut_bytes());
@@ -386,7 +386,7 @@ impl<T: Plain> Queue<T> {
         item
     }
 
-    /// Receives on probation: until [`Lease::ack`], the item is not gone, and goes to another
+    /// Receives by a lease: until [`Lease::ack`], the item is not gone, and goes to another
     /// receiver if we drop the lease or die.
     ///
     /// # Errors
@@ -443,7 +443,7 @@ impl<T: Plain> Queue<T> {
         }
         let word = self.block.u32(ITEMS_GATE);
         let taken = event_count::wait_until(word, self.peers(), deadline, |look| {
-            // Asked before the look at the items: what was sent before the end is found.
+            // Queried before the look at the items: items that were sent before the end are found.
             let ended = self.other_end_is_gone(SENDERS_LEFT, true);
             match self.take(look, ended) {
                 Err(RingError::Empty) => None,
@@ -511,14 +511,14 @@ impl<T: Plain> Queue<T> {
         self.swept.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Looks for what the dead left; may find an item for us.
+    /// Sweeps for the items of the dead; may return an item for the caller.
     #[cold]
     fn sweep(&self, receives: bool) -> Result<Option<Claim>, RingError> {
         self.swept_now();
         self.channel().sweep(self.peers(), receives)
     }
 
-    /// Closes the queue, for all processes and for good: from now on `send` fails, and `recv` does
+    /// Closes the queue, for all processes and forever: from now on `send` fails, and `recv` does
     /// once no item can come any more.
     ///
     /// A send that runs at the same time fails, or its item is received. An item on lease can come
@@ -534,7 +534,7 @@ impl<T: Plain> Queue<T> {
         self.channel().is_closed(self.peers())
     }
 
-    /// How many items wait to be received. A snapshot.
+    /// Returns the number of items that wait to be received. A snapshot.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
@@ -547,7 +547,7 @@ impl<T: Plain> Queue<T> {
         self.len() == 0
     }
 
-    /// How many items it holds at most.
+    /// Returns the most items that it holds.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -563,7 +563,7 @@ impl<T: Plain> Queue<T> {
     pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
         let (word, peers) = (self.block.u32(IDLE_GATE), self.peers());
         let idle = event_count::wait_until(word, peers, deadline, |look| {
-            // What a dead sender left unsent is not waited for.
+            // An item that a dead sender left unsent is not waited for.
             let swept = if look { self.sweep(false).map(drop) } else { Ok(()) };
             match swept {
                 Err(error) => Some(Err(RecvError::new(error, true))),
@@ -619,7 +619,7 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// An item that was received on probation.
+/// An item that was received by a lease.
 #[must_use = "a lease that is dropped gives its item back"]
 pub struct Lease<'a, T: Plain> {
     queue: &'a Queue<T>,
@@ -634,8 +634,8 @@ impl<T: Plain> Lease<'_, T> {
         &self.item
     }
 
-    /// Says that the item has been dealt with: nobody else gets it. Does nothing in a forked
-    /// child's copy of the lease.
+    /// Acknowledges the item: no other receiver gets it. Does nothing in a forked child's copy of
+    /// the lease.
     pub fn ack(mut self) {
         if let Some(claim) = self.claim.take() {
             self.queue.acknowledge(claim);
@@ -646,7 +646,7 @@ impl<T: Plain> Lease<'_, T> {
 impl<T: Plain> Drop for Lease<'_, T> {
     fn drop(&mut self) {
         if let Some(claim) = self.claim.take() {
-            // Dropped in order to be dropped: with `Orphans::Drop`, nobody else gets it.
+            // With `Orphans::Drop`, no other receiver gets the item of a dropped lease.
             match self.queue.orphans {
                 Orphans::Redeliver => self.queue.give_back(claim),
                 Orphans::Drop => self.queue.acknowledge(claim),
@@ -669,4 +669,8 @@ impl<T> Queue<T> {
     }
 }
 
-handle!([T: Plain] Queue<T>, |this| &this.block, Self::over(this.block.clone(), this.capacity, this.orphans));
+handle!(
+    [T: Plain] Queue<T>,
+    |this| &this.block,
+    Self::over(this.block.clone(), this.capacity, this.orphans)
+);

@@ -1,7 +1,7 @@
 //! A barrier that breaks when a party dies in it.
 //!
 //! **Source.** Python's `threading.Barrier` with its three ways out (passed, broken, reset), and
-//! Drepper's advice to give every cycle's members an outcome of their own, so that what comes later
+//! Drepper's advice to give every cycle's members an outcome of their own, so that later events
 //! cannot change it.
 //!
 //! **The state** (u32): `generation:30 | decision:2`, the decision being NONE, PASS, BREAK or
@@ -18,23 +18,23 @@
 //!
 //! 1. A cycle's outcome is decided by one compare-and-swap of the state, from (generation, NONE).
 //!    It needs no lock.
-//! 2. What the outcome asks for (write it into each member's cell, turn the generation) is done
-//!    under the lock, by whoever gets it next, as often as need be. Cells are claimed under the
-//!    lock and with no decision pending: so the members of a decided cycle are the cells that wait.
+//! 2. The outcome's work (write it into each member's cell, advance the generation) is done under
+//!    the lock, by its next holder, as often as needed. Cells are claimed under the lock and with
+//!    no decision pending: so the members of a decided cycle are the cells that wait.
 //! 3. A party that sees its own cycle decided may leave its cell by compare-and-swap at once. So
 //!    neither a stopped nor a dead holder of the lock holds up a party, except those that arrive,
 //!    and they have their own deadline.
-//! 4. No party passes with a dead one: the party that completes a cycle asks for every member
-//!    whether it lives, and a waiting party asks again after every recheck interval.
+//! 4. No party passes together with a dead party: the party that completes a cycle checks whether
+//!    every member lives, and a waiting party checks again after every recheck interval.
 //! 5. A party leaves its cell on every way out, also when the action of the completing party panics
 //!    ([`Gathering::fail`]): a living participant uses up no cell.
 //!
 //! **Limit.** A member that is stopped during exactly 2^30 cycles may take another cycle's decision
 //! for its own.
 //!
-//! **Orderings.** Deciding is AcqRel: it publishes what the decider did, and what all members did
-//! before they arrived (they claimed their cells under the lock, which the decider held after
-//! them), to the Acquire of the parties that leave.
+//! **Orderings.** Deciding is AcqRel: it publishes the writes of the decider, and those of all
+//! members before they arrived (they claimed their cells under the lock, which the decider held
+//! after them), to the Acquire of the parties that leave.
 
 use core::time::Duration;
 
@@ -57,13 +57,13 @@ const ONE_GENERATION: u32 = 4;
 /// The words of a barrier.
 #[derive(Clone, Copy, Debug)]
 pub struct Gathering<'a> {
-    /// Guards arrivals, and the doing of what was decided.
+    /// The lock of arrivals, and of the work that a decision requires.
     pub lock: &'a AtomicU32,
-    /// See above.
+    /// The state; see the module documentation.
     pub state: &'a AtomicU32,
     /// Not 0: broken until a reset.
     pub broken: &'a AtomicU32,
-    /// Twice as many as parties: some may not have been left since the last cycle.
+    /// Twice as many cells as parties: some may not have been left since the last cycle.
     pub cells: &'a [AtomicU32],
 }
 
@@ -72,20 +72,20 @@ pub struct Gathering<'a> {
 pub enum Failed {
     /// Broken, or reset while it waited.
     Broken,
-    /// Its time was up, and it broke the barrier.
+    /// It timed out, and broke the barrier.
     TimedOut,
     /// This process could not become a participant.
     NotAttached,
-    /// The lock could not be had.
+    /// The lock could not be acquired.
     Busy,
 }
 
-/// What arriving came to.
+/// The result of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// Others have to come.
+    /// Other parties have to arrive.
     Waits(Place),
-    /// All are there: [`Gathering::complete`] is to be called.
+    /// All parties have arrived: call [`Gathering::complete`].
     Completes(Place),
 }
 
@@ -96,7 +96,7 @@ pub struct Place {
     generation: u32,
     /// The participant whose place it is: a fork of it has none.
     identity: u32,
-    /// How many had arrived before.
+    /// The number of parties that had arrived before.
     pub index: usize,
 }
 
@@ -121,14 +121,14 @@ impl Gathering<'_> {
         }
     }
 
-    /// How many wait. A snapshot.
+    /// Returns the number of waiting parties. A snapshot.
     pub fn waiting<P: Peers>(&self, peers: &P) -> usize {
         // Acquire: pairs with the Release in `leave`. A thread that sees a place left sees the
         // cycle decided too.
         self.cells.iter().filter(|cell| waits(peers.at(*cell).load(Ordering::Acquire))).count()
     }
 
-    /// Takes a place in the cycle, waiting until the last one has been left.
+    /// Takes a place in the cycle, after waiting until the last cycle has been left.
     ///
     /// # Errors
     ///
@@ -149,8 +149,8 @@ impl Gathering<'_> {
             match step {
                 Step::Arrived(arrival) => return Ok(arrival),
                 Step::Broken => return Err(Failed::Broken),
-                // Decided since we took the lock: whoever decided may count on the next holder to
-                // do it, and that is us.
+                // Decided since this party took the lock. The decider relies on the next holder to
+                // do the work (invariant 2), and this party is the next holder.
                 Step::Later { state } if state & DECISION != NONE => {}
                 Step::Later { state } => {
                     if peers.sleep(self.state, state, patience.next_bound(), deadline)
@@ -179,7 +179,7 @@ impl Gathering<'_> {
         // After the count: if a place had been left by then, its cycle is seen to be decided.
         // Acquire: pairs with the AcqRel of deciding.
         let state = peers.at(self.state).load(Ordering::Acquire);
-        // A cycle is being completed, or was decided since we took the lock: not our turn yet.
+        // A cycle is being completed, or was decided since this party took the lock: wait.
         if index >= self.parties() || state & DECISION != NONE {
             return Step::Later { state };
         }
@@ -221,14 +221,14 @@ impl Gathering<'_> {
     }
 
     /// Breaks the cycle and leaves the place, instead of [`complete`](Self::complete). Needs no
-    /// lock, so it works whoever is stopped where.
+    /// lock, so it works whichever participant is stopped, and wherever.
     pub fn fail<P: Peers>(&self, peers: &P, place: Place) {
         if peers.me() != place.identity {
             return;
         }
         self.decide(peers, place.generation, BREAK);
         self.tidy(peers);
-        // Decided now, by us or before: the place is left.
+        // The cycle is decided, by this call or before it: leave the place.
         let _ = self.leave(peers, place);
     }
 
@@ -278,7 +278,7 @@ impl Gathering<'_> {
         self.impose(peers, BREAK)
     }
 
-    /// Makes it whole again; waiting parties are sent away.
+    /// Repairs the barrier; waiting parties return with an error.
     ///
     /// # Errors
     ///
@@ -322,7 +322,7 @@ impl Gathering<'_> {
         decided
     }
 
-    /// Leaves the place if its cycle is decided; whether the cycle was complete.
+    /// Leaves the place if its cycle is decided. Returns whether the cycle was complete.
     fn leave<P: Peers>(&self, peers: &P, place: Place) -> Option<bool> {
         let (cell, me) = (&self.cells[place.cell], peers.me());
         loop {
@@ -335,8 +335,8 @@ impl Gathering<'_> {
                     return None;
                 }
                 if state & !DECISION != place.generation {
-                    // The generation turned since we looked at the cell: it says how. (Or a peer
-                    // scribbled: then we have failed.)
+                    // The generation advanced since the look at the cell: now the cell has the
+                    // outcome. (Or a peer scribbled: then the wait has failed.)
                     if peers.at(cell).load(Ordering::Acquire) != me {
                         continue;
                     }
@@ -347,7 +347,7 @@ impl Gathering<'_> {
             } else {
                 seen == me | PASSED
             };
-            // Release: our look comes before the cell's next use.
+            // Release: the look comes before the cell's next use.
             if peers
                 .at(cell)
                 .compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed)
@@ -370,13 +370,13 @@ impl Gathering<'_> {
         })
     }
 
-    /// Does what was decided, if the lock is to be had at once. Nothing depends on it: the lock's
-    /// next holder does it else.
+    /// Does a decision's work, if the lock can be acquired at once. Nothing depends on it:
+    /// otherwise the lock's next holder does the work.
     fn tidy<P: Peers>(&self, peers: &P) {
         let _ = self.locked(peers, Deadline::after(Duration::ZERO), || {});
     }
 
-    /// Does what a pending decision asks for; as often as need be. Under the lock.
+    /// Does the work of pending decisions, as often as needed. Under the lock.
     fn finish<P: Peers>(&self, peers: &P) {
         // Acquire: pairs with the AcqRel of deciding.
         let state = peers.at(self.state).load(Ordering::Acquire);
@@ -384,7 +384,7 @@ impl Gathering<'_> {
             NONE => return,
             PASS => PASSED,
             BREAK => {
-                // Release: as the decision; it stands before the decision goes.
+                // Release: as the decision; the flag is set before the decision is cleared.
                 peers.at(self.broken).store(1, Ordering::Release);
                 FAILED
             }
@@ -415,7 +415,7 @@ impl Gathering<'_> {
         peers.wake(self.state, u32::MAX);
     }
 
-    /// Runs `act` under the lock, when what had been decided is done.
+    /// Runs `act` under the lock, after the work of earlier decisions.
     fn locked<P: Peers, R>(
         &self,
         peers: &P,
@@ -424,7 +424,7 @@ impl Gathering<'_> {
     ) -> Result<R, Failed> {
         match mutex::lock(self.lock, peers, deadline) {
             Ok(mutex::Locked::Clean) => {}
-            // Nothing to repair but what is done anyway.
+            // There is nothing to repair beyond the work that is done anyway.
             Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(self.lock, peers),
             Err(Refused::TimedOut) => return Err(Failed::Busy),
             Err(Refused::NotRecoverable) => return Err(Failed::Broken),

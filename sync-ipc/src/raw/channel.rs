@@ -1,19 +1,18 @@
-//! A queue's end: closing it, giving items back, and when a receiver is told that nothing comes any
-//! more.
+//! A queue's end: closing it, giving items back, and the moment from which receivers get "closed".
 //!
-//! **Source.** Our own. The [`Ring`] orders items. This file adds what a receiver and a sender are
-//! told when there is nothing to take, or no room.
+//! **Source.** Our own. The [`Ring`] orders items. This file adds the results that a receiver gets
+//! without an item, and a sender without room.
 //!
-//! **The words** (u32): `closed` (not 0: closed, for good), `given_back` (the number of items that
+//! **The words** (u32): `closed` (not 0: closed, forever), `given_back` (the number of items that
 //! were given back so far), `drained` (up to which of these numbers no given back item was left
 //! when a receiver looked). Three [`event_count`]s: of items, of room, and of idleness.
 //!
 //! **Invariants**
 //!
-//! 1. A sender claims its slot and then looks at `closed`; a receiver looks at `closed` and then at
-//!    the slots. Both have a full fence between the two, so the sender sees the queue closed, or
-//!    the receiver sees the slot. So once a receiver was told [`RingError::Closed`], no item comes:
-//!    every slot was at rest at one moment after the queue was closed.
+//! 1. A sender claims its slot and then reads `closed`; a receiver reads `closed` and then the
+//!    slots. Both have a full fence between the two, so the sender sees the queue closed, or the
+//!    receiver sees the slot. So once a receiver got [`RingError::Closed`], no item comes: every
+//!    slot was at rest at one moment after the queue was closed.
 //! 2. Closed is returned only when no item can come back: with [`Orphans::Redeliver`], while no
 //!    slot is leased or being written; with [`Orphans::Drop`], while none is being written.
 //! 3. `drained == given_back` means: no given back item waits. A receiver stores the number that it
@@ -23,7 +22,7 @@
 //! 4. [`RingError::Empty`] is true of one moment: the number of returns, all of them drained, was
 //!    the same before and after the look at the ring.
 //!
-//! What a dead participant left counts from the moment at which a sweep finds it.
+//! The slots that a dead participant left count from the moment at which a sweep finds them.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 
@@ -35,7 +34,7 @@ use super::{Peers, event_count};
 pub struct Channel<'a> {
     /// The items.
     pub ring: Ring<'a>,
-    /// What becomes of an item whose receiver dies.
+    /// The treatment of an item whose receiver dies.
     pub orphans: Orphans,
     /// Not 0: closed.
     pub closed: &'a AtomicU32,
@@ -75,8 +74,8 @@ impl Channel<'_> {
         Err(RingError::Closed)
     }
 
-    /// Takes an item. `look` looks for what the dead left if there is no other item. `ended` is
-    /// whether the sending end was seen to be gone before the call.
+    /// Takes an item. With `look`, sweeps for items of the dead if there is no other item. `ended`:
+    /// the sending end was seen to be gone before the call.
     ///
     /// # Errors
     ///
@@ -141,7 +140,7 @@ impl Channel<'_> {
         Err(RingError::Corrupted)
     }
 
-    /// Frees what the dead left; may return an item for the caller.
+    /// Frees the slots of the dead; may return an item for the caller.
     ///
     /// # Errors
     ///

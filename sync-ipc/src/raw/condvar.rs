@@ -28,7 +28,7 @@
 //!    and never none.
 //!
 //! **After the wait.** From the return of a wait on, the notification is used up. A process that
-//! dies then dies as the owner of the lock, and the next owner is told.
+//! dies then dies as the owner of the lock, and the next owner gets `OwnerDied`.
 //!
 //! **Orderings.** Notifying is Release and pairs with the waiter's Acquire. Erasing a slot is
 //! Release and pairs with the Acquire of the next claim.
@@ -95,7 +95,8 @@ impl Waitlist<'_> {
         true
     }
 
-    /// Notifies the `count` waiters that have waited longest. Returns how many there were.
+    /// Notifies the `count` waiters that have waited longest. Returns the number of notified
+    /// waiters.
     pub fn notify<P: Peers>(&self, peers: &P, count: usize) -> usize {
         if count >= self.slots.len() {
             // All of them: one pass, whatever their order.

@@ -1,8 +1,7 @@
 //! A flag to wait for.
 //!
 //! **Source.** The usual flag in a futex word, with a generation next to it, so that a `set`
-//! followed at once by `clear` releases all who were waiting: they see that the generation is
-//! another one.
+//! followed at once by `clear` releases all waiters: they observe another generation.
 //!
 //! **The word**: `generation:30 | WAITERS:1 | SET:1`. No participant holds an event, so no death
 //! matters to its state; a setter that dies before it wakes leaves waiters that look again when
@@ -36,7 +35,7 @@ pub fn is_set<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
     peers.at(word).load(Ordering::Acquire) & SET != 0
 }
 
-/// Sets it and wakes all who wait.
+/// Sets it and wakes all waiters.
 pub fn set<P: Peers>(word: &AtomicU32, peers: &P) {
     // Relaxed: a look.
     let mut seen = peers.at(word).load(Ordering::Relaxed);
@@ -78,7 +77,7 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
                 seen = peers.at(word).load(Ordering::Acquire);
                 continue;
             }
-            // Relaxed if it succeeds, for then it was a look that said no.
+            // Relaxed on success: then it was a look that found the event unset.
             if let Err(now) = peers.at(word).compare_exchange(
                 seen,
                 seen | WAITERS,

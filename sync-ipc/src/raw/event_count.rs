@@ -1,10 +1,10 @@
-//! Where the waiters of a lock-free structure sleep: a word with a number that changes at every
-//! wake, and how many there are to wake.
+//! An event count, at which the waiters of a lock-free structure sleep: a word with a number that
+//! changes at every wake, and the number of waiters to wake.
 //!
 //! **Source.** An event count (the `eventcount` of Reed and Kanodia, 1979), with the number and the
 //! count in one futex word, so that a notifier takes the waiters that it wakes off the count in the
 //! step that changes the number. A woken waiter has nothing to take back, no other waiter is woken
-//! for it, and a dead waiter leaves nothing for good: a count that is too high costs one wake too
+//! for it, and a dead waiter leaves nothing permanent: a count that is too high costs one wake too
 //! many, and is corrected by it.
 //!
 //! **The word**: `number:20 | count:12`.
@@ -20,10 +20,10 @@
 //!    saw the count changes that number: the waiter wakes or does not fall asleep.
 //! 3. The count and the wakes on their way are together at least as many as the sleepers and the
 //!    waiters that announced themselves in the present number. Announcing counts up. A notifier
-//!    takes off as many as it then wakes, and with the new number whoever was only announced has to
-//!    do it again. A waiter that was woken, or observes another number, does not count itself down:
-//!    that has been done. A waiter that stops in the number that it announced itself in, without a
-//!    wake, counts itself down.
+//!    takes off as many as it then wakes. With the new number, a waiter that had only announced
+//!    itself has to do so again. A waiter that was woken, or observes another number, does not
+//!    count itself down: the notifier has done that. A waiter that stops in the number that it
+//!    announced itself in, without a wake, counts itself down.
 //! 4. As everywhere: a notifier that dies between its two steps costs the waiters the rest of their
 //!    bound, and nothing else. So do 2^20 wakes between two instructions of one waiter, and more
 //!    than 4095 waiters at once.
@@ -48,7 +48,7 @@ pub struct Announced {
 
 /// Announces a waiter. Look at the structure once more before you [`sleep`].
 pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
-    // Relaxed, all of them: the fence below orders them before the look.
+    // Relaxed, each access to the word: the fence below orders it before the look.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
     // At the limit there is a waiter to wake anyhow (invariant 4).
     while seen & COUNT != COUNT {
@@ -82,11 +82,11 @@ pub fn sleep<P: Peers>(
         withdraw(gate, peers, announced);
     }
     // Woken, or another waiter announced itself just before we slept; the two cannot be told apart.
-    // So the count may be one too high now.
+    // So the count may now be too high by one.
     why
 }
 
-/// Stops waiting: the structure had what was waited for.
+/// Stops waiting: the structure satisfied the waiter.
 pub fn withdraw<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced) {
     // Relaxed: the count orders nothing here.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
@@ -154,14 +154,14 @@ pub fn is_awaited_fenced<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
 /// Wakes at most `count` waiters.
 #[cold]
 pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
-    // Relaxed, here and below: the number orders nothing, it only differs; and a waiter counted off
-    // has the change still to look for.
+    // Relaxed, here and below: the number orders nothing, it only differs; and a waiter that is
+    // counted off has yet to look for the change.
     let mut seen = peers.at(gate).load(Ordering::Relaxed);
     let now = loop {
         let waiting = seen & COUNT;
         if waiting == 0 {
-            // Others took them off, and wake them: after the change, before which they cannot have
-            // looked for the last time.
+            // Other notifiers took the waiters off, and wake them: after the change, before which
+            // those waiters cannot have looked for the last time.
             return;
         }
         let next = (seen - waiting.min(count)).wrapping_add(ONE_NUMBER);

@@ -1,17 +1,15 @@
-//! The algorithms, over nothing but atomics and a [`Peers`]: what runs in shared memory and what
-//! the models check is the same source.
+//! The algorithms, over nothing but atomics and a [`Peers`]: the code that runs in shared memory
+//! and the code that the models check are the same source.
 //!
-//! Every algorithm here obeys four rules, and each file says how:
+//! Every algorithm here obeys four rules, and each file states how:
 //!
-//! 1. **Identity in the word.** Whatever is held is held by one compare-and-swap that writes the
-//!    holder's identity, so that there is no moment at which a thing is taken by an unknown
-//!    participant.
+//! 1. **Identity in the word.** A lock, a slot or a cell is taken by one compare-and-swap that
+//!    writes the holder's identity, so that it is never taken by an unknown participant.
 //! 2. **One commit point.** An operation takes effect by one atomic step. Its participant may
-//!    vanish before it (nothing happened) or after it (it all happened, and what remains to be
-//!    tidied is tidied by whoever comes next).
-//! 3. **Bounded sleep.** No sleep is longer than the recheck interval; then the sleeper asks which
-//!    participants live.
-//!    Wakes make it fast; the bound makes it true.
+//!    vanish before the step (nothing happened) or after it (all of it happened, and the next
+//!    participant does the remaining tidying).
+//! 3. **Bounded sleep.** No sleep is longer than the recheck interval; then the sleeper checks
+//!    which participants live. Wakes make it fast; the bound makes it correct.
 //! 4. **Nothing read is trusted.** A peer may write anything: an index is loaded once and compared
 //!    with a limit that is known locally.
 //!
@@ -36,35 +34,35 @@ use sync_core::primitive::futex::Deadline;
 /// The owner of a word: `generation:14 | slot + 1:16`, in its low 30 bits. 0: unowned.
 pub const IDENTITY: u32 = (1 << 30) - 1;
 
-/// The bits of an identity that say which slot of the participants' table.
+/// The bits of an identity that hold its slot of the participants' table.
 pub const SLOT: u32 = 0xffff;
 
-/// How far the generation is shifted.
+/// The shift of the generation.
 pub const GENERATION_SHIFT: u32 = 16;
 
-/// How long the first sleep lasts before the sleeper looks who lives.
+/// The length of the first sleep, after which the sleeper checks which participants live.
 pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 
-/// How long the first sleep at a [`event_count`] lasts, where who waits has looked for the dead
-/// already, or soon will. Beyond the tick of any common kernel (1 to 10 ms): a timer that is due
-/// before the tick makes the kernel set the processor's clock anew, at both ends of the sleep, and
-/// on a virtual machine that costs more than falling asleep and waking up do.
+/// The length of the first sleep at an [`event_count`], whose waiter has looked for the dead
+/// already or soon will. It is longer than the tick of any common kernel (1 to 10 ms): a timer that
+/// is due before the tick makes the kernel reprogram the processor's timer, at both ends of the
+/// sleep. On a virtual machine that costs more than falling asleep and waking up.
 pub const GATE_BOUND: Duration = Duration::from_millis(16);
 
-/// How long any sleep lasts at most before the sleeper looks who lives.
+/// The longest sleep, after which the sleeper checks which participants live.
 pub const LAST_BOUND: Duration = Duration::from_millis(32);
 
-/// How long anybody waits for a lock that is held for microseconds, unless its holder is stopped:
-/// one that guards a directory, a list, a barrier's arrivals. Then it is an error, or the operation
+/// The longest wait for a lock that is held for microseconds unless its holder is stopped: the lock
+/// of a directory, a list, a barrier's arrivals. After this time the operation returns an error or
 /// has another way.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slept {
-    /// By a wake, or the word had changed, or for no reason.
+    /// By a wake, by a changed word, or spuriously.
     Woken,
-    /// The bound passed: time to look who lives.
+    /// The bound passed: time to check which participants live.
     Bound,
     /// The caller's own deadline passed.
     Deadline,
@@ -88,7 +86,7 @@ pub trait Peers {
         deadline: Option<Deadline>,
     ) -> Slept;
 
-    /// Wakes at most `count` who sleep on `word`; says how many, as a hint.
+    /// Wakes at most `count` sleepers on `word`. Returns their number, as a hint.
     fn wake(&self, word: &AtomicU32, count: u32) -> usize;
 
     /// A full fence, right after a read-modify-write that succeeded.

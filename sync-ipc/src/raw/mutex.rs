@@ -11,12 +11,12 @@
 //! |---|---|---|
 //! | 0 | 0 | free |
 //! | owner | 0 | held |
-//! | owner | 1 | held by one who took it from a dead owner and has not marked it consistent |
-//! | [`ABANDONED`] | 1 | as it was when a dead owner had it: the next owner is told again |
-//! | 0 | 1 | not recoverable: such an owner let go without marking it. Final. |
+//! | owner | 1 | held by an owner that took it from a dead owner and has not marked it consistent |
+//! | [`ABANDONED`] | 1 | as it was when a dead owner had it: the next owner gets `OwnerDied` again |
+//! | 0 | 1 | not recoverable: such an owner released it without marking it. Final. |
 //!
-//! WAITERS: legal to be set when nobody waits (one wake too many); illegal to be clear while
-//! somebody sleeps for longer than its bound.
+//! WAITERS: legal to be set when no thread waits (one wake too many); illegal to be clear while a
+//! thread sleeps, for longer than that thread's bound.
 //!
 //! **Invariants**
 //!
@@ -24,17 +24,18 @@
 //!    writes an identity: one owner at a time.
 //! 2. The owner's identity is in the word from the step that takes the lock to the step that frees
 //!    it.
-//! 3. Who sleeps has set WAITERS, or saw it set, in the very value it sleeps on. Unlock swaps that
-//!    value out, and wakes one if WAITERS was in it. Who slept takes the lock with WAITERS set,
-//!    because others may still sleep.
-//! 4. If the one who should wake dies first, or the one who was woken does, the others' bounds end:
-//!    nobody sleeps for longer than [`LAST_BOUND`](super::LAST_BOUND) without looking.
+//! 3. A sleeper has set WAITERS, or saw it set, in the very value it sleeps on. Unlock swaps that
+//!    value out, and wakes one sleeper if WAITERS was in it. A thread that slept takes the lock
+//!    with WAITERS set, because other threads may still sleep.
+//! 4. If the waker dies before the wake, or the woken thread dies, the bounds of the other sleepers
+//!    end: no thread sleeps for longer than [`LAST_BOUND`](super::LAST_BOUND) without looking.
 //!
 //! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it
-//! from a dead owner is Acquire for [`abandon`], whose Release it pairs with; a process that died
-//! released nothing, and what it wrote and had acquired is ordered by the kernel, which frees the
-//! liveness lock after the process ran its last instruction and of which [`Peers::is_dead`] asked. Everything else on the word is Relaxed: it decides, by the
-//! word's modification order, but publishes nothing.
+//! from a dead owner is Acquire for [`abandon`], whose Release it pairs with. A process that died
+//! released nothing. The kernel orders what that process wrote and had acquired: it frees the
+//! liveness lock, which [`Peers::is_dead`] queried, after the process ran its last instruction.
+//! Every other access to the word is Relaxed: it decides, by the word's modification order, but
+//! publishes nothing.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
@@ -42,7 +43,7 @@ use sync_core::primitive::hint::Spin;
 
 use super::{IDENTITY, Patience, Peers, Slept};
 
-/// Somebody may sleep on the word.
+/// A thread may sleep on the word.
 pub const WAITERS: u32 = 1 << 31;
 
 /// The data behind the lock may be half written.
@@ -52,27 +53,27 @@ pub const INCONSISTENT: u32 = 1 << 30;
 /// dead by definition.
 pub const ABANDONED: u32 = 0xfffd;
 
-/// How the lock was got.
+/// How the lock was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locked {
-    /// From nobody.
+    /// The lock was free.
     Clean,
-    /// From an owner that died: what it guards may be half written.
+    /// From an owner that died: the guarded data may be half written.
     OwnerDied,
 }
 
-/// Why the lock was not got.
+/// Why the lock was not acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Held until the deadline, or at the time of the try.
     TimedOut,
-    /// A dead owner's lock was let go without being marked consistent.
+    /// A dead owner's lock was released without being marked consistent.
     NotRecoverable,
     /// This process could not become a participant.
     NotAttached,
 }
 
-/// Takes the lock, sleeping until `deadline` if need be.
+/// Takes the lock, sleeping until `deadline` if needed.
 ///
 /// # Errors
 ///
@@ -105,7 +106,7 @@ fn lock_slow<P: Peers>(
     }
     let mut spin = Spin::new();
     let mut patience = Patience::new();
-    // WAITERS once we slept (invariant 3).
+    // WAITERS once this thread slept (invariant 3).
     let mut slept = 0;
     loop {
         // Relaxed: a look; the compare-and-swap decides.
@@ -133,7 +134,7 @@ fn lock_slow<P: Peers>(
             if spin.turn() {
                 continue;
             }
-            // Relaxed: announces us to the owner's unlock, which swaps this very word.
+            // Relaxed: announces this waiter to the owner's unlock, which swaps this very word.
             if peers
                 .at(word)
                 .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
@@ -193,8 +194,8 @@ fn try_lock_slow<P: Peers>(
         if seen & INCONSISTENT != 0 {
             return Err(Refused::NotRecoverable);
         }
-        // A free word with WAITERS in it: nobody leaves one, but a peer may scribble. Acquire: as
-        // in `try_lock`.
+        // A free word with WAITERS in it: no operation leaves one, but a peer may scribble.
+        // Acquire: as in `try_lock`.
         let got = peers
             .at(word)
             .compare_exchange(seen, me | WAITERS, Ordering::Acquire, Ordering::Relaxed)
@@ -209,9 +210,9 @@ fn try_lock_slow<P: Peers>(
 
 /// Takes the lock from the dead owner in `seen`.
 fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
-    // WAITERS stays as it was: who slept in vain beside us still has to be woken. INCONSISTENT goes
-    // in in the same step, so that our own death before `mark_consistent` is nothing new to the
-    // next. Acquire: pairs with the Release in `abandon`.
+    // WAITERS stays as it was: other sleepers still have to be woken. INCONSISTENT is set in the
+    // same step, so that this owner's death before `mark_consistent` is no new case for the next
+    // owner. Acquire: pairs with the Release in `abandon`.
     peers
         .at(word)
         .compare_exchange(
@@ -223,17 +224,17 @@ fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
         .is_ok()
 }
 
-/// Declares the data behind a lock that was got with [`Locked::OwnerDied`] to be whole again. Only
-/// for the owner.
+/// Declares the data behind a lock that was acquired with [`Locked::OwnerDied`] to be consistent.
+/// Only for the owner.
 pub fn mark_consistent<P: Peers>(word: &AtomicU32, peers: &P) {
-    // Relaxed: what we repaired is published by the Release of our unlock.
+    // Relaxed: the Release of the unlock publishes the repair.
     peers.at(word).fetch_and(!INCONSISTENT, Ordering::Relaxed);
 }
 
-/// Lets go of the lock. Only for the owner.
+/// Releases the lock. Only for the owner.
 #[inline]
 pub fn unlock<P: Peers>(word: &AtomicU32, peers: &P) {
-    // Release: pairs with the Acquire of whoever takes the lock next.
+    // Release: pairs with the Acquire of the next owner.
     if peers.at(word).swap(0, Ordering::Release) & WAITERS != 0 {
         wake_next(word, peers);
     }
@@ -244,28 +245,28 @@ fn wake_next<P: Peers>(word: &AtomicU32, peers: &P) {
     peers.wake(word, 1);
 }
 
-/// Lets go of a lock whose data could not be made whole: every waiter, and everybody after them,
-/// gets [`Refused::NotRecoverable`].
+/// Releases a lock whose data could not be repaired: every present and every later waiter gets
+/// [`Refused::NotRecoverable`].
 #[cold]
 pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
-    // A swap, not a store: a waiter's compare-and-swap and its futex comparison must meet in one
-    // order with it, or the waiter falls asleep on what was. Relaxed: nobody gets what it guards
-    // any more.
+    // A swap, not a store: a waiter's compare-and-swap and its futex comparison must be in one
+    // order with it, or the waiter falls asleep on the old value. Relaxed: no thread gets the
+    // guarded data any more.
     peers.at(word).swap(INCONSISTENT, Ordering::Relaxed);
     peers.wake(word, u32::MAX);
 }
 
-/// Releases a lock that was got with [`Locked::OwnerDied`] and was not repaired, so that the next
-/// owner gets it with [`Locked::OwnerDied`] again. Only for the owner.
+/// Releases a lock that was acquired with [`Locked::OwnerDied`] and was not repaired: the next
+/// owner gets [`Locked::OwnerDied`] again. Only for the owner.
 #[cold]
 pub fn abandon<P: Peers>(word: &AtomicU32, peers: &P) {
-    // Release: pairs with the Acquire of whoever takes the lock from a dead owner. A swap, as in
-    // `give_up`.
+    // Release: pairs with the Acquire of the thread that takes the lock from a dead owner. A swap,
+    // as in `give_up`.
     peers.at(word).swap(ABANDONED | INCONSISTENT, Ordering::Release);
     peers.wake(word, u32::MAX);
 }
 
-/// The identity of the owner, 0 for nobody. A snapshot.
+/// Returns the identity of the owner; 0: unowned. A snapshot.
 pub fn owner(word: &AtomicU32) -> u32 {
     // Relaxed: a snapshot orders nothing.
     word.load(Ordering::Relaxed) & IDENTITY

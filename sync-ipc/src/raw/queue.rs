@@ -29,10 +29,10 @@
 //!
 //! **Invariants**
 //!
-//! 1. A slot leaves a use only when no cell refers to it any more. The receiver empties the cell, or
-//!    sees it emptied, before it may acknowledge or give back. A sweep that deals with a dead
+//! 1. A slot leaves a use only when no cell refers to it any more. The receiver empties the cell,
+//!    or sees it emptied, before it may acknowledge or give back. A sweep that deals with a dead
 //!    receiver's slot empties the cell first (`Ring::empty_behind`). A sender that abandons its
-//!    slot never referred to it. So a reference that is in its cell speaks of the slot's present
+//!    slot never referred to it. So a reference that is in its cell refers to the slot's present
 //!    use.
 //! 2. The tail passes a cell only after it was filled. The head passes a cell only after its
 //!    reference was spent (the slot is not WRITING any more) and the cell was emptied. Both move by
@@ -51,7 +51,7 @@
 //! the reference (invariant 1), and not to a later use that looks alike. The second look is ordered
 //! after any later use: the thread that freed the slot had seen the cell emptied, and passed that
 //! on by its Release to the Acquire of the claim, and by the claim's Release to the Acquire of the
-//! look at the word. From there on only the numbers matter: the exchange would have to meet a word
+//! look at the word. From there on only the numbers matter: the exchange would have to find a word
 //! of the same sender, in the same state, exactly k * 2^32 uses of this slot later, all of them
 //! between two instructions of a stopped receiver. At 100 ns a use that is a stop of k * 7 minutes;
 //! all other compare-and-swaps need 2^49 laps (20 months) or an identity of a dead participant,
@@ -63,7 +63,7 @@
 //! slot changed between its two looks, and what both walks saw was true of all slots at once,
 //! between the walks.
 //!
-//! **Order.** First in, first out, by the order of the commits. What is redelivered comes late.
+//! **Order.** First in, first out, by the order of the commits. A redelivered item comes late.
 //!
 //! **Hostile contents.** Slot numbers are compared with the number of slots. Every loop is bounded
 //! by it and by [`ATTEMPTS`], and ends in [`RingError::Corrupted`].
@@ -112,7 +112,7 @@ const LAP: u64 = u64::MAX >> LAP_SHIFT;
 /// The number of slots that a sweep compares with the cells at a time.
 const BATCH: usize = 512;
 
-/// Why nothing was claimed or taken.
+/// Why no slot was claimed and no item taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingError {
     /// No slot is free.
@@ -129,7 +129,7 @@ pub enum RingError {
     NotAttached,
 }
 
-/// What becomes of an item whose receiver died before it acknowledged.
+/// The treatment of an item whose receiver died before it acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphans {
     /// Another receiver gets it.
@@ -141,7 +141,7 @@ pub enum Orphans {
 /// A slot that is ours, in this use of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Which slot.
+    /// The number of the slot.
     pub slot: usize,
     /// Its word while it is ours.
     word: u64,
@@ -288,7 +288,7 @@ impl Ring<'_> {
                 (false, _) if lap_of(seen) == (lap + 1) & LAP => {
                     self.advance(peers, self.tail, tail);
                 }
-                // Our tail is old, or the words are nonsense: see what the tail is now.
+                // Our tail is old, or the words are nonsense: read the tail again.
                 _ => spin_loop(),
             }
         }
@@ -376,8 +376,8 @@ impl Ring<'_> {
         Err(RingError::Corrupted)
     }
 
-    /// Declares a taken item dealt with. Returns `false` if it was not this participant's any more:
-    /// a forked child's copy of a claim is not its own.
+    /// Acknowledges a taken item. Returns `false` if this participant does not own it any more: a
+    /// forked child does not own its copy of a claim.
     pub fn acknowledge<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
         claim.word & ID == u64::from(peers.me())
             && self.free(peers, &self.slots[claim.slot], claim.word)
@@ -400,10 +400,10 @@ impl Ring<'_> {
                 .is_ok()
     }
 
-    /// Frees what dead senders left unsent, and deals with what dead receivers left unacknowledged:
-    /// with [`Orphans::Redeliver`], the caller takes the first such item.
+    /// Frees the slots that dead senders left unsent, and handles the items that dead receivers
+    /// left unacknowledged: with [`Orphans::Redeliver`], the caller takes the first such item.
     ///
-    /// Asks once about each participant, and walks the cells once for every `BATCH` slots.
+    /// Queries each participant once, and walks the cells once for every `BATCH` slots.
     ///
     /// # Errors
     ///
@@ -445,8 +445,8 @@ impl Ring<'_> {
                             continue;
                         }
                         let taken = taken(seen, me);
-                        // Acquire: pairs with the Release in `give_back`; of the dead, `is_dead`
-                        // has told. Release, and Acquire on failure: for "empty".
+                        // Acquire: pairs with the Release in `give_back`; for a dead owner,
+                        // `is_dead` orders. Release, and Acquire on failure: for "empty".
                         let got = peers.at(word).compare_exchange(
                             seen,
                             taken,
@@ -476,9 +476,9 @@ impl Ring<'_> {
     /// Strikes from `unsent`, which lists slots from `first` on, those to which a cell refers.
     fn keep_unreferenced<P: Peers>(&self, peers: &P, first: usize, unsent: &mut [u64]) {
         for cell in self.cells {
-            // Relaxed: the senders are dead, as `is_dead` has told, and all that they wrote is
-            // here. A reference that was spent since does no harm: then the slot's word is another
-            // one.
+            // Relaxed: `is_dead` returned that the senders are dead, so all their writes are
+            // visible. A reference that was spent since does no harm: then the slot's word has
+            // changed.
             let seen = peers.at(cell).load(Ordering::Relaxed);
             let listed = slot_of(seen).checked_sub(first).and_then(|at| unsent.get_mut(at));
             if let (true, Some(word)) = (seen & FULL != 0, listed) {
@@ -492,7 +492,7 @@ impl Ring<'_> {
     fn empty_behind<P: Peers>(&self, peers: &P, slot: usize) {
         // Acquire, both: pairs with the Release in `advance` and in `commit`. By invariant 2 the
         // cell is the one at the head, or is emptied already. The head is not older than the one
-        // that the dead receiver read: `is_dead` has told.
+        // that the dead receiver read: `is_dead` orders that read before this one.
         let head = peers.at(self.head).load(Ordering::Acquire);
         let Ok((cell, lap)) = self.place(head) else { return };
         let seen = peers.at(cell).load(Ordering::Acquire);
@@ -503,7 +503,7 @@ impl Ring<'_> {
         }
     }
 
-    /// The number of items that wait to be received. A snapshot.
+    /// Returns the number of items that wait to be received. A snapshot.
     pub fn len<P: Peers>(&self, peers: &P) -> usize {
         let waiting = self.cells.iter().filter(|cell| {
             // Acquire: for `is_spent`.
@@ -513,7 +513,7 @@ impl Ring<'_> {
         waiting.count()
     }
 
-    /// The number of slots that are in use in any way. A snapshot.
+    /// Returns the number of slots that are in use in any way. A snapshot.
     pub fn in_use<P: Peers>(&self, peers: &P) -> usize {
         // Relaxed: a snapshot.
         let used = |word: &&AtomicU64| peers.at(*word).load(Ordering::Relaxed) & STATE != FREE;
@@ -538,9 +538,9 @@ impl Ring<'_> {
         for _ in 0..ATTEMPTS {
             let mut progress = 0_u64;
             for word in self.slots {
-                // Acquire: pairs with the Release in `free` and `claim`. A thread that learns that
-                // all is dealt with sees how, and the second walk sees what the first one's finds
-                // depended on.
+                // Acquire: pairs with the Release in `free` and `claim`. A thread that observes
+                // that all work is done sees its effects, and the second walk sees the writes that
+                // the words of the first walk depended on.
                 let seen = peers.at(word).load(Ordering::Acquire);
                 if !wanted(seen & STATE) {
                     return false;
@@ -556,7 +556,8 @@ impl Ring<'_> {
     }
 
     fn is_spent<P: Peers>(&self, peers: &P, reference: u64) -> bool {
-        // A reference outside was never honest: let it be cleared away.
+        // No honest participant writes a reference beyond the slots: it counts as
+        // spent, so that it is cleared away.
         let Some(word) = self.slots.get(slot_of(reference)) else { return true };
         // The reference was acquired, so this is the word as it was then or newer. Acquire: pairs
         // with the Release in `take`, for "empty".
@@ -565,8 +566,8 @@ impl Ring<'_> {
 
     fn empty<P: Peers>(&self, peers: &P, cell: &AtomicU64, seen: u64) {
         let next = (lap_of(seen) + 1) << LAP_SHIFT;
-        // Release: for "empty" (see "Orderings"). After this the cell is seen to be emptied, by
-        // whichever thread.
+        // Release: for "empty" (see "Orderings"). After this the cell is seen to be emptied,
+        // whichever thread emptied it.
         let _ = peers.at(cell).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed);
     }
 
@@ -582,7 +583,7 @@ impl Ring<'_> {
     }
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
     /// Slots that are free now.
@@ -591,7 +592,7 @@ pub struct Sweep {
     pub taken: Option<Claim>,
 }
 
-/// Which participants are dead, asked once each within a sweep.
+/// The dead participants, each queried once within a sweep.
 struct Verdicts([u32; 64]);
 
 impl Verdicts {

@@ -1,14 +1,14 @@
 //! Permits that come back when their holder dies.
 //!
 //! **Source.** Our own. A counter, as in POSIX's `sem_t`, does not record which participant took
-//! what. So a semaphore of *n* permits is *n* cells, each of which is free or bears its holder's
-//! identity; taking a permit is one compare-and-swap on one cell.
+//! a permit. So a semaphore of *n* permits is *n* cells, each of which is free or bears its
+//! holder's identity; taking a permit is one compare-and-swap on one cell.
 //!
 //! | cell | meaning |
 //! |---|---|
 //! | 0 | no permit here; one may be added |
 //! | [`FREE`] | a permit |
-//! | [`LENT`] | a permit that was taken for good, until one is given back; no death returns it |
+//! | [`LENT`] | a permit that was forgotten, until one is added; no death returns it |
 //! | identity | a permit that this participant holds |
 //!
 //! **Invariants**
@@ -17,7 +17,8 @@
 //!    lost nor doubled, wherever a participant dies.
 //! 2. A waiter announces itself and looks again before it sleeps ([`event_count`],
 //!    invariant 1).
-//! 3. A waiter whose recheck interval ends looks for dead holders, and takes what it finds.
+//! 3. A waiter whose recheck interval ends looks for dead holders, and takes the permit of one that
+//!    it finds.
 //!
 //! **Orderings.** Taking is Acquire and pairs with the Release of giving back; from a dead holder
 //! as in [`mutex`](super::mutex).
@@ -44,8 +45,8 @@ pub struct Permits<'a> {
 }
 
 impl Permits<'_> {
-    /// Takes a permit, sleeping until `deadline` if need be. Gives the cell. `hint` is where to
-    /// look first.
+    /// Takes a permit, sleeping until `deadline` if needed. Returns its cell. `hint` is the cell to
+    /// try first.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl Permits<'_> {
 
     /// Takes a dead holder's permit.
     fn reclaim<P: Peers>(&self, peers: &P, me: u32) -> Option<usize> {
-        // One participant may hold many: ask once.
+        // One participant may hold many permits: query it once.
         let mut alive = me;
         for (cell, word) in self.cells.iter().enumerate() {
             // Relaxed: a look.
@@ -137,7 +138,7 @@ impl Permits<'_> {
         None
     }
 
-    /// Gives back the permit in `cell`, if we hold it.
+    /// Gives back the permit in `cell`, if this participant holds it.
     #[inline]
     pub fn release<P: Peers>(&self, peers: &P, cell: usize) {
         // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
@@ -151,10 +152,10 @@ impl Permits<'_> {
         }
     }
 
-    /// Takes the permit in `cell`, which we hold, out of the semaphore until a call
+    /// Takes the permit in `cell`, which this participant holds, out of the semaphore until a call
     /// [`add`](Self::add)s one.
     pub fn forget<P: Peers>(&self, peers: &P, cell: usize) {
-        // Release: what we wrote is visible to the taker after it is given back.
+        // Release: writes before this are visible to the taker after the permit is given back.
         let _ = peers.at(&self.cells[cell]).compare_exchange(
             peers.me(),
             LENT,
@@ -183,7 +184,7 @@ impl Permits<'_> {
         false
     }
 
-    /// How many are free. A snapshot.
+    /// Returns the number of free permits. A snapshot.
     #[must_use]
     pub fn available(&self) -> usize {
         // Relaxed: a snapshot orders nothing.

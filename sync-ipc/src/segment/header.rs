@@ -1,8 +1,8 @@
-//! What every segment begins with: its format, its participants, its objects.
+//! The beginning of every segment: its format, its participants, its objects.
 //!
 //! | offset | what |
 //! |---|---|
-//! | 0 | magic u64, in the maker's byte order: read backwards, it says so |
+//! | 0 | magic u64, in the maker's byte order: a reader of another byte order sees it reversed |
 //! | 8 | layout version u32, width of a pointer u32 |
 //! | 16 | size of the whole segment u64 |
 //! | 24 | random number, 2 x u64 |
@@ -44,12 +44,12 @@ const DIRECTORY: usize = PARTICIPANTS + TABLE;
 /// The participants' table.
 pub(super) const TABLE_AT: Table = Table { records: PARTICIPANTS, next: NEXT_SLOT };
 
-/// How many objects a segment can have.
+/// The number of objects that a segment can have.
 pub(super) const ENTRIES: usize = 128;
 pub(super) const NAME: usize = 32;
 const ENTRY: usize = NAME + 32;
 
-/// Where objects begin.
+/// The offset at which objects begin.
 pub(crate) const OBJECTS: usize = (DIRECTORY + ENTRIES * ENTRY).next_multiple_of(4096);
 
 /// The random number that ties a name to its memory.

@@ -1,6 +1,6 @@
 //! A piece of memory that several processes share, and the objects in it.
 //!
-//! See [`Segment`]. The parts: `header` (what every segment begins with), `name` (how a segment is
+//! See [`Segment`]. The parts: `header` (the beginning of every segment), `name` (how a segment is
 //! found by name). Below: `memory` (how memory that others write to may be touched), `membership`.
 
 mod header;
@@ -30,7 +30,7 @@ use crate::memory::{Mapping, View, limits};
 use crate::procfs;
 use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, mutex};
 
-/// The seals without which no memory is touched: its size is for ever.
+/// The seals without which no memory is touched: they fix its size forever.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// Memory shared between processes, sealed against shrinking, with named objects in it.
@@ -119,7 +119,7 @@ impl Segment {
         Self::create_with(name, size, |_| Ok(())).map(|(segment, ())| segment)
     }
 
-    /// As [`create`](Self::create), with what `fill` puts into it before the name exists.
+    /// As [`create`](Self::create), but `fill` places objects in it before the name exists.
     pub(crate) fn create_with<R>(
         name: &str,
         size: usize,
@@ -137,8 +137,8 @@ impl Segment {
         Ok((segment, filled))
     }
 
-    /// The segment that another process of this user created under this name and that somebody
-    /// still holds.
+    /// Opens the segment that another process of this user created under this name and that a
+    /// process still holds.
     ///
     /// # Errors
     ///
@@ -164,11 +164,11 @@ impl Segment {
         Err(Error::Busy)
     }
 
-    /// [`open`](Self::open), or [`create`](Self::create) if there is none, whoever comes first.
+    /// [`open`](Self::open), or [`create`](Self::create) if there is none, also in a race.
     ///
     /// # Errors
     ///
-    /// As those two.
+    /// The errors of these two.
     pub fn open_or_create(name: &str, size: usize) -> Result<Self> {
         for _ in 0..16 {
             match Self::open(name) {
@@ -240,7 +240,7 @@ impl Segment {
         Ok(self.0.memfd.try_clone()?)
     }
 
-    /// Bytes for objects, rounded up from what was asked for.
+    /// Returns the number of bytes for objects: the requested size, rounded up.
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.map.len() - OBJECTS
@@ -293,7 +293,8 @@ impl Segment {
                 return Err(Error::Full);
             }
             let start = new.first().map_or(end, |entry| entry.offset);
-            // Fresh memory is zero. What a process that was killed in here has touched is not.
+            // Fresh memory is zero. Memory that a process touched before it was killed in here is
+            // not.
             let touched = map.u64(header::TOUCHED).load(Ordering::Relaxed);
             let touched = usize::try_from(touched).unwrap_or(usize::MAX).min(map.len());
             map.u64(header::TOUCHED).store(touched.max(end) as u64, Ordering::SeqCst);
@@ -346,7 +347,7 @@ impl Segment {
         let word = self.0.map.u32(DIRECTORY_LOCK);
         match mutex::lock(word, self, Deadline::after(PATIENCE)) {
             Ok(mutex::Locked::Clean) => {}
-            // Nothing to repair: what its owner did not count does not exist.
+            // Nothing to repair: an object that the dead owner did not count does not exist.
             Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, self),
             Err(mutex::Refused::TimedOut) => return Err(Error::Busy),
             Err(mutex::Refused::NotRecoverable) => return Err(Error::Corrupted),
@@ -428,7 +429,7 @@ pub(crate) struct Block {
     segment: Segment,
     view: View,
     identity: NonNull<AtomicU32>,
-    /// What the creator of the object wrote into its entry; a number from outside.
+    /// The parameter in the object's entry, written by its creator: a number from outside.
     parameter: u64,
 }
 
@@ -447,7 +448,7 @@ impl Block {
         Self { segment, view, identity, parameter }
     }
 
-    /// An error unless the object has exactly the size that its type and parameter ask for.
+    /// Returns an error unless the object has exactly the size that its type and parameter require.
     pub(crate) fn expect_size(self, size: Option<usize>) -> Result<Self> {
         if size == Some(self.len()) { Ok(self) } else { Err(Error::WrongType) }
     }
@@ -456,7 +457,7 @@ impl Block {
         &self.segment
     }
 
-    /// Where the object lies in the segment.
+    /// Returns the offset of the object in the segment.
     pub(crate) fn offset(&self) -> usize {
         self.view.distance(self.segment.map())
     }
@@ -514,7 +515,8 @@ impl Peers for Block {
     #[inline(always)]
     fn fence_after_change(&self) {
         if cfg!(target_arch = "x86_64") {
-            // A locked instruction is a full fence to this processor; the compiler has to be told.
+            // A locked instruction is a full fence for this processor; this one is for the
+            // compiler.
             atomic::compiler_fence(Ordering::SeqCst);
         } else {
             atomic::fence(Ordering::SeqCst);

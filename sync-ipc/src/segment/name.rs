@@ -69,10 +69,11 @@ use crate::membership::{byte_lock, take_place};
 use crate::memory::limits;
 use crate::procfs;
 
-/// How long a process waits for the lock of a name.
+/// The longest wait of a process for the lock of a name.
 const INTERNAL_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often an operation begins again because the name changed hands meanwhile.
+/// The number of times that an operation begins again because the name got another holder
+/// meanwhile.
 const ATTEMPTS: usize = 16;
 
 const DIRECTORY: &str = "/dev/shm";
@@ -187,7 +188,7 @@ pub(super) fn find(name: &str) -> Result<(OwnedFd, Registration)> {
     Err(Error::NotFound)
 }
 
-/// Removes a name. Those that hold the segment keep it.
+/// Removes a name. The processes that hold the segment keep it.
 pub(super) fn remove(name: &str) -> Result<()> {
     let path = path_of(name)?;
     match open_file(&path) {
@@ -225,7 +226,7 @@ impl Registration {
     /// Until then, [`file`](Self::file) is the parent's description.
     pub(super) fn rejoin(&self, memfd: &OwnedFd, record: &AtomicU32) -> Result<()> {
         if record.load(Ordering::Relaxed) != 0 {
-            // A former try got so far.
+            // An earlier attempt got this far.
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
@@ -478,7 +479,7 @@ fn clear_if_stale(path: &Path) -> Result<()> {
 /// A name that is busy or cannot be judged is left alone. Each sweep costs some system calls for
 /// each name there is, so the more names there are, the fewer creations sweep.
 fn sweep(own: &Path) {
-    /// How many more creations of this process will not sweep.
+    /// The number of creations of this process until the next sweep.
     static SKIP: AtomicUsize = AtomicUsize::new(0);
     // Relaxed: a heuristic.
     let skip = SKIP.load(Ordering::Relaxed);
@@ -523,12 +524,19 @@ fn remove_if_stale(path: &Path, file: &OwnedFd) -> Result<bool> {
 }
 
 fn same_file(one: &OwnedFd, other: &OwnedFd) -> bool {
-    matches!((fstat(one), fstat(other)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    matches!(
+        (fstat(one), fstat(other)),
+        (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+    )
 }
 
-/// Whether the path leads to this very file. "Not known" is no: nothing is removed then.
+/// Whether the path leads to this very file. If that is not known, `false`: nothing is removed
+/// then.
 fn is_at(path: &Path, file: &OwnedFd) -> bool {
-    matches!((stat(path), fstat(file)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    matches!(
+        (stat(path), fstat(file)),
+        (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+    )
 }
 
 fn with_lock<T>(file: &OwnedFd, act: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -57,18 +57,18 @@ fn abort_and_reset() {
     let (_segment, barrier) = world(3);
     let mut waiters = [(); 2].map(|()| fork(|| broken(&barrier)));
     until("two wait", || barrier.waiting() == 2);
-    barrier.abort().expect("nobody is stopped");
+    barrier.abort().expect("no process is stopped");
     assert_eq!(waiters.each_mut().map(Child::join), [1; 2]);
     assert!(barrier.is_broken());
     assert_eq!(barrier.wait(), Err(BarrierError::Broken));
-    barrier.reset().expect("nobody is stopped");
+    barrier.reset().expect("no process is stopped");
     assert!(!barrier.is_broken());
     let mut parties = [(); 2].map(|()| fork(|| barrier.wait().is_err().into()));
     barrier.wait().expect("whole again");
     assert_eq!(parties.each_mut().map(Child::join), [0; 2]);
     let mut waiter = fork(|| broken(&barrier));
     until("one waits", || barrier.waiting() == 1);
-    barrier.reset().expect("nobody is stopped");
+    barrier.reset().expect("no process is stopped");
     assert_eq!(waiter.join(), 1);
     assert!(!barrier.is_broken());
 }
@@ -101,7 +101,7 @@ fn a_panicking_action_breaks_it() {
 
 #[test]
 fn a_killed_party_breaks_it() {
-    // CPython #123899: the others wait for ever.
+    // CPython #123899: the other parties wait forever.
     let (_segment, barrier) = world(3);
     let mut dead = fork(|| broken(&barrier));
     let mut waiter = fork(|| broken(&barrier));

@@ -8,7 +8,7 @@ use sync_ipc::{Condvar, Mutex, ReentrantMutex, Segment};
 use crate::processes::{Child, FOR_EVER, fork, until};
 
 struct World {
-    /// How many wait, how many woke.
+    /// The number of waiters, and the number of woken waiters.
     counts: Mutex<[u32; 2]>,
     condvar: Condvar,
 }
@@ -84,7 +84,7 @@ fn notify_n() {
     until("two woke", || world.counts()[1] == 2);
     assert_eq!(world.condvar.notify(4), 4);
     until("six woke", || world.counts()[1] == 6);
-    assert_eq!(world.condvar.notify(3), 0, "nobody waits, nothing is stored");
+    assert_eq!(world.condvar.notify(3), 0, "no thread waits, nothing is stored");
     assert!(children.iter_mut().all(|child| child.join() == 0));
     assert_eq!(world.waiter(Duration::from_millis(10)), 1);
 }
@@ -208,13 +208,13 @@ fn a_signal_neither_ends_the_wait_nor_loses_the_lock() {
 
 #[test]
 fn waiting_takes_a_guard() {
-    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back: that
-    // it compiles is the proof; that it is let go of, this.
+    // Python: AssertionError without the lock. Here `wait` takes a guard, and gives it back:
+    // that this compiles proves it. This test shows that the lock is released meanwhile.
     let world = world();
     let guard = world.counts.lock().expect("free");
     let mut child = fork(|| world.counts.lock_timeout(FOR_EVER).is_err().into());
     let (_guard, _) = world.condvar.wait_timeout(guard, Duration::from_millis(30)).expect("clean");
     assert_eq!(child.join(), 0, "free while we waited");
-    // To notify without the lock is allowed, and wakes nobody who is not enrolled.
+    // To notify without the lock is allowed, and wakes no thread that is not enrolled.
     assert_eq!(world.condvar.notify(1), 0);
 }

@@ -37,9 +37,10 @@ fn duplex_echo() {
         ours.send_bytes(b"abc").expect("sent");
         assert_eq!(ours.recv_bytes_into(&mut buffer).expect("fits"), 3);
         ours.send_bytes(b"abcdef").expect("sent");
-        assert!(
-            matches!(ours.recv_bytes_into(&mut buffer), Err(ConnectionError::BufferTooShort(message)) if message == b"abcdef")
-        );
+        assert!(matches!(
+            ours.recv_bytes_into(&mut buffer),
+            Err(ConnectionError::BufferTooShort(message)) if message == b"abcdef"
+        ));
         ours.send_bytes(b"end").expect("sent");
         assert_eq!(child.join(), 0);
         drop(theirs);
@@ -376,7 +377,7 @@ fn threads_of_one_process_may_share_an_end() {
     });
 }
 
-/// What `act` returns in a thread of its own, within a minute.
+/// Returns the result of `act`, run in a thread of its own, within a minute.
 fn in_time<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || drop(sender.send(act())));
@@ -489,7 +490,7 @@ fn a_listener_removes_no_other_listeners_path() {
     drop(second);
 }
 
-/// Sends one byte with so many descriptors.
+/// Sends one byte with these descriptors.
 fn send_with(socket: &OwnedFd, byte: u8, descriptors: &[std::os::fd::BorrowedFd<'_>]) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];

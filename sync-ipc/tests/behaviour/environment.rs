@@ -1,4 +1,4 @@
-//! What the system runs out of, and what must not be left behind.
+//! Resources that the system runs out of, and resources that must not be left behind.
 
 use std::fs;
 use std::io;
@@ -61,7 +61,7 @@ fn everything_once(turn: usize) {
 #[test]
 fn nothing_leaks() {
     alone(|| {
-        // What is made once and kept: the allocator's memory, the library's.
+        // Made once and kept: the allocator's memory and the library's.
         (0..3).for_each(everything_once);
         let before = (descriptors(), mappings());
         let space = address_space();
@@ -109,7 +109,12 @@ fn with_small_tmpfs(options: &core::ffi::CStr, act: impl FnOnce() -> bool) -> Op
 
 #[test]
 fn a_full_tmpfs_is_an_error_for_names_and_no_matter_for_others() {
-    let full = |result: sync_ipc::Result<Segment>| matches!(&result, Err(Error::Io(error)) if error.kind() == io::ErrorKind::StorageFull);
+    let full = |result: sync_ipc::Result<Segment>| {
+        matches!(
+            &result,
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::StorageFull
+        )
+    };
     let no_room = with_small_tmpfs(c"size=4096", || {
         fs::write("/dev/shm/other", [1; 4096]).expect("exactly full");
         let refused = full(Segment::create("full", 4096));
@@ -130,7 +135,8 @@ fn a_full_tmpfs_is_an_error_for_names_and_no_matter_for_others() {
     let room = with_small_tmpfs(c"size=16384", || Segment::create("fits", 4096).is_ok());
     match (no_room, room) {
         (None, _) | (_, None) => println!(
-            "no mounts allowed here: the limit on file sizes stands for a full tmpfs, see `shared_memory`"
+            "no mounts allowed here: the limit on file sizes stands for a full tmpfs, \
+             see `shared_memory`"
         ),
         outcome => assert_eq!(outcome, (Some(true), Some(true))),
     }
@@ -154,7 +160,7 @@ fn no_descriptors_left_is_an_error_and_nothing_is_lost() {
             assert!(kept.len() < 10);
         };
         assert!(matches!(error, Error::Io(_)));
-        // What needs no descriptor goes on.
+        // Operations that need no descriptor go on.
         mutex.lock().expect("free").set(2);
         i32::from(mutex.lock().expect("free").get() == 2)
     });

@@ -108,7 +108,7 @@ fn a_wake_reaches_another_process_at_another_address() {
     let [ping, pong] = ["ping", "pong"].map(|name| Event::create(&segment, name).expect("room"));
     let mut child = fork(|| {
         let theirs =
-            Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("mapped anew");
+            Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("mapped again");
         let [ping, pong] =
             ["ping", "pong"].map(|name| Event::open(&theirs, name).expect("it is there"));
         for _ in 0..200 {

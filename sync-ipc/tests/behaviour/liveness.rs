@@ -1,4 +1,4 @@
-//! Who lives: no lock of the living is taken over, whatever its waiters can see of the owner.
+//! Liveness: no lock of the living is taken over, whatever its waiters can see of the owner.
 
 use std::time::Duration;
 
@@ -87,8 +87,8 @@ fn an_owner_that_cannot_be_judged_is_not_robbed() {
 #[test]
 fn a_slot_is_used_by_many_participants_before_an_identity_comes_back() {
     alone(|| {
-        // 16,384 memberships was the documented limit; a process that opens and drops used to reach it
-        // after half as many.
+        // 16,384 memberships was the documented limit; a process that opens and drops used to reach
+        // it after half that number.
         let segment = Segment::anonymous(4096).expect("a segment");
         let mutex = Mutex::create(&segment, "m", 1_u64).expect("room");
         let owner = Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("ours");

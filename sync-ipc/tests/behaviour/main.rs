@@ -1,4 +1,4 @@
-//! What the crate does, row by row, and what it does when somebody dies.
+//! The behaviour of the crate, row by row, also when a process dies.
 
 #[cfg(target_os = "linux")]
 #[path = "../support/processes.rs"]

@@ -51,7 +51,7 @@ fn two_processes_exclude_each_other() {
     let (_segment, mutex) = world();
     let count = || {
         for _ in 0..20_000 {
-            mutex.lock().expect("nobody dies").update(|n| *n += 1);
+            mutex.lock().expect("no process dies").update(|n| *n += 1);
         }
         0
     };
@@ -66,7 +66,7 @@ fn a_killed_holder_is_reported_even_as_a_zombie() {
     let (_segment, mutex) = world();
     let child = holder(&mutex);
     child.signal(libc::SIGKILL);
-    // Not reaped: the child is a zombie for all of this. CPython #88304 waits here for ever.
+    // Not reaped: the child is a zombie for all of this. CPython #88304 waits here forever.
     let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else {
         panic!("the owner died")
     };
@@ -99,8 +99,8 @@ fn a_guard_that_is_not_marked_makes_the_lock_not_recoverable_and_wakes_all() {
 
 #[test]
 fn a_killed_waiter_loses_nobodys_wake() {
-    // What glibc's robust mutex loses: the one who was woken is killed, and the next one sleeps on
-    // a free lock.
+    // glibc's robust mutex loses this wake: the woken waiter is killed, and the next waiter sleeps
+    // on a free lock.
     for _ in 0..5 {
         let (_segment, mutex) = world();
         let guard = mutex.lock().expect("free");
@@ -218,7 +218,7 @@ fn a_panicking_update_leaves_the_value_and_frees_the_lock() {
 #[test]
 fn recovery_is_within_the_bound() {
     // The number is a 99th percentile on a quiet machine; here the bound itself,
-    // generously, as a proof that nobody hangs.
+    // generously, as a proof that no waiter hangs.
     let mut times: Vec<Duration> = (0..20)
         .map(|_| {
             let (_segment, mutex) = world();
@@ -264,8 +264,8 @@ fn a_guard_is_let_go_of_at_the_end_of_its_scope() {
 
 #[test]
 fn another_thread_may_let_go_and_no_thread_lets_go_twice() {
-    // Python: a Lock may be released by anybody, and releasing a free one is a ValueError. Here a
-    // guard may be sent to another thread, and there is no way to let go but to drop it, once.
+    // Python: any thread may release a Lock, and releasing a free Lock is a ValueError. Here a
+    // guard may be sent to another thread, and the only release is its drop, once.
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
     std::thread::scope(|scope| scope.spawn(move || drop(guard)).join()).expect("no panic");

@@ -27,7 +27,7 @@ fn seven(name: &str) -> (Segment, RawValue<u64>) {
     (segment, value)
 }
 
-/// What a process finds under the name.
+/// Returns the value that a process finds under the name.
 fn found(name: &str) -> sync_ipc::Result<u64> {
     let segment = Segment::open(name)?;
     Ok(RawValue::<u64>::open(&segment, "value")?.get())
@@ -147,8 +147,9 @@ fn a_name_stays_while_its_holder_runs_without_its_first_thread() {
     assert!(matches!(Segment::create(&name, 4096), Err(Error::AlreadyExists)));
 }
 
-/// A parent that creates the name and ends as `end` says while its child lives, which uses the
-/// segment before that if `early`; what is found then, before and after the child uses it.
+/// Runs a parent that creates the name and ends by `end` while its child lives. The child uses the
+/// segment before that if `early`. Returns the values found then, before and after the child uses
+/// the segment.
 fn daemonized(
     name: &str,
     early: bool,
@@ -163,7 +164,7 @@ fn daemonized(
         let grandchild = fork(|| {
             if early {
                 value.set(8);
-                // What makes a participant of it: an object is placed.
+                // Placing an object makes the grandchild a participant.
                 RawValue::create(&segment, "early", 1_u32).expect("room");
             }
             step.set(1);

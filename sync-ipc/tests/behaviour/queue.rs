@@ -286,8 +286,8 @@ fn a_timed_receive_takes_its_time() {
 
 #[test]
 fn what_cannot_be_sent_fails_in_send_and_takes_no_room() {
-    // Python's background sender meets what cannot be pickled. A `Queue` takes plain data, by its
-    // type; a `Connection` serialises in `send`.
+    // Python's background sender fails on items that cannot be pickled. A `Queue` takes plain data,
+    // by its type; a `Connection` serialises in `send`.
     struct Unserialisable;
     impl serde::Serialize for Unserialisable {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -322,8 +322,9 @@ fn simple_queue() {
 
 #[test]
 fn there_is_no_background_sender() {
-    // What `send` returned for is in the queue, whatever becomes of the sender: no feeder thread to
-    // join, nothing that its end could lose. Durations are never negative; one that is over polls.
+    // An item whose `send` returned is in the queue, even if the sender dies: there is no feeder
+    // thread to join, and its end could lose nothing. Durations are never negative; an elapsed
+    // duration polls.
     let (_segment, queue) = world(8);
     let mut child = fork(|| {
         (0..8).for_each(|item| queue.send(item).expect("room"));
@@ -646,7 +647,7 @@ fn full_is_not_returned_while_there_is_room() {
     assert_eq!(others.each_mut().map(Child::join), [0, 0]);
 }
 
-/// Counts what a sweep asks and looks at.
+/// Counts the queries and the looks of a sweep.
 #[derive(Default)]
 struct Counts {
     asked: core::cell::Cell<usize>,
@@ -683,8 +684,8 @@ impl Peers for Counts {
     }
 }
 
-/// The largest queue, full of what two dead senders left unsent: a sweep frees all of it, asks once
-/// about each of the two, and looks at each word a bounded number of times.
+/// The largest queue, full of items that two dead senders left unsent: a sweep frees all of them,
+/// queries each of the two senders once, and looks at each word a bounded number of times.
 #[test]
 fn a_sweep_takes_linear_time() {
     use sync_core::primitive::atomic::{AtomicU64, Ordering};

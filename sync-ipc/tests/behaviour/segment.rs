@@ -224,7 +224,7 @@ fn what_lies_in_a_segment_means_the_same_in_every_process() {
         5
     );
     let theirs = sync_ipc::Queue::<u32>::open(&copy, "queue").expect("it is there");
-    // Their sender's identity names nobody in the copy; what was sent is sent.
+    // Their sender's identity names no participant of the copy; sent items stay sent.
     assert_eq!((theirs.recv(), theirs.recv()), (Ok(1), Ok(2)));
 }
 

@@ -108,9 +108,10 @@ fn shareable_list() {
 fn a_full_tmpfs_is_an_error() {
     // More than any machine has: refused before the first page. (A size between what is free and
     // what exists cannot be tested without harm.)
-    assert!(
-        matches!(Segment::anonymous(1 << 50), Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::OutOfMemory)
-    );
+    assert!(matches!(
+        Segment::anonymous(1 << 50),
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::OutOfMemory
+    ));
     // A mount of 64 KiB of its own would need privileges; the limit on file sizes refuses the same
     // call in the same place.
     let mut child = fork(|| {

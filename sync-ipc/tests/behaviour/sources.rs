@@ -1,4 +1,4 @@
-//! What the sources must not contain.
+//! Checks of things that the sources must not contain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ fn no_panic_is_reachable_from_shared_memory() {
     assert!(found.is_empty(), "not argued to be out of a peer's reach:\n{}", found.join("\n"));
 }
 
-/// Each test that the README names beside a promise is there. (The models are a sibling package's,
+/// Each test that the README names next to a promise exists. (The models are a sibling package's,
 /// and not in this one's archive.)
 #[test]
 fn every_promise_has_its_test() {

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::processes::{Child, fork};
 
-/// What is different for the process.
+/// The difference in the surroundings of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surroundings {
     /// A PID namespace and a mount namespace of its own, with their own `/proc`.

@@ -208,7 +208,7 @@ fn reading_a_value_after_its_owners_death_is_an_error_and_no_end() {
     for _ in 0..3 {
         assert!(matches!(value.get(), Err(LockError::OwnerDied(()))));
     }
-    // Who repairs it finds it as it was.
+    // The repairing process finds the value as it was.
     let mut guard = value.lock().expect_err("its owner died").into_guard().expect("recoverable");
     assert_eq!(guard.get(), 5);
     guard.set(6);

@@ -1,5 +1,5 @@
-//! Each operation with a second process that waits for its result: whoever is killed in the
-//! operation, and wherever, the waiter comes to its end.
+//! Each operation with a second process that waits for its result: whichever process is killed in
+//! the operation, and wherever, the waiter comes to its end.
 
 use std::cell::RefCell;
 use std::time::Duration;

@@ -36,8 +36,8 @@ impl Case for Complete {
         world.1.wait().expect("the other waits");
     }
     fn check(&self, (_, barrier, child): &Self::World, finished: bool) {
-        // Either nobody came (then we do), or the cycle was completed, or it was broken by the
-        // death of one who had arrived.
+        // Either no party came (then this process does), or the cycle was completed, or it was
+        // broken by the death of a party that had arrived.
         let ours = if finished || barrier.waiting() == 0 {
             None
         } else {
@@ -51,7 +51,7 @@ impl Case for Complete {
             (1, None | Some(Err(BarrierError::Broken))) if !finished => {}
             other => panic!("{other:?}"),
         }
-        barrier.reset().expect("nobody is stopped");
+        barrier.reset().expect("no process is stopped");
         assert!(!barrier.is_broken());
     }
 }

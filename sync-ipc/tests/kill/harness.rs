@@ -1,16 +1,16 @@
-//! Which instructions to kill at.
+//! The choice of the instructions to kill at.
 //!
 //! [`every`] kills at literally every instruction of an operation. A first run steps the child
 //! through and notes each instruction; then, for each of them, a fresh child in a fresh world runs
-//! to it by a breakpoint, is killed there, and a survivor is asked. Where a child takes another way
-//! than the first (how long it spins is a matter of the clock), it is stepped as many instructions
-//! as there are before the one that it did not meet.
+//! to it by a breakpoint, is killed there, and a survivor is checked. Where a child takes another
+//! way than the first (how long it spins is a matter of the clock), it is stepped as many
+//! instructions as there are before the instruction that it did not reach.
 //!
-//! [`every_effect`] is for what is too long for that: it compares the shared memory after every
-//! instruction of the first run, and kills after (and one before) each that changed something, and
-//! at as many others picked by a seed, which it prints. A process that is killed leaves shared
-//! memory and the kernel's state behind and nothing else, so two instructions between which neither
-//! changes are one case.
+//! [`every_effect`] is for operations that are too long for that: it compares the shared memory
+//! after every instruction of the first run, and kills after (and one before) each that changed
+//! something, and at as many others picked by a seed, which it prints. A process that is killed
+//! leaves shared memory and the kernel's state behind and nothing else, so two instructions between
+//! which neither changes are one case.
 //!
 //! [`two_deaths`] does the same to a participant and to the successor that deals with what the dead
 //! participant left.
@@ -54,17 +54,17 @@ impl Random {
 /// One case: a fresh segment with what the test needs in it, what the child does, and what must
 /// hold after its death.
 pub(crate) trait Case {
-    /// What the child and the survivor work with.
+    /// The state that the child and the survivor share.
     type World;
-    /// Makes a fresh one.
+    /// Makes a fresh world.
     fn world(&self) -> Self::World;
     /// The segment to watch for effects.
     fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment;
-    /// What the child does before it is stepped.
+    /// Runs in the child before it is stepped.
     fn prepare(&self, _: &Self::World) {}
-    /// What the child is stepped through.
+    /// The operation that the child is stepped through.
     fn act(&self, world: &Self::World);
-    /// What the survivor finds; `finished` says that the child was through.
+    /// Checks the state that the survivor finds; `finished`: the child was through.
     fn check(&self, world: &Self::World, finished: bool);
 }
 
@@ -111,7 +111,8 @@ pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
 
 const WORKERS: usize = 3;
 
-/// Kills a child before an instruction, and asks the survivor; `false` if it never came there.
+/// Kills a child before an instruction, and checks the survivor. Returns `false` if the child did
+/// not reach the instruction.
 fn kill_before<C: Case>(case: &C, at: Instruction) -> bool {
     let world = case.world();
     let mut child = start(case, &world);
@@ -121,17 +122,17 @@ fn kill_before<C: Case>(case: &C, at: Instruction) -> bool {
     there
 }
 
-/// Two who do something at the same time, and both are killed.
+/// Two children that do something at the same time, and both are killed.
 pub(crate) trait Pair {
-    /// What they and the survivor work with.
+    /// The state that the children and the survivor share.
     type World;
-    /// Makes a fresh one.
+    /// Makes a fresh world.
     fn world(&self) -> Self::World;
-    /// What both do before they are stepped: whatever makes them participants.
+    /// Runs in both before they are stepped, to make them participants.
     fn prepare(&self, world: &Self::World);
-    /// What number 0 and number 1 are stepped through.
+    /// The operations that number 0 and number 1 are stepped through.
     fn act(&self, who: usize, world: &Self::World);
-    /// What the survivor finds; `finished` says who was through.
+    /// Checks the state that the survivor finds; `finished`: which of the two were through.
     fn check(&self, world: &Self::World, finished: [bool; 2]);
 }
 
@@ -153,8 +154,7 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
             } else {
                 random.below(2) as usize
             };
-            // Now a long burst and now a short one: what matters is who comes between which two
-            // instructions.
+            // Long and short bursts: which child runs between which two instructions matters.
             let burst = left[who].min(1 << random.below(8));
             left[who] -= burst;
             if !finished[who] && !children[who].steps(burst) {
@@ -168,17 +168,17 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
         }
         pair.check(&world, finished);
     }
-    println!("{name}: {rounds} pairs, of whom {} and {} were through", through[0], through[1]);
+    println!("{name}: {rounds} pairs, of which {} and {} were through", through[0], through[1]);
 }
 
 /// A case whose dead participant has a successor that is killed too.
 pub(crate) trait Succession: Case {
-    /// What the successor does after the first death.
+    /// Runs in the successor after the first death.
     fn succeed(&self, world: &Self::World);
 }
 
 /// Kills the participant after each of its instructions that has an effect, and before it, and then
-/// its successor around each of the successor's; and asks the survivor. Of many pairs, it picks
+/// its successor around each of the successor's; and checks the survivor. Of many pairs, it picks
 /// about `pairs` by a seed.
 pub(crate) fn two_deaths<C: Succession>(name: &str, case: &C, pairs: u64) {
     let mut random = Random::new(name);

@@ -82,7 +82,7 @@ fn try_lock_at_every_instruction() {
     every("try_lock", &TryLock);
 }
 
-/// The owner is dead already; the one who recovers is killed too.
+/// The owner is dead already; the recovering process is killed too.
 struct Recover;
 
 impl Case for Recover {

@@ -1,5 +1,4 @@
-//! Two at a time: who holds and who takes over, who sends and who receives, who waits and who
-//! wakes.
+//! Two children at a time: owner and successor, sender and receiver, waiter and waker.
 
 use std::time::Duration;
 
@@ -124,7 +123,7 @@ fn waiter_and_notifier() {
     pairs("waiter_and_notifier", &WaiterAndNotifier, 60, 1500);
 }
 
-/// Both meet; what became of each that was through is written down.
+/// Two parties of a barrier; each that was through writes down its outcome.
 struct Parties;
 
 impl Pair for Parties {
@@ -136,7 +135,7 @@ impl Pair for Parties {
     }
     fn prepare(&self, world: &Self::World) {
         // Makes us a participant, and leaves a barrier as if new.
-        world.0.reset().expect("nobody is stopped");
+        world.0.reset().expect("no process is stopped");
     }
     fn act(&self, who: usize, (barrier, passed): &Self::World) {
         let outcome = match barrier.wait_timeout(SOON) {
@@ -153,7 +152,7 @@ impl Pair for Parties {
             finished != [true; 2] || outcomes[0] == outcomes[1],
             "one passed and the other did not: {outcomes:?}"
         );
-        barrier.reset().expect("nobody is stopped");
+        barrier.reset().expect("no process is stopped");
         let mut other = fork(|| i32::from(barrier.wait_timeout(FOR_EVER).is_err()));
         barrier.wait_timeout(FOR_EVER).expect("as new");
         assert_eq!(other.join(), 0);

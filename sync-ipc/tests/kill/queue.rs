@@ -138,8 +138,9 @@ fn giving_back_at_every_instruction() {
     every("give back", &GiveBack);
 }
 
-/// A sender, a receiver, and one who does both, each killed anywhere, one after another, in one
-/// queue; then nothing is doubled, and nothing lost but what a dead receiver may have acknowledged.
+/// A sender, a receiver, and a process that does both, each killed anywhere, one after another, in
+/// one queue. Then nothing is doubled, and nothing is lost except items that a dead receiver may
+/// have acknowledged.
 #[test]
 fn senders_and_receivers_in_pairs() {
     let mut random = Random::new("senders_and_receivers");

@@ -104,8 +104,8 @@ impl Case for Create {
         core::mem::forget(Segment::create(name, 4096).expect("a new name"));
     }
     fn check(&self, (_, name): &Self::World, _: bool) {
-        // Its only holder is dead: nobody finds it, and nobody waits for it (what Boost does for
-        // ever, #128).
+        // Its only holder is dead: no process finds the segment, and none waits for it (Boost waits
+        // forever, #128).
         assert!(matches!(Segment::open(name), Err(Error::NotFound)));
         let ours = Segment::create(name, 4096).expect("a dead creator's name is free");
         drop(Segment::open(name).expect("a living creator's name is found"));

@@ -1,5 +1,5 @@
-//! Nobody is killed here, but stopped, inside what the crate locks by itself: everything is bounded
-//! by time, not by hope.
+//! Here processes are not killed but stopped, while they hold the internal locks of the crate:
+//! every wait for them has a bound in time.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn a_party_that_is_stopped_anywhere_holds_up_no_timed_wait_and_no_abort() {
     };
     let start = |barrier: &Barrier| {
         Stepped::new(
-            || barrier.reset().expect("nobody is stopped"),
+            || barrier.reset().expect("no process is stopped"),
             |()| {
                 let _ = barrier.wait_timeout(FOR_EVER);
             },
@@ -54,10 +54,10 @@ fn a_party_that_is_stopped_anywhere_holds_up_no_timed_wait_and_no_abort() {
         inside += u32::from(started.elapsed() > Duration::from_millis(500));
         // Continued, it comes to its end, and the barrier can be had again.
         child.finish();
-        barrier.reset().expect("nobody is stopped");
+        barrier.reset().expect("no process is stopped");
         assert!(!barrier.is_broken());
     }
-    assert!(inside > 0, "nobody was stopped with the lock held: nothing was tested");
+    assert!(inside > 0, "no process was stopped with the lock held: nothing was tested");
 }
 
 #[test]
@@ -71,7 +71,10 @@ fn a_writer_that_is_stopped_anywhere_holds_up_a_list_for_a_second() {
             || list.get(0).expect("free"),
             |_| list.set(0, &Item::Int(3)).expect("free"),
         );
-        assert!(child.steps(steps), "nobody was stopped with the lock held: nothing was tested");
+        assert!(
+            child.steps(steps),
+            "no process was stopped with the lock held: nothing was tested"
+        );
         match bounded(|| list.get(0)) {
             Ok(Item::Int(1 | 3)) => {}
             Err(ListError::Locked) => refused += 1,
@@ -96,7 +99,10 @@ fn a_maker_of_objects_that_is_stopped_anywhere_holds_up_others_for_a_second() {
             || drop(before.lock()),
             |()| drop(Mutex::create(&segment, "theirs", 7_u64)),
         );
-        assert!(child.steps(steps), "nobody was stopped with the lock held: nothing was tested");
+        assert!(
+            child.steps(steps),
+            "no process was stopped with the lock held: nothing was tested"
+        );
         match bounded(|| Mutex::create(&segment, "ours", 8_u64)) {
             Ok(mutex) => assert_eq!(mutex.lock().expect("free").get(), 8),
             Err(sync_ipc::Error::Busy) => refused += 1,

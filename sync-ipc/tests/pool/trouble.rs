@@ -127,7 +127,7 @@ fn refuse<S: Serializer>(_: &u32, _: S) -> Result<S::Ok, S::Error> {
     Err(serde::ser::Error::custom("cannot be written"))
 }
 
-/// What happens when it is read or written: nothing, a panic, an end of the process.
+/// A value with an effect when it is read or written: nothing, a panic, an end of the process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Touchy(#[serde(serialize_with = "write", deserialize_with = "read")] (u8, u8));
 
@@ -232,7 +232,7 @@ fn a_forked_child_leaves_the_pool_alone() {
     assert_eq!(pool.apply(square, 3).unwrap(), 9);
 }
 
-/// What a process holds after a pool of it was shot at, and before: descriptors, children.
+/// The resources of a process before its pool is shot at, and after: descriptors, children.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Holdings {
     descriptors: usize,

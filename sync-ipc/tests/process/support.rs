@@ -1,4 +1,4 @@
-//! What several tests of processes use.
+//! Helpers of several tests of processes.
 
 use std::time::{Duration, Instant};
 

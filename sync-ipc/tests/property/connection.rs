@@ -1,4 +1,4 @@
-//! The frames of a pipe beside a plain list of messages, however the bytes arrive.
+//! The frames of a pipe next to a plain list of messages, however the bytes arrive.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -25,10 +25,15 @@ fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
 
 proptest! {
     #[test]
-    fn messages_arrive_one_by_one_however_they_are_cut(messages in messages(), cuts in prop::collection::vec(1_usize..200, 1..40), lost in 0_usize..20) {
+    fn messages_arrive_one_by_one_however_they_are_cut(
+        messages in messages(),
+        cuts in prop::collection::vec(1_usize..200, 1..40),
+        lost in 0_usize..20,
+    ) {
         let (mut raw, theirs) = UnixStream::pair().expect("descriptors");
         let theirs = Connection::from_fd(theirs.into()).expect("a socket");
-        let mut bytes: Vec<u8> = messages.iter().flat_map(|(message, long)| frame(message, *long)).collect();
+        let mut bytes: Vec<u8> =
+            messages.iter().flat_map(|(message, long)| frame(message, *long)).collect();
         bytes.truncate(bytes.len().saturating_sub(lost));
         let mut received = Vec::new();
         let mut rest = &bytes[..];
@@ -63,7 +68,11 @@ proptest! {
         });
         let complete: Vec<Vec<u8>> = complete.map(|(message, _)| message.clone()).collect();
         prop_assert_eq!(received, complete);
-        let expected_end = if whole == bytes.len() { matches!(end, ConnectionError::Closed) } else { matches!(end, ConnectionError::Interrupted) };
+        let expected_end = if whole == bytes.len() {
+            matches!(end, ConnectionError::Closed)
+        } else {
+            matches!(end, ConnectionError::Interrupted)
+        };
         prop_assert!(expected_end, "{}", end);
     }
 

@@ -1,4 +1,4 @@
-//! Each object beside a naive one that cannot be wrong, through random operations.
+//! Each object next to a naive one that cannot be wrong, through random operations.
 
 #[cfg(target_os = "linux")]
 mod connection;

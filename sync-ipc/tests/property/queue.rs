@@ -1,4 +1,4 @@
-//! The queue beside a `VecDeque` and a list of leases.
+//! The queue next to a `VecDeque` and a list of leases.
 
 use std::collections::VecDeque;
 
@@ -28,18 +28,30 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn as_a_deque_with_leases(capacity in 1_usize..9, drops in any::<bool>(), steps in prop::collection::vec(step(), 1..120)) {
+    fn as_a_deque_with_leases(
+        capacity in 1_usize..9,
+        drops in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
         let segment = Segment::anonymous(4096).expect("a segment");
         let orphans = if drops { Orphans::Drop } else { Orphans::Redeliver };
-        let queue = Queue::<u64>::with_options(&segment, "queue", QueueOptions { capacity, orphans }).expect("room");
+        let options = QueueOptions { capacity, orphans };
+        let queue = Queue::<u64>::with_options(&segment, "queue", options).expect("room");
         // In order; given back, in any order, after all that is in order; leased.
-        let (mut items, mut back, mut leases) = (VecDeque::new(), Vec::new(), Vec::<Lease<'_, u64>>::new());
+        let (mut items, mut back) = (VecDeque::new(), Vec::new());
+        let mut leases = Vec::<Lease<'_, u64>>::new();
         let (mut next, mut closed) = (0, false);
         for step in steps {
             let used = items.len() + back.len() + leases.len();
             match step {
                 Step::Send => {
-                    let expected = if closed { Err(SendError::Closed(next)) } else if used == capacity { Err(SendError::Full(next)) } else { Ok(()) };
+                    let expected = if closed {
+                        Err(SendError::Closed(next))
+                    } else if used == capacity {
+                        Err(SendError::Full(next))
+                    } else {
+                        Ok(())
+                    };
                     prop_assert_eq!(queue.try_send(next), expected);
                     if expected.is_ok() {
                         items.push_back(next);
@@ -63,13 +75,20 @@ proptest! {
                             back.swap_remove(at.expect("just seen"));
                         }
                         (None, Err(error)) => {
-                            prop_assert_eq!(error, if closed && (drops || leases.is_empty()) { RecvError::Closed } else { RecvError::Empty });
+                            let is_over = closed && (drops || leases.is_empty());
+                            let expected =
+                                if is_over { RecvError::Closed } else { RecvError::Empty };
+                            prop_assert_eq!(error, expected);
                             prop_assert!(back.is_empty(), "{:?} were given back", back);
                         }
-                        (Some(expected), Err(error)) => prop_assert!(false, "{} is there, but {}", expected, error),
+                        (Some(expected), Err(error)) => {
+                            prop_assert!(false, "{} is there, but {}", expected, error);
+                        }
                     }
                 }
-                Step::Acknowledge(which) if !leases.is_empty() => leases.swap_remove(which % leases.len()).ack(),
+                Step::Acknowledge(which) if !leases.is_empty() => {
+                    leases.swap_remove(which % leases.len()).ack();
+                }
                 Step::GiveBack(which) if !leases.is_empty() => {
                     let lease = leases.swap_remove(which % leases.len());
                     if !drops {

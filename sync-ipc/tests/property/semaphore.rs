@@ -1,4 +1,4 @@
-//! The semaphores beside three numbers: free, held, forgotten.
+//! The semaphores next to three numbers: free, held, forgotten.
 
 use proptest::prelude::*;
 use sync_ipc::{BoundedSemaphore, Permit, Segment, Semaphore, TooManyReleases};
@@ -22,7 +22,11 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn as_three_numbers(permits in 0_usize..6, more in 0_usize..4, steps in prop::collection::vec(step(), 1..100)) {
+    fn as_three_numbers(
+        permits in 0_usize..6,
+        more in 0_usize..4,
+        steps in prop::collection::vec(step(), 1..100),
+    ) {
         let most = permits + more;
         prop_assume!(most > 0);
         let segment = Segment::anonymous(4096).expect("a segment");
@@ -40,11 +44,14 @@ proptest! {
                     drop(held.swap_remove(which % held.len()));
                     free += 1;
                 }
-                Step::Forget(which) if !held.is_empty() => held.swap_remove(which % held.len()).forget(),
+                Step::Forget(which) if !held.is_empty() => {
+                    held.swap_remove(which % held.len()).forget();
+                }
                 Step::Release(_) | Step::Forget(_) => {}
                 Step::Add => {
                     let room = free + held.len() < most;
-                    prop_assert_eq!(semaphore.add_permits(1), if room { Ok(()) } else { Err(TooManyReleases) });
+                    let expected = if room { Ok(()) } else { Err(TooManyReleases) };
+                    prop_assert_eq!(semaphore.add_permits(1), expected);
                     free += usize::from(room);
                 }
             }
@@ -53,7 +60,10 @@ proptest! {
     }
 
     #[test]
-    fn bounded_as_three_numbers(permits in 1_usize..6, steps in prop::collection::vec(step(), 1..100)) {
+    fn bounded_as_three_numbers(
+        permits in 1_usize..6,
+        steps in prop::collection::vec(step(), 1..100),
+    ) {
         let segment = Segment::anonymous(4096).expect("a segment");
         let semaphore = BoundedSemaphore::create(&segment, "semaphore", permits).expect("room");
         let (mut forgotten, mut held) = (0, Vec::<Permit<'_>>::new());
@@ -64,7 +74,9 @@ proptest! {
                     prop_assert_eq!(got.is_ok(), held.len() + forgotten < permits);
                     held.extend(got);
                 }
-                Step::Release(which) if !held.is_empty() => drop(held.swap_remove(which % held.len())),
+                Step::Release(which) if !held.is_empty() => {
+                    drop(held.swap_remove(which % held.len()));
+                }
                 Step::Forget(which) if !held.is_empty() => {
                     held.swap_remove(which % held.len()).forget();
                     forgotten += 1;

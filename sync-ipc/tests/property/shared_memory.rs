@@ -1,4 +1,4 @@
-//! The list beside a `Vec<Item>` whose places remember how much room they began with.
+//! The list next to a `Vec<Item>` whose places remember how much room they began with.
 
 use proptest::prelude::*;
 use sync_ipc::{Item, ListError, Segment, ShareableList};
@@ -26,11 +26,15 @@ fn length(item: &Item) -> usize {
 
 proptest! {
     #[test]
-    fn as_a_vector_with_room(begin in prop::collection::vec(item(), 1..12), sets in prop::collection::vec((0_usize..14, item()), 0..40)) {
+    fn as_a_vector_with_room(
+        begin in prop::collection::vec(item(), 1..12),
+        sets in prop::collection::vec((0_usize..14, item()), 0..40),
+    ) {
         let segment = Segment::anonymous(8192).expect("a segment");
         let list = ShareableList::create(&segment, "list", &begin).expect("room");
         let theirs = ShareableList::open(&segment, "list").expect("it is there");
-        let room: Vec<usize> = begin.iter().map(|item| length(item).max(8).next_multiple_of(8)).collect();
+        let room: Vec<usize> =
+            begin.iter().map(|item| length(item).max(8).next_multiple_of(8)).collect();
         let mut oracle = begin;
         for (turn, (at, item)) in sets.into_iter().enumerate() {
             let expected = match room.get(at) {

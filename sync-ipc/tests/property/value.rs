@@ -1,4 +1,4 @@
-//! Values and arrays beside a variable and a vector.
+//! Values and arrays next to a variable and a vector.
 
 use proptest::prelude::*;
 use sync_ipc::{Array, OutOfRange, RawArray, RawValue, Segment, SharedMemory, Value};
@@ -27,7 +27,10 @@ fn arrays_agree<const N: usize>(len: usize, writes: &[(usize, u8)]) -> Result<()
 
 proptest! {
     #[test]
-    fn as_a_vector(len in 1_usize..12, writes in prop::collection::vec((0_usize..14, any::<u8>()), 1..30)) {
+    fn as_a_vector(
+        len in 1_usize..12,
+        writes in prop::collection::vec((0_usize..14, any::<u8>()), 1..30),
+    ) {
         arrays_agree::<1>(len, &writes)?;
         arrays_agree::<4>(len, &writes)?;
         arrays_agree::<7>(len, &writes)?;
@@ -39,7 +42,12 @@ proptest! {
     }
 
     #[test]
-    fn ranges_as_slices(items in prop::collection::vec(any::<u32>(), 1..40), from in 0_usize..45, to in 0_usize..45, new in prop::collection::vec(any::<u32>(), 0..45)) {
+    fn ranges_as_slices(
+        items in prop::collection::vec(any::<u32>(), 1..40),
+        from in 0_usize..45,
+        to in 0_usize..45,
+        new in prop::collection::vec(any::<u32>(), 0..45),
+    ) {
         let array = Array::create(&segment(), "array", &items).expect("room");
         prop_assert_eq!(array.raw().read(from..to).ok(), items.get(from..to).map(<[u32]>::to_vec));
         let mut oracle = items.clone();
@@ -52,7 +60,13 @@ proptest! {
     }
 
     #[test]
-    fn bytes_as_a_slice(size in 1_usize..3000, writes in prop::collection::vec((0_usize..3000, prop::collection::vec(any::<u8>(), 0..700)), 1..12)) {
+    fn bytes_as_a_slice(
+        size in 1_usize..3000,
+        writes in prop::collection::vec(
+            (0_usize..3000, prop::collection::vec(any::<u8>(), 0..700)),
+            1..12,
+        ),
+    ) {
         let memory = SharedMemory::anonymous(size).expect("memory");
         let mut oracle = vec![0; size];
         for (at, bytes) in writes {
@@ -64,7 +78,10 @@ proptest! {
                 }
                 None => prop_assert_eq!(written, Err(OutOfRange)),
             }
-            prop_assert_eq!(memory.to_vec(at..at + bytes.len()).ok(), oracle.get(at..at + bytes.len()).map(<[u8]>::to_vec));
+            prop_assert_eq!(
+                memory.to_vec(at..at + bytes.len()).ok(),
+                oracle.get(at..at + bytes.len()).map(<[u8]>::to_vec)
+            );
         }
         prop_assert_eq!(memory.to_vec(0..size).ok(), Some(oracle));
     }
@@ -73,7 +90,8 @@ proptest! {
     fn values_as_variables(values in prop::collection::vec(any::<(i64, u16, u128)>(), 1..10)) {
         let segment = segment();
         let long = Value::create(&segment, "long", 0_i64).expect("room");
-        let (short, wide) = (RawValue::create(&segment, "short", 0_u16).expect("room"), RawValue::create(&segment, "wide", 0_u128).expect("room"));
+        let short = RawValue::create(&segment, "short", 0_u16).expect("room");
+        let wide = RawValue::create(&segment, "wide", 0_u128).expect("room");
         for (a, b, c) in values {
             long.set(a).expect("free");
             short.set(b);

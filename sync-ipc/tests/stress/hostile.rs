@@ -73,8 +73,8 @@ fn scribble(segment: &Segment, random: &mut Random) {
     pwrite(segment, &value.to_ne_bytes()[..len], at as u64).expect("a memfd can be written to");
 }
 
-/// One operation, whatever comes of it. Locks that a scribbled word says we hold ourselves are
-/// waited for in vain: hence the short timeouts.
+/// Runs one operation, with any result. A lock whose scribbled word names this process as its owner
+/// is waited for in vain: hence the short timeouts.
 fn operate(world: &World, random: &mut Random) -> Option<()> {
     let soon = Duration::from_micros(50);
     match random.below(18) {
@@ -99,8 +99,8 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
         9 => {
             world.condvar.notify_all();
             if let Ok(guard) = world.mutex.try_lock() {
-                // The lock may be scribbled over while we wait, but nobody scribbles then: this is
-                // one thread.
+                // The lock may be scribbled over during the wait, but no thread scribbles then:
+                // there is only this thread.
                 drop(world.condvar.wait_timeout(guard, soon));
             }
         }

@@ -1,9 +1,9 @@
 //! Workers that are killed, stopped and continued at random moments, and an audit of what they did.
 //!
-//! Every worker moves numbers from one queue to another by lease: receive, send, acknowledge. One
-//! that is killed between the last two leaves its number in both: at least once is what a lease
-//! promises. Beside that, it keeps two numbers under a lock equal, and holds a permit while it
-//! works.
+//! Every worker moves numbers from one queue to another by lease: receive, send, acknowledge. A
+//! worker that is killed between the last two leaves its number in both: a lease promises delivery
+//! at least once. Also, each worker keeps two numbers under a lock equal, and holds a permit while
+//! it works.
 
 use std::time::{Duration, Instant};
 
@@ -103,7 +103,8 @@ fn kill_stop_continue() {
     drop(workers);
     let doubled: u32 = seen.iter().map(|count| count - 1).sum();
     println!(
-        "soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, longest silence {longest:?}"
+        "soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, \
+         longest silence {longest:?}"
     );
     assert!(doubled <= kills, "more were delivered again than workers died");
     // Whatever the dead held comes back: permits, room, the lock.

@@ -1,6 +1,6 @@
 //! Processes for tests: forked, stopped, killed, and stepped through one instruction at a time.
 //!
-//! A child is forked and not executed anew: it is there at once, at the very code that is tested.
+//! A child is forked, without an `exec`: it is there at once, at the very code that is tested.
 //! It calls nothing but the crate and `_exit`.
 #![allow(unreachable_pub, reason = "each test target uses its own part of this file")]
 #![allow(dead_code, reason = "each test target uses its own part of this file")]
@@ -19,7 +19,7 @@ pub struct Child {
     status: Option<i32>,
 }
 
-/// What the child's function returned is its exit code; a panic is 101.
+/// Forks a child. The result of its function is its exit code; a panic is 101.
 pub fn fork(act: impl FnOnce() -> i32) -> Child {
     // SAFETY: the child runs `act` and leaves by `_exit`; glibc makes its allocator usable after a
     // fork.
@@ -35,8 +35,8 @@ pub fn fork(act: impl FnOnce() -> i32) -> Child {
 }
 
 /// Runs a test in a process of its own. Tests run as threads of one process, and a child that one
-/// of them forks has copies of all the others' descriptors: what depends on a descriptor being the
-/// last one must not run beside it.
+/// test forks has copies of the descriptors of all other tests: a test that depends on a descriptor
+/// being the last one must not run next to them.
 #[track_caller]
 pub fn alone(test: impl FnOnce()) {
     let code = fork(|| {
@@ -161,7 +161,7 @@ impl Stepped {
                 libc::kill(libc::getpid(), libc::SIGSTOP);
             }
             act(&prepared);
-            // SAFETY: says that we are through.
+            // SAFETY: reports that the child is through.
             unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
             core::mem::forget(prepared);
             0
@@ -222,12 +222,12 @@ impl Stepped {
 
     /// Lets it run to the end of what it does, and then ends it.
     pub fn finish(&mut self) {
-        assert!(!self.go_on(libc::PTRACE_CONT), "a trap that nobody set");
+        assert!(!self.go_on(libc::PTRACE_CONT), "a trap that was not set");
         self.child.kill();
     }
 
-    /// Steps to the end and says which instructions there were. One that repeats itself (`rep
-    /// movsb`) is one.
+    /// Steps to the end and returns the instructions. An instruction that repeats itself (`rep
+    /// movsb`) counts once.
     pub fn trace(&mut self) -> Vec<Instruction> {
         let mut run: Vec<Instruction> = Vec::new();
         let mut seen = std::collections::HashMap::new();
