@@ -237,7 +237,7 @@ impl<T> Consumer<T> {
     }
 }
 
-// What a panic can leave behind is an item that was moved out or not.
+// A panic leaves an item moved out or not.
 impl<T> UnwindSafe for Producer<T> {}
 impl<T> RefUnwindSafe for Producer<T> {}
 impl<T> UnwindSafe for Consumer<T> {}

@@ -4,7 +4,8 @@
 //!
 //! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
 //! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
-//! carries `CLOSED` (closing is one step in the order of puts), both ends carry `PARKED` ([`cursor`](crate::buffer::cursor)).
+//! carries `CLOSED`: closing is one step in the order of puts. Both ends carry `PARKED`
+//! ([`cursor`](crate::buffer::cursor)).
 //!
 //! # State
 //!
@@ -19,11 +20,11 @@
 //!
 //! # Invariants
 //!
-//! R1. The thread that moved the tail from `p` on is the only one to write the slot of `p`, and does
-//! so only after seeing stamp `p`; it ends with stamp `p + 1`.
+//! R1. Only the thread that moved the tail on from `p` writes the slot of `p`. It does so only after
+//! it has read stamp `p`, and ends by storing stamp `p + 1`.
 //!
-//! R2. The thread that moved the head from `p` on is the only one to take the item of `p`, only after
-//! seeing stamp `p + 1`; it ends with stamp `p + one_lap`.
+//! R2. Only the thread that moved the head on from `p` takes the item of `p`. It does so only after
+//! it has read stamp `p + 1`, and ends by storing stamp `p + one_lap`.
 //!
 //! R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of head position
 //! `p`; in `drop`, when no thread is in the middle of an operation, exactly the slots from head to
@@ -159,8 +160,8 @@ impl<T> Array<T> {
     fn slot(&self, position: u64) -> &Slot<T> {
         let index = self.index(position);
         debug_assert!(index < self.slots.len());
-        // SAFETY: positions come from 0, `next`, `step`, `next_lap`, `nth`, and one lap before one of
-        // these; all of them keep the index below the capacity.
+        // SAFETY: positions come from 0, `next`, `step`, `next_lap`, `nth`, and one lap before one
+        // of these; all of them keep the index below the capacity.
         unsafe { self.slots.get_unchecked(index) }
     }
 
@@ -361,8 +362,9 @@ impl<T> Buffer<T> for Array<T> {
                 match self.tail.claim(tail, self.nth(position, length) | (tail & FLAGS)) {
                     Ok(_) => {
                         for item in items.take(length) {
-                            // SAFETY: as in `push`; no other thread could claim a slot of the run since
-                            // it was found free, or the tail would have moved and the claim failed.
+                            // SAFETY: as in `push`. No other thread has claimed a slot of the run
+                            // since it was found free: the tail would have moved, and the claim
+                            // would have failed.
                             unsafe { self.slot(position).fill(position, item) };
                             position = self.next(position);
                         }

@@ -10,12 +10,12 @@
 //! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in
 //! this crate. What keeps it harmless:
 //!
-//! L1. An [`Arrangement`] changes nothing while it compares: `place`, `choose` and `order` report what
-//! would be done, `insert`, `remove` and `drain` do it without comparing. A panic in `Ord` leaves items,
-//! order and counts as they were, and the lock open.
+//! L1. An [`Arrangement`] changes nothing while it compares. `place`, `choose` and `order` return
+//! what is to be done; `insert`, `remove` and `drain` do it without comparing. A panic in `Ord`
+//! leaves items, order and counts as they were, and the lock open.
 //!
-//! L2. An `Ord` that uses the queue whose items it compares would wait for its own thread: it panics
-//! instead.
+//! L2. An `Ord` that uses the queue whose items it compares panics: otherwise it would wait for its
+//! own thread.
 //!
 //! L3. An item that is given up by a panic, and the payload of a panic that does not go on, are
 //! dropped after the lock was released.
@@ -142,9 +142,9 @@ impl<A> Locked<A> {
     }
 }
 
-/// Calls `f`, which compares. After the first item a panic in it only ends the series: the next call
-/// of the user's meets it again, first thing. The payload goes to `spoiled`, to be disposed of when
-/// the lock is released.
+/// Calls `f`, which compares. After the first item a panic in `f` only ends the series: the user's
+/// next call runs into the same panic at its first item. The payload goes to `spoiled`, to be
+/// disposed of when the lock is released.
 fn go_on<R>(done: usize, spoiled: &mut Option<Payload>, f: impl FnOnce() -> R) -> Option<R> {
     if done == 0 {
         return Some(f());

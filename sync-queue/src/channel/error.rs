@@ -79,11 +79,27 @@ macro_rules! display {
 }
 
 display!(SendError<T>, Self(_) => NO_RECEIVERS);
-display!(TrySendError<T>, Self::Full(_) => "sending on a full channel", Self::Disconnected(_) => NO_RECEIVERS);
-display!(SendTimeoutError<T>, Self::Timeout(_) => "timed out while sending", Self::Disconnected(_) => NO_RECEIVERS);
+display!(
+    TrySendError<T>,
+    Self::Full(_) => "sending on a full channel",
+    Self::Disconnected(_) => NO_RECEIVERS
+);
+display!(
+    SendTimeoutError<T>,
+    Self::Timeout(_) => "timed out while sending",
+    Self::Disconnected(_) => NO_RECEIVERS
+);
 display!(RecvError, Self => NO_SENDERS);
-display!(TryRecvError, Self::Empty => "receiving on an empty channel", Self::Disconnected => NO_SENDERS);
-display!(RecvTimeoutError, Self::Timeout => "timed out while receiving", Self::Disconnected => NO_SENDERS);
+display!(
+    TryRecvError,
+    Self::Empty => "receiving on an empty channel",
+    Self::Disconnected => NO_SENDERS
+);
+display!(
+    RecvTimeoutError,
+    Self::Timeout => "timed out while receiving",
+    Self::Disconnected => NO_SENDERS
+);
 
 macro_rules! gives_back {
     ($Error:ident, $Busy:ident, $is_busy:ident, $busy:literal) => {

@@ -1,4 +1,4 @@
-//! What lies between the two ends, and how many handles each end has.
+//! Flavors: the part of a channel between its two ends, and the counts of handles of each end.
 
 use core::time::Duration;
 use std::time::Instant;

@@ -87,7 +87,8 @@ pub fn at(when: Instant) -> Receiver<Instant> {
     receiver(Flavor::ticks(Some(when), None))
 }
 
-/// A receiver that gets the time every `period`. Ticks that no thread received in time are left out.
+/// A receiver that gets the time every `period`. Ticks that no thread received in time are left
+/// out.
 #[must_use]
 pub fn tick(period: Duration) -> Receiver<Instant> {
     receiver(Flavor::ticks(Instant::now().checked_add(period), Some(period)))
@@ -335,8 +336,8 @@ impl<T> FusedIterator for Iter<'_, T> {}
 
 impl<T> FusedIterator for IntoIter<T> {}
 
-// What a panic can leave behind is an item that was moved out or not: the channel itself is as it
-// was, before or after a whole step.
+// A panic leaves an item moved out or not. The channel itself is as it was before or after a whole
+// step.
 impl<T> UnwindSafe for Sender<T> {}
 impl<T> RefUnwindSafe for Sender<T> {}
 impl<T> UnwindSafe for Receiver<T> {}

@@ -19,15 +19,16 @@
 //! A waiter lives on the stack of the thread that waits: nothing is counted, and nothing is
 //! allocated but for lists that grow longer than ever before.
 //!
-//! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any
-//! more: its thread leaves only by removing it, or by being told.
+//! M1. A waiter stays in place while it is in a list, and after that until its word is no longer
+//! `WAITING`. Its thread leaves only after it has removed the waiter, or after it has read another
+//! word than `WAITING`.
 //!
-//! M2 (ownership of `item`). The waiting thread until it is enlisted; the partner from taking it out
-//! until it stores `word`; the waiting thread again after that. A sender's item is there until it is
-//! met, a receiver's only after that.
+//! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue until
+//! it stores `word`; the waiting thread again after that. A sender's item is there until the partner
+//! takes it, a receiver's only after the partner has put it there.
 //!
-//! M3. After the word was stored only its address is used: the waiter may be gone. A wake that finds
-//! another waiter at that address is a spurious one.
+//! M3. After the word was stored, only its address is used: the waiter may be gone. A wake that
+//! reaches another waiter at that address is a spurious wake.
 
 use core::mem;
 use core::ptr::NonNull;

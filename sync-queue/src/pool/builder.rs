@@ -30,16 +30,17 @@ impl Builder {
         self
     }
 
-    /// What the threads' names begin with; `_0`, `_1` and so on follow. Default: `ThreadPool-N`,
-    /// `N` counting pools. A prefix with a zero byte in it is an error of [`build`](Self::build).
+    /// Sets the prefix of the threads' names; `_0`, `_1` and so on follow it. Default:
+    /// `ThreadPool-N`, `N` counting pools. A prefix with a zero byte in it is an error of
+    /// [`build`](Self::build).
     #[doc(alias = "thread_name_prefix")]
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// What each thread does before its first job. If it panics the pool is broken: pending jobs
-    /// fail, and no more are taken.
+    /// Sets the function that each thread calls before its first job. If it panics, the pool is
+    /// broken: pending jobs fail, and no more are taken.
     pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
         self.initializer = Some(Box::new(f));
         self

@@ -1,4 +1,4 @@
-//! What can go wrong with a pool and its jobs.
+//! The errors of a pool and of its jobs.
 
 use core::any::Any;
 use core::error::Error;

@@ -1,4 +1,4 @@
-//! What a submitted job's owner holds, and how to wait for several.
+//! The handle of a submitted job, and waits for several jobs.
 
 use core::error::Error;
 use core::fmt;
@@ -20,7 +20,8 @@ use crate::queue::simple::SimpleQueue;
 
 /// A submitted job: Python's `Future`. Dropping it detaches the job, which runs all the same; its
 /// result is then dropped.
-#[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that is meant"]
+#[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that \
+              is meant"]
 #[doc(alias = "Future")]
 pub struct JobHandle<R> {
     job: Owner<R>,
@@ -54,7 +55,7 @@ impl<R> JobHandle<R> {
     ///
     /// # Memory ordering
     ///
-    /// What the job did happens before the end of this call.
+    /// Everything that the job did happens before the end of this call.
     pub fn result(self) -> Result<R, JobError> {
         match self.result_before(None) {
             Ok(result) => result,
@@ -139,9 +140,9 @@ impl<R> JobHandle<R> {
         !self.is_hopeless() && self.wait_before(Deadline::after(timeout))
     }
 
-    /// Cancels the job if no thread has begun it: its closure is dropped and will not run. `true`:
-    /// it is cancelled, now or before. A panic of the closure's `Drop` is reported by the panic hook
-    /// and changes nothing else.
+    /// Cancels the job if no thread has begun it: its closure is dropped and will not run. Returns
+    /// `true` if the job is cancelled, now or before. A panic of the closure's `Drop` is reported by
+    /// the panic hook and changes nothing else.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
     }
@@ -222,7 +223,7 @@ pub enum Until {
     All,
 }
 
-/// What [`wait`] found.
+/// The jobs of a [`wait`], sorted into done and not done.
 #[derive(Debug)]
 #[must_use = "the handles are in it"]
 pub struct Waited<R> {
@@ -235,7 +236,7 @@ pub struct Waited<R> {
 /// Waits for several jobs, at most for `timeout` (`None`: as long as it takes), and sorts them into
 /// done and not done.
 ///
-/// As in Python a cancelled job counts as done when a worker has met it and put it aside;
+/// As in Python, a cancelled job counts as done once a worker has taken it and put it aside;
 /// [`JobHandle::is_done`] reports it at once. The job that calls is not waited for: it is returned
 /// as not done. A worker that waits for jobs of its own pool: see [`JobHandle::result`].
 pub fn wait<R>(
@@ -466,8 +467,8 @@ impl<R> Drop for AsCompleted<R> {
 
 /// The results of a [`ThreadPool::map`](crate::ThreadPool::map), in the order of the items.
 ///
-/// A job that fails does not end it: the results behind it follow. Dropped before its end, but after
-/// its beginning, it cancels the jobs that no thread has begun.
+/// A job that fails does not end the iterator: the results behind it follow. An iterator that is
+/// dropped after its beginning and before its end cancels the jobs that no thread has begun.
 #[derive(Debug)]
 #[must_use = "the results are in it"]
 pub struct Map<R> {

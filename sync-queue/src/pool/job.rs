@@ -22,10 +22,11 @@
 //!
 //! # Invariants
 //!
-//! P1. The phase leaves `PENDING` once, by a compare-exchange; the thread that did it owns the slot.
+//! P1. The phase leaves `PENDING` once, by a compare-exchange. The thread that succeeds owns the
+//! slot.
 //!
-//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner, which learns in the same
-//! step whether threads sleep or listen.
+//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner. The same step returns to
+//! the owner whether threads sleep or listen.
 //!
 //! P3. After `RUNNING` the slot belongs to the handle. If `DETACHED` was set before `ENDING` (or
 //! before the end of the phase, where no `ENDING` is set), it belongs to the thread that ended the
@@ -102,16 +103,16 @@ pub enum JobStatus {
 /// The queue that a wait for several jobs listens on: the number of each job that is settled.
 pub(super) type Bell = Arc<SimpleQueue<usize>>;
 
-/// What is called or rung when a job is over.
+/// A callback to call, or a bell to ring, when a job is over.
 enum Listener {
     /// `on_done`: called when the job is done or cancelled.
     Callback(Box<dyn FnOnce(JobStatus) + Send>),
-    /// `wait`, `as_completed`: the number is put into the queue when the job is done, or a worker
-    /// has met a cancelled one.
+    /// `wait`, `as_completed`: the number is put into the queue when the job is done, or when a
+    /// worker has taken a cancelled job.
     Bell(Bell, usize),
 }
 
-/// What does not depend on the types of closure and result.
+/// The part of a job that does not depend on the types of closure and result.
 pub(super) struct Core {
     state: AtomicU32,
     /// The number of the thread that runs the job.

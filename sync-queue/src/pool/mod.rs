@@ -1,9 +1,10 @@
 //! A pool of threads that run jobs.
 //!
-//! The backlog is a [`Queue`](crate::Queue) of jobs; each job is one allocation that holds the closure, then the
-//! result, and the word that its handle waits on ([`job`]). Threads are started as there is work
-//! for them: a thread that submits a job while all threads that exist have one starts another, up to
-//! the limit. How many jobs are unfinished is what the queue counts anyway.
+//! The backlog is a [`Queue`](crate::Queue) of jobs. Each job is one allocation that holds the
+//! closure, then the result, and the word that its handle waits on ([`job`]). Threads are started
+//! as there is work for them: a thread that submits a job while all existing threads have a job
+//! starts another thread, up to the limit. The number of unfinished jobs is counted by the queue
+//! anyway.
 
 use core::fmt;
 use core::panic::{RefUnwindSafe, UnwindSafe};
@@ -31,26 +32,26 @@ use worker::{Inner, current_pool};
 ///
 /// Threads are started when there is work for them, up to the limit, and reused: while a job waits
 /// and fewer threads than the limit are free, another one is started. A job that panics harms no
-/// other: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
-/// submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown) does it earlier,
-/// or without waiting, or cancelling what has not begun.
+/// other job: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
+/// submitted, as leaving Python's `with` block does. [`shutdown`](Self::shutdown) does it earlier,
+/// or without waiting, or cancels the jobs that have not begun.
 ///
-/// The backlog is a [`Queue`](crate::Queue): linearisable, no lock on the fast path, jobs begin in the order they
-/// were submitted. To submit costs one allocation, the put, and the wake-up of a worker if one
-/// sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
-/// count its two owners, 3 for its phase) and 1 store; by [`execute`](Self::execute), without a
-/// handle, 1. One more as long as not all workers are started, and one for a handle that goes before
-/// its job is done.
+/// The backlog is a [`Queue`](crate::Queue): linearisable, no lock on the fast path, jobs begin in
+/// the order in which they were submitted. Submitting costs one allocation, the put, and the wake-up
+/// of a worker if one sleeps. In addition to the atomic operations of the put and the get, a job
+/// costs 6 read-modify-writes (3 to count its two owners, 3 for its phase) and 1 store. By
+/// [`execute`](Self::execute), without a handle, it costs 1. It costs one more as long as not all
+/// workers are started, and one more for a handle that is dropped before its job is done.
 ///
 /// # User code
 ///
 /// Jobs, callbacks, initializers, and the destructors of closures, results and panic payloads run
-/// inside a catch and under no lock. A panic there is reported by the panic hook; that of a job comes
-/// out of its handle as well. A worker, and the thread that cancels or shuts down, goes on.
+/// inside a catch and under no lock. A panic there is reported by the panic hook; the panic of a job
+/// comes out of its handle as well. A worker, and the thread that cancels or shuts down, goes on.
 ///
 /// A worker that waits without a limit of time for a pending job of its own pool runs that job: see
-/// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for a
-/// place in a limited backlog: a job may hold a lock while it submits.
+/// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for
+/// a place in a limited backlog: a job may hold a lock while it submits.
 ///
 /// # Fork
 ///
@@ -107,8 +108,8 @@ impl ThreadPool {
         Builder::default()
     }
 
-    /// Submits a job, waiting for a place if the backlog is limited. A worker of this very pool does
-    /// not wait: its job is taken beyond the limit.
+    /// Submits a job, waiting for a place if the backlog is limited. A worker of this very pool
+    /// does not wait: its job is taken beyond the limit.
     ///
     /// # Errors
     ///
@@ -248,10 +249,11 @@ impl ThreadPool {
         scope::scope(&self.inner, f)
     }
 
-    /// Takes no more jobs. `cancel_pending`: those that no thread has begun are cancelled, else they
-    /// are run. `wait`: until all threads have ended, and with them every job that was accepted. Any
-    /// number of threads may call it, at once or one after the other, and each of them waits. In the
-    /// child of a fork it does nothing, and does not wait: see [`ThreadPool`].
+    /// Takes no more jobs. With `cancel_pending`, jobs that no thread has begun are cancelled;
+    /// otherwise they are run. With `wait`, the call returns when all threads have ended, and with
+    /// them every job that was accepted. Any number of threads may call it, at once or one after
+    /// another, and each of them waits. In the child of a fork it does nothing, and does not wait:
+    /// see [`ThreadPool`].
     ///
     /// # Errors
     ///

@@ -71,11 +71,11 @@ pub(super) fn scope<'env, R>(
         core::mem::forget(parts);
         return result.unwrap_or_else(|payload| resume_unwind(payload));
     }
-    // What the jobs borrow ends with the caller's frame: this function is not left before they are
-    // gone, however it is left.
+    // The borrows of the jobs end with the caller's frame: this function is not left before the
+    // jobs are gone, however it is left.
     let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
     for handle in scope.handles.try_iter() {
-        // A worker runs itself what no thread has begun. A job of a scope has no result, and its
+        // A worker itself runs a job that no thread has begun. A job of a scope has no result, and its
         // panic was caught inside.
         user_code::dispose(handle.result());
     }

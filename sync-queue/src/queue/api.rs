@@ -15,7 +15,10 @@ macro_rules! queue_methods {
             #[must_use]
             #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
-                assert!(capacity > 0, "a bounded queue needs room for at least one item; unbounded() has no limit");
+                assert!(
+                    capacity > 0,
+                    "a bounded queue needs room for at least one item; unbounded() has no limit"
+                );
                 Self { shared: Blocking::new(Self::buffer(Some(capacity))) }
             }
 
@@ -47,7 +50,7 @@ macro_rules! queue_methods {
             ///
             /// # Memory ordering
             ///
-            /// What happened before a put happens before the end of the get that returns its item.
+            /// Everything before a put happens before the end of the get that returns its item.
             #[inline]
             pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
                 match self.shared.put(item, Timeout::Forever) {
@@ -299,8 +302,7 @@ macro_rules! queue_methods {
             ///
             /// # Memory ordering
             ///
-            /// What happened before each `task_done` happens before the end of the join that it
-            /// ends.
+            /// Everything before each `task_done` happens before the end of the join that it ends.
             pub fn join(&self) {
                 self.shared.join(Timeout::Forever);
             }
@@ -400,8 +402,8 @@ macro_rules! queue_methods {
 
         impl<T $(: $bound)?> FusedIterator for Iter<'_, $Queue<T>> {}
 
-        // What a panic can leave behind is an item that was moved out or not: the queue itself is
-        // as it was, before or after a whole step.
+        // A panic leaves an item moved out or not. The queue itself is as it was before or after a
+        // whole step.
         impl<T> UnwindSafe for $Queue<T> {}
         impl<T> RefUnwindSafe for $Queue<T> {}
 

@@ -1,4 +1,4 @@
-//! What can go wrong, with the item given back.
+//! The errors of the queues. Each one gives the item back.
 
 use core::error::Error;
 use core::fmt;

@@ -51,7 +51,12 @@ impl<T: Ord> PriorityQueue<T> {
     }
 }
 
-queue_methods!(PriorityQueue: Ord, "It is the one that would have come last that makes room: the highest, maybe `item` itself. Finding it compares a good half of the items.", "");
+queue_methods!(
+    PriorityQueue: Ord,
+    "The item that would have come last makes room: the highest, maybe `item` itself. Finding it \
+     compares a good half of the items.",
+    ""
+);
 
 /// A 4-ary heap: half the levels of a binary one, and the children of a node side by side in
 /// memory.
@@ -64,13 +69,14 @@ struct Heap<T> {
 }
 
 const ARITY: usize = 4;
-/// Two bits say which of four children.
+/// Two bits select one of four children.
 const BITS: u32 = ARITY.trailing_zeros();
 
-/// What a removal or a replacement does, found out beforehand.
+/// The steps of a removal or a replacement, chosen before anything is changed.
 #[derive(Clone, Copy)]
 enum Plan {
-    /// Takes the root out; the last entry goes down from there, turning as the pairs of bits say.
+    /// Takes the root out; the last entry goes down from there. Each pair of bits of `turns` selects
+    /// a child.
     Down { turns: u64, levels: u32 },
     /// Takes out the entry `from`; the new one goes up from there to `to`.
     Up { from: usize, to: usize },

@@ -1,17 +1,18 @@
-//! Counting the tasks that were put and not yet called done, and waiting for none to be left.
+//! Counts the tasks that were put and not yet called done, and waits until none is left.
 //!
-//! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
-//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::buffer::cursor)), so
-//! that only the thread that finishes the last task looks for joiners.
+//! Puts pay nothing for it: the number of puts is read off the queue's tail. Only the tasks done are
+//! counted here. The flag of the joiners is in the same word as the count
+//! ([`cursor`](crate::buffer::cursor)), so that only the thread that finishes the last task looks
+//! for joiners.
 //!
 //! # Invariants
 //!
 //! K1. `done <= pushed`: a call that would break this is refused (`task_done`) or counts less
 //! (items that a shutdown or a `force_put` took out).
 //!
-//! K2. The thread that makes `done` equal to `pushed` clears the joiners' flag in that same step, and
-//! wakes them all. A put that comes in between makes them sleep again: joiners wait for a moment at
-//! which nothing is unfinished, not for an event.
+//! K2. The thread that makes `done` equal to `pushed` clears the joiners' flag in that same step,
+//! and wakes all joiners. A put that comes in between makes them sleep again: joiners wait for a
+//! moment at which nothing is unfinished, not for an event.
 //!
 //! Reading `pushed` too low is impossible where it matters (a thread that has a task knows of its
 //! put), and would only wake joiners for nothing.

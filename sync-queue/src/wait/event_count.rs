@@ -1,14 +1,14 @@
 //! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the thread that
-//! changes that finds it.
+//! changes that wakes it.
 //!
 //! # Source
 //!
-//! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
-//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)), as
-//! nsync's and Rust's own mutex have a "threads wait" bit beside the lock bit. So the hazard of
-//! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
-//! look for items", is settled by the coherence of one location: the fast path pays neither a fence
-//! nor a load for it.
+//! A counted eventcount in one futex word. It is joined to the queues by a flag in the very word
+//! that the other side has to change to make progress
+//! ([`Cursor`](crate::buffer::cursor::Cursor)). The mutexes of nsync and of Rust's std have a
+//! "threads wait" bit next to the lock bit in the same way. So the hazard of all blocking queues,
+//! store buffering between "publish, look for sleepers" and "announce oneself, look for items", is
+//! settled by the coherence of one location: the fast path pays neither a fence nor a load for it.
 //!
 //! # State
 //!
@@ -32,21 +32,21 @@
 //! W3. A thread that took a signal tries its operation again, even if its time is up: the wake is
 //! used or there was nothing to use it on.
 //!
-//! W4. A sleeper's `PARKED` is in the other side's word before it sleeps. The flag may be set when no
-//! thread sleeps, but must not be missing when a thread sleeps to which no signal has been sent. A
-//! thread that consumed the flag and finds no sleeper clears the flag, then looks again, and signals
-//! all that came in between.
+//! W4. A sleeper's `PARKED` is in the other side's word before the sleeper sleeps. The flag may be
+//! set when no thread sleeps, but must not be missing when a thread sleeps to which no signal has
+//! been sent. A thread that consumed the flag and finds no sleeper clears the flag, then looks
+//! again, and signals all sleepers that came in between.
 //!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
 //! which a late sleeper is fooled.
 //!
 //! # Memory orderings
 //!
-//! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is
-//! published by the mark that follows it, which is set with Release, and found by a claim or taken
-//! away with Acquire. Who is woken looks for itself, with the orderings of the operation that it
-//! tries again; and should it look too early and see what was there before, it cannot fall asleep
-//! over that, since setting the mark compares with the newest value of the other side's word.
+//! The word is Relaxed throughout: it only counts sleepers and signals; no data is published through
+//! it. `enter` is published by the flag that follows it, which is set with Release, and found by a
+//! claim or cleared with Acquire. A woken thread looks for itself, with the orderings of the
+//! operation that it tries again. If it looks too early and reads the old state, it cannot fall
+//! asleep over that, since setting the flag compares with the newest value of the other side's word.
 
 use core::time::Duration;
 
