@@ -43,8 +43,8 @@ use crate::slack::Slack;
 ///
 /// # Memory ordering
 ///
-/// What was done before [`Stopper::stop`] is visible to a thread that learns by a tick's absence
-/// that the interval was stopped.
+/// Everything before [`Stopper::stop`] is visible to a thread that learns by a tick's absence that
+/// the interval was stopped.
 #[doc(alias = "Ticker")]
 pub struct Interval {
     clock: Box<dyn Clock>,

@@ -127,7 +127,7 @@ pub enum JobError {
     Broken,
     /// It was not done when this process was forked: the pool's threads stayed with the parent.
     Forked,
-    /// The job that asks is the very one whose result it wants, or waits, on the same thread, for
+    /// The job that waits is the very one whose result it wants, or waits, on the same thread, for
     /// one that does.
     Deadlock,
     /// It was not done in time.

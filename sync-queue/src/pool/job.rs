@@ -678,7 +678,7 @@ where
     }
 }
 
-/// A job without a handle: no thread asks for it, so there is nothing but the closure. The owner of
+/// A job without a handle: no thread waits for it, so there is nothing but the closure. The owner of
 /// its [`Queued`] has it alone.
 struct Detached<F>(UnsafeCell<Option<F>>);
 

@@ -2,9 +2,10 @@
 //!
 //! # Sleeping, and why no wake-up is lost
 //!
-//! The dispatcher sleeps on its notifier, a futex word that counts notifications, until the earliest
-//! wake time of all shards. A thread that links an earlier deadline must wake it; a thread that
-//! links a later one should not, for a system call costs more than everything else an insert does.
+//! The dispatcher sleeps on its notifier, a futex word that counts notifications, until the
+//! earliest wake time of all shards. A thread that links an earlier deadline must wake the
+//! dispatcher. A thread that links a later deadline should not, for a system call costs more than
+//! everything else in an insert.
 //!
 //! | step | dispatcher | step | inserter, under the shard's lock |
 //! |---|---|---|---|
@@ -16,12 +17,12 @@
 //!
 //! 1. If the inserter had the shard's lock before D3, the dispatcher sees the timer in D3 and does
 //!    not sleep past it.
-//! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before what D3
-//!    found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value of D2
-//!    or a later one: `u64::MAX` or D4's. If the deadline is not before D4's value, the
-//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or
-//!    does not begin.
-//! 3. A value that I3 reads from an earlier round costs a needless notification, or belongs to case 1.
+//! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before the time
+//!    that D3 found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value
+//!    of D2 or a later one: `u64::MAX` or D4's. If the deadline is not before D4's value, the
+//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or does not begin.
+//! 3. A value that I3 reads from an earlier round costs a needless notification, or belongs to
+//!    case 1.
 //!
 //! Both accesses of `wake_at` may be Relaxed: that I3 reads D2 or later follows from the lock, D2
 //! being before D3's release of it.
@@ -68,7 +69,7 @@ const OPEN: u32 = 0;
 /// The dispatcher ends before the next callback.
 const STOPPED: u32 = 1;
 
-/// How long the dispatcher waits after the clock has panicked, before it asks again.
+/// The pause of the dispatcher after the clock has panicked, before it reads the clock again.
 const CLOCK_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Inner {

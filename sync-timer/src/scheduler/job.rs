@@ -43,8 +43,8 @@ pub(super) trait Job: Send {
         None
     }
 
-    /// Notes that `reschedule` has chosen the next tick, which begins a new grid; and how many ticks
-    /// were left out before it.
+    /// Records that `reschedule` has chosen the next tick, which begins a new grid, and that
+    /// `missed` ticks were left out before it.
     fn moved(&mut self, missed: u64) {
         let _ = missed;
     }

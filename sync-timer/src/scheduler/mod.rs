@@ -42,7 +42,7 @@ use self::job::{Job, Once};
 use crate::clock::{Clock, Monotonic, nanoseconds};
 use crate::missed::Missed;
 
-/// What a shutdown does with the timers that are still waiting.
+/// The choice of a shutdown for the timers that are still waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pending {
     /// One-shot timers still go off, each at its time, and the shutdown waits for the last one.
@@ -94,7 +94,7 @@ pub enum Pending {
 ///
 /// # Memory ordering
 ///
-/// What a thread did before it scheduled a timer is visible to the callback. See also
+/// Everything that a thread did before it scheduled a timer is visible to the callback. See also
 /// [`TimerHandle`].
 ///
 /// # Source of the algorithm
@@ -304,14 +304,14 @@ impl Scheduler {
     /// [`next_wake`](Self::next_wake) then returns a time that is past.
     ///
     /// This is how a scheduler [without a thread](SchedulerBuilder::build_without_thread) is
-    /// driven. Beside a dispatcher, or from several threads at once, it helps: each timer is still
+    /// driven. Next to a dispatcher, or from several threads at once, it helps: each timer is still
     /// called once.
     pub fn run_due(&self) -> usize {
         self.inner.run_due()
     }
 
-    /// Returns when [`run_due`](Self::run_due) should be called next: not after the earliest deadline, and
-    /// usually exactly then. `None`: there is nothing to wait for.
+    /// Returns when [`run_due`](Self::run_due) should be called next: not after the earliest
+    /// deadline, and usually exactly then. `None`: there is nothing to wait for.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
         let wakes = self.inner.shards.iter().map(|shard| shard.next_wake());
@@ -474,9 +474,9 @@ impl SchedulerBuilder {
         Ok(Scheduler { inner, has_dispatcher: true })
     }
 
-    /// Builds one without a thread: callbacks run when [`Scheduler::run_due`] is called, and only then. For
-    /// tests, and for an event loop of one's own, which learns from [`Scheduler::next_wake`] how
-    /// long it may sleep.
+    /// Builds a scheduler without a thread: callbacks run when [`Scheduler::run_due`] is called, and
+    /// only then. For tests, and for an event loop of one's own, which learns from
+    /// [`Scheduler::next_wake`] how long it may sleep.
     #[must_use]
     pub fn build_without_thread(self) -> Scheduler {
         Scheduler { inner: self.inner().0, has_dispatcher: false }

@@ -75,7 +75,7 @@ pub(super) struct Shard {
     pub(super) core: Arc<Core>,
 }
 
-/// What to do with the first timer of a shard that is due.
+/// The decision about the first timer of a shard that is due.
 pub(super) enum Admission {
     /// Run it, or queue it at the executor.
     Admit,
@@ -98,7 +98,7 @@ pub(super) enum Taken {
     Held(Key),
 }
 
-/// What a cancellation found.
+/// The result of a cancellation.
 ///
 /// # Memory ordering
 ///

@@ -9,9 +9,9 @@
 //! * **occupancy bitmaps**: the next bucket is found by two `trailing_zeros`, so that time is
 //!   skipped and never ticked through;
 //! * **a sorted run and a heap for the present**: what is due within the current tick is ordered by
-//!   its nanosecond deadline, so that timers fire in nanosecond order whatever the tick length. A bucket is
-//!   sorted at once, which is cheaper than any queue; a 4-ary heap takes what comes later, or in
-//!   too large a number;
+//!   its nanosecond deadline, so that timers fire in nanosecond order whatever the tick length. A
+//!   bucket is sorted at once, which is cheaper than any queue; a 4-ary heap takes timers that come
+//!   later, or in too large a number;
 //! * **a bucket knows its earliest deadline**, so that a far timer costs one wake-up and not one on
 //!   every level it sinks through.
 //!
@@ -71,10 +71,10 @@ const SLOTS: usize = 1 << LEVEL_BITS;
 /// Together the levels hold all 64-bit nanoseconds: 584 years.
 const LEVELS: usize = (u64::BITS - TICK_BITS).div_ceil(LEVEL_BITS) as usize;
 
-/// What draining one entry costs, in nanoseconds: how much earlier a bucket is drained for each
-/// entry in it...
+/// The cost of draining one entry, in nanoseconds: a bucket is drained earlier by this for each
+/// entry in it.
 const DRAIN_COST: u64 = 64;
-/// ... and at most.
+/// The longest time, in nanoseconds, by which a bucket is drained earlier.
 const LONGEST_LEAD: u64 = 4_000_000;
 
 /// A bucket of no more entries than this is sorted instead of being sorted down: about 40 us of
@@ -274,12 +274,12 @@ impl<T> TimerWheel<T> {
                 self.draining = None;
             }
             if self.first().is_some_and(|item| item.deadline <= now) {
-                // Earlier than whatever is in a bucket (invariant 2).
+                // Earlier than all entries of the buckets (invariant 2).
                 return true;
             }
             match self.first_bucket() {
-                // Drained when its time has come, and also when the position reaches it: whoever
-                // calls is awake anyway.
+                // Drained when its time has come, and also when the position reaches it: the
+                // calling thread is awake anyway.
                 Some((number, start)) if start <= tick || self.bucket(number).wake() <= now => {
                     self.position = start;
                     let last = start + ((1 << ((number >> LEVEL_BITS) * LEVEL_BITS)) - 1);
@@ -288,8 +288,8 @@ impl<T> TimerWheel<T> {
                         && self.run.is_empty()
                         && self.bucket(number).entries.len() <= LONGEST_RUN
                     {
-                        // Its whole span: what is linked from now on, among what the run holds, has
-                        // to go to the heap (invariant 2).
+                        // Its whole span: a timer linked from now on among those of the run has to
+                        // go to the heap (invariant 2).
                         self.position = last;
                         self.sort(number);
                     } else {
