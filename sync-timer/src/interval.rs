@@ -72,7 +72,7 @@ impl RefUnwindSafe for Interval {}
 impl UnwindSafe for Stopper {}
 impl RefUnwindSafe for Stopper {}
 
-/// Stops an [`Interval`] from another thread. Its clones stop the same one.
+/// Stops an [`Interval`] from another thread. Its clones stop the same interval.
 #[derive(Clone)]
 pub struct Stopper {
     shared: Arc<StopFlag>,
@@ -131,7 +131,7 @@ impl Interval {
         }
     }
 
-    /// Chooses what becomes of ticks that are missed.
+    /// Sets the policy for missed ticks.
     #[must_use]
     pub fn with_missed(mut self, policy: Missed) -> Self {
         self.policy = policy;

@@ -242,7 +242,7 @@ impl Timer {
         Ok(())
     }
 
-    /// The new thread finds the lock held until `start` is through.
+    /// Spawns the thread. The new thread finds the lock held until `start` is through.
     fn spawn(&self, deadline: Option<Instant>) -> io::Result<()> {
         if self.name.contains('\0') {
             return Err(io::Error::new(
@@ -255,8 +255,8 @@ impl Timer {
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 
-    /// Cancels it. `true`: the function was not called and will never be; its closure has been
-    /// dropped. `false`: it is running, or has run.
+    /// Cancels the timer. Returns `true` if the function was not called and will never be: its closure
+    /// has been dropped. Returns `false` if it is running, or has run.
     ///
     /// May be called before `start`, again, and from anywhere. A function that is running goes on;
     /// [`join`](Self::join) waits for it.

@@ -119,7 +119,7 @@ unsafe impl<T: Send> Send for Array<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Array<T> {}
 
-/// NotReady a slot is not ready.
+/// The reason why a slot is not ready.
 enum NotReady {
     /// The ring is full (or empty), and was so at a moment within the call.
     Blocked,
@@ -194,7 +194,7 @@ impl<T> Array<T> {
             + (((index % self.slots.len()) as u64) << SHIFT)
     }
 
-    /// How many positions lie before `position`.
+    /// Returns the number of positions before `position`.
     #[inline]
     fn count(&self, position: u64) -> u64 {
         position / self.one_lap * self.slots.len() as u64 + self.index(position) as u64
@@ -232,8 +232,8 @@ impl<T> Array<T> {
         if tail & CLOSED != 0 { Err(PopError::Closed) } else { Ok(NotReady::Blocked) }
     }
 
-    /// How many slots in a row, from `position` on and at most `max`, have the stamp that `ready`
-    /// gives for their position.
+    /// Returns the number of slots in a row, from `position` on and at most `max`, that have the
+    /// stamp that `ready` gives for their position.
     fn run(&self, position: u64, max: usize, ready: u64) -> u64 {
         let mut at = position;
         let mut length = 0;

@@ -201,7 +201,7 @@ fn number(word: u64) -> u64 {
     (word >> SHIFT) / LAP
 }
 
-/// How many slots lie before a position.
+/// Returns the number of slots before a position.
 fn count(word: u64) -> u64 {
     number(word) * SLOTS as u64 + offset(word) as u64
 }
@@ -354,7 +354,7 @@ impl<T> List<T> {
         }
     }
 
-    /// Whether an item of the head's own block is inside. `false` may be wrong.
+    /// Returns whether an item of the head's own block is inside. `false` may be wrong.
     #[inline]
     fn is_before_tail(&self, head: u64) -> bool {
         let tail = self.tail.cursor.acquire();

@@ -33,24 +33,24 @@ use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 pub(crate) trait Arrangement<T>: Default {
     /// Whether `place`, `choose` and `choose_last` call user code.
     const COMPARES: bool;
-    /// Where an item goes.
+    /// The place of an item to insert.
     type Place: Copy;
-    /// Which item goes.
+    /// The item to remove or replace.
     type Choice: Copy;
 
     fn place(&self, item: &T) -> Self::Place;
 
     fn insert(&mut self, place: Self::Place, item: T);
 
-    /// The next one.
+    /// Chooses the next item.
     fn choose(&self) -> Option<Self::Choice>;
 
     fn remove(&mut self, choice: Self::Choice) -> T;
 
-    /// Over a full container: puts `item` in the place of the one that would be missed least, maybe
-    /// `item` itself; that one.
+    /// Chooses, over a full container, the item that `item` replaces: the last in the order, maybe
+    /// `item` itself.
     ///
-    /// In two steps for the same reason as the others: what is returned does it, without comparing.
+    /// In two steps, as `choose` and `remove` (L1): `replace` then does it without comparing.
     fn choose_last(&self, item: &T) -> Self::Choice;
 
     fn replace(&mut self, choice: Self::Choice, item: T) -> T;
@@ -64,7 +64,7 @@ pub(crate) trait Arrangement<T>: Default {
     fn len(&self) -> usize;
 }
 
-/// How many items a container keeps room for in any case.
+/// The number of items that a container keeps room for in any case.
 const KEPT: usize = 64;
 
 /// The room that a container gives back memory down to, if it has far too much.

@@ -107,6 +107,6 @@ pub(crate) trait Buffer<T> {
 
     fn capacity(&self) -> Option<usize>;
 
-    /// How many pushes have succeeded so far.
+    /// Returns the number of pushes that have succeeded so far.
     fn pushed(&self) -> u64;
 }

@@ -112,7 +112,7 @@ impl<T> Channel<T> {
             || matches!((&self.flavor, &other.flavor), (Flavor::Never, Flavor::Never))
     }
 
-    /// How many senders there are; the clock counts as one.
+    /// Returns the number of senders; the clock counts as one.
     pub(super) fn senders(&self) -> usize {
         match self.flavor {
             // Acquire: pairs with the Release in `remove_sender`.
@@ -121,7 +121,7 @@ impl<T> Channel<T> {
         }
     }
 
-    /// How many receivers there are.
+    /// Returns the number of receivers.
     pub(super) fn receivers(&self) -> usize {
         // Acquire: pairs with the Release in `remove_receiver`.
         self.receivers.load(Ordering::Acquire)

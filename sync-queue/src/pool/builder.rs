@@ -1,4 +1,4 @@
-//! How a pool is configured.
+//! The configuration of a pool.
 
 use core::fmt;
 use core::sync::atomic::AtomicU64;
@@ -24,7 +24,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many threads there may be. Default: four more than processors, 32 at most, as in Python.
+    /// Sets the maximum number of threads. Default: four more than processors, 32 at most, as in
+    /// Python.
     pub fn max_workers(mut self, max: usize) -> Self {
         self.max_workers = Some(max);
         self
@@ -46,7 +47,8 @@ impl Builder {
         self
     }
 
-    /// How many jobs may wait for a worker: `submit` waits for a place while there are as many.
+    /// Sets the number of jobs that may wait for a worker: `submit` waits for a place while that many
+    /// wait.
     /// Default: no limit; a limit of more than 536 million is none.
     ///
     /// A worker of the pool does not wait for a place, which it alone might make: the jobs that
@@ -57,7 +59,7 @@ impl Builder {
         self
     }
 
-    /// How many bytes of stack each thread has. Default: the system's.
+    /// Sets the stack size of each thread, in bytes. Default: the system's.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self

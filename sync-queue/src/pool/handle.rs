@@ -108,7 +108,7 @@ impl<R> JobHandle<R> {
         self.core().wait(deadline)
     }
 
-    /// Whether this thread is a worker of the job's pool, in the process of that pool.
+    /// Returns whether this thread is a worker of the job's pool, in the process of that pool.
     fn belongs_here(&self) -> bool {
         current_pool() == self.core().pool && !self.is_left_behind()
     }
@@ -147,27 +147,27 @@ impl<R> JobHandle<R> {
         self.job.cancel()
     }
 
-    /// How far the job is.
+    /// Returns the progress of the job.
     #[must_use]
     pub fn status(&self) -> JobStatus {
         status(self.core().phase())
     }
 
-    /// Whether the job has ended, well or not, or was cancelled.
+    /// Returns whether the job has ended, well or not, or was cancelled.
     #[must_use]
     #[doc(alias = "done")]
     pub fn is_done(&self) -> bool {
         is_done(self.core().phase())
     }
 
-    /// Whether a worker runs the job.
+    /// Returns whether a worker runs the job.
     #[must_use]
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
         self.core().phase() == RUNNING
     }
 
-    /// Whether the job was cancelled.
+    /// Returns whether the job was cancelled.
     #[must_use]
     #[doc(alias = "cancelled")]
     pub fn is_cancelled(&self) -> bool {
@@ -182,12 +182,12 @@ impl<R> JobHandle<R> {
         self.core().on_done(Box::new(f));
     }
 
-    /// Whether no thread is left that could finish the job.
+    /// Returns whether no thread is left that could finish the job.
     fn is_left_behind(&self) -> bool {
         self.core().is_left_behind()
     }
 
-    /// Whether a wait of this thread for the job has no end.
+    /// Returns whether a wait of this thread for the job has no end.
     fn is_hopeless(&self) -> bool {
         self.is_left_behind() || self.core().runs_here()
     }
@@ -291,10 +291,10 @@ pub fn wait<R>(
     Waited { done, not_done }
 }
 
-/// How far a [`wait()`] is.
+/// The progress of a [`wait()`].
 struct Progress {
     until: Until,
-    /// How many jobs are waited for.
+    /// The number of jobs that the wait still needs.
     left: usize,
     enough: bool,
 }
@@ -333,7 +333,7 @@ impl<R> Drop for Listening<'_, R> {
 pub struct Unfinished<R> {
     /// Those jobs.
     pub handles: Vec<JobHandle<R>>,
-    /// How many jobs there were.
+    /// The number of jobs in all.
     pub total: usize,
 }
 

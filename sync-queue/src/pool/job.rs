@@ -1,4 +1,4 @@
-//! One job: its closure, then its result, and the word that says which.
+//! One job: its closure, then its result, and the word that records which of them it holds.
 //!
 //! # State
 //!
@@ -83,7 +83,7 @@ const CALLBACKS: u32 = 32;
 const DETACHED: u32 = 64;
 const ENDING: u32 = 128;
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
     /// No thread has begun it.
@@ -130,14 +130,14 @@ impl Core {
         self.state.load(Ordering::Acquire) & PHASE
     }
 
-    /// Whether the calling thread is the one that runs the job.
+    /// Returns whether the calling thread runs the job.
     pub(super) fn runs_here(&self) -> bool {
         // Relaxed: only a thread that wrote its own number can find it.
         self.phase() == RUNNING && self.runner.load(Ordering::Relaxed) == thread::id().get()
     }
 
-    /// Whether the threads that could finish the job are in a process that this one was forked
-    /// from.
+    /// Returns whether the threads that could finish the job are in a process that this one was
+    /// forked from.
     pub(super) fn is_left_behind(&self) -> bool {
         !self.process.is_current() && !is_done(self.phase())
     }
@@ -188,7 +188,7 @@ impl Core {
             for listener in core::mem::take(&mut *all) {
                 match listener {
                     Listener::Callback(f) => callbacks.push(f),
-                    // A bell waits for a worker to meet a cancelled job.
+                    // A bell waits until a worker takes a cancelled job.
                     Listener::Bell(..) if phase == CANCELLED => all.push(listener),
                     Listener::Bell(bell, number) => bell.put(number),
                 }
@@ -287,7 +287,7 @@ pub(super) fn is_done(phase: u32) -> bool {
     phase >= CANCELLED
 }
 
-/// As `wait` of Python's futures: a cancelled job counts once a worker has met it.
+/// As `wait` of Python's futures: a cancelled job counts once a worker has taken it.
 pub(super) fn is_settled(phase: u32) -> bool {
     phase >= NOTIFIED
 }

@@ -257,8 +257,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has
-    /// not waited.
+    /// [`InsideWorker`] if a worker of this pool calls it with `wait`: the pool is shut down, but the
+    /// call has not waited.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) -> Result<(), InsideWorker> {
         if !self.inner.process.is_current() {
             return Ok(());
@@ -280,32 +280,32 @@ impl ThreadPool {
         Ok(())
     }
 
-    /// Whether it takes no more jobs.
+    /// Returns whether the pool takes no more jobs.
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
         self.inner.jobs.is_shutdown()
     }
 
-    /// Whether an initializer panicked.
+    /// Returns whether an initializer panicked.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        // Relaxed: a flag that stays, and hands nothing over.
+        // Relaxed: a flag that is never cleared; no data is published through it.
         self.inner.broken.load(Ordering::Relaxed)
     }
 
-    /// How many threads were started so far.
+    /// Returns the number of threads started so far.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.inner.started.load(Ordering::Relaxed)
     }
 
-    /// How many threads there may be.
+    /// Returns the maximum number of threads.
     #[must_use]
     pub fn max_workers(&self) -> usize {
         self.inner.max_workers
     }
 
-    /// How many jobs wait for a worker at the moment.
+    /// Returns the number of jobs that wait for a worker at the moment.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.inner.jobs.len()

@@ -79,7 +79,7 @@ pub(super) fn scope<'env, R>(
         // panic was caught inside.
         user_code::dispose(handle.result());
     }
-    // Whatever became of the jobs: their closures are gone after this.
+    // The closures of the jobs are gone after this, however the jobs ended.
     scope.jobs.join();
     guard.disarm();
     let panicked = scope.panicked.lock().take();
@@ -135,7 +135,7 @@ impl<'scope> Scope<'scope, '_> {
         });
         // SAFETY: what is borrowed for 'scope is used by the closure until it is dropped, run or
         // not, and `scope` does not return, by panic or otherwise, before `Counted`, which is
-        // dropped after the closure's own, says that it is (`join`).
+        // dropped after the closure's own, reports that it is (`join`).
         let job = unsafe {
             core::mem::transmute::<
                 Box<dyn FnOnce() + Send + 'scope>,

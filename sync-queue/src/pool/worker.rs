@@ -118,7 +118,7 @@ pub(super) struct Inner {
     /// A permit for each free place of a limited backlog.
     pub(super) places: Option<Semaphore>,
     pub(super) max_workers: usize,
-    /// How many threads were started (T1).
+    /// The number of threads that were started (T1).
     pub(super) started: AtomicUsize,
     pub(super) threads: Mutex<Threads>,
     /// `joining` fell to 0.

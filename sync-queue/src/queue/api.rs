@@ -1,7 +1,7 @@
 //! The methods that `Queue`, `LifoQueue` and `PriorityQueue` share, written once.
 
-/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to
-/// do; `$evicts` says which one makes room for a `force_put`.
+/// Implements a queue's methods over its `shared` field. `$bound` is the trait bound of its items;
+/// `$evicts` is a sentence about the item that makes room for a `force_put`.
 macro_rules! queue_methods {
     ($Queue:ident $(: $bound:path)?, $evicts:literal, $memory:literal) => {
         impl<T $(: $bound)?> $Queue<T> {
@@ -231,27 +231,27 @@ macro_rules! queue_methods {
                 items
             }
 
-            /// How many items are inside at the moment.
+            /// Returns the number of items inside at the moment.
             #[must_use]
             #[doc(alias = "qsize")]
             pub fn len(&self) -> usize {
                 self.shared.buffer.len()
             }
 
-            /// Whether nothing is inside at the moment.
+            /// Returns whether the queue is empty at the moment.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// Whether there is no room at the moment. Never the case if there is no limit.
+            /// Returns whether there is no room at the moment. Always `false` without a limit.
             #[must_use]
             #[doc(alias = "full")]
             pub fn is_full(&self) -> bool {
                 self.capacity().is_some_and(|capacity| self.len() >= capacity)
             }
 
-            /// How many items there is room for in all; `None`: no limit.
+            /// Returns the number of items that there is room for in all; `None`: no limit.
             #[must_use]
             #[doc(alias = "maxsize")]
             pub fn capacity(&self) -> Option<usize> {
@@ -278,8 +278,8 @@ macro_rules! queue_methods {
                 self.get().map(|item| TaskGuard::new(item, self))
             }
 
-            /// Says that an item that was got has been dealt with. Not bound to who got it, nor to
-            /// a get at all: it counts puts.
+            /// Counts one item as dealt with. Any thread may call it, also a thread that got no
+            /// item: it counts against puts.
             ///
             /// # Errors
             ///
@@ -290,7 +290,7 @@ macro_rules! queue_methods {
                 self.shared.task_done()
             }
 
-            /// How many items were put and not called done yet.
+            /// Returns the number of items that were put and not called done yet.
             #[must_use]
             #[doc(alias = "unfinished_tasks")]
             pub fn unfinished(&self) -> u64 {
@@ -340,7 +340,7 @@ macro_rules! queue_methods {
                 self.shared.shut_down_now()
             }
 
-            /// Whether the queue has been shut down.
+            /// Returns whether the queue has been shut down.
             #[must_use]
             pub fn is_shutdown(&self) -> bool {
                 self.shared.buffer.is_closed()

@@ -16,13 +16,13 @@ use crate::queue::task_counter::Done;
 use crate::queue::task_guard::TaskGuard;
 use crate::wait::timeout::Timeout;
 
-/// A priority queue for any number of producers and consumers: the lowest first, and among equals
-/// the one that came first.
+/// A priority queue for any number of producers and consumers: the lowest item first, and among
+/// equals the item that came first.
 ///
 /// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is
 /// stable. A lock over a 4-ary heap with sequence numbers: linearisable; blocking; threads are not
 /// served fairly. A put and a get each cost the lock's two read-modify-writes and two stores (the
-/// name of who compares), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
+/// name of the comparing thread), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
 ///
 /// For the highest first, put [`Reverse`](core::cmp::Reverse).
 ///
@@ -96,8 +96,8 @@ impl<T: Ord> Heap<T> {
         a.0.cmp(&b.0).then(a.1.cmp(&b.1)).is_lt()
     }
 
-    /// How far up a new item goes from `at`. It is younger than all others, so it stays below its
-    /// equals.
+    /// Returns the place to which a new item rises from `at`. The item is younger than all others,
+    /// so it stays below its equals.
     fn climb(&self, mut at: usize, item: &T) -> usize {
         while at > 0 {
             let parent = (at - 1) / ARITY;

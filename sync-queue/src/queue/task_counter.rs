@@ -53,7 +53,7 @@ impl TaskCounter {
             let last = done + more == pushed;
             let mark = if last { 0 } else { now & PARKED };
             // AcqRel, within: each task done happens before the end of the join that it allows, and
-            // who finds a mark sees every joiner that set it.
+            // a thread that finds the flag sees every joiner that set it.
             match self.done.claim(now, (done + more) << SHIFT | mark) {
                 Ok(_) => {
                     if last && now & PARKED != 0 {
@@ -66,7 +66,7 @@ impl TaskCounter {
         }
     }
 
-    /// How many tasks are not done.
+    /// Returns the number of tasks that are not done.
     pub(crate) fn unfinished(&self, pushed: impl Fn() -> u64) -> u64 {
         let done = self.done.acquire() >> SHIFT;
         pushed().saturating_sub(done)
@@ -75,8 +75,8 @@ impl TaskCounter {
     /// Waits until none is left; `false`: not in time.
     pub(crate) fn join(&self, timeout: Timeout, pushed: impl Fn() -> u64) -> bool {
         let over = || (self.unfinished(&pushed) == 0).then_some(());
-        // Puts can only make it truer that something is unfinished, so the mark is right if it
-        // finds `done` unchanged.
+        // Puts can only add to the unfinished tasks, so setting the flag is right if `done` is
+        // unchanged.
         let mark = || {
             let now = self.done.acquire();
             pushed() > now >> SHIFT && self.done.set_parked(now)

@@ -36,15 +36,15 @@
 //! callback schedules or moves to that moment is for the next round. So a round ends, also on a
 //! clock that stands still, whatever callbacks do.
 //!
-//! Nothing is collected beforehand, so that several threads can share a round's work. What belongs
-//! to the round is told by the deadline:
+//! No list of due timers is made beforehand, so that several threads can share a round's work. The
+//! deadline decides whether a timer belongs to the round:
 //!
-//! * before the round's time: it does, for nothing is ever linked in the past. `schedule` and
+//! * before the round's time: it does, for no timer is ever linked in the past. `schedule` and
 //!   `reschedule` raise a deadline that is past to the time that they read; only `Burst` goes back,
 //!   on the grid, which ends.
-//! * the round's time: it does if its serial number is below the one that the next timer had when
-//!   the round began, and if it is not a periodic timer that the round has called at this very
-//!   deadline. A periodic one like that is held until the round is over. A younger timer comes
+//! * the round's time: it does if its serial number is below the number that was next when the
+//!   round began, and if it is not a periodic timer that the round has called at this very
+//!   deadline. Such a periodic timer is held until the round is over. A younger timer comes
 //!   after all older ones of its shard, in the order of deadlines and serial numbers: so the shard
 //!   is done.
 //! * after it: it does not.
@@ -240,7 +240,7 @@ impl Inner {
             let wake = self.plan_wake();
             // D4
             self.core.set_wake_at(wake);
-            // Without a time, the round that follows finds out.
+            // If the clock panics here, the round that follows deals with it.
             if self.core.try_now().is_some_and(|now| wake > now) {
                 // D5
                 let until = (wake != u64::MAX).then(|| self.core.instant(wake));
@@ -317,7 +317,7 @@ impl Inner {
         }
     }
 
-    /// Whether the calling thread is inside a callback of this scheduler.
+    /// Returns whether the calling thread is inside a callback of this scheduler.
     pub(super) fn runs_here(&self) -> bool {
         self.shards.iter().any(|shard| shard.runs_here())
     }

@@ -17,7 +17,7 @@
 //!
 //! # States of an entry
 //!
-//! | place | linked in | who moves it on |
+//! | place | linked in | moved on by |
 //! |---|---|---|
 //! | `Free` | its chunk's free list | `insert` |
 //! | `Bucket` | the array of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
@@ -41,11 +41,11 @@
 //!    have left it too early, never too late).
 //! 5. Moving from a bucket lowers an entry's level, so it moves at most eight times, whatever
 //!    happens.
-//! 6. While a bucket is being drained nothing is detached: what is left in it may be earlier than
-//!    what the heap has.
-//! 7. A run begins when the last one is used up, and is sorted. What is cancelled or moved leaves a
-//!    stale item in it, which is known by its entry's being elsewhere; the last item, which is the
-//!    next one due, is never stale.
+//! 6. While a bucket is being drained, no entry is detached: entries left in the bucket may be
+//!    earlier than those of the heap.
+//! 7. A run begins when the run before it is used up, and is sorted. A cancelled or moved timer
+//!    leaves a stale item in it, whose entry is elsewhere; the last item, which is the next one due,
+//!    is never stale.
 //!
 //! `position` may be ahead of the time: a bucket with many entries is drained shortly before its
 //! first one is due, so that the first ones do not pay for the rest. Never early all the same: only
@@ -167,13 +167,13 @@ impl<T> TimerWheel<T> {
         }
     }
 
-    /// How many timers there are.
+    /// Returns the number of timers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// Whether there is no timer.
+    /// Returns whether there is no timer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -219,15 +219,15 @@ impl<T> TimerWheel<T> {
         self.slab.find(key).map(|entry| entry.deadline)
     }
 
-    /// Takes out the timer with the earliest deadline, and says the deadline, if that is `now` or
-    /// earlier.
+    /// Takes out the timer with the earliest deadline, and returns it with the deadline, if that is
+    /// `now` or earlier.
     pub fn pop(&mut self, now: u64) -> Option<(u64, T)> {
         while !self.advance(now, usize::MAX) {}
         let (key, deadline) = self.first_sorted(now)?;
         self.release(key).map(|value| (deadline, value))
     }
 
-    /// When [`pop`](Self::pop) should be called next: never after the earliest deadline, and
+    /// Returns when [`pop`](Self::pop) should be called next: never after the earliest deadline, and
     /// usually exactly then.
     ///
     /// Before it if the timer that was the earliest has been cancelled, or when there is much to
@@ -394,7 +394,7 @@ impl<T> TimerWheel<T> {
         self.slab.find_mut(key).and_then(|entry| entry.value.take())
     }
 
-    /// Whether the timer is here and waits for its deadline.
+    /// Returns whether the timer is here and waits for its deadline.
     pub(crate) fn is_linked(&self, key: Key) -> bool {
         self.slab.find(key).is_some_and(|entry| entry.place != Place::Detached)
     }
