@@ -4,8 +4,8 @@
 //! # Source
 //!
 //! Lamport's ring, with each side keeping a copy of the other's position (as in FastForward,
-//! MCRingBuffer, and rtrb): the other side's cache line is read only when the copy leaves nothing to
-//! do.
+//! MCRingBuffer, and rtrb): the other side's cache line is read only when the copy leaves nothing
+//! to do.
 //!
 //! # Invariants
 //!
@@ -153,7 +153,8 @@ impl<T> Producer<T> {
         Ok(())
     }
 
-    /// Returns at least one if there is room at all; loads the head only if the copy leaves no room.
+    /// Returns at least one if there is room at all; loads the head only if the copy leaves no
+    /// room.
     #[inline]
     fn room(&mut self) -> u64 {
         if self.tail - self.head == self.shared.capacity {

@@ -80,8 +80,9 @@ type Callback = Box<dyn FnOnce() + Send>;
 ///
 /// # Memory ordering
 ///
-/// Everything before `start` is visible to the function. Everything that the function did is visible
-/// after `join` returned, and to a thread that learns from another method that the timer is over.
+/// Everything before `start` is visible to the function. Everything that the function did is
+/// visible after `join` returned, and to a thread that learns from another method that the timer is
+/// over.
 ///
 /// # Fork
 ///
@@ -255,8 +256,8 @@ impl Timer {
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 
-    /// Cancels the timer. Returns `true` if the function was not called and will never be: its closure
-    /// has been dropped. Returns `false` if it is running, or has run.
+    /// Cancels the timer. Returns `true` if the function was not called and will never be: its
+    /// closure has been dropped. Returns `false` if it is running, or has run.
     ///
     /// May be called before `start`, again, and from anywhere. A function that is running goes on;
     /// [`join`](Self::join) waits for it.

@@ -20,8 +20,8 @@
 //!
 //! # Invariants
 //!
-//! R1. Only the thread that moved the tail on from `p` writes the slot of `p`. It does so only after
-//! it has read stamp `p`, and ends by storing stamp `p + 1`.
+//! R1. Only the thread that moved the tail on from `p` writes the slot of `p`. It does so only
+//! after it has read stamp `p`, and ends by storing stamp `p + 1`.
 //!
 //! R2. Only the thread that moved the head on from `p` takes the item of `p`. It does so only after
 //! it has read stamp `p + 1`, and ends by storing stamp `p + one_lap`.

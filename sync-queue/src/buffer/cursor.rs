@@ -12,8 +12,8 @@
 //! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.)
 //!
 //! C2. A position is claimed by a compare-exchange of the whole word. So a claim fails if the end
-//! was closed or `PARKED` was set in the meantime: closing is one step in the same order as all puts
-//! (or gets), and no parked thread is overlooked.
+//! was closed or `PARKED` was set in the meantime: closing is one step in the same order as all
+//! puts (or gets), and no parked thread is overlooked.
 //!
 //! C3. `CLOSED` is never cleared.
 //!
@@ -22,11 +22,11 @@
 //! A claim is Release: a thread that finds the head moved on also sees a tail that is at least as
 //! far (it was for the thread that moved the head), and never a tail behind the head. A claim is
 //! Acquire because of `PARKED`: the thread that set it last is seen as a sleeper. The earlier
-//! Acquire load of the word is not enough, for another sleeper may have written the same value again
-//! since. Closing is Release: a thread that finds an end closed, and then executes an Acquire fence,
-//! sees what was done before. `PARKED` is cleared after closing in any case, which is an Acquire.
-//! Every change is a read-modify-write, and so continues the release sequences of the changes before
-//! it.
+//! Acquire load of the word is not enough, for another sleeper may have written the same value
+//! again since. Closing is Release: a thread that finds an end closed, and then executes an Acquire
+//! fence, sees what was done before. `PARKED` is cleared after closing in any case, which is an
+//! Acquire. Every change is a read-modify-write, and so continues the release sequences of the
+//! changes before it.
 
 use core::fmt;
 

@@ -31,15 +31,15 @@
 //! B2. Only the thread that moved the head on from a position takes the item of the position, after
 //! it has waited for `FULL`.
 //!
-//! B3. A thread uses a block only after it has claimed a position in it, and until it has stored the
-//! word of that slot. The claim of the last slot at the tail includes linking the next block, before
-//! the word. So no thread uses a block all of whose words are `READ`.
+//! B3. A thread uses a block only after it has claimed a position in it, and until it has stored
+//! the word of that slot. The claim of the last slot at the tail includes linking the next block,
+//! before the word. So no thread uses a block all of whose words are `READ`.
 //!
 //! B4. The thread that claimed the last slot at the head is alone with `retired` until it moves the
 //! head past offset `SLOTS`.
 //!
-//! B5. `head.block` is the block of the head's position. It is changed before the position, which is
-//! stored with Release and loaded with Acquire; likewise at the tail. So a thread that reads a
+//! B5. `head.block` is the block of the head's position. It is changed before the position, which
+//! is stored with Release and loaded with Acquire; likewise at the tail. So a thread that reads a
 //! position reads its block, or a later block, and then the claim of the position fails.
 //!
 //! B6. Slots from head to tail hold items, in `drop`, when no thread is in the middle of an

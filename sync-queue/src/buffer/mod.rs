@@ -36,8 +36,8 @@ pub(crate) struct Closed<T = ()>(pub(crate) T);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wake(pub(crate) bool);
 
-/// Drops every item that `next` returns. If a destructor panics, the remaining items are dropped all
-/// the same, and the first panic goes on afterwards; later panics are disposed of.
+/// Drops every item that `next` returns. If a destructor panics, the remaining items are dropped
+/// all the same, and the first panic goes on afterwards; later panics are disposed of.
 pub(crate) fn drop_each<T>(mut next: impl FnMut() -> Option<T>) {
     let mut first = None;
     while let Some(item) = next() {

@@ -125,8 +125,8 @@ macro_rules! both_ends {
                 self.len() == 0
             }
 
-            /// Returns whether there is no room at the moment: always if there is room for none, never
-            /// if there is no limit.
+            /// Returns whether there is no room at the moment: always if there is room for none,
+            /// never if there is no limit.
             #[must_use]
             pub fn is_full(&self) -> bool {
                 self.capacity().is_some_and(|capacity| self.len() >= capacity)
@@ -209,8 +209,8 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Returns whether all senders are gone. Items that they sent before may still be inside. Always
-    /// `false` for [`after`], [`at`], [`tick`] and [`never()`].
+    /// Returns whether all senders are gone. Items that they sent before may still be inside.
+    /// Always `false` for [`after`], [`at`], [`tick`] and [`never()`].
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.channel.senders() == 0

@@ -23,9 +23,9 @@
 //! `WAITING`. Its thread leaves only after it has removed the waiter, or after it has read another
 //! word than `WAITING`.
 //!
-//! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue until
-//! it stores `word`; the waiting thread again after that. A sender's item is there until the partner
-//! takes it, a receiver's only after the partner has put it there.
+//! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue
+//! until it stores `word`; the waiting thread again after that. A sender's item is there until the
+//! partner takes it, a receiver's only after the partner has put it there.
 //!
 //! M3. After the word was stored, only its address is used: the waiter may be gone. A wake that
 //! reaches another waiter at that address is a spurious wake.
@@ -97,8 +97,8 @@ impl<T> Listed<T> {
     ///
     /// The caller took the waiter out of its list.
     unsafe fn meet(self, give: Option<T>) -> Option<T> {
-        // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1). So it is there, and
-        // its item is the caller's (M2).
+        // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1). So it is there,
+        // and its item is the caller's (M2).
         let taken = unsafe { self.0.as_ref().replace(give) };
         // SAFETY: as the caller says.
         unsafe { self.tell(MET) };

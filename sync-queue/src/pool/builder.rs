@@ -47,9 +47,8 @@ impl Builder {
         self
     }
 
-    /// Sets the number of jobs that may wait for a worker: `submit` waits for a place while that many
-    /// wait.
-    /// Default: no limit; a limit of more than 536 million is none.
+    /// Sets the number of jobs that may wait for a worker: `submit` waits for a place while that
+    /// many wait. Default: no limit; a limit of more than 536 million is none.
     ///
     /// A worker of the pool does not wait for a place, which it alone might make: the jobs that
     /// jobs submit are taken beyond the limit. ([`try_submit`](crate::ThreadPool::try_submit)

@@ -141,8 +141,8 @@ impl<R> JobHandle<R> {
     }
 
     /// Cancels the job if no thread has begun it: its closure is dropped and will not run. Returns
-    /// `true` if the job is cancelled, now or before. A panic of the closure's `Drop` is reported by
-    /// the panic hook and changes nothing else.
+    /// `true` if the job is cancelled, now or before. A panic of the closure's `Drop` is reported
+    /// by the panic hook and changes nothing else.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
     }

@@ -25,8 +25,8 @@
 //! P1. The phase leaves `PENDING` once, by a compare-exchange. The thread that succeeds owns the
 //! slot.
 //!
-//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner. The same step returns to
-//! the owner whether threads sleep or listen.
+//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner. The same step returns
+//! to the owner whether threads sleep or listen.
 //!
 //! P3. After `RUNNING` the slot belongs to the handle. If `DETACHED` was set before `ENDING` (or
 //! before the end of the phase, where no `ENDING` is set), it belongs to the thread that ended the
@@ -678,8 +678,8 @@ where
     }
 }
 
-/// A job without a handle: no thread waits for it, so there is nothing but the closure. The owner of
-/// its [`Queued`] has it alone.
+/// A job without a handle: no thread waits for it, so there is nothing but the closure. The owner
+/// of its [`Queued`] has it alone.
 struct Detached<F>(UnsafeCell<Option<F>>);
 
 // SAFETY: the closure is touched by one thread at a time: by the owner of the job's `Queued`, which

@@ -37,17 +37,18 @@ use worker::{Inner, current_pool};
 /// or without waiting, or cancels the jobs that have not begun.
 ///
 /// The backlog is a [`Queue`](crate::Queue): linearisable, no lock on the fast path, jobs begin in
-/// the order in which they were submitted. Submitting costs one allocation, the put, and the wake-up
-/// of a worker if one sleeps. In addition to the atomic operations of the put and the get, a job
-/// costs 6 read-modify-writes (3 to count its two owners, 3 for its phase) and 1 store. By
+/// the order in which they were submitted. Submitting costs one allocation, the put, and the
+/// wake-up of a worker if one sleeps. In addition to the atomic operations of the put and the get,
+/// a job costs 6 read-modify-writes (3 to count its two owners, 3 for its phase) and 1 store. By
 /// [`execute`](Self::execute), without a handle, it costs 1. It costs one more as long as not all
 /// workers are started, and one more for a handle that is dropped before its job is done.
 ///
 /// # User code
 ///
 /// Jobs, callbacks, initializers, and the destructors of closures, results and panic payloads run
-/// inside a catch and under no lock. A panic there is reported by the panic hook; the panic of a job
-/// comes out of its handle as well. A worker, and the thread that cancels or shuts down, goes on.
+/// inside a catch and under no lock. A panic there is reported by the panic hook; the panic of a
+/// job comes out of its handle as well. A worker, and the thread that cancels or shuts down, goes
+/// on.
 ///
 /// A worker that waits without a limit of time for a pending job of its own pool runs that job: see
 /// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for

@@ -75,8 +75,8 @@ pub(super) fn scope<'env, R>(
     // jobs are gone, however it is left.
     let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
     for handle in scope.handles.try_iter() {
-        // A worker itself runs a job that no thread has begun. A job of a scope has no result, and its
-        // panic was caught inside.
+        // A worker itself runs a job that no thread has begun. A job of a scope has no result, and
+        // its panic was caught inside.
         user_code::dispose(handle.result());
     }
     // The closures of the jobs are gone after this, however the jobs ended.

@@ -5,8 +5,8 @@ use core::fmt;
 
 use crate::buffer::{PopError, PushError};
 
-/// The queue has been shut down. Holds the items that could not be put, or nothing where no item was
-/// to be put.
+/// The queue has been shut down. Holds the items that could not be put, or nothing where no item
+/// was to be put.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShutDown<T = ()>(pub T);
 

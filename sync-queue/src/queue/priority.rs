@@ -22,7 +22,8 @@ use crate::wait::timeout::Timeout;
 /// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is
 /// stable. A lock over a 4-ary heap with sequence numbers: linearisable; blocking; threads are not
 /// served fairly. A put and a get each cost the lock's two read-modify-writes and two stores (the
-/// name of the comparing thread), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
+/// name of the comparing thread), and up to `log4(len)` or `4 * log4(len)` comparisons under the
+/// lock.
 ///
 /// For the highest first, put [`Reverse`](core::cmp::Reverse).
 ///
@@ -75,8 +76,8 @@ const BITS: u32 = ARITY.trailing_zeros();
 /// The steps of a removal or a replacement, chosen before anything is changed.
 #[derive(Clone, Copy)]
 enum Plan {
-    /// Takes the root out; the last entry goes down from there. Each pair of bits of `turns` selects
-    /// a child.
+    /// Takes the root out; the last entry goes down from there. Each pair of bits of `turns`
+    /// selects a child.
     Down { turns: u64, levels: u32 },
     /// Takes out the entry `from`; the new one goes up from there to `to`.
     Up { from: usize, to: usize },

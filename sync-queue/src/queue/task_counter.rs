@@ -1,7 +1,7 @@
 //! Counts the tasks that were put and not yet called done, and waits until none is left.
 //!
-//! Puts pay nothing for it: the number of puts is read off the queue's tail. Only the tasks done are
-//! counted here. The flag of the joiners is in the same word as the count
+//! Puts pay nothing for it: the number of puts is read off the queue's tail. Only the tasks done
+//! are counted here. The flag of the joiners is in the same word as the count
 //! ([`cursor`](crate::buffer::cursor)), so that only the thread that finishes the last task looks
 //! for joiners.
 //!

@@ -42,11 +42,12 @@
 //!
 //! # Memory orderings
 //!
-//! The word is Relaxed throughout: it only counts sleepers and signals; no data is published through
-//! it. `enter` is published by the flag that follows it, which is set with Release, and found by a
-//! claim or cleared with Acquire. A woken thread looks for itself, with the orderings of the
-//! operation that it tries again. If it looks too early and reads the old state, it cannot fall
-//! asleep over that, since setting the flag compares with the newest value of the other side's word.
+//! The word is Relaxed throughout: it only counts sleepers and signals; no data is published
+//! through it. `enter` is published by the flag that follows it, which is set with Release, and
+//! found by a claim or cleared with Acquire. A woken thread looks for itself, with the orderings of
+//! the operation that it tries again. If it looks too early and reads the old state, it cannot fall
+//! asleep over that, since setting the flag compares with the newest value of the other side's
+//! word.
 
 use core::time::Duration;
 
@@ -122,8 +123,8 @@ impl EventCount {
         }
     }
 
-    /// Removes the thread from the counts. Returns `true` if it leaves with a signal. `slept` decides
-    /// between signal and sleeper if there is a choice (W2).
+    /// Removes the thread from the counts. Returns `true` if it leaves with a signal. `slept`
+    /// decides between signal and sleeper if there is a choice (W2).
     fn leave(&self, slept: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {

@@ -6,8 +6,8 @@ use sync_core::primitive::{MODELLED, hint, thread};
 
 /// Records whether spinning has paid here. Spinning pays where the other side runs on another
 /// processor at the same time. It never pays where the other side waits for this processor: then
-/// each spin is lost time twice over. Only speed rests on the record, so threads that overwrite each
-/// other's records do no harm.
+/// each spin is lost time twice over. Only speed rests on the record, so threads that overwrite
+/// each other's records do no harm.
 #[derive(Debug)]
 pub(super) struct AdaptiveSpin(HintCell);
 

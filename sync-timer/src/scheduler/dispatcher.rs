@@ -20,7 +20,8 @@
 //! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before the time
 //!    that D3 found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value
 //!    of D2 or a later one: `u64::MAX` or D4's. If the deadline is not before D4's value, the
-//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or does not begin.
+//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or does not
+//!    begin.
 //! 3. A value that I3 reads from an earlier round costs a needless notification, or belongs to
 //!    case 1.
 //!

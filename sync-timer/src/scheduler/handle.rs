@@ -47,8 +47,8 @@ impl TimerHandle {
     }
 
     /// As [`cancel`](Self::cancel); if the callback is running, waits until it has returned and its
-    /// closure has been dropped, and returns [`Done`](Cancel::Done). So after this call the callback
-    /// is not running, and will not run again.
+    /// closure has been dropped, and returns [`Done`](Cancel::Done). So after this call the
+    /// callback is not running, and will not run again.
     ///
     /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running).
     /// It does the same in the child of a fork, for a callback that runs in the parent. Two

@@ -72,8 +72,8 @@ impl Tick {
         self.missed
     }
 
-    /// Makes this tick the last one, as cancelling the timer from within its callback does, without a
-    /// handle.
+    /// Makes this tick the last one, as cancelling the timer from within its callback does, without
+    /// a handle.
     pub fn stop(&self) {
         self.stop.set(true);
     }

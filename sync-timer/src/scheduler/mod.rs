@@ -3,9 +3,9 @@
 //! # Source
 //!
 //! The timers lie in [wheels](crate::wheel), one for each shard. A shard is one lock, and a thread
-//! keeps to its own shard, so that threads that schedule at the same time do not contend. `shard.rs`
-//! has the states of a timer and the invariants, `dispatcher.rs` the thread that fires the timers
-//! and the reason why it does not oversleep.
+//! keeps to its own shard, so that threads that schedule at the same time do not contend.
+//! `shard.rs` has the states of a timer and the invariants, `dispatcher.rs` the thread that fires
+//! the timers and the reason why it does not oversleep.
 //!
 //! # Fork
 //!
@@ -473,8 +473,8 @@ impl SchedulerBuilder {
         Ok(Scheduler { inner, has_dispatcher: true })
     }
 
-    /// Builds a scheduler without a thread: callbacks run when [`Scheduler::run_due`] is called, and
-    /// only then. For tests, and for an event loop of one's own, which learns from
+    /// Builds a scheduler without a thread: callbacks run when [`Scheduler::run_due`] is called,
+    /// and only then. For tests, and for an event loop of one's own, which learns from
     /// [`Scheduler::next_wake`] how long it may sleep.
     #[must_use]
     pub fn build_without_thread(self) -> Scheduler {

@@ -44,8 +44,8 @@
 //! 6. While a bucket is being drained, no entry is detached: entries left in the bucket may be
 //!    earlier than those of the heap.
 //! 7. A run begins when the run before it is used up, and is sorted. A cancelled or moved timer
-//!    leaves a stale item in it, whose entry is elsewhere; the last item, which is the next one due,
-//!    is never stale.
+//!    leaves a stale item in it, whose entry is elsewhere; the last item, which is the next one
+//!    due, is never stale.
 //!
 //! `position` may be ahead of the time: a bucket with many entries is drained shortly before its
 //! first one is due, so that the first ones do not pay for the rest. Never early all the same: only
@@ -227,8 +227,8 @@ impl<T> TimerWheel<T> {
         self.release(key).map(|value| (deadline, value))
     }
 
-    /// Returns when [`pop`](Self::pop) should be called next: never after the earliest deadline, and
-    /// usually exactly then.
+    /// Returns when [`pop`](Self::pop) should be called next: never after the earliest deadline,
+    /// and usually exactly then.
     ///
     /// Before it if the timer that was the earliest has been cancelled, or when there is much to
     /// sort first.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sync_timer::{Cancel, ManualClock, Missed, Pending, Scheduler, Tick, TimerHandle};
 
-/// The action of a callback when it is called; `usize` names a timer, modulo the number of timers so
-/// far.
+/// The action of a callback when it is called; `usize` names a timer, modulo the number of timers
+/// so far.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Nothing,
