@@ -52,7 +52,7 @@ struct Shared<T> {
 
 // SAFETY: each slot is touched by one side at a time (S2), and items go from one thread to another.
 unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: as above.
+// SAFETY: each slot is touched by one side at a time (S2), also through a shared reference.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -253,7 +253,7 @@ impl<T> Drop for Producer<T> {
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        // Release: as above.
+        // Release: pairs with the Acquire in `is_abandoned`.
         self.shared.abandoned.store(true, Ordering::Release);
     }
 }

@@ -116,7 +116,7 @@ pub(crate) struct Array<T> {
 // SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever
 // given to two threads (R1, R2).
 unsafe impl<T: Send> Send for Array<T> {}
-// SAFETY: as above.
+// SAFETY: no reference to an item is ever given to two threads (R1, R2).
 unsafe impl<T: Send> Sync for Array<T> {}
 
 /// The reason why a slot is not ready.
@@ -205,8 +205,8 @@ impl<T> Array<T> {
         (self.count(tail & !FLAGS).saturating_sub(self.count(head & !FLAGS))) as usize
     }
 
-    /// Called with a tail whose slot is not free. Full, in the middle of being emptied, or was the
-    /// tail out of date?
+    /// Called with a tail whose slot is not free. Decides whether the queue is full, the slot is
+    /// being emptied, or the tail was out of date.
     #[cold]
     fn full_or_moved(&self, tail: u64) -> NotReady {
         let head = self.head.settled();
@@ -218,13 +218,13 @@ impl<T> Array<T> {
         }
     }
 
-    /// Called with a head whose slot holds nothing. Empty, in the middle of being filled, or was
-    /// the head out of date?
+    /// Called with a head whose slot holds nothing. Decides whether the queue is empty, the slot is
+    /// being filled, or the head was out of date.
     #[cold]
     fn empty_or_moved(&self, head: u64) -> Result<NotReady, PopError> {
         let tail = self.tail.settled();
-        // The tail never falls behind the head, and the head was here before: where they meet,
-        // nothing was inside when the tail was read.
+        // The tail never falls behind the head, and the head was here before. So if they are equal,
+        // no item was inside when the tail was read.
         if (tail ^ head) & !FLAGS != 0 {
             return Ok(NotReady::Moved);
         }
@@ -462,8 +462,8 @@ impl<T> Buffer<T> for Array<T> {
     fn set_putters_parked(&self) -> bool {
         let head = self.head.acquire();
         let tail = self.tail.acquire();
-        // If the mark finds the head unchanged, the tail, which never goes back, is at least where
-        // it was: full.
+        // If `set_parked` succeeds, the head is unchanged, and the tail, which never goes back, is
+        // at least where it was: full.
         tail & CLOSED == 0
             && self.distance(head, tail) >= self.slots.len()
             && self.head.set_parked(head)
@@ -476,8 +476,8 @@ impl<T> Buffer<T> for Array<T> {
     fn set_getters_parked(&self) -> bool {
         let tail = self.tail.acquire();
         let head = self.head.acquire();
-        // If the mark finds the tail unchanged, the head, which never passes it, still is where it
-        // is: empty.
+        // If `set_parked` succeeds, the tail is unchanged, and the head, which never passes it, is
+        // at the same position: empty.
         (tail | head) & CLOSED == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.set_parked(tail)
     }
 

@@ -70,7 +70,7 @@ use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake, drop_each};
 use crate::wait::spin::Backoff;
 
-/// Slots of a block. Under a checker blocks are small, so that their ends are met often.
+/// Slots of a block. Under a checker blocks are small, so that their ends are reached often.
 const SLOTS: usize = if MODELLED { 2 } else { 63 };
 const LAP: u64 = SLOTS as u64 + 1;
 
@@ -190,7 +190,7 @@ pub(crate) struct List<T> {
 // SAFETY: the queue hands items from one thread to another (Send), and no reference to one is ever
 // given to two threads (B1, B2).
 unsafe impl<T: Send> Send for List<T> {}
-// SAFETY: as above.
+// SAFETY: no reference to an item is ever given to two threads (B1, B2).
 unsafe impl<T: Send> Sync for List<T> {}
 
 fn offset(word: u64) -> usize {
@@ -608,9 +608,9 @@ impl<T> Drop for List<T> {
         struct FreeBlocks<'a, T>(&'a List<T>);
         impl<T> Drop for FreeBlocks<'_, T> {
             fn drop(&mut self) {
-                // Relaxed, all of them: the thread that drops the queue has it to itself.
-                // SAFETY: head and tail have met, so exactly one block is linked, and it and those
-                // in `retired` and `spare` were boxed; by B3 no thread uses them any more.
+                // Relaxed, all of them: the thread that drops the queue has it to itself. SAFETY:
+                // head and tail are equal, so exactly one block is linked. It and the blocks in
+                // `retired` and `spare` were boxed; by B3 no thread uses them any more.
                 unsafe {
                     drop(Box::from_raw(self.0.head.block.load(Ordering::Relaxed)));
                     if let Some(spare) = NonNull::new(self.0.spare.load(Ordering::Relaxed)) {

@@ -133,20 +133,21 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn add_receiver(&self) {
-        // Relaxed: as above.
+        // Relaxed: the handle that is cloned keeps the count above zero.
         self.receivers.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn remove_sender(&self) {
-        // AcqRel: what every sender did happens before the channel is shut by the last, and so
-        // before any thread learns of it.
+        // AcqRel: everything that every sender did happens before the last one closes the channel,
+        // and so before any thread observes that it is closed.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.flavor.close();
         }
     }
 
     pub(super) fn remove_receiver(&self) {
-        // AcqRel: as above.
+        // AcqRel: everything that every receiver did happens before the last one closes the
+        // channel.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             match &self.flavor {
                 // No thread will ever receive what is inside: it is dropped now, not with the last

@@ -75,7 +75,7 @@ impl<T> Waiter<T> {
     ///
     /// The item is the caller's (M2).
     unsafe fn replace(&self, item: Option<T>) -> Option<T> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         self.item.with_mut(|cell| unsafe { mem::replace(&mut *cell, item) })
     }
 }
@@ -100,7 +100,7 @@ impl<T> Listed<T> {
         // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1). So it is there,
         // and its item is the caller's (M2).
         let taken = unsafe { self.0.as_ref().replace(give) };
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         unsafe { self.tell(MET) };
         taken
     }

@@ -119,7 +119,7 @@ impl Error for InsideWorker {}
 
 /// The reason why a job has no result.
 pub enum JobError {
-    /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
+    /// It panicked, with this payload. To go on panicking: [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send>),
     /// It was cancelled before a thread began it.
     Cancelled,
@@ -127,8 +127,8 @@ pub enum JobError {
     Broken,
     /// It was not done when this process was forked: the pool's threads stayed with the parent.
     Forked,
-    /// The job that waits is the very one whose result it wants, or waits, on the same thread, for
-    /// one that does.
+    /// It is the job that asks for the result, or it waits, on the same thread, for the job that
+    /// asks.
     Deadlock,
     /// It was not done in time.
     TimedOut,

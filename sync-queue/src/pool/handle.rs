@@ -36,7 +36,7 @@ impl<R> JobHandle<R> {
         self.job.core()
     }
 
-    /// The result, waiting for it as long as it takes.
+    /// Waits for the result as long as it takes, and returns it.
     ///
     /// A worker that waits without a limit of time for a pending job of its own pool runs that job
     /// itself, so that a pool is never stuck with all workers waiting for jobs that no worker is
@@ -128,8 +128,9 @@ impl<R> JobHandle<R> {
         }
     }
 
-    /// Waits for the job without taking its result. `false`: not in time, or the job will not be
-    /// done while this call lasts (it is the job that calls, or it was left behind by a fork).
+    /// Waits for the job without taking its result. Returns `false` if the job is not done in time,
+    /// or cannot be done while this call lasts: it is the job that calls, or it was left behind by
+    /// a fork.
     ///
     /// A worker that waits for a job of its own pool: see [`result`](Self::result).
     #[must_use]

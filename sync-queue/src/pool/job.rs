@@ -319,7 +319,7 @@ pub(super) struct Job<F, R> {
 // SAFETY: the slot is touched by one thread at a time (P1-P3), to which closure and result are
 // handed over; the rest is Sync.
 unsafe impl<F: Send, R: Send> Send for Job<F, R> {}
-// SAFETY: as above.
+// SAFETY: the slot is touched by one thread at a time (P1-P3); the rest is Sync.
 unsafe impl<F: Send, R: Send> Sync for Job<F, R> {}
 
 /// Called by a worker when it has no user code of the job left to run.
@@ -530,7 +530,7 @@ where
     ///
     /// The slot is the caller's (P1-P3).
     unsafe fn replace(&self, new: Slot<F, R>) -> Slot<F, R> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         self.slot.with_mut(|slot| unsafe { core::mem::replace(&mut *slot, new) })
     }
 
@@ -538,7 +538,7 @@ where
     ///
     /// The caller made the phase leave PENDING, and takes the closure for the first time (P1).
     unsafe fn take_closure(&self) -> F {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         match unsafe { self.replace(Slot::Empty) } {
             Slot::Job(job) => job,
             Slot::Empty | Slot::Ended(_) => {
@@ -659,7 +659,7 @@ where
     }
 
     unsafe fn take(&self) -> Option<Result<R, Payload>> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         match unsafe { self.replace(Slot::Empty) } {
             Slot::Ended(result) => Some(result),
             Slot::Empty => None,
@@ -685,7 +685,7 @@ struct Detached<F>(UnsafeCell<Option<F>>);
 // SAFETY: the closure is touched by one thread at a time: by the owner of the job's `Queued`, which
 // the queue hands from one thread to another.
 unsafe impl<F: Send> Send for Detached<F> {}
-// SAFETY: as above.
+// SAFETY: only the owner of the job's `Queued` touches the closure.
 unsafe impl<F: Send> Sync for Detached<F> {}
 
 impl<F> Detached<F> {
@@ -693,14 +693,14 @@ impl<F> Detached<F> {
     ///
     /// The caller owns the job's `Queued`.
     unsafe fn take(&self) -> Option<F> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         self.0.with_mut(|job| unsafe { (*job).take() })
     }
 }
 
 impl<F: FnOnce() + Send + 'static> Run for Detached<F> {
     unsafe fn run(&self, free: CountFree<'_>) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         if let Some(job) = unsafe { self.take() } {
             // The panic hook reports a panic; no other thread waits for it.
             user_code::run_and_forget_panic(job);
@@ -711,12 +711,12 @@ impl<F: FnOnce() + Send + 'static> Run for Detached<F> {
     }
 
     unsafe fn cancel(&self) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         user_code::dispose(unsafe { self.take() });
     }
 
     unsafe fn fail(&self) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         user_code::dispose(unsafe { self.take() });
     }
 

@@ -137,8 +137,8 @@ impl ThreadPool {
         self.inner.submit(job, false).map(JobHandle::new)
     }
 
-    /// Submits a job without a handle: as [`submit`](Self::submit), cheaper by all that a handle
-    /// takes. A panic in it is reported by the panic hook; a shutdown that cancels drops it.
+    /// Submits a job without a handle: as [`submit`](Self::submit), without the cost of a handle. A
+    /// panic in the job is reported by the panic hook; a shutdown that cancels drops the job.
     ///
     /// # Errors
     ///
@@ -165,8 +165,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// If the pool takes no more jobs. What was submitted before that is cancelled if no
-    /// thread has begun it.
+    /// If the pool takes no more jobs. Jobs submitted before that are cancelled if no thread has
+    /// begun them.
     pub fn map<I, F, R>(&self, items: I, f: F) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,

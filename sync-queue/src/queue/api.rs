@@ -174,7 +174,7 @@ macro_rules! queue_methods {
             }
 
             /// Waits for an item, then appends it and any that come with it to `out`, at most
-            /// `max`; how many. Returns at once if `max` is 0.
+            /// `max`. Returns the number of items. Returns at once if `max` is 0.
             ///
             /// # Errors
             ///
@@ -183,7 +183,8 @@ macro_rules! queue_methods {
                 self.shared.get_many(out, max, Timeout::Forever).map_err(|_| ShutDown(()))
             }
 
-            /// Appends at most `max` items to `out`, if there are any; how many. Never sleeps.
+            /// Appends at most `max` items to `out`, if there are any, and returns their number.
+            /// Never sleeps.
             ///
             /// # Errors
             ///
@@ -320,7 +321,7 @@ macro_rules! queue_methods {
                 self.shared.join(Timeout::Until(deadline))
             }
 
-            /// Shuts the queue down: no put succeeds from now on, and those that wait fail; what is
+            /// Shuts the queue down: no put succeeds from now on, and waiting puts fail. Items
             /// inside can still be got.
             ///
             /// One step, in one order with all puts. There is no way back; a second call changes
@@ -329,10 +330,10 @@ macro_rules! queue_methods {
                 self.shared.shut_down();
             }
 
-            /// Shuts the queue down and takes out what is inside: no put and no get succeeds from
+            /// Shuts the queue down and returns the items inside: no put and no get succeeds from
             /// now on.
             ///
-            /// Each item returned counts as done; [`join`](Self::join) still waits for those that
+            /// Each item returned counts as done; [`join`](Self::join) still waits for items that
             /// are being dealt with. Two steps: first no put succeeds any more, as after
             /// [`shutdown`](Self::shutdown), then no get. A second call returns nothing.
             #[doc(alias = "immediate")]

@@ -119,7 +119,7 @@ impl<T> SimpleQueue<T> {
 
 impl<T> FusedIterator for Iter<'_, SimpleQueue<T>> {}
 
-// As for the other queues.
+// A panic leaves an item moved out or not, as in the other queues.
 impl<T> UnwindSafe for SimpleQueue<T> {}
 impl<T> RefUnwindSafe for SimpleQueue<T> {}
 

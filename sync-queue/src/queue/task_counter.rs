@@ -40,7 +40,8 @@ impl TaskCounter {
         if self.count(1, pushed) == 1 { Ok(()) } else { Err(TooManyDone(())) }
     }
 
-    /// Counts `most` more as done, or as many as there are; how many.
+    /// Counts `most` more tasks as done, or all that are left if there are fewer. Returns the
+    /// number counted.
     pub(crate) fn count(&self, most: u64, pushed: impl Fn() -> u64) -> u64 {
         let mut now = self.done.acquire();
         loop {

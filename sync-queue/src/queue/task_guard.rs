@@ -19,7 +19,8 @@ pub struct TaskGuard<'a, T> {
 
 // SAFETY: the item is owned, and every queue behind `Done` is Sync if its items are Send.
 unsafe impl<T: Send> Send for TaskGuard<'_, T> {}
-// SAFETY: as above.
+// SAFETY: a shared guard gives out only `&T`, and every queue behind `Done` is Sync if its items
+// are Send.
 unsafe impl<T: Send + Sync> Sync for TaskGuard<'_, T> {}
 
 impl<'a, T> TaskGuard<'a, T> {
