@@ -15,9 +15,9 @@ fn main() {
     let lifo = LifoQueue::bounded(3);
     let priority = PriorityQueue::bounded(3);
     for item in items {
-        fifo.put(item).expect("nobody shuts it down");
-        lifo.put(item).expect("nobody shuts it down");
-        priority.put(item).expect("nobody shuts it down");
+        fifo.put(item).expect("no thread shuts it down");
+        lifo.put(item).expect("no thread shuts it down");
+        priority.put(item).expect("no thread shuts it down");
     }
 
     // put_nowait on a full queue: the item comes back with the error.

@@ -1,11 +1,11 @@
-//! One producer, one consumer, and no read-modify-write: the fastest queue there is, for two
-//! threads that never wait.
+//! A queue for one producer and one consumer, without read-modify-writes: the fastest queue of this
+//! crate, for two threads that never wait.
 //!
 //! # Source
 //!
 //! Lamport's ring, with each side keeping a copy of the other's position (as in FastForward,
-//! MCRingBuffer, and rtrb): the other side's cache line is read only when the copy says that there
-//! is nothing to do.
+//! MCRingBuffer, and rtrb): the other side's cache line is read only when the copy leaves nothing
+//! to do.
 //!
 //! # Invariants
 //!
@@ -19,9 +19,10 @@
 //! Each side stores its position with Release and loads the other's with Acquire: a slot changes
 //! hands with everything written in it.
 //!
-//! "Full" and "empty" are answered after looking once more behind a SeqCst fence. Without it both
-//! sides may be wrong at once: each stores its position and then finds the other's old one (store
-//! buffering), the producer "full" and the consumer "empty". Who succeeds pays nothing.
+//! "Full" and "empty" are returned only after another look behind a SeqCst fence. Without the fence
+//! both sides may be wrong at once: each stores its position and then reads the other's old one
+//! (store buffering), the producer "full" and the consumer "empty". A call that succeeds pays
+//! nothing.
 //!
 //! No thread sleeps here: that would cost the fence that this type is there to avoid. To wait, use
 //! [`Queue`](crate::Queue).
@@ -51,7 +52,7 @@ struct Shared<T> {
 
 // SAFETY: each slot is touched by one side at a time (S2), and items go from one thread to another.
 unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: as above.
+// SAFETY: each slot is touched by one side at a time (S2), also through a shared reference.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -152,7 +153,8 @@ impl<T> Producer<T> {
         Ok(())
     }
 
-    /// At least one if there is room at all; looks again only if the copy says that there is none.
+    /// Returns at least one if there is room at all; loads the head only if the copy leaves no
+    /// room.
     #[inline]
     fn room(&mut self) -> u64 {
         if self.tail - self.head == self.shared.capacity {
@@ -165,20 +167,20 @@ impl<T> Producer<T> {
         self.shared.capacity - (self.tail - self.head)
     }
 
-    /// Whether there is no room at the moment.
+    /// Returns whether there is no room at the moment.
     #[must_use]
     pub fn is_full(&mut self) -> bool {
         self.room() == 0
     }
 
-    /// Whether the consumer is gone.
+    /// Returns whether the consumer is gone.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         // Acquire: pairs with the Release in `drop`: what the consumer did before it went is seen.
         self.shared.abandoned.load(Ordering::Acquire)
     }
 
-    /// How many items there is room for in all.
+    /// Returns the number of items that there is room for in all.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.capacity as usize
@@ -202,8 +204,7 @@ impl<T> Consumer<T> {
         Some(item)
     }
 
-    /// At least one if something is inside at all; looks again only if the copy says that nothing
-    /// is.
+    /// Returns at least one if any item is inside; loads the tail only if the copy leaves no item.
     #[inline]
     fn inside(&mut self) -> u64 {
         if self.tail == self.head {
@@ -216,13 +217,13 @@ impl<T> Consumer<T> {
         self.tail - self.head
     }
 
-    /// Whether nothing is inside at the moment.
+    /// Returns whether the queue is empty at the moment.
     #[must_use]
     pub fn is_empty(&mut self) -> bool {
         self.inside() == 0
     }
 
-    /// Whether the producer is gone. What it put is still inside.
+    /// Returns whether the producer is gone. The items that it put are still inside.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         // Acquire: pairs with the Release in `drop`: after it, an empty queue stays empty, and what
@@ -230,14 +231,14 @@ impl<T> Consumer<T> {
         self.shared.abandoned.load(Ordering::Acquire)
     }
 
-    /// How many items there is room for in all.
+    /// Returns the number of items that there is room for in all.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.capacity as usize
     }
 }
 
-// What a panic can leave behind is an item that was moved out or not.
+// A panic leaves an item moved out or not.
 impl<T> UnwindSafe for Producer<T> {}
 impl<T> RefUnwindSafe for Producer<T> {}
 impl<T> UnwindSafe for Consumer<T> {}
@@ -252,7 +253,7 @@ impl<T> Drop for Producer<T> {
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        // Release: as above.
+        // Release: pairs with the Acquire in `is_abandoned`.
         self.shared.abandoned.store(true, Ordering::Release);
     }
 }

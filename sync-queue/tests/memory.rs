@@ -1,5 +1,5 @@
-//! What queues hold on to, counted by the allocator: an emptied queue gives its memory back, and a
-//! fast path takes none.
+//! The memory that queues keep, counted by the allocator: an emptied queue gives its memory back,
+//! and a fast path takes none.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -25,13 +25,13 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size() as isize, Relaxed);
         CALLS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller says.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         BYTES.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: as the caller says.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -40,11 +40,11 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 const ITEMS: usize = 100_000;
-/// Three blocks of 63 slots of two words each, and what the test itself may have about.
+/// Three blocks of 63 slots of two words each, and an allowance for the test itself.
 const FEW: isize = 3 * 64 * 16 + 4096;
 
-/// What the threads of the test harness may take meanwhile. What a wait used to leave, 2,300 bytes,
-/// is more after 15 calls.
+/// The memory that the threads of the test harness may take meanwhile. A wait used to leave 2,300
+/// bytes, which is more than this after 15 calls.
 const NOISE: isize = 32 * 1024;
 
 /// Tests side by side would count each other.
@@ -112,9 +112,10 @@ fn a_wait_that_gives_up_leaves_nothing_behind() {
 fn an_as_completed_that_is_dropped_early_leaves_nothing_with_its_jobs() {
     let _alone = alone();
     const JOBS: isize = 10_000;
-    /// What a list of listeners may keep room for.
+    /// The room that a list of listeners may keep.
     const EMPTY_LIST: isize = 4 * 24;
-    // What each job takes in the backlog, its handle gone: alone, and after an `as_completed`.
+    // The memory of each job in the backlog once its handle is gone: alone, and after an
+    // `as_completed`.
     let [plain, listened_to] = [false, true].map(|listens| {
         let pool = ThreadPool::new(1);
         let (release, gate) = mpsc::channel::<()>();
@@ -195,7 +196,7 @@ fn an_emptied_queue_gives_its_memory_back() {
         assert!(left <= FEW, "round {round}: {left} bytes left");
     }
 
-    // Two at a time, whoever is the last to read a block.
+    // Two threads at a time: either of them may be the last to read a block.
     let queue = SimpleQueue::new();
     let empty = BYTES.load(Relaxed);
     for _ in 0..3 {

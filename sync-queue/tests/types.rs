@@ -1,5 +1,5 @@
-//! What may be sent, shared, and looked at after a panic: every public type, beside the type of std
-//! or crossbeam-channel that it stands for.
+//! The automatic traits of every public type (sent, shared, used after a panic), next to the type
+//! of std or crossbeam-channel that it stands for.
 
 use std::cell::Cell;
 use std::fmt::Write;

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     hello.start()?;
     late.start()?;
 
-    // `cancel` says who won: `true` means that the function was not called and will not be.
+    // `cancel` returns who won: `true` means that the function was not called and will not be.
     println!("cancelled in time: {}", late.cancel());
 
     // Python waits for its timers when the program ends. Here that is said: a program ends with

@@ -59,7 +59,8 @@ impl Clock for Monotonic {
 ///
 /// # Memory ordering
 ///
-/// What was written before [`notify`](Self::notify) is visible to the sleeper when it looks again.
+/// Everything written before [`notify`](Self::notify) is visible to the sleeper when it looks
+/// again.
 #[derive(Debug)]
 pub struct Notifier {
     /// The number of notifications, modulo 2^32.

@@ -43,8 +43,8 @@ use crate::slack::Slack;
 ///
 /// # Memory ordering
 ///
-/// What was done before [`Stopper::stop`] is visible to a thread that learns by a tick's absence
-/// that the interval was stopped.
+/// Everything before [`Stopper::stop`] is visible to a thread that learns by a tick's absence that
+/// the interval was stopped.
 #[doc(alias = "Ticker")]
 pub struct Interval {
     clock: Box<dyn Clock>,
@@ -72,7 +72,7 @@ impl RefUnwindSafe for Interval {}
 impl UnwindSafe for Stopper {}
 impl RefUnwindSafe for Stopper {}
 
-/// Stops an [`Interval`] from another thread. Its clones stop the same one.
+/// Stops an [`Interval`] from another thread. Its clones stop the same interval.
 #[derive(Clone)]
 pub struct Stopper {
     shared: Arc<StopFlag>,
@@ -131,7 +131,7 @@ impl Interval {
         }
     }
 
-    /// Chooses what becomes of ticks that are missed.
+    /// Sets the policy for missed ticks.
     #[must_use]
     pub fn with_missed(mut self, policy: Missed) -> Self {
         self.policy = policy;

@@ -1,16 +1,16 @@
 //! The policies for ticks whose time has passed.
 
-/// What a periodic timer does about ticks that it missed, because a callback, or the thread that
+/// The policy of a periodic timer for ticks that it missed, because a callback, or the thread that
 /// waits for the ticks, took longer than a period, or because the [`Executor`](crate::Executor)
 /// refused a tick.
 ///
-/// Nothing is done about lateness of less than a period: ticks keep to the grid.
+/// Lateness of less than a period changes nothing: ticks keep to the grid.
 ///
 /// ```text
 /// period      |     |     |     |     |     |     |
-/// Skip        f1    f2-----------f2   f5    f6         the grid stays; what was missed is gone
-/// Burst       f1    f2-----------f2f3f4f5   f6         the grid stays; what was missed is made up for at once
-/// Delay       f1    f2-----------f2      f3    f4      the grid moves: one period from the end of the late one
+/// Skip        f1    f2-----------f2   f5    f6      the grid stays; missed ticks are left out
+/// Burst       f1    f2-----------f2f3f4f5   f6      the grid stays; missed ticks follow at once
+/// Delay       f1    f2-----------f2      f3    f4   the grid moves: a period from the late end
 /// ```
 ///
 /// A refused tick is a missed tick: `Skip` leaves it out, `Burst` makes up for it together with the

@@ -1,8 +1,8 @@
-//! Punctual sleeping: asks the system to wake a thread when it wants to be woken, and not up to 50
-//! us later, as Linux does by default to save wake-ups.
+//! Punctual sleeping: makes the system wake a thread at its deadline, and not up to 50 us later, as
+//! Linux does by default to save wake-ups.
 //!
-//! The setting is the thread's, and Linux hands it on to the threads and programs that the thread
-//! starts. So it is changed for the time of a sleep only, and user code never runs under it.
+//! The setting belongs to the thread, and Linux hands it on to the threads and programs that the
+//! thread starts. So it is changed only for the time of a sleep, and user code never runs under it.
 //!
 //! Where the system has no such setting, or refuses, timers are later and otherwise right.
 
@@ -22,13 +22,14 @@ mod system {
     }
 
     impl Slack {
-        /// Reads the calling thread's.
+        /// Reads the slack of the calling thread.
         pub(crate) fn of_this_thread() -> Self {
             let usual = current_timer_slack().ok().and_then(NonZeroU64::new);
             Self { usual: usual.filter(|&usual| usual != SMALLEST) }
         }
 
-        /// Has the calling thread, the same one, woken on time until the value is dropped.
+        /// Makes the system wake the calling thread, which must be the same one, on time until the
+        /// value is dropped.
         pub(crate) fn wake_on_time(&self) -> OnTime<'_> {
             if self.usual.is_some() {
                 let _ = set_current_timer_slack(Some(SMALLEST));

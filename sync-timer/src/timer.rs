@@ -19,8 +19,8 @@
 //!
 //! 1. A thread that takes the closure leaves `New` or `Waiting` under the same lock: the closure is
 //!    called or dropped, once, and `cancel` returns which.
-//! 2. Only the timer's thread goes from `Waiting` to `Running`, after it has read a time that is not
-//!    before the deadline: never early.
+//! 2. Only the timer's thread goes from `Waiting` to `Running`, after it has read a time that is
+//!    not before the deadline: never early.
 //! 3. `cancel` notifies after it has changed the phase, and the thread takes the notifier's key
 //!    before it looks at the phase: so a thread that did not see the change does not fall asleep
 //!    over it.
@@ -52,8 +52,9 @@ type Callback = Box<dyn FnOnce() + Send>;
 
 /// Calls a function once, after a while, on a thread of its own, unless it is cancelled first.
 ///
-/// The thread is what it costs; for timers by the thousand there is the
-/// [`Scheduler`](crate::Scheduler). In return a callback may take its time: it delays nobody.
+/// A timer costs a thread; for timers by the thousand there is the
+/// [`Scheduler`](crate::Scheduler). In return a callback may take its time: it delays no other
+/// timer.
 ///
 /// A timer is for one use, as Python's is: its function can be called once, so a second
 /// [`start`](Self::start) is an error, and there is no restart. To put a call off again and again,
@@ -79,8 +80,9 @@ type Callback = Box<dyn FnOnce() + Send>;
 ///
 /// # Memory ordering
 ///
-/// What was done before `start` is visible to the function; what the function did is visible after
-/// `join` returned, and to a thread that learns from another method that it is over.
+/// Everything before `start` is visible to the function. Everything that the function did is
+/// visible after `join` returned, and to a thread that learns from another method that the timer is
+/// over.
 ///
 /// # Fork
 ///
@@ -142,8 +144,8 @@ enum Phase {
 pub enum Outcome {
     /// The function was called and has returned.
     Ran,
-    /// The function was called and panicked, or the timer's clock panicked before that; the process's
-    /// panic hook has reported it.
+    /// The function was called and panicked, or the timer's clock panicked before that; the panic
+    /// hook of the process has reported it.
     Panicked,
     /// It was not called, and will not be.
     Cancelled,
@@ -241,7 +243,7 @@ impl Timer {
         Ok(())
     }
 
-    /// The new thread finds the lock held until `start` is through.
+    /// Spawns the thread. The new thread finds the lock held until `start` is through.
     fn spawn(&self, deadline: Option<Instant>) -> io::Result<()> {
         if self.name.contains('\0') {
             return Err(io::Error::new(
@@ -254,8 +256,8 @@ impl Timer {
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 
-    /// Cancels it. `true`: the function was not called and will never be; its closure has been
-    /// dropped. `false`: it is running, or has run.
+    /// Cancels the timer. Returns `true` if the function was not called and will never be: its
+    /// closure has been dropped. Returns `false` if it is running, or has run.
     ///
     /// May be called before `start`, again, and from anywhere. A function that is running goes on;
     /// [`join`](Self::join) waits for it.

@@ -1,5 +1,5 @@
-//! What the child of a fork may do with each object that was copied into it: no call waits for a
-//! thread that is not there.
+//! Calls in the child of a fork on each object that was copied into it: no call waits for a thread
+//! that is not there.
 #![cfg(target_os = "linux")]
 
 use std::sync::mpsc::channel;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use sync_timer::Scheduler;
 
-/// What the system says of a thread that can only change when it runs.
+/// The facts that the system reports of a thread and that change only when the thread runs.
 #[derive(Debug, PartialEq, Eq)]
 struct Activity {
     /// The system call that it is in, with its arguments, stack and program counters; empty where
-    /// the system does not tell.
+    /// the system does not report it.
     call: String,
     switches: Vec<String>,
     nanoseconds_run: String,
@@ -90,7 +90,7 @@ fn a_scheduler_that_waits_makes_no_system_calls_and_later_timers_do_not_wake_it(
             let _ = handle.cancel();
         }
     }
-    assert_eq!(activity(&task), before, "none of them is earlier, so nobody need be woken");
+    assert_eq!(activity(&task), before, "none of them is earlier, so no thread need be woken");
     sleeps(scheduler, "idle-waits");
 }
 
@@ -120,7 +120,8 @@ fn a_far_timer_costs_one_wake_up() {
     assert!(woken >= 1, "it went back to sleep");
     assert!(
         woken <= 3,
-        "woken {woken} times for one timer; the callback's own wake-up of the receiver may add to it"
+        "woken {woken} times for one timer; the callback's own wake-up of the receiver may add to \
+         it"
     );
 }
 

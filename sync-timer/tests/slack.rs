@@ -15,7 +15,7 @@ fn slack() -> u64 {
     rustix::thread::current_timer_slack().expect("Linux has it")
 }
 
-/// What the calling thread has, and hands on to a thread and to a program.
+/// The slack of the calling thread, of a thread that it spawns, and of a program that it starts.
 fn handed_on() -> [u64; 3] {
     let thread = std::thread::spawn(slack).join().unwrap();
     let program = Command::new("cat").arg("/proc/self/timerslack_ns").output().unwrap();

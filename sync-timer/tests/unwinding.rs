@@ -30,7 +30,7 @@ impl Drop for Bomb {
     }
 }
 
-/// Panics: level 0 with a text, the others with a payload that panics so many times when dropped.
+/// Panics: level 0 with a text, level N with a payload that panics N times in a row when dropped.
 fn explode(level: u32) {
     match level {
         0 => panic!("text"),

@@ -267,8 +267,10 @@ fn over_time(primitives: &[Primitive<'_, '_>], history: &[Record]) -> Markup {
                         tbody {
                             @for (name, _) in primitives {
                                 @let points: Vec<_> = days.iter().filter_map(|(date, cells)| {
-                                    let cells: Vec<_> =
-                                        cells.iter().filter(|cell| cell.primitive == *name).collect();
+                                    let cells: Vec<_> = cells
+                                        .iter()
+                                        .filter(|cell| cell.primitive == *name)
+                                        .collect();
                                     Some((date.clone(), to_best(&cells)?))
                                 }).collect();
                                 @if let [first, .., last] = &points[..] {

@@ -29,8 +29,8 @@ pub fn queue() -> Paths {
     Queue::bounded(WAITING)
 }
 
-/// Counts with one walking thread and several counting threads, until all is counted or the queue is
-/// shut down.
+/// Counts with one walking thread and several counting threads, until all is counted or the queue
+/// is shut down.
 ///
 /// # Errors
 ///

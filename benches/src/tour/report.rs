@@ -41,7 +41,10 @@ impl Report {
             "words": self.tally.words,
             "unreadable": self.tally.unreadable,
             "top": top,
-            "seconds": { "threads": self.with_threads.as_secs_f64(), "single": self.single.map(|time| time.as_secs_f64()) },
+            "seconds": {
+                "threads": self.with_threads.as_secs_f64(),
+                "single": self.single.map(|time| time.as_secs_f64()),
+            },
         })
     }
 

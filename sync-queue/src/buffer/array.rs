@@ -4,7 +4,8 @@
 //!
 //! Dmitry Vyukov's bounded MPMC queue (1024cores.net), with the positions of crossbeam's
 //! `ArrayQueue`: lap and index side by side, so that any capacity works, 1 included. The tail
-//! carries `CLOSED` (closing is one step in the order of puts), both ends carry `PARKED` ([`cursor`](crate::buffer::cursor)).
+//! carries `CLOSED`: closing is one step in the order of puts. Both ends carry `PARKED`
+//! ([`cursor`](crate::buffer::cursor)).
 //!
 //! # State
 //!
@@ -19,11 +20,11 @@
 //!
 //! # Invariants
 //!
-//! R1. The thread that moved the tail from `p` on is the only one to write the slot of `p`, and does
-//! so only after seeing stamp `p`; it ends with stamp `p + 1`.
+//! R1. Only the thread that moved the tail on from `p` writes the slot of `p`. It does so only
+//! after it has read stamp `p`, and ends by storing stamp `p + 1`.
 //!
-//! R2. The thread that moved the head from `p` on is the only one to take the item of `p`, only after
-//! seeing stamp `p + 1`; it ends with stamp `p + one_lap`.
+//! R2. Only the thread that moved the head on from `p` takes the item of `p`. It does so only after
+//! it has read stamp `p + 1`, and ends by storing stamp `p + one_lap`.
 //!
 //! R3. So a value is inside the slot of `p` from the store of `p + 1` to the claim of head position
 //! `p`; in `drop`, when no thread is in the middle of an operation, exactly the slots from head to
@@ -115,10 +116,10 @@ pub(crate) struct Array<T> {
 // SAFETY: the ring hands items from one thread to another (Send), and no reference to one is ever
 // given to two threads (R1, R2).
 unsafe impl<T: Send> Send for Array<T> {}
-// SAFETY: as above.
+// SAFETY: no reference to an item is ever given to two threads (R1, R2).
 unsafe impl<T: Send> Sync for Array<T> {}
 
-/// NotReady a slot is not ready.
+/// The reason why a slot is not ready.
 enum NotReady {
     /// The ring is full (or empty), and was so at a moment within the call.
     Blocked,
@@ -159,8 +160,8 @@ impl<T> Array<T> {
     fn slot(&self, position: u64) -> &Slot<T> {
         let index = self.index(position);
         debug_assert!(index < self.slots.len());
-        // SAFETY: positions come from 0, `next`, `step`, `next_lap`, `nth`, and one lap before one of
-        // these; all of them keep the index below the capacity.
+        // SAFETY: positions come from 0, `next`, `step`, `next_lap`, `nth`, and one lap before one
+        // of these; all of them keep the index below the capacity.
         unsafe { self.slots.get_unchecked(index) }
     }
 
@@ -193,7 +194,7 @@ impl<T> Array<T> {
             + (((index % self.slots.len()) as u64) << SHIFT)
     }
 
-    /// How many positions lie before `position`.
+    /// Returns the number of positions before `position`.
     #[inline]
     fn count(&self, position: u64) -> u64 {
         position / self.one_lap * self.slots.len() as u64 + self.index(position) as u64
@@ -204,8 +205,8 @@ impl<T> Array<T> {
         (self.count(tail & !FLAGS).saturating_sub(self.count(head & !FLAGS))) as usize
     }
 
-    /// Called with a tail whose slot is not free. Full, in the middle of being emptied, or was the
-    /// tail out of date?
+    /// Called with a tail whose slot is not free. Decides whether the queue is full, the slot is
+    /// being emptied, or the tail was out of date.
     #[cold]
     fn full_or_moved(&self, tail: u64) -> NotReady {
         let head = self.head.settled();
@@ -217,13 +218,13 @@ impl<T> Array<T> {
         }
     }
 
-    /// Called with a head whose slot holds nothing. Empty, in the middle of being filled, or was
-    /// the head out of date?
+    /// Called with a head whose slot holds nothing. Decides whether the queue is empty, the slot is
+    /// being filled, or the head was out of date.
     #[cold]
     fn empty_or_moved(&self, head: u64) -> Result<NotReady, PopError> {
         let tail = self.tail.settled();
-        // The tail never falls behind the head, and the head was here before: where they meet,
-        // nothing was inside when the tail was read.
+        // The tail never falls behind the head, and the head was here before. So if they are equal,
+        // no item was inside when the tail was read.
         if (tail ^ head) & !FLAGS != 0 {
             return Ok(NotReady::Moved);
         }
@@ -231,8 +232,8 @@ impl<T> Array<T> {
         if tail & CLOSED != 0 { Err(PopError::Closed) } else { Ok(NotReady::Blocked) }
     }
 
-    /// How many slots in a row, from `position` on and at most `max`, have the stamp that `ready`
-    /// gives for their position.
+    /// Returns the number of slots in a row, from `position` on and at most `max`, that have the
+    /// stamp that `ready` gives for their position.
     fn run(&self, position: u64, max: usize, ready: u64) -> u64 {
         let mut at = position;
         let mut length = 0;
@@ -361,8 +362,9 @@ impl<T> Buffer<T> for Array<T> {
                 match self.tail.claim(tail, self.nth(position, length) | (tail & FLAGS)) {
                     Ok(_) => {
                         for item in items.take(length) {
-                            // SAFETY: as in `push`; no other thread could claim a slot of the run since
-                            // it was found free, or the tail would have moved and the claim failed.
+                            // SAFETY: as in `push`. No other thread has claimed a slot of the run
+                            // since it was found free: the tail would have moved, and the claim
+                            // would have failed.
                             unsafe { self.slot(position).fill(position, item) };
                             position = self.next(position);
                         }
@@ -460,8 +462,8 @@ impl<T> Buffer<T> for Array<T> {
     fn set_putters_parked(&self) -> bool {
         let head = self.head.acquire();
         let tail = self.tail.acquire();
-        // If the mark finds the head unchanged, the tail, which never goes back, is at least where
-        // it was: full.
+        // If `set_parked` succeeds, the head is unchanged, and the tail, which never goes back, is
+        // at least where it was: full.
         tail & CLOSED == 0
             && self.distance(head, tail) >= self.slots.len()
             && self.head.set_parked(head)
@@ -474,8 +476,8 @@ impl<T> Buffer<T> for Array<T> {
     fn set_getters_parked(&self) -> bool {
         let tail = self.tail.acquire();
         let head = self.head.acquire();
-        // If the mark finds the tail unchanged, the head, which never passes it, still is where it
-        // is: empty.
+        // If `set_parked` succeeds, the tail is unchanged, and the head, which never passes it, is
+        // at the same position: empty.
         (tail | head) & CLOSED == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.set_parked(tail)
     }
 

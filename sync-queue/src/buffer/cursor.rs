@@ -11,22 +11,22 @@
 //!
 //! C1. A position never decreases. (At one operation a nanosecond 2^61 last seventy years.)
 //!
-//! C2. A position is claimed by a compare-exchange of the whole word. So a claim fails if the end was
-//! closed or `PARKED` was set in the meantime: closing is one step in the same order as all puts (or
-//! gets), and no parked thread is overlooked.
+//! C2. A position is claimed by a compare-exchange of the whole word. So a claim fails if the end
+//! was closed or `PARKED` was set in the meantime: closing is one step in the same order as all
+//! puts (or gets), and no parked thread is overlooked.
 //!
 //! C3. `CLOSED` is never cleared.
 //!
 //! # Memory orderings
 //!
-//! A claim is Release, so that a thread that finds the head moved on also sees a tail that is at
-//! least as far (it was for the thread that moved the head), and never one behind it. It is Acquire
-//! because of `PARKED`: the thread that set it last is seen as a sleeper. That the word was loaded
-//! with Acquire before is not enough, for the same value may have been written again by another
-//! sleeper since. Closing is Release, so that a thread that finds an end closed (and then executes
-//! an Acquire fence) sees what was done before; `PARKED` is cleared after it in any case, which is an
-//! Acquire. Every change is a read-modify-write, hence continues the release sequences of those
-//! before it.
+//! A claim is Release: a thread that finds the head moved on also sees a tail that is at least as
+//! far (it was for the thread that moved the head), and never a tail behind the head. A claim is
+//! Acquire because of `PARKED`: the thread that set it last is seen as a sleeper. The earlier
+//! Acquire load of the word is not enough, for another sleeper may have written the same value
+//! again since. Closing is Release: a thread that finds an end closed, and then executes an Acquire
+//! fence, sees what was done before. `PARKED` is cleared after closing in any case, which is an
+//! Acquire. Every change is a read-modify-write, and so continues the release sequences of the
+//! changes before it.
 
 use core::fmt;
 
@@ -57,8 +57,8 @@ impl Cursor {
         self.0.load(Ordering::Acquire)
     }
 
-    /// What is there now, in the one order that all threads agree on: for answers (Full, Empty)
-    /// that must be true of a moment within the call even if two queues are compared.
+    /// Returns the present word, in the one order that all threads agree on. For answers (Full,
+    /// Empty) that must be true of a moment within the call even if two queues are compared.
     pub(crate) fn settled(&self) -> u64 {
         // SeqCst: between any two threads that each change one queue and then find another full or
         // empty, one sees the other's change.

@@ -2,12 +2,14 @@
 //!
 //! # Source
 //!
-//! The list channel of crossbeam-channel, with three differences. Whether a slot was written and
-//! whether it was read is one word of its own that its writer and then its reader store, so that
-//! publishing is a plain Release store and reading needs no second read-modify-write; blocks are
-//! given back by the thread that moves the head on, which needs no handshake with their readers; and the first
-//! block is there from the start, so that there is no half-built queue to be dropped
-//! (crossbeam #971, #1084, #1187).
+//! The list channel of crossbeam-channel, with three differences:
+//!
+//! * Each slot has a word that its writer and then its reader store. So publishing is a plain
+//!   Release store, and reading needs no second read-modify-write.
+//! * The thread that moves the head on gives blocks back, which needs no handshake with their
+//!   readers.
+//! * The first block is there from the start, so there is no half-built queue to be dropped
+//!   (crossbeam #971, #1084, #1187).
 //!
 //! # State
 //!
@@ -23,29 +25,29 @@
 //!
 //! # Invariants
 //!
-//! B1. The thread that moved the tail from a position on is the only one to write its slot; the head
-//! passes no tail, so no reader is there before.
+//! B1. Only the thread that moved the tail on from a position writes the slot of the position. The
+//! head never passes the tail, so no reader is there before.
 //!
-//! B2. The thread that moved the head from a position on is the only one to take its item, after
-//! waiting for `FULL`.
+//! B2. Only the thread that moved the head on from a position takes the item of the position, after
+//! it has waited for `FULL`.
 //!
-//! B3. A thread looks into a block only after claiming a position in it, and until it has stored that
-//! slot's word. The claim of the last slot at the tail includes linking the next block, before the
-//! word. So no thread uses a block all of whose words are `READ`.
+//! B3. A thread uses a block only after it has claimed a position in it, and until it has stored
+//! the word of that slot. The claim of the last slot at the tail includes linking the next block,
+//! before the word. So no thread uses a block all of whose words are `READ`.
 //!
 //! B4. The thread that claimed the last slot at the head is alone with `retired` until it moves the
 //! head past offset `SLOTS`.
 //!
-//! B5. `head.block` is the block of the head's position, changed before the position, which is stored
-//! with Release and loaded with Acquire; the same at the tail. So a thread that finds a position
-//! finds its block, or a later one, and then the claim of the position fails.
+//! B5. `head.block` is the block of the head's position. It is changed before the position, which
+//! is stored with Release and loaded with Acquire; likewise at the tail. So a thread that reads a
+//! position reads its block, or a later block, and then the claim of the position fails.
 //!
 //! B6. Slots from head to tail hold items, in `drop`, when no thread is in the middle of an
 //! operation; the other slots hold none.
 //!
-//! B7. A thread that claims the last slot at the tail has the next block ready before the claim, which
-//! is a Release; no thread comes to the next block but through a position that was stored by that
-//! claim or after it. So every thread that knows of a block sees it as it was when new.
+//! B7. A thread that claims the last slot at the tail has the next block ready before the claim,
+//! which is a Release. Threads reach the next block only through a position that was stored by that
+//! claim or after it. So every thread that reaches a block sees its initialisation.
 //!
 //! B8. A block is linked after the tail was moved on to it, and the head is moved on after the link
 //! was found: the tail that a thread sees after it has seen the head is not behind it.
@@ -68,7 +70,7 @@ use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake, drop_each};
 use crate::wait::spin::Backoff;
 
-/// Slots of a block. Under a checker blocks are small, so that their ends are met often.
+/// Slots of a block. Under a checker blocks are small, so that their ends are reached often.
 const SLOTS: usize = if MODELLED { 2 } else { 63 };
 const LAP: u64 = SLOTS as u64 + 1;
 
@@ -188,7 +190,7 @@ pub(crate) struct List<T> {
 // SAFETY: the queue hands items from one thread to another (Send), and no reference to one is ever
 // given to two threads (B1, B2).
 unsafe impl<T: Send> Send for List<T> {}
-// SAFETY: as above.
+// SAFETY: no reference to an item is ever given to two threads (B1, B2).
 unsafe impl<T: Send> Sync for List<T> {}
 
 fn offset(word: u64) -> usize {
@@ -199,7 +201,7 @@ fn number(word: u64) -> u64 {
     (word >> SHIFT) / LAP
 }
 
-/// How many slots lie before a position.
+/// Returns the number of slots before a position.
 fn count(word: u64) -> u64 {
     number(word) * SLOTS as u64 + offset(word) as u64
 }
@@ -272,9 +274,9 @@ impl<T> List<T> {
         self.retired.with_mut(|retired| unsafe { self.sweep(&mut *retired, block) });
         // Relaxed: published by the position below, which is Release (B5).
         self.head.block.store(next.as_ptr(), Ordering::Relaxed);
-        // SAFETY: no thread can have claimed the head's slots in it yet. Relaxed: only whether there
-        // is one; a thread that follows the link acquires it. Null from an earlier life cannot be
-        // seen (B7).
+        // SAFETY: no thread can have claimed the head's slots in it yet. Relaxed: only whether the
+        // link is null matters here; a thread that follows the link acquires it. A null from an
+        // earlier use of the block cannot be read (B7).
         let last = unsafe { next.as_ref() }.next.load(Ordering::Relaxed).is_null();
         // The claim that led here has set HAS_NEXT, since there was a next block.
         self.head.cursor.advance(if last { STEP - HAS_NEXT } else { STEP });
@@ -352,7 +354,7 @@ impl<T> List<T> {
         }
     }
 
-    /// Whether an item of the head's own block is inside. `false` may be wrong.
+    /// Returns whether an item of the head's own block is inside. `false` may be wrong.
     #[inline]
     fn is_before_tail(&self, head: u64) -> bool {
         let tail = self.tail.cursor.acquire();
@@ -606,9 +608,9 @@ impl<T> Drop for List<T> {
         struct FreeBlocks<'a, T>(&'a List<T>);
         impl<T> Drop for FreeBlocks<'_, T> {
             fn drop(&mut self) {
-                // Relaxed, all of them: the thread that drops the queue has it to itself.
-                // SAFETY: head and tail have met, so exactly one block is linked, and it and those
-                // in `retired` and `spare` were boxed; by B3 no thread uses them any more.
+                // Relaxed, all of them: the thread that drops the queue has it to itself. SAFETY:
+                // head and tail are equal, so exactly one block is linked. It and the blocks in
+                // `retired` and `spare` were boxed; by B3 no thread uses them any more.
                 unsafe {
                     drop(Box::from_raw(self.0.head.block.load(Ordering::Relaxed)));
                     if let Some(spare) = NonNull::new(self.0.spare.load(Ordering::Relaxed)) {

@@ -10,12 +10,12 @@
 //! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in
 //! this crate. What keeps it harmless:
 //!
-//! L1. An [`Arrangement`] changes nothing while it compares: `place`, `choose` and `order` report what
-//! would be done, `insert`, `remove` and `drain` do it without comparing. A panic in `Ord` leaves items,
-//! order and counts as they were, and the lock open.
+//! L1. An [`Arrangement`] changes nothing while it compares. `place`, `choose` and `order` return
+//! what is to be done; `insert`, `remove` and `drain` do it without comparing. A panic in `Ord`
+//! leaves items, order and counts as they were, and the lock open.
 //!
-//! L2. An `Ord` that uses the queue whose items it compares would wait for its own thread: it panics
-//! instead.
+//! L2. An `Ord` that uses the queue whose items it compares panics: otherwise it would wait for its
+//! own thread.
 //!
 //! L3. An item that is given up by a panic, and the payload of a panic that does not go on, are
 //! dropped after the lock was released.
@@ -33,24 +33,24 @@ use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 pub(crate) trait Arrangement<T>: Default {
     /// Whether `place`, `choose` and `choose_last` call user code.
     const COMPARES: bool;
-    /// Where an item goes.
+    /// The place of an item to insert.
     type Place: Copy;
-    /// Which item goes.
+    /// The item to remove or replace.
     type Choice: Copy;
 
     fn place(&self, item: &T) -> Self::Place;
 
     fn insert(&mut self, place: Self::Place, item: T);
 
-    /// The next one.
+    /// Chooses the next item.
     fn choose(&self) -> Option<Self::Choice>;
 
     fn remove(&mut self, choice: Self::Choice) -> T;
 
-    /// Over a full container: puts `item` in the place of the one that would be missed least, maybe
-    /// `item` itself; that one.
+    /// Chooses, over a full container, the item that `item` replaces: the last in the order, maybe
+    /// `item` itself.
     ///
-    /// In two steps for the same reason as the others: what is returned does it, without comparing.
+    /// In two steps, as `choose` and `remove` (L1): `replace` then does it without comparing.
     fn choose_last(&self, item: &T) -> Self::Choice;
 
     fn replace(&mut self, choice: Self::Choice, item: T) -> T;
@@ -64,7 +64,7 @@ pub(crate) trait Arrangement<T>: Default {
     fn len(&self) -> usize;
 }
 
-/// How many items a container keeps room for in any case.
+/// The number of items that a container keeps room for in any case.
 const KEPT: usize = 64;
 
 /// The room that a container gives back memory down to, if it has far too much.
@@ -142,9 +142,9 @@ impl<A> Locked<A> {
     }
 }
 
-/// Calls `f`, which compares. After the first item a panic in it only ends the series: the next call
-/// of the user's meets it again, first thing. The payload goes to `spoiled`, to be disposed of when
-/// the lock is released.
+/// Calls `f`, which compares. After the first item a panic in `f` only ends the series: the user's
+/// next call runs into the same panic at its first item. The payload goes to `spoiled`, to be
+/// disposed of when the lock is released.
 fn go_on<R>(done: usize, spoiled: &mut Option<Payload>, f: impl FnOnce() -> R) -> Option<R> {
     if done == 0 {
         return Some(f());

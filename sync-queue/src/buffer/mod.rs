@@ -1,4 +1,5 @@
-//! What a queue keeps its items in, as the blocking layer sees it. Nothing in this folder sleeps.
+//! Buffers: containers for the items of a queue, behind the trait that the blocking layer uses. No
+//! code in this folder sleeps.
 
 pub(crate) mod array;
 pub(crate) mod cursor;
@@ -35,8 +36,8 @@ pub(crate) struct Closed<T = ()>(pub(crate) T);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wake(pub(crate) bool);
 
-/// Drops every item that `next` returns. If the destructor of one panics, the others are dropped all
-/// the same, and the first panic goes on afterwards; the panics of the others are disposed of.
+/// Drops every item that `next` returns. If a destructor panics, the remaining items are dropped
+/// all the same, and the first panic goes on afterwards; later panics are disposed of.
 pub(crate) fn drop_each<T>(mut next: impl FnMut() -> Option<T>) {
     let mut first = None;
     while let Some(item) = next() {
@@ -106,6 +107,6 @@ pub(crate) trait Buffer<T> {
 
     fn capacity(&self) -> Option<usize>;
 
-    /// How many pushes have succeeded so far.
+    /// Returns the number of pushes that have succeeded so far.
     fn pushed(&self) -> u64;
 }

@@ -9,7 +9,7 @@ use crate::buffer::{PopError, PushError};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
-/// NotReady nothing was sent. The item is inside.
+/// The reason why no item was sent. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no room, or no receiver waiting.
@@ -18,7 +18,7 @@ pub enum TrySendError<T> {
     Disconnected(T),
 }
 
-/// NotReady nothing was sent in time. The item is inside.
+/// The reason why no item was sent in time. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// There was no room in time.
@@ -31,7 +31,7 @@ pub enum SendTimeoutError<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
-/// NotReady nothing was received.
+/// The reason why no item was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is nothing at the moment.
@@ -40,7 +40,7 @@ pub enum TryRecvError {
     Disconnected,
 }
 
-/// NotReady nothing was received in time.
+/// The reason why no item was received in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// There was nothing in time.
@@ -79,11 +79,27 @@ macro_rules! display {
 }
 
 display!(SendError<T>, Self(_) => NO_RECEIVERS);
-display!(TrySendError<T>, Self::Full(_) => "sending on a full channel", Self::Disconnected(_) => NO_RECEIVERS);
-display!(SendTimeoutError<T>, Self::Timeout(_) => "timed out while sending", Self::Disconnected(_) => NO_RECEIVERS);
+display!(
+    TrySendError<T>,
+    Self::Full(_) => "sending on a full channel",
+    Self::Disconnected(_) => NO_RECEIVERS
+);
+display!(
+    SendTimeoutError<T>,
+    Self::Timeout(_) => "timed out while sending",
+    Self::Disconnected(_) => NO_RECEIVERS
+);
 display!(RecvError, Self => NO_SENDERS);
-display!(TryRecvError, Self::Empty => "receiving on an empty channel", Self::Disconnected => NO_SENDERS);
-display!(RecvTimeoutError, Self::Timeout => "timed out while receiving", Self::Disconnected => NO_SENDERS);
+display!(
+    TryRecvError,
+    Self::Empty => "receiving on an empty channel",
+    Self::Disconnected => NO_SENDERS
+);
+display!(
+    RecvTimeoutError,
+    Self::Timeout => "timed out while receiving",
+    Self::Disconnected => NO_SENDERS
+);
 
 macro_rules! gives_back {
     ($Error:ident, $Busy:ident, $is_busy:ident, $busy:literal) => {
@@ -102,7 +118,7 @@ macro_rules! gives_back {
                 matches!(self, Self::$Busy(_))
             }
 
-            /// Whether all receivers are gone.
+            /// Returns whether all receivers are gone.
             #[must_use]
             pub fn is_disconnected(&self) -> bool {
                 matches!(self, Self::Disconnected(_))
@@ -147,7 +163,7 @@ macro_rules! nothing {
                 matches!(self, Self::$Busy)
             }
 
-            /// Whether all senders are gone.
+            /// Returns whether all senders are gone.
             #[must_use]
             pub fn is_disconnected(&self) -> bool {
                 matches!(self, Self::Disconnected)

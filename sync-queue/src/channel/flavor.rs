@@ -1,4 +1,4 @@
-//! What lies between the two ends, and how many handles each end has.
+//! Flavors: the part of a channel between its two ends, and the counts of handles of each end.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -112,7 +112,7 @@ impl<T> Channel<T> {
             || matches!((&self.flavor, &other.flavor), (Flavor::Never, Flavor::Never))
     }
 
-    /// How many senders there are; the clock counts as one.
+    /// Returns the number of senders; the clock counts as one.
     pub(super) fn senders(&self) -> usize {
         match self.flavor {
             // Acquire: pairs with the Release in `remove_sender`.
@@ -121,7 +121,7 @@ impl<T> Channel<T> {
         }
     }
 
-    /// How many receivers there are.
+    /// Returns the number of receivers.
     pub(super) fn receivers(&self) -> usize {
         // Acquire: pairs with the Release in `remove_receiver`.
         self.receivers.load(Ordering::Acquire)
@@ -133,20 +133,21 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn add_receiver(&self) {
-        // Relaxed: as above.
+        // Relaxed: the handle that is cloned keeps the count above zero.
         self.receivers.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn remove_sender(&self) {
-        // AcqRel: what every sender did happens before the channel is shut by the last, and so
-        // before any thread learns of it.
+        // AcqRel: everything that every sender did happens before the last one closes the channel,
+        // and so before any thread observes that it is closed.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.flavor.close();
         }
     }
 
     pub(super) fn remove_receiver(&self) {
-        // AcqRel: as above.
+        // AcqRel: everything that every receiver did happens before the last one closes the
+        // channel.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             match &self.flavor {
                 // No thread will ever receive what is inside: it is dropped now, not with the last

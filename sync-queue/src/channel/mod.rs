@@ -1,12 +1,13 @@
 //! A channel with two ends, under crossbeam-channel's names: a drop-in for all but `select!`.
 //!
 //! A [`Queue`](crate::Queue) with counted handles on each side: when the last handle of one side is
-//! dropped, the other side is told. It disconnects in one step, in the same order as all sends:
-//! what was sent before can be received, nothing can be sent after.
+//! dropped, the channel is closed and the waiting threads of the other side are woken. It
+//! disconnects in one step, in the same order as all sends: items sent before can be received, and
+//! no item can be sent after.
 //!
 //! | crossbeam-channel | here |
 //! |---|---|
-//! | `bounded(n)`, `bounded(0)` (a meeting of sender and receiver), `unbounded()` | the same |
+//! | `bounded(n)`, `bounded(0)` (a rendezvous of sender and receiver), `unbounded()` | the same |
 //! | `Sender`, `Receiver` and all their methods, `iter`, `try_iter`, `IntoIterator` | the same |
 //! | `after`, `at`, `tick`, `never` | the same, without a thread or a queue behind them |
 //! | `select!`, `Select` | no |
@@ -22,7 +23,7 @@
 //! | | linearisable | fast path | fair | atomic operations of a send and a receive |
 //! |---|---|---|---|---|
 //! | `bounded(n)`, `unbounded()` | yes | as [`Queue`](crate::Queue): no lock | items yes, threads no | as `Queue`: 1 read-modify-write, 1 store, each |
-//! | `bounded(0)` | a send and a receive are one step of both | blocking: a lock over two lists | yes: who waits longest is met first | the lock's 2 read-modify-writes, each; 1 store for who finds the other waiting, 2 more of the lock's for who gives up |
+//! | `bounded(0)` | a send and a receive are one step of both | blocking: a lock over two lists | yes: the thread that has waited longest is served first | the lock's 2 read-modify-writes, each; 1 store for the thread that finds its partner waiting, 2 more of the lock's for a thread that gives up |
 //!
 //! Cloning and dropping an end is 1 read-modify-write more. With `bounded(0)` a send returns when
 //! its item has been taken.
@@ -87,7 +88,8 @@ pub fn at(when: Instant) -> Receiver<Instant> {
     receiver(Flavor::ticks(Some(when), None))
 }
 
-/// A receiver that gets the time every `period`. Ticks that no thread received in time are left out.
+/// A receiver that gets the time every `period`. Ticks that no thread received in time are left
+/// out.
 #[must_use]
 pub fn tick(period: Duration) -> Receiver<Instant> {
     receiver(Flavor::ticks(Instant::now().checked_add(period), Some(period)))
@@ -111,32 +113,32 @@ fn receiver<T>(flavor: Flavor<T>) -> Receiver<T> {
 macro_rules! both_ends {
     ($End:ident) => {
         impl<T> $End<T> {
-            /// How many items are inside at the moment.
+            /// Returns the number of items inside at the moment.
             #[must_use]
             pub fn len(&self) -> usize {
                 self.channel.flavor.len()
             }
 
-            /// Whether nothing is inside at the moment.
+            /// Returns whether the channel is empty at the moment.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// Whether there is no room at the moment. Always, if there is room for none; never, if
-            /// there is no limit.
+            /// Returns whether there is no room at the moment: always if there is room for none,
+            /// never if there is no limit.
             #[must_use]
             pub fn is_full(&self) -> bool {
                 self.capacity().is_some_and(|capacity| self.len() >= capacity)
             }
 
-            /// How many items there is room for in all; `None`: no limit.
+            /// Returns the number of items that there is room for in all; `None`: no limit.
             #[must_use]
             pub fn capacity(&self) -> Option<usize> {
                 self.channel.flavor.capacity()
             }
 
-            /// Whether both are ends of the same channel. All receivers of [`never()`] are.
+            /// Returns whether both are ends of the same channel. All receivers of [`never()`] are.
             #[must_use]
             pub fn same_channel(&self, other: &Self) -> bool {
                 self.channel.is_same(&other.channel)
@@ -158,7 +160,7 @@ both_ends!(Sender);
 both_ends!(Receiver);
 
 impl<T> Sender<T> {
-    /// Whether all receivers are gone: no item can be sent any more.
+    /// Returns whether all receivers are gone: no item can be sent any more.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.channel.receivers() == 0
@@ -207,8 +209,8 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Whether all senders are gone. What they sent before may still be inside. Never the case for
-    /// [`after`], [`at`], [`tick`] and [`never()`].
+    /// Returns whether all senders are gone. Items that they sent before may still be inside.
+    /// Always `false` for [`after`], [`at`], [`tick`] and [`never()`].
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.channel.senders() == 0
@@ -335,8 +337,8 @@ impl<T> FusedIterator for Iter<'_, T> {}
 
 impl<T> FusedIterator for IntoIter<T> {}
 
-// What a panic can leave behind is an item that was moved out or not: the channel itself is as it
-// was, before or after a whole step.
+// A panic leaves an item moved out or not. The channel itself is as it was before or after a whole
+// step.
 impl<T> UnwindSafe for Sender<T> {}
 impl<T> RefUnwindSafe for Sender<T> {}
 impl<T> UnwindSafe for Receiver<T> {}

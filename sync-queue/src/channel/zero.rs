@@ -11,7 +11,7 @@
 //! | `CLOSED` | taken out because the channel was closed |
 //!
 //! A waiter that gives up (its time is up) removes itself under the lock. If it is not in the list
-//! any more it was met, and has succeeded: so a send never returns before its item was taken
+//! any more, it was matched, and has succeeded: so a send never returns before its item was taken
 //! (flume #140), and no item is lost to a waiter that gave up.
 //!
 //! # Invariants
@@ -19,15 +19,16 @@
 //! A waiter lives on the stack of the thread that waits: nothing is counted, and nothing is
 //! allocated but for lists that grow longer than ever before.
 //!
-//! M1. It stays there while it is in a list, and after that until its word is not `WAITING` any
-//! more: its thread leaves only by removing it, or by being told.
+//! M1. A waiter stays in place while it is in a list, and after that until its word is no longer
+//! `WAITING`. Its thread leaves only after it has removed the waiter, or after it has read another
+//! word than `WAITING`.
 //!
-//! M2 (ownership of `item`). The waiting thread until it is enlisted; the partner from taking it out
-//! until it stores `word`; the waiting thread again after that. A sender's item is there until it is
-//! met, a receiver's only after that.
+//! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue
+//! until it stores `word`; the waiting thread again after that. A sender's item is there until the
+//! partner takes it, a receiver's only after the partner has put it there.
 //!
-//! M3. After the word was stored only its address is used: the waiter may be gone. A wake that finds
-//! another waiter at that address is a spurious one.
+//! M3. After the word was stored, only its address is used: the waiter may be gone. A wake that
+//! reaches another waiter at that address is a spurious wake.
 
 use core::mem;
 use core::ptr::NonNull;
@@ -57,7 +58,7 @@ impl<T> Waiter<T> {
         Self { word: AtomicU32::new(WAITING), item: UnsafeCell::new(item) }
     }
 
-    /// Sleeps until told something; `WAITING` if the time is up.
+    /// Sleeps until the word changes, and returns it; `WAITING` if the time is up.
     fn wait(&self, deadline: Option<Deadline>) -> u32 {
         let mut in_time = true;
         loop {
@@ -74,7 +75,7 @@ impl<T> Waiter<T> {
     ///
     /// The item is the caller's (M2).
     unsafe fn replace(&self, item: Option<T>) -> Option<T> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         self.item.with_mut(|cell| unsafe { mem::replace(&mut *cell, item) })
     }
 }
@@ -90,30 +91,30 @@ impl<T> Listed<T> {
         Self(NonNull::from(waiter))
     }
 
-    /// Gives or takes the item, then reports to the waiter that it was met.
+    /// Gives or takes the item, then reports to the waiter that it was matched.
     ///
     /// # Safety
     ///
     /// The caller took the waiter out of its list.
     unsafe fn meet(self, give: Option<T>) -> Option<T> {
-        // SAFETY: it was taken out and not told (M1), so it is there, and its item is the caller's
-        // (M2).
+        // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1). So it is there,
+        // and its item is the caller's (M2).
         let taken = unsafe { self.0.as_ref().replace(give) };
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         unsafe { self.tell(MET) };
         taken
     }
 
-    /// Reports to the waiter what became of it. It may be gone afterwards.
+    /// Stores `what` in the waiter's word and wakes it. The waiter may be gone afterwards.
     ///
     /// # Safety
     ///
     /// The caller took the waiter out of its list.
     unsafe fn tell(self, what: u32) {
-        // SAFETY: it was taken out and not told (M1).
+        // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1).
         let word = unsafe { &raw const (*self.0.as_ptr()).word };
-        // SAFETY: as above.
-        // Release: pairs with the Acquire in `wait`: what the other side did happens before.
+        // SAFETY: as for the address.
+        // Release: pairs with the Acquire in `wait`: everything that this side did happens before.
         unsafe { (*word).store(what, Ordering::Release) };
         // Only the address (M3).
         futex::wake_one(word);
@@ -160,7 +161,7 @@ impl<T> Zero<T> {
         };
         let me = Waiter::new(Some(item));
         let told = self.wait(lists, &me, deadline, |lists| &mut lists.senders);
-        // SAFETY: it is in no list, and if another thread took it out that one has told it (M2).
+        // SAFETY: the waiter is in no list, and a thread that took it out has stored its word (M2).
         match (told, unsafe { me.replace(None) }) {
             (MET, None) => Ok(()),
             (WAITING, Some(item)) => Err(PushError::Full(item)),
@@ -194,7 +195,7 @@ impl<T> Zero<T> {
         }
     }
 
-    /// Waits in a list. When this returns, no other thread knows of the waiter: it was told, or
+    /// Waits in a list. When this returns, no other thread uses the waiter: its word was stored, or
     /// (`WAITING`) it has removed itself.
     fn wait(
         &self,
@@ -215,7 +216,7 @@ impl<T> Zero<T> {
                 Some(at) => drop(list.remove(at)),
                 None => {
                     drop(lists);
-                    // Taken out at the last moment: it is told within a few instructions.
+                    // Taken out at the last moment: its word is stored within a few instructions.
                     told = me.wait(None);
                 }
             }
@@ -224,7 +225,7 @@ impl<T> Zero<T> {
         told
     }
 
-    /// No waiter is met any more; those that wait are told.
+    /// Closes the channel: no waiter is matched any more, and all waiters are woken.
     pub(super) fn close(&self) {
         let mut lists = self.lists.lock();
         lists.closed = true;

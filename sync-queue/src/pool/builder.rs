@@ -1,4 +1,4 @@
-//! How a pool is configured.
+//! The configuration of a pool.
 
 use core::fmt;
 use core::sync::atomic::AtomicU64;
@@ -24,29 +24,31 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many threads there may be. Default: four more than processors, 32 at most, as in Python.
+    /// Sets the maximum number of threads. Default: four more than processors, 32 at most, as in
+    /// Python.
     pub fn max_workers(mut self, max: usize) -> Self {
         self.max_workers = Some(max);
         self
     }
 
-    /// What the threads' names begin with; `_0`, `_1` and so on follow. Default: `ThreadPool-N`,
-    /// `N` counting pools. A prefix with a zero byte in it is an error of [`build`](Self::build).
+    /// Sets the prefix of the threads' names; `_0`, `_1` and so on follow it. Default:
+    /// `ThreadPool-N`, `N` counting pools. A prefix with a zero byte in it is an error of
+    /// [`build`](Self::build).
     #[doc(alias = "thread_name_prefix")]
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// What each thread does before its first job. If it panics the pool is broken: pending jobs
-    /// fail, and no more are taken.
+    /// Sets the function that each thread calls before its first job. If it panics, the pool is
+    /// broken: pending jobs fail, and no more are taken.
     pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
         self.initializer = Some(Box::new(f));
         self
     }
 
-    /// How many jobs may wait for a worker: `submit` waits for a place while there are as many.
-    /// Default: no limit; a limit of more than 536 million is none.
+    /// Sets the number of jobs that may wait for a worker: `submit` waits for a place while that
+    /// many wait. Default: no limit; a limit of more than 536 million is none.
     ///
     /// A worker of the pool does not wait for a place, which it alone might make: the jobs that
     /// jobs submit are taken beyond the limit. ([`try_submit`](crate::ThreadPool::try_submit)
@@ -56,7 +58,7 @@ impl Builder {
         self
     }
 
-    /// How many bytes of stack each thread has. Default: the system's.
+    /// Sets the stack size of each thread, in bytes. Default: the system's.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self

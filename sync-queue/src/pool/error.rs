@@ -1,4 +1,4 @@
-//! What can go wrong with a pool and its jobs.
+//! The errors of a pool and of its jobs.
 
 use core::any::Any;
 use core::error::Error;
@@ -7,7 +7,7 @@ use std::io;
 
 use sync_core::user_code;
 
-/// NotReady there is no pool.
+/// The reason why there is no pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -31,7 +31,7 @@ impl fmt::Display for BuildError {
 
 impl Error for BuildError {}
 
-/// NotReady a job was not submitted. The closure is inside.
+/// The reason why a job was not submitted. The closure is inside.
 pub enum SubmitError<F> {
     /// The pool has been shut down.
     ShutDown(F),
@@ -117,9 +117,9 @@ impl fmt::Display for InsideWorker {
 
 impl Error for InsideWorker {}
 
-/// NotReady a job has no result.
+/// The reason why a job has no result.
 pub enum JobError {
-    /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
+    /// It panicked, with this payload. To go on panicking: [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send>),
     /// It was cancelled before a thread began it.
     Cancelled,
@@ -127,8 +127,8 @@ pub enum JobError {
     Broken,
     /// It was not done when this process was forked: the pool's threads stayed with the parent.
     Forked,
-    /// The job that asks is the very one whose result it wants, or waits, on the same thread, for
-    /// one that does.
+    /// It is the job that asks for the result, or it waits, on the same thread, for the job that
+    /// asks.
     Deadlock,
     /// It was not done in time.
     TimedOut,

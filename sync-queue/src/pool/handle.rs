@@ -1,4 +1,4 @@
-//! What a submitted job's owner holds, and how to wait for several.
+//! The handle of a submitted job, and waits for several jobs.
 
 use core::error::Error;
 use core::fmt;
@@ -20,7 +20,8 @@ use crate::queue::simple::SimpleQueue;
 
 /// A submitted job: Python's `Future`. Dropping it detaches the job, which runs all the same; its
 /// result is then dropped.
-#[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that is meant"]
+#[must_use = "the result, or the panic, of the job is lost without its handle; drop() it if that \
+              is meant"]
 #[doc(alias = "Future")]
 pub struct JobHandle<R> {
     job: Owner<R>,
@@ -35,7 +36,7 @@ impl<R> JobHandle<R> {
         self.job.core()
     }
 
-    /// The result, waiting for it as long as it takes.
+    /// Waits for the result as long as it takes, and returns it.
     ///
     /// A worker that waits without a limit of time for a pending job of its own pool runs that job
     /// itself, so that a pool is never stuck with all workers waiting for jobs that no worker is
@@ -54,7 +55,7 @@ impl<R> JobHandle<R> {
     ///
     /// # Memory ordering
     ///
-    /// What the job did happens before the end of this call.
+    /// Everything that the job did happens before the end of this call.
     pub fn result(self) -> Result<R, JobError> {
         match self.result_before(None) {
             Ok(result) => result,
@@ -107,7 +108,7 @@ impl<R> JobHandle<R> {
         self.core().wait(deadline)
     }
 
-    /// Whether this thread is a worker of the job's pool, in the process of that pool.
+    /// Returns whether this thread is a worker of the job's pool, in the process of that pool.
     fn belongs_here(&self) -> bool {
         current_pool() == self.core().pool && !self.is_left_behind()
     }
@@ -127,8 +128,9 @@ impl<R> JobHandle<R> {
         }
     }
 
-    /// Waits for the job without taking its result. `false`: not in time, or the job will not be
-    /// done while this call lasts (it is the job that calls, or it was left behind by a fork).
+    /// Waits for the job without taking its result. Returns `false` if the job is not done in time,
+    /// or cannot be done while this call lasts: it is the job that calls, or it was left behind by
+    /// a fork.
     ///
     /// A worker that waits for a job of its own pool: see [`result`](Self::result).
     #[must_use]
@@ -139,34 +141,34 @@ impl<R> JobHandle<R> {
         !self.is_hopeless() && self.wait_before(Deadline::after(timeout))
     }
 
-    /// Cancels the job if no thread has begun it: its closure is dropped and will not run. `true`:
-    /// it is cancelled, now or before. A panic of the closure's `Drop` is reported by the panic hook
-    /// and changes nothing else.
+    /// Cancels the job if no thread has begun it: its closure is dropped and will not run. Returns
+    /// `true` if the job is cancelled, now or before. A panic of the closure's `Drop` is reported
+    /// by the panic hook and changes nothing else.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
     }
 
-    /// How far the job is.
+    /// Returns the progress of the job.
     #[must_use]
     pub fn status(&self) -> JobStatus {
         status(self.core().phase())
     }
 
-    /// Whether the job has ended, well or not, or was cancelled.
+    /// Returns whether the job has ended, well or not, or was cancelled.
     #[must_use]
     #[doc(alias = "done")]
     pub fn is_done(&self) -> bool {
         is_done(self.core().phase())
     }
 
-    /// Whether a worker runs the job.
+    /// Returns whether a worker runs the job.
     #[must_use]
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
         self.core().phase() == RUNNING
     }
 
-    /// Whether the job was cancelled.
+    /// Returns whether the job was cancelled.
     #[must_use]
     #[doc(alias = "cancelled")]
     pub fn is_cancelled(&self) -> bool {
@@ -181,12 +183,12 @@ impl<R> JobHandle<R> {
         self.core().on_done(Box::new(f));
     }
 
-    /// Whether no thread is left that could finish the job.
+    /// Returns whether no thread is left that could finish the job.
     fn is_left_behind(&self) -> bool {
         self.core().is_left_behind()
     }
 
-    /// Whether a wait of this thread for the job has no end.
+    /// Returns whether a wait of this thread for the job has no end.
     fn is_hopeless(&self) -> bool {
         self.is_left_behind() || self.core().runs_here()
     }
@@ -222,7 +224,7 @@ pub enum Until {
     All,
 }
 
-/// What [`wait`] found.
+/// The jobs of a [`wait`], sorted into done and not done.
 #[derive(Debug)]
 #[must_use = "the handles are in it"]
 pub struct Waited<R> {
@@ -235,7 +237,7 @@ pub struct Waited<R> {
 /// Waits for several jobs, at most for `timeout` (`None`: as long as it takes), and sorts them into
 /// done and not done.
 ///
-/// As in Python a cancelled job counts as done when a worker has met it and put it aside;
+/// As in Python, a cancelled job counts as done once a worker has taken it and put it aside;
 /// [`JobHandle::is_done`] reports it at once. The job that calls is not waited for: it is returned
 /// as not done. A worker that waits for jobs of its own pool: see [`JobHandle::result`].
 pub fn wait<R>(
@@ -290,10 +292,10 @@ pub fn wait<R>(
     Waited { done, not_done }
 }
 
-/// How far a [`wait()`] is.
+/// The progress of a [`wait()`].
 struct Progress {
     until: Until,
-    /// How many jobs are waited for.
+    /// The number of jobs that the wait still needs.
     left: usize,
     enough: bool,
 }
@@ -332,7 +334,7 @@ impl<R> Drop for Listening<'_, R> {
 pub struct Unfinished<R> {
     /// Those jobs.
     pub handles: Vec<JobHandle<R>>,
-    /// How many jobs there were.
+    /// The number of jobs in all.
     pub total: usize,
 }
 
@@ -466,8 +468,8 @@ impl<R> Drop for AsCompleted<R> {
 
 /// The results of a [`ThreadPool::map`](crate::ThreadPool::map), in the order of the items.
 ///
-/// A job that fails does not end it: the results behind it follow. Dropped before its end, but after
-/// its beginning, it cancels the jobs that no thread has begun.
+/// A job that fails does not end the iterator: the results behind it follow. An iterator that is
+/// dropped after its beginning and before its end cancels the jobs that no thread has begun.
 #[derive(Debug)]
 #[must_use = "the results are in it"]
 pub struct Map<R> {

@@ -1,4 +1,4 @@
-//! One job: its closure, then its result, and the word that says which.
+//! One job: its closure, then its result, and the word that records which of them it holds.
 //!
 //! # State
 //!
@@ -22,10 +22,11 @@
 //!
 //! # Invariants
 //!
-//! P1. The phase leaves `PENDING` once, by a compare-exchange; the thread that did it owns the slot.
+//! P1. The phase leaves `PENDING` once, by a compare-exchange. The thread that succeeds owns the
+//! slot.
 //!
-//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner, which learns in the same
-//! step whether threads sleep or listen.
+//! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner. The same step returns
+//! to the owner whether threads sleep or listen.
 //!
 //! P3. After `RUNNING` the slot belongs to the handle. If `DETACHED` was set before `ENDING` (or
 //! before the end of the phase, where no `ENDING` is set), it belongs to the thread that ended the
@@ -82,7 +83,7 @@ const CALLBACKS: u32 = 32;
 const DETACHED: u32 = 64;
 const ENDING: u32 = 128;
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
     /// No thread has begun it.
@@ -102,16 +103,16 @@ pub enum JobStatus {
 /// The queue that a wait for several jobs listens on: the number of each job that is settled.
 pub(super) type Bell = Arc<SimpleQueue<usize>>;
 
-/// What is called or rung when a job is over.
+/// A callback to call, or a bell to ring, when a job is over.
 enum Listener {
     /// `on_done`: called when the job is done or cancelled.
     Callback(Box<dyn FnOnce(JobStatus) + Send>),
-    /// `wait`, `as_completed`: the number is put into the queue when the job is done, or a worker
-    /// has met a cancelled one.
+    /// `wait`, `as_completed`: the number is put into the queue when the job is done, or when a
+    /// worker has taken a cancelled job.
     Bell(Bell, usize),
 }
 
-/// What does not depend on the types of closure and result.
+/// The part of a job that does not depend on the types of closure and result.
 pub(super) struct Core {
     state: AtomicU32,
     /// The number of the thread that runs the job.
@@ -129,14 +130,14 @@ impl Core {
         self.state.load(Ordering::Acquire) & PHASE
     }
 
-    /// Whether the calling thread is the one that runs the job.
+    /// Returns whether the calling thread runs the job.
     pub(super) fn runs_here(&self) -> bool {
         // Relaxed: only a thread that wrote its own number can find it.
         self.phase() == RUNNING && self.runner.load(Ordering::Relaxed) == thread::id().get()
     }
 
-    /// Whether the threads that could finish the job are in a process that this one was forked
-    /// from.
+    /// Returns whether the threads that could finish the job are in a process that this one was
+    /// forked from.
     pub(super) fn is_left_behind(&self) -> bool {
         !self.process.is_current() && !is_done(self.phase())
     }
@@ -187,7 +188,7 @@ impl Core {
             for listener in core::mem::take(&mut *all) {
                 match listener {
                     Listener::Callback(f) => callbacks.push(f),
-                    // A bell waits for a worker to meet a cancelled job.
+                    // A bell waits until a worker takes a cancelled job.
                     Listener::Bell(..) if phase == CANCELLED => all.push(listener),
                     Listener::Bell(bell, number) => bell.put(number),
                 }
@@ -286,7 +287,7 @@ pub(super) fn is_done(phase: u32) -> bool {
     phase >= CANCELLED
 }
 
-/// As `wait` of Python's futures: a cancelled job counts once a worker has met it.
+/// As `wait` of Python's futures: a cancelled job counts once a worker has taken it.
 pub(super) fn is_settled(phase: u32) -> bool {
     phase >= NOTIFIED
 }
@@ -318,7 +319,7 @@ pub(super) struct Job<F, R> {
 // SAFETY: the slot is touched by one thread at a time (P1-P3), to which closure and result are
 // handed over; the rest is Sync.
 unsafe impl<F: Send, R: Send> Send for Job<F, R> {}
-// SAFETY: as above.
+// SAFETY: the slot is touched by one thread at a time (P1-P3); the rest is Sync.
 unsafe impl<F: Send, R: Send> Sync for Job<F, R> {}
 
 /// Called by a worker when it has no user code of the job left to run.
@@ -529,7 +530,7 @@ where
     ///
     /// The slot is the caller's (P1-P3).
     unsafe fn replace(&self, new: Slot<F, R>) -> Slot<F, R> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         self.slot.with_mut(|slot| unsafe { core::mem::replace(&mut *slot, new) })
     }
 
@@ -537,7 +538,7 @@ where
     ///
     /// The caller made the phase leave PENDING, and takes the closure for the first time (P1).
     unsafe fn take_closure(&self) -> F {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         match unsafe { self.replace(Slot::Empty) } {
             Slot::Job(job) => job,
             Slot::Empty | Slot::Ended(_) => {
@@ -658,7 +659,7 @@ where
     }
 
     unsafe fn take(&self) -> Option<Result<R, Payload>> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         match unsafe { self.replace(Slot::Empty) } {
             Slot::Ended(result) => Some(result),
             Slot::Empty => None,
@@ -677,14 +678,14 @@ where
     }
 }
 
-/// A job without a handle: no thread asks for it, so there is nothing but the closure. The owner of
-/// its [`Queued`] has it alone.
+/// A job without a handle: no thread waits for it, so there is nothing but the closure. The owner
+/// of its [`Queued`] has it alone.
 struct Detached<F>(UnsafeCell<Option<F>>);
 
 // SAFETY: the closure is touched by one thread at a time: by the owner of the job's `Queued`, which
 // the queue hands from one thread to another.
 unsafe impl<F: Send> Send for Detached<F> {}
-// SAFETY: as above.
+// SAFETY: only the owner of the job's `Queued` touches the closure.
 unsafe impl<F: Send> Sync for Detached<F> {}
 
 impl<F> Detached<F> {
@@ -692,14 +693,14 @@ impl<F> Detached<F> {
     ///
     /// The caller owns the job's `Queued`.
     unsafe fn take(&self) -> Option<F> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         self.0.with_mut(|job| unsafe { (*job).take() })
     }
 }
 
 impl<F: FnOnce() + Send + 'static> Run for Detached<F> {
     unsafe fn run(&self, free: CountFree<'_>) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         if let Some(job) = unsafe { self.take() } {
             // The panic hook reports a panic; no other thread waits for it.
             user_code::run_and_forget_panic(job);
@@ -710,12 +711,12 @@ impl<F: FnOnce() + Send + 'static> Run for Detached<F> {
     }
 
     unsafe fn cancel(&self) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         user_code::dispose(unsafe { self.take() });
     }
 
     unsafe fn fail(&self) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it (`# Safety`).
         user_code::dispose(unsafe { self.take() });
     }
 

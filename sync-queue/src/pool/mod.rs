@@ -1,9 +1,10 @@
 //! A pool of threads that run jobs.
 //!
-//! The backlog is a [`Queue`](crate::Queue) of jobs; each job is one allocation that holds the closure, then the
-//! result, and the word that its handle waits on ([`job`]). Threads are started as there is work
-//! for them: a thread that submits a job while all threads that exist have one starts another, up to
-//! the limit. How many jobs are unfinished is what the queue counts anyway.
+//! The backlog is a [`Queue`](crate::Queue) of jobs. Each job is one allocation that holds the
+//! closure, then the result, and the word that its handle waits on ([`job`]). Threads are started
+//! as there is work for them: a thread that submits a job while all existing threads have a job
+//! starts another thread, up to the limit. The number of unfinished jobs is counted by the queue
+//! anyway.
 
 use core::fmt;
 use core::panic::{RefUnwindSafe, UnwindSafe};
@@ -31,26 +32,27 @@ use worker::{Inner, current_pool};
 ///
 /// Threads are started when there is work for them, up to the limit, and reused: while a job waits
 /// and fewer threads than the limit are free, another one is started. A job that panics harms no
-/// other: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
-/// submitted, as leaving Python's `with` block does; [`shutdown`](Self::shutdown) does it earlier,
-/// or without waiting, or cancelling what has not begun.
+/// other job: the panic comes out of its [`JobHandle`]. Dropping the pool waits for all that was
+/// submitted, as leaving Python's `with` block does. [`shutdown`](Self::shutdown) does it earlier,
+/// or without waiting, or cancels the jobs that have not begun.
 ///
-/// The backlog is a [`Queue`](crate::Queue): linearisable, no lock on the fast path, jobs begin in the order they
-/// were submitted. To submit costs one allocation, the put, and the wake-up of a worker if one
-/// sleeps. Beside the put's and the get's atomic operations a job costs 6 read-modify-writes (3 to
-/// count its two owners, 3 for its phase) and 1 store; by [`execute`](Self::execute), without a
-/// handle, 1. One more as long as not all workers are started, and one for a handle that goes before
-/// its job is done.
+/// The backlog is a [`Queue`](crate::Queue): linearisable, no lock on the fast path, jobs begin in
+/// the order in which they were submitted. Submitting costs one allocation, the put, and the
+/// wake-up of a worker if one sleeps. In addition to the atomic operations of the put and the get,
+/// a job costs 6 read-modify-writes (3 to count its two owners, 3 for its phase) and 1 store. By
+/// [`execute`](Self::execute), without a handle, it costs 1. It costs one more as long as not all
+/// workers are started, and one more for a handle that is dropped before its job is done.
 ///
 /// # User code
 ///
 /// Jobs, callbacks, initializers, and the destructors of closures, results and panic payloads run
-/// inside a catch and under no lock. A panic there is reported by the panic hook; that of a job comes
-/// out of its handle as well. A worker, and the thread that cancels or shuts down, goes on.
+/// inside a catch and under no lock. A panic there is reported by the panic hook; the panic of a
+/// job comes out of its handle as well. A worker, and the thread that cancels or shuts down, goes
+/// on.
 ///
 /// A worker that waits without a limit of time for a pending job of its own pool runs that job: see
-/// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for a
-/// place in a limited backlog: a job may hold a lock while it submits.
+/// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for
+/// a place in a limited backlog: a job may hold a lock while it submits.
 ///
 /// # Fork
 ///
@@ -107,8 +109,8 @@ impl ThreadPool {
         Builder::default()
     }
 
-    /// Submits a job, waiting for a place if the backlog is limited. A worker of this very pool does
-    /// not wait: its job is taken beyond the limit.
+    /// Submits a job, waiting for a place if the backlog is limited. A worker of this very pool
+    /// does not wait: its job is taken beyond the limit.
     ///
     /// # Errors
     ///
@@ -135,8 +137,8 @@ impl ThreadPool {
         self.inner.submit(job, false).map(JobHandle::new)
     }
 
-    /// Submits a job without a handle: as [`submit`](Self::submit), cheaper by all that a handle
-    /// takes. A panic in it is reported by the panic hook; a shutdown that cancels drops it.
+    /// Submits a job without a handle: as [`submit`](Self::submit), without the cost of a handle. A
+    /// panic in the job is reported by the panic hook; a shutdown that cancels drops the job.
     ///
     /// # Errors
     ///
@@ -163,8 +165,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// If the pool takes no more jobs. What was submitted before that is cancelled if no
-    /// thread has begun it.
+    /// If the pool takes no more jobs. Jobs submitted before that are cancelled if no thread has
+    /// begun them.
     pub fn map<I, F, R>(&self, items: I, f: F) -> Result<Map<R>, SubmitError<()>>
     where
         I: IntoIterator,
@@ -248,15 +250,16 @@ impl ThreadPool {
         scope::scope(&self.inner, f)
     }
 
-    /// Takes no more jobs. `cancel_pending`: those that no thread has begun are cancelled, else they
-    /// are run. `wait`: until all threads have ended, and with them every job that was accepted. Any
-    /// number of threads may call it, at once or one after the other, and each of them waits. In the
-    /// child of a fork it does nothing, and does not wait: see [`ThreadPool`].
+    /// Takes no more jobs. With `cancel_pending`, jobs that no thread has begun are cancelled;
+    /// otherwise they are run. With `wait`, the call returns when all threads have ended, and with
+    /// them every job that was accepted. Any number of threads may call it, at once or one after
+    /// another, and each of them waits. In the child of a fork it does nothing, and does not wait:
+    /// see [`ThreadPool`].
     ///
     /// # Errors
     ///
-    /// [`InsideWorker`] if a worker of this pool is told to wait: the pool is shut down, but it has
-    /// not waited.
+    /// [`InsideWorker`] if a worker of this pool calls it with `wait`: the pool is shut down, but the
+    /// call has not waited.
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) -> Result<(), InsideWorker> {
         if !self.inner.process.is_current() {
             return Ok(());
@@ -278,32 +281,32 @@ impl ThreadPool {
         Ok(())
     }
 
-    /// Whether it takes no more jobs.
+    /// Returns whether the pool takes no more jobs.
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
         self.inner.jobs.is_shutdown()
     }
 
-    /// Whether an initializer panicked.
+    /// Returns whether an initializer panicked.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        // Relaxed: a flag that stays, and hands nothing over.
+        // Relaxed: a flag that is never cleared; no data is published through it.
         self.inner.broken.load(Ordering::Relaxed)
     }
 
-    /// How many threads were started so far.
+    /// Returns the number of threads started so far.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.inner.started.load(Ordering::Relaxed)
     }
 
-    /// How many threads there may be.
+    /// Returns the maximum number of threads.
     #[must_use]
     pub fn max_workers(&self) -> usize {
         self.inner.max_workers
     }
 
-    /// How many jobs wait for a worker at the moment.
+    /// Returns the number of jobs that wait for a worker at the moment.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.inner.jobs.len()

@@ -71,15 +71,15 @@ pub(super) fn scope<'env, R>(
         core::mem::forget(parts);
         return result.unwrap_or_else(|payload| resume_unwind(payload));
     }
-    // What the jobs borrow ends with the caller's frame: this function is not left before they are
-    // gone, however it is left.
+    // The borrows of the jobs end with the caller's frame: this function is not left before the
+    // jobs are gone, however it is left.
     let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
     for handle in scope.handles.try_iter() {
-        // A worker runs itself what no thread has begun. A job of a scope has no result, and its
-        // panic was caught inside.
+        // A worker itself runs a job that no thread has begun. A job of a scope has no result, and
+        // its panic was caught inside.
         user_code::dispose(handle.result());
     }
-    // Whatever became of the jobs: their closures are gone after this.
+    // The closures of the jobs are gone after this, however the jobs ended.
     scope.jobs.join();
     guard.disarm();
     let panicked = scope.panicked.lock().take();
@@ -135,7 +135,7 @@ impl<'scope> Scope<'scope, '_> {
         });
         // SAFETY: what is borrowed for 'scope is used by the closure until it is dropped, run or
         // not, and `scope` does not return, by panic or otherwise, before `Counted`, which is
-        // dropped after the closure's own, says that it is (`join`).
+        // dropped after the closure's own, reports that it is (`join`).
         let job = unsafe {
             core::mem::transmute::<
                 Box<dyn FnOnce() + Send + 'scope>,

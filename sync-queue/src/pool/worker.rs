@@ -1,4 +1,5 @@
-//! What the threads of a pool and those that submit share, and the life of a worker.
+//! The state that the workers of a pool share with the threads that submit, and the life of a
+//! worker.
 //!
 //! # Invariants
 //!
@@ -36,8 +37,8 @@ use crate::pool::job::{Job, Owner, Queued};
 use crate::queue::error::PutError;
 use crate::queue::fifo::Queue;
 
-/// How many jobs a worker runs on one stack, each because the job before it waits for it. The next
-/// one gets a thread of its own.
+/// The maximum number of jobs that a worker runs on one stack, each because the job before it waits
+/// for it. The next job gets a thread of its own.
 const MAX_DEPTH: u32 = 64;
 
 /// The pool whose worker a thread is, by its number (0: none), and how many jobs the worker runs on
@@ -117,7 +118,7 @@ pub(super) struct Inner {
     /// A permit for each free place of a limited backlog.
     pub(super) places: Option<Semaphore>,
     pub(super) max_workers: usize,
-    /// How many threads were started (T1).
+    /// The number of threads that were started (T1).
     pub(super) started: AtomicUsize,
     pub(super) threads: Mutex<Threads>,
     /// `joining` fell to 0.

@@ -1,7 +1,7 @@
 //! The methods that `Queue`, `LifoQueue` and `PriorityQueue` share, written once.
 
-/// Implements a queue's methods over its `shared` field. `$bound` is what its items must be able to
-/// do; `$evicts` says which one makes room for a `force_put`.
+/// Implements a queue's methods over its `shared` field. `$bound` is the trait bound of its items;
+/// `$evicts` is a sentence about the item that makes room for a `force_put`.
 macro_rules! queue_methods {
     ($Queue:ident $(: $bound:path)?, $evicts:literal, $memory:literal) => {
         impl<T $(: $bound)?> $Queue<T> {
@@ -15,7 +15,10 @@ macro_rules! queue_methods {
             #[must_use]
             #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
-                assert!(capacity > 0, "a bounded queue needs room for at least one item; unbounded() has no limit");
+                assert!(
+                    capacity > 0,
+                    "a bounded queue needs room for at least one item; unbounded() has no limit"
+                );
                 Self { shared: Blocking::new(Self::buffer(Some(capacity))) }
             }
 
@@ -47,7 +50,7 @@ macro_rules! queue_methods {
             ///
             /// # Memory ordering
             ///
-            /// What happened before a put happens before the end of the get that returns its item.
+            /// Everything before a put happens before the end of the get that returns its item.
             #[inline]
             pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
                 match self.shared.put(item, Timeout::Forever) {
@@ -171,7 +174,7 @@ macro_rules! queue_methods {
             }
 
             /// Waits for an item, then appends it and any that come with it to `out`, at most
-            /// `max`; how many. Returns at once if `max` is 0.
+            /// `max`. Returns the number of items. Returns at once if `max` is 0.
             ///
             /// # Errors
             ///
@@ -180,7 +183,8 @@ macro_rules! queue_methods {
                 self.shared.get_many(out, max, Timeout::Forever).map_err(|_| ShutDown(()))
             }
 
-            /// Appends at most `max` items to `out`, if there are any; how many. Never sleeps.
+            /// Appends at most `max` items to `out`, if there are any, and returns their number.
+            /// Never sleeps.
             ///
             /// # Errors
             ///
@@ -228,27 +232,27 @@ macro_rules! queue_methods {
                 items
             }
 
-            /// How many items are inside at the moment.
+            /// Returns the number of items inside at the moment.
             #[must_use]
             #[doc(alias = "qsize")]
             pub fn len(&self) -> usize {
                 self.shared.buffer.len()
             }
 
-            /// Whether nothing is inside at the moment.
+            /// Returns whether the queue is empty at the moment.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// Whether there is no room at the moment. Never the case if there is no limit.
+            /// Returns whether there is no room at the moment. Always `false` without a limit.
             #[must_use]
             #[doc(alias = "full")]
             pub fn is_full(&self) -> bool {
                 self.capacity().is_some_and(|capacity| self.len() >= capacity)
             }
 
-            /// How many items there is room for in all; `None`: no limit.
+            /// Returns the number of items that there is room for in all; `None`: no limit.
             #[must_use]
             #[doc(alias = "maxsize")]
             pub fn capacity(&self) -> Option<usize> {
@@ -275,8 +279,8 @@ macro_rules! queue_methods {
                 self.get().map(|item| TaskGuard::new(item, self))
             }
 
-            /// Says that an item that was got has been dealt with. Not bound to who got it, nor to
-            /// a get at all: it counts puts.
+            /// Counts one item as dealt with. Any thread may call it, also a thread that got no
+            /// item: it counts against puts.
             ///
             /// # Errors
             ///
@@ -287,7 +291,7 @@ macro_rules! queue_methods {
                 self.shared.task_done()
             }
 
-            /// How many items were put and not called done yet.
+            /// Returns the number of items that were put and not called done yet.
             #[must_use]
             #[doc(alias = "unfinished_tasks")]
             pub fn unfinished(&self) -> u64 {
@@ -299,8 +303,7 @@ macro_rules! queue_methods {
             ///
             /// # Memory ordering
             ///
-            /// What happened before each `task_done` happens before the end of the join that it
-            /// ends.
+            /// Everything before each `task_done` happens before the end of the join that it ends.
             pub fn join(&self) {
                 self.shared.join(Timeout::Forever);
             }
@@ -318,7 +321,7 @@ macro_rules! queue_methods {
                 self.shared.join(Timeout::Until(deadline))
             }
 
-            /// Shuts the queue down: no put succeeds from now on, and those that wait fail; what is
+            /// Shuts the queue down: no put succeeds from now on, and waiting puts fail. Items
             /// inside can still be got.
             ///
             /// One step, in one order with all puts. There is no way back; a second call changes
@@ -327,10 +330,10 @@ macro_rules! queue_methods {
                 self.shared.shut_down();
             }
 
-            /// Shuts the queue down and takes out what is inside: no put and no get succeeds from
+            /// Shuts the queue down and returns the items inside: no put and no get succeeds from
             /// now on.
             ///
-            /// Each item returned counts as done; [`join`](Self::join) still waits for those that
+            /// Each item returned counts as done; [`join`](Self::join) still waits for items that
             /// are being dealt with. Two steps: first no put succeeds any more, as after
             /// [`shutdown`](Self::shutdown), then no get. A second call returns nothing.
             #[doc(alias = "immediate")]
@@ -338,7 +341,7 @@ macro_rules! queue_methods {
                 self.shared.shut_down_now()
             }
 
-            /// Whether the queue has been shut down.
+            /// Returns whether the queue has been shut down.
             #[must_use]
             pub fn is_shutdown(&self) -> bool {
                 self.shared.buffer.is_closed()
@@ -400,8 +403,8 @@ macro_rules! queue_methods {
 
         impl<T $(: $bound)?> FusedIterator for Iter<'_, $Queue<T>> {}
 
-        // What a panic can leave behind is an item that was moved out or not: the queue itself is
-        // as it was, before or after a whole step.
+        // A panic leaves an item moved out or not. The queue itself is as it was before or after a
+        // whole step.
         impl<T> UnwindSafe for $Queue<T> {}
         impl<T> RefUnwindSafe for $Queue<T> {}
 

@@ -1,5 +1,4 @@
-//! What all queues have in common, written once: blocking, shutting down, counting tasks, over any
-//! [`Buffer`].
+//! The common part of all queues: blocking, shutting down and counting tasks, over any [`Buffer`].
 
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 use crate::queue::error::TooManyDone;

@@ -1,12 +1,12 @@
-//! What can go wrong, with the item given back.
+//! The errors of the queues. Each one gives the item back.
 
 use core::error::Error;
 use core::fmt;
 
 use crate::buffer::{PopError, PushError};
 
-/// The queue has been shut down. Holds what could not be put, or nothing where nothing was to be
-/// put.
+/// The queue has been shut down. Holds the items that could not be put, or nothing where no item
+/// was to be put.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShutDown<T = ()>(pub T);
 
@@ -33,13 +33,13 @@ impl<T> fmt::Display for ShutDown<T> {
 
 impl<T> Error for ShutDown<T> {}
 
-/// NotReady an item was not put. It is inside.
+/// The reason why an item was not put. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PutError<T> {
     /// There was no room, and no more time to wait for some.
     #[doc(alias = "queue.Full")]
     Full(T),
-    /// The queue has been shut down. Beats `Full`: a queue that is both answers this.
+    /// The queue has been shut down. A queue that is both full and shut down returns this.
     ShutDown(T),
 }
 
@@ -52,13 +52,13 @@ impl<T> PutError<T> {
         }
     }
 
-    /// Whether there was no room.
+    /// Returns whether there was no room.
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
     }
 
-    /// Whether the queue has been shut down.
+    /// Returns whether the queue has been shut down.
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
         matches!(self, Self::ShutDown(_))
@@ -91,7 +91,7 @@ impl<T> From<ShutDown<T>> for PutError<T> {
     }
 }
 
-/// NotReady there is no item.
+/// The reason why there is no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GetError {
     /// Nothing was inside, and there was no more time to wait for something.

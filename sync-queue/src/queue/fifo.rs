@@ -28,13 +28,13 @@ use crate::wait::timeout::Timeout;
 /// | linearisable | yes | yes |
 /// | fast path | no lock; a thread stopped in the middle of a put or get delays those that need its very slot | the same |
 /// | blocking | sleeps on a futex, after a spin of at most 2 microseconds, where that pays, and up to 16 yields | the same, gets only |
-/// | fair | items yes, threads no: who comes first may be overtaken | the same |
+/// | fair | items yes, threads no: a thread that comes first may be overtaken | the same |
 /// | atomic operations of a put | 1 read-modify-write, 1 store, 2 loads | 1 read-modify-write, 1 store, 2 loads |
 /// | of a get | the same | the same, and 1 load more while both ends are in one block |
 /// | memory | allocated once | given back, but for at most three blocks |
 ///
-/// Neither blocking nor task tracking adds to these: that threads sleep is a bit in the word that
-/// is changed anyway.
+/// Neither blocking nor task tracking adds to these: one bit of the word that is changed anyway
+/// records that threads sleep.
 ///
 /// ```
 /// use std::thread;
@@ -68,7 +68,7 @@ impl<T> Queue<T> {
 
 queue_methods!(
     Queue,
-    "It is the oldest that makes room.",
+    "The oldest item makes room.",
     "A bounded queue takes all its memory at once: if there is not that much, that is a panic, too."
 );
 

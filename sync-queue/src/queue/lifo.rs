@@ -42,11 +42,7 @@ impl<T> LifoQueue<T> {
     }
 }
 
-queue_methods!(
-    LifoQueue,
-    "It is the oldest that makes room: the one that would have come last.",
-    ""
-);
+queue_methods!(LifoQueue, "The oldest item makes room: the item that would have come last.", "");
 
 struct Stack<T>(VecDeque<T>);
 

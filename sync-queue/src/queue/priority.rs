@@ -16,13 +16,14 @@ use crate::queue::task_counter::Done;
 use crate::queue::task_guard::TaskGuard;
 use crate::wait::timeout::Timeout;
 
-/// A priority queue for any number of producers and consumers: the lowest first, and among equals
-/// the one that came first.
+/// A priority queue for any number of producers and consumers: the lowest item first, and among
+/// equals the item that came first.
 ///
 /// Python's `queue.PriorityQueue`, with all that [`Queue`](crate::Queue) has; unlike Python's it is
 /// stable. A lock over a 4-ary heap with sequence numbers: linearisable; blocking; threads are not
 /// served fairly. A put and a get each cost the lock's two read-modify-writes and two stores (the
-/// name of who compares), and up to `log4(len)` or `4 * log4(len)` comparisons under the lock.
+/// name of the comparing thread), and up to `log4(len)` or `4 * log4(len)` comparisons under the
+/// lock.
 ///
 /// For the highest first, put [`Reverse`](core::cmp::Reverse).
 ///
@@ -51,7 +52,12 @@ impl<T: Ord> PriorityQueue<T> {
     }
 }
 
-queue_methods!(PriorityQueue: Ord, "It is the one that would have come last that makes room: the highest, maybe `item` itself. Finding it compares a good half of the items.", "");
+queue_methods!(
+    PriorityQueue: Ord,
+    "The item that would have come last makes room: the highest, maybe `item` itself. Finding it \
+     compares a good half of the items.",
+    ""
+);
 
 /// A 4-ary heap: half the levels of a binary one, and the children of a node side by side in
 /// memory.
@@ -64,13 +70,14 @@ struct Heap<T> {
 }
 
 const ARITY: usize = 4;
-/// Two bits say which of four children.
+/// Two bits select one of four children.
 const BITS: u32 = ARITY.trailing_zeros();
 
-/// What a removal or a replacement does, found out beforehand.
+/// The steps of a removal or a replacement, chosen before anything is changed.
 #[derive(Clone, Copy)]
 enum Plan {
-    /// Takes the root out; the last entry goes down from there, turning as the pairs of bits say.
+    /// Takes the root out; the last entry goes down from there. Each pair of bits of `turns`
+    /// selects a child.
     Down { turns: u64, levels: u32 },
     /// Takes out the entry `from`; the new one goes up from there to `to`.
     Up { from: usize, to: usize },
@@ -90,8 +97,8 @@ impl<T: Ord> Heap<T> {
         a.0.cmp(&b.0).then(a.1.cmp(&b.1)).is_lt()
     }
 
-    /// How far up a new item goes from `at`. It is younger than all others, so it stays below its
-    /// equals.
+    /// Returns the place to which a new item rises from `at`. The item is younger than all others,
+    /// so it stays below its equals.
     fn climb(&self, mut at: usize, item: &T) -> usize {
         while at > 0 {
             let parent = (at - 1) / ARITY;

@@ -93,14 +93,14 @@ impl<T> SimpleQueue<T> {
         }
     }
 
-    /// How many items are inside at the moment.
+    /// Returns the number of items inside at the moment.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
         self.shared.buffer.len()
     }
 
-    /// Whether nothing is inside at the moment.
+    /// Returns whether the queue is empty at the moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -119,7 +119,7 @@ impl<T> SimpleQueue<T> {
 
 impl<T> FusedIterator for Iter<'_, SimpleQueue<T>> {}
 
-// As for the other queues.
+// A panic leaves an item moved out or not, as in the other queues.
 impl<T> UnwindSafe for SimpleQueue<T> {}
 impl<T> RefUnwindSafe for SimpleQueue<T> {}
 

@@ -1,17 +1,18 @@
-//! Counting the tasks that were put and not yet called done, and waiting for none to be left.
+//! Counts the tasks that were put and not yet called done, and waits until none is left.
 //!
-//! Puts pay nothing for it: how many there were is read off the queue's tail. Only the tasks done
-//! are counted here, with the mark of a joiner beside the count ([`cursor`](crate::buffer::cursor)), so
-//! that only the thread that finishes the last task looks for joiners.
+//! Puts pay nothing for it: the number of puts is read off the queue's tail. Only the tasks done
+//! are counted here. The flag of the joiners is in the same word as the count
+//! ([`cursor`](crate::buffer::cursor)), so that only the thread that finishes the last task looks
+//! for joiners.
 //!
 //! # Invariants
 //!
 //! K1. `done <= pushed`: a call that would break this is refused (`task_done`) or counts less
 //! (items that a shutdown or a `force_put` took out).
 //!
-//! K2. The thread that makes `done` equal to `pushed` clears the joiners' flag in that same step, and
-//! wakes them all. A put that comes in between makes them sleep again: joiners wait for a moment at
-//! which nothing is unfinished, not for an event.
+//! K2. The thread that makes `done` equal to `pushed` clears the joiners' flag in that same step,
+//! and wakes all joiners. A put that comes in between makes them sleep again: joiners wait for a
+//! moment at which nothing is unfinished, not for an event.
 //!
 //! Reading `pushed` too low is impossible where it matters (a thread that has a task knows of its
 //! put), and would only wake joiners for nothing.
@@ -39,7 +40,8 @@ impl TaskCounter {
         if self.count(1, pushed) == 1 { Ok(()) } else { Err(TooManyDone(())) }
     }
 
-    /// Counts `most` more as done, or as many as there are; how many.
+    /// Counts `most` more tasks as done, or all that are left if there are fewer. Returns the
+    /// number counted.
     pub(crate) fn count(&self, most: u64, pushed: impl Fn() -> u64) -> u64 {
         let mut now = self.done.acquire();
         loop {
@@ -52,7 +54,7 @@ impl TaskCounter {
             let last = done + more == pushed;
             let mark = if last { 0 } else { now & PARKED };
             // AcqRel, within: each task done happens before the end of the join that it allows, and
-            // who finds a mark sees every joiner that set it.
+            // a thread that finds the flag sees every joiner that set it.
             match self.done.claim(now, (done + more) << SHIFT | mark) {
                 Ok(_) => {
                     if last && now & PARKED != 0 {
@@ -65,7 +67,7 @@ impl TaskCounter {
         }
     }
 
-    /// How many tasks are not done.
+    /// Returns the number of tasks that are not done.
     pub(crate) fn unfinished(&self, pushed: impl Fn() -> u64) -> u64 {
         let done = self.done.acquire() >> SHIFT;
         pushed().saturating_sub(done)
@@ -74,8 +76,8 @@ impl TaskCounter {
     /// Waits until none is left; `false`: not in time.
     pub(crate) fn join(&self, timeout: Timeout, pushed: impl Fn() -> u64) -> bool {
         let over = || (self.unfinished(&pushed) == 0).then_some(());
-        // Puts can only make it truer that something is unfinished, so the mark is right if it
-        // finds `done` unchanged.
+        // Puts can only add to the unfinished tasks, so setting the flag is right if `done` is
+        // unchanged.
         let mark = || {
             let now = self.done.acquire();
             pushed() > now >> SHIFT && self.done.set_parked(now)

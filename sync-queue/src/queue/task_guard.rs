@@ -9,7 +9,8 @@ use crate::queue::task_counter::Done;
 /// An item of a queue that counts as unfinished until this guard is dropped, panic or not. From
 /// `get_task`.
 ///
-/// The item is dropped first, then the task is done: who joins the queue finds it dropped.
+/// The item is dropped first, then the task is done: a thread that joins the queue
+/// finds the item dropped.
 #[must_use = "the task is done as soon as this is dropped"]
 pub struct TaskGuard<'a, T> {
     item: ManuallyDrop<T>,
@@ -18,7 +19,8 @@ pub struct TaskGuard<'a, T> {
 
 // SAFETY: the item is owned, and every queue behind `Done` is Sync if its items are Send.
 unsafe impl<T: Send> Send for TaskGuard<'_, T> {}
-// SAFETY: as above.
+// SAFETY: a shared guard gives out only `&T`, and every queue behind `Done` is Sync if its items
+// are Send.
 unsafe impl<T: Send + Sync> Sync for TaskGuard<'_, T> {}
 
 impl<'a, T> TaskGuard<'a, T> {
@@ -41,8 +43,8 @@ struct Finish<'a>(&'a dyn Done);
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        // It fails only if others called more tasks done than were theirs. No caller can be told
-        // here.
+        // It fails only if other threads called more tasks done than they had. No error can be
+        // returned here.
         let _ = self.0.one_done();
     }
 }

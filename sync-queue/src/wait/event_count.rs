@@ -1,14 +1,14 @@
 //! The blocking layer: how a thread that finds nothing to do goes to sleep, and how the thread that
-//! changes that finds it.
+//! changes that wakes it.
 //!
 //! # Source
 //!
-//! A counted eventcount in one futex word. It is joined to the queues by a mark in the very word
-//! that the other side has to change to make progress ([`Cursor`](crate::buffer::cursor::Cursor)), as
-//! nsync's and Rust's own mutex have a "threads wait" bit beside the lock bit. So the hazard of
-//! all blocking queues, store buffering between "publish, look for sleepers" and "announce oneself,
-//! look for items", is settled by the coherence of one location: the fast path pays neither a fence
-//! nor a load for it.
+//! A counted eventcount in one futex word. It is joined to the queues by a flag in the very word
+//! that the other side has to change to make progress
+//! ([`Cursor`](crate::buffer::cursor::Cursor)). The mutexes of nsync and of Rust's std have a
+//! "threads wait" bit next to the lock bit in the same way. So the hazard of all blocking queues,
+//! store buffering between "publish, look for sleepers" and "announce oneself, look for items", is
+//! settled by the coherence of one location: the fast path pays neither a fence nor a load for it.
 //!
 //! # State
 //!
@@ -32,21 +32,22 @@
 //! W3. A thread that took a signal tries its operation again, even if its time is up: the wake is
 //! used or there was nothing to use it on.
 //!
-//! W4. A sleeper's `PARKED` is in the other side's word before it sleeps. The flag may be set when no
-//! thread sleeps, but must not be missing when a thread sleeps to which no signal has been sent. A
-//! thread that consumed the flag and finds no sleeper clears the flag, then looks again, and signals
-//! all that came in between.
+//! W4. A sleeper's `PARKED` is in the other side's word before the sleeper sleeps. The flag may be
+//! set when no thread sleeps, but must not be missing when a thread sleeps to which no signal has
+//! been sent. A thread that consumed the flag and finds no sleeper clears the flag, then looks
+//! again, and signals all sleepers that came in between.
 //!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
 //! which a late sleeper is fooled.
 //!
 //! # Memory orderings
 //!
-//! The word is Relaxed throughout: it only says who sleeps, and hands nothing over. `enter` is
-//! published by the mark that follows it, which is set with Release, and found by a claim or taken
-//! away with Acquire. Who is woken looks for itself, with the orderings of the operation that it
-//! tries again; and should it look too early and see what was there before, it cannot fall asleep
-//! over that, since setting the mark compares with the newest value of the other side's word.
+//! The word is Relaxed throughout: it only counts sleepers and signals; no data is published
+//! through it. `enter` is published by the flag that follows it, which is set with Release, and
+//! found by a claim or cleared with Acquire. A woken thread looks for itself, with the orderings of
+//! the operation that it tries again. If it looks too early and reads the old state, it cannot fall
+//! asleep over that, since setting the flag compares with the newest value of the other side's
+//! word.
 
 use core::time::Duration;
 
@@ -63,9 +64,9 @@ const SLEEPERS: u32 = SIGNAL - 1;
 /// Both counts together stay within one field, so that neither runs into the other.
 const MOST: u32 = SLEEPERS;
 
-/// How often a waiter lets others run before it sleeps. On a machine with more threads than
-/// processors that is what fills (or empties) a queue by more than one item at a time, and saves
-/// two system calls and two switches an item; on an idle one it costs a microsecond or two.
+/// The number of times that a waiter yields before it sleeps. On a machine with more threads than
+/// processors, yields fill (or empty) a queue by more than one item at a time, and save two system
+/// calls and two switches an item. On an idle machine they cost a microsecond or two.
 const YIELDS: u32 = if MODELLED { 0 } else { 16 };
 
 /// All sleepers.
@@ -122,8 +123,8 @@ impl EventCount {
         }
     }
 
-    /// Stops being counted. `true`: with a signal. `slept`: which of the two to leave with if there
-    /// is a choice (W2).
+    /// Removes the thread from the counts. Returns `true` if it leaves with a signal. `slept`
+    /// decides between signal and sleeper if there is a choice (W2).
     fn leave(&self, slept: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -141,10 +142,10 @@ impl EventCount {
         }
     }
 
-    /// Chooses up to `count` sleepers and wakes as many. `false`: there was none.
+    /// Chooses up to `count` sleepers and wakes as many. Returns `false` if there was none.
     fn signal(&self, count: usize) -> bool {
-        // A claim that found a mark is Acquire and sees the sleepers behind it. Shutting is not:
-        // there `wake` looks again, behind the Acquire of `unmark`.
+        // A claim that found the flag is Acquire and sees the sleepers behind it. Closing is not
+        // Acquire: there `wake` looks again, behind the Acquire of `unmark`.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -171,14 +172,13 @@ impl EventCount {
         }
     }
 
-    /// Sleeps until chosen, if `mark` says that there is reason to. `mark` sets the mark in the
-    /// other side's word and confirms, in the same step, that the caller's operation is still
-    /// impossible.
+    /// Sleeps until chosen, if `mark` returns `true`. `mark` sets the flag in the other side's word
+    /// and confirms, in the same step, that the caller's operation is still impossible.
     ///
-    /// `false`: the time is up. Otherwise the caller tries its operation again.
+    /// Returns `false` if the time is up. Otherwise the caller tries its operation again.
     fn sleep(&self, deadline: Option<Deadline>, mark: impl FnOnce() -> bool) -> bool {
         if !self.enter() {
-            // 65,535 threads sleep here already. This one looks around a thousand times a second.
+            // 65,535 threads sleep here already. This thread polls a thousand times a second.
             let tick = Duration::from_millis(1);
             if let Some(deadline) = deadline {
                 return Deadline::after(tick).is_some_and(|soon| soon < deadline) && {
@@ -203,16 +203,16 @@ impl EventCount {
     pub(crate) fn wake(&self, count: usize, unmark: impl FnOnce()) {
         if !self.signal(count) {
             unmark();
-            // A sleeper whose mark was the one just taken away is seen here, because taking it was
-            // an Acquire; those who mark later find a word without a mark and set it. How many
-            // items they slept through is not known: all of them look again.
+            // A sleeper whose flag was just cleared is seen here, because clearing was an Acquire.
+            // Sleepers that mark later find a word without the flag and set it. The number of items
+            // that they slept through is not known: all of them look again.
             self.signal(ALL);
         }
     }
 }
 
 impl EventCount {
-    /// Repeats `attempt` until it answers or the time is up; the answer. Spins for a moment if that
+    /// Repeats `attempt` until it succeeds or the time is up. Spins for a moment if that
     /// has paid recently, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///
     /// The first attempt is the caller's fast path: here, `attempt` is called again in any case, at

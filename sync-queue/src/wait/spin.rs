@@ -4,19 +4,20 @@ use core::sync::atomic::Ordering;
 
 use sync_core::primitive::{MODELLED, hint, thread};
 
-/// Whether spinning has paid here. It does where the other side runs on another processor at the
-/// same time, and never where it waits for this one: then each spin is lost time twice over.
-/// Nothing but speed rests on it, so threads that overwrite each other's notes do no harm.
+/// Records whether spinning has paid here. Spinning pays where the other side runs on another
+/// processor at the same time. It never pays where the other side waits for this processor: then
+/// each spin is lost time twice over. Only speed rests on the record, so threads that overwrite
+/// each other's records do no harm.
 #[derive(Debug)]
 pub(super) struct AdaptiveSpin(HintCell);
 
-/// Not a modelled atomic: it is no part of any algorithm, and a checker's spin never begins.
+/// Not a modelled atomic: it is no part of any algorithm, and under a checker no thread spins.
 type HintCell = core::sync::atomic::AtomicU32;
 
 impl AdaptiveSpin {
-    /// So many failures in a row and it is left alone.
+    /// The number of failures in a row after which spinning is suspended.
     const ENOUGH: u32 = 4;
-    /// Then for so many waits, before it is tried once more.
+    /// The number of waits without a spin before it is tried once more.
     const REST: u32 = 16;
 
     pub(super) const fn new() -> Self {

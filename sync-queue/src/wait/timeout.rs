@@ -1,11 +1,11 @@
-//! How long a caller is willing to wait.
+//! The limit of a wait.
 
 use core::time::Duration;
 use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-/// How long a caller is willing to wait.
+/// The limit of a wait, as the caller gave it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Timeout {
     None,

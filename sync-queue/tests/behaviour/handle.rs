@@ -329,8 +329,8 @@ fn a_cancelled_job_counts_when_a_worker_has_met_it() {
 #[test]
 fn a_cancelled_job_gets_no_result_and_none_is_begun_twice() {
     let _watchdog = watch();
-    // There is no `set_result`: only the closure makes one, and it is moved out by who begins the
-    // job.
+    // There is no `set_result`: only the closure makes one, and it is moved out by the thread that
+    // begins the job.
     let pool = ThreadPool::new(1);
     let ran = Arc::new(AtomicUsize::new(0));
     let (running, release) = blocked(&pool);

@@ -1,5 +1,5 @@
-//! What a pool runs, it runs: jobs that need each other, shutdowns that wait, threads that the
-//! system refuses, workers that wait and workers that submit.
+//! Liveness of a pool: jobs that need each other, shutdowns that wait, threads that the system
+//! refuses, workers that wait and workers that submit.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, mpsc};

@@ -1,5 +1,5 @@
-//! What the queues, channels and the pool do, case by case, as Python's `queue` and
-//! `concurrent.futures` do it.
+//! The behaviour of the queues, the channels and the pool, case by case, as Python's `queue` and
+//! `concurrent.futures` have it.
 
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;

@@ -83,7 +83,7 @@ fn nothing_is_kept() {
     let item = drops.item();
     drop(pool.submit(move || item).unwrap());
     pool.shutdown(true, false).unwrap();
-    assert_eq!(drops.count(), 3, "a result that nobody wants is dropped");
+    assert_eq!(drops.count(), 3, "a result without a handle is dropped");
 }
 
 #[test]

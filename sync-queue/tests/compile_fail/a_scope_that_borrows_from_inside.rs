@@ -1,4 +1,4 @@
-//! What the jobs of a scope borrow lives longer than the scope.
+//! The jobs of a scope borrow only values that outlive the scope.
 
 use sync_queue::ThreadPool;
 

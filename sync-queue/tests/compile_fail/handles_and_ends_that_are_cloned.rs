@@ -1,4 +1,4 @@
-//! What there is one of is not cloned.
+//! Unique handles and unique ends cannot be cloned.
 
 use sync_queue::{ThreadPool, spsc};
 

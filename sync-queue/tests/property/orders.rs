@@ -74,7 +74,8 @@ macro_rules! orders {
             let mut unfinished = 0_u64;
             let mut numbers = 0..;
             let mut item = |priority| Item { priority, number: numbers.next().unwrap() };
-            let numbers_of = |items: &[Item]| items.iter().map(|item| item.number).collect::<Vec<_>>();
+            let numbers_of =
+                |items: &[Item]| items.iter().map(|item| item.number).collect::<Vec<_>>();
             for op in ops {
                 match op {
                     Op::Put(priority) => {
@@ -85,7 +86,9 @@ macro_rules! orders {
                                 insert(&mut oracle, item);
                                 unfinished += 1;
                             }
-                            Err(PutError::Full(back)) => prop_assert!(back.number == item.number && oracle.len() >= limit),
+                            Err(PutError::Full(back)) => {
+                                prop_assert!(back.number == item.number && oracle.len() >= limit)
+                            }
                             Err(other) => prop_assert!(false, "{other}"),
                         }
                     }
@@ -93,13 +96,20 @@ macro_rules! orders {
                         let item = item(priority);
                         let full = oracle.len() >= limit;
                         insert(&mut oracle, item);
-                        let expected = if full { oracle.remove(evict_at(&oracle)).map(|item| item.number) } else { None };
+                        let expected = if full {
+                            oracle.remove(evict_at(&oracle)).map(|item| item.number)
+                        } else {
+                            None
+                        };
                         unfinished += u64::from(!full);
                         if full && unfinished == 0 {
-                            // The one put counts, the one evicted takes it off again.
+                            // The put item adds one; the evicted item takes one off again.
                             prop_assert_eq!(queue.unfinished(), 0);
                         }
-                        prop_assert_eq!(queue.force_put(item).unwrap().map(|item| item.number), expected);
+                        prop_assert_eq!(
+                            queue.force_put(item).unwrap().map(|item| item.number),
+                            expected
+                        );
                     }
                     Op::PutMany(priorities) => {
                         let items: Vec<_> = priorities.into_iter().map(&mut item).collect();
@@ -111,11 +121,14 @@ macro_rules! orders {
                         }
                         match queue.try_put_many(items.clone()) {
                             Ok(()) => prop_assert!(rest.is_empty()),
-                            Err(why) => prop_assert_eq!(numbers_of(&why.into_inner()), numbers_of(rest)),
+                            Err(why) => {
+                                prop_assert_eq!(numbers_of(&why.into_inner()), numbers_of(rest))
+                            }
                         }
                     }
                     Op::Get => {
-                        let expected = oracle.pop_front().map(|item| item.number).ok_or(GetError::Empty);
+                        let expected =
+                            oracle.pop_front().map(|item| item.number).ok_or(GetError::Empty);
                         prop_assert_eq!(queue.try_get().map(|item| item.number), expected);
                     }
                     Op::GetMany(max) => {
@@ -161,7 +174,12 @@ proptest! {
         let mut oracle = VecDeque::new();
         for (n, put) in puts.into_iter().enumerate() {
             if put {
-                let expected = if oracle.len() < capacity { oracle.push_back(n); Ok(()) } else { Err(n) };
+                let expected = if oracle.len() < capacity {
+                    oracle.push_back(n);
+                    Ok(())
+                } else {
+                    Err(n)
+                };
                 prop_assert_eq!(producer.try_put(n), expected);
             } else {
                 prop_assert_eq!(consumer.try_get(), oracle.pop_front());

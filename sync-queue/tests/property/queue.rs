@@ -34,7 +34,7 @@ pub(crate) fn ops() -> impl Strategy<Value = Vec<Op>> {
     vec(op, 0..60)
 }
 
-/// What a queue is, as plainly as it can be said.
+/// A queue in its plainest form: the naive oracle.
 #[derive(Default)]
 struct Oracle {
     items: VecDeque<u32>,
@@ -73,7 +73,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn agrees_with_the_oracle(capacity in prop_oneof![Just(None), (1..6_usize).prop_map(Some), (60..70_usize).prop_map(Some)], ops in ops()) {
+    fn agrees_with_the_oracle(
+        capacity in prop_oneof![
+            Just(None),
+            (1..6_usize).prop_map(Some),
+            (60..70_usize).prop_map(Some),
+        ],
+        ops in ops(),
+    ) {
         let queue = capacity.map_or_else(Queue::unbounded, Queue::bounded);
         let mut oracle = Oracle { capacity, ..Oracle::default() };
         let mut fresh = 0..;
@@ -97,10 +104,17 @@ proptest! {
                 }
                 Op::PutMany(count) => {
                     let items: Vec<_> = fresh.by_ref().take(count).collect();
-                    let expected = items.iter().position(|&item| oracle.put(item).is_err()).map_or(Ok(()), |at| {
-                        let rest = items[at..].to_vec();
-                        Err(if oracle.shut { PutError::ShutDown(rest) } else { PutError::Full(rest) })
-                    });
+                    let expected = items
+                        .iter()
+                        .position(|&item| oracle.put(item).is_err())
+                        .map_or(Ok(()), |at| {
+                            let rest = items[at..].to_vec();
+                            Err(if oracle.shut {
+                                PutError::ShutDown(rest)
+                            } else {
+                                PutError::Full(rest)
+                            })
+                        });
                     prop_assert_eq!(queue.try_put_many(items), expected);
                 }
                 Op::Get => prop_assert_eq!(queue.try_get(), oracle.get()),

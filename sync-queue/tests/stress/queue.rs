@@ -41,7 +41,7 @@ fn put_all(queue: &Queue<(usize, usize)>, producer: usize, items: usize, way: Wa
                             item = back;
                             thread::yield_now();
                         }
-                        Err(PutError::ShutDown(_)) => panic!("nobody shut the queue down"),
+                        Err(PutError::ShutDown(_)) => panic!("no thread shut the queue down"),
                     }
                 }
             }

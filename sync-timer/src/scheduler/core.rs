@@ -1,4 +1,4 @@
-//! What the shards, the handles and the dispatcher share.
+//! The state that the shards, the handles and the dispatcher share.
 
 use core::any::Any;
 use core::fmt;
@@ -27,7 +27,7 @@ pub(super) struct Core {
     origin: Instant,
     /// Wakes the dispatcher.
     pub(super) notifier: Arc<Notifier>,
-    /// Until when the dispatcher sleeps, at most; see `dispatcher.rs`.
+    /// The latest time until which the dispatcher sleeps; see `dispatcher.rs`.
     wake_at: AtomicU64,
     pub(super) executor: Option<Disposed<Box<dyn Executor>>>,
     on_failure: Option<Disposed<Hook>>,
@@ -35,13 +35,13 @@ pub(super) struct Core {
     pub(super) process: ProcessMark,
 }
 
-/// What the scheduler reports to its failure hook.
+/// A failure that the scheduler reports to its hook.
 pub(super) enum Failed {
     Panicked(Payload),
     Refused,
 }
 
-/// The failure of a timer that no caller can be told of: the argument of the hook of
+/// The failure of a timer that no call can return: the argument of the hook of
 /// [`SchedulerBuilder::on_failure`](super::SchedulerBuilder::on_failure).
 #[derive(Clone, Copy)]
 #[non_exhaustive]

@@ -2,9 +2,10 @@
 //!
 //! # Sleeping, and why no wake-up is lost
 //!
-//! The dispatcher sleeps on its notifier, a futex word that counts notifications, until the earliest
-//! wake time of all shards. A thread that links an earlier deadline must wake it; a thread that
-//! links a later one should not, for a system call costs more than everything else an insert does.
+//! The dispatcher sleeps on its notifier, a futex word that counts notifications, until the
+//! earliest wake time of all shards. A thread that links an earlier deadline must wake the
+//! dispatcher. A thread that links a later deadline should not, for a system call costs more than
+//! everything else in an insert.
 //!
 //! | step | dispatcher | step | inserter, under the shard's lock |
 //! |---|---|---|---|
@@ -16,12 +17,13 @@
 //!
 //! 1. If the inserter had the shard's lock before D3, the dispatcher sees the timer in D3 and does
 //!    not sleep past it.
-//! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before what D3
-//!    found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value of D2
-//!    or a later one: `u64::MAX` or D4's. If the deadline is not before D4's value, the
-//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or
-//!    does not begin.
-//! 3. A value that I3 reads from an earlier round costs a needless notification, or belongs to case 1.
+//! 2. Otherwise D3 came before I1 through the lock. Then either the deadline is not before the time
+//!    that D3 found, and the dispatcher wakes in time anyway; or I3 is reached, and reads the value
+//!    of D2 or a later one: `u64::MAX` or D4's. If the deadline is not before D4's value, the
+//!    dispatcher wakes in time; else the notification comes after D1, and D5 ends or does not
+//!    begin.
+//! 3. A value that I3 reads from an earlier round costs a needless notification, or belongs to
+//!    case 1.
 //!
 //! Both accesses of `wake_at` may be Relaxed: that I3 reads D2 or later follows from the lock, D2
 //! being before D3's release of it.
@@ -35,15 +37,15 @@
 //! callback schedules or moves to that moment is for the next round. So a round ends, also on a
 //! clock that stands still, whatever callbacks do.
 //!
-//! Nothing is collected beforehand, so that several threads can share a round's work. What belongs
-//! to the round is told by the deadline:
+//! No list of due timers is made beforehand, so that several threads can share a round's work. The
+//! deadline decides whether a timer belongs to the round:
 //!
-//! * before the round's time: it does, for nothing is ever linked in the past. `schedule` and
+//! * before the round's time: it does, for no timer is ever linked in the past. `schedule` and
 //!   `reschedule` raise a deadline that is past to the time that they read; only `Burst` goes back,
 //!   on the grid, which ends.
-//! * the round's time: it does if its serial number is below the one that the next timer had when
-//!   the round began, and if it is not a periodic timer that the round has called at this very
-//!   deadline. A periodic one like that is held until the round is over. A younger timer comes
+//! * the round's time: it does if its serial number is below the number that was next when the
+//!   round began, and if it is not a periodic timer that the round has called at this very
+//!   deadline. Such a periodic timer is held until the round is over. A younger timer comes
 //!   after all older ones of its shard, in the order of deadlines and serial numbers: so the shard
 //!   is done.
 //! * after it: it does not.
@@ -68,7 +70,7 @@ const OPEN: u32 = 0;
 /// The dispatcher ends before the next callback.
 const STOPPED: u32 = 1;
 
-/// How long the dispatcher waits after the clock has panicked, before it asks again.
+/// The pause of the dispatcher after the clock has panicked, before it reads the clock again.
 const CLOCK_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Inner {
@@ -239,7 +241,7 @@ impl Inner {
             let wake = self.plan_wake();
             // D4
             self.core.set_wake_at(wake);
-            // Without a time, the round that follows finds out.
+            // If the clock panics here, the round that follows deals with it.
             if self.core.try_now().is_some_and(|now| wake > now) {
                 // D5
                 let until = (wake != u64::MAX).then(|| self.core.instant(wake));
@@ -316,7 +318,7 @@ impl Inner {
         }
     }
 
-    /// Whether the calling thread is inside a callback of this scheduler.
+    /// Returns whether the calling thread is inside a callback of this scheduler.
     pub(super) fn runs_here(&self) -> bool {
         self.shards.iter().any(|shard| shard.runs_here())
     }

@@ -19,9 +19,9 @@ use crate::wheel::Key;
 ///
 /// # Memory ordering
 ///
-/// What was done before a timer was scheduled is visible to its callback. What the callback did is
-/// visible after `cancel` or `cancel_and_wait` returned [`Done`](Cancel::Done), and to its next
-/// call.
+/// Everything before a timer was scheduled is visible to its callback. Everything that the callback
+/// did is visible after `cancel` or `cancel_and_wait` returned [`Done`](Cancel::Done), and to the
+/// next call of the callback.
 #[derive(Clone)]
 pub struct TimerHandle {
     pub(super) shard: Arc<Shard>,
@@ -47,13 +47,13 @@ impl TimerHandle {
     }
 
     /// As [`cancel`](Self::cancel); if the callback is running, waits until it has returned and its
-    /// closure has been dropped, and returns [`Done`](Cancel::Done). So after this the callback is
-    /// not running, and will not.
+    /// closure has been dropped, and returns [`Done`](Cancel::Done). So after this call the
+    /// callback is not running, and will not run again.
     ///
-    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running);
-    /// and so it does in the child of a fork, for a callback that runs in the parent.
-    /// Two callbacks that wait for each other (on a pool) wait for ever, and so does one that waits
-    /// while it holds a lock that the other needs.
+    /// From within the callback itself it does not wait, and returns [`Running`](Cancel::Running).
+    /// It does the same in the child of a fork, for a callback that runs in the parent. Two
+    /// callbacks that wait for each other (on a pool) wait forever. A thread that waits for a
+    /// callback while it holds a lock that the callback needs waits forever, too.
     pub fn cancel_and_wait(&self) -> Cancel {
         match self.cancel() {
             Cancel::Running => self.shard.wait(self.key),
@@ -61,12 +61,12 @@ impl TimerHandle {
         }
     }
 
-    /// Moves the timer to `at`, or to this moment if that is past. `true`: it had not gone
-    /// off, and will at the new time and only then. `false`: too late, or it was cancelled, or the
-    /// scheduler has been shut down; nothing was changed.
+    /// Moves the timer to `at`, or to this moment if `at` is past. Returns `true` if the timer had
+    /// not gone off: it will at the new time and only then. Returns `false` if it is too late, or
+    /// the timer was cancelled, or the scheduler has been shut down: nothing was changed.
     ///
-    /// Of a periodic timer the next tick moves, and the ones after it follow at the period; while its
-    /// callback runs, too.
+    /// For a periodic timer the next tick moves, and the ticks after it follow at the period; also
+    /// while its callback runs.
     pub fn reschedule(&self, at: Instant) -> bool {
         let core = &self.shard.core;
         self.shard.reschedule(self.key, core.now(), core.nanoseconds_at(at))

@@ -25,12 +25,12 @@ pub(super) trait Job: Send {
         deadline
     }
 
-    /// Returns how many ticks were left out before the coming one.
+    /// Returns the number of ticks that were left out before the coming one.
     fn missed(&self) -> u64 {
         0
     }
 
-    /// Passes to the next tick after a call, and returns its deadline. Of a job that repeats only.
+    /// Passes to the next tick after a call, and returns its deadline. Only for a job that repeats.
     fn next(&mut self, deadline: u64, now: u64) -> u64 {
         let _ = (deadline, now);
         unreachable!("a one-shot job does not repeat")
@@ -43,8 +43,8 @@ pub(super) trait Job: Send {
         None
     }
 
-    /// Notes that `reschedule` has chosen the next tick, which begins a new grid; and how many ticks
-    /// were left out before it.
+    /// Records that `reschedule` has chosen the next tick, which begins a new grid, and that
+    /// `missed` ticks were left out before it.
     fn moved(&mut self, missed: u64) {
         let _ = missed;
     }
@@ -72,7 +72,7 @@ impl Tick {
         self.missed
     }
 
-    /// Makes this the last one: the same as cancelling the timer from within its callback, without
+    /// Makes this tick the last one, as cancelling the timer from within its callback does, without
     /// a handle.
     pub fn stop(&self) {
         self.stop.set(true);
@@ -92,7 +92,7 @@ impl<F: FnOnce() + Send> Job for Once<F> {
     }
 }
 
-/// The rhythm of a periodic timer: its period, its first tick, what becomes of missed ticks, and a
+/// The rhythm of a periodic timer: its period, its first tick, its policy for missed ticks, and a
 /// jitter. For [`Scheduler::periodic`](super::Scheduler::periodic).
 ///
 /// ```
@@ -154,7 +154,7 @@ impl Periodic {
         self
     }
 
-    /// Chooses what becomes of ticks that are missed.
+    /// Sets the policy for missed ticks.
     pub const fn missed(mut self, missed: Missed) -> Self {
         self.missed = missed;
         self
@@ -199,9 +199,9 @@ pub(super) struct Repeating<F> {
     /// Nanoseconds, not zero.
     period: u64,
     policy: Missed,
-    /// How many ticks were left out before the coming one.
+    /// The number of ticks that were left out before the coming one.
     missed: u64,
-    /// How many refused ticks are to be made up for before the one that is linked; only of
+    /// The number of refused ticks to make up for before the linked one; only with
     /// [`Missed::Burst`].
     owed: u64,
     /// The deadline of the timer minus the tick's place on the grid.

@@ -2,10 +2,10 @@
 //!
 //! # Source
 //!
-//! The timers lie in [wheels](crate::wheel), one for each shard; a shard is one lock, and a thread
-//! keeps to its own, so that threads which schedule at the same time do not meet. `shard.rs` has
-//! the states of a timer and the invariants, `dispatcher.rs` the thread that fires them and why it
-//! does not oversleep.
+//! The timers lie in [wheels](crate::wheel), one for each shard. A shard is one lock, and a thread
+//! keeps to its own shard, so that threads that schedule at the same time do not contend.
+//! `shard.rs` has the states of a timer and the invariants, `dispatcher.rs` the thread that fires
+//! the timers and the reason why it does not oversleep.
 //!
 //! # Fork
 //!
@@ -42,7 +42,7 @@ use self::job::{Job, Once};
 use crate::clock::{Clock, Monotonic, nanoseconds};
 use crate::missed::Missed;
 
-/// What a shutdown does with the timers that are still waiting.
+/// The choice of a shutdown for the timers that are still waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pending {
     /// One-shot timers still go off, each at its time, and the shutdown waits for the last one.
@@ -54,16 +54,16 @@ pub enum Pending {
 
 /// Holds timers, millions if need be, and calls them when their time has come.
 ///
-/// Scheduling and cancelling take time that does not depend on how many timers there are. A timer
-/// is 44 to 48 bytes and its closure. It never goes off early, never twice, and never after a
-/// [`cancel`](TimerHandle::cancel) that said [`Prevented`](Cancel::Prevented); of timers that are
-/// due together the earlier goes first, and of equal ones that the same thread scheduled, the one
-/// scheduled first.
+/// Scheduling and cancelling take time that does not depend on the number of timers. A timer is 44
+/// to 48 bytes and its closure. It never goes off early, never twice, and never after a
+/// [`cancel`](TimerHandle::cancel) that returned [`Prevented`](Cancel::Prevented). Of timers that
+/// are due together, the timer with the earlier deadline goes first; of timers with equal deadlines
+/// that one thread scheduled, the timer scheduled first.
 ///
-/// One thread, the dispatcher, sleeps until the earliest deadline and calls what is due. Callbacks
-/// should be short, or be run by an [`Executor`], a thread pool say: one that lasts makes later
-/// ones late. One that panics is reported to the [hook](SchedulerBuilder::on_failure) and harms
-/// nothing else.
+/// One thread, the dispatcher, sleeps until the earliest deadline and calls the callbacks that are
+/// due. Callbacks should be short, or be run by an [`Executor`], for example a thread pool: a long
+/// callback makes later callbacks late. A callback that panics is reported to the
+/// [hook](SchedulerBuilder::on_failure) and harms nothing else.
 ///
 /// Dropping the scheduler is [`shutdown(Pending::Discard)`](Self::shutdown). Callbacks may
 /// schedule, cancel, and shut down.
@@ -94,7 +94,7 @@ pub enum Pending {
 ///
 /// # Memory ordering
 ///
-/// What a thread did before it scheduled a timer is visible to the callback. See also
+/// Everything that a thread did before it scheduled a timer is visible to the callback. See also
 /// [`TimerHandle`].
 ///
 /// # Source of the algorithm
@@ -304,14 +304,14 @@ impl Scheduler {
     /// [`next_wake`](Self::next_wake) then returns a time that is past.
     ///
     /// This is how a scheduler [without a thread](SchedulerBuilder::build_without_thread) is
-    /// driven. Beside a dispatcher, or from several threads at once, it helps: each timer is still
+    /// driven. Next to a dispatcher, or from several threads at once, it helps: each timer is still
     /// called once.
     pub fn run_due(&self) -> usize {
         self.inner.run_due()
     }
 
-    /// Returns when [`run_due`](Self::run_due) should be called next: not after the earliest deadline, and
-    /// usually exactly then. `None`: there is nothing to wait for.
+    /// Returns when [`run_due`](Self::run_due) should be called next: not after the earliest
+    /// deadline, and usually exactly then. `None`: there is nothing to wait for.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
         let wakes = self.inner.shards.iter().map(|shard| shard.next_wake());
@@ -396,7 +396,7 @@ impl fmt::Debug for Scheduler {
     }
 }
 
-/// Enough that two threads seldom meet; few enough that looking at each of them costs nothing.
+/// Enough shards that two threads seldom contend; few enough that looking at each costs nothing.
 fn default_shards() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (2 * processors).next_power_of_two().min(16)
@@ -448,8 +448,7 @@ impl SchedulerBuilder {
 
     fn inner(self) -> (Arc<Inner>, String) {
         let core = Arc::new(Core::new(self.clock, self.executor, self.on_failure));
-        // Asked here and not earlier: it takes the system a while to say how many processors there
-        // are.
+        // Here and not earlier: the system takes a while to return the number of processors.
         let shards = self.shards.unwrap_or_else(default_shards);
         (Arc::new(Inner::new(core, shards)), self.name)
     }
@@ -474,9 +473,9 @@ impl SchedulerBuilder {
         Ok(Scheduler { inner, has_dispatcher: true })
     }
 
-    /// Builds one without a thread: callbacks run when [`Scheduler::run_due`] is called, and only then. For
-    /// tests, and for an event loop of one's own, which learns from [`Scheduler::next_wake`] how
-    /// long it may sleep.
+    /// Builds a scheduler without a thread: callbacks run when [`Scheduler::run_due`] is called,
+    /// and only then. For tests, and for an event loop of one's own, which learns from
+    /// [`Scheduler::next_wake`] how long it may sleep.
     #[must_use]
     pub fn build_without_thread(self) -> Scheduler {
         Scheduler { inner: self.inner().0, has_dispatcher: false }

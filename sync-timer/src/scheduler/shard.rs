@@ -1,9 +1,8 @@
-//! One part of the scheduler's timers under one lock, and the life of a timer.
+//! A shard: a part of the scheduler's timers under one lock; and the life of a timer.
 //!
 //! # State of a timer
 //!
-//! A timer is named by its shard and its key. Its state is what the shard's lock protects; there is
-//! no other.
+//! A timer is named by its shard and its key. Its whole state is protected by the shard's lock.
 //!
 //! | state | in the wheel | closure | record in `running` | on to |
 //! |---|---|---|---|---|
@@ -26,8 +25,8 @@
 //!    lock held.
 //! 5. `earliest` is at most every linked deadline, and changes only under the lock: see
 //!    `dispatcher.rs` for why no wake-up is lost.
-//! 6. A wait counts only records of this process: in the child of a fork the threads of the others
-//!    are not there.
+//! 6. A wait counts only records of this process: in the child of a fork the threads of the other
+//!    records are not there.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
@@ -41,7 +40,7 @@ use super::core::{Core, Failed};
 use super::job::{Job, Tick};
 use crate::wheel::{Key, TimerWheel};
 
-/// How many timers are sorted while a lock is held: about 20 us of work.
+/// The number of timers that are sorted while a lock is held: about 20 us of work.
 const BUDGET: usize = 256;
 
 /// A callback that is being called.
@@ -75,7 +74,7 @@ pub(super) struct Shard {
     pub(super) core: Arc<Core>,
 }
 
-/// What to do with the first timer of a shard that is due.
+/// The decision about the first timer of a shard that is due.
 pub(super) enum Admission {
     /// Run it, or queue it at the executor.
     Admit,
@@ -98,7 +97,7 @@ pub(super) enum Taken {
     Held(Key),
 }
 
-/// What a cancellation found.
+/// The result of a cancellation.
 ///
 /// # Memory ordering
 ///

@@ -9,15 +9,15 @@
 //! * **occupancy bitmaps**: the next bucket is found by two `trailing_zeros`, so that time is
 //!   skipped and never ticked through;
 //! * **a sorted run and a heap for the present**: what is due within the current tick is ordered by
-//!   its nanosecond deadline, so that timers fire in nanosecond order whatever the tick length. A bucket is
-//!   sorted at once, which is cheaper than any queue; a 4-ary heap takes what comes later, or in
-//!   too large a number;
+//!   its nanosecond deadline, so that timers fire in nanosecond order whatever the tick length. A
+//!   bucket is sorted at once, which is cheaper than any queue; a 4-ary heap takes timers that come
+//!   later, or in too large a number;
 //! * **a bucket knows its earliest deadline**, so that a far timer costs one wake-up and not one on
 //!   every level it sinks through.
 //!
 //! # States of an entry
 //!
-//! | place | linked in | who moves it on |
+//! | place | linked in | moved on by |
 //! |---|---|---|
 //! | `Free` | its chunk's free list | `insert` |
 //! | `Bucket` | the array of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
@@ -41,11 +41,11 @@
 //!    have left it too early, never too late).
 //! 5. Moving from a bucket lowers an entry's level, so it moves at most eight times, whatever
 //!    happens.
-//! 6. While a bucket is being drained nothing is detached: what is left in it may be earlier than
-//!    what the heap has.
-//! 7. A run begins when the last one is used up, and is sorted. What is cancelled or moved leaves a
-//!    stale item in it, which is known by its entry's being elsewhere; the last item, which is the
-//!    next one due, is never stale.
+//! 6. While a bucket is being drained, no entry is detached: entries left in the bucket may be
+//!    earlier than those of the heap.
+//! 7. A run begins when the run before it is used up, and is sorted. A cancelled or moved timer
+//!    leaves a stale item in it, whose entry is elsewhere; the last item, which is the next one
+//!    due, is never stale.
 //!
 //! `position` may be ahead of the time: a bucket with many entries is drained shortly before its
 //! first one is due, so that the first ones do not pay for the rest. Never early all the same: only
@@ -71,10 +71,10 @@ const SLOTS: usize = 1 << LEVEL_BITS;
 /// Together the levels hold all 64-bit nanoseconds: 584 years.
 const LEVELS: usize = (u64::BITS - TICK_BITS).div_ceil(LEVEL_BITS) as usize;
 
-/// What draining one entry costs, in nanoseconds: how much earlier a bucket is drained for each
-/// entry in it...
+/// The cost of draining one entry, in nanoseconds: a bucket is drained earlier by this for each
+/// entry in it.
 const DRAIN_COST: u64 = 64;
-/// ... and at most.
+/// The longest time, in nanoseconds, by which a bucket is drained earlier.
 const LONGEST_LEAD: u64 = 4_000_000;
 
 /// A bucket of no more entries than this is sorted instead of being sorted down: about 40 us of
@@ -167,13 +167,13 @@ impl<T> TimerWheel<T> {
         }
     }
 
-    /// How many timers there are.
+    /// Returns the number of timers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// Whether there is no timer.
+    /// Returns whether there is no timer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -219,16 +219,16 @@ impl<T> TimerWheel<T> {
         self.slab.find(key).map(|entry| entry.deadline)
     }
 
-    /// Takes out the timer with the earliest deadline, and says the deadline, if that is `now` or
-    /// earlier.
+    /// Takes out the timer with the earliest deadline, and returns it with the deadline, if that is
+    /// `now` or earlier.
     pub fn pop(&mut self, now: u64) -> Option<(u64, T)> {
         while !self.advance(now, usize::MAX) {}
         let (key, deadline) = self.first_sorted(now)?;
         self.release(key).map(|value| (deadline, value))
     }
 
-    /// When [`pop`](Self::pop) should be called next: never after the earliest deadline, and
-    /// usually exactly then.
+    /// Returns when [`pop`](Self::pop) should be called next: never after the earliest deadline,
+    /// and usually exactly then.
     ///
     /// Before it if the timer that was the earliest has been cancelled, or when there is much to
     /// sort first.
@@ -274,12 +274,12 @@ impl<T> TimerWheel<T> {
                 self.draining = None;
             }
             if self.first().is_some_and(|item| item.deadline <= now) {
-                // Earlier than whatever is in a bucket (invariant 2).
+                // Earlier than all entries of the buckets (invariant 2).
                 return true;
             }
             match self.first_bucket() {
-                // Drained when its time has come, and also when the position reaches it: whoever
-                // calls is awake anyway.
+                // Drained when its time has come, and also when the position reaches it: the
+                // calling thread is awake anyway.
                 Some((number, start)) if start <= tick || self.bucket(number).wake() <= now => {
                     self.position = start;
                     let last = start + ((1 << ((number >> LEVEL_BITS) * LEVEL_BITS)) - 1);
@@ -288,8 +288,8 @@ impl<T> TimerWheel<T> {
                         && self.run.is_empty()
                         && self.bucket(number).entries.len() <= LONGEST_RUN
                     {
-                        // Its whole span: what is linked from now on, among what the run holds, has
-                        // to go to the heap (invariant 2).
+                        // Its whole span: a timer linked from now on among those of the run has to
+                        // go to the heap (invariant 2).
                         self.position = last;
                         self.sort(number);
                     } else {
@@ -394,7 +394,7 @@ impl<T> TimerWheel<T> {
         self.slab.find_mut(key).and_then(|entry| entry.value.take())
     }
 
-    /// Whether the timer is here and waits for its deadline.
+    /// Returns whether the timer is here and waits for its deadline.
     pub(crate) fn is_linked(&self, key: Key) -> bool {
         self.slab.find(key).is_some_and(|entry| entry.place != Place::Detached)
     }

@@ -152,7 +152,8 @@ fn memory_is_given_back() {
     assert!(wheel.allocated_bytes() <= empty + little, "{} bytes", wheel.allocated_bytes());
 }
 
-/// What is linked while a run is being fired, between two of its deadlines, goes off between them.
+/// A timer linked while a run is being fired, between two deadlines of the run, goes off between
+/// them.
 #[test]
 fn a_latecomer_takes_its_place_in_the_run() {
     let mut wheel = TimerWheel::new();

@@ -1,4 +1,4 @@
-//! What each type does, named after the rows of the semantics where there is one.
+//! The behaviour of each type, named after the rows of the semantics where there is one.
 
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 #[allow(dead_code, reason = "not every test leaves notes")]

@@ -930,7 +930,7 @@ fn duration_max_is_never_also_when_the_clock_is_moved_to_its_end() {
         }
         assert!(never.is_pending() && moved.is_pending());
         assert_eq!(scheduler.next_wake(), None);
-        // What is due at once still is.
+        // A timer that is due at once still is.
         scheduler.once(Duration::ZERO, say("at once")).unwrap();
         assert_eq!(scheduler.run_due(), 1);
         assert_eq!(scheduler.shutdown(Pending::Fire), 5);

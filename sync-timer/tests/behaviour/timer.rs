@@ -201,9 +201,10 @@ fn a_thread_that_cannot_be_started_is_an_error_and_nothing_is_lost() {
     let (count, callback) = counter();
     let timer = Timer::new(Duration::ZERO, callback).with_name("zero\0byte");
     for _ in 0..2 {
-        assert!(
-            matches!(timer.start(), Err(StartError::Spawn(error)) if error.kind() == std::io::ErrorKind::InvalidInput)
-        );
+        assert!(matches!(
+            timer.start(),
+            Err(StartError::Spawn(error)) if error.kind() == std::io::ErrorKind::InvalidInput
+        ));
     }
     assert!(!timer.is_alive());
     assert_eq!(Arc::strong_count(&count), 2, "the closure is still here");

@@ -7,7 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sync_timer::{Cancel, ManualClock, Missed, Pending, Scheduler, Tick, TimerHandle};
 
-/// What a callback does when it is called; `usize` names a timer, modulo how many there were.
+/// The action of a callback when it is called; `usize` names a timer, modulo the number of timers
+/// so far.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Nothing,
@@ -29,7 +30,7 @@ enum Step {
     Advance(u64),
 }
 
-/// What can be seen of either.
+/// The observable events of the scheduler and of its oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Called { timer: usize, at: u64, missed: u64 },
@@ -191,7 +192,7 @@ fn next_tick(deadline: u64, period: u64, missed: Missed, now: u64) -> (u64, u64)
     (next, left_out)
 }
 
-/// What the callbacks share with the test.
+/// The state that the callbacks share with the test.
 #[derive(Clone)]
 struct Stage {
     scheduler: Arc<Scheduler>,
@@ -314,7 +315,7 @@ impl Both {
         let wake = stage.scheduler.next_wake();
         match naive.first() {
             None => assert_eq!(wake, None),
-            // Whether it asks to be woken some time in the next centuries is its own affair.
+            // A scheduler may report a wake time in the next centuries here, or none.
             Some((which, NEVER)) => assert_eq!(stage.handle(which).deadline(), None),
             Some((which, _)) => {
                 assert!(
@@ -365,7 +366,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => span().prop_map(Act::Once),
         2 => any::<usize>().prop_map(Act::Cancel),
         // Not to this very moment, over and over.
-        2 => (any::<usize>(), span()).prop_map(|(which, delay)| Act::Reschedule(which, delay.max(1_000_000))),
+        2 => (any::<usize>(), span())
+            .prop_map(|(which, delay)| Act::Reschedule(which, delay.max(1_000_000))),
         1 => Just(Act::Stop),
         // So short that no periodic timers, however many, take longer than their periods.
         1 => (0u64..1_000_000).prop_map(Act::Last),
@@ -384,7 +386,8 @@ fn period() -> impl Strategy<Value = u64> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (span(), act()).prop_map(|(delay, act)| Step::Once(delay, act)),
-        1 => (period(), missed(), act()).prop_map(|(period, missed, act)| Step::Every(period, missed, act)),
+        1 => (period(), missed(), act())
+            .prop_map(|(period, missed, act)| Step::Every(period, missed, act)),
         2 => any::<usize>().prop_map(Step::Cancel),
         2 => (any::<usize>(), span()).prop_map(|(which, delay)| Step::Reschedule(which, delay)),
         4 => finite().prop_map(Step::Advance),
@@ -395,10 +398,18 @@ fn step() -> impl Strategy<Value = Step> {
 const STORIES: u32 = if cfg!(debug_assertions) { 300 } else { 70_000 };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: STORIES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: STORIES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn scheduler_is_a_sorted_list(shards in 1usize..4, steps in prop::collection::vec(step(), 1..60), fire in any::<bool>()) {
+    fn scheduler_is_a_sorted_list(
+        shards in 1usize..4,
+        steps in prop::collection::vec(step(), 1..60),
+        fire in any::<bool>(),
+    ) {
         let mut both = Both::new(shards);
         for step in steps {
             both.step(step);

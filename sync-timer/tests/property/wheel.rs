@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sync_timer::wheel::{Key, TimerWheel};
 
-/// What a wheel is: a list sorted by deadline, then by insertion.
+/// A naive wheel: a list sorted by deadline, then by insertion.
 #[derive(Default)]
 struct Naive {
     sorted: BTreeMap<(u64, u64), ()>,
@@ -76,11 +76,11 @@ impl Both {
 
     fn pop_all(&mut self) {
         while self.pop_one() {}
-        // The wheel asks to be woken in time, and its answer moves on.
+        // The wheel requests a wake-up in time, and the requested time moves on.
         let wake = self.wheel.next_wake();
         assert_eq!(wake.is_some(), self.naive.first().is_some());
         if let (Some(wake), Some(first)) = (wake, self.naive.first()) {
-            assert!(wake <= first, "asks for {wake}, the first is due at {first}");
+            assert!(wake <= first, "wakes at {wake}, the first is due at {first}");
             assert!(wake > self.now || first > self.now);
         }
     }
@@ -154,7 +154,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Short stories, which shrink to the few steps that matter when one fails.
     #[test]

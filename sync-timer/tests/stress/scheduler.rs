@@ -182,7 +182,7 @@ fn shutdown_against_everything() {
         });
         assert!(scheduler.is_empty());
         let after = ticks.load(SeqCst);
-        // What was discarded includes periodic ones, at most three.
+        // The discarded timers include at most three periodic ones.
         let over = called.load(SeqCst) + prevented.load(SeqCst);
         let scheduled = scheduled.load(SeqCst);
         let discarded = discarded.load(SeqCst);
