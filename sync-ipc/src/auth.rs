@@ -3,7 +3,7 @@
 //! **Source.** The challenge and response of Python's `multiprocessing.connection`, made mutual in
 //! one exchange, with both nonces and both roles under each proof.
 //!
-//! **Exchange**, in frames of a [`Connection`], none longer than [`FRAME`]:
+//! **Exchange**, in frames of a [`Connection`], none longer than `FRAME`:
 //!
 //! ```text
 //! server -> client   "sync-ipc auth 1" | server nonce (32)

@@ -4,7 +4,7 @@
 //!   runs;
 //! * [`project`]: the record in the formats of github-action-benchmark and Bencher;
 //! * [`cells`]: the record by cell (one workload under one metric), with the verdict on each;
-//! * [`chart`]: the charts, as SVG;
+//! * `chart`: the charts, as SVG;
 //! * [`reasons`]: the known causes of cells in which ours is behind;
 //! * [`page`]: the page, one file without scripts or requests.
 
