@@ -71,7 +71,7 @@ fn settings() -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// What both did, with one program or with all.
+/// The totals of both checkers, for one program or for all.
 #[derive(Default)]
 struct Comparison {
     explored: u64,

@@ -3,8 +3,8 @@
 //!
 //! It has [loom](https://docs.rs/loom)'s module paths and signatures, so
 //! `loom = { package = "sync-verify", version = "0.1" }` runs a project's loom tests as they are.
-//! Where loom is a dependency of a dependency, `[patch.crates-io]` with the package `verify/loom` of
-//! the repository replaces it for the whole workspace.
+//! Where loom is a dependency of a dependency, `[patch.crates-io]` with the package `verify/loom`
+//! of the repository replaces it for the whole workspace.
 //!
 //! # From nothing to a found bug
 //!
@@ -86,7 +86,7 @@
 //! | `sync::atomic`, `Arc`, `Mutex`, `RwLock`, `Condvar`, `Barrier`, `Once`, `OnceLock`, `LazyLock`, `mpsc` | [`sync`] |
 //! | `thread`: `spawn`, `scope`, `park`, `Builder` | [`thread`] |
 //! | `cell::UnsafeCell` | [`cell::UnsafeCell`], whose accesses are checked for races |
-//! | `time::Instant` | [`time::Instant`], which passes where somebody waits |
+//! | `time::Instant` | [`time::Instant`], which passes where a thread waits |
 //! | the futex system call | [`futex`] |
 //! | a process that is killed | [`process`] |
 //! | `thread_local!`, the `lazy_static` crate | [`thread_local!`], [`lazy_static!`] |

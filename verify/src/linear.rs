@@ -50,9 +50,9 @@ use std::sync::Mutex;
 
 /// A sequential object.
 pub trait Spec: Clone + Eq + Hash {
-    /// What can be asked of it.
+    /// The calls of the object.
     type Call: Debug + Clone;
-    /// What it answers.
+    /// The results of the calls.
     type Return: Debug + Clone + PartialEq;
     /// Does a call and gives what it returns.
     fn apply(&mut self, call: &Self::Call) -> Self::Return;

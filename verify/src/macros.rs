@@ -31,7 +31,7 @@ macro_rules! __thread_local_inner {
     };
 }
 
-/// Replaces the `lazy_static` crate's macro: the value is made anew in every execution.
+/// Replaces the `lazy_static` crate's macro: the value is made again in every execution.
 #[macro_export]
 macro_rules! lazy_static {
     ($(#[$attr:meta])* static ref $name:ident : $t:ty = $init:expr; $($rest:tt)*) => {

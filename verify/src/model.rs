@@ -48,7 +48,7 @@ pub struct Builder {
     /// How often in an execution `compare_exchange_weak` fails although the value matched: 1, or
     /// what `VERIFY_WEAK_FAILURES` says.
     pub weak_failures: u32,
-    /// How often in an execution a wait ends although nobody ended it: 1, or what
+    /// The number of waits in an execution that end although no thread ended them: 1, or what
     /// `VERIFY_SPURIOUS_WAKEUPS` says.
     pub spurious_wakeups: u32,
     /// How often in an execution a timeout fires while others could still run. When nothing else
@@ -75,7 +75,7 @@ pub struct Builder {
     pub count_distinct: bool,
 }
 
-/// What a run of a model found.
+/// The result of a run of a model.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -94,9 +94,9 @@ pub struct Report {
     pub complete: bool,
     /// How long it took.
     pub elapsed: Duration,
-    /// What every execution was bounded by.
+    /// The bounds of every execution.
     pub bounds: String,
-    /// What went wrong.
+    /// The failure.
     pub failure: Option<Failure>,
 }
 
@@ -104,7 +104,7 @@ pub struct Report {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What is wrong with it.
+    /// The failure of the model.
     pub message: String,
     /// Its events, a column for each thread.
     pub trace: String,
@@ -134,7 +134,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
     let mut found = Vec::new();
     let mut cured = Vec::new();
     for change in sites.iter().flat_map(mutation::strengthenings) {
-        // The weakest cure of a place is enough, and nobody waits long for an explanation.
+        // The weakest cure of a place is enough, and an explanation must not take long.
         if cured.contains(&(change.site, change.from)) || start.elapsed() > Duration::from_secs(2) {
             continue;
         }

@@ -48,8 +48,8 @@ impl Process {
     }
 }
 
-/// What the kernel does when the current process vanishes, and only then: releases its byte locks,
-/// wakes who waits for them. Later ones are done first.
+/// Registers what the kernel does when the current process vanishes, and only then: it releases
+/// byte locks, and wakes the waiters for them. The last one registered is done first.
 pub fn on_death<F: FnOnce() + 'static>(f: F) {
     runtime::with(|rt| rt.on_death(Box::new(f)));
 }

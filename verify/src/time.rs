@@ -1,4 +1,4 @@
-//! Virtual time: it passes only where somebody waits for it.
+//! Virtual time: it passes only where a thread waits for it.
 //!
 //! A wait whose time runs out takes its duration, and so does [`sleep`](crate::thread::sleep). The
 //! clock is consistent with happens-before: who sees what another thread did sees no earlier time.

@@ -103,7 +103,7 @@ impl Racy {
 
     #[track_caller]
     fn get(&self) -> usize {
-        // SAFETY: nobody writes: the cell checks it.
+        // SAFETY: no thread writes: the cell checks it.
         self.0.with(|p| unsafe { *p })
     }
 }

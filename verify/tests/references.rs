@@ -137,7 +137,7 @@ impl Racy {
         self.0.with_mut(|v| unsafe { *v = 1 });
     }
     fn get(&self) -> usize {
-        // SAFETY: nobody writes: the cell checks it.
+        // SAFETY: no thread writes: the cell checks it.
         self.0.with(|v| unsafe { *v })
     }
 }

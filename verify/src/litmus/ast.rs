@@ -47,7 +47,7 @@ pub struct LocationId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegisterId(pub usize);
 
-/// What one thread does, in program order.
+/// The statements of one thread, in program order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Thread {
     /// Its statements, at least one.
@@ -70,7 +70,7 @@ pub enum Statement {
     Store {
         /// Where.
         location: LocationId,
-        /// What.
+/// The value that is written.
         value: Value,
         /// `Relaxed`, `Release` or `SeqCst`.
         ordering: Ordering,

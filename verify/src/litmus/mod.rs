@@ -58,7 +58,7 @@
 //!   is a parse error.
 //! * **`assume(c)`** keeps only the executions in which `c` holds. One in which it fails is
 //!   *blocked*: it is counted apart and has no outcome. It stands for a loop that waits for `c`,
-//!   without the iterations that nobody wants to see.
+//!   without its idle iterations.
 //!
 //! # The model
 //!

@@ -27,7 +27,7 @@ pub struct ParseError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The error at this place.
     pub message: String,
 }
 
@@ -200,7 +200,7 @@ fn integer(word: &str, at: Position) -> Result<u64, ParseError> {
     if seen { Ok(total) } else { Err(at.error(format!("`{word}` has no digits"))) }
 }
 
-/// What may carry an ordering; each has its own forbidden ones.
+/// The operations that carry an ordering. Each operation has its own forbidden orderings.
 #[derive(Clone, Copy)]
 enum Role {
     Load,

@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
-/// What the checker knows of a value with references to it.
+/// The checker's record of a value with references to it.
 ///
 /// Whether it matters in which order references are made and dropped depends on the model, and it
 /// would multiply the executions of every model if it always did. So there are three cases:
@@ -21,10 +21,10 @@ use std::sync::atomic::Ordering;
 /// | `events` | when | events |
 /// |---|---|---|
 /// | `None` | nothing can see it | none |
-/// | `Drops` | the value has a destructor: whoever drops last runs it | drops |
-/// | `All` | somebody asks for the number while others could change it | all, on the counts of `std` |
+/// | `Drops` | the value has a destructor: the last thread to drop runs it | drops |
+/// | `All` | a thread reads the number while other threads could change it | all, on the counts of `std` |
 ///
-/// That somebody asks is found out when it happens: the exploration begins anew with
+/// A thread's read of the number is discovered when it happens: the exploration begins again with
 /// [`Fact::Counted`](crate::engine::memory_model::fact::Fact) for the place where the value was
 /// made.
 struct Header {
@@ -136,7 +136,7 @@ impl Header {
         }
     }
 
-    /// Somebody asks for the number of references, of which `mine` are his and `others` are not.
+    /// A thread reads the number of references, of which `mine` are its own and `others` are not.
     /// If others can change it meanwhile, or have changed it at a time that is not before this
     /// one, the answer depends on the order of events that there should have been.
     fn ask(&self, others: usize) {
@@ -264,10 +264,10 @@ impl<T> Arc<T> {
         std::sync::Arc::into_inner(value).expect("this was the last reference")
     }
 
-    /// The value, if nobody else has a reference.
+    /// Returns the value, if there is no other reference.
     ///
     /// # Errors
-    /// Gives the reference back when somebody has.
+    /// Gives the reference back when there is another one.
     #[track_caller]
     pub fn try_unwrap(this: Arc<T>) -> Result<T, Arc<T>> {
         let site = Location::caller();
@@ -354,7 +354,7 @@ impl<T: ?Sized> Arc<T> {
         header.weak.get()
     }
 
-    /// A reference to the value, if nobody else has one, and nobody has a weak one.
+    /// Returns a reference to the value, if there is no other reference, strong or weak.
     #[track_caller]
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
         let site = Location::caller();

@@ -25,7 +25,7 @@ impl WaitTimeoutResult {
 }
 
 impl Condvar {
-    /// A condition variable on which nobody waits.
+    /// Creates a condition variable on which no thread waits.
     pub const fn new() -> Condvar {
         Condvar { queue: Word::new(0) }
     }

@@ -19,8 +19,8 @@ pub struct Mutex<T: ?Sized> {
     data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock gives exclusive access. `poisoned` is only touched by who holds it, or read by
-// somebody on the same thread of the system.
+// SAFETY: the lock gives exclusive access. `poisoned` is only touched by the thread that holds it,
+// or read by code on the same thread of the system.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
@@ -142,7 +142,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut d = f.debug_struct("Mutex");
         if self.state.peek() == 0 {
-            // SAFETY: nobody holds the lock, and no other thread runs while this does.
+            // SAFETY: no thread holds the lock, and no other thread runs while this does.
             let data = unsafe { &*self.data.get() };
             d.field("data", &data);
         } else {

@@ -102,7 +102,7 @@ impl Shared {
                     Some(Instead::Done)
                 }
                 Statement::Load { location, .. } if *location == PLAIN => {
-                    // SAFETY: nobody writes: the cell checks it.
+                    // SAFETY: no thread writes: the cell checks it.
                     Some(Instead::Read(self.plain.with(|plain| unsafe { *plain })))
                 }
                 _ => None,

@@ -154,8 +154,8 @@ fn fails(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     }
 }
 
-/// The party that completes a cycle gives it up: its place is free afterwards, and the other party is
-/// sent away. It may vanish while it does so.
+/// The party that completes a cycle gives it up: its place is free afterwards, and the other party
+/// is sent away. It may vanish while it does so.
 #[test]
 fn a_cycle_is_given_up() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {

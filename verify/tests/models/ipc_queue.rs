@@ -428,9 +428,9 @@ fn what_is_freed_is_used_by_another() {
 }
 
 model! {
-    /// Work moves behind the walk over the slots: a worker puts its follow-up into the slot that was
-    /// looked at, and then finishes the task in the slot that was not. There is no moment without
-    /// unfinished work.
+    /// Work moves behind the walk over the slots: a worker puts its follow-up into the slot that
+    /// was looked at, and then finishes the task in the slot that was not. There is no moment
+    /// without unfinished work.
     fn idle_is_true_of_one_moment(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
@@ -451,8 +451,8 @@ model! {
 }
 
 model! {
-    /// Room moves behind the walk over the slots: the slot that was looked at is freed, and then the
-    /// one that was not is claimed. There is no moment without room.
+    /// Room moves behind the walk over the slots: the slot that was looked at is freed, and then
+    /// the one that was not is claimed. There is no moment without room.
     fn full_is_true_of_one_moment(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let [moves, sends] = [1, 2].map(|who| Participant::new(&world, who));
@@ -476,8 +476,8 @@ model! {
 }
 
 model! {
-    /// Two items were given back, and two receivers look: neither is told that there is none, though
-    /// the first of them is still looking for more.
+    /// Two items were given back, and two receivers look: neither is told that there is none,
+    /// though the first of them is still looking for more.
     fn what_was_given_back_is_seen_by_both(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
@@ -513,8 +513,8 @@ model! {
 }
 
 model! {
-    /// One item goes round, another one comes and goes: there is one at every moment, now in the ring,
-    /// now given back.
+    /// One item goes round, another one comes and goes: there is one at every moment, now in the
+    /// ring, now given back.
     fn empty_is_true_of_one_moment_while_items_move(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let moves = Participant::new(&world, 1);
@@ -562,8 +562,8 @@ model! {
 }
 
 model! {
-    /// A receiver of a closed queue is not told so while an item on lease may come back, and is woken
-    /// when it does not.
+    /// A receiver of a closed queue is not told so while an item on lease may come back, and is
+    /// woken when it does not.
     fn closed_waits_for_leases(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         let holder = Participant::new(&world, 1);
@@ -620,9 +620,9 @@ fn a_sender_of_a_closing_queue_vanishes() {
 }
 
 model! {
-    /// A receiver looks at a reference and is overtaken by 32,768 uses of its slot, the last of which
-    /// is being written: it does not take what is written. The words are set to what they would be
-    /// then.
+    /// A receiver looks at a reference and is overtaken by 32,768 uses of its slot, the last of
+    /// which is being written: it does not take what is written. The words are set to what they
+    /// would be then.
     fn a_receiver_that_is_overtaken_takes_nothing_unfinished(order) {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");

@@ -342,8 +342,8 @@ model! {
 }
 
 model! {
-    /// A shutdown that waits, at the moment of the first submits: what was accepted has run when the
-    /// shutdown is back.
+    /// A shutdown that waits, at the moment of the first submits: what was accepted has run when
+    /// the shutdown is back.
     fn shutdown_waits_for_the_first_jobs(order) tight {
         let pool = Arc::new(ThreadPool::new(1));
         let ran = [(); 2].map(|()| std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0)));

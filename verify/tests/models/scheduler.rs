@@ -419,8 +419,8 @@ model! {
 }
 
 model! {
-    /// A periodic timer that moves itself to this moment, so that a round holds it, against a second
-    /// round and a cancel: it is in one place at a time, and is not lost.
+    /// A periodic timer that moves itself to this moment, so that a round holds it, against a
+    /// second round and a cancel: it is in one place at a time, and is not lost.
     fn a_held_timer_against_a_round_and_a_cancel(order) small {
         let it = without_thread();
         let own = std::sync::Arc::new(std::sync::OnceLock::<TimerHandle>::new());

@@ -25,7 +25,7 @@ use crate::engine::memory_model::graph::Graph;
 pub(crate) struct Budget {
     /// Failures of `compare_exchange_weak` although the value matched.
     pub weak: u32,
-    /// Waits that end although nobody ended them.
+    /// Waits that end although no thread ended them.
     pub spurious: u32,
     /// Timeouts while others could still run.
     pub timeouts: u32,

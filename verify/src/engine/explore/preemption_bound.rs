@@ -20,7 +20,8 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Preemptions {
     done: Vec<usize>,
-    /// Where threads have stood with so many preemptions left, to no avail.
+    /// Positions of the threads, with the number of preemptions left, from which no execution was
+    /// found.
     failed: HashMap<Vec<usize>, usize>,
 }
 

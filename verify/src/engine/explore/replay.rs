@@ -20,7 +20,7 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::memory_model::linearize::linear;
 use std::fmt::Write;
 
-/// What the next event of an execution has to be.
+/// The requirement on the next event of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub tid: u32,

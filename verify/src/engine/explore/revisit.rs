@@ -27,7 +27,7 @@ impl Explorer {
             let conflict =
                 placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
             if e.label.awaits && !conflict && apply(&e.label, g.ev(a).wval).is_none() {
-                // Only somebody who takes what `r` took makes it wait.
+                // Only an event that takes what `r` took makes it wait.
                 continue;
             }
             let n = g.events.len() as Id;

@@ -52,7 +52,7 @@ fn ticket_of(e: &Event) -> Ticket {
     if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
 }
 
-/// Who stands in a queue: the ticket and its channels.
+/// An entry of a queue: the ticket of the waiter and its channels.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) ticket: Ticket,

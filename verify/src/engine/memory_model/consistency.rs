@@ -152,7 +152,7 @@ impl Psc {
         self.acyclic(k)
     }
 
-    /// What scb reaches from `s`, and from what happens after it when it is a fence.
+    /// The events that scb reaches from `s`, and from what happens after `s` when it is a fence.
     fn reach_from(&mut self, g: &Graph, s: Id, fence: bool) {
         let n = g.events.len() as Id;
         let within = |x: Id| x == s || (fence && g.hb(s, x));

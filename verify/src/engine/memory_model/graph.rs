@@ -355,7 +355,7 @@ impl Graph {
                     self.join_clock((id, HB), (last, HB));
                     self.join_clock((id, PORF), (last, PORF));
                 }
-                // What the child did after its last event is before the join as well.
+                // The child's work after its last event is before the join as well.
                 let len = self.threads[child as usize].events.len() as u32;
                 self.clocks[hb + child as usize] = len + 1;
                 self.clocks[porf + child as usize] = len;

@@ -10,9 +10,9 @@
 //! 2. Where a thread has chosen 2 another one of its process has chosen 1 in the end; else the
 //!    execution is none, and is counted as blocked.
 //! 3. A thread does nothing that comes after the end of its process in (po ∪ rf)⁺: after what the
-//!    kernel did then, after somebody's wait for it.
+//!    kernel did then, after another thread's wait for it.
 //!
-//! Who waits or spins when its process vanishes has come as far as it will: it vanishes there when
+//! A thread that waits or spins when its process vanishes gets no further: it vanishes there when
 //! nothing else can run.
 
 use super::{Runtime, State};
@@ -21,7 +21,7 @@ use crate::engine::memory_model::event::{Id, Kind};
 use crate::engine::runtime::object;
 use std::panic::Location;
 
-/// What the kernel does when a process vanishes.
+/// An action of the kernel when a process vanishes.
 pub(super) struct Death {
     process: u32,
     tid: u32,
@@ -80,7 +80,7 @@ impl Runtime {
         self.threads[self.cur as usize].mortal = false;
     }
 
-    /// What the current thread spawns belongs to its process.
+    /// Adds a child that the current thread spawns to its process.
     pub(super) fn inherit(&mut self, child: u32) {
         let parent = &mut self.threads[self.cur as usize];
         if parent.mortal {
@@ -109,7 +109,7 @@ impl Runtime {
         self.deaths.push(Death { process, tid: self.cur, epoch: self.epoch(), does });
     }
 
-    /// What the kernel has to do now, as far as it was asked to before this point.
+    /// Returns the actions that the kernel has to do now: those requested before this point.
     fn deaths_here(&mut self) -> Vec<Box<dyn FnOnce()>> {
         let process = self.threads[self.cur as usize].process;
         let mut here = Vec::new();

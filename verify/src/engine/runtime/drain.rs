@@ -10,13 +10,13 @@
 //! has changed, can if the wait is over at once.) What they find on the way is not reported: it is
 //! no part of what was to be explored.
 //!
-//! What is still forgotten: an execution with a process that vanished, and a thread that has not
-//! come to its end in [`MOST`] steps of all.
+//! Two things are still forgotten: an execution with a process that vanished, and a thread that has
+//! not come to its end in [`MOST`] steps of all.
 
 use super::{Runtime, State};
 use crate::engine::explore::wait_queue;
 
-/// Steps of all threads together after which nobody believes that they end.
+/// Steps of all threads together after which they are assumed not to end.
 const MOST: usize = 4_000;
 
 impl Runtime {
@@ -42,7 +42,7 @@ impl Runtime {
                 if this.failure.is_some() || this.fact.is_some() {
                     break;
                 }
-                // Who is woken goes on with what the graph says: nobody else is run again.
+                // A woken thread goes on with what the graph says: no other thread is run again.
                 (this.replaying, this.ex.woke) = (false, false);
             }
             let this = &mut *rt;

@@ -20,7 +20,7 @@ struct Access {
     made: bool,
 }
 
-/// What is known of one cell in this run.
+/// The record of one cell in this run.
 #[derive(Debug, Default)]
 pub(crate) struct Shadow {
     write: Option<Access>,

@@ -14,7 +14,7 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::report::failure;
 use std::panic::Location;
 
-/// What is known of a loop that waits for another thread.
+/// The record of a loop that waits for another thread.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Spin {
     /// Index of the first event of the iteration.
@@ -229,7 +229,7 @@ impl Runtime {
 /// execution is run from its start.
 const ROUNDS_PART: usize = 100;
 
-/// How often a loop may read the same before nobody believes that it ends.
+/// The number of times a loop may read the same values before it is reported as endless.
 const ENDLESS: u32 = 2_000;
 
 /// How many loads lie at most between two rounds of a loop that does not say that it waits.
@@ -286,8 +286,8 @@ impl Runtime {
         false
     }
 
-    /// What the next step of a row that is followed to its end has to read; or what has been
-    /// learned about the row.
+    /// Returns what the next step of a row that is followed to its end has to read, or what has
+    /// been learned about the row.
     pub(super) fn follow(&mut self, t: usize, label: &Label) -> Result<Step, Fact> {
         let probe = self.probe.as_mut().expect("a row is being followed");
         let site = probe.site;

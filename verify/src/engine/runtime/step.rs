@@ -16,7 +16,7 @@ impl Runtime {
         mut label: Label,
         object: Option<Object<'_>>,
     ) -> Outcome {
-        // SAFETY: `rt` is live and nobody else uses it until we switch; every reference made from
+        // SAFETY: `rt` is live and no other code uses it until we switch; every reference made from
         // it ends before the next switch.
         unsafe {
             let end = stack_end();
