@@ -331,7 +331,7 @@ fn channels_of_a_futex() {
     }
 }
 
-/// Who is moved to another word takes its channel along.
+/// A waiter that is moved to another word takes its channel along.
 #[test]
 fn channels_of_a_futex_move() {
     let model = |channel| {

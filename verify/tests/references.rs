@@ -33,8 +33,8 @@ fn fails(reason: &str, f: impl Fn() + Send + Sync + Copy + 'static) {
     assert_eq!((replayed.message, replayed.trace), (failure.message, failure.trace));
 }
 
-/// A value without a destructor: nobody sees in which order references to it are dropped, unless
-/// somebody asks.
+/// A value without a destructor: no thread sees in which order references to it are dropped, unless
+/// a thread reads the count.
 #[test]
 fn drops_that_no_thread_sees_are_no_events() {
     let executions = passes(|| {

@@ -18,7 +18,7 @@ pub struct Once {
     turn: Word,
 }
 
-/// What [`Once::call_once_force`] tells its closure.
+/// The state that [`Once::call_once_force`] passes to its closure.
 #[derive(Debug)]
 pub struct OnceState(());
 
@@ -90,7 +90,7 @@ pub struct OnceLock<T> {
     value: UnsafeCell<Option<T>>,
 }
 
-// SAFETY: the value is written once, before anybody reads it.
+// SAFETY: the value is written once, before any thread reads it.
 unsafe impl<T: Send> Send for OnceLock<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
@@ -134,7 +134,7 @@ impl<T> OnceLock<T> {
         self.once.run(
             || {
                 let value = f();
-                // SAFETY: nobody reads before the `Once` is done, and only one closure runs.
+                // SAFETY: no thread reads before the `Once` is done, and only one closure runs.
                 let old = unsafe { (*self.value.get()).replace(value) };
                 // Of a static, from the execution before.
                 runtime::drop_outside(old);
@@ -178,7 +178,7 @@ impl<T> From<T> for OnceLock<T> {
 
 /// Replaces `std::sync::LazyLock`.
 ///
-/// A static one is made anew in every execution. Its closure is then called more than once, so it
+/// A static one is made again in every execution. Its closure is then called more than once, so it
 /// must not own anything that is dropped; a `fn` or a closure that captures nothing does not.
 pub struct LazyLock<T, F = fn() -> T> {
     cell: OnceLock<T>,

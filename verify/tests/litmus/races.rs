@@ -74,7 +74,7 @@ fn program(seed: u64) -> Program {
     program
 }
 
-/// What the threads of one execution share.
+/// The state that the threads of one execution share.
 struct Shared {
     program: Arc<Program>,
     atomics: Vec<AtomicU64>,

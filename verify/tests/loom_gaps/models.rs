@@ -229,7 +229,8 @@ pub(crate) fn an_old_value_may_still_be_read() {
     assert_ne!(read, (1, 0), "the value of eight stores ago is too old");
 }
 
-/// What two waiters and a notifier share: who arrives takes a number, who leaves takes a token.
+/// The state that two waiters and a notifier share: a thread that arrives takes a number, a thread
+/// that leaves takes a token.
 #[derive(Default)]
 struct Office {
     arrived: usize,

@@ -1,4 +1,4 @@
-//! That nobody passes before all have arrived, that the outcome is the cycle's, and that nobody is
+//! No thread passes before all have arrived, the outcome is the cycle's, and no thread is
 //! left behind.
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ model! {
 }
 
 model! {
-    /// The action runs once, sees what every member wrote, and before anybody goes on.
+    /// The action runs once, sees what every member wrote, and before any thread goes on.
     fn action_before_release(order) {
         let data = Arc::new((Tracked::new(0), Tracked::new(0)));
         let seen = Arc::clone(&data);
@@ -70,7 +70,7 @@ fn two_and_notes() -> Arc<(Barrier, [Tracked; 2])> {
     Arc::new((Barrier::new(2), [Tracked::new(0), Tracked::new(0)]))
 }
 
-/// Writes, waits, and notes the outcome; whoever succeeded reads what the other wrote.
+/// Writes, waits, and notes the outcome; a thread that succeeded reads what the other thread wrote.
 fn hands_over(shared: &Arc<HandsOver>, me: usize, wait: fn(&Barrier) -> bool) -> Body {
     with(shared, move |it| {
         it.news[me].set(1);

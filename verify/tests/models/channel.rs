@@ -210,7 +210,7 @@ model! {
 }
 
 model! {
-    /// Who learns that all senders have gone sees what each of them did before.
+    /// A receiver that learns that all senders have gone sees what each of them did before.
     fn what_the_senders_did_is_seen(order) small {
         let (sender, receiver) = channel::unbounded::<u32>();
         let data = Arc::new([Tracked::new(0), Tracked::new(0)]);

@@ -1,4 +1,4 @@
-//! That nobody who waits is left behind, however soon the event is cleared, and that what was
+//! No waiter is left behind, however soon the event is cleared, and that what was
 //! written before a `set` is seen.
 
 use std::time::Duration;
@@ -84,7 +84,7 @@ model! {
             it.1.wait();
             it.0.set();
             it.0.clear();
-            // Who began to wait only after the clear waits for this one.
+            // A waiter that began only after the clear waits for this set.
             it.0.set();
         });
         order.run([waits, sets_twice]);

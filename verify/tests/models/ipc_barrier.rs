@@ -1,5 +1,5 @@
-//! The barrier between processes: all pass or none does, whoever runs out of time, aborts or
-//! vanishes.
+//! The barrier between processes: all pass or none does, whichever party runs out of time, aborts
+//! or vanishes.
 
 use std::sync::Mutex as Log;
 
@@ -18,7 +18,7 @@ struct Shared {
     broken: AtomicU32,
     cells: Vec<AtomicU32>,
     data: [Tracked; 2],
-    /// What became of each: outside the model.
+    /// The result of each party: outside the model.
     outcomes: Log<Vec<Result<(), Failed>>>,
 }
 
@@ -91,7 +91,7 @@ model! {
 }
 
 model! {
-    /// One may run out of time at any moment: both pass or none, and nobody is left behind.
+    /// One may run out of time at any moment: both pass or none, and no party is left behind.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         order.run([Participant::new(&world, 1).body(meets(&it, soon())), Participant::new(&world, 2).body(meets(&it, None))]);

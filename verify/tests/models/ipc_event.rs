@@ -1,5 +1,5 @@
-//! The event between processes: no wait is lost, `set` and `clear` at once release who waited, and
-//! a death on either side stops nobody.
+//! The event between processes: no wait is lost, `set` and `clear` at once release the waiters, and
+//! a death on either side stops no participant.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::event;
@@ -48,7 +48,7 @@ model! {
 }
 
 model! {
-    /// Set by two: whoever waits sees what both wrote, the second one's set being of one that is
+    /// Set by two: a waiter sees what both wrote, the second one's set being of one that is
     /// set already.
     fn set_by_two(order) small {
         let (world, it) = (World::new(false), shared());
@@ -74,7 +74,7 @@ model! {
     }
 }
 
-/// A setter vanishes anywhere: whoever sets again releases the waiter.
+/// A setter vanishes anywhere: another set releases the waiter.
 #[test]
 fn a_setter_vanishes() {
     at_every_step("event::a_setter_vanishes", 4, |order, step| {
@@ -96,8 +96,8 @@ fn a_setter_vanishes() {
 }
 
 /// A waiter vanishes anywhere: the other one is released by one set.
-// Not under loom: a waiter looks again and again for as long as nobody sets the event, more often
-// than loom's limit of steps allows.
+// Not under loom: a waiter looks again and again for as long as no participant sets the event, more
+// often than loom's limit of steps allows.
 #[cfg(not(loom))]
 #[test]
 fn a_waiter_vanishes() {
@@ -112,7 +112,7 @@ fn a_waiter_vanishes() {
 }
 
 model! {
-    /// Who finds it set sees what was written before.
+    /// A thread that finds it set sees what was written before.
     fn a_look_sees_what_was_written(order) {
         let (world, it) = (World::new(false), shared());
         let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };

@@ -1,4 +1,4 @@
-//! The lock between processes: exclusion, no lost wake, and takeover from whoever vanishes
+//! The lock between processes: exclusion, no lost wake, and takeover from an owner that vanishes
 //! anywhere.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
@@ -60,7 +60,7 @@ model! {
 }
 
 model! {
-    /// Who gives a broken lock up wakes all, and all are refused.
+    /// An owner that gives a broken lock up wakes all waiters, and all are refused.
     fn giving_up_refuses_all_threads(order) small {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
@@ -78,7 +78,7 @@ model! {
 }
 
 model! {
-    /// A flag that somebody set in a free word for no reason takes nothing away: a try that finds
+    /// A flag that was set in a free word for no reason takes nothing away: a try that finds
     /// it sees what the last owner wrote.
     fn a_flag_in_a_free_word(order) small {
         let (world, it) = (World::new(false), shared());
@@ -122,7 +122,7 @@ fn the_heir_vanishes() {
             Participant::new(&world, 2).vanishes_after(step).body(counts(&it)),
             Participant::new(&world, 3).body(counts(&it)),
         ]);
-        // Never not recoverable, and nobody who lives holds it.
+        // Never not recoverable, and no living participant holds it.
         assert!(matches!(mutex::owner(&it.word), 0 | 2));
     });
 }

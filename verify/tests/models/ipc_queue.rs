@@ -1,4 +1,5 @@
-//! The queue between processes: each item once, in order, whoever vanishes between any two steps.
+//! The queue between processes: each item once, in order, whichever process vanishes between any
+//! two steps.
 
 use std::sync::Mutex as Log;
 
@@ -22,7 +23,7 @@ struct Shared {
     given_back: AtomicU32,
     drained: AtomicU32,
     gates: [AtomicU32; 3],
-    /// What was received, and what a send returned for: outside the model.
+    /// The items received, and the items for which a send returned: outside the model.
     received: Log<Vec<u32>>,
     sent: Log<Vec<u32>>,
 }
@@ -181,7 +182,7 @@ fn a_sender_vanishes() {
             Participant::new(&world, 2).body(sends(&it, 2)),
         ]);
         let last = Participant::new(&world, 3);
-        // What was sent is not swept away, though its sender is dead.
+        // A sent item is not swept away, though its sender is dead.
         let waiting = it.ring().len(&last);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let got = it.drain(&last);
@@ -220,7 +221,7 @@ fn a_receiver_vanishes() {
     });
 }
 
-/// A sender and a receiver, of whom the sender vanishes.
+/// A sender and a receiver. The sender vanishes.
 #[test]
 fn a_sender_vanishes_beside_a_receiver() {
     at_every_step("a_sender_vanishes_beside_a_receiver", 9, |order, step| {
@@ -268,7 +269,7 @@ fn a_leaser_may_vanish_after_any_write() {
             Participant::new(&world, 1).mortal(leases),
             [Participant::new(&world, 2).body(sweeps)],
         );
-        // Either nobody took it, or the leaser lives and holds it, or it is to be had.
+        // Either no receiver took it, or the leaser lives and holds it, or it is available.
         let items = it.drain(&last);
         assert!(items == [7] || (items.is_empty() && it.ring().in_use(&last) == 1), "{items:?}");
     });
@@ -338,8 +339,9 @@ model! {
 }
 
 model! {
-    /// Who knows that an item was sent, and that nobody took one, does not find the queue empty:
-    /// not even if that sender found another's item there of which nobody else knows.
+    /// A receiver that knows that an item was sent, and that none was taken, does not find the
+    /// queue empty: not even if that sender found another sender's item there which no other
+    /// participant knows of.
     fn a_known_item_is_found(order) {
         let (world, it, known) = (World::new(false), Shared::new(2), Arc::new(AtomicU32::new(0)));
         let tells = { let (it, known) = (it.clone(), known.clone()); move |me: &Participant| {
@@ -356,7 +358,8 @@ model! {
 }
 
 model! {
-    /// Who finds that nothing is in use any more sees what the receiver did before it acknowledged.
+    /// A thread that finds that nothing is in use any more sees what the receiver did before it
+    /// acknowledged.
     fn all_dealt_with_carries_what_was_done(order) {
         let (world, it, done) = (World::new(false), Shared::new(1), Arc::new(Tracked::new(0)));
         it.send(&Participant::new(&world, 3), 7).expect("room");
@@ -374,8 +377,8 @@ model! {
     }
 }
 
-/// What a dead one left is freed by one, and used by another: nothing of it is written any more. A
-/// sender that had begun, and a receiver.
+/// The slot of a dead participant is freed by one, and used by another: nothing of it is written
+/// any more. A sender that had begun, and a receiver.
 #[test]
 fn what_is_freed_is_used_by_another() {
     for steps in 0..9 {
@@ -463,7 +466,7 @@ model! {
         assert!(it.ring().acknowledge(&moves, done));
         let moves = moves.body({ let it = it.clone(); move |me: &Participant| {
             assert!(it.ring().acknowledge(me, leased));
-            // What a claim does in the end that looked at slot 0 before that.
+            // The last step of a claim that looked at slot 0 before that.
             let free = it.slots[1].load(Ordering::Acquire);
             let claimed = free | 1 << 30 | u64::from(me.me());
             let _ = it.slots[1].compare_exchange(free, claimed, Ordering::AcqRel, Ordering::Relaxed);

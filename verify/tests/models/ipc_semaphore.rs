@@ -49,7 +49,7 @@ model! {
 }
 
 model! {
-    /// Three: the gate's flag goes and comes, and nobody is forgotten.
+    /// Three: the gate's flag goes and comes, and no waiter is forgotten.
     fn one_permit_for_three(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         order.run([1, 2, 3].map(|who| Participant::new(&world, who).body(counts(&it))));
@@ -124,8 +124,8 @@ model! {
 }
 
 model! {
-    /// What was written before a permit was forgotten is seen by whoever takes it after somebody
-    /// else added it again.
+    /// A write before a permit was forgotten is seen by the thread that takes the permit after
+    /// another participant added it again.
     fn a_forgotten_permit_carries_what_was_written(order) {
         let (world, it) = (World::new(false), Shared::new(1));
         let forgets = Participant::new(&world, 1);
@@ -145,7 +145,7 @@ model! {
 }
 
 model! {
-    /// Two wait, two permits are added by one: each wakes somebody.
+    /// Two wait, two permits are added by one: each wakes a waiter.
     fn two_waiters_and_two_added_permits(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);

@@ -1,5 +1,5 @@
-//! `LifoQueue`: the store under a lock, below the same blocking layer as `Queue`'s. What the orders
-//! are is in `linear`; here, that nobody sleeps on.
+//! `LifoQueue`: the store under a lock, below the same blocking layer as `Queue`'s. The orders
+//! are checked in `linear`; here, that no waiter sleeps on.
 
 use std::time::Duration;
 

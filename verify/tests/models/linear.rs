@@ -17,7 +17,7 @@ use crate::support::{Arc, Body, Order, body, breaks, judge};
 
 const SOON: Duration = Duration::from_millis(1);
 
-/// What one asks of a queue. `InTime`: with a timeout that may run out at any moment.
+/// A call of a queue. `InTime`: with a timeout that may run out at any moment.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Put(u32),
@@ -31,7 +31,7 @@ enum Call {
     Shut,
     /// `shutdown_now`, which is two steps: `Shut`, then this one.
     Drain,
-    /// The last receiver of a channel goes: as `Drain`, but nobody learns what was inside.
+    /// The last receiver of a channel goes: as `Drain`, but no thread learns what was inside.
     HangUp,
 }
 
@@ -364,7 +364,7 @@ fn ends<Q: Queues, const N: usize>(
 macro_rules! histories {
     ($new:expr, $takes:expr, $capacity:expr) => {
         model! {
-            /// Nobody waits: every "empty" and "full" must be true of a moment within its call.
+            /// No thread waits: every "empty" and "full" must be true of a moment within its call.
             fn tries(order) small {
                 shared(order, $new, Oracle::new($takes, $capacity), &[], [&[TryPut(10), TryGet], &[TryPut(20), TryGet]]);
             }

@@ -1,4 +1,4 @@
-//! Readers and writers: exclusion, hand-over of data, phases, and that nobody who waits is
+//! Readers and writers: exclusion, hand-over of data, phases, and no waiter is
 //! forgotten.
 
 use std::time::Duration;
@@ -86,13 +86,13 @@ fn downgrades(shared: &Arc<Guarded>) -> Body {
     })
 }
 
-/// Does not get the lock for writing, because somebody reads throughout.
+/// Does not get the lock for writing, because another thread reads throughout.
 fn gives_up(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| assert!(!it.lock.try_write_for(SOON)))
 }
 
-/// Gets the lock as the upgradable reader, but not for writing, because somebody reads throughout;
-/// and keeps it.
+/// Gets the lock as the upgradable reader, but not for writing, because another thread reads
+/// throughout; and keeps it.
 fn gives_the_upgrade_up(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| {
         it.lock.upgradable_read();
@@ -256,7 +256,7 @@ model! {
 }
 
 model! {
-    /// The upgradable reader becomes the writer after the reader has left, and nobody wrote in
+    /// The upgradable reader becomes the writer after the reader has left, and no thread wrote in
     /// between.
     fn upgrade_beside_a_reader(order) {
         let shared = guarded();

@@ -1,4 +1,4 @@
-//! That no permit is lost, none appears, and nobody who waits for permits that are there sleeps on.
+//! No permit is lost, none appears, and no waiter for permits that are there sleeps on.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ model! {
 }
 
 model! {
-    /// What was written before a release is seen by a later acquisition, although the permit may be
+    /// A write before a release is seen by a later acquisition, although the permit may be
     /// another's.
     fn a_permit_brings_the_news_of_every_release_before(order) {
         let shared = Arc::new((RawSemaphore::new(0), [Tracked::new(0), Tracked::new(0)]));
@@ -236,7 +236,7 @@ model! {
 }
 
 model! {
-    /// Who sees it closed sees what its closer wrote.
+    /// A thread that sees it closed sees what its closer wrote.
     fn closed_brings_the_news(order) {
         let shared = Arc::new((RawSemaphore::new(0), Tracked::new(0)));
         let closes = with(&shared, |it| {

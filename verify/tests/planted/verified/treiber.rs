@@ -31,7 +31,7 @@ struct Stack {
     nodes: [Node; 2],
 }
 
-// SAFETY: a node's value belongs to whoever has popped it, or has not pushed it yet.
+// SAFETY: a node's value belongs to the thread that has popped it, or has not pushed it yet.
 unsafe impl Send for Stack {}
 // SAFETY: as above.
 unsafe impl Sync for Stack {}
