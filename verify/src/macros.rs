@@ -42,7 +42,10 @@ macro_rules! lazy_static {
         $crate::__lazy_static_inner!($(#[$attr])* (pub) $name, $t, $init);
         $crate::lazy_static!($($rest)*);
     };
-    ($(#[$attr:meta])* pub ($($vis:tt)+) static ref $name:ident : $t:ty = $init:expr; $($rest:tt)*) => {
+    (
+        $(#[$attr:meta])* pub ($($vis:tt)+) static ref $name:ident : $t:ty = $init:expr;
+        $($rest:tt)*
+    ) => {
         $crate::__lazy_static_inner!($(#[$attr])* (pub ($($vis)+)) $name, $t, $init);
         $crate::lazy_static!($($rest)*);
     };

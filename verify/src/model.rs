@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How a model is run: loom's settings, and this checker's.
 ///
-/// What an execution may do beyond the plain steps of its threads is bounded: by
+/// Steps of an execution beyond the plain steps of its threads are bounded: by
 /// [`weak_failures`](Self::weak_failures), [`spurious_wakeups`](Self::spurious_wakeups),
 /// [`early_timeouts`](Self::early_timeouts) and [`unroll`](Self::unroll). The bounds are part of a
 /// [`Report`].
@@ -355,8 +355,9 @@ impl Builder {
             ..
         } = self;
         let mut text = format!(
-            "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
-             {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
+            "in an execution {weak_failures} failures of compare_exchange_weak, \
+             {spurious_wakeups} spurious wake-ups, {early_timeouts} early timeouts, \
+             {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
         );
         if let Some(bound) = self.preemption_bound {
             text += &format!(", {bound} preemptions");
@@ -447,7 +448,8 @@ impl Report {
             },
         );
         format!(
-            "{{\"executions\": {}, \"blocked\": {}, \"events\": {}, \"complete\": {}, \"seconds\": {:.6}, \
+            "{{\"executions\": {}, \"blocked\": {}, \"events\": {}, \"complete\": {}, \
+             \"seconds\": {:.6}, \
              \"bounds\": {}, \"failure\": {failure}}}",
             self.executions,
             self.blocked,

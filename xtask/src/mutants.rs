@@ -165,7 +165,8 @@ impl Mutants {
         let survivors = self.survivors().count();
         let new = self.new_survivors().count();
         format!(
-            "{} changes: {} noticed, {survivors} survived ({} of them explained in {LIST}, {new} not)",
+            "{} changes: {} noticed, {survivors} survived ({} of them explained in {LIST}, {new} \
+             not)",
             self.fates.len(),
             self.fates.len() - survivors,
             survivors - new,

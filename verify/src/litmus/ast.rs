@@ -70,7 +70,7 @@ pub enum Statement {
     Store {
         /// Where.
         location: LocationId,
-/// The value that is written.
+        /// The value that is written.
         value: Value,
         /// `Relaxed`, `Release` or `SeqCst`.
         ordering: Ordering,
@@ -275,7 +275,8 @@ impl Program {
                 let (expected, new) = (shown(expected), shown(new));
                 write!(
                     f,
-                    "{register}{location}.compare_exchange({expected}, {new}, {success:?}, {failure:?});"
+                    "{register}{location}.compare_exchange({expected}, {new}, {success:?}, \
+                     {failure:?});"
                 )
             }
             Statement::Fence { ordering } => write!(f, "fence({ordering:?});"),

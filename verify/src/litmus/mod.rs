@@ -16,8 +16,11 @@
 //! .parse()?;
 //! let found = explore(&program);
 //! assert_eq!(found.executions, 4);
-//! // Both threads may miss the other's store: release and acquire do not forbid store buffering, only `SeqCst` does.
-//! assert!(found.outcomes.iter().any(|outcome| outcome.registers["r1"] == 0 && outcome.registers["r2"] == 0));
+//! // Both threads may miss the other's store: release and acquire do not forbid store buffering,
+//! // only `SeqCst` does.
+//! assert!(found.outcomes.iter().any(|outcome| {
+//!     outcome.registers["r1"] == 0 && outcome.registers["r2"] == 0
+//! }));
 //! # Ok::<(), verify::litmus::ParseError>(())
 //! ```
 //!
@@ -65,8 +68,8 @@
 //! RC11 (Lahav, Vafeiadis, Kang, Hur and Dreyer, "Repairing sequential consistency in C/C++11",
 //! PLDI 2017) with the release sequences of C++20: coherence, atomicity, `psc` acyclic, and program
 //! order with reads-from acyclic, so that no execution needs a value out of thin air. An
-//! *execution* is a graph: who read from whom, and the order of the stores to each location. Two
-//! interleavings with the same graph are one execution.
+//! *execution* is a graph: the reads-from relation, and the order of the stores to each
+//! location. Two interleavings with the same graph are one execution.
 
 pub mod ast;
 mod explore;

@@ -17,7 +17,10 @@ impl Exploration {
     /// ```
     /// use verify::litmus::{Exploration, Outcome};
     ///
-    /// let outcome = Outcome { registers: [("r1".into(), 7)].into(), final_values: [("x".into(), 1)].into() };
+    /// let outcome = Outcome {
+    ///     registers: [("r1".into(), 7)].into(),
+    ///     final_values: [("x".into(), 1)].into(),
+    /// };
     /// let exploration = Exploration { executions: 3, blocked: 0, outcomes: [outcome].into() };
     /// assert_eq!(
     ///     exploration.to_json(),

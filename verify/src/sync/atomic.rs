@@ -278,7 +278,13 @@ macro_rules! common {
             /// The value, when it was not `current`.
             #[track_caller]
             #[inline]
-            pub fn compare_exchange(&self, current: $t, new: $t, success: Ordering, failure: Ordering) -> Result<$t, $t> {
+            pub fn compare_exchange(
+                &self,
+                current: $t,
+                new: $t,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$t, $t> {
                 self.0.compare_exchange(Rmw::Cas, current, new, success, failure)
             }
 
@@ -289,7 +295,13 @@ macro_rules! common {
             /// The value, when nothing was stored.
             #[track_caller]
             #[inline]
-            pub fn compare_exchange_weak(&self, current: $t, new: $t, success: Ordering, failure: Ordering) -> Result<$t, $t> {
+            pub fn compare_exchange_weak(
+                &self,
+                current: $t,
+                new: $t,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$t, $t> {
                 self.0.compare_exchange(Rmw::WeakCas, current, new, success, failure)
             }
 
@@ -298,7 +310,12 @@ macro_rules! common {
             /// # Errors
             /// The value for which the function gave `None`.
             #[track_caller]
-            pub fn fetch_update<F: FnMut($t) -> Option<$t>>(&self, set_order: Ordering, fetch_order: Ordering, f: F) -> Result<$t, $t> {
+            pub fn fetch_update<F: FnMut($t) -> Option<$t>>(
+                &self,
+                set_order: Ordering,
+                fetch_order: Ordering,
+                f: F,
+            ) -> Result<$t, $t> {
                 self.0.fetch_update(set_order, fetch_order, f)
             }
 

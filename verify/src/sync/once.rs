@@ -211,7 +211,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         this.cell.get_or_init(|| {
             assert!(
                 !this.called.replace(true) || !std::mem::needs_drop::<F>(),
-                "a LazyLock that lives longer than an execution is made again in the next one, so its closure must not own anything"
+                "a LazyLock that lives longer than an execution is made again in the next one, so \
+                 its closure must not own anything"
             );
             // SAFETY: called once; or again, and then there is nothing that would be dropped twice.
             let f = unsafe { std::ptr::read(this.init.get()) };

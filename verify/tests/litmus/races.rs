@@ -176,37 +176,46 @@ fn races_known_from_the_textbook() {
         ("thread { y.store(1, Relaxed); } thread { y.load(Relaxed); }", true),
         ("thread { y.load(Relaxed); } thread { y.load(Relaxed); }", false),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); \
+             if (r == 1) { y.load(Relaxed); } }",
             false,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); \
+             if (r == 1) { y.load(Relaxed); } }",
             true,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); if (r == 1) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); \
+             if (r == 1) { y.load(Relaxed); } }",
             true,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); fence(Acquire); if (r == 1) { y.store(2, Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); \
+             fence(Acquire); if (r == 1) { y.store(2, Relaxed); } }",
             false,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); x.store(2, Relaxed); } thread { r = x.load(Acquire); if (r == 2) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); x.store(2, Relaxed); } thread { r \
+             = x.load(Acquire); if (r == 2) { y.load(Relaxed); } }",
             true,
         ),
         (
-            "thread { y.store(1, Relaxed); x.fetch_add(1, Release); } thread { y.load(Relaxed); x.fetch_add(1, Release); } thread { r = x.load(Acquire); if (r == 2) { y.store(3, Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.fetch_add(1, Release); } thread { y.load(Relaxed); \
+             x.fetch_add(1, Release); } thread { r = x.load(Acquire); if (r == 2) { y.store(3, \
+             Relaxed); } }",
             true,
         ),
         // No synchronisation through the plain location itself.
         (
-            "thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = y.load(Relaxed); }",
+            "thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = \
+             y.load(Relaxed); }",
             true,
         ),
         // A claim by exchange.
         (
-            "thread { r1 = x.swap(1, Relaxed); if (r1 == 0) { y.store(1, Relaxed); } } thread { r2 = x.swap(1, Relaxed); if (r2 == 0) { y.store(2, Relaxed); } }",
+            "thread { r1 = x.swap(1, Relaxed); if (r1 == 0) { y.store(1, Relaxed); } } thread { \
+             r2 = x.swap(1, Relaxed); if (r2 == 0) { y.store(2, Relaxed); } }",
             false,
         ),
     ];

@@ -30,7 +30,8 @@ model! {
 model! {
     /// Three members: the last wakes two, and everybody sees everybody.
     fn three_members(order) {
-        let shared = Arc::new((Barrier::new(3), [Tracked::new(0), Tracked::new(0), Tracked::new(0)]));
+        let shared =
+            Arc::new((Barrier::new(3), [Tracked::new(0), Tracked::new(0), Tracked::new(0)]));
         let member = |me: usize| with(&shared, move |it| {
             it.1[me].set(1);
             let place = it.0.wait().unwrap();
@@ -46,7 +47,8 @@ model! {
     fn action_before_release(order) {
         let data = Arc::new((Tracked::new(0), Tracked::new(0)));
         let seen = Arc::clone(&data);
-        let barrier = Arc::new(Barrier::new(2).with_action(move || seen.1.set(seen.1.get() + seen.0.get())));
+        let barrier =
+            Arc::new(Barrier::new(2).with_action(move || seen.1.set(seen.1.get() + seen.0.get())));
         let shared = (barrier, data);
         let writes = with(&shared, |(barrier, data)| {
             data.0.set(7);
@@ -122,7 +124,11 @@ model! {
     fn abort_is_everybodys(order) {
         let shared = two_and_notes();
         let aborts = with(&shared, |it| it.0.abort());
-        order.run([noting(&shared, 0, |it| it.wait().is_ok()), noting(&shared, 1, |it| it.wait().is_ok()), aborts]);
+        order.run([
+            noting(&shared, 0, |it| it.wait().is_ok()),
+            noting(&shared, 1, |it| it.wait().is_ok()),
+            aborts,
+        ]);
         same_outcome(&shared);
         assert!(shared.0.is_broken());
     }

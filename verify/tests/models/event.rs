@@ -104,7 +104,11 @@ model! {
     /// consumer clears it and looks for work. One of the two must see the other: the work, or the
     /// event.
     fn set_again_beside_clear(order) {
-        let shared = Arc::new((Event::new(), sync_core::primitive::atomic::AtomicU32::new(0), Tracked::new(0)));
+        let shared = Arc::new((
+            Event::new(),
+            sync_core::primitive::atomic::AtomicU32::new(0),
+            Tracked::new(0),
+        ));
         shared.0.set();
         let produces = with(&shared, |it| {
             it.1.store(1, core::sync::atomic::Ordering::Relaxed);

@@ -74,7 +74,10 @@ model! {
             it.meet(me, None).expect("nobody breaks it");
             assert_eq!(it.data[1 - who].get(), 1);
         } };
-        order.run([Participant::new(&world, 1).body(party(0)), Participant::new(&world, 2).body(party(1))]);
+        order.run([
+            Participant::new(&world, 1).body(party(0)),
+            Participant::new(&world, 2).body(party(1)),
+        ]);
     }
 }
 
@@ -86,7 +89,10 @@ model! {
             it.meet(me, None).expect("nobody breaks it");
             it.meet(me, None).expect("nobody breaks it");
         } };
-        order.run([Participant::new(&world, 1).body(party()), Participant::new(&world, 2).body(party())]);
+        order.run([
+            Participant::new(&world, 1).body(party()),
+            Participant::new(&world, 2).body(party()),
+        ]);
     }
 }
 
@@ -94,7 +100,10 @@ model! {
     /// One may run out of time at any moment: both pass or none, and no party is left behind.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
-        order.run([Participant::new(&world, 1).body(meets(&it, soon())), Participant::new(&world, 2).body(meets(&it, None))]);
+        order.run([
+            Participant::new(&world, 1).body(meets(&it, soon())),
+            Participant::new(&world, 2).body(meets(&it, None)),
+        ]);
         assert!(it.agree(), "{:?}", it.outcomes.lock().unwrap());
     }
 }
@@ -103,8 +112,14 @@ model! {
     /// One waits, another aborts: sent away, and it stays broken until the reset.
     fn abort_wakes_who_waits(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
-        let aborts = { let it = it.clone(); move |me: &Participant| it.gathering().abort(me).expect("nobody is stopped") };
-        order.run([Participant::new(&world, 1).body(meets(&it, None)), Participant::new(&world, 2).body(aborts)]);
+        let aborts = {
+            let it = it.clone();
+            move |me: &Participant| it.gathering().abort(me).expect("nobody is stopped")
+        };
+        order.run([
+            Participant::new(&world, 1).body(meets(&it, None)),
+            Participant::new(&world, 2).body(aborts),
+        ]);
         let last = Participant::new(&world, 3);
         assert_eq!(it.outcomes.lock().unwrap()[..], [Err(Failed::Broken)]);
         assert!(it.gathering().is_broken(&last));
@@ -122,9 +137,10 @@ fn a_party_vanishes() {
         it.gathering().reset(&last).expect("nobody is stopped");
         assert!(!it.gathering().is_broken(&last));
         assert_eq!(it.gathering().waiting(&last), 0, "nobody is left behind");
-        assert!(
-            matches!(it.gathering().arrive(&last, None), Ok(Arrival::Waits(place)) if place.index == 0)
-        );
+        assert!(matches!(
+            it.gathering().arrive(&last, None),
+            Ok(Arrival::Waits(place)) if place.index == 0
+        ));
     };
     at_every_step("barrier::a_party_vanishes", 30, move |order, step| {
         let (world, it) = (World::new(true), Shared::new(2));

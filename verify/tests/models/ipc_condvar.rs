@@ -188,7 +188,8 @@ model! {
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let [late, other] = [1, 2].map(|who| Participant::new(&world, who));
-        let [first, second] = [&late, &other].map(|waiter| it.list().enrol(waiter).expect("a cell"));
+        let [first, second] =
+            [&late, &other].map(|waiter| it.list().enrol(waiter).expect("a cell"));
         let runs_out = { let it = it.clone(); move |me: &Participant| {
             // Notified at the last moment, it would say so; then the other has to be notified by a
             // third participant.
@@ -196,7 +197,11 @@ model! {
                 assert_eq!(it.list().notify(me, 1), 1);
             }
         } };
-        order.run([late.body(runs_out), other.body(waits(&it, second)), Participant::new(&world, 3).body(notifies(&it))]);
+        order.run([
+            late.body(runs_out),
+            other.body(waits(&it, second)),
+            Participant::new(&world, 3).body(notifies(&it)),
+        ]);
     }
 }
 
@@ -211,9 +216,19 @@ model! {
             }
         } };
         let stays = { let it = it.clone(); move |me: &Participant| { it.list().enrol(me); } };
-        let notifies = { let it = it.clone(); move |me: &Participant| { it.list().notify(me, 1); } };
-        order.run([Participant::new(&world, 1).body(comes), Participant::new(&world, 2).body(stays), Participant::new(&world, 3).body(notifies)]);
-        let (cell, ticket) = (it.slots[0].load(Ordering::Relaxed), it.tickets[0].load(Ordering::Relaxed));
+        let notifies = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.list().notify(me, 1);
+            }
+        };
+        order.run([
+            Participant::new(&world, 1).body(comes),
+            Participant::new(&world, 2).body(stays),
+            Participant::new(&world, 3).body(notifies),
+        ]);
+        let (cell, ticket) =
+            (it.slots[0].load(Ordering::Relaxed), it.tickets[0].load(Ordering::Relaxed));
         assert!(cell == 0 || ticket + 1 == it.next.load(Ordering::Relaxed), "{cell}: {ticket}");
     }
 }

@@ -42,7 +42,13 @@ model! {
     fn two_wait_for_one(order) small {
         let (world, it) = (World::new(false), shared());
         let [one, two] = [1, 2].map(|who| Participant::new(&world, who).body(waits(&it)));
-        let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };
+        let sets = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.data.set(7);
+                event::set(&it.word, me);
+            }
+        };
         order.run([one, two, Participant::new(&world, 3).body(sets)]);
     }
 }
@@ -70,7 +76,10 @@ model! {
             event::clear(&it.word, me);
             event::set(&it.word, me);
         } };
-        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(pulses)]);
+        order.run([
+            Participant::new(&world, 1).body(waits(&it)),
+            Participant::new(&world, 2).body(pulses),
+        ]);
     }
 }
 
@@ -115,13 +124,20 @@ model! {
     /// A thread that finds it set sees what was written before.
     fn a_look_sees_what_was_written(order) {
         let (world, it) = (World::new(false), shared());
-        let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };
+        let sets = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.data.set(7);
+                event::set(&it.word, me);
+            }
+        };
         let looks = { let it = it.clone(); move |me: &Participant| {
             if event::is_set(&it.word, me) {
                 assert_eq!(it.data.get(), 7);
             }
         } };
-        order.run([Participant::new(&world, 1).body(sets), Participant::new(&world, 2).body(looks)]);
+        order
+            .run([Participant::new(&world, 1).body(sets), Participant::new(&world, 2).body(looks)]);
     }
 }
 
@@ -137,12 +153,18 @@ model! {
             work.store(1, Ordering::Relaxed);
             event::set(&it.word, me);
         } };
-        let consumes = { let (it, work, found) = (it.clone(), work.clone(), found.clone()); move |me: &Participant| {
-            assert!(event::wait(&it.word, me, None));
-            event::clear(&it.word, me);
-            found.store(work.load(Ordering::Relaxed), Ordering::Relaxed);
-        } };
-        order.run([Participant::new(&world, 1).body(produces), Participant::new(&world, 2).body(consumes)]);
+        let consumes = {
+            let (it, work, found) = (it.clone(), work.clone(), found.clone());
+            move |me: &Participant| {
+                assert!(event::wait(&it.word, me, None));
+                event::clear(&it.word, me);
+                found.store(work.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        };
+        order.run([
+            Participant::new(&world, 1).body(produces),
+            Participant::new(&world, 2).body(consumes),
+        ]);
         let found = found.load(Ordering::Relaxed) == 1;
         assert!(found || event::is_set(&it.word, &Participant::new(&world, 3)), "the work is lost");
     }

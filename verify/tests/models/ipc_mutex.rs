@@ -65,7 +65,9 @@ model! {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
             let it = it.clone();
-            move |me: &Participant| assert_eq!(mutex::lock(&it.word, me, None), Err(Refused::NotRecoverable))
+            move |me: &Participant| {
+                assert_eq!(mutex::lock(&it.word, me, None), Err(Refused::NotRecoverable))
+            }
         };
         let holder = Participant::new(&world, 3);
         mutex::lock(&it.word, &holder, None).expect("free");
@@ -73,7 +75,11 @@ model! {
             let it = it.clone();
             move |me: &Participant| mutex::give_up(&it.word, me)
         };
-        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(waits(&it)), holder.body(gives_up)]);
+        order.run([
+            Participant::new(&world, 1).body(waits(&it)),
+            Participant::new(&world, 2).body(waits(&it)),
+            holder.body(gives_up),
+        ]);
     }
 }
 
@@ -91,7 +97,10 @@ model! {
                 mutex::unlock(&it.word, me);
             }
         } };
-        order.run([Participant::new(&world, 1).body(counts(&it)), Participant::new(&world, 2).body(tries)]);
+        order.run([
+            Participant::new(&world, 1).body(counts(&it)),
+            Participant::new(&world, 2).body(tries),
+        ]);
         assert!((1..=2).contains(&it.data.get()));
     }
 }
@@ -242,7 +251,11 @@ model! {
             }
         } };
         let lets_go = { let it = it.clone(); move |me: &Participant| mutex::unlock(&it.word, me) };
-        order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), holder.body(lets_go)]);
+        order.run([
+            Participant::new(&world, 1).body(hurries),
+            Participant::new(&world, 2).body(counts(&it)),
+            holder.body(lets_go),
+        ]);
         assert_eq!(it.data.get(), 1);
     }
 }

@@ -131,7 +131,10 @@ model! {
             let _ = it.recv(me);
             let _ = it.recv(me);
         } };
-        order.run([Participant::new(&world, 1).body(sends), Participant::new(&world, 2).body(receives)]);
+        order.run([
+            Participant::new(&world, 1).body(sends),
+            Participant::new(&world, 2).body(receives),
+        ]);
         it.drain(&Participant::new(&world, 3));
         let mut received = it.received.lock().unwrap().clone();
         assert_eq!(received, [1, 2]);
@@ -144,7 +147,10 @@ model! {
     fn two_receivers(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
-        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(receives(&it))]);
+        order.run([
+            Participant::new(&world, 1).body(receives(&it)),
+            Participant::new(&world, 2).body(receives(&it)),
+        ]);
         assert_eq!(*it.received.lock().unwrap(), [7]);
         it.still_works(&Participant::new(&world, 3));
     }
@@ -313,7 +319,10 @@ model! {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
         let sends = { let it = it.clone(); move |me: &Participant| { let _ = it.send(me, 8); } };
-        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(sends)]);
+        order.run([
+            Participant::new(&world, 1).body(receives(&it)),
+            Participant::new(&world, 2).body(sends),
+        ]);
     }
 }
 
@@ -328,13 +337,18 @@ model! {
             assert!(it.ring().give_back(me, claim));
         } };
         let takes_over = { let it = it.clone(); move |me: &Participant| {
-            if let Some(claim) = it.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken {
+            if let Some(claim) =
+                it.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken
+            {
                 assert_eq!(it.items[claim.slot].get(), 7);
                 it.items[claim.slot].set(9);
                 assert!(it.ring().acknowledge(me, claim));
             }
         } };
-        order.run([Participant::new(&world, 1).body(gives_back), Participant::new(&world, 2).body(takes_over)]);
+        order.run([
+            Participant::new(&world, 1).body(gives_back),
+            Participant::new(&world, 2).body(takes_over),
+        ]);
     }
 }
 
@@ -353,7 +367,11 @@ model! {
                 it.recv(me).expect("there is one, or two");
             }
         } };
-        order.run([Participant::new(&world, 1).body(sends(&it, 1)), Participant::new(&world, 2).body(tells), Participant::new(&world, 3).body(asks)]);
+        order.run([
+            Participant::new(&world, 1).body(sends(&it, 1)),
+            Participant::new(&world, 2).body(tells),
+            Participant::new(&world, 3).body(asks),
+        ]);
     }
 }
 
@@ -373,7 +391,8 @@ model! {
                 assert_eq!(done.get(), 1);
             }
         } };
-        order.run([Participant::new(&world, 1).body(deals), Participant::new(&world, 2).body(asks)]);
+        order
+            .run([Participant::new(&world, 1).body(deals), Participant::new(&world, 2).body(asks)]);
     }
 }
 
@@ -449,7 +468,10 @@ model! {
         let joins = { let it = it.clone(); move |me: &Participant| {
             assert!(!it.ring().is_idle(me), "there is unfinished work");
         } };
-        order.run([Participant::new(&world, 1).body(works), Participant::new(&world, 2).body(joins)]);
+        order.run([
+            Participant::new(&world, 1).body(works),
+            Participant::new(&world, 2).body(joins),
+        ]);
     }
 }
 
@@ -469,7 +491,8 @@ model! {
             // The last step of a claim that looked at slot 0 before that.
             let free = it.slots[1].load(Ordering::Acquire);
             let claimed = free | 1 << 30 | u64::from(me.me());
-            let _ = it.slots[1].compare_exchange(free, claimed, Ordering::AcqRel, Ordering::Relaxed);
+            let _ =
+                it.slots[1].compare_exchange(free, claimed, Ordering::AcqRel, Ordering::Relaxed);
         } });
         let sends = sends.body({ let it = it.clone(); move |me: &Participant| {
             it.ring().claim(me).expect("there is room");
@@ -487,9 +510,12 @@ model! {
         it.send(&last, 1).expect("room");
         it.send(&last, 2).expect("room");
         it.give_all_back(&last);
-        let receives = [1, 2].map(|who| { let it = it.clone(); Participant::new(&world, who).body(move |me: &Participant| {
-            it.channel().start_recv(me, false, false).expect("one for each");
-        }) });
+        let receives = [1, 2].map(|who| {
+            let it = it.clone();
+            Participant::new(&world, who).body(move |me: &Participant| {
+                it.channel().start_recv(me, false, false).expect("one for each");
+            })
+        });
         order.run(receives);
     }
 }
@@ -557,9 +583,14 @@ model! {
                 Err(other) => panic!("{other:?}"),
             }
         } };
-        order.run([Participant::new(&world, 1).body(sends), Participant::new(&world, 2).body(closes), Participant::new(&world, 3).body(receives)]);
+        order.run([
+            Participant::new(&world, 1).body(sends),
+            Participant::new(&world, 2).body(closes),
+            Participant::new(&world, 3).body(receives),
+        ]);
         if told.load(Ordering::Relaxed) == 1 {
-            assert_eq!(*it.sent.lock().unwrap(), *it.received.lock().unwrap(), "an item came after the end");
+            assert_eq!(*it.sent.lock().unwrap(), *it.received.lock().unwrap(), "an item came \
+                after the end");
         }
     }
 }
@@ -581,9 +612,11 @@ model! {
             it.channel().notify_closed(me);
         } };
         let receives = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
-            let told = event_count::wait_until(&it.gates[0], me, None, |_| match it.channel().start_recv(me, false, false) {
-                Err(RingError::Empty) => None,
-                other => Some(other),
+            let told = event_count::wait_until(&it.gates[0], me, None, |_| {
+                match it.channel().start_recv(me, false, false) {
+                    Err(RingError::Empty) => None,
+                    other => Some(other),
+                }
             });
             assert_eq!(told, Some(Err(RingError::Closed)));
             assert_eq!(done.load(Ordering::Relaxed), 1, "not before the lease ended");
@@ -636,7 +669,10 @@ model! {
             let claim = it.ring().claim(me).expect("nobody else sends");
             it.items[claim.slot].set(8);
         } };
-        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(overtakes)]);
+        order.run([
+            Participant::new(&world, 1).body(receives(&it)),
+            Participant::new(&world, 2).body(overtakes),
+        ]);
     }
 }
 

@@ -94,10 +94,17 @@ model! {
     fn two_add(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
-        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are two"));
+        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are \
+            two"));
         cells.iter().for_each(|&cell| it.permits().forget(&last, cell));
-        let adds = || { let it = it.clone(); move |me: &Participant| assert!(it.permits().add(me, false)) };
-        order.run([Participant::new(&world, 1).body(adds()), Participant::new(&world, 2).body(adds())]);
+        let adds = || {
+            let it = it.clone();
+            move |me: &Participant| assert!(it.permits().add(me, false))
+        };
+        order.run([
+            Participant::new(&world, 1).body(adds()),
+            Participant::new(&world, 2).body(adds()),
+        ]);
         assert!(!it.permits().add(&last, false), "none is missing any more");
         assert_eq!(it.permits().available(), 2);
     }
@@ -119,7 +126,8 @@ model! {
             it.permits().acquire(me, 0, None).expect("one comes");
             assert_eq!(it.data.get(), 6);
         } };
-        order.run([Participant::new(&world, 1).body(takes), Participant::new(&world, 2).body(adds)]);
+        order
+            .run([Participant::new(&world, 1).body(takes), Participant::new(&world, 2).body(adds)]);
     }
 }
 
@@ -149,7 +157,8 @@ model! {
     fn two_waiters_and_two_added_permits(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
-        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are two"));
+        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are \
+            two"));
         cells.iter().for_each(|&cell| it.permits().forget(&last, cell));
         let takes = || { let it = it.clone(); move |me: &Participant| {
             it.permits().acquire(me, 0, None).expect("one comes");
@@ -158,7 +167,11 @@ model! {
             assert!(it.permits().add(me, false));
             assert!(it.permits().add(me, false));
         } };
-        order.run([Participant::new(&world, 1).body(takes()), Participant::new(&world, 2).body(takes()), last.body(adds)]);
+        order.run([
+            Participant::new(&world, 1).body(takes()),
+            Participant::new(&world, 2).body(takes()),
+            last.body(adds),
+        ]);
     }
 }
 
@@ -175,7 +188,11 @@ model! {
             }
         } };
         let gives = { let it = it.clone(); move |me: &Participant| it.permits().release(me, cell) };
-        order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), last.body(gives)]);
+        order.run([
+            Participant::new(&world, 1).body(hurries),
+            Participant::new(&world, 2).body(counts(&it)),
+            last.body(gives),
+        ]);
         assert_eq!((it.data.get(), it.permits().available()), (1, 1));
     }
 }

@@ -73,7 +73,8 @@ model! {
             queue.put(item(1)).unwrap();
             queue.shutdown();
         });
-        let drains = with(&queue, |queue| assert_eq!(queue.iter().map(|item| item.get()).sum::<u32>(), 1));
+        let drains =
+            with(&queue, |queue| assert_eq!(queue.iter().map(|item| item.get()).sum::<u32>(), 1));
         order.run([puts_and_shuts, drains]);
     }
 }

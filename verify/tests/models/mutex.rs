@@ -100,7 +100,8 @@ model! {
     fn timeout_leaves_no_residue(order) {
         let shared = guarded();
         shared.lock.lock();
-        let gives_up = || with(&shared, |it| assert!(!it.lock.try_lock_for(Duration::from_millis(1))));
+        let gives_up =
+            || with(&shared, |it| assert!(!it.lock.try_lock_for(Duration::from_millis(1))));
         order.run([gives_up(), gives_up()]);
         shared.lock.unlock().unwrap();
         free_at_the_end(&shared);

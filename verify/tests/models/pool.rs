@@ -229,7 +229,11 @@ model! {
 model! {
     /// The initializer panics: the job that started the worker fails, it does not stay pending.
     fn a_broken_pool(_order) small {
-        let pool = ThreadPool::builder().max_workers(1).initializer(|| panic!("not today")).build().unwrap();
+        let pool = ThreadPool::builder()
+            .max_workers(1)
+            .initializer(|| panic!("not today"))
+            .build()
+            .unwrap();
         match pool.submit(|| ()) {
             Ok(handle) => assert!(matches!(handle.result(), Err(JobError::Broken))),
             Err(why) => assert!(matches!(why, SubmitError::Broken(_))),
@@ -360,7 +364,11 @@ model! {
                 }
             })
         };
-        order.run([submits(0), submits(1), with(&pool, |pool| pool.shutdown(true, false).unwrap())]);
+        order.run([
+            submits(0),
+            submits(1),
+            with(&pool, |pool| pool.shutdown(true, false).unwrap()),
+        ]);
         for ran in ran {
             let ran = ran.load(std::sync::atomic::Ordering::Relaxed);
             assert!(ran == 1 || ran == 8, "accepted and not run, or run and refused: {ran}");

@@ -145,7 +145,12 @@ model! {
                 queue.put(item(value)).unwrap();
             }
         });
-        order.run([with(&(queue.clone(), sum.clone()), |(queue, sum)| sum.add(queue.try_get().unwrap().value())), gets_and_puts]);
+        order.run([
+            with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+                sum.add(queue.try_get().unwrap().value())
+            }),
+            gets_and_puts,
+        ]);
         assert_eq!(sum.get() + rest(&queue), 127);
     }
 }
@@ -198,14 +203,15 @@ model! {
     /// sleeps forever.
     fn timed_out_getter_passes_the_wake_on(order) tight {
         let (queue, sum) = (bounded(2), Tally::new());
-        let timed = with(&(queue.clone(), sum.clone()), |(queue, sum)| match queue.get_timeout(SOON) {
-            Ok(item) => sum.add(item.value()),
-            Err(why) => {
-                assert_eq!(why, GetError::Empty);
-                // The other one gets the first item; this makes up for the second.
-                sum.add(queue.get().unwrap().value());
-            }
-        });
+        let timed =
+            with(&(queue.clone(), sum.clone()), |(queue, sum)| match queue.get_timeout(SOON) {
+                Ok(item) => sum.add(item.value()),
+                Err(why) => {
+                    assert_eq!(why, GetError::Empty);
+                    // The other one gets the first item; this makes up for the second.
+                    sum.add(queue.get().unwrap().value());
+                }
+            });
         order.run([puts(&queue, &[1, 2]), timed, gets(&queue, &sum, 1)]);
         assert_eq!(sum.get(), 3);
     }
@@ -417,7 +423,11 @@ model! {
         let queue = bounded(1);
         queue.put(item(1)).unwrap();
         let joins_in_time = with(&queue, |queue| _ = queue.join_timeout(SOON));
-        order.run([joins_in_time, with(&queue, |queue| queue.join()), with(&queue, |queue| queue.task_done().unwrap())]);
+        order.run([
+            joins_in_time,
+            with(&queue, |queue| queue.join()),
+            with(&queue, |queue| queue.task_done().unwrap()),
+        ]);
     }
 }
 
@@ -537,7 +547,11 @@ model! {
         let sum = Tally::new();
         let queue = Arc::new(Queue::unbounded());
         assert!(queue.put(Counted(sum.clone())).is_ok());
-        let puts = || with(&(queue.clone(), sum.clone()), |(queue, sum)| assert!(queue.put(Counted(sum)).is_ok()));
+        let puts = || {
+            with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+                assert!(queue.put(Counted(sum)).is_ok())
+            })
+        };
         let gets = with(&queue, |queue| drop(queue.try_get()));
         let bodies = [puts(), puts(), gets];
         drop(queue);

@@ -161,7 +161,8 @@ model! {
             captured.0.data.set(captured.0.data.get() + 1);
             captured.0.calls.fetch_add(1, SeqCst);
         };
-        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut down");
+        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut \
+            down");
         it.clock.advance(SECOND);
         let waits = with(&it, move |it| {
             assert_ne!(timer.cancel_and_wait(), Cancel::Running);
@@ -403,7 +404,8 @@ model! {
         let (it, queue) = with_queue();
         let call = it.seen.clone();
         let tick = move |_: &sync_timer::Tick| _ = call.calls.fetch_add(1, SeqCst);
-        let timer = it.scheduler.every(SECOND, Missed::Burst, tick).expect("it has not been shut down");
+        let timer = it.scheduler.every(SECOND, Missed::Burst, tick).expect("it has not been shut \
+            down");
         it.clock.advance(SECOND);
         it.scheduler.run_due();
         let job = queue.take().expect("it was due");
@@ -427,9 +429,13 @@ model! {
         let (seen, handle) = (it.seen.clone(), own.clone());
         let tick = move |_: &sync_timer::Tick| {
             seen.data.set(seen.data.get() + 1);
-            handle.get().expect("it is set before the first round").reschedule_after(Duration::ZERO);
+            handle
+                .get()
+                .expect("it is set before the first round")
+                .reschedule_after(Duration::ZERO);
         };
-        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut down");
+        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut \
+            down");
         assert!(own.set(timer.clone()).is_ok());
         it.clock.advance(SECOND);
         let cancels = with(&it, move |_| assert_ne!(timer.cancel(), Cancel::Done));

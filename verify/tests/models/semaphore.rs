@@ -210,10 +210,14 @@ model! {
         let shared = Arc::new((BoundedSemaphore::new(1), Tracked::new(0)));
         shared.0.acquire().unwrap().forget();
         let accepted = Arc::new([Tracked::new(0), Tracked::new(0)]);
-        let releases = |n: usize| with(&(Arc::clone(&shared), Arc::clone(&accepted)), move |(it, accepted)| match it.0.release(1) {
-            Ok(()) => accepted[n].set(1),
-            Err(OverRelease) => {}
-        });
+        let releases = |n: usize| {
+            with(&(Arc::clone(&shared), Arc::clone(&accepted)), move |(it, accepted)| {
+                match it.0.release(1) {
+                    Ok(()) => accepted[n].set(1),
+                    Err(OverRelease) => {}
+                }
+            })
+        };
         order.run([releases(0), releases(1)]);
         assert_eq!(accepted[0].get() + accepted[1].get(), 1);
         assert_eq!(shared.0.available_permits(), 1);

@@ -83,19 +83,28 @@ macro_rules! model {
     (@ $check:ident, $(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
         $(#[doc = $doc])*
         mod $name {
-            #[allow(unused_imports, reason = "a model that needs nothing of its file is a model all the same")]
+            #[allow(unused_imports, reason = "a model that needs nothing of its file is a model \
+                all the same")]
             use super::*;
 
             fn model($order: $crate::support::Order) $body
 
             #[test]
             fn forward() {
-                $crate::support::$check(concat!(module_path!(), "::forward"), $crate::support::Order::Forward, std::sync::Arc::new(model));
+                $crate::support::$check(
+                    concat!(module_path!(), "::forward"),
+                    $crate::support::Order::Forward,
+                    std::sync::Arc::new(model),
+                );
             }
 
             #[test]
             fn reversed() {
-                $crate::support::$check(concat!(module_path!(), "::reversed"), $crate::support::Order::Reversed, std::sync::Arc::new(model));
+                $crate::support::$check(
+                    concat!(module_path!(), "::reversed"),
+                    $crate::support::Order::Reversed,
+                    std::sync::Arc::new(model),
+                );
             }
         }
     };

@@ -21,10 +21,11 @@ model! {
             assert_eq!(handle.join(), Ok(&7));
             assert_eq!(data.get(), 1);
         });
-        let joins_in_time = with(&shared, |(handle, data)| match handle.join_timeout(Duration::from_millis(1)) {
-            Ok(value) => assert_eq!((*value, data.get()), (7, 1)),
-            Err(error) => assert_eq!(error, JoinError::TimedOut),
-        });
+        let joins_in_time =
+            with(&shared, |(handle, data)| match handle.join_timeout(Duration::from_millis(1)) {
+                Ok(value) => assert_eq!((*value, data.get()), (7, 1)),
+                Err(error) => assert_eq!(error, JoinError::TimedOut),
+            });
         order.run([joins, joins_in_time]);
     }
 }

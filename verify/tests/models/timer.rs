@@ -130,6 +130,9 @@ model! {
         let clock = ManualClock::new();
         let due = clock.now() + SECOND;
         let mut interval = Interval::with_clock(SECOND, clock.clone());
-        order.run([body(move || clock.advance(SECOND)), body(move || assert_eq!(interval.tick(), Some(due)))]);
+        order.run([
+            body(move || clock.advance(SECOND)),
+            body(move || assert_eq!(interval.tick(), Some(due))),
+        ]);
     }
 }

@@ -57,12 +57,14 @@ impl std::fmt::Display for Kind {
             }
             Kind::Race { what, first, second, threads } => write!(
                 f,
-                "Causality violation: data race: {what}\n  thread {} at {first}\n  thread {} at {second}\n  neither happens before the other",
+                "Causality violation: data race: {what}\n  thread {} at {first}\n  thread {} at \
+                 {second}\n  neither happens before the other",
                 threads.0, threads.1
             ),
             Kind::Freed { freed, access } => write!(
                 f,
-                "use after free: an access of memory that was freed\n  thread {} at {}\n  thread {} freed it after its step at {}",
+                "use after free: an access of memory that was freed\n  thread {} at {}\n  thread \
+                 {} freed it after its step at {}",
                 access.0, access.1, freed.0, freed.1
             ),
             Kind::Nondeterminism(s) => write!(f, "the model is not deterministic: {s}"),

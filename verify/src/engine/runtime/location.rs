@@ -185,8 +185,8 @@ pub(crate) fn refuse_strangers(tag: &Tag, site: &'static Location<'static>) {
     let thread = std::thread::current();
     let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_string);
     let message = format!(
-        "the thread `{name}` of the system uses an object of the model at {site}: threads of a model \
-         are made by the checker's own `thread::spawn`"
+        "the thread `{name}` of the system uses an object of the model at {site}: threads of a \
+         model are made by the checker's own `thread::spawn`"
     );
     *lock(&run.stranger) = Some(message.clone());
     run.intruded.store(true, Ordering::Relaxed);

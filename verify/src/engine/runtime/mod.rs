@@ -511,17 +511,22 @@ impl Runtime {
             place += &format!(", at {at}");
         }
         self.fail(match cause {
-            watchdog::Cause::Overflow => {
-                failure::Kind::Limit(format!("stack overflow: {place} (Builder::stack_size is {} bytes)", self.limits.stack))
-            }
+            watchdog::Cause::Overflow => failure::Kind::Limit(format!(
+                "stack overflow: {place} (Builder::stack_size is {} bytes)",
+                self.limits.stack
+            )),
             watchdog::Cause::Stuck => failure::Kind::Endless(format!(
-                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
+                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, \
+                 0 forever)"
             )),
             watchdog::Cause::Blocked => failure::Kind::Misuse(format!(
-                "{place}, blocks in a system call: no other thread of the model gets a turn. Is it a lock, a channel \
-                 or a `park` of `std` in place of the checker's own? (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
+                "{place}, blocks in a system call: no other thread of the model gets a turn. Is \
+                 it a lock, a channel or a `park` of `std` in place of the checker's own? \
+                 (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
             )),
-            watchdog::Cause::Memory => failure::Kind::Limit(format!("memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)")),
+            watchdog::Cause::Memory => failure::Kind::Limit(format!(
+                "memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)"
+            )),
         });
     }
 
@@ -529,8 +534,9 @@ impl Runtime {
         self.steps += 1;
         if self.steps.max(self.ex.graph.events.len()) > self.limits.events {
             let message = format!(
-                "Model exceeded maximum number of branches: {} steps in one execution; thread {} is at {site}. \
-                 Is it a loop that never ends? (Builder::max_branches raises the limit.)",
+                "Model exceeded maximum number of branches: {} steps in one execution; thread {} \
+                 is at {site}. Is it a loop that never ends? (Builder::max_branches raises the \
+                 limit.)",
                 self.limits.events, self.cur
             );
             self.fail(failure::Kind::Limit(message));

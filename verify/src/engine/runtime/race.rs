@@ -80,7 +80,8 @@ impl Runtime {
             }
             if first.made {
                 what = String::from(
-                    "an access of a cell that another thread made, after the step that is named first",
+                    "an access of a cell that another thread made, after the step that is named \
+                     first",
                 );
             }
             self.race(what, first.site, first.tid, site);

@@ -135,7 +135,8 @@ impl Runtime {
     fn livelock(&mut self, t: usize) {
         let rounds = self.threads[t].spin.rounds;
         let message = format!(
-            "livelock: thread {t} goes round a loop that yields, {rounds} times the same with the same values\n  {}\n\
+            "livelock: thread {t} goes round a loop that yields, {rounds} times the same with the \
+             same values\n  {}\n\
              (Builder::max_branches raises the limit: {rounds} rounds for {} steps)",
             self.standing().join("\n  "),
             self.limits.events

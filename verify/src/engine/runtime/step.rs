@@ -134,7 +134,8 @@ impl Runtime {
                 }
                 if label.kind == Kind::Spawn && this.order.len() >= this.limits.threads {
                     this.fail(failure::Kind::Limit(format!(
-                        "more than {} threads: thread {t} spawns another at {} (Builder::max_threads raises the limit)",
+                        "more than {} threads: thread {t} spawns another at {} \
+                         (Builder::max_threads raises the limit)",
                         this.limits.threads, label.site
                     )));
                     Runtime::halt(rt);
@@ -262,8 +263,9 @@ impl Runtime {
                 let spurious = label.rmw == Rmw::WeakCas && ev.choice == 1;
                 if new.is_some() != (ev.wrote || spurious) {
                     self.fail(failure::Kind::Nondeterminism(format!(
-                        "the compare-exchange of thread {t} at {} found another value when it was run again \
-                         (if it compares addresses: memory freed and allocated anew may get the same address)",
+                        "the compare-exchange of thread {t} at {} found another value when it was \
+                         run again (if it compares addresses: memory freed and allocated anew may \
+                         get the same address)",
                         label.site
                     )));
                     return None;
