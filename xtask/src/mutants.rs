@@ -137,8 +137,8 @@ impl Mutants {
         })
     }
 
-    /// Whether a model fails as it is, or a change that is not in the list survived all models.
-    /// What survives some of them proves nothing: the others may notice it.
+    /// Returns whether a model fails as it is, or a change that is not in the list survived all
+    /// models. What survives some of them proves nothing: the others may notice it.
     pub(crate) fn is_failure(&self) -> bool {
         let is_new = self.has_all_models && self.new_survivors().next().is_some();
         self.is_broken || is_new

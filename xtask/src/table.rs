@@ -137,8 +137,7 @@ impl Table {
         format!(
             "{} models, {} executions, {:.0} s of processor time: {} explored to the end within \
              their bounds, {} passed but not explored to the end, {} explore nothing, {} failed, \
-             {} \
-             not finished",
+             {} not finished",
             self.rows.len(),
             self.rows.values().map(|row| row.executions).sum::<u64>(),
             self.rows.values().map(|row| row.seconds).sum::<f64>(),

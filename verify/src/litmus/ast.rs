@@ -163,7 +163,7 @@ impl Value {
 }
 
 impl Condition {
-    /// Whether it holds, where `register` says what each register holds.
+    /// Returns whether it holds, where `register` says what each register holds.
     pub fn holds(&self, register: &impl Fn(RegisterId) -> u64) -> bool {
         match self {
             Condition::Equal(a, b) => a.evaluate(register) == b.evaluate(register),

@@ -118,7 +118,7 @@ impl Header {
         }
     }
 
-    /// Whether everything that is done with references is an event.
+    /// Returns whether everything that is done with references is an event.
     fn counts(&self) -> bool {
         self.events == Events::All && runtime::current().is_some()
     }
@@ -372,7 +372,7 @@ impl<T: ?Sized> Arc<T> {
         std::sync::Arc::get_mut(&mut this.value)
     }
 
-    /// Whether two references are to the same value.
+    /// Returns whether two references are to the same value.
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         std::sync::Arc::ptr_eq(&this.value, &other.value)
     }
@@ -496,7 +496,7 @@ impl<T: ?Sized> Weak<T> {
         header.strong.get()
     }
 
-    /// Whether two references are to the same value.
+    /// Returns whether two references are to the same value.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         self.value.ptr_eq(&other.value)
     }

@@ -18,7 +18,7 @@ pub struct Condvar {
 pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {
-    /// Whether it did.
+    /// Returns whether it did.
     pub fn timed_out(&self) -> bool {
         self.0
     }

@@ -105,7 +105,7 @@ impl<T: ?Sized> Mutex<T> {
         self.poisoned.result(self.data.get_mut())
     }
 
-    /// Whether a thread panicked with the lock held.
+    /// Returns whether a thread panicked with the lock held.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.is_set()
     }

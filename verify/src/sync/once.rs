@@ -36,7 +36,7 @@ impl Once {
         Once { state: Word::new(0), turn: Word::new(0) }
     }
 
-    /// Whether a closure has run to its end.
+    /// Returns whether a closure has run to its end.
     ///
     /// # Memory ordering
     /// If so, what it did happens before this returns.

@@ -129,7 +129,7 @@ impl<T: ?Sized> RwLock<T> {
         self.poisoned.result(self.data.get_mut())
     }
 
-    /// Whether a writer panicked.
+    /// Returns whether a writer panicked.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.is_set()
     }

@@ -83,8 +83,10 @@ macro_rules! model {
     (@ $check:ident, $(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
         $(#[doc = $doc])*
         mod $name {
-            #[allow(unused_imports, reason = "a model that needs nothing of its file is a model \
-                all the same")]
+            #[allow(
+                unused_imports,
+                reason = "a model that needs nothing of its file is a model all the same"
+            )]
             use super::*;
 
             fn model($order: $crate::support::Order) $body

@@ -119,12 +119,12 @@ impl Explorer {
         }
     }
 
-    /// Whether the graph at hand has more preemptions than it may have.
+    /// Returns whether the graph at hand has more preemptions than it may have.
     pub(crate) fn preempts_too_often(&mut self) -> bool {
         self.budget.preemptions.is_some_and(|bound| !self.preemptions.within(&self.graph, bound))
     }
 
-    /// Whether an awaiting read-modify-write could go on with the newest value.
+    /// Returns whether an awaiting read-modify-write could go on with the newest value.
     pub(crate) fn enabled(&self, label: &Label) -> bool {
         let l = &self.graph.locs[label.loc as usize];
         let newest = self.graph.value(label.loc, l.mo.last().copied().unwrap_or(INIT));
@@ -460,7 +460,7 @@ pub(in crate::engine) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     g.update_clocks(r);
 }
 
-/// Whether `r` may read `w` as far as coherence is concerned.
+/// Returns whether `r` may read `w` as far as coherence is concerned.
 pub(in crate::engine) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
     let floor = g.floor(g.ev(r).label.loc, g.po_prev(r));
     coherent(g, w, floor)

@@ -143,8 +143,8 @@ pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     binomial(n, n.min(e.label.a)) as u32
 }
 
-/// Whether a queue event may stand where it does. A `Leave` is left out: the kernel takes the lock
-/// only when the ticket was not taken.
+/// Returns whether a queue event may stand where it does. A `Leave` is left out: the kernel takes
+/// the lock only when the ticket was not taken.
 pub(in crate::engine) fn allows(g: &Graph, id: Id) -> bool {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Enqueue || e.label.b != COMPARED {
@@ -156,7 +156,7 @@ pub(in crate::engine) fn allows(g: &Graph, id: Id) -> bool {
     earlier.iter().all(|&k| g.ev(k).label.rmw == Rmw::Leave || g.floor(word, k) <= seen)
 }
 
-/// Whether a thread stands between the two events of a futex wait: it goes first.
+/// Returns whether a thread stands between the two events of a futex wait: it goes first.
 pub(in crate::engine) fn owes_enqueue(g: &Graph, tid: u32) -> bool {
     g.threads[tid as usize].events.last().is_some_and(|&id| {
         let e = g.ev(id);

@@ -87,7 +87,7 @@ pub(crate) enum Rmw {
 }
 
 impl Rmw {
-    /// Whether events of this kind make their location a wait queue.
+    /// Returns whether events of this kind make their location a wait queue.
     pub(crate) fn is_queue(self) -> bool {
         matches!(self, Rmw::Enqueue | Rmw::Wake | Rmw::Leave)
     }

@@ -152,19 +152,19 @@ impl Graph {
         }
     }
 
-    /// Whether event `a` is in the set that `clock` stands for.
+    /// Returns whether event `a` is in the set that `clock` stands for.
     #[inline]
     pub(crate) fn within(&self, a: Id, clock: &[u32]) -> bool {
         let e = self.ev(a);
         e.idx < clock[e.tid as usize]
     }
 
-    /// Whether `a` happens before `b`. Not reflexive.
+    /// Returns whether `a` happens before `b`. Not reflexive.
     pub(crate) fn hb(&self, a: Id, b: Id) -> bool {
         a != b && self.within(a, self.clock(b, HB))
     }
 
-    /// Whether `a` is `b` or before it in (po ∪ rf)⁺.
+    /// Returns whether `a` is `b` or before it in (po ∪ rf)⁺.
     pub(crate) fn porf_eq(&self, a: Id, b: Id) -> bool {
         a == b || self.within(a, self.clock(b, PORF))
     }

@@ -51,7 +51,7 @@ impl Runtime {
         }
     }
 
-    /// Whether the execution was given up, and comes to an end quietly.
+    /// Returns whether the execution was given up, and comes to an end quietly.
     pub(in crate::engine) fn is_draining(&self) -> bool {
         self.draining
     }

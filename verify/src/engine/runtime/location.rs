@@ -204,14 +204,14 @@ pub(super) struct Unsynced {
 }
 
 impl Runtime {
-    /// Whether an event of the graph has been done in this run.
+    /// Returns whether an event of the graph has been done in this run.
     fn has_run(&self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
         self.threads[e.tid as usize].pos > e.idx
     }
 
-    /// Whether the event `id`, just done, writes what another thread has read by an access that is
-    /// not atomic and does not happen before it.
+    /// Returns whether the event `id`, just done, writes what another thread has read by an access
+    /// that is not atomic and does not happen before it.
     pub(super) fn races_with_unsynced(&mut self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
         if !e.wrote || self.unsynced.is_empty() {

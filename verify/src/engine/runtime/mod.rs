@@ -636,7 +636,7 @@ impl Runtime {
         self.threads[self.cur as usize].pos + 1
     }
 
-    /// Whether stretch `epoch` of thread `tid` happens before the current point.
+    /// Returns whether stretch `epoch` of thread `tid` happens before the current point.
     pub(crate) fn ordered(&self, tid: u32, epoch: u32) -> bool {
         if tid == self.cur {
             return true;

@@ -261,7 +261,7 @@ impl Runtime {
         true
     }
 
-    /// Whether the event `id` comes after something was made.
+    /// Returns whether the event `id` comes after something was made.
     pub(in crate::engine) fn after_provenance(&self, id: Id, provenance: &Provenance) -> bool {
         self.ex.graph.ev(id).tid == provenance.tid
             || self

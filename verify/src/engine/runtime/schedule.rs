@@ -324,8 +324,8 @@ impl Runtime {
         }
     }
 
-    /// Whether a thread, all of whose events are in the graph, has done them. One that vanished
-    /// where it stood has no more than that.
+    /// Returns whether a thread, all of whose events are in the graph, has done them. One that
+    /// vanished where it stood has no more than that.
     fn has_ended(&self, t: u32) -> bool {
         let thread = &self.threads[t as usize];
         let there = || thread.pos as usize == self.ex.graph.threads[t as usize].events.len();

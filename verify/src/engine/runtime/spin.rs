@@ -118,8 +118,8 @@ impl Runtime {
         }
     }
 
-    /// Whether the iteration `from..to` of a loop did what the one before it did, with the same
-    /// values.
+    /// Returns whether the iteration `from..to` of a loop did what the one before it did, with the
+    /// same values.
     fn repeats(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         let events = &g.threads[t].events;
@@ -144,7 +144,7 @@ impl Runtime {
         self.fail(failure::Kind::Endless(message));
     }
 
-    /// Whether the events `from..to` of a thread change nothing that others can see.
+    /// Returns whether the events `from..to` of a thread change nothing that others can see.
     pub(super) fn idle(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         from < to
@@ -174,7 +174,7 @@ impl Runtime {
         }
     }
 
-    /// Whether the iteration `from..to` of a spin loop read what the one before it read.
+    /// Returns whether the iteration `from..to` of a spin loop read what the one before it read.
     pub(super) fn same_as_before(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         let events = &g.threads[t].events;
@@ -194,8 +194,8 @@ impl Runtime {
         })
     }
 
-    /// Whether one of the reads among the events `from..to` of a thread passed over a newer write
-    /// that was there already.
+    /// Returns whether one of the reads among the events `from..to` of a thread passed over a newer
+    /// write that was there already.
     pub(super) fn stale(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
@@ -209,7 +209,8 @@ impl Runtime {
         })
     }
 
-    /// Whether one of the reads among the events `from..to` of a thread could see something newer.
+    /// Returns whether one of the reads among the events `from..to` of a thread could see something
+    /// newer.
     pub(super) fn news(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
@@ -252,8 +253,8 @@ fn repeated(g: &Graph, row: &[Id], loc: u32, site: &'static Location<'static>) -
 }
 
 impl Runtime {
-    /// Whether the step `id` of the current thread, just done, is a round of a loop that waits
-    /// without saying so.
+    /// Returns whether the step `id` of the current thread, just done, is a round of a loop that
+    /// waits without saying so.
     pub(super) fn goes_round(&mut self, id: Id) -> bool {
         if self.limits.rounds == u32::MAX || self.guide.is_some() {
             return false;

@@ -191,7 +191,8 @@ impl Runtime {
         }
     }
 
-    /// Whether an event is on an object that another thread has made, and does not come after that.
+    /// Returns whether an event is on an object that another thread has made, and does not come
+    /// after that.
     fn is_before_creation(&mut self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
         let Some(Some(provenance)) = self.provenances.get(e.label.loc as usize) else {

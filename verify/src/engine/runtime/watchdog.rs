@@ -249,8 +249,8 @@ mod linux {
         true
     }
 
-    /// Whether the instruction at which a thread was interrupted, or the one before, is a system
-    /// call: the thread sleeps in it.
+    /// Returns whether the instruction at which a thread was interrupted, or the one before, is a
+    /// system call: the thread sleeps in it.
     unsafe fn in_system_call(pc: usize) -> bool {
         #[cfg(target_arch = "x86_64")]
         let (code, len) = ([0x0f, 0x05], 2); // syscall
