@@ -93,7 +93,7 @@
 //!
 //! [`Builder`](model::Builder) has the settings, [`linear`] checks histories against a sequential
 //! specification, [`litmus`] answers what the memory model allows,
-//! [`Builder::mutate`](model::Builder::mutate) tells which orderings nothing depends on.
+//! [`Builder::mutate`](model::Builder::mutate) reports which orderings nothing depends on.
 //!
 //! # Statics
 //!
@@ -102,7 +102,8 @@
 //! finds what its constructor says. A `lazy_static!` is dropped when the main thread ends, the
 //! others never, as in `std`. The value *inside* a static `Mutex`, `RwLock` or `UnsafeCell` is
 //! ordinary memory, and so are statics of `std`'s types: they keep what the execution before has
-//! left in them. A model whose behaviour depends on that is not deterministic, and is told so.
+//! left in them. A model whose behaviour depends on that is not deterministic, and is reported as
+//! such.
 //!
 //! # What is found
 //!

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How a model is run: loom's settings, and this checker's.
+/// The configuration of a model's run: loom's settings, and this checker's.
 ///
 /// Steps of an execution beyond the plain steps of its threads are bounded: by
 /// [`weak_failures`](Self::weak_failures), [`spurious_wakeups`](Self::spurious_wakeups),
@@ -45,18 +45,19 @@ pub struct Builder {
     pub location: bool,
     /// Print a line about every run.
     pub log: bool,
-    /// How often in an execution `compare_exchange_weak` fails although the value matched: 1, or
-    /// what `VERIFY_WEAK_FAILURES` says.
+    /// The number of times `compare_exchange_weak` fails in an execution although the value
+    /// matched: 1, or what `VERIFY_WEAK_FAILURES` says.
     pub weak_failures: u32,
     /// The number of waits in an execution that end although no thread ended them: 1, or what
     /// `VERIFY_SPURIOUS_WAKEUPS` says.
     pub spurious_wakeups: u32,
-    /// How often in an execution a timeout fires while others could still run. When nothing else
-    /// can run timeouts fire anyway. 1, or what `VERIFY_EARLY_TIMEOUTS` says.
+    /// The number of times a timeout fires in an execution while others could still run. When
+    /// nothing else can run timeouts fire anyway. 1, or what `VERIFY_EARLY_TIMEOUTS` says.
     pub early_timeouts: u32,
-    /// How many processes may vanish in an execution: see [`process`](crate::process).
+    /// The number of processes that may vanish in an execution: see [`process`](crate::process).
     pub crashes: u32,
-    /// How many rounds without an effect a spin loop makes before it has to see something new.
+    /// The number of rounds without an effect that a spin loop makes before it has to see something
+    /// new.
     pub unroll: u32,
     /// Bytes of stack for each thread of the model.
     pub stack_size: usize,
@@ -87,12 +88,12 @@ pub struct Report {
     pub blocked: u64,
     /// Events of the largest execution.
     pub events: u64,
-    /// How many different executions there were among the complete ones, if
+    /// The number of different executions among the complete ones, if
     /// [`Builder::count_distinct`] is set.
     pub distinct: Option<u64>,
     /// Whether every execution was explored, within the bounds.
     pub complete: bool,
-    /// How long it took.
+    /// The duration of the run.
     pub elapsed: Duration,
     /// The bounds of every execution.
     pub bounds: String,

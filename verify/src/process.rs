@@ -7,7 +7,7 @@
 //! who waits) happens as events of the dead thread. Everyone else has to be able to finish.
 //!
 //! A write that the death has cut short ([`cell::UnsafeCell::with_mut`](crate::cell::UnsafeCell)
-//! was going on) is torn: who touches the cell afterwards fails the model.
+//! was going on) is torn: a thread that touches the cell afterwards fails the model.
 
 use crate::engine::runtime;
 use crate::thread::{self, JoinHandle};

@@ -113,7 +113,7 @@ pub struct JoinHandle<T> {
 
 // SAFETY: all threads of a model run on one thread of the system.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: as above.
+// SAFETY: all threads of a model run on one thread of the system.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
@@ -289,7 +289,7 @@ where
     value
 }
 
-/// How a thread is started.
+/// Configures and starts a thread.
 #[derive(Debug, Default)]
 pub struct Builder {
     name: Option<String>,
@@ -390,7 +390,7 @@ pub fn yield_now() {
     runtime::relax();
 }
 
-/// How many threads run at once: two.
+/// Returns the number of threads that run at once: two.
 ///
 /// # Errors
 /// Never.

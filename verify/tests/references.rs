@@ -128,7 +128,7 @@ struct Racy(UnsafeCell<usize>);
 
 // SAFETY: the checker fails the model when two accesses race.
 unsafe impl Sync for Racy {}
-// SAFETY: as above.
+// SAFETY: the checker fails the model when two accesses race.
 unsafe impl Send for Racy {}
 
 impl Racy {

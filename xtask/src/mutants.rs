@@ -1,4 +1,4 @@
-//! The changes that no model notices, beside the committed list of those that are known.
+//! The changes that no model notices, next to the committed list of those that are known.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -116,7 +116,7 @@ struct State {
     /// Something was learned.
     fact: Option<Fact>,
     failure: Option<Failed>,
-    /// How many executions may be looked at for a shorter failure.
+    /// The number of executions that may be looked at for a shorter failure.
     grace: u64,
 }
 

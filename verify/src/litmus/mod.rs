@@ -3,7 +3,7 @@
 //! A litmus program answers, by exhaustion, what the memory model of Rust allows: [`Program`] is
 //! the text parsed, [`explore`] runs the model checker over it and [`Exploration`] says how many
 //! distinct complete executions exist and which [`Outcome`]s they have. The `litmus` binary of this
-//! crate is the same on the command line; `LITMUS.md` beside this crate's README is a tour of it.
+//! crate is the same on the command line; `LITMUS.md` next to this crate's README is a tour of it.
 //!
 //! ```
 //! use verify::litmus::{Program, explore};
@@ -84,7 +84,7 @@ pub use ast::{
 pub use explore::{explore, explore_with};
 pub use parse::ParseError;
 
-/// How one complete execution of a [`Program`] ended.
+/// The end of one complete execution of a [`Program`].
 ///
 /// Ordered by its registers first (by name, then by value), so that a set of outcomes always prints
 /// in the same order.

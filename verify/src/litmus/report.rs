@@ -66,7 +66,7 @@ fn push_object(json: &mut String, values: &BTreeMap<String, u64>) {
     json.push('}');
 }
 
-/// How many, with a noun that agrees.
+/// Formats a number with a noun that agrees.
 fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

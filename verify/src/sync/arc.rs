@@ -71,15 +71,20 @@ pub struct Weak<T: ?Sized> {
 // SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
 // the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Send for Arc<T> {}
-// SAFETY: as above.
+// SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
+// the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Sync for Arc<T> {}
-// SAFETY: as above.
+// SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
+// the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Send for Weak<T> {}
-// SAFETY: as above.
+// SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
+// the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Sync for Weak<T> {}
-// SAFETY: as above, for the table of raw pointers.
+// SAFETY: the header and its table of raw pointers are only touched on the one thread of the
+// system on which the execution runs.
 unsafe impl Send for Header {}
-// SAFETY: as above.
+// SAFETY: the header and its table of raw pointers are only touched on the one thread of the
+// system on which the execution runs.
 unsafe impl Sync for Header {}
 
 impl<T: ?Sized + std::panic::RefUnwindSafe> std::panic::UnwindSafe for Arc<T> {}
@@ -155,7 +160,7 @@ impl Header {
     /// One reference more.
     fn cloned(&self, site: &'static Location<'static>) {
         if self.counts() {
-            // Relaxed: as in `std`, who clones has one.
+            // Relaxed: as in `std`, the thread that clones has a reference.
             self.count.attempt(Rmw::Add, 1, 0, Ordering::Relaxed, site);
         }
         self.note();
@@ -332,7 +337,7 @@ impl<T: ?Sized> Arc<T> {
         Arc::wrap(std, Header::new::<T>(Location::caller()))
     }
 
-    /// How many references there are.
+    /// Returns the number of references.
     #[track_caller]
     pub fn strong_count(this: &Self) -> usize {
         let header = &this.header;
@@ -343,7 +348,7 @@ impl<T: ?Sized> Arc<T> {
         header.strong.get()
     }
 
-    /// How many weak references there are.
+    /// Returns the number of weak references.
     #[track_caller]
     pub fn weak_count(this: &Self) -> usize {
         let header = &this.header;
@@ -485,7 +490,7 @@ impl<T: ?Sized> Weak<T> {
         Some(Arc { value: ManuallyDrop::new(value), header: header.clone() })
     }
 
-    /// How many references there are.
+    /// Returns the number of references.
     #[track_caller]
     pub fn strong_count(&self) -> usize {
         let Some(header) = &self.header else { return 0 };

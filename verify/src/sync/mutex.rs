@@ -22,7 +22,8 @@ pub struct Mutex<T: ?Sized> {
 // SAFETY: the lock gives exclusive access. `poisoned` is only touched by the thread that holds it,
 // or read by code on the same thread of the system.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
-// SAFETY: as above.
+// SAFETY: the lock gives exclusive access. `poisoned` is only touched by the thread that holds it,
+// or read by code on the same thread of the system.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 /// Unlocks when it is dropped.

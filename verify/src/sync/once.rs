@@ -92,7 +92,7 @@ pub struct OnceLock<T> {
 
 // SAFETY: the value is written once, before any thread reads it.
 unsafe impl<T: Send> Send for OnceLock<T> {}
-// SAFETY: as above.
+// SAFETY: the value is written once, before any thread reads it.
 unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
 
 impl<T> OnceLock<T> {
@@ -189,7 +189,7 @@ pub struct LazyLock<T, F = fn() -> T> {
 
 // SAFETY: `init` is only taken by the one initialiser that runs.
 unsafe impl<T: Send, F: Send> Send for LazyLock<T, F> {}
-// SAFETY: as above.
+// SAFETY: `init` is only taken by the one initialiser that runs.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {

@@ -20,7 +20,7 @@ pub struct RwLock<T: ?Sized> {
 
 // SAFETY: the lock gives exclusive or shared access.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
-// SAFETY: as above.
+// SAFETY: the lock gives exclusive or shared access.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 /// Unlocks a reader when it is dropped.

@@ -83,7 +83,7 @@ struct Shared {
 
 // SAFETY: accesses to `plain` are what the checker is asked about.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: accesses to `plain` are what the checker is asked about.
 unsafe impl Sync for Shared {}
 
 impl Shared {

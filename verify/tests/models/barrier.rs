@@ -90,8 +90,8 @@ struct HandsOver {
 }
 
 model! {
-    /// Both may give up, at any moment. Who finds at the last moment that the cycle has completed
-    /// sees what the other wrote.
+    /// Both may give up, at any moment. A thread that finds at the last moment that the cycle has
+    /// completed sees what the other wrote.
     fn a_late_success_brings_the_news(order) {
         let [news, passed] = [(); 2].map(|()| [Tracked::new(0), Tracked::new(0)]);
         let shared = Arc::new(HandsOver { barrier: Barrier::new(2), news, passed });
@@ -150,7 +150,7 @@ model! {
 }
 
 model! {
-    /// Reset at any moment beside one that waits and may give up: afterwards the barrier works.
+    /// Reset at any moment next to one that waits and may give up: afterwards the barrier works.
     fn reset_beside_a_waiter(order) {
         let shared = Arc::new(Barrier::new(2));
         let waits = with(&shared, |it| {

@@ -100,7 +100,7 @@ model! {
             }
             *items -= 1;
             drop(items);
-            // It took the only item: put one for the other, who waits.
+            // It took the only item: put one for the other, which waits.
             *it.items.lock() += 1;
             it.changed.notify_one();
         });

@@ -50,7 +50,7 @@ model! {
 }
 
 model! {
-    /// `set(); clear()` beside two that wait or do not yet: whether they were in time is the
+    /// `set(); clear()` next to two that wait or do not yet: whether they were in time is the
     /// scheduler's choice, so they may give up, and leave nothing behind. (That sleepers are
     /// released is shown on the real clock, where one can see that they sleep.)
     fn set_and_clear_release_who_was_waiting(order) {
@@ -92,7 +92,7 @@ model! {
 }
 
 model! {
-    /// A waiter that gives up beside one that does not.
+    /// A waiter that gives up next to one that does not.
     fn timeout_beside_a_waiter(order) {
         let shared = news();
         order.run([waits_in_time(&shared), waits(&shared), sets(&shared)]);

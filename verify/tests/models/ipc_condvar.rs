@@ -183,8 +183,8 @@ model! {
 }
 
 model! {
-    /// A waiter that runs out of time at any moment beside another: one notification wakes one, and
-    /// is not lost.
+    /// A waiter that runs out of time at any moment next to another: one notification wakes one,
+    /// and is not lost.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let [late, other] = [1, 2].map(|who| Participant::new(&world, who));

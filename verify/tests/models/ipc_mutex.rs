@@ -13,7 +13,7 @@ use crate::support::Tracked;
 struct Shared {
     word: AtomicU32,
     data: Tracked,
-    /// The same number, written later: who vanishes in between leaves it behind.
+    /// The same number, written later: a participant that vanishes in between leaves it behind.
     copy: Tracked,
 }
 
@@ -239,8 +239,8 @@ fn an_heir_wakes_who_waited_for_the_dead() {
 }
 
 model! {
-    /// One runs out of time at any moment, beside one who waits: the wake that came to it is passed
-    /// on.
+    /// One runs out of time at any moment, next to one that waits: the wake that came to it is
+    /// passed on.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), shared());
         let holder = Participant::new(&world, 3);

@@ -177,7 +177,7 @@ fn receives(it: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     }
 }
 
-/// A sender vanishes anywhere, beside a living sender: what was sent is there, in order, and no
+/// A sender vanishes anywhere, next to a living sender: what was sent is there, in order, and no
 /// slot is lost.
 #[test]
 fn a_sender_vanishes() {
@@ -204,8 +204,8 @@ fn a_sender_vanishes() {
     });
 }
 
-/// A receiver vanishes anywhere, beside a living receiver: nothing is doubled, and nothing lost but
-/// what the dead one may have acknowledged.
+/// A receiver vanishes anywhere, next to a living receiver: nothing is doubled, and nothing lost
+/// but what the dead one may have acknowledged.
 #[test]
 fn a_receiver_vanishes() {
     at_every_step("a_receiver_vanishes", 9, |order, step| {

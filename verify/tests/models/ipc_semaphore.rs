@@ -176,7 +176,7 @@ model! {
 }
 
 model! {
-    /// One may run out of time at any moment, beside one who waits: the permit that comes is for
+    /// One may run out of time at any moment, next to one that waits: the permit that comes is for
     /// one of them, and the wake is not lost.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
@@ -197,7 +197,7 @@ model! {
     }
 }
 
-/// A waiter vanishes anywhere, counted at the gate or not, beside another: the permit that comes
+/// A waiter vanishes anywhere, counted at the gate or not, next to another: the permit that comes
 /// reaches the living one.
 #[test]
 fn a_waiter_vanishes() {

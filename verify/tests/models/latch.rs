@@ -30,7 +30,7 @@ fn waits(shared: &Arc<Shared>) -> Body {
 }
 
 model! {
-    /// Two count down, one waits, who sees what both wrote.
+    /// Two count down, one waits and sees what both wrote.
     fn two_count_down(order) {
         let shared = shared();
         order.run([waits(&shared), counts_down(&shared, 0), counts_down(&shared, 1)]);

@@ -86,7 +86,7 @@ model! {
 }
 
 model! {
-    /// Two waits with a timeout, and one without, who must get in whatever they do.
+    /// Two waits with a timeout, and one without, which must get in whatever they do.
     fn two_timeouts(order) {
         let shared = guarded();
         order.run([counts_in_time(&shared), counts(&shared), counts_in_time(&shared)]);

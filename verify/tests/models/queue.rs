@@ -590,8 +590,8 @@ model! {
 }
 
 model! {
-    /// Two queues: who puts into one and finds the other empty cannot both be right. Needs one
-    /// order that all agree on.
+    /// Two queues: two threads that each put into one and find the other empty cannot both be
+    /// right. Needs one order that all agree on.
     fn empty_is_true_of_a_moment(order) small {
         let queues = Arc::new([Queue::<u32>::bounded(1), Queue::unbounded()]);
         let found = Tally::new();

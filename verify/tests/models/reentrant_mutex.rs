@@ -109,7 +109,7 @@ model! {
 }
 
 model! {
-    /// A fair release and a bump at depth one and two, beside a waiter.
+    /// A fair release and a bump at depth one and two, next to a waiter.
     fn bump_and_unlock_fair(order) {
         let shared = guarded();
         let fair = with(&shared, |it| {

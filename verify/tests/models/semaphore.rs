@@ -109,7 +109,7 @@ model! {
 }
 
 model! {
-    /// A request for two that may give up as the head of the line: who is behind it in the
+    /// A request for two that may give up as the head of the line: the waiter behind it in the
     /// line must be woken when it goes.
     fn a_head_that_gives_up_wakes_the_line(order) {
         let shared = semaphore(1);
@@ -129,7 +129,7 @@ model! {
 }
 
 model! {
-    /// A request for two beside requests for one: it is served, and so are they.
+    /// A request for two next to requests for one: it is served, and so are they.
     fn many_beside_ones(order) {
         let shared = semaphore(1);
         order.run([takes(&shared, 2), takes(&shared, 1), gives(&shared, 2)]);
@@ -164,7 +164,8 @@ model! {
 }
 
 model! {
-    /// `try_acquire` beside a head and a holder takes nothing that is the head's and loses nothing.
+    /// `try_acquire` next to a head and a holder takes nothing that is the head's and loses
+    /// nothing.
     fn try_acquire_beside_a_head(order) {
         let shared = semaphore(1);
         let tries = with(&shared, |it| if it.try_acquire(1).is_ok() {
@@ -193,8 +194,8 @@ model! {
 }
 
 model! {
-    /// A release by the last owner, who frees the semaphore, while the other may still be about to
-    /// wake.
+    /// A release by the last owner, which frees the semaphore, while the other may still be about
+    /// to wake.
     fn the_last_owner_frees_it(order) {
         let shared = semaphore(1);
         let (one, two) = (borrows(&shared, 1), borrows(&shared, 1));

@@ -11,7 +11,7 @@ use crate::support::{Arc, Body, Order, Tracked, with};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// A fair release, a bump, and one that gives up beside them.
+/// A fair release, a bump, and one that gives up next to them.
 fn fair_releases(order: Order, says: usize) {
     wakes_say(says);
     let shared = Arc::new((Mutex::new(()), Tracked::new(0)));

@@ -20,7 +20,7 @@ use crate::engine::memory_model::consistency::{Psc, coherent};
 use crate::engine::memory_model::event::{INIT, Id, Kind, Label, Rmw, apply};
 use crate::engine::memory_model::graph::Graph;
 
-/// How many events of a kind an execution may have.
+/// The number of events of a kind that an execution may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     /// Failures of `compare_exchange_weak` although the value matched.

@@ -2,7 +2,7 @@
 //!
 //! A queue is a location all of whose events are read-modify-writes (`Enqueue`, `Wake`, `Leave`),
 //! so its modification order is a chain in which each event reads from the one before. The state
-//! of the queue is the fold over the chain: who stands in it, oldest first. A place in the queue
+//! of the queue is the fold over the chain: the waiters in it, oldest first. A place in the queue
 //! is a *ticket*: the thread and the program-order index of the event that took it. Who stands on
 //! other channels than a wake is about is passed over by it.
 //!
@@ -133,7 +133,7 @@ pub(in crate::engine) fn evaluate(g: &mut Graph, id: Id) {
     e.wval = wval;
 }
 
-/// How many ways there are for a wake to choose its tickets.
+/// Returns the number of ways for a wake to choose its tickets.
 pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Wake {

@@ -79,7 +79,7 @@ pub(crate) struct Graph {
     pub locs: Vec<Loc>,
     clocks: Vec<u32>,
     stride: usize,
-    /// How many events are sequentially consistent: without two there is nothing to check.
+    /// The number of sequentially consistent events: without two there is nothing to check.
     pub sc: u32,
     /// The part of all executions that is estimated to come from here.
     pub weight: f64,

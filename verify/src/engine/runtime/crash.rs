@@ -125,7 +125,7 @@ impl Runtime {
     }
 
     /// Returns whether a thread can go on that waits for the end of another one. If that has
-    /// vanished, who is of the same process has vanished too.
+    /// vanished, every thread of the same process has vanished too.
     pub(super) fn may_join(&self, tid: u32, child: u32) -> bool {
         let (thread, child) = (&self.threads[tid as usize], &self.threads[child as usize]);
         child.state == State::Finished && !(child.gone && child.process == thread.process)

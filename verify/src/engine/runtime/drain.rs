@@ -5,10 +5,10 @@
 //! of the model in a state that no execution has. To forget them leaks what they own: not much, but
 //! a long run gives up millions of executions. So they go on to their end: every read takes the
 //! newest write and every write becomes the newest, which is always consistent
-//! (`explore::explorer`), one step of each thread in turn, who sleeps wakes up without a reason,
-//! and nothing is put aside. (The one graph that cannot go on, a futex wait on a value that a waker
-//! has changed, can if the wait is over at once.) What they find on the way is not reported: it is
-//! no part of what was to be explored.
+//! (`explore::explorer`), one step of each thread in turn, a sleeping thread wakes up without a
+//! reason, and nothing is put aside. (The one graph that cannot go on, a futex wait on a value that
+//! a waker has changed, can if the wait is over at once.) What they find on the way is not
+//! reported: it is no part of what was to be explored.
 //!
 //! Two things are still forgotten: an execution with a process that vanished, and a thread that has
 //! not come to its end in [`MOST`] steps of all.

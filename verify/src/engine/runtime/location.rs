@@ -238,7 +238,7 @@ impl Runtime {
 
     /// The location of an object, if it has been touched in this run.
     fn known(&self, tag: &Tag) -> Option<u32> {
-        // Another worker may have touched the same static meanwhile: then its address tells.
+        // Another worker may have touched the same static meanwhile: then its address decides.
         tag.get(self.exec).filter(|loc| loc & UNTOUCHED == 0).or_else(|| {
             let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
             let address = std::ptr::from_ref(tag).addr();

@@ -105,7 +105,7 @@ pub(crate) struct Thread {
     timed: bool,
     /// Its wait ends now without what it waits for.
     fire: bool,
-    /// How often its timeouts have fired because nothing else could run.
+    /// The number of times its timeouts have fired because nothing else could run.
     fired: u32,
     spin: Spin,
     /// It has panicked: while its frames unwind it must not be given up.
@@ -165,17 +165,18 @@ pub(crate) struct Limits {
     pub stack: usize,
     /// Iterations without an effect that a spin loop may make before it has to see something new.
     pub unroll: u32,
-    /// How often a spin loop may go round on the newest values when nothing else can run.
+    /// The number of times a spin loop may go round on the newest values when nothing else can run.
     pub spins: u32,
-    /// How many equal loads in a row make a spin loop of code that does not say that it is one.
+    /// The number of equal loads in a row that make a spin loop of code that does not say that it
+    /// is one.
     pub rounds: u32,
-    /// How often the timeouts of a thread may fire when nothing else can run.
+    /// The number of times the timeouts of a thread may fire when nothing else can run.
     pub fires: u32,
     /// Begin without exploring alternatives.
     pub paused: bool,
 }
 
-/// How an execution ended.
+/// The end of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Complete,

@@ -14,7 +14,7 @@ struct Access {
     tid: u32,
     epoch: u32,
     site: &'static Location<'static>,
-    /// How many accesses of the thread are going on.
+    /// The number of accesses of the thread that are going on.
     active: u32,
     /// Not an access of the cell: it was made then.
     made: bool,

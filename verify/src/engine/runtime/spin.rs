@@ -21,7 +21,7 @@ pub(super) struct Spin {
     pub(super) from: u32,
     /// Iterations without an effect so far.
     pub(super) count: u32,
-    /// How often it was let go on although nothing had changed.
+    /// The number of times it was let go on although nothing had changed.
     pub(super) released: u32,
     /// The iteration at hand is such a one.
     pub(super) free: bool,
@@ -234,7 +234,7 @@ const ROUNDS_PART: usize = 100;
 /// The number of times a loop may read the same values before it is reported as endless.
 const ENDLESS: u32 = 2_000;
 
-/// How many loads lie at most between two rounds of a loop that does not say that it waits.
+/// The greatest number of loads between two rounds of a loop that does not say that it waits.
 const LONGEST: usize = 8;
 
 /// A row of equal loads that is followed to its end.

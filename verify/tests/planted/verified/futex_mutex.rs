@@ -68,7 +68,7 @@ struct Shared {
 
 // SAFETY: the mutex gives the count to one thread at a time, or the checker says so.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: the mutex gives the count to one thread at a time, or the checker says so.
 unsafe impl Sync for Shared {}
 
 fn model(reversed: bool, variant: Variant) {

@@ -42,7 +42,8 @@ struct Shared {
 // SAFETY: a node is written before it is published and after no thread can reach it, or the checker
 // says so.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: a node is written before it is published and after no thread can reach it, or the checker
+// says so.
 unsafe impl Sync for Shared {}
 
 const FREED: usize = usize::MAX;

@@ -35,7 +35,7 @@ struct Queue {
 
 // SAFETY: a value is written before its node is linked, and only read after.
 unsafe impl Send for Queue {}
-// SAFETY: as above.
+// SAFETY: a value is written before its node is linked, and only read after.
 unsafe impl Sync for Queue {}
 
 impl Queue {

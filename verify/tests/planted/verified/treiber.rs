@@ -33,7 +33,7 @@ struct Stack {
 
 // SAFETY: a node's value belongs to the thread that has popped it, or has not pushed it yet.
 unsafe impl Send for Stack {}
-// SAFETY: as above.
+// SAFETY: a node's value belongs to the thread that has popped it, or has not pushed it yet.
 unsafe impl Sync for Stack {}
 
 impl Stack {
