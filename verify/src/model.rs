@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The configuration of a model's run: loom's settings, and this checker's.
 ///
-/// Steps of an execution beyond the plain steps of its threads are bounded: by
+/// Events of an execution beyond the plain steps of its threads are bounded by
 /// [`weak_failures`](Self::weak_failures), [`spurious_wakeups`](Self::spurious_wakeups),
 /// [`early_timeouts`](Self::early_timeouts) and [`unroll`](Self::unroll). The bounds are part of a
 /// [`Report`].

@@ -269,7 +269,7 @@ impl<T> Arc<T> {
         std::sync::Arc::into_inner(value).expect("this was the last reference")
     }
 
-    /// Returns the value, if there is no other reference.
+    /// Returns the value, if there is no other strong reference.
     ///
     /// # Errors
     /// Gives the reference back when there is another one.
