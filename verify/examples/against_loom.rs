@@ -1,7 +1,8 @@
 //! This checker and loom on the same programs, in one run: executions, seconds and their ratio.
 //!
 //! ```text
-//! cargo run --release -p sync-verify --example against_loom -- [--limit SECONDS] [--join] [--random COUNT | NAME…]
+//! cargo run --release -p sync-verify --example against_loom -- \
+//!     [--limit SECONDS] [--join] [--random COUNT | NAME…]
 //! ```
 //!
 //! The programs are the litmus files of this crate's tests, all whose names contain a `NAME`, or
@@ -71,7 +72,7 @@ fn settings() -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// What both did, with one program or with all.
+/// The totals of both checkers, for one program or for all.
 #[derive(Default)]
 struct Comparison {
     explored: u64,
@@ -156,7 +157,8 @@ fn main() -> Result<(), String> {
     }
     total.print("all that loom ends");
     println!(
-        "\nOf {} programs loom finishes {finished}; of these it misses outcomes in {misses} and reports forbidden ones in {forbids}.",
+        "\nOf {} programs loom finishes {finished}; of these it misses outcomes in {misses} and \
+         reports forbidden ones in {forbids}.",
         programs.len()
     );
     println!("It needs fewer executions in {}: {more:?}", more.len());

@@ -16,8 +16,8 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 use std::num::NonZeroU32;
 use std::panic::Location;
 
-/// Sleeps if the word is `expected`, on the given channels. Says whether somebody took it from
-/// there.
+/// Sleeps if the word is `expected`, on the given channels. Returns whether another thread took it
+/// from there.
 fn sleep(
     word: &AtomicU32,
     expected: u32,
@@ -103,7 +103,7 @@ pub fn requeue(
         a: u64::from(expected),
         ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site)
     };
-    // SAFETY: the caller says that it is alive, as whoever compares a word must.
+    // SAFETY: the caller guarantees that it is alive, as every caller that compares a word must.
     if unsafe { &*from }.request(label).value != u64::from(expected) {
         return None;
     }

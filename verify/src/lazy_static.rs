@@ -1,4 +1,4 @@
-//! Statics that are made anew in every execution, by [`lazy_static!`](crate::lazy_static!).
+//! Statics that are made again in every execution, by [`lazy_static!`](crate::lazy_static!).
 
 use crate::engine::runtime::{self, provenance};
 use crate::sync::Once;
@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 #[doc(no_inline)]
 pub use crate::thread::{AccessError, panicking, yield_now};
 
-/// What [`lazy_static!`](crate::lazy_static!) makes.
+/// The type of a static that [`lazy_static!`](crate::lazy_static!) makes.
 #[doc(hidden)]
 pub struct Lazy<T> {
     pub init: fn() -> T,
@@ -34,7 +34,7 @@ impl<T: 'static> Lazy<T> {
         let slot: *const Slot<T> = runtime::with(|rt| {
             if !rt.statics.iter().any(|s| s.0 == key) {
                 let slot = Slot::<T> { once: Once::new(), value: std::cell::UnsafeCell::new(None) };
-                // As if it were a static: there before anybody runs.
+                // As if it were a static: it exists before any thread runs.
                 rt.statics.push((key, provenance::before_everything(|| Box::new(slot))));
             }
             let slot = rt.statics.iter().find(|s| s.0 == key).expect("just made");
@@ -46,7 +46,7 @@ impl<T: 'static> Lazy<T> {
         let slot = unsafe { &*slot };
         slot.once.call_once(|| {
             let value = (self.init)();
-            // SAFETY: nobody reads before the `Once` is done.
+            // SAFETY: no thread reads before the `Once` is done.
             unsafe { *slot.value.get() = Some(value) };
         });
         // SAFETY: it was written before the `Once` was done, and is not written again.

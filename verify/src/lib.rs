@@ -3,8 +3,8 @@
 //!
 //! It has [loom](https://docs.rs/loom)'s module paths and signatures, so
 //! `loom = { package = "sync-verify", version = "0.1" }` runs a project's loom tests as they are.
-//! Where loom is a dependency of a dependency, `[patch.crates-io]` with the package `verify/loom` of
-//! the repository replaces it for the whole workspace.
+//! Where loom is a dependency of a dependency, `[patch.crates-io]` with the package `verify/loom`
+//! of the repository replaces it for the whole workspace.
 //!
 //! # From nothing to a found bug
 //!
@@ -86,14 +86,14 @@
 //! | `sync::atomic`, `Arc`, `Mutex`, `RwLock`, `Condvar`, `Barrier`, `Once`, `OnceLock`, `LazyLock`, `mpsc` | [`sync`] |
 //! | `thread`: `spawn`, `scope`, `park`, `Builder` | [`thread`] |
 //! | `cell::UnsafeCell` | [`cell::UnsafeCell`], whose accesses are checked for races |
-//! | `time::Instant` | [`time::Instant`], which passes where somebody waits |
+//! | `time::Instant` | [`time::Instant`], which passes where a thread waits |
 //! | the futex system call | [`futex`] |
 //! | a process that is killed | [`process`] |
 //! | `thread_local!`, the `lazy_static` crate | [`thread_local!`], [`lazy_static!`] |
 //!
 //! [`Builder`](model::Builder) has the settings, [`linear`] checks histories against a sequential
 //! specification, [`litmus`] answers what the memory model allows,
-//! [`Builder::mutate`](model::Builder::mutate) tells which orderings nothing depends on.
+//! [`Builder::mutate`](model::Builder::mutate) reports which orderings nothing depends on.
 //!
 //! # Statics
 //!
@@ -102,7 +102,8 @@
 //! finds what its constructor says. A `lazy_static!` is dropped when the main thread ends, the
 //! others never, as in `std`. The value *inside* a static `Mutex`, `RwLock` or `UnsafeCell` is
 //! ordinary memory, and so are statics of `std`'s types: they keep what the execution before has
-//! left in them. A model whose behaviour depends on that is not deterministic, and is told so.
+//! left in them. A model whose behaviour depends on that is not deterministic, and is reported as
+//! such.
 //!
 //! # What is found
 //!

@@ -50,14 +50,14 @@ use std::sync::Mutex;
 
 /// A sequential object.
 pub trait Spec: Clone + Eq + Hash {
-    /// What can be asked of it.
+    /// The calls of the object.
     type Call: Debug + Clone;
-    /// What it answers.
+    /// The results of the calls.
     type Return: Debug + Clone + PartialEq;
     /// Does a call and gives what it returns.
     fn apply(&mut self, call: &Self::Call) -> Self::Return;
-    /// Whether the object may answer `answer` where `apply` gives `expected`: equality, unless the
-    /// specification leaves a choice.
+    /// Returns whether the object may answer `answer` where `apply` gives `expected`: equality,
+    /// unless the specification leaves a choice.
     fn allows(expected: &Self::Return, answer: &Self::Return) -> bool {
         expected == answer
     }
@@ -150,7 +150,8 @@ impl<C, R> History<C, R> {
         answer
     }
 
-    /// Whether some order of the calls is one that `spec`, from its present state on, could do.
+    /// Returns whether some order of the calls is one that `spec`, from its present state on, could
+    /// do.
     pub fn is_linearisable<S: Spec<Call = C, Return = R>>(&self, spec: S) -> bool {
         let entries = self.entries.lock().unwrap_or_else(|e| e.into_inner());
         assert!(entries.len() <= 64, "a history of {} calls is too long to check", entries.len());

@@ -31,7 +31,7 @@ macro_rules! __thread_local_inner {
     };
 }
 
-/// Replaces the `lazy_static` crate's macro: the value is made anew in every execution.
+/// Replaces the `lazy_static` crate's macro: the value is made again in every execution.
 #[macro_export]
 macro_rules! lazy_static {
     ($(#[$attr:meta])* static ref $name:ident : $t:ty = $init:expr; $($rest:tt)*) => {
@@ -42,7 +42,10 @@ macro_rules! lazy_static {
         $crate::__lazy_static_inner!($(#[$attr])* (pub) $name, $t, $init);
         $crate::lazy_static!($($rest)*);
     };
-    ($(#[$attr:meta])* pub ($($vis:tt)+) static ref $name:ident : $t:ty = $init:expr; $($rest:tt)*) => {
+    (
+        $(#[$attr:meta])* pub ($($vis:tt)+) static ref $name:ident : $t:ty = $init:expr;
+        $($rest:tt)*
+    ) => {
         $crate::__lazy_static_inner!($(#[$attr])* (pub ($($vis)+)) $name, $t, $init);
         $crate::lazy_static!($($rest)*);
     };

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How a model is run: loom's settings, and this checker's.
+/// The configuration of a model's run: loom's settings, and this checker's.
 ///
-/// What an execution may do beyond the plain steps of its threads is bounded: by
+/// Events of an execution beyond the plain steps of its threads are bounded by
 /// [`weak_failures`](Self::weak_failures), [`spurious_wakeups`](Self::spurious_wakeups),
 /// [`early_timeouts`](Self::early_timeouts) and [`unroll`](Self::unroll). The bounds are part of a
 /// [`Report`].
@@ -45,18 +45,19 @@ pub struct Builder {
     pub location: bool,
     /// Print a line about every run.
     pub log: bool,
-    /// How often in an execution `compare_exchange_weak` fails although the value matched: 1, or
-    /// what `VERIFY_WEAK_FAILURES` says.
+    /// The number of times `compare_exchange_weak` fails in an execution although the value
+    /// matched: 1, or what `VERIFY_WEAK_FAILURES` says.
     pub weak_failures: u32,
-    /// How often in an execution a wait ends although nobody ended it: 1, or what
+    /// The number of waits in an execution that end although no thread ended them: 1, or what
     /// `VERIFY_SPURIOUS_WAKEUPS` says.
     pub spurious_wakeups: u32,
-    /// How often in an execution a timeout fires while others could still run. When nothing else
-    /// can run timeouts fire anyway. 1, or what `VERIFY_EARLY_TIMEOUTS` says.
+    /// The number of times a timeout fires in an execution while others could still run. When
+    /// nothing else can run timeouts fire anyway. 1, or what `VERIFY_EARLY_TIMEOUTS` says.
     pub early_timeouts: u32,
-    /// How many processes may vanish in an execution: see [`process`](crate::process).
+    /// The number of processes that may vanish in an execution: see [`process`](crate::process).
     pub crashes: u32,
-    /// How many rounds without an effect a spin loop makes before it has to see something new.
+    /// The number of rounds without an effect that a spin loop makes before it has to see something
+    /// new.
     pub unroll: u32,
     /// Bytes of stack for each thread of the model.
     pub stack_size: usize,
@@ -75,7 +76,7 @@ pub struct Builder {
     pub count_distinct: bool,
 }
 
-/// What a run of a model found.
+/// The result of a run of a model.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -87,16 +88,16 @@ pub struct Report {
     pub blocked: u64,
     /// Events of the largest execution.
     pub events: u64,
-    /// How many different executions there were among the complete ones, if
+    /// The number of different executions among the complete ones, if
     /// [`Builder::count_distinct`] is set.
     pub distinct: Option<u64>,
     /// Whether every execution was explored, within the bounds.
     pub complete: bool,
-    /// How long it took.
+    /// The duration of the run.
     pub elapsed: Duration,
-    /// What every execution was bounded by.
+    /// The bounds of every execution.
     pub bounds: String,
-    /// What went wrong.
+    /// The failure.
     pub failure: Option<Failure>,
 }
 
@@ -104,7 +105,7 @@ pub struct Report {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What is wrong with it.
+    /// The failure of the model.
     pub message: String,
     /// Its events, a column for each thread.
     pub trace: String,
@@ -134,7 +135,7 @@ fn cures(settings: &Settings, model: &Arc<dyn Fn() + Send + Sync>, failed: &Fail
     let mut found = Vec::new();
     let mut cured = Vec::new();
     for change in sites.iter().flat_map(mutation::strengthenings) {
-        // The weakest cure of a place is enough, and nobody waits long for an explanation.
+        // The weakest cure of a place is enough, and an explanation must not take long.
         if cured.contains(&(change.site, change.from)) || start.elapsed() > Duration::from_secs(2) {
             continue;
         }
@@ -355,8 +356,9 @@ impl Builder {
             ..
         } = self;
         let mut text = format!(
-            "in an execution {weak_failures} failures of compare_exchange_weak, {spurious_wakeups} spurious wake-ups, \
-             {early_timeouts} early timeouts, {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
+            "in an execution {weak_failures} failures of compare_exchange_weak, \
+             {spurious_wakeups} spurious wake-ups, {early_timeouts} early timeouts, \
+             {crashes} crashes, {unroll} idle rounds of a spin loop, {max_branches} steps"
         );
         if let Some(bound) = self.preemption_bound {
             text += &format!(", {bound} preemptions");
@@ -447,7 +449,8 @@ impl Report {
             },
         );
         format!(
-            "{{\"executions\": {}, \"blocked\": {}, \"events\": {}, \"complete\": {}, \"seconds\": {:.6}, \
+            "{{\"executions\": {}, \"blocked\": {}, \"events\": {}, \"complete\": {}, \
+             \"seconds\": {:.6}, \
              \"bounds\": {}, \"failure\": {failure}}}",
             self.executions,
             self.blocked,

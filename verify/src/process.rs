@@ -7,7 +7,7 @@
 //! who waits) happens as events of the dead thread. Everyone else has to be able to finish.
 //!
 //! A write that the death has cut short ([`cell::UnsafeCell::with_mut`](crate::cell::UnsafeCell)
-//! was going on) is torn: who touches the cell afterwards fails the model.
+//! was going on) is torn: a thread that touches the cell afterwards fails the model.
 
 use crate::engine::runtime;
 use crate::thread::{self, JoinHandle};
@@ -48,8 +48,8 @@ impl Process {
     }
 }
 
-/// What the kernel does when the current process vanishes, and only then: releases its byte locks,
-/// wakes who waits for them. Later ones are done first.
+/// Registers what the kernel does when the current process vanishes, and only then: it releases
+/// byte locks, and wakes the waiters for them. The last one registered is done first.
 pub fn on_death<F: FnOnce() + 'static>(f: F) {
     runtime::with(|rt| rt.on_death(Box::new(f)));
 }

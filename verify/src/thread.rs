@@ -31,7 +31,7 @@ pub struct ThreadId(u32);
 struct Handle {
     id: ThreadId,
     name: Option<String>,
-    /// 1 when somebody has called `unpark`.
+    /// 1 when a thread has called `unpark`.
     token: Word,
 }
 
@@ -60,7 +60,7 @@ impl Thread {
     }
 }
 
-/// What the front end keeps with every thread.
+/// The data that the front end keeps with every thread.
 struct Extra {
     thread: Thread,
     locals: RefCell<Vec<(usize, Rc<dyn Any>)>>,
@@ -101,7 +101,7 @@ pub(crate) fn end() {
     extra.ending.set(true);
 }
 
-/// What a thread left behind.
+/// The result that a thread leaves behind.
 struct Packet<T>(UnsafeCell<Option<T>>);
 
 /// Waits for a thread of the model.
@@ -113,7 +113,7 @@ pub struct JoinHandle<T> {
 
 // SAFETY: all threads of a model run on one thread of the system.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: as above.
+// SAFETY: all threads of a model run on one thread of the system.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
@@ -136,7 +136,7 @@ unsafe fn start<'a, T: 'a>(
     site: &'static Location<'static>,
 ) -> JoinHandle<T> {
     let out = runtime::perform(label(Kind::Spawn, 0, site), None);
-    // What a thread is made of comes before the thread, though it is allocated after the event.
+    // The parts of a thread come before the thread, though it is allocated after the event.
     provenance::before_everything(|| started(f, name, site, out.event))
 }
 
@@ -178,7 +178,7 @@ where
     unsafe { start(f, None, Location::caller()) }
 }
 
-/// Starts a thread for somebody else's place.
+/// Starts a thread on behalf of the caller's place.
 pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(
     f: F,
     site: &'static Location<'static>,
@@ -289,7 +289,7 @@ where
     value
 }
 
-/// How a thread is started.
+/// Configures and starts a thread.
 #[derive(Debug, Default)]
 pub struct Builder {
     name: Option<String>,
@@ -354,7 +354,7 @@ pub fn current() -> Thread {
     extra().thread.clone()
 }
 
-/// Sleeps until somebody has called [`Thread::unpark`], or spuriously.
+/// Sleeps until a thread has called [`Thread::unpark`], or wakes spuriously.
 #[track_caller]
 pub fn park() {
     let site = Location::caller();
@@ -390,7 +390,7 @@ pub fn yield_now() {
     runtime::relax();
 }
 
-/// How many threads run at once: two.
+/// Returns the number of threads that run at once: two.
 ///
 /// # Errors
 /// Never.

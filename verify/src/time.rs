@@ -1,7 +1,8 @@
-//! Virtual time: it passes only where somebody waits for it.
+//! Virtual time: it passes only where a thread waits for it.
 //!
 //! A wait whose time runs out takes its duration, and so does [`sleep`](crate::thread::sleep). The
-//! clock is consistent with happens-before: who sees what another thread did sees no earlier time.
+//! clock is consistent with happens-before: a thread that sees what another thread did sees no
+//! earlier time.
 
 use crate::engine::runtime::{self, object};
 use std::panic::Location;
@@ -33,7 +34,7 @@ impl Instant {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// How long ago this was.
+    /// Returns the time since this instant.
     pub fn elapsed(&self) -> Duration {
         Instant::now().duration_since(*self)
     }

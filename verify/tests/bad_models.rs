@@ -207,8 +207,8 @@ fn program(test: &str, which: &str, patience: &str) -> (bool, String) {
 
 const PROGRAM: &str = "VERIFY_TEST_PROGRAM";
 
-/// What blocks in the system is told, with the thread and the place. In a program of its own: the
-/// patience is the process's.
+/// A call that blocks in the system is reported, with the thread and the place. In a program of its
+/// own: the patience is the process's.
 #[test]
 #[cfg(target_os = "linux")]
 fn blocking_in_the_system() {
@@ -370,7 +370,7 @@ mod bounds {
         assert_eq!(counts[3], counts[4]);
     }
 
-    /// What an execution may do beyond the steps of its threads.
+    /// The things that an execution may do beyond the steps of its threads.
     #[test]
     fn budgets() {
         let weak = |n| {

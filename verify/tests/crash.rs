@@ -89,7 +89,7 @@ fn all_threads_of_a_process_vanish() {
     );
 }
 
-/// What a thread does after the end of its process is no execution: it cannot answer the kernel.
+/// Steps of a thread after the end of its process are no execution: it cannot answer the kernel.
 #[test]
 fn no_thread_survives_his_process() {
     let model = |answers: bool| {
@@ -123,7 +123,7 @@ fn no_thread_survives_his_process() {
     assert_eq!(Builder::new().explore(model(true)).failure.map(|f| f.to_string()), None);
 }
 
-/// A thread that waits for ever is no deadlock when its process has vanished.
+/// A thread that waits forever is no deadlock when its process has vanished.
 #[test]
 fn who_waits_vanishes_where_he_stands() {
     let model = |mends: bool| {

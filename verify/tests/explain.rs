@@ -1,4 +1,4 @@
-//! What a report says, that its replay string is the same execution, and what mutation finds.
+//! The text of a report, that its replay string is the same execution, and what mutation finds.
 
 use std::sync::Arc as StdArc;
 use verify::model::Builder;

@@ -1,4 +1,4 @@
-//! What Linux promises of a futex, and no more.
+//! The promises of Linux about a futex, and no more.
 //!
 //! Sources: the comment "Basic futex operation and ordering guarantees" of the kernel's
 //! `kernel/futex/waitwake.c` (commit 0ea5c948cb64), and futex(2).

@@ -126,7 +126,7 @@ fn an_idle_round() {
     });
 }
 
-/// What is found while an execution that was given up comes to its end is not reported: here, a
+/// A failure found while an execution that was given up comes to its end is not reported: here, a
 /// panic that only more preemptions than the bound lead to.
 #[test]
 fn what_happens_on_the_way_is_nobodys_business() {

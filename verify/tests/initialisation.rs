@@ -1,4 +1,5 @@
-//! What a thread has just made is not there for another one unless it was handed over properly.
+//! An object that a thread has just made is not there for another thread unless it was handed over
+//! properly.
 
 use std::cell::Cell;
 use std::ptr;
@@ -72,7 +73,7 @@ fn a_fresh_atomic_published_relaxed() {
 fn a_fresh_lock_or_cell_published_relaxed() {
     passes(published(|| Mutex::new(1), Release, Acquire, |m| *m.lock().unwrap() += 1));
     races(published(|| Mutex::new(1), Relaxed, Acquire, |m| *m.lock().unwrap() += 1));
-    // SAFETY: nobody writes.
+    // SAFETY: no thread writes.
     let read = |c: &UnsafeCell<usize>| assert_eq!(c.with(|v| unsafe { *v }), 3);
     passes(published(|| UnsafeCell::new(3), Release, Acquire, read));
     races(published(|| UnsafeCell::new(3), Relaxed, Acquire, read));
@@ -131,8 +132,8 @@ fn written_to_by_who_had_it_for_himself() {
     races(published(make, Relaxed, Acquire, load));
 }
 
-/// What was there before the threads needs nothing: neither does a static, nor what a thread gets
-/// with its closure.
+/// An object that was there before the threads needs nothing: neither does a static, nor what a
+/// thread gets with its closure.
 #[test]
 fn made_before() {
     static SHARED: AtomicUsize = AtomicUsize::new(0);

@@ -78,7 +78,8 @@ fn a_table_for_people() {
 
 #[test]
 fn registers_that_were_not_assigned_print_nothing() {
-    let text = "x = 10; thread { r1 = x.load(Relaxed); if (r1 == 10) { r2 = x.swap(4, Relaxed); } } thread { x.store(3, SeqCst); }";
+    let text = "x = 10; thread { r1 = x.load(Relaxed); if (r1 == 10) { r2 = x.swap(4, Relaxed); } \
+        } thread { x.store(3, SeqCst); }";
     let json = succeeds(&["-", "--json"], text);
     assert!(json.contains(r#"{"registers": {"r1": 3}, "final": {"x": 3}}"#), "{json}");
     let table = succeeds(&["-"], text);
@@ -129,7 +130,8 @@ fn a_program_without_locations() {
 fn a_parse_error_names_line_and_column_and_points_there() {
     let text = "x = 0;\n\tthread { r = x.load(Release); }\n";
     let expected = "\
-litmus: standard input: line 2, column 22: a load cannot be `Release`: `Relaxed`, `Acquire` or `SeqCst`
+litmus: standard input: line 2, column 22: a load cannot be `Release`: `Relaxed`, `Acquire` or \
+ `SeqCst`
 2 | \tthread { r = x.load(Release); }
   | \t                    ^
 ";

@@ -126,9 +126,9 @@ fn two_unsynchronised_loads_do_not_race() {
     model(|| {
         let x = Arc::new(AtomicUsize::new(3));
         let y = x.clone();
-        // SAFETY: nobody writes.
+        // SAFETY: no thread writes.
         let t = thread::spawn(move || unsafe { y.unsync_load() });
-        // SAFETY: nobody writes.
+        // SAFETY: no thread writes.
         assert_eq!(unsafe { x.unsync_load() }, 3);
         assert_eq!(x.load(Relaxed) + t.join().unwrap(), 6);
     });

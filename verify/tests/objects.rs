@@ -103,7 +103,7 @@ impl Racy {
 
     #[track_caller]
     fn get(&self) -> usize {
-        // SAFETY: nobody writes: the cell checks it.
+        // SAFETY: no thread writes: the cell checks it.
         self.0.with(|p| unsafe { *p })
     }
 }
@@ -331,7 +331,7 @@ fn channels_of_a_futex() {
     }
 }
 
-/// Who is moved to another word takes its channel along.
+/// A waiter that is moved to another word takes its channel along.
 #[test]
 fn channels_of_a_futex_move() {
     let model = |channel| {

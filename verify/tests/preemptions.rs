@@ -1,5 +1,5 @@
-//! What `LOOM_MAX_PREEMPTIONS` bounds: switches away from a thread that could go on, at a lock that
-//! is free as well as at an atomic.
+//! The bound of `LOOM_MAX_PREEMPTIONS`: switches away from a thread that could go on, at a lock
+//! that is free as well as at an atomic.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as Plain};
@@ -139,7 +139,7 @@ fn channel(n: usize, bound: usize) -> u64 {
     report.executions
 }
 
-/// What loom 0.7.2 needs for 7 items at a bound of 1 is 28 executions, at 2 it is 378; here each
+/// Loom 0.7.2 needs 28 executions for 7 items at a bound of 1, and 378 at 2; here each
 /// may have a spurious wake-up besides.
 #[test]
 fn condition_variables_are_bounded() {

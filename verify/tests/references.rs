@@ -33,8 +33,8 @@ fn fails(reason: &str, f: impl Fn() + Send + Sync + Copy + 'static) {
     assert_eq!((replayed.message, replayed.trace), (failure.message, failure.trace));
 }
 
-/// A value without a destructor: nobody sees in which order references to it are dropped, unless
-/// somebody asks.
+/// A value without a destructor: no thread sees in which order references to it are dropped, unless
+/// a thread reads the count.
 #[test]
 fn drops_that_no_thread_sees_are_no_events() {
     let executions = passes(|| {
@@ -128,7 +128,7 @@ struct Racy(UnsafeCell<usize>);
 
 // SAFETY: the checker fails the model when two accesses race.
 unsafe impl Sync for Racy {}
-// SAFETY: as above.
+// SAFETY: the checker fails the model when two accesses race.
 unsafe impl Send for Racy {}
 
 impl Racy {
@@ -137,7 +137,7 @@ impl Racy {
         self.0.with_mut(|v| unsafe { *v = 1 });
     }
     fn get(&self) -> usize {
-        // SAFETY: nobody writes: the cell checks it.
+        // SAFETY: no thread writes: the cell checks it.
         self.0.with(|v| unsafe { *v })
     }
 }

@@ -1,5 +1,5 @@
 //! Loops: bounded ones are explored and come to an end, those that wait for another thread are cut,
-//! those that wait for nobody are reported.
+//! those that wait for no thread are reported.
 
 use std::sync::Arc;
 use verify::model::{Builder, Report};
@@ -113,7 +113,7 @@ fn loops_that_wait_without_saying_so() {
     });
 }
 
-/// What comes after the loop is explored with all that the loop can have seen.
+/// The code after the loop is explored with all that the loop can have seen.
 #[test]
 fn a_loop_that_waits_sees_every_value_that_ends_it() {
     let report = explore(|| {
@@ -158,7 +158,7 @@ fn loops_that_wait_for_no_thread() {
     }
 }
 
-/// What an exploration finds out about loops does not depend on how many explore.
+/// The result of an exploration about loops does not depend on the number of workers.
 #[test]
 fn in_parallel() {
     for loads in [19, 40] {

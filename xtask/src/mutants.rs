@@ -1,4 +1,4 @@
-//! The changes that no model notices, beside the committed list of those that are known.
+//! The changes that no model notices, next to the committed list of those that are known.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -137,8 +137,8 @@ impl Mutants {
         })
     }
 
-    /// Whether a model fails as it is, or a change that is not in the list survived all models. What
-    /// survives some of them proves nothing: the others may notice it.
+    /// Returns whether a model fails as it is, or a change that is not in the list survived all
+    /// models. What survives some of them proves nothing: the others may notice it.
     pub(crate) fn is_failure(&self) -> bool {
         let is_new = self.has_all_models && self.new_survivors().next().is_some();
         self.is_broken || is_new
@@ -165,7 +165,8 @@ impl Mutants {
         let survivors = self.survivors().count();
         let new = self.new_survivors().count();
         format!(
-            "{} changes: {} noticed, {survivors} survived ({} of them explained in {LIST}, {new} not)",
+            "{} changes: {} noticed, {survivors} survived ({} of them explained in {LIST}, {new} \
+             not)",
             self.fates.len(),
             self.fates.len() - survivors,
             survivors - new,

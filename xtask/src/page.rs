@@ -12,8 +12,8 @@ use crate::sources::Docs;
 use crate::table::{Row, Table, Verdict};
 
 const STYLE: &str = "
-:root{color-scheme:light dark;--text:#1d2330;--dim:#5b6475;--page:#fff;--card:#f5f7fa;--line:#d9dee7;
---good:#1a7f43;--part:#8a5a00;--bad:#b3261e}
+:root{color-scheme:light dark;--text:#1d2330;--dim:#5b6475;--page:#fff;--card:#f5f7fa;
+--line:#d9dee7;--good:#1a7f43;--part:#8a5a00;--bad:#b3261e}
 @media(prefers-color-scheme:dark){:root{--text:#e6e9ef;--dim:#9aa4b5;--page:#14171d;--card:#1d222b;
 --line:#333b48;--good:#5fd08c;--part:#e5b454;--bad:#ff8a80}}
 *{box-sizing:border-box}
@@ -21,10 +21,13 @@ body{margin:0 auto;padding:1.2rem;max-width:70rem;font:16px/1.5 system-ui,sans-s
 color:var(--text);background:var(--page);overflow-wrap:anywhere}
 h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.15rem;margin:0}
 p{margin:.4rem 0}.dim{color:var(--dim)}code{font:.88em ui-monospace,monospace}
-.totals{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.6rem;margin:1rem 0}
-.totals div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}
+.totals{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.6rem;
+margin:1rem 0}
+.totals div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;
+padding:.6rem .8rem}
 .totals b{display:block;font-size:1.3rem}
-section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.9rem;margin:.8rem 0}
+section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.9rem;
+margin:.8rem 0}
 summary{cursor:pointer;padding:.35rem 0}
 .model{border-top:1px solid var(--line);padding:.5rem 0}
 .good{color:var(--good)}.part{color:var(--part)}.bad{color:var(--bad)}
@@ -57,7 +60,8 @@ pub(crate) fn page(table: &Table, mutants: Option<&Mutants>) -> String {
                 p.dim {
                     (chrono::Local::now().format("%Y-%m-%d"))
                     ", commit " code { (commit()) }
-                    ", explored by " (engines.iter().map(|e| e.name()).collect::<Vec<_>>().join(" and "))
+                    ", explored by "
+                    (engines.iter().map(|e| e.name()).collect::<Vec<_>>().join(" and "))
                 }
                 div.totals {
                     (total("primitives", primitives.len() as u64))
@@ -66,14 +70,18 @@ pub(crate) fn page(table: &Table, mutants: Option<&Mutants>) -> String {
                     (total("executions", sum(|row| row.executions)))
                     @if let Some(mutants) = mutants {
                         (total("changes tried", mutants.fates.len() as u64))
-                        (total("changes noticed", (mutants.fates.len() - mutants.survivors().count()) as u64))
+                        (total(
+                            "changes noticed",
+                            (mutants.fates.len() - mutants.survivors().count()) as u64,
+                        ))
                     }
                 }
                 p { (table.summary()) "." }
                 p.dim {
-                    "A model is a small program that uses one primitive. The checker runs it in every way that "
-                    "the memory model of the language allows, within the bounds. “Explored to the end” is a proof "
-                    "for this program within these bounds; “not all explored” is a search that found no fault."
+                    "A model is a small program that uses one primitive. The checker runs it in "
+                    "every way that the memory model of the language allows, within the bounds. "
+                    "“Explored to the end” is a proof for this program within these bounds; “not "
+                    "all explored” is a search that found no fault."
                 }
                 @if let Some(mutants) = mutants { (changes(mutants)) }
                 @for (primitive, models) in &primitives {
@@ -168,8 +176,8 @@ fn changes(mutants: &Mutants) -> Markup {
         section {
             h2 { "Changes of the code that the models notice" }
             p.dim {
-                "Each ordering weakened a step, each fence and each wake left out, one woken in place of all, "
-                "one change at a time."
+                "Each ordering weakened a step, each fence and each wake left out, one woken in "
+                "place of all, one change at a time."
             }
             p { (mutants.summary()) "." }
             details {

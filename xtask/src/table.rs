@@ -136,8 +136,8 @@ impl Table {
     pub(crate) fn summary(&self) -> String {
         format!(
             "{} models, {} executions, {:.0} s of processor time: {} explored to the end within \
-             their bounds, {} passed but not explored to the end, {} explore nothing, {} failed, {} \
-             not finished",
+             their bounds, {} passed but not explored to the end, {} explore nothing, {} failed, \
+             {} not finished",
             self.rows.len(),
             self.rows.values().map(|row| row.executions).sum::<u64>(),
             self.rows.values().map(|row| row.seconds).sum::<f64>(),

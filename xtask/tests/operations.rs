@@ -1,5 +1,5 @@
-//! Every exported operation that blocks has a model, or a reason why it has none. The list of changes
-//! that no model notices names lines that exist.
+//! Every exported operation that blocks has a model, or a reason why it has none. The list of
+//! changes that no model notices names lines that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use verify::litmus::{self, ParseError, Program};
 
 const USAGE: &str = "\
-Explores a litmus program: how many complete executions the Rust memory model (RC11) gives it, and every outcome.
+Explores a litmus program: how many complete executions the Rust memory model (RC11) gives it, \
+ and every outcome.
 
 Usage: litmus [--json] FILE
 
@@ -25,7 +26,8 @@ A program declares locations, then threads:
 Operations: x.store(v, O)  r = x.load(O)  r = x.swap(v, O)  r = x.fetch_add(v, O)
             r = x.compare_exchange(expected, new, O, O)  fence(O)
             assume(r == v)  if (r == v) { … } else { … }
-A value v is an unsigned integer or a register of the same thread; `r = ` may be left out. O is Relaxed, Acquire,
+A value v is an unsigned integer or a register of the same thread; `r = ` may be left out. O is \
+ Relaxed, Acquire,
 Release, AcqRel or SeqCst. Conditions know ==, !=, && and ||. Comments start with // or #.
 
 Exits with 0, or with 2 and a message if the arguments, the file or the program are wrong.

@@ -45,7 +45,7 @@ impl<T> Cell<T> {
     where
         T: Copy,
     {
-        // SAFETY: nobody writes: the cell checks it.
+        // SAFETY: no thread writes: the cell checks it.
         self.cell.with(|v| unsafe { *v })
     }
 

@@ -99,7 +99,7 @@ impl<T: ?Sized> ConstPtr<T> {
     /// # Safety
     /// The cell must be alive, and the reference must not outlive the guard.
     pub unsafe fn deref(&self) -> &T {
-        // SAFETY: the caller answers for the cell; nobody writes: it is checked.
+        // SAFETY: the caller answers for the cell; no thread writes: it is checked.
         unsafe { &*self.ptr }
     }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
-/// What to explore and how far.
+/// The parameters of an exploration: the model and its limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub limits: Limits,
@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     /// Look on for a shorter failing execution when one was found.
     pub shorten: bool,
     pub guide: Option<Vec<Step>>,
-    /// What is known of the model.
+    /// The facts known about the model.
     pub facts: Vec<Fact>,
     pub changes: Vec<Change>,
     /// Tell complete executions apart, and count the different ones.
@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     pub site: &'static Location<'static>,
 }
 
-/// What an exploration found.
+/// The result of an exploration.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     pub executions: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Summary {
     pub complete: bool,
     pub elapsed: Duration,
     pub failure: Option<Failed>,
-    /// What was learned of the model.
+    /// The facts learned about the model.
     pub facts: Vec<Fact>,
 }
 
@@ -89,7 +89,7 @@ fn install_hook() {
     });
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct Shared {
     state: Mutex<State>,
     more: Condvar,
@@ -116,7 +116,7 @@ struct State {
     /// Something was learned.
     fact: Option<Fact>,
     failure: Option<Failed>,
-    /// How many executions may be looked at for a shorter failure.
+    /// The number of executions that may be looked at for a shorter failure.
     grace: u64,
 }
 
@@ -131,7 +131,8 @@ pub(crate) type Each<'a> = &'a (dyn Fn(&Runtime) + Sync);
 
 /// Runs every execution of `model`, which was started at `settings.site`.
 ///
-/// When something is learned about the model all begins anew, and `each` sees some again.
+/// When a fact is learned about the model, the exploration begins again, and `each` sees some
+/// executions again.
 pub(crate) fn explore(settings: &Settings, model: &Model, each: Each<'_>) -> Summary {
     if runtime::current().is_some() {
         panic!("a model cannot run inside of a model, as it does at {}", settings.site);

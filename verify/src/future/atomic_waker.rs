@@ -13,7 +13,7 @@ impl AtomicWaker {
         AtomicWaker { waker: Mutex::new(None) }
     }
 
-    /// Registers the waker to be woken. If somebody is at it, the waker is woken at once.
+    /// Registers the waker to be woken. If another thread is waking, the waker is woken at once.
     #[track_caller]
     pub fn register(&self, waker: Waker) {
         match self.waker.try_lock() {

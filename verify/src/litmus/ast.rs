@@ -47,7 +47,7 @@ pub struct LocationId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegisterId(pub usize);
 
-/// What one thread does, in program order.
+/// The statements of one thread, in program order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Thread {
     /// Its statements, at least one.
@@ -70,7 +70,7 @@ pub enum Statement {
     Store {
         /// Where.
         location: LocationId,
-        /// What.
+        /// The value that is written.
         value: Value,
         /// `Relaxed`, `Release` or `SeqCst`.
         ordering: Ordering,
@@ -163,7 +163,7 @@ impl Value {
 }
 
 impl Condition {
-    /// Whether it holds, where `register` says what each register holds.
+    /// Returns whether it holds, where `register` says what each register holds.
     pub fn holds(&self, register: &impl Fn(RegisterId) -> u64) -> bool {
         match self {
             Condition::Equal(a, b) => a.evaluate(register) == b.evaluate(register),
@@ -275,7 +275,8 @@ impl Program {
                 let (expected, new) = (shown(expected), shown(new));
                 write!(
                     f,
-                    "{register}{location}.compare_exchange({expected}, {new}, {success:?}, {failure:?});"
+                    "{register}{location}.compare_exchange({expected}, {new}, {success:?}, \
+                     {failure:?});"
                 )
             }
             Statement::Fence { ordering } => write!(f, "fence({ordering:?});"),

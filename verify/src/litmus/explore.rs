@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-/// What the threads of the program share.
+/// The state that the threads of the program share.
 struct State {
     program: Program,
     locations: Vec<AtomicU64>,
@@ -109,7 +109,7 @@ pub fn explore_with(program: &Program, builder: &Builder) -> (Exploration, Repor
     };
     let seen = Mutex::new(HashSet::new());
     let mut builder = builder.clone();
-    // Nothing in a litmus program can grow for ever: all of it is explored, whatever its size, and
+    // Nothing in a litmus program can grow forever: all of it is explored, whatever its size, and
     // no row of equal loads is a loop.
     builder.max_threads = program.threads.len() + 1;
     builder.max_branches = usize::MAX;

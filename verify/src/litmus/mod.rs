@@ -3,7 +3,7 @@
 //! A litmus program answers, by exhaustion, what the memory model of Rust allows: [`Program`] is
 //! the text parsed, [`explore`] runs the model checker over it and [`Exploration`] says how many
 //! distinct complete executions exist and which [`Outcome`]s they have. The `litmus` binary of this
-//! crate is the same on the command line; `LITMUS.md` beside this crate's README is a tour of it.
+//! crate is the same on the command line; `LITMUS.md` next to this crate's README is a tour of it.
 //!
 //! ```
 //! use verify::litmus::{Program, explore};
@@ -16,8 +16,11 @@
 //! .parse()?;
 //! let found = explore(&program);
 //! assert_eq!(found.executions, 4);
-//! // Both threads may miss the other's store: release and acquire do not forbid store buffering, only `SeqCst` does.
-//! assert!(found.outcomes.iter().any(|outcome| outcome.registers["r1"] == 0 && outcome.registers["r2"] == 0));
+//! // Both threads may miss the other's store: release and acquire do not forbid store buffering,
+//! // only `SeqCst` does.
+//! assert!(found.outcomes.iter().any(|outcome| {
+//!     outcome.registers["r1"] == 0 && outcome.registers["r2"] == 0
+//! }));
 //! # Ok::<(), verify::litmus::ParseError>(())
 //! ```
 //!
@@ -58,15 +61,15 @@
 //!   is a parse error.
 //! * **`assume(c)`** keeps only the executions in which `c` holds. One in which it fails is
 //!   *blocked*: it is counted apart and has no outcome. It stands for a loop that waits for `c`,
-//!   without the iterations that nobody wants to see.
+//!   without its idle iterations.
 //!
 //! # The model
 //!
 //! RC11 (Lahav, Vafeiadis, Kang, Hur and Dreyer, "Repairing sequential consistency in C/C++11",
 //! PLDI 2017) with the release sequences of C++20: coherence, atomicity, `psc` acyclic, and program
 //! order with reads-from acyclic, so that no execution needs a value out of thin air. An
-//! *execution* is a graph: who read from whom, and the order of the stores to each location. Two
-//! interleavings with the same graph are one execution.
+//! *execution* is a graph: the reads-from relation, and the order of the stores to each
+//! location. Two interleavings with the same graph are one execution.
 
 pub mod ast;
 mod explore;
@@ -81,7 +84,7 @@ pub use ast::{
 pub use explore::{explore, explore_with};
 pub use parse::ParseError;
 
-/// How one complete execution of a [`Program`] ended.
+/// The end of one complete execution of a [`Program`].
 ///
 /// Ordered by its registers first (by name, then by value), so that a set of outcomes always prints
 /// in the same order.

@@ -27,7 +27,7 @@ pub struct ParseError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The error at this place.
     pub message: String,
 }
 
@@ -49,7 +49,8 @@ impl FromStr for Program {
     /// The first thing that is wrong with the text, with its line and column.
     ///
     /// ```
-    /// let error = "x = 0; thread { r1 = x.load(Release); }".parse::<verify::litmus::Program>().unwrap_err();
+    /// let text = "x = 0; thread { r1 = x.load(Release); }";
+    /// let error = text.parse::<verify::litmus::Program>().unwrap_err();
     /// assert_eq!((error.line, error.column), (1, 29));
     /// assert_eq!(error.message, "a load cannot be `Release`: `Relaxed`, `Acquire` or `SeqCst`");
     /// ```
@@ -200,7 +201,7 @@ fn integer(word: &str, at: Position) -> Result<u64, ParseError> {
     if seen { Ok(total) } else { Err(at.error(format!("`{word}` has no digits"))) }
 }
 
-/// What may carry an ordering; each has its own forbidden ones.
+/// The operations that carry an ordering. Each operation has its own forbidden orderings.
 #[derive(Clone, Copy)]
 enum Role {
     Load,
@@ -521,7 +522,8 @@ impl<'a> Parser<'a> {
                 if self.program.registers[id.0].thread != thread {
                     let (line, column) = (first.line, first.column);
                     return Err(at.error(format!(
-                        "register `{name}` belongs to another thread (line {line}, column {column}): \
+                        "register `{name}` belongs to another thread (line {line}, column \
+                         {column}): \
                          outcomes print registers by name, so each thread needs its own"
                     )));
                 }

@@ -17,7 +17,10 @@ impl Exploration {
     /// ```
     /// use verify::litmus::{Exploration, Outcome};
     ///
-    /// let outcome = Outcome { registers: [("r1".into(), 7)].into(), final_values: [("x".into(), 1)].into() };
+    /// let outcome = Outcome {
+    ///     registers: [("r1".into(), 7)].into(),
+    ///     final_values: [("x".into(), 1)].into(),
+    /// };
     /// let exploration = Exploration { executions: 3, blocked: 0, outcomes: [outcome].into() };
     /// assert_eq!(
     ///     exploration.to_json(),
@@ -63,7 +66,7 @@ fn push_object(json: &mut String, values: &BTreeMap<String, u64>) {
     json.push('}');
 }
 
-/// How many, with a noun that agrees.
+/// Formats a number with a noun that agrees.
 fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
-/// What the checker knows of a value with references to it.
+/// The checker's record of a value with references to it.
 ///
 /// Whether it matters in which order references are made and dropped depends on the model, and it
 /// would multiply the executions of every model if it always did. So there are three cases:
@@ -21,10 +21,10 @@ use std::sync::atomic::Ordering;
 /// | `events` | when | events |
 /// |---|---|---|
 /// | `None` | nothing can see it | none |
-/// | `Drops` | the value has a destructor: whoever drops last runs it | drops |
-/// | `All` | somebody asks for the number while others could change it | all, on the counts of `std` |
+/// | `Drops` | the value has a destructor: the last thread to drop runs it | drops |
+/// | `All` | a thread reads the number while other threads could change it | all, on the counts of `std` |
 ///
-/// That somebody asks is found out when it happens: the exploration begins anew with
+/// A thread's read of the number is discovered when it happens: the exploration begins again with
 /// [`Fact::Counted`](crate::engine::memory_model::fact::Fact) for the place where the value was
 /// made.
 struct Header {
@@ -71,15 +71,20 @@ pub struct Weak<T: ?Sized> {
 // SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
 // the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Send for Arc<T> {}
-// SAFETY: as above.
+// SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
+// the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Sync for Arc<T> {}
-// SAFETY: as above.
+// SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
+// the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Send for Weak<T> {}
-// SAFETY: as above.
+// SAFETY: as `std::sync::Arc`; the header is only touched on the one thread of the system on which
+// the execution runs.
 unsafe impl<T: ?Sized + Sync + Send> Sync for Weak<T> {}
-// SAFETY: as above, for the table of raw pointers.
+// SAFETY: the header and its table of raw pointers are only touched on the one thread of the
+// system on which the execution runs.
 unsafe impl Send for Header {}
-// SAFETY: as above.
+// SAFETY: the header and its table of raw pointers are only touched on the one thread of the
+// system on which the execution runs.
 unsafe impl Sync for Header {}
 
 impl<T: ?Sized + std::panic::RefUnwindSafe> std::panic::UnwindSafe for Arc<T> {}
@@ -118,7 +123,7 @@ impl Header {
         }
     }
 
-    /// Whether everything that is done with references is an event.
+    /// Returns whether everything that is done with references is an event.
     fn counts(&self) -> bool {
         self.events == Events::All && runtime::current().is_some()
     }
@@ -136,7 +141,7 @@ impl Header {
         }
     }
 
-    /// Somebody asks for the number of references, of which `mine` are his and `others` are not.
+    /// A thread reads the number of references, of which `mine` are its own and `others` are not.
     /// If others can change it meanwhile, or have changed it at a time that is not before this
     /// one, the answer depends on the order of events that there should have been.
     fn ask(&self, others: usize) {
@@ -155,7 +160,7 @@ impl Header {
     /// One reference more.
     fn cloned(&self, site: &'static Location<'static>) {
         if self.counts() {
-            // Relaxed: as in `std`, who clones has one.
+            // Relaxed: as in `std`, the thread that clones has a reference.
             self.count.attempt(Rmw::Add, 1, 0, Ordering::Relaxed, site);
         }
         self.note();
@@ -264,10 +269,10 @@ impl<T> Arc<T> {
         std::sync::Arc::into_inner(value).expect("this was the last reference")
     }
 
-    /// The value, if nobody else has a reference.
+    /// Returns the value, if there is no other strong reference.
     ///
     /// # Errors
-    /// Gives the reference back when somebody has.
+    /// Gives the reference back when there is another one.
     #[track_caller]
     pub fn try_unwrap(this: Arc<T>) -> Result<T, Arc<T>> {
         let site = Location::caller();
@@ -332,7 +337,7 @@ impl<T: ?Sized> Arc<T> {
         Arc::wrap(std, Header::new::<T>(Location::caller()))
     }
 
-    /// How many references there are.
+    /// Returns the number of references.
     #[track_caller]
     pub fn strong_count(this: &Self) -> usize {
         let header = &this.header;
@@ -343,7 +348,7 @@ impl<T: ?Sized> Arc<T> {
         header.strong.get()
     }
 
-    /// How many weak references there are.
+    /// Returns the number of weak references.
     #[track_caller]
     pub fn weak_count(this: &Self) -> usize {
         let header = &this.header;
@@ -354,7 +359,7 @@ impl<T: ?Sized> Arc<T> {
         header.weak.get()
     }
 
-    /// A reference to the value, if nobody else has one, and nobody has a weak one.
+    /// Returns a reference to the value, if there is no other reference, strong or weak.
     #[track_caller]
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
         let site = Location::caller();
@@ -372,7 +377,7 @@ impl<T: ?Sized> Arc<T> {
         std::sync::Arc::get_mut(&mut this.value)
     }
 
-    /// Whether two references are to the same value.
+    /// Returns whether two references are to the same value.
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         std::sync::Arc::ptr_eq(&this.value, &other.value)
     }
@@ -485,7 +490,7 @@ impl<T: ?Sized> Weak<T> {
         Some(Arc { value: ManuallyDrop::new(value), header: header.clone() })
     }
 
-    /// How many references there are.
+    /// Returns the number of references.
     #[track_caller]
     pub fn strong_count(&self) -> usize {
         let Some(header) = &self.header else { return 0 };
@@ -496,7 +501,7 @@ impl<T: ?Sized> Weak<T> {
         header.strong.get()
     }
 
-    /// Whether two references are to the same value.
+    /// Returns whether two references are to the same value.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         self.value.ptr_eq(&other.value)
     }

@@ -90,7 +90,7 @@ impl<T: Word> Cell<T> {
     }
 
     fn initial(&self) -> u64 {
-        // SAFETY: inside a model nobody writes `init` while it is shared.
+        // SAFETY: inside a model no thread writes `init` while it is shared.
         unsafe { *self.init.get() }.to_word()
     }
 
@@ -201,7 +201,7 @@ impl<T: Word> Cell<T> {
         Err(old)
     }
 
-    /// The value, for somebody who has the object for himself.
+    /// Returns the value to a caller that owns the object exclusively.
     #[track_caller]
     fn settle(&self) -> *mut T {
         if runtime::current().is_some() {
@@ -278,7 +278,13 @@ macro_rules! common {
             /// The value, when it was not `current`.
             #[track_caller]
             #[inline]
-            pub fn compare_exchange(&self, current: $t, new: $t, success: Ordering, failure: Ordering) -> Result<$t, $t> {
+            pub fn compare_exchange(
+                &self,
+                current: $t,
+                new: $t,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$t, $t> {
                 self.0.compare_exchange(Rmw::Cas, current, new, success, failure)
             }
 
@@ -289,23 +295,34 @@ macro_rules! common {
             /// The value, when nothing was stored.
             #[track_caller]
             #[inline]
-            pub fn compare_exchange_weak(&self, current: $t, new: $t, success: Ordering, failure: Ordering) -> Result<$t, $t> {
+            pub fn compare_exchange_weak(
+                &self,
+                current: $t,
+                new: $t,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$t, $t> {
                 self.0.compare_exchange(Rmw::WeakCas, current, new, success, failure)
             }
 
-            /// Changes the value by a function, tried again until nobody came between.
+            /// Changes the value by a function, tried again until no other thread came between.
             ///
             /// # Errors
             /// The value for which the function gave `None`.
             #[track_caller]
-            pub fn fetch_update<F: FnMut($t) -> Option<$t>>(&self, set_order: Ordering, fetch_order: Ordering, f: F) -> Result<$t, $t> {
+            pub fn fetch_update<F: FnMut($t) -> Option<$t>>(
+                &self,
+                set_order: Ordering,
+                fetch_order: Ordering,
+                f: F,
+            ) -> Result<$t, $t> {
                 self.0.fetch_update(set_order, fetch_order, f)
             }
 
             /// The value, without a step of the model.
             ///
             /// # Safety
-            /// Nobody may change it at the same time.
+            /// No other thread may change it at the same time.
             #[track_caller]
             pub unsafe fn unsync_load(&self) -> $t {
                 self.0.unsynced()

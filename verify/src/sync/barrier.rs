@@ -14,7 +14,7 @@ pub struct Barrier {
 pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
-    /// Whether it is.
+    /// Returns whether it is.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0

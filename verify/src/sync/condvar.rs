@@ -18,14 +18,14 @@ pub struct Condvar {
 pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {
-    /// Whether it did.
+    /// Returns whether it did.
     pub fn timed_out(&self) -> bool {
         self.0
     }
 }
 
 impl Condvar {
-    /// A condition variable on which nobody waits.
+    /// Creates a condition variable on which no thread waits.
     pub const fn new() -> Condvar {
         Condvar { queue: Word::new(0) }
     }

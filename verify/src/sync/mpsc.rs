@@ -20,7 +20,7 @@ struct State<T> {
 
 struct Channel<T> {
     state: Mutex<State<T>>,
-    /// How many items fit; `Some(0)` is a meeting.
+    /// The capacity; `Some(0)` is a rendezvous.
     bound: Option<usize>,
     filled: Condvar,
     emptied: Condvar,

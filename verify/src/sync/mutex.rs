@@ -19,10 +19,11 @@ pub struct Mutex<T: ?Sized> {
     data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock gives exclusive access. `poisoned` is only touched by who holds it, or read by
-// somebody on the same thread of the system.
+// SAFETY: the lock gives exclusive access. `poisoned` is only touched by the thread that holds it,
+// or read by code on the same thread of the system.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
-// SAFETY: as above.
+// SAFETY: the lock gives exclusive access. `poisoned` is only touched by the thread that holds it,
+// or read by code on the same thread of the system.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 /// Unlocks when it is dropped.
@@ -105,7 +106,7 @@ impl<T: ?Sized> Mutex<T> {
         self.poisoned.result(self.data.get_mut())
     }
 
-    /// Whether a thread panicked with the lock held.
+    /// Returns whether a thread panicked with the lock held.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.is_set()
     }
@@ -142,7 +143,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut d = f.debug_struct("Mutex");
         if self.state.peek() == 0 {
-            // SAFETY: nobody holds the lock, and no other thread runs while this does.
+            // SAFETY: no thread holds the lock, and no other thread runs while this does.
             let data = unsafe { &*self.data.get() };
             d.field("data", &data);
         } else {

@@ -10,7 +10,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Nobody has notified yet.
+    /// Creates a `Notify` without a notification.
     pub const fn new() -> Notify {
         Notify { token: Word::new(0) }
     }

@@ -18,7 +18,7 @@ pub struct Once {
     turn: Word,
 }
 
-/// What [`Once::call_once_force`] tells its closure.
+/// The state that [`Once::call_once_force`] passes to its closure.
 #[derive(Debug)]
 pub struct OnceState(());
 
@@ -36,7 +36,7 @@ impl Once {
         Once { state: Word::new(0), turn: Word::new(0) }
     }
 
-    /// Whether a closure has run to its end.
+    /// Returns whether a closure has run to its end.
     ///
     /// # Memory ordering
     /// If so, what it did happens before this returns.
@@ -90,9 +90,9 @@ pub struct OnceLock<T> {
     value: UnsafeCell<Option<T>>,
 }
 
-// SAFETY: the value is written once, before anybody reads it.
+// SAFETY: the value is written once, before any thread reads it.
 unsafe impl<T: Send> Send for OnceLock<T> {}
-// SAFETY: as above.
+// SAFETY: the value is written once, before any thread reads it.
 unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
 
 impl<T> OnceLock<T> {
@@ -134,7 +134,7 @@ impl<T> OnceLock<T> {
         self.once.run(
             || {
                 let value = f();
-                // SAFETY: nobody reads before the `Once` is done, and only one closure runs.
+                // SAFETY: no thread reads before the `Once` is done, and only one closure runs.
                 let old = unsafe { (*self.value.get()).replace(value) };
                 // Of a static, from the execution before.
                 runtime::drop_outside(old);
@@ -178,7 +178,7 @@ impl<T> From<T> for OnceLock<T> {
 
 /// Replaces `std::sync::LazyLock`.
 ///
-/// A static one is made anew in every execution. Its closure is then called more than once, so it
+/// A static one is made again in every execution. Its closure is then called more than once, so it
 /// must not own anything that is dropped; a `fn` or a closure that captures nothing does not.
 pub struct LazyLock<T, F = fn() -> T> {
     cell: OnceLock<T>,
@@ -189,7 +189,7 @@ pub struct LazyLock<T, F = fn() -> T> {
 
 // SAFETY: `init` is only taken by the one initialiser that runs.
 unsafe impl<T: Send, F: Send> Send for LazyLock<T, F> {}
-// SAFETY: as above.
+// SAFETY: `init` is only taken by the one initialiser that runs.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
@@ -211,7 +211,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         this.cell.get_or_init(|| {
             assert!(
                 !this.called.replace(true) || !std::mem::needs_drop::<F>(),
-                "a LazyLock that lives longer than an execution is made again in the next one, so its closure must not own anything"
+                "a LazyLock that lives longer than an execution is made again in the next one, so \
+                 its closure must not own anything"
             );
             // SAFETY: called once; or again, and then there is nothing that would be dropped twice.
             let f = unsafe { std::ptr::read(this.init.get()) };

@@ -17,7 +17,7 @@ impl Poison {
         self.0.set(false);
     }
 
-    /// What the lock gives, as an error if it is poisoned.
+    /// Returns the guard of the lock, as an error if the lock is poisoned.
     pub(super) fn result<G>(&self, given: G) -> LockResult<G> {
         if self.is_set() { Err(PoisonError::new(given)) } else { Ok(given) }
     }

@@ -20,7 +20,7 @@ pub struct RwLock<T: ?Sized> {
 
 // SAFETY: the lock gives exclusive or shared access.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
-// SAFETY: as above.
+// SAFETY: the lock gives exclusive or shared access.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 /// Unlocks a reader when it is dropped.
@@ -44,7 +44,7 @@ unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
 unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 
 impl<T> RwLock<T> {
-    /// A lock that nobody holds.
+    /// Creates an unlocked lock.
     pub const fn new(data: T) -> RwLock<T> {
         RwLock { state: Word::new(0), poisoned: Poison::new(), data: UnsafeCell::new(data) }
     }
@@ -96,7 +96,7 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    /// Waits until nobody has it and locks it for writing.
+    /// Waits until no thread holds the lock and locks it for writing.
     ///
     /// # Errors
     /// When a writer panicked.
@@ -107,10 +107,10 @@ impl<T: ?Sized> RwLock<T> {
         self.writer(site)
     }
 
-    /// Locks it for writing if nobody has it.
+    /// Locks it for writing if no thread holds it.
     ///
     /// # Errors
-    /// When somebody has it, or a writer panicked.
+    /// When another thread holds it, or a writer panicked.
     #[track_caller]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         let site = Location::caller();
@@ -129,7 +129,7 @@ impl<T: ?Sized> RwLock<T> {
         self.poisoned.result(self.data.get_mut())
     }
 
-    /// Whether a writer panicked.
+    /// Returns whether a writer panicked.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.is_set()
     }
@@ -177,7 +177,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut d = f.debug_struct("RwLock");
         if self.state.peek() < WRITER {
-            // SAFETY: nobody writes, and no other thread runs while this does.
+            // SAFETY: no thread writes, and no other thread runs while this does.
             let data = unsafe { &*self.data.get() };
             d.field("data", &data);
         } else {

@@ -1,4 +1,4 @@
-//! What may be seen after a panic: the types that replace those of `std` are as safe to unwind
+//! Unwind safety: the types that replace those of `std` are as safe to unwind
 //! past, so that code with `catch_unwind` compiles with either.
 
 use super::atomic::{

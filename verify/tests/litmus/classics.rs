@@ -172,7 +172,8 @@ const CLASSICS: &[Classic] = &[
         forbidden: &["x=8"],
     },
     Classic {
-        name: "a read-modify-write reads the store before it, but that need not be the newest one known elsewhere",
+        name: "a read-modify-write reads the store before it, but that need not be the newest one \
+            known elsewhere",
         text: "x = 0; y = 0;
             thread { x.store(1, Relaxed); y.store(1, Relaxed); }
             thread { r1 = y.load(Relaxed); r2 = x.fetch_add(10, Relaxed); }",
@@ -181,7 +182,8 @@ const CLASSICS: &[Classic] = &[
     },
     Classic {
         name: "two increments cannot read the same value",
-        text: "x = 0; thread { r1 = x.fetch_add(1, Relaxed); } thread { r2 = x.fetch_add(1, Relaxed); }",
+        text: "x = 0; thread { r1 = x.fetch_add(1, Relaxed); } thread { r2 = x.fetch_add(1, \
+            Relaxed); }",
         allowed: &["r1=0 r2=1 x=2", "r1=1 r2=0 x=2"],
         forbidden: &["r1=0 r2=0", "r1=1 r2=1", "x=1"],
     },
@@ -257,14 +259,16 @@ const CLASSICS: &[Classic] = &[
     },
     Classic {
         name: "coherence of two reads",
-        text: "x = 0; thread { x.store(1, Relaxed); x.store(2, Relaxed); } thread { r1 = x.load(Relaxed); r2 = x.load(Relaxed); }",
+        text: "x = 0; thread { x.store(1, Relaxed); x.store(2, Relaxed); } thread { r1 = \
+            x.load(Relaxed); r2 = x.load(Relaxed); }",
         allowed: &["r1=0 r2=2", "r1=1 r2=2", "r1=2 r2=2", "r1=1 r2=1"],
         forbidden: &["r1=2 r2=1", "r1=2 r2=0", "r1=1 r2=0", "x=1"],
     },
     Classic {
         name: "coherence across threads: two readers agree on the order of two stores",
         text: "x = 0; thread { x.store(1, Relaxed); } thread { x.store(2, Relaxed); }
-            thread { r1 = x.load(Relaxed); r2 = x.load(Relaxed); } thread { r3 = x.load(Relaxed); r4 = x.load(Relaxed); }",
+            thread { r1 = x.load(Relaxed); r2 = x.load(Relaxed); } thread { r3 = x.load(Relaxed); \
+            r4 = x.load(Relaxed); }",
         allowed: &["r1=1 r2=2 r3=1 r4=2", "r1=2 r2=1 r3=2 r4=1"],
         forbidden: &["r1=1 r2=2 r3=2 r4=1"],
     },
@@ -280,7 +284,8 @@ const CLASSICS: &[Classic] = &[
     Classic {
         name: "independent reads, acquire",
         text: "x = 0; y = 0; thread { x.store(1, Release); } thread { y.store(1, Release); }
-            thread { r1 = x.load(Acquire); r2 = y.load(Acquire); } thread { r3 = y.load(Acquire); r4 = x.load(Acquire); }",
+            thread { r1 = x.load(Acquire); r2 = y.load(Acquire); } thread { r3 = y.load(Acquire); \
+            r4 = x.load(Acquire); }",
         allowed: &["r1=1 r2=0 r3=1 r4=0"],
         forbidden: &[],
     },
@@ -328,7 +333,8 @@ const CLASSICS: &[Classic] = &[
         forbidden: &["r1=1 r2=3 r3=0"],
     },
     Classic {
-        name: "a SeqCst read sees a SeqCst store that happens before, around a relaxed one (PLDI 2017, section 3.2)",
+        name: "a SeqCst read sees a SeqCst store that happens before, around a relaxed one (PLDI \
+            2017, section 3.2)",
         text: "x = 0; y = 0;
             thread { x.store(1, Relaxed); fence(SeqCst); r1 = y.load(SeqCst); }
             thread { y.store(1, SeqCst); r2 = x.load(SeqCst); }",
@@ -336,7 +342,8 @@ const CLASSICS: &[Classic] = &[
         forbidden: &["r1=0 r2=0"],
     },
     Classic {
-        name: "a release store alone does not make a SeqCst store order a later SeqCst load of another location",
+        name: "a release store alone does not make a SeqCst store order a later SeqCst load of \
+            another location",
         text: "x = 0; y = 0;
             thread { x.store(1, Release); r1 = y.load(SeqCst); }
             thread { y.store(1, SeqCst); r2 = x.load(SeqCst); }",
@@ -344,7 +351,8 @@ const CLASSICS: &[Classic] = &[
         forbidden: &[],
     },
     Classic {
-        name: "W+RWC: SeqCst order goes through synchronisation, if other locations lie on both ends of it",
+        name: "W+RWC: SeqCst order goes through synchronisation, if other locations lie on both \
+            ends of it",
         text: "x = 0; y = 0; z = 0;
             thread { x.store(1, SeqCst); z.store(1, Release); }
             thread { r1 = z.load(Acquire); r2 = y.load(SeqCst); }
@@ -355,7 +363,8 @@ const CLASSICS: &[Classic] = &[
     Classic {
         name: "what a thread does may depend on what it read",
         text: "x = 0; y = 0;
-            thread { r1 = x.load(Relaxed); if (r1 == 1) { y.store(1, Relaxed); } else { r2 = y.load(Relaxed); } }
+            thread { r1 = x.load(Relaxed); if (r1 == 1) { y.store(1, Relaxed); } else { r2 = \
+            y.load(Relaxed); } }
             thread { x.store(1, Relaxed); y.store(2, Relaxed); }",
         allowed: &["r1=0 r2=2 y=2", "r1=0 r2=0", "r1=1 y=1", "r1=1 y=2"],
         forbidden: &["r1=1 r2=0", "r1=0 y=1", "r1=1 r2=2"],

@@ -53,7 +53,7 @@ const COUNTS: &[(&str, u64)] = &[
     ("s", 4),
     ("sb-rel-acq", 4),
     ("sb-sc", 3),
-    // Store buffering beside a writer that is in no order: a revisit may close the cycle.
+    // Store buffering next to a writer that is in no order: a revisit may close the cycle.
     ("sb-sc-beside", 9),
     ("sb-sc-fence-mixed", 3),
     ("sb-sc-fences", 3),

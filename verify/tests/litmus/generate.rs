@@ -10,7 +10,7 @@ use verify::litmus::{
     Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
 };
 
-/// SplitMix64 (Steele, Lea and Flood 2014): tiny, and the same on every machine for ever, so that a
+/// SplitMix64 (Steele, Lea and Flood 2014): tiny, and the same on every machine forever, so that a
 /// seed in a bug report stays good.
 pub(crate) struct Random(u64);
 

@@ -4,11 +4,11 @@
 use verify::litmus::{LocationId, RegisterId, Statement};
 use verify::sync::atomic::{AtomicU64, fence};
 
-/// What was done in place of a statement.
+/// The action taken in place of a statement.
 pub(crate) enum Instead {
     /// All of it.
     Done,
-    /// What it reads is this.
+    /// It reads this value.
     Read(u64),
 }
 

@@ -90,7 +90,7 @@ fn program(seed: u64) -> Program {
 
 type Registers = BTreeMap<String, u64>;
 
-/// What the threads of one execution share.
+/// The state that the threads of one execution share.
 struct Shared {
     program: Arc<Program>,
     atomics: Vec<AtomicU64>,

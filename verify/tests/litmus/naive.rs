@@ -106,7 +106,7 @@ fn search(
     Some(())
 }
 
-/// What a thread would do next.
+/// The next step of a thread.
 enum Next<'p> {
     Step(&'p Statement),
     Blocked,

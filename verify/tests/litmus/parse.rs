@@ -61,8 +61,10 @@ fn the_example_of_the_documentation() {
 fn every_operation() {
     let program = parse(
         "x=0xFF_ff;thread{x.store(18446744073709551615,SeqCst);x.load(Relaxed);a=x.swap(2,AcqRel);\
-         b=x.fetch_add(a,Acquire);c=x.compare_exchange(0,b,SeqCst,Acquire);x.swap(0,Relaxed);fence(AcqRel);\
-         assume(a==1&&(b!=2||c==a)||a==0x10);if(c==0){x.fetch_add(1,Relaxed);}else{x.compare_exchange(1,2,Relaxed,SeqCst);}}",
+         b=x.fetch_add(a,Acquire);c=x.compare_exchange(0,b,SeqCst,Acquire);x.swap(0,Relaxed);\
+         fence(AcqRel);\
+         assume(a==1&&(b!=2||c==a)||a==0x10);if(c==0){x.fetch_add(1,Relaxed);}else{\
+         x.compare_exchange(1,2,Relaxed,SeqCst);}}",
     );
     assert_eq!(program.locations[0].initial, 0xffff);
     let body = &program.threads[0].body;
@@ -119,7 +121,8 @@ fn what_is_printed_parses_back() {
         x = 1; lock = 2;
         thread {
             r1 = x.load(Relaxed);
-            if (r1 == 0) { if (r1 != 1) { r2 = lock.swap(r1, SeqCst); } else { r2 = x.load(Acquire); } assume(r2 == 0 || r1 == 0 && r2 != r1); }
+            if (r1 == 0) { if (r1 != 1) { r2 = lock.swap(r1, SeqCst); } else { r2 = \
+            x.load(Acquire); } assume(r2 == 0 || r1 == 0 && r2 != r1); }
             x.compare_exchange(r1, 4, AcqRel, Relaxed);
         }
         thread { fence(SeqCst); }
@@ -131,7 +134,8 @@ fn what_is_printed_parses_back() {
 #[test]
 fn comments_and_layout_are_free() {
     let program = parse(
-        "\u{feff}# a comment with ünïcode, } and \"\n// and = another\r\nx\n=\t0 // here\n;# there\n\
+        "\u{feff}# a comment with ünïcode, } and \"\n// and = another\r\nx\n=\t0 // here\n;# \
+         there\n\
          thread#\n{x . store ( 1 , // why\n Relaxed ) ; }// the end",
     );
     assert_eq!(program.to_string(), "x = 0;\nthread { x.store(1, Relaxed); }\n");
@@ -208,11 +212,14 @@ fn a_register_belongs_to_one_thread() {
 #[test]
 fn a_register_is_assigned_on_every_path_to_its_use() {
     parse(
-        "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { b = x.load(Relaxed); } x.store(b, Relaxed); }",
+        "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { b = \
+         x.load(Relaxed); } x.store(b, Relaxed); }",
     );
-    let text = "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } x.store(@b, Relaxed); }";
+    let text = "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } \
+        x.store(@b, Relaxed); }";
     refused(text, &["`b` is not assigned on every path"]);
-    let text = "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { x.store(@b, Relaxed); } }";
+    let text = "x = 0; thread { a = x.load(Relaxed); if (a == 0) { b = x.load(Relaxed); } else { \
+        x.store(@b, Relaxed); } }";
     refused(text, &["`b` is not assigned on every path"]);
 }
 
@@ -284,7 +291,8 @@ fn deep_nesting_is_refused_not_an_overflow() {
 
 #[test]
 fn any_cut_and_any_swap_of_characters_is_no_panic() {
-    let text = "x = 0; y = 0x1f; thread { a = x.load(SeqCst); if (a == 1 && (a != 0)) { y.swap(a, AcqRel); } else { fence(SeqCst); } } # é";
+    let text = "x = 0; y = 0x1f; thread { a = x.load(SeqCst); if (a == 1 && (a != 0)) { y.swap(a, \
+        AcqRel); } else { fence(SeqCst); } } # é";
     parse(text);
     for (cut, _) in text.char_indices() {
         let _ = text[..cut].parse::<Program>().map(|program| program.to_string());

@@ -74,7 +74,7 @@ fn program(seed: u64) -> Program {
     program
 }
 
-/// What the threads of one execution share.
+/// The state that the threads of one execution share.
 struct Shared {
     program: Arc<Program>,
     atomics: Vec<AtomicU64>,
@@ -83,7 +83,7 @@ struct Shared {
 
 // SAFETY: accesses to `plain` are what the checker is asked about.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: accesses to `plain` are what the checker is asked about.
 unsafe impl Sync for Shared {}
 
 impl Shared {
@@ -102,7 +102,7 @@ impl Shared {
                     Some(Instead::Done)
                 }
                 Statement::Load { location, .. } if *location == PLAIN => {
-                    // SAFETY: nobody writes: the cell checks it.
+                    // SAFETY: no thread writes: the cell checks it.
                     Some(Instead::Read(self.plain.with(|plain| unsafe { *plain })))
                 }
                 _ => None,
@@ -176,37 +176,46 @@ fn races_known_from_the_textbook() {
         ("thread { y.store(1, Relaxed); } thread { y.load(Relaxed); }", true),
         ("thread { y.load(Relaxed); } thread { y.load(Relaxed); }", false),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Acquire); \
+             if (r == 1) { y.load(Relaxed); } }",
             false,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); if (r == 1) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Relaxed); } thread { r = x.load(Acquire); \
+             if (r == 1) { y.load(Relaxed); } }",
             true,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); if (r == 1) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); \
+             if (r == 1) { y.load(Relaxed); } }",
             true,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); fence(Acquire); if (r == 1) { y.store(2, Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); } thread { r = x.load(Relaxed); \
+             fence(Acquire); if (r == 1) { y.store(2, Relaxed); } }",
             false,
         ),
         (
-            "thread { y.store(1, Relaxed); x.store(1, Release); x.store(2, Relaxed); } thread { r = x.load(Acquire); if (r == 2) { y.load(Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.store(1, Release); x.store(2, Relaxed); } thread { r \
+             = x.load(Acquire); if (r == 2) { y.load(Relaxed); } }",
             true,
         ),
         (
-            "thread { y.store(1, Relaxed); x.fetch_add(1, Release); } thread { y.load(Relaxed); x.fetch_add(1, Release); } thread { r = x.load(Acquire); if (r == 2) { y.store(3, Relaxed); } }",
+            "thread { y.store(1, Relaxed); x.fetch_add(1, Release); } thread { y.load(Relaxed); \
+             x.fetch_add(1, Release); } thread { r = x.load(Acquire); if (r == 2) { y.store(3, \
+             Relaxed); } }",
             true,
         ),
         // No synchronisation through the plain location itself.
         (
-            "thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = y.load(Relaxed); }",
+            "thread { x.store(1, Relaxed); fence(SeqCst); y.store(1, Relaxed); } thread { r = \
+             y.load(Relaxed); }",
             true,
         ),
         // A claim by exchange.
         (
-            "thread { r1 = x.swap(1, Relaxed); if (r1 == 0) { y.store(1, Relaxed); } } thread { r2 = x.swap(1, Relaxed); if (r2 == 0) { y.store(2, Relaxed); } }",
+            "thread { r1 = x.swap(1, Relaxed); if (r1 == 0) { y.store(1, Relaxed); } } thread { \
+             r2 = x.swap(1, Relaxed); if (r2 == 0) { y.store(2, Relaxed); } }",
             false,
         ),
     ];

@@ -25,7 +25,7 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
     }
 }
 
-/// What `explore` gets wrong about the program, if anything.
+/// Returns what `explore` gets wrong about the program, if anything.
 fn disagreement(program: &Program, explore: impl Fn(&Program) -> Exploration) -> Option<String> {
     let expected = naive::enumerate_within(program, GRAPHS)?;
     let found = match catch_unwind(AssertUnwindSafe(|| explore(program))) {
@@ -121,7 +121,7 @@ fn pruning_early_loses_nothing() {
     assert!(compared > 20, "only {compared} programs from seed {seed} on were small enough");
 }
 
-/// What loom does: SeqCst accesses are taken for AcqRel. Fences keep their meaning.
+/// Loom's treatment: SeqCst accesses are taken for AcqRel. Fences keep their meaning.
 fn without_seq_cst(body: &mut [Statement]) {
     let weaken = |ordering: &mut Ordering, to: Ordering| {
         if *ordering == Ordering::SeqCst {
@@ -189,7 +189,7 @@ fn nearly_all_random_programs_are_small_enough() {
     assert!(too_large.count() as u64 <= 3 * PASSED_OVER);
 }
 
-/// Explores with so many workers, and fails if an execution is explored twice.
+/// Explores with `workers` workers, and fails if an execution is explored twice.
 pub(crate) fn each_once(program: &Program, workers: usize) -> Exploration {
     let mut builder = Builder::new();
     builder.workers = workers;

@@ -23,7 +23,7 @@ use crate::random::setting;
 
 const GRAPHS: usize = 6_000;
 
-/// What a thread does, in and out of its locks.
+/// The steps of a thread, in and out of its locks.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Load(usize),
@@ -142,7 +142,7 @@ fn spelt_out(threads: &[Vec<Step>]) -> Program {
 
 type Registers = BTreeMap<String, u64>;
 
-/// What the threads of one execution share.
+/// The state that the threads of one execution share.
 #[derive(Default)]
 struct Shared {
     data: [AtomicU64; 2],
@@ -200,7 +200,7 @@ fn explore(threads: &[Vec<Step>]) -> Result<(u64, BTreeSet<Registers>), String> 
 /// None: too large for the naive enumerator.
 fn compare(threads: &[Vec<Step>]) -> Option<Result<(), String>> {
     let expected = naive::enumerate_within(&spelt_out(threads), GRAPHS)?;
-    // What the locks read has no register in the other version.
+    // The reads of the locks have no register in the other version.
     let data = |name: &String| {
         let (t, i) = name[1..].split_once('_').expect("thread and step");
         matches!(threads[t.parse::<usize>().unwrap()][i.parse::<usize>().unwrap()], Step::Load(_))
@@ -318,8 +318,8 @@ fn readers_and_writers_are_counted_as_the_definition_counts_them() {
 }
 
 /// The first thread waits for one notification, the second, if it waits, for the other, and
-/// notifies the first before that; all others notify both as often as they like. So nobody waits
-/// for ever.
+/// notifies the first before that; all others notify both as often as they like. So no thread waits
+/// forever.
 fn notifications(random: &mut Random) -> Vec<Vec<Step>> {
     let mut threads =
         vec![vec![Step::Wait(0)], vec![Step::Notify(0), Step::Wait(1)], vec![Step::Notify(1)]];
@@ -343,7 +343,7 @@ fn notifications(random: &mut Random) -> Vec<Vec<Step>> {
 }
 
 fn all_threads_is_told(threads: &[Vec<Step>]) -> bool {
-    // Whoever waits has been told by somebody who does not wait first; each place has one that
+    // A waiting thread is notified by a thread that does not wait first; each place has one that
     // waits, once.
     let waits = |n: usize| {
         threads

@@ -32,7 +32,7 @@ fn every_use_of_loom_compiles_with_this_crate() {
     verify::uses();
 }
 
-/// What may cross `catch_unwind`: as much as of the types that are replaced.
+/// The types that may cross `catch_unwind`: as much as of the types that are replaced.
 #[test]
 fn unwind_safety_is_that_of_std() {
     use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -110,7 +110,7 @@ fn last(text: &str) -> &str {
     word(text.trim().rsplit("::").next().unwrap_or(text).trim())
 }
 
-/// What a file of loom exports: `name`, `Type::method`, `Type: Trait`.
+/// The exports of a file of loom: `name`, `Type::method`, `Type: Trait`.
 fn exports(text: &str, into: &mut BTreeSet<String>) {
     let mut this = String::new();
     let mut derived = Vec::new();
@@ -175,7 +175,7 @@ fn walk(folder: &Path, into: &mut BTreeSet<String>) {
     }
 }
 
-/// What `uses.rs` names, in the same form.
+/// The names that `uses.rs` uses, in the same form.
 fn named() -> (String, BTreeSet<String>) {
     let text = plain(include_str!("uses.rs"));
     let mut traits = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What loom has no types for (loom #306, #346, #308, #396, #156, #117, #393).
+//! Models that loom has no types for (loom #306, #346, #308, #396, #156, #117, #393).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn fails(reason: &str, model: fn()) {
     assert!(failure.contains(reason), "not for {reason}:\n{failure}");
 }
 
-/// Statics start anew in every execution.
+/// Statics start again in every execution.
 #[test]
 fn const_constructors() {
     static COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -7,7 +7,7 @@ pub(crate) mod models;
 
 use std::panic::catch_unwind;
 
-/// What is wrong with the model, if anything.
+/// Returns what is wrong with the model, if anything.
 pub(crate) fn explore(model: fn()) -> Option<String> {
     let panic = catch_unwind(|| loom::model::Builder::new().check(model)).err()?;
     let text = panic.downcast_ref::<String>().cloned();

@@ -1,4 +1,4 @@
-//! What loom 0.7.2 misses is found, and what it wrongly reports is not reported.
+//! Bugs that loom 0.7.2 misses are found, and what it wrongly reports is not reported.
 //!
 //! Each model is compiled twice, above this checker and above loom, from the same source
 //! (`models.rs`). Both verdicts are asserted: ours is what Rust's memory model and its standard

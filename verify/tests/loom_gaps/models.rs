@@ -42,7 +42,7 @@ struct Ring {
 
 // SAFETY: head and tail give the slot to one side at a time, or the checker says so.
 unsafe impl Sync for Ring {}
-// SAFETY: as above.
+// SAFETY: head and tail give the slot to one side at a time, or the checker says so.
 unsafe impl Send for Ring {}
 
 /// A ring of capacity one whose consumer, spawned first, gives the slot back with a relaxed store.
@@ -229,7 +229,8 @@ pub(crate) fn an_old_value_may_still_be_read() {
     assert_ne!(read, (1, 0), "the value of eight stores ago is too old");
 }
 
-/// What two waiters and a notifier share: who arrives takes a number, who leaves takes a token.
+/// The state that two waiters and a notifier share: a thread that arrives takes a number, a thread
+/// that leaves takes a token.
 #[derive(Default)]
 struct Office {
     arrived: usize,
@@ -312,9 +313,9 @@ struct Noted {
     data: UnsafeCell<usize>,
 }
 
-// SAFETY: that is the question.
+// SAFETY: exclusive access is what the model checks.
 unsafe impl Sync for Noted {}
-// SAFETY: as above.
+// SAFETY: exclusive access is what the model checks.
 unsafe impl Send for Noted {}
 
 /// The notifier writes after it has unlocked, then only notifies.

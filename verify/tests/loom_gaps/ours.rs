@@ -9,7 +9,7 @@ pub(crate) mod models;
 
 use verify::model::Builder;
 
-/// What is wrong with the model, if anything.
+/// Returns what is wrong with the model, if anything.
 pub(crate) fn explore(model: fn()) -> Option<String> {
     Builder::new().explore(model).failure.map(|failure| failure.to_string())
 }

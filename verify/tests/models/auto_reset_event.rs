@@ -52,8 +52,8 @@ model! {
 }
 
 model! {
-    /// Two sets in two threads, two waiters: the sets may fall into one only where nobody had
-    /// waited before the second, so one more set at the end frees whoever is left.
+    /// Two sets in two threads, two waiters: the sets may fall into one only where no thread had
+    /// waited before the second, so one more set at the end frees the waiter that is left.
     fn two_sets_two_waiters(order) {
         let shared = Arc::new((AutoResetEvent::new(), AutoResetEvent::new()));
         let waits = || with(&shared, |it| {
@@ -72,7 +72,8 @@ model! {
 }
 
 model! {
-    /// What was written before a set is seen by who takes it, also where it was set already.
+    /// A write before a set is seen by the thread that takes the set, also where it was set
+    /// already.
     fn set_again_brings_its_news(order) {
         let shared = shared();
         shared.event.set();

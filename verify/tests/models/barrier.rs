@@ -1,4 +1,4 @@
-//! That nobody passes before all have arrived, that the outcome is the cycle's, and that nobody is
+//! No thread passes before all have arrived, the outcome is the cycle's, and no thread is
 //! left behind.
 
 use std::time::Duration;
@@ -30,7 +30,8 @@ model! {
 model! {
     /// Three members: the last wakes two, and everybody sees everybody.
     fn three_members(order) {
-        let shared = Arc::new((Barrier::new(3), [Tracked::new(0), Tracked::new(0), Tracked::new(0)]));
+        let shared =
+            Arc::new((Barrier::new(3), [Tracked::new(0), Tracked::new(0), Tracked::new(0)]));
         let member = |me: usize| with(&shared, move |it| {
             it.1[me].set(1);
             let place = it.0.wait().unwrap();
@@ -42,11 +43,12 @@ model! {
 }
 
 model! {
-    /// The action runs once, sees what every member wrote, and before anybody goes on.
+    /// The action runs once, sees what every member wrote, and before any thread goes on.
     fn action_before_release(order) {
         let data = Arc::new((Tracked::new(0), Tracked::new(0)));
         let seen = Arc::clone(&data);
-        let barrier = Arc::new(Barrier::new(2).with_action(move || seen.1.set(seen.1.get() + seen.0.get())));
+        let barrier =
+            Arc::new(Barrier::new(2).with_action(move || seen.1.set(seen.1.get() + seen.0.get())));
         let shared = (barrier, data);
         let writes = with(&shared, |(barrier, data)| {
             data.0.set(7);
@@ -70,7 +72,7 @@ fn two_and_notes() -> Arc<(Barrier, [Tracked; 2])> {
     Arc::new((Barrier::new(2), [Tracked::new(0), Tracked::new(0)]))
 }
 
-/// Writes, waits, and notes the outcome; whoever succeeded reads what the other wrote.
+/// Writes, waits, and notes the outcome; a thread that succeeded reads what the other thread wrote.
 fn hands_over(shared: &Arc<HandsOver>, me: usize, wait: fn(&Barrier) -> bool) -> Body {
     with(shared, move |it| {
         it.news[me].set(1);
@@ -88,8 +90,8 @@ struct HandsOver {
 }
 
 model! {
-    /// Both may give up, at any moment. Who finds at the last moment that the cycle has completed
-    /// sees what the other wrote.
+    /// Both may give up, at any moment. A thread that finds at the last moment that the cycle has
+    /// completed sees what the other wrote.
     fn a_late_success_brings_the_news(order) {
         let [news, passed] = [(); 2].map(|()| [Tracked::new(0), Tracked::new(0)]);
         let shared = Arc::new(HandsOver { barrier: Barrier::new(2), news, passed });
@@ -122,7 +124,11 @@ model! {
     fn abort_is_everybodys(order) {
         let shared = two_and_notes();
         let aborts = with(&shared, |it| it.0.abort());
-        order.run([noting(&shared, 0, |it| it.wait().is_ok()), noting(&shared, 1, |it| it.wait().is_ok()), aborts]);
+        order.run([
+            noting(&shared, 0, |it| it.wait().is_ok()),
+            noting(&shared, 1, |it| it.wait().is_ok()),
+            aborts,
+        ]);
         same_outcome(&shared);
         assert!(shared.0.is_broken());
     }
@@ -144,7 +150,7 @@ model! {
 }
 
 model! {
-    /// Reset at any moment beside one that waits and may give up: afterwards the barrier works.
+    /// Reset at any moment next to one that waits and may give up: afterwards the barrier works.
     fn reset_beside_a_waiter(order) {
         let shared = Arc::new(Barrier::new(2));
         let waits = with(&shared, |it| {

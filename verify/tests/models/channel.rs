@@ -144,12 +144,15 @@ model! {
     /// neither; the item is where they say.
     fn meeting_in_time(order) small {
         let (sender, receiver) = channel::bounded(0);
-        let outcome = std::sync::Arc::new([(); 2].map(|()| std::sync::atomic::AtomicBool::new(false)));
+        let outcome =
+            std::sync::Arc::new([(); 2].map(|()| std::sync::atomic::AtomicBool::new(false)));
         let (sent, received) = (outcome.clone(), outcome.clone());
         let relaxed = std::sync::atomic::Ordering::Relaxed;
         let sends = body(move || match sender.send_timeout(item(1), SOON) {
             Ok(()) => sent[0].store(true, relaxed),
-            Err(SendTimeoutError::Timeout(back) | SendTimeoutError::Disconnected(back)) => assert_eq!(back.get(), 1),
+            Err(SendTimeoutError::Timeout(back) | SendTimeoutError::Disconnected(back)) => {
+                assert_eq!(back.get(), 1)
+            }
         });
         let receives = body(move || {
             if let Ok(item) = receiver.recv_timeout(SOON) {
@@ -177,11 +180,16 @@ model! {
         let (sender, receiver) = channel::bounded(0);
         let sends = body(move || match sender.try_send(item(1)) {
             Ok(()) => {}
-            Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => assert_eq!(back.get(), 1),
+            Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
+                assert_eq!(back.get(), 1)
+            }
         });
         let receives = body(move || match receiver.recv() {
             Ok(item) => assert_eq!(item.get(), 1),
-            Err(_) => assert_eq!(receiver.try_recv().map(|item| item.get()), Err(TryRecvError::Disconnected)),
+            Err(_) => assert_eq!(
+                receiver.try_recv().map(|item| item.get()),
+                Err(TryRecvError::Disconnected)
+            ),
         });
         order.run([sends, receives]);
     }
@@ -210,7 +218,7 @@ model! {
 }
 
 model! {
-    /// Who learns that all senders have gone sees what each of them did before.
+    /// A receiver that learns that all senders have gone sees what each of them did before.
     fn what_the_senders_did_is_seen(order) small {
         let (sender, receiver) = channel::unbounded::<u32>();
         let data = Arc::new([Tracked::new(0), Tracked::new(0)]);

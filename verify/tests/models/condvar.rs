@@ -56,8 +56,8 @@ model! {
 }
 
 model! {
-    /// glibc 25847: two waiters, of whom one may wait again, against two notifications. Each must
-    /// reach somebody who needs it.
+    /// glibc 25847: two waiters, one of which may wait again, against two notifications. Each must
+    /// reach a waiter that needs it.
     fn two_waiters_two_notifications(order) {
         let shared = stock();
         let puts_two = with(&shared, |it| for _ in 0..2 {
@@ -100,7 +100,7 @@ model! {
             }
             *items -= 1;
             drop(items);
-            // It took the only item: put one for the other, who waits.
+            // It took the only item: put one for the other, which waits.
             *it.items.lock() += 1;
             it.changed.notify_one();
         });
@@ -114,7 +114,7 @@ model! {
 }
 
 model! {
-    /// A wait that times out has the lock again: what it does under it races with nobody.
+    /// A wait that times out has the lock again: what it does under the lock races with no thread.
     fn timeout_has_the_lock(order) {
         let shared = stock();
         let waits = || with(&shared, |it| {

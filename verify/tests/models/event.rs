@@ -1,4 +1,4 @@
-//! That nobody who waits is left behind, however soon the event is cleared, and that what was
+//! No waiter is left behind, however soon the event is cleared, and that what was
 //! written before a `set` is seen.
 
 use std::time::Duration;
@@ -50,7 +50,7 @@ model! {
 }
 
 model! {
-    /// `set(); clear()` beside two that wait or do not yet: whether they were in time is the
+    /// `set(); clear()` next to two that wait or do not yet: whether they were in time is the
     /// scheduler's choice, so they may give up, and leave nothing behind. (That sleepers are
     /// released is shown on the real clock, where one can see that they sleep.)
     fn set_and_clear_release_who_was_waiting(order) {
@@ -84,7 +84,7 @@ model! {
             it.1.wait();
             it.0.set();
             it.0.clear();
-            // Who began to wait only after the clear waits for this one.
+            // A waiter that began only after the clear waits for this set.
             it.0.set();
         });
         order.run([waits, sets_twice]);
@@ -92,7 +92,7 @@ model! {
 }
 
 model! {
-    /// A waiter that gives up beside one that does not.
+    /// A waiter that gives up next to one that does not.
     fn timeout_beside_a_waiter(order) {
         let shared = news();
         order.run([waits_in_time(&shared), waits(&shared), sets(&shared)]);
@@ -104,7 +104,11 @@ model! {
     /// consumer clears it and looks for work. One of the two must see the other: the work, or the
     /// event.
     fn set_again_beside_clear(order) {
-        let shared = Arc::new((Event::new(), sync_core::primitive::atomic::AtomicU32::new(0), Tracked::new(0)));
+        let shared = Arc::new((
+            Event::new(),
+            sync_core::primitive::atomic::AtomicU32::new(0),
+            Tracked::new(0),
+        ));
         shared.0.set();
         let produces = with(&shared, |it| {
             it.1.store(1, core::sync::atomic::Ordering::Relaxed);

@@ -11,8 +11,8 @@ struct Guarded {
     data: Tracked,
 }
 
-/// Without an interval: nobody asks, so that a waiter sleeps until it is granted and a lost grant
-/// is a deadlock.
+/// Without an interval: no thread requests the lock, so that a waiter sleeps until it is granted
+/// and a lost grant is a deadlock.
 fn guarded() -> Arc<Guarded> {
     Arc::new(Guarded { lock: RawFairMutex::with_interval(Duration::MAX), data: Tracked::new(0) })
 }
@@ -77,8 +77,8 @@ model! {
 }
 
 model! {
-    /// CPython gh-96387: one asks, and is gone before the holder looks. The holder yields to nobody
-    /// and goes on, and the request does not outlive the asker.
+    /// CPython gh-96387: one asks, and is gone before the holder looks. The holder yields to no
+    /// thread and goes on, and the request does not outlive the asker.
     fn the_asker_leaves(order) {
         let shared = with_interval();
         shared.lock.lock();
@@ -175,7 +175,7 @@ model! {
 
 model! {
     /// The only waiter gives up while the holder is about to hand over: the holder then releases to
-    /// nobody, and who comes next sees what it did.
+    /// no thread, and the next holder sees what it did.
     fn a_release_after_the_only_waiter_left(order) {
         let shared = guarded();
         shared.lock.lock();

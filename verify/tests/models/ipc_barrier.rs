@@ -1,5 +1,5 @@
-//! The barrier between processes: all pass or none does, whoever runs out of time, aborts or
-//! vanishes.
+//! The barrier between processes: all pass or none does, whichever party runs out of time, aborts
+//! or vanishes.
 
 use std::sync::Mutex as Log;
 
@@ -18,7 +18,7 @@ struct Shared {
     broken: AtomicU32,
     cells: Vec<AtomicU32>,
     data: [Tracked; 2],
-    /// What became of each: outside the model.
+    /// The result of each party: outside the model.
     outcomes: Log<Vec<Result<(), Failed>>>,
 }
 
@@ -74,7 +74,10 @@ model! {
             it.meet(me, None).expect("nobody breaks it");
             assert_eq!(it.data[1 - who].get(), 1);
         } };
-        order.run([Participant::new(&world, 1).body(party(0)), Participant::new(&world, 2).body(party(1))]);
+        order.run([
+            Participant::new(&world, 1).body(party(0)),
+            Participant::new(&world, 2).body(party(1)),
+        ]);
     }
 }
 
@@ -86,15 +89,21 @@ model! {
             it.meet(me, None).expect("nobody breaks it");
             it.meet(me, None).expect("nobody breaks it");
         } };
-        order.run([Participant::new(&world, 1).body(party()), Participant::new(&world, 2).body(party())]);
+        order.run([
+            Participant::new(&world, 1).body(party()),
+            Participant::new(&world, 2).body(party()),
+        ]);
     }
 }
 
 model! {
-    /// One may run out of time at any moment: both pass or none, and nobody is left behind.
+    /// One may run out of time at any moment: both pass or none, and no party is left behind.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
-        order.run([Participant::new(&world, 1).body(meets(&it, soon())), Participant::new(&world, 2).body(meets(&it, None))]);
+        order.run([
+            Participant::new(&world, 1).body(meets(&it, soon())),
+            Participant::new(&world, 2).body(meets(&it, None)),
+        ]);
         assert!(it.agree(), "{:?}", it.outcomes.lock().unwrap());
     }
 }
@@ -103,8 +112,14 @@ model! {
     /// One waits, another aborts: sent away, and it stays broken until the reset.
     fn abort_wakes_who_waits(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
-        let aborts = { let it = it.clone(); move |me: &Participant| it.gathering().abort(me).expect("nobody is stopped") };
-        order.run([Participant::new(&world, 1).body(meets(&it, None)), Participant::new(&world, 2).body(aborts)]);
+        let aborts = {
+            let it = it.clone();
+            move |me: &Participant| it.gathering().abort(me).expect("nobody is stopped")
+        };
+        order.run([
+            Participant::new(&world, 1).body(meets(&it, None)),
+            Participant::new(&world, 2).body(aborts),
+        ]);
         let last = Participant::new(&world, 3);
         assert_eq!(it.outcomes.lock().unwrap()[..], [Err(Failed::Broken)]);
         assert!(it.gathering().is_broken(&last));
@@ -122,9 +137,10 @@ fn a_party_vanishes() {
         it.gathering().reset(&last).expect("nobody is stopped");
         assert!(!it.gathering().is_broken(&last));
         assert_eq!(it.gathering().waiting(&last), 0, "nobody is left behind");
-        assert!(
-            matches!(it.gathering().arrive(&last, None), Ok(Arrival::Waits(place)) if place.index == 0)
-        );
+        assert!(matches!(
+            it.gathering().arrive(&last, None),
+            Ok(Arrival::Waits(place)) if place.index == 0
+        ));
     };
     at_every_step("barrier::a_party_vanishes", 30, move |order, step| {
         let (world, it) = (World::new(true), Shared::new(2));
@@ -154,8 +170,8 @@ fn fails(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     }
 }
 
-/// The party that completes a cycle gives it up: its place is free afterwards, and the other party is
-/// sent away. It may vanish while it does so.
+/// The party that completes a cycle gives it up: its place is free afterwards, and the other party
+/// is sent away. It may vanish while it does so.
 #[test]
 fn a_cycle_is_given_up() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {

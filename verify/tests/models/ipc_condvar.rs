@@ -128,8 +128,8 @@ fn a_waiter_or_a_notifier_may_vanish_after_any_write() {
     });
 }
 
-/// Who enrols may find the cell of a dead one, notified or not: the notification goes to somebody
-/// else.
+/// A new waiter may find the cell of a dead waiter, notified or not: the notification goes to
+/// another else.
 #[test]
 fn the_heir_of_a_cell() {
     at_any_write("ipc_condvar, heir", |order| {
@@ -150,8 +150,8 @@ fn the_heir_of_a_cell() {
 }
 
 model! {
-    /// The notified one dies before it saw that, and somebody new gets its cell: the notification
-    /// goes on to the one who still waits.
+    /// The notified waiter dies before it saw that, and a new waiter gets its cell: the
+    /// notification goes on to the one that still waits.
     fn the_notification_of_a_dead_cell(_order) {
         let (world, it) = (World::new(true), Shared::new(2));
         let [first, second, third] = [1, 2, 3].map(|who| Participant::new(&world, who));
@@ -165,7 +165,7 @@ model! {
 }
 
 model! {
-    /// What was written before the notification is seen after the wait, however it ends.
+    /// A write before the notification is seen after the wait, however it ends.
     fn a_notification_carries_what_was_written(order) small {
         let (world, it, data) = (World::new(false), Shared::new(1), Arc::new(Tracked::new(0)));
         let waiter = Participant::new(&world, 1);
@@ -183,26 +183,31 @@ model! {
 }
 
 model! {
-    /// A waiter that runs out of time at any moment beside another: one notification wakes one, and
-    /// is not lost.
+    /// A waiter that runs out of time at any moment next to another: one notification wakes one,
+    /// and is not lost.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let [late, other] = [1, 2].map(|who| Participant::new(&world, who));
-        let [first, second] = [&late, &other].map(|waiter| it.list().enrol(waiter).expect("a cell"));
+        let [first, second] =
+            [&late, &other].map(|waiter| it.list().enrol(waiter).expect("a cell"));
         let runs_out = { let it = it.clone(); move |me: &Participant| {
-            // Notified at the last moment, it would say so; then the other has to be notified by
-            // somebody else.
+            // Notified at the last moment, it would say so; then the other has to be notified by a
+            // third participant.
             if it.list().wait(me, first, soon(), || ()).0 {
                 assert_eq!(it.list().notify(me, 1), 1);
             }
         } };
-        order.run([late.body(runs_out), other.body(waits(&it, second)), Participant::new(&world, 3).body(notifies(&it))]);
+        order.run([
+            late.body(runs_out),
+            other.body(waits(&it, second)),
+            Participant::new(&world, 3).body(notifies(&it)),
+        ]);
     }
 }
 
 model! {
-    /// Who leaves, notified or not, and who comes into the same cell: the ticket there is the last
-    /// comer's.
+    /// A waiter leaves, notified or not, and another comes into the same cell: the ticket there is
+    /// the last comer's.
     fn the_ticket_is_the_last_comers(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         let comes = { let it = it.clone(); move |me: &Participant| {
@@ -211,16 +216,26 @@ model! {
             }
         } };
         let stays = { let it = it.clone(); move |me: &Participant| { it.list().enrol(me); } };
-        let notifies = { let it = it.clone(); move |me: &Participant| { it.list().notify(me, 1); } };
-        order.run([Participant::new(&world, 1).body(comes), Participant::new(&world, 2).body(stays), Participant::new(&world, 3).body(notifies)]);
-        let (cell, ticket) = (it.slots[0].load(Ordering::Relaxed), it.tickets[0].load(Ordering::Relaxed));
+        let notifies = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.list().notify(me, 1);
+            }
+        };
+        order.run([
+            Participant::new(&world, 1).body(comes),
+            Participant::new(&world, 2).body(stays),
+            Participant::new(&world, 3).body(notifies),
+        ]);
+        let (cell, ticket) =
+            (it.slots[0].load(Ordering::Relaxed), it.tickets[0].load(Ordering::Relaxed));
         assert!(cell == 0 || ticket + 1 == it.next.load(Ordering::Relaxed), "{cell}: {ticket}");
     }
 }
 
 model! {
-    /// Who is seen to wait is seen with its ticket: a newcomer in an old cell is not notified
-    /// before one who came earlier.
+    /// A waiter that is seen is seen with its ticket: a newcomer in an old cell is not notified
+    /// before one that came earlier.
     fn who_came_first_is_notified_first(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let [left, first] = [3, 1].map(|who| Participant::new(&world, who));
@@ -250,7 +265,7 @@ fn an_inherited_notification_carries_what_was_written() {
         let waits = {
             let (it, data) = (it.clone(), data.clone());
             move |me: &Participant| {
-                // Not for ever: under a checker, the bound may end again and again before the
+                // Not forever: under a checker, the bound may end again and again before the
                 // notifier runs.
                 if it.list().wait(me, at, soon(), || ()).0 {
                     assert_eq!(data.get(), 3);

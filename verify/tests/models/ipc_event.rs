@@ -1,5 +1,5 @@
-//! The event between processes: no wait is lost, `set` and `clear` at once release who waited, and
-//! a death on either side stops nobody.
+//! The event between processes: no wait is lost, `set` and `clear` at once release the waiters, and
+//! a death on either side stops no participant.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_ipc::raw::event;
@@ -42,13 +42,19 @@ model! {
     fn two_wait_for_one(order) small {
         let (world, it) = (World::new(false), shared());
         let [one, two] = [1, 2].map(|who| Participant::new(&world, who).body(waits(&it)));
-        let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };
+        let sets = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.data.set(7);
+                event::set(&it.word, me);
+            }
+        };
         order.run([one, two, Participant::new(&world, 3).body(sets)]);
     }
 }
 
 model! {
-    /// Set by two: whoever waits sees what both wrote, the second one's set being of one that is
+    /// Set by two: a waiter sees what both wrote, the second one's set being of one that is
     /// set already.
     fn set_by_two(order) small {
         let (world, it) = (World::new(false), shared());
@@ -70,11 +76,14 @@ model! {
             event::clear(&it.word, me);
             event::set(&it.word, me);
         } };
-        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(pulses)]);
+        order.run([
+            Participant::new(&world, 1).body(waits(&it)),
+            Participant::new(&world, 2).body(pulses),
+        ]);
     }
 }
 
-/// A setter vanishes anywhere: whoever sets again releases the waiter.
+/// A setter vanishes anywhere: another set releases the waiter.
 #[test]
 fn a_setter_vanishes() {
     at_every_step("event::a_setter_vanishes", 4, |order, step| {
@@ -96,8 +105,8 @@ fn a_setter_vanishes() {
 }
 
 /// A waiter vanishes anywhere: the other one is released by one set.
-// Not under loom: a waiter looks again and again for as long as nobody sets the event, more often
-// than loom's limit of steps allows.
+// Not under loom: a waiter looks again and again for as long as no participant sets the event, more
+// often than loom's limit of steps allows.
 #[cfg(not(loom))]
 #[test]
 fn a_waiter_vanishes() {
@@ -112,16 +121,23 @@ fn a_waiter_vanishes() {
 }
 
 model! {
-    /// Who finds it set sees what was written before.
+    /// A thread that finds it set sees what was written before.
     fn a_look_sees_what_was_written(order) {
         let (world, it) = (World::new(false), shared());
-        let sets = { let it = it.clone(); move |me: &Participant| { it.data.set(7); event::set(&it.word, me); } };
+        let sets = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.data.set(7);
+                event::set(&it.word, me);
+            }
+        };
         let looks = { let it = it.clone(); move |me: &Participant| {
             if event::is_set(&it.word, me) {
                 assert_eq!(it.data.get(), 7);
             }
         } };
-        order.run([Participant::new(&world, 1).body(sets), Participant::new(&world, 2).body(looks)]);
+        order
+            .run([Participant::new(&world, 1).body(sets), Participant::new(&world, 2).body(looks)]);
     }
 }
 
@@ -137,12 +153,18 @@ model! {
             work.store(1, Ordering::Relaxed);
             event::set(&it.word, me);
         } };
-        let consumes = { let (it, work, found) = (it.clone(), work.clone(), found.clone()); move |me: &Participant| {
-            assert!(event::wait(&it.word, me, None));
-            event::clear(&it.word, me);
-            found.store(work.load(Ordering::Relaxed), Ordering::Relaxed);
-        } };
-        order.run([Participant::new(&world, 1).body(produces), Participant::new(&world, 2).body(consumes)]);
+        let consumes = {
+            let (it, work, found) = (it.clone(), work.clone(), found.clone());
+            move |me: &Participant| {
+                assert!(event::wait(&it.word, me, None));
+                event::clear(&it.word, me);
+                found.store(work.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        };
+        order.run([
+            Participant::new(&world, 1).body(produces),
+            Participant::new(&world, 2).body(consumes),
+        ]);
         let found = found.load(Ordering::Relaxed) == 1;
         assert!(found || event::is_set(&it.word, &Participant::new(&world, 3)), "the work is lost");
     }

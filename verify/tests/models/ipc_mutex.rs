@@ -1,4 +1,4 @@
-//! The lock between processes: exclusion, no lost wake, and takeover from whoever vanishes
+//! The lock between processes: exclusion, no lost wake, and takeover from an owner that vanishes
 //! anywhere.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use crate::support::Tracked;
 struct Shared {
     word: AtomicU32,
     data: Tracked,
-    /// The same number, written later: who vanishes in between leaves it behind.
+    /// The same number, written later: a participant that vanishes in between leaves it behind.
     copy: Tracked,
 }
 
@@ -60,12 +60,14 @@ model! {
 }
 
 model! {
-    /// Who gives a broken lock up wakes all, and all are refused.
+    /// An owner that gives a broken lock up wakes all waiters, and all are refused.
     fn giving_up_refuses_all_threads(order) small {
         let (world, it) = (World::new(false), shared());
         let waits = |it: &Arc<Shared>| {
             let it = it.clone();
-            move |me: &Participant| assert_eq!(mutex::lock(&it.word, me, None), Err(Refused::NotRecoverable))
+            move |me: &Participant| {
+                assert_eq!(mutex::lock(&it.word, me, None), Err(Refused::NotRecoverable))
+            }
         };
         let holder = Participant::new(&world, 3);
         mutex::lock(&it.word, &holder, None).expect("free");
@@ -73,12 +75,16 @@ model! {
             let it = it.clone();
             move |me: &Participant| mutex::give_up(&it.word, me)
         };
-        order.run([Participant::new(&world, 1).body(waits(&it)), Participant::new(&world, 2).body(waits(&it)), holder.body(gives_up)]);
+        order.run([
+            Participant::new(&world, 1).body(waits(&it)),
+            Participant::new(&world, 2).body(waits(&it)),
+            holder.body(gives_up),
+        ]);
     }
 }
 
 model! {
-    /// A flag that somebody set in a free word for no reason takes nothing away: a try that finds
+    /// A flag that was set in a free word for no reason takes nothing away: a try that finds
     /// it sees what the last owner wrote.
     fn a_flag_in_a_free_word(order) small {
         let (world, it) = (World::new(false), shared());
@@ -91,7 +97,10 @@ model! {
                 mutex::unlock(&it.word, me);
             }
         } };
-        order.run([Participant::new(&world, 1).body(counts(&it)), Participant::new(&world, 2).body(tries)]);
+        order.run([
+            Participant::new(&world, 1).body(counts(&it)),
+            Participant::new(&world, 2).body(tries),
+        ]);
         assert!((1..=2).contains(&it.data.get()));
     }
 }
@@ -122,7 +131,7 @@ fn the_heir_vanishes() {
             Participant::new(&world, 2).vanishes_after(step).body(counts(&it)),
             Participant::new(&world, 3).body(counts(&it)),
         ]);
-        // Never not recoverable, and nobody who lives holds it.
+        // Never not recoverable, and no living participant holds it.
         assert!(matches!(mutex::owner(&it.word), 0 | 2));
     });
 }
@@ -230,8 +239,8 @@ fn an_heir_wakes_who_waited_for_the_dead() {
 }
 
 model! {
-    /// One runs out of time at any moment, beside one who waits: the wake that came to it is passed
-    /// on.
+    /// One runs out of time at any moment, next to one that waits: the wake that came to it is
+    /// passed on.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), shared());
         let holder = Participant::new(&world, 3);
@@ -242,7 +251,11 @@ model! {
             }
         } };
         let lets_go = { let it = it.clone(); move |me: &Participant| mutex::unlock(&it.word, me) };
-        order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), holder.body(lets_go)]);
+        order.run([
+            Participant::new(&world, 1).body(hurries),
+            Participant::new(&world, 2).body(counts(&it)),
+            holder.body(lets_go),
+        ]);
         assert_eq!(it.data.get(), 1);
     }
 }

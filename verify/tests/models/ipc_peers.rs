@@ -6,8 +6,8 @@
 //! the kernel. A model is explored for every number of steps, until the participant is through
 //! before it can vanish.
 //!
-//! Where somebody may vanish, sleeps are bounded, and every bound may end at any moment. Where
-//! nobody does, they are not: so a wake that is lost, which the bound would hide, is a deadlock,
+//! Where a participant may vanish, sleeps are bounded, and every bound may end at any moment. Where
+//! none does, they are not: so a wake that is lost, which the bound would hide, is a deadlock,
 //! and the checker reports it.
 
 use std::cell::Cell;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::support::{Body, Order, check_small, on_death};
 
-/// Who is dead.
+/// The dead participants.
 pub(crate) struct World {
     dead: [AtomicU32; 6],
     somebody_may_vanish: bool,
@@ -54,8 +54,8 @@ impl Participant {
         self
     }
 
-    /// Sleeps until it is woken, though somebody may vanish: so that a wake which it needs, and
-    /// which a bound would hide, is missed.
+    /// Sleeps until it is woken, though a participant may vanish: so that a wake which it needs,
+    /// and which a bound would hide, is missed.
     pub(crate) fn patient(self) -> Self {
         Self { patient: true, ..self }
     }
@@ -159,7 +159,7 @@ pub(crate) fn at_every_step(
     }
 }
 
-/// Explores a model in which somebody may vanish after any write, in both orders.
+/// Explores a model in which a participant may vanish after any write, in both orders.
 pub(crate) fn at_any_write(name: &str, model: impl Fn(Order) + Copy + Send + Sync + 'static) {
     for order in [Order::Forward, Order::Reversed] {
         check_small(

@@ -1,4 +1,5 @@
-//! The queue between processes: each item once, in order, whoever vanishes between any two steps.
+//! The queue between processes: each item once, in order, whichever process vanishes between any
+//! two steps.
 
 use std::sync::Mutex as Log;
 
@@ -22,7 +23,7 @@ struct Shared {
     given_back: AtomicU32,
     drained: AtomicU32,
     gates: [AtomicU32; 3],
-    /// What was received, and what a send returned for: outside the model.
+    /// The items received, and the items for which a send returned: outside the model.
     received: Log<Vec<u32>>,
     sent: Log<Vec<u32>>,
 }
@@ -130,7 +131,10 @@ model! {
             let _ = it.recv(me);
             let _ = it.recv(me);
         } };
-        order.run([Participant::new(&world, 1).body(sends), Participant::new(&world, 2).body(receives)]);
+        order.run([
+            Participant::new(&world, 1).body(sends),
+            Participant::new(&world, 2).body(receives),
+        ]);
         it.drain(&Participant::new(&world, 3));
         let mut received = it.received.lock().unwrap().clone();
         assert_eq!(received, [1, 2]);
@@ -143,7 +147,10 @@ model! {
     fn two_receivers(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
-        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(receives(&it))]);
+        order.run([
+            Participant::new(&world, 1).body(receives(&it)),
+            Participant::new(&world, 2).body(receives(&it)),
+        ]);
         assert_eq!(*it.received.lock().unwrap(), [7]);
         it.still_works(&Participant::new(&world, 3));
     }
@@ -170,7 +177,7 @@ fn receives(it: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     }
 }
 
-/// A sender vanishes anywhere, beside a living sender: what was sent is there, in order, and no
+/// A sender vanishes anywhere, next to a living sender: what was sent is there, in order, and no
 /// slot is lost.
 #[test]
 fn a_sender_vanishes() {
@@ -181,7 +188,7 @@ fn a_sender_vanishes() {
             Participant::new(&world, 2).body(sends(&it, 2)),
         ]);
         let last = Participant::new(&world, 3);
-        // What was sent is not swept away, though its sender is dead.
+        // A sent item is not swept away, though its sender is dead.
         let waiting = it.ring().len(&last);
         it.ring().sweep(&last, Orphans::Redeliver, false).expect("attached");
         let got = it.drain(&last);
@@ -197,8 +204,8 @@ fn a_sender_vanishes() {
     });
 }
 
-/// A receiver vanishes anywhere, beside a living receiver: nothing is doubled, and nothing lost but
-/// what the dead one may have acknowledged.
+/// A receiver vanishes anywhere, next to a living receiver: nothing is doubled, and nothing lost
+/// but what the dead one may have acknowledged.
 #[test]
 fn a_receiver_vanishes() {
     at_every_step("a_receiver_vanishes", 9, |order, step| {
@@ -220,7 +227,7 @@ fn a_receiver_vanishes() {
     });
 }
 
-/// A sender and a receiver, of whom the sender vanishes.
+/// A sender and a receiver. The sender vanishes.
 #[test]
 fn a_sender_vanishes_beside_a_receiver() {
     at_every_step("a_sender_vanishes_beside_a_receiver", 9, |order, step| {
@@ -268,7 +275,7 @@ fn a_leaser_may_vanish_after_any_write() {
             Participant::new(&world, 1).mortal(leases),
             [Participant::new(&world, 2).body(sweeps)],
         );
-        // Either nobody took it, or the leaser lives and holds it, or it is to be had.
+        // Either no receiver took it, or the leaser lives and holds it, or it is available.
         let items = it.drain(&last);
         assert!(items == [7] || (items.is_empty() && it.ring().in_use(&last) == 1), "{items:?}");
     });
@@ -312,7 +319,10 @@ model! {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
         let sends = { let it = it.clone(); move |me: &Participant| { let _ = it.send(me, 8); } };
-        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(sends)]);
+        order.run([
+            Participant::new(&world, 1).body(receives(&it)),
+            Participant::new(&world, 2).body(sends),
+        ]);
     }
 }
 
@@ -327,19 +337,25 @@ model! {
             assert!(it.ring().give_back(me, claim));
         } };
         let takes_over = { let it = it.clone(); move |me: &Participant| {
-            if let Some(claim) = it.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken {
+            if let Some(claim) =
+                it.ring().sweep(me, Orphans::Redeliver, true).expect("attached").taken
+            {
                 assert_eq!(it.items[claim.slot].get(), 7);
                 it.items[claim.slot].set(9);
                 assert!(it.ring().acknowledge(me, claim));
             }
         } };
-        order.run([Participant::new(&world, 1).body(gives_back), Participant::new(&world, 2).body(takes_over)]);
+        order.run([
+            Participant::new(&world, 1).body(gives_back),
+            Participant::new(&world, 2).body(takes_over),
+        ]);
     }
 }
 
 model! {
-    /// Who knows that an item was sent, and that nobody took one, does not find the queue empty:
-    /// not even if that sender found another's item there of which nobody else knows.
+    /// A receiver that knows that an item was sent, and that none was taken, does not find the
+    /// queue empty: not even if that sender found another sender's item there which no other
+    /// participant knows of.
     fn a_known_item_is_found(order) {
         let (world, it, known) = (World::new(false), Shared::new(2), Arc::new(AtomicU32::new(0)));
         let tells = { let (it, known) = (it.clone(), known.clone()); move |me: &Participant| {
@@ -351,12 +367,17 @@ model! {
                 it.recv(me).expect("there is one, or two");
             }
         } };
-        order.run([Participant::new(&world, 1).body(sends(&it, 1)), Participant::new(&world, 2).body(tells), Participant::new(&world, 3).body(asks)]);
+        order.run([
+            Participant::new(&world, 1).body(sends(&it, 1)),
+            Participant::new(&world, 2).body(tells),
+            Participant::new(&world, 3).body(asks),
+        ]);
     }
 }
 
 model! {
-    /// Who finds that nothing is in use any more sees what the receiver did before it acknowledged.
+    /// A thread that finds that nothing is in use any more sees what the receiver did before it
+    /// acknowledged.
     fn all_dealt_with_carries_what_was_done(order) {
         let (world, it, done) = (World::new(false), Shared::new(1), Arc::new(Tracked::new(0)));
         it.send(&Participant::new(&world, 3), 7).expect("room");
@@ -370,12 +391,13 @@ model! {
                 assert_eq!(done.get(), 1);
             }
         } };
-        order.run([Participant::new(&world, 1).body(deals), Participant::new(&world, 2).body(asks)]);
+        order
+            .run([Participant::new(&world, 1).body(deals), Participant::new(&world, 2).body(asks)]);
     }
 }
 
-/// What a dead one left is freed by one, and used by another: nothing of it is written any more. A
-/// sender that had begun, and a receiver.
+/// The slot of a dead participant is freed by one, and used by another: nothing of it is written
+/// any more. A sender that had begun, and a receiver.
 #[test]
 fn what_is_freed_is_used_by_another() {
     for steps in 0..9 {
@@ -428,9 +450,9 @@ fn what_is_freed_is_used_by_another() {
 }
 
 model! {
-    /// Work moves behind the walk over the slots: a worker puts its follow-up into the slot that was
-    /// looked at, and then finishes the task in the slot that was not. There is no moment without
-    /// unfinished work.
+    /// Work moves behind the walk over the slots: a worker puts its follow-up into the slot that
+    /// was looked at, and then finishes the task in the slot that was not. There is no moment
+    /// without unfinished work.
     fn idle_is_true_of_one_moment(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
@@ -446,13 +468,16 @@ model! {
         let joins = { let it = it.clone(); move |me: &Participant| {
             assert!(!it.ring().is_idle(me), "there is unfinished work");
         } };
-        order.run([Participant::new(&world, 1).body(works), Participant::new(&world, 2).body(joins)]);
+        order.run([
+            Participant::new(&world, 1).body(works),
+            Participant::new(&world, 2).body(joins),
+        ]);
     }
 }
 
 model! {
-    /// Room moves behind the walk over the slots: the slot that was looked at is freed, and then the
-    /// one that was not is claimed. There is no moment without room.
+    /// Room moves behind the walk over the slots: the slot that was looked at is freed, and then
+    /// the one that was not is claimed. There is no moment without room.
     fn full_is_true_of_one_moment(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let [moves, sends] = [1, 2].map(|who| Participant::new(&world, who));
@@ -463,10 +488,11 @@ model! {
         assert!(it.ring().acknowledge(&moves, done));
         let moves = moves.body({ let it = it.clone(); move |me: &Participant| {
             assert!(it.ring().acknowledge(me, leased));
-            // What a claim does in the end that looked at slot 0 before that.
+            // The last step of a claim that looked at slot 0 before that.
             let free = it.slots[1].load(Ordering::Acquire);
             let claimed = free | 1 << 30 | u64::from(me.me());
-            let _ = it.slots[1].compare_exchange(free, claimed, Ordering::AcqRel, Ordering::Relaxed);
+            let _ =
+                it.slots[1].compare_exchange(free, claimed, Ordering::AcqRel, Ordering::Relaxed);
         } });
         let sends = sends.body({ let it = it.clone(); move |me: &Participant| {
             it.ring().claim(me).expect("there is room");
@@ -476,17 +502,20 @@ model! {
 }
 
 model! {
-    /// Two items were given back, and two receivers look: neither is told that there is none, though
-    /// the first of them is still looking for more.
+    /// Two items were given back, and two receivers look: neither is told that there is none,
+    /// though the first of them is still looking for more.
     fn what_was_given_back_is_seen_by_both(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
         it.send(&last, 1).expect("room");
         it.send(&last, 2).expect("room");
         it.give_all_back(&last);
-        let receives = [1, 2].map(|who| { let it = it.clone(); Participant::new(&world, who).body(move |me: &Participant| {
-            it.channel().start_recv(me, false, false).expect("one for each");
-        }) });
+        let receives = [1, 2].map(|who| {
+            let it = it.clone();
+            Participant::new(&world, who).body(move |me: &Participant| {
+                it.channel().start_recv(me, false, false).expect("one for each");
+            })
+        });
         order.run(receives);
     }
 }
@@ -513,8 +542,8 @@ model! {
 }
 
 model! {
-    /// One item goes round, another one comes and goes: there is one at every moment, now in the ring,
-    /// now given back.
+    /// One item goes round, another one comes and goes: there is one at every moment, now in the
+    /// ring, now given back.
     fn empty_is_true_of_one_moment_while_items_move(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let moves = Participant::new(&world, 1);
@@ -554,16 +583,21 @@ model! {
                 Err(other) => panic!("{other:?}"),
             }
         } };
-        order.run([Participant::new(&world, 1).body(sends), Participant::new(&world, 2).body(closes), Participant::new(&world, 3).body(receives)]);
+        order.run([
+            Participant::new(&world, 1).body(sends),
+            Participant::new(&world, 2).body(closes),
+            Participant::new(&world, 3).body(receives),
+        ]);
         if told.load(Ordering::Relaxed) == 1 {
-            assert_eq!(*it.sent.lock().unwrap(), *it.received.lock().unwrap(), "an item came after the end");
+            assert_eq!(*it.sent.lock().unwrap(), *it.received.lock().unwrap(), "an item came \
+                after the end");
         }
     }
 }
 
 model! {
-    /// A receiver of a closed queue is not told so while an item on lease may come back, and is woken
-    /// when it does not.
+    /// A receiver of a closed queue is not told so while an item on lease may come back, and is
+    /// woken when it does not.
     fn closed_waits_for_leases(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         let holder = Participant::new(&world, 1);
@@ -578,9 +612,11 @@ model! {
             it.channel().notify_closed(me);
         } };
         let receives = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
-            let told = event_count::wait_until(&it.gates[0], me, None, |_| match it.channel().start_recv(me, false, false) {
-                Err(RingError::Empty) => None,
-                other => Some(other),
+            let told = event_count::wait_until(&it.gates[0], me, None, |_| {
+                match it.channel().start_recv(me, false, false) {
+                    Err(RingError::Empty) => None,
+                    other => Some(other),
+                }
             });
             assert_eq!(told, Some(Err(RingError::Closed)));
             assert_eq!(done.load(Ordering::Relaxed), 1, "not before the lease ended");
@@ -620,9 +656,9 @@ fn a_sender_of_a_closing_queue_vanishes() {
 }
 
 model! {
-    /// A receiver looks at a reference and is overtaken by 32,768 uses of its slot, the last of which
-    /// is being written: it does not take what is written. The words are set to what they would be
-    /// then.
+    /// A receiver looks at a reference and is overtaken by 32,768 uses of its slot, the last of
+    /// which is being written: it does not take what is written. The words are set to what they
+    /// would be then.
     fn a_receiver_that_is_overtaken_takes_nothing_unfinished(order) {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
@@ -633,7 +669,10 @@ model! {
             let claim = it.ring().claim(me).expect("nobody else sends");
             it.items[claim.slot].set(8);
         } };
-        order.run([Participant::new(&world, 1).body(receives(&it)), Participant::new(&world, 2).body(overtakes)]);
+        order.run([
+            Participant::new(&world, 1).body(receives(&it)),
+            Participant::new(&world, 2).body(overtakes),
+        ]);
     }
 }
 

@@ -49,7 +49,7 @@ model! {
 }
 
 model! {
-    /// Three: the gate's flag goes and comes, and nobody is forgotten.
+    /// Three: the gate's flag goes and comes, and no waiter is forgotten.
     fn one_permit_for_three(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         order.run([1, 2, 3].map(|who| Participant::new(&world, who).body(counts(&it))));
@@ -94,10 +94,17 @@ model! {
     fn two_add(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
-        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are two"));
+        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are \
+            two"));
         cells.iter().for_each(|&cell| it.permits().forget(&last, cell));
-        let adds = || { let it = it.clone(); move |me: &Participant| assert!(it.permits().add(me, false)) };
-        order.run([Participant::new(&world, 1).body(adds()), Participant::new(&world, 2).body(adds())]);
+        let adds = || {
+            let it = it.clone();
+            move |me: &Participant| assert!(it.permits().add(me, false))
+        };
+        order.run([
+            Participant::new(&world, 1).body(adds()),
+            Participant::new(&world, 2).body(adds()),
+        ]);
         assert!(!it.permits().add(&last, false), "none is missing any more");
         assert_eq!(it.permits().available(), 2);
     }
@@ -119,13 +126,14 @@ model! {
             it.permits().acquire(me, 0, None).expect("one comes");
             assert_eq!(it.data.get(), 6);
         } };
-        order.run([Participant::new(&world, 1).body(takes), Participant::new(&world, 2).body(adds)]);
+        order
+            .run([Participant::new(&world, 1).body(takes), Participant::new(&world, 2).body(adds)]);
     }
 }
 
 model! {
-    /// What was written before a permit was forgotten is seen by whoever takes it after somebody
-    /// else added it again.
+    /// A write before a permit was forgotten is seen by the thread that takes the permit after
+    /// another participant added it again.
     fn a_forgotten_permit_carries_what_was_written(order) {
         let (world, it) = (World::new(false), Shared::new(1));
         let forgets = Participant::new(&world, 1);
@@ -145,11 +153,12 @@ model! {
 }
 
 model! {
-    /// Two wait, two permits are added by one: each wakes somebody.
+    /// Two wait, two permits are added by one: each wakes a waiter.
     fn two_waiters_and_two_added_permits(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let last = Participant::new(&world, 3);
-        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are two"));
+        let cells = [0, 0].map(|hint| it.permits().acquire(&last, hint, None).expect("there are \
+            two"));
         cells.iter().for_each(|&cell| it.permits().forget(&last, cell));
         let takes = || { let it = it.clone(); move |me: &Participant| {
             it.permits().acquire(me, 0, None).expect("one comes");
@@ -158,12 +167,16 @@ model! {
             assert!(it.permits().add(me, false));
             assert!(it.permits().add(me, false));
         } };
-        order.run([Participant::new(&world, 1).body(takes()), Participant::new(&world, 2).body(takes()), last.body(adds)]);
+        order.run([
+            Participant::new(&world, 1).body(takes()),
+            Participant::new(&world, 2).body(takes()),
+            last.body(adds),
+        ]);
     }
 }
 
 model! {
-    /// One may run out of time at any moment, beside one who waits: the permit that comes is for
+    /// One may run out of time at any moment, next to one that waits: the permit that comes is for
     /// one of them, and the wake is not lost.
     fn one_runs_out_of_time(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
@@ -175,12 +188,16 @@ model! {
             }
         } };
         let gives = { let it = it.clone(); move |me: &Participant| it.permits().release(me, cell) };
-        order.run([Participant::new(&world, 1).body(hurries), Participant::new(&world, 2).body(counts(&it)), last.body(gives)]);
+        order.run([
+            Participant::new(&world, 1).body(hurries),
+            Participant::new(&world, 2).body(counts(&it)),
+            last.body(gives),
+        ]);
         assert_eq!((it.data.get(), it.permits().available()), (1, 1));
     }
 }
 
-/// A waiter vanishes anywhere, counted at the gate or not, beside another: the permit that comes
+/// A waiter vanishes anywhere, counted at the gate or not, next to another: the permit that comes
 /// reaches the living one.
 #[test]
 fn a_waiter_vanishes() {

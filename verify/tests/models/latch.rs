@@ -30,7 +30,7 @@ fn waits(shared: &Arc<Shared>) -> Body {
 }
 
 model! {
-    /// Two count down, one waits, who sees what both wrote.
+    /// Two count down, one waits and sees what both wrote.
     fn two_count_down(order) {
         let shared = shared();
         order.run([waits(&shared), counts_down(&shared, 0), counts_down(&shared, 1)]);
@@ -39,7 +39,7 @@ model! {
 }
 
 model! {
-    /// One counts down by two at once while two wait, one of whom may give up.
+    /// One thread counts down by two at once while two wait, and one of these may give up.
     fn opens_for_all(order) {
         let shared = shared();
         let in_time = with(&shared, |it| if it.latch.wait_for(Duration::from_millis(1)) {
@@ -68,7 +68,7 @@ model! {
 }
 
 model! {
-    /// A group of three of whom one waits, and two leave it, one by way of a wait of its own that
+    /// A group of three threads: one waits, and two leave it, one by way of a wait of its own that
     /// may time out.
     fn wait_group(order) {
         let group = WaitGroup::new();

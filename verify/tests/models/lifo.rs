@@ -1,5 +1,5 @@
-//! `LifoQueue`: the store under a lock, below the same blocking layer as `Queue`'s. What the orders
-//! are is in `linear`; here, that nobody sleeps on.
+//! `LifoQueue`: the store under a lock, below the same blocking layer as `Queue`'s. The orders
+//! are checked in `linear`; here, that no waiter sleeps on.
 
 use std::time::Duration;
 
@@ -73,7 +73,8 @@ model! {
             queue.put(item(1)).unwrap();
             queue.shutdown();
         });
-        let drains = with(&queue, |queue| assert_eq!(queue.iter().map(|item| item.get()).sum::<u32>(), 1));
+        let drains =
+            with(&queue, |queue| assert_eq!(queue.iter().map(|item| item.get()).sum::<u32>(), 1));
         order.run([puts_and_shuts, drains]);
     }
 }

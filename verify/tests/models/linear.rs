@@ -17,7 +17,7 @@ use crate::support::{Arc, Body, Order, body, breaks, judge};
 
 const SOON: Duration = Duration::from_millis(1);
 
-/// What one asks of a queue. `InTime`: with a timeout that may run out at any moment.
+/// A call of a queue. `InTime`: with a timeout that may run out at any moment.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Put(u32),
@@ -31,7 +31,7 @@ enum Call {
     Shut,
     /// `shutdown_now`, which is two steps: `Shut`, then this one.
     Drain,
-    /// The last receiver of a channel goes: as `Drain`, but nobody learns what was inside.
+    /// The last receiver of a channel goes: as `Drain`, but no thread learns what was inside.
     HangUp,
 }
 
@@ -364,30 +364,54 @@ fn ends<Q: Queues, const N: usize>(
 macro_rules! histories {
     ($new:expr, $takes:expr, $capacity:expr) => {
         model! {
-            /// Nobody waits: every "empty" and "full" must be true of a moment within its call.
+            /// No thread waits: every "empty" and "full" must be true of a moment within its call.
             fn tries(order) small {
-                shared(order, $new, Oracle::new($takes, $capacity), &[], [&[TryPut(10), TryGet], &[TryPut(20), TryGet]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[],
+                    [&[TryPut(10), TryGet], &[TryPut(20), TryGet]],
+                );
             }
         }
 
         model! {
             /// A putter and a getter that wait for each other.
             fn waits(order) small {
-                shared(order, $new, Oracle::new($takes, $capacity), &[], [&[Put(20), Put(10)], &[Get, GetInTime]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[],
+                    [&[Put(20), Put(10)], &[Get, GetInTime]],
+                );
             }
         }
 
         model! {
             /// Time runs out on both sides; a look at the length between.
             fn in_time(order) small {
-                shared(order, $new, Oracle::new($takes, $capacity), &[], [&[PutInTime(20), PutInTime(10)], &[GetInTime, Len]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[],
+                    [&[PutInTime(20), PutInTime(10)], &[GetInTime, Len]],
+                );
             }
         }
 
         model! {
             /// Two producers, then who takes: no item overtakes another that it may not.
             fn three_threads(order) tight {
-                shared(order, $new, Oracle::new($takes, $capacity), &[TryPut(30)], [&[TryPut(20)], &[TryPut(21)], &[TryGet, TryGet]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[TryPut(30)],
+                    [&[TryPut(20)], &[TryPut(21)], &[TryGet, TryGet]],
+                );
             }
         }
     };
@@ -397,21 +421,39 @@ macro_rules! histories {
         model! {
             /// Shutting down is one step in the order of the puts; what is inside can still be got.
             fn shutdown(order) tight {
-                shared(order, $new, Oracle::new($takes, $capacity), &[], [&[TryPut(10), Shut], &[Get, Get], &[TryPut(20)]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[],
+                    [&[TryPut(10), Shut], &[Get, Get], &[TryPut(20)]],
+                );
             }
         }
 
         model! {
             /// A putter waits for room that comes, or does not, before the shutdown.
             fn shutdown_of_waiters(order) tight {
-                shared(order, $new, Oracle::new($takes, $capacity), &[TryPut(30)], [&[Put(20)], &[TryGet, Shut], &[PutInTime(10)]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[TryPut(30)],
+                    [&[Put(20)], &[TryGet, Shut], &[PutInTime(10)]],
+                );
             }
         }
 
         model! {
             /// Shutting down and taking out what is inside, among others who put and get.
             fn shutdown_now(order) tight {
-                shared(order, $new, Oracle::new($takes, $capacity), &[TryPut(30)], [&[TryGet, TryPut(20)], &[Drain], &[GetInTime]]);
+                shared(
+                    order,
+                    $new,
+                    Oracle::new($takes, $capacity),
+                    &[TryPut(30)],
+                    [&[TryGet, TryPut(20)], &[Drain], &[GetInTime]],
+                );
             }
         }
     };
@@ -429,7 +471,13 @@ mod bounded_queue {
     model! {
         /// Two who force; one of them then takes what the other may be about to evict.
         fn force(order) tight {
-            shared(order, new(), Oracle::new(Takes::First, 1), &[TryPut(1)], [&[Force(2), Len], &[Force(3), TryGet]]);
+            shared(
+                order,
+                new(),
+                Oracle::new(Takes::First, 1),
+                &[TryPut(1)],
+                [&[Force(2), Len], &[Force(3), TryGet]],
+            );
         }
     }
 
@@ -437,7 +485,13 @@ mod bounded_queue {
         /// With room for two a put may be claimed behind one that is not finished.
         fn room_for_two(order) tight {
             let queue = Arc::new(Queue::bounded(2));
-            shared(order, queue, Oracle::new(Takes::First, 2), &[], [&[TryPut(1), TryGet], &[TryPut(2), TryGet], &[TryPut(3)]]);
+            shared(
+                order,
+                queue,
+                Oracle::new(Takes::First, 2),
+                &[],
+                [&[TryPut(1), TryGet], &[TryPut(2), TryGet], &[TryPut(3)]],
+            );
         }
     }
 }
@@ -463,7 +517,13 @@ mod lifo {
         /// More than one inside, so that the order shows.
         fn without_a_limit(order) tight {
             let queue = Arc::new(LifoQueue::unbounded());
-            shared(order, queue, Oracle::new(Takes::Last, usize::MAX), &[TryPut(1)], [&[TryPut(2), TryPut(3)], &[TryGet, GetInTime]]);
+            shared(
+                order,
+                queue,
+                Oracle::new(Takes::Last, usize::MAX),
+                &[TryPut(1)],
+                [&[TryPut(2), TryPut(3)], &[TryGet, GetInTime]],
+            );
         }
     }
 }
@@ -478,7 +538,13 @@ mod priority {
         fn without_a_limit(order) tight {
             let queue = Arc::new(PriorityQueue::unbounded());
             let oracle = Oracle::new(Takes::Lowest, usize::MAX);
-            shared(order, queue, oracle, &[TryPut(20)], [&[TryPut(21), TryPut(10)], &[TryGet, GetInTime]]);
+            shared(
+                order,
+                queue,
+                oracle,
+                &[TryPut(20)],
+                [&[TryPut(21), TryPut(10)], &[TryGet, GetInTime]],
+            );
         }
     }
 }
@@ -490,7 +556,11 @@ mod channel_ends {
         /// The last sender goes: what was sent before can be received (crossfire #70, flume #120).
         fn senders_go(order) tight {
             let (sends, receives) = Ends::apart(channel::bounded(1));
-            ends(order, Oracle::new(Takes::First, 1), [(sends, &[Put(1), PutInTime(2), Shut]), (receives, &[Get, GetInTime, TryGet])]);
+            ends(
+                order,
+                Oracle::new(Takes::First, 1),
+                [(sends, &[Put(1), PutInTime(2), Shut]), (receives, &[Get, GetInTime, TryGet])],
+            );
         }
     }
 
@@ -499,7 +569,11 @@ mod channel_ends {
         fn two_receivers(order) tight {
             let (sends, receives) = Ends::apart(channel::unbounded());
             let other = receives.clone();
-            ends(order, Oracle::new(Takes::First, usize::MAX), [(sends, &[Put(1), Shut]), (receives, &[Get, TryGet]), (other, &[Get])]);
+            ends(
+                order,
+                Oracle::new(Takes::First, usize::MAX),
+                [(sends, &[Put(1), Shut]), (receives, &[Get, TryGet]), (other, &[Get])],
+            );
         }
     }
 
@@ -507,7 +581,11 @@ mod channel_ends {
         /// The last receiver goes while a sender waits for room.
         fn receivers_go(order) tight {
             let (sends, receives) = Ends::apart(channel::bounded(1));
-            ends(order, Oracle::new(Takes::First, 1), [(sends, &[Put(1), Put(2), TryPut(3)]), (receives, &[TryGet, HangUp])]);
+            ends(
+                order,
+                Oracle::new(Takes::First, 1),
+                [(sends, &[Put(1), Put(2), TryPut(3)]), (receives, &[TryGet, HangUp])],
+            );
         }
     }
 }
@@ -519,7 +597,11 @@ mod spsc_sides {
         /// "Full" and "empty" as the two sides see them.
         fn tries(order) {
             let (puts, gets) = Side::apart(spsc(1));
-            ends(order, Oracle::new(Takes::First, 1), [(puts, &[TryPut(1), TryPut(2)]), (gets, &[TryGet, TryGet])]);
+            ends(
+                order,
+                Oracle::new(Takes::First, 1),
+                [(puts, &[TryPut(1), TryPut(2)]), (gets, &[TryGet, TryGet])],
+            );
         }
     }
 
@@ -527,7 +609,11 @@ mod spsc_sides {
         /// With room for two.
         fn room_for_two(order) {
             let (puts, gets) = Side::apart(spsc(2));
-            ends(order, Oracle::new(Takes::First, 2), [(puts, &[TryPut(1), TryPut(2), TryPut(3)]), (gets, &[TryGet, TryGet])]);
+            ends(
+                order,
+                Oracle::new(Takes::First, 2),
+                [(puts, &[TryPut(1), TryPut(2), TryPut(3)]), (gets, &[TryGet, TryGet])],
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Mutual exclusion, hand-over of data, and that nobody who waits is forgotten.
+//! Mutual exclusion, hand-over of data, and no waiter is forgotten.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ model! {
 
 model! {
     /// LLVM libc #201937: one holds, one waits with a timeout, one waits. If the timed one takes
-    /// the wake along when its time is up, the last sleeps for ever.
+    /// the wake along when its time is up, the last sleeps forever.
     fn timeout_passes_the_wake_on(order) {
         let shared = guarded();
         order.run([counts(&shared), counts_in_time(&shared), counts(&shared)]);
@@ -86,7 +86,7 @@ model! {
 }
 
 model! {
-    /// Two waits with a timeout, and one without, who must get in whatever they do.
+    /// Two waits with a timeout, and one without, which must get in whatever they do.
     fn two_timeouts(order) {
         let shared = guarded();
         order.run([counts_in_time(&shared), counts(&shared), counts_in_time(&shared)]);
@@ -96,11 +96,12 @@ model! {
 
 model! {
     /// The lock is held throughout: every timed wait gives up, and leaves nothing behind that keeps
-    /// anybody out.
+    /// any thread out.
     fn timeout_leaves_no_residue(order) {
         let shared = guarded();
         shared.lock.lock();
-        let gives_up = || with(&shared, |it| assert!(!it.lock.try_lock_for(Duration::from_millis(1))));
+        let gives_up =
+            || with(&shared, |it| assert!(!it.lock.try_lock_for(Duration::from_millis(1))));
         order.run([gives_up(), gives_up()]);
         shared.lock.unlock().unwrap();
         free_at_the_end(&shared);
@@ -124,8 +125,8 @@ model! {
 }
 
 model! {
-    /// A fair release and a bump beside a waiter: nobody is shut out by a reservation that nobody
-    /// uses.
+    /// A fair release and a bump next to a waiter: no thread is shut out by a reservation that no
+    /// thread uses.
     fn bump_and_unlock_fair(order) {
         let shared = Arc::new((Mutex::new(0), Tracked::new(0)));
         let fair = with(&shared, |it| {

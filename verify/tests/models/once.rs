@@ -1,4 +1,4 @@
-//! That it happens once, is seen by all, and that nobody who waits for it is forgotten; `Once`,
+//! It happens once, all threads see it, and no waiter is forgotten; `Once`,
 //! `OnceLock` and `LazyLock`.
 //!
 //! A closure that panics is tested with real threads (`sync-core/tests`): a checker takes a panic
@@ -22,7 +22,7 @@ model! {
 }
 
 model! {
-    /// Whoever sees it completed without waiting sees what it did.
+    /// A thread that sees it completed without waiting sees what it did.
     fn seen_without_waiting(order) {
         let shared = Arc::new((Once::new(), Tracked::new(0)));
         let calls = with(&shared, |it| it.0.call_once(|| it.1.set(1)));

@@ -62,8 +62,8 @@ model! {
 }
 
 model! {
-    /// A token given twice with news both times: who takes it sees both, because the second unpark
-    /// writes although the token is there.
+    /// A token given twice with news both times: the thread that takes it sees both, because the
+    /// second unpark writes although the token is there.
     fn the_second_unpark_brings_its_news(order) {
         let parker = Parker::new();
         let news = Arc::new((Tracked::new(0), sync_core::primitive::atomic::AtomicU32::new(0)));

@@ -1,5 +1,5 @@
 //! `ThreadPool` and its handles: the result is handed over, cancelling and running exclude each
-//! other, and nobody who waits is forgotten.
+//! other, and no waiter is forgotten.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ model! {
 }
 
 model! {
-    /// A wait that times out at the moment the job ends; then the handle is dropped, and somebody
-    /// drops the result.
+    /// A wait that times out at the moment the job ends; then the handle is dropped, and another
+    /// thread drops the result.
     fn timeout_against_the_end(_order) small {
         let pool = ThreadPool::new(1);
         let result = Arc::new(Tracked::new(0));
@@ -73,7 +73,7 @@ model! {
 
 model! {
     /// A shutdown in the middle of a submit: the job is refused with its closure, or it has a
-    /// result. Nothing stays pending for ever.
+    /// result. Nothing stays pending forever.
     fn shutdown_against_submit(order) tight {
         let pool = Arc::new(ThreadPool::new(1));
         let submits = with(&pool, |pool| match pool.submit(|| 7) {
@@ -107,7 +107,8 @@ model! {
 }
 
 model! {
-    /// A worker that waits for a job which nobody has begun runs it itself: one thread is enough.
+    /// A worker that waits for a job which no thread has begun runs it itself: one thread is
+    /// enough.
     fn a_worker_helps(_order) small {
         let pool = Arc::new(ThreadPool::new(1));
         let same = pool.clone();
@@ -118,7 +119,7 @@ model! {
 }
 
 model! {
-    /// A callback is called once, by whoever ends the job or by whoever adds it.
+    /// A callback is called once, by the thread that ends the job or by the thread that adds it.
     fn a_callback_is_called_once(_order) small {
         let pool = ThreadPool::new(1);
         let (data, called) = (Arc::new(Tracked::new(0)), Arc::new(Tracked::new(0)));
@@ -174,7 +175,7 @@ fn beside_one_that_cancels(
 }
 
 model! {
-    /// Who finds a job cancelled sees what came before that.
+    /// A thread that finds a job cancelled sees what came before that.
     fn what_came_before_the_cancelling_is_seen(order) tight {
         beside_one_that_cancels(order, |handle, data| {
             if handle.is_cancelled() {
@@ -185,7 +186,7 @@ model! {
 }
 
 model! {
-    /// The same of a callback that is added at that moment, whoever calls it.
+    /// The same of a callback that is added at that moment, whichever thread calls it.
     fn a_callback_sees_what_came_before_the_cancelling(order) tight {
         beside_one_that_cancels(order, |handle, data| {
             handle.on_done(move |status| {
@@ -228,7 +229,11 @@ model! {
 model! {
     /// The initializer panics: the job that started the worker fails, it does not stay pending.
     fn a_broken_pool(_order) small {
-        let pool = ThreadPool::builder().max_workers(1).initializer(|| panic!("not today")).build().unwrap();
+        let pool = ThreadPool::builder()
+            .max_workers(1)
+            .initializer(|| panic!("not today"))
+            .build()
+            .unwrap();
         match pool.submit(|| ()) {
             Ok(handle) => assert!(matches!(handle.result(), Err(JobError::Broken))),
             Err(why) => assert!(matches!(why, SubmitError::Broken(_))),
@@ -253,7 +258,7 @@ model! {
 
 model! {
     /// Two threads submit a job each: two workers are allowed, so there are two, or one of two jobs
-    /// that need each other would wait for ever. The workers are held up in the initializer, which
+    /// that need each other would wait forever. The workers are held up in the initializer, which
     /// keeps the model small.
     fn two_submits_start_two_workers(order) tight {
         let gate = Arc::new(Latch::new(1));
@@ -342,8 +347,8 @@ model! {
 }
 
 model! {
-    /// A shutdown that waits, at the moment of the first submits: what was accepted has run when the
-    /// shutdown is back.
+    /// A shutdown that waits, at the moment of the first submits: what was accepted has run when
+    /// the shutdown is back.
     fn shutdown_waits_for_the_first_jobs(order) tight {
         let pool = Arc::new(ThreadPool::new(1));
         let ran = [(); 2].map(|()| std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0)));
@@ -359,7 +364,11 @@ model! {
                 }
             })
         };
-        order.run([submits(0), submits(1), with(&pool, |pool| pool.shutdown(true, false).unwrap())]);
+        order.run([
+            submits(0),
+            submits(1),
+            with(&pool, |pool| pool.shutdown(true, false).unwrap()),
+        ]);
         for ran in ran {
             let ran = ran.load(std::sync::atomic::Ordering::Relaxed);
             assert!(ran == 1 || ran == 8, "accepted and not run, or run and refused: {ran}");

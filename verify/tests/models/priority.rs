@@ -41,7 +41,7 @@ impl PartialEq for Rank {
 }
 
 model! {
-    /// Items are compared by whoever holds the lock, with everything written in them.
+    /// Items are compared by the thread that holds the lock, with everything written in them.
     fn compared_by_others(order) small {
         let queue = Arc::new(PriorityQueue::unbounded());
         let puts = |value| with(&queue, move |queue| queue.put(Rank::new(value)).unwrap());

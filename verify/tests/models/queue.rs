@@ -52,7 +52,7 @@ fn gets(queue: &Arc<Queue<Item>>, sum: &Arc<Tally>, count: usize) -> Body {
     })
 }
 
-/// What the threads of a model took out, all told. Not watched: it only counts.
+/// The total that the threads of a model took out. Not instrumented: it only counts.
 #[derive(Default)]
 struct Tally(std::sync::atomic::AtomicU32);
 
@@ -114,8 +114,8 @@ model! {
 }
 
 model! {
-    /// Beyond the end of a block: who finds the head moved on must not find the tail behind it, and
-    /// wait for an item that nobody puts.
+    /// Beyond the end of a block: a thread that finds the head moved on must not find the tail
+    /// behind it, and wait for an item that no thread puts.
     fn empty_beyond_a_block(order) small {
         let (queue, sum) = (unbounded(), Tally::new());
         queue.put(item(1)).unwrap();
@@ -145,7 +145,12 @@ model! {
                 queue.put(item(value)).unwrap();
             }
         });
-        order.run([with(&(queue.clone(), sum.clone()), |(queue, sum)| sum.add(queue.try_get().unwrap().value())), gets_and_puts]);
+        order.run([
+            with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+                sum.add(queue.try_get().unwrap().value())
+            }),
+            gets_and_puts,
+        ]);
         assert_eq!(sum.get() + rest(&queue), 127);
     }
 }
@@ -167,7 +172,7 @@ model! {
 
 model! {
     /// The publish gap: one producer has claimed its place and stalls, another publishes behind it.
-    /// The consumer must not sleep for ever between the two.
+    /// The consumer must not sleep forever between the two.
     fn publish_gap(order) tight {
         let (queue, sum) = (bounded(2), Tally::new());
         order.run([puts(&queue, &[1]), puts(&queue, &[2]), gets(&queue, &sum, 2)]);
@@ -195,17 +200,18 @@ model! {
 
 model! {
     /// One getter has a timeout. If it takes the only wake along when its time is up, the other
-    /// sleeps for ever.
+    /// sleeps forever.
     fn timed_out_getter_passes_the_wake_on(order) tight {
         let (queue, sum) = (bounded(2), Tally::new());
-        let timed = with(&(queue.clone(), sum.clone()), |(queue, sum)| match queue.get_timeout(SOON) {
-            Ok(item) => sum.add(item.value()),
-            Err(why) => {
-                assert_eq!(why, GetError::Empty);
-                // The other one gets the first item; this makes up for the second.
-                sum.add(queue.get().unwrap().value());
-            }
-        });
+        let timed =
+            with(&(queue.clone(), sum.clone()), |(queue, sum)| match queue.get_timeout(SOON) {
+                Ok(item) => sum.add(item.value()),
+                Err(why) => {
+                    assert_eq!(why, GetError::Empty);
+                    // The other one gets the first item; this makes up for the second.
+                    sum.add(queue.get().unwrap().value());
+                }
+            });
         order.run([puts(&queue, &[1, 2]), timed, gets(&queue, &sum, 1)]);
         assert_eq!(sum.get(), 3);
     }
@@ -263,7 +269,7 @@ model! {
     }
 }
 
-/// Who is told of the shutdown sees what was done before it.
+/// A thread that observes the shutdown sees what was done before it.
 fn shutdown_publishes(order: Order, queue: &Arc<Queue<Item>>) {
     let data = Arc::new(Tracked::new(0));
     let shuts = with(&(queue.clone(), data.clone()), |(queue, data)| {
@@ -417,7 +423,11 @@ model! {
         let queue = bounded(1);
         queue.put(item(1)).unwrap();
         let joins_in_time = with(&queue, |queue| _ = queue.join_timeout(SOON));
-        order.run([joins_in_time, with(&queue, |queue| queue.join()), with(&queue, |queue| queue.task_done().unwrap())]);
+        order.run([
+            joins_in_time,
+            with(&queue, |queue| queue.join()),
+            with(&queue, |queue| queue.task_done().unwrap()),
+        ]);
     }
 }
 
@@ -525,7 +535,7 @@ model! {
 
 model! {
     /// crossbeam #971 (rust #110001), #1084, #1187: one producer is about to link the second block
-    /// when another puts behind it and the queue is dropped by whoever is last. Every item is
+    /// when another puts behind it and the queue is dropped by the last thread. Every item is
     /// dropped once, every block freed.
     fn dropped_by_the_last(order) tight {
         struct Counted(Arc<Tally>);
@@ -537,7 +547,11 @@ model! {
         let sum = Tally::new();
         let queue = Arc::new(Queue::unbounded());
         assert!(queue.put(Counted(sum.clone())).is_ok());
-        let puts = || with(&(queue.clone(), sum.clone()), |(queue, sum)| assert!(queue.put(Counted(sum)).is_ok()));
+        let puts = || {
+            with(&(queue.clone(), sum.clone()), |(queue, sum)| {
+                assert!(queue.put(Counted(sum)).is_ok())
+            })
+        };
         let gets = with(&queue, |queue| drop(queue.try_get()));
         let bodies = [puts(), puts(), gets];
         drop(queue);
@@ -576,8 +590,8 @@ model! {
 }
 
 model! {
-    /// Two queues: who puts into one and finds the other empty cannot both be right. Needs one
-    /// order that all agree on.
+    /// Two queues: two threads that each put into one and find the other empty cannot both be
+    /// right. Needs one order that all agree on.
     fn empty_is_true_of_a_moment(order) small {
         let queues = Arc::new([Queue::<u32>::bounded(1), Queue::unbounded()]);
         let found = Tally::new();

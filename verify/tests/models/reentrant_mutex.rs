@@ -59,7 +59,7 @@ model! {
 }
 
 model! {
-    /// Whoever looks from outside races with nobody, and takes no part.
+    /// A thread that looks from outside races with no thread, and takes no part.
     fn debug_from_outside(order) {
         let shared = guarded();
         let looks = with(&shared, |it| assert!(format!("{:?}", it.lock).contains("count: ")));
@@ -68,8 +68,8 @@ model! {
 }
 
 model! {
-    /// One nests, one waits with a timeout: whoever gives up owns nothing. (What giving up does to
-    /// a third is `mutex.rs`'s business.)
+    /// One nests, one waits with a timeout: a thread that gives up owns nothing. (What giving up
+    /// does to a third is `mutex.rs`'s business.)
     fn timeout_owns_nothing(order) {
         let shared = guarded();
         let in_time = with(&shared, |it| {
@@ -109,7 +109,7 @@ model! {
 }
 
 model! {
-    /// A fair release and a bump at depth one and two, beside a waiter.
+    /// A fair release and a bump at depth one and two, next to a waiter.
     fn bump_and_unlock_fair(order) {
         let shared = guarded();
         let fair = with(&shared, |it| {

@@ -1,4 +1,4 @@
-//! Readers and writers: exclusion, hand-over of data, phases, and that nobody who waits is
+//! Readers and writers: exclusion, hand-over of data, phases, and no waiter is
 //! forgotten.
 
 use std::time::Duration;
@@ -86,13 +86,13 @@ fn downgrades(shared: &Arc<Guarded>) -> Body {
     })
 }
 
-/// Does not get the lock for writing, because somebody reads throughout.
+/// Does not get the lock for writing, because another thread reads throughout.
 fn gives_up(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| assert!(!it.lock.try_write_for(SOON)))
 }
 
-/// Gets the lock as the upgradable reader, but not for writing, because somebody reads throughout;
-/// and keeps it.
+/// Gets the lock as the upgradable reader, but not for writing, because another thread reads
+/// throughout; and keeps it.
 fn gives_the_upgrade_up(shared: &Arc<Guarded>) -> Body {
     with(shared, |it| {
         it.lock.upgradable_read();
@@ -256,7 +256,7 @@ model! {
 }
 
 model! {
-    /// The upgradable reader becomes the writer after the reader has left, and nobody wrote in
+    /// The upgradable reader becomes the writer after the reader has left, and no thread wrote in
     /// between.
     fn upgrade_beside_a_reader(order) {
         let shared = guarded();
@@ -379,7 +379,7 @@ model! {
 }
 
 model! {
-    /// A writer gives up beside two that do not, while a reader holds the lock: the bit that it
+    /// A writer gives up next to two that do not, while a reader holds the lock: the bit that it
     /// takes along was theirs as well.
     fn a_writer_that_gives_up_beside_writers(order) tight {
         let shared = guarded();
@@ -427,7 +427,7 @@ model! {
 }
 
 model! {
-    /// A writer gives up beside one that does not, while a reader holds the lock: the bit that it
+    /// A writer gives up next to one that does not, while a reader holds the lock: the bit that it
     /// takes along was the other's as well.
     fn a_writer_that_gives_up_beside_another(order) small {
         let shared = guarded();
@@ -438,7 +438,7 @@ model! {
 }
 
 model! {
-    /// A reader that a writer kept out enters beside the reader that this writer becomes, although
+    /// A reader that a writer kept out enters next to the reader that this writer becomes, although
     /// the next writer waits already: the writers would wait for the holder, the holder for the
     /// reader, and the reader for the writers.
     fn a_reader_goes_before_the_next_writer(order) small {
@@ -521,7 +521,7 @@ model! {
 }
 
 model! {
-    /// A writer becomes a reader, and both readers that it kept out get in beside it and each
+    /// A writer becomes a reader, and both readers that it kept out get in next to it and each
     /// other.
     fn readers_meet_after_a_downgrade(order) small {
         let shared = guarded();

@@ -1,5 +1,5 @@
-//! That a timer is called once or never, as `cancel` said; that nobody sleeps over an earlier
-//! deadline; that a shutdown ends.
+//! A timer is called once or never, as `cancel` reported; no thread sleeps over an earlier
+//! deadline; a shutdown ends.
 //!
 //! The clock is turned by hand, so time is a matter of scheduling too. A scheduler catches its
 //! callbacks' panics, also those by which the checker reports a race: so each model asks at its end
@@ -20,8 +20,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What happened, in plain counters that order nothing; and data that only one thread may touch at
-/// a time.
+/// Records what happened, in plain counters that order nothing; and data that only one thread may
+/// touch at a time.
 #[derive(Default)]
 struct Seen {
     calls: AtomicUsize,
@@ -142,7 +142,7 @@ model! {
     }
 }
 
-/// What a closure holds: it touches the data when the closure is dropped.
+/// A value that a closure holds: it touches the data when the closure is dropped.
 struct Captured(std::sync::Arc<Seen>);
 
 impl Drop for Captured {
@@ -152,8 +152,8 @@ impl Drop for Captured {
 }
 
 model! {
-    /// After `cancel_and_wait` nobody is inside the callback, its closure is gone, and what it did
-    /// is visible.
+    /// After `cancel_and_wait` no thread is inside the callback, its closure is gone, and what it
+    /// did is visible.
     fn cancel_and_wait_against_a_running_callback(order) small {
         let it = without_thread();
         let captured = Captured(it.seen.clone());
@@ -161,7 +161,8 @@ model! {
             captured.0.data.set(captured.0.data.get() + 1);
             captured.0.calls.fetch_add(1, SeqCst);
         };
-        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut down");
+        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut \
+            down");
         it.clock.advance(SECOND);
         let waits = with(&it, move |it| {
             assert_ne!(timer.cancel_and_wait(), Cancel::Running);
@@ -270,7 +271,7 @@ model! {
 }
 
 model! {
-    /// A shutdown that fires waits until the clock has come so far, and not for ever.
+    /// A shutdown that fires waits until the clock has come so far, and not forever.
     fn a_firing_shutdown_against_the_clock(order) small {
         let it = with_thread(1);
         it.scheduler.once(SECOND, it.call()).expect("it has not been shut down");
@@ -382,7 +383,7 @@ model! {
 }
 
 model! {
-    /// An executor drops a job, while somebody cancels it and a shutdown waits for the end.
+    /// An executor drops a job, while another thread cancels it and a shutdown waits for the end.
     fn a_refusing_executor_against_cancel_and_shutdown(order) small {
         let (it, queue) = with_queue();
         let timer = it.due();
@@ -403,7 +404,8 @@ model! {
         let (it, queue) = with_queue();
         let call = it.seen.clone();
         let tick = move |_: &sync_timer::Tick| _ = call.calls.fetch_add(1, SeqCst);
-        let timer = it.scheduler.every(SECOND, Missed::Burst, tick).expect("it has not been shut down");
+        let timer = it.scheduler.every(SECOND, Missed::Burst, tick).expect("it has not been shut \
+            down");
         it.clock.advance(SECOND);
         it.scheduler.run_due();
         let job = queue.take().expect("it was due");
@@ -419,17 +421,21 @@ model! {
 }
 
 model! {
-    /// A periodic timer that moves itself to this moment, so that a round holds it, against a second
-    /// round and a cancel: it is in one place at a time, and is not lost.
+    /// A periodic timer that moves itself to this moment, so that a round holds it, against a
+    /// second round and a cancel: it is in one place at a time, and is not lost.
     fn a_held_timer_against_a_round_and_a_cancel(order) small {
         let it = without_thread();
         let own = std::sync::Arc::new(std::sync::OnceLock::<TimerHandle>::new());
         let (seen, handle) = (it.seen.clone(), own.clone());
         let tick = move |_: &sync_timer::Tick| {
             seen.data.set(seen.data.get() + 1);
-            handle.get().expect("it is set before the first round").reschedule_after(Duration::ZERO);
+            handle
+                .get()
+                .expect("it is set before the first round")
+                .reschedule_after(Duration::ZERO);
         };
-        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut down");
+        let timer = it.scheduler.every(SECOND, Missed::Skip, tick).expect("it has not been shut \
+            down");
         assert!(own.set(timer.clone()).is_ok());
         it.clock.advance(SECOND);
         let cancels = with(&it, move |_| assert_ne!(timer.cancel(), Cancel::Done));

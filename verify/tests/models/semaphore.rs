@@ -1,4 +1,4 @@
-//! That no permit is lost, none appears, and nobody who waits for permits that are there sleeps on.
+//! No permit is lost, none appears, and no waiter for permits that are there sleeps on.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ model! {
 }
 
 model! {
-    /// What was written before a release is seen by a later acquisition, although the permit may be
+    /// A write before a release is seen by a later acquisition, although the permit may be
     /// another's.
     fn a_permit_brings_the_news_of_every_release_before(order) {
         let shared = Arc::new((RawSemaphore::new(0), [Tracked::new(0), Tracked::new(0)]));
@@ -109,7 +109,7 @@ model! {
 }
 
 model! {
-    /// A request for two that may give up as the head of the line: who is behind it in the
+    /// A request for two that may give up as the head of the line: the waiter behind it in the
     /// line must be woken when it goes.
     fn a_head_that_gives_up_wakes_the_line(order) {
         let shared = semaphore(1);
@@ -129,7 +129,7 @@ model! {
 }
 
 model! {
-    /// A request for two beside requests for one: it is served, and so are they.
+    /// A request for two next to requests for one: it is served, and so are they.
     fn many_beside_ones(order) {
         let shared = semaphore(1);
         order.run([takes(&shared, 2), takes(&shared, 1), gives(&shared, 2)]);
@@ -164,7 +164,8 @@ model! {
 }
 
 model! {
-    /// `try_acquire` beside a head and a holder takes nothing that is the head's and loses nothing.
+    /// `try_acquire` next to a head and a holder takes nothing that is the head's and loses
+    /// nothing.
     fn try_acquire_beside_a_head(order) {
         let shared = semaphore(1);
         let tries = with(&shared, |it| if it.try_acquire(1).is_ok() {
@@ -193,8 +194,8 @@ model! {
 }
 
 model! {
-    /// A release by the last owner, who frees the semaphore, while the other may still be about to
-    /// wake.
+    /// A release by the last owner, which frees the semaphore, while the other may still be about
+    /// to wake.
     fn the_last_owner_frees_it(order) {
         let shared = semaphore(1);
         let (one, two) = (borrows(&shared, 1), borrows(&shared, 1));
@@ -210,10 +211,14 @@ model! {
         let shared = Arc::new((BoundedSemaphore::new(1), Tracked::new(0)));
         shared.0.acquire().unwrap().forget();
         let accepted = Arc::new([Tracked::new(0), Tracked::new(0)]);
-        let releases = |n: usize| with(&(Arc::clone(&shared), Arc::clone(&accepted)), move |(it, accepted)| match it.0.release(1) {
-            Ok(()) => accepted[n].set(1),
-            Err(OverRelease) => {}
-        });
+        let releases = |n: usize| {
+            with(&(Arc::clone(&shared), Arc::clone(&accepted)), move |(it, accepted)| {
+                match it.0.release(1) {
+                    Ok(()) => accepted[n].set(1),
+                    Err(OverRelease) => {}
+                }
+            })
+        };
         order.run([releases(0), releases(1)]);
         assert_eq!(accepted[0].get() + accepted[1].get(), 1);
         assert_eq!(shared.0.available_permits(), 1);
@@ -236,7 +241,7 @@ model! {
 }
 
 model! {
-    /// Who sees it closed sees what its closer wrote.
+    /// A thread that sees it closed sees what its closer wrote.
     fn closed_brings_the_news(order) {
         let shared = Arc::new((RawSemaphore::new(0), Tracked::new(0)));
         let closes = with(&shared, |it| {

@@ -22,7 +22,7 @@ fn puts(mut producer: Producer<Tracked>, values: &'static [u32]) -> Body {
     })
 }
 
-/// What is got is a prefix of what was put.
+/// The items received are a prefix of the items put.
 fn gets(mut consumer: Consumer<Tracked>, tries: usize) -> Body {
     body(move || {
         let mut last = 0;
@@ -81,7 +81,7 @@ model! {
 }
 
 model! {
-    /// What the consumer did before it went is seen by a producer that finds it gone.
+    /// The consumer's work before it went is seen by a producer that finds it gone.
     fn abandoned_by_the_consumer(order) {
         let (producer, consumer) = spsc::<Tracked>(1);
         let data = Arc::new(Tracked::new(0));

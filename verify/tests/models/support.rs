@@ -83,19 +83,30 @@ macro_rules! model {
     (@ $check:ident, $(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
         $(#[doc = $doc])*
         mod $name {
-            #[allow(unused_imports, reason = "a model that needs nothing of its file is a model all the same")]
+            #[allow(
+                unused_imports,
+                reason = "a model that needs nothing of its file is a model all the same"
+            )]
             use super::*;
 
             fn model($order: $crate::support::Order) $body
 
             #[test]
             fn forward() {
-                $crate::support::$check(concat!(module_path!(), "::forward"), $crate::support::Order::Forward, std::sync::Arc::new(model));
+                $crate::support::$check(
+                    concat!(module_path!(), "::forward"),
+                    $crate::support::Order::Forward,
+                    std::sync::Arc::new(model),
+                );
             }
 
             #[test]
             fn reversed() {
-                $crate::support::$check(concat!(module_path!(), "::reversed"), $crate::support::Order::Reversed, std::sync::Arc::new(model));
+                $crate::support::$check(
+                    concat!(module_path!(), "::reversed"),
+                    $crate::support::Order::Reversed,
+                    std::sync::Arc::new(model),
+                );
             }
         }
     };
@@ -130,7 +141,7 @@ fn is_deep() -> bool {
     std::env::var_os("MODEL_DEEP").is_some()
 }
 
-/// What the exploration of one setting of one model came to.
+/// The result of the exploration of one setting of one model.
 struct Outcome {
     engine: &'static str,
     executions: u64,
@@ -325,7 +336,7 @@ mod checker {
     ) {
     }
 
-    /// What only [`judge`] can notice goes unnoticed here.
+    /// A fault that only [`judge`] can notice goes unnoticed here.
     pub(crate) fn breaks(_: &str, _: impl Fn() + Copy + Send + Sync + 'static) {}
 
     fn explore(
@@ -350,7 +361,7 @@ mod checker {
         }
         let most = builder.max_permutations.unwrap_or_else(|| super::most_executions(EXECUTIONS));
         // Loom counts from one, and stops before the execution of this number. It looks at the
-        // limit once in so many executions.
+        // limit once in this many executions.
         builder.max_permutations = Some(most.saturating_add(1));
         builder.checkpoint_interval = 1;
         let bounds = format!(
@@ -397,7 +408,7 @@ mod checker {
         resume_unwind(payload);
     }
 
-    /// What loom says when an execution has more steps than it may have.
+    /// The message of loom when an execution has more steps than it may have.
     const OUT_OF_BRANCHES: &str = "Model exceeded maximum number of branches";
 }
 
@@ -444,15 +455,15 @@ mod checker {
     /// Waits until every other thread of the model sleeps, where that can be told.
     pub(crate) fn all_asleep() -> bool {
         let nobody_wakes = verify::sync::atomic::AtomicU32::new(0);
-        // A time is up early once in an execution, and otherwise when nobody else can run: so the
-        // second time at the latest.
+        // A time is up early once in an execution, and otherwise when no other thread can run: so
+        // the second time at the latest.
         for _ in 0..2 {
             verify::futex::wait_timeout(&nobody_wakes, 0);
         }
         true
     }
 
-    /// What the kernel does when the calling one vanishes.
+    /// Registers what the kernel does when the calling process vanishes.
     pub(crate) fn on_death(act: impl FnOnce() + 'static) {
         verify::process::on_death(act);
     }

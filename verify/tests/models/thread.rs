@@ -7,7 +7,8 @@ use sync_core::thread::{Group, JoinError, spawn};
 use crate::support::{Arc, Tracked, with};
 
 model! {
-    /// Two join, one of whom may give up; both see the result, and everything the thread wrote.
+    /// Two threads join, and one of them may give up; both see the result, and everything the
+    /// thread wrote.
     fn every_joiner_sees_what_the_thread_wrote(order) {
         let data = Arc::new(Tracked::new(0));
         let theirs = Arc::clone(&data);
@@ -20,17 +21,18 @@ model! {
             assert_eq!(handle.join(), Ok(&7));
             assert_eq!(data.get(), 1);
         });
-        let joins_in_time = with(&shared, |(handle, data)| match handle.join_timeout(Duration::from_millis(1)) {
-            Ok(value) => assert_eq!((*value, data.get()), (7, 1)),
-            Err(error) => assert_eq!(error, JoinError::TimedOut),
-        });
+        let joins_in_time =
+            with(&shared, |(handle, data)| match handle.join_timeout(Duration::from_millis(1)) {
+                Ok(value) => assert_eq!((*value, data.get()), (7, 1)),
+                Err(error) => assert_eq!(error, JoinError::TimedOut),
+            });
         order.run([joins, joins_in_time]);
     }
 }
 
 model! {
-    /// Who sees that a thread is not alive any more sees what it did, and may be the one who gets
-    /// the result itself.
+    /// A caller that sees that a thread is not alive any more sees what it did, and may be the one
+    /// that gets the result itself.
     fn not_alive_is_as_good_as_joined(order) {
         let data = Arc::new(Tracked::new(0));
         let theirs = Arc::clone(&data);

@@ -43,7 +43,7 @@ impl Stage {
         let outcome = self.timer.join().expect("it was started");
         let called = usize::from(outcome == Outcome::Ran);
         assert_eq!(self.calls.load(SeqCst), called, "{outcome:?}");
-        // What the function wrote is visible, and nobody is writing.
+        // The function's writes are visible, and no thread is writing.
         assert_eq!(self.data.get() as usize, called);
         assert_ne!(outcome, Outcome::Panicked);
         outcome
@@ -74,7 +74,7 @@ model! {
 }
 
 model! {
-    /// A cancel wakes a thread that sleeps for ever, and whoever waits for it.
+    /// A cancel wakes a thread that sleeps forever, and the thread that waits for it.
     fn cancel_against_sleep_and_join(order) small {
         let it = stage(Duration::MAX);
         it.timer.start().expect("a checker has threads");
@@ -130,6 +130,9 @@ model! {
         let clock = ManualClock::new();
         let due = clock.now() + SECOND;
         let mut interval = Interval::with_clock(SECOND, clock.clone());
-        order.run([body(move || clock.advance(SECOND)), body(move || assert_eq!(interval.tick(), Some(due)))]);
+        order.run([
+            body(move || clock.advance(SECOND)),
+            body(move || assert_eq!(interval.tick(), Some(due))),
+        ]);
     }
 }

@@ -1,6 +1,6 @@
-//! How many threads a wake woke is not to be trusted (litebox #809, and systems that cannot tell):
-//! what each primitive does where every wake says that it woke nobody, and where every wake says
-//! that it woke one.
+//! The number of threads that a wake reports is not to be trusted (litebox #809, and systems that
+//! cannot tell): what each primitive does where every wake reports that it woke no thread, and
+//! where every wake reports that it woke one.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Arc, Body, Order, Tracked, with};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// A fair release, a bump, and one that gives up beside them.
+/// A fair release, a bump, and one that gives up next to them.
 fn fair_releases(order: Order, says: usize) {
     wakes_say(says);
     let shared = Arc::new((Mutex::new(()), Tracked::new(0)));
@@ -80,7 +80,7 @@ model! {
     }
 }
 
-/// Two wait in each of the ways that wakes go by number, one of whom may give up.
+/// Two threads wait in each of the ways that wakes go by number, and one of them may give up.
 fn by_number(order: Order, says: usize) {
     wakes_say(says);
     let shared = Arc::new((RawSemaphore::new(0), RawMutex::new()));

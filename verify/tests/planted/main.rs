@@ -10,7 +10,7 @@ mod verified {
     use verify as checker;
     use verify::model::Builder;
 
-    /// What is wrong with the model, if anything. Several workers come to the same verdict.
+    /// Returns what is wrong with the model, if anything. Several workers come to the same verdict.
     fn explore(model: impl Fn() + Copy + Send + Sync + 'static) -> Option<String> {
         let mut parallel = Builder::new();
         (parallel.workers, parallel.count_distinct) = (3, true);

@@ -20,12 +20,12 @@ use crate::engine::memory_model::consistency::{Psc, coherent};
 use crate::engine::memory_model::event::{INIT, Id, Kind, Label, Rmw, apply};
 use crate::engine::memory_model::graph::Graph;
 
-/// How many events of a kind an execution may have.
+/// The number of events of a kind that an execution may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     /// Failures of `compare_exchange_weak` although the value matched.
     pub weak: u32,
-    /// Waits that end although nobody ended them.
+    /// Waits that end although no thread ended them.
     pub spurious: u32,
     /// Timeouts while others could still run.
     pub timeouts: u32,
@@ -119,12 +119,12 @@ impl Explorer {
         }
     }
 
-    /// Whether the graph at hand has more preemptions than it may have.
+    /// Returns whether the graph at hand has more preemptions than it may have.
     pub(crate) fn preempts_too_often(&mut self) -> bool {
         self.budget.preemptions.is_some_and(|bound| !self.preemptions.within(&self.graph, bound))
     }
 
-    /// Whether an awaiting read-modify-write could go on with the newest value.
+    /// Returns whether an awaiting read-modify-write could go on with the newest value.
     pub(crate) fn enabled(&self, label: &Label) -> bool {
         let l = &self.graph.locs[label.loc as usize];
         let newest = self.graph.value(label.loc, l.mo.last().copied().unwrap_or(INIT));
@@ -460,7 +460,7 @@ pub(in crate::engine) fn link_read(g: &mut Graph, r: Id, w: Id, choice: u32) {
     g.update_clocks(r);
 }
 
-/// Whether `r` may read `w` as far as coherence is concerned.
+/// Returns whether `r` may read `w` as far as coherence is concerned.
 pub(in crate::engine) fn may_read(g: &Graph, r: Id, w: Id) -> bool {
     let floor = g.floor(g.ev(r).label.loc, g.po_prev(r));
     coherent(g, w, floor)

@@ -22,7 +22,7 @@ fn threads(g: &Graph) -> Vec<u64> {
     (0..g.threads.len()).map(|t| name(g, t)).collect()
 }
 
-/// What makes an execution the one it is: where each read takes its value from, what each write
+/// The identity of an execution: where each read takes its value from, what each write
 /// comes after, which alternative each choice took. All else follows, since threads are
 /// deterministic. 128 bits: two of a billion executions are taken for one with a probability of
 /// 10⁻²¹.

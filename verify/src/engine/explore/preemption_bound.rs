@@ -20,12 +20,13 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Preemptions {
     done: Vec<usize>,
-    /// Where threads have stood with so many preemptions left, to no avail.
+    /// Positions of the threads, with the number of preemptions left, from which no execution was
+    /// found.
     failed: HashMap<Vec<usize>, usize>,
 }
 
 impl Preemptions {
-    /// Whether the execution needs no more than `bound`, with the slack.
+    /// Returns whether the execution needs no more than `bound`, with the slack.
     pub(crate) fn within(&mut self, g: &Graph, bound: usize) -> bool {
         let slack = g.threads.len().saturating_sub(2);
         self.done.clear();
@@ -97,7 +98,7 @@ fn is_done(g: &Graph, done: &[usize], id: Id) -> bool {
     id >= NONE || done[g.ev(id).tid as usize] > g.ev(id).idx as usize
 }
 
-/// Whether what the next event of a thread reads from has been done.
+/// Returns whether what the next event of a thread reads from has been done.
 fn ready(g: &Graph, done: &[usize], t: usize) -> bool {
     next(g, done, t).is_some_and(|id| {
         let e = g.ev(id);
@@ -107,8 +108,8 @@ fn ready(g: &Graph, done: &[usize], t: usize) -> bool {
     })
 }
 
-/// Whether the write before it in modification order has been done, if the next event of a thread
-/// is one.
+/// Returns whether the write before it in modification order has been done, if the next event of a
+/// thread is one.
 fn in_order(g: &Graph, done: &[usize], t: usize) -> bool {
     next(g, done, t).is_none_or(|id| {
         let e = g.ev(id);
@@ -116,7 +117,7 @@ fn in_order(g: &Graph, done: &[usize], t: usize) -> bool {
     })
 }
 
-/// Whether a thread cannot go on before its next event, or is at its end.
+/// Returns whether a thread cannot go on before its next event, or is at its end.
 fn waits(g: &Graph, done: &[usize], t: usize) -> bool {
     let Some(id) = next(g, done, t) else { return true };
     let label = &g.ev(id).label;

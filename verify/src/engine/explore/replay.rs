@@ -20,7 +20,7 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::memory_model::linearize::linear;
 use std::fmt::Write;
 
-/// What the next event of an execution has to be.
+/// The requirement on the next event of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub tid: u32,
@@ -125,7 +125,7 @@ pub(crate) fn decode(text: &str) -> Result<(Vec<Step>, Vec<Fact>), String> {
     Ok((steps, facts))
 }
 
-/// How often the processor changes hands in an execution.
+/// Returns the number of times the processor changes hands in an execution.
 pub(crate) fn switches(g: &Graph) -> usize {
     let events = linear(g);
     events.windows(2).filter(|w| g.ev(w[0]).tid != g.ev(w[1]).tid).count()

@@ -27,7 +27,7 @@ impl Explorer {
             let conflict =
                 placed && e.wrote && g.ev(a).label.kind == Kind::Rmw && e.rf == g.ev(a).rf;
             if e.label.awaits && !conflict && apply(&e.label, g.ev(a).wval).is_none() {
-                // Only somebody who takes what `r` took makes it wait.
+                // Only an event that takes what `r` took makes it wait.
                 continue;
             }
             let n = g.events.len() as Id;
@@ -87,7 +87,7 @@ impl Explorer {
     }
 }
 
-/// Whether `a`, a read-modify-write, took what another one still has.
+/// Returns whether `a`, a read-modify-write, took what another one still has.
 fn steals(g: &Graph, a: Id) -> bool {
     let e = g.ev(a);
     if e.label.kind != Kind::Rmw {
@@ -139,8 +139,8 @@ fn sleep_again(g: &mut Graph, r: Id) {
     }
 }
 
-/// Whether `e`, that `a` is to delete or revisit, was added maximally: it did not come from a
-/// revisit itself, it took the first of its alternatives, and among the events that were there
+/// Returns whether `e`, that `a` is to delete or revisit, was added maximally: it did not come from
+/// a revisit itself, it took the first of its alternatives, and among the events that were there
 /// when it was added and those that stay because `a` needs them, it read, or was placed at, the
 /// end of modification order.
 fn maximal(g: &Graph, e: Id, a: Id) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A queue is a location all of whose events are read-modify-writes (`Enqueue`, `Wake`, `Leave`),
 //! so its modification order is a chain in which each event reads from the one before. The state
-//! of the queue is the fold over the chain: who stands in it, oldest first. A place in the queue
+//! of the queue is the fold over the chain: the waiters in it, oldest first. A place in the queue
 //! is a *ticket*: the thread and the program-order index of the event that took it. Who stands on
 //! other channels than a wake is about is passed over by it.
 //!
@@ -52,7 +52,7 @@ fn ticket_of(e: &Event) -> Ticket {
     if e.label.b == MOVED { e.label.a } else { ticket(e.tid, e.idx) }
 }
 
-/// Who stands in a queue: the ticket and its channels.
+/// An entry of a queue: the ticket of the waiter and its channels.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) ticket: Ticket,
@@ -133,7 +133,7 @@ pub(in crate::engine) fn evaluate(g: &mut Graph, id: Id) {
     e.wval = wval;
 }
 
-/// How many ways there are for a wake to choose its tickets.
+/// Returns the number of ways for a wake to choose its tickets.
 pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Wake {
@@ -143,8 +143,8 @@ pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     binomial(n, n.min(e.label.a)) as u32
 }
 
-/// Whether a queue event may stand where it does. A `Leave` is left out: the kernel takes the lock
-/// only when the ticket was not taken.
+/// Returns whether a queue event may stand where it does. A `Leave` is left out: the kernel takes
+/// the lock only when the ticket was not taken.
 pub(in crate::engine) fn allows(g: &Graph, id: Id) -> bool {
     let e = g.ev(id);
     if !is_queue(e) || e.label.rmw != Rmw::Enqueue || e.label.b != COMPARED {
@@ -156,7 +156,7 @@ pub(in crate::engine) fn allows(g: &Graph, id: Id) -> bool {
     earlier.iter().all(|&k| g.ev(k).label.rmw == Rmw::Leave || g.floor(word, k) <= seen)
 }
 
-/// Whether a thread stands between the two events of a futex wait: it goes first.
+/// Returns whether a thread stands between the two events of a futex wait: it goes first.
 pub(in crate::engine) fn owes_enqueue(g: &Graph, tid: u32) -> bool {
     g.threads[tid as usize].events.last().is_some_and(|&id| {
         let e = g.ev(id);

@@ -103,7 +103,7 @@ fn earliest(g: &Graph, into: &mut Vec<Earliest>, set: impl Iterator<Item = Id>) 
     }
 }
 
-/// Whether the write `y` is after one of a set in modification order or reads-before.
+/// Returns whether the write `y` is after one of a set in modification order or reads-before.
 fn mo_or_rb(g: &Graph, from: &[Earliest], y: Id) -> bool {
     let e = g.ev(y);
     e.wrote && {
@@ -112,8 +112,8 @@ fn mo_or_rb(g: &Graph, from: &[Earliest], y: Id) -> bool {
     }
 }
 
-/// Whether `y` is after one of a set in extended coherence order: (rf ∪ mo ∪ rb)⁺. A write comes
-/// before those that read it, readers of the same write are not ordered.
+/// Returns whether `y` is after one of a set in extended coherence order: (rf ∪ mo ∪ rb)⁺. A write
+/// comes before those that read it, readers of the same write are not ordered.
 fn eco(g: &Graph, from: &[Earliest], y: Id) -> bool {
     let e = g.ev(y);
     if e.wrote {
@@ -126,7 +126,7 @@ fn eco(g: &Graph, from: &[Earliest], y: Id) -> bool {
 }
 
 impl Psc {
-    /// Whether the order of sequentially consistent events has no cycle.
+    /// Returns whether the order of sequentially consistent events has no cycle.
     pub(crate) fn holds(&mut self, g: &Graph) -> bool {
         if g.sc < 2 {
             return true;
@@ -152,7 +152,7 @@ impl Psc {
         self.acyclic(k)
     }
 
-    /// What scb reaches from `s`, and from what happens after it when it is a fence.
+    /// The events that scb reaches from `s`, and from what happens after `s` when it is a fence.
     fn reach_from(&mut self, g: &Graph, s: Id, fence: bool) {
         let n = g.events.len() as Id;
         let within = |x: Id| x == s || (fence && g.hb(s, x));
@@ -184,7 +184,7 @@ impl Psc {
         }
     }
 
-    /// Whether there is an edge from `s` to the fence `d` besides that of `reach`.
+    /// Returns whether there is an edge from `s` to the fence `d` besides that of `reach`.
     fn reaches_fence(&self, g: &Graph, s: Id, fence: bool, d: Id) -> bool {
         let clock = g.clock(d, HB);
         if fence && s != d && g.hb(s, d) {
@@ -216,7 +216,7 @@ impl Psc {
     }
 }
 
-/// Whether the read `r` of `w` is coherent when nothing below place `floor` may be read.
+/// Returns whether the read `r` of `w` is coherent when nothing below place `floor` may be read.
 pub(crate) fn coherent(g: &Graph, w: Id, floor: u32) -> bool {
     if w == INIT { floor == 0 } else { g.ev(w).pos >= floor }
 }

@@ -1,4 +1,4 @@
-//! What the checker knows of one step of a thread: its label and where its value came from.
+//! The record of one step of a thread: its label and where its value came from.
 
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ pub(crate) const NONE: Id = u32::MAX - 1;
 /// No location.
 pub(crate) const NO_LOC: u32 = u32::MAX;
 
-/// What an event is.
+/// The kind of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub(crate) enum Kind {
     /// An atomic load.
@@ -87,13 +87,13 @@ pub(crate) enum Rmw {
 }
 
 impl Rmw {
-    /// Whether events of this kind make their location a wait queue.
+    /// Returns whether events of this kind make their location a wait queue.
     pub(crate) fn is_queue(self) -> bool {
         matches!(self, Rmw::Enqueue | Rmw::Wake | Rmw::Leave)
     }
 }
 
-/// What a thread asks for, before the checker has decided on the outcome.
+/// The request of a thread, before the checker has decided on the outcome.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Label {
     pub kind: Kind,
@@ -161,7 +161,8 @@ pub(crate) struct Event {
     pub wrote: bool,
     /// An awaiting read-modify-write that read a value on which it cannot go on.
     pub waiting: bool,
-    /// What it read while it waited, when it was then let go on in place (`Explorer::wake_ready`).
+    /// The write that it read while it waited, when it was then resumed in place
+    /// (`Explorer::wake_ready`).
     pub slept: Id,
     /// The last release fence of the thread at or before this event.
     pub fence: Id,
@@ -207,7 +208,7 @@ fn signed(v: u64, bits: u8) -> i64 {
     ((v << shift) as i64) >> shift
 }
 
-/// What `label` writes when it reads `old`, or `None` when it only reads.
+/// Returns the value that `label` writes when it reads `old`, or `None` when it only reads.
 pub(crate) fn apply(label: &Label, old: u64) -> Option<u64> {
     let Label { a, b, bits, .. } = *label;
     let new = match label.rmw {

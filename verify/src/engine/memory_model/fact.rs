@@ -1,4 +1,4 @@
-//! What an exploration learns about the model while it runs, and begins again with.
+//! Facts that an exploration learns about the model while it runs, and begins again with.
 //!
 //! Some things a thread does are events only if they matter, and whether they matter is known when
 //! it is too late: that the references to a value are counted, that a row of loads is a loop that
@@ -11,7 +11,7 @@ use std::panic::Location;
 /// A thing to know from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
-    /// Somebody looks at the number of references to the values made at a place, while others
+    /// A thread looks at the number of references to the values made at a place, while others
     /// have some: to clone and to drop one is an event.
     Counted(u32),
     /// Equal loads in a row at this place come to an end by themselves.

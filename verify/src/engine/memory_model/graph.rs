@@ -79,7 +79,7 @@ pub(crate) struct Graph {
     pub locs: Vec<Loc>,
     clocks: Vec<u32>,
     stride: usize,
-    /// How many events are sequentially consistent: without two there is nothing to check.
+    /// The number of sequentially consistent events: without two there is nothing to check.
     pub sc: u32,
     /// The part of all executions that is estimated to come from here.
     pub weight: f64,
@@ -152,19 +152,19 @@ impl Graph {
         }
     }
 
-    /// Whether event `a` is in the set that `clock` stands for.
+    /// Returns whether event `a` is in the set that `clock` stands for.
     #[inline]
     pub(crate) fn within(&self, a: Id, clock: &[u32]) -> bool {
         let e = self.ev(a);
         e.idx < clock[e.tid as usize]
     }
 
-    /// Whether `a` happens before `b`. Not reflexive.
+    /// Returns whether `a` happens before `b`. Not reflexive.
     pub(crate) fn hb(&self, a: Id, b: Id) -> bool {
         a != b && self.within(a, self.clock(b, HB))
     }
 
-    /// Whether `a` is `b` or before it in (po ∪ rf)⁺.
+    /// Returns whether `a` is `b` or before it in (po ∪ rf)⁺.
     pub(crate) fn porf_eq(&self, a: Id, b: Id) -> bool {
         a == b || self.within(a, self.clock(b, PORF))
     }
@@ -355,7 +355,7 @@ impl Graph {
                     self.join_clock((id, HB), (last, HB));
                     self.join_clock((id, PORF), (last, PORF));
                 }
-                // What the child did after its last event is before the join as well.
+                // The child's work after its last event is before the join as well.
                 let len = self.threads[child as usize].events.len() as u32;
                 self.clocks[hb + child as usize] = len + 1;
                 self.clocks[porf + child as usize] = len;

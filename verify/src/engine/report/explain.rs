@@ -42,7 +42,7 @@ fn reason(g: &Graph, order: &[u32], (w, r): (Id, Id)) -> String {
     }
 }
 
-/// What the report says below the execution.
+/// Returns the notes that the report shows below the execution.
 pub(crate) fn notes(failed: &Failed, order: &[u32]) -> Vec<String> {
     let g = &failed.graph;
     let mut notes = Vec::new();

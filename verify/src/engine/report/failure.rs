@@ -1,4 +1,4 @@
-//! What can be wrong with a model.
+//! The failures of a model.
 
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::memory_model::graph::Graph;
@@ -11,16 +11,16 @@ pub(crate) struct Failed {
     pub graph: Graph,
     /// A name for each thread.
     pub names: Vec<String>,
-    /// What was known of the model.
+    /// The facts that were known about the model.
     pub facts: Vec<Fact>,
 }
 
-/// What went wrong, and where.
+/// A failure, and its place.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// A thread panicked.
     Panic { message: String, at: String },
-    /// Threads sleep and nobody can wake them.
+    /// Threads sleep and no thread can wake them.
     Deadlock(Vec<String>),
     /// Two accesses, one of them a write, at least one not atomic, unordered by happens-before.
     Race {
@@ -57,12 +57,14 @@ impl std::fmt::Display for Kind {
             }
             Kind::Race { what, first, second, threads } => write!(
                 f,
-                "Causality violation: data race: {what}\n  thread {} at {first}\n  thread {} at {second}\n  neither happens before the other",
+                "Causality violation: data race: {what}\n  thread {} at {first}\n  thread {} at \
+                 {second}\n  neither happens before the other",
                 threads.0, threads.1
             ),
             Kind::Freed { freed, access } => write!(
                 f,
-                "use after free: an access of memory that was freed\n  thread {} at {}\n  thread {} freed it after its step at {}",
+                "use after free: an access of memory that was freed\n  thread {} at {}\n  thread \
+                 {} freed it after its step at {}",
                 access.0, access.1, freed.0, freed.1
             ),
             Kind::Nondeterminism(s) => write!(f, "the model is not deterministic: {s}"),

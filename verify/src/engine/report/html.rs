@@ -46,8 +46,10 @@ pub(crate) fn page(failed: &Failed, cures: &[String]) -> String {
         let file = site.file().rsplit('/').next().unwrap_or_default();
         let _ = write!(
             svg,
-            "<g{}><title>{}:{}{}</title><rect class=\"box\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"36\" rx=\"4\"/>\
-             <text x=\"{}\" y=\"{}\">#{} {}</text><text class=\"at\" x=\"{}\" y=\"{}\">{file}:{}</text></g>",
+            "<g{}><title>{}:{}{}</title><rect class=\"box\" x=\"{}\" y=\"{}\" width=\"{}\" \
+             height=\"36\" rx=\"4\"/>\
+             <text x=\"{}\" y=\"{}\">#{} {}</text><text class=\"at\" x=\"{}\" \
+             y=\"{}\">{file}:{}</text></g>",
             if stale { " class=\"stale\"" } else { "" },
             escape(site.file()),
             site.line(),
@@ -85,11 +87,14 @@ pub(crate) fn page(failed: &Failed, cures: &[String]) -> String {
         format!("<p>Each of these alone would cure it:</p><ul>{cures}</ul>")
     };
     format!(
-        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Counterexample</title><style>{STYLE}</style>\
+        "<!DOCTYPE html><html lang=\"en\"><meta \
+         charset=\"utf-8\"><title>Counterexample</title><style>{STYLE}</style>\
          <h1>Counterexample</h1><pre>{}</pre>{notes}{cures}\
          <p>An arrow goes from a write to the one who reads it; red: there was a newer one.</p>\
-         <svg width=\"{}\" height=\"{}\"><defs><marker id=\"head\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" \
-         orient=\"auto\"><path d=\"M0,0 L8,4 L0,8 z\" fill=\"#2d7d46\"/></marker></defs>{svg}</svg></html>",
+         <svg width=\"{}\" height=\"{}\"><defs><marker id=\"head\" markerWidth=\"8\" \
+         markerHeight=\"8\" refX=\"7\" refY=\"4\" \
+         orient=\"auto\"><path d=\"M0,0 L8,4 L0,8 z\" \
+         fill=\"#2d7d46\"/></marker></defs>{svg}</svg></html>",
         escape(&failed.kind.to_string()),
         20 + g.threads.len() * WIDTH,
         60 + events.len() * HEIGHT,

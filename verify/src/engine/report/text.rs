@@ -7,7 +7,7 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::memory_model::linearize::{id, linear};
 use std::fmt::Write;
 
-/// What an event did.
+/// Describes what an event did.
 pub(crate) fn describe(g: &Graph, e: &Event) -> String {
     let l = &e.label;
     let ord = e.ordering();

@@ -10,9 +10,9 @@
 //! 2. Where a thread has chosen 2 another one of its process has chosen 1 in the end; else the
 //!    execution is none, and is counted as blocked.
 //! 3. A thread does nothing that comes after the end of its process in (po ∪ rf)⁺: after what the
-//!    kernel did then, after somebody's wait for it.
+//!    kernel did then, after another thread's wait for it.
 //!
-//! Who waits or spins when its process vanishes has come as far as it will: it vanishes there when
+//! A thread that waits or spins when its process vanishes gets no further: it vanishes there when
 //! nothing else can run.
 
 use super::{Runtime, State};
@@ -21,7 +21,7 @@ use crate::engine::memory_model::event::{Id, Kind};
 use crate::engine::runtime::object;
 use std::panic::Location;
 
-/// What the kernel does when a process vanishes.
+/// An action of the kernel when a process vanishes.
 pub(super) struct Death {
     process: u32,
     tid: u32,
@@ -62,7 +62,7 @@ pub(super) unsafe fn vanish_or_not(rt: *mut Runtime, site: &'static Location<'st
 }
 
 impl Runtime {
-    /// Whether the current thread is one that may vanish here.
+    /// Returns whether the current thread is one that may vanish here.
     pub(super) fn may_vanish(&self) -> bool {
         let thread = &self.threads[self.cur as usize];
         thread.mortal && !thread.gone && !self.aborting && !self.draining
@@ -80,7 +80,7 @@ impl Runtime {
         self.threads[self.cur as usize].mortal = false;
     }
 
-    /// What the current thread spawns belongs to its process.
+    /// Adds a child that the current thread spawns to its process.
     pub(super) fn inherit(&mut self, child: u32) {
         let parent = &mut self.threads[self.cur as usize];
         if parent.mortal {
@@ -109,7 +109,7 @@ impl Runtime {
         self.deaths.push(Death { process, tid: self.cur, epoch: self.epoch(), does });
     }
 
-    /// What the kernel has to do now, as far as it was asked to before this point.
+    /// Returns the actions that the kernel has to do now: those requested before this point.
     fn deaths_here(&mut self) -> Vec<Box<dyn FnOnce()>> {
         let process = self.threads[self.cur as usize].process;
         let mut here = Vec::new();
@@ -124,14 +124,14 @@ impl Runtime {
         here
     }
 
-    /// Whether a thread can go on that waits for the end of another one. If that has vanished, who
-    /// is of the same process has vanished too.
+    /// Returns whether a thread can go on that waits for the end of another one. If that has
+    /// vanished, every thread of the same process has vanished too.
     pub(super) fn may_join(&self, tid: u32, child: u32) -> bool {
         let (thread, child) = (&self.threads[tid as usize], &self.threads[child as usize]);
         child.state == State::Finished && !(child.gone && child.process == thread.process)
     }
 
-    /// Whether a thread has vanished.
+    /// Returns whether a thread has vanished.
     pub(in crate::engine) fn gone(&self, tid: u32) -> bool {
         self.threads[tid as usize].gone
     }
@@ -147,12 +147,12 @@ impl Runtime {
         self.ex.graph.events.iter().position(ends).map(|id| id as Id)
     }
 
-    /// Whether the process of a thread vanishes in this execution.
+    /// Returns whether the process of a thread vanishes in this execution.
     pub(super) fn vanishes(&self, tid: u32) -> bool {
         self.end_of(self.threads[tid as usize].process).is_some()
     }
 
-    /// Whether the step `id` of the current thread comes after the end of its process (3.).
+    /// Returns whether the step `id` of the current thread comes after the end of its process (3.).
     pub(super) fn beyond_the_end(&self, id: Id) -> bool {
         let thread = &self.threads[self.cur as usize];
         if !thread.family || thread.gone {
@@ -187,7 +187,7 @@ impl Runtime {
         any
     }
 
-    /// Whether a thread was stopped although its process has not vanished (2.).
+    /// Returns whether a thread was stopped although its process has not vanished (2.).
     pub(super) fn stopped_for_nothing(&self) -> bool {
         self.order.iter().any(|&t| self.threads[t as usize].gone && !self.vanishes(t))
     }

@@ -5,18 +5,18 @@
 //! of the model in a state that no execution has. To forget them leaks what they own: not much, but
 //! a long run gives up millions of executions. So they go on to their end: every read takes the
 //! newest write and every write becomes the newest, which is always consistent
-//! (`explore::explorer`), one step of each thread in turn, who sleeps wakes up without a reason,
-//! and nothing is put aside. (The one graph that cannot go on, a futex wait on a value that a waker
-//! has changed, can if the wait is over at once.) What they find on the way is not reported: it is
-//! no part of what was to be explored.
+//! (`explore::explorer`), one step of each thread in turn, a sleeping thread wakes up without a
+//! reason, and nothing is put aside. (The one graph that cannot go on, a futex wait on a value that
+//! a waker has changed, can if the wait is over at once.) What they find on the way is not
+//! reported: it is no part of what was to be explored.
 //!
-//! What is still forgotten: an execution with a process that vanished, and a thread that has not
-//! come to its end in [`MOST`] steps of all.
+//! Two things are still forgotten: an execution with a process that vanished, and a thread that has
+//! not come to its end in [`MOST`] steps of all.
 
 use super::{Runtime, State};
 use crate::engine::explore::wait_queue;
 
-/// Steps of all threads together after which nobody believes that they end.
+/// Steps of all threads together after which they are assumed not to end.
 const MOST: usize = 4_000;
 
 impl Runtime {
@@ -42,7 +42,7 @@ impl Runtime {
                 if this.failure.is_some() || this.fact.is_some() {
                     break;
                 }
-                // Who is woken goes on with what the graph says: nobody else is run again.
+                // A woken thread goes on with what the graph says: no other thread is run again.
                 (this.replaying, this.ex.woke) = (false, false);
             }
             let this = &mut *rt;
@@ -51,7 +51,7 @@ impl Runtime {
         }
     }
 
-    /// Whether the execution was given up, and comes to an end quietly.
+    /// Returns whether the execution was given up, and comes to an end quietly.
     pub(in crate::engine) fn is_draining(&self) -> bool {
         self.draining
     }

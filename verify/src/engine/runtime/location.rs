@@ -1,4 +1,4 @@
-//! What ties the objects of the model to the locations of the graph.
+//! Ties the objects of the model to the locations of the graph.
 
 use super::{Runtime, current, stop_if_failed, with};
 use crate::engine::memory_model::event::{INIT, Id};
@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-/// What ties an object of the model to its location in the graph: the number of the execution in
+/// Ties an object of the model to its location in the graph: the number of the execution in
 /// which it was first touched, and the location. Objects made by `const fn` register themselves at
 /// the first access; a static is a new object in every execution.
 #[derive(Debug)]
@@ -40,10 +40,10 @@ impl Tag {
     }
 }
 
-/// What an event acts on.
+/// The object of an event.
 #[derive(Clone, Copy)]
 pub(crate) enum Object<'a> {
-    /// An object of the model, and the value it has if nobody has touched it.
+    /// An object of the model, and its value while no thread has touched it.
     Tagged(&'a Tag, u64),
     /// The wait queue of an address.
     Queue(usize),
@@ -123,7 +123,8 @@ pub(crate) fn exclusive(
     value
 }
 
-/// What threads of the system that are not the model's have to know of a running execution.
+/// The part of a running execution that is visible to threads of the system that are not the
+/// model's.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     /// Its number; 0 when none runs.
@@ -158,7 +159,7 @@ impl Run {
         self.exec.store(0, Ordering::Relaxed);
     }
 
-    /// What a thread did that is none of the model's.
+    /// Returns what a thread did that is not one of the model's.
     pub(super) fn stranger(&self) -> Option<String> {
         if !self.intruded.load(Ordering::Relaxed) {
             return None;
@@ -184,8 +185,8 @@ pub(crate) fn refuse_strangers(tag: &Tag, site: &'static Location<'static>) {
     let thread = std::thread::current();
     let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_string);
     let message = format!(
-        "the thread `{name}` of the system uses an object of the model at {site}: threads of a model \
-         are made by the checker's own `thread::spawn`"
+        "the thread `{name}` of the system uses an object of the model at {site}: threads of a \
+         model are made by the checker's own `thread::spawn`"
     );
     *lock(&run.stranger) = Some(message.clone());
     run.intruded.store(true, Ordering::Relaxed);
@@ -203,14 +204,14 @@ pub(super) struct Unsynced {
 }
 
 impl Runtime {
-    /// Whether an event of the graph has been done in this run.
+    /// Returns whether an event of the graph has been done in this run.
     fn has_run(&self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
         self.threads[e.tid as usize].pos > e.idx
     }
 
-    /// Whether the event `id`, just done, writes what another thread has read by an access that is
-    /// not atomic and does not happen before it.
+    /// Returns whether the event `id`, just done, writes what another thread has read by an access
+    /// that is not atomic and does not happen before it.
     pub(super) fn races_with_unsynced(&mut self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
         if !e.wrote || self.unsynced.is_empty() {
@@ -237,7 +238,7 @@ impl Runtime {
 
     /// The location of an object, if it has been touched in this run.
     fn known(&self, tag: &Tag) -> Option<u32> {
-        // Another worker may have touched the same static meanwhile: then its address tells.
+        // Another worker may have touched the same static meanwhile: then its address decides.
         tag.get(self.exec).filter(|loc| loc & UNTOUCHED == 0).or_else(|| {
             let foreign = self.parallel && tag.0.load(Ordering::Relaxed) != 0;
             let address = std::ptr::from_ref(tag).addr();

@@ -59,7 +59,7 @@ thread_local! {
 static NEXT_EXEC: AtomicU64 = AtomicU64::new(1);
 const EXEC_BLOCK: u64 = 1 << 16;
 
-/// What a thread of the model is about to do.
+/// The next action of a thread of the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     /// Not created (yet) in this run.
@@ -105,7 +105,7 @@ pub(crate) struct Thread {
     timed: bool,
     /// Its wait ends now without what it waits for.
     fire: bool,
-    /// How often its timeouts have fired because nothing else could run.
+    /// The number of times its timeouts have fired because nothing else could run.
     fired: u32,
     spin: Spin,
     /// It has panicked: while its frames unwind it must not be given up.
@@ -118,7 +118,7 @@ pub(crate) struct Thread {
     family: bool,
     /// It has vanished.
     gone: bool,
-    /// What the thread has under `thread::current` and in its thread-locals; the front end's.
+    /// The data behind `thread::current` and the thread-locals. It belongs to the front end.
     pub extra: Option<Box<dyn std::any::Any>>,
 }
 
@@ -148,7 +148,7 @@ impl Thread {
     }
 }
 
-/// What an operation gave.
+/// The result of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub value: u64,
@@ -165,17 +165,18 @@ pub(crate) struct Limits {
     pub stack: usize,
     /// Iterations without an effect that a spin loop may make before it has to see something new.
     pub unroll: u32,
-    /// How often a spin loop may go round on the newest values when nothing else can run.
+    /// The number of times a spin loop may go round on the newest values when nothing else can run.
     pub spins: u32,
-    /// How many equal loads in a row make a spin loop of code that does not say that it is one.
+    /// The number of equal loads in a row that make a spin loop of code that does not say that it
+    /// is one.
     pub rounds: u32,
-    /// How often the timeouts of a thread may fire when nothing else can run.
+    /// The number of times the timeouts of a thread may fire when nothing else can run.
     pub fires: u32,
     /// Begin without exploring alternatives.
     pub paused: bool,
 }
 
-/// How an execution ended.
+/// The end of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Complete,
@@ -230,19 +231,19 @@ pub(crate) struct Runtime {
     pub parallel: bool,
     /// Objects of this run by address; kept when there are other workers.
     addresses: Vec<(usize, u32)>,
-    /// What the events have to be, when one execution is run again.
+    /// The required events, when one execution is run again.
     pub guide: Option<Vec<Step>>,
-    /// What is changed about some places of the model, to see whether it matters.
+    /// Changes of some places of the model, made to see whether they matter.
     pub changes: Vec<Change>,
-    /// What was allocated in this run and has to be freed before its end.
+    /// Allocations of this run, which have to be freed before its end.
     pub(super) allocations: Vec<Allocation>,
     /// Values that live as long as the execution, by the address of their static.
     pub statics: Vec<(usize, Box<dyn std::any::Any>)>,
-    /// What the kernel does when processes vanish.
+    /// The actions of the kernel when processes vanish.
     deaths: Vec<crash::Death>,
-    /// What is known of the model from runs before the exploration began anew.
+    /// Facts about the model from runs before the exploration began again.
     pub facts: Vec<Fact>,
-    /// What this run has taught.
+    /// The fact that this run has learned.
     pub fact: Option<Fact>,
     /// A row of equal loads that is followed to its end.
     probe: Option<spin::Probe>,
@@ -269,7 +270,7 @@ pub(crate) fn current() -> Option<*mut Runtime> {
     (!p.is_null()).then_some(p)
 }
 
-/// Asks for an event. `object` is what it acts on, with the value it has if nobody has touched it.
+/// Requests an event. `object` is what it acts on, with its value while no thread has touched it.
 #[inline]
 pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
     let rt = current().unwrap_or_else(|| {
@@ -312,7 +313,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic is nobody's business.
+/// Returns whether a panic is not to be reported.
 pub(crate) fn quiet() -> bool {
     QUIET.get()
 }
@@ -436,7 +437,7 @@ impl Runtime {
         self.panics.push((self.cur, message.clone(), at.clone()));
         self.panic_note = Some((message, at));
         self.threads[self.cur as usize].panicked = true;
-        // While it unwinds nobody else gets a turn: the count of panics is the system thread's.
+        // While it unwinds no other thread gets a turn: the count of panics is the system thread's.
         self.aborting |= self.draining;
     }
 
@@ -457,7 +458,7 @@ impl Runtime {
         self.aborting = true;
     }
 
-    /// Ends the exploration, to begin it anew with the knowledge.
+    /// Ends the exploration, to begin it again with the new fact.
     ///
     /// # Safety
     /// Called on the coroutine of the current thread.
@@ -511,17 +512,22 @@ impl Runtime {
             place += &format!(", at {at}");
         }
         self.fail(match cause {
-            watchdog::Cause::Overflow => {
-                failure::Kind::Limit(format!("stack overflow: {place} (Builder::stack_size is {} bytes)", self.limits.stack))
-            }
+            watchdog::Cause::Overflow => failure::Kind::Limit(format!(
+                "stack overflow: {place} (Builder::stack_size is {} bytes)",
+                self.limits.stack
+            )),
             watchdog::Cause::Stuck => failure::Kind::Endless(format!(
-                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
+                "{place}, runs on and on without a step (VERIFY_STUCK_SECONDS sets the patience, \
+                 0 forever)"
             )),
             watchdog::Cause::Blocked => failure::Kind::Misuse(format!(
-                "{place}, blocks in a system call: no other thread of the model gets a turn. Is it a lock, a channel \
-                 or a `park` of `std` in place of the checker's own? (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
+                "{place}, blocks in a system call: no other thread of the model gets a turn. Is \
+                 it a lock, a channel or a `park` of `std` in place of the checker's own? \
+                 (VERIFY_STUCK_SECONDS sets the patience, 0 forever)"
             )),
-            watchdog::Cause::Memory => failure::Kind::Limit(format!("memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)")),
+            watchdog::Cause::Memory => failure::Kind::Limit(format!(
+                "memory runs out: {place} (VERIFY_MEMORY_MIB sets the limit)"
+            )),
         });
     }
 
@@ -529,8 +535,9 @@ impl Runtime {
         self.steps += 1;
         if self.steps.max(self.ex.graph.events.len()) > self.limits.events {
             let message = format!(
-                "Model exceeded maximum number of branches: {} steps in one execution; thread {} is at {site}. \
-                 Is it a loop that never ends? (Builder::max_branches raises the limit.)",
+                "Model exceeded maximum number of branches: {} steps in one execution; thread {} \
+                 is at {site}. Is it a loop that never ends? (Builder::max_branches raises the \
+                 limit.)",
                 self.limits.events, self.cur
             );
             self.fail(failure::Kind::Limit(message));
@@ -584,7 +591,7 @@ impl Runtime {
         self.threads[tid as usize].extra = Some(extra);
     }
 
-    /// What the front end keeps with the current thread.
+    /// Returns the data that the front end keeps with the current thread.
     pub(crate) fn extra(&mut self) -> &mut Option<Box<dyn std::any::Any>> {
         &mut self.threads[self.cur as usize].extra
     }
@@ -607,7 +614,7 @@ impl Runtime {
     }
 
     fn leak(&self) -> Option<String> {
-        // Who vanishes drops nothing.
+        // A thread that vanishes drops nothing.
         let vanished = self.threads.iter().any(|t| t.gone && t.state != State::Vacant);
         let a = self.allocations.iter().find(|a| a.live && !vanished)?;
         Some(format!("{} leaked.\n  Allocated: {}", a.what, a.site))
@@ -630,7 +637,7 @@ impl Runtime {
         self.threads[self.cur as usize].pos + 1
     }
 
-    /// Whether stretch `epoch` of thread `tid` happens before the current point.
+    /// Returns whether stretch `epoch` of thread `tid` happens before the current point.
     pub(crate) fn ordered(&self, tid: u32, epoch: u32) -> bool {
         if tid == self.cur {
             return true;

@@ -124,8 +124,8 @@ impl Queue<'_> {
         })
     }
 
-    /// Sleeps until the ticket is taken. Says whether somebody took it: not when the time ran out,
-    /// nor at a spurious wake-up.
+    /// Sleeps until the ticket is taken. Returns whether another thread took it: not when the time
+    /// ran out, nor at a spurious wake-up.
     pub(crate) fn sleep(
         &self,
         ticket: Ticket,
@@ -147,7 +147,7 @@ impl Queue<'_> {
         !out.wrote || out.value == 0
     }
 
-    /// Gives up a place. Says whether somebody had taken the ticket already.
+    /// Gives up a place. Returns whether another thread had taken the ticket already.
     fn leave(&self, ticket: Ticket, site: &'static Location<'static>) -> bool {
         self.perform(Rmw::Leave, ticket, 0, site).value == 0
     }

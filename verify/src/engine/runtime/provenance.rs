@@ -1,4 +1,4 @@
-//! Who made an object, and when.
+//! The thread that made an object, and when.
 //!
 //! The initialisation of an atomic or a cell is a write that is not atomic: an access by another
 //! thread has to come after it in happens-before, or it is a race. Constructors are `const fn` and
@@ -56,9 +56,9 @@ struct Freed {
 
 #[derive(Debug, Default)]
 struct Lists {
-    /// What was allocated, oldest first.
+    /// Allocated blocks, oldest first.
     blocks: Vec<Block>,
-    /// What was freed, by address.
+    /// Freed blocks, by address.
     freed: BTreeMap<usize, Freed>,
 }
 
@@ -82,7 +82,7 @@ impl Drop for Blocks {
 }
 
 impl Blocks {
-    /// Calls `f` with the list, to which nobody else adds meanwhile.
+    /// Calls `f` with the list, to which no other thread adds meanwhile.
     fn with<R>(&self, f: impl FnOnce(&mut Lists) -> R) -> R {
         let mark = MARK.take();
         // SAFETY: the list is alive, and only this thread of the system touches it: the allocator
@@ -103,7 +103,7 @@ impl Blocks {
     }
 }
 
-/// What the allocator has to know while code of the model runs.
+/// The state that the allocator needs while code of the model runs.
 #[derive(Clone, Copy)]
 struct Mark {
     blocks: *mut Lists,
@@ -126,7 +126,7 @@ pub(in crate::engine) fn leave() {
     MARK.set(None);
 }
 
-/// What `f` allocates belongs to no thread.
+/// Calls `f`. Its allocations belong to no thread.
 pub(crate) fn before_everything<R>(f: impl FnOnce() -> R) -> R {
     let mark = MARK.get();
     if let Some(mut nobody) = mark {
@@ -237,8 +237,8 @@ impl Runtime {
         Some(Provenance { tid, epoch: last.map_or(1, |last| last as u32 + 2), site })
     }
 
-    /// An object at this address is made anew by the current thread: it has been written to by
-    /// who has it for himself.
+    /// An object at this address is made again by the current thread: it has been written to by
+    /// the thread that owns it alone.
     pub(in crate::engine) fn made_anew(&mut self, address: usize) {
         let provenance = self.provenance_now();
         let block = Block { start: address, len: 1, provenance };
@@ -261,7 +261,7 @@ impl Runtime {
         true
     }
 
-    /// Whether the event `id` comes after something was made.
+    /// Returns whether the event `id` comes after something was made.
     pub(in crate::engine) fn after_provenance(&self, id: Id, provenance: &Provenance) -> bool {
         self.ex.graph.ev(id).tid == provenance.tid
             || self

@@ -14,13 +14,13 @@ struct Access {
     tid: u32,
     epoch: u32,
     site: &'static Location<'static>,
-    /// How many accesses of the thread are going on.
+    /// The number of accesses of the thread that are going on.
     active: u32,
     /// Not an access of the cell: it was made then.
     made: bool,
 }
 
-/// What is known of one cell in this run.
+/// The record of one cell in this run.
 #[derive(Debug, Default)]
 pub(crate) struct Shadow {
     write: Option<Access>,
@@ -80,7 +80,8 @@ impl Runtime {
             }
             if first.made {
                 what = String::from(
-                    "an access of a cell that another thread made, after the step that is named first",
+                    "an access of a cell that another thread made, after the step that is named \
+                     first",
                 );
             }
             self.race(what, first.site, first.tid, site);

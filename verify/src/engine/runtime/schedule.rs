@@ -1,4 +1,5 @@
-//! One execution from its start to its end: who runs next, and what it means that nobody can.
+//! One execution from its start to its end: which thread runs next, and what it means that none
+//! can.
 
 use super::{EXEC_BLOCK, End, NEXT_EXEC, RUNTIME, Runtime, State, Thread};
 use crate::engine::explore::replay::What;
@@ -291,7 +292,7 @@ impl Runtime {
         if let Some(probe) = &self.probe {
             return Some(probe.tid);
         }
-        // Between a comparison and the place in the queue nobody else gets a turn.
+        // Between a comparison and the place in the queue no other thread gets a turn.
         if let Some(t) = (0..n).find(|&t| {
             self.threads[t as usize].state != State::Vacant
                 && wait_queue::owes_enqueue(&self.ex.graph, t)
@@ -323,8 +324,8 @@ impl Runtime {
         }
     }
 
-    /// Whether a thread, all of whose events are in the graph, has done them. One that vanished
-    /// where it stood has no more than that.
+    /// Returns whether a thread, all of whose events are in the graph, has done them. One that
+    /// vanished where it stood has no more than that.
     fn has_ended(&self, t: u32) -> bool {
         let thread = &self.threads[t as usize];
         let there = || thread.pos as usize == self.ex.graph.threads[t as usize].events.len();
@@ -350,7 +351,8 @@ impl Runtime {
         }
     }
 
-    /// Nothing can run. Says how the execution ended, or `None` when somebody can go on after all.
+    /// Nothing can run. Returns how the execution ended, or `None` when a thread can go on after
+    /// all.
     pub(super) fn quiesce(&mut self) -> Option<End> {
         if self.failure.is_some() {
             return Some(End::Failed);
@@ -446,7 +448,7 @@ impl Runtime {
         out
     }
 
-    /// What is left of the coroutines of an execution that did not end is forgotten.
+    /// Forgets what is left of the coroutines of an execution that did not end.
     pub(super) fn teardown(&mut self) {
         // One that is unwinding is let to its end: the count of panics is the system thread's.
         for i in 0..self.order.len() {
@@ -466,7 +468,7 @@ impl Runtime {
         for &t in self.order.iter().rev() {
             if let Some(mut co) = self.threads[t as usize].co.take() {
                 // SAFETY: the frames are never resumed. Values on the stack are leaked; none of
-                // them is pinned memory that somebody else still uses, because every thread of
+                // them is pinned memory that another thread still uses, because every thread of
                 // the execution is given up together.
                 unsafe { co.force_reset() };
                 self.stacks.push(co.into_stack());

@@ -14,14 +14,14 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::report::failure;
 use std::panic::Location;
 
-/// What is known of a loop that waits for another thread.
+/// The record of a loop that waits for another thread.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Spin {
     /// Index of the first event of the iteration.
     pub(super) from: u32,
     /// Iterations without an effect so far.
     pub(super) count: u32,
-    /// How often it was let go on although nothing had changed.
+    /// The number of times it was let go on although nothing had changed.
     pub(super) released: u32,
     /// The iteration at hand is such a one.
     pub(super) free: bool,
@@ -118,8 +118,8 @@ impl Runtime {
         }
     }
 
-    /// Whether the iteration `from..to` of a loop did what the one before it did, with the same
-    /// values.
+    /// Returns whether the iteration `from..to` of a loop did what the one before it did, with the
+    /// same values.
     fn repeats(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         let events = &g.threads[t].events;
@@ -135,7 +135,8 @@ impl Runtime {
     fn livelock(&mut self, t: usize) {
         let rounds = self.threads[t].spin.rounds;
         let message = format!(
-            "livelock: thread {t} goes round a loop that yields, {rounds} times the same with the same values\n  {}\n\
+            "livelock: thread {t} goes round a loop that yields, {rounds} times the same with the \
+             same values\n  {}\n\
              (Builder::max_branches raises the limit: {rounds} rounds for {} steps)",
             self.standing().join("\n  "),
             self.limits.events
@@ -143,7 +144,7 @@ impl Runtime {
         self.fail(failure::Kind::Endless(message));
     }
 
-    /// Whether the events `from..to` of a thread change nothing that others can see.
+    /// Returns whether the events `from..to` of a thread change nothing that others can see.
     pub(super) fn idle(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         from < to
@@ -173,7 +174,7 @@ impl Runtime {
         }
     }
 
-    /// Whether the iteration `from..to` of a spin loop read what the one before it read.
+    /// Returns whether the iteration `from..to` of a spin loop read what the one before it read.
     pub(super) fn same_as_before(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         let events = &g.threads[t].events;
@@ -193,8 +194,8 @@ impl Runtime {
         })
     }
 
-    /// Whether one of the reads among the events `from..to` of a thread passed over a newer write
-    /// that was there already.
+    /// Returns whether one of the reads among the events `from..to` of a thread passed over a newer
+    /// write that was there already.
     pub(super) fn stale(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
@@ -208,7 +209,8 @@ impl Runtime {
         })
     }
 
-    /// Whether one of the reads among the events `from..to` of a thread could see something newer.
+    /// Returns whether one of the reads among the events `from..to` of a thread could see something
+    /// newer.
     pub(super) fn news(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
@@ -229,10 +231,10 @@ impl Runtime {
 /// execution is run from its start.
 const ROUNDS_PART: usize = 100;
 
-/// How often a loop may read the same before nobody believes that it ends.
+/// The number of times a loop may read the same values before it is reported as endless.
 const ENDLESS: u32 = 2_000;
 
-/// How many loads lie at most between two rounds of a loop that does not say that it waits.
+/// The greatest number of loads between two rounds of a loop that does not say that it waits.
 const LONGEST: usize = 8;
 
 /// A row of equal loads that is followed to its end.
@@ -251,8 +253,8 @@ fn repeated(g: &Graph, row: &[Id], loc: u32, site: &'static Location<'static>) -
 }
 
 impl Runtime {
-    /// Whether the step `id` of the current thread, just done, is a round of a loop that waits
-    /// without saying so.
+    /// Returns whether the step `id` of the current thread, just done, is a round of a loop that
+    /// waits without saying so.
     pub(super) fn goes_round(&mut self, id: Id) -> bool {
         if self.limits.rounds == u32::MAX || self.guide.is_some() {
             return false;
@@ -286,8 +288,8 @@ impl Runtime {
         false
     }
 
-    /// What the next step of a row that is followed to its end has to read; or what has been
-    /// learned about the row.
+    /// Returns what the next step of a row that is followed to its end has to read, or what has
+    /// been learned about the row.
     pub(super) fn follow(&mut self, t: usize, label: &Label) -> Result<Step, Fact> {
         let probe = self.probe.as_mut().expect("a row is being followed");
         let site = probe.site;

@@ -16,7 +16,7 @@ impl Runtime {
         mut label: Label,
         object: Option<Object<'_>>,
     ) -> Outcome {
-        // SAFETY: `rt` is live and nobody else uses it until we switch; every reference made from
+        // SAFETY: `rt` is live and no other code uses it until we switch; every reference made from
         // it ends before the next switch.
         unsafe {
             let end = stack_end();
@@ -134,7 +134,8 @@ impl Runtime {
                 }
                 if label.kind == Kind::Spawn && this.order.len() >= this.limits.threads {
                     this.fail(failure::Kind::Limit(format!(
-                        "more than {} threads: thread {t} spawns another at {} (Builder::max_threads raises the limit)",
+                        "more than {} threads: thread {t} spawns another at {} \
+                         (Builder::max_threads raises the limit)",
                         this.limits.threads, label.site
                     )));
                     Runtime::halt(rt);
@@ -190,7 +191,8 @@ impl Runtime {
         }
     }
 
-    /// Whether an event is on an object that another thread has made, and does not come after that.
+    /// Returns whether an event is on an object that another thread has made, and does not come
+    /// after that.
     fn is_before_creation(&mut self, id: Id) -> bool {
         let e = self.ex.graph.ev(id);
         let Some(Some(provenance)) = self.provenances.get(e.label.loc as usize) else {
@@ -262,8 +264,9 @@ impl Runtime {
                 let spurious = label.rmw == Rmw::WeakCas && ev.choice == 1;
                 if new.is_some() != (ev.wrote || spurious) {
                     self.fail(failure::Kind::Nondeterminism(format!(
-                        "the compare-exchange of thread {t} at {} found another value when it was run again \
-                         (if it compares addresses: memory freed and allocated anew may get the same address)",
+                        "the compare-exchange of thread {t} at {} found another value when it was \
+                         run again (if it compares addresses: memory freed and allocated anew may \
+                         get the same address)",
                         label.site
                     )));
                     return None;

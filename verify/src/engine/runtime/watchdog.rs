@@ -1,4 +1,4 @@
-//! What a thread of the model does without asking the checker: it runs over the end of its stack,
+//! Ends threads that do not come back to the checker: a thread runs over the end of its stack,
 //! never comes back, or blocks in the system.
 //!
 //! All are ended from outside. A stack that overflows hits its guard page, and the handler of the
@@ -53,7 +53,7 @@ mod linux {
     /// The program's own code.
     static CODE: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
 
-    /// What the watcher knows of a thread that explores.
+    /// The watcher's record of a thread that explores.
     #[derive(Debug)]
     pub(crate) struct Watch {
         thread: libc::pthread_t,
@@ -249,8 +249,8 @@ mod linux {
         true
     }
 
-    /// Whether the instruction at which a thread was interrupted, or the one before, is a system
-    /// call: the thread sleeps in it.
+    /// Returns whether the instruction at which a thread was interrupted, or the one before, is a
+    /// system call: the thread sleeps in it.
     unsafe fn in_system_call(pc: usize) -> bool {
         #[cfg(target_arch = "x86_64")]
         let (code, len) = ([0x0f, 0x05], 2); // syscall
@@ -358,7 +358,7 @@ mod linux {
             if near && end(context, sp, Cause::Overflow) {
                 return;
             }
-            // Somebody else's fault: as if we were not here.
+            // A fault of other code: the handler before this one gets it.
             match BEFORE.get() {
                 Some(before)
                     if before.sa_flags & libc::SA_SIGINFO != 0 && before.sa_sigaction > 1 =>
@@ -408,7 +408,7 @@ mod elsewhere {
     use corosensei::Coroutine;
     use corosensei::stack::DefaultStack;
 
-    /// Nobody watches here.
+    /// A watchdog that watches nothing.
     #[derive(Debug)]
     pub(crate) struct Watch;
 

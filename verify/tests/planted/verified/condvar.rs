@@ -41,7 +41,7 @@ struct Shared {
 
 // SAFETY: the mutex gives `ready` to one thread at a time, or the checker says so.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: the mutex gives `ready` to one thread at a time, or the checker says so.
 unsafe impl Sync for Shared {}
 
 impl Shared {

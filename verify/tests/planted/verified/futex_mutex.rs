@@ -1,4 +1,4 @@
-//! The mutex of "Futexes are tricky" (Drepper 2011): 0 unlocked, 1 locked, 2 locked and somebody
+//! The mutex of "Futexes are tricky" (Drepper 2011): 0 unlocked, 1 locked, 2 locked and a thread
 //! may sleep.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::support::{fails, fails_for_an_ordering, passes, run};
 pub(super) struct Variant {
     lock: Ordering,
     unlock: Ordering,
-    /// What the slow path leaves in the word: 2 says that somebody may sleep.
+    /// The value that the slow path leaves in the word: 2 means that a thread may sleep.
     contended: u32,
     /// The value that a sleeper expects.
     expected: u32,
@@ -68,7 +68,7 @@ struct Shared {
 
 // SAFETY: the mutex gives the count to one thread at a time, or the checker says so.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: the mutex gives the count to one thread at a time, or the checker says so.
 unsafe impl Sync for Shared {}
 
 fn model(reversed: bool, variant: Variant) {
@@ -103,7 +103,7 @@ fn unlocked_relaxed() {
     });
 }
 
-/// The sleeper does not say that it sleeps, so nobody wakes it.
+/// The sleeper does not announce that it sleeps, so no thread wakes it.
 #[test]
 fn contention_not_recorded() {
     fails(&["deadlock"], |reversed| {

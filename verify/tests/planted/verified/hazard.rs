@@ -1,5 +1,5 @@
-//! Hazard pointers (Michael 2004): a reader announces the node that it is about to use; who has
-//! replaced it frees it only if nobody has.
+//! Hazard pointers (Michael 2004): a reader announces the node that it is about to use; the thread
+//! that has replaced the node frees it only if no reader has announced it.
 
 use std::sync::Arc;
 
@@ -39,10 +39,11 @@ struct Shared {
     nodes: [UnsafeCell<usize>; 2],
 }
 
-// SAFETY: a node is written before it is published and after nobody can reach it, or the checker
+// SAFETY: a node is written before it is published and after no thread can reach it, or the checker
 // says so.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: a node is written before it is published and after no thread can reach it, or the checker
+// says so.
 unsafe impl Sync for Shared {}
 
 const FREED: usize = usize::MAX;
@@ -74,7 +75,7 @@ impl Shared {
         let old = self.current.swap(node, variant.publish);
         optional(variant.scan_fence);
         if self.hazard.load(variant.scan) != old {
-            // SAFETY: nobody has announced it, and nobody finds it any more.
+            // SAFETY: no thread has announced it, and no thread finds it any more.
             self.nodes[old - 1].with_mut(|value| unsafe { *value = FREED });
         }
     }

@@ -35,7 +35,7 @@ struct Queue {
 
 // SAFETY: a value is written before its node is linked, and only read after.
 unsafe impl Send for Queue {}
-// SAFETY: as above.
+// SAFETY: a value is written before its node is linked, and only read after.
 unsafe impl Sync for Queue {}
 
 impl Queue {
@@ -61,7 +61,7 @@ impl Queue {
                         }
                     };
                     if linked {
-                        // Failing means that somebody has helped.
+                        // Failing means that another thread has helped.
                         let _ = self.tail.compare_exchange(tail, number, Release, Relaxed);
                         return;
                     }
@@ -83,7 +83,7 @@ impl Queue {
                     let _ = self.tail.compare_exchange(tail, next, Release, Relaxed);
                 }
                 next => {
-                    // SAFETY: it was written before it was linked, and nobody writes it again.
+                    // SAFETY: it was written before it was linked, and no thread writes it again.
                     let value = self.nodes[next].value.with(|value| unsafe { *value });
                     let taken = match variant.take_exchanges {
                         true => self.head.compare_exchange(head, next, Release, Relaxed).is_ok(),

@@ -29,7 +29,7 @@ struct Ring {
 
 // SAFETY: the indices give the slot to one side at a time, or the checker says so.
 unsafe impl Send for Ring {}
-// SAFETY: as above.
+// SAFETY: the indices give the slot to one side at a time, or the checker says so.
 unsafe impl Sync for Ring {}
 
 impl Ring {

@@ -31,9 +31,9 @@ struct Stack {
     nodes: [Node; 2],
 }
 
-// SAFETY: a node's value belongs to whoever has popped it, or has not pushed it yet.
+// SAFETY: a node's value belongs to the thread that has popped it, or has not pushed it yet.
 unsafe impl Send for Stack {}
-// SAFETY: as above.
+// SAFETY: a node's value belongs to the thread that has popped it, or has not pushed it yet.
 unsafe impl Sync for Stack {}
 
 impl Stack {
