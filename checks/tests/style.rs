@@ -1,8 +1,5 @@
 //! STYLE.md, as far as a machine can read it: words, and the length of lines.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-
 use sync_checks::{Complaints, files, read};
 
 /// Words that STYLE.md replaces, with the replacement.
@@ -21,39 +18,6 @@ const WORDS: [(&str, &str); 8] = [
 const OPENINGS: [&str; 4] = ["Who", "Whom", "Whoever", "What"];
 
 const COLUMNS: usize = 100;
-
-/// Places of each folder that are older than STYLE.md: words, and long lines. The numbers may only
-/// fall; a folder that is not here has none.
-const DEBT: [(&str, usize, usize); 6] = [
-    ("benches", 0, 3),
-    ("sync-ipc", 166, 56),
-    ("sync-queue", 38, 58),
-    ("sync-timer", 27, 18),
-    ("verify", 324, 158),
-    ("xtask", 0, 14),
-];
-
-/// Keeps the complaints of the folders that have more places than their debt.
-fn beyond_debt(
-    found: &[(PathBuf, String)],
-    debt: impl Fn(&(&str, usize, usize)) -> usize,
-) -> Complaints {
-    let mut complaints = Complaints::default();
-    let folder = |path: &Path| path.iter().next().map(|first| first.to_string_lossy().into_owned());
-    let folders: BTreeSet<_> = found.iter().filter_map(|(path, _)| folder(path)).collect();
-    let debts = DEBT.iter().map(|row| (row.0.to_owned(), debt(row)));
-    let debts: BTreeMap<_, _> = debts.collect();
-    for name in &folders {
-        let of_folder: Vec<_> =
-            found.iter().filter(|(path, _)| folder(path).as_ref() == Some(name)).collect();
-        let allowed = debts.get(name).copied().unwrap_or(0);
-        if of_folder.len() > allowed {
-            complaints.add(format!("{name}: {} places, {allowed} allowed:", of_folder.len()));
-            of_folder.iter().for_each(|(_, complaint)| complaints.add(complaint));
-        }
-    }
-    complaints
-}
 
 /// Whether `text` has `word` in it as a whole word, in any case.
 fn has_word(text: &str, word: &str) -> bool {
@@ -86,7 +50,7 @@ fn is_about_style(path: &std::path::Path) -> bool {
 
 #[test]
 fn comments_and_documents_use_plain_words() {
-    let mut found = Vec::new();
+    let mut complaints = Complaints::default();
     for path in files("rs").into_iter().filter(|path| !is_about_style(path)) {
         let text = read(&path);
         let mut previous_is_comment = false;
@@ -98,15 +62,12 @@ fn comments_and_documents_use_plain_words() {
             let place = || format!("{}:{}", path.display(), number + 1);
             for (word, instead) in WORDS {
                 if has_word(comment, word) {
-                    found.push((path.clone(), format!("{}: {word:?}, write: {instead}", place())));
+                    complaints.add(format!("{}: {word:?}, write: {instead}", place()));
                 }
             }
             let opening = comment.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
             if !previous_is_comment && OPENINGS.contains(&opening) {
-                found.push((
-                    path.clone(),
-                    format!("{}: the comment begins with {opening:?}", place()),
-                ));
+                complaints.add(format!("{}: the comment begins with {opening:?}", place()));
             }
             previous_is_comment = !comment.is_empty();
         }
@@ -116,28 +77,27 @@ fn comments_and_documents_use_plain_words() {
             for (word, instead) in WORDS {
                 if has_word(line, word) {
                     let place = format!("{}:{}", path.display(), number + 1);
-                    found.push((path.clone(), format!("{place}: {word:?}, write: {instead}")));
+                    complaints.add(format!("{place}: {word:?}, write: {instead}"));
                 }
             }
         }
     }
-    beyond_debt(&found, |row| row.1).settle("Plain English: see \"Words\" in STYLE.md.");
+    complaints.settle("Plain English: see \"Words\" in STYLE.md.");
 }
 
 #[test]
 fn lines_end_at_the_hundredth_column() {
-    let mut found = Vec::new();
+    let mut complaints = Complaints::default();
     for path in files("rs") {
         for (number, line) in read(&path).lines().enumerate() {
             let length = line.chars().count();
             if length > COLUMNS && !cannot_be_broken(line) {
                 let place = format!("{}:{}", path.display(), number + 1);
-                found.push((path.clone(), format!("{place}: {length} columns")));
+                complaints.add(format!("{place}: {length} columns"));
             }
         }
     }
-    beyond_debt(&found, |row| row.2)
-        .settle("Lines end at column 100; rows of tables and links may be longer.");
+    complaints.settle("Lines end at column 100; rows of tables and links may be longer.");
 }
 
 #[test]
