@@ -29,6 +29,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
+use rustix::event::{PollFd, PollFlags};
 use sha2::Sha256;
 
 use crate::connection::{self, Connection, ConnectionError};
@@ -203,7 +204,10 @@ impl Listener {
     ///
     /// The errors of `bind`.
     pub fn bind_tcp(address: impl ToSocketAddrs, key: Key) -> io::Result<Self> {
-        Ok(Self { socket: Socket::Tcp(TcpListener::bind(address)?), key, limit: LIMIT })
+        let listener = TcpListener::bind(address)?;
+        // A client can be gone, or accepted by another thread, between `poll` and `accept`.
+        listener.set_nonblocking(true)?;
+        Ok(Self { socket: Socket::Tcp(listener), key, limit: LIMIT })
     }
 
     /// Sets the time limit of the exchange with a client. Default: 5 s.
@@ -240,11 +244,11 @@ impl Listener {
     ///
     /// The errors of `accept`.
     pub fn accept_pending(&self) -> io::Result<Pending> {
-        let connection = match &self.socket {
-            Socket::Unix(listener) => listener.accept()?,
-            Socket::Tcp(listener) => over_tcp(listener.accept()?.0)?,
-        };
-        Ok(Pending { connection, key: self.key.clone(), limit: self.limit })
+        loop {
+            if let Some(pending) = self.accept_until(None)? {
+                return Ok(pending);
+            }
+        }
     }
 
     /// As [`accept_pending`](Self::accept_pending), waiting at most `timeout`; `None` when the time
@@ -254,14 +258,16 @@ impl Listener {
     ///
     /// The errors of `accept`.
     pub fn accept_pending_timeout(&self, timeout: Duration) -> io::Result<Option<Pending>> {
-        if let Socket::Unix(listener) = &self.socket {
-            let accepted = listener.accept_timeout(timeout)?;
-            let pending =
-                |connection| Pending { connection, key: self.key.clone(), limit: self.limit };
-            return Ok(accepted.map(pending));
-        }
-        let ready = connection::wait(&[self.as_fd()], Some(timeout))?;
-        if ready.is_empty() { Ok(None) } else { self.accept_pending().map(Some) }
+        self.accept_until(connection::after(timeout))
+    }
+
+    fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Pending>> {
+        let accepted = match &self.socket {
+            Socket::Unix(listener) => listener.accept_until(deadline)?,
+            Socket::Tcp(listener) => accept_tcp(listener, deadline)?,
+        };
+        let pending = |connection| Pending { connection, key: self.key.clone(), limit: self.limit };
+        Ok(accepted.map(pending))
     }
 }
 
@@ -291,7 +297,7 @@ impl Pending {
     /// [`AuthError`]. The connection is closed.
     pub fn authenticate(self) -> Result<Connection, AuthError> {
         let Self { connection, key, limit } = self;
-        let deadline = Instant::now() + limit;
+        let deadline = connection::after(limit);
         let mut greeting = GREETING.to_vec();
         greeting.extend_from_slice(&nonce()?);
         connection.send_bytes_timeout(&greeting, left(deadline))?;
@@ -331,6 +337,21 @@ pub fn connect_tcp(address: impl ToSocketAddrs, key: &Key) -> Result<Connection,
     answer(over_tcp(TcpStream::connect(address)?)?, key)
 }
 
+/// `None`: no client by the deadline.
+fn accept_tcp(listener: &TcpListener, deadline: Option<Instant>) -> io::Result<Option<Connection>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return over_tcp(stream).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        if !connection::poll_until(&mut fds, deadline)? {
+            return Ok(None);
+        }
+    }
+}
+
 fn over_tcp(stream: TcpStream) -> io::Result<Connection> {
     // Requests are small and wait for their answers.
     stream.set_nodelay(true)?;
@@ -339,7 +360,7 @@ fn over_tcp(stream: TcpStream) -> io::Result<Connection> {
 
 /// The client's part.
 fn answer(connection: Connection, key: &Key) -> Result<Connection, AuthError> {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = connection::after(LIMIT);
     let greeting = connection.recv_bytes_timeout(FRAME, left(deadline))?;
     if greeting.strip_prefix(GREETING).is_none_or(|nonce| nonce.len() != NONCE) {
         return Err(AuthError::Protocol);
@@ -371,6 +392,7 @@ fn nonce() -> io::Result<[u8; NONCE]> {
     Ok(bytes)
 }
 
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+/// The time until `deadline`. `None` is past the end of the clock.
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
 }

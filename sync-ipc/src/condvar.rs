@@ -6,16 +6,16 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::thread;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, Result};
 use crate::mutex::{Guard, LockError, Mutex};
 use crate::plain::{self, Plain};
-use crate::raw::FIRST_BOUND;
 use crate::raw::condvar::Waitlist;
+use crate::raw::{FIRST_BOUND, Peers, Slept};
 use crate::reentrant::{ReentrantGuard, ReentrantMutex};
 use crate::segment::{Block, Segment};
 
@@ -218,9 +218,11 @@ impl Condvar {
         let lock_again = || G::lock_again(lock);
         let (notified, locked) = match at {
             Some(at) => list.wait(peers, at, deadline.flatten(), lock_again),
+            // The list is full: a wake-up without a notification, but not past the deadline.
             None => {
-                thread::sleep(FIRST_BOUND);
-                (true, lock_again())
+                let unwoken = AtomicU32::new(0);
+                let slept = peers.sleep(&unwoken, 0, FIRST_BOUND, deadline.flatten());
+                (slept != Slept::Deadline, lock_again())
             }
         };
         match locked {

@@ -286,7 +286,7 @@ pub fn wait(sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result
 }
 
 /// Whether anything happened by the deadline.
-fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, Errno> {
+pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, Errno> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.map(|left| {
@@ -300,7 +300,7 @@ fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool,
     }
 }
 
-fn after(timeout: Duration) -> Option<Instant> {
+pub(crate) fn after(timeout: Duration) -> Option<Instant> {
     // Past the end of the clock is no deadline.
     Instant::now().checked_add(timeout)
 }
@@ -774,7 +774,7 @@ impl Listener {
         self.accept_until(after(timeout))
     }
 
-    fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Connection>> {
+    pub(crate) fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Connection>> {
         loop {
             match self.listener.accept() {
                 Ok((socket, _)) => return Ok(Some(Connection::over(socket.into(), true, true))),

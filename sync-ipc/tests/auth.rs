@@ -161,3 +161,17 @@ fn a_key_shows_itself_nowhere() {
     assert!(serde_json::to_string(&Key::new("secret")).is_err());
     assert_ne!(Key::random().unwrap(), Key::random().unwrap());
 }
+
+#[test]
+fn a_limit_past_the_end_of_the_clock_and_a_wait_for_no_client() {
+    let key = Key::new("k");
+    let (listener, address) = tcp(&key);
+    let listener = listener.limit(Duration::MAX);
+    assert!(listener.accept_pending_timeout(Duration::from_millis(20)).unwrap().is_none());
+    thread::scope(|scope| {
+        let client = scope.spawn(|| connect_tcp(address, &key).unwrap());
+        let pending = listener.accept_pending_timeout(Duration::from_secs(20)).unwrap();
+        pending.expect("a client").authenticate().unwrap().send("hello").unwrap();
+        assert_eq!(client.join().unwrap().recv::<String>().unwrap(), "hello");
+    });
+}

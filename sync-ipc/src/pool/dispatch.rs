@@ -578,7 +578,10 @@ fn attend(
                 worker.limit = None;
                 worker.done += 1;
                 let job = worker.task.take();
-                if settings.max_tasks_per_child.is_some_and(|max| worker.done >= max.get()) {
+                if worker.timed_out {
+                    // Killed just as it sent this: it takes no task any more.
+                    worker.retired = true;
+                } else if settings.max_tasks_per_child.is_some_and(|max| worker.done >= max.get()) {
                     worker.retired = true;
                     link.shut();
                 } else {

@@ -208,6 +208,11 @@ impl Job {
 
     /// Ends it. Only the first end counts.
     pub(super) fn finish(&self, outcome: Result<Message, JobError>) {
+        self.end(self.state.lock(), outcome);
+    }
+
+    /// Ends it under the lock that the caller holds.
+    fn end<'a>(&'a self, mut state: MutexGuard<'a, JobState>, outcome: Result<Message, JobError>) {
         let status = match &outcome {
             Ok(message) if self.count == 1 && message.body.first() == Some(PANICKED) => {
                 JobStatus::Panicked
@@ -216,7 +221,6 @@ impl Job {
             Err(JobError::Cancelled) => JobStatus::Cancelled,
             Err(_) => JobStatus::Failed,
         };
-        let mut state = self.state.lock();
         if matches!(state.phase, Phase::Done(..)) {
             return;
         }
@@ -268,9 +272,9 @@ impl Job {
             Phase::Running => return false,
             Phase::Done(_, status) => return *status == JobStatus::Cancelled,
         }
-        drop(state);
-        self.finish(Err(JobError::Cancelled));
-        self.status() == JobStatus::Cancelled
+        // Under the lock that showed it pending: no worker begins it in between.
+        self.end(state, Err(JobError::Cancelled));
+        true
     }
 
     pub(super) fn status(&self) -> JobStatus {
@@ -338,6 +342,16 @@ impl Job {
             }
             Listener::Bell(bell, number) => bell.ring(number),
         }
+    }
+
+    /// Drops all listeners without a call, for a job that was refused. A listener may hold the job.
+    pub(super) fn unlisten_all(&self) {
+        if !self.mark.is_current() {
+            return;
+        }
+        let listeners = core::mem::take(&mut self.state.lock().listeners);
+        // User code: destructors of what callbacks hold.
+        user_code::dispose(listeners);
     }
 
     /// Removes the listener that [`listen`](Self::listen) added for this bell.

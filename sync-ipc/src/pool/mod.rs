@@ -387,7 +387,12 @@ impl Pool {
         handle.on_results(move |results: Result<Vec<F::Output>, JobError>| {
             callback(results.and_then(|mut one| one.pop().ok_or(JobError::Cancelled)));
         });
-        self.inner.submit(&job, true)
+        let submitted = self.inner.submit(&job, true);
+        if submitted.is_err() {
+            // The job holds the callback, and the callback holds the job.
+            job.unlisten_all();
+        }
+        submitted
     }
 
     /// Calls `f` with each item, and returns the results in the order of the items. Items go to the

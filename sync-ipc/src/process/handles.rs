@@ -10,13 +10,15 @@
 
 use core::cell::RefCell;
 use core::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::connection::Connection;
+use crate::plain::Plain;
+use crate::queue::{Receiver, Sender};
 use crate::segment::{Block, Segment};
 
 const OUTSIDE: &str =
@@ -26,8 +28,9 @@ const OUTSIDE: &str =
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     pub(crate) descriptors: Vec<OwnedFd>,
-    /// The number of a segment's own descriptor in this process, and its place in `descriptors`.
-    segments: Vec<(RawFd, u32)>,
+    /// The segments, and their places in `descriptors`. A clone keeps the segment's descriptor
+    /// open: the number of a closed one could come back as another segment's in this message.
+    segments: Vec<(Segment, u32)>,
 }
 
 /// The descriptors of a message that is being read.
@@ -137,7 +140,8 @@ impl Serialize for Segment {
         let own = self.as_fd().as_raw_fd();
         let known = OUTGOING.with_borrow(|outgoing| {
             let segments = outgoing.as_ref().map(|outgoing| &outgoing.segments);
-            segments?.iter().find(|(fd, _)| *fd == own).map(|(_, at)| *at)
+            let is_own = |segment: &Segment| segment.as_fd().as_raw_fd() == own;
+            segments?.iter().find(|(segment, _)| is_own(segment)).map(|(_, at)| *at)
         });
         let at = match known {
             Some(at) => at,
@@ -145,7 +149,7 @@ impl Serialize for Segment {
                 let at = push::<S::Error>(self.as_fd())?;
                 OUTGOING.with_borrow_mut(|outgoing| {
                     if let Some(outgoing) = outgoing {
-                        outgoing.segments.push((own, at));
+                        outgoing.segments.push((self.clone(), at));
                     }
                 });
                 at
@@ -190,6 +194,28 @@ impl<'de> Deserialize<'de> for Connection {
         Ok(Self::over(pull(at)?, readable, writable))
     }
 }
+
+macro_rules! half {
+    ($half:ident) => {
+        impl<T: Plain> Serialize for $half<T> {
+            /// Only among the arguments or the result of a process. The message holds a half of its
+            /// own until the other process has it.
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let end = self.another_end().map_err(S::Error::custom)?;
+                (self.segment(), Descriptor(end)).serialize(serializer)
+            }
+        }
+
+        impl<'de, T: Plain> Deserialize<'de> for $half<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (segment, end) = <(Segment, Descriptor)>::deserialize(deserializer)?;
+                Self::with_end(&segment, end.0).map_err(D::Error::custom)
+            }
+        }
+    };
+}
+half!(Sender);
+half!(Receiver);
 
 /// A descriptor among the arguments or the result of a process: a file, a socket, a pidfd.
 ///

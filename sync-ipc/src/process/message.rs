@@ -22,6 +22,7 @@ use rustix::net::{
 };
 
 use crate::connection::MAX_FDS;
+use crate::memory::limits;
 
 /// The longest body that goes through the socket: with the kernel's bookkeeping it fills less than
 /// half of the default room of a socket.
@@ -60,6 +61,7 @@ impl Body {
     }
 
     fn beside(bytes: &[u8]) -> io::Result<Self> {
+        limits::file_size(bytes.len() as u64)?;
         let memfd = memfd_create("sync-ipc-message", MemfdFlags::CLOEXEC)?;
         write_all(&memfd, bytes)?;
         Ok(Self::Beside(memfd, bytes.len()))

@@ -95,6 +95,16 @@ enum Status {
     Lost,
 }
 
+impl Status {
+    fn code(self) -> Option<i32> {
+        match self {
+            Self::Unknown => None,
+            Self::Ended(code) => Some(code),
+            Self::Lost => Some(LOST),
+        }
+    }
+}
+
 /// The exit code that stands for a status that other code has taken: Python's.
 const LOST: i32 = 255;
 
@@ -105,8 +115,12 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ChildState {
     /// The exit code if it has ended.
     fn reap(&self) -> Option<i32> {
+        if !self.mark.is_current() {
+            // A forked child's copy of the lock may be held for good.
+            return self.status.try_lock().ok().and_then(|status| status.code());
+        }
         let mut status = hold(&self.status);
-        if matches!(*status, Status::Unknown) && self.mark.is_current() {
+        if matches!(*status, Status::Unknown) {
             match pidfd::reap(&self.pidfd) {
                 Ok(None) => {}
                 Ok(Some(code)) => *status = Status::Ended(code),
@@ -118,11 +132,7 @@ impl ChildState {
                 }
             }
         }
-        match *status {
-            Status::Unknown => None,
-            Status::Ended(code) => Some(code),
-            Status::Lost => Some(LOST),
-        }
+        status.code()
     }
 
     fn check_owner(&self) -> io::Result<()> {
@@ -261,11 +271,15 @@ impl Child {
     ///
     /// `InvalidInput` if it has no group of its own, or was seen to end; the errors of `kill`.
     pub fn kill_group(&self) -> io::Result<()> {
+        if !self.0.mark.is_current() {
+            // A forked child's copy of the lock may be held for good.
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         // The lock keeps the status, and with it the number, from being taken meanwhile.
         let status = hold(&self.0.status);
         let pid = i32::try_from(self.0.pid).ok().and_then(rustix::process::Pid::from_raw);
         match (*status, pid) {
-            (Status::Unknown, Some(pid)) if self.0.group && self.0.mark.is_current() => {
+            (Status::Unknown, Some(pid)) if self.0.group => {
                 Ok(rustix::process::kill_process_group(pid, Signal::KILL)?)
             }
             _ => Err(io::ErrorKind::InvalidInput.into()),

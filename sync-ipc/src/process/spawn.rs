@@ -327,7 +327,13 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
             }
         };
         if self.log_prefix {
-            super::log::forward(&name, spawned.stdout.take(), spawned.stderr.take())?;
+            let (stdout, stderr) = (spawned.stdout.take(), spawned.stderr.take());
+            if let Err(error) = super::log::forward(&name, stdout, stderr) {
+                // The caller gets no handle to it.
+                let _ = spawned.kill();
+                let _ = spawned.wait();
+                return Err(error.into());
+            }
         }
         let state = ChildState {
             pid,

@@ -60,7 +60,9 @@ impl OtherEnd {
 /// ms.
 ///
 /// A process that was only given the segment's descriptor is no sender yet: keep the own half until
-/// the other process has [opened](Sender::open) one. A forked child's copies are halves like any
+/// the other process has [opened](Sender::open) one. A half among the arguments or the result of a
+/// `Process` or of a job of a `Pool` counts on its way too; one among a job's arguments counts until
+/// the job ends. A forked child's copies are halves like any
 /// other: drop the half that a process does not use, as with a pipe. A half that is opened later
 /// connects the queue again. A half costs a file descriptor.
 ///
@@ -101,14 +103,28 @@ macro_rules! half {
             ///
             /// As for any object; and if the system has no descriptor left.
             pub fn open(segment: &Segment) -> Result<Self> {
+                Self::with_end(segment, reopen(segment.as_fd())?)
+            }
+
+            /// The half that locks its byte through the description `end` of the segment's memfd.
+            /// `end` may have the lock already.
+            pub(crate) fn with_end(segment: &Segment, end: OwnedFd) -> Result<Self> {
                 let mut queue = Queue::open(segment, NAME)?;
                 let locks = ENDS_LOCKS + queue.block.offset() as u64;
-                let end = reopen(segment.as_fd())?;
                 byte_lock::share(end.as_fd(), locks + $byte)?;
                 // Relaxed: a hint.
                 queue.block.u32(ENDS).fetch_and(!$note, Ordering::Relaxed);
                 queue.other_end = Some(OtherEnd(locks + $other_byte));
                 Ok(Self { queue, end: Some(end) })
+            }
+
+            /// A description that locks this half's byte, for another half.
+            #[cfg(feature = "process")]
+            pub(crate) fn another_end(&self) -> std::io::Result<OwnedFd> {
+                let end = reopen(self.segment().as_fd())?;
+                let locks = ENDS_LOCKS + self.queue.block.offset() as u64;
+                byte_lock::share(end.as_fd(), locks + $byte)?;
+                Ok(end)
             }
 
             /// The segment it lies in: to pass to another process.
@@ -252,6 +268,3 @@ impl<T: Plain> Receiver<T> {
         self.queue.recv_lease_timeout(timeout)
     }
 }
-
-argument!([T: Plain] Sender<T>, |this| this.queue.block(), |segment, _| Self::open(segment));
-argument!([T: Plain] Receiver<T>, |this| this.queue.block(), |segment, _| Self::open(segment));

@@ -275,7 +275,13 @@ impl<T: Plain> Queue<T> {
         let claim = match channel.start_send(peers) {
             Err(RingError::Full) if look || self.time_to_sweep() => {
                 self.sweep(false)?;
-                channel.start_send(peers)?
+                match channel.start_send(peers) {
+                    // A receiver that was killed leaves no note.
+                    Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
+                        return Err(RingError::Disconnected);
+                    }
+                    claimed => claimed?,
+                }
             }
             claimed => claimed?,
         };

@@ -256,7 +256,14 @@ impl Registration {
 
     /// Removes the name, if it still is this segment's.
     pub(super) fn remove(&self) -> Result<()> {
-        remove_file(&self.path, &self.file)
+        // Through a description of this call's own: two threads that shared one would both have
+        // its lock.
+        match open_file(&self.path) {
+            Ok((fresh, _)) if same_file(&fresh, &self.file) => remove_file(&self.path, &fresh),
+            // Another segment's, or another program's.
+            Ok(_) | Err(Error::NotASegment(_)) => Err(Error::NotFound),
+            Err(other) => Err(other),
+        }
     }
 
     /// Ends our holding in good order. Only for the process that `record` is of.

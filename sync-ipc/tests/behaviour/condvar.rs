@@ -218,3 +218,27 @@ fn waiting_takes_a_guard() {
     // To notify without the lock is allowed, and wakes no thread that is not enrolled.
     assert_eq!(world.condvar.notify(1), 0);
 }
+
+#[test]
+fn a_full_list_of_waiters_does_not_outlast_a_timeout() {
+    let segment = Segment::anonymous(16384).expect("a segment");
+    let waiting = Mutex::create(&segment, "waiting", 0_u32).expect("room");
+    let condvar = Condvar::with_waiters(&segment, "c", 1).expect("room");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut guard = waiting.lock().expect("clean");
+            guard.set(1);
+            drop(condvar.wait_timeout(guard, Duration::from_secs(20)).expect("clean"));
+        });
+        until("the list is full", || waiting.lock().expect("clean").get() == 1);
+        let started = Instant::now();
+        let guard = waiting.lock().expect("clean");
+        // The condition ends a wait that the deadline does not.
+        let still = |_: &u32| started.elapsed() < Duration::from_secs(10);
+        let timeout = Duration::from_millis(100);
+        let (guard, done) = condvar.wait_timeout_while(guard, timeout, still).expect("clean");
+        assert!(!done && started.elapsed() >= timeout, "{:?}", started.elapsed());
+        drop(guard);
+        condvar.notify_all();
+    });
+}

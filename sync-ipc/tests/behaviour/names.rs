@@ -384,3 +384,22 @@ fn processes_that_open_or_create_at_once_get_one_segment() {
         }
     }
 }
+
+#[test]
+fn of_two_threads_that_unlink_a_name_one_does() {
+    let name = name("unlinked-twice");
+    for _ in 0..50 {
+        let segment = Segment::create(&name, 4096).expect("free");
+        let (one, other) = thread::scope(|scope| {
+            let one = scope.spawn(|| segment.unlink_own());
+            (segment.unlink_own(), one.join().expect("no panic"))
+        });
+        assert!(
+            matches!(
+                (&one, &other),
+                (Ok(()), Err(Error::NotFound)) | (Err(Error::NotFound), Ok(()))
+            ),
+            "{one:?} {other:?}"
+        );
+    }
+}

@@ -704,3 +704,24 @@ fn a_sweep_takes_linear_time() {
     assert_eq!(counts.asked.get(), 2);
     assert!(counts.looked.get() <= 40 * capacity, "{} looks", counts.looked.get());
 }
+
+#[test]
+fn a_try_on_a_full_queue_notices_the_death_of_the_last_receiver() {
+    alone(|| {
+        let (sender, receiver) = queue::<u32>(1).expect("a segment");
+        let mut dies = fork(|| {
+            std::thread::sleep(FOR_EVER);
+            0
+        });
+        drop(receiver);
+        sender.send(1).expect("room");
+        dies.kill();
+        until("the end is noticed", || match sender.try_send(2) {
+            Err(SendError::Disconnected(2)) => true,
+            other => {
+                assert_eq!(other, Err(SendError::Full(2)));
+                false
+            }
+        });
+    });
+}

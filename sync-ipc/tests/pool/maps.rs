@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use sync_ipc::pool::SubmitError;
-use sync_ipc::{Bytes, JobError, Pool};
+use sync_ipc::{Bytes, JobError, Pool, RawValue};
 
-use crate::support::{LIMIT, add, fail_at_three, pid_of, sleep_for, square};
+use crate::support::{LIMIT, add, fail_at_three, fresh_segment, pid_of, sleep_for, square};
 
 #[test]
 fn map_is_the_ordinary_map_in_order_for_every_chunk_size() {
@@ -148,3 +148,11 @@ pub(crate) fn sleep_and_tell(milliseconds: u64) -> u32 {
     std::process::id()
 }
 sync_ipc::entry!(sleep_and_tell);
+
+#[test]
+fn segments_that_the_worker_dropped_arrive_as_themselves() {
+    let pool = Pool::new(1).unwrap();
+    let segments = pool.map_chunked(fresh_segment, 0..8, 8).unwrap();
+    let numbers = segments.iter().map(|segment| RawValue::<u64>::open(segment, "n").unwrap().get());
+    assert!(numbers.eq(0..8));
+}

@@ -35,7 +35,20 @@ pub(crate) fn end_by(signal: i32) {
     unsafe { libc::raise(signal) };
 }
 
+/// A segment that is dropped here, with `n` in it.
+pub(crate) fn fresh_segment(n: u64) -> sync_ipc::Segment {
+    let segment = sync_ipc::Segment::anonymous(4096).unwrap();
+    sync_ipc::RawValue::create(&segment, "n", n).unwrap();
+    segment
+}
+
+pub(crate) fn send_late(sender: sync_ipc::Sender<u64>) {
+    std::thread::sleep(Duration::from_millis(200));
+    sender.send(7).unwrap();
+}
+
 sync_ipc::entry!(square, add, pid, pid_of, fail_at_three, sleep_for, end_by);
+sync_ipc::entry!(fresh_segment, send_late);
 
 /// Waits until `done`, for conditions that another process brings about.
 #[track_caller]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sync_ipc::pool::SubmitError;
-use sync_ipc::{Bytes, JobError, Pool, Segment, Value};
+use sync_ipc::{Bytes, JobError, Pool, RecvError, Segment, Value, queue};
 
-use crate::support::{LIMIT, end_by, exists, pid, sleep_for, square, until};
+use crate::support::{LIMIT, end_by, exists, pid, send_late, sleep_for, square, until};
 
 #[test]
 fn a_worker_that_is_killed_fails_its_task_and_nothing_else() {
@@ -307,4 +307,25 @@ fn a_storm_of_kills_loses_and_doubles_nothing_and_leaves_nothing() {
     let (before, after, died) = storm.result().unwrap();
     println!("{died} items were a killed worker's");
     assert_eq!(before, after);
+}
+
+#[test]
+fn a_half_of_a_queue_counts_on_its_way_to_a_worker() {
+    let pool = Pool::new(1).unwrap();
+    let (sender, receiver) = queue(1).unwrap();
+    let job = pool.submit(send_late, sender).unwrap();
+    assert_eq!(receiver.recv_timeout(LIMIT), Ok(7));
+    job.result_timeout(LIMIT).ok().expect("in time").unwrap();
+    assert_eq!(receiver.recv_timeout(LIMIT), Err(RecvError::Disconnected));
+}
+
+#[test]
+fn a_callback_of_a_refused_job_is_dropped() {
+    let pool = Pool::new(1).unwrap();
+    pool.close();
+    let held = std::sync::Arc::new(());
+    let copy = std::sync::Arc::clone(&held);
+    let refused = pool.apply_async(square, 1, move |_| drop(copy));
+    assert!(matches!(refused, Err(SubmitError::Closed)), "{refused:?}");
+    assert_eq!(std::sync::Arc::strong_count(&held), 1);
 }

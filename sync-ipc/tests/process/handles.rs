@@ -233,3 +233,19 @@ fn count_descriptors(descriptors: Vec<Descriptor>) -> usize {
     descriptors.len()
 }
 sync_ipc::entry!(count_descriptors);
+
+fn send_late(sender: Sender<u32>) {
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    sender.send(7).unwrap();
+}
+sync_ipc::entry!(send_late);
+
+#[test]
+fn a_half_of_a_queue_counts_on_its_way_to_a_process() {
+    let (sender, receiver) = queue::<u32>(1).unwrap();
+    let process = Process::spawn(send_late, sender).unwrap();
+    let limit = std::time::Duration::from_secs(60);
+    assert_eq!(receiver.recv_timeout(limit), Ok(7));
+    assert_eq!(receiver.recv_timeout(limit), Err(sync_ipc::RecvError::Disconnected));
+    process.result().unwrap();
+}
