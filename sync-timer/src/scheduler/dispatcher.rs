@@ -32,8 +32,9 @@
 //! # Rounds
 //!
 //! `run_due` fires in rounds. A round reads the time once and fires what was due then; what a
-//! callback schedules or moves to that moment is for the next round. So a round ends, also on a
-//! clock that stands still, whatever callbacks do.
+//! callback schedules for that moment is for the next round. A timer that is moved to that moment
+//! may still be called by the round, unless the round has called it at that moment already. So a
+//! round ends, also on a clock that stands still, whatever callbacks do.
 //!
 //! Nothing is collected beforehand, so that several threads can share a round's work. What belongs
 //! to the round is told by the deadline:
@@ -51,11 +52,11 @@
 use core::num::NonZeroU64;
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
-use sync_core::primitive::thread::JoinHandle;
+use sync_core::primitive::thread::{self, JoinHandle};
 use sync_core::{Condvar, Mutex};
 
 use super::core::Core;
@@ -77,6 +78,9 @@ pub(super) struct Inner {
     phase: AtomicU32,
     /// The dispatcher's thread, while it runs.
     pub(super) dispatcher: Mutex<Option<JoinHandle<()>>>,
+    /// The number of the dispatcher's thread; set by that thread. Not a modelled cell: only that
+    /// thread finds its own number in it.
+    dispatcher_thread: OnceLock<NonZeroU64>,
     /// Whether there is a dispatcher that has not ended.
     dispatching: Mutex<bool>,
     ended: Condvar,
@@ -206,6 +210,7 @@ impl Inner {
             core,
             phase: AtomicU32::new(OPEN),
             dispatcher: Mutex::new(None),
+            dispatcher_thread: OnceLock::new(),
             dispatching: Mutex::new(false),
             ended: Condvar::new(),
         }
@@ -214,6 +219,8 @@ impl Inner {
     /// The dispatcher's life.
     pub(super) fn dispatch(&self) {
         let _ended = Ended(self);
+        // A scheduler has one dispatcher: it is not set yet.
+        let _ = self.dispatcher_thread.set(thread::id());
         let slack = Slack::of_this_thread();
         // In the child of a fork that a callback made, this thread is no dispatcher: the timers are
         // the parent's.
@@ -316,8 +323,11 @@ impl Inner {
         }
     }
 
-    /// Whether the calling thread is inside a callback of this scheduler.
+    /// Whether the calling thread is inside a callback of this scheduler, or is the dispatcher: it
+    /// would wait for itself. The dispatcher also runs user code outside callbacks: the executor,
+    /// the clock and the hook.
     pub(super) fn runs_here(&self) -> bool {
-        self.shards.iter().any(|shard| shard.runs_here())
+        self.dispatcher_thread.get() == Some(&thread::id())
+            || self.shards.iter().any(|shard| shard.runs_here())
     }
 }
