@@ -36,7 +36,7 @@ pub struct ProcessMark(u64);
 impl ProcessMark {
     /// The mark of this process.
     ///
-    /// The first call of a process registers the fork handler. That may allocate, so it belongs
+    /// The first call of a program registers the fork handler. That may allocate, so it belongs
     /// into constructors and not into slow paths.
     #[inline]
     pub fn current() -> Self {
@@ -65,6 +65,8 @@ pub fn first_thread() -> Option<NonZeroU64> {
 
 #[cfg(unix)]
 fn watch_forks() {
+    use core::sync::atomic::{AtomicBool, Ordering::Release};
+
     extern "C" fn in_child() {
         // Relaxed, both: the child has one thread. Atomics, and a thread-local without a
         // destructor, are all that a fork handler may touch.
@@ -74,13 +76,20 @@ fn watch_forks() {
             FIRST_THREAD.store(crate::primitive::thread::id().get(), Relaxed);
         }
     }
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
+    // Not a `Once`: in a child that was forked while another thread ran it, it would stay so
+    // forever. Two threads may both register the handler, and so may a child whose parent was
+    // between the two steps. That is harmless: with two handlers a fork adds two to the generation,
+    // which still differs from those of all ancestors, and marks are compared for equality only.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    // Acquire: pairs with the Release below. The handler was registered before that store.
+    if !REGISTERED.load(Acquire) {
         // SAFETY: the handler lives as long as the program, and it only touches what is allowed in
         // the child of a threaded process. If there is no memory to register it, forks go
         // unnoticed.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
+        // Release: pairs with the Acquire of the load.
+        REGISTERED.store(true, Release);
+    }
 }
 
 /// A global value of which each process has its own: a forked child starts with a fresh one, whose

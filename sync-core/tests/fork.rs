@@ -6,7 +6,7 @@
 mod watchdog;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
 use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
@@ -330,6 +330,46 @@ fn a_group_of_the_parent_is_not_joined_and_not_called() {
     });
     assert_eq!(code, 0);
     drop(group.take());
+    assert_eq!(CALLED.load(Ordering::Relaxed), 1);
+    assert!(!member.is_alive());
+}
+
+#[test]
+fn a_callback_of_a_group_may_fork_and_return_in_the_child() {
+    let (_turn, _watch) = (turn(), watch());
+    static CALLED: AtomicU32 = AtomicU32::new(0);
+    static CHILD: AtomicI32 = AtomicI32::new(-1);
+    let gate = Arc::new(Event::new());
+    let group = Group::new();
+    let (theirs, opens) = (Arc::clone(&gate), gate);
+    let member = group.spawn(move || theirs.wait()).unwrap();
+    let last = move || {
+        CALLED.fetch_add(1, Ordering::Relaxed);
+        opens.set();
+    };
+    group.handle().at_exit(last).unwrap();
+    let first = || {
+        // SAFETY: the child goes on with the drop of the group, which is under test, and ends.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: an alarm for a child that hangs.
+            unsafe { libc::alarm(60) };
+        }
+        CHILD.store(pid, Ordering::Relaxed);
+    };
+    group.handle().at_exit(first).unwrap();
+    drop(group);
+    let pid = CHILD.load(Ordering::Relaxed);
+    if pid == 0 {
+        let code = first_false([CALLED.load(Ordering::Relaxed) == 0, !member.is_alive()]);
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { libc::_exit(code) };
+    }
+    assert!(pid > 0);
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0, "the child's copy of the group called or joined");
     assert_eq!(CALLED.load(Ordering::Relaxed), 1);
     assert!(!member.is_alive());
 }

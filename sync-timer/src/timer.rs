@@ -89,7 +89,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 /// In the child of a `fork`, the thread of a timer that was started before is not there: the timer
 /// is not alive, does not go off, and [`join`](Self::join) is an error at once, unless it was over
 /// at the fork. [`cancel`](Self::cancel) cancels the copy. A timer that was not started can be
-/// started in the child.
+/// started in the child, if no thread of the parent was in the middle of a call of it at the moment
+/// of the fork: such a call may have left a lock behind.
 ///
 /// # Source of the algorithm
 ///

@@ -1,5 +1,6 @@
-//! The lock inside [`FairMutex`](crate::FairMutex): threads get it in the order of their arrival,
-//! and each holder hands it to the next.
+//! The lock inside [`FairMutex`](crate::FairMutex): threads get it in the order in which they join
+//! the queue, which they do after a spin of about 4 us of running time, and each holder hands it to
+//! the next.
 //!
 //! # Source
 //!
@@ -308,9 +309,10 @@ impl RawFairMutex {
 
     /// Spins for a moment on a lock that has no queue; returns whether it took the lock.
     ///
-    /// Arrival order counts from joining the queue. While there is a queue the lock is never free,
-    /// so a spinning thread overtakes no queued thread, only other spinning threads, and it joins
-    /// the queue at most 4 us after its call.
+    /// Threads get the lock in the order in which they join the queue. While there is a queue the
+    /// lock is never free, so a spinning thread overtakes no queued thread, only other spinning
+    /// threads. It joins the queue after about 4 us of running time: later by the clock, if it is
+    /// preempted in its spin.
     fn spin(&self) -> bool {
         let mut looks = Looks::new();
         loop {

@@ -43,10 +43,12 @@ pub struct GroupHandle {
     members: Arc<Mutex<Members>>,
 }
 
+type Callback = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct Members {
     running: Vec<Thread>,
-    at_exit: Vec<Box<dyn FnOnce() + Send>>,
+    at_exit: Vec<Callback>,
     /// Whether the group takes no callbacks any more.
     leaving: bool,
     /// Whether the group takes no threads any more.
@@ -116,19 +118,11 @@ impl Default for Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.handle.process.is_current() {
-            // The list may be locked, and in the middle of a change, by a thread that is not here:
-            // it is not even dropped.
-            core::mem::forget(Arc::clone(&self.handle.members));
-            return;
-        }
-        let callbacks = {
-            let mut members = self.handle.lock();
-            members.leaving = true;
-            core::mem::take(&mut members.at_exit)
-        };
         let mut first_panic = None;
-        for callback in callbacks.into_iter().rev() {
+        let mut callbacks = self.handle.take_callbacks();
+        // The process is compared before each call: a callback may fork and return in the child.
+        while self.handle.process.is_current() {
+            let Some(callback) = callbacks.pop() else { break };
             if let Err(payload) = user_code::run(callback) {
                 match first_panic {
                     None => first_panic = Some(payload),
@@ -137,6 +131,11 @@ impl Drop for Group {
             }
         }
         self.handle.join_members();
+        if !self.handle.process.is_current() {
+            // The list may be locked, and in the middle of a change, by a thread that is not here:
+            // it is not even dropped. The callbacks are the parent's.
+            core::mem::forget((Arc::clone(&self.handle.members), callbacks));
+        }
         match first_panic {
             Some(payload) if std::thread::panicking() => user_code::dispose_payload(payload),
             Some(payload) => resume_unwind(payload),
@@ -150,9 +149,20 @@ impl GroupHandle {
         Self { process: ProcessMark::current(), members: Arc::default() }
     }
 
-    /// Joins the members, including those that they start meanwhile.
+    /// Takes the callbacks, and takes no more from then on. None in the child of a fork.
+    fn take_callbacks(&self) -> Vec<Callback> {
+        if !self.process.is_current() {
+            return Vec::new();
+        }
+        let mut members = self.lock();
+        members.leaving = true;
+        core::mem::take(&mut members.at_exit)
+    }
+
+    /// Joins the members, including those that they start meanwhile. Does nothing in the child of a
+    /// fork.
     fn join_members(&self) {
-        loop {
+        while self.process.is_current() {
             let next = {
                 let mut members = self.lock();
                 let next = members.running.pop();

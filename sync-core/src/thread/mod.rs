@@ -59,16 +59,20 @@
 //! | [`spawn`], [`Group::new`] | work as in any process, as far as `std` can start threads there: where another thread was just starting or ending at the fork, a lock of `std` is held, and threads that are started in the child wait for it forever |
 //! | the hook of [`set_panic_hook`], and those of the features | the parent's, unless a thread was just setting one |
 //! | the order of locks of the feature `deadlock` | empty |
-//! | a lock that the thread which forked holds | is held by it; its guard, or the raw lock, releases it |
+//! | a lock that the thread which forked holds | is held by it; its guard, or the raw lock, releases it; see the next row for [`FairMutex`](crate::FairMutex) |
+//! | [`FairMutex`](crate::FairMutex) and [`RawFairMutex`](crate::RawFairMutex) that another thread waited for at the fork | usable only after `reinit_after_fork`, before any other call, `try_*` included; a thread that holds the lock forgets its guard first ([`mem::forget`](core::mem::forget)). The queue consists of nodes on the stacks of threads that are not there, and a release would grant the lock to such a node |
 //! | [`Mutex`](crate::Mutex), [`FairMutex`](crate::FairMutex), [`RwLock`](crate::RwLock), [`ReentrantMutex`](crate::ReentrantMutex), and the raw locks, that another thread holds | held forever, until `reinit_after_fork` |
-//! | [`Semaphore`](crate::Semaphore) and its kin, [`Event`](crate::Event), [`AutoResetEvent`](crate::AutoResetEvent) | usable; permits of other threads come back by `reinit_after_fork` |
+//! | [`Semaphore`](crate::Semaphore) and its kin, that no thread waited for at the fork | usable; permits of other threads come back by `reinit_after_fork` |
+//! | [`Semaphore`](crate::Semaphore) and its kin, that another thread waited for at the fork | usable only after `reinit_after_fork`, before any other call, `try_*` included: the waiter may have been the head of the line, for which every permit is reserved, and only the head itself ends that |
+//! | [`Event`](crate::Event), [`AutoResetEvent`](crate::AutoResetEvent) | usable |
 //! | [`Barrier`](crate::Barrier) | counts threads that are not there, until `reinit_after_fork` |
 //! | [`Condvar`](crate::Condvar) | usable |
 //! | [`Once`](crate::Once) and its kin | as they are; one that another thread was running stays so forever |
 //! | [`Latch`](crate::Latch), [`WaitGroup`](crate::WaitGroup), [`Parker`](crate::Parker) | as they are: what other threads owe them does not come |
 //!
-//! Nothing here waits for a thread that is not in the process, and no lock of this crate itself is
-//! held forever. A child that was made without the C library (a bare `clone`) is not noticed.
+//! No call of this module waits for a thread that is not in the process, and no lock that the crate
+//! shares in the whole process is held forever. A child that was made without the C library (a bare
+//! `clone`) is not noticed.
 //!
 //! # What Python has and Rust does not need
 //!

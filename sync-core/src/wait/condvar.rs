@@ -258,8 +258,9 @@ impl Condvar {
         WaitTimeoutResult(timed_out)
     }
 
-    /// Ends one wait, if there is one, and returns whether it woke a thread. A notification is not
-    /// kept for later waits.
+    /// Ends at least one wait if a thread waits, usually no more, and returns whether it woke a
+    /// thread. The wait of a thread that has released the lock and does not sleep yet may be ended
+    /// too. A notification is not kept for later waits.
     ///
     /// The result is a hint: what the system reports of sleeping threads. `true`: a thread slept,
     /// and its wait has ended. `false`: no thread slept; a thread that had begun to wait and had
@@ -282,8 +283,9 @@ impl Condvar {
         self.notify_many(u32::MAX)
     }
 
-    /// Ends at most `count` waits, and returns the number of threads it woke: a hint, as for
-    /// [`notify_one`](Self::notify_one). Python's `notify(n)`.
+    /// Ends at least `count` waits, or all if there are fewer; usually no more, but those of
+    /// threads that do not sleep yet may be ended too. Returns the number of threads it woke: a
+    /// hint, as for [`notify_one`](Self::notify_one). Python's `notify(n)`.
     #[inline]
     pub fn notify_many(&self, count: u32) -> usize {
         // Relaxed: a thread that waits for a change that this thread made under the lock was

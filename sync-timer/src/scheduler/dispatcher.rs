@@ -34,8 +34,9 @@
 //! # Rounds
 //!
 //! `run_due` fires in rounds. A round reads the time once and fires what was due then; what a
-//! callback schedules or moves to that moment is for the next round. So a round ends, also on a
-//! clock that stands still, whatever callbacks do.
+//! callback schedules for that moment is for the next round. A timer that is moved to that moment
+//! may still be called by the round, unless the round has called it at that moment already. So a
+//! round ends, also on a clock that stands still, whatever callbacks do.
 //!
 //! No list of due timers is made beforehand, so that several threads can share a round's work. The
 //! deadline decides whether a timer belongs to the round:
@@ -53,11 +54,11 @@
 use core::num::NonZeroU64;
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
-use sync_core::primitive::thread::JoinHandle;
+use sync_core::primitive::thread::{self, JoinHandle};
 use sync_core::{Condvar, Mutex};
 
 use super::core::Core;
@@ -79,6 +80,9 @@ pub(super) struct Inner {
     phase: AtomicU32,
     /// The dispatcher's thread, while it runs.
     pub(super) dispatcher: Mutex<Option<JoinHandle<()>>>,
+    /// The number of the dispatcher's thread; set by that thread. Not a modelled cell: only that
+    /// thread finds its own number in it.
+    dispatcher_thread: OnceLock<NonZeroU64>,
     /// Whether there is a dispatcher that has not ended.
     dispatching: Mutex<bool>,
     ended: Condvar,
@@ -208,6 +212,7 @@ impl Inner {
             core,
             phase: AtomicU32::new(OPEN),
             dispatcher: Mutex::new(None),
+            dispatcher_thread: OnceLock::new(),
             dispatching: Mutex::new(false),
             ended: Condvar::new(),
         }
@@ -216,6 +221,8 @@ impl Inner {
     /// The dispatcher's life.
     pub(super) fn dispatch(&self) {
         let _ended = Ended(self);
+        // A scheduler has one dispatcher: it is not set yet.
+        let _ = self.dispatcher_thread.set(thread::id());
         let slack = Slack::of_this_thread();
         // In the child of a fork that a callback made, this thread is no dispatcher: the timers are
         // the parent's.
@@ -318,8 +325,11 @@ impl Inner {
         }
     }
 
-    /// Returns whether the calling thread is inside a callback of this scheduler.
+    /// Returns whether the calling thread is inside a callback of this scheduler, or is the dispatcher: it
+    /// would wait for itself. The dispatcher also runs user code outside callbacks: the executor,
+    /// the clock and the hook.
     pub(super) fn runs_here(&self) -> bool {
-        self.shards.iter().any(|shard| shard.runs_here())
+        self.dispatcher_thread.get() == Some(&thread::id())
+            || self.shards.iter().any(|shard| shard.runs_here())
     }
 }

@@ -299,9 +299,10 @@ impl Scheduler {
     /// Calls everything that is due, on this thread or the executor, in the order of the deadlines;
     /// returns how many timers that were.
     ///
-    /// Due is what was due when the call began. What a callback schedules or moves is left to the
-    /// next call, even if it is due at once: so this returns, whatever callbacks do.
-    /// [`next_wake`](Self::next_wake) then returns a time that is past.
+    /// Due is what was due when the call began. What a callback schedules is left to the next call,
+    /// even if it is due at once; [`next_wake`](Self::next_wake) then returns a time that is past.
+    /// A timer that a callback moves to the present moment may still be called by this call, unless
+    /// this call has called it at that moment already. So this returns, whatever callbacks do.
     ///
     /// This is how a scheduler [without a thread](SchedulerBuilder::build_without_thread) is
     /// driven. Next to a dispatcher, or from several threads at once, it helps: each timer is still
@@ -322,8 +323,9 @@ impl Scheduler {
     /// running, and ends the dispatcher. Returns how many timers were discarded.
     ///
     /// May be called again, and by several threads: a call with [`Discard`](Pending::Discard)
-    /// releases one that waits with [`Fire`](Pending::Fire). From within a callback it does not
-    /// wait for anything, and what is waiting is discarded even with [`Fire`](Pending::Fire) if no
+    /// releases one that waits with [`Fire`](Pending::Fire). From within a callback, and anywhere
+    /// on the dispatcher's thread (in the executor, the clock or the hook), it does not wait for
+    /// anything, and what is waiting is discarded even with [`Fire`](Pending::Fire) if no
     /// dispatcher is there to fire it. A scheduler without a thread fires what is due, and discards
     /// the rest. In the child of a fork it does not wait for the parent's threads; see
     /// [Fork](Self#fork).

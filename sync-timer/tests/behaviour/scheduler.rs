@@ -546,6 +546,31 @@ fn on_a_thread_pool_each_is_called_once_and_a_pool_that_is_shut_down_refuses() {
     drop(scheduler);
 }
 
+/// The report of a refusal runs on the dispatcher, outside callbacks.
+#[test]
+fn a_shutdown_in_the_report_of_a_refusal_does_not_wait_for_its_own_thread() {
+    let _watchdog = watchdog::watch();
+    for pending in [Pending::Discard, Pending::Fire] {
+        let pool = Arc::new(ThreadPool::builder().max_workers(1).build().unwrap());
+        pool.shutdown(true, false).unwrap();
+        let (returned, returns) = channel();
+        let returned = Mutex::new(returned);
+        let scheduler: Arc<OnceLock<Scheduler>> = Arc::default();
+        let weak = Arc::downgrade(&scheduler);
+        let hook = move |_: Failure<'_>| {
+            let scheduler = weak.upgrade().unwrap();
+            scheduler.get().unwrap().shutdown(pending);
+            returned.lock().unwrap().send(()).unwrap();
+        };
+        let built = Scheduler::builder().executor(pool).on_failure(hook).build().unwrap();
+        assert!(scheduler.set(built).is_ok());
+        scheduler.get().unwrap().once(Duration::ZERO, || panic!("refused")).unwrap();
+        returns.recv().unwrap();
+        assert!(scheduler.get().unwrap().is_shutdown());
+        assert_eq!(scheduler.get().unwrap().shutdown(Pending::Discard), 0);
+    }
+}
+
 /// Keeps jobs until they are asked for.
 struct Kept(Mutex<Sender<Box<dyn FnOnce() + Send>>>);
 
