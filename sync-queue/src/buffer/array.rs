@@ -118,7 +118,7 @@ unsafe impl<T: Send> Send for Array<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Array<T> {}
 
-/// NotReady a slot is not ready.
+/// The reason why a slot is not ready.
 enum NotReady {
     /// The ring is full (or empty), and was so at a moment within the call.
     Blocked,

@@ -9,7 +9,7 @@ use crate::buffer::{PopError, PushError};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
-/// NotReady nothing was sent. The item is inside.
+/// The reason why nothing was sent. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no room, or no receiver waiting.
@@ -18,7 +18,7 @@ pub enum TrySendError<T> {
     Disconnected(T),
 }
 
-/// NotReady nothing was sent in time. The item is inside.
+/// The reason why nothing was sent in time. The item is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// There was no room in time.
@@ -31,7 +31,7 @@ pub enum SendTimeoutError<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
-/// NotReady nothing was received.
+/// The reason why nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is nothing at the moment.
@@ -40,7 +40,7 @@ pub enum TryRecvError {
     Disconnected,
 }
 
-/// NotReady nothing was received in time.
+/// The reason why nothing was received in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// There was nothing in time.

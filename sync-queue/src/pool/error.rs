@@ -7,7 +7,7 @@ use std::io;
 
 use sync_core::user_code;
 
-/// NotReady there is no pool.
+/// The reason why there is no pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -31,7 +31,7 @@ impl fmt::Display for BuildError {
 
 impl Error for BuildError {}
 
-/// NotReady a job was not submitted. The closure is inside.
+/// The reason why a job was not submitted. The closure is inside.
 pub enum SubmitError<F> {
     /// The pool has been shut down.
     ShutDown(F),
@@ -103,7 +103,6 @@ impl<F> fmt::Display for SubmitError<F> {
 impl<F> Error for SubmitError<F> {}
 
 /// The pool was shut down, but a worker of it cannot wait for its own end.
-/// The pool was shut down, but a worker of it cannot wait for its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InsideWorker(pub(super) ());
 
@@ -117,7 +116,7 @@ impl fmt::Display for InsideWorker {
 
 impl Error for InsideWorker {}
 
-/// NotReady a job has no result.
+/// The reason why a job has no result.
 pub enum JobError {
     /// It panicked; with what. To go on panicking: [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send>),

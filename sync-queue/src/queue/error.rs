@@ -33,7 +33,7 @@ impl<T> fmt::Display for ShutDown<T> {
 
 impl<T> Error for ShutDown<T> {}
 
-/// NotReady an item was not put. It is inside.
+/// The reason why an item was not put. It is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PutError<T> {
     /// There was no room, and no more time to wait for some.
@@ -91,7 +91,7 @@ impl<T> From<ShutDown<T>> for PutError<T> {
     }
 }
 
-/// NotReady there is no item.
+/// The reason why there is no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GetError {
     /// Nothing was inside, and there was no more time to wait for something.
