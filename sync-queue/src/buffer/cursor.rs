@@ -85,7 +85,8 @@ impl Cursor {
     pub(crate) fn set_parked(&self, now: u64) -> bool {
         // A write even if the flag is set already: the thread that clears it must see this sleeper
         // (W4). Release: publishes that the caller has entered the wait set. Pairs with the Acquire
-        // in `claim`, `close` and `clear_parked`. Acquire: pairs with the Release in `clear_parked`.
+        // in `claim`, `close` and `clear_parked`. Acquire: pairs with the Release in
+        // `clear_parked`.
         self.0.compare_exchange(now, now | PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 

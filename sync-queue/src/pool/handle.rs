@@ -192,8 +192,8 @@ impl<R> JobHandle<R> {
         self.is_left_behind() || self.core().runs_here()
     }
 
-    /// As [`wait()`] and [`as_completed`] see it. In the child of a fork no worker meets a cancelled
-    /// job any more.
+    /// As [`wait()`] and [`as_completed`] see it. In the child of a fork no worker meets a
+    /// cancelled job any more.
     fn settled(&self) -> bool {
         is_settled(self.core().phase()) || !self.core().is_of_this_process()
     }

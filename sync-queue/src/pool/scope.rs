@@ -75,8 +75,8 @@ pub(super) fn scope<'env, R>(
             handle.help();
             begun.push(handle);
         } else if let Some(handle) = begun.pop() {
-            // A job of a scope has no result, and its panic was caught inside. It may have submitted
-            // others.
+            // A job of a scope has no result, and its panic was caught inside. It may have
+            // submitted others.
             user_code::dispose(handle.result());
         } else {
             break;

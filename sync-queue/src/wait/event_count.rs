@@ -242,7 +242,8 @@ impl EventCount {
         let mut spin = self.adaptive_spin.tries().then(hint::Spin::new);
         let mut yields = 0;
         loop {
-            // If the attempt panics, the signal goes to another sleeper: the item or the room is left.
+            // If the attempt panics, the signal goes to another sleeper: the item or the room
+            // is left.
             let pass_on = PassOn(woken.then_some(self));
             let answer = attempt();
             core::mem::forget(pass_on);
