@@ -315,7 +315,7 @@ fn a_half_of_a_queue_counts_on_its_way_to_a_worker() {
     let (sender, receiver) = queue(1).unwrap();
     let job = pool.submit(send_late, sender).unwrap();
     assert_eq!(receiver.recv_timeout(LIMIT), Ok(7));
-    job.result_timeout(LIMIT).ok().expect("in time").unwrap();
+    job.result_timeout(LIMIT).expect("in time").unwrap();
     assert_eq!(receiver.recv_timeout(LIMIT), Err(RecvError::Disconnected));
 }
 
