@@ -136,11 +136,6 @@ impl Core {
         self.phase() == RUNNING && self.runner.load(Ordering::Relaxed) == thread::id().get()
     }
 
-    /// Returns whether the job was submitted in this process.
-    pub(super) fn is_of_this_process(&self) -> bool {
-        self.process.is_current()
-    }
-
     /// Returns whether the threads that could finish the job are in a process that this one was
     /// forked from.
     pub(super) fn is_left_behind(&self) -> bool {
@@ -555,9 +550,8 @@ where
     fn run_counted(&self, free: CountFree<'_>) {
         let free = free.unwrap_or(&|| ());
         if self.core.leave_pending(RUNNING).is_none() {
-            // Callbacks may run here, so the worker is not free before (P4).
-            self.notify_cancelled();
             free();
+            self.notify_cancelled();
             return;
         }
         // Relaxed: see `runs_here`.

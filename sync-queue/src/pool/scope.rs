@@ -64,31 +64,20 @@ pub(super) fn scope<'env, R>(
     };
     let parts = (Arc::clone(&scope.jobs), Arc::clone(&scope.handles), Arc::clone(&scope.panicked));
     let result = user_code::run(|| f(&scope));
-    // What the jobs borrow ends with the caller's frame: this function is not left before they are
-    // gone, however it is left.
-    let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
-    let mut begun = Vec::new();
-    while pool.process.is_current() {
-        if let Some(handle) = scope.handles.try_get() {
-            // A worker runs itself what no thread has begun, before it sleeps: a running job may
-            // wait for a pending one.
-            handle.help();
-            begun.push(handle);
-        } else if let Some(handle) = begun.pop() {
-            // A job of a scope has no result, and its panic was caught inside. It may have
-            // submitted others.
-            user_code::dispose(handle.result());
-        } else {
-            break;
-        }
-    }
     if !pool.process.is_current() {
-        // `f`, or a job that was run here, has forked, and this is the child. The jobs run in the
-        // parent, on the parent's copy of what they borrow. The parts of the scope may be in the
-        // middle of a change there, so this process does not touch them, not even to drop them.
-        guard.disarm();
-        core::mem::forget((parts, begun));
+        // `f` has forked, and this is the child. The jobs run in the parent, on the parent's copy
+        // of what they borrow. The parts of the scope may be in the middle of a change there, so
+        // this process does not touch them, not even to drop them.
+        core::mem::forget(parts);
         return result.unwrap_or_else(|payload| resume_unwind(payload));
+    }
+    // The borrows of the jobs end with the caller's frame: this function is not left before the
+    // jobs are gone, however it is left.
+    let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
+    for handle in scope.handles.try_iter() {
+        // A worker itself runs a job that no thread has begun. A job of a scope has no result, and
+        // its panic was caught inside.
+        user_code::dispose(handle.result());
     }
     // The closures of the jobs are gone after this, however the jobs ended.
     scope.jobs.join();
