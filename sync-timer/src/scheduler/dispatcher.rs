@@ -325,8 +325,8 @@ impl Inner {
         }
     }
 
-    /// Returns whether the calling thread is inside a callback of this scheduler, or is the dispatcher: it
-    /// would wait for itself. The dispatcher also runs user code outside callbacks: the executor,
+    /// Returns whether the calling thread is inside a callback of this scheduler, or is the
+    /// dispatcher: it would wait for itself. The dispatcher also runs user code outside callbacks: the executor,
     /// the clock and the hook.
     pub(super) fn runs_here(&self) -> bool {
         self.dispatcher_thread.get() == Some(&thread::id())
