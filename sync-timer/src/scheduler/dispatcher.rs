@@ -326,8 +326,8 @@ impl Inner {
     }
 
     /// Returns whether the calling thread is inside a callback of this scheduler, or is the
-    /// dispatcher: it would wait for itself. The dispatcher also runs user code outside callbacks: the executor,
-    /// the clock and the hook.
+    /// dispatcher: it would wait for itself. The dispatcher also runs user code outside callbacks:
+    /// the executor, the clock and the hook.
     pub(super) fn runs_here(&self) -> bool {
         self.dispatcher_thread.get() == Some(&thread::id())
             || self.shards.iter().any(|shard| shard.runs_here())
