@@ -12,6 +12,7 @@ mod once;
 #[doc(hidden)]
 pub mod primitive;
 mod sealed;
+pub mod task;
 pub mod thread;
 #[doc(hidden)]
 pub mod user_code;
