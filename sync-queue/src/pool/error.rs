@@ -103,7 +103,6 @@ impl<F> fmt::Display for SubmitError<F> {
 impl<F> Error for SubmitError<F> {}
 
 /// The pool was shut down, but a worker of it cannot wait for its own end.
-/// The pool was shut down, but a worker of it cannot wait for its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InsideWorker(pub(super) ());
 

@@ -5,10 +5,11 @@ use core::fmt;
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
-use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::sync::Arc;
 
 use crate::pool::error::JobError;
 use crate::pool::job::{
@@ -69,7 +70,7 @@ impl<R> JobHandle<R> {
     ///
     /// The handle, if the job was not done in time.
     pub fn result_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Self> {
-        if timeout.is_zero() && !self.is_done() {
+        if timeout.is_zero() && !self.is_done() && !self.is_hopeless() {
             Err(self)
         } else {
             self.result_before(Deadline::after(timeout))
@@ -114,7 +115,7 @@ impl<R> JobHandle<R> {
     }
 
     /// Runs the job here and now if it is pending and this thread is a worker of its pool.
-    fn help(&self) {
+    pub(super) fn help(&self) {
         if self.core().phase() == PENDING && self.belongs_here() {
             worker::help(&self.job);
         }
@@ -193,9 +194,10 @@ impl<R> JobHandle<R> {
         self.is_left_behind() || self.core().runs_here()
     }
 
-    /// As [`wait()`] and [`as_completed`] see it.
+    /// As [`wait()`] and [`as_completed`] see it. In the child of a fork no worker meets a
+    /// cancelled job any more.
     fn settled(&self) -> bool {
-        is_settled(self.core().phase()) || self.is_left_behind()
+        is_settled(self.core().phase()) || !self.core().is_of_this_process()
     }
 }
 
@@ -269,6 +271,10 @@ pub fn wait<R>(
                 None => match to_help.next() {
                     Some(&number) if deadline.is_none() => {
                         handles[number].help();
+                        if !handles[number].core().is_of_this_process() {
+                            // The job has forked, and this is the child: no bell rings.
+                            break;
+                        }
                         continue;
                     }
                     Some(&number) => {
@@ -362,6 +368,8 @@ impl<R> Error for Unfinished<R> {}
 pub struct AsCompleted<R> {
     handles: Vec<Option<JobHandle<R>>>,
     bell: Bell,
+    /// The process in which the jobs ring the bell.
+    process: ProcessMark,
     left: usize,
     /// The handles before this one are not pending: a worker need not look at them again to help.
     helped: usize,
@@ -381,7 +389,8 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCom
             handle.core().ring_when_settled(&bell, number);
         }
     }
-    AsCompleted { left: handles.len(), handles, bell, helped: 0 }
+    let process = ProcessMark::current();
+    AsCompleted { left: handles.len(), handles, bell, process, helped: 0 }
 }
 
 impl<R> AsCompleted<R> {
@@ -397,6 +406,9 @@ impl<R> AsCompleted<R> {
         if self.left == 0 {
             return Ok(None);
         }
+        if let Some(number) = self.left_behind() {
+            return Ok(Some(self.take(number)));
+        }
         if self.bell.is_empty() {
             // A wait with a limit runs no job.
             self.handles[self.helped..].iter().flatten().for_each(JobHandle::meet);
@@ -410,6 +422,14 @@ impl<R> AsCompleted<R> {
                 Err(Unfinished { handles: self.handles.drain(..).flatten().collect(), total })
             }
         }
+    }
+
+    /// In the child of a fork, where no bell rings: the first handle that is left.
+    fn left_behind(&self) -> Option<usize> {
+        if self.process.is_current() {
+            return None;
+        }
+        self.handles.iter().position(Option::is_some)
     }
 
     fn take(&mut self, number: usize) -> JobHandle<R> {
@@ -438,7 +458,8 @@ impl<R> Iterator for AsCompleted<R> {
             return None;
         }
         loop {
-            if let Some(number) = self.bell.try_get() {
+            // Again after each job that was run here: it may have forked.
+            if let Some(number) = self.left_behind().or_else(|| self.bell.try_get()) {
                 return Some(self.take(number));
             }
             let Some(handle) = self.handles.get(self.helped) else { break };
@@ -484,7 +505,13 @@ impl<R> Iterator for Map<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.begun = true;
         let handle = self.handles.next()?;
-        let Some(deadline) = self.deadline else { return Some(handle.result()) };
+        let Some(deadline) = self.deadline else {
+            // A running job may wait for one behind it: a worker runs those before it sleeps.
+            handle.help();
+            let behind = self.handles.as_slice().iter();
+            behind.take_while(|_| handle.is_running()).for_each(JobHandle::help);
+            return Some(handle.result());
+        };
         Some(handle.result_deadline(deadline).unwrap_or_else(|handle| {
             handle.cancel();
             Err(JobError::TimedOut)

@@ -62,6 +62,7 @@ use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::sync::Arc as ModelledArc;
 use sync_core::primitive::thread;
 use sync_core::user_code::{self, Payload};
 
@@ -101,7 +102,10 @@ pub enum JobStatus {
 }
 
 /// The queue that a wait for several jobs listens on: the number of each job that is settled.
-pub(super) type Bell = Arc<SimpleQueue<usize>>;
+///
+/// A checker sees this count: the thread that drops the last reference, the waiting one or the one
+/// that ends a job, drops the queue, which is a part of what the models explore.
+pub(super) type Bell = ModelledArc<SimpleQueue<usize>>;
 
 /// A callback to call, or a bell to ring, when a job is over.
 enum Listener {
@@ -134,6 +138,11 @@ impl Core {
     pub(super) fn runs_here(&self) -> bool {
         // Relaxed: only a thread that wrote its own number can find it.
         self.phase() == RUNNING && self.runner.load(Ordering::Relaxed) == thread::id().get()
+    }
+
+    /// Returns whether the job was submitted in this process.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process.is_current()
     }
 
     /// Returns whether the threads that could finish the job are in a process that this one was
@@ -183,6 +192,7 @@ impl Core {
     #[cold]
     fn call_listeners(&self, phase: u32) {
         let mut callbacks = Vec::new();
+        let mut bells = Vec::new();
         {
             let mut all = self.listeners.lock();
             for listener in core::mem::take(&mut *all) {
@@ -190,9 +200,12 @@ impl Core {
                     Listener::Callback(f) => callbacks.push(f),
                     // A bell waits until a worker takes a cancelled job.
                     Listener::Bell(..) if phase == CANCELLED => all.push(listener),
-                    Listener::Bell(bell, number) => bell.put(number),
+                    Listener::Bell(bell, number) => bells.push((bell, number)),
                 }
             }
+        }
+        for (bell, number) in bells {
+            bell.put(number);
         }
         for f in callbacks {
             // The panic hook reports a panic, and the other callbacks are called too.
@@ -232,7 +245,7 @@ impl Core {
         if is_settled(state & PHASE) {
             bell.put(number);
         } else {
-            all.push(Listener::Bell(Arc::clone(bell), number));
+            all.push(Listener::Bell(ModelledArc::clone(bell), number));
         }
     }
 
@@ -241,7 +254,7 @@ impl Core {
         // In the child of a fork the lock may be held by a thread of the parent.
         if self.process.is_current() {
             self.listeners.lock().retain(
-                |listener| !matches!(listener, Listener::Bell(other, _) if Arc::ptr_eq(other, bell)),
+                |listener| !matches!(listener, Listener::Bell(other, _) if ModelledArc::ptr_eq(other, bell)),
             );
         }
     }
@@ -550,8 +563,9 @@ where
     fn run_counted(&self, free: CountFree<'_>) {
         let free = free.unwrap_or(&|| ());
         if self.core.leave_pending(RUNNING).is_none() {
-            free();
+            // Callbacks may run here, so the worker is not free before (P4).
             self.notify_cancelled();
+            free();
             return;
         }
         // Relaxed: see `runs_here`.

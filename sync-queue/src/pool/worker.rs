@@ -83,7 +83,8 @@ pub(super) fn help<R>(owner: &Owner<R>) {
         POSITION.with(|cell| cell.set(position));
         return;
     }
-    let pool = POOL.with(|pool| pool.borrow().clone());
+    // Gone already if the wait is in the destructor of a thread-local.
+    let pool = POOL.try_with(|pool| pool.borrow().clone()).ok().flatten();
     let job = owner.to_run_elsewhere();
     let thread = pool.and_then(|pool| {
         let builder = pool.thread_builder("deep");
@@ -214,7 +215,8 @@ impl Inner {
                 user_code::dispose_payload(payload);
             }
         }
-        POSITION.with(|position| position.set(Position { pool: 0, depth: 0 }));
+        // POSITION stays: a destructor of a thread-local that drops the pool must not join its own
+        // thread. The thread ends, and the number is never used again.
         let pool = POOL.with(|pool| pool.borrow_mut().take());
         drop(pool);
     }
@@ -363,6 +365,12 @@ impl Inner {
             .field("backlog", &self.jobs.len())
             .field("shutdown", &self.jobs.is_shutdown())
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        user_code::dispose(self.initializer.take());
     }
 }
 
