@@ -5,16 +5,18 @@ use core::fmt;
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::sync::Arc;
 
-use crate::pool::error::JobError;
+use crate::pool::ThreadPool;
+use crate::pool::error::{JobError, SubmitError};
 use crate::pool::job::{
-    BROKEN, Bell, CANCELLED, Core, JobStatus, NOTIFIED, Owner, PANICKED, PENDING, RUNNING, is_done,
-    is_settled, status,
+    BROKEN, Bell, CANCELLED, Core, JobStatus, LAPSED, NOTIFIED, Owner, PANICKED, PENDING, RUNNING,
+    is_done, is_settled, status,
 };
 use crate::pool::worker::{self, current_pool};
 use crate::queue::simple::SimpleQueue;
@@ -218,12 +220,22 @@ pub enum Until {
     /// One job is done.
     #[doc(alias = "FIRST_COMPLETED")]
     First,
-    /// One job panicked or is broken; or all are done. Being cancelled is no error.
+    /// One job panicked, is broken or has lapsed; or all are done. Being cancelled is no error.
     #[doc(alias = "FIRST_EXCEPTION")]
     FirstError,
     /// All jobs are done.
     #[doc(alias = "ALL_COMPLETED")]
     All,
+}
+
+/// Python's names.
+impl Until {
+    /// [`First`](Self::First).
+    pub const FIRST_COMPLETED: Self = Self::First;
+    /// [`FirstError`](Self::FirstError).
+    pub const FIRST_EXCEPTION: Self = Self::FirstError;
+    /// [`All`](Self::All).
+    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// The jobs of a [`wait`], sorted into done and not done.
@@ -310,7 +322,7 @@ impl Progress {
     fn settled<R>(&mut self, handle: &JobHandle<R>) {
         self.enough |= match self.until {
             Until::First => true,
-            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN),
+            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN | LAPSED),
             Until::All => false,
         };
     }
@@ -534,5 +546,93 @@ impl<R> Drop for Map<R> {
                 handle.cancel();
             }
         }
+    }
+}
+
+/// The results of a [`ThreadPool::map_ahead`](crate::ThreadPool::map_ahead), in the order of the
+/// items.
+///
+/// An iterator that is dropped cancels the jobs that no thread has begun.
+#[must_use = "no job is submitted before the first result is asked for"]
+pub struct MapAhead<'pool, I, F, R> {
+    pub(super) pool: &'pool ThreadPool,
+    /// `None` once it has ended, or the pool took no more jobs.
+    pub(super) items: Option<I>,
+    pub(super) f: std::sync::Arc<F>,
+    pub(super) ahead: usize,
+    pub(super) handles: VecDeque<JobHandle<R>>,
+    /// Why an item was not submitted: the last result.
+    pub(super) refused: Option<SubmitError<()>>,
+}
+
+impl<I, F, R> MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    /// Submits until enough jobs are ahead.
+    fn submit(&mut self) {
+        while self.handles.len() < self.ahead {
+            let Some(items) = &mut self.items else { return };
+            let Some(item) = items.next() else {
+                self.items = None;
+                return;
+            };
+            let f = std::sync::Arc::clone(&self.f);
+            match self.pool.submit(move || f(item)) {
+                Ok(handle) => self.handles.push_back(handle),
+                Err(why) => {
+                    self.items = None;
+                    self.refused = Some(why.without_job());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl<I, F, R> Iterator for MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    type Item = Result<R, JobError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.submit();
+        match self.handles.pop_front() {
+            Some(handle) => Some(handle.result()),
+            None => self.refused.take().map(|why| Err(JobError::Refused(why))),
+        }
+    }
+}
+
+impl<I, F, R> FusedIterator for MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+}
+
+impl<I, F, R> Drop for MapAhead<'_, I, F, R> {
+    fn drop(&mut self) {
+        for handle in self.handles.drain(..) {
+            handle.cancel();
+        }
+    }
+}
+
+impl<I, F, R> fmt::Debug for MapAhead<'_, I, F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapAhead")
+            .field("ahead", &self.ahead)
+            .field("submitted", &self.handles.len())
+            .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use sync_core::user_code::{self, AbortOnUnwind, Payload};
 
 use crate::pool::error::SubmitError;
 use crate::pool::handle::JobHandle;
-use crate::pool::worker::Inner;
+use crate::pool::worker::{How, Inner};
 use crate::queue::fifo::Queue;
 use crate::queue::simple::SimpleQueue;
 
@@ -158,7 +158,7 @@ impl<'scope> Scope<'scope, '_> {
                 Box<dyn FnOnce() + Send + 'static>,
             >(job)
         };
-        match self.pool.submit(job, true) {
+        match self.pool.submit(job, How::PLAIN) {
             Ok(job) => {
                 self.handles.put(JobHandle::new(job));
                 Ok(())
