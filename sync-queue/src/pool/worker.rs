@@ -287,7 +287,9 @@ impl Inner {
             match place {
                 Ok(place) => place.forget(),
                 Err(TryAcquireError::Closed) => return Err(PutError::ShutDown(job)),
-                Err(TryAcquireError::NoPermits) => return Err(PutError::Full(job)),
+                Err(TryAcquireError::NoPermits | TryAcquireError::TimedOut) => {
+                    return Err(PutError::Full(job));
+                }
             }
             job.has_place = true;
         }
