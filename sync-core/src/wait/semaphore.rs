@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use crate::primitive::const_new;
 use crate::sealed::Sealed;
-use crate::wait::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
+use crate::wait::raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError, debug};
 
 /// A counting semaphore of four bytes: it limits the number of threads that do something at the
 /// same time.
@@ -406,6 +406,17 @@ impl Semaphore {
         if let Err(error) = self.raw.release(n) {
             panic!("{error}");
         }
+    }
+
+    /// Like [`add_permits`](Self::add_permits), with an error in place of the panic.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyPermits`] if there would be more than [`MAX_PERMITS`](Self::MAX_PERMITS); none is
+    /// added then.
+    #[inline]
+    pub fn try_add_permits(&self, n: u32) -> Result<(), TooManyPermits> {
+        self.raw.release(n)
     }
 
     /// Makes the semaphore open, with `permits` permits and no waiters: for the child of a `fork`,

@@ -124,11 +124,11 @@ awaited!(a_last_lease_of_a_closed_queue_with_a_waiting_receiver: Queue<u64>,
 
 awaited!(an_added_permit_with_a_waiter: Semaphore,
     world: |segment| Semaphore::create(segment, "semaphore", 0, 1).expect("room"),
-    wait: |semaphore| semaphore.acquire_timeout(FOR_EVER).is_ok(),
-    act: |semaphore| semaphore.add_permits(1).expect("room"),
+    wait: |semaphore| semaphore.try_acquire_for(FOR_EVER).is_ok(),
+    act: |semaphore| semaphore.try_add_permits(1).expect("room"),
     make_up: |semaphore| {
         // No room, if it was added.
-        let _ = semaphore.add_permits(1);
+        let _ = semaphore.try_add_permits(1);
     }
 );
 
@@ -136,7 +136,7 @@ awaited!(a_permit_with_a_waiter: Semaphore,
     world: |segment| Semaphore::create(segment, "semaphore", 1, 1).expect("room"),
     wait: |semaphore| {
         std::thread::sleep(Duration::from_millis(1));
-        semaphore.acquire_timeout(FOR_EVER).is_ok()
+        semaphore.try_acquire_for(FOR_EVER).is_ok()
     },
     act: |semaphore| drop(semaphore.acquire()),
     make_up: |_| {}
@@ -146,7 +146,7 @@ awaited!(an_unlock_with_a_waiter: Mutex<u64>,
     world: |segment| Mutex::create(segment, "mutex", 1).expect("room"),
     wait: |mutex| {
         std::thread::sleep(Duration::from_millis(1));
-        match mutex.lock_timeout(FOR_EVER) {
+        match mutex.try_lock_for(FOR_EVER) {
             Ok(_) => true,
             Err(LockError::OwnerDied(mut guard)) => {
                 guard.mark_consistent();

@@ -79,7 +79,7 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
     let soon = Duration::from_micros(50);
     match random.below(18) {
         0 => drop(world.mutex.try_lock().map(|mut guard| guard.update(|value| value[0] ^= 1))),
-        1 => drop(world.mutex.lock_timeout(soon).map(|guard| guard.get())),
+        1 => drop(world.mutex.try_lock_for(soon).map(|guard| guard.get())),
         2 => drop(
             world
                 .reentrant
@@ -87,8 +87,8 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
                 .map(|guard| guard.update(|value| *value = value.wrapping_add(1))),
         ),
         3 => drop(world.semaphore.try_acquire()),
-        4 => drop(world.semaphore.acquire_timeout(soon)),
-        5 => drop(world.semaphore.add_permits(1)),
+        4 => drop(world.semaphore.try_acquire_for(soon)),
+        5 => drop(world.semaphore.try_add_permits(1)),
         6 => drop(world.bounded.try_acquire().map(|permit| permit.forget())),
         7 => drop(world.bounded.release()),
         8 => {
@@ -101,7 +101,7 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
             if let Ok(guard) = world.mutex.try_lock() {
                 // The lock may be scribbled over during the wait, but no thread scribbles then:
                 // there is only this thread.
-                drop(world.condvar.wait_timeout(guard, soon));
+                drop(world.condvar.wait_for(guard, soon));
             }
         }
         10 => drop((world.barrier.wait_timeout(soon), world.barrier.waiting())),

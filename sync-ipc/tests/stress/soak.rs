@@ -109,7 +109,7 @@ fn kill_stop_continue() {
     assert!(doubled <= kills, "more were delivered again than workers died");
     // Whatever the dead held comes back: permits, room, the lock.
     let permits =
-        [(); 3].map(|()| world.permits.acquire_timeout(FOR_EVER).expect("no permit is lost"));
+        [(); 3].map(|()| world.permits.try_acquire_for(FOR_EVER).expect("no permit is lost"));
     assert!(world.permits.try_acquire().is_err(), "and none is doubled");
     drop(permits);
     while world.todo.recv_timeout(Duration::from_millis(40)).is_ok() {}
