@@ -191,6 +191,44 @@ fn each_timed_call_is_named_by_the_rule() {
     complaints.settle("A timed call is named as the table at the top of this file has it.");
 }
 
+/// The act of a method of a queue or a channel: `put` of `try_put_many` and of `force_put`.
+fn verb(name: &str) -> Option<&str> {
+    const VERBS: [&str; 7] = ["put", "get", "shutdown", "send", "recv", "close", "closed"];
+    name.split('_').find(|word| VERBS.contains(word))
+}
+
+#[test]
+fn queues_put_and_get_and_channels_send_and_recv() {
+    let mut complaints = Complaints::default();
+    let mut of_queues = 0;
+    for method in all().iter().filter(|method| !method.is_hidden()) {
+        let Some(verb) = verb(&method.name) else { continue };
+        let wrong: &[&str] = match method.owner.as_str() {
+            // The macro's queues of sync-queue.
+            "$Queue" | "SimpleQueue" | "Queue" | "JoinableQueue" => {
+                of_queues += 1;
+                &["send", "recv", "close", "closed"]
+            }
+            "Sender" | "Receiver" | "Connection" => &["put", "get", "shutdown"],
+            _ => continue,
+        };
+        if wrong.contains(&verb) {
+            complaints.add(format!("{method}"));
+        }
+        let other = match method.name.as_str() {
+            "put" => "send",
+            "get" => "recv",
+            "shutdown" => "close",
+            _ => continue,
+        };
+        if !method.has_alias(other) {
+            complaints.add(format!("{method}: no alias {other}"));
+        }
+    }
+    assert!(of_queues > 30, "only {of_queues} methods of queues were found");
+    complaints.settle("A queue has put, get and shutdown; an end of a channel send and recv.");
+}
+
 #[test]
 fn each_former_name_is_an_alias_of_its_successor() {
     let mut complaints = Complaints::default();

@@ -63,12 +63,12 @@ impl Pair for ProducerAndConsumer {
         match who {
             0 => assert!((3..6).all(|item| {
                 queue
-                    .send_timeout(item, SOON)
+                    .put_timeout(item, SOON)
                     .map_or_else(|error| error.into_inner() == item, |()| true)
             })),
             _ => {
                 assert!((0..3).all(|_| matches!(
-                    queue.recv_timeout(SOON),
+                    queue.get_timeout(SOON),
                     Ok(1..6) | Err(RecvError::TimedOut)
                 )))
             }

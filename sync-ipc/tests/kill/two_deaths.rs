@@ -58,8 +58,8 @@ macro_rules! succession {
 
 fn two_of_three(segment: &Segment) -> Queue<u64> {
     let queue = Queue::create(segment, "queue", 3).expect("room");
-    queue.send(1).expect("room");
-    queue.send(2).expect("room");
+    queue.put(1).expect("room");
+    queue.put(2).expect("room");
     queue
 }
 
@@ -75,17 +75,17 @@ fn none_twice(queue: &Queue<u64>) {
 
 succession!(a_sender_and_the_receiver_that_sweeps: Queue<u64>,
     world: two_of_three,
-    act: |queue| queue.send(3).expect("room"),
+    act: |queue| queue.put(3).expect("room"),
     succeed: |queue| drop(queue::drain(queue)),
     check: none_twice
 );
 
 succession!(a_leaser_and_the_receiver_that_gets_its_item: Queue<u64>,
     world: two_of_three,
-    act: |queue| core::mem::forget(queue.recv_lease().expect("an item")),
+    act: |queue| core::mem::forget(queue.get_lease().expect("an item")),
     succeed: |queue| {
         for _ in 0..2 {
-            core::mem::forget(queue.recv_lease_timeout(Duration::from_millis(1)));
+            core::mem::forget(queue.get_lease_timeout(Duration::from_millis(1)));
         }
     },
     // No acknowledgement: both items are there.

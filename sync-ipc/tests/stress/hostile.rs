@@ -105,14 +105,11 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
             }
         }
         10 => drop((world.barrier.wait_timeout(soon), world.barrier.waiting())),
-        11 => drop(world.queue.try_send([7; 20])),
+        11 => drop(world.queue.try_put([7; 20])),
         12 => drop(
-            world
-                .queue
-                .try_recv()
-                .map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>()),
+            world.queue.try_get().map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>()),
         ),
-        13 => drop(world.queue.try_recv_lease()),
+        13 => drop(world.queue.try_get_lease()),
         14 => drop((
             world.jobs.try_put(1),
             world.jobs.try_get().map(|task| task.done()),
@@ -123,7 +120,7 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
         _ => {
             drop(Mutex::<[u64; 3]>::open(&world.segment, "mutex"));
             drop(ShareableList::open(&world.segment, "list").map(|list| list.to_vec()));
-            drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_recv()));
+            drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_get()));
             drop(Mutex::create(&world.segment, "another", 5_u8));
             drop(Segment::from_fd(world.segment.try_clone_fd().ok()?));
             drop(format!(
