@@ -144,7 +144,7 @@ impl<T> JoinHandle<T> {
     ///
     /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs then.
     pub fn join_timeout(&self, timeout: Duration) -> Result<&T, JoinError> {
-        self.join_by(|finished| finished.wait_for(timeout))
+        self.join_by(|finished| finished.wait_timeout(timeout))
     }
 
     /// Like [`join_timeout`](Self::join_timeout), until `deadline` at most.
@@ -153,7 +153,7 @@ impl<T> JoinHandle<T> {
     ///
     /// Like [`join_timeout`](Self::join_timeout).
     pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
-        self.join_by(|finished| finished.wait_until(deadline))
+        self.join_by(|finished| finished.wait_deadline(deadline))
     }
 
     /// Like [`join`](Self::join), without waiting.
