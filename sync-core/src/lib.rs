@@ -27,6 +27,10 @@ primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
 }
+pub use lock::asynchronous::{
+    Exclusive, FairMutexTaskGuard, MutexTaskGuard, RwLockReadTaskGuard,
+    RwLockUpgradableReadTaskGuard, RwLockWriteTaskGuard, Shared, TaskGuard, TaskLock, Upgradable,
+};
 pub use lock::fair_mutex::{ArcFairMutexGuard, FairMutex, FairMutexGuard, const_fair_mutex};
 pub use lock::mutex::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, const_mutex};
 pub use lock::raw_fair_mutex::RawFairMutex;
