@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cancel;
 mod diagnostics;
 #[doc(hidden)]
 pub mod fork;
@@ -18,6 +19,7 @@ pub mod thread;
 pub mod user_code;
 mod wait;
 
+pub use cancel::{CancelOnDrop, CancelToken, Cancelled};
 #[cfg(feature = "deadlock")]
 pub use diagnostics::deadlock;
 pub use diagnostics::lock_kind::LockKind;

@@ -260,6 +260,24 @@ impl Condvar {
         WaitTimeoutResult(timed_out)
     }
 
+    /// Releases the lock, lets `sleep` wait for a notification, and takes the lock again.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub(crate) fn wait_by<G: WaitGuard>(&self, guard: &mut G, sleep: impl FnOnce(Sequence<'_>)) {
+        // Relaxed, both: as in `wait_deadline`.
+        self.waiters.fetch_add(1, Relaxed);
+        let counted = Counted(self);
+        let sequence = self.sequence.load(Relaxed);
+        let abort = AbortOnUnwind::new(RELOCK);
+        // SAFETY: the guard is borrowed mutably, and `reacquire` follows; an unwinding in between
+        // aborts.
+        let depth = unsafe { guard.release_all() };
+        sleep(Sequence { condvar: self, sequence });
+        drop(counted);
+        // SAFETY: `depth` is the result of `release_all`.
+        unsafe { guard.reacquire(depth) };
+        abort.disarm();
+    }
+
     /// Releases the lock, waits until a notification, and takes the lock again, as a task. Threads
     /// and tasks may wait together.
     ///
@@ -383,7 +401,7 @@ impl Drop for Notified<'_> {
 }
 
 /// The sleep of a task that has announced itself.
-struct Sequence<'a> {
+pub(crate) struct Sequence<'a> {
     condvar: &'a Condvar,
     sequence: u32,
 }
