@@ -72,6 +72,7 @@ mod rwlock;
 mod scheduler;
 mod semaphore;
 mod spsc;
+mod task;
 mod thread;
 mod timer;
 mod wake_counts;
