@@ -552,7 +552,7 @@ impl Inner {
                 Ok(Some(Place(Arc::clone(places))))
             }
             Err(TryAcquireError::Closed) => Err(false),
-            Err(TryAcquireError::NoPermits) => Err(true),
+            Err(TryAcquireError::NoPermits | TryAcquireError::TimedOut) => Err(true),
         }
     }
 
