@@ -73,13 +73,14 @@ impl Notifier {
     }
 
     /// Makes the sleeper look again; also a sleeper that is about to sleep on what it read before.
+    #[doc(alias = "ring")]
     pub fn notify(&self) {
         // Release: pairs with the Acquire in `key`.
         self.count.fetch_add(1, Ordering::Release);
         futex::wake_all(&raw const self.count);
     }
 
-    /// The former name of [`notify`](Self::notify).
+    /// The former name of [`notify`](Self::notify), kept until 0.2.
     #[doc(hidden)]
     pub fn ring(&self) {
         self.notify();

@@ -266,7 +266,7 @@ impl<A: Action> Barrier<A> {
     ///
     /// If this is the last thread to arrive and the action panics.
     pub fn wait(&self) -> Result<BarrierWaitResult, BrokenBarrier> {
-        self.wait_deadline(self.action.timeout().and_then(Deadline::after))
+        self.wait_by(self.action.timeout().and_then(Deadline::after))
     }
 
     /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
@@ -284,23 +284,36 @@ impl<A: Action> Barrier<A> {
     /// # Panics
     ///
     /// Like [`wait`](Self::wait).
-    #[doc(alias = "wait_timeout")]
-    pub fn wait_for(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
-        self.wait_deadline(Deadline::after(timeout))
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
+        self.wait_by(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. A deadline in the past succeeds
-    /// for the last thread to arrive, and breaks the barrier in any other thread.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most. A deadline in the past
+    /// succeeds for the last thread to arrive, and breaks the barrier in any other thread.
     ///
     /// # Errors
     ///
-    /// Like [`wait_for`](Self::wait_for).
+    /// Like [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Panics
     ///
     /// Like [`wait`](Self::wait).
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<BarrierWaitResult, BrokenBarrier> {
+        self.wait_by(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
     pub fn wait_until(&self, deadline: Instant) -> Result<BarrierWaitResult, BrokenBarrier> {
-        self.wait_deadline(Deadline::at(deadline))
+        self.wait_deadline(deadline)
     }
 
     /// Breaks the barrier: every current and later wait fails, until [`reset`](Self::reset).
@@ -353,10 +366,7 @@ impl<A: Action> Barrier<A> {
         self.state.store(FILLING, Relaxed);
     }
 
-    fn wait_deadline(
-        &self,
-        deadline: Option<Deadline>,
-    ) -> Result<BarrierWaitResult, BrokenBarrier> {
+    fn wait_by(&self, deadline: Option<Deadline>) -> Result<BarrierWaitResult, BrokenBarrier> {
         // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {

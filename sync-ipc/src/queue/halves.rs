@@ -133,9 +133,10 @@ macro_rules! half {
                 self.queue.segment()
             }
 
-            /// As [`Queue::close`].
+            /// As [`Queue::shutdown`].
+            #[doc(alias = "shutdown")]
             pub fn close(&self) {
-                self.queue.close();
+                self.queue.shutdown();
             }
 
             /// As [`Queue::len`].
@@ -176,95 +177,97 @@ half!(Sender, byte: 0, other byte: 1, note: SENDERS_LEFT);
 half!(Receiver, byte: 1, other byte: 0, note: RECEIVERS_LEFT);
 
 impl<T: Plain> Sender<T> {
-    /// As [`Queue::send`].
+    /// As [`Queue::put`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
+    #[doc(alias = "put")]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.queue.send(item)
+        self.queue.put(item)
     }
 
-    /// As [`Queue::try_send`].
+    /// As [`Queue::try_put`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
     pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        self.queue.try_send(item)
+        self.queue.try_put(item)
     }
 
-    /// As [`Queue::send_timeout`].
+    /// As [`Queue::put_timeout`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.queue.send_timeout(item, timeout)
+        self.queue.put_timeout(item, timeout)
     }
 
-    /// As [`Queue::send_deadline`].
+    /// As [`Queue::put_deadline`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
     pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.queue.send_deadline(item, deadline)
+        self.queue.put_deadline(item, deadline)
     }
 }
 
 impl<T: Plain> Receiver<T> {
-    /// As [`Queue::recv`].
+    /// As [`Queue::get`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
+    #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.queue.recv()
+        self.queue.get()
     }
 
-    /// As [`Queue::try_recv`].
+    /// As [`Queue::try_get`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.queue.try_recv()
+        self.queue.try_get()
     }
 
-    /// As [`Queue::recv_timeout`].
+    /// As [`Queue::get_timeout`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.queue.recv_timeout(timeout)
+        self.queue.get_timeout(timeout)
     }
 
-    /// As [`Queue::recv_deadline`].
+    /// As [`Queue::get_deadline`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.queue.recv_deadline(deadline)
+        self.queue.get_deadline(deadline)
     }
 
-    /// As [`Queue::recv_lease`].
+    /// As [`Queue::get_lease`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.queue.recv_lease()
+        self.queue.get_lease()
     }
 
-    /// As [`Queue::recv_lease_timeout`].
+    /// As [`Queue::get_lease_timeout`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        self.queue.recv_lease_timeout(timeout)
+        self.queue.get_lease_timeout(timeout)
     }
 }

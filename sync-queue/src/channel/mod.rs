@@ -186,6 +186,7 @@ impl<T> Sender<T> {
     ///
     /// [`SendError`] with the item if all receivers are gone.
     #[inline]
+    #[doc(alias = "put")]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
         self.channel
             .flavor
@@ -236,6 +237,7 @@ impl<T> Receiver<T> {
     ///
     /// [`RecvError`] if all senders are gone and nothing is left inside.
     #[inline]
+    #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.channel.flavor.recv(Timeout::Forever).map_err(|_| RecvError)
     }

@@ -345,7 +345,7 @@ enum Woken<A> {
 
 /// Watches all cases, sleeps, and tries the case that was chosen.
 fn wait<'a, W: Want<'a>>(cases: &[Case<'a>], deadline: Option<Deadline>) -> Woken<W::Answer> {
-    let selector = Selector::new(None);
+    let selector = Selector::new();
     // The selector must not go while a ticket is in a list (S2).
     let watched = Watched { selector: &selector, cases };
     let all = (0_u32..).zip(cases).all(|(number, case)| {

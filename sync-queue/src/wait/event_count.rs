@@ -155,8 +155,8 @@ impl EventCount {
 
     /// Chooses up to `count` sleepers, wakes as many, and returns their number.
     fn signal(&self, count: usize) -> usize {
-        // A claim that found the flag is Acquire and sees the sleepers behind it. Closing is not
-        // Acquire: there `wake` looks again, behind the Acquire of `unmark`.
+        // A claim that found a mark, and a close, are Acquire: the sleepers behind the mark are
+        // seen here. A sleeper that marks later finds the end closed.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -186,9 +186,9 @@ impl EventCount {
     /// Chooses up to `count` sleepers and selectors, and all observers. Returns `false` if there
     /// was none.
     fn choose(&self, count: usize) -> bool {
-        // A notifier that found the flag sees the tickets behind it. All are chosen at the end of
-        // the queue only, which looks under the lock: a ticket that comes later finds the end.
-        if count != ALL && self.watchers.is_empty() {
+        // A claim that found the flag, and a close, are Acquire: the tickets behind the flag are
+        // seen here. A selector that marks later finds the end closed.
+        if self.watchers.is_empty() {
             return self.signal(count) > 0;
         }
         let (observers, sleepers_first) = self.watchers.wake_observers();
@@ -261,6 +261,22 @@ impl EventCount {
     }
 }
 
+/// Sends a signal on when it is dropped, which is by unwinding only. A signal too many is harmless:
+/// its thread looks and sleeps again.
+struct PassOn<'a>(Option<&'a EventCount>);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        // A checker ends threads by unwinding them, and uses nothing of such an execution again.
+        if MODELLED {
+            return;
+        }
+        if let Some(count) = self.0 {
+            count.signal(1);
+        }
+    }
+}
+
 impl EventCount {
     /// Repeats `attempt` until it succeeds or the time is up. Spins for a moment if that
     /// has paid recently, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
@@ -276,10 +292,16 @@ impl EventCount {
     ) -> Option<R> {
         let deadline = timeout.deadline().ok()?;
         let mut in_time = true;
+        let mut woken = false;
         let mut spin = self.adaptive_spin.tries().then(hint::Spin::new);
         let mut yields = 0;
         loop {
+            // If the attempt panics, the signal goes to another sleeper: the item or the room
+            // is left.
+            let pass_on = PassOn(woken.then_some(self));
             let answer = attempt();
+            core::mem::forget(pass_on);
+            woken = false;
             if answer.is_some() || !in_time {
                 if spin.is_some() {
                     self.adaptive_spin.had(true);
@@ -299,6 +321,7 @@ impl EventCount {
                 continue;
             }
             in_time = self.sleep(deadline, &mark);
+            woken = in_time;
             yields = 0;
         }
     }

@@ -38,7 +38,6 @@
 //! orderings of its own operations.
 
 use core::ptr::{self, NonNull};
-use core::task::Waker;
 use std::collections::VecDeque;
 
 use sync_core::Mutex;
@@ -58,8 +57,6 @@ pub(crate) struct Selector {
     word: AtomicU32,
     /// What a partner handed over (S3).
     handed: UnsafeCell<Option<Stash>>,
-    /// The waker of the task that waits; `None`: a thread waits.
-    waker: Mutex<Option<Waker>>,
 }
 
 // SAFETY: `handed` is one thread's at a time (S3). What is inside was put there by a thread that
@@ -68,20 +65,15 @@ unsafe impl Send for Selector {}
 // SAFETY: as above.
 unsafe impl Sync for Selector {}
 
-/// What ends the sleep of a chosen selector. Used after all locks are released.
+/// What ends the sleep of a chosen selector, thread or task. Used after all locks are released.
+///
+/// The address is all that is used of the word (S2).
 #[must_use = "the waiter that was chosen stays asleep"]
-pub(crate) enum Wakeup {
-    /// The address is all that is used of the word (S2).
-    Thread(*const AtomicU32),
-    Task(Waker),
-}
+pub(crate) struct Wakeup(*const AtomicU32);
 
 impl Wakeup {
     pub(crate) fn go(self) {
-        match self {
-            Self::Thread(word) => futex::wake_one(word),
-            Self::Task(waker) => waker.wake(),
-        }
+        futex::wake_one(self.0);
     }
 }
 
@@ -105,13 +97,8 @@ impl Ended {
 }
 
 impl Selector {
-    /// A selector of a thread, or, with a waker, of a task.
-    pub(crate) fn new(waker: Option<Waker>) -> Self {
-        Self {
-            word: AtomicU32::new(WAITING),
-            handed: UnsafeCell::new(None),
-            waker: Mutex::new(waker),
-        }
+    pub(crate) fn new() -> Self {
+        Self { word: AtomicU32::new(WAITING), handed: UnsafeCell::new(None) }
     }
 
     fn change(&self, to: u32) -> bool {
@@ -120,10 +107,7 @@ impl Selector {
     }
 
     fn wakeup(&self) -> Wakeup {
-        match self.waker.lock().take() {
-            Some(waker) => Wakeup::Task(waker),
-            None => Wakeup::Thread(&raw const self.word),
-        }
+        Wakeup(&raw const self.word)
     }
 
     /// Returns whether any thread may still choose it.
