@@ -57,6 +57,8 @@ mod ipc_peers;
 #[cfg(target_os = "linux")]
 mod ipc_queue;
 #[cfg(target_os = "linux")]
+mod ipc_rwlock;
+#[cfg(target_os = "linux")]
 mod ipc_semaphore;
 mod latch;
 mod lifo;
