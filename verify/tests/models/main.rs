@@ -67,6 +67,7 @@ mod parker;
 mod pool;
 mod priority;
 mod queue;
+mod rate_limiter;
 mod reentrant_mutex;
 mod rwlock;
 mod scheduler;
