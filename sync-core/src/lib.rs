@@ -25,6 +25,8 @@ pub use diagnostics::deadlock;
 pub use diagnostics::lock_kind::LockKind;
 #[cfg(feature = "stats")]
 pub use diagnostics::stats;
+#[cfg(feature = "waits")]
+pub use diagnostics::waits;
 primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
