@@ -592,6 +592,7 @@ fn attend(
         }
     };
     if !has_ended {
+        // Relaxed: only whether this is the first time counts; no data belongs to it.
         if at_end && !link.at_end.swap(true, Ordering::Relaxed) {
             // It can neither take tasks nor send results any more. One that retires does this just
             // before its end.

@@ -603,6 +603,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn swept_now(&self) {
+        // Relaxed: two threads that sweep at once do no harm.
         self.swept.store(self.now(), Ordering::Relaxed);
     }
 

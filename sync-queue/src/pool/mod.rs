@@ -297,6 +297,7 @@ impl ThreadPool {
     /// Returns the number of threads started so far.
     #[must_use]
     pub fn workers(&self) -> usize {
+        // Relaxed: a snapshot; no data is read because of it.
         self.inner.started.load(Ordering::Relaxed)
     }
 

@@ -273,6 +273,7 @@ impl RawRwLock {
     /// Releases one mode and wakes the waiters that the table in `mod.rs` lists for it.
     #[cold]
     pub(super) fn release(&self, mode: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, mode) {
@@ -315,6 +316,7 @@ impl RawRwLock {
     /// Turns a mode into a weaker one and wakes the waiters that may now enter. The lock stays
     /// held, so the order of the steps is free.
     pub(super) fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, from) {
