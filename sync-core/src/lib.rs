@@ -12,6 +12,7 @@ mod once;
 #[doc(hidden)]
 pub mod primitive;
 mod sealed;
+pub mod task;
 pub mod thread;
 #[doc(hidden)]
 pub mod user_code;
@@ -51,6 +52,7 @@ pub use wait::condvar::{Condvar, WaitTimeoutResult};
 pub use wait::event::Event;
 pub use wait::latch::Latch;
 pub use wait::parker::{Parker, Unparker};
+pub use wait::rate_limiter::RateLimiter;
 pub use wait::raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
 pub use wait::semaphore::{
     ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource,

@@ -408,7 +408,7 @@ impl Semaphore {
         }
     }
 
-    /// Like [`add_permits`](Self::add_permits), with an error in place of the panic.
+    /// Like [`add_permits`](Self::add_permits), with an error instead of a panic.
     ///
     /// # Errors
     ///
@@ -417,6 +417,19 @@ impl Semaphore {
     #[inline]
     pub fn try_add_permits(&self, n: u32) -> Result<(), TooManyPermits> {
         self.raw.release(n)
+    }
+
+    /// Adds as many of `n` permits as there is room for below `limit`, in one step, and returns
+    /// their number: a source of permits that does not save up more than `limit`.
+    ///
+    /// ```
+    /// let tokens = sync_core::Semaphore::new(1);
+    /// assert_eq!(tokens.add_permits_up_to(5, 3), 2);
+    /// assert_eq!(tokens.add_permits_up_to(5, 3), 0);
+    /// ```
+    #[inline]
+    pub fn add_permits_up_to(&self, n: u32, limit: u32) -> u32 {
+        self.raw.release_clamped(n, limit.min(Self::MAX_PERMITS))
     }
 
     /// Makes the semaphore open, with `permits` permits and no waiters: for the child of a `fork`,

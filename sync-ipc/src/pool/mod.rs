@@ -24,6 +24,7 @@ pub use self::handle::{
 pub use self::job::JobError;
 
 use self::dispatch::Phase;
+use self::handle::Submitted;
 use self::job::{Bell, Call, Job, after};
 use crate::process::entry::{self, Entry};
 use crate::process::handles::{Outgoing, encode};
@@ -536,19 +537,27 @@ impl Pool {
             return Err(SubmitError::NoChunk);
         }
         number_of(&f)?;
-        let submit = move || {
-            let job = match chunk_of(&f, &mut items, chunk, usize::MAX) {
-                Ok(None) => return None,
-                Ok(Some(call)) => Job::new(call),
-                Err(error) => return Some(failed(error)),
+        let mut refused = None;
+        let submit = move |room| {
+            let job = match refused.take() {
+                Some(job) => job,
+                None => match chunk_of(&f, &mut items, chunk, usize::MAX) {
+                    Ok(None) => return Submitted::End,
+                    Ok(Some(call)) => Job::new(call),
+                    Err(error) => return Submitted::Job(failed(error)),
+                },
             };
-            Some(match self.inner.submit(&job, true) {
-                Ok(()) => job,
+            match self.inner.submit_with(&job, room) {
+                Ok(()) => Submitted::Job(job),
+                Err(SubmitError::Full) => {
+                    refused = Some(job);
+                    Submitted::NoRoom
+                }
                 Err(error) => {
                     job.finish(Err(error.into()));
-                    job
+                    Submitted::Job(job)
                 }
-            })
+            }
         };
         Ok(Imap {
             submit: Box::new(submit),

@@ -144,8 +144,8 @@ impl EventCount {
 
     /// Chooses up to `count` sleepers and wakes as many. Returns `false` if there was none.
     fn signal(&self, count: usize) -> bool {
-        // A claim that found the flag is Acquire and sees the sleepers behind it. Closing is not
-        // Acquire: there `wake` looks again, behind the Acquire of `unmark`.
+        // A claim that found a mark, and a close, are Acquire: the sleepers behind the mark are
+        // seen here. A sleeper that marks later finds the end closed.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -211,6 +211,22 @@ impl EventCount {
     }
 }
 
+/// Sends a signal on when it is dropped, which is by unwinding only. A signal too many is harmless:
+/// its thread looks and sleeps again.
+struct PassOn<'a>(Option<&'a EventCount>);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        // A checker ends threads by unwinding them, and uses nothing of such an execution again.
+        if MODELLED {
+            return;
+        }
+        if let Some(count) = self.0 {
+            count.signal(1);
+        }
+    }
+}
+
 impl EventCount {
     /// Repeats `attempt` until it succeeds or the time is up. Spins for a moment if that
     /// has paid recently, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
@@ -226,10 +242,16 @@ impl EventCount {
     ) -> Option<R> {
         let deadline = timeout.deadline().ok()?;
         let mut in_time = true;
+        let mut woken = false;
         let mut spin = self.adaptive_spin.tries().then(hint::Spin::new);
         let mut yields = 0;
         loop {
+            // If the attempt panics, the signal goes to another sleeper: the item or the room
+            // is left.
+            let pass_on = PassOn(woken.then_some(self));
             let answer = attempt();
+            core::mem::forget(pass_on);
+            woken = false;
             if answer.is_some() || !in_time {
                 if spin.is_some() {
                     self.adaptive_spin.had(true);
@@ -249,6 +271,7 @@ impl EventCount {
                 continue;
             }
             in_time = self.sleep(deadline, &mark);
+            woken = in_time;
             yields = 0;
         }
     }

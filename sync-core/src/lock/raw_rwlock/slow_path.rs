@@ -273,6 +273,12 @@ impl RawRwLock {
     /// Releases one mode and wakes the waiters that the table in `mod.rs` lists for it.
     #[cold]
     pub(super) fn release(&self, mode: u32) -> Result<(), NotLocked> {
+        self.release_reserving(mode, 0)
+    }
+
+    /// Like [`release`](Self::release). Where that frees the lock and wakes a waiter, it sets
+    /// `reservation` too, which is 0 or `STARVING`.
+    pub(super) fn release_reserving(&self, mode: u32, reservation: u32) -> Result<(), NotLocked> {
         // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
@@ -290,6 +296,8 @@ impl RawRwLock {
             if state & WAITING == 0 {
                 // No thread waits: a reservation would be stale.
                 left &= !STARVING;
+            } else if left & HOLDERS == 0 && due != 0 {
+                left |= reservation;
             }
             // Release: pairs with the Acquire of the next holder, in any mode.
             match self.state.compare_exchange(state, left, Release, Relaxed) {
