@@ -27,10 +27,11 @@ use rustix::net::{Shutdown, shutdown};
 use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
+use super::error::SubmitError;
 use super::handle::Room;
 use super::job::{Job, JobError};
+use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
-use super::{Settings, SubmitError};
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::message::{self, Message, Received};
 use crate::process::{Process, SpawnError, entry};

@@ -150,8 +150,8 @@ pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
     Ok(Entry { name, kind, offset, size, parameter })
 }
 
-/// Writes entry `at`. Not yet counted: the Release of the number of entries publishes it, so Relaxed
-/// is enough here.
+/// Writes entry `at`. Not yet counted: the Release of the number of entries publishes it, so
+/// Relaxed is enough here.
 pub(super) fn write_entry(map: &Mapping, at: usize, entry: &Entry) {
     let to = DIRECTORY + at * ENTRY;
     map.write(to, &entry.name);
