@@ -48,6 +48,7 @@ impl Cells {
             cells as u64,
             |block| {
                 for cell in 0..permits {
+                    // Relaxed: no other participant can find the object yet.
                     block.u32(CELLS + cell * 4).store(FREE, Ordering::Relaxed);
                 }
             },
@@ -81,6 +82,7 @@ impl Cells {
     }
 
     fn try_acquire(&self) -> Result<Permit<'_>, LockError<()>> {
+        // Relaxed: a hint.
         let got = self.permits().try_acquire(&self.block, self.hint.load(Ordering::Relaxed));
         self.permit(got)
     }
@@ -110,6 +112,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
+        // Relaxed: a hint.
         self.of.hint.store(self.cell, Ordering::Relaxed);
         self.of.permits().release(&self.of.block, self.cell);
     }

@@ -266,6 +266,7 @@ impl RawSemaphore {
     /// `MAX_PERMITS`.
     #[inline]
     pub(crate) fn release_within(&self, n: u32, limit: u32) -> Result<(), TooManyPermits> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let state = self.word.load(Relaxed);
         // No overflow: the sum of two numbers of 29 bits, or the second operand decides.
         if state & (WAITERS | HEAD) == 0 && n <= limit && permits(state) + n <= limit {

@@ -9,6 +9,7 @@
 mod error;
 mod halves;
 pub(crate) mod joinable;
+mod other_end;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -28,8 +29,8 @@ use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
 use crate::segment::{Block, Segment};
 
 pub use self::error::{RecvError, SendError};
-use self::halves::OtherEnd;
 pub use self::halves::{Receiver, Sender, queue};
+use self::other_end::OtherEnd;
 
 const HEAD: usize = 0;
 const TAIL: usize = 64;
@@ -606,6 +607,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn swept_now(&self) {
+        // Relaxed: two threads that sweep at once do no harm.
         self.swept.store(self.now(), Ordering::Relaxed);
     }
 

@@ -1,4 +1,4 @@
-//! The behaviour of the crate, row by row, also when a process dies.
+//! The behaviour of the crate, also when a process dies.
 
 #[cfg(target_os = "linux")]
 #[path = "../support/processes.rs"]

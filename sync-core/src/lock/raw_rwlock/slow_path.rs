@@ -212,6 +212,7 @@ impl RawRwLock {
     /// Like [`release`](Self::release). Where that frees the lock and wakes a waiter, it sets
     /// `reservation` too, which is 0 or `STARVING`.
     pub(super) fn release_reserving(&self, mode: u32, reservation: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, mode) {
@@ -256,6 +257,7 @@ impl RawRwLock {
     /// Turns a mode into a weaker one and wakes the waiters that may now enter. The lock stays
     /// held, so the order of the steps is free.
     pub(super) fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, from) {
