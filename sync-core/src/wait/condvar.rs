@@ -262,8 +262,12 @@ impl Condvar {
 
     /// Releases the lock, lets `sleep` wait for a notification, and takes the lock again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    pub(crate) fn wait_by<G: WaitGuard>(&self, guard: &mut G, sleep: impl FnOnce(Sequence<'_>)) {
-        // Relaxed, both: as in `wait_deadline`.
+    pub(crate) fn wait_through<G: WaitGuard>(
+        &self,
+        guard: &mut G,
+        sleep: impl FnOnce(Sequence<'_>),
+    ) {
+        // Relaxed, both: as in `wait_by`.
         self.waiters.fetch_add(1, Relaxed);
         let counted = Counted(self);
         let sequence = self.sequence.load(Relaxed);
