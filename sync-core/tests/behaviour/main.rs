@@ -12,6 +12,7 @@ const WATCHED: bool = cfg!(any(feature = "deadlock", feature = "stats"));
 
 mod auto_reset_event;
 mod barrier;
+mod cancel;
 mod condvar;
 mod event;
 mod fair_mutex;
@@ -23,4 +24,5 @@ mod parker;
 mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
+mod tasks;
 mod thread;
