@@ -67,6 +67,7 @@ mod parker;
 mod pool;
 mod priority;
 mod queue;
+mod queue_task;
 mod reentrant_mutex;
 mod rwlock;
 mod scheduler;
