@@ -19,13 +19,14 @@ use crate::error::{Error, Result};
 use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
+use crate::readiness::Readiness;
 use crate::segment::Segment;
 
 /// Where the locks of the halves begin: behind every participant's byte, and every other.
 const ENDS_LOCKS: u64 = 1 << 40;
 
 /// The other end of a half: the byte that its holders lock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OtherEnd(u64);
 
 impl OtherEnd {
@@ -174,6 +175,17 @@ macro_rules! half {
 }
 half!(Sender, byte: 0, other byte: 1, note: SENDERS_LEFT);
 half!(Receiver, byte: 1, other byte: 0, note: RECEIVERS_LEFT);
+
+impl<T: Plain> Receiver<T> {
+    /// As [`Queue::readiness`]; also readable when no process holds a [`Sender`] any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::readiness`].
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.queue.readiness()
+    }
+}
 
 impl<T: Plain> Sender<T> {
     /// As [`Queue::send`].
