@@ -4,6 +4,7 @@
 #[macro_use]
 pub(crate) mod guard_macros;
 
+pub(crate) mod asynchronous;
 pub(crate) mod fair_mutex;
 pub(crate) mod instrumented;
 pub(crate) mod mutex;
@@ -14,3 +15,4 @@ pub(crate) mod raw_reentrant_mutex;
 pub(crate) mod raw_rwlock;
 pub(crate) mod reentrant_mutex;
 pub(crate) mod rwlock;
+mod rwlock_extras;

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use crate::primitive::const_new;
 use crate::sealed::Sealed;
-use crate::wait::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
+use crate::wait::raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError, debug};
 
 /// A counting semaphore of four bytes: it limits the number of threads that do something at the
 /// same time.
@@ -337,6 +337,56 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
+            /// Takes a permit, as a task. Threads and tasks wait in one line, and the permit may be
+            /// held across an `await`.
+            ///
+            /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line.
+            ///
+            /// # Errors
+            ///
+            /// Like [`acquire`](Self::acquire).
+            #[inline]
+            pub async fn acquire_async(&self) -> Result<PermitGuard<&Self>, Closed> {
+                self.acquire_many_async(1).await
+            }
+
+            /// Like [`acquire_many`](Self::acquire_many), as a task. Cancel-safe, like
+            /// [`acquire_async`](Self::acquire_async).
+            ///
+            /// # Errors
+            ///
+            /// Like [`acquire`](Self::acquire).
+            ///
+            /// # Panics
+            ///
+            /// Like [`acquire_many`](Self::acquire_many).
+            #[inline]
+            pub async fn acquire_many_async(&self, n: u32) -> Result<PermitGuard<&Self>, Closed> {
+                self.check(n);
+                self.raw.acquire_async(n).await?;
+                Ok(PermitGuard { semaphore: self, count: n })
+            }
+
+            /// Like [`acquire_many_async`](Self::acquire_many_async), with a permit that borrows
+            /// nothing.
+            ///
+            /// # Errors
+            ///
+            /// Like [`acquire`](Self::acquire).
+            ///
+            /// # Panics
+            ///
+            /// Like [`acquire_many`](Self::acquire_many).
+            #[inline]
+            pub async fn acquire_arc_async(
+                self: &Arc<Self>,
+                n: u32,
+            ) -> Result<PermitGuard<Arc<Self>>, Closed> {
+                self.check(n);
+                self.raw.acquire_async(n).await?;
+                Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
+            }
+
             /// Returns the number of permits. A snapshot: it may have changed before the call
             /// returns.
             #[inline]
@@ -406,6 +456,30 @@ impl Semaphore {
         if let Err(error) = self.raw.release(n) {
             panic!("{error}");
         }
+    }
+
+    /// Like [`add_permits`](Self::add_permits), with an error instead of a panic.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyPermits`] if there would be more than [`MAX_PERMITS`](Self::MAX_PERMITS); none is
+    /// added then.
+    #[inline]
+    pub fn try_add_permits(&self, n: u32) -> Result<(), TooManyPermits> {
+        self.raw.release(n)
+    }
+
+    /// Adds as many of `n` permits as there is room for below `limit`, in one step, and returns
+    /// their number: a source of permits that does not save up more than `limit`.
+    ///
+    /// ```
+    /// let tokens = sync_core::Semaphore::new(1);
+    /// assert_eq!(tokens.add_permits_up_to(5, 3), 2);
+    /// assert_eq!(tokens.add_permits_up_to(5, 3), 0);
+    /// ```
+    #[inline]
+    pub fn add_permits_up_to(&self, n: u32, limit: u32) -> u32 {
+        self.raw.release_clamped(n, limit.min(Self::MAX_PERMITS))
     }
 
     /// Makes the semaphore open, with `permits` permits and no waiters: for the child of a `fork`,
