@@ -91,7 +91,10 @@ impl Change {
             (_, None) => Err("is not there".into()),
             (Self::Sorted(_, start, line), Some(old)) => {
                 let mut lines: Vec<&str> = old.lines().collect();
-                let mut alike = lines.iter().enumerate().filter(|(_, old)| old.starts_with(start));
+                // A line below an attribute belongs to it: nothing goes in between.
+                let mut alike = lines.iter().enumerate().filter(|(at, old)| {
+                    old.starts_with(start) && !(*at > 0 && lines[at - 1].starts_with("#["))
+                });
                 let after = alike.clone().find(|(_, old)| **old > line.as_str());
                 let at = match after {
                     Some((at, _)) => at,
@@ -275,6 +278,14 @@ mod tests {
             let rows = changes.iter().filter(|change| change.path() == Path::new(LIST));
             assert_eq!(rows.count(), 1);
         }
+    }
+
+    #[test]
+    fn nothing_goes_between_an_attribute_and_its_module() {
+        let change = Change::Sorted("main.rs".into(), "mod ", "mod b;".into());
+        let old = "#[path = \"x.rs\"]\nmod c;\n\nmod a;\nmod d;\n";
+        let new = "#[path = \"x.rs\"]\nmod c;\n\nmod a;\nmod b;\nmod d;\n";
+        assert_eq!(change.apply(Some(old)).unwrap(), new);
     }
 
     #[test]
