@@ -33,6 +33,8 @@ examples! {
     interpreter_lock: "5 ms interval",
     join_daemon: "the program waits no longer",
     nested_rlock: "in the end: part 5, stock 50",
+    stop_from_outside: "all three were told to stop",
+    tasks_and_threads: "sold out",
     phases: "4 threads found the barrier broken",
     two_ways: "counter is over: true",
 }

@@ -50,6 +50,7 @@ mod loom;
 pub mod loom_futex;
 #[cfg(not(any(loom, sync_verify)))]
 mod real;
+pub mod steps;
 #[cfg(sync_verify)]
 mod verify;
 

@@ -3,7 +3,7 @@
 //!
 //! Memory, by offset: head u64, tail u64, three event counts u32 (items, room, idle), each on a
 //! cache line of its own, the first two with a hint u32 behind them, the third with four words u32
-//! (closed, given back, drained, ends); ring cells u64 each, slots u64 each, items. The entry's
+//! (closed, given back, drained, ends); ring cells, slots and origins u64 each, items. The entry's
 //! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
 mod error;
@@ -42,6 +42,9 @@ const GIVEN_BACK: usize = 264;
 const DRAINED: usize = 268;
 const ENDS: usize = 272;
 const CELLS: usize = 320;
+
+/// The bytes of the words of one slot: its cell, its state, its origin.
+const WORDS: usize = 24;
 
 /// In the word of the ends: the last sender, or the last receiver, left in good order. A hint: the
 /// kernel is queried before anything depends on it.
@@ -122,7 +125,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn layout(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(Self::stride().checked_add(16)?)?.checked_add(CELLS)
+        capacity.checked_mul(Self::stride().checked_add(WORDS)?)?.checked_add(CELLS)
     }
 
     fn over(block: Block, capacity: usize, orphans: Orphans) -> Self {
@@ -182,7 +185,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn item_at(&self, slot: usize) -> usize {
-        CELLS + self.capacity * 16 + slot * Self::stride()
+        CELLS + self.capacity * WORDS + slot * Self::stride()
     }
 
     /// Sends, waiting while there is no room.
@@ -693,6 +696,7 @@ impl<T> Queue<T> {
             tail: self.block.u64(TAIL),
             cells: self.block.u64s(CELLS, self.capacity),
             slots: self.block.u64s(CELLS + self.capacity * 8, self.capacity),
+            origins: self.block.u64s(CELLS + self.capacity * 16, self.capacity),
         }
     }
 

@@ -24,6 +24,7 @@ pub mod event;
 pub mod event_count;
 pub mod mutex;
 pub mod queue;
+pub mod rwlock;
 pub mod semaphore;
 
 use core::time::Duration;

@@ -28,7 +28,7 @@ use crate::memory::Mapping;
 use sync_core::primitive::atomic::Ordering;
 
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"syncIPC\x01");
-pub(super) const LAYOUT: u32 = 2;
+pub(super) const LAYOUT: u32 = 3;
 pub(super) const READY: u32 = 0x5ea1_ed00;
 
 pub(super) const SIZE: usize = 16;

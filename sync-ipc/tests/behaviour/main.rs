@@ -27,6 +27,8 @@ mod queue;
 #[cfg(target_os = "linux")]
 mod reentrant;
 #[cfg(target_os = "linux")]
+mod rwlock;
+#[cfg(target_os = "linux")]
 mod segment;
 #[cfg(target_os = "linux")]
 mod semaphore;

@@ -121,8 +121,8 @@ struct Seat {
     busy: Hint,
     /// The number of jobs that the worker has taken care of.
     done: AtomicU64,
-    /// The worker has nothing left to do but to end. Not a modelled atomic: see `Threads::reap`.
-    ended: Hint,
+    /// The worker has nothing left to do but to end.
+    ended: AtomicBool,
 }
 
 type Seated = Arc<CachePadded<Seat>>;
