@@ -135,6 +135,17 @@ impl<T> PerProcess<T> {
         }
     }
 
+    /// Returns the value of this process, if it was made already.
+    #[inline]
+    pub fn existing(&'static self) -> Option<&'static T> {
+        // Acquire: pairs with the Release in `make`.
+        let found = self.value.load(Acquire);
+        // SAFETY: a pointer that is not null is to a leaked value.
+        unsafe { found.as_ref() }
+            .filter(|owned| owned.process.is_current())
+            .map(|owned| &owned.value)
+    }
+
     /// Installs `value` in the place of `found`, unless another thread was faster.
     #[cold]
     fn make(&'static self, found: *mut Owned<T>, value: T) -> &'static T {

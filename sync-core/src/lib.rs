@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cancel;
 mod diagnostics;
 #[doc(hidden)]
 pub mod fork;
@@ -12,11 +13,13 @@ mod once;
 #[doc(hidden)]
 pub mod primitive;
 mod sealed;
+pub mod task;
 pub mod thread;
 #[doc(hidden)]
 pub mod user_code;
 mod wait;
 
+pub use cancel::{CancelOnDrop, CancelToken, Cancelled};
 #[cfg(feature = "deadlock")]
 pub use diagnostics::deadlock;
 pub use diagnostics::lock_kind::LockKind;
@@ -28,6 +31,10 @@ primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
 }
+pub use lock::asynchronous::{
+    Exclusive, FairMutexTaskGuard, MutexTaskGuard, RwLockReadTaskGuard,
+    RwLockUpgradableReadTaskGuard, RwLockWriteTaskGuard, Shared, TaskGuard, TaskLock, Upgradable,
+};
 pub use lock::fair_mutex::{ArcFairMutexGuard, FairMutex, FairMutexGuard, const_fair_mutex};
 pub use lock::mutex::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, const_mutex};
 pub use lock::raw_fair_mutex::RawFairMutex;

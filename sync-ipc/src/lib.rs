@@ -55,6 +55,8 @@ pub mod raw;
 #[cfg(target_os = "linux")]
 mod reentrant;
 #[cfg(target_os = "linux")]
+mod rwlock;
+#[cfg(target_os = "linux")]
 mod segment;
 #[cfg(target_os = "linux")]
 mod semaphore;
@@ -100,6 +102,8 @@ pub use self::queue::{
 };
 #[cfg(target_os = "linux")]
 pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
+#[cfg(target_os = "linux")]
+pub use self::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(target_os = "linux")]
 pub use self::segment::Segment;
 #[cfg(target_os = "linux")]

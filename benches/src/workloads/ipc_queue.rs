@@ -91,13 +91,13 @@ fn our_stream<const N: usize>() -> Contestant {
         move |length: Length| {
             let mut received = [0; N];
             let recv = || {
-                queue.recv_into(&mut received).expect("open");
+                queue.get_into(&mut received).expect("open");
                 number(&received)
             };
             let mut sent = [0; N];
             let send = |n| {
                 fill(&mut sent, n);
-                queue.send_ref(&sent).expect("open");
+                queue.put_ref(&sent).expect("open");
             };
             streamed(ops(length)?, send, recv)
         }

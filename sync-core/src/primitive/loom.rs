@@ -16,7 +16,7 @@ pub mod cell {
     pub use loom::cell::UnsafeCell;
 }
 
-pub use super::loom_futex as futex;
+pub use super::loom_futex as threads;
 
 /// Spinning.
 pub mod hint {
@@ -25,9 +25,9 @@ pub mod hint {
 }
 
 /// Reference counting: a checker must see which thread drops the last reference, because a `Drop`
-/// may be part of the algorithm.
+/// may be part of the algorithm. And the lock of the table of tasks.
 pub mod sync {
-    pub use loom::sync::Arc;
+    pub use loom::sync::{Arc, Mutex, MutexGuard};
 }
 
 /// Threads.

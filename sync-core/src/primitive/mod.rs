@@ -15,8 +15,9 @@
 //!
 //! * [`atomic`]: atomics, [`fence`](atomic::fence), `Ordering`;
 //! * [`cell`]: `UnsafeCell` with loom's `with` and `with_mut`;
-//! * [`futex`]: `wait`, `wait_until` against a [`Deadline`](futex::Deadline), `wake_one`,
-//!   `wake_all`, `wake`, `requeue`;
+//! * [`threads`]: the futex of the build, for threads: `wait`, `wait_until` against a
+//!   [`Deadline`](futex::Deadline), `wake_one`, `wake_all`, `wake`, `requeue`; and [`futex`], the
+//!   same on top of it for threads and tasks, which is the one that primitives use;
 //! * [`hint`]: `spin_loop`, and [`Spin`](hint::Spin), which ends by time and never starts on one
 //!   processor;
 //! * [`sync`]: `Arc`, for types with modelled steps in their `Drop`;
@@ -42,12 +43,14 @@ compile_error!(
 
 #[cfg(any(loom, sync_verify))]
 mod checked;
+pub mod futex;
 #[cfg(loom)]
 mod loom;
 #[cfg(loom)]
 pub mod loom_futex;
 #[cfg(not(any(loom, sync_verify)))]
 mod real;
+pub mod steps;
 #[cfg(sync_verify)]
 mod verify;
 
@@ -67,7 +70,7 @@ pub use self::loom_futex::{Knobs, set_knobs};
 /// under a checker; a type's layout must not depend on it.
 pub const MODELLED: bool = cfg!(any(loom, sync_verify));
 
-pub use self::build::{atomic, cell, futex, hint, sync, thread, time};
+pub use self::build::{atomic, cell, hint, sync, thread, threads, time};
 pub use crate::{__const_items as const_items, __const_new as const_new};
 
 /// Defines one constructor: `const fn` where the build's atomics can be built in a constant, a

@@ -45,7 +45,7 @@ pub mod cell {
     }
 }
 
-pub use crate::futex;
+pub use crate::futex as threads;
 
 /// Spinning.
 pub mod hint {
@@ -200,9 +200,9 @@ pub mod hint {
 }
 
 /// Reference counting: a checker must see which thread drops the last reference, because a `Drop`
-/// may be part of the algorithm.
+/// may be part of the algorithm. And the lock of the table of tasks.
 pub mod sync {
-    pub use std::sync::Arc;
+    pub use std::sync::{Arc, Mutex, MutexGuard};
 }
 
 /// Threads.

@@ -15,7 +15,7 @@ pub mod cell {
 }
 
 /// The checker's futex, under the names of the real one.
-pub mod futex {
+pub mod threads {
     use core::time::Duration;
     use std::time::Instant;
 
@@ -139,9 +139,9 @@ pub mod hint {
 }
 
 /// Reference counting: a checker must see which thread drops the last reference, because a `Drop`
-/// may be part of the algorithm.
+/// may be part of the algorithm. And the lock of the table of tasks.
 pub mod sync {
-    pub use verify::sync::Arc;
+    pub use verify::sync::{Arc, Mutex, MutexGuard};
 }
 
 /// Threads.

@@ -45,7 +45,8 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 
 const WAITERS: u32 = 1;
 const ONE: u32 = 2;
@@ -155,15 +156,29 @@ impl Latch {
     /// Like [`wait`](Self::wait), for at most `timeout`. Returns `false` if the time was up first.
     /// A timeout too long for the clock means forever.
     #[inline]
-    pub fn wait_for(&self, timeout: Duration) -> bool {
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.is_open() || self.wait_closed(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. With a deadline in the past it
-    /// returns whether the latch is open.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(&self, timeout: Duration) -> bool {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most. With a deadline in the
+    /// past it returns whether the latch is open.
     #[inline]
-    pub fn wait_until(&self, deadline: Instant) -> bool {
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
         self.is_open() || self.wait_closed(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        self.wait_deadline(deadline)
     }
 
     /// Counts down by one and waits until the count is zero.
@@ -196,35 +211,75 @@ impl Latch {
     }
 
     #[inline]
-    pub(crate) fn wait_deadline(&self, deadline: Option<Deadline>) -> bool {
+    pub(crate) fn wait_by(&self, deadline: Option<Deadline>) -> bool {
         self.is_open() || self.wait_closed(deadline)
     }
 
     #[cold]
     fn wait_closed(&self, deadline: Option<Deadline>) -> bool {
+        steps::run(self.waiting(), deadline).is_some()
+    }
+
+    /// Waits until the count is zero, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect.
+    ///
+    /// ```
+    /// use sync_core::{Latch, task::block_on};
+    ///
+    /// let latch = Latch::new(1);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| latch.count_down(1));
+    ///     block_on(latch.wait_async());
+    /// });
+    /// ```
+    #[inline]
+    pub async fn wait_async(&self) {
+        if !self.is_open() {
+            Waiting::new(self.waiting()).await;
+        }
+    }
+
+    /// Returns a wait on the slow path, for a thread or a task.
+    #[inline]
+    pub(crate) fn waiting(&self) -> Closed<'_> {
+        Closed { latch: self }
+    }
+}
+
+/// A wait for a [`Latch`] on the slow path.
+pub(crate) struct Closed<'a> {
+    latch: &'a Latch,
+}
+
+impl<'a> Steps<'a> for Closed<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let word = &self.latch.word;
         // Acquire, here and below: as in `is_open`.
-        let mut state = self.word.load(Acquire);
+        let mut state = word.load(Acquire);
         loop {
             if state < ONE {
-                return true;
+                return Step::Done(());
             }
             // Relaxed: it publishes nothing.
             if state & WAITERS == 0 {
-                if let Err(seen) =
-                    self.word.compare_exchange(state, state | WAITERS, Relaxed, Acquire)
-                {
+                if let Err(seen) = word.compare_exchange(state, state | WAITERS, Relaxed, Acquire) {
                     state = seen;
                     continue;
                 }
             }
-            let in_time = futex::wait_maybe(&self.word, state | WAITERS, deadline);
-            // Acquire: as in `is_open`.
-            state = self.word.load(Acquire);
-            if !in_time {
-                return state < ONE;
-            }
+            let (expected, channel) = (state | WAITERS, Channel::ALL);
+            return Step::Sleep(Sleep { word, expected, channel, limit: None });
         }
     }
+
+    fn leave(&mut self) -> Option<()> {
+        self.latch.is_open().then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {}
 }
 
 impl fmt::Debug for Latch {

@@ -281,8 +281,10 @@ fn permits_over_the_maximum() {
     let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
     assert!(catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(1))).is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(u32::MAX))).is_err());
+    assert_eq!(semaphore.try_add_permits(1), Err(TooManyPermits));
+    assert_eq!(semaphore.try_add_permits(0), Ok(()));
     let permit = semaphore.try_acquire().unwrap();
-    semaphore.add_permits(1);
+    semaphore.try_add_permits(1).unwrap();
     drop(permit);
     assert_eq!(
         semaphore.available_permits(),

@@ -3,12 +3,13 @@
 //!
 //! Memory, by offset: head u64, tail u64, three event counts u32 (items, room, idle), each on a
 //! cache line of its own, the first two with a hint u32 behind them, the third with four words u32
-//! (closed, given back, drained, ends); ring cells u64 each, slots u64 each, items. The entry's
+//! (closed, given back, drained, ends); ring cells, slots and origins u64 each, items. The entry's
 //! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
 mod error;
 mod halves;
 pub(crate) mod joinable;
+mod other_end;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -28,8 +29,8 @@ use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
 use crate::segment::{Block, Segment};
 
 pub use self::error::{RecvError, SendError};
-use self::halves::OtherEnd;
 pub use self::halves::{Receiver, Sender, queue};
+use self::other_end::OtherEnd;
 
 const HEAD: usize = 0;
 const TAIL: usize = 64;
@@ -41,6 +42,9 @@ const GIVEN_BACK: usize = 264;
 const DRAINED: usize = 268;
 const ENDS: usize = 272;
 const CELLS: usize = 320;
+
+/// The bytes of the words of one slot: its cell, its state, its origin.
+const WORDS: usize = 24;
 
 /// In the word of the ends: the last sender, or the last receiver, left in good order. A hint: the
 /// kernel is queried before anything depends on it.
@@ -76,7 +80,7 @@ pub struct QueueOptions {
 /// * An item whose `send` returned is seen by every receive that starts afterwards, and survives
 ///   its sender's death.
 /// * A sender that dies before that leaves nothing.
-/// * A receiver that dies before its [`recv`](Self::recv) returned, or with a [`Lease`], leaves the
+/// * A receiver that dies before its [`get`](Self::get) returned, or with a [`Lease`], leaves the
 ///   item to another receiver, or the item is dropped, as [`QueueOptions::orphans`] is set. So
 ///   leased items are delivered at least once, and others at most once.
 /// * A process that is stopped in the middle of an operation holds up no other process.
@@ -86,10 +90,10 @@ pub struct QueueOptions {
 ///
 /// let segment = Segment::anonymous(65536)?;
 /// let jobs = Queue::<u64>::create(&segment, "jobs", 8)?;
-/// jobs.send(1)?;
-/// jobs.send(2)?;
-/// assert_eq!(jobs.recv()?, 1);
-/// let lease = jobs.recv_lease()?;
+/// jobs.put(1)?;
+/// jobs.put(2)?;
+/// assert_eq!(jobs.get()?, 1);
+/// let lease = jobs.get_lease()?;
 /// assert_eq!(*lease.item(), 2);
 /// lease.ack(); // or, if we die first, another receiver gets it
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -121,7 +125,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn layout(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(Self::stride().checked_add(16)?)?.checked_add(CELLS)
+        capacity.checked_mul(Self::stride().checked_add(WORDS)?)?.checked_add(CELLS)
     }
 
     fn over(block: Block, capacity: usize, orphans: Orphans) -> Self {
@@ -181,7 +185,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn item_at(&self, slot: usize) -> usize {
-        CELLS + self.capacity * 16 + slot * Self::stride()
+        CELLS + self.capacity * WORDS + slot * Self::stride()
     }
 
     /// Sends, waiting while there is no room.
@@ -189,9 +193,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the item.
-    #[doc(alias = "put")]
-    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+    #[doc(alias = "send")]
+    pub fn put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_until(item, None)
+    }
+
+    /// The former name of [`put`](Self::put), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        self.put(item)
     }
 
     /// Sends, waiting at most `timeout` for room.
@@ -199,8 +209,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the item.
-    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+    #[doc(alias = "send_timeout")]
+    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
         self.send_until(item, Deadline::after(timeout))
+    }
+
+    /// The former name of [`put_timeout`](Self::put_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.put_timeout(item, timeout)
     }
 
     /// Sends, waiting at most until `deadline` for room.
@@ -208,8 +225,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the item.
-    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
+    #[doc(alias = "send_deadline")]
+    pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
         self.send_until(item, Deadline::at(deadline))
+    }
+
+    /// The former name of [`put_deadline`](Self::put_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
+        self.put_deadline(item, deadline)
     }
 
     /// Sends if there is room.
@@ -218,8 +242,15 @@ impl<T: Plain> Queue<T> {
     ///
     /// [`SendError`], with the item.
     #[doc(alias = "put_nowait")]
-    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
+    #[doc(alias = "try_send")]
+    pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_now(&item, false).map_err(|error| SendError::new(error, item, false))
+    }
+
+    /// The former name of [`try_put`](Self::try_put), kept until 0.2.
+    #[doc(hidden)]
+    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
+        self.try_put(item)
     }
 
     /// Sends a copy, waiting while there is no room. For large items: they are copied once, into
@@ -228,12 +259,19 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
+    #[doc(alias = "send_ref")]
+    pub fn put_ref(&self, item: &T) -> Result<(), SendError<()>> {
         let sent = match self.send_now(item, false) {
             Err(RingError::Full) => self.send_slow(item, None),
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, (), true))
+    }
+
+    /// The former name of [`put_ref`](Self::put_ref), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
+        self.put_ref(item)
     }
 
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
@@ -321,9 +359,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
-    #[doc(alias = "get")]
-    pub fn recv(&self) -> Result<T, RecvError> {
+    #[doc(alias = "recv")]
+    pub fn get(&self) -> Result<T, RecvError> {
         self.recv_until(None)
+    }
+
+    /// The former name of [`get`](Self::get), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.get()
     }
 
     /// Receives, waiting at most `timeout` for an item.
@@ -331,8 +375,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+    #[doc(alias = "recv_timeout")]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
         self.recv_until(Deadline::after(timeout))
+    }
+
+    /// The former name of [`get_timeout`](Self::get_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        self.get_timeout(timeout)
     }
 
     /// Receives, waiting at most until `deadline` for an item.
@@ -340,8 +391,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
+    #[doc(alias = "recv_deadline")]
+    pub fn get_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
         self.recv_until(Deadline::at(deadline))
+    }
+
+    /// The former name of [`get_deadline`](Self::get_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
+        self.get_deadline(deadline)
     }
 
     /// Receives if there is an item.
@@ -350,9 +408,16 @@ impl<T: Plain> Queue<T> {
     ///
     /// [`RecvError`].
     #[doc(alias = "get_nowait")]
-    pub fn try_recv(&self) -> Result<T, RecvError> {
+    #[doc(alias = "try_recv")]
+    pub fn try_get(&self) -> Result<T, RecvError> {
         let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.finish(claim))
+    }
+
+    /// The former name of [`try_get`](Self::try_get), kept until 0.2.
+    #[doc(hidden)]
+    pub fn try_recv(&self) -> Result<T, RecvError> {
+        self.try_get()
     }
 
     /// Receives into `item`, waiting while there is none. For large items: they are copied once,
@@ -364,9 +429,9 @@ impl<T: Plain> Queue<T> {
     /// let segment = Segment::anonymous(65536)?;
     /// let frames = Queue::<[u8; 4096]>::create(&segment, "frames", 8)?;
     /// let mut frame = [7; 4096];
-    /// frames.send_ref(&frame)?;
+    /// frames.put_ref(&frame)?;
     /// frame.fill(0);
-    /// frames.recv_into(&mut frame)?;
+    /// frames.get_into(&mut frame)?;
     /// assert_eq!(frame, [7; 4096]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -374,11 +439,18 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`RecvError`]; `item` is unchanged.
-    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
+    #[doc(alias = "recv_into")]
+    pub fn get_into(&self, item: &mut T) -> Result<(), RecvError> {
         let claim = self.take_until(None)?;
         self.block.read(self.item_at(claim.slot), item.as_mut_bytes());
         self.acknowledge(claim);
         Ok(())
+    }
+
+    /// The former name of [`get_into`](Self::get_into), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
+        self.get_into(item)
     }
 
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<T, RecvError> {
@@ -398,27 +470,48 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+    #[doc(alias = "recv_lease")]
+    pub fn get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
         Ok(self.lease(self.take_until(None)?))
     }
 
-    /// As [`recv_lease`](Self::recv_lease), waiting at most `timeout`.
+    /// The former name of [`get_lease`](Self::get_lease), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+        self.get_lease()
+    }
+
+    /// As [`get_lease`](Self::get_lease), waiting at most `timeout`.
     ///
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
+    #[doc(alias = "recv_lease_timeout")]
+    pub fn get_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
         Ok(self.lease(self.take_until(Deadline::after(timeout))?))
     }
 
-    /// As [`recv_lease`](Self::recv_lease), if there is an item.
+    /// The former name of [`get_lease_timeout`](Self::get_lease_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
+        self.get_lease_timeout(timeout)
+    }
+
+    /// As [`get_lease`](Self::get_lease), if there is an item.
     ///
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+    #[doc(alias = "try_recv_lease")]
+    pub fn try_get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
         let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.lease(claim))
+    }
+
+    /// The former name of [`try_get_lease`](Self::try_get_lease), kept until 0.2.
+    #[doc(hidden)]
+    pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+        self.try_get_lease()
     }
 
     fn lease(&self, claim: Claim) -> Lease<'_, T> {
@@ -514,6 +607,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn swept_now(&self) {
+        // Relaxed: two threads that sweep at once do no harm.
         self.swept.store(self.now(), Ordering::Relaxed);
     }
 
@@ -530,14 +624,28 @@ impl<T: Plain> Queue<T> {
     /// A send that runs at the same time fails, or its item is received. An item on lease can come
     /// back, unless the queue [drops](Orphans::Drop) what its receiver does not acknowledge: so a
     /// `recv` waits, and `try_recv` returns [`RecvError::Empty`], until the last lease has ended.
-    pub fn close(&self) {
+    #[doc(alias = "close")]
+    pub fn shutdown(&self) {
         self.channel().close(self.peers());
+    }
+
+    /// The former name of [`shutdown`](Self::shutdown), kept until 0.2.
+    #[doc(hidden)]
+    pub fn close(&self) {
+        self.shutdown()
     }
 
     /// Whether the queue is closed.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    #[doc(alias = "is_closed")]
+    pub fn is_shutdown(&self) -> bool {
         self.channel().is_closed(self.peers())
+    }
+
+    /// The former name of [`is_shutdown`](Self::is_shutdown), kept until 0.2.
+    #[doc(hidden)]
+    pub fn is_closed(&self) -> bool {
+        self.is_shutdown()
     }
 
     /// Returns the number of items that wait to be received. A snapshot.
@@ -588,6 +696,7 @@ impl<T> Queue<T> {
             tail: self.block.u64(TAIL),
             cells: self.block.u64s(CELLS, self.capacity),
             slots: self.block.u64s(CELLS + self.capacity * 8, self.capacity),
+            origins: self.block.u64s(CELLS + self.capacity * 16, self.capacity),
         }
     }
 

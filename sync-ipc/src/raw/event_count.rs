@@ -177,6 +177,7 @@ pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     // observe another number, or they are dead. Begin again at 0. A waiter announced in this number
     // is counted beyond what `now` says, so that the exchange fails; the wake is for those beyond
     // the limit of the count, which are not counted.
+    // Relaxed: as at the top of this function.
     let empty = (now & !COUNT).wrapping_add(ONE_NUMBER);
     if peers.at(gate).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         peers.wake(gate, u32::MAX);

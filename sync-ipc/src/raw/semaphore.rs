@@ -126,12 +126,12 @@ impl Permits<'_> {
             }
             if !peers.is_dead(seen & IDENTITY) {
                 alive = seen;
+            // Relaxed: as in `mutex::steal`.
             } else if peers
                 .at(word)
                 .compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
             {
-                // Relaxed: as in `mutex::steal`.
                 return Some(cell);
             }
         }

@@ -28,7 +28,7 @@ use crate::memory::Mapping;
 use sync_core::primitive::atomic::Ordering;
 
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"syncIPC\x01");
-pub(super) const LAYOUT: u32 = 2;
+pub(super) const LAYOUT: u32 = 3;
 pub(super) const READY: u32 = 0x5ea1_ed00;
 
 pub(super) const SIZE: usize = 16;
@@ -138,6 +138,7 @@ pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
     let from = DIRECTORY + at * ENTRY;
     let mut name = [0; NAME];
     map.read(from, &mut name);
+    // Relaxed: the Acquire of the number of entries came first, or the directory is locked.
     let word = |offset: usize| map.u64(from + NAME + offset).load(Ordering::Relaxed);
     let (kind, offset, size, parameter) = (word(0), word(8), word(16), word(24));
     let (Ok(offset), Ok(size)) = (usize::try_from(offset), usize::try_from(size)) else {
@@ -149,7 +150,8 @@ pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
     Ok(Entry { name, kind, offset, size, parameter })
 }
 
-/// Writes entry `at`. Not yet counted.
+/// Writes entry `at`. Not yet counted: the Release of the number of entries publishes it, so
+/// Relaxed is enough here.
 pub(super) fn write_entry(map: &Mapping, at: usize, entry: &Entry) {
     let to = DIRECTORY + at * ENTRY;
     map.write(to, &entry.name);

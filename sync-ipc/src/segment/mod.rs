@@ -294,10 +294,12 @@ impl Segment {
             }
             let start = new.first().map_or(end, |entry| entry.offset);
             // Fresh memory is zero. Memory that a process touched before it was killed in here is
-            // not.
+            // not. Relaxed: the directory's lock orders it. The fence keeps the writes that follow
+            // behind it: of a process that is killed between them, the record is there.
             let touched = map.u64(header::TOUCHED).load(Ordering::Relaxed);
             let touched = usize::try_from(touched).unwrap_or(usize::MAX).min(map.len());
-            map.u64(header::TOUCHED).store(touched.max(end) as u64, Ordering::SeqCst);
+            map.u64(header::TOUCHED).store(touched.max(end) as u64, Ordering::Relaxed);
+            atomic::compiler_fence(Ordering::SeqCst);
             if touched > start {
                 map.zero(start, end.min(touched) - start);
             }
@@ -515,10 +517,11 @@ impl Peers for Block {
     #[inline(always)]
     fn fence_after_change(&self) {
         if cfg!(target_arch = "x86_64") {
-            // A locked instruction is a full fence for this processor; this one is for the
-            // compiler.
+            // SeqCst, as of the other fence: a locked instruction is a full fence for this
+            // processor, so only the compiler needs one.
             atomic::compiler_fence(Ordering::SeqCst);
         } else {
+            // SeqCst: between a change and the look for waiters, which must not trade places.
             atomic::fence(Ordering::SeqCst);
         }
     }

@@ -1,4 +1,4 @@
-//! The behaviour of the crate, row by row, also when a process dies.
+//! The behaviour of the crate, also when a process dies.
 
 #[cfg(target_os = "linux")]
 #[path = "../support/processes.rs"]
@@ -26,6 +26,8 @@ mod names;
 mod queue;
 #[cfg(target_os = "linux")]
 mod reentrant;
+#[cfg(target_os = "linux")]
+mod rwlock;
 #[cfg(target_os = "linux")]
 mod segment;
 #[cfg(target_os = "linux")]

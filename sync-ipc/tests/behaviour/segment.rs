@@ -213,7 +213,7 @@ fn what_lies_in_a_segment_means_the_same_in_every_process() {
     // or a thread's number among them would not be.
     let segment = Segment::anonymous(8192).expect("a segment");
     let queue = sync_ipc::Queue::<u32>::create(&segment, "queue", 3).expect("room");
-    (1..3).for_each(|item| queue.send(item).expect("room"));
+    (1..3).for_each(|item| queue.put(item).expect("room"));
     Mutex::create(&segment, "mutex", 5_u32).expect("room");
     let size = rustix::fs::fstat(&segment).expect("a file").st_size as usize;
     let mut bytes = vec![0; size];
@@ -225,7 +225,7 @@ fn what_lies_in_a_segment_means_the_same_in_every_process() {
     );
     let theirs = sync_ipc::Queue::<u32>::open(&copy, "queue").expect("it is there");
     // Their sender's identity names no participant of the copy; sent items stay sent.
-    assert_eq!((theirs.recv(), theirs.recv()), (Ok(1), Ok(2)));
+    assert_eq!((theirs.get(), theirs.get()), (Ok(1), Ok(2)));
 }
 
 #[test]

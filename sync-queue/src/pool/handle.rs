@@ -5,15 +5,18 @@ use core::fmt;
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::sync::Arc;
 
-use crate::pool::error::JobError;
+use crate::pool::ThreadPool;
+use crate::pool::error::{JobError, SubmitError};
 use crate::pool::job::{
-    BROKEN, Bell, CANCELLED, Core, JobStatus, NOTIFIED, Owner, PANICKED, PENDING, RUNNING, is_done,
-    is_settled, status,
+    BROKEN, Bell, CANCELLED, Core, JobStatus, LAPSED, NOTIFIED, Owner, PANICKED, PENDING, RUNNING,
+    is_done, is_settled, status,
 };
 use crate::pool::worker::{self, current_pool};
 use crate::queue::simple::SimpleQueue;
@@ -69,7 +72,7 @@ impl<R> JobHandle<R> {
     ///
     /// The handle, if the job was not done in time.
     pub fn result_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Self> {
-        if timeout.is_zero() && !self.is_done() {
+        if timeout.is_zero() && !self.is_done() && !self.is_hopeless() {
             Err(self)
         } else {
             self.result_before(Deadline::after(timeout))
@@ -114,7 +117,7 @@ impl<R> JobHandle<R> {
     }
 
     /// Runs the job here and now if it is pending and this thread is a worker of its pool.
-    fn help(&self) {
+    pub(super) fn help(&self) {
         if self.core().phase() == PENDING && self.belongs_here() {
             worker::help(&self.job);
         }
@@ -193,9 +196,10 @@ impl<R> JobHandle<R> {
         self.is_left_behind() || self.core().runs_here()
     }
 
-    /// As [`wait()`] and [`as_completed`] see it.
+    /// As [`wait()`] and [`as_completed`] see it. In the child of a fork no worker meets a
+    /// cancelled job any more.
     fn settled(&self) -> bool {
-        is_settled(self.core().phase()) || self.is_left_behind()
+        is_settled(self.core().phase()) || !self.core().is_of_this_process()
     }
 }
 
@@ -216,12 +220,22 @@ pub enum Until {
     /// One job is done.
     #[doc(alias = "FIRST_COMPLETED")]
     First,
-    /// One job panicked or is broken; or all are done. Being cancelled is no error.
+    /// One job panicked, is broken or has lapsed; or all are done. Being cancelled is no error.
     #[doc(alias = "FIRST_EXCEPTION")]
     FirstError,
     /// All jobs are done.
     #[doc(alias = "ALL_COMPLETED")]
     All,
+}
+
+/// Python's names.
+impl Until {
+    /// [`First`](Self::First).
+    pub const FIRST_COMPLETED: Self = Self::First;
+    /// [`FirstError`](Self::FirstError).
+    pub const FIRST_EXCEPTION: Self = Self::FirstError;
+    /// [`All`](Self::All).
+    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// The jobs of a [`wait`], sorted into done and not done.
@@ -269,6 +283,10 @@ pub fn wait<R>(
                 None => match to_help.next() {
                     Some(&number) if deadline.is_none() => {
                         handles[number].help();
+                        if !handles[number].core().is_of_this_process() {
+                            // The job has forked, and this is the child: no bell rings.
+                            break;
+                        }
                         continue;
                     }
                     Some(&number) => {
@@ -304,7 +322,7 @@ impl Progress {
     fn settled<R>(&mut self, handle: &JobHandle<R>) {
         self.enough |= match self.until {
             Until::First => true,
-            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN),
+            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN | LAPSED),
             Until::All => false,
         };
     }
@@ -362,6 +380,8 @@ impl<R> Error for Unfinished<R> {}
 pub struct AsCompleted<R> {
     handles: Vec<Option<JobHandle<R>>>,
     bell: Bell,
+    /// The process in which the jobs ring the bell.
+    process: ProcessMark,
     left: usize,
     /// The handles before this one are not pending: a worker need not look at them again to help.
     helped: usize,
@@ -381,7 +401,8 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCom
             handle.core().ring_when_settled(&bell, number);
         }
     }
-    AsCompleted { left: handles.len(), handles, bell, helped: 0 }
+    let process = ProcessMark::current();
+    AsCompleted { left: handles.len(), handles, bell, process, helped: 0 }
 }
 
 impl<R> AsCompleted<R> {
@@ -397,6 +418,9 @@ impl<R> AsCompleted<R> {
         if self.left == 0 {
             return Ok(None);
         }
+        if let Some(number) = self.left_behind() {
+            return Ok(Some(self.take(number)));
+        }
         if self.bell.is_empty() {
             // A wait with a limit runs no job.
             self.handles[self.helped..].iter().flatten().for_each(JobHandle::meet);
@@ -410,6 +434,14 @@ impl<R> AsCompleted<R> {
                 Err(Unfinished { handles: self.handles.drain(..).flatten().collect(), total })
             }
         }
+    }
+
+    /// In the child of a fork, where no bell rings: the first handle that is left.
+    fn left_behind(&self) -> Option<usize> {
+        if self.process.is_current() {
+            return None;
+        }
+        self.handles.iter().position(Option::is_some)
     }
 
     fn take(&mut self, number: usize) -> JobHandle<R> {
@@ -438,7 +470,8 @@ impl<R> Iterator for AsCompleted<R> {
             return None;
         }
         loop {
-            if let Some(number) = self.bell.try_get() {
+            // Again after each job that was run here: it may have forked.
+            if let Some(number) = self.left_behind().or_else(|| self.bell.try_get()) {
                 return Some(self.take(number));
             }
             let Some(handle) = self.handles.get(self.helped) else { break };
@@ -484,7 +517,13 @@ impl<R> Iterator for Map<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.begun = true;
         let handle = self.handles.next()?;
-        let Some(deadline) = self.deadline else { return Some(handle.result()) };
+        let Some(deadline) = self.deadline else {
+            // A running job may wait for one behind it: a worker runs those before it sleeps.
+            handle.help();
+            let behind = self.handles.as_slice().iter();
+            behind.take_while(|_| handle.is_running()).for_each(JobHandle::help);
+            return Some(handle.result());
+        };
         Some(handle.result_deadline(deadline).unwrap_or_else(|handle| {
             handle.cancel();
             Err(JobError::TimedOut)
@@ -507,5 +546,93 @@ impl<R> Drop for Map<R> {
                 handle.cancel();
             }
         }
+    }
+}
+
+/// The results of a [`ThreadPool::map_ahead`](crate::ThreadPool::map_ahead), in the order of the
+/// items.
+///
+/// An iterator that is dropped cancels the jobs that no thread has begun.
+#[must_use = "no job is submitted before the first result is asked for"]
+pub struct MapAhead<'pool, I, F, R> {
+    pub(super) pool: &'pool ThreadPool,
+    /// `None` once it has ended, or the pool took no more jobs.
+    pub(super) items: Option<I>,
+    pub(super) f: std::sync::Arc<F>,
+    pub(super) ahead: usize,
+    pub(super) handles: VecDeque<JobHandle<R>>,
+    /// Why an item was not submitted: the last result.
+    pub(super) refused: Option<SubmitError<()>>,
+}
+
+impl<I, F, R> MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    /// Submits until enough jobs are ahead.
+    fn submit(&mut self) {
+        while self.handles.len() < self.ahead {
+            let Some(items) = &mut self.items else { return };
+            let Some(item) = items.next() else {
+                self.items = None;
+                return;
+            };
+            let f = std::sync::Arc::clone(&self.f);
+            match self.pool.submit(move || f(item)) {
+                Ok(handle) => self.handles.push_back(handle),
+                Err(why) => {
+                    self.items = None;
+                    self.refused = Some(why.without_job());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl<I, F, R> Iterator for MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    type Item = Result<R, JobError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.submit();
+        match self.handles.pop_front() {
+            Some(handle) => Some(handle.result()),
+            None => self.refused.take().map(|why| Err(JobError::Refused(why))),
+        }
+    }
+}
+
+impl<I, F, R> FusedIterator for MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+}
+
+impl<I, F, R> Drop for MapAhead<'_, I, F, R> {
+    fn drop(&mut self) {
+        for handle in self.handles.drain(..) {
+            handle.cancel();
+        }
+    }
+}
+
+impl<I, F, R> fmt::Debug for MapAhead<'_, I, F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapAhead")
+            .field("ahead", &self.ahead)
+            .field("submitted", &self.handles.len())
+            .finish_non_exhaustive()
     }
 }

@@ -52,6 +52,7 @@ macro_rules! queue_methods {
             ///
             /// Everything before a put happens before the end of the get that returns its item.
             #[inline]
+            #[doc(alias = "send")]
             pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
                 match self.shared.put(item, Timeout::Forever) {
                     Ok(()) => Ok(()),
@@ -136,6 +137,7 @@ macro_rules! queue_methods {
             ///
             /// [`ShutDown`] if the queue has been shut down and nothing is left inside.
             #[inline]
+            #[doc(alias = "recv")]
             pub fn get(&self) -> Result<T, ShutDown> {
                 self.shared.get(Timeout::Forever).map_err(|_| ShutDown(()))
             }
@@ -326,6 +328,7 @@ macro_rules! queue_methods {
             ///
             /// One step, in one order with all puts. There is no way back; a second call changes
             /// nothing.
+            #[doc(alias = "close")]
             pub fn shutdown(&self) {
                 self.shared.shut_down();
             }

@@ -43,6 +43,7 @@ impl<T> SimpleQueue<T> {
     /// Puts an item. Never waits.
     #[inline]
     #[doc(alias = "put_nowait")]
+    #[doc(alias = "send")]
     pub fn put(&self, item: T) {
         if self.shared.try_put(item).is_err() {
             unreachable!("this queue is never full and never closed");
@@ -58,6 +59,7 @@ impl<T> SimpleQueue<T> {
 
     /// Gets the next item, waiting for one as long as it takes.
     #[inline]
+    #[doc(alias = "recv")]
     pub fn get(&self) -> T {
         match self.shared.get(Timeout::Forever) {
             Ok(item) => item,

@@ -15,3 +15,4 @@ mod pool;
 mod queue;
 mod spsc;
 mod unwinding;
+mod workers;
