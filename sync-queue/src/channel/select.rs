@@ -441,7 +441,10 @@ pub fn select_timeout<'a>(
 #[doc(hidden)]
 #[cold]
 pub fn no_such_case(selected: SelectedOperation<'_>) -> ! {
-    unreachable!("case {} was chosen and is not in the list", ManuallyDrop::new(selected).case.index)
+    unreachable!(
+        "case {} was chosen and is not in the list",
+        ManuallyDrop::new(selected).case.index
+    )
 }
 
 /// Waits for the first of several sends and receives whose number is not known when the program is
@@ -657,8 +660,8 @@ impl fmt::Debug for Select<'_> {
 ///
 /// # Panics
 ///
-/// If it is dropped instead. The other threads go on then as if the case had not been chosen, but
-/// the item of a receive is lost (leaked).
+/// If it is dropped instead, unless the thread is panicking already. The other threads go on then as
+/// if the case had not been chosen, but the item of a receive is lost (leaked).
 #[must_use = "a chosen case must be completed"]
 pub struct SelectedOperation<'a> {
     token: ManuallyDrop<Token>,
@@ -731,7 +734,10 @@ impl Drop for SelectedOperation<'_> {
         let token = unsafe { ManuallyDrop::take(&mut self.token) };
         // Before the panic: other threads may wait for it.
         self.case.operation.leave(token);
-        panic!("dropped `SelectedOperation` without completing the operation");
+        // A panic that is under way, of the expression of an item perhaps, is reason enough.
+        if !std::thread::panicking() {
+            panic!("dropped `SelectedOperation` without completing the operation");
+        }
     }
 }
 

@@ -7,12 +7,14 @@ mod watchdog;
 mod support;
 
 mod channel;
+mod channel_async;
 mod handle;
 mod limits;
 mod liveness;
 mod orders;
 mod pool;
 mod queue;
+mod select;
 mod spsc;
 mod unwinding;
 mod workers;

@@ -70,6 +70,7 @@ mod queue;
 mod reentrant_mutex;
 mod rwlock;
 mod scheduler;
+mod select;
 mod semaphore;
 mod spsc;
 mod thread;
