@@ -3,6 +3,8 @@
 //! * `cargo compare` ([`compare`], [`workloads`]): ours beside every peer, in short alternating
 //!   rounds in one process;
 //! * `cargo dashboard` ([`dashboard`]): a record of everything that is measured, and a page of it;
+//! * `lines` ([`lines`]): cache-line transfers and locked instructions, counted for machines with
+//!   more processors than this one;
 //! * `cargo bench -p sync-benches`: the same workloads as Criterion targets, one a primitive;
 //! * `cargo tour`: the main job of the workspace, the words of every file under a path.
 //!
@@ -12,6 +14,7 @@
 pub mod compare;
 #[cfg(feature = "peers")]
 pub mod dashboard;
+pub mod lines;
 #[cfg(feature = "peers")]
 pub mod machine;
 pub mod tour;

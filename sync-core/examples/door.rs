@@ -2,7 +2,7 @@
 //! up.
 //!
 //! ```python
-//! if door.wait(timeout=patience): enter()        # DOOR.wait_for(patience)
+//! if door.wait(timeout=patience): enter()        # DOOR.wait_timeout(patience)
 //! door.set(); door.clear()                       # DOOR.set(); DOOR.clear();
 //! ```
 
@@ -27,7 +27,7 @@ fn main() {
         }
         scope.spawn(|| {
             // The door opens only after this thread has given up.
-            if !DOOR.wait_for(Duration::from_millis(20)) {
+            if !DOOR.wait_timeout(Duration::from_millis(20)) {
                 gave_up.fetch_add(1, Relaxed);
                 println!("Edsger has given up");
             }
@@ -43,7 +43,7 @@ fn main() {
     // A thread that waits when the door opens gets in, even if the door closes at once. A thread
     // that comes later does not.
     DOOR.clear();
-    assert!(!DOOR.wait_for(Duration::ZERO));
+    assert!(!DOOR.wait_timeout(Duration::ZERO));
     println!(
         "{} entered, {} gave up, the door is closed",
         entered.load(Relaxed),

@@ -3,7 +3,7 @@
 //!
 //! ```python
 //! barrier = threading.Barrier(5, action=report)
-//! try: place = barrier.wait(timeout)             # barrier.wait_for(timeout)
+//! try: place = barrier.wait(timeout)             # barrier.wait_timeout(timeout)
 //! except threading.BrokenBarrierError: ...       # Err(BrokenBarrier)
 //! ```
 
@@ -45,7 +45,7 @@ fn main() {
             let failed = &failed;
             scope.spawn(move || {
                 let time = if thread == 1 { Duration::from_millis(20) } else { Duration::MAX };
-                let broken = BARRIER.wait_for(time).expect_err("the fifth never comes");
+                let broken = BARRIER.wait_timeout(time).expect_err("the fifth never comes");
                 assert!(thread == 1 || !broken.timed_out());
                 failed.fetch_add(1, Relaxed);
             });

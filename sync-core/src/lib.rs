@@ -25,6 +25,8 @@ pub use diagnostics::deadlock;
 pub use diagnostics::lock_kind::LockKind;
 #[cfg(feature = "stats")]
 pub use diagnostics::stats;
+#[cfg(feature = "waits")]
+pub use diagnostics::waits;
 primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
@@ -58,6 +60,7 @@ pub use wait::condvar::{Condvar, WaitTimeoutResult};
 pub use wait::event::Event;
 pub use wait::latch::Latch;
 pub use wait::parker::{Parker, Unparker};
+pub use wait::rate_limiter::RateLimiter;
 pub use wait::raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
 pub use wait::semaphore::{
     ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource,

@@ -56,3 +56,38 @@ fn reentrant_by_our_thread_numbers() {
     thread::scope(|scope| scope.spawn(|| assert!(lock.try_lock().is_none())).join().unwrap());
     assert_eq!((*one, *two), (7, 7));
 }
+
+#[test]
+fn a_condition_variable() {
+    static STOCK: lock_api::Mutex<RawMutex, u32> = lock_api::Mutex::new(0);
+    static CHANGED: lock_api::Condvar<sync_core::Condvar> = lock_api::Condvar::new();
+    thread::scope(|scope| {
+        let takes = scope.spawn(|| {
+            let mut stock = STOCK.lock();
+            while *stock == 0 {
+                CHANGED.wait(&mut stock);
+            }
+            *stock -= 1;
+        });
+        *STOCK.lock() = 1;
+        CHANGED.notify_one();
+        takes.join().unwrap();
+    });
+    let mut stock = STOCK.lock();
+    assert!(CHANGED.wait_for(&mut stock, SHORT).timed_out() && *stock == 0);
+    assert_eq!((CHANGED.notify_one(), CHANGED.notify_all()), (false, 0));
+}
+
+#[test]
+fn fair_releases_and_bumps_of_a_readers_writer_lock() {
+    let lock: lock_api::RwLock<RawRwLock, u32> = lock_api::RwLock::new(0);
+    let (mut reader, mut upgradable) = (lock.read(), lock.upgradable_read());
+    lock_api::RwLockReadGuard::bump(&mut reader);
+    RwLockUpgradableReadGuard::bump(&mut upgradable);
+    lock_api::RwLockReadGuard::unlock_fair(reader);
+    RwLockUpgradableReadGuard::unlock_fair(upgradable);
+    let mut writer = lock.write();
+    RwLockWriteGuard::bump(&mut writer);
+    RwLockWriteGuard::unlock_fair(writer);
+    assert!(!lock.is_locked());
+}

@@ -77,11 +77,11 @@ fn child() -> i32 {
         }
         EVENT.set();
         AUTO.set();
-        if !EVENT.wait_for(MOMENT) || !AUTO.wait_for(MOMENT) {
+        if !EVENT.wait_timeout(MOMENT) || !AUTO.wait_timeout(MOMENT) {
             return 5;
         }
         // No thread waits any more: alone, this thread is the first of two.
-        match BARRIER.wait_for(MOMENT) {
+        match BARRIER.wait_timeout(MOMENT) {
             Err(broken) if broken.timed_out() => 0,
             _ => 6,
         }

@@ -101,6 +101,6 @@ fn the_method_finds_a_system_call() {
     let event = Event::new();
     // No thread sleeps, but one has waited and the event does not know that it has left: the wake
     // that this costs is allowed, and is seen.
-    assert!(!event.wait_for(std::time::Duration::from_millis(1)));
+    assert!(!event.wait_timeout(std::time::Duration::from_millis(1)));
     assert!(!survives(|| event.set()));
 }

@@ -36,14 +36,14 @@ if __name__ == '__main__':
     match unsafe { libc::fork() } {
         -1 => return Err(std::io::Error::last_os_error().into()),
         0 => {
-            let sent = (0..COUNT).try_for_each(|number| queue.send(number));
+            let sent = (0..COUNT).try_for_each(|number| queue.put(number));
             // SAFETY: ends the child without the parent's exit handlers.
             unsafe { libc::_exit(sent.is_err().into()) }
         }
         child => {
             let mut total = 0;
             for _ in 0..COUNT {
-                total += queue.recv()?;
+                total += queue.get()?;
             }
             assert_eq!(total, COUNT * (COUNT - 1) / 2);
             let mut status = 0;

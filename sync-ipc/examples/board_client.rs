@@ -26,9 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     for word in std::env::args().skip(1) {
         if word == "close" {
-            points.close();
+            points.shutdown();
         } else {
-            points.send(word.parse()?)?;
+            points.put(word.parse()?)?;
         }
     }
     Ok(())

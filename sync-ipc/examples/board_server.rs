@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("board {name:?} is open");
     loop {
         // A lease: if this program dies before `ack`, the program that replaces it gets the item.
-        let lease = match points.recv_lease_timeout(Duration::from_secs(patience)) {
+        let lease = match points.get_lease_timeout(Duration::from_secs(patience)) {
             Ok(lease) => lease,
             Err(RecvError::TimedOut | RecvError::Closed) => break,
             Err(other) => return Err(other.into()),

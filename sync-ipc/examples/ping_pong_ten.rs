@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let guard = turn.lock().expect("no process dies");
             let mut guard =
                 changed.wait_while(guard, |turn| *turn % 2 != parity).expect("no process dies");
-            lines.send(*word).expect("room");
+            lines.put(*word).expect("room");
             guard.update(|turn| *turn += 1);
             changed.notify_all();
             plain += 1;
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     for _ in 0..10 {
-        println!("{}", String::from_utf8_lossy(&lines.recv()?));
+        println!("{}", String::from_utf8_lossy(&lines.get()?));
     }
     println!(
         "the shared value counted {}, the plain variable {plain}",

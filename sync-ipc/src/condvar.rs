@@ -112,17 +112,24 @@ impl Condvar {
 
     /// Wakes the waiter that has waited longest.
     pub fn notify_one(&self) {
-        self.notify(1);
+        self.notify_many(1);
     }
 
     /// Wakes the `count` waiters that have waited longest. Returns the number of woken waiters.
-    pub fn notify(&self, count: usize) -> usize {
+    #[doc(alias = "notify")]
+    pub fn notify_many(&self, count: usize) -> usize {
         self.list().notify(&self.block, count)
+    }
+
+    /// The former name of [`notify_many`](Self::notify_many), kept until 0.2.
+    #[doc(hidden)]
+    pub fn notify(&self, count: usize) -> usize {
+        self.notify_many(count)
     }
 
     /// Wakes all waiters.
     pub fn notify_all(&self) {
-        self.notify(self.waiters);
+        self.notify_many(self.waiters);
     }
 
     /// Releases the lock, waits for a notification, and locks again.
@@ -131,7 +138,7 @@ impl Condvar {
     ///
     /// The errors of locking.
     pub fn wait<G: Waitable>(&self, guard: G) -> Result<G, LockError<G>> {
-        self.wait_until_deadline(guard, None)
+        self.wait_by(guard, None)
             .map(|(guard, _)| guard)
             .map_err(|error| error.map(|(guard, _)| guard))
     }
@@ -142,25 +149,47 @@ impl Condvar {
     /// # Errors
     ///
     /// The errors of locking.
+    #[doc(alias = "wait_timeout")]
+    pub fn wait_for<G: Waitable>(
+        &self,
+        guard: G,
+        timeout: Duration,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
+        self.wait_by(guard, Some(Deadline::after(timeout)))
+    }
+
+    /// The former name of [`wait_for`](Self::wait_for), kept until 0.2.
+    #[doc(hidden)]
     pub fn wait_timeout<G: Waitable>(
         &self,
         guard: G,
         timeout: Duration,
     ) -> Result<(G, bool), LockError<(G, bool)>> {
-        self.wait_until_deadline(guard, Some(Deadline::after(timeout)))
+        self.wait_for(guard, timeout)
     }
 
-    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    /// As [`wait_for`](Self::wait_for), until `deadline`.
     ///
     /// # Errors
     ///
     /// The errors of locking.
+    #[doc(alias = "wait_deadline")]
+    pub fn wait_until<G: Waitable>(
+        &self,
+        guard: G,
+        deadline: Instant,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
+        self.wait_by(guard, Some(Deadline::at(deadline)))
+    }
+
+    /// The former name of [`wait_until`](Self::wait_until), kept until 0.2.
+    #[doc(hidden)]
     pub fn wait_deadline<G: Waitable>(
         &self,
         guard: G,
         deadline: Instant,
     ) -> Result<(G, bool), LockError<(G, bool)>> {
-        self.wait_until_deadline(guard, Some(Deadline::at(deadline)))
+        self.wait_until(guard, deadline)
     }
 
     /// Waits while `condition` holds for the value.
@@ -185,20 +214,53 @@ impl Condvar {
     /// # Errors
     ///
     /// The errors of locking.
-    #[doc(alias = "wait_for")]
+    #[doc(alias = "wait_timeout_while")]
+    pub fn wait_while_for<G: Waitable>(
+        &self,
+        guard: G,
+        timeout: Duration,
+        condition: impl FnMut(&G::Value) -> bool,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
+        self.wait_while_by(guard, Deadline::after(timeout), condition)
+    }
+
+    /// The former name of [`wait_while_for`](Self::wait_while_for), kept until 0.2.
+    #[doc(hidden)]
     pub fn wait_timeout_while<G: Waitable>(
         &self,
-        mut guard: G,
+        guard: G,
         timeout: Duration,
+        condition: impl FnMut(&G::Value) -> bool,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
+        self.wait_while_for(guard, timeout, condition)
+    }
+
+    /// As [`wait_while_for`](Self::wait_while_for), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of locking.
+    pub fn wait_while_until<G: Waitable>(
+        &self,
+        guard: G,
+        deadline: Instant,
+        condition: impl FnMut(&G::Value) -> bool,
+    ) -> Result<(G, bool), LockError<(G, bool)>> {
+        self.wait_while_by(guard, Deadline::at(deadline), condition)
+    }
+
+    fn wait_while_by<G: Waitable>(
+        &self,
+        mut guard: G,
+        deadline: Option<Deadline>,
         mut condition: impl FnMut(&G::Value) -> bool,
     ) -> Result<(G, bool), LockError<(G, bool)>> {
-        let deadline = Deadline::after(timeout);
         loop {
             if !condition(&guard.value()) {
                 return Ok((guard, true));
             }
             let notified;
-            (guard, notified) = self.wait_until_deadline(guard, Some(deadline))?;
+            (guard, notified) = self.wait_by(guard, Some(deadline))?;
             if !notified {
                 let done = !condition(&guard.value());
                 return Ok((guard, done));
@@ -206,7 +268,7 @@ impl Condvar {
         }
     }
 
-    fn wait_until_deadline<G: Waitable>(
+    fn wait_by<G: Waitable>(
         &self,
         guard: G,
         deadline: Option<Option<Deadline>>,

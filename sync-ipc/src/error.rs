@@ -22,8 +22,8 @@ use crate::value::OutOfRange;
 /// fn count(segment: &Segment) -> sync_ipc::Result<u64> {
 ///     let total = Value::create(segment, "total", 0_u64)?;
 ///     let jobs = Queue::<u64>::create(segment, "jobs", 4)?;
-///     jobs.send(2)?;
-///     total.set(total.get()? + jobs.recv()?)?;
+///     jobs.put(2)?;
+///     total.set(total.get()? + jobs.get()?)?;
 ///     total.lock()?.update(|n| *n += 1);
 ///     total.get().map_err(Into::into)
 /// }

@@ -133,8 +133,15 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     ///
     /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+    #[doc(alias = "lock_timeout")]
+    pub fn try_lock_for(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(Deadline::after(timeout))
+    }
+
+    /// The former name of [`try_lock_for`](Self::try_lock_for), kept until 0.2.
+    #[doc(hidden)]
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.try_lock_for(timeout)
     }
 
     /// Locks, waiting at most until `deadline`.
@@ -142,11 +149,21 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     ///
     /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
-    pub fn lock_deadline(
+    #[doc(alias = "lock_deadline")]
+    pub fn try_lock_until(
         &self,
         deadline: Instant,
     ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(Deadline::at(deadline))
+    }
+
+    /// The former name of [`try_lock_until`](Self::try_lock_until), kept until 0.2.
+    #[doc(hidden)]
+    pub fn lock_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
+        self.try_lock_until(deadline)
     }
 
     #[inline]

@@ -115,18 +115,32 @@ impl<T: Plain> ReentrantMutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Mutex::lock_timeout`](crate::Mutex::lock_timeout).
-    pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
+    /// As [`Mutex::try_lock_for`](crate::Mutex::try_lock_for).
+    #[doc(alias = "lock_timeout")]
+    pub fn try_lock_for(&self, timeout: Duration) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::after(timeout)))
+    }
+
+    /// The former name of [`try_lock_for`](Self::try_lock_for), kept until 0.2.
+    #[doc(hidden)]
+    pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
+        self.try_lock_for(timeout)
     }
 
     /// Locks, waiting at most until `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`Mutex::lock_deadline`](crate::Mutex::lock_deadline).
-    pub fn lock_deadline(&self, deadline: Instant) -> Locked<'_, T> {
+    /// As [`Mutex::try_lock_until`](crate::Mutex::try_lock_until).
+    #[doc(alias = "lock_deadline")]
+    pub fn try_lock_until(&self, deadline: Instant) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::at(deadline)))
+    }
+
+    /// The former name of [`try_lock_until`](Self::try_lock_until), kept until 0.2.
+    #[doc(hidden)]
+    pub fn lock_deadline(&self, deadline: Instant) -> Locked<'_, T> {
+        self.try_lock_until(deadline)
     }
 
     /// Whether the lock has an owner at the moment.
@@ -167,7 +181,9 @@ impl<T: Plain> ReentrantMutex<T> {
             not_send: PhantomData,
         };
         if self.is_locked_by_us() {
-            // A peer may write any count.
+            // A peer may write any count. Relaxed, here and in the rest of the file: the count and
+            // the thread are the holder's, and the lock word orders one holder after another
+            // (invariants 1 and 2).
             let count = self.block.u32(COUNT).load(Ordering::Relaxed);
             let count = count.checked_add(1).ok_or(LockError::TooManyLevels)?;
             self.block.u32(COUNT).store(count, Ordering::Relaxed);

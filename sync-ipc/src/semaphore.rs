@@ -15,6 +15,7 @@ use crate::mutex::LockError;
 use crate::plain;
 use crate::raw::mutex::Refused;
 use crate::raw::semaphore::{FREE, Permits};
+use crate::readiness::Readiness;
 use crate::segment::{Block, Segment};
 
 /// The most permits that a semaphore can have.
@@ -48,6 +49,7 @@ impl Cells {
             cells as u64,
             |block| {
                 for cell in 0..permits {
+                    // Relaxed: no other participant can find the object yet.
                     block.u32(CELLS + cell * 4).store(FREE, Ordering::Relaxed);
                 }
             },
@@ -81,8 +83,14 @@ impl Cells {
     }
 
     fn try_acquire(&self) -> Result<Permit<'_>, LockError<()>> {
+        // Relaxed: a hint.
         let got = self.permits().try_acquire(&self.block, self.hint.load(Ordering::Relaxed));
         self.permit(got)
+    }
+
+    fn readiness(&self) -> Result<Readiness> {
+        let cells = self.another();
+        Ok(Readiness::new(move |deadline| cells.permits().wait_ready(&cells.block, deadline))?)
     }
 
     #[inline]
@@ -110,6 +118,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
+        // Relaxed: a hint.
         self.of.hint.store(self.cell, Ordering::Relaxed);
         self.of.permits().release(&self.of.block, self.cell);
     }
@@ -170,8 +179,15 @@ macro_rules! semaphore {
             /// # Errors
             ///
             /// [`LockError::TimedOut`].
-            pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>, LockError<()>> {
+            #[doc(alias = "acquire_timeout")]
+            pub fn try_acquire_for(&self, timeout: Duration) -> Result<Permit<'_>, LockError<()>> {
                 self.0.acquire(Deadline::after(timeout))
+            }
+
+            /// The former name of [`try_acquire_for`](Self::try_acquire_for), kept until 0.2.
+            #[doc(hidden)]
+            pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>, LockError<()>> {
+                self.try_acquire_for(timeout)
             }
 
             /// Takes a permit, waiting at most until `deadline`.
@@ -179,8 +195,18 @@ macro_rules! semaphore {
             /// # Errors
             ///
             /// [`LockError::TimedOut`].
-            pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_>, LockError<()>> {
+            #[doc(alias = "acquire_deadline")]
+            pub fn try_acquire_until(
+                &self,
+                deadline: Instant,
+            ) -> Result<Permit<'_>, LockError<()>> {
                 self.0.acquire(Deadline::at(deadline))
+            }
+
+            /// The former name of [`try_acquire_until`](Self::try_acquire_until), kept until 0.2.
+            #[doc(hidden)]
+            pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_>, LockError<()>> {
+                self.try_acquire_until(deadline)
             }
 
             /// Returns the number of permits that are free at the moment. The permits of the dead
@@ -204,7 +230,7 @@ macro_rules! semaphore {
 /// A counting semaphore between processes.
 ///
 /// A [`Permit`] belongs to its process: when that process dies, a waiter takes the permit over
-/// within 32 ms. A permit that was added by [`add_permits`](Self::add_permits), or
+/// within 32 ms. A permit that was added by [`try_add_permits`](Self::try_add_permits), or
 /// [forgotten](Permit::forget), has no owner, and no death returns or removes it.
 ///
 /// ```
@@ -228,6 +254,15 @@ pub struct Semaphore(Cells);
 semaphore!(Semaphore);
 
 impl Semaphore {
+    /// A descriptor that is readable when there may be a permit. For `poll` loops and `async` code.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.0.readiness()
+    }
+
     /// A semaphore that has `permits` now and never more than `max`.
     ///
     /// # Errors
@@ -243,14 +278,21 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`TooManyReleases`] if there is no room for all of them; some may have been added.
+    #[doc(alias = "add_permits")]
     #[doc(alias = "release")]
-    pub fn add_permits(&self, count: usize) -> Result<(), TooManyReleases> {
+    pub fn try_add_permits(&self, count: usize) -> Result<(), TooManyReleases> {
         for _ in 0..count {
             if !self.0.permits().add(&self.0.block, true) {
                 return Err(TooManyReleases);
             }
         }
         Ok(())
+    }
+
+    /// The former name of [`try_add_permits`](Self::try_add_permits), kept until 0.2.
+    #[doc(hidden)]
+    pub fn add_permits(&self, count: usize) -> Result<(), TooManyReleases> {
+        self.try_add_permits(count)
     }
 }
 
@@ -262,6 +304,15 @@ pub struct BoundedSemaphore(Cells);
 semaphore!(BoundedSemaphore);
 
 impl BoundedSemaphore {
+    /// A descriptor that is readable when there may be a permit. For `poll` loops and `async` code.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.0.readiness()
+    }
+
     /// A semaphore of `permits`.
     ///
     /// # Errors

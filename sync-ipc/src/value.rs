@@ -7,6 +7,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
 use core::time::Duration;
+use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -66,11 +67,33 @@ impl<T: Plain> Value<T> {
     /// # Errors
     ///
     /// [`LockError`].
+    #[doc(alias = "lock_timeout")]
+    pub fn try_lock_for(
+        &self,
+        timeout: Duration,
+    ) -> Result<ReentrantGuard<'_, T>, LockError<ReentrantGuard<'_, T>>> {
+        self.0.try_lock_for(timeout)
+    }
+
+    /// The former name of [`try_lock_for`](Self::try_lock_for), kept until 0.2.
+    #[doc(hidden)]
     pub fn lock_timeout(
         &self,
         timeout: Duration,
     ) -> Result<ReentrantGuard<'_, T>, LockError<ReentrantGuard<'_, T>>> {
-        self.0.lock_timeout(timeout)
+        self.try_lock_for(timeout)
+    }
+
+    /// Locks it, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`].
+    pub fn try_lock_until(
+        &self,
+        deadline: Instant,
+    ) -> Result<ReentrantGuard<'_, T>, LockError<ReentrantGuard<'_, T>>> {
+        self.0.try_lock_until(deadline)
     }
 
     /// Reads it under its lock.
@@ -430,6 +453,19 @@ impl<T: Plain> Array<T> {
         })
     }
 
+    /// Removes the array of that name and its lock, as [`Segment::remove`]. A process that is
+    /// killed in between leaves an array that cannot be opened and can be removed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Segment::remove`].
+    pub fn remove(segment: &Segment, name: &str) -> Result<()> {
+        match segment.remove(&format!("{name}~")) {
+            Ok(()) | Err(Error::NotFound) => segment.remove(name),
+            error => error,
+        }
+    }
+
     /// Locks it.
     ///
     /// # Errors
@@ -445,11 +481,33 @@ impl<T: Plain> Array<T> {
     /// # Errors
     ///
     /// [`LockError`].
+    #[doc(alias = "lock_timeout")]
+    pub fn try_lock_for(
+        &self,
+        timeout: Duration,
+    ) -> Result<ArrayGuard<'_, T>, LockError<ArrayGuard<'_, T>>> {
+        self.guard(self.lock.try_lock_for(timeout))
+    }
+
+    /// The former name of [`try_lock_for`](Self::try_lock_for), kept until 0.2.
+    #[doc(hidden)]
     pub fn lock_timeout(
         &self,
         timeout: Duration,
     ) -> Result<ArrayGuard<'_, T>, LockError<ArrayGuard<'_, T>>> {
-        self.guard(self.lock.lock_timeout(timeout))
+        self.try_lock_for(timeout)
+    }
+
+    /// Locks it, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`].
+    pub fn try_lock_until(
+        &self,
+        deadline: Instant,
+    ) -> Result<ArrayGuard<'_, T>, LockError<ArrayGuard<'_, T>>> {
+        self.guard(self.lock.try_lock_until(deadline))
     }
 
     fn guard<'a>(

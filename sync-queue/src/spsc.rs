@@ -153,6 +153,57 @@ impl<T> Producer<T> {
         Ok(())
     }
 
+    /// Puts items as long as there is room and `items` returns some, and returns their number. The
+    /// consumer sees all of them at once: one store for the whole chunk. No item is taken from
+    /// `items` that there is no room for.
+    ///
+    /// If `items` panics, the items before that are put.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = sync_queue::spsc(3);
+    /// let mut items = 1..=5;
+    /// assert_eq!(producer.try_put_many(&mut items), 3);
+    /// assert_eq!(items, 4..=5);
+    /// let mut chunk = Vec::new();
+    /// assert_eq!(consumer.try_get_many(&mut chunk, 10), 3);
+    /// assert_eq!(chunk, [1, 2, 3]);
+    /// ```
+    #[doc(alias = "write_chunk")]
+    pub fn try_put_many(&mut self, items: &mut impl Iterator<Item = T>) -> usize {
+        /// Hands the slots over that were filled, by a panic of the iterator too.
+        struct Publish<'a, T> {
+            producer: &'a mut Producer<T>,
+            filled: u64,
+        }
+        impl<T> Drop for Publish<'_, T> {
+            fn drop(&mut self) {
+                if self.filled > 0 {
+                    self.producer.tail += self.filled;
+                    // Release: as in `try_put`, for all the slots.
+                    self.producer.shared.tail.store(self.producer.tail, Ordering::Release);
+                }
+            }
+        }
+        let room = self.room_for_many();
+        let mut publish = Publish { producer: self, filled: 0 };
+        while publish.filled < room {
+            let Some(item) = items.next() else { break };
+            let at = publish.producer.tail + publish.filled;
+            // SAFETY: there is room, so the slot is the producer's (S2), which is this thread
+            // (`&mut`).
+            publish.producer.shared.slot(at).with_mut(|slot| unsafe { (*slot).write(item) });
+            publish.filled += 1;
+        }
+        publish.filled as usize
+    }
+
+    /// The room at the moment, not that of the last look.
+    fn room_for_many(&mut self) -> u64 {
+        // Acquire: as in `room`.
+        self.head = self.shared.head.load(Ordering::Acquire);
+        self.room()
+    }
+
     /// Returns at least one if there is room at all; loads the head only if the copy leaves no
     /// room.
     #[inline]
@@ -202,6 +253,55 @@ impl<T> Consumer<T> {
         // Release: hands the slot back. Pairs with the Acquire in `Producer::room`.
         self.shared.head.store(self.head, Ordering::Release);
         Some(item)
+    }
+
+    /// Returns the next item without taking it out, if there is one.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = sync_queue::spsc(1);
+    /// assert_eq!(consumer.peek(), None);
+    /// producer.try_put(7).unwrap();
+    /// assert_eq!(consumer.peek(), Some(&7));
+    /// assert_eq!(consumer.try_get(), Some(7));
+    /// ```
+    #[inline]
+    pub fn peek(&mut self) -> Option<&T> {
+        if self.inside() == 0 {
+            return None;
+        }
+        // SAFETY: there is an item, so the slot is the consumer's (S2), which this borrows (`&mut`)
+        // as long as the reference lives: the head does not move, and no slot is reused.
+        Some(self.shared.slot(self.head).with(|slot| unsafe { (*slot).assume_init_ref() }))
+    }
+
+    /// Appends the items that are inside to `out`, at most `max`, and returns their number. One
+    /// store for the whole chunk.
+    #[doc(alias = "read_chunk")]
+    pub fn try_get_many(&mut self, out: &mut Vec<T>, max: usize) -> usize {
+        let count = self.len().min(max);
+        // Before anything is moved: it may panic.
+        out.reserve(count);
+        for at in self.head..self.head + count as u64 {
+            // SAFETY: the items up to the tail are the consumer's (S2), which is this thread
+            // (`&mut`). None is read twice: nothing in this loop panics, for there is room in
+            // `out`, and the head moves past all of them behind it.
+            out.push(self.shared.slot(at).with_mut(|slot| unsafe { (*slot).assume_init_read() }));
+        }
+        if count > 0 {
+            self.head += count as u64;
+            // Release: as in `try_get`, for all the slots.
+            self.shared.head.store(self.head, Ordering::Release);
+        }
+        count
+    }
+
+    /// Returns the number of items inside at the moment. It can only grow until the consumer takes
+    /// one.
+    #[must_use]
+    pub fn len(&mut self) -> usize {
+        // Acquire: as in `inside`.
+        self.tail = self.shared.tail.load(Ordering::Acquire);
+        self.inside() as usize
     }
 
     /// Returns at least one if any item is inside; loads the tail only if the copy leaves no item.

@@ -186,7 +186,10 @@ fn a_scope_that_forks_ends_in_the_child_at_once() {
 fn every_wait_for_a_job_ends_in_the_child() {
     let _watchdog = watch();
     type Wait = fn(JobHandle<u32>) -> bool;
-    let waits: [(&str, Wait); 8] = [
+    let waits: [(&str, Wait); 9] = [
+        ("result_timeout of zero", |job| {
+            matches!(job.result_timeout(Duration::ZERO), Ok(Err(JobError::Forked)))
+        }),
         ("result", |job| matches!(job.result(), Err(JobError::Forked))),
         ("result_timeout", |job| {
             matches!(job.result_timeout(Duration::from_secs(3600)), Ok(Err(JobError::Forked)))
@@ -248,5 +251,92 @@ fn every_end_of_a_pool_returns_at_once_in_the_child() {
         // Waits for the callback, which is called in the parent and once.
         drop(held);
         assert_eq!(called.load(SeqCst), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_cancelled_job_and_an_iterator_from_before_the_fork_end_in_the_child() {
+    let _watchdog = watch();
+    let (pool, running, release) = busy();
+    let cancelled = [(); 3].map(|()| {
+        let handle = pool.submit(|| 1).unwrap();
+        assert!(handle.cancel());
+        handle
+    });
+    let [first, second, third] = cancelled;
+    let pending = [(); 2].map(|()| pool.submit(|| 2).unwrap());
+    let mut held = Some((as_completed([running, first]), as_completed(pending), second, third));
+    let failed = in_child(|| {
+        let (iterator, mut timed, second, third) = held.take().unwrap();
+        if iterator.count() != 2 {
+            return 1;
+        }
+        let later = Instant::now() + Duration::from_secs(3600);
+        if (0..2).any(|_| !matches!(timed.next_deadline(later), Ok(Some(_)))) {
+            return 2;
+        }
+        if wait([second], Until::All, None).done.len() != 1 || as_completed([third]).count() != 1 {
+            return 3;
+        }
+        0
+    });
+    assert_eq!(failed, 0, "which check of the child failed");
+    drop(release);
+    let (iterator, timed, ..) = held.unwrap();
+    assert_eq!((iterator.count(), timed.count()), (2, 2));
+    pool.shutdown(true, false).unwrap();
+}
+
+#[test]
+fn a_wait_that_runs_a_job_that_forks_ends_in_the_child() {
+    let _watchdog = watch();
+    for way in ["wait", "as_completed", "scope"] {
+        let pool = Arc::new(ThreadPool::new(2));
+        let (tells, told) = mpsc::channel();
+        let (release, gate) = mpsc::channel::<()>();
+        let inner = pool.clone();
+        let parent = std::process::id();
+        let outer = pool.submit(move || {
+            let (begins, begun) = mpsc::channel();
+            let held = move || {
+                begins.send(()).unwrap();
+                let _ = gate.recv();
+            };
+            let forks = move || {
+                // SAFETY: as in `in_child`; the child goes on in the worker.
+                let pid = unsafe { libc::fork() };
+                if pid == 0 {
+                    // SAFETY: see `in_child`.
+                    unsafe { libc::alarm(60) };
+                } else {
+                    tells.send(pid).unwrap();
+                }
+            };
+            // The other worker runs `held`, so `forks` is run by the wait.
+            let right = if way == "scope" {
+                inner.scope(|scope| {
+                    scope.submit(held).unwrap();
+                    begun.recv().unwrap();
+                    scope.submit(forks).unwrap();
+                });
+                true
+            } else {
+                let held = inner.submit(held).unwrap();
+                begun.recv().unwrap();
+                let handles = [inner.submit(forks).unwrap(), held];
+                match way {
+                    "wait" => wait(handles, Until::All, None).done.len() == 2,
+                    _ => as_completed(handles).count() == 2,
+                }
+            };
+            if std::process::id() != parent {
+                // SAFETY: see `in_child`.
+                unsafe { libc::_exit(i32::from(!right)) };
+            }
+            right
+        });
+        assert_eq!(code(told.recv().unwrap()), 0, "{way}");
+        drop(release);
+        assert!(outer.unwrap().result().unwrap(), "{way}");
     }
 }

@@ -73,13 +73,14 @@ impl Notifier {
     }
 
     /// Makes the sleeper look again; also a sleeper that is about to sleep on what it read before.
+    #[doc(alias = "ring")]
     pub fn notify(&self) {
         // Release: pairs with the Acquire in `key`.
         self.count.fetch_add(1, Ordering::Release);
         futex::wake_all(&raw const self.count);
     }
 
-    /// The former name of [`notify`](Self::notify).
+    /// The former name of [`notify`](Self::notify), kept until 0.2.
     #[doc(hidden)]
     pub fn ring(&self) {
         self.notify();
@@ -199,7 +200,7 @@ impl ManualClock {
     /// Moves it on to `instant`; it never goes back, so an earlier one changes nothing.
     pub fn set(&self, instant: Instant) {
         let to = nanoseconds(instant.saturating_duration_since(self.shared.origin));
-        // As in `advance`.
+        // Release and Acquire: as in `advance`.
         self.shared.elapsed.fetch_max(to.min(LATEST), Ordering::AcqRel);
         self.notify();
     }

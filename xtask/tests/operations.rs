@@ -55,7 +55,13 @@ fn exported() -> BTreeSet<(String, String)> {
             let stem =
                 named.and_then(Path::file_stem).expect("a file has a name").to_string_lossy();
             let text = std::fs::read_to_string(&path).expect("a source is text");
-            for name in text.lines().filter_map(declares).filter_map(untimed) {
+            // A former name that only forwards is hidden, and no operation of its own.
+            let mut hidden = false;
+            let visible = text.lines().filter(|line| {
+                let former = std::mem::replace(&mut hidden, line.trim() == "#[doc(hidden)]");
+                !former
+            });
+            for name in visible.filter_map(declares).filter_map(untimed) {
                 found.insert((package.to_owned(), format!("{stem}::{name}")));
             }
         }

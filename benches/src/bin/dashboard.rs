@@ -11,7 +11,7 @@ use sync_benches::compare::runner::{self, Watchdog};
 use sync_benches::compare::select::select;
 use sync_benches::compare::stats::LEAST_ROUNDS;
 use sync_benches::dashboard::record::{self, Record};
-use sync_benches::dashboard::{page, project};
+use sync_benches::dashboard::{page, project, tables};
 use sync_benches::workloads;
 
 /// Measures ours beside every peer and draws one page of it.
@@ -33,6 +33,9 @@ struct Arguments {
     /// Draw this record and measure nothing
     #[arg(long, value_name = "RECORD", conflicts_with_all = ["filter", "quick", "full", "keep"])]
     from: Option<PathBuf>,
+    /// Write the latest kept record of each machine to BENCHMARKS.md, and measure nothing
+    #[arg(long, conflicts_with_all = ["filter", "quick", "full", "keep", "from", "out"])]
+    document: bool,
     /// Keep the record as a dated one of this machine, in benches/record/
     #[arg(long)]
     keep: bool,
@@ -56,6 +59,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> io::Result<ExitCode> {
+    if arguments.document {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../BENCHMARKS.md");
+        let document = fs::read_to_string(&path)?;
+        write(&path, &tables::update(&document, &tables::latest(&record::folder())?)?)?;
+        println!("{}", path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut failed = false;
     let record = match &arguments.from {
         Some(path) => Record::read(path)?,

@@ -6,7 +6,8 @@
 //! * [`cells`]: the record by cell (one workload under one metric), with the verdict on each;
 //! * `chart`: the charts, as SVG;
 //! * [`reasons`]: the known causes of cells in which ours is behind;
-//! * [`page`]: the page, one file without scripts or requests.
+//! * [`page`]: the page, one file without scripts or requests;
+//! * [`tables`]: the kept records as the tables of BENCHMARKS.md.
 
 pub mod cells;
 mod chart;
@@ -14,3 +15,4 @@ pub mod page;
 pub mod project;
 pub mod reasons;
 pub mod record;
+pub mod tables;

@@ -15,9 +15,24 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("mutex/hog", "Bounded overtaking: the latecomer gets the lock after 1 ms, and the hog pays."),
     (
+        "mutex/wait",
+        "With more threads than processors a waiter that looks every 250 ns uses a processor that \
+         the holder may need; peers whose waiters sleep or yield at once use less.",
+    ),
+    (
         "fair_mutex",
-        "Each release with a queue is a hand-over, and with more threads than processors a context \
-         switch. parking_lot's fair lock is fair only every half millisecond.",
+        "While threads are queued, each release is a hand-over, and with more threads than \
+         processors a context switch. parking_lot's fair lock is fair only every half millisecond, \
+         and std's not at all.",
+    ),
+    (
+        "reentrant_mutex/contended",
+        "The slow path is that of the mutex, with the owner's word beside it.",
+    ),
+    (
+        "condvar/ping-pong",
+        "usync's waiter spins for the notification before it sleeps; ours sleeps, as std's and \
+         parking_lot's do: most waits for a condition are long.",
     ),
     (
         "rwlock",
@@ -33,12 +48,19 @@ const REASONS: &[(&str, &str)] = &[
         "queue/mpmc-unbounded",
         "The threads step in turn over the same cache lines; see mpsc-unbounded.",
     ),
+    ("queue/spsc-1", "kanal hands an item over directly when there is room for one."),
+    ("queue/batch-8", "A batch costs a vector; it pays from some dozen items on."),
     ("queue/mpsc-1/", "kanal hands an item over directly when there is room for one."),
     ("queue/spmc-1/", "kanal hands an item over directly when there is room for one."),
     (
         "timer/cancel",
         "The peers that are faster only set a flag and keep the closure until its deadline; ours \
          frees it at once.",
+    ),
+    (
+        "timer/lateness",
+        "hierarchical_hash_wheel_timer fires up to 0.95 ms early (see lateness-early), so that its \
+         median is never late; ours is never early.",
     ),
     (
         "timer/fire",

@@ -294,7 +294,7 @@ impl Condvar {
         token: &CancelToken,
     ) -> Result<(), Cancelled> {
         let mut result = Ok(());
-        self.wait_by(guard, |steps| result = token.block_on(Waiting::new(steps)));
+        self.wait_through(guard, |steps| result = token.block_on(Waiting::new(steps)));
         result
     }
 

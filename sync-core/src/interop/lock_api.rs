@@ -10,9 +10,12 @@ use std::time::Instant;
 
 use lock_api::{GetThreadId, GuardSend};
 
-use crate::lock::raw_lock::RawLock;
+use crate::lock::instrumented::RELOCK;
+use crate::lock::raw_lock::{RawLock, WaitGuard};
 use crate::primitive::thread;
-use crate::{RawFairMutex, RawMutex, RawRwLock};
+use crate::user_code::AbortOnUnwind;
+use crate::sealed::Sealed;
+use crate::{Condvar, RawFairMutex, RawMutex, RawRwLock};
 
 fn token(acquired: bool) -> Option<GuardSend> {
     acquired.then(GuardSend::new)
@@ -158,6 +161,49 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
     }
 }
 
+// SAFETY: invariant 1 of the lock's file; a `bump` that cannot take the lock again aborts.
+unsafe impl lock_api::RawRwLockFair for RawRwLock {
+    #[inline]
+    unsafe fn unlock_shared_fair(&self, _: GuardSend) {
+        expect_held(self.unlock_read_fair());
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive_fair(&self, _: GuardSend) {
+        expect_held(self.unlock_write_fair());
+    }
+
+    #[inline]
+    unsafe fn bump_shared(&self, _: &mut GuardSend) {
+        relocked(|| self.bump_read());
+    }
+
+    #[inline]
+    unsafe fn bump_exclusive(&self, _: &mut GuardSend) {
+        relocked(|| self.bump_write());
+    }
+}
+
+// SAFETY: as for `RawRwLockFair`.
+unsafe impl lock_api::RawRwLockUpgradeFair for RawRwLock {
+    #[inline]
+    unsafe fn unlock_upgradable_fair(&self, _: GuardSend) {
+        expect_held(RawRwLock::unlock_upgradable_fair(self));
+    }
+
+    #[inline]
+    unsafe fn bump_upgradable(&self, _: &mut GuardSend) {
+        relocked(|| RawRwLock::bump_upgradable(self));
+    }
+}
+
+/// Runs `bump`, after which the token stands for a hold again. Does not unwind.
+fn relocked(bump: impl FnOnce() -> Result<(), crate::NotLocked>) {
+    let abort = AbortOnUnwind::new(RELOCK);
+    expect_held(bump());
+    abort.disarm();
+}
+
 // SAFETY: invariant 1 of the lock's file; nothing here unwinds with a lock taken.
 unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
     #[inline]
@@ -268,5 +314,63 @@ unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {
         deadline: Instant,
     ) -> Result<GuardSend, GuardSend> {
         if expect_held(RawRwLock::try_upgrade_until(self, deadline)) { Ok(held) } else { Err(held) }
+    }
+}
+
+/// The hold of a raw mutex, for a wait.
+struct Held<'a>(&'a RawMutex);
+
+impl Sealed for Held<'_> {}
+
+impl WaitGuard for Held<'_> {
+    unsafe fn release_all(&mut self) -> u32 {
+        // SAFETY: the caller of `RawCondvar::wait` holds the lock, and its token is not used before
+        // the lock is taken again.
+        unsafe { RawLock::release(self.0) };
+        1
+    }
+
+    unsafe fn reacquire(&mut self, _: u32) {
+        self.0.lock();
+    }
+}
+
+/// A wait never ends without a notification or its time, but a notification may end more waits than
+/// intended, so its results are those that the trait asks of a condition variable with spurious
+/// wake-ups: `false` and 0.
+// SAFETY: a wait counts itself before it releases the mutex, and does not return before it has
+// taken it again; nothing unwinds in between (it aborts).
+unsafe impl lock_api::RawCondvar for Condvar {
+    #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
+    const INIT: Self = Self::new();
+    type RawMutex = RawMutex;
+
+    #[inline]
+    unsafe fn wait(&self, mutex: &RawMutex, _: &mut GuardSend) {
+        Condvar::wait(self, &mut Held(mutex));
+    }
+
+    #[inline]
+    fn notify_one(&self) -> bool {
+        Condvar::notify_one(self);
+        false
+    }
+
+    #[inline]
+    fn notify_all(&self) -> usize {
+        Condvar::notify_all(self);
+        0
+    }
+}
+
+// SAFETY: as for `RawCondvar`.
+unsafe impl lock_api::RawCondvarTimed for Condvar {
+    fn checked_duration_to_instant(timeout: &Duration) -> Option<Instant> {
+        Instant::now().checked_add(*timeout)
+    }
+
+    #[inline]
+    unsafe fn wait_until(&self, mutex: &RawMutex, _: &mut GuardSend, deadline: &Instant) -> bool {
+        Condvar::wait_until(self, &mut Held(mutex), *deadline).timed_out()
     }
 }

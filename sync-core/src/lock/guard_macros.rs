@@ -98,6 +98,26 @@ macro_rules! borrowed_guard {
                 mem::forget(this);
                 Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
             }
+
+            /// Makes a guard over a part of the data, or returns the reason why there is none.
+            ///
+            /// # Errors
+            ///
+            /// The guard itself, with the error that `part` returned.
+            #[inline]
+            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+            pub fn try_map_or_err<U: ?Sized, E>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> Result<&$($mut)? U, E>,
+            ) -> Result<$Mapped<'a, U>, (Self, E)> {
+                let data = match part(&$($mut)? *this).map(NonNull::from) {
+                    Ok(data) => data,
+                    Err(error) => return Err((this, error)),
+                };
+                let raw = &this.lock.raw;
+                mem::forget(this);
+                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+            }
         }
 
         impl<T: ?Sized> Deref for $Guard<'_, T> {
@@ -173,6 +193,26 @@ macro_rules! mapped_guard {
                 part: impl FnOnce(&$($mut)? T) -> Option<&$($mut)? U>,
             ) -> Result<$Mapped<'a, U>, Self> {
                 let Some(data) = part(&$($mut)? *this).map(NonNull::from) else { return Err(this) };
+                let raw = this.raw;
+                mem::forget(this);
+                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+            }
+
+            /// Makes a guard over a part of the part, or returns the reason why there is none.
+            ///
+            /// # Errors
+            ///
+            /// The guard itself, with the error that `part` returned.
+            #[inline]
+            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+            pub fn try_map_or_err<U: ?Sized, E>(
+                mut this: Self,
+                part: impl FnOnce(&$($mut)? T) -> Result<&$($mut)? U, E>,
+            ) -> Result<$Mapped<'a, U>, (Self, E)> {
+                let data = match part(&$($mut)? *this).map(NonNull::from) {
+                    Ok(data) => data,
+                    Err(error) => return Err((this, error)),
+                };
                 let raw = this.raw;
                 mem::forget(this);
                 Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })

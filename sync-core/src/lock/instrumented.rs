@@ -273,6 +273,56 @@ impl InstrumentedRwLock {
         expect_held(self.lock.unlock_upgradable());
     }
 
+    /// Takes the lock for reading, at once if a thread reads already.
+    #[track_caller]
+    pub(crate) fn read_recursive(&self) {
+        if !self.read_beside_readers() {
+            self.read();
+        }
+    }
+
+    /// Takes the lock for reading if a thread reads already. It waits for no thread, so it is no
+    /// attempt that can deadlock.
+    #[track_caller]
+    pub(crate) fn read_beside_readers(&self) -> bool {
+        self.instrument.try_attempt().ended(self.lock.read_beside_readers())
+    }
+
+    /// Releases the lock by `unlock`.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the lock in the mode that `unlock` releases, and no guard that
+    /// lives represents that hold.
+    pub(crate) unsafe fn release_by(
+        &self,
+        unlock: impl FnOnce(&RawRwLock) -> Result<(), NotLocked>,
+    ) {
+        self.instrument.released();
+        expect_held(unlock(&self.lock));
+    }
+
+    /// Runs `bump`, which lets others in and takes the lock again. Does not unwind.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock in the mode of `bump`, and the guard that represents the hold is
+    /// not used meanwhile.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub(crate) unsafe fn pause(&self, bump: impl FnOnce(&RawRwLock) -> Result<(), NotLocked>) {
+        let abort = AbortOnUnwind::new(RELOCK);
+        self.instrument.released();
+        let attempt = self.instrument.attempt_again();
+        expect_held(bump(&self.lock));
+        attempt.ended(true);
+        abort.disarm();
+    }
+
+    /// Turns the writer into the upgradable reader, on behalf of a guard that lives.
+    pub(crate) fn weaken_to_upgradable(&self) {
+        expect_held(self.lock.downgrade_to_upgradable());
+    }
+
     /// Turns the upgradable reader into the writer. A panic (of the deadlock report) comes before
     /// any change.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]

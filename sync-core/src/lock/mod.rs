@@ -15,3 +15,4 @@ pub(crate) mod raw_reentrant_mutex;
 pub(crate) mod raw_rwlock;
 pub(crate) mod reentrant_mutex;
 pub(crate) mod rwlock;
+mod rwlock_extras;

@@ -328,6 +328,22 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
         }
     }
 
+    /// Makes a guard over a part of the data, or returns the reason why there is none.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, with the error that `part` returned.
+    #[inline]
+    pub fn try_map_or_err<U: ?Sized, E>(
+        mut this: Self,
+        part: impl FnOnce(&mut T) -> Result<&mut U, E>,
+    ) -> Result<MappedMutexGuard<'a, U, R>, (Self, E)> {
+        match part(&mut *this).map(NonNull::from) {
+            Ok(data) => Ok(MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)),
+            Err(error) => Err((this, error)),
+        }
+    }
+
     /// Calls `f` with the lock released, and takes it again before it returns or unwinds.
     #[inline]
     pub fn unlocked<U>(this: &mut Self, f: impl FnOnce() -> U) -> U {
@@ -447,6 +463,22 @@ impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
         match part(&mut *this).map(NonNull::from) {
             Some(data) => Ok(MappedMutexGuard::take_over(this, |this| this.raw, data)),
             None => Err(this),
+        }
+    }
+
+    /// Makes a guard over a part of the data, or returns the reason why there is none.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, with the error that `part` returned.
+    #[inline]
+    pub fn try_map_or_err<U: ?Sized, E>(
+        mut this: Self,
+        part: impl FnOnce(&mut T) -> Result<&mut U, E>,
+    ) -> Result<MappedMutexGuard<'a, U, R>, (Self, E)> {
+        match part(&mut *this).map(NonNull::from) {
+            Ok(data) => Ok(MappedMutexGuard::take_over(this, |this| this.raw, data)),
+            Err(error) => Err((this, error)),
         }
     }
 

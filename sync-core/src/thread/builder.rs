@@ -1,10 +1,11 @@
 //! Configures and starts threads.
 
+use core::mem;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::error::SpawnError;
-use super::handle::{JoinHandle, Outcome, Packet, Panic};
+use super::handle::{JoinHandle, Outcome, Packet, Panic, Unseen};
 use super::hook;
 use super::record::{Thread, current};
 use crate::primitive::thread;
@@ -91,6 +92,26 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        // SAFETY: `body` and its result borrow nothing.
+        unsafe { self.spawn_unchecked(body, announce, None) }
+    }
+
+    /// Starts a thread whose closure and result may borrow, after `announce` was called with it.
+    /// `unseen` gets the panic that ends the thread, if one does.
+    ///
+    /// # Safety
+    ///
+    /// What `body` and `T` borrow lives until the thread's event is set.
+    pub(super) unsafe fn spawn_unchecked<'a, F, T>(
+        self,
+        body: F,
+        announce: impl FnOnce(&Thread) -> Result<(), SpawnError>,
+        unseen: Option<Unseen>,
+    ) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'a,
+        T: Send + 'a,
+    {
         /// The largest size that `std` can round up without an overflow.
         const LARGEST: usize = isize::MAX as usize;
         if self.stack_size != 0 && !(Self::MIN_STACK_SIZE..=LARGEST).contains(&self.stack_size) {
@@ -109,8 +130,18 @@ impl Builder {
         record.register();
         let handle = JoinHandle::new(record.clone(), Arc::clone(&packet));
         let theirs = record.clone();
+        let life: Box<dyn FnOnce() + Send + 'a> =
+            Box::new(move || run(&theirs, packet, body, unseen));
+        // SAFETY: only the lifetime changes. The closure is consumed by its call, or dropped below
+        // if the system refuses; in the call all that borrows is gone before the thread's event is
+        // set (`run`), and until then it lives (the caller's promise).
+        let life = unsafe {
+            mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send + 'static>>(
+                life,
+            )
+        };
         // If the system refuses, `std` drops `body`, which is user code and may panic.
-        match user_code::run(|| system.spawn(move || run(&theirs, packet, body))) {
+        match user_code::run(|| system.spawn(life)) {
             // Detached: a join waits for the record's event.
             Ok(Ok(_)) => Ok(handle),
             Ok(Err(error)) => {
@@ -127,8 +158,14 @@ impl Builder {
 }
 
 /// The life of a thread. Nothing unwinds between its steps: whatever user code does, the outcome is
-/// written and the joins return.
-fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
+/// written and the joins return. `body`, its result (unless a handle has it) and a panic are gone
+/// when the event is set.
+fn run<F: FnOnce() -> T, T>(
+    record: &Thread,
+    packet: Arc<Packet<T>>,
+    body: F,
+    unseen: Option<Unseen>,
+) {
     record.begin_current();
     // Threads that share data with `body` see the data that its panic left, as with `std`'s
     // threads. It is dropped when it returns.
@@ -137,7 +174,11 @@ fn run<F: FnOnce() -> T, T>(record: &Thread, packet: Arc<Packet<T>>, body: F) {
         Err(payload) => {
             let message = user_code::message(&*payload).into();
             hook::report(record, &message, &*payload);
-            Outcome::Panicked(Panic { message, payload: Mutex::new(Some(payload)) })
+            let panic = Panic::new(message, payload);
+            if let Some(unseen) = unseen {
+                unseen.add(&panic);
+            }
+            Outcome::Panicked(panic)
         }
     };
     // SAFETY: this is the thread, and its event is set after this.

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::ops::Deref;
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::record::Thread;
@@ -19,8 +20,43 @@ pub(super) enum Outcome<T> {
 
 /// A panic: its message for every joiner, its payload for the first joiner that takes it.
 pub(super) struct Panic {
-    pub(super) message: Arc<str>,
-    pub(super) payload: Mutex<Option<Payload>>,
+    message: Arc<str>,
+    payload: Mutex<Option<Payload>>,
+    /// Whether a handle has returned it.
+    seen: Arc<AtomicBool>,
+}
+
+impl Panic {
+    pub(super) fn new(message: Arc<str>, payload: Payload) -> Self {
+        let seen = Arc::new(AtomicBool::new(false));
+        Self { message, payload: Mutex::new(Some(payload)), seen }
+    }
+
+    fn see(&self) {
+        // Relaxed: the thread that looks at it has joined, or has waited for, the thread that sets
+        // it, or did so itself.
+        self.seen.store(true, Relaxed);
+    }
+}
+
+/// The panics of a scope's threads, some of which no handle may ever return.
+#[derive(Clone, Default)]
+pub(super) struct Unseen(Arc<Mutex<Vec<(Arc<str>, Arc<AtomicBool>)>>>);
+
+impl Unseen {
+    pub(super) fn add(&self, panic: &Panic) {
+        self.panics().push((Arc::clone(&panic.message), Arc::clone(&panic.seen)));
+    }
+
+    /// Returns the message of the first panic that no handle has returned.
+    pub(super) fn first(&self) -> Option<Arc<str>> {
+        // Relaxed: as in `Panic::see`.
+        self.panics().iter().find(|(_, seen)| !seen.load(Relaxed)).map(|(text, _)| Arc::clone(text))
+    }
+
+    fn panics(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<AtomicBool>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A payload that no joiner took is dropped with the last handle, wherever that is: its `Drop` is
@@ -108,7 +144,7 @@ impl<T> JoinHandle<T> {
     ///
     /// As [`join`](Self::join); [`JoinError::TimedOut`] if the thread still runs then.
     pub fn join_timeout(&self, timeout: Duration) -> Result<&T, JoinError> {
-        self.join_by(|finished| finished.wait_for(timeout))
+        self.join_by(|finished| finished.wait_timeout(timeout))
     }
 
     /// Like [`join_timeout`](Self::join_timeout), until `deadline` at most.
@@ -117,7 +153,7 @@ impl<T> JoinHandle<T> {
     ///
     /// Like [`join_timeout`](Self::join_timeout).
     pub fn join_deadline(&self, deadline: Instant) -> Result<&T, JoinError> {
-        self.join_by(|finished| finished.wait_until(deadline))
+        self.join_by(|finished| finished.wait_deadline(deadline))
     }
 
     /// Like [`join`](Self::join), without waiting.
@@ -190,6 +226,7 @@ impl<T> JoinHandle<T> {
             Ok(packet) => Ok(match packet.outcome.into_inner() {
                 Some(Outcome::Returned(value)) => Ok(value),
                 Some(Outcome::Panicked(panic)) => {
+                    panic.see();
                     Err(panic.take().unwrap_or_else(|| Box::new(Arc::clone(&panic.message))))
                 }
                 None => unreachable!("the outcome is there before the event is set"),
@@ -205,7 +242,10 @@ impl<T> JoinHandle<T> {
             return None;
         }
         match self.read() {
-            Outcome::Panicked(panic) => panic.take(),
+            Outcome::Panicked(panic) => {
+                panic.see();
+                panic.take()
+            }
             Outcome::Returned(_) => None,
         }
     }
@@ -218,7 +258,10 @@ impl<T> JoinHandle<T> {
     fn outcome(&self) -> Result<&T, JoinError> {
         match self.read() {
             Outcome::Returned(value) => Ok(value),
-            Outcome::Panicked(panic) => Err(JoinError::Panicked(Arc::clone(&panic.message))),
+            Outcome::Panicked(panic) => {
+                panic.see();
+                Err(JoinError::Panicked(Arc::clone(&panic.message)))
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 //!   [`enumerate`]).
 //! * A [`Group`] joins the threads that were started in it, but not the daemons, when it goes out
 //!   of scope.
+//! * [`scope`] starts threads that borrow, with names, handles and joins that time out.
 //! * [`set_panic_hook`] sets a hook that is called for every thread that a panic ended.
 //!
 //! ```
@@ -56,6 +57,7 @@
 //! | [`Thread::is_alive`] of another thread of the parent | `false` |
 //! | [`JoinHandle`] of such a thread | every join that would wait is [`JoinError::OtherProcess`] at once; the outcome of a thread that was over at the fork is there |
 //! | [`Group`] of the parent | its drop and [`Group::join`] call and join nothing; it takes no threads ([`SpawnError::ShutDown`]) and no callbacks |
+//! | [`scope`] that the parent was in | its end waits for no thread, and it starts none ([`SpawnError::ShutDown`]) |
 //! | [`spawn`], [`Group::new`] | work as in any process, as far as `std` can start threads there: where another thread was just starting or ending at the fork, a lock of `std` is held, and threads that are started in the child wait for it forever |
 //! | the hook of [`set_panic_hook`], and those of the features | the parent's, unless a thread was just setting one |
 //! | the order of locks of the feature `deadlock` | empty |
@@ -89,6 +91,7 @@ mod group;
 mod handle;
 mod hook;
 mod record;
+mod scope;
 
 #[cfg(target_os = "linux")]
 mod os_linux;
@@ -106,6 +109,7 @@ pub use self::group::{Group, GroupHandle};
 pub use self::handle::{JoinError, JoinHandle};
 pub use self::hook::{PanicReport, set_panic_hook, take_panic_hook};
 pub use self::record::{Thread, active_count, current, enumerate, main_thread, native_id};
+pub use self::scope::{Scope, scope};
 
 /// Starts a thread: [`Builder::spawn`] with a name of the form `Thread-1` and the daemon flag of
 /// the caller.

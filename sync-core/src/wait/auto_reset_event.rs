@@ -141,15 +141,29 @@ impl AutoResetEvent {
     /// Like [`wait`](Self::wait), for at most `timeout`. Returns `false` if the time was up first.
     /// A timeout too long for the clock means forever.
     #[inline]
-    pub fn wait_for(&self, timeout: Duration) -> bool {
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.try_wait() || self.wait_unset(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. A deadline in the past still
-    /// takes an event that is set.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(&self, timeout: Duration) -> bool {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most. A deadline in the past
+    /// still takes an event that is set.
     #[inline]
-    pub fn wait_until(&self, deadline: Instant) -> bool {
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
         self.try_wait() || self.wait_unset(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        self.wait_deadline(deadline)
     }
 
     #[cold]

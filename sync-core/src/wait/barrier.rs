@@ -268,7 +268,7 @@ impl<A: Action> Barrier<A> {
     ///
     /// If this is the last thread to arrive and the action panics.
     pub fn wait(&self) -> Result<BarrierWaitResult, BrokenBarrier> {
-        self.wait_deadline(self.action.timeout().and_then(Deadline::after))
+        self.wait_by(self.action.timeout().and_then(Deadline::after))
     }
 
     /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
@@ -286,23 +286,36 @@ impl<A: Action> Barrier<A> {
     /// # Panics
     ///
     /// Like [`wait`](Self::wait).
-    #[doc(alias = "wait_timeout")]
-    pub fn wait_for(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
-        self.wait_deadline(Deadline::after(timeout))
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
+        self.wait_by(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. A deadline in the past succeeds
-    /// for the last thread to arrive, and breaks the barrier in any other thread.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(&self, timeout: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most. A deadline in the past
+    /// succeeds for the last thread to arrive, and breaks the barrier in any other thread.
     ///
     /// # Errors
     ///
-    /// Like [`wait_for`](Self::wait_for).
+    /// Like [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Panics
     ///
     /// Like [`wait`](Self::wait).
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<BarrierWaitResult, BrokenBarrier> {
+        self.wait_by(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
     pub fn wait_until(&self, deadline: Instant) -> Result<BarrierWaitResult, BrokenBarrier> {
-        self.wait_deadline(Deadline::at(deadline))
+        self.wait_deadline(deadline)
     }
 
     /// Waits until all threads and tasks have arrived, as a task. The time limit of
@@ -396,10 +409,7 @@ impl<A: Action> Barrier<A> {
         self.state.store(FILLING, Relaxed);
     }
 
-    fn wait_deadline(
-        &self,
-        deadline: Option<Deadline>,
-    ) -> Result<BarrierWaitResult, BrokenBarrier> {
+    fn wait_by(&self, deadline: Option<Deadline>) -> Result<BarrierWaitResult, BrokenBarrier> {
         loop {
             match self.arrive()? {
                 Arrival::Passed(result) => return Ok(result),

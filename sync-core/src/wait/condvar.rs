@@ -153,7 +153,7 @@ impl Condvar {
     /// ```
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait<G: WaitGuard>(&self, guard: &mut G) {
-        let _ = self.wait_deadline(guard, None);
+        let _ = self.wait_by(guard, None);
     }
 
     /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
@@ -161,14 +161,14 @@ impl Condvar {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
-        self.wait_deadline(guard, Deadline::after(timeout))
+        self.wait_by(guard, Deadline::after(timeout))
     }
 
     /// Like [`wait`](Self::wait), until `deadline` at most. A deadline in the past still releases
     /// the lock and takes it again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
-        self.wait_deadline(guard, Deadline::at(deadline))
+        self.wait_by(guard, Deadline::at(deadline))
     }
 
     /// Waits until `condition` is false. It is called under the lock, at least once.
@@ -223,12 +223,12 @@ impl Condvar {
             if timed_out {
                 return WaitTimeoutResult(true);
             }
-            timed_out = self.wait_deadline(guard, deadline).timed_out();
+            timed_out = self.wait_by(guard, deadline).timed_out();
         }
     }
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    fn wait_deadline<G: WaitGuard>(
+    fn wait_by<G: WaitGuard>(
         &self,
         guard: &mut G,
         deadline: Option<Deadline>,
@@ -262,8 +262,12 @@ impl Condvar {
 
     /// Releases the lock, lets `sleep` wait for a notification, and takes the lock again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    pub(crate) fn wait_by<G: WaitGuard>(&self, guard: &mut G, sleep: impl FnOnce(Sequence<'_>)) {
-        // Relaxed, both: as in `wait_deadline`.
+    pub(crate) fn wait_through<G: WaitGuard>(
+        &self,
+        guard: &mut G,
+        sleep: impl FnOnce(Sequence<'_>),
+    ) {
+        // Relaxed, both: as in `wait_by`.
         self.waiters.fetch_add(1, Relaxed);
         let counted = Counted(self);
         let sequence = self.sequence.load(Relaxed);
@@ -367,6 +371,7 @@ impl Condvar {
     /// threads that do not sleep yet may be ended too. Returns the number of threads it woke: a
     /// hint, as for [`notify_one`](Self::notify_one). Python's `notify(n)`.
     #[inline]
+    #[doc(alias = "notify")]
     pub fn notify_many(&self, count: u32) -> usize {
         // Relaxed: a thread that waits for a change that this thread made under the lock was
         // counted before this thread took it (invariant 1).

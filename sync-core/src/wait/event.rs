@@ -174,15 +174,29 @@ impl Event {
     ///
     /// `true` means that the event was set, even if it was cleared since.
     #[inline]
-    pub fn wait_for(&self, timeout: Duration) -> bool {
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.is_set() || self.wait_unset(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. With a deadline in the past it
-    /// returns whether the event is set.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(&self, timeout: Duration) -> bool {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most. With a deadline in the
+    /// past it returns whether the event is set.
     #[inline]
-    pub fn wait_until(&self, deadline: Instant) -> bool {
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
         self.is_set() || self.wait_unset(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        self.wait_deadline(deadline)
     }
 
     #[cold]

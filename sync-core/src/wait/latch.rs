@@ -156,15 +156,29 @@ impl Latch {
     /// Like [`wait`](Self::wait), for at most `timeout`. Returns `false` if the time was up first.
     /// A timeout too long for the clock means forever.
     #[inline]
-    pub fn wait_for(&self, timeout: Duration) -> bool {
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.is_open() || self.wait_closed(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most. With a deadline in the past it
-    /// returns whether the latch is open.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(&self, timeout: Duration) -> bool {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most. With a deadline in the
+    /// past it returns whether the latch is open.
     #[inline]
-    pub fn wait_until(&self, deadline: Instant) -> bool {
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
         self.is_open() || self.wait_closed(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        self.wait_deadline(deadline)
     }
 
     /// Counts down by one and waits until the count is zero.
@@ -197,7 +211,7 @@ impl Latch {
     }
 
     #[inline]
-    pub(crate) fn wait_deadline(&self, deadline: Option<Deadline>) -> bool {
+    pub(crate) fn wait_by(&self, deadline: Option<Deadline>) -> bool {
         self.is_open() || self.wait_closed(deadline)
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod condvar;
 pub(crate) mod event;
 pub(crate) mod latch;
 pub(crate) mod parker;
+pub(crate) mod rate_limiter;
 pub(crate) mod raw_semaphore;
 pub(crate) mod semaphore;
 pub(crate) mod wait_group;

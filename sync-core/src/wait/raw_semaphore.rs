@@ -266,6 +266,7 @@ impl RawSemaphore {
     /// `MAX_PERMITS`.
     #[inline]
     pub(crate) fn release_within(&self, n: u32, limit: u32) -> Result<(), TooManyPermits> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let state = self.word.load(Relaxed);
         // No overflow: the sum of two numbers of 29 bits, or the second operand decides.
         if state & (WAITERS | HEAD) == 0 && n <= limit && permits(state) + n <= limit {
@@ -277,15 +278,17 @@ impl RawSemaphore {
         self.release_contended(n, limit)
     }
 
-    /// Releases as many of `n` permits as there is room for below `limit`: for a guard whose
-    /// permits another thread may have released already.
+    /// Releases as many of `n` permits as there is room for below `limit`, and returns their
+    /// number: for a guard whose permits another thread may have released already, and for a
+    /// source of permits that is limited.
     #[inline]
-    pub(crate) fn release_clamped(&self, n: u32, limit: u32) {
+    pub(crate) fn release_clamped(&self, n: u32, limit: u32) -> u32 {
         let mut room = n;
         // A forgotten guard releases no permits, and must not write to the word.
         while room != 0 && self.release_within(room, limit).is_err() {
             room = room.min(limit.saturating_sub(self.available_permits()));
         }
+        room
     }
 
     /// Returns the number of permits. A snapshot: it may have changed before the call returns.
@@ -433,7 +436,7 @@ impl RawSemaphore {
             return Err(if state & CLOSED != 0 {
                 self.closed()
             } else {
-                TryAcquireError::NoPermits
+                TryAcquireError::TimedOut
             });
         }
     }
@@ -596,7 +599,7 @@ pub(crate) fn debug(
     out.finish()
 }
 
-/// The error of an acquisition: the semaphore is closed.
+/// The error of an acquisition: the semaphore, or the rate limiter, is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -611,9 +614,11 @@ impl core::error::Error for Closed {}
 /// The reason why no permit was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryAcquireError {
-    /// There were too few permits, or another request was the head of the line; for the timed
-    /// calls, until the time was up.
+    /// There were too few permits at that moment, or another request was the head of the line.
+    /// Only of calls without a wait.
     NoPermits,
+    /// The time was up before the permits were available.
+    TimedOut,
     /// The semaphore is closed.
     Closed,
 }
@@ -622,6 +627,7 @@ impl fmt::Display for TryAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPermits => f.write_str("there are not enough permits"),
+            Self::TimedOut => f.write_str("the time was up before there were enough permits"),
             Self::Closed => Closed.fmt(f),
         }
     }

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use crate::primitive::const_new;
 use crate::sealed::Sealed;
-use crate::wait::raw_semaphore::{Closed, RawSemaphore, TryAcquireError, debug};
+use crate::wait::raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError, debug};
 
 /// A counting semaphore of four bytes: it limits the number of threads that do something at the
 /// same time.
@@ -456,6 +456,30 @@ impl Semaphore {
         if let Err(error) = self.raw.release(n) {
             panic!("{error}");
         }
+    }
+
+    /// Like [`add_permits`](Self::add_permits), with an error instead of a panic.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyPermits`] if there would be more than [`MAX_PERMITS`](Self::MAX_PERMITS); none is
+    /// added then.
+    #[inline]
+    pub fn try_add_permits(&self, n: u32) -> Result<(), TooManyPermits> {
+        self.raw.release(n)
+    }
+
+    /// Adds as many of `n` permits as there is room for below `limit`, in one step, and returns
+    /// their number: a source of permits that does not save up more than `limit`.
+    ///
+    /// ```
+    /// let tokens = sync_core::Semaphore::new(1);
+    /// assert_eq!(tokens.add_permits_up_to(5, 3), 2);
+    /// assert_eq!(tokens.add_permits_up_to(5, 3), 0);
+    /// ```
+    #[inline]
+    pub fn add_permits_up_to(&self, n: u32, limit: u32) -> u32 {
+        self.raw.release_clamped(n, limit.min(Self::MAX_PERMITS))
     }
 
     /// Makes the semaphore open, with `permits` permits and no waiters: for the child of a `fork`,

@@ -89,17 +89,31 @@ impl WaitGroup {
     /// # Errors
     ///
     /// The group itself, as it was, if the time was up first.
-    pub fn wait_for(self, timeout: Duration) -> Result<(), Self> {
-        self.wait_deadline(Deadline::after(timeout))
+    #[doc(alias = "wait_for")]
+    pub fn wait_timeout(self, timeout: Duration) -> Result<(), Self> {
+        self.wait_by(Deadline::after(timeout))
     }
 
-    /// Like [`wait_for`](Self::wait_for), until `deadline` at most.
+    /// The former name of [`wait_timeout`](Self::wait_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn wait_for(self, timeout: Duration) -> Result<(), Self> {
+        self.wait_timeout(timeout)
+    }
+
+    /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most.
     ///
     /// # Errors
     ///
-    /// Like [`wait_for`](Self::wait_for).
+    /// Like [`wait_timeout`](Self::wait_timeout).
+    #[doc(alias = "wait_until")]
+    pub fn wait_deadline(self, deadline: Instant) -> Result<(), Self> {
+        self.wait_by(Deadline::at(deadline))
+    }
+
+    /// The former name of [`wait_deadline`](Self::wait_deadline), kept until 0.2.
+    #[doc(hidden)]
     pub fn wait_until(self, deadline: Instant) -> Result<(), Self> {
-        self.wait_deadline(Deadline::at(deadline))
+        self.wait_deadline(deadline)
     }
 
     /// Returns the number of members that are not done and do not wait. A snapshot: it may have
@@ -109,11 +123,11 @@ impl WaitGroup {
         self.others.count()
     }
 
-    fn wait_deadline(self, deadline: Option<Deadline>) -> Result<(), Self> {
+    fn wait_by(self, deadline: Option<Deadline>) -> Result<(), Self> {
         let others = Arc::clone(&self.others);
         drop(self);
         // Invariant 2: a wait that timed out is counted again.
-        if !others.wait_deadline(deadline) && others.try_count_up() {
+        if !others.wait_by(deadline) && others.try_count_up() {
             Err(Self { others })
         } else {
             Ok(())

@@ -57,15 +57,15 @@ fn a_set_releases_one() {
 fn timeouts_and_clear() {
     let event = AutoResetEvent::new();
     let started = Instant::now();
-    assert!(!event.wait_for(SHORT));
+    assert!(!event.wait_timeout(SHORT));
     assert!(started.elapsed() >= SHORT);
     event.set();
     event.clear();
-    assert!(!event.wait_until(started));
+    assert!(!event.wait_deadline(started));
     event.set();
-    assert!(event.wait_until(started), "a deadline in the past takes what is there");
+    assert!(event.wait_deadline(started), "a deadline in the past takes what is there");
     event.set();
-    assert!(event.wait_for(Duration::MAX));
+    assert!(event.wait_timeout(Duration::MAX));
     // SAFETY: no other thread uses the event.
     unsafe { event.reinit_after_fork() };
     assert!(!event.is_set());

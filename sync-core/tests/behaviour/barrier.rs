@@ -240,13 +240,13 @@ fn no_time_at_all_breaks_it_but_for_the_last() {
     let _watch = watch();
     let barrier = Barrier::new(2);
     let past = Instant::now() - SHORT;
-    assert!(barrier.wait_for(Duration::ZERO).unwrap_err().timed_out());
+    assert!(barrier.wait_timeout(Duration::ZERO).unwrap_err().timed_out());
     assert!(barrier.is_broken());
     barrier.reset();
     thread::scope(|scope| {
         scope.spawn(|| barrier.wait().unwrap());
         until(|| barrier.waiting() == 1);
-        assert!(barrier.wait_until(past).unwrap().is_leader());
+        assert!(barrier.wait_deadline(past).unwrap().is_leader());
     });
 }
 
@@ -257,7 +257,7 @@ fn one_timeout_breaks_it_for_all_until_reset() {
     thread::scope(|scope| {
         let waits = scope.spawn(|| barrier.wait());
         until(|| barrier.waiting() == 1);
-        assert!(barrier.wait_for(SHORT).unwrap_err().timed_out());
+        assert!(barrier.wait_timeout(SHORT).unwrap_err().timed_out());
         assert!(!waits.join().unwrap().unwrap_err().timed_out());
     });
     assert!(barrier.wait().is_err());
@@ -316,7 +316,7 @@ fn arriving_while_the_action_runs_heeds_the_time() {
         let acts = scope.spawn(|| barrier.wait());
         entered.wait();
         assert_eq!(barrier.waiting(), 0, "u_ba_10: full is not filling");
-        assert!(barrier.wait_for(SHORT).unwrap_err().timed_out());
+        assert!(barrier.wait_timeout(SHORT).unwrap_err().timed_out());
         go.set();
         assert!(acts.join().unwrap().is_ok(), "one that could not arrive breaks nothing");
     });
@@ -372,7 +372,7 @@ fn the_longest_duration_means_forever() {
     let _watch = watch();
     let barrier = Barrier::new(2);
     thread::scope(|scope| {
-        scope.spawn(|| barrier.wait_for(Duration::MAX).unwrap());
+        scope.spawn(|| barrier.wait_timeout(Duration::MAX).unwrap());
         thread::sleep(SHORT);
         barrier.wait().unwrap();
     });

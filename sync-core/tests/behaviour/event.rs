@@ -67,9 +67,9 @@ fn timeouts() {
         thread::scope(|scope| {
             for _ in 0..5 {
                 scope.spawn(|| {
-                    assert_eq!(event.wait_for(Duration::ZERO), set);
+                    assert_eq!(event.wait_timeout(Duration::ZERO), set);
                     let started = Instant::now();
-                    assert_eq!(event.wait_for(SHORT), set);
+                    assert_eq!(event.wait_timeout(SHORT), set);
                     assert!(set || started.elapsed() >= SHORT);
                 });
             }
@@ -103,9 +103,9 @@ fn debug() {
 fn a_deadline_in_the_past_asks() {
     let event = Event::new();
     let past = Instant::now() - SHORT;
-    assert!(!event.wait_until(past));
+    assert!(!event.wait_deadline(past));
     event.set();
-    assert!(event.wait_until(past));
+    assert!(event.wait_deadline(past));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn the_longest_duration_means_forever() {
     let _watch = watch();
     let event = Event::new();
     thread::scope(|scope| {
-        let waits = scope.spawn(|| event.wait_for(Duration::MAX));
+        let waits = scope.spawn(|| event.wait_timeout(Duration::MAX));
         thread::sleep(SHORT);
         event.set();
         assert!(waits.join().unwrap());

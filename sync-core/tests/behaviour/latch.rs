@@ -56,12 +56,12 @@ fn below_zero_is_a_panic_and_counts_nothing() {
 fn timeouts() {
     let latch = Latch::new(1);
     let started = Instant::now();
-    assert!(!latch.wait_for(SHORT));
+    assert!(!latch.wait_timeout(SHORT));
     assert!(started.elapsed() >= SHORT);
-    assert!(!latch.wait_until(started));
+    assert!(!latch.wait_deadline(started));
     latch.count_down(1);
-    assert!(latch.wait_until(started));
-    assert!(latch.wait_for(Duration::MAX));
+    assert!(latch.wait_deadline(started));
+    assert!(latch.wait_timeout(Duration::MAX));
 }
 
 #[test]
@@ -87,12 +87,12 @@ fn a_wait_group_waits_for_every_clone() {
 fn a_wait_group_that_times_out_is_given_back() {
     let group = WaitGroup::new();
     let other = group.clone();
-    let group = group.wait_for(SHORT).unwrap_err();
+    let group = group.wait_timeout(SHORT).unwrap_err();
     assert_eq!(format!("{group:?}"), "WaitGroup { count: 2 }");
-    let group = group.wait_until(Instant::now()).unwrap_err();
+    let group = group.wait_deadline(Instant::now()).unwrap_err();
     drop(other);
-    assert!(group.wait_for(Duration::ZERO).is_ok());
-    assert!(WaitGroup::new().wait_for(Duration::MAX).is_ok());
+    assert!(group.wait_timeout(Duration::ZERO).is_ok());
+    assert!(WaitGroup::new().wait_timeout(Duration::MAX).is_ok());
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Behaviour, primitive by primitive. A test named after a row of the behaviour contract
-//! (`lk_03_...`) is the proof of that row.
+//! Behaviour, primitive by primitive. CONTRACT.md has a row for each test.
 
 #[path = "../support/asleep.rs"]
 mod asleep;
@@ -21,8 +20,11 @@ mod mutex;
 mod once;
 mod owned_guards;
 mod parker;
+mod rate_limiter;
 mod reentrant_mutex;
 mod rwlock;
+mod rwlock_extras;
+mod scope;
 mod semaphore;
 mod tasks;
 mod thread;

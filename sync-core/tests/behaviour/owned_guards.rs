@@ -37,7 +37,7 @@ fn owned_permits_give_up_in_time_and_take_what_is_there() {
         free.try_acquire_arc_for(2, SHORT).unwrap(),
         bounded.try_acquire_arc_until(2, Instant::now()).unwrap(),
     );
-    let late = TryAcquireError::NoPermits;
+    let late = TryAcquireError::TimedOut;
     assert_eq!(free.try_acquire_arc_for(1, SHORT).unwrap_err(), late);
     assert_eq!(free.try_acquire_arc_until(1, Instant::now() + SHORT).unwrap_err(), late);
     assert_eq!(bounded.try_acquire_arc_for(1, SHORT).unwrap_err(), late);

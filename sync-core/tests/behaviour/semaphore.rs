@@ -249,7 +249,7 @@ fn never_more_than_three_inside() {
 fn a_timeout_of_zero_takes_what_is_there() {
     let semaphore = Semaphore::new(1);
     let permit = semaphore.try_acquire_for(Duration::ZERO).unwrap();
-    assert_eq!(semaphore.try_acquire_for(Duration::ZERO).unwrap_err(), TryAcquireError::NoPermits);
+    assert_eq!(semaphore.try_acquire_for(Duration::ZERO).unwrap_err(), TryAcquireError::TimedOut);
     assert!(semaphore.try_acquire_until(Instant::now() - SHORT).is_err());
     drop(permit);
     assert!(semaphore.try_acquire_until(Instant::now() - SHORT).is_ok());
@@ -281,8 +281,10 @@ fn permits_over_the_maximum() {
     let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
     assert!(catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(1))).is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(u32::MAX))).is_err());
+    assert_eq!(semaphore.try_add_permits(1), Err(TooManyPermits));
+    assert_eq!(semaphore.try_add_permits(0), Ok(()));
     let permit = semaphore.try_acquire().unwrap();
-    semaphore.add_permits(1);
+    semaphore.try_add_permits(1).unwrap();
     drop(permit);
     assert_eq!(
         semaphore.available_permits(),
@@ -322,7 +324,7 @@ fn a_timeout_is_never_early_and_leaves_nothing_behind() {
         let started = Instant::now();
         assert_eq!(
             semaphore.try_acquire_many_for(n, SHORT).unwrap_err(),
-            TryAcquireError::NoPermits
+            TryAcquireError::TimedOut
         );
         assert!(started.elapsed() >= SHORT);
         drop(held);
@@ -443,7 +445,7 @@ fn an_attempt_is_one_thing_and_a_timeout_another() {
     let semaphore = Semaphore::new(1);
     let held = semaphore.try_acquire().unwrap();
     assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
-    assert_eq!(semaphore.try_acquire_for(Duration::ZERO).unwrap_err(), TryAcquireError::NoPermits);
+    assert_eq!(semaphore.try_acquire_for(Duration::ZERO).unwrap_err(), TryAcquireError::TimedOut);
     drop(held);
     assert!(semaphore.try_acquire_for(Duration::ZERO).is_ok());
 }
@@ -480,4 +482,31 @@ fn a_permit_that_was_snatched_is_waited_for_again() {
         }
         assert_eq!(semaphore.available_permits() + 100 + snatched, given);
     });
+}
+
+#[test]
+fn permits_are_added_up_to_a_limit() {
+    let semaphore = Semaphore::new(1);
+    assert_eq!(semaphore.add_permits_up_to(5, 3), 2);
+    assert_eq!((semaphore.add_permits_up_to(1, 3), semaphore.add_permits_up_to(0, 9)), (0, 0));
+    assert_eq!(semaphore.available_permits(), 3);
+    assert_eq!(semaphore.add_permits_up_to(1, 2), 0, "there are more than the limit already");
+    assert_eq!(semaphore.try_add_permits(Semaphore::MAX_PERMITS), Err(TooManyPermits));
+    assert_eq!((semaphore.try_add_permits(4), semaphore.available_permits()), (Ok(()), 7));
+    assert_eq!(semaphore.add_permits_up_to(u32::MAX, u32::MAX), Semaphore::MAX_PERMITS - 7);
+    drop(semaphore.acquire_many(Semaphore::MAX_PERMITS).unwrap());
+}
+
+#[test]
+fn permits_added_up_to_a_limit_wake_the_waiters() {
+    let _watch = watch();
+    let semaphore = Semaphore::new(0);
+    thread::scope(|scope| {
+        let all = [(); 3].map(|()| scope.spawn(|| semaphore.acquire().map(Permit::forget)));
+        while all.iter().any(|waiter| !waiter.is_finished()) {
+            semaphore.add_permits_up_to(2, 2);
+            thread::yield_now();
+        }
+    });
+    assert!(semaphore.available_permits() <= 2);
 }

@@ -43,9 +43,9 @@ proptest! {
                 }
                 Call::Wait if set => event.wait(),
                 Call::Wait | Call::WaitFor => {
-                    prop_assert_eq!(event.wait_for(Duration::from_micros(1)), set)
+                    prop_assert_eq!(event.wait_timeout(Duration::from_micros(1)), set)
                 }
-                Call::WaitUntil => prop_assert_eq!(event.wait_until(past), set),
+                Call::WaitUntil => prop_assert_eq!(event.wait_deadline(past), set),
             }
             prop_assert_eq!(event.is_set(), set);
         }
@@ -72,11 +72,11 @@ proptest! {
                 }
                 Call::Wait => prop_assert_eq!(event.try_wait(), std::mem::take(&mut set)),
                 Call::WaitFor => prop_assert_eq!(
-                    event.wait_for(Duration::from_micros(1)),
+                    event.wait_timeout(Duration::from_micros(1)),
                     std::mem::take(&mut set)
                 ),
                 Call::WaitUntil => {
-                    prop_assert_eq!(event.wait_until(past), std::mem::take(&mut set))
+                    prop_assert_eq!(event.wait_deadline(past), std::mem::take(&mut set))
                 }
             }
             prop_assert_eq!(event.is_set(), set);

@@ -31,7 +31,7 @@ proptest! {
             }
             prop_assert_eq!(latch.count(), left);
             prop_assert_eq!(latch.is_open(), left == 0);
-            prop_assert_eq!(latch.wait_for(MOMENT), left == 0);
+            prop_assert_eq!(latch.wait_timeout(MOMENT), left == 0);
         }
     }
 
@@ -49,7 +49,7 @@ proptest! {
                     groups.pop().unwrap().done();
                     count -= 1;
                 }
-                2 => match groups.pop().unwrap().wait_for(MOMENT) {
+                2 => match groups.pop().unwrap().wait_timeout(MOMENT) {
                     Ok(()) => {
                         prop_assert_eq!(count, 1);
                         groups.push(WaitGroup::new());

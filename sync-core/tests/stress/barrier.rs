@@ -49,7 +49,7 @@ fn members_agree() {
                     note(format!("turn {turn}"));
                     // Never forever: the others may have made all their turns.
                     let time = Duration::from_micros(u64::from((turn * 7 + me * 13) % 200));
-                    match barrier.wait_for(time) {
+                    match barrier.wait_timeout(time) {
                         Ok(_) => _ = passed.fetch_add(1, Ordering::Relaxed),
                         Err(_) if turn % 5 == 0 => barrier.abort(),
                         Err(_) => barrier.reset(),

@@ -45,7 +45,7 @@ fn set_and_clear_release_every_waiter() {
                 for round in 0..ROUNDS {
                     note(format!("round {round}"));
                     match (round + me) % 4 {
-                        0 => while !event.wait_for(Duration::from_micros(50)) {},
+                        0 => while !event.wait_timeout(Duration::from_micros(50)) {},
                         _ => event.wait(),
                     }
                 }
@@ -72,7 +72,7 @@ fn an_auto_reset_event_goes_round() {
             scope.spawn(move || {
                 for round in 0..ROUNDS {
                     note(format!("round {round}"));
-                    while !ring[me].wait_for(Duration::from_micros(200)) {}
+                    while !ring[me].wait_timeout(Duration::from_micros(200)) {}
                     ring[(me + 1) % THREADS].set();
                 }
             });

@@ -23,7 +23,7 @@ fn every_latch_opens() {
                     written.fetch_add(1, Ordering::Relaxed);
                     latch.count_down(1);
                     match round % 3 {
-                        0 => while !latch.wait_for(Duration::from_micros(20)) {},
+                        0 => while !latch.wait_timeout(Duration::from_micros(20)) {},
                         _ => latch.wait(),
                     }
                     assert!(written.load(Ordering::Relaxed) as usize >= 3 * (round + 1));

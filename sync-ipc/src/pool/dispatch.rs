@@ -27,9 +27,11 @@ use rustix::net::{Shutdown, shutdown};
 use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
+use super::error::SubmitError;
+use super::handle::Room;
 use super::job::{Job, JobError};
+use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
-use super::{Settings, SubmitError};
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::message::{self, Message, Received};
 use crate::process::{Process, SpawnError, entry};
@@ -46,8 +48,13 @@ const AGAIN: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(1);
 
 std::thread_local! {
-    /// Whether this thread is a dispatcher.
-    static DISPATCHES: Cell<bool> = const { Cell::new(false) };
+    /// The process in which this thread is a dispatcher.
+    static DISPATCHES: Cell<Option<ProcessMark>> = const { Cell::new(None) };
+}
+
+/// Whether this thread is a dispatcher. In a child that a callback forked, it is none.
+fn is_dispatcher() -> bool {
+    DISPATCHES.get().is_some_and(ProcessMark::is_current)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +224,11 @@ impl Pool {
 
     /// Takes a task. With `wait` unset, not if the backlog is full.
     pub(super) fn submit(&self, job: &Arc<Job>, wait: bool) -> Result<(), SubmitError> {
+        self.submit_with(job, if wait { Room::Wait(None) } else { Room::Try })
+    }
+
+    /// Takes a task, unless the backlog is and stays full.
+    pub(super) fn submit_with(&self, job: &Arc<Job>, room: Room) -> Result<(), SubmitError> {
         let mut state = self.state().ok_or(SubmitError::Forked)?;
         loop {
             match &state.phase {
@@ -225,13 +237,19 @@ impl Pool {
                 Phase::Broken(why) => return Err(SubmitError::Broken(why.clone())),
             }
             // A callback that submits must not wait for its own thread to make room.
-            if state.backlog.len() < self.settings.queue_limit || DISPATCHES.get() {
+            if state.backlog.len() < self.settings.queue_limit || is_dispatcher() {
                 break;
             }
-            if !wait {
-                return Err(SubmitError::Full);
+            match room {
+                Room::Try => return Err(SubmitError::Full),
+                Room::Wait(None) => self.room.wait(&mut state),
+                Room::Wait(Some(deadline)) => {
+                    if Instant::now() >= deadline {
+                        return Err(SubmitError::Full);
+                    }
+                    let _ = self.room.wait_until(&mut state, deadline);
+                }
             }
-            self.room.wait(&mut state);
         }
         let number = if state.backlog.is_empty() { state.idle.pop() } else { None };
         if let Some(worker) = number.and_then(|number| state.worker(number)) {
@@ -296,7 +314,7 @@ impl Pool {
     /// Waits for the end of all workers. `false`: not by the deadline.
     pub(super) fn join(&self, deadline: Option<Instant>) -> bool {
         let Some(mut state) = self.state() else { return true };
-        if DISPATCHES.get() {
+        if is_dispatcher() {
             // A callback cannot wait for the end of its own thread.
             return state.has_ended;
         }
@@ -319,7 +337,7 @@ impl Pool {
 
     /// The dispatcher's life.
     fn dispatch(&self) {
-        DISPATCHES.set(true);
+        DISPATCHES.set(Some(ProcessMark::current()));
         let all = |state: &State| -> Vec<Arc<Link>> {
             state.workers.iter().map(|worker| Arc::clone(&worker.link)).collect()
         };
@@ -592,6 +610,7 @@ fn attend(
         }
     };
     if !has_ended {
+        // Relaxed: only whether this is the first time counts; no data belongs to it.
         if at_end && !link.at_end.swap(true, Ordering::Relaxed) {
             // It can neither take tasks nor send results any more. One that retires does this just
             // before its end.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use sync_core::user_code;
 
-use super::JobStatus;
+use super::error::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
 use crate::process::entry;
 use crate::process::handles::Incoming;
@@ -362,7 +362,12 @@ impl<R> AsCompleted<R> {
         if self.left == 0 {
             return None;
         }
-        let number = self.bell.next(deadline)?;
+        let number = if self.bell.is_current() {
+            self.bell.next(deadline)?
+        } else {
+            // The jobs stayed with the parent of this fork, which each handle reports.
+            self.handles.iter().position(Option::is_some)?
+        };
         self.left -= 1;
         self.handles[number].take()
     }
@@ -394,6 +399,25 @@ impl<R> fmt::Debug for AsCompleted<R> {
     }
 }
 
+/// Whether a submission waits for room among the submitted jobs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// It returns at once.
+    Try,
+    /// It waits until there is room, or the deadline passes.
+    Wait(Option<Instant>),
+}
+
+/// The result of submitting the next chunk of an [`Imap`].
+pub(super) enum Submitted {
+    /// A job, which may have failed already.
+    Job(Arc<Job>),
+    /// There was no room: the same chunk is next.
+    NoRoom,
+    /// The input has ended.
+    End,
+}
+
 /// Results of [`Pool::imap`](super::Pool::imap) and
 /// [`Pool::imap_unordered`](super::Pool::imap_unordered).
 ///
@@ -401,8 +425,7 @@ impl<R> fmt::Debug for AsCompleted<R> {
 /// that no worker has begun.
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Imap<'a, R> {
-    /// Submits the next chunk; `None` at the end of the input.
-    pub(super) submit: Box<dyn FnMut() -> Option<Arc<Job>> + 'a>,
+    pub(super) submit: Box<dyn FnMut(Room) -> Submitted + 'a>,
     pub(super) ordered: bool,
     pub(super) window: usize,
     pub(super) running: VecDeque<(usize, Arc<Job>)>,
@@ -413,17 +436,21 @@ pub struct Imap<'a, R> {
 }
 
 impl<R: DeserializeOwned> Imap<'_, R> {
-    /// The next result, waiting at most `timeout`. `Some(Err(JobError::TimedOut))`: not in time; a
-    /// later call returns it.
+    /// The next result, waiting at most `timeout`, for room in the pool too.
+    /// `Some(Err(JobError::TimedOut))`: not in time; a later call returns it. The iterator over the
+    /// input is the caller's and takes its own time.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<R, JobError>> {
         self.next_before(after(timeout))
     }
 
-    fn fill(&mut self) {
+    fn fill(&mut self, deadline: Option<Instant>) {
         while !self.exhausted && self.running.len() < self.window {
-            match (self.submit)() {
-                None => self.exhausted = true,
-                Some(job) => {
+            // With a job on its way there is something else to wait for than room.
+            let room = if self.running.is_empty() { Room::Wait(deadline) } else { Room::Try };
+            match (self.submit)(room) {
+                Submitted::End => self.exhausted = true,
+                Submitted::NoRoom => break,
+                Submitted::Job(job) => {
                     if !self.ordered {
                         job.listen(Listener::Bell(Arc::clone(&self.bell), self.next_number));
                     }
@@ -440,8 +467,11 @@ impl<R: DeserializeOwned> Imap<'_, R> {
                 return Some(outcome);
             }
             self.current = None;
-            self.fill();
-            let at = if self.ordered {
+            self.fill(deadline);
+            if self.running.is_empty() && !self.exhausted {
+                return Some(Err(JobError::TimedOut));
+            }
+            let at = if self.ordered || !self.bell.is_current() {
                 let (_, job) = self.running.front()?;
                 if !job.wait(deadline) && !job.is_announced() {
                     return Some(Err(JobError::TimedOut));

@@ -15,7 +15,7 @@ use std::time::Instant;
 use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard, user_code};
 
-use super::{JobStatus, SubmitError};
+use super::error::{JobStatus, SubmitError};
 use crate::process::entry::PANICKED;
 use crate::process::message::{Body, Message};
 use crate::process::{Panic, ProcessError};
@@ -367,22 +367,40 @@ impl Job {
 
 /// Numbers of jobs that have ended, in the order of their ends.
 pub(super) struct Bell {
+    /// The process whose jobs ring it. Its copy in a forked child is never rung, and a thread of
+    /// the parent may hold its lock.
+    mark: ProcessMark,
     rung: Mutex<VecDeque<usize>>,
     changed: Condvar,
 }
 
 impl Bell {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { rung: Mutex::new(VecDeque::new()), changed: Condvar::new() })
+        Arc::new(Self {
+            mark: ProcessMark::current(),
+            rung: Mutex::new(VecDeque::new()),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Whether this process's jobs ring it: `false` in a child that was forked since.
+    pub(super) fn is_current(&self) -> bool {
+        self.mark.is_current()
     }
 
     fn ring(&self, number: usize) {
+        if !self.is_current() {
+            return;
+        }
         self.rung.lock().push_back(number);
         self.changed.notify_one();
     }
 
-    /// The next number; `None`: none by the deadline.
+    /// The next number; `None`: none by the deadline, or none comes because this process is a fork.
     pub(super) fn next(&self, deadline: Option<Instant>) -> Option<usize> {
+        if !self.is_current() {
+            return None;
+        }
         let mut rung = self.rung.lock();
         let silent = |rung: &mut VecDeque<usize>| rung.is_empty();
         match deadline {

@@ -1,12 +1,13 @@
 //! This process, its parent and its children.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use sync_core::fork::ProcessMark;
+use sync_core::fork::PerProcess;
 
 use super::pidfd;
 use super::{Child, ChildState};
@@ -14,14 +15,25 @@ use super::{Child, ChildState};
 /// The properties of this process. See [`current_process`].
 #[derive(Debug)]
 pub struct CurrentProcess {
-    name: String,
+    name: Cow<'static, str>,
     daemon: bool,
     parent: Option<ParentProcess>,
     /// How many children have got a name of their own making.
     children: AtomicU64,
 }
 
+/// Set in a process that this crate started, before any code of the user's runs, and never waited
+/// for.
 static CURRENT: OnceLock<CurrentProcess> = OnceLock::new();
+
+/// The first process of the program. A constant: a value that is made at its first use would be
+/// waited for forever in a child that was forked while another thread made it.
+static FIRST: CurrentProcess = CurrentProcess {
+    name: Cow::Borrowed("MainProcess"),
+    daemon: false,
+    parent: None,
+    children: AtomicU64::new(0),
+};
 
 /// Returns this process: its name and its properties.
 ///
@@ -33,12 +45,7 @@ static CURRENT: OnceLock<CurrentProcess> = OnceLock::new();
 /// assert!(sync_ipc::parent_process().is_none());
 /// ```
 pub fn current_process() -> &'static CurrentProcess {
-    CURRENT.get_or_init(|| CurrentProcess {
-        name: "MainProcess".into(),
-        daemon: false,
-        parent: None,
-        children: AtomicU64::new(0),
-    })
+    CURRENT.get().unwrap_or(&FIRST)
 }
 
 /// The process that started this one by [`Process`](crate::Process) or [`Pool`](crate::Pool);
@@ -49,7 +56,7 @@ pub fn parent_process() -> Option<&'static ParentProcess> {
 
 impl CurrentProcess {
     pub(super) fn become_child(name: String, daemon: bool, parent: ParentProcess) {
-        let parent = Some(parent);
+        let (name, parent) = (Cow::Owned(name), Some(parent));
         let _ = CURRENT.set(Self { name, daemon, parent, children: AtomicU64::new(0) });
     }
 
@@ -140,35 +147,31 @@ impl fmt::Debug for ParentProcess {
     }
 }
 
-/// The children of this process that were not seen to end.
-struct Children {
-    mark: ProcessMark,
-    list: Vec<Arc<ChildState>>,
+/// The children of this process that were not seen to end. A forked child has a list of its own,
+/// which no thread of its parent has locked.
+static CHILDREN: PerProcess<Mutex<Vec<Arc<ChildState>>>> = PerProcess::new();
+
+fn children() -> &'static Mutex<Vec<Arc<ChildState>>> {
+    CHILDREN.get(|_| Mutex::new(Vec::new()))
 }
 
-static CHILDREN: Mutex<Option<Children>> = Mutex::new(None);
-
-/// The list of this process's own children; the copy that a forked child has is emptied first.
 fn with_children<R>(act: impl FnOnce(&mut Vec<Arc<ChildState>>) -> R) -> R {
-    let mut children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !children.as_ref().is_some_and(|children| children.mark.is_current()) {
-        *children = Some(Children { mark: ProcessMark::current(), list: Vec::new() });
-    }
-    match &mut *children {
-        Some(children) => act(&mut children.list),
-        None => unreachable!("set above"),
-    }
+    act(&mut children().lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Adds a child. Removes the children that have ended, and takes their status, so that none of them
 /// stays a zombie.
 pub(super) fn add_child(child: Arc<ChildState>) {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
+    // Not a `Once`, which a child that was forked while another thread ran it would wait for
+    // forever. The handler may be registered twice: the second run finds no children.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    // Relaxed, both: a flag that publishes nothing.
+    if !REGISTERED.load(Ordering::Relaxed) {
         // SAFETY: the function lives as long as the program and does not unwind. If there is no
         // memory to register it, children are not waited for at the end.
         unsafe { libc::atexit(at_exit) };
-    });
+        REGISTERED.store(true, Ordering::Relaxed);
+    }
     with_children(|list| {
         list.retain(|child| child.reap().is_none());
         list.push(child);
@@ -201,9 +204,10 @@ pub fn active_children() -> Vec<Child> {
 extern "C" fn at_exit() {
     // User code of other exit handlers may have left anything behind; nothing may unwind into C.
     sync_core::user_code::run_and_forget_panic(|| {
-        // A forked child's copy of the lock may be held forever.
+        // A thread that was ended inside, by a C function that ends threads, holds it forever.
         let limit = Instant::now() + Duration::from_secs(1);
-        while CHILDREN.try_lock().is_err_and(|error| matches!(error, TryLockError::WouldBlock)) {
+        let held = |error| matches!(error, TryLockError::WouldBlock);
+        while children().try_lock().is_err_and(held) {
             if Instant::now() > limit {
                 return;
             }

@@ -14,28 +14,14 @@ use std::time::Instant;
 
 use sync_core::primitive::atomic::Ordering;
 
+use super::other_end::{ENDS_LOCKS, OtherEnd};
 use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, RecvError, SENDERS_LEFT, SendError};
 use crate::error::{Error, Result};
 use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
+use crate::readiness::Readiness;
 use crate::segment::Segment;
-
-/// Where the locks of the halves begin: behind every participant's byte, and every other.
-const ENDS_LOCKS: u64 = 1 << 40;
-
-/// The other end of a half: the byte that its holders lock.
-#[derive(Debug)]
-pub(super) struct OtherEnd(u64);
-
-impl OtherEnd {
-    /// Whether no process holds it. `false` if that could not be found out.
-    pub(super) fn is_gone(&self, segment: &Segment) -> bool {
-        // Through the description that has no locks: the description of a half does not see its own
-        // locks.
-        matches!(byte_lock::is_locked(segment.as_fd(), self.0), Ok(false))
-    }
-}
 
 /// A queue in an anonymous segment of its own, as two halves. Another process opens it by the
 /// segment's descriptor: [`Sender::segment`], and [`Sender::open`] or [`Receiver::open`] there.
@@ -133,9 +119,10 @@ macro_rules! half {
                 self.queue.segment()
             }
 
-            /// As [`Queue::close`].
+            /// As [`Queue::shutdown`].
+            #[doc(alias = "shutdown")]
             pub fn close(&self) {
-                self.queue.close();
+                self.queue.shutdown();
             }
 
             /// As [`Queue::len`].
@@ -175,96 +162,109 @@ macro_rules! half {
 half!(Sender, byte: 0, other byte: 1, note: SENDERS_LEFT);
 half!(Receiver, byte: 1, other byte: 0, note: RECEIVERS_LEFT);
 
+impl<T: Plain> Receiver<T> {
+    /// As [`Queue::readiness`]; also readable when no process holds a [`Sender`] any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::readiness`].
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.queue.readiness()
+    }
+}
+
 impl<T: Plain> Sender<T> {
-    /// As [`Queue::send`].
+    /// As [`Queue::put`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
+    #[doc(alias = "put")]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.queue.send(item)
+        self.queue.put(item)
     }
 
-    /// As [`Queue::try_send`].
+    /// As [`Queue::try_put`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
     pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        self.queue.try_send(item)
+        self.queue.try_put(item)
     }
 
-    /// As [`Queue::send_timeout`].
+    /// As [`Queue::put_timeout`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.queue.send_timeout(item, timeout)
+        self.queue.put_timeout(item, timeout)
     }
 
-    /// As [`Queue::send_deadline`].
+    /// As [`Queue::put_deadline`].
     ///
     /// # Errors
     ///
     /// [`SendError`], with the item.
     pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.queue.send_deadline(item, deadline)
+        self.queue.put_deadline(item, deadline)
     }
 }
 
 impl<T: Plain> Receiver<T> {
-    /// As [`Queue::recv`].
+    /// As [`Queue::get`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
+    #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.queue.recv()
+        self.queue.get()
     }
 
-    /// As [`Queue::try_recv`].
+    /// As [`Queue::try_get`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.queue.try_recv()
+        self.queue.try_get()
     }
 
-    /// As [`Queue::recv_timeout`].
+    /// As [`Queue::get_timeout`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.queue.recv_timeout(timeout)
+        self.queue.get_timeout(timeout)
     }
 
-    /// As [`Queue::recv_deadline`].
+    /// As [`Queue::get_deadline`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.queue.recv_deadline(deadline)
+        self.queue.get_deadline(deadline)
     }
 
-    /// As [`Queue::recv_lease`].
+    /// As [`Queue::get_lease`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.queue.recv_lease()
+        self.queue.get_lease()
     }
 
-    /// As [`Queue::recv_lease_timeout`].
+    /// As [`Queue::get_lease_timeout`].
     ///
     /// # Errors
     ///
     /// [`RecvError`].
     pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        self.queue.recv_lease_timeout(timeout)
+        self.queue.get_lease_timeout(timeout)
     }
 }

@@ -13,6 +13,7 @@ use sync_core::primitive::futex::Deadline;
 use crate::error::Result;
 use crate::plain::Plain;
 use crate::queue::{Lease, Queue, RecvError, SendError};
+use crate::readiness::Readiness;
 use crate::segment::Segment;
 
 /// A queue of work: [`join`](Self::join) waits until every task that was put has been
@@ -55,13 +56,23 @@ impl<T: Plain> JoinableQueue<T> {
         Ok(Self(Queue::open(segment, name)?))
     }
 
+    /// As [`Queue::readiness`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::readiness`].
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.0.readiness()
+    }
+
     /// Puts a task, waiting while there is no room.
     ///
     /// # Errors
     ///
     /// [`SendError`], with the task.
+    #[doc(alias = "send")]
     pub fn put(&self, item: T) -> Result<(), SendError<T>> {
-        self.0.send(item)
+        self.0.put(item)
     }
 
     /// Puts a task if there is room.
@@ -70,7 +81,7 @@ impl<T: Plain> JoinableQueue<T> {
     ///
     /// [`SendError`], with the task.
     pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
-        self.0.try_send(item)
+        self.0.try_put(item)
     }
 
     /// Puts a task, waiting at most `timeout`.
@@ -79,7 +90,7 @@ impl<T: Plain> JoinableQueue<T> {
     ///
     /// [`SendError`], with the task.
     pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.0.send_timeout(item, timeout)
+        self.0.put_timeout(item, timeout)
     }
 
     /// Gets a task, waiting until there is one.
@@ -87,8 +98,9 @@ impl<T: Plain> JoinableQueue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
+    #[doc(alias = "recv")]
     pub fn get(&self) -> Result<Task<'_, T>, RecvError> {
-        Ok(Task(self.0.recv_lease()?))
+        Ok(Task(self.0.get_lease()?))
     }
 
     /// Gets a task if there is one.
@@ -97,7 +109,7 @@ impl<T: Plain> JoinableQueue<T> {
     ///
     /// [`RecvError`].
     pub fn try_get(&self) -> Result<Task<'_, T>, RecvError> {
-        Ok(Task(self.0.try_recv_lease()?))
+        Ok(Task(self.0.try_get_lease()?))
     }
 
     /// Gets a task, waiting at most `timeout`.
@@ -106,7 +118,7 @@ impl<T: Plain> JoinableQueue<T> {
     ///
     /// [`RecvError`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Task<'_, T>, RecvError> {
-        Ok(Task(self.0.recv_lease_timeout(timeout)?))
+        Ok(Task(self.0.get_lease_timeout(timeout)?))
     }
 
     /// Waits until all tasks are done.
@@ -136,9 +148,16 @@ impl<T: Plain> JoinableQueue<T> {
         self.0.wait_idle(Deadline::at(deadline))
     }
 
-    /// As [`Queue::close`].
+    /// As [`Queue::shutdown`].
+    #[doc(alias = "close")]
+    pub fn shutdown(&self) {
+        self.0.shutdown();
+    }
+
+    /// The former name of [`shutdown`](Self::shutdown), kept until 0.2.
+    #[doc(hidden)]
     pub fn close(&self) {
-        self.0.close();
+        self.shutdown()
     }
 }
 

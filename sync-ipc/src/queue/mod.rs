@@ -3,12 +3,15 @@
 //!
 //! Memory, by offset: head u64, tail u64, three event counts u32 (items, room, idle), each on a
 //! cache line of its own, the first two with a hint u32 behind them, the third with four words u32
-//! (closed, given back, drained, ends); ring cells u64 each, slots u64 each, items. The entry's
+//! (closed, given back, drained, ends); ring cells, slots and origins u64 each, items. The entry's
 //! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
+pub(crate) mod bytes;
 mod error;
 mod halves;
+pub(crate) mod in_place;
 pub(crate) mod joinable;
+mod other_end;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -25,11 +28,12 @@ use crate::raw::channel::Channel;
 use crate::raw::event_count;
 pub use crate::raw::queue::Orphans;
 use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
+use crate::readiness::Readiness;
 use crate::segment::{Block, Segment};
 
 pub use self::error::{RecvError, SendError};
-use self::halves::OtherEnd;
 pub use self::halves::{Receiver, Sender, queue};
+use self::other_end::OtherEnd;
 
 const HEAD: usize = 0;
 const TAIL: usize = 64;
@@ -41,6 +45,9 @@ const GIVEN_BACK: usize = 264;
 const DRAINED: usize = 268;
 const ENDS: usize = 272;
 const CELLS: usize = 320;
+
+/// The bytes of the words of one slot: its cell, its state, its origin.
+const WORDS: usize = 24;
 
 /// In the word of the ends: the last sender, or the last receiver, left in good order. A hint: the
 /// kernel is queried before anything depends on it.
@@ -76,7 +83,7 @@ pub struct QueueOptions {
 /// * An item whose `send` returned is seen by every receive that starts afterwards, and survives
 ///   its sender's death.
 /// * A sender that dies before that leaves nothing.
-/// * A receiver that dies before its [`recv`](Self::recv) returned, or with a [`Lease`], leaves the
+/// * A receiver that dies before its [`get`](Self::get) returned, or with a [`Lease`], leaves the
 ///   item to another receiver, or the item is dropped, as [`QueueOptions::orphans`] is set. So
 ///   leased items are delivered at least once, and others at most once.
 /// * A process that is stopped in the middle of an operation holds up no other process.
@@ -86,10 +93,10 @@ pub struct QueueOptions {
 ///
 /// let segment = Segment::anonymous(65536)?;
 /// let jobs = Queue::<u64>::create(&segment, "jobs", 8)?;
-/// jobs.send(1)?;
-/// jobs.send(2)?;
-/// assert_eq!(jobs.recv()?, 1);
-/// let lease = jobs.recv_lease()?;
+/// jobs.put(1)?;
+/// jobs.put(2)?;
+/// assert_eq!(jobs.get()?, 1);
+/// let lease = jobs.get_lease()?;
 /// assert_eq!(*lease.item(), 2);
 /// lease.ack(); // or, if we die first, another receiver gets it
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -102,6 +109,8 @@ pub struct Queue<T> {
     block: Block,
     capacity: usize,
     orphans: Orphans,
+    /// The bytes of an item's place.
+    stride: usize,
     started: Instant,
     /// Milliseconds after `started` of this handle's last sweep.
     swept: AtomicU64,
@@ -121,20 +130,11 @@ impl<T: Plain> Queue<T> {
     }
 
     fn layout(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(Self::stride().checked_add(16)?)?.checked_add(CELLS)
+        layout(capacity, Self::stride())
     }
 
     fn over(block: Block, capacity: usize, orphans: Orphans) -> Self {
-        Self {
-            block,
-            capacity,
-            orphans,
-            started: Instant::now(),
-            swept: AtomicU64::new(0),
-            received: AtomicU32::new(0),
-            other_end: None,
-            item: PhantomData,
-        }
+        Self::with_stride(block, capacity, orphans, Self::stride())
     }
 
     /// A new queue of `capacity` items that redelivers the items of dead receivers.
@@ -152,15 +152,7 @@ impl<T: Plain> Queue<T> {
     ///
     /// As [`create`](Self::create).
     pub fn with_options(segment: &Segment, name: &str, options: QueueOptions) -> Result<Self> {
-        let QueueOptions { capacity, orphans } = options;
-        if capacity == 0 || capacity > MAX_SLOTS {
-            return Err(Error::BadSize);
-        }
-        let size = Self::layout(capacity).ok_or(Error::BadSize)?;
-        let parameter = capacity as u64 | if orphans == Orphans::Drop { DROP_ORPHANS } else { 0 };
-        // Zeros are an empty ring of lap 0, and free slots of use 0.
-        let block = segment.place(name, Self::kind(), size, parameter, |_| {})?;
-        Ok(Self::over(block, capacity, orphans))
+        Self::place(segment, name, options, Self::kind(), Self::stride())
     }
 
     /// The queue of that name.
@@ -169,19 +161,8 @@ impl<T: Plain> Queue<T> {
     ///
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
-        let block = segment.find(name, Self::kind())?;
-        let parameter = block.parameter();
-        let capacity = usize::try_from(parameter & !DROP_ORPHANS)
-            .ok()
-            .filter(|n| (1..=MAX_SLOTS).contains(n))
-            .ok_or(Error::Corrupted)?;
-        let orphans =
-            if parameter & DROP_ORPHANS == 0 { Orphans::Redeliver } else { Orphans::Drop };
+        let (block, QueueOptions { capacity, orphans }) = find(segment, name, Self::kind())?;
         Ok(Self::over(block.expect_size(Self::layout(capacity))?, capacity, orphans))
-    }
-
-    fn item_at(&self, slot: usize) -> usize {
-        CELLS + self.capacity * 16 + slot * Self::stride()
     }
 
     /// Sends, waiting while there is no room.
@@ -189,9 +170,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the item.
-    #[doc(alias = "put")]
-    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+    #[doc(alias = "send")]
+    pub fn put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_until(item, None)
+    }
+
+    /// The former name of [`put`](Self::put), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        self.put(item)
     }
 
     /// Sends, waiting at most `timeout` for room.
@@ -199,8 +186,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the item.
-    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+    #[doc(alias = "send_timeout")]
+    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
         self.send_until(item, Deadline::after(timeout))
+    }
+
+    /// The former name of [`put_timeout`](Self::put_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.put_timeout(item, timeout)
     }
 
     /// Sends, waiting at most until `deadline` for room.
@@ -208,8 +202,15 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the item.
-    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
+    #[doc(alias = "send_deadline")]
+    pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
         self.send_until(item, Deadline::at(deadline))
+    }
+
+    /// The former name of [`put_deadline`](Self::put_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
+        self.put_deadline(item, deadline)
     }
 
     /// Sends if there is room.
@@ -218,8 +219,15 @@ impl<T: Plain> Queue<T> {
     ///
     /// [`SendError`], with the item.
     #[doc(alias = "put_nowait")]
-    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
+    #[doc(alias = "try_send")]
+    pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_now(&item, false).map_err(|error| SendError::new(error, item, false))
+    }
+
+    /// The former name of [`try_put`](Self::try_put), kept until 0.2.
+    #[doc(hidden)]
+    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
+        self.try_put(item)
     }
 
     /// Sends a copy, waiting while there is no room. For large items: they are copied once, into
@@ -228,25 +236,249 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
+    #[doc(alias = "send_ref")]
+    pub fn put_ref(&self, item: &T) -> Result<(), SendError<()>> {
         let sent = match self.send_now(item, false) {
-            Err(RingError::Full) => self.send_slow(item, None),
+            Err(RingError::Full) => self.with_room(None, |look| self.send_now(item, look)),
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, (), true))
     }
 
+    /// The former name of [`put_ref`](Self::put_ref), kept until 0.2.
+    #[doc(hidden)]
+    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
+        self.put_ref(item)
+    }
+
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
         let sent = match self.send_now(&item, false) {
-            Err(RingError::Full) => self.send_slow(&item, deadline),
+            Err(RingError::Full) => self.with_room(deadline, |look| self.send_now(&item, look)),
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, item, true))
     }
 
+    /// With `look`, sweeps for the items of the dead.
+    #[inline]
+    fn send_now(&self, item: &T, look: bool) -> Result<(), RingError> {
+        let claim = self.claim_now(look)?;
+        plain::store(&self.block, self.item_at(claim.slot), item);
+        self.commit(claim)
+    }
+    /// Receives, waiting while there is no item.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv")]
+    pub fn get(&self) -> Result<T, RecvError> {
+        self.recv_until(None)
+    }
+
+    /// The former name of [`get`](Self::get), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.get()
+    }
+
+    /// Receives, waiting at most `timeout` for an item.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_timeout")]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        self.recv_until(Deadline::after(timeout))
+    }
+
+    /// The former name of [`get_timeout`](Self::get_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        self.get_timeout(timeout)
+    }
+
+    /// Receives, waiting at most until `deadline` for an item.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_deadline")]
+    pub fn get_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
+        self.recv_until(Deadline::at(deadline))
+    }
+
+    /// The former name of [`get_deadline`](Self::get_deadline), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
+        self.get_deadline(deadline)
+    }
+
+    /// Receives if there is an item.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "get_nowait")]
+    #[doc(alias = "try_recv")]
+    pub fn try_get(&self) -> Result<T, RecvError> {
+        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
+        Ok(self.finish(claim))
+    }
+
+    /// The former name of [`try_get`](Self::try_get), kept until 0.2.
+    #[doc(hidden)]
+    pub fn try_recv(&self) -> Result<T, RecvError> {
+        self.try_get()
+    }
+
+    /// Receives into `item`, waiting while there is none. For large items: they are copied once,
+    /// out of the queue, and moved nowhere afterwards.
+    ///
+    /// ```
+    /// use sync_ipc::{Queue, Segment};
+    ///
+    /// let segment = Segment::anonymous(65536)?;
+    /// let frames = Queue::<[u8; 4096]>::create(&segment, "frames", 8)?;
+    /// let mut frame = [7; 4096];
+    /// frames.put_ref(&frame)?;
+    /// frame.fill(0);
+    /// frames.get_into(&mut frame)?;
+    /// assert_eq!(frame, [7; 4096]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]; `item` is unchanged.
+    #[doc(alias = "recv_into")]
+    pub fn get_into(&self, item: &mut T) -> Result<(), RecvError> {
+        let claim = self.take_until(None)?;
+        self.block.read(self.item_at(claim.slot), item.as_mut_bytes());
+        self.acknowledge(claim);
+        Ok(())
+    }
+
+    /// The former name of [`get_into`](Self::get_into), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
+        self.get_into(item)
+    }
+
+    fn recv_until(&self, deadline: Option<Deadline>) -> Result<T, RecvError> {
+        let claim = self.take_until(deadline)?;
+        Ok(self.finish(claim))
+    }
+
+    fn finish(&self, claim: Claim) -> T {
+        let item = plain::load(&self.block, self.item_at(claim.slot));
+        self.acknowledge(claim);
+        item
+    }
+
+    /// Receives by a lease: until [`Lease::ack`], the item is not gone, and goes to another
+    /// receiver if we drop the lease or die.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_lease")]
+    pub fn get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+        Ok(self.lease(self.take_until(None)?))
+    }
+
+    /// The former name of [`get_lease`](Self::get_lease), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+        self.get_lease()
+    }
+
+    /// As [`get_lease`](Self::get_lease), waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_lease_timeout")]
+    pub fn get_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
+        Ok(self.lease(self.take_until(Deadline::after(timeout))?))
+    }
+
+    /// The former name of [`get_lease_timeout`](Self::get_lease_timeout), kept until 0.2.
+    #[doc(hidden)]
+    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
+        self.get_lease_timeout(timeout)
+    }
+
+    /// As [`get_lease`](Self::get_lease), if there is an item.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "try_recv_lease")]
+    pub fn try_get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
+        Ok(self.lease(claim))
+    }
+
+    /// The former name of [`try_get_lease`](Self::try_get_lease), kept until 0.2.
+    #[doc(hidden)]
+    pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
+        self.try_get_lease()
+    }
+
+    fn lease(&self, claim: Claim) -> Lease<'_, T> {
+        Lease {
+            item: plain::load(&self.block, self.item_at(claim.slot)),
+            queue: self,
+            claim: Some(claim),
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    fn with_stride(block: Block, capacity: usize, orphans: Orphans, stride: usize) -> Self {
+        Self {
+            block,
+            capacity,
+            orphans,
+            stride,
+            started: Instant::now(),
+            swept: AtomicU64::new(0),
+            received: AtomicU32::new(0),
+            other_end: None,
+            item: PhantomData,
+        }
+    }
+
+    fn place(
+        segment: &Segment,
+        name: &str,
+        options: QueueOptions,
+        kind: u64,
+        stride: usize,
+    ) -> Result<Self> {
+        let QueueOptions { capacity, orphans } = options;
+        if capacity == 0 || capacity > MAX_SLOTS {
+            return Err(Error::BadSize);
+        }
+        let size = layout(capacity, stride).ok_or(Error::BadSize)?;
+        let parameter = capacity as u64 | if orphans == Orphans::Drop { DROP_ORPHANS } else { 0 };
+        // Zeros are an empty ring of lap 0, and free slots of use 0.
+        let block = segment.place(name, kind, size, parameter, |_| {})?;
+        Ok(Self::with_stride(block, capacity, orphans, stride))
+    }
+
+    fn item_at(&self, slot: usize) -> usize {
+        CELLS + self.capacity * WORDS + slot * self.stride
+    }
+
     #[cold]
-    fn send_slow(&self, item: &T, deadline: Option<Deadline>) -> Result<(), RingError> {
-        let attempt = |look| match self.send_now(item, look) {
+    fn with_room<R>(
+        &self,
+        deadline: Option<Deadline>,
+        now: impl Fn(bool) -> Result<R, RingError>,
+    ) -> Result<R, RingError> {
+        let attempt = |look| match now(look) {
             Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
                 Some(Err(RingError::Disconnected))
             }
@@ -255,7 +487,7 @@ impl<T: Plain> Queue<T> {
         };
         let mut spin = Spin::new();
         while self.is_worth_a_spin(ROOM_GATE) && spin.turn() {
-            match self.send_now(item, false) {
+            match now(false) {
                 Err(RingError::Full) => {}
                 sent => return sent,
             }
@@ -265,28 +497,33 @@ impl<T: Plain> Queue<T> {
         sent.unwrap_or(Err(RingError::Full))
     }
 
-    /// With `look`, sweeps for the items of the dead.
+    /// Claims the place of an item. With `look`, sweeps for the items of the dead.
     #[inline]
-    fn send_now(&self, item: &T, look: bool) -> Result<(), RingError> {
+    fn claim_now(&self, look: bool) -> Result<Claim, RingError> {
         let (channel, peers) = (self.channel(), self.peers());
         if self.other_end.is_some() && self.other_end_is_gone(RECEIVERS_LEFT, false) {
             return Err(RingError::Disconnected);
         }
-        let claim = match channel.start_send(peers) {
+        match channel.start_send(peers) {
             Err(RingError::Full) if look || self.time_to_sweep() => {
                 self.sweep(false)?;
                 match channel.start_send(peers) {
                     // A receiver that was killed leaves no note.
                     Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
-                        return Err(RingError::Disconnected);
+                        Err(RingError::Disconnected)
                     }
-                    claimed => claimed?,
+                    claimed => claimed,
                 }
             }
-            claimed => claimed?,
-        };
-        plain::store(&self.block, self.item_at(claim.slot), item);
-        channel.ring.commit(peers, claim)?;
+            claimed => claimed,
+        }
+    }
+
+    /// Sends the item in a claimed place.
+    #[inline]
+    fn commit(&self, claim: Claim) -> Result<(), RingError> {
+        let peers = self.peers();
+        self.ring().commit(peers, claim)?;
         if event_count::is_awaited(self.block.u32(ITEMS_GATE), peers) {
             self.wake(ITEMS_GATE, 1);
         }
@@ -314,119 +551,6 @@ impl<T: Plain> Queue<T> {
     fn is_worth_a_spin(&self, gate: usize) -> bool {
         // Relaxed: a hint, and a number from outside that is only compared.
         self.block.u32(gate + WAKER).load(Ordering::Relaxed) != processor()
-    }
-
-    /// Receives, waiting while there is no item.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    #[doc(alias = "get")]
-    pub fn recv(&self) -> Result<T, RecvError> {
-        self.recv_until(None)
-    }
-
-    /// Receives, waiting at most `timeout` for an item.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.recv_until(Deadline::after(timeout))
-    }
-
-    /// Receives, waiting at most until `deadline` for an item.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.recv_until(Deadline::at(deadline))
-    }
-
-    /// Receives if there is an item.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    #[doc(alias = "get_nowait")]
-    pub fn try_recv(&self) -> Result<T, RecvError> {
-        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
-        Ok(self.finish(claim))
-    }
-
-    /// Receives into `item`, waiting while there is none. For large items: they are copied once,
-    /// out of the queue, and moved nowhere afterwards.
-    ///
-    /// ```
-    /// use sync_ipc::{Queue, Segment};
-    ///
-    /// let segment = Segment::anonymous(65536)?;
-    /// let frames = Queue::<[u8; 4096]>::create(&segment, "frames", 8)?;
-    /// let mut frame = [7; 4096];
-    /// frames.send_ref(&frame)?;
-    /// frame.fill(0);
-    /// frames.recv_into(&mut frame)?;
-    /// assert_eq!(frame, [7; 4096]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`]; `item` is unchanged.
-    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
-        let claim = self.take_until(None)?;
-        self.block.read(self.item_at(claim.slot), item.as_mut_bytes());
-        self.acknowledge(claim);
-        Ok(())
-    }
-
-    fn recv_until(&self, deadline: Option<Deadline>) -> Result<T, RecvError> {
-        let claim = self.take_until(deadline)?;
-        Ok(self.finish(claim))
-    }
-
-    fn finish(&self, claim: Claim) -> T {
-        let item = plain::load(&self.block, self.item_at(claim.slot));
-        self.acknowledge(claim);
-        item
-    }
-
-    /// Receives by a lease: until [`Lease::ack`], the item is not gone, and goes to another
-    /// receiver if we drop the lease or die.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        Ok(self.lease(self.take_until(None)?))
-    }
-
-    /// As [`recv_lease`](Self::recv_lease), waiting at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        Ok(self.lease(self.take_until(Deadline::after(timeout))?))
-    }
-
-    /// As [`recv_lease`](Self::recv_lease), if there is an item.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
-        Ok(self.lease(claim))
-    }
-
-    fn lease(&self, claim: Claim) -> Lease<'_, T> {
-        Lease {
-            item: plain::load(&self.block, self.item_at(claim.slot)),
-            queue: self,
-            claim: Some(claim),
-        }
     }
 
     #[inline]
@@ -514,6 +638,7 @@ impl<T: Plain> Queue<T> {
     }
 
     fn swept_now(&self) {
+        // Relaxed: two threads that sweep at once do no harm.
         self.swept.store(self.now(), Ordering::Relaxed);
     }
 
@@ -524,20 +649,53 @@ impl<T: Plain> Queue<T> {
         self.channel().sweep(self.peers(), receives)
     }
 
+    /// A descriptor that is readable when a receive may find something. For `poll` loops and `async`
+    /// code.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness>
+    where
+        T: 'static,
+    {
+        let mut queue =
+            Self::with_stride(self.block.clone(), self.capacity, self.orphans, self.stride);
+        queue.other_end = self.other_end.clone();
+        Ok(Readiness::new(move |deadline| {
+            let ended = || queue.other_end_is_gone(SENDERS_LEFT, true);
+            queue.channel().wait_ready(queue.peers(), deadline, ended)
+        })?)
+    }
+
     /// Closes the queue, for all processes and forever: from now on `send` fails, and `recv` does
     /// once no item can come any more.
     ///
     /// A send that runs at the same time fails, or its item is received. An item on lease can come
     /// back, unless the queue [drops](Orphans::Drop) what its receiver does not acknowledge: so a
     /// `recv` waits, and `try_recv` returns [`RecvError::Empty`], until the last lease has ended.
-    pub fn close(&self) {
+    #[doc(alias = "close")]
+    pub fn shutdown(&self) {
         self.channel().close(self.peers());
+    }
+
+    /// The former name of [`shutdown`](Self::shutdown), kept until 0.2.
+    #[doc(hidden)]
+    pub fn close(&self) {
+        self.shutdown()
     }
 
     /// Whether the queue is closed.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    #[doc(alias = "is_closed")]
+    pub fn is_shutdown(&self) -> bool {
         self.channel().is_closed(self.peers())
+    }
+
+    /// The former name of [`is_shutdown`](Self::is_shutdown), kept until 0.2.
+    #[doc(hidden)]
+    pub fn is_closed(&self) -> bool {
+        self.is_shutdown()
     }
 
     /// Returns the number of items that wait to be received. A snapshot.
@@ -578,9 +736,7 @@ impl<T: Plain> Queue<T> {
         });
         idle.transpose().map(|idle| idle.is_some())
     }
-}
 
-impl<T> Queue<T> {
     #[inline]
     fn ring(&self) -> Ring<'_> {
         Ring {
@@ -588,6 +744,7 @@ impl<T> Queue<T> {
             tail: self.block.u64(TAIL),
             cells: self.block.u64s(CELLS, self.capacity),
             slots: self.block.u64s(CELLS + self.capacity * 8, self.capacity),
+            origins: self.block.u64s(CELLS + self.capacity * 16, self.capacity),
         }
     }
 
@@ -609,6 +766,22 @@ impl<T> Queue<T> {
     fn peers(&self) -> &Block {
         &self.block
     }
+}
+
+fn layout(capacity: usize, stride: usize) -> Option<usize> {
+    capacity.checked_mul(stride.checked_add(WORDS)?)?.checked_add(CELLS)
+}
+
+/// Finds a queue, whose size is still to be compared.
+fn find(segment: &Segment, name: &str, kind: u64) -> Result<(Block, QueueOptions)> {
+    let block = segment.find(name, kind)?;
+    let parameter = block.parameter();
+    let capacity = usize::try_from(parameter & !DROP_ORPHANS)
+        .ok()
+        .filter(|n| (1..=MAX_SLOTS).contains(n))
+        .ok_or(Error::Corrupted)?;
+    let orphans = if parameter & DROP_ORPHANS == 0 { Orphans::Redeliver } else { Orphans::Drop };
+    Ok((block, QueueOptions { capacity, orphans }))
 }
 
 /// The processor that we run on, plus 1.

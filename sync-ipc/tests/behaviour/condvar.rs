@@ -26,7 +26,7 @@ impl World {
     fn waiter(&self, timeout: Duration) -> i32 {
         let mut guard = self.counts.lock().expect("clean");
         guard.update(|[waiting, _]| *waiting += 1);
-        let (mut guard, notified) = self.condvar.wait_timeout(guard, timeout).expect("clean");
+        let (mut guard, notified) = self.condvar.wait_for(guard, timeout).expect("clean");
         guard.update(|[waiting, woken]| {
             *waiting -= 1;
             *woken += u32::from(notified);
@@ -80,11 +80,11 @@ fn those_who_timed_out_absorb_nothing() {
 fn notify_n() {
     let world = world();
     let mut children = world.waiters(6);
-    assert_eq!(world.condvar.notify(2), 2);
+    assert_eq!(world.condvar.notify_many(2), 2);
     until("two woke", || world.counts()[1] == 2);
-    assert_eq!(world.condvar.notify(4), 4);
+    assert_eq!(world.condvar.notify_many(4), 4);
     until("six woke", || world.counts()[1] == 6);
-    assert_eq!(world.condvar.notify(3), 0, "no thread waits, nothing is stored");
+    assert_eq!(world.condvar.notify_many(3), 0, "no thread waits, nothing is stored");
     assert!(children.iter_mut().all(|child| child.join() == 0));
     assert_eq!(world.waiter(Duration::from_millis(10)), 1);
 }
@@ -98,15 +98,13 @@ fn timeouts() {
     let guard = world.counts.lock().expect("clean");
     let (guard, met) = world
         .condvar
-        .wait_timeout_while(guard, Duration::from_millis(30), |[_, woken]| *woken < 4)
+        .wait_while_for(guard, Duration::from_millis(30), |[_, woken]| *woken < 4)
         .expect("clean");
     assert!(!met);
-    let (guard, met) = world
-        .condvar
-        .wait_timeout_while(guard, Duration::from_millis(30), |_| false)
-        .expect("clean");
+    let (guard, met) =
+        world.condvar.wait_while_for(guard, Duration::from_millis(30), |_| false).expect("clean");
     assert!(met);
-    let (_guard, notified) = world.condvar.wait_deadline(guard, Instant::now()).expect("clean");
+    let (_guard, notified) = world.condvar.wait_until(guard, Instant::now()).expect("clean");
     assert!(!notified);
 }
 
@@ -130,7 +128,7 @@ fn wait_lets_go_of_all_levels() {
     let outer = mutex.lock().expect("free");
     let inner = mutex.lock().expect("ours");
     let mut child = fork(|| {
-        mutex.lock_timeout(FOR_EVER).expect("let go of").set(1);
+        mutex.try_lock_for(FOR_EVER).expect("let go of").set(1);
         condvar.notify_one();
         0
     });
@@ -169,10 +167,10 @@ fn waits_that_end_by_time_and_one_that_ends_by_another_process() {
     let started = Instant::now();
     let (guard, met) = world
         .condvar
-        .wait_timeout_while(guard, Duration::from_millis(100), |[_, woken]| *woken < 4)
+        .wait_while_for(guard, Duration::from_millis(100), |[_, woken]| *woken < 4)
         .expect("clean");
     assert!(!met && started.elapsed() >= Duration::from_millis(100));
-    let (guard, notified) = world.condvar.wait_timeout(guard, Duration::ZERO).expect("clean");
+    let (guard, notified) = world.condvar.wait_for(guard, Duration::ZERO).expect("clean");
     assert!(!notified);
     drop(guard);
     let mut child = world.waiters(1);
@@ -193,7 +191,7 @@ fn a_signal_neither_ends_the_wait_nor_loses_the_lock() {
         unsafe { libc::signal(libc::SIGINT, handler as usize) };
         let mut guard = world.counts.lock().expect("clean");
         guard.update(|[waiting, _]| *waiting += 1);
-        let (guard, notified) = world.condvar.wait_timeout(guard, FOR_EVER).expect("clean");
+        let (guard, notified) = world.condvar.wait_for(guard, FOR_EVER).expect("clean");
         i32::from(!notified || !world.counts.is_locked_by_us() || guard.get()[1] != 1)
     });
     until("it waits", || world.counts()[0] == 1);
@@ -212,11 +210,11 @@ fn waiting_takes_a_guard() {
     // that this compiles proves it. This test shows that the lock is released meanwhile.
     let world = world();
     let guard = world.counts.lock().expect("free");
-    let mut child = fork(|| world.counts.lock_timeout(FOR_EVER).is_err().into());
-    let (_guard, _) = world.condvar.wait_timeout(guard, Duration::from_millis(30)).expect("clean");
+    let mut child = fork(|| world.counts.try_lock_for(FOR_EVER).is_err().into());
+    let (_guard, _) = world.condvar.wait_for(guard, Duration::from_millis(30)).expect("clean");
     assert_eq!(child.join(), 0, "free while we waited");
     // To notify without the lock is allowed, and wakes no thread that is not enrolled.
-    assert_eq!(world.condvar.notify(1), 0);
+    assert_eq!(world.condvar.notify_many(1), 0);
 }
 
 #[test]
@@ -228,7 +226,7 @@ fn a_full_list_of_waiters_does_not_outlast_a_timeout() {
         scope.spawn(|| {
             let mut guard = waiting.lock().expect("clean");
             guard.set(1);
-            drop(condvar.wait_timeout(guard, Duration::from_secs(20)).expect("clean"));
+            drop(condvar.wait_for(guard, Duration::from_secs(20)).expect("clean"));
         });
         until("the list is full", || waiting.lock().expect("clean").get() == 1);
         let started = Instant::now();
@@ -236,7 +234,7 @@ fn a_full_list_of_waiters_does_not_outlast_a_timeout() {
         // The condition ends a wait that the deadline does not.
         let still = |_: &u32| started.elapsed() < Duration::from_secs(10);
         let timeout = Duration::from_millis(100);
-        let (guard, done) = condvar.wait_timeout_while(guard, timeout, still).expect("clean");
+        let (guard, done) = condvar.wait_while_for(guard, timeout, still).expect("clean");
         assert!(!done && started.elapsed() >= timeout, "{:?}", started.elapsed());
         drop(guard);
         condvar.notify_all();

@@ -43,12 +43,12 @@ fn everything_once(turn: usize) {
     ));
     let mut child = fork(|| {
         core::mem::forget((mutex.lock().expect("free"), permits.acquire().expect("free")));
-        queue.send(1).expect("room");
+        queue.put(1).expect("room");
         0
     });
     assert_eq!(child.join(), 0);
     assert!(mutex.lock().is_err_and(|error| error.into_guard().is_some()));
-    assert_eq!(Queue::<u64>::open(&received, "queue").expect("it is there").recv(), Ok(1));
+    assert_eq!(Queue::<u64>::open(&received, "queue").expect("it is there").get(), Ok(1));
     let both = [(); 2].map(|()| permits.acquire().expect("no permit leaks"));
     drop(both);
     assert!(matches!(

@@ -31,8 +31,8 @@ fn everything() -> sync_ipc::Result<u64> {
     drop(permits.acquire()?);
     bounded.acquire()?.forget();
     bounded.release()?;
-    queue.send(queue.capacity() as u64)?;
-    queue.recv()?;
+    queue.put(queue.capacity() as u64)?;
+    queue.get()?;
     jobs.put(1)?;
     jobs.get()?.done();
     jobs.join()?;

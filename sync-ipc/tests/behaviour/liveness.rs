@@ -11,7 +11,7 @@ const HELD: i32 = 1;
 const OWNER_DIED: i32 = 2;
 
 fn look(mutex: &Mutex<u64>) -> i32 {
-    match mutex.lock_timeout(Duration::from_millis(60)) {
+    match mutex.try_lock_for(Duration::from_millis(60)) {
         Err(LockError::TimedOut) => HELD,
         Err(LockError::OwnerDied(guard)) => {
             core::mem::forget(guard);

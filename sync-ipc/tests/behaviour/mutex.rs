@@ -67,7 +67,7 @@ fn a_killed_holder_is_reported_even_as_a_zombie() {
     let child = holder(&mutex);
     child.signal(libc::SIGKILL);
     // Not reaped: the child is a zombie for all of this. CPython #88304 waits here forever.
-    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else {
+    let Err(LockError::OwnerDied(mut guard)) = mutex.try_lock_for(FOR_EVER) else {
         panic!("the owner died")
     };
     assert!(guard.is_inconsistent());
@@ -106,7 +106,7 @@ fn a_killed_waiter_loses_nobodys_wake() {
         let guard = mutex.lock().expect("free");
         let first = fork(|| mutex.lock().is_err().into());
         let mut second =
-            fork(|| mutex.lock_timeout(FOR_EVER).is_err_and(|error| error.is_timeout()).into());
+            fork(|| mutex.try_lock_for(FOR_EVER).is_err_and(|error| error.is_timeout()).into());
         std::thread::sleep(Duration::from_millis(10));
         first.signal(libc::SIGSTOP);
         drop(guard);
@@ -122,7 +122,7 @@ fn a_stopped_holder_keeps_its_lock() {
     let child = holder(&mutex);
     child.signal(libc::SIGSTOP);
     let started = Instant::now();
-    assert!(mutex.lock_timeout(Duration::from_millis(150)).expect_err("held").is_timeout());
+    assert!(mutex.try_lock_for(Duration::from_millis(150)).expect_err("held").is_timeout());
     assert!(started.elapsed() >= Duration::from_millis(150));
 }
 
@@ -148,13 +148,13 @@ fn a_child_does_not_own_what_its_parent_held_at_the_fork() {
 fn timeouts() {
     let (_segment, mutex) = world();
     let guard = mutex.lock().expect("free");
-    assert!(mutex.lock_timeout(Duration::ZERO).expect_err("held").is_timeout());
-    assert!(mutex.lock_deadline(Instant::now()).expect_err("held").is_timeout());
+    assert!(mutex.try_lock_for(Duration::ZERO).expect_err("held").is_timeout());
+    assert!(mutex.try_lock_until(Instant::now()).expect_err("held").is_timeout());
     let started = Instant::now();
-    assert!(mutex.lock_timeout(Duration::from_millis(60)).expect_err("held").is_timeout());
+    assert!(mutex.try_lock_for(Duration::from_millis(60)).expect_err("held").is_timeout());
     assert!(started.elapsed() >= Duration::from_millis(60));
     drop(guard);
-    drop(mutex.lock_timeout(Duration::MAX).expect("free"));
+    drop(mutex.try_lock_for(Duration::MAX).expect("free"));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_forked_child_that_never_uses_the_segment_does_not_keep_its_dead_parent_aliv
     });
     assert_eq!(parent.join(), 1);
     // The grandchild still has the parent's description, and with it its lock on the liveness byte.
-    assert!(matches!(mutex.lock_timeout(FOR_EVER), Err(LockError::OwnerDied(_))));
+    assert!(matches!(mutex.try_lock_for(FOR_EVER), Err(LockError::OwnerDied(_))));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn exec_while_holding_ends_the_participant() {
         1
     });
     until("the child holds the lock", || mutex.is_locked());
-    assert!(matches!(mutex.lock_timeout(FOR_EVER), Err(LockError::OwnerDied(_))));
+    assert!(matches!(mutex.try_lock_for(FOR_EVER), Err(LockError::OwnerDied(_))));
     drop(child);
 }
 

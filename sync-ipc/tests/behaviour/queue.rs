@@ -21,23 +21,23 @@ fn world(capacity: usize) -> (Segment, Queue<u64>) {
 #[test]
 fn full_in_every_form() {
     let (_segment, queue) = world(6);
-    queue.send(1).expect("room");
-    queue.try_send(2).expect("room");
-    queue.send_timeout(3, Duration::ZERO).expect("room");
-    queue.send_timeout(4, Duration::MAX).expect("room");
-    queue.send_deadline(5, Instant::now()).expect("room");
-    queue.send(6).expect("room");
+    queue.put(1).expect("room");
+    queue.try_put(2).expect("room");
+    queue.put_timeout(3, Duration::ZERO).expect("room");
+    queue.put_timeout(4, Duration::MAX).expect("room");
+    queue.put_deadline(5, Instant::now()).expect("room");
+    queue.put(6).expect("room");
     assert_eq!(queue.len(), 6);
-    assert_eq!(queue.try_send(7), Err(SendError::Full(7)));
-    assert_eq!(queue.send_timeout(7, Duration::ZERO), Err(SendError::TimedOut(7)));
-    assert_eq!(queue.send_deadline(7, Instant::now()), Err(SendError::TimedOut(7)));
+    assert_eq!(queue.try_put(7), Err(SendError::Full(7)));
+    assert_eq!(queue.put_timeout(7, Duration::ZERO), Err(SendError::TimedOut(7)));
+    assert_eq!(queue.put_deadline(7, Instant::now()), Err(SendError::TimedOut(7)));
     let started = Instant::now();
     assert_eq!(
-        queue.send_timeout(7, Duration::from_millis(40)).map_err(SendError::into_inner),
+        queue.put_timeout(7, Duration::from_millis(40)).map_err(SendError::into_inner),
         Err(7)
     );
     assert!(started.elapsed() >= Duration::from_millis(40));
-    let mut child = fork(|| (1..=6).all(|item| queue.recv() == Ok(item)).into());
+    let mut child = fork(|| (1..=6).all(|item| queue.get() == Ok(item)).into());
     assert_eq!(child.join(), 1);
     assert!(queue.is_empty());
 }
@@ -45,47 +45,47 @@ fn full_in_every_form() {
 #[test]
 fn empty_in_every_form() {
     let (_segment, queue) = world(6);
-    let mut child = fork(|| (1..=5).map(|item| queue.send(item)).all(|sent| sent.is_ok()).into());
+    let mut child = fork(|| (1..=5).map(|item| queue.put(item)).all(|sent| sent.is_ok()).into());
     assert_eq!(child.join(), 1);
-    assert_eq!(queue.recv(), Ok(1));
-    assert_eq!(queue.try_recv(), Ok(2));
-    assert_eq!(queue.recv_timeout(Duration::ZERO), Ok(3));
-    assert_eq!(queue.recv_deadline(Instant::now()), Ok(4));
-    assert_eq!(queue.recv_timeout(Duration::MAX), Ok(5));
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
-    assert_eq!(queue.recv_deadline(Instant::now()), Err(RecvError::TimedOut));
+    assert_eq!(queue.get(), Ok(1));
+    assert_eq!(queue.try_get(), Ok(2));
+    assert_eq!(queue.get_timeout(Duration::ZERO), Ok(3));
+    assert_eq!(queue.get_deadline(Instant::now()), Ok(4));
+    assert_eq!(queue.get_timeout(Duration::MAX), Ok(5));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
+    assert_eq!(queue.get_deadline(Instant::now()), Err(RecvError::TimedOut));
     let started = Instant::now();
-    assert_eq!(queue.recv_timeout(Duration::from_millis(40)), Err(RecvError::TimedOut));
+    assert_eq!(queue.get_timeout(Duration::from_millis(40)), Err(RecvError::TimedOut));
     assert!(started.elapsed() >= Duration::from_millis(40));
 }
 
 #[test]
 fn items_from_before_and_after_the_fork_come_in_order() {
     let (_segment, queue) = world(32);
-    (0..10).for_each(|item| queue.send(item).expect("room"));
-    let mut child = fork(|| (10..20).map(|item| queue.send(item)).all(|sent| sent.is_ok()).into());
+    (0..10).for_each(|item| queue.put(item).expect("room"));
+    let mut child = fork(|| (10..20).map(|item| queue.put(item)).all(|sent| sent.is_ok()).into());
     assert_eq!(child.join(), 1);
     assert_eq!(
-        (0..20).map(|_| queue.recv().expect("an item")).collect::<Vec<_>>(),
+        (0..20).map(|_| queue.get().expect("an item")).collect::<Vec<_>>(),
         (0..20).collect::<Vec<_>>()
     );
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
 }
 
 #[test]
 fn closed() {
     let (_segment, queue) = world(4);
-    queue.send(1).expect("room");
+    queue.put(1).expect("room");
     let mut waiting = fork(|| {
-        let first = queue.recv();
-        i32::from(first == Ok(1) && queue.recv() == Err(RecvError::Closed))
+        let first = queue.get();
+        i32::from(first == Ok(1) && queue.get() == Err(RecvError::Closed))
     });
     until("the item is gone", || queue.is_empty());
-    queue.close();
+    queue.shutdown();
     assert_eq!(waiting.join(), 1);
-    assert_eq!(queue.send(2), Err(SendError::Closed(2)));
-    assert_eq!(queue.try_recv(), Err(RecvError::Closed));
-    assert!(queue.is_closed());
+    assert_eq!(queue.put(2), Err(SendError::Closed(2)));
+    assert_eq!(queue.try_get(), Err(RecvError::Closed));
+    assert!(queue.is_shutdown());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn every_item_arrives_once_in_each_senders_order() {
     let mut senders = [0, 1].map(|who| {
         let queue = &queue;
         fork(move || {
-            (0..EACH).map(|item| queue.send(who << 32 | item)).any(|sent| sent.is_err()).into()
+            (0..EACH).map(|item| queue.put(who << 32 | item)).any(|sent| sent.is_err()).into()
         })
     });
     let mut receivers = [(); 2].map(|()| {
@@ -113,7 +113,7 @@ fn every_item_arrives_once_in_each_senders_order() {
             let mut last = [None; 2];
             let mut count = 0;
             let mut sum = 0;
-            while let Ok(item) = queue.recv() {
+            while let Ok(item) = queue.get() {
                 let who = (item >> 32) as usize;
                 let number = item & 0xffff_ffff;
                 assert!(last[who].is_none_or(|last| last < number), "out of order");
@@ -129,7 +129,7 @@ fn every_item_arrives_once_in_each_senders_order() {
         })
     });
     assert_eq!(senders.each_mut().map(Child::join), [0, 0]);
-    queue.close();
+    queue.shutdown();
     assert_eq!(receivers.each_mut().map(Child::join), [0, 0]);
     assert_eq!(sums.lock().expect("clean").get(), [2 * EACH, EACH * (EACH - 1)]);
 }
@@ -139,22 +139,22 @@ fn a_stopped_sender_holds_up_no_thread() {
     let (_segment, queue) = world(4);
     let child = fork(|| {
         loop {
-            let _ = queue.try_send(7);
-            let _ = queue.try_recv();
+            let _ = queue.try_put(7);
+            let _ = queue.try_get();
         }
     });
     for _ in 0..20 {
         std::thread::sleep(Duration::from_millis(2));
         child.signal(libc::SIGSTOP);
         std::thread::sleep(Duration::from_millis(1));
-        while queue.try_recv().is_ok() {}
+        while queue.try_get().is_ok() {}
         // It may hold one slot, whatever it was doing; the other three go round.
         for turn in 0..50 {
             for item in 0..3 {
-                queue.send_timeout(turn * 3 + item, FOR_EVER).expect("room");
+                queue.put_timeout(turn * 3 + item, FOR_EVER).expect("room");
             }
             for item in 0..3 {
-                assert_eq!(queue.recv_timeout(FOR_EVER), Ok(turn * 3 + item));
+                assert_eq!(queue.get_timeout(FOR_EVER), Ok(turn * 3 + item));
             }
         }
         child.signal(libc::SIGCONT);
@@ -165,17 +165,17 @@ fn a_stopped_sender_holds_up_no_thread() {
 fn a_killed_getter_leaves_its_item_to_others() {
     // CPython: "Empty", with an item in the queue.
     let (_segment, queue) = world(4);
-    queue.send(1).expect("room");
+    queue.put(1).expect("room");
     let child = fork(|| {
-        core::mem::forget(queue.recv_lease().expect("an item"));
+        core::mem::forget(queue.get_lease().expect("an item"));
         loop {
             std::thread::sleep(FOR_EVER);
         }
     });
     until("it has it", || queue.is_empty());
-    assert_eq!(queue.recv_timeout(Duration::from_millis(60)), Err(RecvError::TimedOut), "it lives");
+    assert_eq!(queue.get_timeout(Duration::from_millis(60)), Err(RecvError::TimedOut), "it lives");
     child.signal(libc::SIGKILL);
-    assert_eq!(queue.recv_timeout(FOR_EVER), Ok(1));
+    assert_eq!(queue.get_timeout(FOR_EVER), Ok(1));
 }
 
 #[test]
@@ -187,27 +187,27 @@ fn orphans_may_be_dropped_and_their_room_comes_back() {
         QueueOptions { capacity: 1, orphans: Orphans::Drop },
     )
     .expect("room");
-    queue.send(1).expect("room");
+    queue.put(1).expect("room");
     let mut child = fork(|| {
-        core::mem::forget(queue.recv_lease().expect("an item"));
+        core::mem::forget(queue.get_lease().expect("an item"));
         0
     });
     assert_eq!(child.join(), 0);
-    queue.send_timeout(2, FOR_EVER).expect("the dead one's room");
-    assert_eq!(queue.recv(), Ok(2));
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
+    queue.put_timeout(2, FOR_EVER).expect("the dead one's room");
+    assert_eq!(queue.get(), Ok(2));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
 }
 
 #[test]
 fn a_dropped_lease_goes_to_another_receiver_at_once() {
     let (_segment, queue) = world(4);
-    queue.send(1).expect("room");
-    queue.send(2).expect("room");
-    let (one, two) = (queue.recv_lease().expect("an item"), queue.recv_lease().expect("an item"));
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
+    queue.put(1).expect("room");
+    queue.put(2).expect("room");
+    let (one, two) = (queue.get_lease().expect("an item"), queue.get_lease().expect("an item"));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
     drop(one);
     drop(two);
-    let mut both = [queue.recv().expect("given back"), queue.recv().expect("given back")];
+    let mut both = [queue.get().expect("given back"), queue.get().expect("given back")];
     both.sort_unstable();
     assert_eq!(both, [1, 2]);
 }
@@ -218,8 +218,8 @@ fn large_items() {
     let queue = Queue::<[u8; 4099]>::create(&segment, "q", 3).expect("room");
     for round in 0..10 {
         let item = core::array::from_fn(|at| (at as u8).wrapping_add(round));
-        queue.send(item).expect("room");
-        assert!(queue.recv().expect("an item") == item);
+        queue.put(item).expect("room");
+        assert!(queue.get().expect("an item") == item);
     }
 }
 
@@ -257,7 +257,7 @@ fn join_waits_for_all_of_it_and_for_redelivered_work_too() {
     });
     assert_eq!(jobs.join(), Ok(()));
     assert_eq!(done.lock().expect("clean").get(), 6);
-    jobs.close();
+    jobs.shutdown();
     assert_eq!(worker.join(), 0);
 }
 
@@ -266,12 +266,12 @@ fn len_follows() {
     let (_segment, queue) = world(4);
     for len in 0..4 {
         assert_eq!(queue.len(), len);
-        queue.send(1).expect("room");
+        queue.put(1).expect("room");
     }
-    let lease = queue.recv_lease().expect("an item");
+    let lease = queue.get_lease().expect("an item");
     assert_eq!(queue.len(), 3, "what is leased does not wait");
     drop(lease);
-    let mut child = fork(|| (0..4).all(|_| queue.recv() == Ok(1)).into());
+    let mut child = fork(|| (0..4).all(|_| queue.get() == Ok(1)).into());
     assert_eq!(child.join(), 1);
     assert!(queue.is_empty());
 }
@@ -280,7 +280,7 @@ fn len_follows() {
 fn a_timed_receive_takes_its_time() {
     let (_segment, queue) = world(1);
     let started = Instant::now();
-    assert_eq!(queue.recv_timeout(Duration::from_millis(200)), Err(RecvError::TimedOut));
+    assert_eq!(queue.get_timeout(Duration::from_millis(200)), Err(RecvError::TimedOut));
     assert!(started.elapsed() >= Duration::from_millis(200));
 }
 
@@ -305,14 +305,14 @@ fn a_closed_queue_can_be_asked_and_closed_again() {
     let (segment, queue) = world(2);
     let theirs = Queue::<u64>::open(&segment, "queue").expect("it is there");
     assert!(queue.is_empty() && theirs.is_empty());
-    queue.send(1).expect("room");
+    queue.put(1).expect("room");
     assert!(!queue.is_empty() && fork(|| theirs.is_empty().into()).join() == 0);
-    queue.close();
-    queue.close();
+    queue.shutdown();
+    queue.shutdown();
     // Python raises OSError; the question has an answer all the same: what was sent is there.
-    assert!(theirs.is_closed() && !theirs.is_empty());
-    assert_eq!(theirs.recv(), Ok(1));
-    assert_eq!((theirs.recv(), theirs.is_empty()), (Err(RecvError::Closed), true));
+    assert!(theirs.is_shutdown() && !theirs.is_empty());
+    assert_eq!(theirs.get(), Ok(1));
+    assert_eq!((theirs.get(), theirs.is_empty()), (Err(RecvError::Closed), true));
 }
 
 #[test]
@@ -327,17 +327,17 @@ fn there_is_no_background_sender() {
     // duration polls.
     let (_segment, queue) = world(8);
     let mut child = fork(|| {
-        (0..8).for_each(|item| queue.send(item).expect("room"));
+        (0..8).for_each(|item| queue.put(item).expect("room"));
         // SAFETY: kills this child, at once.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) }
     });
     assert_eq!(child.join(), -libc::SIGKILL);
     assert_eq!(
-        (0..8).map(|_| queue.recv_timeout(Duration::ZERO)).collect::<Vec<_>>(),
+        (0..8).map(|_| queue.get_timeout(Duration::ZERO)).collect::<Vec<_>>(),
         (0..8).map(Ok).collect::<Vec<_>>()
     );
-    queue.close();
-    assert_eq!(queue.send_timeout(1, Duration::ZERO), Err(SendError::Closed(1)));
+    queue.shutdown();
+    assert_eq!(queue.put_timeout(1, Duration::ZERO), Err(SendError::Closed(1)));
 }
 
 #[test]
@@ -367,13 +367,13 @@ fn first_in_first_out_for_each_sender() {
 fn a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
     let (_segment, queue) = world(1);
     for turn in 0..200 {
-        let mut patient = fork(|| queue.recv_timeout(FOR_EVER).is_err().into());
+        let mut patient = fork(|| queue.get_timeout(FOR_EVER).is_err().into());
         let mut hasty =
-            fork(|| queue.recv_timeout(Duration::from_micros(200 + turn * 7)).is_ok().into());
+            fork(|| queue.get_timeout(Duration::from_micros(200 + turn * 7)).is_ok().into());
         std::thread::sleep(Duration::from_micros(300 + turn * 5));
-        queue.send(turn).expect("room");
+        queue.put(turn).expect("room");
         if hasty.join() == 1 {
-            queue.send(turn).expect("room");
+            queue.put(turn).expect("room");
         }
         assert_eq!(patient.join(), 0);
     }
@@ -387,17 +387,17 @@ fn large_items_by_reference() {
     let queue = Queue::<[u64; 512]>::create(&segment, "frames", 2).expect("room");
     let mut child = fork(|| {
         let mut frame = [0; 512];
-        let right = (0..20).all(|item| queue.recv_into(&mut frame).is_ok() && frame == [item; 512]);
+        let right = (0..20).all(|item| queue.get_into(&mut frame).is_ok() && frame == [item; 512]);
         right.into()
     });
-    (0..20).for_each(|item| queue.send_ref(&[item; 512]).expect("room comes"));
+    (0..20).for_each(|item| queue.put_ref(&[item; 512]).expect("room comes"));
     assert_eq!(child.join(), 1);
-    queue.send([20; 512]).expect("room");
-    queue.close();
-    assert_eq!(queue.send_ref(&[21; 512]), Err(SendError::Closed(())));
+    queue.put([20; 512]).expect("room");
+    queue.shutdown();
+    assert_eq!(queue.put_ref(&[21; 512]), Err(SendError::Closed(())));
     let mut frame = [0; 512];
-    queue.recv_into(&mut frame).expect("what was sent before the close");
-    assert_eq!(queue.recv_into(&mut frame), Err(RecvError::Closed));
+    queue.get_into(&mut frame).expect("what was sent before the close");
+    assert_eq!(queue.get_into(&mut frame), Err(RecvError::Closed));
     assert_eq!(frame, [20; 512], "as it was");
 }
 
@@ -415,23 +415,23 @@ fn dropped_by_a_child<T>(held: &T, act: impl FnOnce(T)) {
 fn a_forked_childs_copy_of_a_lease_gives_nothing_back_and_acknowledges_nothing() {
     let segment = Segment::anonymous(65536).expect("a segment");
     let queue = Queue::<u64>::create(&segment, "q", 4).expect("room");
-    queue.send(7).expect("room");
-    let lease = queue.recv_lease().expect("an item");
+    queue.put(7).expect("room");
+    let lease = queue.get_lease().expect("an item");
     dropped_by_a_child(&lease, drop);
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty), "its parent works on it");
+    assert_eq!(queue.try_get(), Err(RecvError::Empty), "its parent works on it");
     lease.ack();
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
 
     // Acknowledged in the child, and then the parent dies: it is another's.
-    queue.send(8).expect("room");
+    queue.put(8).expect("room");
     let mut worker = fork(|| {
-        let lease = queue.recv_lease().expect("an item");
+        let lease = queue.get_lease().expect("an item");
         dropped_by_a_child(&lease, sync_ipc::Lease::ack);
         core::mem::forget(lease);
         0
     });
     assert_eq!(worker.join(), 0);
-    assert_eq!(queue.recv_timeout(crate::processes::FOR_EVER), Ok(8));
+    assert_eq!(queue.get_timeout(crate::processes::FOR_EVER), Ok(8));
 }
 
 #[test]
@@ -450,23 +450,23 @@ fn a_forked_childs_copy_of_a_task_is_not_done() {
 #[test]
 fn a_closed_queue_waits_for_what_may_come_back() {
     let (_segment, queue) = world(4);
-    queue.send(1).expect("room");
-    let lease = queue.recv_lease().expect("an item");
-    queue.close();
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty), "it is on lease");
-    assert_eq!(queue.recv_timeout(Duration::from_millis(5)), Err(RecvError::TimedOut));
+    queue.put(1).expect("room");
+    let lease = queue.get_lease().expect("an item");
+    queue.shutdown();
+    assert_eq!(queue.try_get(), Err(RecvError::Empty), "it is on lease");
+    assert_eq!(queue.get_timeout(Duration::from_millis(5)), Err(RecvError::TimedOut));
     drop(lease);
-    assert_eq!(queue.recv(), Ok(1), "it came back");
-    assert_eq!(queue.recv(), Err(RecvError::Closed));
+    assert_eq!(queue.get(), Ok(1), "it came back");
+    assert_eq!(queue.get(), Err(RecvError::Closed));
 }
 
 #[test]
 fn a_receiver_of_a_closed_queue_is_woken_by_the_last_acknowledgement() {
     let (_segment, queue) = world(4);
-    queue.send(1).expect("room");
-    let lease = queue.recv_lease().expect("an item");
-    queue.close();
-    let mut waits = fork(|| (queue.recv() == Err(RecvError::Closed)).into());
+    queue.put(1).expect("room");
+    let lease = queue.get_lease().expect("an item");
+    queue.shutdown();
+    let mut waits = fork(|| (queue.get() == Err(RecvError::Closed)).into());
     std::thread::sleep(Duration::from_millis(5));
     lease.ack();
     assert_eq!(waits.join(), 1);
@@ -477,34 +477,34 @@ fn a_closed_queue_that_drops_orphans_waits_for_no_lease() {
     let segment = Segment::anonymous(1 << 16).expect("a segment");
     let options = QueueOptions { capacity: 4, orphans: Orphans::Drop };
     let queue = Queue::<u64>::with_options(&segment, "queue", options).expect("room");
-    queue.send(1).expect("room");
-    let lease = queue.recv_lease().expect("an item");
-    queue.close();
-    assert_eq!(queue.recv(), Err(RecvError::Closed), "a lease cannot bring it back");
+    queue.put(1).expect("room");
+    let lease = queue.get_lease().expect("an item");
+    queue.shutdown();
+    assert_eq!(queue.get(), Err(RecvError::Closed), "a lease cannot bring it back");
     drop(lease);
-    assert_eq!(queue.recv(), Err(RecvError::Closed));
+    assert_eq!(queue.get(), Err(RecvError::Closed));
 }
 
 #[test]
 fn a_receiver_of_a_closed_queue_does_not_wait_for_a_dead_leaser() {
     let (_segment, queue) = world(4);
-    queue.send(1).expect("room");
+    queue.put(1).expect("room");
     let mut dies = fork(|| {
-        core::mem::forget(queue.recv_lease().expect("an item"));
+        core::mem::forget(queue.get_lease().expect("an item"));
         0
     });
     assert_eq!(dies.join(), 0);
-    queue.close();
-    assert_eq!(queue.recv(), Ok(1));
-    assert_eq!(queue.recv(), Err(RecvError::Closed));
+    queue.shutdown();
+    assert_eq!(queue.get(), Ok(1));
+    assert_eq!(queue.get(), Err(RecvError::Closed));
 }
 
 #[test]
 fn a_forked_copy_of_a_lease_is_nothing() {
     let (_segment, queue) = world(4);
     for how in 0..2 {
-        queue.send(7).expect("room");
-        let lease = queue.recv_lease().expect("an item");
+        queue.put(7).expect("room");
+        let lease = queue.get_lease().expect("an item");
         let mut lease = Some(lease);
         let mut child = fork(|| {
             let lease = lease.take().expect("its copy");
@@ -516,9 +516,9 @@ fn a_forked_copy_of_a_lease_is_nothing() {
             0
         });
         assert_eq!(child.join(), 0);
-        assert_eq!(queue.try_recv(), Err(RecvError::Empty), "the parent works on it");
+        assert_eq!(queue.try_get(), Err(RecvError::Empty), "the parent works on it");
         drop(lease);
-        assert_eq!(queue.recv(), Ok(7), "and gave it back");
+        assert_eq!(queue.get(), Ok(7), "and gave it back");
     }
 }
 
@@ -630,10 +630,10 @@ fn full_is_not_returned_while_there_is_room() {
     let (_segment, queue) = world(3);
     let works = || {
         for _ in 0..20_000 {
-            if queue.send(1).is_err() {
+            if queue.put(1).is_err() {
                 return 1;
             }
-            if queue.recv().is_err() {
+            if queue.get().is_err() {
                 return 2;
             }
         }
@@ -641,8 +641,8 @@ fn full_is_not_returned_while_there_is_room() {
     };
     let mut others = [fork(works), fork(works)];
     for _ in 0..20_000 {
-        queue.try_send(2).expect("there is a third slot");
-        queue.recv().expect("one was sent");
+        queue.try_put(2).expect("there is a third slot");
+        queue.get().expect("one was sent");
     }
     assert_eq!(others.each_mut().map(Child::join), [0, 0]);
 }
@@ -692,11 +692,14 @@ fn a_sweep_takes_linear_time() {
 
     let capacity = sync_ipc::raw::queue::MAX_SLOTS;
     let words = || (0..capacity).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
-    let (head, tail, cells, slots) = (AtomicU64::new(0), AtomicU64::new(0), words(), words());
-    let ring = Ring { head: &head, tail: &tail, cells: &cells, slots: &slots };
-    for (at, slot) in slots.iter().enumerate() {
-        // WRITING, of participants 2 and 3 in turn.
-        slot.store(1 << 30 | (2 + at as u64 % 2), Ordering::Relaxed);
+    let (head, tail, cells) = (AtomicU64::new(0), AtomicU64::new(0), words());
+    let (slots, origins) = (words(), words());
+    let ring = Ring { head: &head, tail: &tail, cells: &cells, slots: &slots, origins: &origins };
+    for (at, (slot, origin)) in slots.iter().zip(&origins).enumerate() {
+        // Of participants 2 and 3 in turn: WRITING, and READY.
+        let sender = 2 + at as u64 % 2;
+        origin.store(sender, Ordering::Relaxed);
+        slot.store(if at % 4 < 2 { 1 << 30 | sender } else { 2 << 30 }, Ordering::Relaxed);
     }
     let counts = Counts::default();
     let found = ring.sweep(&counts, Orphans::Redeliver, true).expect("attached");

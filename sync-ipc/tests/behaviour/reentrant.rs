@@ -59,7 +59,7 @@ fn a_dead_owners_count_is_forgotten() {
         0
     });
     assert_eq!(child.join(), 0);
-    let Err(LockError::OwnerDied(mut guard)) = mutex.lock_timeout(FOR_EVER) else {
+    let Err(LockError::OwnerDied(mut guard)) = mutex.try_lock_for(FOR_EVER) else {
         panic!("the owner died")
     };
     assert_eq!(guard.depth(), 1);

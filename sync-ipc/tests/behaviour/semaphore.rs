@@ -22,11 +22,11 @@ fn counts_down_and_up_and_beyond() {
     assert!(semaphore.try_acquire().expect_err("none").is_timeout());
     drop((one, two));
     assert_eq!(semaphore.available_permits(), 2);
-    semaphore.add_permits(1).expect("room");
+    semaphore.try_add_permits(1).expect("room");
     assert_eq!(semaphore.available_permits(), 3);
-    semaphore.add_permits(1).expect("room");
+    semaphore.try_add_permits(1).expect("room");
     assert_eq!(semaphore.available_permits(), 4);
-    assert_eq!(semaphore.add_permits(1), Err(TooManyReleases));
+    assert_eq!(semaphore.try_add_permits(1), Err(TooManyReleases));
 }
 
 #[test]
@@ -34,13 +34,13 @@ fn timeouts() {
     let segment = segment();
     let semaphore = Semaphore::create(&segment, "s", 0, 1).expect("room");
     assert!(semaphore.try_acquire().is_err());
-    assert!(semaphore.acquire_timeout(Duration::ZERO).is_err());
-    assert!(semaphore.acquire_deadline(Instant::now()).is_err());
+    assert!(semaphore.try_acquire_for(Duration::ZERO).is_err());
+    assert!(semaphore.try_acquire_until(Instant::now()).is_err());
     let started = Instant::now();
-    assert!(semaphore.acquire_timeout(Duration::from_millis(50)).is_err());
+    assert!(semaphore.try_acquire_for(Duration::from_millis(50)).is_err());
     assert!(started.elapsed() >= Duration::from_millis(50));
-    semaphore.add_permits(1).expect("room");
-    drop(semaphore.acquire_timeout(Duration::MAX).expect("free"));
+    semaphore.try_add_permits(1).expect("room");
+    drop(semaphore.try_acquire_for(Duration::MAX).expect("free"));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn permits_come_back_when_their_holder_dies() {
     until("the child holds them", || semaphore.available_permits() == 0);
     assert!(semaphore.try_acquire().is_err());
     child.signal(libc::SIGKILL);
-    let all = [(); 3].map(|()| semaphore.acquire_timeout(FOR_EVER).expect("the dead need none"));
+    let all = [(); 3].map(|()| semaphore.try_acquire_for(FOR_EVER).expect("the dead need none"));
     assert!(semaphore.try_acquire().is_err());
     drop(all);
     assert_eq!(semaphore.available_permits(), 3);
@@ -89,7 +89,7 @@ fn a_forgotten_permit_does_not_come_back_by_death() {
         0
     });
     assert_eq!(child.join(), 0);
-    assert!(semaphore.acquire_timeout(Duration::from_millis(80)).is_err());
+    assert!(semaphore.try_acquire_for(Duration::from_millis(80)).is_err());
     semaphore.release().expect("one is missing");
     drop(semaphore.try_acquire().expect("given back"));
 }
@@ -125,7 +125,7 @@ fn there_is_a_most_and_the_count_is_never_negative() {
     let most = Semaphore::create(&segment, "most", sync_ipc::MAX_PERMITS, sync_ipc::MAX_PERMITS)
         .expect("room");
     assert_eq!(most.available_permits(), sync_ipc::MAX_PERMITS);
-    assert_eq!(most.add_permits(1), Err(TooManyReleases));
+    assert_eq!(most.try_add_permits(1), Err(TooManyReleases));
     assert!(matches!(
         Semaphore::create(&segment, "more", 0, sync_ipc::MAX_PERMITS + 1),
         Err(Error::BadSize)
@@ -133,7 +133,7 @@ fn there_is_a_most_and_the_count_is_never_negative() {
     let one = Semaphore::create(&segment, "one", 1, 1).expect("room");
     let _permit = one.acquire().expect("free");
     let mut waiters =
-        [(); 2].map(|()| fork(|| one.acquire_timeout(Duration::from_millis(20)).is_err().into()));
+        [(); 2].map(|()| fork(|| one.try_acquire_for(Duration::from_millis(20)).is_err().into()));
     assert_eq!(one.available_permits(), 0, "who waits is not owed");
     assert_eq!(waiters.each_mut().map(crate::processes::Child::join), [1; 2]);
 }
@@ -146,20 +146,20 @@ fn a_wake_that_comes_with_the_end_of_the_time_is_not_lost() {
     let semaphore = Semaphore::create(&segment, "s", 0, 1).expect("room");
     for turn in 0..200_u64 {
         let mut patient = fork(|| {
-            semaphore.acquire_timeout(FOR_EVER).map(|permit| permit.forget()).is_err().into()
+            semaphore.try_acquire_for(FOR_EVER).map(|permit| permit.forget()).is_err().into()
         });
         let mut hasty = fork(|| {
             i32::from(
                 semaphore
-                    .acquire_timeout(Duration::from_micros(200 + turn * 7))
+                    .try_acquire_for(Duration::from_micros(200 + turn * 7))
                     .map(|permit| permit.forget())
                     .is_ok(),
             )
         });
         std::thread::sleep(Duration::from_micros(300 + turn * 5));
-        semaphore.add_permits(1).expect("none is there");
+        semaphore.try_add_permits(1).expect("none is there");
         if hasty.join() == 1 {
-            semaphore.add_permits(1).expect("the hasty one took it");
+            semaphore.try_add_permits(1).expect("the hasty one took it");
         }
         assert_eq!(patient.join(), 0);
     }

@@ -124,7 +124,7 @@ fn a_value_has_its_lock_and_a_raw_one_has_none() {
     let (held, row) = (value.lock().expect("free"), array.lock().expect("free"));
     let mut child = fork(|| {
         let refused = value
-            .lock_timeout(std::time::Duration::from_millis(5))
+            .try_lock_for(std::time::Duration::from_millis(5))
             .is_err_and(|error| error.is_timeout());
         // `get_obj`: past the lock.
         i32::from(refused && array.raw().get(0) == Some(5))
@@ -253,7 +253,7 @@ fn a_forked_childs_copy_of_an_array_guard_writes_nothing() {
         guard.write(1, &[9, 9]).expect("inside");
         // SAFETY: the child's copy, which it does not use again.
         drop(unsafe { core::ptr::read(&guard) });
-        i32::from(array.lock_timeout(std::time::Duration::from_millis(5)).is_ok())
+        i32::from(array.try_lock_for(std::time::Duration::from_millis(5)).is_ok())
     });
     assert_eq!(child.join(), 0, "its parent holds the lock");
     assert_eq!(guard.to_vec(), [1, 2, 3]);

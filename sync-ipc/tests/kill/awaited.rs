@@ -4,7 +4,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use sync_ipc::{Event, JoinableQueue, LockError, Mutex, Queue, RecvError, Segment, Semaphore};
+use sync_ipc::{
+    Event, JoinableQueue, LockError, Mutex, Queue, RecvError, RwLock, Segment, Semaphore,
+};
 
 use crate::harness::{Case, every_effect};
 use crate::processes::{Child, FOR_EVER, fork};
@@ -60,21 +62,21 @@ macro_rules! awaited {
 
 awaited!(a_send_with_a_waiting_receiver: Queue<u64>,
     world: |segment| Queue::create(segment, "queue", 2).expect("room"),
-    wait: |queue| queue.recv_timeout(FOR_EVER).is_ok(),
-    act: |queue| queue.send(1).expect("room"),
-    make_up: |queue| queue.send_timeout(2, FOR_EVER).expect("room")
+    wait: |queue| queue.get_timeout(FOR_EVER).is_ok(),
+    act: |queue| queue.put(1).expect("room"),
+    make_up: |queue| queue.put_timeout(2, FOR_EVER).expect("room")
 );
 
 awaited!(a_receive_with_a_waiting_sender: Queue<u64>,
     world: |segment| {
         let queue = Queue::create(segment, "queue", 1).expect("room");
-        queue.send(1).expect("room");
+        queue.put(1).expect("room");
         queue
     },
-    wait: |queue| queue.send_timeout(2, FOR_EVER).is_ok(),
-    act: |queue| assert_eq!(queue.recv(), Ok(1)),
+    wait: |queue| queue.put_timeout(2, FOR_EVER).is_ok(),
+    act: |queue| assert_eq!(queue.get(), Ok(1)),
     make_up: |queue| {
-        queue.recv_timeout(FOR_EVER).expect("the first, or the second");
+        queue.get_timeout(FOR_EVER).expect("the first, or the second");
     }
 );
 
@@ -96,39 +98,39 @@ awaited!(a_last_acknowledgement_with_a_waiting_join: JoinableQueue<u64>,
 
 awaited!(a_close_with_a_waiting_receiver: Queue<u64>,
     world: |segment| Queue::create(segment, "queue", 2).expect("room"),
-    wait: |queue| queue.recv_timeout(FOR_EVER) == Err(RecvError::Closed),
-    act: |queue| queue.close(),
-    make_up: |queue| queue.close()
+    wait: |queue| queue.get_timeout(FOR_EVER) == Err(RecvError::Closed),
+    act: |queue| queue.shutdown(),
+    make_up: |queue| queue.shutdown()
 );
 
 awaited!(a_last_lease_of_a_closed_queue_with_a_waiting_receiver: Queue<u64>,
     world: |segment| {
         let queue = Queue::create(segment, "queue", 2).expect("room");
-        queue.send(1).expect("room");
+        queue.put(1).expect("room");
         queue
     },
     // The item, if it is given back or its receiver dies; the end, if it is acknowledged.
     wait: |queue| {
-        while !queue.is_closed() {
+        while !queue.is_shutdown() {
             std::thread::sleep(Duration::from_micros(100));
         }
-        matches!(queue.recv_timeout(FOR_EVER), Ok(1) | Err(RecvError::Closed))
+        matches!(queue.get_timeout(FOR_EVER), Ok(1) | Err(RecvError::Closed))
     },
     act: |queue| {
-        let lease = queue.recv_lease().expect("an item");
-        queue.close();
+        let lease = queue.get_lease().expect("an item");
+        queue.shutdown();
         lease.ack();
     },
-    make_up: |queue| queue.close()
+    make_up: |queue| queue.shutdown()
 );
 
 awaited!(an_added_permit_with_a_waiter: Semaphore,
     world: |segment| Semaphore::create(segment, "semaphore", 0, 1).expect("room"),
-    wait: |semaphore| semaphore.acquire_timeout(FOR_EVER).is_ok(),
-    act: |semaphore| semaphore.add_permits(1).expect("room"),
+    wait: |semaphore| semaphore.try_acquire_for(FOR_EVER).is_ok(),
+    act: |semaphore| semaphore.try_add_permits(1).expect("room"),
     make_up: |semaphore| {
         // No room, if it was added.
-        let _ = semaphore.add_permits(1);
+        let _ = semaphore.try_add_permits(1);
     }
 );
 
@@ -136,7 +138,7 @@ awaited!(a_permit_with_a_waiter: Semaphore,
     world: |segment| Semaphore::create(segment, "semaphore", 1, 1).expect("room"),
     wait: |semaphore| {
         std::thread::sleep(Duration::from_millis(1));
-        semaphore.acquire_timeout(FOR_EVER).is_ok()
+        semaphore.try_acquire_for(FOR_EVER).is_ok()
     },
     act: |semaphore| drop(semaphore.acquire()),
     make_up: |_| {}
@@ -146,7 +148,7 @@ awaited!(an_unlock_with_a_waiter: Mutex<u64>,
     world: |segment| Mutex::create(segment, "mutex", 1).expect("room"),
     wait: |mutex| {
         std::thread::sleep(Duration::from_millis(1));
-        match mutex.lock_timeout(FOR_EVER) {
+        match mutex.try_lock_for(FOR_EVER) {
             Ok(_) => true,
             Err(LockError::OwnerDied(mut guard)) => {
                 guard.mark_consistent();
@@ -164,4 +166,31 @@ awaited!(a_set_with_a_waiter: Event,
     wait: |event| event.wait_timeout(FOR_EVER),
     act: |event| event.set(),
     make_up: |event| event.set()
+);
+
+awaited!(a_write_unlock_with_a_waiting_reader: RwLock<u64>,
+    world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
+    wait: |lock| {
+        std::thread::sleep(Duration::from_millis(1));
+        match lock.read_timeout(FOR_EVER) {
+            Ok(_) => true,
+            Err(LockError::OwnerDied(mut guard)) => {
+                guard.mark_consistent();
+                true
+            }
+            Err(_) => false,
+        }
+    },
+    act: |lock| drop(lock.write()),
+    make_up: |_| {}
+);
+
+awaited!(a_read_unlock_with_a_waiting_writer: RwLock<u64>,
+    world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
+    wait: |lock| {
+        std::thread::sleep(Duration::from_millis(1));
+        lock.write_timeout(FOR_EVER).is_ok()
+    },
+    act: |lock| drop(lock.read()),
+    make_up: |_| {}
 );

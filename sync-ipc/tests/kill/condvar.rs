@@ -55,7 +55,7 @@ impl Case for Wait {
     }
     fn act(&self, world: &World) {
         let guard = world.mutex.lock().expect("free");
-        drop(world.condvar.wait_timeout(guard, Duration::from_millis(3)).expect("clean"));
+        drop(world.condvar.wait_for(guard, Duration::from_millis(3)).expect("clean"));
     }
     fn check(&self, world: &World, _: bool) {
         still_works(world);

@@ -18,7 +18,7 @@ pub(crate) fn world() -> World {
 
 /// The survivor locks within the bound, and what it finds is whole.
 pub(crate) fn survivor(mutex: &Mutex<u64>, whole: &[u64]) {
-    match mutex.lock_timeout(FOR_EVER) {
+    match mutex.try_lock_for(FOR_EVER) {
         Ok(guard) => assert!(whole.contains(&guard.get()), "clean, but {}", guard.get()),
         Err(LockError::OwnerDied(mut guard)) => {
             guard.set(whole[0]);

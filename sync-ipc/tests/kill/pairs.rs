@@ -29,7 +29,7 @@ impl Pair for OwnerAndRecoverer {
     }
     fn act(&self, who: usize, world: &Self::World) {
         for _ in 0..2 {
-            match world.mutex.lock_timeout(SOON) {
+            match world.mutex.try_lock_for(SOON) {
                 Ok(mut guard) => guard.set(2 + who as u64),
                 Err(LockError::OwnerDied(mut guard)) => {
                     guard.set(2 + who as u64);
@@ -63,12 +63,12 @@ impl Pair for ProducerAndConsumer {
         match who {
             0 => assert!((3..6).all(|item| {
                 queue
-                    .send_timeout(item, SOON)
+                    .put_timeout(item, SOON)
                     .map_or_else(|error| error.into_inner() == item, |()| true)
             })),
             _ => {
                 assert!((0..3).all(|_| matches!(
-                    queue.recv_timeout(SOON),
+                    queue.get_timeout(SOON),
                     Ok(1..6) | Err(RecvError::TimedOut)
                 )))
             }
@@ -104,9 +104,9 @@ impl Pair for WaiterAndNotifier {
         drop(world.mutex.lock());
     }
     fn act(&self, who: usize, world: &Self::World) {
-        let Ok(mut guard) = world.mutex.lock_timeout(SOON) else { return };
+        let Ok(mut guard) = world.mutex.try_lock_for(SOON) else { return };
         if who == 0 {
-            drop(world.condvar.wait_timeout_while(guard, SOON, |value| *value == 0));
+            drop(world.condvar.wait_while_for(guard, SOON, |value| *value == 0));
         } else {
             guard.set(1);
             drop(guard);
@@ -208,13 +208,13 @@ impl Pair for Holders {
             .expect("room")
     }
     fn prepare(&self, semaphore: &Self::World) {
-        drop(semaphore.acquire_timeout(SOON));
+        drop(semaphore.try_acquire_for(SOON));
     }
     fn act(&self, _: usize, semaphore: &Self::World) {
-        (0..2).for_each(|_| drop(semaphore.acquire_timeout(SOON)));
+        (0..2).for_each(|_| drop(semaphore.try_acquire_for(SOON)));
     }
     fn check(&self, semaphore: &Self::World, _: [bool; 2]) {
-        let permit = semaphore.acquire_timeout(FOR_EVER).expect("not lost");
+        let permit = semaphore.try_acquire_for(FOR_EVER).expect("not lost");
         assert!(semaphore.try_acquire().is_err(), "not doubled");
         drop(permit);
         assert_eq!(semaphore.available_permits(), 1);

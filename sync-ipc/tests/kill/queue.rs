@@ -11,8 +11,8 @@ pub(crate) type World = (Segment, Queue<u64>);
 pub(crate) fn world() -> World {
     let segment = Segment::anonymous(4096).expect("a segment");
     let queue = Queue::create(&segment, "queue", 3).expect("room");
-    queue.send(1).expect("room");
-    queue.send(2).expect("room");
+    queue.put(1).expect("room");
+    queue.put(2).expect("room");
     (segment, queue)
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn world() -> World {
 pub(crate) fn drain(queue: &Queue<u64>) -> Vec<u64> {
     let mut items = Vec::new();
     loop {
-        match queue.recv_timeout(std::time::Duration::from_millis(1)) {
+        match queue.get_timeout(std::time::Duration::from_millis(1)) {
             Ok(item) => items.push(item),
             Err(RecvError::TimedOut) => return items,
             Err(other) => panic!("{other}"),
@@ -31,17 +31,17 @@ pub(crate) fn drain(queue: &Queue<u64>) -> Vec<u64> {
 /// No slot is lost: three fit, and not four; and they come out in order.
 pub(crate) fn still_works(queue: &Queue<u64>) {
     for item in 10..13 {
-        queue.send_timeout(item, FOR_EVER).expect("room for three");
+        queue.put_timeout(item, FOR_EVER).expect("room for three");
     }
-    assert!(matches!(queue.try_send(13), Err(SendError::Full(13))));
+    assert!(matches!(queue.try_put(13), Err(SendError::Full(13))));
     assert_eq!(drain(queue), [10, 11, 12]);
     assert!(queue.is_empty());
 }
 
 pub(crate) fn touch(world: &World) {
     // Becomes a participant: everything goes there and back once.
-    while let Ok(item) = world.1.try_recv() {
-        world.1.send(item).expect("room");
+    while let Ok(item) = world.1.try_get() {
+        world.1.put(item).expect("room");
         if item == 2 {
             break;
         }
@@ -76,7 +76,7 @@ macro_rules! case {
     };
 }
 
-case!(Put, |queue| queue.send(3).expect("room"), |items, finished| match items {
+case!(Put, |queue| queue.put(3).expect("room"), |items, finished| match items {
     [1, 2, 3] => {}
     [1, 2] if !finished => {}
     other => panic!("{other:?}, finished: {finished}"),
@@ -87,7 +87,7 @@ fn put_at_every_instruction() {
     every("put", &Put);
 }
 
-case!(Get, |queue| assert_eq!(queue.recv(), Ok(1)), |items, finished| match items {
+case!(Get, |queue| assert_eq!(queue.get(), Ok(1)), |items, finished| match items {
     [2] => {}
     // Taken and not acknowledged: redelivered, once.
     [1, 2] | [2, 1] if !finished => {}
@@ -99,15 +99,11 @@ fn get_at_every_instruction() {
     every("get", &Get);
 }
 
-case!(
-    LeaseAck,
-    |queue| queue.recv_lease().expect("an item").ack(),
-    |items, finished| match items {
-        [2] => {}
-        [1, 2] | [2, 1] if !finished => {}
-        other => panic!("{other:?}, finished: {finished}"),
-    }
-);
+case!(LeaseAck, |queue| queue.get_lease().expect("an item").ack(), |items, finished| match items {
+    [2] => {}
+    [1, 2] | [2, 1] if !finished => {}
+    other => panic!("{other:?}, finished: {finished}"),
+});
 
 #[test]
 fn lease_and_ack_at_every_instruction() {
@@ -116,7 +112,7 @@ fn lease_and_ack_at_every_instruction() {
 
 case!(
     Lease,
-    |queue| core::mem::forget(queue.recv_lease().expect("an item")),
+    |queue| core::mem::forget(queue.get_lease().expect("an item")),
     |items, _| match items {
         [1, 2] | [2, 1] => {}
         other => panic!("{other:?}: a lease that was not acknowledged is lost or doubled"),
@@ -128,7 +124,7 @@ fn lease_at_every_instruction() {
     every("lease", &Lease);
 }
 
-case!(GiveBack, |queue| drop(queue.recv_lease().expect("an item")), |items, _| match items {
+case!(GiveBack, |queue| drop(queue.get_lease().expect("an item")), |items, _| match items {
     [1, 2] | [2, 1] => {}
     other => panic!("{other:?}: an item that was given back is lost or doubled"),
 });
@@ -153,9 +149,9 @@ fn senders_and_receivers_in_pairs() {
                 || (),
                 |()| {
                     if sends {
-                        let _ = world.1.try_send(100 + turn);
+                        let _ = world.1.try_put(100 + turn);
                     } else {
-                        let _ = world.1.try_recv();
+                        let _ = world.1.try_get();
                     }
                 },
             );

@@ -27,7 +27,7 @@ impl Case for AcquireRelease {
         if finished {
             assert_eq!(world.1.available_permits(), 2);
         }
-        let both = [(); 2].map(|()| world.1.acquire_timeout(FOR_EVER).expect("no permit is lost"));
+        let both = [(); 2].map(|()| world.1.try_acquire_for(FOR_EVER).expect("no permit is lost"));
         assert!(world.1.try_acquire().is_err(), "and none is doubled");
         drop(both);
         assert_eq!(world.1.available_permits(), 2);

@@ -58,8 +58,8 @@ macro_rules! succession {
 
 fn two_of_three(segment: &Segment) -> Queue<u64> {
     let queue = Queue::create(segment, "queue", 3).expect("room");
-    queue.send(1).expect("room");
-    queue.send(2).expect("room");
+    queue.put(1).expect("room");
+    queue.put(2).expect("room");
     queue
 }
 
@@ -75,17 +75,17 @@ fn none_twice(queue: &Queue<u64>) {
 
 succession!(a_sender_and_the_receiver_that_sweeps: Queue<u64>,
     world: two_of_three,
-    act: |queue| queue.send(3).expect("room"),
+    act: |queue| queue.put(3).expect("room"),
     succeed: |queue| drop(queue::drain(queue)),
     check: none_twice
 );
 
 succession!(a_leaser_and_the_receiver_that_gets_its_item: Queue<u64>,
     world: two_of_three,
-    act: |queue| core::mem::forget(queue.recv_lease().expect("an item")),
+    act: |queue| core::mem::forget(queue.get_lease().expect("an item")),
     succeed: |queue| {
         for _ in 0..2 {
-            core::mem::forget(queue.recv_lease_timeout(Duration::from_millis(1)));
+            core::mem::forget(queue.get_lease_timeout(Duration::from_millis(1)));
         }
     },
     // No acknowledgement: both items are there.
@@ -100,7 +100,7 @@ succession!(a_leaser_and_the_receiver_that_gets_its_item: Queue<u64>,
 succession!(an_owner_and_the_one_that_recovers: Mutex<u64>,
     world: |segment| Mutex::create(segment, "mutex", 1).expect("room"),
     act: |mutex| mutex.lock().expect("free").set(2),
-    succeed: |mutex| match mutex.lock_timeout(FOR_EVER) {
+    succeed: |mutex| match mutex.try_lock_for(FOR_EVER) {
         Ok(mut guard) => guard.set(3),
         Err(LockError::OwnerDied(mut guard)) => {
             guard.set(3);
@@ -114,9 +114,9 @@ succession!(an_owner_and_the_one_that_recovers: Mutex<u64>,
 succession!(a_holder_and_the_one_that_reclaims_its_permit: Semaphore,
     world: |segment| Semaphore::create(segment, "semaphore", 1, 1).expect("room"),
     act: |semaphore| drop(semaphore.acquire()),
-    succeed: |semaphore| drop(semaphore.acquire_timeout(FOR_EVER).expect("reclaimed")),
+    succeed: |semaphore| drop(semaphore.try_acquire_for(FOR_EVER).expect("reclaimed")),
     check: |semaphore| {
-        let permit = semaphore.acquire_timeout(FOR_EVER).expect("no permit is lost");
+        let permit = semaphore.try_acquire_for(FOR_EVER).expect("no permit is lost");
         assert!(semaphore.try_acquire().is_err(), "and none is doubled");
         drop(permit);
     }

@@ -1,10 +1,11 @@
 //! Workers that die, tasks that take too long, values that cannot be passed on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sync_ipc::pool::SubmitError;
-use sync_ipc::{Bytes, JobError, Pool, RecvError, Segment, Value, queue};
+use sync_ipc::pool::{SubmitError, as_completed};
+use sync_ipc::{Bytes, Event, JobError, Pool, RecvError, Segment, Value, queue};
 
 use crate::support::{LIMIT, end_by, exists, pid, send_late, sleep_for, square, until};
 
@@ -328,4 +329,107 @@ fn a_callback_of_a_refused_job_is_dropped() {
     let refused = pool.apply_async(square, 1, move |_| drop(copy));
     assert!(matches!(refused, Err(SubmitError::Closed)), "{refused:?}");
     assert_eq!(std::sync::Arc::strong_count(&held), 1);
+}
+
+/// Runs until the event is set.
+fn until_set(event: Event) -> bool {
+    event.wait_timeout(LIMIT)
+}
+
+sync_ipc::entry!(until_set);
+
+#[test]
+fn a_timed_next_does_not_wait_for_room_beyond_its_time() {
+    let segment = Segment::anonymous(4096).unwrap();
+    let event = Event::create(&segment, "event").unwrap();
+    let pool = Pool::builder().workers(1).queue_limit(1).build().unwrap();
+    let running = pool.submit(until_set, event.clone()).unwrap();
+    until("it runs", || running.is_running());
+    let waiting = pool.submit(square, 5).unwrap();
+    for ordered in [true, false] {
+        let results =
+            if ordered { pool.imap(square, 0..3, 1) } else { pool.imap_unordered(square, 0..3, 1) };
+        let mut results = results.unwrap();
+        // There is no room, and none comes before the event is set.
+        assert!(matches!(
+            results.next_timeout(Duration::from_millis(20)),
+            Some(Err(JobError::TimedOut))
+        ));
+        assert!(!running.is_done(), "the call ended by itself, and not with the jobs");
+        assert!(matches!(results.next_timeout(Duration::ZERO), Some(Err(JobError::TimedOut))));
+        if !ordered {
+            event.set();
+            // No item was lost by the attempts that found no room.
+            let mut squares: Vec<u64> = results.map(Result::unwrap).collect();
+            squares.sort_unstable();
+            assert_eq!(squares, [0, 1, 4]);
+        }
+    }
+    assert!(running.result().unwrap());
+    assert_eq!(waiting.result().unwrap(), 25);
+}
+
+/// Runs `act` in a forked child, which must return `true`.
+fn forked(act: impl FnOnce() -> bool) {
+    // SAFETY: the child runs `act`, which touches the crate's own words, and ends by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).unwrap_or(false);
+        // SAFETY: ends the child without the parent's exit handlers.
+        unsafe { libc::_exit(i32::from(!passed)) };
+    }
+    let mut status = None;
+    until("the child ends", || {
+        let mut seen = 0;
+        // SAFETY: our own child, and a place for its status.
+        let got = unsafe { libc::waitpid(child, &mut seen, libc::WNOHANG) };
+        if got == child {
+            status = Some(seen);
+        }
+        status.is_some()
+    });
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn a_forked_child_waits_for_no_job_of_its_parent() {
+    let segment = Segment::anonymous(4096).unwrap();
+    let event = Event::create(&segment, "event").unwrap();
+    let pool = Pool::new(1).unwrap();
+    let jobs: Vec<_> = (0..2).map(|_| pool.submit(until_set, event.clone()).unwrap()).collect();
+    let mut completed = as_completed(jobs);
+    let mut items = pool.imap_unordered(until_set, [event.clone(), event.clone()], 1).unwrap();
+    assert!(matches!(items.next_timeout(Duration::ZERO), Some(Err(JobError::TimedOut))));
+    forked(|| {
+        let handed_out = completed.by_ref().filter(|_| true).count() == 2;
+        let results: Vec<_> = items.by_ref().collect();
+        handed_out
+            && results.len() == 2
+            && results.iter().all(|result| matches!(result, Err(JobError::Forked)))
+    });
+    event.set();
+    assert_eq!(completed.map(|job| job.result().unwrap()).collect::<Vec<_>>(), [true, true]);
+    assert_eq!(items.map(Result::unwrap).collect::<Vec<_>>(), [true, true]);
+}
+
+#[test]
+fn a_forked_child_does_not_wait_for_the_list_of_children() {
+    let pool = Pool::new(1).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Holds the lock of the list for most of the time.
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = sync_ipc::active_children();
+            }
+        });
+        for _ in 0..100 {
+            forked(|| {
+                sync_ipc::current_process().name() == "MainProcess"
+                    && sync_ipc::active_children().is_empty()
+            });
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    drop(pool);
 }

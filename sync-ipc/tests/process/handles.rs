@@ -36,7 +36,7 @@ fn use_everything(all: Everything) -> u32 {
     assert_eq!(barrier.parties(), 2);
     barrier.wait().unwrap();
     let (fifo, joinable, sender, receiver) = &all.queues;
-    fifo.send(1).unwrap();
+    fifo.put(1).unwrap();
     joinable.get().unwrap().done();
     sender.send(receiver.recv().unwrap() + 1).unwrap();
     let (value, raw, array, raw_array, memory, list) = &all.data;
@@ -109,7 +109,7 @@ fn every_object_arrives_as_the_same_object() {
     // The permits came back with the child's end, though it forgot to return them: `forget` gives
     // up a permit for good.
     assert_eq!((semaphore.available_permits(), bounded.available_permits()), (1, 1));
-    assert_eq!(fifo.recv().unwrap(), 1);
+    assert_eq!(fifo.get().unwrap(), 1);
     assert!(joinable.join_timeout(crate::support::LIMIT).unwrap());
     assert_eq!(from_child.recv().unwrap(), 4);
     let (value, raw, array, raw_array, memory, list) = &data;

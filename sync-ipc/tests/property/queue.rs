@@ -52,7 +52,7 @@ proptest! {
                     } else {
                         Ok(())
                     };
-                    prop_assert_eq!(queue.try_send(next), expected);
+                    prop_assert_eq!(queue.try_put(next), expected);
                     if expected.is_ok() {
                         items.push_back(next);
                     }
@@ -60,8 +60,8 @@ proptest! {
                 }
                 Step::Receive | Step::Lease => {
                     let received = match step {
-                        Step::Receive => queue.try_recv(),
-                        _ => queue.try_recv_lease().map(|lease| {
+                        Step::Receive => queue.try_get(),
+                        _ => queue.try_get_lease().map(|lease| {
                             let item = *lease.item();
                             leases.push(lease);
                             item
@@ -98,12 +98,12 @@ proptest! {
                 }
                 Step::Acknowledge(_) | Step::GiveBack(_) => {}
                 Step::Close => {
-                    queue.close();
+                    queue.shutdown();
                     closed = true;
                 }
             }
             prop_assert_eq!(queue.len(), items.len());
-            prop_assert_eq!(queue.is_closed(), closed);
+            prop_assert_eq!(queue.is_shutdown(), closed);
         }
     }
 }

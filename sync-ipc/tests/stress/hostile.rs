@@ -79,7 +79,7 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
     let soon = Duration::from_micros(50);
     match random.below(18) {
         0 => drop(world.mutex.try_lock().map(|mut guard| guard.update(|value| value[0] ^= 1))),
-        1 => drop(world.mutex.lock_timeout(soon).map(|guard| guard.get())),
+        1 => drop(world.mutex.try_lock_for(soon).map(|guard| guard.get())),
         2 => drop(
             world
                 .reentrant
@@ -87,8 +87,8 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
                 .map(|guard| guard.update(|value| *value = value.wrapping_add(1))),
         ),
         3 => drop(world.semaphore.try_acquire()),
-        4 => drop(world.semaphore.acquire_timeout(soon)),
-        5 => drop(world.semaphore.add_permits(1)),
+        4 => drop(world.semaphore.try_acquire_for(soon)),
+        5 => drop(world.semaphore.try_add_permits(1)),
         6 => drop(world.bounded.try_acquire().map(|permit| permit.forget())),
         7 => drop(world.bounded.release()),
         8 => {
@@ -101,18 +101,15 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
             if let Ok(guard) = world.mutex.try_lock() {
                 // The lock may be scribbled over during the wait, but no thread scribbles then:
                 // there is only this thread.
-                drop(world.condvar.wait_timeout(guard, soon));
+                drop(world.condvar.wait_for(guard, soon));
             }
         }
         10 => drop((world.barrier.wait_timeout(soon), world.barrier.waiting())),
-        11 => drop(world.queue.try_send([7; 20])),
+        11 => drop(world.queue.try_put([7; 20])),
         12 => drop(
-            world
-                .queue
-                .try_recv()
-                .map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>()),
+            world.queue.try_get().map(|item| item.iter().map(|byte| u32::from(*byte)).sum::<u32>()),
         ),
-        13 => drop(world.queue.try_recv_lease()),
+        13 => drop(world.queue.try_get_lease()),
         14 => drop((
             world.jobs.try_put(1),
             world.jobs.try_get().map(|task| task.done()),
@@ -123,7 +120,7 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
         _ => {
             drop(Mutex::<[u64; 3]>::open(&world.segment, "mutex"));
             drop(ShareableList::open(&world.segment, "list").map(|list| list.to_vec()));
-            drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_recv()));
+            drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_get()));
             drop(Mutex::create(&world.segment, "another", 5_u8));
             drop(Segment::from_fd(world.segment.try_clone_fd().ok()?));
             drop(format!(

@@ -27,8 +27,8 @@ impl World {
     fn worker(&self) -> i32 {
         loop {
             let permit = self.permits.acquire().expect("attached");
-            let lease = self.todo.recv_lease().expect("open");
-            self.done.send(*lease.item()).expect("open");
+            let lease = self.todo.get_lease().expect("open");
+            self.done.put(*lease.item()).expect("open");
             lease.ack();
             let mut guard = match self.pair.lock() {
                 Ok(guard) => guard,
@@ -69,10 +69,10 @@ fn kill_stop_continue() {
     let mut heard = Instant::now();
     while missing > 0 {
         assert!(heard.elapsed() < FOR_EVER, "{missing} numbers missing, and nothing moves");
-        while next < NUMBERS && world.todo.try_send(next).is_ok() {
+        while next < NUMBERS && world.todo.try_put(next).is_ok() {
             next += 1;
         }
-        match world.done.recv_timeout(Duration::from_millis(1)) {
+        match world.done.get_timeout(Duration::from_millis(1)) {
             Ok(number) => {
                 longest = longest.max(heard.elapsed());
                 heard = Instant::now();
@@ -109,16 +109,16 @@ fn kill_stop_continue() {
     assert!(doubled <= kills, "more were delivered again than workers died");
     // Whatever the dead held comes back: permits, room, the lock.
     let permits =
-        [(); 3].map(|()| world.permits.acquire_timeout(FOR_EVER).expect("no permit is lost"));
+        [(); 3].map(|()| world.permits.try_acquire_for(FOR_EVER).expect("no permit is lost"));
     assert!(world.permits.try_acquire().is_err(), "and none is doubled");
     drop(permits);
-    while world.todo.recv_timeout(Duration::from_millis(40)).is_ok() {}
+    while world.todo.get_timeout(Duration::from_millis(40)).is_ok() {}
     for queue in [&world.todo, &world.done] {
-        while queue.try_recv().is_ok() {}
+        while queue.try_get().is_ok() {}
         for number in 0..64 {
-            queue.send_timeout(number, FOR_EVER).expect("no room is lost");
+            queue.put_timeout(number, FOR_EVER).expect("no room is lost");
         }
-        assert!(queue.try_send(64).is_err());
+        assert!(queue.try_put(64).is_err());
     }
     let [first, second] = world
         .pair

@@ -19,14 +19,14 @@
 //!
 //! # Memory orderings
 //!
-//! A claim is Release: a thread that finds the head moved on also sees a tail that is at least as
-//! far (it was for the thread that moved the head), and never a tail behind the head. A claim is
-//! Acquire because of `PARKED`: the thread that set it last is seen as a sleeper. The earlier
-//! Acquire load of the word is not enough, for another sleeper may have written the same value
-//! again since. Closing is Release: a thread that finds an end closed, and then executes an Acquire
-//! fence, sees what was done before. `PARKED` is cleared after closing in any case, which is an
-//! Acquire. Every change is a read-modify-write, and so continues the release sequences of the
-//! changes before it.
+//! A claim is Release, so that a thread that finds the head moved on also sees a tail that is at
+//! least as far (it was for the thread that moved the head), and never one behind it. It is Acquire
+//! because of `PARKED`: the thread that set it last is seen as a sleeper. That the word was loaded
+//! with Acquire before is not enough, for the same value may have been written again by another
+//! sleeper since. Closing is Release, so that a thread that finds an end closed (and then executes
+//! an Acquire fence) sees what was done before. It is Acquire as a claim is: the closing thread
+//! signals next, in another word, and must see every sleeper whose `PARKED` it found. Every change
+//! is a read-modify-write, hence continues the release sequences of those before it.
 
 use core::fmt;
 
@@ -47,11 +47,13 @@ impl Cursor {
         Self(CachePadded::new(AtomicU64::new(0)))
     }
 
+    /// Relaxed: for values that an exchange compares, or that are hints.
     #[inline]
     pub(crate) fn relaxed(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Acquire: pairs with the Release of the operation that moved the cursor.
     #[inline]
     pub(crate) fn acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
@@ -85,28 +87,29 @@ impl Cursor {
     pub(crate) fn set_parked(&self, now: u64) -> bool {
         // A write even if the flag is set already: the thread that clears it must see this sleeper
         // (W4). Release: publishes that the caller has entered the wait set. Pairs with the Acquire
-        // in `claim` and `unmark`. Acquire: pairs with the Release in `unmark`.
+        // in `claim`, `close` and `clear_parked`. Acquire: pairs with the Release in
+        // `clear_parked`.
         self.0.compare_exchange(now, now | PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Clears `PARKED`. A later `set_parked` at this end sees what was done before.
     pub(crate) fn clear_parked(&self) {
-        // Acquire: pairs with the Release in `mark`. Release: with the Acquire there.
+        // Acquire: pairs with the Release in `set_parked`. Release: with the Acquire there.
         self.0.fetch_and(!PARKED, Ordering::AcqRel);
     }
 
     /// Closes this end. Returns the word as it was.
     pub(crate) fn close(&self) -> u64 {
-        // Release: a thread that finds it closed sees what came before. No Acquire: see "Memory
-        // orderings".
-        self.0.fetch_or(CLOSED, Ordering::Release)
+        // Release: a thread that finds it closed sees what came before. Acquire: pairs with the
+        // Release in `set_parked`. The signal that follows must not miss that sleeper.
+        self.0.fetch_or(CLOSED, Ordering::AcqRel)
     }
 }
 
 /// Called by a thread that found an end closed with a Relaxed load.
 #[cold]
 pub(crate) fn saw_closed() {
-    // Acquire: pairs with the Release in `shut`.
+    // Acquire: pairs with the Release in `close`.
     fence(Ordering::Acquire);
 }
 

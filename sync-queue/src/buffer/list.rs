@@ -180,7 +180,7 @@ pub(crate) struct List<T> {
     tail: End<T>,
     /// `CLOSED`: no more gets.
     head: End<T>,
-    /// List that the head has left and whose readers may not have finished, linked by `below`
+    /// Blocks that the head has left and whose readers may not have finished, linked by `below`
     /// (B4).
     retired: UnsafeCell<*mut Block<T>>,
     /// One empty block, to be used again.
@@ -307,6 +307,11 @@ impl<T> List<T> {
             }
         }
         *retired = kept;
+    }
+
+    /// Returns a number that changes with each push and with the close.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.tail.cursor.acquire() & !(PARKED | EXTRA)
     }
 
     /// As `push`, in the general case.

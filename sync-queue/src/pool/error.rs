@@ -62,15 +62,18 @@ impl<F> SubmitError<F> {
 impl<F> SubmitError<F> {
     /// The same error without the closure, which is dropped.
     pub(super) fn without_job(self) -> SubmitError<()> {
-        let (error, job) = match self {
-            Self::ShutDown(job) => (SubmitError::ShutDown(()), job),
-            Self::Full(job) => (SubmitError::Full(()), job),
-            Self::Broken(job) => (SubmitError::Broken(()), job),
-            Self::Forked(job) => (SubmitError::Forked(()), job),
-            Self::NoThread(job, why) => (SubmitError::NoThread((), why), job),
-        };
-        user_code::dispose(job);
-        error
+        self.map(user_code::dispose)
+    }
+
+    /// The same error with what `f` makes of the closure.
+    pub(super) fn map<G>(self, f: impl FnOnce(F) -> G) -> SubmitError<G> {
+        match self {
+            Self::ShutDown(job) => SubmitError::ShutDown(f(job)),
+            Self::Full(job) => SubmitError::Full(f(job)),
+            Self::Broken(job) => SubmitError::Broken(f(job)),
+            Self::Forked(job) => SubmitError::Forked(f(job)),
+            Self::NoThread(job, why) => SubmitError::NoThread(f(job), why),
+        }
     }
 }
 
@@ -102,16 +105,14 @@ impl<F> fmt::Display for SubmitError<F> {
 
 impl<F> Error for SubmitError<F> {}
 
-/// The pool was shut down, but a worker of it cannot wait for its own end.
-/// The pool was shut down, but a worker of it cannot wait for its own end.
+/// A worker cannot wait for its own end, nor for the end of its own job. A pool that was to be shut
+/// down is shut down all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InsideWorker(pub(super) ());
 
 impl fmt::Display for InsideWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a worker cannot wait for its own pool to end; the pool is shut down all the same",
-        )
+        f.write_str("a worker cannot wait for its own pool; a shutdown takes place all the same")
     }
 }
 
@@ -125,6 +126,12 @@ pub enum JobError {
     Cancelled,
     /// It was never run: the initializer of a worker of its pool panicked.
     Broken,
+    /// It was never run: no thread began it within the time that it was submitted for
+    /// ([`submit_within`](crate::ThreadPool::submit_within)).
+    Lapsed,
+    /// It was never submitted: the pool took no more jobs in the middle of a
+    /// [`map_ahead`](crate::ThreadPool::map_ahead).
+    Refused(SubmitError<()>),
     /// It was not done when this process was forked: the pool's threads stayed with the parent.
     Forked,
     /// It is the job that asks for the result, or it waits, on the same thread, for the job that
@@ -139,10 +146,7 @@ impl JobError {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         let Self::Panicked(payload) = self else { return None };
-        payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        user_code::text(&**payload)
     }
 }
 
@@ -154,6 +158,8 @@ impl fmt::Debug for JobError {
             }
             Self::Cancelled => f.write_str("Cancelled"),
             Self::Broken => f.write_str("Broken"),
+            Self::Lapsed => f.write_str("Lapsed"),
+            Self::Refused(why) => f.debug_tuple("Refused").field(why).finish(),
             Self::Forked => f.write_str("Forked"),
             Self::Deadlock => f.write_str("Deadlock"),
             Self::TimedOut => f.write_str("TimedOut"),
@@ -168,6 +174,8 @@ impl fmt::Display for JobError {
             (Self::Panicked(_), None) => f.write_str("the job panicked"),
             (Self::Cancelled, _) => f.write_str("the job was cancelled"),
             (Self::Broken, _) => f.write_str("the pool is broken: an initializer panicked"),
+            (Self::Lapsed, _) => f.write_str("no thread began the job in time"),
+            (Self::Refused(why), _) => write!(f, "the job was not submitted: {why}"),
             (Self::Forked, _) => f.write_str(
                 "the job was left behind by a fork: its thread is in the parent process",
             ),

@@ -2,18 +2,25 @@
 
 use core::error::Error;
 use core::fmt;
+use core::future::{Future, IntoFuture};
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::futex::task::Waiter;
+use sync_core::primitive::sync::Arc;
 
-use crate::pool::error::JobError;
+use crate::pool::ThreadPool;
+use crate::pool::error::{JobError, SubmitError};
 use crate::pool::job::{
-    BROKEN, Bell, CANCELLED, Core, JobStatus, NOTIFIED, Owner, PANICKED, PENDING, RUNNING, is_done,
-    is_settled, status,
+    BROKEN, Bell, CANCELLED, Core, JobStatus, LAPSED, NOTIFIED, Owner, PANICKED, PENDING, RUNNING,
+    is_done, is_settled, status,
 };
 use crate::pool::worker::{self, current_pool};
 use crate::queue::simple::SimpleQueue;
@@ -69,7 +76,7 @@ impl<R> JobHandle<R> {
     ///
     /// The handle, if the job was not done in time.
     pub fn result_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Self> {
-        if timeout.is_zero() && !self.is_done() {
+        if timeout.is_zero() && !self.is_done() && !self.is_hopeless() {
             Err(self)
         } else {
             self.result_before(Deadline::after(timeout))
@@ -114,7 +121,7 @@ impl<R> JobHandle<R> {
     }
 
     /// Runs the job here and now if it is pending and this thread is a worker of its pool.
-    fn help(&self) {
+    pub(super) fn help(&self) {
         if self.core().phase() == PENDING && self.belongs_here() {
             worker::help(&self.job);
         }
@@ -193,9 +200,10 @@ impl<R> JobHandle<R> {
         self.is_left_behind() || self.core().runs_here()
     }
 
-    /// As [`wait()`] and [`as_completed`] see it.
+    /// As [`wait()`] and [`as_completed`] see it. In the child of a fork no worker meets a
+    /// cancelled job any more.
     fn settled(&self) -> bool {
-        is_settled(self.core().phase()) || self.is_left_behind()
+        is_settled(self.core().phase()) || !self.core().is_of_this_process()
     }
 }
 
@@ -209,6 +217,75 @@ impl<R> fmt::Debug for JobHandle<R> {
     }
 }
 
+/// Waits for the result of a job, as a task. From `handle.await`.
+///
+/// It is ready when the job is done. A task does not run a pending job in its place, as a worker
+/// that waits does (see [`JobHandle::result`]). Dropping it detaches the job, as dropping the handle
+/// does.
+#[must_use = "a future does nothing until it is polled"]
+pub struct JobFuture<R> {
+    // In this order: the waiter goes before the word that it waits on.
+    waiter: Waiter,
+    handle: Option<JobHandle<R>>,
+}
+
+impl<R> IntoFuture for JobHandle<R> {
+    type Output = Result<R, JobError>;
+    type IntoFuture = JobFuture<R>;
+
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_queue::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let answer = block_on(async {
+    ///     let half = pool.submit(|| 21).unwrap().await.unwrap();
+    ///     pool.submit(move || half * 2).unwrap().await
+    /// });
+    /// assert_eq!(answer.unwrap(), 42);
+    /// ```
+    fn into_future(self) -> JobFuture<R> {
+        JobFuture { waiter: Waiter::new(), handle: Some(self) }
+    }
+}
+
+impl<R> Future for JobFuture<R> {
+    type Output = Result<R, JobError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the waiter is not moved; the handle is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is a part of a pinned value, and is never moved out.
+        let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
+        let Some(handle) = this.handle.take() else {
+            panic!("the future of a job was polled after it was ready")
+        };
+        if !handle.is_done() && !handle.is_hopeless() {
+            // A wake may be left from before: it is for a state that was looked at just now.
+            let waits = waiter.poll(context.waker()).is_pending()
+                || handle.core().register(waiter, context.waker());
+            if waits {
+                this.handle = Some(handle);
+                return Poll::Pending;
+            }
+        }
+        match handle.result_before(None) {
+            Ok(result) => Poll::Ready(result),
+            Err(_) => unreachable!("the job is done, or never will be"),
+        }
+    }
+}
+
+// As for the handle.
+impl<R> UnwindSafe for JobFuture<R> {}
+impl<R> RefUnwindSafe for JobFuture<R> {}
+
+impl<R> fmt::Debug for JobFuture<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobFuture").field(&self.handle).finish()
+    }
+}
+
 /// When [`wait`] has waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "return_when")]
@@ -216,12 +293,22 @@ pub enum Until {
     /// One job is done.
     #[doc(alias = "FIRST_COMPLETED")]
     First,
-    /// One job panicked or is broken; or all are done. Being cancelled is no error.
+    /// One job panicked, is broken or has lapsed; or all are done. Being cancelled is no error.
     #[doc(alias = "FIRST_EXCEPTION")]
     FirstError,
     /// All jobs are done.
     #[doc(alias = "ALL_COMPLETED")]
     All,
+}
+
+/// Python's names.
+impl Until {
+    /// [`First`](Self::First).
+    pub const FIRST_COMPLETED: Self = Self::First;
+    /// [`FirstError`](Self::FirstError).
+    pub const FIRST_EXCEPTION: Self = Self::FirstError;
+    /// [`All`](Self::All).
+    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// The jobs of a [`wait`], sorted into done and not done.
@@ -246,16 +333,7 @@ pub fn wait<R>(
     timeout: Option<Duration>,
 ) -> Waited<R> {
     let handles: Vec<_> = handles.into_iter().collect();
-    let mut progress = Progress { until, left: 0, enough: false };
-    let mut open = Vec::new();
-    for (number, handle) in handles.iter().enumerate() {
-        if handle.settled() {
-            progress.settled(handle);
-        } else if !handle.core().runs_here() {
-            progress.left += 1;
-            open.push(number);
-        }
-    }
+    let (mut progress, open) = Progress::new(&handles, until);
     if !progress.is_over() && timeout != Some(Duration::ZERO) {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
@@ -269,6 +347,10 @@ pub fn wait<R>(
                 None => match to_help.next() {
                     Some(&number) if deadline.is_none() => {
                         handles[number].help();
+                        if !handles[number].core().is_of_this_process() {
+                            // The job has forked, and this is the child: no bell rings.
+                            break;
+                        }
                         continue;
                     }
                     Some(&number) => {
@@ -292,6 +374,46 @@ pub fn wait<R>(
     Waited { done, not_done }
 }
 
+/// As [`wait()`], as a task and without a limit of time.
+///
+/// A task does not run pending jobs in its place. Dropping it before it is done detaches the jobs,
+/// for it holds the handles.
+///
+/// ```
+/// use sync_core::task::block_on;
+/// use sync_queue::{ThreadPool, Until, wait_async};
+///
+/// let pool = ThreadPool::new(2);
+/// let jobs = [1, 2, 3].map(|n| pool.submit(move || n * n).unwrap());
+/// let waited = block_on(wait_async(jobs, Until::All));
+/// assert_eq!(waited.done.len(), 3);
+/// ```
+pub async fn wait_async<R>(
+    handles: impl IntoIterator<Item = JobHandle<R>>,
+    until: Until,
+) -> Waited<R> {
+    // Not across an await: the iterator may not be `Send`.
+    let handles: Vec<_> = handles.into_iter().collect();
+    wait_for_all(handles, until).await
+}
+
+async fn wait_for_all<R>(handles: Vec<JobHandle<R>>, until: Until) -> Waited<R> {
+    let (mut progress, open) = Progress::new(&handles, until);
+    if !progress.is_over() {
+        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
+        for &number in &open {
+            handles[number].core().ring_when_settled(&listening.bell, number);
+        }
+        while !progress.is_over() {
+            let number = listening.bell.get_async().await;
+            progress.left -= 1;
+            progress.settled(&handles[number]);
+        }
+    }
+    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
+    Waited { done, not_done }
+}
+
 /// The progress of a [`wait()`].
 struct Progress {
     until: Until,
@@ -301,10 +423,25 @@ struct Progress {
 }
 
 impl Progress {
+    /// The progress at the beginning, and the numbers of the jobs that are to be waited for.
+    fn new<R>(handles: &[JobHandle<R>], until: Until) -> (Self, Vec<usize>) {
+        let mut progress = Self { until, left: 0, enough: false };
+        let mut open = Vec::new();
+        for (number, handle) in handles.iter().enumerate() {
+            if handle.settled() {
+                progress.settled(handle);
+            } else if !handle.core().runs_here() {
+                progress.left += 1;
+                open.push(number);
+            }
+        }
+        (progress, open)
+    }
+
     fn settled<R>(&mut self, handle: &JobHandle<R>) {
         self.enough |= match self.until {
             Until::First => true,
-            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN),
+            Until::FirstError => matches!(handle.core().phase(), PANICKED | BROKEN | LAPSED),
             Until::All => false,
         };
     }
@@ -362,6 +499,8 @@ impl<R> Error for Unfinished<R> {}
 pub struct AsCompleted<R> {
     handles: Vec<Option<JobHandle<R>>>,
     bell: Bell,
+    /// The process in which the jobs ring the bell.
+    process: ProcessMark,
     left: usize,
     /// The handles before this one are not pending: a worker need not look at them again to help.
     helped: usize,
@@ -381,7 +520,8 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCom
             handle.core().ring_when_settled(&bell, number);
         }
     }
-    AsCompleted { left: handles.len(), handles, bell, helped: 0 }
+    let process = ProcessMark::current();
+    AsCompleted { left: handles.len(), handles, bell, process, helped: 0 }
 }
 
 impl<R> AsCompleted<R> {
@@ -397,6 +537,9 @@ impl<R> AsCompleted<R> {
         if self.left == 0 {
             return Ok(None);
         }
+        if let Some(number) = self.left_behind() {
+            return Ok(Some(self.take(number)));
+        }
         if self.bell.is_empty() {
             // A wait with a limit runs no job.
             self.handles[self.helped..].iter().flatten().for_each(JobHandle::meet);
@@ -410,6 +553,27 @@ impl<R> AsCompleted<R> {
                 Err(Unfinished { handles: self.handles.drain(..).flatten().collect(), total })
             }
         }
+    }
+
+    /// The next one, as a task. Cancel-safe: a call that is dropped before it is done has handed out
+    /// no handle. `None`: all were handed out.
+    pub async fn next_async(&mut self) -> Option<JobHandle<R>> {
+        if self.left == 0 {
+            return None;
+        }
+        if let Some(number) = self.left_behind() {
+            return Some(self.take(number));
+        }
+        let number = self.bell.get_async().await;
+        Some(self.take(number))
+    }
+
+    /// In the child of a fork, where no bell rings: the first handle that is left.
+    fn left_behind(&self) -> Option<usize> {
+        if self.process.is_current() {
+            return None;
+        }
+        self.handles.iter().position(Option::is_some)
     }
 
     fn take(&mut self, number: usize) -> JobHandle<R> {
@@ -438,7 +602,8 @@ impl<R> Iterator for AsCompleted<R> {
             return None;
         }
         loop {
-            if let Some(number) = self.bell.try_get() {
+            // Again after each job that was run here: it may have forked.
+            if let Some(number) = self.left_behind().or_else(|| self.bell.try_get()) {
                 return Some(self.take(number));
             }
             let Some(handle) = self.handles.get(self.helped) else { break };
@@ -484,7 +649,13 @@ impl<R> Iterator for Map<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.begun = true;
         let handle = self.handles.next()?;
-        let Some(deadline) = self.deadline else { return Some(handle.result()) };
+        let Some(deadline) = self.deadline else {
+            // A running job may wait for one behind it: a worker runs those before it sleeps.
+            handle.help();
+            let behind = self.handles.as_slice().iter();
+            behind.take_while(|_| handle.is_running()).for_each(JobHandle::help);
+            return Some(handle.result());
+        };
         Some(handle.result_deadline(deadline).unwrap_or_else(|handle| {
             handle.cancel();
             Err(JobError::TimedOut)
@@ -507,5 +678,93 @@ impl<R> Drop for Map<R> {
                 handle.cancel();
             }
         }
+    }
+}
+
+/// The results of a [`ThreadPool::map_ahead`](crate::ThreadPool::map_ahead), in the order of the
+/// items.
+///
+/// An iterator that is dropped cancels the jobs that no thread has begun.
+#[must_use = "no job is submitted before the first result is asked for"]
+pub struct MapAhead<'pool, I, F, R> {
+    pub(super) pool: &'pool ThreadPool,
+    /// `None` once it has ended, or the pool took no more jobs.
+    pub(super) items: Option<I>,
+    pub(super) f: std::sync::Arc<F>,
+    pub(super) ahead: usize,
+    pub(super) handles: VecDeque<JobHandle<R>>,
+    /// Why an item was not submitted: the last result.
+    pub(super) refused: Option<SubmitError<()>>,
+}
+
+impl<I, F, R> MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    /// Submits until enough jobs are ahead.
+    fn submit(&mut self) {
+        while self.handles.len() < self.ahead {
+            let Some(items) = &mut self.items else { return };
+            let Some(item) = items.next() else {
+                self.items = None;
+                return;
+            };
+            let f = std::sync::Arc::clone(&self.f);
+            match self.pool.submit(move || f(item)) {
+                Ok(handle) => self.handles.push_back(handle),
+                Err(why) => {
+                    self.items = None;
+                    self.refused = Some(why.without_job());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl<I, F, R> Iterator for MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    type Item = Result<R, JobError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.submit();
+        match self.handles.pop_front() {
+            Some(handle) => Some(handle.result()),
+            None => self.refused.take().map(|why| Err(JobError::Refused(why))),
+        }
+    }
+}
+
+impl<I, F, R> FusedIterator for MapAhead<'_, I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+}
+
+impl<I, F, R> Drop for MapAhead<'_, I, F, R> {
+    fn drop(&mut self) {
+        for handle in self.handles.drain(..) {
+            handle.cancel();
+        }
+    }
+}
+
+impl<I, F, R> fmt::Debug for MapAhead<'_, I, F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapAhead")
+            .field("ahead", &self.ahead)
+            .field("submitted", &self.handles.len())
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@
 //! | `PENDING` | the closure | the one that changes the phase |
 //! | `RUNNING` | nothing | the one that made it `RUNNING` |
 //! | `CANCELLED`, then `NOTIFIED` | the closure until it is taken out | the one that made it `CANCELLED` |
-//! | `BROKEN` | the same | the one that made it `BROKEN` |
+//! | `BROKEN`, `LAPSED` | the same | the one that made it so |
 //! | `RETURNED`, `PANICKED` | the result | the handle's owner; after `DETACHED`, see P3 |
 //!
 //! Above the phase there are flags:
@@ -23,7 +23,8 @@
 //! # Invariants
 //!
 //! P1. The phase leaves `PENDING` once, by a compare-exchange. The thread that succeeds owns the
-//! slot.
+//! slot. The closure in it carries the job's place in a limited backlog, which is free again when
+//! the closure is taken out: by a worker, by a thread that helps, or by one that cancels.
 //!
 //! P2. The phase leaves `RUNNING` once, by an addition of the slot's owner. The same step returns
 //! to the owner whether threads sleep or listen.
@@ -41,7 +42,11 @@
 //!
 //! P5. State changes and wake-ups come before user code, and user code runs through
 //! [`user_code`]: a callback, a closure or a result that panics when it is called or dropped skips
-//! nothing.
+//! nothing. Where many jobs end at once (a shutdown, a broken pool), all of them are settled before
+//! user code of any of them runs: a callback of one may wait for another.
+//!
+//! P6. The thread that ends a job calls the callbacks that were added before the end. A thread that
+//! changes `CANCELLED` into `NOTIFIED` rings bells and calls nothing.
 //!
 //! # Memory orderings
 //!
@@ -55,15 +60,20 @@
 
 use core::any::Any;
 use core::fmt;
+use core::pin::Pin;
+use core::task::Waker;
 use std::sync::Arc;
+use std::time::Instant;
 
-use sync_core::Mutex;
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
-use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::futex::task::Waiter;
+use sync_core::primitive::futex::{self, Channel, Deadline};
+use sync_core::primitive::sync::Arc as ModelledArc;
 use sync_core::primitive::thread;
 use sync_core::user_code::{self, Payload};
+use sync_core::{Mutex, Semaphore};
 
 use crate::pool::error::JobError;
 use crate::queue::simple::SimpleQueue;
@@ -76,6 +86,7 @@ pub(super) const NOTIFIED: u32 = 3;
 pub(super) const RETURNED: u32 = 4;
 pub(super) const PANICKED: u32 = 5;
 pub(super) const BROKEN: u32 = 6;
+pub(super) const LAPSED: u32 = 7;
 const PHASE: u32 = 7;
 const SLEEPERS: u32 = 8;
 const LISTENERS: u32 = 16;
@@ -98,10 +109,24 @@ pub enum JobStatus {
     Panicked,
     /// It was never run: the initializer of a worker panicked.
     Broken,
+    /// It was never run: it waited longer than it was submitted for.
+    Lapsed,
+}
+
+/// A place in a limited backlog, given back when this is dropped.
+pub(super) struct Place(pub(super) Arc<Semaphore>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }
 
 /// The queue that a wait for several jobs listens on: the number of each job that is settled.
-pub(super) type Bell = Arc<SimpleQueue<usize>>;
+///
+/// A checker sees this count: the thread that drops the last reference, the waiting one or the one
+/// that ends a job, drops the queue, which is a part of what the models explore.
+pub(super) type Bell = ModelledArc<SimpleQueue<usize>>;
 
 /// A callback to call, or a bell to ring, when a job is over.
 enum Listener {
@@ -121,6 +146,8 @@ pub(super) struct Core {
     pub(super) pool: u64,
     /// The process that the job was submitted in.
     process: ProcessMark,
+    /// No thread begins the job after this.
+    lapses: Option<Instant>,
     listeners: Mutex<Vec<Listener>>,
 }
 
@@ -136,6 +163,11 @@ impl Core {
         self.phase() == RUNNING && self.runner.load(Ordering::Relaxed) == thread::id().get()
     }
 
+    /// Returns whether the job was submitted in this process.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process.is_current()
+    }
+
     /// Returns whether the threads that could finish the job are in a process that this one was
     /// forked from.
     pub(super) fn is_left_behind(&self) -> bool {
@@ -144,6 +176,7 @@ impl Core {
 
     /// Leaves `PENDING` for `phase` (P1). Returns the state that was left.
     fn leave_pending(&self, phase: u32) -> Option<u32> {
+        // Relaxed: the exchange below compares it.
         let mut state = self.state.load(Ordering::Relaxed);
         while state & PHASE == PENDING {
             // Release: a thread that finds the job cancelled sees what came before that. See
@@ -168,6 +201,34 @@ impl Core {
         self.state.fetch_add(phase - RUNNING, Ordering::Release)
     }
 
+    /// Returns whether it is too late to begin the job.
+    fn has_lapsed(&self) -> bool {
+        self.lapses.is_some_and(|lapses| Instant::now() >= lapses)
+    }
+
+    /// Wakes the threads that sleep and rings the bells; runs no user code. `was`: the state that
+    /// was left.
+    fn wake_and_ring(&self, was: u32) {
+        if was & SLEEPERS != 0 {
+            futex::wake_all(&raw const self.state);
+        }
+        // As in `tell`.
+        if was & LISTENERS != 0 && self.process.is_current() {
+            let mut bells = Vec::new();
+            let mut all = self.listeners.lock();
+            for listener in core::mem::take(&mut *all) {
+                match listener {
+                    Listener::Callback(_) => all.push(listener),
+                    Listener::Bell(bell, number) => bells.push((bell, number)),
+                }
+            }
+            drop(all);
+            for (bell, number) in bells {
+                bell.put(number);
+            }
+        }
+    }
+
     /// Wakes the threads that sleep, then calls the listeners. `was`: the state that was left.
     fn tell(&self, was: u32, phase: u32) {
         if was & SLEEPERS != 0 {
@@ -183,6 +244,7 @@ impl Core {
     #[cold]
     fn call_listeners(&self, phase: u32) {
         let mut callbacks = Vec::new();
+        let mut bells = Vec::new();
         {
             let mut all = self.listeners.lock();
             for listener in core::mem::take(&mut *all) {
@@ -190,9 +252,12 @@ impl Core {
                     Listener::Callback(f) => callbacks.push(f),
                     // A bell waits until a worker takes a cancelled job.
                     Listener::Bell(..) if phase == CANCELLED => all.push(listener),
-                    Listener::Bell(bell, number) => bell.put(number),
+                    Listener::Bell(bell, number) => bells.push((bell, number)),
                 }
             }
+        }
+        for (bell, number) in bells {
+            bell.put(number);
         }
         for f in callbacks {
             // The panic hook reports a panic, and the other callbacks are called too.
@@ -227,12 +292,12 @@ impl Core {
     /// Rings `bell` with `number` once the job is settled; at once if it is.
     pub(super) fn ring_when_settled(&self, bell: &Bell, number: usize) {
         let mut all = self.listeners.lock();
-        // As in `on_done`.
+        // Acquire: as in `on_done`.
         let state = self.state.fetch_or(LISTENERS, Ordering::Acquire);
         if is_settled(state & PHASE) {
             bell.put(number);
         } else {
-            all.push(Listener::Bell(Arc::clone(bell), number));
+            all.push(Listener::Bell(ModelledArc::clone(bell), number));
         }
     }
 
@@ -241,7 +306,7 @@ impl Core {
         // In the child of a fork the lock may be held by a thread of the parent.
         if self.process.is_current() {
             self.listeners.lock().retain(
-                |listener| !matches!(listener, Listener::Bell(other, _) if Arc::ptr_eq(other, bell)),
+                |listener| !matches!(listener, Listener::Bell(other, _) if ModelledArc::ptr_eq(other, bell)),
             );
         }
     }
@@ -255,6 +320,29 @@ impl Core {
             state = self.state.load(Ordering::Acquire);
         }
         state
+    }
+
+    /// Registers a task that is woken when the job is done. Returns `false` if the job is done.
+    pub(super) fn register(&self, waiter: Pin<&Waiter>, waker: &Waker) -> bool {
+        loop {
+            // Acquire: as in `phase`.
+            let state = self.state.load(Ordering::Acquire);
+            if is_done(state & PHASE) {
+                return false;
+            }
+            // Relaxed: as in `wait`.
+            if state & SLEEPERS == 0
+                && self
+                    .state
+                    .compare_exchange(state, state | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_err()
+            {
+                continue;
+            }
+            if waiter.start(&self.state, state | SLEEPERS, Channel::ALL, waker) {
+                return true;
+            }
+        }
     }
 
     /// Sleeps until the job is done. Returns `false` if the time is up first.
@@ -300,12 +388,13 @@ pub(super) fn status(phase: u32) -> JobStatus {
         RETURNED => JobStatus::Returned,
         PANICKED => JobStatus::Panicked,
         BROKEN => JobStatus::Broken,
+        LAPSED => JobStatus::Lapsed,
         _ => unreachable!("no job has phase {phase}"),
     }
 }
 
 enum Slot<F, R> {
-    Job(F),
+    Job(F, Option<Place>),
     Empty,
     Ended(Result<R, Payload>),
 }
@@ -329,28 +418,33 @@ pub(super) type CountFree<'a> = Option<&'a dyn Fn()>;
 ///
 /// # Safety
 ///
-/// One of `run`, `cancel` and `fail` may be called, once, by the owner of the job's [`Queued`].
+/// `run`, or `settle` and then `clean_up`, may be called, once, by the owner of the job's
+/// [`Queued`].
 trait Run: Send + Sync {
-    /// Runs the job unless that was done or cancelled, and calls `free` (P4).
+    /// Runs the job unless that was done, the job was cancelled or has lapsed, and calls `free`
+    /// (P4).
     ///
     /// # Safety
     ///
     /// See the trait.
     unsafe fn run(&self, free: CountFree<'_>);
 
-    /// Gives the job up, and reports to the threads that wait for it that it will not come back.
+    /// Ends the job in `phase` if it is pending, and reports to the threads that wait for it that
+    /// it will not come back. Runs no user code. Returns the state that was left, if it was left
+    /// here.
     ///
     /// # Safety
     ///
     /// See the trait.
-    unsafe fn cancel(&self);
+    unsafe fn settle(&self, phase: u32) -> Option<u32>;
 
-    /// Ends the job without running it: its pool is broken.
+    /// Calls the callbacks and drops the closure of a job that was ended by `settle`. `was`: what
+    /// `settle` returned.
     ///
     /// # Safety
     ///
     /// See the trait.
-    unsafe fn fail(&self);
+    unsafe fn clean_up(&self, was: u32, phase: u32);
 
     /// The closure of a job that was not accepted. Only a job without a handle has it here.
     fn closure(&mut self) -> Option<Box<dyn Any>>;
@@ -360,8 +454,32 @@ trait Run: Send + Sync {
 /// it.
 pub(super) struct Queued {
     job: Arc<dyn Run>,
-    /// Whether it takes a place of a limited backlog.
-    pub(super) has_place: bool,
+}
+
+/// A job that was taken out of the backlog to be given up.
+struct Settled {
+    job: Arc<dyn Run>,
+    /// The state that was left, if it was left by the owner of this.
+    was: Option<u32>,
+}
+
+/// Gives up jobs that are not begun: each ends in `phase`, `NOTIFIED` or `BROKEN`. All are settled
+/// before user code of any of them runs (P5).
+pub(super) fn give_up_all(jobs: Vec<Queued>, phase: u32) {
+    let settled: Vec<_> = jobs
+        .into_iter()
+        .map(|Queued { job }| {
+            // SAFETY: this is the job's only `Queued`, and it is used up.
+            let was = unsafe { job.settle(phase) };
+            Settled { job, was }
+        })
+        .collect();
+    for Settled { job, was } in settled {
+        if let Some(was) = was {
+            // SAFETY: the one call after `settle` by the owner of the `Queued`.
+            unsafe { job.clean_up(was, phase) };
+        }
+    }
 }
 
 impl Queued {
@@ -370,19 +488,9 @@ impl Queued {
         unsafe { self.job.run(free) }
     }
 
-    pub(super) fn cancel(self) {
-        // SAFETY: as in `run`.
-        unsafe { self.job.cancel() }
-    }
-
-    pub(super) fn fail(self) {
-        // SAFETY: as in `run`.
-        unsafe { self.job.fail() }
-    }
-
     /// A job without a handle: nothing but the closure.
-    pub(super) fn detached<F: FnOnce() + Send + 'static>(job: F) -> Self {
-        Self { job: Arc::new(Detached(UnsafeCell::new(Some(job)))), has_place: false }
+    pub(super) fn detached<F: FnOnce() + Send + 'static>(job: F, place: Option<Place>) -> Self {
+        Self { job: Arc::new(Detached(UnsafeCell::new(Some((job, place))))) }
     }
 
     /// The closure of a job without a handle that was not accepted.
@@ -458,6 +566,7 @@ impl<R> Owner<R> {
             PENDING | RUNNING => Err(self),
             CANCELLED | NOTIFIED => Ok(Err(JobError::Cancelled)),
             BROKEN => Ok(Err(JobError::Broken)),
+            LAPSED => Ok(Err(JobError::Lapsed)),
             // SAFETY: the job is finished, and this is its one owner (P3).
             _ => match unsafe { self.0.take() } {
                 Some(Ok(result)) => Ok(Ok(result)),
@@ -498,16 +607,22 @@ where
     R: Send + 'static,
 {
     /// A job, and its one entry for the backlog.
-    pub(super) fn new(pool: u64, process: ProcessMark, job: F) -> (Arc<Self>, Queued) {
+    pub(super) fn new(
+        (pool, process): (u64, ProcessMark),
+        job: F,
+        place: Option<Place>,
+        lapses: Option<Instant>,
+    ) -> (Arc<Self>, Queued) {
         let core = Core {
             state: AtomicU32::new(PENDING),
             runner: AtomicU64::new(0),
             pool,
             process,
+            lapses,
             listeners: Mutex::new(Vec::new()),
         };
-        let job = Arc::new(Self { core, slot: UnsafeCell::new(Slot::Job(job)) });
-        (Arc::clone(&job), Queued { job, has_place: false })
+        let job = Arc::new(Self { core, slot: UnsafeCell::new(Slot::Job(job, place)) });
+        (Arc::clone(&job), Queued { job })
     }
 
     /// The handle of a job that was accepted.
@@ -540,7 +655,10 @@ where
     unsafe fn take_closure(&self) -> F {
         // SAFETY: the caller promises it (`# Safety`).
         match unsafe { self.replace(Slot::Empty) } {
-            Slot::Job(job) => job,
+            Slot::Job(job, place) => {
+                drop(place);
+                job
+            }
             Slot::Empty | Slot::Ended(_) => {
                 unreachable!("P1: the slot of a pending job holds the closure")
             }
@@ -549,9 +667,13 @@ where
 
     fn run_counted(&self, free: CountFree<'_>) {
         let free = free.unwrap_or(&|| ());
-        if self.core.leave_pending(RUNNING).is_none() {
+        if self.core.has_lapsed() && self.give_up(LAPSED) {
             free();
+            return;
+        }
+        if self.core.leave_pending(RUNNING).is_none() {
             self.notify_cancelled();
+            free();
             return;
         }
         // Relaxed: see `runs_here`.
@@ -602,15 +724,22 @@ where
         self.run_counted(free);
     }
 
-    unsafe fn cancel(&self) {
-        self.give_up(CANCELLED);
-        self.notify_cancelled();
+    unsafe fn settle(&self, phase: u32) -> Option<u32> {
+        let was = self.core.leave_pending(phase);
+        match was {
+            Some(was) => self.core.wake_and_ring(was),
+            None => self.notify_cancelled(),
+        }
+        was
     }
 
-    unsafe fn fail(&self) {
-        if !self.give_up(BROKEN) {
-            self.notify_cancelled();
+    unsafe fn clean_up(&self, was: u32, phase: u32) {
+        // SAFETY: the phase left PENDING in `settle` (P1).
+        let job = unsafe { self.take_closure() };
+        if was & CALLBACKS != 0 && self.core.process.is_current() {
+            self.core.call_listeners(phase);
         }
+        user_code::dispose(job);
     }
 
     fn closure(&mut self) -> Option<Box<dyn Any>> {
@@ -642,9 +771,10 @@ where
     }
 
     fn notify_cancelled(&self) {
+        // Relaxed: the exchange below compares it.
         let mut state = self.core.state.load(Ordering::Relaxed);
         while state & PHASE == CANCELLED {
-            // Acquire: what is called from here sees what came before the cancelling. Nothing is
+            // Acquire: a wait that this ends sees what came before the cancelling. Nothing is
             // handed over, and what came before the cancelling stays released.
             match self.core.state.compare_exchange_weak(
                 state,
@@ -652,7 +782,7 @@ where
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return self.core.tell(state, NOTIFIED),
+                Ok(_) => return self.core.wake_and_ring(state),
                 Err(now) => state = now,
             }
         }
@@ -663,7 +793,7 @@ where
         match unsafe { self.replace(Slot::Empty) } {
             Slot::Ended(result) => Some(result),
             Slot::Empty => None,
-            Slot::Job(_) => unreachable!("P2: a finished job's closure was taken out to be run"),
+            Slot::Job(..) => unreachable!("P2: a finished job's closure was taken out to be run"),
         }
     }
 }
@@ -680,7 +810,7 @@ where
 
 /// A job without a handle: no thread waits for it, so there is nothing but the closure. The owner
 /// of its [`Queued`] has it alone.
-struct Detached<F>(UnsafeCell<Option<F>>);
+struct Detached<F>(UnsafeCell<Option<(F, Option<Place>)>>);
 
 // SAFETY: the closure is touched by one thread at a time: by the owner of the job's `Queued`, which
 // the queue hands from one thread to another.
@@ -694,7 +824,9 @@ impl<F> Detached<F> {
     /// The caller owns the job's `Queued`.
     unsafe fn take(&self) -> Option<F> {
         // SAFETY: the caller promises it (`# Safety`).
-        self.0.with_mut(|job| unsafe { (*job).take() })
+        let (job, place) = self.0.with_mut(|job| unsafe { (*job).take() })?;
+        drop(place);
+        Some(job)
     }
 }
 
@@ -710,12 +842,11 @@ impl<F: FnOnce() + Send + 'static> Run for Detached<F> {
         }
     }
 
-    unsafe fn cancel(&self) {
-        // SAFETY: the caller promises it (`# Safety`).
-        user_code::dispose(unsafe { self.take() });
+    unsafe fn settle(&self, _: u32) -> Option<u32> {
+        Some(0)
     }
 
-    unsafe fn fail(&self) {
+    unsafe fn clean_up(&self, _: u32, _: u32) {
         // SAFETY: the caller promises it (`# Safety`).
         user_code::dispose(unsafe { self.take() });
     }

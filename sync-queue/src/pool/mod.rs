@@ -7,13 +7,18 @@
 //! anyway.
 
 use core::fmt;
+use core::future::Future;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::Mutex;
 use sync_core::primitive::atomic::Ordering;
+use sync_core::task::block_on;
 
+mod backlog;
 mod builder;
 mod error;
 mod handle;
@@ -23,10 +28,17 @@ mod worker;
 
 pub use builder::Builder;
 pub use error::{BuildError, InsideWorker, JobError, SubmitError};
-pub use handle::{AsCompleted, JobHandle, Map, Unfinished, Until, Waited, as_completed, wait};
+pub use handle::{
+    AsCompleted, JobFuture, JobHandle, Map, MapAhead, Unfinished, Until, Waited, as_completed,
+    wait, wait_async,
+};
 pub use job::JobStatus;
 pub use scope::Scope;
-use worker::{Inner, current_pool};
+use worker::{How, Inner, current_pool};
+
+use crate::pool::backlog::DEFAULT_PRIORITY;
+use crate::pool::job::NOTIFIED;
+use crate::wait::timeout::Timeout;
 
 /// A pool of threads that run jobs: Python's `ThreadPoolExecutor`.
 ///
@@ -121,7 +133,72 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.inner.submit(job, true).map(JobHandle::new)
+        self.inner.submit(job, How::PLAIN).map(JobHandle::new)
+    }
+
+    /// As [`submit`](Self::submit), with a priority: higher ones are begun first, and a job that is
+    /// submitted otherwise has 0. The pool is built with [`Builder::by_priority`].
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the closure.
+    ///
+    /// # Panics
+    ///
+    /// If the pool is not built so and `priority` is not 0.
+    ///
+    /// ```
+    /// use sync_queue::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().by_priority().build().unwrap();
+    /// let urgent = pool.submit_with_priority(10, || "at once").unwrap();
+    /// assert_eq!(urgent.result().unwrap(), "at once");
+    /// ```
+    #[track_caller]
+    pub fn submit_with_priority<F, R>(
+        &self,
+        priority: i32,
+        job: F,
+    ) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        assert!(
+            priority == DEFAULT_PRIORITY || self.inner.jobs.is_by_priority(),
+            "this pool has no priorities: build it with Builder::by_priority"
+        );
+        self.inner.submit(job, How { priority, ..How::PLAIN }).map(JobHandle::new)
+    }
+
+    /// As [`submit`](Self::submit); the job lapses when no thread has begun it within `limit`,
+    /// counted from now: its closure is dropped, and its result is [`JobError::Lapsed`]. The worker
+    /// that takes it from the backlog notices, so a wait for the job may last longer than `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the closure.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_queue::{JobError, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let late = pool.submit_within(Duration::ZERO, || unreachable!()).unwrap();
+    /// assert!(matches!(late.result(), Err::<(), _>(JobError::Lapsed)));
+    /// ```
+    pub fn submit_within<F, R>(
+        &self,
+        limit: Duration,
+        job: F,
+    ) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        // A limit beyond the end of the clock is none.
+        let lapses = Instant::now().checked_add(limit);
+        self.inner.submit(job, How { lapses, ..How::PLAIN }).map(JobHandle::new)
     }
 
     /// Submits a job if there is a place in the backlog, by a worker too. Never sleeps.
@@ -134,7 +211,7 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.inner.submit(job, false).map(JobHandle::new)
+        self.inner.submit(job, How { wait: false, ..How::PLAIN }).map(JobHandle::new)
     }
 
     /// Submits a job without a handle: as [`submit`](Self::submit), without the cost of a handle. A
@@ -159,6 +236,64 @@ impl ThreadPool {
         F: FnOnce() + Send + 'static,
     {
         self.inner.execute(job)
+    }
+
+    /// Submits a future as a job; its handle is a future too. A worker polls it until it is ready,
+    /// and sleeps meanwhile, as in [`block_on`](sync_core::task::block_on): it runs no other job, so
+    /// futures that wait for each other need a worker each.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the future.
+    ///
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_queue::{Queue, ThreadPool};
+    /// use std::sync::Arc;
+    ///
+    /// let (pool, queue) = (ThreadPool::new(2), Arc::new(Queue::bounded(1)));
+    /// let same = queue.clone();
+    /// let sum = pool.spawn_future(async move {
+    ///     let mut sum = 0;
+    ///     while let Ok(n) = same.get_async().await {
+    ///         sum += n;
+    ///     }
+    ///     sum
+    /// });
+    /// block_on(async {
+    ///     for n in 1..=4 {
+    ///         queue.put_async(n).await.unwrap();
+    ///     }
+    ///     queue.shutdown();
+    ///     assert_eq!(sum.unwrap().await.unwrap(), 10);
+    /// });
+    /// ```
+    pub fn spawn_future<F>(&self, future: F) -> Result<JobHandle<F::Output>, SubmitError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // The closure would hide the future in an error: it is refused before it is wrapped, or
+        // taken out of its slot again.
+        let slot = Arc::new(Mutex::new(Some(future)));
+        let inside = Arc::clone(&slot);
+        let job = move || {
+            let future = inside.lock().take();
+            match future {
+                Some(future) => block_on(future),
+                None => unreachable!("a job that was accepted has its future"),
+            }
+        };
+        self.submit(job).map_err(|why| {
+            why.map(|job| {
+                drop(job);
+                let future = slot.lock().take();
+                match future {
+                    Some(future) => future,
+                    None => unreachable!("a job that was refused has not run"),
+                }
+            })
+        })
     }
 
     /// Submits `f(item)` for every item, at once; the results come in the order of the items.
@@ -196,6 +331,49 @@ impl ThreadPool {
         R: Send + 'static,
     {
         self.map_before(items, f, Instant::now().checked_add(timeout))
+    }
+
+    /// As [`map`](Self::map), with at most `ahead` jobs submitted whose results were not handed out
+    /// yet: for items without end, or more of them than are to wait in memory. A call of `next`
+    /// takes items and submits jobs, then waits for the result of the oldest one.
+    ///
+    /// A pool that takes no more jobs ends the iterator: its last result is
+    /// [`JobError::Refused`].
+    ///
+    /// # Panics
+    ///
+    /// If `ahead` is 0.
+    ///
+    /// ```
+    /// use sync_queue::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(4);
+    /// let squares = pool.map_ahead(1_u64.., |n| n * n, 8).map(Result::unwrap);
+    /// assert_eq!(squares.take_while(|square| *square < 50).last(), Some(49));
+    /// ```
+    #[track_caller]
+    #[doc(alias = "buffersize")]
+    pub fn map_ahead<I, F, R>(
+        &self,
+        items: I,
+        f: F,
+        ahead: usize,
+    ) -> MapAhead<'_, I::IntoIter, F, R>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        assert!(ahead > 0, "a map that looks no job ahead makes no progress");
+        MapAhead {
+            pool: self,
+            items: Some(items.into_iter()),
+            f: Arc::new(f),
+            ahead,
+            handles: VecDeque::new(),
+            refused: None,
+        }
     }
 
     fn map_before<I, F, R>(
@@ -265,9 +443,7 @@ impl ThreadPool {
             return Ok(());
         }
         if cancel_pending {
-            for job in self.inner.close_and_drain() {
-                job.cancel();
-            }
+            self.inner.give_up_pending(NOTIFIED);
         } else {
             self.inner.close();
         }
@@ -279,6 +455,89 @@ impl ThreadPool {
         }
         self.inner.join_threads();
         Ok(())
+    }
+
+    /// Waits until the pool is idle: every job that was accepted has ended, and no callback of one
+    /// is left to run. The pool goes on. Jobs that are submitted meanwhile are waited for too.
+    ///
+    /// In the child of a fork it does not wait: see [`ThreadPool`].
+    ///
+    /// # Errors
+    ///
+    /// [`InsideWorker`] if a worker of this pool calls it: it would wait for its own job.
+    ///
+    /// # Memory ordering
+    ///
+    /// Everything that the jobs did happens before the end of this call.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use std::sync::Arc;
+    /// use sync_queue::ThreadPool;
+    ///
+    /// let (pool, sum) = (ThreadPool::new(4), Arc::new(AtomicU32::new(0)));
+    /// for n in 1..=4 {
+    ///     let sum = sum.clone();
+    ///     pool.execute(move || drop(sum.fetch_add(n, Ordering::Relaxed))).unwrap();
+    /// }
+    /// pool.join().unwrap();
+    /// assert_eq!(sum.load(Ordering::Relaxed), 10);
+    /// ```
+    pub fn join(&self) -> Result<(), InsideWorker> {
+        self.join_before(Timeout::Forever).map(|_| ())
+    }
+
+    /// As [`join`](Self::join), waiting at most `timeout`. `Ok(false)`: the pool is not idle yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_timeout(&self, timeout: Duration) -> Result<bool, InsideWorker> {
+        self.join_before(Timeout::For(timeout))
+    }
+
+    /// As [`join`](Self::join), waiting until `deadline`. `Ok(false)`: the pool is not idle yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_deadline(&self, deadline: Instant) -> Result<bool, InsideWorker> {
+        self.join_before(Timeout::Until(deadline))
+    }
+
+    fn join_before(&self, timeout: Timeout) -> Result<bool, InsideWorker> {
+        if !self.inner.process.is_current() {
+            return Ok(true);
+        }
+        if current_pool() == self.inner.number {
+            return Err(InsideWorker(()));
+        }
+        Ok(self.inner.join_idle(timeout))
+    }
+
+    /// Changes the maximum number of threads. If there is work for more of them, they are started
+    /// here; those that are too many end when they have no job. The call does not wait for that.
+    ///
+    /// From the first call on each job costs one read-modify-write more.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0.
+    ///
+    /// ```
+    /// use sync_queue::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.resize(4);
+    /// assert_eq!(pool.max_workers(), 4);
+    /// ```
+    #[track_caller]
+    #[doc(alias = "set_num_threads")]
+    pub fn resize(&self, max_workers: usize) {
+        assert!(max_workers > 0, "{}", BuildError::NoWorkers);
+        if self.inner.process.is_current() {
+            self.inner.resize(max_workers);
+        }
     }
 
     /// Returns whether the pool takes no more jobs.
@@ -294,19 +553,29 @@ impl ThreadPool {
         self.inner.broken.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of threads started so far.
+    /// Returns the number of threads that were started and have not ended for want of work.
     #[must_use]
     pub fn workers(&self) -> usize {
+        // Relaxed: a snapshot; no data is read because of it.
         self.inner.started.load(Ordering::Relaxed)
     }
 
     /// Returns the maximum number of threads.
     #[must_use]
     pub fn max_workers(&self) -> usize {
-        self.inner.max_workers
+        // Relaxed: a number that stands for itself.
+        self.inner.max_workers.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of jobs that wait for a worker at the moment.
+    /// Returns the number of workers that run a job at the moment.
+    #[must_use]
+    #[doc(alias = "active_count")]
+    pub fn busy(&self) -> usize {
+        if self.inner.process.is_current() { self.inner.busy() } else { 0 }
+    }
+
+    /// Returns the number of jobs that wait for a worker at the moment. A job that was cancelled
+    /// counts until a worker has taken it.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.inner.jobs.len()

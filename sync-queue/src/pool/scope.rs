@@ -6,11 +6,12 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use sync_core::Mutex;
+use sync_core::primitive::sync::Arc as ModelledArc;
 use sync_core::user_code::{self, AbortOnUnwind, Payload};
 
 use crate::pool::error::SubmitError;
 use crate::pool::handle::JobHandle;
-use crate::pool::worker::Inner;
+use crate::pool::worker::{How, Inner};
 use crate::queue::fifo::Queue;
 use crate::queue::simple::SimpleQueue;
 
@@ -20,9 +21,9 @@ use crate::queue::simple::SimpleQueue;
 pub struct Scope<'scope, 'env: 'scope> {
     pool: &'env Arc<Inner>,
     /// A task for every job that exists.
-    jobs: Arc<Queue<()>>,
-    handles: Arc<SimpleQueue<JobHandle<()>>>,
-    panicked: Arc<Mutex<Option<Payload>>>,
+    jobs: ModelledArc<Queue<()>>,
+    handles: ModelledArc<SimpleQueue<JobHandle<()>>>,
+    panicked: ModelledArc<Mutex<Option<Payload>>>,
     /// Invariant, as in `std::thread::scope`: neither lifetime may be stretched or shrunk.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
@@ -33,7 +34,7 @@ impl UnwindSafe for Scope<'_, '_> {}
 impl RefUnwindSafe for Scope<'_, '_> {}
 
 /// Counts a job of a scope until this is dropped.
-struct Counted(Arc<Queue<()>>);
+struct Counted(ModelledArc<Queue<()>>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -56,28 +57,43 @@ pub(super) fn scope<'env, R>(
 ) -> R {
     let scope = Scope {
         pool,
-        jobs: Arc::new(Queue::unbounded()),
-        handles: Arc::new(SimpleQueue::new()),
-        panicked: Arc::new(Mutex::new(None)),
+        jobs: ModelledArc::new(Queue::unbounded()),
+        handles: ModelledArc::new(SimpleQueue::new()),
+        panicked: ModelledArc::new(Mutex::new(None)),
         scope: PhantomData,
         env: PhantomData,
     };
-    let parts = (Arc::clone(&scope.jobs), Arc::clone(&scope.handles), Arc::clone(&scope.panicked));
+    let parts = (
+        ModelledArc::clone(&scope.jobs),
+        ModelledArc::clone(&scope.handles),
+        ModelledArc::clone(&scope.panicked),
+    );
     let result = user_code::run(|| f(&scope));
-    if !pool.process.is_current() {
-        // `f` has forked, and this is the child. The jobs run in the parent, on the parent's copy
-        // of what they borrow. The parts of the scope may be in the middle of a change there, so
-        // this process does not touch them, not even to drop them.
-        core::mem::forget(parts);
-        return result.unwrap_or_else(|payload| resume_unwind(payload));
-    }
-    // The borrows of the jobs end with the caller's frame: this function is not left before the
-    // jobs are gone, however it is left.
+    // What the jobs borrow ends with the caller's frame: this function is not left before they are
+    // gone, however it is left.
     let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
-    for handle in scope.handles.try_iter() {
-        // A worker itself runs a job that no thread has begun. A job of a scope has no result, and
-        // its panic was caught inside.
-        user_code::dispose(handle.result());
+    let mut begun = Vec::new();
+    while pool.process.is_current() {
+        if let Some(handle) = scope.handles.try_get() {
+            // A worker runs itself what no thread has begun, before it sleeps: a running job may
+            // wait for a pending one.
+            handle.help();
+            begun.push(handle);
+        } else if let Some(handle) = begun.pop() {
+            // A job of a scope has no result, and its panic was caught inside. It may have
+            // submitted others.
+            user_code::dispose(handle.result());
+        } else {
+            break;
+        }
+    }
+    if !pool.process.is_current() {
+        // `f`, or a job that was run here, has forked, and this is the child. The jobs run in the
+        // parent, on the parent's copy of what they borrow. The parts of the scope may be in the
+        // middle of a change there, so this process does not touch them, not even to drop them.
+        guard.disarm();
+        core::mem::forget((parts, begun));
+        return result.unwrap_or_else(|payload| resume_unwind(payload));
     }
     // The closures of the jobs are gone after this, however the jobs ended.
     scope.jobs.join();
@@ -124,8 +140,8 @@ impl<'scope> Scope<'scope, '_> {
         }
         // Unbounded and never shut down.
         let _ = self.jobs.put(());
-        let scoped = Scoped { job, counted: Counted(Arc::clone(&self.jobs)) };
-        let panicked = Arc::clone(&self.panicked);
+        let scoped = Scoped { job, counted: Counted(ModelledArc::clone(&self.jobs)) };
+        let panicked = ModelledArc::clone(&self.panicked);
         let job: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let Scoped { job, counted } = scoped;
             if let Err(payload) = user_code::run(job) {
@@ -142,7 +158,7 @@ impl<'scope> Scope<'scope, '_> {
                 Box<dyn FnOnce() + Send + 'static>,
             >(job)
         };
-        match self.pool.submit(job, true) {
+        match self.pool.submit(job, How::PLAIN) {
             Ok(job) => {
                 self.handles.put(JobHandle::new(job));
                 Ok(())

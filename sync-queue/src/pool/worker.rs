@@ -3,39 +3,56 @@
 //!
 //! # Invariants
 //!
-//! T1. `started` counts threads that were spawned; it changes under the lock of `threads` only, and
-//! never falls. So a thread that the system refuses is never counted, not even for a moment.
+//! T1. `started` counts threads that were spawned and have not retired; it changes under the lock of
+//! `threads` only. So a thread that the system refuses is never counted, not even for a moment.
 //!
-//! T2. A job is put into the backlog only when `started` was found above 0: a worker exists that
-//! takes it, or, if the pool breaks down, fails it. Workers end only when the backlog is closed and
-//! empty.
+//! T2. A job is put into the backlog only when `started` was found above 0, and it never falls to 0
+//! again: a worker exists that takes the job, or, if the pool breaks down, fails it. Workers end
+//! when the backlog is closed and empty, or they retire: all but the last may.
 //!
 //! T3. After a job was put, `started` is at least the number of unfinished jobs, or the limit, or
 //! the system gave no more threads. The thread that put it looks again *after* the put: of several
 //! that put at the same time, the last one in the order of the backlog counts the jobs of all. A
 //! look before the put counts too few. (The count of finished jobs may be read too low: then a
-//! thread too many is started, within the limit.)
+//! thread too many is started, within the limit.) A worker that retires because it was idle lowers
+//! `started` first and counts the jobs then; if there are too many, it stays. Of a put and a
+//! retirement at the same time, one sees the other: each has a SeqCst fence between its own write
+//! and its look.
 //!
 //! T4. A job counts as unfinished until its worker has no user code of it left to run: see P4 in
 //! [`job`](crate::pool::job). A worker that is held up in a callback is not free.
 //!
 //! T5. A worker never waits for a place in its own pool's backlog, which it alone might make: its
 //! jobs are taken beyond the limit. So a worker runs no other job while one of its own submits.
+//!
+//! T6. A pool is idle when as many jobs were taken care of as were put. Each worker counts its own
+//! in its [`Seat`], when nothing of the job is left to run; the counts are read before the number of
+//! puts. Only the worker that finds the backlog empty can be the one that made the pool idle, so
+//! only there it looks for threads that [`join`](Inner::join_idle). That look and the one of the
+//! joining thread have a SeqCst fence before them.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use core::sync::atomic::AtomicBool as Hint;
+use core::time::Duration;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
+use crossbeam_utils::CachePadded;
 use sync_core::fork::ProcessMark;
-use sync_core::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
+use sync_core::primitive::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 use sync_core::primitive::thread::{self, JoinHandle};
 use sync_core::{Condvar, Mutex, Semaphore, TryAcquireError, user_code};
 
+use crate::pool::backlog::{Backlog, DEFAULT_PRIORITY};
 use crate::pool::error::SubmitError;
-use crate::pool::job::{Job, Owner, Queued};
-use crate::queue::error::PutError;
-use crate::queue::fifo::Queue;
+use crate::pool::job::{BROKEN, Job, Owner, Place, Queued, give_up_all};
+use crate::queue::error::{GetError, PutError};
+use crate::wait::event_count::{ALL, EventCount};
+use crate::wait::timeout::Timeout;
 
 /// The maximum number of jobs that a worker runs on one stack, each because the job before it waits
 /// for it. The next job gets a thread of its own.
@@ -83,10 +100,11 @@ pub(super) fn help<R>(owner: &Owner<R>) {
         POSITION.with(|cell| cell.set(position));
         return;
     }
-    let pool = POOL.with(|pool| pool.borrow().clone());
+    // Gone already if the wait is in the destructor of a thread-local.
+    let pool = POOL.try_with(|pool| pool.borrow().clone()).ok().flatten();
     let job = owner.to_run_elsewhere();
     let thread = pool.and_then(|pool| {
-        let builder = pool.thread_builder("deep");
+        let builder = pool.thread_builder(pool.made_name().unwrap_or_else(|| pool.name("deep")));
         builder.spawn(move || pool.run_one(|| job.run_here())).ok()
     });
     match thread {
@@ -96,64 +114,145 @@ pub(super) fn help<R>(owner: &Owner<R>) {
     }
 }
 
+/// What the pool knows of a worker while it lives. Written by that worker alone.
+#[derive(Default)]
+struct Seat {
+    /// A job runs. Not a modelled atomic: only `busy` reads it, and nothing rests on it.
+    busy: Hint,
+    /// The number of jobs that the worker has taken care of.
+    done: AtomicU64,
+    /// The worker has nothing left to do but to end.
+    ended: AtomicBool,
+}
+
+type Seated = Arc<CachePadded<Seat>>;
+
 /// The threads of a pool.
 pub(super) struct Threads {
-    handles: Vec<JoinHandle<()>>,
+    handles: Vec<(Seated, JoinHandle<()>)>,
     /// Threads that are being joined by a `shutdown`.
     joining: usize,
+    /// The number in the name of the next thread.
+    next_number: usize,
+    /// The workers that have not retired.
+    seats: Vec<Seated>,
+    /// The number of jobs that no seat counts: of retired workers, and of those that were drained.
+    done_elsewhere: u64,
 }
 
 impl Threads {
     pub(super) fn new() -> Self {
-        Self { handles: Vec::new(), joining: 0 }
+        Self {
+            handles: Vec::new(),
+            joining: 0,
+            next_number: 0,
+            seats: Vec::new(),
+            done_elsewhere: 0,
+        }
+    }
+
+    /// Forgets the handles of threads that have retired and ended.
+    fn reap(&mut self) {
+        // Relaxed: a thread that is found too late is joined by a shutdown, or found next time.
+        self.handles.retain(|(seat, _)| !seat.ended.load(Ordering::Relaxed));
+    }
+
+    /// Removes a worker that retires.
+    fn leave(&mut self, seat: &Seated) {
+        self.seats.retain(|other| !Arc::ptr_eq(other, seat));
+        // Relaxed: written by this thread.
+        self.done_elsewhere += seat.done.load(Ordering::Relaxed);
     }
 }
+
+/// Names the thread of a number.
+pub(super) type Namer = Box<dyn Fn(usize) -> String + Send + Sync>;
+pub(super) type Hook = Box<dyn Fn() + Send + Sync>;
 
 pub(super) struct Inner {
     /// Never 0, never used again.
     pub(super) number: u64,
     /// The process that the threads are in.
     pub(super) process: ProcessMark,
-    pub(super) jobs: Queue<Queued>,
+    pub(super) jobs: Backlog,
     /// A permit for each free place of a limited backlog.
-    pub(super) places: Option<Semaphore>,
-    pub(super) max_workers: usize,
-    /// The number of threads that were started (T1).
+    pub(super) places: Option<Arc<Semaphore>>,
+    /// Changes under the lock of `threads` only.
+    pub(super) max_workers: AtomicUsize,
+    /// The number of threads that were started and have not retired (T1).
     pub(super) started: AtomicUsize,
+    /// The number of threads may fall: jobs are counted as done even if all threads are started.
+    pub(super) may_shrink: AtomicBool,
     pub(super) threads: Mutex<Threads>,
     /// `joining` fell to 0.
     pub(super) joined: Condvar,
+    /// Threads that wait until the pool is idle.
+    pub(super) idlers: EventCount,
+    /// 1: a thread may wait there (T6).
+    pub(super) has_idlers: AtomicU32,
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) prefix: String,
+    pub(super) namer: Option<Namer>,
+    /// The number that `namer` is called with next. Not a modelled atomic: names are no part of
+    /// any algorithm.
+    pub(super) next_name: core::sync::atomic::AtomicUsize,
     pub(super) stack_size: Option<usize>,
-    pub(super) initializer: Option<Box<dyn Fn() + Send + Sync>>,
+    pub(super) initializer: Option<Hook>,
+    pub(super) exit_hook: Option<Hook>,
     /// An initializer panicked.
     pub(super) broken: AtomicBool,
 }
 
 impl Inner {
-    fn thread_builder(&self, suffix: impl fmt::Display) -> thread::Builder {
-        let builder = thread::Builder::new().name(format!("{}_{suffix}", self.prefix));
+    fn thread_builder(&self, name: String) -> thread::Builder {
+        let builder = thread::Builder::new().name(name);
         match self.stack_size {
             Some(size) => builder.stack_size(size),
             None => builder,
         }
     }
 
+    fn name(&self, suffix: impl fmt::Display) -> String {
+        format!("{}_{suffix}", self.prefix)
+    }
+
+    /// A name from the user's function, if there is one. Called under no lock.
+    fn made_name(&self) -> Option<String> {
+        let namer = self.namer.as_ref()?;
+        // Relaxed: the numbers only have to differ.
+        let number = self.next_name.fetch_add(1, Ordering::Relaxed);
+        match user_code::run(|| namer(number)) {
+            // The system takes no zero byte.
+            Ok(name) => Some(name.replace('\0', "")),
+            Err(payload) => {
+                user_code::dispose_payload(payload);
+                Some(self.name(number))
+            }
+        }
+    }
+
     /// Starts a thread if `started` is such that one is wanted, seen under the lock.
     #[cold]
     fn start(self: &Arc<Self>, wanted: impl FnOnce(usize) -> bool) -> io::Result<()> {
+        let name = self.made_name();
         let mut threads = self.threads.lock();
         // Relaxed: it changes under this lock only (T1).
-        let number = self.started.load(Ordering::Relaxed);
-        if !wanted(number) {
+        let started = self.started.load(Ordering::Relaxed);
+        if !wanted(started) {
             return Ok(());
         }
+        threads.reap();
         let inner = Arc::clone(self);
-        let thread = self.thread_builder(number).spawn(move || inner.work())?;
-        threads.handles.push(thread);
+        let name = name.unwrap_or_else(|| self.name(threads.next_number));
+        let seat = Seated::default();
+        let same = Arc::clone(&seat);
+        let thread = self.thread_builder(name).spawn(move || inner.work(&same))?;
+        threads.next_number += 1;
+        threads.seats.push(Arc::clone(&seat));
+        threads.handles.push((seat, thread));
         // Relaxed: the count alone decides. A thread that finds it above 0 and then closes the
         // backlog takes the lock after this one, and finds the handle.
-        self.started.store(number + 1, Ordering::Relaxed);
+        self.started.store(started + 1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -170,37 +269,195 @@ impl Inner {
     /// Starts a thread if all that exist have a job. Called after a put (T3).
     #[inline]
     fn ensure_enough_workers(self: &Arc<Self>) {
-        let too_few =
-            |started| started < self.max_workers && self.jobs.unfinished() > started as u64;
+        if self.idle_timeout.is_some() {
+            // SeqCst: either a worker that retires sees the put, or this thread sees that it has
+            // retired. Pairs with the fence in `retire_idle`.
+            fence(Ordering::SeqCst);
+        }
         // Relaxed: as in `ensure_a_worker`.
-        if too_few(self.started.load(Ordering::Relaxed)) {
+        if self.has_too_few(self.started.load(Ordering::Relaxed)) {
             // If the system gives no thread, those that exist run the job.
-            let _ = self.start(too_few);
+            let _ = self.start(|started| self.has_too_few(started));
+        }
+    }
+
+    fn has_too_few(&self, started: usize) -> bool {
+        // Relaxed: a limit that is being changed counts as the old one or the new one.
+        started < self.max_workers.load(Ordering::Relaxed)
+            && self.jobs.unfinished() > started as u64
+    }
+
+    /// Changes the limit of threads. A limit of 0 counts as 1.
+    pub(super) fn resize(self: &Arc<Self>, max_workers: usize) {
+        let surplus = {
+            let _threads = self.threads.lock();
+            // Before the limit: a thread that finds the new limit counts its jobs. Relaxed, both:
+            // jobs that are not counted make the pool start a thread too many, within the limit.
+            self.may_shrink.store(true, Ordering::Relaxed);
+            self.max_workers.store(max_workers, Ordering::Relaxed);
+            // Relaxed: it changes under this lock only (T1).
+            self.started.load(Ordering::Relaxed).saturating_sub(max_workers)
+        };
+        // Workers that are asleep wake, and find that they are too many.
+        for _ in 0..surplus {
+            let nothing = Queued::detached(|| (), None);
+            if self.jobs.put(DEFAULT_PRIORITY, nothing).is_err() {
+                return;
+            }
+        }
+        // Relaxed: as in `ensure_a_worker`.
+        while self.has_too_few(self.started.load(Ordering::Relaxed)) {
+            if self.start(|started| self.has_too_few(started)).is_err() {
+                return;
+            }
         }
     }
 
     /// The life of a worker.
-    fn work(self: Arc<Self>) {
+    fn work(self: Arc<Self>, seat: &Seated) {
         self.run_one(|| {
-            while let Ok(job) = self.jobs.get() {
-                if job.has_place {
-                    self.free_place();
-                }
-                let free = || {
-                    // As many as were put.
-                    let _ = self.jobs.task_done();
-                };
-                // With all threads started no thread looks at the count any more.
-                // Relaxed: as in `ensure_a_worker`.
-                let counts = self.started.load(Ordering::Relaxed) < self.max_workers;
+            while let Some(job) = self.next_job(seat) {
+                // Relaxed: see `Seat`.
+                seat.busy.store(true, Ordering::Relaxed);
+                let free = || self.jobs.task_done();
+                // With all threads started, and none of them to retire, no thread looks at the
+                // count any more. Relaxed: as in `ensure_a_worker`.
+                let counts = self.may_shrink.load(Ordering::Relaxed)
+                    || self.started.load(Ordering::Relaxed)
+                        < self.max_workers.load(Ordering::Relaxed);
                 job.run(if counts { Some(&free) } else { None });
                 if !self.process.is_current() {
                     // The job has forked, and this is the child: the backlog is the parent's to
                     // run.
                     return;
                 }
+                // Relaxed: see `Seat`.
+                seat.busy.store(false, Ordering::Relaxed);
+                // Relaxed load: written by this thread alone. Release: pairs with the Acquire in
+                // `is_idle`: what the jobs did happens before the end of the join.
+                let done = seat.done.load(Ordering::Relaxed) + 1;
+                seat.done.store(done, Ordering::Release);
+                if self.retire_surplus(seat) {
+                    return;
+                }
             }
         });
+        // Relaxed: see `Threads::reap`.
+        seat.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// The next job, waiting for it. `None`: this worker ends.
+    fn next_job(&self, seat: &Seated) -> Option<Queued> {
+        match self.jobs.try_get() {
+            Ok(job) => return Some(job),
+            Err(GetError::Empty) => self.report_idle(),
+            Err(GetError::ShutDown) => {
+                self.report_idle();
+                return None;
+            }
+        }
+        let Some(timeout) = self.idle_timeout else { return self.jobs.get().ok() };
+        loop {
+            match self.jobs.get_timeout(timeout) {
+                Ok(job) => return Some(job),
+                Err(GetError::ShutDown) => return None,
+                Err(GetError::Empty) if self.retire_idle(seat) => return None,
+                Err(GetError::Empty) => {}
+            }
+        }
+    }
+
+    /// Leaves the pool, unless this is the last worker or a job needs it.
+    #[cold]
+    fn retire_idle(&self, seat: &Seated) -> bool {
+        let mut threads = self.threads.lock();
+        // Relaxed: it changes under this lock only (T1).
+        let started = self.started.load(Ordering::Relaxed);
+        if started <= 1 {
+            return false;
+        }
+        // Relaxed: ordered by the fence.
+        self.started.store(started - 1, Ordering::Relaxed);
+        // SeqCst: see `ensure_enough_workers`.
+        fence(Ordering::SeqCst);
+        if self.jobs.unfinished() >= started as u64 {
+            self.started.store(started, Ordering::Relaxed);
+            return false;
+        }
+        threads.reap();
+        threads.leave(seat);
+        true
+    }
+
+    /// Leaves the pool if it has more workers than its limit.
+    #[inline]
+    fn retire_surplus(&self, seat: &Seated) -> bool {
+        let is_surplus = || {
+            // Relaxed: looked at again under the lock.
+            self.started.load(Ordering::Relaxed) > self.max_workers.load(Ordering::Relaxed)
+        };
+        if !is_surplus() {
+            return false;
+        }
+        let mut threads = self.threads.lock();
+        if !is_surplus() {
+            return false;
+        }
+        // Relaxed: it changes under this lock only (T1). At least the limit is left (T2, T3).
+        let started = self.started.load(Ordering::Relaxed);
+        self.started.store(started - 1, Ordering::Relaxed);
+        threads.reap();
+        threads.leave(seat);
+        drop(threads);
+        // The jobs that this worker has done may have been the last.
+        self.report_idle();
+        true
+    }
+
+    /// The number of workers that run a job.
+    pub(super) fn busy(&self) -> usize {
+        let threads = self.threads.lock();
+        // Relaxed: a snapshot.
+        threads.seats.iter().filter(|seat| seat.busy.load(Ordering::Relaxed)).count()
+    }
+
+    /// Returns whether every job that was put has been taken care of (T6).
+    fn is_idle(&self) -> bool {
+        let done = {
+            let threads = self.threads.lock();
+            // Acquire: pairs with the Release in `work`.
+            let seats = threads.seats.iter().map(|seat| seat.done.load(Ordering::Acquire));
+            threads.done_elsewhere + seats.sum::<u64>()
+        };
+        // After the counts: no job is done before it is put.
+        done == self.jobs.pushed()
+    }
+
+    /// Called by a thread that may have made the pool idle.
+    fn report_idle(&self) {
+        // SeqCst: either a thread that joins sees that the jobs are done, or this thread sees its
+        // flag. Pairs with the fence in `join_idle`.
+        fence(Ordering::SeqCst);
+        // Relaxed: the exchange decides. Acquire: pairs with the Release in `join_idle`: the
+        // sleeper behind the flag is seen.
+        if self.has_idlers.load(Ordering::Relaxed) != 0
+            && self.has_idlers.swap(0, Ordering::Acquire) != 0
+        {
+            self.idlers.wake(ALL, || ());
+        }
+    }
+
+    /// Waits until the pool is idle. `false`: not in time.
+    pub(super) fn join_idle(&self, timeout: Timeout) -> bool {
+        let over = || self.is_idle().then_some(());
+        let mark = || {
+            // Release: publishes that this thread is counted as a sleeper.
+            self.has_idlers.store(1, Ordering::Release);
+            // SeqCst: see `report_idle`.
+            fence(Ordering::SeqCst);
+            !self.is_idle()
+        };
+        over().or_else(|| self.idlers.wait_until(timeout, mark, over)).is_some()
     }
 
     /// Runs `f` as a thread of the pool, unless the initializer panics.
@@ -208,13 +465,20 @@ impl Inner {
         POSITION.with(|position| position.set(Position { pool: self.number, depth: 0 }));
         POOL.with(|pool| *pool.borrow_mut() = Some(Arc::clone(self)));
         match self.initializer.as_ref().map(user_code::run) {
-            None | Some(Ok(())) => f(),
+            None | Some(Ok(())) => {
+                f();
+                // In the child of a fork it is the parent's.
+                if let Some(hook) = self.exit_hook.as_ref().filter(|_| self.process.is_current()) {
+                    user_code::run_and_forget_panic(hook);
+                }
+            }
             Some(Err(payload)) => {
                 self.break_down();
                 user_code::dispose_payload(payload);
             }
         }
-        POSITION.with(|position| position.set(Position { pool: 0, depth: 0 }));
+        // POSITION stays: a destructor of a thread-local that drops the pool must not join its own
+        // thread. The thread ends, and the number is never used again.
         let pool = POOL.with(|pool| pool.borrow_mut().take());
         drop(pool);
     }
@@ -224,15 +488,17 @@ impl Inner {
         // Relaxed: published by the closing of the backlog: a submit that finds it closed finds
         // this too.
         self.broken.store(true, Ordering::Relaxed);
-        for job in self.close_and_drain() {
-            job.fail();
-        }
+        self.give_up_pending(BROKEN);
     }
 
-    fn free_place(&self) {
-        if let Some(places) = &self.places {
-            places.add_permits(1);
-        }
+    /// Closes the backlog, and ends the jobs in it in `phase`.
+    pub(super) fn give_up_pending(&self, phase: u32) {
+        let jobs = self.jobs.shutdown_now();
+        self.close();
+        let count = jobs.len() as u64;
+        give_up_all(jobs, phase);
+        self.threads.lock().done_elsewhere += count;
+        self.report_idle();
     }
 
     /// Closes the backlog; what is inside is still run.
@@ -243,19 +509,12 @@ impl Inner {
         }
     }
 
-    /// Closes the backlog, and takes out what is inside.
-    pub(super) fn close_and_drain(&self) -> Vec<Queued> {
-        let jobs = self.jobs.shutdown_now();
-        self.close();
-        jobs
-    }
-
     /// Waits until all threads have ended. Called after `close`, and not by a worker.
     pub(super) fn join_threads(&self) {
         let mut threads = self.threads.lock();
         loop {
             // One at a time, and not under the lock: a submit that was in time may add one.
-            if let Some(thread) = threads.handles.pop() {
+            if let Some((_, thread)) = threads.handles.pop() {
                 threads.joining += 1;
                 drop(threads);
                 // A worker does not panic: user code runs inside a catch.
@@ -274,25 +533,33 @@ impl Inner {
         }
     }
 
-    /// Puts a job into the backlog.
-    fn enqueue(self: &Arc<Self>, mut job: Queued, wait: bool) -> Result<(), PutError<Queued>> {
+    /// Takes a place in a limited backlog, waiting for it if `wait` is set. `Err(true)`: full;
+    /// `Err(false)`: closed.
+    fn take_place(&self, wait: bool) -> Result<Option<Place>, bool> {
+        let Some(places) = &self.places else { return Ok(None) };
         // A worker does not wait for a place (T5).
-        let takes_place = !(wait && current_pool() == self.number);
-        if let Some(places) = self.places.as_ref().filter(|_| takes_place) {
-            let place = if wait {
-                places.acquire().map_err(|_| TryAcquireError::Closed)
-            } else {
-                places.try_acquire()
-            };
-            match place {
-                Ok(place) => place.forget(),
-                Err(TryAcquireError::Closed) => return Err(PutError::ShutDown(job)),
-                Err(TryAcquireError::NoPermits) => return Err(PutError::Full(job)),
-            }
-            job.has_place = true;
+        if wait && current_pool() == self.number {
+            return Ok(None);
         }
+        let permit = if wait {
+            places.acquire().map_err(|_| TryAcquireError::Closed)
+        } else {
+            places.try_acquire()
+        };
+        match permit {
+            Ok(permit) => {
+                permit.forget();
+                Ok(Some(Place(Arc::clone(places))))
+            }
+            Err(TryAcquireError::Closed) => Err(false),
+            Err(TryAcquireError::NoPermits | TryAcquireError::TimedOut) => Err(true),
+        }
+    }
+
+    /// Puts a job into the backlog.
+    fn enqueue(self: &Arc<Self>, priority: i32, job: Queued) -> Result<(), PutError<Queued>> {
         // Without a limit of its own, so it does not wait.
-        self.jobs.put(job)?;
+        self.jobs.put(priority, job)?;
         self.ensure_enough_workers();
         Ok(())
     }
@@ -325,30 +592,38 @@ impl Inner {
     where
         F: FnOnce() + Send + 'static,
     {
-        match self.enqueue(Queued::detached(self.admit(job)?), true) {
+        let job = self.admit(job)?;
+        let place = match self.take_place(true) {
+            Ok(place) => place,
+            Err(_) => return Err(self.closed(job)),
+        };
+        match self.enqueue(DEFAULT_PRIORITY, Queued::detached(job, place)) {
             Ok(()) => Ok(()),
-            Err(PutError::Full(job)) => Err(SubmitError::Full(job.into_closure())),
-            Err(PutError::ShutDown(job)) => Err(self.closed(job.into_closure())),
+            Err(why) => Err(self.closed(why.into_inner().into_closure())),
         }
     }
 
     pub(super) fn submit<F, R>(
         self: &Arc<Self>,
         job: F,
-        wait: bool,
+        how: How,
     ) -> Result<Owner<R>, SubmitError<F>>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (job, queued) = Job::new(self.number, self.process, self.admit(job)?);
-        let Err(why) = self.enqueue(queued, wait) else {
+        let job = self.admit(job)?;
+        let place = match self.take_place(how.wait) {
+            Ok(place) => place,
+            Err(true) => return Err(SubmitError::Full(job)),
+            Err(false) => return Err(self.closed(job)),
+        };
+        let (job, queued) = Job::new((self.number, self.process), job, place, how.lapses);
+        if self.enqueue(how.priority, queued).is_ok() {
             // SAFETY: the one call for this job.
             return Ok(unsafe { job.into_owner() });
-        };
-        let full = why.is_full();
+        }
         match job.take_back() {
-            Some(job) if full => Err(SubmitError::Full(job)),
             Some(job) => Err(self.closed(job)),
             None => unreachable!("P1: no thread but this one knows a job that was not accepted"),
         }
@@ -359,11 +634,33 @@ impl Inner {
             .field("name_prefix", &self.prefix)
             // Relaxed: a snapshot.
             .field("workers", &self.started.load(Ordering::Relaxed))
-            .field("max_workers", &self.max_workers)
+            .field("max_workers", &self.max_workers.load(Ordering::Relaxed))
             .field("backlog", &self.jobs.len())
             .field("shutdown", &self.jobs.is_shutdown())
             .finish_non_exhaustive()
     }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        user_code::dispose(self.initializer.take());
+        user_code::dispose(self.exit_hook.take());
+        user_code::dispose(self.namer.take());
+    }
+}
+
+/// How a job is submitted.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// Whether to wait for a place in a limited backlog.
+    pub(super) wait: bool,
+    pub(super) priority: i32,
+    /// The moment from which on no thread begins the job.
+    pub(super) lapses: Option<Instant>,
+}
+
+impl How {
+    pub(super) const PLAIN: Self = Self { wait: true, priority: DEFAULT_PRIORITY, lapses: None };
 }
 
 impl fmt::Debug for Inner {

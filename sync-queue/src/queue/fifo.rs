@@ -58,6 +58,11 @@ pub struct Queue<T> {
 }
 
 impl<T> Queue<T> {
+    /// Returns the number of items that were put so far.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.shared.buffer.pushed()
+    }
+
     fn buffer(capacity: Option<usize>) -> Fifo<T> {
         match capacity {
             Some(capacity) => Fifo::Bounded(Array::new(capacity)),

@@ -47,6 +47,11 @@ pub struct PriorityQueue<T> {
 }
 
 impl<T: Ord> PriorityQueue<T> {
+    /// Returns the number of items that were put so far.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.shared.buffer.pushed()
+    }
+
     fn buffer(capacity: Option<usize>) -> Locked<Heap<T>> {
         Locked::new(capacity)
     }

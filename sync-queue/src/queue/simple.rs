@@ -43,6 +43,7 @@ impl<T> SimpleQueue<T> {
     /// Puts an item. Never waits.
     #[inline]
     #[doc(alias = "put_nowait")]
+    #[doc(alias = "send")]
     pub fn put(&self, item: T) {
         if self.shared.try_put(item).is_err() {
             unreachable!("this queue is never full and never closed");
@@ -58,6 +59,7 @@ impl<T> SimpleQueue<T> {
 
     /// Gets the next item, waiting for one as long as it takes.
     #[inline]
+    #[doc(alias = "recv")]
     pub fn get(&self) -> T {
         match self.shared.get(Timeout::Forever) {
             Ok(item) => item,
@@ -82,6 +84,15 @@ impl<T> SimpleQueue<T> {
     #[inline]
     pub fn get_deadline(&self, deadline: Instant) -> Option<T> {
         self.shared.get(Timeout::Until(deadline)).ok()
+    }
+
+    /// As [`get`](Self::get), as a task. Cancel-safe: a get that is dropped before it is done has
+    /// taken no item, and a wake that it had consumed goes to the next one.
+    pub async fn get_async(&self) -> T {
+        match self.shared.get_async().await {
+            Ok(item) => item,
+            Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
+        }
     }
 
     /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how

@@ -292,7 +292,10 @@ fn a_job_that_waits_for_itself_is_told_so_by_every_wait() {
     let _watchdog = watch();
     let pool = ThreadPool::new(2);
     type Wait = fn(JobHandle<()>);
-    let waits: [Wait; 6] = [
+    let waits: [Wait; 7] = [
+        |own| {
+            assert!(matches!(own.result_timeout(Duration::ZERO), Ok(Err(JobError::Deadlock))));
+        },
         |own| assert!(matches!(own.result(), Err(JobError::Deadlock))),
         |own| {
             let soon = Instant::now() + Duration::from_secs(1);
@@ -473,4 +476,81 @@ fn waits_over_many_jobs_see_every_one() {
     let waited = wait(handles, Until::All, None);
     assert!(waited.not_done.is_empty());
     assert!(waited.done.into_iter().map(|handle| handle.result().unwrap()).eq(0..20_000));
+}
+
+#[test]
+fn a_worker_at_the_end_of_a_scope_runs_pending_jobs_before_it_sleeps() {
+    let _watchdog = watch();
+    let pool = Arc::new(ThreadPool::new(2));
+    inside(&pool, |pool| {
+        let (begins, begun) = mpsc::channel();
+        let (gives, takes) = mpsc::channel();
+        pool.scope(|scope| {
+            scope
+                .submit(move || {
+                    begins.send(()).unwrap();
+                    takes.recv().unwrap();
+                })
+                .unwrap();
+            // The other worker runs it, and waits for the next one.
+            begun.recv().unwrap();
+            scope.submit(move || gives.send(()).unwrap()).unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_worker_in_a_map_runs_pending_jobs_before_it_sleeps() {
+    let _watchdog = watch();
+    let pool = Arc::new(ThreadPool::new(2));
+    let results: Vec<_> = inside(&pool, |pool| {
+        let (begins, begun) = mpsc::channel();
+        let (gives, takes) = mpsc::channel();
+        let takes = Mutex::new(takes);
+        let numbers = (0..2).inspect(|n| {
+            if *n == 1 {
+                begun.recv().unwrap();
+            }
+        });
+        let map = pool.map(numbers, move |n| {
+            if n == 0 {
+                begins.send(()).unwrap();
+                takes.lock().unwrap().recv().unwrap();
+            } else {
+                gives.send(()).unwrap();
+            }
+            n
+        });
+        map.unwrap().map(Result::unwrap).collect()
+    });
+    assert_eq!(results, [0, 1]);
+}
+
+#[test]
+fn a_pool_dropped_by_a_thread_local_of_its_worker_does_not_wait_for_itself() {
+    let _watchdog = watch();
+    struct Last(Arc<ThreadPool>, mpsc::Sender<bool>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.1.send(self.0.shutdown(true, false).is_err()).unwrap();
+        }
+    }
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    }
+    let pool = Arc::new(ThreadPool::new(1));
+    let (told, hears) = mpsc::channel();
+    let last = Last(pool.clone(), told);
+    let (release, gate) = mpsc::channel::<()>();
+    pool.execute(move || {
+        LAST.with(|place| *place.borrow_mut() = Some(last));
+        let _ = gate.recv();
+    })
+    .unwrap();
+    pool.shutdown(false, false).unwrap();
+    drop(pool);
+    drop(release);
+    assert_eq!(hears.recv(), Ok(true));
+    // The sender goes after the pool.
+    assert!(hears.recv().is_err());
 }

@@ -6,6 +6,7 @@ mod watchdog;
 
 mod support;
 
+mod asynchronous;
 mod channel;
 mod handle;
 mod limits;
@@ -15,3 +16,4 @@ mod pool;
 mod queue;
 mod spsc;
 mod unwinding;
+mod workers;

@@ -526,3 +526,78 @@ fn a_comparison_that_panics_in_the_middle_of_a_batch_ends_the_batch() {
         }
     }
 }
+
+#[test]
+fn an_initializer_that_panics_when_dropped_harms_no_thread() {
+    let _watchdog = watch();
+    for kind in KINDS {
+        for by_its_own_job in [false, true] {
+            let drops = Arc::new(AtomicUsize::new(0));
+            let inside = Counted { kind: Some(kind), drops: drops.clone() };
+            let initializer = move || _ = &inside;
+            let pool = ThreadPool::builder().max_workers(1).initializer(initializer);
+            let pool = Arc::new(pool.build().unwrap());
+            still_works(&pool);
+            if by_its_own_job {
+                let (release, gate) = mpsc::channel::<()>();
+                let last = pool.clone();
+                pool.execute(move || {
+                    let _ = gate.recv();
+                    drop(last);
+                })
+                .unwrap();
+                drop(pool);
+                drop(release);
+                while drops.load(SeqCst) == 0 {
+                    thread::yield_now();
+                }
+            } else {
+                drop(pool);
+            }
+            assert_eq!(drops.load(SeqCst), 1);
+        }
+    }
+}
+
+#[test]
+fn a_comparison_that_panics_in_a_woken_put_wakes_another_one() {
+    let _watchdog = watch();
+    let armed = Arc::new(AtomicBool::new(false));
+    /// Panics once in a comparison, if it is a late one.
+    struct Once(u32, Arc<AtomicBool>);
+    impl PartialEq for Once {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+    impl Eq for Once {}
+    impl PartialOrd for Once {
+        fn partial_cmp(&self, other: &Self) -> Option<Order> {
+            Some(self.cmp(other))
+        }
+    }
+    impl Ord for Once {
+        fn cmp(&self, other: &Self) -> Order {
+            if self.0.max(other.0) >= 10 && self.1.swap(false, SeqCst) {
+                explode(0);
+            }
+            self.0.cmp(&other.0)
+        }
+    }
+    let queue = PriorityQueue::bounded(2);
+    (0..2).for_each(|n| assert!(queue.put(Once(n, armed.clone())).is_ok()));
+    armed.store(true, SeqCst);
+    let put = &|n| {
+        let item = Once(n, armed.clone());
+        catch_unwind(AssertUnwindSafe(|| queue.put(item).is_ok())).ok()
+    };
+    let mut ended = thread::scope(|threads| {
+        let putters = [10, 11].map(|n| threads.spawn(move || put(n)));
+        // Time for both to fall asleep.
+        thread::sleep(crate::support::A_MOMENT * 5);
+        assert!(queue.get().is_ok());
+        putters.map(|putter| putter.join().unwrap())
+    });
+    ended.sort_unstable();
+    assert_eq!(ended, [None, Some(true)]);
+}

@@ -41,7 +41,7 @@ model! {
     /// FX-02: one that may give up as it is woken, one that has all the time, one set.
     fn timeout_takes_no_set_along(order) {
         let shared = shared();
-        let in_time = with(&shared, |it| if it.event.wait_for(MOMENT) {
+        let in_time = with(&shared, |it| if it.event.wait_timeout(MOMENT) {
             it.data.set(it.data.get() + 1);
             it.event.set();
         });
@@ -84,7 +84,7 @@ model! {
         let takes = with(&shared, |it| {
             // One of two sets, or both in one; after the second the data is this thread's.
             it.event.wait();
-            it.event.wait_for(MOMENT);
+            it.event.wait_timeout(MOMENT);
         });
         order.run([sets, takes]);
     }

@@ -95,7 +95,7 @@ model! {
     fn a_late_success_brings_the_news(order) {
         let [news, passed] = [(); 2].map(|()| [Tracked::new(0), Tracked::new(0)]);
         let shared = Arc::new(HandsOver { barrier: Barrier::new(2), news, passed });
-        let in_time = |me: usize| hands_over(&shared, me, |it| it.wait_for(MOMENT).is_ok());
+        let in_time = |me: usize| hands_over(&shared, me, |it| it.wait_timeout(MOMENT).is_ok());
         order.run([in_time(0), in_time(1)]);
         assert_eq!(shared.passed[0].get(), shared.passed[1].get());
     }
@@ -112,7 +112,7 @@ model! {
     /// barrier is broken.
     fn timeout_is_everybodys(order) {
         let shared = two_and_notes();
-        let in_time = noting(&shared, 0, |it| it.wait_for(MOMENT).is_ok());
+        let in_time = noting(&shared, 0, |it| it.wait_timeout(MOMENT).is_ok());
         order.run([in_time, noting(&shared, 1, |it| it.wait().is_ok())]);
         assert_eq!(same_outcome(&shared), !shared.0.is_broken());
     }
@@ -155,7 +155,7 @@ model! {
         let shared = Arc::new(Barrier::new(2));
         let waits = with(&shared, |it| {
             // Reset before it arrived, it waits in the new cycle alone, until its time is up.
-            let broken: BrokenBarrier = it.wait_for(MOMENT).unwrap_err();
+            let broken: BrokenBarrier = it.wait_timeout(MOMENT).unwrap_err();
             if broken.timed_out() {
                 it.reset();
             }

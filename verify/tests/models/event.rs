@@ -27,7 +27,7 @@ fn waits(shared: &Arc<News>) -> Body {
 
 fn waits_in_time(shared: &Arc<News>) -> Body {
     with(shared, |it| {
-        if it.event.wait_for(MOMENT) {
+        if it.event.wait_timeout(MOMENT) {
             assert_eq!(it.news.get(), 1);
         }
     })
@@ -58,7 +58,7 @@ model! {
         let waits = |n: usize| with(&shared, move |it| {
             // Set and cleared before this began, or not at all yet: it may give up. Woken, it
             // returns true although the event is clear.
-            if it.0.wait_for(MOMENT) {
+            if it.0.wait_timeout(MOMENT) {
                 it.1[n].set(1);
             }
         });

@@ -42,7 +42,7 @@ model! {
     /// One thread counts down by two at once while two wait, and one of these may give up.
     fn opens_for_all(order) {
         let shared = shared();
-        let in_time = with(&shared, |it| if it.latch.wait_for(Duration::from_millis(1)) {
+        let in_time = with(&shared, |it| if it.latch.wait_timeout(Duration::from_millis(1)) {
             assert_eq!(it.news[0].get(), 1);
         });
         let opens = with(&shared, |it| {
@@ -81,7 +81,7 @@ model! {
         let mine = group.clone();
         let tries = with(&data, move |it| {
             it[1].set(1);
-            if let Err(mine) = mine.wait_for(Duration::from_millis(1)) {
+            if let Err(mine) = mine.wait_timeout(Duration::from_millis(1)) {
                 mine.done();
             }
         });
@@ -104,7 +104,7 @@ model! {
             it.set(1);
             mine.done();
         });
-        let tries = with(&data, move |it| if group.wait_for(Duration::from_millis(1)).is_ok() {
+        let tries = with(&data, move |it| if group.wait_timeout(Duration::from_millis(1)).is_ok() {
             assert_eq!(it.get(), 1);
         });
         order.run([leaves, tries]);

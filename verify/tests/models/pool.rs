@@ -395,3 +395,103 @@ model! {
         pool.shutdown(true, false).unwrap();
     }
 }
+
+model! {
+    /// A thread that joins the pool at the moment in which the job ends is woken, and sees what the
+    /// job did.
+    fn join_against_the_end_of_a_job(_order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let inside = data.clone();
+        pool.execute(move || inside.set(7)).unwrap();
+        pool.join().unwrap();
+        assert_eq!(data.get(), 7);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// The same, with a time that may be up at that moment.
+    fn join_out_of_time_against_the_end_of_a_job(_order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let inside = data.clone();
+        pool.execute(move || inside.set(7)).unwrap();
+        if pool.join_timeout(Duration::from_millis(1)).unwrap() {
+            assert_eq!(data.get(), 7);
+        }
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A thread that joins while another cancels all that is pending: the drained job counts.
+    fn join_against_a_cancelling_shutdown(order) tight {
+        let pool = Arc::new(ThreadPool::new(1));
+        pool.execute(|| ()).unwrap();
+        order.run([
+            with(&pool, |pool| pool.join().unwrap()),
+            with(&pool, |pool| pool.shutdown(false, true).unwrap()),
+        ]);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// Two workers, one of which may retire because it is idle, while two jobs are submitted that
+    /// need each other: two workers are there for them.
+    fn an_idle_worker_retires_against_two_submits(_order) tight {
+        let builder = ThreadPool::builder().max_workers(2).idle_timeout(Duration::from_millis(1));
+        let pool = builder.build().unwrap();
+        // Starts both workers, or one.
+        pool.execute(|| ()).unwrap();
+        let signal = Arc::new(Latch::new(1));
+        let waits = signal.clone();
+        pool.execute(move || waits.wait()).unwrap();
+        pool.execute(move || signal.count_down(1)).unwrap();
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A pool that shrinks while a job is submitted: the job runs, and a worker is left.
+    fn shrinking_against_a_submit(order) tight {
+        let gate = Arc::new(Latch::new(1));
+        let waits = gate.clone();
+        let builder = ThreadPool::builder().max_workers(2).initializer(move || waits.wait());
+        let pool = Arc::new(builder.build().unwrap());
+        for _ in 0..2 {
+            pool.execute(|| ()).unwrap();
+        }
+        gate.count_down(1);
+        order.run([
+            with(&pool, |pool| pool.resize(1)),
+            with(&pool, |pool| assert_eq!(pool.submit(|| 7).unwrap().result().unwrap(), 7)),
+        ]);
+        assert!(pool.workers() >= 1);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A job is cancelled while a thread waits for its place in the backlog.
+    fn cancelling_frees_the_place_in_a_full_backlog(order) tight {
+        let builder = ThreadPool::builder().max_workers(1).queue_limit(1);
+        let pool = Arc::new(builder.build().unwrap());
+        let gate = Arc::new(Latch::new(1));
+        let waits = gate.clone();
+        pool.execute(move || waits.wait()).unwrap();
+        let second = pool.submit(|| ()).unwrap();
+        order.run([
+            body(move || {
+                second.cancel();
+            }),
+            with(&pool, move |pool| {
+                // The only worker is held up: the place comes from the job that is cancelled.
+                pool.execute(|| ()).unwrap();
+                gate.count_down(1);
+            }),
+        ]);
+        pool.shutdown(true, false).unwrap();
+    }
+}

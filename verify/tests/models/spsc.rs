@@ -117,3 +117,28 @@ model! {
         order.run([looks, goes]);
     }
 }
+
+model! {
+    /// Chunks on both sides, with room for two: items come whole and in order, and a look at the
+    /// next one is at an item that is there.
+    fn chunks(order) {
+        let (mut producer, mut consumer) = spsc(2);
+        let puts = body(move || {
+            let mut items = [1, 2, 3].into_iter().map(item);
+            while producer.try_put_many(&mut items) > 1 {}
+        });
+        let gets = body(move || {
+            let mut got = Vec::new();
+            for _ in 0..2 {
+                let next = consumer.peek().map(Tracked::get);
+                let before = got.len();
+                consumer.try_get_many(&mut got, 2);
+                if let Some(next) = next {
+                    assert_eq!(got[before].get(), next);
+                }
+            }
+            assert!(got.iter().map(Tracked::get).eq(1..=got.len() as u32));
+        });
+        order.run([puts, gets]);
+    }
+}

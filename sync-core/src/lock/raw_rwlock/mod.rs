@@ -50,8 +50,9 @@
 //! # Invariants
 //!
 //! 1. **Exclusion.** `WRITER` is set only from a state without holders, or by the upgradable reader
-//!    when it is the only reader; the count grows only without `WRITER` and `UPGRADING`;
-//!    `UPGRADABLE` is set only from a state without it and `WRITER`.
+//!    when it is the only reader; the count grows only without `WRITER`, and only a recursive read
+//!    (`recursive.rs`) enters while `UPGRADING` is set; `UPGRADABLE` is set only from a state
+//!    without it and `WRITER`.
 //! 2. **A thread that clears a waiting bit wakes** the waiters that the bit stands for: all
 //!    readers, or one writer. A woken writer that does not get the lock sets the bit again before
 //!    it sleeps, and a woken writer that gets the lock sets the bit in the same step. So the
@@ -102,6 +103,8 @@ use crate::primitive::atomic::{
 use crate::primitive::const_new;
 use crate::primitive::futex::{Channel, Deadline};
 
+mod fair;
+mod recursive;
 mod slow_path;
 mod state;
 

@@ -206,6 +206,13 @@ impl RawRwLock {
     /// Releases one mode and wakes the waiters that the table in `mod.rs` lists for it.
     #[cold]
     pub(super) fn release(&self, mode: u32) -> Result<(), NotLocked> {
+        self.release_reserving(mode, 0)
+    }
+
+    /// Like [`release`](Self::release). Where that frees the lock and wakes a waiter, it sets
+    /// `reservation` too, which is 0 or `STARVING`.
+    pub(super) fn release_reserving(&self, mode: u32, reservation: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, mode) {
@@ -222,6 +229,8 @@ impl RawRwLock {
             if state & WAITING == 0 {
                 // No thread waits: a reservation would be stale.
                 left &= !STARVING;
+            } else if left & HOLDERS == 0 && due != 0 {
+                left |= reservation;
             }
             // Release: pairs with the Acquire of the next holder, in any mode.
             match self.state.compare_exchange(state, left, Release, Relaxed) {
@@ -248,6 +257,7 @@ impl RawRwLock {
     /// Turns a mode into a weaker one and wakes the waiters that may now enter. The lock stays
     /// held, so the order of the steps is free.
     pub(super) fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, from) {

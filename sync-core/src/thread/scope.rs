@@ -1,0 +1,200 @@
+//! Threads that borrow: `std::thread::scope` with the threads of this module.
+//!
+//! Invariants, cited by the SAFETY comments:
+//!
+//! 1. A thread of a scope is in the scope's list before it starts, and [`scope`] does not return or
+//!    unwind before the event of every thread in the list is set. A thread that starts another one
+//!    does so before its own event is set, so a list that is empty after all waits stays empty.
+//! 2. When the event of a thread is set, everything that its closure owned and its result (unless a
+//!    handle has it, whose type has the result's lifetime) are gone.
+//!
+//! In the child of a fork the threads do not run, so nothing uses what they borrowed, and the scope
+//! waits for none of them.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::panic::resume_unwind;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::builder::Builder;
+use super::error::SpawnError;
+use super::handle::{JoinHandle, Unseen};
+use super::record::Thread;
+use crate::fork::ProcessMark;
+use crate::user_code;
+
+/// Starts threads that borrow from outside of [`scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    /// The process of the threads.
+    process: ProcessMark,
+    running: Mutex<Vec<Thread>>,
+    unseen: Unseen,
+    /// Invariant in `'scope`: a longer one would let a thread borrow what ends before the scope.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// Calls `f` with a [`Scope`], and joins all threads that were started in it, daemons too, before
+/// it returns: so they may borrow what lives outside of the scope. It is `std::thread::scope` with
+/// the handles of this module: they may be cloned, and their joins can time out.
+///
+/// ```
+/// use std::time::Duration;
+/// use sync_core::thread::{self, Builder};
+///
+/// let words = vec!["one", "two"];
+/// let total = thread::scope(|scope| {
+///     let lengths = scope.spawn(|| words.iter().map(|word| word.len()).sum::<usize>()).unwrap();
+///     let printer = Builder::new().name("printer");
+///     let printer = printer.spawn_scoped(scope, || assert_eq!(words.len(), 2)).unwrap();
+///     assert!(printer.join_timeout(Duration::from_secs(60)).is_ok());
+///     *lengths.join().unwrap()
+/// });
+/// assert_eq!(total, 6);
+/// drop(words);
+/// ```
+///
+/// # Panics
+///
+/// With the panic of `f`; or, after all threads are joined, if a panic ended a thread and no handle
+/// has returned that panic ([`JoinHandle::join`], [`JoinHandle::take_panic`]).
+///
+/// # Memory ordering
+///
+/// Everything that the threads did happens before the return.
+#[track_caller]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let scope = Scope {
+        process: ProcessMark::current(),
+        running: Mutex::new(Vec::new()),
+        unseen: Unseen::default(),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result = user_code::run(|| f(&scope));
+    scope.join_all();
+    match result {
+        Err(payload) => resume_unwind(payload),
+        Ok(value) => {
+            if scope.process.is_current() {
+                if let Some(message) = scope.unseen.first() {
+                    panic!("a scoped thread panicked: {message}");
+                }
+            }
+            value
+        }
+    }
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// Starts a thread in the scope: [`Builder::spawn_scoped`] with the defaults.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Builder::spawn_scoped`].
+    pub fn spawn<F, T>(&'scope self, body: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        Builder::new().spawn_scoped(self, body)
+    }
+
+    /// Sleeps until the threads that were started so far are over, for at most `timeout`. Returns
+    /// whether they are. A timeout too long for the clock means forever.
+    ///
+    /// The end of the scope waits without a limit; this call is for a program that wants to report
+    /// a thread that does not end, or to ask it more firmly. A thread of the scope may not call it:
+    /// it would wait for itself.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let stop = sync_core::Event::new();
+    /// sync_core::thread::scope(|scope| {
+    ///     scope.spawn(|| stop.wait()).unwrap();
+    ///     assert!(!scope.join_timeout(Duration::from_millis(1)));
+    ///     stop.set();
+    ///     assert!(scope.join_timeout(Duration::MAX));
+    /// });
+    /// ```
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        if !self.process.is_current() {
+            return true;
+        }
+        let deadline = Instant::now().checked_add(timeout);
+        let threads = self.running().clone();
+        threads.iter().all(|thread| match deadline {
+            Some(deadline) => thread.finished().wait_until(deadline),
+            None => {
+                thread.finished().wait();
+                true
+            }
+        })
+    }
+
+    fn join_all(&self) {
+        // The process is compared before each wait: `f` may have returned in the child of a fork.
+        while self.process.is_current() {
+            let Some(thread) = self.running().pop() else { break };
+            thread.finished().wait();
+        }
+    }
+
+    fn add(&self, thread: &Thread) -> Result<(), SpawnError> {
+        if !self.process.is_current() {
+            return Err(SpawnError::ShutDown);
+        }
+        let mut running = self.running();
+        // Threads that have ended need no join: a scope that lives long does not grow.
+        if running.len() == running.capacity() {
+            running.retain(Thread::is_alive);
+        }
+        running.push(thread.clone());
+        Ok(())
+    }
+
+    /// No user code runs under this lock. Only for the process of the scope: a child's copy may be
+    /// held forever.
+    fn running(&self) -> MutexGuard<'_, Vec<Thread>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Builder {
+    /// Starts the thread in a [`scope`]: it may borrow what lives longer than the scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn); [`SpawnError::ShutDown`] if the scope is that of the process that
+    /// this one was forked from.
+    pub fn spawn_scoped<'scope, F, T>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        body: F,
+    ) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        // SAFETY: invariants 1 and 2: `'scope` ends after `scope` has returned, and that is after
+        // the thread's event is set.
+        unsafe {
+            self.spawn_unchecked(body, |thread| scope.add(thread), Some(scope.unseen.clone()))
+        }
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Scope");
+        if self.process.is_current() {
+            out.field("threads", &self.running().len());
+        }
+        out.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,307 @@
+//! A token bucket: limits how often something is done.
+//!
+//! # Source
+//!
+//! The generic cell rate algorithm (ITU-T I.371), as in `governor` and Go's `rate.Limiter`: the
+//! bucket is one number, a point in time, and a request is one compare-and-swap. No thread fills
+//! the bucket, and nothing waits in line: a request reserves its tokens at once and sleeps until
+//! they are due.
+//!
+//! # State
+//!
+//! `paid` is a point in time: the tokens that were taken so far, times the interval between two
+//! tokens, plus the time in which tokens overflowed. At time `now` the bucket has
+//! `(now - paid) / interval` tokens, and at most `burst`.
+//!
+//! | step | `paid` becomes |
+//! |---|---|
+//! | a request for `n` tokens at `now` | `max(paid, now - burst * interval) + n * interval` |
+//!
+//! The request may go on at the time that `paid` has become, if that is later than `now`.
+//!
+//! # Invariants
+//!
+//! 1. **The rate.** The times at which requests go on, `n` of them after a moment `t`, are those of
+//!    a bucket that had at most `burst` tokens at `t`: each request moves `paid` by its own tokens,
+//!    and `paid` is never behind by more than `burst` of them.
+//! 2. **Order.** Requests go on in the order of their compare-and-swaps.
+//! 3. **A request that gives up takes nothing**: it is refused before it reserves, because the time
+//!    at which it could go on is known then.
+//!
+//! # Orderings
+//!
+//! Relaxed: the word is a count, and publishes nothing.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::primitive::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::primitive::const_new;
+use crate::wait::event::Event;
+use crate::wait::raw_semaphore::{Closed, TryAcquireError};
+
+/// A token bucket: at most `burst` requests at once, and a given number of requests in a period in
+/// the long run.
+///
+/// A request takes its tokens and sleeps until they are due, so requests go on in the order in
+/// which they came. No thread fills the bucket.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use sync_core::RateLimiter;
+///
+/// // 1000 requests in a second, 10 of them at once.
+/// static REQUESTS: RateLimiter = RateLimiter::new(1000, Duration::from_secs(1)).burst(10);
+///
+/// for _ in 0..12 {
+///     REQUESTS.acquire().unwrap();
+/// }
+/// // Ten went on at once; the other two were due after a millisecond each.
+/// assert!(REQUESTS.try_acquire_many(10).is_err());
+/// ```
+///
+/// # Memory ordering
+///
+/// It orders no other memory.
+#[doc(alias = "TokenBucket")]
+#[doc(alias = "throttle")]
+pub struct RateLimiter {
+    /// Nanoseconds since `start`, which is one full bucket after 0.
+    paid: AtomicU64,
+    /// Nanoseconds between two tokens.
+    interval: u64,
+    burst: u32,
+    /// A lock of `std`, used once: no model covers it.
+    start: OnceLock<Instant>,
+    closed: Event,
+}
+
+impl RateLimiter {
+    const_new! {
+        /// Creates a limiter that lets `tokens` requests go on `per` period, and as many at once.
+        /// Its bucket is full.
+        ///
+        /// # Panics
+        ///
+        /// If there would be no token, or more than one in a nanosecond, or fewer than one in 584
+        /// years. In a constant this is a compile error.
+        #[track_caller]
+        pub const fn new(tokens: u32, per: Duration) -> Self {
+            assert!(tokens != 0, "a rate of nothing");
+            let interval = per.as_nanos() / tokens as u128;
+            assert!(interval != 0, "more than one token in a nanosecond");
+            assert!(interval <= u64::MAX as u128, "fewer than one token in 584 years");
+            Self {
+                paid: AtomicU64::new(0),
+                interval: interval as u64,
+                burst: tokens,
+                start: OnceLock::new(),
+                closed: Event::new(),
+            }
+        }
+    }
+
+    /// Sets the number of tokens that the bucket can save up: of the requests that can go on at
+    /// once after a quiet time. With 1 the requests are spread evenly.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0. In a constant this is a compile error.
+    #[must_use]
+    #[track_caller]
+    pub const fn burst(mut self, burst: u32) -> Self {
+        assert!(burst != 0, "a bucket for no token");
+        self.burst = burst;
+        self
+    }
+
+    /// Takes a token, and sleeps until it is due.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if the limiter is closed, or is closed before the token is due.
+    pub fn acquire(&self) -> Result<(), Closed> {
+        self.acquire_many(1)
+    }
+
+    /// Takes `n` tokens, and sleeps until they are due. There may be more of them than the bucket
+    /// holds.
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// If they are not due in 584 years.
+    #[track_caller]
+    pub fn acquire_many(&self, n: u32) -> Result<(), Closed> {
+        // Without a limit the only failure is that the limiter is closed.
+        self.take(n, None).map_err(|_| Closed)
+    }
+
+    /// Takes a token if one is due at this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    pub fn try_acquire(&self) -> Result<(), TryAcquireError> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes `n` tokens if they are due at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Like [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_many(&self, n: u32) -> Result<(), TryAcquireError> {
+        self.take(n, Some(0)).map_err(|error| match error {
+            TryAcquireError::TimedOut => TryAcquireError::NoPermits,
+            error => error,
+        })
+    }
+
+    /// Like [`acquire`](Self::acquire), if the token is due within `timeout`. If it is not, that is
+    /// known at once, and the call does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::TimedOut`] or [`TryAcquireError::Closed`].
+    pub fn try_acquire_for(&self, timeout: Duration) -> Result<(), TryAcquireError> {
+        self.try_acquire_many_for(1, timeout)
+    }
+
+    /// Like [`acquire_many`](Self::acquire_many), if the tokens are due within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Like [`try_acquire_for`](Self::try_acquire_for).
+    pub fn try_acquire_many_for(&self, n: u32, timeout: Duration) -> Result<(), TryAcquireError> {
+        self.take(n, Some(nanoseconds(timeout)))
+    }
+
+    /// Like [`try_acquire_for`](Self::try_acquire_for), if the token is due by `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Like [`try_acquire_for`](Self::try_acquire_for).
+    pub fn try_acquire_until(&self, deadline: Instant) -> Result<(), TryAcquireError> {
+        self.try_acquire_for(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes `n` tokens and returns how long the caller has to wait before it goes on, for a caller
+    /// that sleeps by itself: a task, or an event loop.
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// Like [`acquire_many`](Self::acquire_many).
+    #[track_caller]
+    pub fn reserve(&self, n: u32) -> Result<Duration, Closed> {
+        if self.closed.is_set() {
+            return Err(Closed);
+        }
+        let now = self.now();
+        let due = self.take_at(n, now, u64::MAX).unwrap_or_else(|| never());
+        Ok(Duration::from_nanos(due.saturating_sub(now)))
+    }
+
+    /// Returns the number of tokens that are due. A snapshot: it may have changed before the call
+    /// returns.
+    #[must_use]
+    pub fn available(&self) -> u32 {
+        // Relaxed: "Orderings".
+        let paid = self.paid.load(Relaxed);
+        let saved = self.now().saturating_sub(paid) / self.interval;
+        u32::try_from(saved).unwrap_or(u32::MAX).min(self.burst)
+    }
+
+    /// Ends every wait, and every later request, with [`Closed`].
+    pub fn close(&self) {
+        self.closed.set();
+    }
+
+    /// Returns whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_set()
+    }
+
+    #[track_caller]
+    fn take(&self, n: u32, patience: Option<u64>) -> Result<(), TryAcquireError> {
+        if self.closed.is_set() {
+            return Err(TryAcquireError::Closed);
+        }
+        let now = self.now();
+        let latest = patience.map_or(u64::MAX, |patience| now.saturating_add(patience));
+        let due = match self.take_at(n, now, latest) {
+            Some(due) => due,
+            None if patience.is_none() => never(),
+            None => return Err(TryAcquireError::TimedOut),
+        };
+        let wait = Duration::from_nanos(due.saturating_sub(now));
+        if !wait.is_zero() && self.closed.wait_for(wait) {
+            return Err(TryAcquireError::Closed);
+        }
+        Ok(())
+    }
+
+    /// The step of the algorithm: reserves `n` tokens at the time `now`, and returns the time at
+    /// which they are due. `None`, and nothing is taken, if that is after `latest`. For the models,
+    /// which have no clock.
+    #[doc(hidden)]
+    pub fn take_at(&self, n: u32, now: u64, latest: u64) -> Option<u64> {
+        let floor = now.saturating_sub(self.depth());
+        let price = u64::from(n).checked_mul(self.interval)?;
+        // Relaxed, all: "Orderings".
+        let mut paid = self.paid.load(Relaxed);
+        loop {
+            let due = paid.max(floor).checked_add(price)?;
+            if due > latest && due > now {
+                return None;
+            }
+            match self.paid.compare_exchange_weak(paid, due, Relaxed, Relaxed) {
+                Ok(_) => return Some(due),
+                Err(seen) => paid = seen,
+            }
+        }
+    }
+
+    /// The time in which an empty bucket becomes full.
+    fn depth(&self) -> u64 {
+        self.interval.saturating_mul(u64::from(self.burst))
+    }
+
+    /// Nanoseconds since one full bucket before the first call.
+    fn now(&self) -> u64 {
+        let start = *self.start.get_or_init(Instant::now);
+        nanoseconds(start.elapsed()).saturating_add(self.depth())
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[track_caller]
+fn never() -> ! {
+    panic!("these tokens are not due in 584 years");
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("available", &self.available())
+            .field("burst", &self.burst)
+            .field("interval", &Duration::from_nanos(self.interval))
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
