@@ -43,8 +43,11 @@ impl<T: ?Sized> Mutex<T> {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock_or_cancelled(&self, token: &CancelToken) -> Result<MutexGuard<'_, T>, Cancelled> {
         let taken = self.raw.lock_by(|raw| token.block_on(Waiting::new(raw.acquiring())).is_ok());
-        // SAFETY: the guard is made only if the lock was acquired.
-        if taken { Ok(unsafe { MutexGuard::new(self) }) } else { Err(Cancelled) }
+        if !taken {
+            return Err(Cancelled);
+        }
+        // SAFETY: the lock was acquired.
+        Ok(unsafe { MutexGuard::new(self) })
     }
 }
 
@@ -74,8 +77,11 @@ impl<T: ?Sized> FairMutex<T> {
         let inner = &self.inner;
         let taken =
             inner.raw.lock_by(|raw| token.block_on(Waiting::new(raw.queueing(true))).is_ok());
-        // SAFETY: the guard is made only if the lock was acquired.
-        if taken { Ok(unsafe { MutexGuard::new(inner) }) } else { Err(Cancelled) }
+        if !taken {
+            return Err(Cancelled);
+        }
+        // SAFETY: the lock was acquired.
+        Ok(unsafe { MutexGuard::new(inner) })
     }
 }
 
@@ -106,8 +112,11 @@ impl<T: ?Sized> ReentrantMutex<T> {
         token: &CancelToken,
     ) -> Result<ReentrantMutexGuard<'_, T>, Cancelled> {
         let taken = self.raw.lock_by(|raw| token.block_on(Waiting::new(raw.acquiring())).is_ok());
-        // SAFETY: the guard is made only if the lock was acquired.
-        if taken { Ok(unsafe { ReentrantMutexGuard::new(self) }) } else { Err(Cancelled) }
+        if !taken {
+            return Err(Cancelled);
+        }
+        // SAFETY: the lock was acquired.
+        Ok(unsafe { ReentrantMutexGuard::new(self) })
     }
 }
 
@@ -125,8 +134,11 @@ macro_rules! rwlock {
             pub fn $take(&self, token: &CancelToken) -> Result<$Guard<'_, T>, Cancelled> {
                 let taken =
                     self.raw.$take(|raw| token.block_on(Waiting::new(raw.$steps())).is_ok());
-                // SAFETY: the guard is made only if the lock was acquired in its mode.
-                if taken { Ok(unsafe { $Guard::new(self) }) } else { Err(Cancelled) }
+                if !taken {
+                    return Err(Cancelled);
+                }
+                // SAFETY: the lock was acquired in its mode.
+                Ok(unsafe { $Guard::new(self) })
             }
         }
 
