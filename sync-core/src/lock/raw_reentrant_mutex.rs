@@ -348,8 +348,8 @@ impl RawReentrantMutex {
         attempt.ended(got)
     }
 
-    /// Takes the lock with `wait` if it is neither free nor held by this thread. Returns what `wait`
-    /// returns.
+    /// Takes the lock with `wait` if it is neither free nor held by this thread. Returns what
+    /// `wait` returns.
     #[track_caller]
     pub(crate) fn lock_by(&self, wait: impl FnOnce(&RawMutex) -> bool) -> bool {
         let me = thread::id().get();
