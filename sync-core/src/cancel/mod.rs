@@ -15,8 +15,8 @@
 //! | `OnceLock::wait`, `WaitGroup::wait` | `wait_or_cancelled` |
 //! | `JoinHandle::join` | `join_or_cancelled` |
 //!
-//! The upgrade of a readers-writer lock, [`Parker`](crate::Parker) and the closures of a `Once` have
-//! no such form.
+//! The upgrade of a readers-writer lock, [`Parker`](crate::Parker) and the closures of a `Once`
+//! have no such form.
 //!
 //! A result that is there is returned, also if the token is cancelled: only a call that would have
 //! to wait ends with [`Cancelled`]. A call that ends so has no effect, as after a timeout.
