@@ -427,6 +427,7 @@ impl<A: Action> Barrier<A> {
 
     /// Arrives, if the barrier lets members arrive. The last member runs the action and completes
     /// the cycle.
+    #[inline]
     fn arrive(&self) -> Result<Arrival, BrokenBarrier> {
         // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
