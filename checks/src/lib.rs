@@ -3,6 +3,8 @@
 //! A check reads the sources as text or as a syntax tree. It collects every complaint before it
 //! fails, so that one run shows all that has to be mended.
 
+pub mod primitives;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -153,7 +153,7 @@ fn follows_the_rule(owner: &str, name: &str, instant: bool) -> bool {
     if owner == "Condvar" {
         return name.starts_with("wait") && name.ends_with(lock_api);
     }
-    let is_acquisition = ["lock", "read", "write", "acquire", "upgrade", "upgradable"]
+    let is_acquisition = ["lock", "read", "write", "acquire", "upgrade", "upgraded", "upgradable"]
         .iter()
         .any(|verb| name.split('_').any(|word| word == *verb));
     if is_acquisition {

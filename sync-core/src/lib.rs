@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cancel;
 mod diagnostics;
 #[doc(hidden)]
 pub mod fork;
@@ -18,15 +19,22 @@ pub mod thread;
 pub mod user_code;
 mod wait;
 
+pub use cancel::{CancelOnDrop, CancelToken, Cancelled};
 #[cfg(feature = "deadlock")]
 pub use diagnostics::deadlock;
 pub use diagnostics::lock_kind::LockKind;
 #[cfg(feature = "stats")]
 pub use diagnostics::stats;
+#[cfg(feature = "waits")]
+pub use diagnostics::waits;
 primitive::const_items! {
     #[cfg(feature = "lock_api")]
     pub use interop::lock_api::ThreadId;
 }
+pub use lock::asynchronous::{
+    Exclusive, FairMutexTaskGuard, MutexTaskGuard, RwLockReadTaskGuard,
+    RwLockUpgradableReadTaskGuard, RwLockWriteTaskGuard, Shared, TaskGuard, TaskLock, Upgradable,
+};
 pub use lock::fair_mutex::{ArcFairMutexGuard, FairMutex, FairMutexGuard, const_fair_mutex};
 pub use lock::mutex::{ArcMutexGuard, MappedMutexGuard, Mutex, MutexGuard, const_mutex};
 pub use lock::raw_fair_mutex::RawFairMutex;

@@ -59,16 +59,15 @@ pub fn dispose_payload(payload: Payload) {
     }
 }
 
-/// The message of a panic: the text it was called with, or a fixed sentence for a payload that is
-/// not a text.
+/// The text that a panic was called with; `None` for a payload that is not a text.
+pub fn text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let literal = payload.downcast_ref::<&'static str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+/// The message of a panic: its [`text`], or a fixed sentence for a payload that is not a text.
 pub fn message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "a panic whose payload is no text"
-    }
+    text(payload).unwrap_or("a panic whose payload is no text")
 }
 
 /// Aborts the process if the scope is left by unwinding. Call [`disarm`](Self::disarm) where the

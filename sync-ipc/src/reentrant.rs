@@ -181,7 +181,9 @@ impl<T: Plain> ReentrantMutex<T> {
             not_send: PhantomData,
         };
         if self.is_locked_by_us() {
-            // A peer may write any count.
+            // A peer may write any count. Relaxed, here and in the rest of the file: the count and
+            // the thread are the holder's, and the lock word orders one holder after another
+            // (invariants 1 and 2).
             let count = self.block.u32(COUNT).load(Ordering::Relaxed);
             let count = count.checked_add(1).ok_or(LockError::TooManyLevels)?;
             self.block.u32(COUNT).store(count, Ordering::Relaxed);

@@ -315,6 +315,7 @@ impl ShareableList {
                             .into_iter()
                             .enumerate()
                     {
+                        // Relaxed: no other participant can find the object yet.
                         block.u32(entry + word * 4).store(value, Ordering::Relaxed);
                     }
                 }
@@ -341,6 +342,7 @@ impl ShareableList {
         }
         let places = (0..len).map(|at| {
             let word = |index: usize| {
+                // Relaxed: written before the object could be found, and checked below.
                 block.u32(HEADER + at * ENTRY + index * 4).load(Ordering::Relaxed) as usize
             };
             let (offset, room) = (word(2), word(3));
@@ -382,6 +384,7 @@ impl ShareableList {
         let (offset, room) = *self.places.get(at).ok_or(ListError::OutOfRange)?;
         let entry = HEADER + at * ENTRY;
         self.locked(|| {
+            // Relaxed: under the lock.
             let kind = self.block.u32(entry).load(Ordering::Relaxed);
             let len = self.block.u32(entry + 4).load(Ordering::Relaxed) as usize;
             if len > room {

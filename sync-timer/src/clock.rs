@@ -200,7 +200,7 @@ impl ManualClock {
     /// Moves it on to `instant`; it never goes back, so an earlier one changes nothing.
     pub fn set(&self, instant: Instant) {
         let to = nanoseconds(instant.saturating_duration_since(self.shared.origin));
-        // As in `advance`.
+        // Release and Acquire: as in `advance`.
         self.shared.elapsed.fetch_max(to.min(LATEST), Ordering::AcqRel);
         self.notify();
     }

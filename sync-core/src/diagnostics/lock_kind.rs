@@ -20,3 +20,18 @@ pub enum LockKind {
     /// [`RawSemaphore`](crate::RawSemaphore).
     Semaphore,
 }
+
+impl LockKind {
+    /// Returns the name of the kind: that of the variant.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mutex => "Mutex",
+            Self::FairMutex => "FairMutex",
+            Self::ReentrantMutex => "ReentrantMutex",
+            Self::RwLock => "RwLock",
+            Self::Once => "Once",
+            Self::Semaphore => "Semaphore",
+        }
+    }
+}

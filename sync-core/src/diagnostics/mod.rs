@@ -1,4 +1,4 @@
-//! The diagnostics of the features `deadlock` and `stats`.
+//! The diagnostics of the features `deadlock`, `stats` and `waits`.
 
 #[cfg(any(feature = "deadlock", feature = "stats"))]
 mod quiet;
@@ -10,3 +10,5 @@ pub(crate) mod instrument;
 pub(crate) mod lock_kind;
 #[cfg(feature = "stats")]
 pub mod stats;
+#[cfg(feature = "waits")]
+pub mod waits;

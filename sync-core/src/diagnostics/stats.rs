@@ -7,6 +7,14 @@
 //!
 //! Without the feature the locks are compiled as if this module did not exist.
 //!
+//! Two more features, which switch this one on, pass the waits to what a program has already:
+//!
+//! * `tracing`: each wait is a span `wait` of the target `sync_core`, at the level TRACE, with the
+//!   fields `kind`, `address`, `file` and `line`; at its end there is an event in it with
+//!   `waited_us` and `acquired`.
+//! * `metrics`: the counters `sync_core_waits_total` and `sync_core_waits_given_up_total`, and the
+//!   histogram `sync_core_wait_seconds`, each with the label `kind`.
+//!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 //! use std::time::Duration;
@@ -37,6 +45,8 @@ use std::time::Instant;
 
 use crate::diagnostics::callback_slot::CallbackSlot;
 use crate::diagnostics::lock_kind::LockKind;
+#[cfg(feature = "tracing")]
+use crate::diagnostics::quiet::quietly;
 use crate::user_code;
 
 /// An acquisition that had to wait, as seen at the end of its wait.
@@ -150,6 +160,8 @@ pub(crate) struct Wait {
     address: usize,
     location: &'static Location<'static>,
     since: Instant,
+    #[cfg(feature = "tracing")]
+    span: Option<tracing::span::EnteredSpan>,
 }
 
 impl Wait {
@@ -158,14 +170,25 @@ impl Wait {
         address: usize,
         location: &'static Location<'static>,
     ) -> Self {
-        Self { kind, address, location, since: Instant::now() }
+        Self {
+            kind,
+            address,
+            location,
+            since: Instant::now(),
+            #[cfg(feature = "tracing")]
+            span: span(kind, address, location),
+        }
     }
 
     /// Counts the wait and shows it to the hook. Does not unwind: the thread may hold the lock and
     /// have no guard for it yet, and a panic would leave the lock held forever.
     pub(crate) fn ended(self, acquired: bool) {
-        let Self { kind, address, location, since } = self;
+        let Self { kind, address, location, since, .. } = self;
         let waited = since.elapsed();
+        #[cfg(feature = "tracing")]
+        end_span(self.span, waited, acquired);
+        #[cfg(feature = "metrics")]
+        user_code::run_and_forget_panic(|| measure(kind, waited, acquired));
         let [contended, timed_out, nanoseconds] = &COUNTERS[kind as usize];
         // Relaxed, all: statistics; no data is published through them.
         contended.fetch_add(1, Relaxed);
@@ -174,4 +197,49 @@ impl Wait {
         let contention = Contention { kind, address, location, waited, acquired };
         HOOK.with(|hook| user_code::run_and_forget_panic(|| hook(&contention)));
     }
+}
+
+/// Enters the span of a wait. The subscriber is user code: its panic goes no further, and the locks
+/// that it takes are not reported.
+#[cfg(feature = "tracing")]
+fn span(
+    kind: LockKind,
+    address: usize,
+    location: &'static Location<'static>,
+) -> Option<tracing::span::EnteredSpan> {
+    let mut span = None;
+    quietly(|| {
+        user_code::run_and_forget_panic(|| {
+            let made = tracing::trace_span!(
+                target: "sync_core",
+                "wait",
+                kind = kind.name(),
+                address,
+                file = location.file(),
+                line = location.line(),
+            );
+            span = Some(made.entered());
+        });
+    });
+    span
+}
+
+#[cfg(feature = "tracing")]
+fn end_span(span: Option<tracing::span::EnteredSpan>, waited: Duration, acquired: bool) {
+    let Some(span) = span else { return };
+    user_code::run_and_forget_panic(|| {
+        let waited_us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(target: "sync_core", waited_us, acquired, "the wait is over");
+        drop(span);
+    });
+}
+
+#[cfg(feature = "metrics")]
+fn measure(kind: LockKind, waited: Duration, acquired: bool) {
+    metrics::counter!("sync_core_waits_total", "kind" => kind.name()).increment(1);
+    if !acquired {
+        metrics::counter!("sync_core_waits_given_up_total", "kind" => kind.name()).increment(1);
+    }
+    metrics::histogram!("sync_core_wait_seconds", "kind" => kind.name())
+        .record(waited.as_secs_f64());
 }

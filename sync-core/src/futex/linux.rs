@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::thread::futex as sys;
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::Timespec;
 
 use super::Channel;
 
@@ -21,7 +21,7 @@ impl Deadline {
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         let timeout = Timespec::try_from(timeout).ok()?;
-        clock_gettime(ClockId::Monotonic).checked_add(timeout).map(Self)
+        now().checked_add(timeout).map(Self)
     }
 
     /// The point `instant`, or now if it is in the past; `None` if it is past the end of the clock.
@@ -29,6 +29,17 @@ impl Deadline {
     pub fn at(instant: Instant) -> Option<Self> {
         Self::after(instant.saturating_duration_since(Instant::now()))
     }
+}
+
+/// The time of `CLOCK_MONOTONIC`, from the C library. rustix looks for the system's own function in
+/// the program's memory map, and that look ends a program under valgrind (rustix #1559).
+fn now() -> Timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local `timespec`, which the call writes.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    debug_assert_eq!(result, 0, "every Linux has a monotonic clock");
+    #[allow(clippy::unnecessary_cast, reason = "the fields have 32 bits on some systems")]
+    Timespec { tv_sec: now.tv_sec as i64, tv_nsec: now.tv_nsec as _ }
 }
 
 /// Sleeps while `*word == expected`.

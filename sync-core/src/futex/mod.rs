@@ -21,20 +21,28 @@
 //! 6. Waits and wakes order no other memory. A waiter orders its later reads by its own atomics.
 
 #[cfg(any(not(target_os = "linux"), sync_futex_fallback))]
+#[cfg_attr(feature = "waits", allow(unreachable_pub, reason = "`sleepers` wraps the waits"))]
 mod fallback;
 #[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+#[cfg_attr(feature = "waits", allow(unreachable_pub, reason = "`sleepers` wraps the waits"))]
 mod linux;
+#[cfg(feature = "waits")]
+pub(crate) mod sleepers;
 
 #[cfg(any(not(target_os = "linux"), sync_futex_fallback))]
 use self::fallback as system;
 #[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
 use self::linux as system;
 
-#[cfg(all(target_os = "linux", not(sync_futex_fallback)))]
+#[cfg(all(target_os = "linux", not(sync_futex_fallback), not(feature = "waits")))]
 pub use self::linux::shared;
-pub use self::system::{
-    Deadline, requeue, wait, wait_channel, wait_until, wake, wake_all, wake_channel, wake_one,
-};
+#[cfg(all(target_os = "linux", not(sync_futex_fallback), feature = "waits"))]
+pub use self::sleepers::shared;
+#[cfg(feature = "waits")]
+pub use self::sleepers::{wait, wait_channel, wait_until};
+pub use self::system::{Deadline, requeue, wake, wake_all, wake_channel, wake_one};
+#[cfg(not(feature = "waits"))]
+pub use self::system::{wait, wait_channel, wait_until};
 
 use core::num::NonZeroU32;
 use core::sync::atomic::AtomicU32;

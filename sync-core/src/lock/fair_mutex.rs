@@ -68,7 +68,7 @@ use crate::sealed::Sealed;
 /// A queue of stack nodes with hand-over, and CPython's switch interval; the state table and the
 /// invariants are at the top of `raw_fair_mutex.rs`.
 pub struct FairMutex<T: ?Sized> {
-    inner: Mutex<T, RawFairMutex>,
+    pub(crate) inner: Mutex<T, RawFairMutex>,
 }
 
 /// The right to the data of a [`FairMutex`]; dropping it hands the lock to the first waiter.

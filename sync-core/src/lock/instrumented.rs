@@ -99,6 +99,16 @@ impl<R: RawLock> Instrumented<R> {
         attempt.ended(got)
     }
 
+    /// Takes the lock with `wait` if it is not free. Returns what `wait` returns.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub(crate) fn lock_by(&self, wait: impl FnOnce(&R) -> bool) -> bool {
+        let mut attempt = self.instrument.try_attempt();
+        let got = attempt.at_once(|| self.lock.acquire_at_once())
+            || self.lock.try_acquire()
+            || wait(&self.lock);
+        attempt.ended(got)
+    }
+
     /// # Safety
     ///
     /// Like [`RawLock::release`].
@@ -146,9 +156,18 @@ pub(crate) fn expect_held<T>(result: Result<T, NotLocked>) {
 /// Writes the methods that take and release a readers-writer lock in one mode.
 macro_rules! mode {
     (
-        $take:ident, $take_again:ident, $try:ident, $try_for:ident, $try_until:ident,
-        $at_once:ident
+        $take:ident, $take_again:ident, $take_by:ident, $try:ident, $try_for:ident,
+        $try_until:ident, $at_once:ident
     ) => {
+        /// Takes the lock with `wait` if it cannot be taken at once. Returns what `wait` returns.
+        #[track_caller]
+        pub(crate) fn $take_by(&self, wait: impl FnOnce(&RawRwLock) -> bool) -> bool {
+            let mut attempt = self.instrument.try_attempt();
+            let got =
+                attempt.at_once(|| self.lock.$at_once()) || self.lock.$try() || wait(&self.lock);
+            attempt.ended(got)
+        }
+
         #[inline]
         #[track_caller]
         pub(crate) fn $take(&self) {
@@ -198,11 +217,28 @@ macro_rules! mode {
 }
 
 impl InstrumentedRwLock {
-    mode!(read, read_again, try_read, try_read_for, try_read_until, read_at_once);
-    mode!(write, write_again, try_write, try_write_for, try_write_until, write_at_once);
+    mode!(
+        read,
+        read_again,
+        read_or_cancelled,
+        try_read,
+        try_read_for,
+        try_read_until,
+        read_at_once
+    );
+    mode!(
+        write,
+        write_again,
+        write_or_cancelled,
+        try_write,
+        try_write_for,
+        try_write_until,
+        write_at_once
+    );
     mode!(
         upgradable_read,
         upgradable_read_again,
+        upgradable_read_or_cancelled,
         try_upgradable_read,
         try_upgradable_read_for,
         try_upgradable_read_until,

@@ -4,6 +4,7 @@
 #[macro_use]
 pub(crate) mod guard_macros;
 
+pub(crate) mod asynchronous;
 pub(crate) mod fair_mutex;
 pub(crate) mod instrumented;
 pub(crate) mod mutex;

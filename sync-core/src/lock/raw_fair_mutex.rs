@@ -52,6 +52,7 @@
 //! nothing; `yield_requested` is Relaxed because it is a hint.
 
 use core::fmt;
+use core::marker::PhantomPinned;
 use core::mem;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr;
@@ -64,7 +65,8 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps};
 use crate::primitive::{cell::UnsafeCell, const_new, hint::Looks};
 use crate::sealed::Sealed;
 
@@ -74,9 +76,10 @@ const QUEUED: u32 = 2;
 const WAITING: u32 = 0;
 const GRANTED: u32 = 1;
 
-/// One waiting thread, on its stack.
+/// One waiting thread, on its stack, or one waiting task, in its future.
 struct Node {
     granted: AtomicU32,
+    is_task: bool,
     /// The node behind this node; the node itself once it is off the queue to be granted. Protected
     /// by the queue lock.
     next: UnsafeCell<*const Node>,
@@ -93,6 +96,12 @@ struct Queue {
     /// each thread before it, and not for up to two.
     until: Option<Deadline>,
 }
+
+/// The number of turns when a thread joined the queue, and the time of its next request.
+type Turn = (u32, Option<Deadline>);
+
+// SAFETY: `next` is protected by the queue lock.
+unsafe impl Send for Node {}
 
 /// A first come, first served lock without data and without a guard.
 ///
@@ -279,11 +288,18 @@ impl RawFairMutex {
 
     #[cold]
     fn lock_contended(&self, deadline: Option<Deadline>) -> bool {
-        if self.spin() {
-            return true;
-        }
-        let node = Node::new();
-        let turn = self.with_queue(|queue| {
+        steps::run(self.queueing(false), deadline).is_some()
+    }
+
+    /// Returns an acquisition on the slow path, for a thread or a task.
+    #[inline]
+    pub(crate) fn queueing(&self, is_task: bool) -> Queueing<'_> {
+        Queueing { lock: self, node: Node::new(is_task), turn: None, pinned: PhantomPinned }
+    }
+
+    /// Joins the queue, unless the lock is free: then it takes the lock and returns `None`.
+    fn join(&self, node: &Node) -> Option<Turn> {
+        self.with_queue(|queue| {
             // Relaxed: the compare-and-swap that follows compares it.
             let mut state = self.state.load(Relaxed);
             loop {
@@ -297,13 +313,31 @@ impl RawFairMutex {
             }
             if queue.first.is_null() {
                 queue.until = Deadline::after(self.interval);
+                self.request_for_a_task(node);
             }
-            queue.push(&node);
+            queue.push(node);
             Some((queue.turns, queue.until))
-        });
-        match turn {
-            None => true,
-            Some(turn) => self.wait(&node, turn, deadline),
+        })
+    }
+
+    /// Requests a yield on behalf of the node that is now the first in the queue, if it is a
+    /// task's. A task has no clock, so it cannot do that itself after an interval. Called under the
+    /// queue lock.
+    fn request_for_a_task(&self, first: &Node) {
+        if first.is_task {
+            // Relaxed: a hint for the holder; it publishes nothing.
+            self.yield_requested.store(1, Relaxed);
+        }
+    }
+
+    /// Withdraws the request of the node that was the first, and makes the one of the node that is
+    /// first now (invariant 4). Called under the queue lock.
+    fn renew_request(&self, queue: &Queue) {
+        // Relaxed: a hint, changed under the queue lock.
+        self.yield_requested.store(0, Relaxed);
+        // SAFETY: `first` is null or in the queue, and so lives (invariant 2).
+        if let Some(first) = unsafe { queue.first.as_ref() } {
+            self.request_for_a_task(first);
         }
     }
 
@@ -325,32 +359,21 @@ impl RawFairMutex {
         }
     }
 
-    /// Waits in the queue until the node is granted or the time is up.
-    fn wait(
-        &self,
-        node: &Node,
-        (mut turns, mut until): (u32, Option<Deadline>),
-        deadline: Option<Deadline>,
-    ) -> bool {
+    /// Waits in the queue, as a thread, until the node is granted.
+    fn wait(&self, node: &Node, (mut turns, mut until): Turn) {
         let mut spin = Looks::new();
         while !node.is_granted() && spin.turn() {}
         while !node.is_granted() {
-            let alarm = until.into_iter().chain(deadline).min();
-            if futex::wait_maybe(&node.granted, WAITING, alarm) {
-                continue;
+            if !futex::wait_maybe(&node.granted, WAITING, until) {
+                (turns, until) = self.request_yield(node, turns);
             }
-            if deadline.is_some() && alarm == deadline {
-                return self.leave(node);
-            }
-            (turns, until) = self.request_yield(node, turns);
         }
-        true
     }
 
     /// Requests that the holder yields, if the node is the first and the holder has not changed
     /// since `turns`. Returns the time of the next request: none, if the next hand-over is to this
     /// node, which has made its request or is off the queue already.
-    fn request_yield(&self, node: &Node, turns: u32) -> (u32, Option<Deadline>) {
+    fn request_yield(&self, node: &Node, turns: u32) -> Turn {
         self.with_queue(|queue| {
             // SAFETY: `next` is protected by the queue lock.
             let called = node.next.with(|next| ptr::eq(unsafe { *next }, node));
@@ -379,8 +402,7 @@ impl RawFairMutex {
             let left = queue.remove(node);
             if left && was_first {
                 // Invariant 4: the request, if there was one, was this node's.
-                // Relaxed: a hint, changed under the queue lock.
-                self.yield_requested.store(0, Relaxed);
+                self.renew_request(queue);
             }
             self.clear_queued_if_empty(queue);
             left
@@ -410,8 +432,7 @@ impl RawFairMutex {
                 let next = queue.pop();
                 if next.is_some() {
                     queue.until = Deadline::after(self.interval);
-                    // Relaxed: a hint, changed under the queue lock.
-                    self.yield_requested.store(0, Relaxed);
+                    self.renew_request(queue);
                     self.clear_queued_if_empty(queue);
                 }
                 next
@@ -434,26 +455,26 @@ impl RawFairMutex {
 
     #[cold]
     fn yield_contended(&self) -> bool {
-        let node = Node::new();
+        let node = Node::new(false);
         let next = self.with_queue(|queue| {
             let next = queue.pop()?;
             queue.until = Deadline::after(self.interval);
-            // Relaxed: a hint, changed under the queue lock.
-            self.yield_requested.store(0, Relaxed);
             queue.push(&node);
+            self.renew_request(queue);
             Some((next, (queue.turns, queue.until)))
         });
         let Some((next, turn)) = next else { return false };
         // SAFETY: the node was taken off the queue and is not granted yet, so it lives (invariant
         // 2).
         unsafe { Node::grant(next) };
-        self.wait(&node, turn, None)
+        self.wait(&node, turn);
+        true
     }
 }
 
 impl Node {
-    fn new() -> Self {
-        Self { granted: AtomicU32::new(WAITING), next: UnsafeCell::new(ptr::null()) }
+    fn new(is_task: bool) -> Self {
+        Self { granted: AtomicU32::new(WAITING), is_task, next: UnsafeCell::new(ptr::null()) }
     }
 
     fn is_granted(&self) -> bool {
@@ -532,6 +553,54 @@ impl Queue {
             }
         }
         false
+    }
+}
+
+/// An acquisition of a [`RawFairMutex`] on the slow path.
+pub(crate) struct Queueing<'a> {
+    lock: &'a RawFairMutex,
+    node: Node,
+    /// Set once the node is in the queue, or was granted.
+    turn: Option<Turn>,
+    pinned: PhantomPinned,
+}
+
+impl<'a> Steps<'a> for Queueing<'a> {
+    type Output = ();
+
+    fn step(&mut self, limit_passed: bool) -> Step<'a, ()> {
+        let Self { lock, node, turn, pinned: PhantomPinned } = self;
+        let (turns, until) = match *turn {
+            Some((turns, _)) if limit_passed => lock.request_yield(node, turns),
+            Some(turn) => turn,
+            None => {
+                if lock.spin() {
+                    return Step::Done(());
+                }
+                let Some(joined) = lock.join(node) else { return Step::Done(()) };
+                let mut spin = Looks::new();
+                while !node.is_granted() && spin.turn() {}
+                joined
+            }
+        };
+        *turn = Some((turns, until));
+        if node.is_granted() {
+            return Step::Done(());
+        }
+        let limit = if node.is_task { None } else { until };
+        // SAFETY: the node is a part of `self`, which does not move before the wait has ended, and
+        // the caller ends the sleep before that.
+        let word = unsafe { &*ptr::from_ref(&node.granted) };
+        Step::Sleep(Sleep { word, expected: WAITING, channel: Channel::ALL, limit })
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        self.turn.is_some_and(|_| self.lock.leave(&self.node)).then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        let released = self.lock.unlock();
+        debug_assert!(released.is_ok(), "granted while it left");
     }
 }
 

@@ -80,7 +80,8 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps};
 use crate::primitive::{const_new, hint::Looks, time::Stopwatch};
 use crate::sealed::Sealed;
 
@@ -235,56 +236,13 @@ impl RawMutex {
     /// passed.
     #[cold]
     fn lock_contended(&self, deadline: Option<Deadline>) -> bool {
-        let mut looks = Looks::new();
-        let mut state = self.spin(&mut looks);
-        // The clock is read only when it is needed: a clock read between the load and the attempt
-        // takes longer than a critical section, and other threads take the free lock meanwhile.
-        let mut waiting = None;
-        let mut slept = false;
-        loop {
-            if state & LOCKED == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: a thread that slept leaves `WAITERS` set for the threads that may
-                // still sleep. Its reservation is used up.
-                let taken = if slept { LOCKED | WAITERS } else { state | LOCKED };
-                // Acquire: as in `try_fast`.
-                match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
-                    Ok(_) => return true,
-                    Err(_) => {
-                        // Lost to another thread: spin on while turns are left. A futex call here
-                        // would nearly always observe a changed word.
-                        state = self.spin(&mut looks);
-                        continue;
-                    }
-                }
-            }
-            if state & LOCKED == 0 {
-                // Reserved for a thread that slept, which is awake already or is being woken. If it
-                // is gone, this sleep ends by itself.
-                let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
-                futex::wait_maybe(&self.state, state, turn);
-            } else {
-                let waiting = waiting.get_or_insert_with(Stopwatch::start);
-                let reserve =
-                    if slept && waiting.has_run(STARVATION_THRESHOLD) { STARVING } else { 0 };
-                let announced = state | WAITERS | reserve;
-                if announced != state {
-                    if let Err(seen) =
-                        // Relaxed: an announcement publishes nothing, and the futex compares the
-                        // word.
-                        self.state.compare_exchange(state, announced, Relaxed, Relaxed)
-                    {
-                        state = seen;
-                        continue;
-                    }
-                }
-                if !futex::wait_maybe(&self.state, announced, deadline) {
-                    return self.leave();
-                }
-            }
-            slept = true;
-            looks = Looks::new();
-            state = self.spin(&mut looks);
-        }
+        steps::run(self.acquiring(), deadline).is_some()
+    }
+
+    /// Returns an acquisition on the slow path, for a thread or a task.
+    #[inline]
+    pub(crate) fn acquiring(&self) -> Acquiring<'_> {
+        Acquiring { lock: self, waiting: None, slept: false }
     }
 
     /// Ends a wait whose time is up: takes the lock if it is free after all.
@@ -349,6 +307,79 @@ impl RawMutex {
             }
         }
         Err(NotLocked)
+    }
+}
+
+/// An acquisition of a [`RawMutex`] on the slow path.
+pub(crate) struct Acquiring<'a> {
+    lock: &'a RawMutex,
+    /// The clock is read only when it is needed: a clock read between the load and the attempt
+    /// takes longer than a critical section, and other threads take the free lock meanwhile.
+    waiting: Option<Stopwatch>,
+    slept: bool,
+}
+
+impl<'a> Steps<'a> for Acquiring<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let lock = self.lock;
+        let mut looks = Looks::new();
+        let mut state = lock.spin(&mut looks);
+        loop {
+            if state & LOCKED == 0 && (self.slept || state & STARVING == 0) {
+                // Invariant 2: a thread that slept leaves `WAITERS` set for the threads that may
+                // still sleep. Its reservation is used up.
+                let taken = if self.slept { LOCKED | WAITERS } else { state | LOCKED };
+                // Acquire: as in `try_fast`.
+                match lock.state.compare_exchange(state, taken, Acquire, Relaxed) {
+                    Ok(_) => return Step::Done(()),
+                    Err(_) => {
+                        // Lost to another thread: spin on while turns are left. A futex call here
+                        // would nearly always observe a changed word.
+                        state = lock.spin(&mut looks);
+                        continue;
+                    }
+                }
+            }
+            let (announced, limit) = if state & LOCKED == 0 {
+                // Reserved for a thread that slept, which is awake already or is being woken. If it
+                // is gone, this sleep ends by itself.
+                (state, Deadline::after(STARVATION_THRESHOLD))
+            } else {
+                let waiting = self.waiting.get_or_insert_with(Stopwatch::start);
+                let reserve =
+                    if self.slept && waiting.has_run(STARVATION_THRESHOLD) { STARVING } else { 0 };
+                let announced = state | WAITERS | reserve;
+                if announced != state {
+                    if let Err(seen) =
+                        // Relaxed: an announcement publishes nothing, and the futex compares the
+                        // word.
+                        lock.state.compare_exchange(state, announced, Relaxed, Relaxed)
+                    {
+                        state = seen;
+                        continue;
+                    }
+                }
+                (announced, None)
+            };
+            self.slept = true;
+            return Step::Sleep(Sleep {
+                word: &lock.state,
+                expected: announced,
+                channel: Channel::ALL,
+                limit,
+            });
+        }
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        self.lock.leave().then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        let released = self.lock.unlock();
+        debug_assert!(released.is_ok(), "taken by `leave`");
     }
 }
 

@@ -52,7 +52,9 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::{const_new, futex, hint::Looks};
+use crate::primitive::futex::{self, Channel};
+use crate::primitive::steps::{Sleep, Step, Steps, Waiting};
+use crate::primitive::{const_new, hint::Looks};
 
 const INCOMPLETE: u32 = 0;
 const RUNNING: u32 = 1;
@@ -296,6 +298,12 @@ impl Once {
         attempt.has(true);
     }
 
+    /// Waits until a closure has run, as a task; or, if `may_run`, until the caller is the one that
+    /// makes the value: then it returns `Some`.
+    pub(crate) async fn begin_async(&self, may_run: bool) -> Option<RunningTask<'_>> {
+        Waiting::new(Beginning { once: self, may_run }).await
+    }
+
     /// Returns whether a thread runs a closure. A snapshot: it may have changed before the call
     /// returns.
     fn is_running(&self) -> bool {
@@ -345,6 +353,73 @@ impl Drop for Running<'_> {
             futex::wake_all(&raw const self.once.state);
         }
     }
+}
+
+/// Stands for a future that makes the value. If it is dropped, unwinding or not, the `Once` is
+/// incomplete again.
+pub(crate) struct RunningTask<'a> {
+    once: &'a Once,
+    becomes: u32,
+}
+
+impl RunningTask<'_> {
+    /// Makes the `Once` complete.
+    pub(crate) fn complete(mut self) {
+        self.becomes = COMPLETE;
+    }
+}
+
+impl Drop for RunningTask<'_> {
+    fn drop(&mut self) {
+        // Release: as in `Running::drop`.
+        if self.once.state.swap(self.becomes, Release) & QUEUED != 0 {
+            // Invariant 4: from here on only the address is used.
+            futex::wake_all(&raw const self.once.state);
+        }
+    }
+}
+
+/// The wait of a task for a [`Once`].
+struct Beginning<'a> {
+    once: &'a Once,
+    may_run: bool,
+}
+
+impl<'a> Steps<'a> for Beginning<'a> {
+    type Output = Option<RunningTask<'a>>;
+
+    fn step(&mut self, _: bool) -> Step<'a, Self::Output> {
+        let word = &self.once.state;
+        // Acquire, also on the failure of the exchanges: as in `call`.
+        let mut state = word.load(Acquire);
+        loop {
+            let runs = match state & STATE {
+                COMPLETE => return Step::Done(None),
+                INCOMPLETE | POISONED => self.may_run,
+                _ => false,
+            };
+            // `QUEUED` stays (invariant 3).
+            let next = if runs { RUNNING | (state & QUEUED) } else { state | QUEUED };
+            if next != state {
+                if let Err(seen) = word.compare_exchange(state, next, Acquire, Acquire) {
+                    state = seen;
+                    continue;
+                }
+            }
+            if runs {
+                return Step::Done(Some(RunningTask { once: self.once, becomes: INCOMPLETE }));
+            }
+            let (expected, channel) = (next, Channel::ALL);
+            return Step::Sleep(Sleep { word, expected, channel, limit: None });
+        }
+    }
+
+    /// All waiters are woken at once, so it owes no waiter a wake.
+    fn leave(&mut self) -> Option<Self::Output> {
+        None
+    }
+
+    fn undo(&mut self, _: Self::Output) {}
 }
 
 #[cold]

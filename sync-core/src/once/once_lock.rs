@@ -154,6 +154,69 @@ impl<T> OnceLock<T> {
         Ok(unsafe { self.get_unchecked() })
     }
 
+    /// Waits until another thread or task has written the value, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect.
+    pub async fn wait_async(&self) -> &T {
+        if !self.once.is_completed() {
+            self.once.begin_async(false).await;
+        }
+        // SAFETY: invariants 2 and 3.
+        unsafe { self.get_unchecked() }
+    }
+
+    /// Returns the value, and makes it with the future of `f` if there is none. If another thread
+    /// or task is making a value, waits for that instead.
+    ///
+    /// Cancel-safe: if the future is dropped while it makes the value, the cell stays empty, and
+    /// another waiter makes one.
+    ///
+    /// ```
+    /// use sync_core::{OnceLock, task::block_on};
+    ///
+    /// static CONFIG: OnceLock<String> = OnceLock::new();
+    ///
+    /// let config = block_on(CONFIG.get_or_init_async(|| async { String::from("from afar") }));
+    /// assert_eq!(config, "from afar");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `f` or its future panics; the cell stays empty.
+    pub async fn get_or_init_async<F: Future<Output = T>>(&self, f: impl FnOnce() -> F) -> &T {
+        let made = self.get_or_try_init_async(|| async { Ok::<T, Infallible>(f().await) }).await;
+        match made {
+            Ok(value) => value,
+        }
+    }
+
+    /// Like [`get_or_init_async`](Self::get_or_init_async), unless the future fails.
+    ///
+    /// # Errors
+    ///
+    /// The error of the future; the cell stays empty, and the next call tries again.
+    ///
+    /// # Panics
+    ///
+    /// Like [`get_or_init_async`](Self::get_or_init_async).
+    pub async fn get_or_try_init_async<E, F: Future<Output = Result<T, E>>>(
+        &self,
+        f: impl FnOnce() -> F,
+    ) -> Result<&T, E> {
+        if !self.once.is_completed() {
+            if let Some(running) = self.once.begin_async(true).await {
+                let made = f().await?;
+                self.value.with_mut(|value| {
+                    // SAFETY: invariant 1: this task runs as the closure of the `Once`.
+                    unsafe { (*value).write(made) };
+                });
+                running.complete();
+            }
+        }
+        // SAFETY: invariants 2 and 3.
+        Ok(unsafe { self.get_unchecked() })
+    }
+
     #[cold]
     fn init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<(), E> {
         let mut failed = Ok(());

@@ -165,21 +165,49 @@ impl<T> JoinHandle<T> {
         self.join_by(Event::is_set)
     }
 
+    /// Waits until the thread is over, as a task, and returns a reference to its result.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread};
+    ///
+    /// let handle = thread::spawn(|| 6 * 7).unwrap();
+    /// assert_eq!(block_on(handle.join_async()), Ok(&42));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Like [`join`](Self::join); [`JoinError::CurrentThread`] if the first poll is in the thread
+    /// itself.
+    pub async fn join_async(&self) -> Result<&T, JoinError> {
+        if let Some(finished) = self.to_wait_for()? {
+            finished.wait_async().await;
+        }
+        self.outcome()
+    }
+
     /// Returns the outcome, after `wait` has returned that the thread is over.
     fn join_by(&self, wait: impl FnOnce(&Event) -> bool) -> Result<&T, JoinError> {
+        match self.to_wait_for()? {
+            Some(finished) if !wait(finished) => Err(JoinError::TimedOut),
+            _ => self.outcome(),
+        }
+    }
+
+    /// Returns the event of the thread's end, unless the thread is over.
+    fn to_wait_for(&self) -> Result<Option<&Event>, JoinError> {
         if self.thread.is_current() {
             return Err(JoinError::CurrentThread);
         }
         let finished = self.thread.finished();
-        if !finished.is_set() {
-            if !self.thread.lives_here() {
-                return Err(JoinError::OtherProcess);
-            }
-            if !wait(finished) {
-                return Err(JoinError::TimedOut);
-            }
+        if finished.is_set() {
+            Ok(None)
+        } else if self.thread.lives_here() {
+            Ok(Some(finished))
+        } else {
+            Err(JoinError::OtherProcess)
         }
-        self.outcome()
     }
 
     /// The result itself, if the thread is over and this is the last handle of it; a panic with its

@@ -47,7 +47,8 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 
 const SET: u32 = 1;
 const WAITERS: u32 = 2;
@@ -167,36 +168,32 @@ impl AutoResetEvent {
 
     #[cold]
     fn wait_unset(&self, deadline: Option<Deadline>) -> bool {
-        let mut slept = false;
-        // Relaxed: the compare-and-swap that follows compares it.
-        let mut state = self.word.load(Relaxed);
-        loop {
-            let next = match state & SET != 0 {
-                // Invariant 2: other threads may still sleep.
-                true if slept => WAITERS,
-                true => state & !SET,
-                false => WAITERS,
-            };
-            if next != state {
-                // Acquire: as in `try_wait`. To announce a waiter would not need it.
-                match self.word.compare_exchange(state, next, Acquire, Relaxed) {
-                    Ok(_) if state & SET != 0 => return true,
-                    Ok(_) => {}
-                    Err(seen) => {
-                        state = seen;
-                        continue;
-                    }
-                }
-            }
-            if !futex::wait_maybe(&self.word, WAITERS, deadline) {
-                // The timed-out wait consumed no wake, so it owes no thread a wake. But the event
-                // may have been set at this moment.
-                return self.try_wait();
-            }
-            slept = true;
-            // Relaxed: the compare-and-swap of the next turn compares it.
-            state = self.word.load(Relaxed);
+        steps::run(self.waiting(), deadline).is_some()
+    }
+
+    /// Waits until the event is set, and takes it, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped takes nothing.
+    ///
+    /// ```
+    /// use sync_core::{AutoResetEvent, task::block_on};
+    ///
+    /// let work = AutoResetEvent::new();
+    /// work.set();
+    /// block_on(work.wait_async());
+    /// assert!(!work.is_set());
+    /// ```
+    #[inline]
+    pub async fn wait_async(&self) {
+        if !self.try_wait() {
+            Waiting::new(self.waiting()).await;
         }
+    }
+
+    /// Returns a wait on the slow path, for a thread or a task.
+    #[inline]
+    pub(crate) fn waiting(&self) -> Taking<'_> {
+        Taking { event: self, slept: false }
     }
 
     /// Makes the event unset, without waiters: for the child of a `fork`.
@@ -207,6 +204,58 @@ impl AutoResetEvent {
     pub unsafe fn reinit_after_fork(&self) {
         // Relaxed: no other thread uses it (the caller's promise).
         self.word.store(0, Relaxed);
+    }
+}
+
+/// A wait for an [`AutoResetEvent`] on the slow path.
+pub(crate) struct Taking<'a> {
+    event: &'a AutoResetEvent,
+    slept: bool,
+}
+
+impl<'a> Steps<'a> for Taking<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let word = &self.event.word;
+        // Relaxed: the compare-and-swap that follows compares it.
+        let mut state = word.load(Relaxed);
+        loop {
+            let next = match state & SET != 0 {
+                // Invariant 2: other threads may still sleep.
+                true if self.slept => WAITERS,
+                true => state & !SET,
+                false => WAITERS,
+            };
+            if next != state {
+                // Acquire: as in `try_wait`. To announce a waiter would not need it.
+                match word.compare_exchange(state, next, Acquire, Relaxed) {
+                    Ok(_) if state & SET != 0 => return Step::Done(()),
+                    Ok(_) => {}
+                    Err(seen) => {
+                        state = seen;
+                        continue;
+                    }
+                }
+            }
+            self.slept = true;
+            return Step::Sleep(Sleep {
+                word,
+                expected: WAITERS,
+                channel: Channel::ALL,
+                limit: None,
+            });
+        }
+    }
+
+    /// A wait that timed out consumed no wake, so it owes no thread a wake. But the event may have
+    /// been set at this moment.
+    fn leave(&mut self) -> Option<()> {
+        self.event.try_wait().then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        self.event.set();
     }
 }
 

@@ -32,6 +32,7 @@
 //! | `FILLING`, `ACTING`, `DRAINING` | abort | `BROKEN`, ring |
 //! | `FILLING` n > 0, `ACTING`, `BROKEN` n > 0 | reset | `DRAINING`, ring |
 //! | `BROKEN` 0 | reset | next generation, `FILLING` 0 |
+//! | `FILLING` n, `ACTING` n | a member that is a task is dropped | the same phase, n - 1 |
 //! | `BROKEN` n | a member leaves | `BROKEN` n - 1 |
 //! | `DRAINING` n > 1 | a member leaves | `DRAINING` n - 1 |
 //! | `DRAINING` 1 | a member leaves | next generation, `FILLING` 0, ring |
@@ -79,8 +80,9 @@ use crate::primitive::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
 use crate::primitive::hint::Spin;
+use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 use crate::sealed::Sealed;
 
 const PHASE: u64 = 3;
@@ -316,6 +318,47 @@ impl<A: Action> Barrier<A> {
         self.wait_deadline(deadline)
     }
 
+    /// Waits until all threads and tasks have arrived, as a task. The time limit of
+    /// [`with_timeout`](Self::with_timeout) is for threads.
+    ///
+    /// Cancel-safe: a wait that is dropped leaves the barrier as if it had not arrived, and breaks
+    /// nothing; a later member gets its index. If all had arrived already, the cycle completes.
+    ///
+    /// ```
+    /// use sync_core::{Barrier, task::block_on};
+    ///
+    /// let barrier = Barrier::new(2);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| barrier.wait().unwrap());
+    ///     block_on(barrier.wait_async()).unwrap();
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Like [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// Like [`wait`](Self::wait).
+    pub async fn wait_async(&self) -> Result<BarrierWaitResult, BrokenBarrier> {
+        loop {
+            match self.arrive()? {
+                Arrival::Passed(result) => return Ok(result),
+                Arrival::Member { mine, index } => {
+                    let member = Member { barrier: self, mine };
+                    let over = move |state| is_over(state, mine);
+                    let state = Waiting::new(self.watching(over)).await;
+                    core::mem::forget(member);
+                    return self.after_the_cycle(state, mine, index);
+                }
+                Arrival::Busy => {
+                    Waiting::new(self.watching(is_open)).await;
+                }
+            }
+        }
+    }
+
     /// Breaks the barrier: every current and later wait fails, until [`reset`](Self::reset).
     pub fn abort(&self) {
         self.change(|state| match phase(state) {
@@ -367,6 +410,24 @@ impl<A: Action> Barrier<A> {
     }
 
     fn wait_by(&self, deadline: Option<Deadline>) -> Result<BarrierWaitResult, BrokenBarrier> {
+        loop {
+            match self.arrive()? {
+                Arrival::Passed(result) => return Ok(result),
+                Arrival::Member { mine, index } => {
+                    return self.wait_for_the_rest(mine, index, deadline);
+                }
+                Arrival::Busy => {
+                    if steps::run(self.watching(is_open), deadline).is_none() {
+                        return Err(BrokenBarrier { timed_out: true });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Arrives, if the barrier lets members arrive. The last member runs the action and completes
+    /// the cycle.
+    fn arrive(&self) -> Result<Arrival, BrokenBarrier> {
         // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
@@ -388,21 +449,18 @@ impl<A: Action> Barrier<A> {
                         continue;
                     }
                     if !last {
-                        return self.wait_for_the_rest(generation(state), index, deadline);
+                        return Ok(Arrival::Member { mine: generation(state), index });
                     }
                     if A::NOTHING {
                         self.ring_after(state);
                     } else {
                         self.act()?;
                     }
-                    return Ok(BarrierWaitResult { index, leader: true });
+                    return Ok(Arrival::Passed(BarrierWaitResult { index, leader: true }));
                 }
                 BROKEN => return Err(BrokenBarrier { timed_out: false }),
-                // Full, or being emptied: this thread joins the next generation.
-                _ => match self.watch(deadline, |state| matches!(phase(state), FILLING | BROKEN)) {
-                    Some(seen) => state = seen,
-                    None => return Err(BrokenBarrier { timed_out: true }),
-                },
+                // Full, or being emptied: the caller joins the next generation.
+                _ => return Ok(Arrival::Busy),
             }
         }
     }
@@ -436,16 +494,9 @@ impl<A: Action> Barrier<A> {
         index: u32,
         deadline: Option<Deadline>,
     ) -> Result<BarrierWaitResult, BrokenBarrier> {
-        let over = |state| generation(state) != mine || matches!(phase(state), BROKEN | DRAINING);
-        let timed_out = match self.watch(deadline, over) {
-            // Invariant 1: another generation is a success.
-            Some(state) if generation(state) != mine => {
-                return Ok(BarrierWaitResult { index, leader: false });
-            }
-            Some(_) => {
-                self.leave();
-                false
-            }
+        let over = move |state| is_over(state, mine);
+        let timed_out = match steps::run(self.watching(over), deadline) {
+            Some(state) => return self.after_the_cycle(state, mine, index),
             None => {
                 let mut broke = false;
                 let left = self.change(|state| {
@@ -464,6 +515,21 @@ impl<A: Action> Barrier<A> {
             }
         };
         Err(BrokenBarrier { timed_out })
+    }
+
+    /// Returns the outcome of a cycle that was seen to be over, and leaves it if it is broken.
+    fn after_the_cycle(
+        &self,
+        state: u64,
+        mine: u64,
+        index: u32,
+    ) -> Result<BarrierWaitResult, BrokenBarrier> {
+        // Invariant 1: another generation is a success.
+        if generation(state) != mine {
+            return Ok(BarrierWaitResult { index, leader: false });
+        }
+        self.leave();
+        Err(BrokenBarrier { timed_out: false })
     }
 
     /// Leaves a broken cycle, as one of its members.
@@ -511,48 +577,104 @@ impl<A: Action> Barrier<A> {
     #[inline]
     fn ring_after(&self, before: u64) {
         if before & SLEEPERS != 0 {
-            // Release: pairs with the Acquire in `watch` (invariant 3).
+            // Release: pairs with the Acquire in `Watching` (invariant 3).
             self.bell.fetch_add(1, Release);
             futex::wake_all(&raw const self.bell);
         }
     }
 
-    /// Waits for a state of which `over` is true. Returns `None` if the time is up first.
-    fn watch(&self, deadline: Option<Deadline>, over: impl Fn(u64) -> bool) -> Option<u64> {
+    /// Returns a wait for a state of which `over` is true, for a thread or a task.
+    fn watching<F: Fn(u64) -> bool>(&self, over: F) -> Watching<'_, A, F> {
+        Watching { barrier: self, over, slept: false }
+    }
+}
+
+/// The result of an arrival.
+enum Arrival {
+    /// The caller was the last member, and the cycle has completed.
+    Passed(BarrierWaitResult),
+    /// The caller is a member, and waits for the others.
+    Member { mine: u64, index: u32 },
+    /// No member can arrive at this moment.
+    Busy,
+}
+
+/// Returns whether members may arrive, or never will.
+fn is_open(state: u64) -> bool {
+    matches!(phase(state), FILLING | BROKEN)
+}
+
+/// Returns whether the cycle of the generation `mine` is over.
+fn is_over(state: u64, mine: u64) -> bool {
+    generation(state) != mine || matches!(phase(state), BROKEN | DRAINING)
+}
+
+/// A wait for a state of which `over` is true.
+struct Watching<'a, A, F> {
+    barrier: &'a Barrier<A>,
+    over: F,
+    slept: bool,
+}
+
+impl<'a, A, F: Fn(u64) -> bool> Steps<'a> for Watching<'a, A, F> {
+    type Output = u64;
+
+    fn step(&mut self, _: bool) -> Step<'a, u64> {
+        let Barrier { state: word, bell, .. } = self.barrier;
         let mut spin = Spin::new();
-        loop {
+        while !self.slept {
             // Acquire: pairs with the Release of the change that ends the wait.
-            let state = self.state.load(Acquire);
-            if over(state) {
-                return Some(state);
+            let state = word.load(Acquire);
+            if (self.over)(state) {
+                return Step::Done(state);
             }
-            if !spin.turn() {
-                break;
-            }
+            self.slept = !spin.turn();
         }
         loop {
             // Acquire: pairs with the Release in `ring_after`; the state that is read next is no
             // older than the bell (invariant 3).
-            let bell = self.bell.load(Acquire);
+            let expected = bell.load(Acquire);
             // Acquire: as for the first load: pairs with the Release of the change that ends the
             // wait.
-            let state = self.state.load(Acquire);
-            if over(state) {
-                return Some(state);
+            let state = word.load(Acquire);
+            if (self.over)(state) {
+                return Step::Done(state);
             }
             // Relaxed: the announcement publishes nothing, and it continues the release sequences.
             if state & SLEEPERS == 0
-                && self.state.compare_exchange(state, state | SLEEPERS, Relaxed, Relaxed).is_err()
+                && word.compare_exchange(state, state | SLEEPERS, Relaxed, Relaxed).is_err()
             {
                 continue;
             }
-            if !futex::wait_maybe(&self.bell, bell, deadline) {
-                // Acquire: as for the first load: pairs with the Release of the change that ends
-                // the wait.
-                let state = self.state.load(Acquire);
-                return over(state).then_some(state);
-            }
+            let channel = Channel::ALL;
+            return Step::Sleep(Sleep { word: bell, expected, channel, limit: None });
         }
+    }
+
+    fn leave(&mut self) -> Option<u64> {
+        // Acquire: as for the first load: pairs with the Release of the change that ends the wait.
+        let state = self.barrier.state.load(Acquire);
+        (self.over)(state).then_some(state)
+    }
+
+    fn undo(&mut self, _: u64) {}
+}
+
+/// A member that waits as a task. Its drop takes the member out of its cycle.
+struct Member<'a, A: Action> {
+    barrier: &'a Barrier<A>,
+    mine: u64,
+}
+
+impl<A: Action> Drop for Member<'_, A> {
+    fn drop(&mut self) {
+        self.barrier.change(|state| match phase(state) {
+            // The cycle completed at the last moment.
+            _ if generation(state) != self.mine => None,
+            // While the action runs the number of members is not used, unless the cycle breaks.
+            FILLING | ACTING => Some(state - ARRIVAL),
+            _ => Some(without_one(state)),
+        });
     }
 }
 

@@ -53,15 +53,17 @@
 //! releases are Release. The futex compares with the newest value.
 
 use core::fmt;
-use core::ops::DerefMut;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use std::time::Instant;
 
+use crate::lock::asynchronous::{Exclusive, TaskGuard, TaskLock};
 use crate::lock::instrumented::RELOCK;
 use crate::lock::raw_lock::WaitGuard;
 use crate::primitive::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{Sleep, Step, Steps, Waiting};
 use crate::user_code::AbortOnUnwind;
 
 /// Lets threads that hold a lock wait until another thread changes the data that the lock protects.
@@ -151,7 +153,7 @@ impl Condvar {
     /// ```
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait<G: WaitGuard>(&self, guard: &mut G) {
-        let _ = self.wait_by(guard, None);
+        let _ = self.wait_within(guard, None);
     }
 
     /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
@@ -159,14 +161,14 @@ impl Condvar {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
-        self.wait_by(guard, Deadline::after(timeout))
+        self.wait_within(guard, Deadline::after(timeout))
     }
 
     /// Like [`wait`](Self::wait), until `deadline` at most. A deadline in the past still releases
     /// the lock and takes it again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
-        self.wait_by(guard, Deadline::at(deadline))
+        self.wait_within(guard, Deadline::at(deadline))
     }
 
     /// Waits until `condition` is false. It is called under the lock, at least once.
@@ -221,12 +223,12 @@ impl Condvar {
             if timed_out {
                 return WaitTimeoutResult(true);
             }
-            timed_out = self.wait_by(guard, deadline).timed_out();
+            timed_out = self.wait_within(guard, deadline).timed_out();
         }
     }
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    fn wait_by<G: WaitGuard>(
+    fn wait_within<G: WaitGuard>(
         &self,
         guard: &mut G,
         deadline: Option<Deadline>,
@@ -256,6 +258,88 @@ impl Condvar {
         unsafe { guard.reacquire(depth) };
         abort.disarm();
         WaitTimeoutResult(timed_out)
+    }
+
+    /// Releases the lock, lets `sleep` wait for a notification, and takes the lock again.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub(crate) fn wait_through<G: WaitGuard>(
+        &self,
+        guard: &mut G,
+        sleep: impl FnOnce(Sequence<'_>),
+    ) {
+        // Relaxed, both: as in `wait_within`.
+        self.waiters.fetch_add(1, Relaxed);
+        let counted = Counted(self);
+        let sequence = self.sequence.load(Relaxed);
+        let abort = AbortOnUnwind::new(RELOCK);
+        // SAFETY: the guard is borrowed mutably, and `reacquire` follows; an unwinding in between
+        // aborts.
+        let depth = unsafe { guard.release_all() };
+        sleep(Sequence { condvar: self, sequence });
+        drop(counted);
+        // SAFETY: `depth` is the result of `release_all`.
+        unsafe { guard.reacquire(depth) };
+        abort.disarm();
+    }
+
+    /// Releases the lock, waits until a notification, and takes the lock again, as a task. Threads
+    /// and tasks may wait together.
+    ///
+    /// Cancel-safe: if the wait is dropped, the lock is released, and a notification that it had
+    /// consumed already goes to another waiter.
+    ///
+    /// ```
+    /// use sync_core::{Condvar, Mutex, task::block_on};
+    ///
+    /// static STOCK: Mutex<u32> = Mutex::new(0);
+    /// static CHANGED: Condvar = Condvar::new();
+    ///
+    /// std::thread::spawn(|| {
+    ///     *STOCK.lock() = 3;
+    ///     CHANGED.notify_one();
+    /// });
+    /// block_on(async {
+    ///     let mut stock = STOCK.lock_async().await;
+    ///     while *stock == 0 {
+    ///         stock = CHANGED.wait_async(stock).await;
+    ///     }
+    ///     assert_eq!(*stock, 3);
+    /// });
+    /// ```
+    pub async fn wait_async<P: Deref>(
+        &self,
+        guard: TaskGuard<P, Exclusive>,
+    ) -> TaskGuard<P, Exclusive>
+    where
+        P::Target: TaskLock<Exclusive>,
+    {
+        // Relaxed, both: as in `wait_within`.
+        self.waiters.fetch_add(1, Relaxed);
+        let counted = Counted(self);
+        let sequence = self.sequence.load(Relaxed);
+        let lock = guard.release();
+        Waiting::new(Sequence { condvar: self, sequence }).await;
+        let notified = Notified(self);
+        drop(counted);
+        let guard = TaskGuard::take(lock).await;
+        core::mem::forget(notified);
+        guard
+    }
+
+    /// Waits until `condition` is false, as a task: [`wait_async`](Self::wait_async) in a loop. The
+    /// condition is called under the lock, at least once.
+    pub async fn wait_while_async<P: Deref>(
+        &self,
+        mut guard: TaskGuard<P, Exclusive>,
+        mut condition: impl FnMut(&mut <P::Target as TaskLock<Exclusive>>::Data) -> bool,
+    ) -> TaskGuard<P, Exclusive>
+    where
+        P::Target: TaskLock<Exclusive>,
+    {
+        while condition(&mut guard) {
+            guard = self.wait_async(guard).await;
+        }
+        guard
     }
 
     /// Ends at least one wait if a thread waits, usually no more, and returns whether it woke a
@@ -299,6 +383,58 @@ impl Condvar {
         // Relaxed: it publishes nothing; the change that it announces is under the lock.
         self.sequence.fetch_add(1, Relaxed);
         futex::wake(&raw const self.sequence, count)
+    }
+}
+
+/// A waiter in the count of waiters.
+struct Counted<'a>(&'a Condvar);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        // Relaxed: as in `wait_within`.
+        self.0.waiters.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A notification that a task has consumed and not used yet.
+struct Notified<'a>(&'a Condvar);
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// The sleep of a task that has announced itself.
+pub(crate) struct Sequence<'a> {
+    condvar: &'a Condvar,
+    sequence: u32,
+}
+
+impl Sequence<'_> {
+    fn is_notified(&self) -> bool {
+        // Relaxed: invariants 2 and 3; the lock orders what the waiter must see.
+        self.condvar.sequence.load(Relaxed) != self.sequence
+    }
+}
+
+impl<'a> Steps<'a> for Sequence<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        if self.is_notified() {
+            return Step::Done(());
+        }
+        let (word, expected) = (&self.condvar.sequence, self.sequence);
+        Step::Sleep(Sleep { word, expected, channel: Channel::ALL, limit: None })
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        self.is_notified().then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        drop(Notified(self.condvar));
     }
 }
 

@@ -64,7 +64,8 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 
 const SET: u32 = 1;
 const WAITERS: u32 = 2;
@@ -200,34 +201,31 @@ impl Event {
 
     #[cold]
     fn wait_unset(&self, deadline: Option<Deadline>) -> bool {
-        // Acquire: pairs with the Release in `set`, because an event that is set ends the wait.
-        let seen = self.word.load(Acquire);
-        if seen & SET != 0 {
-            return true;
+        steps::run(self.waiting(), deadline).is_some()
+    }
+
+    /// Waits until the event is set, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect.
+    ///
+    /// ```
+    /// use sync_core::{Event, task::block_on};
+    ///
+    /// static READY: Event = Event::new();
+    /// std::thread::spawn(|| READY.set());
+    /// block_on(READY.wait_async());
+    /// ```
+    #[inline]
+    pub async fn wait_async(&self) {
+        if !self.is_set() {
+            Waiting::new(self.waiting()).await;
         }
-        let unset = seen | WAITERS;
-        let mut state = seen;
-        loop {
-            // Invariant 2: in this generation the word is one of these two until the event is set.
-            if state & !WAITERS != seen & !WAITERS {
-                return true;
-            }
-            // Relaxed: it publishes nothing. `set` does not miss this waiter because the futex
-            // compares the word, and flag and bit are in one word.
-            if state != unset {
-                if let Err(seen) = self.word.compare_exchange(state, unset, Relaxed, Acquire) {
-                    state = seen;
-                    continue;
-                }
-            }
-            let in_time = futex::wait_maybe(&self.word, unset, deadline);
-            // Acquire: pairs with the Release in `set`, directly or through the `clear` that
-            // followed it.
-            state = self.word.load(Acquire);
-            if !in_time {
-                return state & !WAITERS != seen & !WAITERS;
-            }
-        }
+    }
+
+    /// Returns a wait on the slow path, for a thread or a task.
+    #[inline]
+    pub(crate) fn waiting(&self) -> Unset<'_> {
+        Unset { event: self, began: None }
     }
 
     /// Makes the event unset, without waiters: for the child of a `fork`, where the threads that
@@ -241,6 +239,57 @@ impl Event {
         // Relaxed: no other thread uses it (the caller's promise).
         self.word.store(0, Relaxed);
     }
+}
+
+/// A wait for an [`Event`] on the slow path.
+pub(crate) struct Unset<'a> {
+    event: &'a Event,
+    /// The word when the wait began.
+    began: Option<u32>,
+}
+
+impl<'a> Steps<'a> for Unset<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let word = &self.event.word;
+        // Acquire: pairs with the Release in `set`, directly or through the `clear` that followed
+        // it, because an event that is set ends the wait.
+        let mut state = word.load(Acquire);
+        let began = *self.began.get_or_insert(state);
+        if began & SET != 0 {
+            return Step::Done(());
+        }
+        let unset = began | WAITERS;
+        loop {
+            // Invariant 2: in this generation the word is one of these two until the event is set.
+            if state & !WAITERS != began & !WAITERS {
+                return Step::Done(());
+            }
+            // Relaxed: it publishes nothing. `set` does not miss this waiter because the futex
+            // compares the word, and flag and bit are in one word.
+            if state != unset {
+                if let Err(seen) = word.compare_exchange(state, unset, Relaxed, Acquire) {
+                    state = seen;
+                    continue;
+                }
+            }
+            return Step::Sleep(Sleep {
+                word,
+                expected: unset,
+                channel: Channel::ALL,
+                limit: None,
+            });
+        }
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        // Acquire: as in `step`.
+        let state = self.event.word.load(Acquire);
+        self.began.is_some_and(|began| state & !WAITERS != began & !WAITERS).then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {}
 }
 
 impl Default for Event {

@@ -45,7 +45,8 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 
 const WAITERS: u32 = 1;
 const ONE: u32 = 2;
@@ -216,29 +217,69 @@ impl Latch {
 
     #[cold]
     fn wait_closed(&self, deadline: Option<Deadline>) -> bool {
+        steps::run(self.waiting(), deadline).is_some()
+    }
+
+    /// Waits until the count is zero, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect.
+    ///
+    /// ```
+    /// use sync_core::{Latch, task::block_on};
+    ///
+    /// let latch = Latch::new(1);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| latch.count_down(1));
+    ///     block_on(latch.wait_async());
+    /// });
+    /// ```
+    #[inline]
+    pub async fn wait_async(&self) {
+        if !self.is_open() {
+            Waiting::new(self.waiting()).await;
+        }
+    }
+
+    /// Returns a wait on the slow path, for a thread or a task.
+    #[inline]
+    pub(crate) fn waiting(&self) -> Closed<'_> {
+        Closed { latch: self }
+    }
+}
+
+/// A wait for a [`Latch`] on the slow path.
+pub(crate) struct Closed<'a> {
+    latch: &'a Latch,
+}
+
+impl<'a> Steps<'a> for Closed<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let word = &self.latch.word;
         // Acquire, here and below: as in `is_open`.
-        let mut state = self.word.load(Acquire);
+        let mut state = word.load(Acquire);
         loop {
             if state < ONE {
-                return true;
+                return Step::Done(());
             }
             // Relaxed: it publishes nothing.
             if state & WAITERS == 0 {
-                if let Err(seen) =
-                    self.word.compare_exchange(state, state | WAITERS, Relaxed, Acquire)
-                {
+                if let Err(seen) = word.compare_exchange(state, state | WAITERS, Relaxed, Acquire) {
                     state = seen;
                     continue;
                 }
             }
-            let in_time = futex::wait_maybe(&self.word, state | WAITERS, deadline);
-            // Acquire: as in `is_open`.
-            state = self.word.load(Acquire);
-            if !in_time {
-                return state < ONE;
-            }
+            let (expected, channel) = (state | WAITERS, Channel::ALL);
+            return Step::Sleep(Sleep { word, expected, channel, limit: None });
         }
     }
+
+    fn leave(&mut self) -> Option<()> {
+        self.latch.is_open().then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {}
 }
 
 impl fmt::Debug for Latch {

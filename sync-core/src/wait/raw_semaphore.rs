@@ -84,6 +84,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 use crate::primitive::{const_new, hint::Looks, time::Stopwatch};
 
 const CLOSED: u32 = 1;
@@ -223,6 +224,29 @@ impl RawSemaphore {
         if self.try_fast(n) { Ok(()) } else { self.acquire_contended(n, Deadline::at(deadline)) }
     }
 
+    /// Like [`acquire`](Self::acquire), as a task. Threads and tasks wait in one line.
+    ///
+    /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line.
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// Like [`acquire`](Self::acquire).
+    #[inline]
+    pub async fn acquire_async(&self, n: u32) -> Result<(), Closed> {
+        if self.try_fast(n) {
+            return Ok(());
+        }
+        assert!(n <= Self::MAX_PERMITS, "more permits than there can ever be");
+        let taken =
+            if n == 0 { self.try_contended(0) } else { Waiting::new(self.acquiring(n)).await };
+        // A task that waits has no other failure than that the semaphore is closed.
+        taken.map_err(|_| Closed)
+    }
+
     /// Releases `n` permits, whether they were acquired before or not. Any thread may call it. A
     /// release of 0 permits changes nothing.
     ///
@@ -242,6 +266,7 @@ impl RawSemaphore {
     /// `MAX_PERMITS`.
     #[inline]
     pub(crate) fn release_within(&self, n: u32, limit: u32) -> Result<(), TooManyPermits> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let state = self.word.load(Relaxed);
         // No overflow: the sum of two numbers of 29 bits, or the second operand decides.
         if state & (WAITERS | HEAD) == 0 && n <= limit && permits(state) + n <= limit {
@@ -311,7 +336,7 @@ impl RawSemaphore {
     }
 
     #[inline]
-    fn try_fast(&self, n: u32) -> bool {
+    pub(crate) fn try_fast(&self, n: u32) -> bool {
         // Relaxed: the compare-and-swap that follows compares it.
         let state = self.word.load(Relaxed);
         state & (CLOSED | HEAD) == 0
@@ -348,54 +373,17 @@ impl RawSemaphore {
             return self.try_contended(0);
         }
         let waits = Waits::begin(LockKind::Semaphore, (&raw const self.word).addr());
-        let result = self.wait_for(n, deadline);
+        let result = steps::run(self.acquiring(n), deadline);
+        let result = result.unwrap_or(Err(TryAcquireError::NoPermits));
         waits.ended(result.is_ok());
         result
     }
 
-    /// Takes `n` permits, at least one, and sleeps as long as they are not available.
-    fn wait_for(&self, n: u32, deadline: Option<Deadline>) -> Result<(), TryAcquireError> {
-        let mut state = self.spin(n);
-        let waiting = Stopwatch::start();
-        let mut slept = false;
-        let mut head = false;
-        loop {
-            if state & CLOSED != 0 {
-                return self.leave(n, head);
-            }
-            let ours = head || state & HEAD == 0;
-            if ours && permits(state) >= n {
-                match self.take(state, n, head, slept) {
-                    Ok(()) => return Ok(()),
-                    Err(seen) => state = seen,
-                }
-                continue;
-            }
-            let (announced, channel) = if head {
-                (state, FRONT)
-            } else if ours && (n > 1 || slept && waiting.has_run(STARVATION_THRESHOLD)) {
-                // Invariant 2: this thread may be the thread on its way, and other threads may
-                // sleep in the line.
-                (state | HEAD | if slept { WAITERS } else { 0 }, FRONT)
-            } else {
-                (state | WAITERS, LINE)
-            };
-            // Relaxed: the announcement publishes nothing, and the futex compares with the newest
-            // value.
-            if announced != state {
-                if let Err(seen) = self.word.compare_exchange(state, announced, Relaxed, Relaxed) {
-                    state = seen;
-                    continue;
-                }
-            }
-            head = channel == FRONT;
-            if !futex::wait_channel(&self.word, announced, deadline, channel) {
-                return self.leave(n, head);
-            }
-            slept = true;
-            // Relaxed: the compare-and-swap of the next turn compares it.
-            state = self.word.load(Relaxed);
-        }
+    /// Returns an acquisition of `n` permits, at least one, on the slow path, for a thread or a
+    /// task.
+    #[inline]
+    pub(crate) fn acquiring(&self, n: u32) -> Acquiring<'_> {
+        Acquiring { semaphore: self, n, waiting: None, slept: false, head: false }
     }
 
     /// Takes `n` permits from a word that has them, or returns the new value of the word.
@@ -510,6 +498,72 @@ impl RawSemaphore {
                 }
             }
             return Ok(());
+        }
+    }
+}
+
+/// An acquisition of permits on the slow path.
+pub(crate) struct Acquiring<'a> {
+    semaphore: &'a RawSemaphore,
+    n: u32,
+    waiting: Option<Stopwatch>,
+    slept: bool,
+    head: bool,
+}
+
+impl<'a> Steps<'a> for Acquiring<'a> {
+    /// The error is `Closed`.
+    type Output = Result<(), TryAcquireError>;
+
+    /// Takes `n` permits, or asks for a sleep as long as they are not available.
+    fn step(&mut self, _: bool) -> Step<'a, Self::Output> {
+        let Self { semaphore, n, waiting, slept, head } = self;
+        let (semaphore, n, word) = (*semaphore, *n, &semaphore.word);
+        // Relaxed: the compare-and-swap that follows compares it.
+        let mut state = if *slept { word.load(Relaxed) } else { semaphore.spin(n) };
+        let waiting = waiting.get_or_insert_with(Stopwatch::start);
+        loop {
+            if state & CLOSED != 0 {
+                return Step::Done(semaphore.leave(n, *head));
+            }
+            let ours = *head || state & HEAD == 0;
+            if ours && permits(state) >= n {
+                match semaphore.take(state, n, *head, *slept) {
+                    Ok(()) => return Step::Done(Ok(())),
+                    Err(seen) => state = seen,
+                }
+                continue;
+            }
+            let (announced, channel) = if *head {
+                (state, FRONT)
+            } else if ours && (n > 1 || *slept && waiting.has_run(STARVATION_THRESHOLD)) {
+                // Invariant 2: this thread may be the thread on its way, and other threads may
+                // sleep in the line.
+                (state | HEAD | if *slept { WAITERS } else { 0 }, FRONT)
+            } else {
+                (state | WAITERS, LINE)
+            };
+            // Relaxed: the announcement publishes nothing, and the futex compares with the newest
+            // value.
+            if announced != state {
+                if let Err(seen) = word.compare_exchange(state, announced, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
+            }
+            *head = channel == FRONT;
+            *slept = true;
+            return Step::Sleep(Sleep { word, expected: announced, channel, limit: None });
+        }
+    }
+
+    fn leave(&mut self) -> Option<Self::Output> {
+        Some(self.semaphore.leave(self.n, self.head))
+    }
+
+    fn undo(&mut self, output: Self::Output) {
+        if output.is_ok() {
+            self.semaphore.release_clamped(self.n, RawSemaphore::MAX_PERMITS);
         }
     }
 }

@@ -337,6 +337,56 @@ macro_rules! acquiring {
                 Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
             }
 
+            /// Takes a permit, as a task. Threads and tasks wait in one line, and the permit may be
+            /// held across an `await`.
+            ///
+            /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line.
+            ///
+            /// # Errors
+            ///
+            /// Like [`acquire`](Self::acquire).
+            #[inline]
+            pub async fn acquire_async(&self) -> Result<PermitGuard<&Self>, Closed> {
+                self.acquire_many_async(1).await
+            }
+
+            /// Like [`acquire_many`](Self::acquire_many), as a task. Cancel-safe, like
+            /// [`acquire_async`](Self::acquire_async).
+            ///
+            /// # Errors
+            ///
+            /// Like [`acquire`](Self::acquire).
+            ///
+            /// # Panics
+            ///
+            /// Like [`acquire_many`](Self::acquire_many).
+            #[inline]
+            pub async fn acquire_many_async(&self, n: u32) -> Result<PermitGuard<&Self>, Closed> {
+                self.check(n);
+                self.raw.acquire_async(n).await?;
+                Ok(PermitGuard { semaphore: self, count: n })
+            }
+
+            /// Like [`acquire_many_async`](Self::acquire_many_async), with a permit that borrows
+            /// nothing.
+            ///
+            /// # Errors
+            ///
+            /// Like [`acquire`](Self::acquire).
+            ///
+            /// # Panics
+            ///
+            /// Like [`acquire_many`](Self::acquire_many).
+            #[inline]
+            pub async fn acquire_arc_async(
+                self: &Arc<Self>,
+                n: u32,
+            ) -> Result<PermitGuard<Arc<Self>>, Closed> {
+                self.check(n);
+                self.raw.acquire_async(n).await?;
+                Ok(PermitGuard { semaphore: Arc::clone(self), count: n })
+            }
+
             /// Returns the number of permits. A snapshot: it may have changed before the call
             /// returns.
             #[inline]

@@ -73,6 +73,16 @@ impl WaitGroup {
         others.wait();
     }
 
+    /// Like [`wait`](Self::wait), as a task.
+    ///
+    /// Cancel-safe: the group is left at the first poll, or by the drop of a future that was not
+    /// polled.
+    pub async fn wait_async(self) {
+        let others = Arc::clone(&self.others);
+        drop(self);
+        others.wait_async().await;
+    }
+
     /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
     /// forever.
     ///

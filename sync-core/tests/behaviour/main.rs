@@ -1,5 +1,4 @@
-//! Behaviour, primitive by primitive. A test named after a row of the behaviour contract
-//! (`lk_03_...`) is the proof of that row.
+//! Behaviour, primitive by primitive. CONTRACT.md has a row for each test.
 
 #[path = "../support/asleep.rs"]
 mod asleep;
@@ -12,6 +11,7 @@ const WATCHED: bool = cfg!(any(feature = "deadlock", feature = "stats"));
 
 mod auto_reset_event;
 mod barrier;
+mod cancel;
 mod condvar;
 mod event;
 mod fair_mutex;
@@ -26,4 +26,5 @@ mod rwlock;
 mod rwlock_extras;
 mod scope;
 mod semaphore;
+mod tasks;
 mod thread;

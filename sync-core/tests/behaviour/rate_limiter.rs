@@ -11,6 +11,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MS: u64 = 1_000_000;
 
 #[test]
+fn a_limiter_is_forty_bytes_and_built_in_constants() {
+    static LIMIT: RateLimiter = RateLimiter::new(1, HOUR).burst(2);
+    assert_eq!((size_of::<RateLimiter>() <= 48, LIMIT.available()), (true, 2));
+}
+
+#[test]
 fn a_full_bucket_lets_a_burst_go_on_at_once() {
     static LIMIT: RateLimiter = RateLimiter::new(3, HOUR);
     assert_eq!(LIMIT.available(), 3);

@@ -37,6 +37,8 @@ pub(crate) fn watch() -> Watchdog {
             for (thread, text) in NOTES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 eprintln!("  {thread}: {text}");
             }
+            #[cfg(feature = "waits")]
+            sync_core::waits::print();
             print_threads();
             std::process::abort();
         }

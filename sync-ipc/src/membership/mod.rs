@@ -30,7 +30,8 @@
 //!
 //! **Limits.** A word that no thread looked at while its slot was claimed 16,384 times names the
 //! slot's present owner. Slots are claimed in rotation, so that takes 16,384 memberships for each
-//! slot that is free meanwhile. A peer that writes over the participants' table can make the living
+//! slot that is free meanwhile. It concerns only what a dead participant left in a word that no
+//! living participant has asked for since. A peer that writes over the participants' table can make the living
 //! look dead, and so break mutual exclusion; it cannot do more. A process that closes the
 //! descriptors that it does not know is dead to the others.
 
@@ -47,7 +48,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{DupFlags, Errno, dup3};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
+use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use self::process::{Life, Process};
 use crate::error::{Error, OrIo, Result};
@@ -160,6 +161,7 @@ impl Member {
     fn rejoin(&self, map: &Mapping, rejoining: impl FnOnce(&AtomicU32) -> Result<()>) -> u32 {
         let word = self.page.identity();
         loop {
+            // Acquire: pairs with the Release of the thread that stores the identity below.
             match word.compare_exchange(0, JOINING, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(JOINING) => thread::sleep(Duration::from_millis(1)),
@@ -170,6 +172,7 @@ impl Member {
             .and_then(|()| Ok(take_place(&self.description, reopen(self.description.as_fd())?)?))
             .and_then(|()| self.claim(map));
         let identity = claimed.unwrap_or(0);
+        // Release: a thread that loads the identity uses a slot whose record is complete.
         word.store(identity, Ordering::Release);
         identity
     }
@@ -189,17 +192,24 @@ impl Member {
     fn register(&self, map: &Mapping, slot: usize) -> u32 {
         let record = self.table.records + slot * RECORD;
         let process = Process::current();
+        // Relaxed, here and below, where nothing else is noted: the thread has the slot and the
+        // page to itself; the Release of the pid and the fence publish what it wrote.
         self.page.namespace().store(process.namespace, Ordering::Relaxed);
         // 0 while the record is being written: then only the byte's lock shows that this process
         // lives.
         map.u32(record + PID).store(0, Ordering::Relaxed);
         let generation = map.u32(record).load(Ordering::Relaxed).wrapping_add(1) % GENERATIONS;
-        map.u32(record).store(generation, Ordering::SeqCst);
+        // Release: the kernel's lock on the slot came first. A reader that finds this generation
+        // sees all that the slot's former, dead owner wrote.
+        map.u32(record).store(generation, Ordering::Release);
         map.u64(record + NUMBER).store(process.number, Ordering::Relaxed);
         map.u64(record + NAMESPACE).store(process.namespace, Ordering::Relaxed);
         // Release: pairs with the Acquire in `process_of`, so that a pid is never read with another
         // participant's number.
         map.u32(record + PID).store(process.pid, Ordering::Release);
+        // Release: pairs with the fence in `life`. A participant that loads this identity out of a
+        // lock finds this generation in the record, not an older one, which would mean "dead".
+        fence(Ordering::Release);
         generation << GENERATION_SHIFT | (slot as u32 + 1)
     }
 
@@ -226,9 +236,11 @@ impl Member {
             return Life::Dead;
         }
         let slot = slot - 1;
-        // SeqCst: the system calls around it order more than any fence; written so that no caller
-        // relies on less.
-        let generation = map.u32(self.table.records + slot * RECORD).load(Ordering::SeqCst);
+        // Acquire, the fence: pairs with the one in `register`, if the identity was loaded out of
+        // a word that its owner wrote. Acquire, the load: pairs with the Releases of the generation
+        // in `register` and `leave`: "dead" is returned after all that the dead wrote.
+        fence(Ordering::Acquire);
+        let generation = map.u32(self.table.records + slot * RECORD).load(Ordering::Acquire);
         if generation & LEFT != 0 || generation % GENERATIONS != identity >> GENERATION_SHIFT {
             return Life::Dead;
         }
@@ -239,6 +251,7 @@ impl Member {
         match byte_lock::is_locked(self.description.as_fd(), slot as u64) {
             Ok(false) => Life::Dead,
             Ok(true) => {
+                // Relaxed: this process wrote it before its identity, which was loaded above.
                 let namespace = self.page.namespace().load(Ordering::Relaxed);
                 self.process_of(map, slot).life(namespace)
             }

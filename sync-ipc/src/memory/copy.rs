@@ -212,7 +212,8 @@ mod access {
 
     #[inline(always)]
     pub(super) unsafe fn store_byte(into: NonNull<u8>, byte: u8) {
-        // SAFETY: by the caller's word.
+        // Relaxed: the lock or the queue that the bytes belong to orders them. SAFETY: by the
+        // caller's word.
         unsafe { into.cast::<AtomicU8>().as_ref() }.store(byte, Ordering::Relaxed);
     }
 

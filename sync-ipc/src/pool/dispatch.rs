@@ -27,10 +27,11 @@ use rustix::net::{Shutdown, shutdown};
 use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
+use super::error::SubmitError;
 use super::handle::Room;
 use super::job::{Job, JobError};
+use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
-use super::{Settings, SubmitError};
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::message::{self, Message, Received};
 use crate::process::{Process, SpawnError, entry};
@@ -609,6 +610,7 @@ fn attend(
         }
     };
     if !has_ended {
+        // Relaxed: only whether this is the first time counts; no data belongs to it.
         if at_end && !link.at_end.swap(true, Ordering::Relaxed) {
             // It can neither take tasks nor send results any more. One that retires does this just
             // before its end.

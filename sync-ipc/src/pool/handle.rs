@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use sync_core::user_code;
 
-use super::JobStatus;
+use super::error::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
 use crate::process::entry;
 use crate::process::handles::Incoming;

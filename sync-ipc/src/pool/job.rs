@@ -15,7 +15,7 @@ use std::time::Instant;
 use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard, user_code};
 
-use super::{JobStatus, SubmitError};
+use super::error::{JobStatus, SubmitError};
 use crate::process::entry::PANICKED;
 use crate::process::message::{Body, Message};
 use crate::process::{Panic, ProcessError};

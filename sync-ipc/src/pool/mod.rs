@@ -1,11 +1,14 @@
 //! A pool of processes that run functions of this program. See [`Pool`].
 //!
-//! The parts: `job` (a submitted job and its outcome), `handle` (the submitter's handles),
-//! `dispatch` (the distribution of tasks, and the death of a worker), `worker` (the other process).
+//! The parts: `error` (the errors, and the state of a job), `settings`, `job` (a submitted job and
+//! its outcome), `handle` (the submitter's handles), `dispatch` (the distribution of tasks, and the
+//! death of a worker), `worker` (the other process).
 
 mod dispatch;
+mod error;
 mod handle;
 mod job;
+mod settings;
 mod worker;
 
 use core::fmt;
@@ -13,11 +16,11 @@ use core::marker::PhantomData;
 use core::num::NonZero;
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use self::error::{BuildError, JobStatus, StillRunning, SubmitError};
 pub use self::handle::{
     AsCompleted, Imap, JobHandle, MapHandle, Until, Waited, as_completed, wait,
 };
@@ -26,128 +29,11 @@ pub use self::job::JobError;
 use self::dispatch::Phase;
 use self::handle::Submitted;
 use self::job::{Bell, Call, Job, after};
+use self::settings::{InitialCall, Settings};
+use crate::process::Child;
 use crate::process::entry::{self, Entry};
 use crate::process::handles::{Outgoing, encode};
 use crate::process::message::Body;
-use crate::process::{Child, SpawnError};
-
-/// The state of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum JobStatus {
-    /// No worker has begun it.
-    Pending,
-    /// A worker runs it.
-    Running,
-    /// It was cancelled before a worker began it.
-    Cancelled,
-    /// The worker has run it.
-    Returned,
-    /// The function panicked.
-    Panicked,
-    /// It was not run to its end.
-    Failed,
-}
-
-impl JobStatus {
-    fn is_end(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
-    }
-}
-
-/// Why a job was not submitted.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// The pool was closed or terminated.
-    Closed,
-    /// The backlog is full (only from [`Pool::try_submit`]).
-    Full,
-    /// The pool is broken: why.
-    Broken(String),
-    /// No [`entry!`](crate::entry) registers this function.
-    NotRegistered(&'static str),
-    /// The arguments cannot be passed on.
-    BadArguments(String),
-    /// A chunk size of zero.
-    NoChunk,
-    /// This process is the child of a fork, and the pool stayed with the parent.
-    Forked,
-}
-
-impl fmt::Display for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the pool was closed or terminated"),
-            Self::Full => f.write_str("the backlog of the pool is full"),
-            Self::Broken(why) => write!(f, "the pool is broken: {why}"),
-            Self::NotRegistered(name) => {
-                write!(f, "`{name}` is no entry point: register it with `sync_ipc::entry!`")
-            }
-            Self::BadArguments(why) => write!(f, "the arguments cannot be passed on: {why}"),
-            Self::NoChunk => f.write_str("the chunk size must be at least 1"),
-            Self::Forked => f.write_str("the pool was left behind by a fork"),
-        }
-    }
-}
-
-impl std::error::Error for SubmitError {}
-
-/// Why there is no pool.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// No worker would ever run a job.
-    NoWorkers,
-    /// No job could ever be submitted.
-    NoBacklog,
-    /// The initializer cannot be used.
-    Initializer(SubmitError),
-    /// A worker could not be started.
-    Spawn(SpawnError),
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoWorkers => f.write_str("the number of workers must be at least 1"),
-            Self::NoBacklog => f.write_str("the limit of the backlog must be at least 1"),
-            Self::Initializer(error) => write!(f, "the initializer: {error}"),
-            Self::Spawn(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Initializer(error) => Some(error),
-            Self::Spawn(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-/// The pool was not closed: [`Pool::join`] would wait without end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StillRunning(());
-
-impl fmt::Display for StillRunning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the pool is still running: close or terminate it first")
-    }
-}
-
-impl std::error::Error for StillRunning {}
-
-struct Settings {
-    workers: usize,
-    name_prefix: String,
-    initializer: Option<Initializer>,
-    max_tasks_per_child: Option<NonZero<u64>>,
-    task_limit: Option<Duration>,
-    retries: u32,
-    queue_limit: usize,
-}
 
 /// Configures a [`Pool`]. From [`Pool::builder`].
 #[must_use = "it does nothing until it is built"]
@@ -177,7 +63,7 @@ impl PoolBuilder {
         match number_of(&f).and_then(|entry| encoded.push(&args).map(|()| entry)) {
             Ok(entry) => {
                 let Encoded { bytes: body, outgoing, .. } = encoded;
-                let initializer = Initializer { entry, body, descriptors: outgoing.descriptors };
+                let initializer = InitialCall { entry, body, descriptors: outgoing.descriptors };
                 self.settings.initializer = Some(initializer);
             }
             Err(error) => self.error = Some(error),
@@ -711,13 +597,6 @@ impl Encoded {
         self.count += 1;
         Ok(())
     }
-}
-
-/// The call that each worker makes before its first task.
-struct Initializer {
-    entry: u32,
-    body: Vec<u8>,
-    descriptors: Vec<OwnedFd>,
 }
 
 /// A job that failed before it was submitted.

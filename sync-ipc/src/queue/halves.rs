@@ -14,28 +14,14 @@ use std::time::Instant;
 
 use sync_core::primitive::atomic::Ordering;
 
+use super::other_end::{ENDS_LOCKS, OtherEnd};
 use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, RecvError, SENDERS_LEFT, SendError};
 use crate::error::{Error, Result};
 use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
+use crate::readiness::Readiness;
 use crate::segment::Segment;
-
-/// Where the locks of the halves begin: behind every participant's byte, and every other.
-const ENDS_LOCKS: u64 = 1 << 40;
-
-/// The other end of a half: the byte that its holders lock.
-#[derive(Debug)]
-pub(super) struct OtherEnd(u64);
-
-impl OtherEnd {
-    /// Whether no process holds it. `false` if that could not be found out.
-    pub(super) fn is_gone(&self, segment: &Segment) -> bool {
-        // Through the description that has no locks: the description of a half does not see its own
-        // locks.
-        matches!(byte_lock::is_locked(segment.as_fd(), self.0), Ok(false))
-    }
-}
 
 /// A queue in an anonymous segment of its own, as two halves. Another process opens it by the
 /// segment's descriptor: [`Sender::segment`], and [`Sender::open`] or [`Receiver::open`] there.
@@ -175,6 +161,17 @@ macro_rules! half {
 }
 half!(Sender, byte: 0, other byte: 1, note: SENDERS_LEFT);
 half!(Receiver, byte: 1, other byte: 0, note: RECEIVERS_LEFT);
+
+impl<T: Plain> Receiver<T> {
+    /// As [`Queue::readiness`]; also readable when no process holds a [`Sender`] any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::readiness`].
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.queue.readiness()
+    }
+}
 
 impl<T: Plain> Sender<T> {
     /// As [`Queue::put`].

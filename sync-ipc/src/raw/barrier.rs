@@ -183,6 +183,7 @@ impl Gathering<'_> {
         if index >= self.parties() || state & DECISION != NONE {
             return Step::Later { state };
         }
+        // Relaxed, for the cells: they change under the lock, which this thread holds, or to 0.
         let free = |cell: &AtomicU32| {
             let seen = peers.at(cell).load(Ordering::Relaxed);
             seen == 0 || (!waits(seen) && peers.is_dead(seen & IDENTITY))
@@ -361,6 +362,7 @@ impl Gathering<'_> {
     fn a_member_is_dead<P: Peers>(&self, peers: &P) -> bool {
         let mut alive = peers.me();
         self.cells.iter().any(|cell| {
+            // Relaxed: a look; the kernel reports whether the member is dead.
             let seen = peers.at(cell).load(Ordering::Relaxed);
             if !waits(seen) || seen == alive {
                 return false;

@@ -74,6 +74,7 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
         }
         if seen & WAITERS == 0 {
             if spin.turn() {
+                // Acquire: pairs with the Release in `set`.
                 seen = peers.at(word).load(Ordering::Acquire);
                 continue;
             }
@@ -89,6 +90,7 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
             }
         }
         let why = peers.sleep(word, seen | WAITERS, patience.next_bound(), deadline);
+        // Acquire: pairs with the Release in `set`.
         seen = peers.at(word).load(Ordering::Acquire);
         if why == Slept::Deadline {
             return seen & SET != 0 || seen & !(SET | WAITERS) != first & !(SET | WAITERS);

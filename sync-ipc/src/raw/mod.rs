@@ -24,6 +24,7 @@ pub mod event;
 pub mod event_count;
 pub mod mutex;
 pub mod queue;
+pub mod rwlock;
 pub mod semaphore;
 
 use core::time::Duration;
@@ -92,6 +93,7 @@ pub trait Peers {
     /// A full fence, right after a read-modify-write that succeeded.
     #[inline(always)]
     fn fence_after_change(&self) {
+        // SeqCst: between a change and the look for waiters, which must not trade places.
         fence(Ordering::SeqCst);
     }
 

@@ -155,7 +155,7 @@ fn lock_slow<P: Peers>(
         }
         if why == Slept::Deadline {
             // We may have been woken at the same moment and time out instead: pass the wake on, if
-            // the lock is free (row FX-02).
+            // the lock is free. Relaxed: the value decides about a wake only.
             if peers.at(word).load(Ordering::Relaxed) & IDENTITY == 0 {
                 peers.wake(word, 1);
             }

@@ -7,25 +7,31 @@
 //! a reference goes in by one compare-and-swap when its item is complete. There is no moment at
 //! which the ring waits for a participant.
 //!
-//! **A slot's word** (u64): `use:32 | state:2 | identity:30`. Every use runs through the states in
-//! this order, so `use | state` only grows:
+//! **A slot's word** (u64): `use, low:32 | state:2 | owner:30`. The uses of a slot are counted in 62
+//! bits. In the two states without an owner, the upper 30 bits of the count are in the owner's
+//! place. Every use runs through the states in this order, so `use | state` only grows:
 //!
-//! | state | meaning |
-//! |---|---|
-//! | FREE | unowned |
-//! | WRITING, sender | being filled; while a cell refers to it, an item that can be received |
-//! | READING, receiver | taken, until acknowledged |
-//! | READING, 0 | taken and given back: as if its receiver were dead |
+//! | state | owner:30 | meaning |
+//! |---|---|---|
+//! | FREE | use, high | unowned |
+//! | WRITING | sender | being filled |
+//! | READY | use, high | complete; while a cell refers to it, an item that can be received |
+//! | READING | receiver | taken, until acknowledged |
+//! | READING | 0 | taken and given back: as if its receiver were dead |
 //!
-//! **A ring cell** (u64): `lap:49 | FULL:1 | slot:14`. Without FULL, the cell waits for the
-//! reference of that lap.
+//! **A slot's origin** (u64): `use / 2^28:34 | sender:30`, written by the sender right after its
+//! claim: the sender while the slot is READY, and the upper part of the use in every state.
 //!
-//! **A position** (u64), of the head and of the tail: `lap:50 | cell:14`.
+//! **A ring cell** (u64): `lap | FULL:1 | slot`, the slot in as many bits as the number of slots
+//! needs (0 to 14), the lap in the other 63 to 49. Without FULL, the cell waits for the reference
+//! of that lap.
 //!
-//! **Sending**: claim a slot (FREE → WRITING), fill it, put its reference into the cell at the tail
-//! (*the commit point*), help the tail on. **Receiving**: look at the cell at the head, take the
-//! slot (WRITING → READING, *the commit point*), empty the cell, help the head on; copy the item
-//! out; acknowledge (READING → FREE of the next use).
+//! **A position** (u64), of the head and of the tail: `lap | cell`, the cell in as many bits.
+//!
+//! **Sending**: claim a slot (FREE → WRITING), fill it, declare it complete (WRITING → READY), put
+//! its reference into the cell at the tail (*the commit point*), help the tail on. **Receiving**:
+//! look at the cell at the head, take the slot (READY → READING, *the commit point*), empty the
+//! cell, help the head on; copy the item out; acknowledge (READING → FREE of the next use).
 //!
 //! **Invariants**
 //!
@@ -35,12 +41,12 @@
 //!    slot never referred to it. So a reference that is in its cell refers to the slot's present
 //!    use.
 //! 2. The tail passes a cell only after it was filled. The head passes a cell only after its
-//!    reference was spent (the slot is not WRITING any more) and the cell was emptied. Both move by
+//!    reference was spent (the slot is not READY any more) and the cell was emptied. Both move by
 //!    compare-and-swap from the very position, so help that comes late does nothing. Hence a spent
 //!    reference is in the cell at the head, or nowhere.
-//! 3. A WRITING slot whose sender is dead and to which no cell refers was never sent. Its sender
-//!    can refer to it no more, and a reference never moves, so one look at every cell is proof: the
-//!    slot is freed.
+//! 3. A WRITING slot whose sender is dead was never sent: no cell refers to it. Nor was a READY
+//!    slot whose sender is dead and to which no cell refers: its sender can refer to it no more,
+//!    and a reference never moves, so one look at every cell is proof. The slot is freed.
 //! 4. A READING slot whose receiver is dead was taken and not acknowledged: it is redelivered, or
 //!    freed, as the queue's maker chose.
 //! 5. No participant waits for another: a stopped sender holds its slot, a stopped receiver its
@@ -48,14 +54,24 @@
 //!
 //! **No ABA.** A receiver reads a reference in its cell, then the slot's word, then the cell once
 //! more, and exchanges the whole word. If the cell is unchanged, the word that was read belongs to
-//! the reference (invariant 1), and not to a later use that looks alike. The second look is ordered
-//! after any later use: the thread that freed the slot had seen the cell emptied, and passed that
-//! on by its Release to the Acquire of the claim, and by the claim's Release to the Acquire of the
-//! look at the word. From there on only the numbers matter: the exchange would have to find a word
-//! of the same sender, in the same state, exactly k * 2^32 uses of this slot later, all of them
-//! between two instructions of a stopped receiver. At 100 ns a use that is a stop of k * 7 minutes;
-//! all other compare-and-swaps need 2^49 laps (20 months) or an identity of a dead participant,
-//! which does not come back.
+//! the reference (invariant 1), and not to a later use. The second look is ordered after any later
+//! use: the thread that freed the slot had seen the cell emptied, and passed that on by its Release
+//! to the Acquire of the claim, and by its Release to the Acquire of the look at the word.
+//!
+//! From there on each compare-and-swap of a thread that was stopped before it fails if anything
+//! happened meanwhile, because the word that it expects does not come back:
+//!
+//! | expected | comes back after |
+//! |---|---|
+//! | FREE, READY | 2^62 uses of the slot |
+//! | WRITING or READING of this thread's own | never meanwhile: only the owner, or a thread that has learned of its death, changes the word |
+//! | WRITING or READING of a dead participant | never: a dead identity claims and takes nothing (the limit of identities is in [`membership`](crate::membership)) |
+//! | READING, 0 | may come back, and is the same: an item that was given back, for any receiver. All that depends on the use is read after the exchange. |
+//! | a cell, FULL or not | 2^49 laps or more: 2^63 items or more |
+//! | a position | 2^50 laps or more: 2^63 items or more |
+//!
+//! A use is at least four locked instructions and an item at least six, so at least 20 ns: 2^62
+//! uses take 2,900 years, 2^63 items 5,800.
 //!
 //! **Full, idle, and settled are moments.** A walk over the slots sees each at another time, and
 //! work may move from a slot not yet seen to one already seen. So there are two walks. `use |
@@ -74,9 +90,9 @@
 //! sender, which hands it on with its reference. So a thread that has seen any reference cannot
 //! find an older cell empty, and "empty" is never returned to a thread that knows of an item that
 //! is still there. Acknowledging is Release and pairs with the Acquire of claiming: the old item
-//! was read before the new one is written. Claiming is Release too: a thread that sees a slot
-//! claimed sees every slot freed that the claimer saw freed. That is for "full" and "idle", and for
-//! the paragraph on ABA. Taking, emptying a cell, and moving the head on are Release, and the looks
+//! was read before the new one is written. Claiming and declaring complete are Release too: a
+//! thread that sees a slot in use sees every slot freed that its sender saw freed. That is for
+//! "full" and "idle", and for the paragraph on ABA. Taking, emptying a cell, and moving the head on are Release, and the looks
 //! at them Acquire: a thread that sees an item gone sees what its taker had given back before. That
 //! is for "empty" in [`channel`](super::channel).
 
@@ -86,28 +102,29 @@ use sync_core::primitive::hint::spin_loop;
 use super::{IDENTITY, Peers};
 
 /// The most slots of a queue.
-pub const MAX_SLOTS: usize = 1 << CELL_BITS;
+pub const MAX_SLOTS: usize = 1 << MAX_CELL_BITS;
 
 /// The number of times that an operation begins again before it reports that the queue is
 /// corrupted. Every new beginning means that another participant succeeded; this many in a row
 /// while we looked at one cell do not happen in an honest queue.
 pub const ATTEMPTS: u32 = 1 << 16;
 
-const CELL_BITS: u32 = 14;
-const CELL: u64 = (1 << CELL_BITS) - 1;
+const MAX_CELL_BITS: u32 = 14;
 
 const STATE: u64 = 3 << 30;
 const FREE: u64 = 0;
 const WRITING: u64 = 1 << 30;
-const READING: u64 = 2 << 30;
-const ID: u64 = IDENTITY as u64;
-const ONE_USE: u64 = 1 << 32;
-/// The shift that leaves `use | state`.
-const PROGRESS_SHIFT: u32 = 30;
-
-const FULL: u64 = 1 << CELL_BITS;
-const LAP_SHIFT: u32 = CELL_BITS + 1;
-const LAP: u64 = u64::MAX >> LAP_SHIFT;
+const READY: u64 = 2 << 30;
+const READING: u64 = 3 << 30;
+/// The owner, or the upper half of the use.
+const OWNER: u64 = IDENTITY as u64;
+/// The lower half of the use.
+const LOW: u64 = u64::MAX << 32;
+/// The bits of a use.
+const USE: u64 = u64::MAX >> 2;
+/// An origin has the use without so many bits. Fewer than a word has of it, so that the two
+/// together are the use, also if senders died before they wrote an origin.
+const ORIGIN_SHIFT: u32 = 28;
 
 /// The number of slots that a sweep compares with the cells at a time.
 const BATCH: usize = 512;
@@ -145,6 +162,8 @@ pub struct Claim {
     pub slot: usize,
     /// Its word while it is ours.
     word: u64,
+    /// The number of this use.
+    turn: u64,
 }
 
 /// The queue's words: as many cells as slots.
@@ -158,29 +177,77 @@ pub struct Ring<'a> {
     pub cells: &'a [AtomicU64],
     /// The slots.
     pub slots: &'a [AtomicU64],
+    /// The origin of each slot.
+    pub origins: &'a [AtomicU64],
 }
 
-/// The lap of a cell's word.
-fn lap_of(cell: u64) -> u64 {
-    cell >> LAP_SHIFT
+/// The word of a slot without an owner.
+fn unowned(turn: u64, state: u64) -> u64 {
+    turn << 32 | state | (turn & USE) >> 32
 }
 
-/// The slot that a cell refers to, if it is [`FULL`].
-fn slot_of(cell: u64) -> usize {
-    (cell & CELL) as usize
+/// The use of a slot without an owner.
+fn turn_of(word: u64) -> u64 {
+    word >> 32 | (word & OWNER) << 32
 }
 
-/// The word of a freed slot: FREE, of the next use.
-fn freed(word: u64) -> u64 {
-    word.wrapping_add(ONE_USE) & !(ONE_USE - 1)
+/// The word of a slot that `me` has claimed or taken.
+fn owned(word: u64, state: u64, me: u64) -> u64 {
+    word & LOW | state | me
 }
 
-/// The word of a slot that `me` has taken.
-fn taken(word: u64, me: u64) -> u64 {
-    word & !(STATE | ID) | READING | me
+fn origin(turn: u64, me: u64) -> u64 {
+    turn >> ORIGIN_SHIFT << 30 | me
+}
+
+/// The use of a slot in any state.
+fn turn_with(word: u64, origin: u64) -> u64 {
+    if matches!(word & STATE, FREE | READY) {
+        return turn_of(word);
+    }
+    // The first use from the origin's on that has the word's lower half.
+    let from = origin >> 30 << ORIGIN_SHIFT;
+    let ahead = (word >> 32).wrapping_sub(from) & (LOW >> 32);
+    from.wrapping_add(ahead) & USE
 }
 
 impl Ring<'_> {
+    /// The number of bits of a cell's number.
+    #[inline]
+    fn bits(&self) -> u32 {
+        usize::BITS - self.cells.len().saturating_sub(1).leading_zeros()
+    }
+
+    /// The bits of a slot in a cell, and of a cell in a position.
+    #[inline]
+    fn number(&self) -> u64 {
+        (1 << self.bits()) - 1
+    }
+
+    /// In a cell: a reference is in it.
+    #[inline]
+    fn full(&self) -> u64 {
+        1 << self.bits()
+    }
+
+    /// The lap of a cell's word.
+    #[inline]
+    fn lap_of(&self, cell: u64) -> u64 {
+        cell >> (self.bits() + 1)
+    }
+
+    /// The bits of a lap.
+    #[inline]
+    fn lap(&self) -> u64 {
+        u64::MAX >> (self.bits() + 1)
+    }
+
+    /// The slot that a cell refers to, if it is full.
+    #[inline]
+    fn slot_of(&self, cell: u64) -> usize {
+        (cell & self.number()) as usize
+    }
+
     fn me<P: Peers>(peers: &P) -> Result<u64, RingError> {
         match peers.me() {
             0 => Err(RingError::NotAttached),
@@ -190,17 +257,18 @@ impl Ring<'_> {
 
     /// The cell at a position, and the lap that its word has there.
     fn place(&self, position: u64) -> Result<(&AtomicU64, u64), RingError> {
-        let cell = self.cells.get((position & CELL) as usize).ok_or(RingError::Corrupted)?;
-        Ok((cell, (position >> CELL_BITS) & LAP))
+        let at = (position & self.number()) as usize;
+        let cell = self.cells.get(at).ok_or(RingError::Corrupted)?;
+        Ok((cell, (position >> self.bits()) & self.lap()))
     }
 
     /// The position after one.
     fn after(&self, position: u64) -> u64 {
-        let next = (position & CELL) + 1;
+        let next = (position & self.number()) + 1;
         if next < self.cells.len() as u64 {
             position + 1
         } else {
-            (position | CELL).wrapping_add(1)
+            (position | self.number()).wrapping_add(1)
         }
     }
 
@@ -214,7 +282,7 @@ impl Ring<'_> {
         let me = Self::me(peers)?;
         // Relaxed: a hint where a free slot is likely: slots are freed in the order in which they
         // were filled, more or less.
-        let hint = (peers.at(self.tail).load(Ordering::Relaxed) & CELL) as usize;
+        let hint = (peers.at(self.tail).load(Ordering::Relaxed) & self.number()) as usize;
         let start = hint.min(self.slots.len());
         let mut before = None;
         for _ in 0..ATTEMPTS {
@@ -224,7 +292,7 @@ impl Ring<'_> {
                 // Acquire: pairs with the Release here and in `acknowledge`, for the second walk.
                 let seen = peers.at(word).load(Ordering::Acquire);
                 if seen & STATE == FREE {
-                    let claimed = seen & !(ONE_USE - 1) | WRITING | me;
+                    let claimed = owned(seen, WRITING, me);
                     // Acquire: pairs with the Release in `acknowledge`. Release: see "Orderings".
                     // Acquire on failure: as for the look.
                     let got = peers.at(word).compare_exchange(
@@ -234,10 +302,15 @@ impl Ring<'_> {
                         Ordering::Acquire,
                     );
                     if got.is_ok() {
-                        return Ok(Claim { slot, word: claimed });
+                        let turn = turn_of(seen);
+                        // Release: pairs with the Acquire in `turn_at` and `sweep`: a thread that
+                        // sees this origin sees that the slot has left its earlier uses.
+                        let place = self.origins.get(slot).ok_or(RingError::Corrupted)?;
+                        peers.at(place).store(origin(turn, me), Ordering::Release);
+                        return Ok(Claim { slot, word: claimed, turn });
                     }
                 }
-                uses = uses.wrapping_add(seen >> 32);
+                uses = uses.wrapping_add(self.turn_at(peers, slot, seen));
             }
             // A slot that was not free, and is in the same use, was not free in between.
             if before == Some(uses) {
@@ -248,12 +321,30 @@ impl Ring<'_> {
         Err(RingError::Corrupted)
     }
 
+    /// The use that a slot is in, if `word` is its word.
+    fn turn_at<P: Peers>(&self, peers: &P, slot: usize, word: u64) -> u64 {
+        if matches!(word & STATE, FREE | READY) {
+            return turn_of(word);
+        }
+        let Some(origin) = self.origins.get(slot) else { return 0 };
+        // Acquire: pairs with the Release in `claim`.
+        turn_with(word, peers.at(origin).load(Ordering::Acquire))
+    }
+
     /// Sends a filled slot.
     ///
     /// # Errors
     ///
-    /// [`RingError::Corrupted`]; the slot is free again.
+    /// [`RingError::Corrupted`]; the slot is free again. [`RingError::NotAttached`]: this process is
+    /// a forked child, and the slot is its parent's.
     pub fn commit<P: Peers>(&self, peers: &P, claim: Claim) -> Result<(), RingError> {
+        if claim.word & OWNER != u64::from(peers.me()) {
+            return Err(RingError::NotAttached);
+        }
+        let ready = unowned(claim.turn, READY);
+        // Release: pairs with the Acquire in `take`: the item is complete. No exchange: the slot is
+        // ours.
+        peers.at(&self.slots[claim.slot]).store(ready, Ordering::Release);
         for _ in 0..ATTEMPTS {
             // Acquire: pairs with the Release in `advance`. See "Orderings": a thread that sees our
             // reference sees all before it.
@@ -261,9 +352,10 @@ impl Ring<'_> {
             let Ok((cell, lap)) = self.place(tail) else { break };
             // Acquire: pairs with the Release below, for `is_spent`.
             let seen = peers.at(cell).load(Ordering::Acquire);
-            match (lap_of(seen) == lap, seen & FULL != 0) {
+            let seen_lap = self.lap_of(seen);
+            match (seen_lap == lap, seen & self.full() != 0) {
                 (true, false) => {
-                    let reference = lap << LAP_SHIFT | FULL | claim.slot as u64;
+                    let reference = lap << (self.bits() + 1) | self.full() | claim.slot as u64;
                     // Release: pairs with the Acquire in `take`. The commit point.
                     let sent = peers.at(cell).compare_exchange(
                         seen,
@@ -280,32 +372,39 @@ impl Ring<'_> {
                 // The last lap's reference: it is spent, for with our slot there are more slots
                 // than references, and the oldest is spent first. Help it out.
                 (false, true)
-                    if lap_of(seen) == lap.wrapping_sub(1) & LAP && self.is_spent(peers, seen) =>
+                    if seen_lap == lap.wrapping_sub(1) & self.lap()
+                        && self.is_spent(peers, seen) =>
                 {
                     self.empty(peers, cell, seen);
                 }
                 // Filled and emptied again, by a sender that has not helped the tail on.
-                (false, _) if lap_of(seen) == (lap + 1) & LAP => {
+                (false, _) if seen_lap == (lap + 1) & self.lap() => {
                     self.advance(peers, self.tail, tail);
                 }
                 // Our tail is old, or the words are nonsense: read the tail again.
                 _ => spin_loop(),
             }
         }
-        self.abandon(peers, claim);
+        self.free(peers, &self.slots[claim.slot], ready, claim.turn);
         Err(RingError::Corrupted)
     }
 
-    /// Frees a slot that was claimed and not sent.
-    pub fn abandon<P: Peers>(&self, peers: &P, claim: Claim) {
-        self.free(peers, &self.slots[claim.slot], claim.word);
+    /// Frees a slot that was claimed and not sent. Returns `false` as
+    /// [`acknowledge`](Self::acknowledge).
+    pub fn abandon<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
+        self.acknowledge(peers, claim)
     }
 
-    fn free<P: Peers>(&self, peers: &P, word: &AtomicU64, seen: u64) -> bool {
+    fn free<P: Peers>(&self, peers: &P, word: &AtomicU64, seen: u64, turn: u64) -> bool {
         // Release: pairs with the Acquire in `claim`.
         peers
             .at(word)
-            .compare_exchange(seen, freed(seen), Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(
+                seen,
+                unowned(turn.wrapping_add(1), FREE),
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
             .is_ok()
     }
 
@@ -323,8 +422,8 @@ impl Ring<'_> {
             let (cell, lap) = self.place(head)?;
             // Acquire: pairs with the Release in `commit`.
             let seen = peers.at(cell).load(Ordering::Acquire);
-            if lap_of(seen) != lap {
-                if lap_of(seen) == (lap + 1) & LAP {
+            if self.lap_of(seen) != lap {
+                if self.lap_of(seen) == (lap + 1) & self.lap() {
                     // Emptied, and the head not yet helped on.
                     self.advance(peers, self.head, head);
                 } else {
@@ -332,7 +431,7 @@ impl Ring<'_> {
                 }
                 continue;
             }
-            if seen & FULL == 0 {
+            if seen & self.full() == 0 {
                 // The cell at the head was never filled in this lap. If the head is still there,
                 // nothing has been sent and not taken. Relaxed: only so that the answer is not
                 // older than need be. It is true without: see "Orderings".
@@ -342,19 +441,20 @@ impl Ring<'_> {
                 spin_loop();
                 continue;
             }
-            let slot = slot_of(seen);
+            let slot = self.slot_of(seen);
             let Some(word) = self.slots.get(slot) else { return Err(RingError::Corrupted) };
-            // Acquire: pairs with the Release in `claim`: if this is a later use, the look at the
-            // cell below sees the cell emptied. It is no earlier use: the reference was acquired.
+            // Acquire: pairs with the Release of READY in `commit`: if this is a later use, the
+            // look at the cell below sees the cell emptied. It is no earlier use: the reference was
+            // acquired.
             let now = peers.at(word).load(Ordering::Acquire);
-            if now & STATE == WRITING {
+            if now & STATE == READY {
                 // "No ABA" above. Relaxed: ordered by the Acquire before it.
                 if peers.at(cell).load(Ordering::Relaxed) != seen {
                     continue;
                 }
-                let taken = taken(now, me);
+                let taken = owned(now, READING, me);
                 // The commit point. Release: for "empty" (see "Orderings"). The item was acquired
-                // with the reference.
+                // with the word.
                 let got = peers.at(word).compare_exchange(
                     now,
                     taken,
@@ -364,7 +464,7 @@ impl Ring<'_> {
                 if got.is_ok() {
                     self.empty(peers, cell, seen);
                     self.advance(peers, self.head, head);
-                    return Ok(Claim { slot, word: taken });
+                    return Ok(Claim { slot, word: taken, turn: turn_of(now) });
                 }
             }
             // Another receiver took it: help, and look again.
@@ -379,8 +479,8 @@ impl Ring<'_> {
     /// Acknowledges a taken item. Returns `false` if this participant does not own it any more: a
     /// forked child does not own its copy of a claim.
     pub fn acknowledge<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
-        claim.word & ID == u64::from(peers.me())
-            && self.free(peers, &self.slots[claim.slot], claim.word)
+        claim.word & OWNER == u64::from(peers.me())
+            && self.free(peers, &self.slots[claim.slot], claim.word, claim.turn)
     }
 
     /// Gives a taken item back unacknowledged, for a [`sweep`](Self::sweep) to find. One step, so
@@ -388,12 +488,12 @@ impl Ring<'_> {
     /// [`acknowledge`](Self::acknowledge).
     pub fn give_back<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
         // Release: pairs with the Acquire in `sweep`.
-        claim.word & ID == u64::from(peers.me())
+        claim.word & OWNER == u64::from(peers.me())
             && peers
                 .at(&self.slots[claim.slot])
                 .compare_exchange(
                     claim.word,
-                    claim.word & !ID,
+                    claim.word & !OWNER,
                     Ordering::Release,
                     Ordering::Relaxed,
                 )
@@ -417,34 +517,38 @@ impl Ring<'_> {
         let me = Self::me(peers)?;
         let mut found = Sweep { freed: 0, taken: None };
         let mut verdicts = Verdicts::new();
-        for (batch, slots) in self.slots.chunks(BATCH).enumerate() {
+        let rows = self.slots.chunks(BATCH).zip(self.origins.chunks(BATCH));
+        for (batch, (slots, origins)) in rows.enumerate() {
             let first = batch * BATCH;
-            // The words of dead senders' slots; 0: none.
+            // The words of dead senders' complete slots; 0: none.
             let mut unsent = [0_u64; BATCH];
-            for (at, word) in slots.iter().enumerate() {
+            for (at, (word, origin)) in slots.iter().zip(origins).enumerate() {
                 // Acquire: pairs with the Release below, for "empty" (see "Orderings").
                 let seen = peers.at(word).load(Ordering::Acquire);
-                let owner = (seen & ID) as u32;
-                let concerned = match seen & STATE {
-                    WRITING => true,
-                    READING => orphans == Orphans::Drop || receives,
-                    _ => false,
+                let (owner, concerned) = match seen & STATE {
+                    WRITING => (seen & OWNER, true),
+                    // Acquire: pairs with the Release in `claim`: if this is the origin of a later
+                    // use, the exchange of the word fails.
+                    READY => (peers.at(origin).load(Ordering::Acquire) & OWNER, true),
+                    READING => (seen & OWNER, orphans == Orphans::Drop || receives),
+                    _ => continue,
                 };
+                let owner = owner as u32;
                 // 0: given back by a receiver that lives.
                 if !concerned || (owner != 0 && !verdicts.is_dead(peers, owner)) {
                     continue;
                 }
                 match seen & STATE {
-                    WRITING => unsent[at] = seen,
+                    WRITING => {
+                        let turn = self.turn_at(peers, first + at, seen);
+                        found.freed += usize::from(self.free(peers, word, seen, turn));
+                    }
+                    READY => unsent[at] = seen,
                     _ => {
                         if owner != 0 {
                             self.empty_behind(peers, first + at);
                         }
-                        if orphans == Orphans::Drop {
-                            found.freed += usize::from(self.free(peers, word, seen));
-                            continue;
-                        }
-                        let taken = taken(seen, me);
+                        let taken = owned(seen, READING, me);
                         // Acquire: pairs with the Release in `give_back`; for a dead owner,
                         // `is_dead` orders. Release, and Acquire on failure: for "empty".
                         let got = peers.at(word).compare_exchange(
@@ -454,8 +558,15 @@ impl Ring<'_> {
                             Ordering::Acquire,
                         );
                         if got.is_ok() {
-                            found.taken = Some(Claim { slot: first + at, word: taken });
-                            break;
+                            // After the exchange: only now is the use this participant's.
+                            let turn = self.turn_at(peers, first + at, taken);
+                            let claim = Claim { slot: first + at, word: taken, turn };
+                            if orphans == Orphans::Drop {
+                                found.freed += usize::from(self.acknowledge(peers, claim));
+                            } else {
+                                found.taken = Some(claim);
+                                break;
+                            }
                         }
                     }
                 }
@@ -463,7 +574,7 @@ impl Ring<'_> {
             if unsent.iter().any(|word| *word != 0) {
                 self.keep_unreferenced(peers, first, &mut unsent);
                 for (word, seen) in slots.iter().zip(unsent).filter(|(_, seen)| *seen != 0) {
-                    found.freed += usize::from(self.free(peers, word, seen));
+                    found.freed += usize::from(self.free(peers, word, seen, turn_of(seen)));
                 }
             }
             if found.taken.is_some() {
@@ -480,8 +591,8 @@ impl Ring<'_> {
             // visible. A reference that was spent since does no harm: then the slot's word has
             // changed.
             let seen = peers.at(cell).load(Ordering::Relaxed);
-            let listed = slot_of(seen).checked_sub(first).and_then(|at| unsent.get_mut(at));
-            if let (true, Some(word)) = (seen & FULL != 0, listed) {
+            let listed = self.slot_of(seen).checked_sub(first).and_then(|at| unsent.get_mut(at));
+            if let (true, Some(word)) = (seen & self.full() != 0, listed) {
                 *word = 0;
             }
         }
@@ -496,7 +607,8 @@ impl Ring<'_> {
         let head = peers.at(self.head).load(Ordering::Acquire);
         let Ok((cell, lap)) = self.place(head) else { return };
         let seen = peers.at(cell).load(Ordering::Acquire);
-        let refers = lap_of(seen) == lap && seen & FULL != 0 && slot_of(seen) == slot;
+        let full = self.lap_of(seen) == lap && seen & self.full() != 0;
+        let refers = full && self.slot_of(seen) == slot;
         if refers && self.is_spent(peers, seen) {
             self.empty(peers, cell, seen);
             self.advance(peers, self.head, head);
@@ -508,7 +620,7 @@ impl Ring<'_> {
         let waiting = self.cells.iter().filter(|cell| {
             // Acquire: for `is_spent`.
             let seen = peers.at(*cell).load(Ordering::Acquire);
-            seen & FULL != 0 && !self.is_spent(peers, seen)
+            seen & self.full() != 0 && !self.is_spent(peers, seen)
         });
         waiting.count()
     }
@@ -529,7 +641,7 @@ impl Ring<'_> {
     /// Whether, at one moment of the call, all that was sent had been taken, and nothing was being
     /// sent.
     pub fn is_taken<P: Peers>(&self, peers: &P) -> bool {
-        self.all_at_once(peers, |state| state != WRITING)
+        self.all_at_once(peers, |state| matches!(state, FREE | READING))
     }
 
     /// Whether all slots' states were as `wanted` at one moment of the call.
@@ -537,7 +649,7 @@ impl Ring<'_> {
         let mut before = None;
         for _ in 0..ATTEMPTS {
             let mut progress = 0_u64;
-            for word in self.slots {
+            for (slot, word) in self.slots.iter().enumerate() {
                 // Acquire: pairs with the Release in `free` and `claim`. A thread that observes
                 // that all work is done sees its effects, and the second walk sees the writes that
                 // the words of the first walk depended on.
@@ -545,7 +657,8 @@ impl Ring<'_> {
                 if !wanted(seen & STATE) {
                     return false;
                 }
-                progress = progress.wrapping_add(seen >> PROGRESS_SHIFT);
+                let turn = self.turn_at(peers, slot, seen);
+                progress = progress.wrapping_add(turn << 2 | (seen & STATE) >> 30);
             }
             if before == Some(progress) {
                 return true;
@@ -558,14 +671,14 @@ impl Ring<'_> {
     fn is_spent<P: Peers>(&self, peers: &P, reference: u64) -> bool {
         // No honest participant writes a reference beyond the slots: it counts as
         // spent, so that it is cleared away.
-        let Some(word) = self.slots.get(slot_of(reference)) else { return true };
+        let Some(word) = self.slots.get(self.slot_of(reference)) else { return true };
         // The reference was acquired, so this is the word as it was then or newer. Acquire: pairs
         // with the Release in `take`, for "empty".
-        peers.at(word).load(Ordering::Acquire) & STATE != WRITING
+        peers.at(word).load(Ordering::Acquire) & STATE != READY
     }
 
     fn empty<P: Peers>(&self, peers: &P, cell: &AtomicU64, seen: u64) {
-        let next = (lap_of(seen) + 1) << LAP_SHIFT;
+        let next = (self.lap_of(seen) + 1) << (self.bits() + 1);
         // Release: for "empty" (see "Orderings"). After this the cell is seen to be emptied,
         // whichever thread emptied it.
         let _ = peers.at(cell).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed);

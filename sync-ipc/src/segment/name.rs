@@ -159,6 +159,7 @@ fn publish_at(
             .number(file.as_raw_fd().unsigned_abs().into());
         match linkat(CWD, unnamed.as_c_str(), CWD, &path, AtFlags::SYMLINK_FOLLOW) {
             Ok(()) => {
+                // Relaxed: no other thread has the segment yet.
                 record.store(1, Ordering::Relaxed);
                 return Ok(Registration { path, file, nonce });
             }
@@ -225,6 +226,8 @@ impl Registration {
     ///
     /// Until then, [`file`](Self::file) is the parent's description.
     pub(super) fn rejoin(&self, memfd: &OwnedFd, record: &AtomicU32) -> Result<()> {
+        // Relaxed: one thread of a forked child at a time joins, and each in the order of Acquire
+        // and Release of the identity's word.
         if record.load(Ordering::Relaxed) != 0 {
             // An earlier attempt got this far.
             return Ok(());
@@ -268,6 +271,8 @@ impl Registration {
 
     /// Ends our holding in good order. Only for the process that `record` is of.
     pub(super) fn leave(&self, record: &AtomicU32) {
+        // Relaxed: the last handle of this process is being dropped: no other thread has the
+        // segment.
         let Some(at) = (record.swap(0, Ordering::Relaxed) as usize).checked_sub(1) else { return };
         // Whatever fails here costs one small file, which the next process that creates a name
         // removes.
@@ -293,6 +298,8 @@ fn register(path: &Path, file: &OwnedFd, memfd: &OwnedFd, record: &AtomicU32) ->
                     byte_lock::unlock(file.as_fd(), byte_of(at));
                     return Err(error);
                 }
+                // Relaxed: no other thread has the segment yet, or, in a forked child, the Release
+                // of the identity, which follows, publishes it.
                 record.store(at as u32 + 1, Ordering::Relaxed);
                 return Ok(true);
             }
@@ -488,7 +495,7 @@ fn clear_if_stale(path: &Path) -> Result<()> {
 fn sweep(own: &Path) {
     /// The number of creations of this process until the next sweep.
     static SKIP: AtomicUsize = AtomicUsize::new(0);
-    // Relaxed: a heuristic.
+    // Relaxed, here and below: a heuristic.
     let skip = SKIP.load(Ordering::Relaxed);
     if skip > 0 {
         SKIP.store(skip - 1, Ordering::Relaxed);
@@ -505,6 +512,7 @@ fn sweep(own: &Path) {
         let _ = sweep_one(&path);
         left += 1;
     }
+    // Relaxed: a heuristic.
     SKIP.store(left / 16, Ordering::Relaxed);
 }
 

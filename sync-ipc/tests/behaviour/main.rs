@@ -1,4 +1,4 @@
-//! The behaviour of the crate, row by row, also when a process dies.
+//! The behaviour of the crate, also when a process dies.
 
 #[cfg(target_os = "linux")]
 #[path = "../support/processes.rs"]
@@ -6,6 +6,8 @@ mod processes;
 
 #[cfg(target_os = "linux")]
 mod barrier;
+#[cfg(target_os = "linux")]
+mod byte_queue;
 #[cfg(target_os = "linux")]
 mod condvar;
 #[cfg(target_os = "linux")]
@@ -17,6 +19,8 @@ mod errors;
 #[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]
+mod in_place;
+#[cfg(target_os = "linux")]
 mod liveness;
 #[cfg(target_os = "linux")]
 mod mutex;
@@ -25,7 +29,11 @@ mod names;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
+mod readiness;
+#[cfg(target_os = "linux")]
 mod reentrant;
+#[cfg(target_os = "linux")]
+mod rwlock;
 #[cfg(target_os = "linux")]
 mod segment;
 #[cfg(target_os = "linux")]

@@ -692,11 +692,14 @@ fn a_sweep_takes_linear_time() {
 
     let capacity = sync_ipc::raw::queue::MAX_SLOTS;
     let words = || (0..capacity).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
-    let (head, tail, cells, slots) = (AtomicU64::new(0), AtomicU64::new(0), words(), words());
-    let ring = Ring { head: &head, tail: &tail, cells: &cells, slots: &slots };
-    for (at, slot) in slots.iter().enumerate() {
-        // WRITING, of participants 2 and 3 in turn.
-        slot.store(1 << 30 | (2 + at as u64 % 2), Ordering::Relaxed);
+    let (head, tail, cells) = (AtomicU64::new(0), AtomicU64::new(0), words());
+    let (slots, origins) = (words(), words());
+    let ring = Ring { head: &head, tail: &tail, cells: &cells, slots: &slots, origins: &origins };
+    for (at, (slot, origin)) in slots.iter().zip(&origins).enumerate() {
+        // Of participants 2 and 3 in turn: WRITING, and READY.
+        let sender = 2 + at as u64 % 2;
+        origin.store(sender, Ordering::Relaxed);
+        slot.store(if at % 4 < 2 { 1 << 30 | sender } else { 2 << 30 }, Ordering::Relaxed);
     }
     let counts = Counts::default();
     let found = ring.sweep(&counts, Orphans::Redeliver, true).expect("attached");

@@ -4,7 +4,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use sync_ipc::{Event, JoinableQueue, LockError, Mutex, Queue, RecvError, Segment, Semaphore};
+use sync_ipc::{
+    Event, JoinableQueue, LockError, Mutex, Queue, RecvError, RwLock, Segment, Semaphore,
+};
 
 use crate::harness::{Case, every_effect};
 use crate::processes::{Child, FOR_EVER, fork};
@@ -164,4 +166,31 @@ awaited!(a_set_with_a_waiter: Event,
     wait: |event| event.wait_timeout(FOR_EVER),
     act: |event| event.set(),
     make_up: |event| event.set()
+);
+
+awaited!(a_write_unlock_with_a_waiting_reader: RwLock<u64>,
+    world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
+    wait: |lock| {
+        std::thread::sleep(Duration::from_millis(1));
+        match lock.read_timeout(FOR_EVER) {
+            Ok(_) => true,
+            Err(LockError::OwnerDied(mut guard)) => {
+                guard.mark_consistent();
+                true
+            }
+            Err(_) => false,
+        }
+    },
+    act: |lock| drop(lock.write()),
+    make_up: |_| {}
+);
+
+awaited!(a_read_unlock_with_a_waiting_writer: RwLock<u64>,
+    world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
+    wait: |lock| {
+        std::thread::sleep(Duration::from_millis(1));
+        lock.write_timeout(FOR_EVER).is_ok()
+    },
+    act: |lock| drop(lock.read()),
+    make_up: |_| {}
 );

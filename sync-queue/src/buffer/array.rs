@@ -17,6 +17,7 @@
 //! | `p` | is free for the put that claims tail position `p` |
 //! | `p + 1` | holds the item of position `p`, for the get that claims head position `p` |
 //! | `p + one_lap` | was emptied: free for the put of the next lap, which is the first line again |
+//! | `p + 1`, `VOID` | was reserved by a put that will never come: the get that claims `p` goes on |
 //!
 //! # Invariants
 //!
@@ -32,6 +33,10 @@
 //!
 //! R4. `head <= tail <= head + capacity`, except that a `force_push` is one over for as long as it
 //! takes to evict the oldest item.
+//!
+//! R5. A reservation is a claim of the tail whose item comes later: the thread that reserved `p`
+//! fills the slot, or marks it `VOID`. Getters wait for that, as they wait for a put that was
+//! stopped in the middle. Only channels reserve; `force_push` and `pop_many` find no `VOID`.
 //!
 //! # Memory orderings
 //!
@@ -51,9 +56,21 @@ use core::mem::MaybeUninit;
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
-use crate::buffer::cursor::{CLOSED, Cursor, FLAGS, PARKED, SHIFT, STEP, saw_closed};
+use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP, saw_closed};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake, drop_each, with_capacity};
 use crate::wait::spin::Backoff;
+
+/// In a stamp: the slot was claimed, and no item will come (R5). It is no bit of a head that the
+/// fast path of `pop` compares with.
+const VOID: u64 = EXTRA;
+
+/// A position at the tail that was claimed and not filled (R5), and whether the claim found threads
+/// parked.
+#[must_use = "getters wait for the item"]
+pub(crate) struct Reserved {
+    position: u64,
+    wake: Wake,
+}
 
 struct Slot<T> {
     stamp: AtomicU64,
@@ -247,22 +264,27 @@ impl<T> Array<T> {
     /// As `push`, in the general case.
     #[cold]
     fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
+        match self.reserve() {
+            // SAFETY: it was reserved just now.
+            Ok(place) => Ok(unsafe { self.fill(place, item) }),
+            Err(PushError::Full(())) => Err(PushError::Full(item)),
+            Err(PushError::Closed(())) => Err(PushError::Closed(item)),
+        }
+    }
+
+    /// Claims the next position at the tail. The caller fills it, or leaves it void.
+    pub(crate) fn reserve(&self) -> Result<Reserved, PushError<()>> {
         let mut backoff = None;
         let mut tail = self.tail.relaxed();
         loop {
             if tail & CLOSED != 0 {
                 saw_closed();
-                return Err(PushError::Closed(item));
+                return Err(PushError::Closed(()));
             }
             let position = tail & !FLAGS;
-            let slot = self.slot(position);
-            if slot.stamp() == position {
+            if self.slot(position).stamp() == position {
                 match self.tail.claim(tail, self.next(position) | (tail & FLAGS)) {
-                    Ok(_) => {
-                        // SAFETY: the position was claimed, and its slot was found free (R1).
-                        unsafe { slot.fill(position, item) };
-                        return Ok(Wake(tail & PARKED != 0));
-                    }
+                    Ok(_) => return Ok(Reserved { position, wake: Wake(tail & PARKED != 0) }),
                     Err(now) => tail = now,
                 }
                 continue;
@@ -270,13 +292,70 @@ impl<T> Array<T> {
             if let NotReady::Blocked = self.full_or_moved(tail) {
                 let now = self.tail.acquire();
                 if now & CLOSED != 0 {
-                    return Err(PushError::Closed(item));
+                    return Err(PushError::Closed(()));
                 }
-                return Err(PushError::Full(item));
+                return Err(PushError::Full(()));
             }
             backoff.get_or_insert_with(Backoff::new).turn();
             tail = self.tail.relaxed();
         }
+    }
+
+    /// Fills a reserved position. Returns whether getters are parked.
+    ///
+    /// # Safety
+    ///
+    /// The position was reserved here.
+    pub(crate) unsafe fn fill(&self, place: Reserved, item: T) -> Wake {
+        // SAFETY: the position was claimed, and its slot was found free (R1).
+        unsafe { self.slot(place.position).fill(place.position, item) };
+        place.wake
+    }
+
+    /// Leaves a reserved position void, and takes it out again if no item is before it. Returns
+    /// whether putters are parked. Getters that are parked have nothing to wake up for.
+    ///
+    /// # Safety
+    ///
+    /// The position was reserved here.
+    pub(crate) unsafe fn leave_void(&self, place: Reserved) -> Wake {
+        let is_void = |position: u64| self.slot(position).stamp() == position + STEP + VOID;
+        // Release: a getter that skips the slot hands it on.
+        self.slot(place.position).stamp.store(place.position + STEP + VOID, Ordering::Release);
+        let mut head = self.head.acquire();
+        let mut putters = false;
+        while head & CLOSED == 0 && is_void(head & !FLAGS) {
+            putters |= self.skip_void(&mut head);
+        }
+        Wake(putters)
+    }
+
+    /// Moves the head on over a void slot, and loads it again. Returns whether putters are parked.
+    #[cold]
+    fn skip_void(&self, head: &mut u64) -> bool {
+        let (now, position) = (*head, *head & !FLAGS);
+        match self.head.claim(now, self.next(position) | (now & FLAGS)) {
+            Ok(_) => {
+                self.slot(position).free(position + self.one_lap);
+                *head = self.head.acquire();
+                now & PARKED != 0
+            }
+            Err(newer) => {
+                *head = newer;
+                false
+            }
+        }
+    }
+
+    /// Returns a number that changes with each push and with the close. For answers that must be
+    /// true of one moment for several queues.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.tail.acquire() & !(PARKED | EXTRA)
+    }
+
+    /// Returns a number that changes with each pop and with the close.
+    pub(crate) fn departures(&self) -> u64 {
+        (self.head.acquire() & !FLAGS) | (self.tail.acquire() & CLOSED)
     }
 
     /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that
@@ -285,6 +364,8 @@ impl<T> Array<T> {
     fn pop_as(&self, drainer: bool) -> Result<(T, Wake), PopError> {
         let mut backoff = None;
         let mut head = self.head.relaxed();
+        // A void slot that was skipped made room.
+        let mut skipped = false;
         loop {
             if head & CLOSED != 0 && !drainer {
                 saw_closed();
@@ -299,10 +380,14 @@ impl<T> Array<T> {
                         // SAFETY: the position was claimed, and its slot was found filled (R2).
                         let item = unsafe { slot.take() };
                         slot.free(position + self.one_lap);
-                        return Ok((item, Wake(head & PARKED != 0)));
+                        return Ok((item, Wake(skipped || head & PARKED != 0)));
                     }
                     Err(now) => head = now,
                 }
+                continue;
+            }
+            if stamp == position + STEP + VOID {
+                skipped |= self.skip_void(&mut head);
                 continue;
             }
             if stamp == position && matches!(self.empty_or_moved(head)?, NotReady::Blocked) {

@@ -47,11 +47,13 @@ impl Cursor {
         Self(CachePadded::new(AtomicU64::new(0)))
     }
 
+    /// Relaxed: for values that an exchange compares, or that are hints.
     #[inline]
     pub(crate) fn relaxed(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Acquire: pairs with the Release of the operation that moved the cursor.
     #[inline]
     pub(crate) fn acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)

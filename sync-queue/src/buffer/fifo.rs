@@ -1,6 +1,6 @@
 //! First in, first out: bounded or not.
 
-use crate::buffer::array::Array;
+use crate::buffer::array::{Array, Reserved};
 use crate::buffer::list::List;
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 
@@ -84,5 +84,65 @@ impl<T> Buffer<T> for Fifo<T> {
 
     fn pushed(&self) -> u64 {
         either!(self, buffer => buffer.pushed())
+    }
+}
+
+/// Room for one item, for a put whose item comes later.
+#[must_use = "getters wait for the item"]
+pub(crate) enum Room {
+    /// A place in an array.
+    Reserved(Reserved),
+    /// A list has room for any item.
+    Unlimited,
+}
+
+impl<T> Fifo<T> {
+    /// Takes room for one item.
+    pub(crate) fn reserve(&self) -> Result<Room, PushError<()>> {
+        match self {
+            Fifo::Bounded(array) => array.reserve().map(Room::Reserved),
+            Fifo::Unbounded(list) if list.is_closed() => Err(PushError::Closed(())),
+            Fifo::Unbounded(_) => Ok(Room::Unlimited),
+        }
+    }
+
+    /// Puts the item into the room. A list may have been closed since.
+    ///
+    /// # Safety
+    ///
+    /// The room is from this buffer.
+    pub(crate) unsafe fn fill(&self, room: Room, item: T) -> Result<Wake, PushError<T>> {
+        match (self, room) {
+            // SAFETY: the caller promises it (`# Safety`).
+            (Fifo::Bounded(array), Room::Reserved(place)) => Ok(unsafe { array.fill(place, item) }),
+            (Fifo::Unbounded(list), Room::Unlimited) => list.push(item),
+            _ => unreachable!("the room is from this buffer"),
+        }
+    }
+
+    /// Gives the room back. Returns whether putters are parked.
+    ///
+    /// # Safety
+    ///
+    /// The room is from this buffer.
+    pub(crate) unsafe fn leave_void(&self, room: Room) -> Wake {
+        match (self, room) {
+            // SAFETY: the caller promises it (`# Safety`).
+            (Fifo::Bounded(array), Room::Reserved(place)) => unsafe { array.leave_void(place) },
+            _ => Wake(false),
+        }
+    }
+
+    /// Returns a number that changes with each push and with the close.
+    pub(crate) fn arrivals(&self) -> u64 {
+        either!(self, buffer => buffer.arrivals())
+    }
+
+    /// Returns a number that changes with each pop that makes room, and with the close.
+    pub(crate) fn departures(&self) -> u64 {
+        match self {
+            Fifo::Bounded(array) => array.departures(),
+            Fifo::Unbounded(list) => u64::from(list.is_closed()),
+        }
     }
 }

@@ -309,6 +309,11 @@ impl<T> List<T> {
         *retired = kept;
     }
 
+    /// Returns a number that changes with each push and with the close.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.tail.cursor.acquire() & !(PARKED | EXTRA)
+    }
+
     /// As `push`, in the general case.
     #[cold]
     fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {

@@ -11,8 +11,11 @@ use crate::buffer::fifo::Fifo;
 use crate::buffer::list::List;
 use crate::buffer::{Buffer, PopError, PushError, drop_each};
 use crate::channel::tick::Ticks;
+use crate::channel::token::Token;
 use crate::channel::zero::Zero;
 use crate::queue::blocking::Blocking;
+use crate::wait::selector::Selector;
+use crate::wait::stash::Stash;
 use crate::wait::timeout::Timeout;
 
 #[expect(clippy::large_enum_variant, reason = "made rarely, and always behind an Arc")]
@@ -96,6 +99,138 @@ impl<T> Flavor<T> {
     }
 }
 
+/// What a select needs: see `select::Operation`.
+impl<T> Flavor<T> {
+    pub(super) fn start_recv(&self) -> Option<Token> {
+        match self.recv(Timeout::None) {
+            Ok(item) => Some(Token::Item(Stash::new(item))),
+            Err(PopError::Empty) => None,
+            Err(PopError::Closed) => Some(Token::Closed),
+        }
+    }
+
+    pub(super) fn start_send(&self) -> Option<Token> {
+        match self {
+            Self::Queue(queue) => match queue.buffer.reserve() {
+                Ok(room) => Some(Token::Room(room)),
+                Err(PushError::Full(())) => None,
+                Err(PushError::Closed(())) => Some(Token::Closed),
+            },
+            Self::Zero(zero) => zero.start_send(),
+            Self::Ticks(_) | Self::Never => Some(Token::Closed),
+        }
+    }
+
+    /// The receive for which `selector` was chosen: with what a sender handed over, or by an event.
+    pub(super) fn accept_recv(&self, selector: &Selector) -> Option<Token> {
+        // SAFETY: `wait` calls this in the thread of the selector, after the wait has ended.
+        match unsafe { selector.take_handed() } {
+            Some(item) => Some(Token::Item(item)),
+            None => self.start_recv(),
+        }
+    }
+
+    /// The send for which `selector` was chosen: with the address of a partner, or by an event.
+    pub(super) fn accept_send(&self, selector: &Selector) -> Option<Token> {
+        // SAFETY: as in `accept_recv`.
+        match (self, unsafe { selector.take_handed() }) {
+            // SAFETY: it was handed over for a sending case of this channel.
+            (Self::Zero(zero), Some(partner)) => Some(unsafe { zero.accept_send(partner) }),
+            _ => self.start_send(),
+        }
+    }
+
+    /// Completes a send that was begun; without an item, leaves it.
+    ///
+    /// # Safety
+    ///
+    /// The token is from this channel.
+    pub(super) unsafe fn finish_send(
+        &self,
+        token: Token,
+        item: Option<T>,
+    ) -> Result<(), Option<T>> {
+        match (self, token, item) {
+            (Self::Queue(queue), Token::Room(room), Some(item)) => {
+                // SAFETY: the caller promises it (`# Safety`).
+                unsafe { queue.fill(room, item) }.map_err(|refused| Some(refused.into_inner()))
+            }
+            (Self::Queue(queue), Token::Room(room), None) => {
+                // SAFETY: the caller promises it (`# Safety`).
+                unsafe { queue.leave_void(room) };
+                Ok(())
+            }
+            (Self::Zero(zero), Token::Partner(partner), item) => {
+                // SAFETY: the caller promises it (`# Safety`).
+                unsafe { zero.finish_send(partner, item) };
+                Ok(())
+            }
+            (_, Token::Closed, item) => Err(item),
+            _ => unreachable!("a token is completed at the channel that it is from"),
+        }
+    }
+
+    pub(super) fn watch(
+        &self,
+        receive: bool,
+        selector: &Selector,
+        case: u32,
+        observe: bool,
+    ) -> bool {
+        match self {
+            Self::Queue(queue) if receive => queue.watch_get(selector, case, observe),
+            Self::Queue(queue) => queue.watch_put(selector, case, observe),
+            Self::Zero(zero) => zero.watch(receive, selector, case, observe),
+            Self::Ticks(_) => !self.is_ready(receive),
+            Self::Never => true,
+        }
+    }
+
+    pub(super) fn unwatch(&self, receive: bool, selector: &Selector) {
+        match self {
+            Self::Queue(queue) if receive => queue.unwatch_get(selector),
+            Self::Queue(queue) => queue.unwatch_put(selector),
+            Self::Zero(zero) => zero.unwatch(receive, selector),
+            Self::Ticks(_) | Self::Never => {}
+        }
+    }
+
+    pub(super) fn is_ready(&self, receive: bool) -> bool {
+        match self {
+            Self::Queue(queue) => {
+                let len = queue.buffer.len();
+                let waits = if receive {
+                    len == 0
+                } else {
+                    queue.buffer.capacity().is_some_and(|capacity| len >= capacity)
+                };
+                !waits || queue.buffer.is_closed()
+            }
+            Self::Zero(zero) => zero.is_ready(receive),
+            Self::Ticks(_) => self.len() > 0,
+            Self::Never => false,
+        }
+    }
+
+    pub(super) fn version(&self, receive: bool) -> u64 {
+        match self {
+            Self::Queue(queue) if receive => queue.buffer.arrivals(),
+            Self::Queue(queue) => queue.buffer.departures(),
+            Self::Zero(zero) => zero.version(receive),
+            // Due or not: a tick that came and went between two readings was another receiver's.
+            Self::Ticks(_) => self.len() as u64,
+            Self::Never => 0,
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Ticks(ticks) => *ticks.next.lock(),
+            _ => None,
+        }
+    }
+}
+
 pub(super) struct Channel<T> {
     pub(super) flavor: Flavor<T>,
     senders: AtomicUsize,
@@ -110,6 +245,10 @@ impl<T> Channel<T> {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         core::ptr::eq(self, other)
             || matches!((&self.flavor, &other.flavor), (Flavor::Never, Flavor::Never))
+    }
+
+    pub(super) fn address(&self) -> *const () {
+        core::ptr::from_ref(self).cast()
     }
 
     /// Returns the number of senders; the clock counts as one.

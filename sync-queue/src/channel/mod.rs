@@ -30,7 +30,10 @@
 
 mod error;
 mod flavor;
+mod select;
+mod select_macro;
 mod tick;
+mod token;
 mod zero;
 
 use core::fmt;
@@ -43,7 +46,18 @@ pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 use flavor::{Channel, Flavor};
+pub use select::{
+    ReadyTimeoutError, Select, SelectTimeoutError, SelectedOperation, TryReadyError, TrySelectError,
+};
 use sync_core::primitive::sync::Arc;
+
+pub use crate::{select, select_biased};
+
+/// What the macros expand to. No promise to users.
+#[doc(hidden)]
+pub mod internal {
+    pub use super::select::{Case, no_such_case, select, select_timeout, try_select};
+}
 
 use crate::wait::timeout::Timeout;
 

@@ -6,9 +6,24 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `WAITING` | in its list |
+//! | `WAITING` | in its list, or taken out by a select that has not sent its item yet |
 //! | `MET` | taken out of the list by the other side, the item handed over |
 //! | `CLOSED` | taken out because the channel was closed |
+//! | `LEFT` | taken out by a select that will not send: a receiver tries again |
+//!
+//! A select stands in the lists as a ticket. It has no item to be taken and no place to be filled
+//! at once, so its partner claims it first ([`selector`](crate::wait::selector)):
+//!
+//! | comes | is in the list | what happens |
+//! |---|---|---|
+//! | a sender | a select that receives | the sender claims it and hands it the item |
+//! | a receiver | a select that sends | the receiver claims it, hands it the address of its waiter, and waits for the item or for `LEFT` |
+//! | a select that sends | a receiver | the select takes the waiter out, and sends or leaves later |
+//! | a select that sends | a select that receives | the first claims the second, and hands it the item or leaves later |
+//! | a select that receives | a select that sends | as a receiver |
+//!
+//! A select is in no list while it looks for partners, and what it finds in a list while it adds
+//! its own tickets is only a reason to start again. So it never meets itself.
 //!
 //! A waiter that gives up (its time is up) removes itself under the lock. If it is not in the list
 //! any more, it was matched, and has succeeded: so a send never returns before its item was taken
@@ -29,6 +44,9 @@
 //!
 //! M3. After the word was stored, only its address is used: the waiter may be gone. A wake that
 //! reaches another waiter at that address is a spurious wake.
+//!
+//! M4. A thread that took a waiter out, or claimed a select, hands something over or leaves in any
+//! case: a select that never sends drops its `SelectedOperation`, which leaves.
 
 use core::mem;
 use core::ptr::NonNull;
@@ -41,11 +59,15 @@ use sync_core::user_code::AbortOnUnwind;
 use sync_core::{Mutex, MutexGuard};
 
 use crate::buffer::{PopError, PushError};
+use crate::channel::token::{Partner, Token};
+use crate::wait::selector::{Claimed, Selector, Ticket, Wakeup};
+use crate::wait::stash::Stash;
 use crate::wait::timeout::Timeout;
 
 const WAITING: u32 = 0;
 const MET: u32 = 1;
 const CLOSED: u32 = 2;
+const LEFT: u32 = 3;
 
 struct Waiter<T> {
     word: AtomicU32,
@@ -121,22 +143,132 @@ impl<T> Listed<T> {
     }
 }
 
+/// A thread or a select that waits in a list.
+enum Party<T> {
+    Waiter(Listed<T>),
+    Select(Ticket),
+}
+
+/// A party that was taken out of its list.
+enum Taken<T> {
+    Waiter(Listed<T>),
+    Select(Claimed),
+}
+
+/// The parties of one side.
+struct Side<T> {
+    parties: VecDeque<Party<T>>,
+    /// Selects of the other side that only want to know when a party is listed here.
+    observers: Vec<Ticket>,
+    /// The number of parties that were ever listed.
+    listed: u64,
+}
+
+impl<T> Side<T> {
+    fn new() -> Self {
+        Self { parties: VecDeque::new(), observers: Vec::new(), listed: 0 }
+    }
+
+    /// Lists a party. Returns the observers that it woke, for after the lock is released.
+    fn list(&mut self, party: Party<T>) -> Vec<Wakeup> {
+        self.parties.push_back(party);
+        self.listed += 1;
+        // SAFETY: the tickets were in this list; the caller holds the lock, as it has `&mut`.
+        self.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }).collect()
+    }
+
+    /// Takes out the party that has waited longest.
+    fn take(&mut self) -> Option<Taken<T>> {
+        loop {
+            match self.parties.pop_front()? {
+                Party::Waiter(waiter) => return Some(Taken::Waiter(waiter)),
+                Party::Select(ticket) => {
+                    // SAFETY: the ticket was in this list; the caller holds the lock.
+                    if let Some(claimed) = unsafe { ticket.claim() } {
+                        return Some(Taken::Select(claimed));
+                    }
+                    // Chosen elsewhere: it is about to leave the list.
+                }
+            }
+        }
+    }
+
+    /// Returns whether a party could be taken by another than `me`.
+    fn has_partner(&self, me: Option<&Selector>) -> bool {
+        self.parties.iter().any(|party| match party {
+            Party::Waiter(_) => true,
+            Party::Select(ticket) => {
+                !me.is_some_and(|me| ticket.is_of(me))
+                    // SAFETY: the ticket is in this list; the caller holds the lock.
+                    && unsafe { ticket.is_waiting() }
+            }
+        })
+    }
+
+    /// Takes one waiter out. Returns `false` if it is not there.
+    fn remove(&mut self, waiter: &Waiter<T>) -> bool {
+        let at = self.parties.iter().position(|party| match party {
+            Party::Waiter(other) => core::ptr::eq(other.0.as_ptr(), waiter),
+            Party::Select(_) => false,
+        });
+        at.is_some_and(|at| self.parties.remove(at).is_some())
+    }
+
+    /// Removes all tickets of the selector.
+    fn unwatch(&mut self, selector: &Selector) {
+        self.parties.retain(|party| match party {
+            Party::Waiter(_) => true,
+            Party::Select(ticket) => !ticket.is_of(selector),
+        });
+        self.observers.retain(|ticket| !ticket.is_of(selector));
+    }
+}
+
 struct Lists<T> {
-    senders: VecDeque<Listed<T>>,
-    receivers: VecDeque<Listed<T>>,
+    senders: Side<T>,
+    receivers: Side<T>,
     closed: bool,
+}
+
+impl<T> Lists<T> {
+    /// The side on which a receiver or a sender waits, and the side of its partners.
+    fn sides(&mut self, receive: bool) -> (&mut Side<T>, &mut Side<T>) {
+        if receive {
+            (&mut self.receivers, &mut self.senders)
+        } else {
+            (&mut self.senders, &mut self.receivers)
+        }
+    }
 }
 
 pub(super) struct Zero<T> {
     lists: Mutex<Lists<T>>,
 }
 
+/// The limit of a wait, computed when a wait begins, once.
+struct Limit {
+    timeout: Timeout,
+    deadline: Option<Result<Option<Deadline>, ()>>,
+}
+
+impl Limit {
+    fn new(timeout: Timeout) -> Self {
+        Self { timeout, deadline: None }
+    }
+
+    fn deadline(&mut self) -> Result<Option<Deadline>, ()> {
+        *self.deadline.get_or_insert_with(|| self.timeout.deadline())
+    }
+}
+
+const LEFT_BY_A_PANIC: &str = "a wait in a channel without room was left by a panic";
+
 impl<T> Zero<T> {
     pub(super) fn new() -> Self {
         Self {
             lists: Mutex::new(Lists {
-                senders: VecDeque::new(),
-                receivers: VecDeque::new(),
+                senders: Side::new(),
+                receivers: Side::new(),
                 closed: false,
             }),
         }
@@ -148,19 +280,27 @@ impl<T> Zero<T> {
             drop(lists);
             return Err(PushError::Closed(item));
         }
-        if let Some(receiver) = lists.receivers.pop_front() {
-            drop(lists);
-            // SAFETY: it was taken out of its list just now.
-            let nothing = unsafe { receiver.meet(Some(item)) };
-            debug_assert!(nothing.is_none(), "M2: a receiver waits with an empty place");
-            return Ok(());
+        match lists.receivers.take() {
+            Some(Taken::Waiter(receiver)) => {
+                drop(lists);
+                // SAFETY: it was taken out of its list just now.
+                let nothing = unsafe { receiver.meet(Some(item)) };
+                debug_assert!(nothing.is_none(), "M2: a receiver waits with an empty place");
+                return Ok(());
+            }
+            Some(Taken::Select(receiver)) => {
+                drop(lists);
+                receiver.hand(Stash::new(item)).go();
+                return Ok(());
+            }
+            None => {}
         }
         let Ok(deadline) = timeout.deadline() else {
             drop(lists);
             return Err(PushError::Full(item));
         };
         let me = Waiter::new(Some(item));
-        let told = self.wait(lists, &me, deadline, |lists| &mut lists.senders);
+        let told = self.wait(lists, &me, deadline, false);
         // SAFETY: the waiter is in no list, and a thread that took it out has stored its word (M2).
         match (told, unsafe { me.replace(None) }) {
             (MET, None) => Ok(()),
@@ -171,27 +311,46 @@ impl<T> Zero<T> {
     }
 
     pub(super) fn recv(&self, timeout: Timeout) -> Result<T, PopError> {
-        let mut lists = self.lists.lock();
-        if let Some(sender) = lists.senders.pop_front() {
-            drop(lists);
-            // SAFETY: it was taken out of its list just now.
-            return match unsafe { sender.meet(None) } {
-                Some(item) => Ok(item),
-                None => unreachable!("M2: a sender waits with its item"),
+        let mut limit = Limit::new(timeout);
+        loop {
+            let mut lists = self.lists.lock();
+            let me;
+            let told = match lists.senders.take() {
+                Some(Taken::Waiter(sender)) => {
+                    drop(lists);
+                    // SAFETY: it was taken out of its list just now.
+                    return match unsafe { sender.meet(None) } {
+                        Some(item) => Ok(item),
+                        None => unreachable!("M2: a sender waits with its item"),
+                    };
+                }
+                Some(Taken::Select(sender)) => {
+                    drop(lists);
+                    me = Waiter::new(None);
+                    let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
+                    sender.hand(Stash::new(NonNull::from(&me))).go();
+                    // The select sends or leaves (M4).
+                    let told = me.wait(None);
+                    guard.disarm();
+                    told
+                }
+                None => {
+                    if lists.closed {
+                        return Err(PopError::Closed);
+                    }
+                    let deadline = limit.deadline().map_err(|()| PopError::Empty)?;
+                    me = Waiter::new(None);
+                    self.wait(lists, &me, deadline, true)
+                }
             };
-        }
-        if lists.closed {
-            return Err(PopError::Closed);
-        }
-        let deadline = timeout.deadline().map_err(|()| PopError::Empty)?;
-        let me = Waiter::new(None);
-        let told = self.wait(lists, &me, deadline, |lists| &mut lists.receivers);
-        // SAFETY: as in `send`.
-        match (told, unsafe { me.replace(None) }) {
-            (MET, Some(item)) => Ok(item),
-            (WAITING, None) => Err(PopError::Empty),
-            (CLOSED, None) => Err(PopError::Closed),
-            _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
+            // SAFETY: as in `send`.
+            return match (told, unsafe { me.replace(None) }) {
+                (MET, Some(item)) => Ok(item),
+                (WAITING, None) => Err(PopError::Empty),
+                (CLOSED, None) => Err(PopError::Closed),
+                (LEFT, None) => continue,
+                _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
+            };
         }
     }
 
@@ -202,23 +361,20 @@ impl<T> Zero<T> {
         mut lists: MutexGuard<'_, Lists<T>>,
         me: &Waiter<T>,
         deadline: Option<Deadline>,
-        list: fn(&mut Lists<T>) -> &mut VecDeque<Listed<T>>,
+        receive: bool,
     ) -> u32 {
-        list(&mut lists).push_back(Listed::of(me));
         // The waiter must not go while it is in the list (M1).
-        let guard = AbortOnUnwind::new("a wait in a channel without room was left by a panic");
+        let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
+        let observers = lists.sides(receive).0.list(Party::Waiter(Listed::of(me)));
         drop(lists);
+        observers.into_iter().for_each(Wakeup::go);
         let mut told = me.wait(deadline);
         if told == WAITING {
-            let mut lists = self.lists.lock();
-            let list = list(&mut lists);
-            match list.iter().position(|other| core::ptr::eq(other.0.as_ptr(), me)) {
-                Some(at) => drop(list.remove(at)),
-                None => {
-                    drop(lists);
-                    // Taken out at the last moment: its word is stored within a few instructions.
-                    told = me.wait(None);
-                }
+            let removed = self.lists.lock().sides(receive).0.remove(me);
+            if !removed {
+                // Taken out at the last moment: its word is stored within a few instructions, or
+                // when a select sends or leaves (M4).
+                told = me.wait(None);
             }
         }
         guard.disarm();
@@ -229,11 +385,119 @@ impl<T> Zero<T> {
     pub(super) fn close(&self) {
         let mut lists = self.lists.lock();
         lists.closed = true;
-        let (senders, receivers) = (mem::take(&mut lists.senders), mem::take(&mut lists.receivers));
+        let mut waiters = Vec::new();
+        let mut wakeups = Vec::new();
+        let Lists { senders, receivers, .. } = &mut *lists;
+        for side in [senders, receivers] {
+            for party in side.parties.drain(..) {
+                match party {
+                    Party::Waiter(waiter) => waiters.push(waiter),
+                    // SAFETY: the ticket was in this list, whose lock is held.
+                    Party::Select(ticket) => wakeups.extend(unsafe { ticket.choose() }),
+                }
+            }
+            // SAFETY: as above.
+            wakeups
+                .extend(side.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }));
+        }
         drop(lists);
-        for waiter in senders.into_iter().chain(receivers) {
+        for waiter in waiters {
             // SAFETY: it was taken out of its list under the lock.
             unsafe { waiter.tell(CLOSED) };
         }
+        wakeups.into_iter().for_each(Wakeup::go);
+    }
+}
+
+/// What a select needs.
+impl<T> Zero<T> {
+    /// Takes a partner for a send whose item comes later.
+    pub(super) fn start_send(&self) -> Option<Token> {
+        let mut lists = self.lists.lock();
+        if lists.closed {
+            return Some(Token::Closed);
+        }
+        Some(Token::Partner(match lists.receivers.take()? {
+            Taken::Waiter(receiver) => Partner::Waiter(receiver.0.cast()),
+            Taken::Select(receiver) => Partner::Select(receiver),
+        }))
+    }
+
+    /// Hands the item to the partner, or (`None`) leaves.
+    ///
+    /// # Safety
+    ///
+    /// The partner is from this channel.
+    pub(super) unsafe fn finish_send(&self, partner: Partner, item: Option<T>) {
+        match (partner, item) {
+            (Partner::Select(receiver), Some(item)) => receiver.hand(Stash::new(item)).go(),
+            (Partner::Select(receiver), None) => receiver.leave().go(),
+            (Partner::Waiter(receiver), item) => {
+                // A waiter of this channel has its type.
+                let receiver = Listed::<T>(receiver.cast());
+                match item {
+                    // SAFETY: it was taken out of its list (M4).
+                    Some(item) => drop(unsafe { receiver.meet(Some(item)) }),
+                    // SAFETY: as above.
+                    None => unsafe { receiver.tell(LEFT) },
+                }
+            }
+        }
+    }
+
+    /// What a receiver handed to a select that was chosen to send.
+    ///
+    /// # Safety
+    ///
+    /// The stash was handed to a sending case of this channel.
+    pub(super) unsafe fn accept_send(&self, stash: Stash) -> Token {
+        // SAFETY: `recv` hands over the address of its waiter.
+        let waiter: NonNull<Waiter<T>> = unsafe { stash.into_inner() };
+        Token::Partner(Partner::Waiter(waiter.cast()))
+    }
+
+    /// Lists a select. Returns `false` if there is a partner, or the channel is closed.
+    pub(super) fn watch(
+        &self,
+        receive: bool,
+        selector: &Selector,
+        case: u32,
+        observe: bool,
+    ) -> bool {
+        let mut lists = self.lists.lock();
+        let closed = lists.closed;
+        let (own, partners) = lists.sides(receive);
+        if closed || partners.has_partner(Some(selector)) {
+            return false;
+        }
+        let ticket = Ticket::new(selector, case);
+        let wakeups = if observe {
+            partners.observers.push(ticket);
+            Vec::new()
+        } else {
+            own.list(Party::Select(ticket))
+        };
+        drop(lists);
+        wakeups.into_iter().for_each(Wakeup::go);
+        true
+    }
+
+    pub(super) fn unwatch(&self, receive: bool, selector: &Selector) {
+        let mut lists = self.lists.lock();
+        let (own, partners) = lists.sides(receive);
+        own.unwatch(selector);
+        partners.unwatch(selector);
+    }
+
+    /// Returns whether a partner waits, or the channel is closed.
+    pub(super) fn is_ready(&self, receive: bool) -> bool {
+        let mut lists = self.lists.lock();
+        lists.closed || lists.sides(receive).1.has_partner(None)
+    }
+
+    /// Returns a number that changes when a partner is listed, and with the close.
+    pub(super) fn version(&self, receive: bool) -> u64 {
+        let mut lists = self.lists.lock();
+        lists.sides(receive).1.listed << 1 | u64::from(lists.closed)
     }
 }

@@ -146,10 +146,7 @@ impl JobError {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         let Self::Panicked(payload) = self else { return None };
-        payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        user_code::text(&**payload)
     }
 }
 

@@ -176,6 +176,7 @@ impl Core {
 
     /// Leaves `PENDING` for `phase` (P1). Returns the state that was left.
     fn leave_pending(&self, phase: u32) -> Option<u32> {
+        // Relaxed: the exchange below compares it.
         let mut state = self.state.load(Ordering::Relaxed);
         while state & PHASE == PENDING {
             // Release: a thread that finds the job cancelled sees what came before that. See
@@ -291,7 +292,7 @@ impl Core {
     /// Rings `bell` with `number` once the job is settled; at once if it is.
     pub(super) fn ring_when_settled(&self, bell: &Bell, number: usize) {
         let mut all = self.listeners.lock();
-        // As in `on_done`.
+        // Acquire: as in `on_done`.
         let state = self.state.fetch_or(LISTENERS, Ordering::Acquire);
         if is_settled(state & PHASE) {
             bell.put(number);
@@ -770,6 +771,7 @@ where
     }
 
     fn notify_cancelled(&self) {
+        // Relaxed: the exchange below compares it.
         let mut state = self.core.state.load(Ordering::Relaxed);
         while state & PHASE == CANCELLED {
             // Acquire: a wait that this ends sees what came before the cancelling. Nothing is

@@ -563,6 +563,7 @@ impl ThreadPool {
     /// Returns the number of threads that were started and have not ended for want of work.
     #[must_use]
     pub fn workers(&self) -> usize {
+        // Relaxed: a snapshot; no data is read because of it.
         self.inner.started.load(Ordering::Relaxed)
     }
 

@@ -1,9 +1,11 @@
 //! The common part of all queues: blocking, shutting down and counting tasks, over any [`Buffer`].
 
+use crate::buffer::fifo::{Fifo, Room};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 use crate::queue::error::TooManyDone;
 use crate::queue::task_counter::TaskCounter;
 use crate::wait::event_count::{ALL, EventCount};
+use crate::wait::selector::Selector;
 use crate::wait::timeout::Timeout;
 
 #[derive(Debug)]
@@ -275,5 +277,49 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         self.tasks.join_async(|| self.buffer.pushed()).await;
+    }
+}
+
+/// What a select needs of the queue of a channel.
+impl<T> Blocking<Fifo<T>> {
+    /// Puts the item into room that was taken with `buffer.reserve`.
+    ///
+    /// # Safety
+    ///
+    /// The room is from this queue.
+    pub(crate) unsafe fn fill(&self, room: Room, item: T) -> Result<(), PushError<T>> {
+        // SAFETY: the caller promises it (`# Safety`).
+        let wake = unsafe { self.buffer.fill(room, item) }?;
+        self.wake_getters::<T>(wake, 1);
+        Ok(())
+    }
+
+    /// Gives the room back.
+    ///
+    /// # Safety
+    ///
+    /// The room is from this queue.
+    pub(crate) unsafe fn leave_void(&self, room: Room) {
+        // SAFETY: the caller promises it (`# Safety`).
+        let wake = unsafe { self.buffer.leave_void(room) };
+        self.wake_putters::<T>(wake, ALL);
+    }
+
+    /// Adds the selector to the waiters for an item. Returns `false` if there is one.
+    pub(crate) fn watch_get(&self, selector: &Selector, case: u32, observe: bool) -> bool {
+        self.getters.watch(selector, case, observe, || self.buffer.set_getters_parked())
+    }
+
+    /// Adds the selector to the waiters for room. Returns `false` if there is room.
+    pub(crate) fn watch_put(&self, selector: &Selector, case: u32, observe: bool) -> bool {
+        self.putters.watch(selector, case, observe, || self.buffer.set_putters_parked())
+    }
+
+    pub(crate) fn unwatch_get(&self, selector: &Selector) {
+        self.getters.unwatch(selector);
+    }
+
+    pub(crate) fn unwatch_put(&self, selector: &Selector) {
+        self.putters.unwatch(selector);
     }
 }

@@ -37,6 +37,11 @@
 //! been sent. A thread that consumed the flag and finds no sleeper clears the flag, then looks
 //! again, and signals all sleepers that came in between.
 //!
+//! W5. Next to the counted sleepers stand the selectors of the watch list, which wait here and
+//! elsewhere. A notifier that found `PARKED` chooses among both, each kind first in turn, so that
+//! neither starves the other. W4 holds for a selector as for a sleeper: its flag is set after its
+//! ticket is in the list. The list is looked at only by a notifier that found `PARKED`.
+//!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
 //! which a late sleeper is fooled.
 //!
@@ -57,6 +62,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::{MODELLED, hint, thread};
 
+use crate::wait::selector::{Selector, Ticket, WatchList};
 use crate::wait::spin::AdaptiveSpin;
 use crate::wait::timeout::Timeout;
 
@@ -78,11 +84,16 @@ pub(crate) const ALL: usize = usize::MAX;
 pub(crate) struct EventCount {
     word: AtomicU32,
     adaptive_spin: AdaptiveSpin,
+    watchers: WatchList,
 }
 
 impl EventCount {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(0), adaptive_spin: AdaptiveSpin::new() }
+        Self {
+            word: AtomicU32::new(0),
+            adaptive_spin: AdaptiveSpin::new(),
+            watchers: WatchList::new(),
+        }
     }
 
     /// Counts the caller as a sleeper: it sets its mark next, and then calls `wait`, or `leave`.
@@ -144,15 +155,15 @@ impl EventCount {
         }
     }
 
-    /// Chooses up to `count` sleepers and wakes as many. Returns `false` if there was none.
-    fn signal(&self, count: usize) -> bool {
+    /// Chooses up to `count` sleepers, wakes as many, and returns their number.
+    fn signal(&self, count: usize) -> usize {
         // A claim that found a mark, and a close, are Acquire: the sleepers behind the mark are
         // seen here. A sleeper that marks later finds the end closed.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
             if sleepers == 0 {
-                return false;
+                return 0;
             }
             let chosen = u32::try_from(count).unwrap_or(u32::MAX).min(sleepers);
             match self.word.compare_exchange_weak(
@@ -170,8 +181,47 @@ impl EventCount {
                     continue;
                 }
             }
-            return true;
+            return chosen as usize;
         }
+    }
+
+    /// Chooses up to `count` sleepers and selectors, and all observers. Returns `false` if there
+    /// was none.
+    fn choose(&self, count: usize) -> bool {
+        // A claim that found the flag, and a close, are Acquire: the tickets behind the flag are
+        // seen here. A selector that marks later finds the end closed.
+        if self.watchers.is_empty() {
+            return self.signal(count) > 0;
+        }
+        let (observers, sleepers_first) = self.watchers.wake_observers();
+        let mut chosen = if sleepers_first { self.signal(count) } else { 0 };
+        chosen += self.watchers.wake(count - chosen);
+        if !sleepers_first && chosen < count {
+            chosen += self.signal(count - chosen);
+        }
+        observers || chosen > 0
+    }
+
+    /// Adds a ticket to the watch list, if `mark`, as in [`sleep`](Self::sleep), confirms that the
+    /// operation is impossible. Returns `false` if it is possible; the ticket is then not there.
+    pub(crate) fn watch(
+        &self,
+        selector: &Selector,
+        case: u32,
+        observe: bool,
+        mark: impl FnOnce() -> bool,
+    ) -> bool {
+        self.watchers.add(Ticket::new(selector, case), observe);
+        let marked = mark();
+        if !marked {
+            self.watchers.remove(selector);
+        }
+        marked
+    }
+
+    /// Removes the tickets of the selector from the watch list.
+    pub(crate) fn unwatch(&self, selector: &Selector) {
+        self.watchers.remove(selector);
     }
 
     /// Sleeps until chosen, if `mark` returns `true`. `mark` sets the flag in the other side's word
@@ -203,12 +253,12 @@ impl EventCount {
     /// If there is no sleeper, the flag was stale and `unmark` clears it (W4).
     #[cold]
     pub(crate) fn wake(&self, count: usize, unmark: impl FnOnce()) {
-        if !self.signal(count) {
+        if !self.choose(count) {
             unmark();
             // A sleeper whose flag was just cleared is seen here, because clearing was an Acquire.
             // Sleepers that mark later find a word without the flag and set it. The number of items
             // that they slept through is not known: all of them look again.
-            self.signal(ALL);
+            self.choose(ALL);
         }
     }
 }

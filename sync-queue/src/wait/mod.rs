@@ -1,5 +1,8 @@
-//! How a thread waits: for a few instructions of another thread, or asleep until it is chosen.
+//! How a thread waits: for a few instructions of another thread, or asleep until it is chosen, by
+//! one event or by the first of several.
 
 pub(crate) mod event_count;
+pub(crate) mod selector;
 pub(crate) mod spin;
+pub(crate) mod stash;
 pub(crate) mod timeout;

@@ -40,6 +40,7 @@ impl AdaptiveSpin {
     }
 
     pub(super) fn had(&self, luck: bool) {
+        // Relaxed: a heuristic; no data is published through it.
         let failures = self.0.load(Ordering::Relaxed);
         let next = if luck { 0 } else { failures + 1 };
         if next != failures {

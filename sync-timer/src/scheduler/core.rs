@@ -58,8 +58,7 @@ impl Failure<'_> {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
-            Self::Panicked(payload) => (payload.is::<&'static str>() || payload.is::<String>())
-                .then(|| user_code::message(*payload)),
+            Self::Panicked(payload) => user_code::text(*payload),
             Self::Refused => None,
         }
     }

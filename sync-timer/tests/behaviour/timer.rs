@@ -1,10 +1,11 @@
-//! `Timer`, row by row.
+//! The behaviour of `Timer`.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use sync_core::OnceLock;
 use sync_timer::{JoinError, ManualClock, Outcome, StartError, Timer};
 
 use crate::watchdog;

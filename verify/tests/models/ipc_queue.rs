@@ -18,6 +18,7 @@ struct Shared {
     tail: AtomicU64,
     cells: Vec<AtomicU64>,
     slots: Vec<AtomicU64>,
+    origins: Vec<AtomicU64>,
     items: Vec<Tracked>,
     closed: AtomicU32,
     given_back: AtomicU32,
@@ -36,6 +37,7 @@ impl Shared {
             tail: AtomicU64::new(0),
             cells: words(),
             slots: words(),
+            origins: words(),
             items: (0..capacity).map(|_| Tracked::new(0)).collect(),
             closed: AtomicU32::new(0),
             given_back: AtomicU32::new(0),
@@ -47,7 +49,13 @@ impl Shared {
     }
 
     fn ring(&self) -> Ring<'_> {
-        Ring { head: &self.head, tail: &self.tail, cells: &self.cells, slots: &self.slots }
+        Ring {
+            head: &self.head,
+            tail: &self.tail,
+            cells: &self.cells,
+            slots: &self.slots,
+            origins: &self.origins,
+        }
     }
 
     fn channel(&self) -> Channel<'_> {
@@ -181,7 +189,7 @@ fn receives(it: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
 /// slot is lost.
 #[test]
 fn a_sender_vanishes() {
-    at_every_step("a_sender_vanishes", 9, |order, step| {
+    at_every_step("a_sender_vanishes", 11, |order, step| {
         let (world, it) = (World::new(true), Shared::new(2));
         order.run([
             Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)),
@@ -230,7 +238,7 @@ fn a_receiver_vanishes() {
 /// A sender and a receiver. The sender vanishes.
 #[test]
 fn a_sender_vanishes_beside_a_receiver() {
-    at_every_step("a_sender_vanishes_beside_a_receiver", 9, |order, step| {
+    at_every_step("a_sender_vanishes_beside_a_receiver", 11, |order, step| {
         let (world, it) = (World::new(true), Shared::new(1));
         order.run([
             Participant::new(&world, 1).vanishes_after(step).body(sends(&it, 1)),
@@ -564,6 +572,42 @@ model! {
 }
 
 model! {
+    /// One watches for an item and leaves it, another receives it, and both sleep without bounds: a
+    /// wake that the watcher gets goes on to the receiver.
+    fn a_watcher_leaves_the_item_to_a_receiver(order) small {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let watches = { let it = it.clone(); move |me: &Participant| {
+            let ready = event_count::wait_until(&it.gates[0], me, None, |_| {
+                // Once the item is taken, there is nothing to see for the watcher.
+                let gone = !it.received.lock().unwrap().is_empty();
+                (gone || it.channel().is_ready(me, false, false)).then_some(())
+            });
+            assert!(ready.is_some());
+            event_count::pass_on(&it.gates[0], me);
+        } };
+        let receives = { let it = it.clone(); move |me: &Participant| {
+            let claim = event_count::wait_until(&it.gates[0], me, None, |_| {
+                it.channel().start_recv(me, false, false).ok()
+            });
+            let claim = claim.expect("there is one");
+            it.received.lock().unwrap().push(it.items[claim.slot].get());
+            // For the watcher, which may sleep.
+            event_count::pass_on(&it.gates[0], me);
+        } };
+        let sends = { let it = it.clone(); move |me: &Participant| {
+            it.send(me, 7).expect("room");
+            event_count::notify(&it.gates[0], me, 1);
+        } };
+        order.run([
+            Participant::new(&world, 1).body(watches),
+            Participant::new(&world, 2).body(receives),
+            Participant::new(&world, 3).body(sends),
+        ]);
+        assert_eq!(*it.received.lock().unwrap(), [7]);
+    }
+}
+
+model! {
     /// A receiver of a closed queue is told so only when no send can succeed any more.
     fn closed_is_final(order) {
         let (world, it) = (World::new(false), Shared::new(1));
@@ -656,8 +700,8 @@ fn a_sender_of_a_closing_queue_vanishes() {
 }
 
 model! {
-    /// A receiver looks at a reference and is overtaken by 32,768 uses of its slot, the last of
-    /// which is being written: it does not take what is written. The words are set to what they
+    /// A receiver looks at a reference and is overtaken by 2^32 uses of its slot, the last of which
+    /// is being written, or complete and not sent: it takes neither. The words are set to what they
     /// would be then.
     fn a_receiver_that_is_overtaken_takes_nothing_unfinished(order) {
         let (world, it) = (World::new(false), Shared::new(1));
@@ -665,9 +709,15 @@ model! {
         let overtakes = { let it = it.clone(); move |me: &Participant| {
             let Ok(claim) = it.ring().take(me) else { return };
             assert!(it.ring().acknowledge(me, claim));
-            it.slots[0].fetch_add(32_767 << 32, Ordering::AcqRel);
+            // FREE, of the use before number 2^32.
+            it.slots[0].store(u64::from(u32::MAX) << 32, Ordering::Release);
+            let claim = it.ring().claim(me).expect("nobody else sends");
+            assert!(it.ring().abandon(me, claim));
             let claim = it.ring().claim(me).expect("nobody else sends");
             it.items[claim.slot].set(8);
+            // Complete, of the sender and with the lower half of the use that the receiver saw.
+            it.slots[0].store(2 << 30 | 1, Ordering::Release);
+            it.items[claim.slot].set(9);
         } };
         order.run([
             Participant::new(&world, 1).body(receives(&it)),
@@ -702,8 +752,9 @@ fn a_freed_slot_is_referred_to_by_no_cell() {
         it.ring().sweep(&last, Orphans::Drop, false).expect("attached");
         for cell in &it.cells {
             let cell = cell.load(Ordering::Relaxed);
-            let full = cell & 1 << 14 != 0;
-            let slot = it.slots[(cell & 0x3fff) as usize].load(Ordering::Relaxed);
+            // Of two slots: one bit for the slot, and then the bit of a full cell.
+            let full = cell & 2 != 0;
+            let slot = it.slots[(cell & 1) as usize].load(Ordering::Relaxed);
             assert!(!full || (slot >> 30) & 3 != 0, "{cell:#x} refers to {slot:#x}");
         }
     });

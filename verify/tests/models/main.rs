@@ -57,6 +57,8 @@ mod ipc_peers;
 #[cfg(target_os = "linux")]
 mod ipc_queue;
 #[cfg(target_os = "linux")]
+mod ipc_rwlock;
+#[cfg(target_os = "linux")]
 mod ipc_semaphore;
 mod latch;
 mod lifo;
@@ -68,11 +70,13 @@ mod pool;
 mod priority;
 mod queue;
 mod queue_task;
+mod rate_limiter;
 mod reentrant_mutex;
 mod rwlock;
 mod scheduler;
 mod semaphore;
 mod spsc;
+mod task;
 mod thread;
 mod timer;
 mod wake_counts;

@@ -534,3 +534,96 @@ model! {
         free_at_the_end(&shared);
     }
 }
+
+/// Reads within a read, which the model took before its threads began.
+fn reads_again(shared: &Arc<Guarded>) -> Body {
+    with(shared, |it| {
+        it.lock.read_recursive();
+        it.data.get();
+        it.lock.unlock_read().unwrap();
+        it.lock.unlock_read().unwrap();
+    })
+}
+
+model! {
+    /// A reader reads again while a writer comes: it never waits for the writer that waits for it.
+    fn a_reader_reads_again_beside_a_writer(order) {
+        let shared = guarded();
+        shared.lock.read();
+        order.run([reads_again(&shared), writes(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// A reader reads again while another thread upgrades: neither waits for the other forever, and
+    /// the upgrade comes after both reads.
+    fn a_reader_reads_again_beside_an_upgrade(order) {
+        let shared = guarded();
+        shared.lock.read();
+        order.run([reads_again(&shared), upgrades(&shared)]);
+        assert_eq!(free_at_the_end(&shared), 1);
+    }
+}
+
+model! {
+    /// A recursive reader that holds nothing, a writer that gives up, and an upgrade whose time is
+    /// up.
+    fn a_recursive_reader_beside_an_upgrade_in_time(order) {
+        let shared = guarded();
+        shared.lock.upgradable_read();
+        let reads = with(&shared, |it| {
+            it.lock.read_recursive();
+            it.data.get();
+            it.lock.unlock_read().unwrap();
+        });
+        let upgrades = with(&shared, |it| {
+            if it.lock.try_upgrade_for(SOON) == Ok(true) {
+                it.data.set(it.data.get() + 1);
+                it.lock.unlock_write().unwrap();
+            } else {
+                it.lock.unlock_upgradable().unwrap();
+            }
+        });
+        order.run([reads, upgrades]);
+        assert!(free_at_the_end(&shared) <= 1);
+    }
+}
+
+model! {
+    /// A fair release beside a writer and a reader, of which the writer may give up: nobody is left
+    /// asleep, and a stale reservation keeps nobody out for good.
+    fn a_fair_release_beside_waiters(order) {
+        let shared = guarded();
+        shared.lock.write();
+        let releases = with(&shared, |it| {
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write_fair().unwrap();
+        });
+        order.run([releases, writes_in_time(&shared), reads(&shared)]);
+        assert!((1..=2).contains(&free_at_the_end(&shared)));
+    }
+}
+
+model! {
+    /// A pause of a reader, and one of a writer, beside a writer.
+    fn a_reader_and_a_writer_bump(order) {
+        let shared = guarded();
+        let reads = with(&shared, |it| {
+            it.lock.read();
+            it.data.get();
+            it.lock.bump_read().unwrap();
+            it.data.get();
+            it.lock.unlock_read_fair().unwrap();
+        });
+        let bumps = with(&shared, |it| {
+            it.lock.write();
+            it.data.set(it.data.get() + 1);
+            it.lock.bump_write().unwrap();
+            it.data.set(it.data.get() + 1);
+            it.lock.unlock_write_fair().unwrap();
+        });
+        order.run([reads, bumps]);
+        assert_eq!(free_at_the_end(&shared), 2);
+    }
+}

@@ -11,6 +11,7 @@ use super::{READERS, RawRwLock, UPGRADE, WRITERS};
 use crate::lock::raw_mutex::NotLocked;
 use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::futex::{self, Deadline};
+use crate::primitive::steps::{self, Sleep, Step, Steps};
 use crate::primitive::{hint::Looks, time::Stopwatch};
 
 /// The time for which a waiter lets newcomers overtake it, as in `raw_mutex.rs`.
@@ -65,47 +66,26 @@ impl RawRwLock {
     #[cold]
     #[track_caller]
     pub(super) fn shared_contended(&self, mode: u32, deadline: Option<Deadline>) -> bool {
-        let shut = shut_for(mode);
-        let mut state = self.spin(shut, &mut Looks::new());
-        let waiting = Stopwatch::start();
-        // Invariant 6: whether this thread may pass waiting writers and reservations.
-        let mut entitled = false;
-        let mut slept = false;
-        loop {
-            entitled |= state & WRITER != 0;
-            let open = state & shut == 0;
-            if open && (entitled || state & (WRITERS_WAITING | STARVING) == 0) {
-                let next = entered(state, mode) & if entitled { !STARVING } else { !0 };
-                // Acquire: as in `read_at_once`.
-                match self.state.compare_exchange(state, next, Acquire, Relaxed) {
-                    Ok(_) => return true,
-                    Err(seen) => {
-                        state = seen;
-                        continue;
-                    }
-                }
-            }
-            // Only a reservation keeps this thread out: this sleep ends by itself (invariant 5).
-            let reserved = open && (state & WRITERS_WAITING == 0 || state & HOLDERS == 0);
-            let starving = slept && !open && waiting.has_run(STARVATION_THRESHOLD);
-            let announced = state | READERS_WAITING | if starving { STARVING } else { 0 };
-            if announced != state {
-                // Relaxed: an announcement publishes nothing, and the futex compares the word.
-                if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed) {
-                    state = seen;
-                    continue;
-                }
-            }
-            if reserved {
-                let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
-                entitled |= !futex::wait_channel(&self.state, announced, turn, READERS);
-            } else if !futex::wait_channel(&self.state, announced, deadline, READERS) {
-                return self.leave_shared(mode);
-            }
-            slept = true;
-            entitled |= waiting.has_run(STARVATION_THRESHOLD);
-            state = self.spin(shut, &mut Looks::new());
-        }
+        steps::run(self.entering(mode), deadline).is_some()
+    }
+
+    /// Returns the slow path of a thread or task that is to become a reader, or the upgradable
+    /// reader.
+    #[inline]
+    pub(super) fn entering(&self, mode: u32) -> Entering<'_> {
+        Entering { lock: self, mode, waiting: None, entitled: false, slept: false }
+    }
+
+    /// [`entering`](Self::entering) as a reader.
+    #[inline]
+    pub(crate) fn reading(&self) -> Entering<'_> {
+        self.entering(READER)
+    }
+
+    /// [`entering`](Self::entering) as the upgradable reader.
+    #[inline]
+    pub(crate) fn upgradable_reading(&self) -> Entering<'_> {
+        self.entering(UPGRADER)
     }
 
     /// Ends a reader's wait whose time is up. It owes no thread a wake, because readers are woken
@@ -142,52 +122,13 @@ impl RawRwLock {
     /// Waits until the thread is the writer. Returns `false` if the deadline passed.
     #[cold]
     pub(super) fn write_contended(&self, deadline: Option<Deadline>) -> bool {
-        let mut looks = Looks::new();
-        let mut state = self.spin(HOLDERS, &mut looks);
-        // As in `raw_mutex.rs`: no clock read between the load and the attempt, and a thread that
-        // loses the race for a free lock spins on.
-        let mut waiting = None;
-        let mut slept = false;
-        loop {
-            if state & HOLDERS == 0 && (slept || state & STARVING == 0) {
-                // Invariant 2: a thread that slept leaves the bit set for the writers that may
-                // still sleep. Its reservation is used up.
-                let taken = if slept {
-                    (state | WRITER | WRITERS_WAITING) & !STARVING
-                } else {
-                    state | WRITER
-                };
-                // Acquire: as in `write_at_once`.
-                match self.state.compare_exchange(state, taken, Acquire, Relaxed) {
-                    Ok(_) => return true,
-                    Err(_) => {
-                        state = self.spin(HOLDERS, &mut looks);
-                        continue;
-                    }
-                }
-            }
-            let waiting = waiting.get_or_insert_with(Stopwatch::start);
-            let free = state & HOLDERS == 0;
-            let starving = slept && !free && waiting.has_run(STARVATION_THRESHOLD);
-            let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
-            if announced != state {
-                // Relaxed: an announcement publishes nothing, and the futex compares the word.
-                if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Relaxed) {
-                    state = seen;
-                    continue;
-                }
-            }
-            if free {
-                // A reservation keeps this thread out: this sleep ends by itself (invariant 5).
-                let turn = Deadline::after(STARVATION_THRESHOLD).into_iter().chain(deadline).min();
-                futex::wait_channel(&self.state, announced, turn, WRITERS);
-            } else if !futex::wait_channel(&self.state, announced, deadline, WRITERS) {
-                return self.leave_exclusive();
-            }
-            slept = true;
-            looks = Looks::new();
-            state = self.spin(HOLDERS, &mut looks);
-        }
+        steps::run(self.writing(), deadline).is_some()
+    }
+
+    /// Returns the slow path of a thread or task that is to become the writer.
+    #[inline]
+    pub(crate) fn writing(&self) -> Writing<'_> {
+        Writing { lock: self, waiting: None, slept: false }
     }
 
     /// Ends a writer's wait whose time is up: takes the lock if it is free after all, or makes sure
@@ -231,21 +172,13 @@ impl RawRwLock {
     }
 
     pub(super) fn upgrade_until(&self, deadline: Option<Deadline>) -> Result<bool, NotLocked> {
-        loop {
-            let Err(state) = self.upgrade_at_once()? else { return Ok(true) };
-            // The bit is set only in a state with an upgradable reader: another thread may have
-            // released that right meanwhile.
-            let announced = state | UPGRADING;
-            if announced != state
-                // Relaxed: an announcement publishes nothing, and the futex compares the word.
-                && self.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err()
-            {
-                continue;
-            }
-            if !futex::wait_channel(&self.state, announced, deadline, UPGRADE) {
-                return self.stop_upgrading();
-            }
-        }
+        steps::run(self.upgrading(), deadline).unwrap_or(Ok(false))
+    }
+
+    /// Returns the slow path of the upgradable reader that is to become the writer.
+    #[inline]
+    pub(crate) fn upgrading(&self) -> Upgrading<'_> {
+        Upgrading { lock: self }
     }
 
     /// Ends an upgrade whose time is up: becomes the writer if the other readers have left after
@@ -279,6 +212,7 @@ impl RawRwLock {
     /// Like [`release`](Self::release). Where that frees the lock and wakes a waiter, it sets
     /// `reservation` too, which is 0 or `STARVING`.
     pub(super) fn release_reserving(&self, mode: u32, reservation: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, mode) {
@@ -323,6 +257,7 @@ impl RawRwLock {
     /// Turns a mode into a weaker one and wakes the waiters that may now enter. The lock stays
     /// held, so the order of the steps is free.
     pub(super) fn weaken(&self, from: u32, to: u32) -> Result<(), NotLocked> {
+        // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);
         loop {
             if !is_held(state, from) {
@@ -365,6 +300,180 @@ impl RawRwLock {
             if state & held == 0 || state & WAITING != 0 || !looks.turn() {
                 return state;
             }
+        }
+    }
+}
+
+/// The slow path of a thread or task that is to become a reader, or the upgradable reader.
+pub(crate) struct Entering<'a> {
+    lock: &'a RawRwLock,
+    mode: u32,
+    waiting: Option<Stopwatch>,
+    /// Invariant 6: whether this thread may pass waiting writers and reservations.
+    entitled: bool,
+    slept: bool,
+}
+
+impl<'a> Steps<'a> for Entering<'a> {
+    type Output = ();
+
+    #[track_caller]
+    fn step(&mut self, limit_passed: bool) -> Step<'a, ()> {
+        let (lock, mode) = (self.lock, self.mode);
+        let shut = shut_for(mode);
+        let waiting = self.waiting.get_or_insert_with(Stopwatch::start);
+        if self.slept {
+            self.entitled |= limit_passed || waiting.has_run(STARVATION_THRESHOLD);
+        }
+        let mut state = lock.spin(shut, &mut Looks::new());
+        loop {
+            self.entitled |= state & WRITER != 0;
+            let open = state & shut == 0;
+            if open && (self.entitled || state & (WRITERS_WAITING | STARVING) == 0) {
+                let next = entered(state, mode) & if self.entitled { !STARVING } else { !0 };
+                // Acquire: as in `read_at_once`.
+                match lock.state.compare_exchange(state, next, Acquire, Relaxed) {
+                    Ok(_) => return Step::Done(()),
+                    Err(seen) => {
+                        state = seen;
+                        continue;
+                    }
+                }
+            }
+            // Only a reservation keeps this thread out: this sleep ends by itself (invariant 5).
+            let reserved = open && (state & WRITERS_WAITING == 0 || state & HOLDERS == 0);
+            let starving = self.slept && !open && waiting.has_run(STARVATION_THRESHOLD);
+            let announced = state | READERS_WAITING | if starving { STARVING } else { 0 };
+            if announced != state {
+                // Relaxed: an announcement publishes nothing, and the futex compares the word.
+                if let Err(seen) = lock.state.compare_exchange(state, announced, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
+            }
+            self.slept = true;
+            let limit = if reserved { Deadline::after(STARVATION_THRESHOLD) } else { None };
+            let (word, expected, channel) = (&lock.state, announced, READERS);
+            return Step::Sleep(Sleep { word, expected, channel, limit });
+        }
+    }
+
+    #[track_caller]
+    fn leave(&mut self) -> Option<()> {
+        self.lock.leave_shared(self.mode).then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        let released = match self.mode {
+            READER => self.lock.unlock_read(),
+            _ => self.lock.unlock_upgradable(),
+        };
+        debug_assert!(released.is_ok(), "taken by `leave`");
+    }
+}
+
+/// The slow path of a thread or task that is to become the writer.
+pub(crate) struct Writing<'a> {
+    lock: &'a RawRwLock,
+    /// As in `raw_mutex.rs`: no clock read between the load and the attempt, and a thread that
+    /// loses the race for a free lock spins on.
+    waiting: Option<Stopwatch>,
+    slept: bool,
+}
+
+impl<'a> Steps<'a> for Writing<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let lock = self.lock;
+        let mut looks = Looks::new();
+        let mut state = lock.spin(HOLDERS, &mut looks);
+        loop {
+            if state & HOLDERS == 0 && (self.slept || state & STARVING == 0) {
+                // Invariant 2: a thread that slept leaves the bit set for the writers that may
+                // still sleep. Its reservation is used up.
+                let taken = if self.slept {
+                    (state | WRITER | WRITERS_WAITING) & !STARVING
+                } else {
+                    state | WRITER
+                };
+                // Acquire: as in `write_at_once`.
+                match lock.state.compare_exchange(state, taken, Acquire, Relaxed) {
+                    Ok(_) => return Step::Done(()),
+                    Err(_) => {
+                        state = lock.spin(HOLDERS, &mut looks);
+                        continue;
+                    }
+                }
+            }
+            let waiting = self.waiting.get_or_insert_with(Stopwatch::start);
+            let free = state & HOLDERS == 0;
+            let starving = self.slept && !free && waiting.has_run(STARVATION_THRESHOLD);
+            let announced = state | WRITERS_WAITING | if starving { STARVING } else { 0 };
+            if announced != state {
+                // Relaxed: an announcement publishes nothing, and the futex compares the word.
+                if let Err(seen) = lock.state.compare_exchange(state, announced, Relaxed, Relaxed) {
+                    state = seen;
+                    continue;
+                }
+            }
+            self.slept = true;
+            // A reservation keeps this thread out: this sleep ends by itself (invariant 5).
+            let limit = if free { Deadline::after(STARVATION_THRESHOLD) } else { None };
+            let (word, expected, channel) = (&lock.state, announced, WRITERS);
+            return Step::Sleep(Sleep { word, expected, channel, limit });
+        }
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        self.lock.leave_exclusive().then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        let released = self.lock.unlock_write();
+        debug_assert!(released.is_ok(), "taken by `leave`");
+    }
+}
+
+/// The slow path of the upgradable reader that is to become the writer.
+pub(crate) struct Upgrading<'a> {
+    lock: &'a RawRwLock,
+}
+
+impl<'a> Steps<'a> for Upgrading<'a> {
+    type Output = Result<bool, NotLocked>;
+
+    fn step(&mut self, _: bool) -> Step<'a, Self::Output> {
+        let lock = self.lock;
+        loop {
+            let state = match lock.upgrade_at_once() {
+                Err(error) => return Step::Done(Err(error)),
+                Ok(Ok(())) => return Step::Done(Ok(true)),
+                Ok(Err(state)) => state,
+            };
+            // The bit is set only in a state with an upgradable reader: another thread may have
+            // released that right meanwhile.
+            let announced = state | UPGRADING;
+            if announced != state
+                // Relaxed: an announcement publishes nothing, and the futex compares the word.
+                && lock.state.compare_exchange(state, announced, Relaxed, Relaxed).is_err()
+            {
+                continue;
+            }
+            let (word, expected, channel) = (&lock.state, announced, UPGRADE);
+            return Step::Sleep(Sleep { word, expected, channel, limit: None });
+        }
+    }
+
+    fn leave(&mut self) -> Option<Self::Output> {
+        Some(self.lock.stop_upgrading())
+    }
+
+    /// The caller has dropped its guard, or keeps it: it knows which hold it had.
+    fn undo(&mut self, output: Self::Output) {
+        if output == Ok(true) {
+            let weaker = self.lock.downgrade_to_upgradable();
+            debug_assert!(weaker.is_ok(), "taken by `leave`");
         }
     }
 }

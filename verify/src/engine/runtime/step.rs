@@ -31,6 +31,9 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
+                if let Some(fact) = this.tells_twins_apart(&label) {
+                    Runtime::learn(rt, fact);
+                }
                 if let Some(Object::Tagged(tag, _)) = object
                     && this.is_freed(std::ptr::from_ref(tag).addr(), label.site)
                 {
@@ -69,6 +72,9 @@ impl Runtime {
                             let child = &mut this.threads[label.a as usize];
                             (child.state, child.gone) = (State::Finished, true);
                         }
+                        if label.kind == Kind::Join {
+                            this.has_joined(label.a as u32);
+                        }
                         if this.goes_round(outcome.event) {
                             Runtime::relax(rt);
                         }
@@ -79,6 +85,11 @@ impl Runtime {
                 }
                 let turn = this.turn();
                 if this.replaying || turn.is_some_and(|step| step.tid as usize != t) {
+                    this.threads[t].state = State::Frontier;
+                    Runtime::switch(rt);
+                    continue;
+                }
+                if !this.draining && this.probe.is_none() && this.is_ahead_of_twin(this.cur) {
                     this.threads[t].state = State::Frontier;
                     Runtime::switch(rt);
                     continue;
@@ -179,6 +190,9 @@ impl Runtime {
                 this.stack_ends[t].push(end);
                 if this.is_before_creation(id) || this.races_with_unsynced(id) {
                     Runtime::halt(rt);
+                }
+                if label.kind == Kind::Join {
+                    this.has_joined(label.a as u32);
                 }
                 let out = outcome(id, this.ex.graph.ev(id));
                 if this.draining {

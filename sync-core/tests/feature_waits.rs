@@ -1,0 +1,71 @@
+//! The feature `waits`: the list of the threads that wait.
+#![cfg(feature = "waits")]
+
+use std::time::Duration;
+
+use sync_core::thread::{self, Builder};
+use sync_core::waits::{self, Waiting};
+use sync_core::{Event, Mutex, Semaphore};
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use watchdog::watch;
+
+/// Returns the wait of the thread with this name, once there is one.
+fn wait_of(name: &str) -> Waiting {
+    loop {
+        let found = waits::waiting().into_iter().find(|wait| wait.thread_name() == Some(name));
+        if let Some(wait) = found {
+            return wait;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn each_wait_has_its_thread_call_and_place() {
+    let _watch = watch();
+    let (event, semaphore, mutex) = (Event::new(), Semaphore::new(0), Mutex::new(()));
+    let held = mutex.lock();
+    thread::scope(|scope| {
+        let named = |name: &str| Builder::new().name(name);
+        let line = line!();
+        named("at the event").spawn_scoped(scope, || event.wait()).unwrap();
+        named("at the mutex").spawn_scoped(scope, || drop(mutex.lock())).unwrap();
+        let waits = || drop(semaphore.try_acquire_for(Duration::from_secs(3600)));
+        named("at the semaphore").spawn_scoped(scope, waits).unwrap();
+        let at_event = wait_of("at the event");
+        assert!(at_event.call().contains("Event::wait"), "{at_event}");
+        assert!(at_event.caller().unwrap().contains("feature_waits"), "{at_event}");
+        let place = at_event.place().unwrap();
+        assert!(place.contains(&format!("feature_waits.rs:{}", line + 1)), "{at_event}");
+        assert!(!at_event.is_timed());
+        let event_at = (&raw const event).addr();
+        assert!((event_at..event_at + size_of::<Event>()).contains(&at_event.address()));
+
+        let at_mutex = wait_of("at the mutex");
+        assert!(at_mutex.call().contains("Mutex"), "{at_mutex}");
+        let at_semaphore = wait_of("at the semaphore");
+        assert!(at_semaphore.call().contains("try_acquire_for"), "{at_semaphore}");
+        assert!(at_semaphore.is_timed() && at_semaphore.to_string().contains("waits for"));
+
+        let longest = waits::waiting();
+        assert!(longest.windows(2).all(|pair| pair[0].waited() >= pair[1].waited()));
+        waits::print();
+        event.set();
+        drop(held);
+        semaphore.add_permits(1);
+    });
+    let left: Vec<_> = waits::waiting();
+    let ours = |wait: &&Waiting| wait.thread_name().is_some_and(|name| name.starts_with("at the"));
+    assert_eq!(left.iter().filter(ours).count(), 0, "a wait that is over is not listed");
+}
+
+#[cfg(all(unix, feature = "sigquit"))]
+#[test]
+fn sigquit_prints_and_does_not_kill() {
+    waits::print_on_sigquit().unwrap();
+    // SAFETY: it sends a signal to this process, which has a handler for it.
+    assert_eq!(unsafe { libc::raise(libc::SIGQUIT) }, 0);
+}

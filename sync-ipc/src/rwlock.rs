@@ -1,0 +1,386 @@
+//! A readers-writer lock between processes. The algorithm is in
+//! [`raw::rwlock`](crate::raw::rwlock).
+//!
+//! Memory, by offset: writer's word u32, dirty u32; event counts of the readers and of the writer
+//! u32, each on a cache line of its own; readers' cells u32 each, value. The entry's parameter is
+//! the number of cells.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::time::Instant;
+
+use sync_core::primitive::futex::Deadline;
+
+use crate::error::{Error, Result};
+use crate::mutex::{LockError, Unrepaired};
+use crate::plain::{self, Plain};
+use crate::raw::Peers;
+use crate::raw::mutex::{self, Locked, Refused};
+use crate::raw::rwlock::{Read, Words};
+use crate::segment::{Block, Segment};
+
+const DIRTY: usize = 4;
+const READERS_GATE: usize = 64;
+const WRITER_GATE: usize = 128;
+const CELLS: usize = 192;
+
+/// The number of read guards at a time that [`RwLock::create`] has room for.
+const READERS: usize = 64;
+
+/// The most that [`RwLock::with_readers`] takes.
+const MAX_READERS: usize = 4096;
+
+/// A readers-writer lock around a value of plain data in a [`Segment`].
+///
+/// Any holder may be killed at any instruction. A dead reader's hold is cleared away. A dead
+/// writer's lock is taken over: if the writer may have changed the value, the next holder, reader
+/// or writer, gets [`LockError::OwnerDied`] with a guard for writing, and repairs the value, as
+/// with a [`Mutex`](crate::Mutex).
+///
+/// A writer that waits holds up new readers. So a thread that holds a read guard must not ask for
+/// another one: with a writer in between it would wait forever. Writers that follow one another
+/// closely can starve readers.
+///
+/// ```
+/// use sync_ipc::{RwLock, Segment};
+///
+/// let segment = Segment::anonymous(4096)?;
+/// let settings = RwLock::create(&segment, "settings", [1_u32, 2])?;
+/// {
+///     let (one, two) = (settings.read()?, settings.read()?);
+///     assert_eq!((one.get(), two.get()), ([1, 2], [1, 2]));
+///     assert!(settings.try_write().is_err());
+/// }
+/// settings.write()?.set([3, 4]);
+/// assert_eq!(settings.read()?.get(), [3, 4]);
+/// # Ok::<(), sync_ipc::Error>(())
+/// ```
+///
+/// # Memory ordering
+///
+/// Writes before a write guard was dropped are visible to every later holder; what was read under
+/// a read guard was read before a later writer writes.
+#[doc(alias = "SharedMutex")]
+pub struct RwLock<T> {
+    block: Block,
+    readers: usize,
+    value: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Plain> RwLock<T> {
+    fn kind() -> u64 {
+        plain::kind_of::<T>("rwlock")
+    }
+
+    fn layout(readers: usize) -> usize {
+        value_at(readers) + size_of::<T>()
+    }
+
+    fn over(block: Block, readers: usize) -> Self {
+        Self { block, readers, value: PhantomData }
+    }
+
+    /// A new lock under a name that must be new in this segment, for at most 64 read guards at a
+    /// time: further readers wait.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn create(segment: &Segment, name: &str, value: T) -> Result<Self> {
+        Self::with_readers(segment, name, READERS, value)
+    }
+
+    /// As [`create`](Self::create), for at most `readers` read guards at a time. A writer looks at
+    /// as many words.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadSize`] for 0 and for more than 4096; else as for any object.
+    pub fn with_readers(segment: &Segment, name: &str, readers: usize, value: T) -> Result<Self> {
+        if readers == 0 || readers > MAX_READERS {
+            return Err(Error::BadSize);
+        }
+        let layout = Self::layout(readers);
+        let block = segment.place(name, Self::kind(), layout, readers as u64, |block| {
+            plain::store(block, value_at(readers), &value)
+        })?;
+        Ok(Self::over(block, readers))
+    }
+
+    /// The lock of that name.
+    ///
+    /// # Errors
+    ///
+    /// As for any object.
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        let block = segment.find(name, Self::kind())?;
+        let readers = usize::try_from(block.parameter())
+            .ok()
+            .filter(|readers| (1..=MAX_READERS).contains(readers))
+            .ok_or(Error::Corrupted)?;
+        Ok(Self::over(block.expect_size(Some(Self::layout(readers)))?, readers))
+    }
+
+    /// [`open`](Self::open), or [`create`](Self::create) if there is none, also in a race.
+    ///
+    /// # Errors
+    ///
+    /// The errors of these two.
+    pub fn open_or_create(segment: &Segment, name: &str, value: T) -> Result<Self> {
+        crate::open_or_create(|| Self::open(segment, name), || Self::create(segment, name, value))
+    }
+
+    /// Locks for reading, waiting for as long as a living writer holds the lock or waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::OwnerDied`] with a guard for **writing**: a writer died. The value may be half
+    /// written. [`LockError::NotRecoverable`]; [`LockError::NotAttached`].
+    pub fn read(&self) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.reader(self.words().read(&self.block, None))
+    }
+
+    /// Locks for reading if no living writer holds the lock or waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`LockError::TimedOut`].
+    pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.reader(self.words().try_read(&self.block))
+    }
+
+    /// As [`read`](Self::read), waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`LockError::TimedOut`].
+    pub fn read_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.reader(self.words().read(&self.block, Deadline::after(timeout)))
+    }
+
+    /// As [`read`](Self::read), waiting at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`LockError::TimedOut`].
+    pub fn read_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.reader(self.words().read(&self.block, Deadline::at(deadline)))
+    }
+
+    /// Locks for writing, waiting for as long as living processes hold the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::OwnerDied`] with the guard; [`LockError::NotRecoverable`];
+    /// [`LockError::NotAttached`].
+    pub fn write(&self) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.writer(self.words().write(&self.block, None))
+    }
+
+    /// Locks for writing if no living process holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and [`LockError::TimedOut`].
+    pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.writer(self.words().try_write(&self.block))
+    }
+
+    /// As [`write`](Self::write), waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and [`LockError::TimedOut`].
+    pub fn write_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.writer(self.words().write(&self.block, Deadline::after(timeout)))
+    }
+
+    /// As [`write`](Self::write), waiting at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and [`LockError::TimedOut`].
+    pub fn write_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.writer(self.words().write(&self.block, Deadline::at(deadline)))
+    }
+
+    fn reader(
+        &self,
+        outcome: Result<Read, Refused>,
+    ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        match outcome {
+            Ok(Read::Cell(cell)) => {
+                Ok(RwLockReadGuard { lock: self, identity: self.block.me(), cell })
+            }
+            Ok(Read::OwnerDied) => Err(LockError::OwnerDied(self.write_guard(true))),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    fn writer(
+        &self,
+        outcome: Result<Locked, Refused>,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        match outcome {
+            Ok(Locked::Clean) => Ok(self.write_guard(false)),
+            Ok(Locked::OwnerDied) => Err(LockError::OwnerDied(self.write_guard(true))),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// Only where the lock was acquired: a guard's drop unlocks.
+    fn write_guard(&self, inconsistent: bool) -> RwLockWriteGuard<'_, T> {
+        RwLockWriteGuard { lock: self, identity: self.block.me(), inconsistent }
+    }
+
+    fn get(&self) -> T {
+        plain::load(&self.block, value_at(self.readers))
+    }
+}
+
+impl<T> RwLock<T> {
+    fn words(&self) -> Words<'_> {
+        Words {
+            writer: self.block.u32(0),
+            dirty: self.block.u32(DIRTY),
+            readers_gate: self.block.u32(READERS_GATE),
+            writer_gate: self.block.u32(WRITER_GATE),
+            cells: self.block.u32s(CELLS, self.readers),
+        }
+    }
+}
+
+fn value_at(readers: usize) -> usize {
+    (CELLS + readers * 4).next_multiple_of(8)
+}
+
+impl<T> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RwLock")
+            .field("has_writer", &(mutex::owner(self.block.u32(0)) != 0))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to read what an [`RwLock`] guards, until dropped.
+#[must_use = "the lock is let go of at once if the guard is not kept"]
+#[derive(Debug)]
+pub struct RwLockReadGuard<'a, T: Plain> {
+    lock: &'a RwLock<T>,
+    identity: u32,
+    cell: usize,
+}
+
+impl<T: Plain> RwLockReadGuard<'_, T> {
+    /// The value.
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.lock.get()
+    }
+}
+
+impl<T: Plain> Drop for RwLockReadGuard<'_, T> {
+    fn drop(&mut self) {
+        // Not in a forked child: the hold is its parent's.
+        if self.lock.block.is_us(self.identity) {
+            self.lock.words().read_unlock(&self.lock.block, self.cell);
+        }
+    }
+}
+
+/// The right to change what an [`RwLock`] guards, until dropped.
+#[must_use = "the lock is let go of at once if the guard is not kept"]
+#[derive(Debug)]
+pub struct RwLockWriteGuard<'a, T: Plain> {
+    lock: &'a RwLock<T>,
+    identity: u32,
+    inconsistent: bool,
+}
+
+impl<T: Plain> RwLockWriteGuard<'_, T> {
+    /// The value.
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.lock.get()
+    }
+
+    /// Replaces the value. Does nothing in a forked child's copy of the guard.
+    pub fn set(&mut self, value: T) {
+        if self.is_ours() {
+            plain::store(&self.lock.block, value_at(self.lock.readers), &value);
+        }
+    }
+
+    /// Copies the value out, lets `change` change it, and copies it back in. If `change` panics,
+    /// the value stays as it was.
+    pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.get();
+        let result = change(&mut value);
+        self.set(value);
+        result
+    }
+
+    /// Whether the guard came from a dead writer, and [`mark_consistent`](Self::mark_consistent)
+    /// has not been called yet.
+    #[must_use]
+    pub fn is_inconsistent(&self) -> bool {
+        self.inconsistent
+    }
+
+    /// Declares the value consistent again after a writer died. A guard that is dropped without
+    /// this call leaves a lock that refuses every process with [`LockError::NotRecoverable`].
+    pub fn mark_consistent(&mut self) {
+        if self.inconsistent && self.is_ours() {
+            self.lock.words().mark_consistent(&self.lock.block);
+            self.inconsistent = false;
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.lock.block.is_us(self.identity)
+    }
+}
+
+impl<T: Plain> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        let (words, peers) = (self.lock.words(), &self.lock.block);
+        if self.inconsistent {
+            words.give_up(peers);
+        } else {
+            words.write_unlock(peers);
+        }
+    }
+}
+
+impl<T: Plain> Unrepaired for RwLockWriteGuard<'_, T> {
+    fn abandon(self) {
+        let this = core::mem::ManuallyDrop::new(self);
+        if !this.is_ours() {
+            return;
+        }
+        let (words, peers) = (this.lock.words(), &this.lock.block);
+        if this.inconsistent {
+            words.abandon(peers);
+        } else {
+            words.write_unlock(peers);
+        }
+    }
+}
+
+handle!([T: Plain] RwLock<T>, |this| &this.block, Self::over(this.block.clone(), this.readers));

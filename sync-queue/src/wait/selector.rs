@@ -1,0 +1,351 @@
+//! One wait for the first of several events.
+//!
+//! # Source
+//!
+//! The contexts of crossbeam-channel: a waiter that stands in several lists at once has one word,
+//! and the first thread that changes it has chosen the waiter, for every list.
+//!
+//! # State
+//!
+//! | word of a selector | meaning |
+//! |---|---|
+//! | `WAITING` | in the lists of its cases; any thread may choose it |
+//! | `CLAIMED` | a partner has chosen it and will hand something over: it waits for that |
+//! | `ABORTED` | its own thread gave up, or the partner left without handing anything over |
+//! | `CHOSEN + n` | case `n` was chosen |
+//!
+//! # Invariants
+//!
+//! S1. A selector leaves `WAITING` once, by one compare-exchange. Exactly one thread chooses it, or
+//! its own thread aborts it: one event wakes one waiter, and a waiter uses up one event.
+//!
+//! S2. A selector stays in place while a ticket of it is in a list, and while it is `CLAIMED`. Its
+//! owner removes its tickets under the lock of each list before it leaves. A thread changes the
+//! word of a selector only under the lock of the list in which it found the ticket, or, if it has
+//! claimed the selector, by the store that ends the claim. After that, only the address is used.
+//!
+//! S3. `handed` belongs to the thread that claimed the selector until it stores the end of the
+//! claim, and to the owner after that.
+//!
+//! S4. An owner that was chosen by an event tries that case first, so the event is used, or there
+//! was nothing left to use it on. An owner that leaves without trying (a future that is dropped)
+//! passes the event on.
+//!
+//! # Memory orderings
+//!
+//! The word is changed with AcqRel and read with Acquire: what the thread that chose did before
+//! (above all `handed`) is seen by the owner. An event carries no data; the case is tried with the
+//! orderings of its own operations.
+
+use core::ptr::{self, NonNull};
+use std::collections::VecDeque;
+
+use sync_core::Mutex;
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::cell::UnsafeCell;
+use sync_core::primitive::futex::{self, Deadline};
+
+use crate::wait::stash::Stash;
+
+const WAITING: u32 = 0;
+const CLAIMED: u32 = 1;
+const ABORTED: u32 = 2;
+const CHOSEN: u32 = 3;
+
+/// One wait for several events, by a thread or by a task.
+pub(crate) struct Selector {
+    word: AtomicU32,
+    /// What a partner handed over (S3).
+    handed: UnsafeCell<Option<Stash>>,
+}
+
+// SAFETY: `handed` is one thread's at a time (S3). What is inside was put there by a thread that
+// may send it to the owner, which both ends of the channel require.
+unsafe impl Send for Selector {}
+// SAFETY: as above.
+unsafe impl Sync for Selector {}
+
+/// What ends the sleep of a chosen selector, thread or task. Used after all locks are released.
+///
+/// The address is all that is used of the word (S2).
+#[must_use = "the waiter that was chosen stays asleep"]
+pub(crate) struct Wakeup(*const AtomicU32);
+
+impl Wakeup {
+    pub(crate) fn go(self) {
+        futex::wake_one(self.0);
+    }
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// No thread chose the selector, or its partner left.
+    Aborted,
+    /// The case with this number was chosen.
+    Chosen(u32),
+}
+
+impl Ended {
+    fn of(word: u32) -> Option<Self> {
+        match word {
+            WAITING | CLAIMED => None,
+            ABORTED => Some(Self::Aborted),
+            _ => Some(Self::Chosen(word - CHOSEN)),
+        }
+    }
+}
+
+impl Selector {
+    pub(crate) fn new() -> Self {
+        Self { word: AtomicU32::new(WAITING), handed: UnsafeCell::new(None) }
+    }
+
+    fn change(&self, to: u32) -> bool {
+        // Acquire and Release: see "Memory orderings". Relaxed on failure: nothing is read then.
+        self.word.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    fn wakeup(&self) -> Wakeup {
+        Wakeup(&raw const self.word)
+    }
+
+    /// Returns whether any thread may still choose it.
+    fn is_waiting(&self) -> bool {
+        // Relaxed: a hint. A claim decides.
+        self.word.load(Ordering::Relaxed) == WAITING
+    }
+
+    /// Returns how the wait ended, if it has.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        // Acquire: see "Memory orderings".
+        Ended::of(self.word.load(Ordering::Acquire))
+    }
+
+    /// Ends the wait of the owner. If another thread has chosen the selector, its choice counts.
+    pub(crate) fn abort(&self) -> Ended {
+        if self.change(ABORTED) { Ended::Aborted } else { self.wait(None) }
+    }
+
+    /// Sleeps until chosen, at most until `deadline`; then aborts.
+    pub(crate) fn wait(&self, deadline: Option<Deadline>) -> Ended {
+        loop {
+            // Acquire: see "Memory orderings".
+            let word = self.word.load(Ordering::Acquire);
+            if let Some(ended) = Ended::of(word) {
+                return ended;
+            }
+            // A partner that has claimed the selector ends the claim in any case.
+            let deadline = if word == CLAIMED { None } else { deadline };
+            if !futex::wait_maybe(&self.word, word, deadline) && self.change(ABORTED) {
+                return Ended::Aborted;
+            }
+        }
+    }
+
+    /// Takes what a partner handed over.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, and the wait has ended (S3).
+    pub(crate) unsafe fn take_handed(&self) -> Option<Stash> {
+        // SAFETY: the caller promises it (`# Safety`).
+        self.handed.with_mut(|handed| unsafe { (*handed).take() })
+    }
+}
+
+/// A selector in a list, with the number of the case that the list stands for.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket {
+    selector: NonNull<Selector>,
+    case: u32,
+}
+
+// SAFETY: a selector is `Sync`, and stays in place while a ticket of it is in a list (S2).
+unsafe impl Send for Ticket {}
+// SAFETY: as above.
+unsafe impl Sync for Ticket {}
+
+impl Ticket {
+    pub(crate) fn new(selector: &Selector, case: u32) -> Self {
+        Self { selector: NonNull::from(selector), case }
+    }
+
+    pub(crate) fn is_of(self, selector: &Selector) -> bool {
+        ptr::eq(self.selector.as_ptr(), selector)
+    }
+
+    /// Returns whether the selector may still be chosen.
+    ///
+    /// # Safety
+    ///
+    /// The ticket is in a list whose lock the caller holds.
+    pub(crate) unsafe fn is_waiting(self) -> bool {
+        // SAFETY: the selector is in place (S2).
+        unsafe { self.selector.as_ref() }.is_waiting()
+    }
+
+    /// Chooses the selector: an event of the case has happened. `None`: it was chosen before.
+    ///
+    /// # Safety
+    ///
+    /// The ticket is, or was until now, in a list whose lock the caller holds.
+    pub(crate) unsafe fn choose(self) -> Option<Wakeup> {
+        // SAFETY: the selector is in place (S2): its owner needs the lock to leave.
+        let selector = unsafe { self.selector.as_ref() };
+        selector.change(CHOSEN + self.case).then(|| selector.wakeup())
+    }
+
+    /// Claims the selector. `None`: it was chosen before.
+    ///
+    /// # Safety
+    ///
+    /// As for [`choose`](Self::choose).
+    pub(crate) unsafe fn claim(self) -> Option<Claimed> {
+        // SAFETY: the selector is in place (S2): its owner needs the lock to leave.
+        unsafe { self.selector.as_ref() }.change(CLAIMED).then_some(Claimed(self))
+    }
+}
+
+/// A selector that this thread has claimed and has to release.
+#[must_use = "the owner waits for the end of the claim"]
+pub(crate) struct Claimed(Ticket);
+
+impl Claimed {
+    /// Hands something over: the case was chosen.
+    pub(crate) fn hand(self, stash: Stash) -> Wakeup {
+        // SAFETY: the selector is in place while it is claimed (S2).
+        let selector = unsafe { self.0.selector.as_ref() };
+        // SAFETY: the claim makes `handed` this thread's (S3).
+        selector.handed.with_mut(|handed| unsafe { *handed = Some(stash) });
+        self.end(CHOSEN + self.0.case)
+    }
+
+    /// Leaves without handing anything over: the owner tries all of its cases again.
+    pub(crate) fn leave(self) -> Wakeup {
+        self.end(ABORTED)
+    }
+
+    fn end(&self, word: u32) -> Wakeup {
+        // SAFETY: the selector is in place while it is claimed (S2).
+        let selector = unsafe { self.0.selector.as_ref() };
+        let wakeup = selector.wakeup();
+        // Release: pairs with the Acquire of the owner. The selector may be gone afterwards.
+        selector.word.store(word, Ordering::Release);
+        wakeup
+    }
+}
+
+/// The selectors that wait for one event.
+#[derive(Default)]
+pub(crate) struct WatchList {
+    /// The number of tickets, for a notifier that holds no lock.
+    len: AtomicU32,
+    tickets: Mutex<Tickets>,
+}
+
+#[derive(Default)]
+struct Tickets {
+    /// Selectors that use the event up.
+    takers: VecDeque<Ticket>,
+    /// Selectors that only want to know of it: each event wakes all of them.
+    observers: Vec<Ticket>,
+    /// Whether the threads that sleep outside the list are next to be chosen.
+    sleepers_next: bool,
+}
+
+impl WatchList {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes the list and the number of its tickets.
+    fn change<R>(&self, f: impl FnOnce(&mut Tickets) -> R) -> R {
+        let mut tickets = self.tickets.lock();
+        let result = f(&mut tickets);
+        let len = tickets.takers.len() + tickets.observers.len();
+        // Relaxed: published by the flag that the owner sets next (W4 in `event_count`), or by the
+        // lock.
+        self.len.store(u32::try_from(len).unwrap_or(u32::MAX), Ordering::Relaxed);
+        result
+    }
+
+    /// Returns whether there may be tickets. The caller has observed the flag of every ticket that
+    /// it must not miss.
+    pub(crate) fn is_empty(&self) -> bool {
+        // Relaxed: see `change`.
+        self.len.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn add(&self, ticket: Ticket, observe: bool) {
+        self.change(|tickets| {
+            if observe {
+                tickets.observers.push(ticket);
+            } else {
+                tickets.takers.push_back(ticket);
+            }
+        });
+    }
+
+    /// Removes all tickets of the selector.
+    pub(crate) fn remove(&self, selector: &Selector) {
+        self.change(|tickets| {
+            tickets.takers.retain(|ticket| !ticket.is_of(selector));
+            tickets.observers.retain(|ticket| !ticket.is_of(selector));
+        });
+    }
+
+    /// Wakes all observers, and returns whether there were any and whether the threads that sleep
+    /// outside the list are next.
+    pub(crate) fn wake_observers(&self) -> (bool, bool) {
+        let (observers, sleepers_next) = self.change(|tickets| {
+            let observers: Vec<_> = tickets
+                .observers
+                .drain(..)
+                // SAFETY: the tickets were in this list, whose lock is held.
+                .filter_map(|ticket| unsafe { ticket.choose() })
+                .collect();
+            tickets.sleepers_next = !tickets.sleepers_next;
+            (observers, tickets.sleepers_next)
+        });
+        let any = !observers.is_empty();
+        observers.into_iter().for_each(Wakeup::go);
+        (any, sleepers_next)
+    }
+
+    /// Chooses up to `count` selectors, those that have waited longest first, and returns their
+    /// number.
+    pub(crate) fn wake(&self, count: usize) -> usize {
+        let mut chosen = 0;
+        // Tickets that come while this thread wakes others belong to later events.
+        let mut left = usize::MAX;
+        while chosen < count && left > 0 {
+            let wakeup = self.change(|tickets| {
+                left = left.min(tickets.takers.len());
+                while left > 0 {
+                    left -= 1;
+                    let ticket = tickets.takers.pop_front()?;
+                    // SAFETY: the ticket was in this list, whose lock is held.
+                    if let Some(wakeup) = unsafe { ticket.choose() } {
+                        return Some(wakeup);
+                    }
+                }
+                None
+            });
+            match wakeup {
+                Some(wakeup) => {
+                    chosen += 1;
+                    wakeup.go();
+                }
+                None => break,
+            }
+        }
+        chosen
+    }
+}
+
+impl core::fmt::Debug for WatchList {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("WatchList").field(&self.len.load(Ordering::Relaxed)).finish()
+    }
+}

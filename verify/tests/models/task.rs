@@ -1,0 +1,396 @@
+//! Tasks as waiters of the futex: no wake is lost or swallowed, with a thread next to a task, with
+//! a future that is dropped after any poll, and with a future that moves to another waker.
+
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::task::{Waiter, model_with_tasks};
+use sync_core::primitive::futex::{self, Channel, Deadline};
+use sync_core::task::block_on;
+use sync_core::{Barrier, CancelToken, Condvar, FairMutex, Mutex, OnceLock, RwLock, Semaphore};
+
+use crate::support::{Arc, Body, Tracked, with};
+
+const TOKEN: u32 = 1;
+const WAITERS: u32 = 2;
+
+/// Tokens that waiters take, one each: the smallest algorithm with a wake of one, an announcement
+/// and a duty to pass wakes on.
+struct Tokens {
+    word: AtomicU32,
+    news: Tracked,
+}
+
+impl Tokens {
+    fn new() -> Arc<Self> {
+        model_with_tasks();
+        Arc::new(Self { word: AtomicU32::new(0), news: Tracked::new(0) })
+    }
+
+    fn give(&self) {
+        if self.word.swap(TOKEN, Ordering::Release) & WAITERS != 0 {
+            futex::wake_one(&raw const self.word);
+        }
+    }
+
+    /// Takes a token, or announces a waiter: then it returns `false`.
+    fn attempt(&self, slept: bool) -> bool {
+        let mut state = self.word.load(Ordering::Relaxed);
+        loop {
+            let next = match state & TOKEN != 0 {
+                true if slept => WAITERS,
+                true => state & !TOKEN,
+                false => WAITERS,
+            };
+            if next == state {
+                return false;
+            }
+            match self.word.compare_exchange(state, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return state & TOKEN != 0,
+                Err(seen) => state = seen,
+            }
+        }
+    }
+
+    fn take(&self) {
+        let mut slept = false;
+        while !self.attempt(slept) {
+            futex::wait(&self.word, WAITERS);
+            slept = true;
+        }
+    }
+
+    fn take_in_time(&self, deadline: Option<Deadline>) -> bool {
+        let mut slept = false;
+        while !self.attempt(slept) {
+            if !futex::wait_maybe(&self.word, WAITERS, deadline) {
+                return self.attempt(false);
+            }
+            slept = true;
+        }
+        true
+    }
+
+    fn poll_take(
+        &self,
+        waiter: Pin<&Waiter>,
+        slept: &mut bool,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        if waiter.poll(context.waker()).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            if self.attempt(*slept) {
+                return Poll::Ready(());
+            }
+            *slept = true;
+            if waiter.start(&self.word, WAITERS, Channel::ALL, context.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    async fn take_async(&self) {
+        let waiter = pin!(Waiter::new());
+        let waiter = waiter.as_ref();
+        let mut slept = false;
+        poll_fn(|context| self.poll_take(waiter, &mut slept, context)).await;
+    }
+
+    /// Polls a wait `polls` times, and drops it. Returns whether it took the token.
+    fn take_and_give_up(&self, polls: usize) -> bool {
+        let mut taking = pin!(self.take_async());
+        let mut context = Context::from_waker(Waker::noop());
+        (0..polls).any(|_| taking.as_mut().poll(&mut context).is_ready())
+    }
+}
+
+fn task_takes(shared: &Arc<Tokens>) -> Body {
+    with(shared, |it| block_on(it.take_async()))
+}
+
+fn thread_takes(shared: &Arc<Tokens>) -> Body {
+    with(shared, |it| it.take())
+}
+
+fn gives(shared: &Arc<Tokens>) -> Body {
+    with(shared, |it| it.give())
+}
+
+model! {
+    /// One task and one wake: the task is woken, and sees what was written before the wake.
+    fn a_task_is_woken(order) {
+        let shared = Tokens::new();
+        let takes = with(&shared, |it| {
+            block_on(it.take_async());
+            assert_eq!(it.news.get(), 1);
+        });
+        let gives = with(&shared, |it| {
+            it.news.set(1);
+            it.give();
+        });
+        order.run([takes, gives]);
+    }
+}
+
+model! {
+    /// A thread and a task wait; the one that takes the token gives the next one.
+    fn a_thread_and_a_task_are_both_woken(order) small {
+        let shared = Tokens::new();
+        let takes_and_gives = with(&shared, |it| {
+            it.take();
+            it.give();
+        });
+        let task = with(&shared, |it| {
+            block_on(it.take_async());
+            it.give();
+        });
+        order.run([takes_and_gives, task, gives(&shared)]);
+        assert_eq!(shared.word.load(Ordering::Relaxed) & TOKEN, TOKEN);
+    }
+}
+
+model! {
+    /// A task is dropped after its first poll, chosen or not. The thread gets the token, which is
+    /// given back if the task took it.
+    fn a_task_that_gives_up_leaves_the_wake_to_a_thread(order) small {
+        let shared = Tokens::new();
+        let gives_up = with(&shared, |it| {
+            if it.take_and_give_up(1) {
+                it.give();
+            }
+        });
+        order.run([gives_up, thread_takes(&shared), gives(&shared)]);
+    }
+}
+
+model! {
+    /// The same with two polls, and a task that stays.
+    fn a_task_that_gives_up_leaves_the_wake_to_a_task(order) small {
+        let shared = Tokens::new();
+        let gives_up = with(&shared, |it| {
+            if it.take_and_give_up(2) {
+                it.give();
+            }
+        });
+        order.run([gives_up, task_takes(&shared), gives(&shared)]);
+    }
+}
+
+model! {
+    /// A thread whose time is up leaves the wake to a task.
+    fn a_thread_that_gives_up_leaves_the_wake_to_a_task(order) small {
+        let shared = Tokens::new();
+        let gives_up = with(&shared, |it| {
+            if it.take_in_time(Deadline::after(Duration::from_millis(1))) {
+                it.give();
+            }
+        });
+        order.run([gives_up, task_takes(&shared), gives(&shared)]);
+    }
+}
+
+model! {
+    /// A future is polled by one executor, and moves to a second one: the wake reaches the second
+    /// one's waker, at whatever moment it comes.
+    fn a_task_that_moves_to_another_waker(order) {
+        let shared = Tokens::new();
+        let moves = with(&shared, |it| {
+            let mut taking = pin!(it.take_async());
+            if taking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                block_on(taking);
+            }
+        });
+        order.run([moves, gives(&shared)]);
+    }
+}
+
+model! {
+    /// One task waits for two words at once. It and a thread hand the token of the first word to
+    /// each other; the waiter of the second word leaves without a trace.
+    fn a_wait_for_two_words_passes_the_other_wake_on(order) small {
+        let shared = Arc::new([Tokens::new(), Tokens::new()]);
+        let both = with(&shared, |it| {
+            let first = pin!(Waiter::new());
+            let second = pin!(Waiter::new());
+            let (mut slept, mut slept_too) = (false, false);
+            let took = block_on(poll_fn(|context| {
+                let (first, second) = (first.as_ref(), second.as_ref());
+                if it[0].poll_take(first, &mut slept, context).is_ready() {
+                    return Poll::Ready(0);
+                }
+                it[1].poll_take(second, &mut slept_too, context).map(|()| 1)
+            }));
+            it[took].give();
+        });
+        let waits = with(&shared, |it| {
+            it[0].take();
+            it[0].give();
+        });
+        let gives = with(&shared, |it| it[0].give());
+        order.run([both, waits, gives]);
+    }
+}
+
+/// Polls a future `polls` times, and drops it. Returns what it got.
+fn poll_and_drop<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    (0..polls).find_map(|_| match future.as_mut().poll(&mut context) {
+        Poll::Ready(got) => Some(got),
+        Poll::Pending => None,
+    })
+}
+
+model! {
+    /// A mutex, taken by a thread, by a task, and by a task that gives up after any poll.
+    fn a_mutex_of_threads_and_tasks(order) small {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(()), Tracked::new(0)));
+        let thread = with(&shared, |it| {
+            let _held = it.0.lock();
+            it.1.set(it.1.get() + 1);
+        });
+        let task = with(&shared, |it| block_on(async {
+            let _held = it.0.lock_async().await;
+            it.1.set(it.1.get() + 1);
+        }));
+        let gives_up = with(&shared, |it| {
+            if let Some(_held) = poll_and_drop(it.0.lock_async(), 2) {
+                it.1.set(it.1.get() + 1);
+            }
+        });
+        order.run([thread, task, gives_up]);
+        assert!(shared.1.get() >= 2 && !shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A first come, first served lock: a task that leaves the queue while it is granted hands the
+    /// lock on.
+    fn a_fair_mutex_of_threads_and_tasks(order) small {
+        model_with_tasks();
+        let shared = Arc::new((FairMutex::new(()), Tracked::new(0)));
+        let task = with(&shared, |it| block_on(async {
+            let _held = it.0.lock_async().await;
+            it.1.set(it.1.get() + 1);
+        }));
+        let gives_up = with(&shared, |it| {
+            if let Some(_held) = poll_and_drop(it.0.lock_async(), 1) {
+                it.1.set(it.1.get() + 1);
+            }
+        });
+        order.run([task, gives_up]);
+        assert!(shared.1.get() >= 1 && !shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A request for two permits that gives up as the head of the line, and a request for one
+    /// behind it: no permit is lost, and none lies idle.
+    fn a_task_leaves_as_the_head_of_the_line(order) small {
+        model_with_tasks();
+        let shared = Arc::new(Semaphore::new(0));
+        let gives_up = with(&shared, |it| drop(poll_and_drop(it.acquire_many_async(2), 2)));
+        let task = with(&shared, |it| {
+            block_on(async { it.acquire_async().await.unwrap().forget() });
+        });
+        let adds = with(&shared, |it| it.add_permits(1));
+        order.run([gives_up, task, adds]);
+        assert_eq!(shared.available_permits(), 0);
+    }
+}
+
+model! {
+    /// A reader that is a task behind a writer that is a task and gives up.
+    fn a_reader_behind_a_writer_that_gives_up(order) small {
+        model_with_tasks();
+        let shared = Arc::new(RwLock::new(()));
+        let holds = with(&shared, |it| drop(it.read()));
+        let gives_up = with(&shared, |it| drop(poll_and_drop(it.write_async(), 2)));
+        let reads = with(&shared, |it| block_on(async { drop(it.read_async().await) }));
+        order.run([holds, gives_up, reads]);
+        assert!(!shared.is_locked());
+    }
+}
+
+model! {
+    /// A notification reaches the task that stays, also if it was given to the task that gives up.
+    fn a_notification_is_passed_on(order) small {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let gives_up = with(&shared, |it| {
+            let Some(mut count) = poll_and_drop(it.0.lock_async(), 1) else { return };
+            if *count == 0 {
+                if let Some(back) = poll_and_drop(it.1.wait_async(count), 2) {
+                    count = back;
+                    // It has the notification, and does not use it.
+                    it.1.notify_one();
+                    drop(count);
+                }
+            }
+        });
+        let stays = with(&shared, |it| block_on(async {
+            let count = it.0.lock_async().await;
+            drop(it.1.wait_while_async(count, |count| *count == 0).await);
+        }));
+        let notifies = with(&shared, |it| {
+            *it.0.lock() = 1;
+            it.1.notify_one();
+        });
+        order.run([gives_up, stays, notifies]);
+    }
+}
+
+model! {
+    /// A cell whose first maker is dropped: the next one makes the value.
+    fn a_maker_that_gives_up(order) small {
+        model_with_tasks();
+        let shared = Arc::new(OnceLock::new());
+        let gives_up = with(&shared, |it| {
+            let never = || core::future::pending::<u32>();
+            poll_and_drop(it.get_or_init_async(never), 1);
+        });
+        let makes = with(&shared, |it| {
+            assert_eq!(block_on(it.get_or_init_async(|| async { 7 })), &7);
+        });
+        order.run([gives_up, makes]);
+        assert_eq!(shared.get(), Some(&7));
+    }
+}
+
+model! {
+    /// A task that is dropped at a barrier is not counted: the two that stay pass.
+    fn a_member_that_gives_up_at_a_barrier(order) small {
+        model_with_tasks();
+        let shared = Arc::new(Barrier::new(2));
+        let gives_up = with(&shared, |it| { poll_and_drop(it.wait_async(), 1); });
+        let stays = with(&shared, |it| {
+            let _ = it.wait_for(Duration::from_millis(1));
+        });
+        order.run([gives_up, stays]);
+        assert_eq!(shared.waiting(), 0);
+    }
+}
+
+model! {
+    /// A token ends the wait of a thread, at any moment, and the permit is not lost.
+    fn a_token_ends_the_wait_of_a_thread(order) small {
+        model_with_tasks();
+        let shared = Arc::new((Semaphore::new(0), CancelToken::new()));
+        let waits = with(&shared, |it| {
+            if let Ok(permit) = it.0.acquire_or_cancelled(&it.1) {
+                permit.unwrap().forget();
+                it.0.add_permits(1);
+            }
+        });
+        let cancels = with(&shared, |it| it.1.cancel());
+        let adds = with(&shared, |it| it.0.add_permits(1));
+        order.run([waits, cancels, adds]);
+        assert_eq!(shared.0.available_permits(), 1);
+    }
+}
