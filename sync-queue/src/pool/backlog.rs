@@ -35,6 +35,10 @@ impl PartialEq for Ranked {
 impl Eq for Ranked {}
 
 /// Without a limit of its own: see `Inner::places`.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "both are a few cache lines, and there is one in a pool"
+)]
 pub(super) enum Backlog {
     Fifo(Queue<Queued>),
     ByPriority(PriorityQueue<Ranked>),
