@@ -23,8 +23,7 @@ pub use self::handle::{
 };
 pub use self::job::JobError;
 
-use self::dispatch::Phase;
-use self::handle::Submitted;
+use self::dispatch::{Phase, Submitted};
 use self::job::{Bell, Call, Job, after};
 use crate::process::entry::{self, Entry};
 use crate::process::handles::{Outgoing, encode};
