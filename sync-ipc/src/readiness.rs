@@ -1,6 +1,6 @@
 //! Descriptors for queues, events and semaphores: for `poll` loops, and for `async` code.
 //!
-//! What lies in shared memory has no descriptor. A [`Readiness`] has a thread that waits for the
+//! An object in shared memory has no descriptor. A [`Readiness`] has a thread that waits for the
 //! object as any waiter does, with bounded sleeps, and then writes to an `eventfd` and wakes the
 //! futures. It takes nothing out of the object: a permit, an item or a wake that it was given goes
 //! to the next waiter.

@@ -26,8 +26,7 @@ pub use self::handle::{
 };
 pub use self::job::JobError;
 
-use self::dispatch::Phase;
-use self::handle::Submitted;
+use self::dispatch::{Phase, Submitted};
 use self::job::{Bell, Call, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;

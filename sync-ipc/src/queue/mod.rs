@@ -649,8 +649,8 @@ impl<T> Queue<T> {
         self.channel().sweep(self.peers(), receives)
     }
 
-    /// A descriptor that is readable when a receive may find something. For `poll` loops and `async`
-    /// code.
+    /// A descriptor that is readable when a receive may find something. For `poll` loops and for
+    /// `async` code.
     ///
     /// # Errors
     ///

@@ -290,8 +290,8 @@ impl Segment {
                 }
                 end = entry.end();
             }
-            // The entry of a removed object is used again by an object that is placed alone: several
-            // are placed in one step by being counted.
+            // The entry of a removed object is used again by an object that is placed alone.
+            // Several are placed in one step by being counted.
             let free = entries.iter().position(Entry::is_free).filter(|_| new.len() == 1);
             let first = free.unwrap_or(entries.len());
             if new.len() > ENTRIES - first {

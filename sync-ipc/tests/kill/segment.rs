@@ -2,7 +2,7 @@
 
 use sync_ipc::{Error, Mutex, Segment};
 
-use crate::harness::{Case, every, every_change, every_effect};
+use crate::harness::{Case, every, every_effect};
 
 /// An object is placed.
 struct Place;
@@ -78,7 +78,7 @@ impl Case for Remove {
             }
             Err(other) => panic!("{other}"),
         }
-        if !matches!(Mutex::<u64>::open(&world.0, "name"), Ok(_)) {
+        if Mutex::<u64>::open(&world.0, "name").is_err() {
             Mutex::create(&world.0, "name", 8_u64).expect("free");
         }
         Mutex::create(&world.0, "last", [9_u64; 32]).expect("room");
@@ -163,6 +163,6 @@ impl Case for Create {
 }
 
 #[test]
-fn creating_a_named_segment_at_every_change() {
-    every_change("create", &Create);
+fn creating_a_named_segment_at_every_instruction() {
+    every("create", &Create);
 }
