@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod diagnostics;
+pub mod executor;
 #[doc(hidden)]
 pub mod fork;
 #[doc(hidden)]

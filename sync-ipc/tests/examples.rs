@@ -27,6 +27,8 @@ fn each_runs() {
         ("pool_map", ""),
         #[cfg(feature = "process")]
         ("cpu_or_io", "100000"),
+        #[cfg(feature = "manager")]
+        ("manager", ""),
     ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

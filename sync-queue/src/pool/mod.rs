@@ -16,6 +16,7 @@ use sync_core::primitive::atomic::Ordering;
 
 mod builder;
 mod error;
+mod executor;
 mod handle;
 mod job;
 mod scope;
