@@ -85,8 +85,11 @@ impl<S: fmt::Display, J: fmt::Display> fmt::Display for ExecutorError<S, J> {
 
 impl<S: Error, J: Error> Error for ExecutorError<S, J> {}
 
-/// The error of the handles of an executor.
-pub type JobErrorOf<E, F, A, R> = <<E as Executor<F, A, R>>::Handle as Handle>::Error;
+/// The error of the [`map`](Executor::map) of an executor.
+pub type MapError<E, F, A, R> = ExecutorError<
+    <E as Executor<F, A, R>>::Error,
+    <<E as Executor<F, A, R>>::Handle as Handle>::Error,
+>;
 
 /// A pool of workers that run functions `F` of an argument `A` with a result `R`.
 pub trait Executor<F, A, R> {
@@ -111,7 +114,7 @@ pub trait Executor<F, A, R> {
         &self,
         f: F,
         arguments: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<R>, ExecutorError<Self::Error, JobErrorOf<Self, F, A, R>>>
+    ) -> Result<Vec<R>, MapError<Self, F, A, R>>
     where
         Self: Sized;
 

@@ -38,11 +38,14 @@ impl<T: Shared> AnyShared for T {
     }
 }
 
+/// A new value, or why there is none.
+type Created = Result<Box<dyn AnyShared>, Refusal>;
+
 /// A shared type in the list of this program's.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
     name: &'static str,
-    create: fn(&[u8]) -> Result<Box<dyn AnyShared>, Refusal>,
+    create: fn(&[u8]) -> Created,
 }
 
 /// The shared types of this program.
@@ -61,7 +64,7 @@ impl Registration {
 }
 
 /// Makes a value of the type that is registered under `name`.
-pub(super) fn create(name: &str, arguments: &[u8]) -> Result<Box<dyn AnyShared>, Refusal> {
+pub(super) fn create(name: &str, arguments: &[u8]) -> Created {
     let registration = TYPES.iter().find(|registration| registration.name == name);
     let registration = registration.ok_or_else(|| Refusal::NotRegistered(name.to_owned()))?;
     (registration.create)(arguments)

@@ -36,7 +36,7 @@ where
         Executor::<H, _, _>::wait(pool, vec![slow], Until::First, Some(Duration::ZERO));
     assert!(done.is_empty());
     let slow = not_done.into_iter().next().unwrap();
-    let slow = slow.result_timeout(Duration::from_millis(1)).err().expect("not done yet");
+    let slow = slow.result_timeout(Duration::from_millis(1)).expect_err("not done yet");
     assert!(!slow.cancel() || slow.is_done());
 }
 

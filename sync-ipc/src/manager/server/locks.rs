@@ -246,7 +246,7 @@ impl Condition {
     }
 
     fn wait(&self, caller: &Caller<'_>, limit: Limit) -> Result<Reply, Refusal> {
-        let deadline = limit.map(|limit| std::time::Instant::now().checked_add(limit)).flatten();
+        let deadline = limit.and_then(|limit| std::time::Instant::now().checked_add(limit));
         let mut state = self.state.lock();
         if !state.lock.is_own(caller, true) {
             return Err(Refusal::NotOwner);

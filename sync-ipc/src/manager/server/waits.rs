@@ -68,7 +68,7 @@ impl Barrier {
     }
 
     fn wait(&self, caller: &Caller<'_>, limit: Limit) -> Result<Reply, Refusal> {
-        let deadline = limit.map(|limit| std::time::Instant::now().checked_add(limit)).flatten();
+        let deadline = limit.and_then(|limit| std::time::Instant::now().checked_add(limit));
         let mut state = self.state.lock();
         if state.broken {
             return Err(Refusal::Broken);
