@@ -3,6 +3,7 @@
 
 mod cancel;
 mod diagnostics;
+pub mod executor;
 #[doc(hidden)]
 pub mod fork;
 #[doc(hidden)]

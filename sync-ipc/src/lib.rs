@@ -45,6 +45,11 @@ mod process;
 #[cfg(target_os = "linux")]
 #[cfg(feature = "process")]
 pub mod pool;
+// After `process`, whose macro it uses.
+#[cfg(target_os = "linux")]
+#[cfg(feature = "manager")]
+#[macro_use]
+pub mod manager;
 #[cfg(target_os = "linux")]
 mod procfs;
 #[cfg(target_os = "linux")]

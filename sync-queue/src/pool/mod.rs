@@ -21,6 +21,7 @@ use sync_core::task::block_on;
 mod backlog;
 mod builder;
 mod error;
+mod executor;
 mod handle;
 mod job;
 mod scope;
