@@ -42,11 +42,8 @@ fn a_project_of_looms_gets_a_counterexample_that_it_can_read() {
         .env_remove("VERIFY_SUMMARY")
         .output()
         .expect("cargo runs");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     let mut printed = text.lines().map(str::trim_end);
     for line in block(&readme, "```text\n").lines().map(str::trim_end) {
         assert!(printed.any(|l| l == line), "the README has {line:?} next; printed was:\n{text}");
