@@ -20,8 +20,8 @@ const CRATES: [Layers; 5] = [
     Layers {
         source: "sync-core/src",
         order: &[
-            &["interop"],
-            &["once", "thread"],
+            &["interop", "cancel"],
+            &["once", "thread", "task"],
             &["wait"],
             &["lock"],
             &["diagnostics"],

@@ -132,3 +132,44 @@ fn the_words_are_found_as_whole_words() {
     assert!(!has_word("renewed, anewer", "anew"));
     assert!(!has_word("for every thread", "for ever"));
 }
+
+/// A README is the front page of its package in a registry and on a code host too, where an item's
+/// path is no link and a hidden line of an example is visible.
+#[test]
+fn readmes_of_packages_read_well_outside_of_rustdoc() {
+    let mut complaints = Complaints::default();
+    for package in ["sync-core", "sync-queue", "sync-timer", "sync-ipc", "verify"] {
+        let path = format!("{package}/README.md");
+        let text = read(&path);
+        let defined =
+            |link: &str| text.lines().any(|line| line.starts_with(&format!("{link}: http")));
+        let mut in_code = false;
+        for (at, line) in text.lines().enumerate() {
+            if line.starts_with("```") {
+                in_code = !in_code;
+            } else if in_code && (line.starts_with("# ") || line == "#") {
+                complaints.add(format!("{path}:{}: a hidden line", at + 1));
+            }
+            if in_code {
+                continue;
+            }
+            // The shortcut links of the line: [`Name`], with neither a target nor a definition.
+            for (start, _) in line.match_indices("[`") {
+                let Some(end) = line[start..].find("`]").map(|length| start + length + 2) else {
+                    continue;
+                };
+                let link = &line[start..end];
+                if !line[end..].starts_with(['(', '[', ':']) && !defined(link) {
+                    complaints.add(format!("{path}:{}: {link} is no link", at + 1));
+                }
+            }
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let is_absolute = target.starts_with("http") || target.starts_with('#');
+                if !is_absolute {
+                    complaints.add(format!("{path}:{}: a relative link, {target}", at + 1));
+                }
+            }
+        }
+    }
+    complaints.settle("A README's links are whole, and its examples hide no lines.");
+}

@@ -5,6 +5,7 @@
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
@@ -499,4 +500,53 @@ fn no_lock_of_the_parents_futex_is_waited_for() {
         thread.join().unwrap();
     }
     assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
+}
+
+/// Calls of the waker of a parent's task, in the parent.
+static WOKEN: AtomicU32 = AtomicU32::new(0);
+static IN_CHILD: AtomicBool = AtomicBool::new(false);
+
+struct OfTheParent;
+
+impl std::task::Wake for OfTheParent {
+    fn wake(self: Arc<Self>) {
+        if IN_CHILD.load(Ordering::SeqCst) {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(9) };
+        }
+        WOKEN.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A wake in the child calls no waker of the parent; a future that the child inherited can be
+/// dropped, and its poll finds the object as the child left it.
+#[test]
+fn the_tasks_of_the_parent_are_not_in_the_child() {
+    let _watch = watch();
+    let event = Event::new();
+    let waker = std::task::Waker::from(Arc::new(OfTheParent));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut waits = std::pin::pin!(event.wait_async());
+    let mut dropped = std::pin::pin!(Some(event.wait_async()));
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    assert!(dropped.as_mut().as_pin_mut().unwrap().poll(&mut context).is_pending());
+    // SAFETY: the child neither allocates nor panics.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        IN_CHILD.store(true, Ordering::SeqCst);
+        event.set();
+        dropped.set(None);
+        let code = i32::from(waits.as_mut().poll(&mut context).is_pending());
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "status {status}");
+    assert_eq!(WOKEN.load(Ordering::SeqCst), 0);
+    event.set();
+    assert_eq!(WOKEN.load(Ordering::SeqCst), 2, "the table of the parent is as it was");
+    assert!(waits.as_mut().poll(&mut context).is_ready());
 }

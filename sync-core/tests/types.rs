@@ -163,6 +163,14 @@ fn rows() -> Vec<Row> {
         "Builder" <D>: ours::thread::Builder, std::thread::Builder, Absent;
         "Group" <D>: ours::thread::Group, Absent, Absent;
         "GroupHandle" <D>: ours::thread::GroupHandle, Absent, Absent;
+        "MutexTaskGuard" <D>: ours::MutexTaskGuard<'static, D>, Absent, Absent;
+        "FairMutexTaskGuard" <D>: ours::FairMutexTaskGuard<'static, D>, Absent, Absent;
+        "RwLockReadTaskGuard" <D>: ours::RwLockReadTaskGuard<'static, D>, Absent, Absent;
+        "RwLockWriteTaskGuard" <D>: ours::RwLockWriteTaskGuard<'static, D>, Absent, Absent;
+        "RwLockUpgradableReadTaskGuard" <D>: ours::RwLockUpgradableReadTaskGuard<'static, D>,
+            Absent, Absent;
+        "CancelToken" <D>: ours::CancelToken, Absent, Absent;
+        "CancelOnDrop" <D>: ours::CancelOnDrop, Absent, Absent;
         "SpawnError" <D>: ours::thread::SpawnError, std::io::Error, Absent;
         "JoinError" <D>: ours::thread::JoinError, Absent, Absent;
     }

@@ -26,6 +26,8 @@ fn each_runs() {
         #[cfg(feature = "process")]
         ("pool_map", ""),
         #[cfg(feature = "process")]
+        ("log_shipper", ""),
+        #[cfg(feature = "process")]
         ("cpu_or_io", "100000"),
     ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");

@@ -9,8 +9,9 @@ mod spsc;
 mod wait;
 
 pub use pool::{
-    AsCompleted, BuildError, Builder, InsideWorker, JobError, JobHandle, JobStatus, Map, MapAhead,
-    Scope, SubmitError, ThreadPool, Unfinished, Until, Waited, as_completed, wait,
+    AsCompleted, BuildError, Builder, InsideWorker, JobError, JobFuture, JobHandle, JobStatus, Map,
+    MapAhead, Scope, SubmitError, ThreadPool, Unfinished, Until, Waited, as_completed, wait,
+    wait_async,
 };
 pub use queue::error::{GetError, PutError, ShutDown, TooManyDone};
 pub use queue::fifo::Queue;

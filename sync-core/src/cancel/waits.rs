@@ -1,5 +1,5 @@
-//! The blocking calls that a token can end. Each is the wait of its primitive, as steps, next to the
-//! wait for the token.
+//! The blocking calls that a token can end. Each is the wait of its primitive, as steps, next to
+//! the wait for the token.
 
 use core::ops::DerefMut;
 use std::sync::Arc;
@@ -79,8 +79,8 @@ impl<T: ?Sized> FairMutex<T> {
 macro_rules! rwlock {
     ($take:ident, $steps:ident, $Guard:ident, $like:literal) => {
         impl<T: ?Sized> RwLock<T> {
-            #[doc = concat!("Like [`", $like, "`](Self::", $like, "), until the token is cancelled")]
-            /// at most.
+            #[doc = concat!("Like [`", $like, "`](Self::", $like, "), until the token is")]
+            /// cancelled at most.
             ///
             /// # Errors
             ///
@@ -214,7 +214,7 @@ impl Condvar {
         token: &CancelToken,
     ) -> Result<(), Cancelled> {
         let mut result = Ok(());
-        self.wait_by(guard, |steps| result = token.block_on(Waiting::new(steps)));
+        self.wait_through(guard, |steps| result = token.block_on(Waiting::new(steps)));
         result
     }
 

@@ -51,7 +51,7 @@ pub struct Upgradable(());
 /// Between the end of `acquire_as_task` and `release_as_task` the data may be used as the mode
 /// permits.
 pub unsafe trait TaskLock<M>: Sealed {
-    /// What the lock protects.
+    /// The data that the lock protects.
     type Data: ?Sized;
 
     #[doc(hidden)]
@@ -313,8 +313,8 @@ macro_rules! take_as_task {
                 TaskGuard::take(self).await
             }
 
-            #[doc = concat!("Like [`", stringify!($take), "`](Self::", stringify!($take), "), with")]
-            /// a guard that keeps the lock alive and borrows nothing.
+            #[doc = concat!("Like [`", stringify!($take), "`](Self::", stringify!($take), "),")]
+            /// with a guard that keeps the lock alive and borrows nothing.
             #[inline]
             pub async fn $take_arc(self: &Arc<Self>) -> TaskGuard<Arc<Self>, $mode> {
                 TaskGuard::take(Arc::clone(self)).await

@@ -320,9 +320,9 @@ impl RawFairMutex {
         })
     }
 
-    /// Requests a yield on behalf of the node that is now the first in the queue, if it is a task's.
-    /// A task has no clock, so it cannot do that itself after an interval. Called under the queue
-    /// lock.
+    /// Requests a yield on behalf of the node that is now the first in the queue, if it is a
+    /// task's. A task has no clock, so it cannot do that itself after an interval. Called under the
+    /// queue lock.
     fn request_for_a_task(&self, first: &Node) {
         if first.is_task {
             // Relaxed: a hint for the holder; it publishes nothing.

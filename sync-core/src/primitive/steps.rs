@@ -41,7 +41,7 @@ pub enum Step<'a, T> {
 
 /// A wait of one thread or task. After the first step it does not move until it ends.
 pub trait Steps<'a> {
-    /// What is got by the wait.
+    /// The result of the wait.
     type Output;
 
     /// Runs until the wait is done or has to sleep. `limit_passed`: the sleep before this step had
@@ -123,14 +123,13 @@ impl<'a, S: Steps<'a>> Future for Waiting<'a, S> {
         }
         let mut limit_passed = this.stage == Stage::Yields;
         loop {
-            this.stage = Stage::Waits;
+            // Also if the step panics: there is nothing to leave then.
+            this.stage = Stage::Done;
             let sleep = match this.steps.step(limit_passed) {
-                Step::Done(output) => {
-                    this.stage = Stage::Done;
-                    return Poll::Ready(output);
-                }
+                Step::Done(output) => return Poll::Ready(output),
                 Step::Sleep(sleep) => sleep,
             };
+            this.stage = Stage::Waits;
             if sleep.limit.is_some() {
                 this.stage = Stage::Yields;
                 context.waker().wake_by_ref();

@@ -8,8 +8,8 @@ use core::task::Poll;
 /// Waits until one of several futures has a result, and returns its index and the result.
 ///
 /// The futures are those of anything that can be awaited: events, semaphores, locks, queues, joins,
-/// timers, a token. If several have a result, none is preferred. The other futures go on: await them
-/// later, or drop them; those of this workspace lose nothing then.
+/// timers, a token. If several have a result, none is preferred. The other futures go on: await
+/// them later, or drop them; those of this workspace lose nothing then.
 ///
 /// A thread waits with [`block_on`](fn@crate::task::block_on) around it.
 ///

@@ -11,6 +11,7 @@ const WATCHED: bool = cfg!(any(feature = "deadlock", feature = "stats"));
 
 mod auto_reset_event;
 mod barrier;
+mod cancel;
 mod condvar;
 mod event;
 mod fair_mutex;
@@ -25,4 +26,5 @@ mod rwlock;
 mod rwlock_extras;
 mod scope;
 mod semaphore;
+mod tasks;
 mod thread;

@@ -6,6 +6,12 @@
 //! way than the first (how long it spins is a matter of the clock), it is stepped as many
 //! instructions as there are before the instruction that it did not reach.
 //!
+//! [`every_change`] does the same at each instruction that changes anything outside the child, and
+//! at the next one: it looks at all shared memory that the child has mapped after each instruction
+//! of the first run, and at which instructions are system calls. A process that is killed leaves
+//! shared memory and the kernel's state behind and nothing else, so deaths between two such
+//! instructions are one case.
+//!
 //! [`every_effect`] is for operations that are too long for that: it compares the shared memory
 //! after every instruction of the first run, and kills after (and one before) each that changed
 //! something, and at as many others picked by a seed, which it prints. A process that is killed
@@ -20,6 +26,8 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -85,13 +93,89 @@ fn kill_at<C: Case>(case: &C, steps: u64) -> bool {
 pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
     let run = start(case, &case.world()).trace();
     assert!(run.len() > 20, "an operation of {} instructions", run.len());
+    kill_before_each(name, case, &run, &run);
+}
+
+/// Kills before and after every instruction that changes shared memory or calls the system.
+pub(crate) fn every_change<C: Case + Sync>(name: &str, case: &C) {
+    let world = case.world();
+    let mut child = start(case, &world);
+    let memory = File::open(format!("/proc/{}/mem", child.child.pid())).expect("a child's memory");
+    let mut ranges = shared_ranges(child.child.pid());
+    let mut before = shared_memory(&ranges, &memory);
+    let mut changes = 0;
+    let mut changed = true;
+    let mut cases = Vec::new();
+    let run = child.trace_with(|child, at| {
+        let last = core::mem::take(&mut changed);
+        let calls = child.calls_the_system();
+        if last {
+            // Mappings come and go by system calls.
+            ranges = shared_ranges(child.child.pid());
+        }
+        let after = shared_memory(&ranges, &memory);
+        // The instruction before this one changed something, or this one calls the system.
+        if last || calls || after != before {
+            cases.push(at);
+            changes += usize::from(calls) + usize::from(after != before);
+        }
+        before = after;
+        changed = calls;
+    });
+    drop(world);
+    // A change shows at the next instruction: the one that made it is a case too.
+    let firsts: Vec<_> = cases
+        .iter()
+        .filter_map(|case| run.iter().position(|at| at == case)?.checked_sub(1))
+        .map(|at| run[at])
+        .collect();
+    for at in firsts {
+        if !cases.contains(&at) {
+            cases.push(at);
+        }
+    }
+    assert!(changes > 10, "an operation of {changes} changes");
+    println!("{name}: {changes} changes");
+    kill_before_each(name, case, &run, &cases);
+}
+
+/// The addresses of the memory that a process shares with others.
+fn shared_ranges(pid: i32) -> Vec<(u64, usize)> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("a child's mappings");
+    let range = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-').filter(|_| rest.starts_with("rw-s"))?;
+        let number = |text| u64::from_str_radix(text, 16).expect("an address");
+        Some((number(start), (number(end) - number(start)) as usize))
+    };
+    maps.lines().filter_map(range).collect()
+}
+
+fn shared_memory(ranges: &[(u64, usize)], memory: &File) -> Vec<u8> {
+    let mut bytes = vec![0; ranges.iter().map(|(_, len)| len).sum()];
+    let mut rest = &mut bytes[..];
+    for (start, len) in ranges {
+        let (part, more) = rest.split_at_mut(*len);
+        memory.read_exact_at(part, *start).expect("mapped");
+        rest = more;
+    }
+    bytes
+}
+
+/// Kills a child before each of the `cases`, which are instructions of the `run`.
+fn kill_before_each<C: Case + Sync>(
+    name: &str,
+    case: &C,
+    run: &[Instruction],
+    cases: &[Instruction],
+) {
     // The cases have nothing to do with each other, and wait more than they compute.
     let next = AtomicUsize::new(0);
     let missed = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                while let Some(&at) = run.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(&at) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if !kill_before(case, at) {
                         missed.fetch_add(1, Ordering::Relaxed);
                         let steps =
@@ -105,8 +189,12 @@ pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
     // And one that is killed when it is through.
     assert!(!kill_at(case, u64::MAX));
     let missed = missed.into_inner();
-    println!("{name}: killed at each of {} instructions, {missed} of them by counting", run.len());
-    assert!(missed < run.len() / 2, "most children went another way than the first");
+    println!(
+        "{name}: killed at {} of {} instructions, {missed} of them by counting",
+        cases.len(),
+        run.len()
+    );
+    assert!(missed < cases.len() / 2, "most children went another way than the first");
 }
 
 const WORKERS: usize = 3;

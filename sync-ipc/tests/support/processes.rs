@@ -229,14 +229,21 @@ impl Stepped {
     /// Steps to the end and returns the instructions. An instruction that repeats itself (`rep
     /// movsb`) counts once.
     pub fn trace(&mut self) -> Vec<Instruction> {
+        self.trace_with(|_, _| {})
+    }
+
+    /// As [`trace`](Self::trace); `look` is called before each instruction.
+    pub fn trace_with(&mut self, mut look: impl FnMut(&mut Self, Instruction)) -> Vec<Instruction> {
         let mut run: Vec<Instruction> = Vec::new();
         let mut seen = std::collections::HashMap::new();
         loop {
             let address = self.registers(|_| {});
             if run.last().is_none_or(|last| last.address != address) {
                 let count = seen.entry(address).or_insert(0_u32);
-                run.push(Instruction { address, before: *count });
+                let at = Instruction { address, before: *count };
+                run.push(at);
                 *count += 1;
+                look(self, at);
             }
             if !self.step() {
                 return run;
@@ -273,6 +280,14 @@ impl Stepped {
             }
         }
         true
+    }
+
+    /// Whether the next instruction is a system call.
+    pub fn calls_the_system(&mut self) -> bool {
+        let address = self.registers(|_| {});
+        // SAFETY: our own stopped child; glibc gives the word itself.
+        let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.child.pid, address, 0) };
+        SYSTEM_CALL == (word as u64 & (u64::MAX >> (64 - 8 * SYSTEM_CALL_BYTES)))
     }
 
     /// Where the next instruction is, after `change` may have moved it.
@@ -329,6 +344,9 @@ const NT_PRSTATUS: libc::c_long = 1;
 #[cfg(target_arch = "x86_64")]
 mod processor {
     pub(super) type Code = u8;
+    /// `syscall`
+    pub(super) const SYSTEM_CALL: u64 = 0x050f;
+    pub(super) const SYSTEM_CALL_BYTES: u32 = 2;
     /// `int3`
     pub(super) const BREAKPOINT: Code = 0xcc;
     pub(super) fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
@@ -338,10 +356,13 @@ mod processor {
 #[cfg(target_arch = "aarch64")]
 mod processor {
     pub(super) type Code = u32;
+    /// `svc #0`
+    pub(super) const SYSTEM_CALL: u64 = 0xd400_0001;
+    pub(super) const SYSTEM_CALL_BYTES: u32 = 4;
     /// `brk #0`
     pub(super) const BREAKPOINT: Code = 0xd420_0000;
     pub(super) fn instruction_pointer(registers: &mut libc::user_regs_struct) -> &mut u64 {
         &mut registers.pc
     }
 }
-use processor::{BREAKPOINT, Code, instruction_pointer};
+use processor::{BREAKPOINT, Code, SYSTEM_CALL, SYSTEM_CALL_BYTES, instruction_pointer};

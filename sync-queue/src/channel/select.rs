@@ -441,7 +441,10 @@ pub fn select_timeout<'a>(
 #[doc(hidden)]
 #[cold]
 pub fn no_such_case(selected: SelectedOperation<'_>) -> ! {
-    unreachable!("case {} was chosen and is not in the list", ManuallyDrop::new(selected).case.index)
+    unreachable!(
+        "case {} was chosen and is not in the list",
+        ManuallyDrop::new(selected).case.index
+    )
 }
 
 /// Waits for the first of several sends and receives whose number is not known when the program is

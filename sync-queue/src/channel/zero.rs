@@ -266,7 +266,11 @@ const LEFT_BY_A_PANIC: &str = "a wait in a channel without room was left by a pa
 impl<T> Zero<T> {
     pub(super) fn new() -> Self {
         Self {
-            lists: Mutex::new(Lists { senders: Side::new(), receivers: Side::new(), closed: false }),
+            lists: Mutex::new(Lists {
+                senders: Side::new(),
+                receivers: Side::new(),
+                closed: false,
+            }),
         }
     }
 
@@ -393,7 +397,8 @@ impl<T> Zero<T> {
                 }
             }
             // SAFETY: as above.
-            wakeups.extend(side.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }));
+            wakeups
+                .extend(side.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }));
         }
         drop(lists);
         for waiter in waiters {

@@ -62,15 +62,18 @@ impl<F> SubmitError<F> {
 impl<F> SubmitError<F> {
     /// The same error without the closure, which is dropped.
     pub(super) fn without_job(self) -> SubmitError<()> {
-        let (error, job) = match self {
-            Self::ShutDown(job) => (SubmitError::ShutDown(()), job),
-            Self::Full(job) => (SubmitError::Full(()), job),
-            Self::Broken(job) => (SubmitError::Broken(()), job),
-            Self::Forked(job) => (SubmitError::Forked(()), job),
-            Self::NoThread(job, why) => (SubmitError::NoThread((), why), job),
-        };
-        user_code::dispose(job);
-        error
+        self.map(user_code::dispose)
+    }
+
+    /// The same error with what `f` makes of the closure.
+    pub(super) fn map<G>(self, f: impl FnOnce(F) -> G) -> SubmitError<G> {
+        match self {
+            Self::ShutDown(job) => SubmitError::ShutDown(f(job)),
+            Self::Full(job) => SubmitError::Full(f(job)),
+            Self::Broken(job) => SubmitError::Broken(f(job)),
+            Self::Forked(job) => SubmitError::Forked(f(job)),
+            Self::NoThread(job, why) => SubmitError::NoThread(f(job), why),
+        }
     }
 }
 

@@ -2,14 +2,18 @@
 
 use core::error::Error;
 use core::fmt;
+use core::future::{Future, IntoFuture};
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
+use sync_core::primitive::futex::task::Waiter;
 use sync_core::primitive::sync::Arc;
 
 use crate::pool::ThreadPool;
@@ -213,6 +217,75 @@ impl<R> fmt::Debug for JobHandle<R> {
     }
 }
 
+/// Waits for the result of a job, as a task. From `handle.await`.
+///
+/// It is ready when the job is done. A task does not run a pending job in its place, as a worker
+/// that waits does (see [`JobHandle::result`]). Dropping it detaches the job, as dropping the handle
+/// does.
+#[must_use = "a future does nothing until it is polled"]
+pub struct JobFuture<R> {
+    // In this order: the waiter goes before the word that it waits on.
+    waiter: Waiter,
+    handle: Option<JobHandle<R>>,
+}
+
+impl<R> IntoFuture for JobHandle<R> {
+    type Output = Result<R, JobError>;
+    type IntoFuture = JobFuture<R>;
+
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_queue::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let answer = block_on(async {
+    ///     let half = pool.submit(|| 21).unwrap().await.unwrap();
+    ///     pool.submit(move || half * 2).unwrap().await
+    /// });
+    /// assert_eq!(answer.unwrap(), 42);
+    /// ```
+    fn into_future(self) -> JobFuture<R> {
+        JobFuture { waiter: Waiter::new(), handle: Some(self) }
+    }
+}
+
+impl<R> Future for JobFuture<R> {
+    type Output = Result<R, JobError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the waiter is not moved; the handle is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is a part of a pinned value, and is never moved out.
+        let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
+        let Some(handle) = this.handle.take() else {
+            panic!("the future of a job was polled after it was ready")
+        };
+        if !handle.is_done() && !handle.is_hopeless() {
+            // A wake may be left from before: it is for a state that was looked at just now.
+            let waits = waiter.poll(context.waker()).is_pending()
+                || handle.core().register(waiter, context.waker());
+            if waits {
+                this.handle = Some(handle);
+                return Poll::Pending;
+            }
+        }
+        match handle.result_before(None) {
+            Ok(result) => Poll::Ready(result),
+            Err(_) => unreachable!("the job is done, or never will be"),
+        }
+    }
+}
+
+// As for the handle.
+impl<R> UnwindSafe for JobFuture<R> {}
+impl<R> RefUnwindSafe for JobFuture<R> {}
+
+impl<R> fmt::Debug for JobFuture<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobFuture").field(&self.handle).finish()
+    }
+}
+
 /// When [`wait`] has waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "return_when")]
@@ -260,16 +333,7 @@ pub fn wait<R>(
     timeout: Option<Duration>,
 ) -> Waited<R> {
     let handles: Vec<_> = handles.into_iter().collect();
-    let mut progress = Progress { until, left: 0, enough: false };
-    let mut open = Vec::new();
-    for (number, handle) in handles.iter().enumerate() {
-        if handle.settled() {
-            progress.settled(handle);
-        } else if !handle.core().runs_here() {
-            progress.left += 1;
-            open.push(number);
-        }
-    }
+    let (mut progress, open) = Progress::new(&handles, until);
     if !progress.is_over() && timeout != Some(Duration::ZERO) {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
@@ -310,6 +374,46 @@ pub fn wait<R>(
     Waited { done, not_done }
 }
 
+/// As [`wait()`], as a task and without a limit of time.
+///
+/// A task does not run pending jobs in its place. Dropping it before it is done detaches the jobs,
+/// for it holds the handles.
+///
+/// ```
+/// use sync_core::task::block_on;
+/// use sync_queue::{ThreadPool, Until, wait_async};
+///
+/// let pool = ThreadPool::new(2);
+/// let jobs = [1, 2, 3].map(|n| pool.submit(move || n * n).unwrap());
+/// let waited = block_on(wait_async(jobs, Until::All));
+/// assert_eq!(waited.done.len(), 3);
+/// ```
+pub async fn wait_async<R>(
+    handles: impl IntoIterator<Item = JobHandle<R>>,
+    until: Until,
+) -> Waited<R> {
+    // Not across an await: the iterator may not be `Send`.
+    let handles: Vec<_> = handles.into_iter().collect();
+    wait_for_all(handles, until).await
+}
+
+async fn wait_for_all<R>(handles: Vec<JobHandle<R>>, until: Until) -> Waited<R> {
+    let (mut progress, open) = Progress::new(&handles, until);
+    if !progress.is_over() {
+        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
+        for &number in &open {
+            handles[number].core().ring_when_settled(&listening.bell, number);
+        }
+        while !progress.is_over() {
+            let number = listening.bell.get_async().await;
+            progress.left -= 1;
+            progress.settled(&handles[number]);
+        }
+    }
+    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
+    Waited { done, not_done }
+}
+
 /// The progress of a [`wait()`].
 struct Progress {
     until: Until,
@@ -319,6 +423,21 @@ struct Progress {
 }
 
 impl Progress {
+    /// The progress at the beginning, and the numbers of the jobs that are to be waited for.
+    fn new<R>(handles: &[JobHandle<R>], until: Until) -> (Self, Vec<usize>) {
+        let mut progress = Self { until, left: 0, enough: false };
+        let mut open = Vec::new();
+        for (number, handle) in handles.iter().enumerate() {
+            if handle.settled() {
+                progress.settled(handle);
+            } else if !handle.core().runs_here() {
+                progress.left += 1;
+                open.push(number);
+            }
+        }
+        (progress, open)
+    }
+
     fn settled<R>(&mut self, handle: &JobHandle<R>) {
         self.enough |= match self.until {
             Until::First => true,
@@ -434,6 +553,19 @@ impl<R> AsCompleted<R> {
                 Err(Unfinished { handles: self.handles.drain(..).flatten().collect(), total })
             }
         }
+    }
+
+    /// The next one, as a task. Cancel-safe: a call that is dropped before it is done has handed out
+    /// no handle. `None`: all were handed out.
+    pub async fn next_async(&mut self) -> Option<JobHandle<R>> {
+        if self.left == 0 {
+            return None;
+        }
+        if let Some(number) = self.left_behind() {
+            return Some(self.take(number));
+        }
+        let number = self.bell.get_async().await;
+        Some(self.take(number))
     }
 
     /// In the child of a fork, where no bell rings: the first handle that is left.

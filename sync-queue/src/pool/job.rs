@@ -60,13 +60,16 @@
 
 use core::any::Any;
 use core::fmt;
+use core::pin::Pin;
+use core::task::Waker;
 use std::sync::Arc;
 use std::time::Instant;
 
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
-use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::futex::task::Waiter;
+use sync_core::primitive::futex::{self, Channel, Deadline};
 use sync_core::primitive::sync::Arc as ModelledArc;
 use sync_core::primitive::thread;
 use sync_core::user_code::{self, Payload};
@@ -317,6 +320,29 @@ impl Core {
             state = self.state.load(Ordering::Acquire);
         }
         state
+    }
+
+    /// Registers a task that is woken when the job is done. Returns `false` if the job is done.
+    pub(super) fn register(&self, waiter: Pin<&Waiter>, waker: &Waker) -> bool {
+        loop {
+            // Acquire: as in `phase`.
+            let state = self.state.load(Ordering::Acquire);
+            if is_done(state & PHASE) {
+                return false;
+            }
+            // Relaxed: as in `wait`.
+            if state & SLEEPERS == 0
+                && self
+                    .state
+                    .compare_exchange(state, state | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_err()
+            {
+                continue;
+            }
+            if waiter.start(&self.state, state | SLEEPERS, Channel::ALL, waker) {
+                return true;
+            }
+        }
     }
 
     /// Sleeps until the job is done. Returns `false` if the time is up first.

@@ -7,13 +7,16 @@
 //! anyway.
 
 use core::fmt;
+use core::future::Future;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::Mutex;
 use sync_core::primitive::atomic::Ordering;
+use sync_core::task::block_on;
 
 mod backlog;
 mod builder;
@@ -26,7 +29,8 @@ mod worker;
 pub use builder::Builder;
 pub use error::{BuildError, InsideWorker, JobError, SubmitError};
 pub use handle::{
-    AsCompleted, JobHandle, Map, MapAhead, Unfinished, Until, Waited, as_completed, wait,
+    AsCompleted, JobFuture, JobHandle, Map, MapAhead, Unfinished, Until, Waited, as_completed,
+    wait, wait_async,
 };
 pub use job::JobStatus;
 pub use scope::Scope;
@@ -232,6 +236,64 @@ impl ThreadPool {
         F: FnOnce() + Send + 'static,
     {
         self.inner.execute(job)
+    }
+
+    /// Submits a future as a job; its handle is a future too. A worker polls it until it is ready,
+    /// and sleeps meanwhile, as in [`block_on`](sync_core::task::block_on): it runs no other job, so
+    /// futures that wait for each other need a worker each.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the future.
+    ///
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_queue::{Queue, ThreadPool};
+    /// use std::sync::Arc;
+    ///
+    /// let (pool, queue) = (ThreadPool::new(2), Arc::new(Queue::bounded(1)));
+    /// let same = queue.clone();
+    /// let sum = pool.spawn_future(async move {
+    ///     let mut sum = 0;
+    ///     while let Ok(n) = same.get_async().await {
+    ///         sum += n;
+    ///     }
+    ///     sum
+    /// });
+    /// block_on(async {
+    ///     for n in 1..=4 {
+    ///         queue.put_async(n).await.unwrap();
+    ///     }
+    ///     queue.shutdown();
+    ///     assert_eq!(sum.unwrap().await.unwrap(), 10);
+    /// });
+    /// ```
+    pub fn spawn_future<F>(&self, future: F) -> Result<JobHandle<F::Output>, SubmitError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // The closure would hide the future in an error: it is refused before it is wrapped, or
+        // taken out of its slot again.
+        let slot = Arc::new(Mutex::new(Some(future)));
+        let inside = Arc::clone(&slot);
+        let job = move || {
+            let future = inside.lock().take();
+            match future {
+                Some(future) => block_on(future),
+                None => unreachable!("a job that was accepted has its future"),
+            }
+        };
+        self.submit(job).map_err(|why| {
+            why.map(|job| {
+                drop(job);
+                let future = slot.lock().take();
+                match future {
+                    Some(future) => future,
+                    None => unreachable!("a job that was refused has not run"),
+                }
+            })
+        })
     }
 
     /// Submits `f(item)` for every item, at once; the results come in the order of the items.

@@ -103,6 +103,22 @@ macro_rules! queue_methods {
                 self.shared.put(item, Timeout::Until(deadline)).map_err(PutError::from)
             }
 
+            /// As [`put`](Self::put), as a task: waits for room without a thread.
+            ///
+            /// Cancel-safe: the item of a put that is dropped before it is done is dropped with it,
+            /// and is not in the queue; its place in the line, and a wake that it had consumed, go
+            /// to the next one. Threads and tasks wait in one line.
+            ///
+            /// # Errors
+            ///
+            /// As [`put`](Self::put).
+            pub async fn put_async(&self, item: T) -> Result<(), ShutDown<T>> {
+                match self.shared.put_async(item).await {
+                    Ok(()) => Ok(()),
+                    Err(PushError::Closed(item) | PushError::Full(item)) => Err(ShutDown(item)),
+                }
+            }
+
             /// Puts all of `items`, waiting for room as often as need be. Cheaper than one by one:
             /// a run of items is one step.
             ///
@@ -173,6 +189,35 @@ macro_rules! queue_methods {
             #[inline]
             pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
                 self.shared.get(Timeout::Until(deadline)).map_err(GetError::from)
+            }
+
+            /// As [`get`](Self::get), as a task: waits for an item without a thread.
+            ///
+            /// Cancel-safe: a get that is dropped before it is done has taken no item, and a wake
+            /// that it had consumed goes to the next one.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get).
+            ///
+            /// ```
+            #[doc = concat!("use sync_queue::", stringify!($Queue), ";")]
+            /// use sync_core::task::block_on;
+            ///
+            #[doc = concat!("let queue = ", stringify!($Queue), "::bounded(1);")]
+            /// std::thread::scope(|scope| {
+            ///     scope.spawn(|| block_on(async {
+            ///         for n in 1..=3 {
+            ///             queue.put_async(n).await.unwrap();
+            ///         }
+            ///     }));
+            ///     assert_eq!(block_on(queue.get_async()), Ok(1));
+            ///     assert_eq!(queue.get(), Ok(2)); // threads and tasks share a queue
+            ///     assert_eq!(block_on(queue.get_async()), Ok(3));
+            /// });
+            /// ```
+            pub async fn get_async(&self) -> Result<T, ShutDown> {
+                self.shared.get_async().await.map_err(|_| ShutDown(()))
             }
 
             /// Waits for an item, then appends it and any that come with it to `out`, at most
@@ -308,6 +353,12 @@ macro_rules! queue_methods {
             /// Everything before each `task_done` happens before the end of the join that it ends.
             pub fn join(&self) {
                 self.shared.join(Timeout::Forever);
+            }
+
+            /// As [`join`](Self::join), as a task. Cancel-safe: a join that is dropped has no
+            /// effect.
+            pub async fn join_async(&self) {
+                self.shared.join_async().await;
             }
 
             /// As [`join`](Self::join), at most for `timeout`. `false`: something is still

@@ -127,6 +127,41 @@ impl<B> Blocking<B> {
             .unwrap_or(Err(PopError::Empty))
     }
 
+    /// As [`put`](Self::put), as a task and without a limit of time.
+    pub(crate) async fn put_async<T>(&self, item: T) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        let item = match self.try_put(item) {
+            Err(PushError::Full(item)) => item,
+            done => return done,
+        };
+        let mut held = Some(item);
+        let attempt = move || match self.try_put(held.take()?) {
+            Err(PushError::Full(item)) => {
+                held = Some(item);
+                None
+            }
+            done => Some(done),
+        };
+        self.putters.waiting(|| self.buffer.set_putters_parked(), attempt).await
+    }
+
+    /// As [`get`](Self::get), as a task and without a limit of time.
+    pub(crate) async fn get_async<T>(&self) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        let attempt = || match self.try_get() {
+            Err(PopError::Empty) => None,
+            done => Some(done),
+        };
+        match attempt() {
+            Some(done) => done,
+            None => self.getters.waiting(|| self.buffer.set_getters_parked(), attempt).await,
+        }
+    }
+
     /// Puts all of `items`, some at a time, waiting for room as long as `timeout` lasts; what is
     /// not put stays in `items`.
     pub(crate) fn put_many<T>(
@@ -235,6 +270,13 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         self.tasks.join(timeout, || self.buffer.pushed())
+    }
+
+    pub(crate) async fn join_async<T>(&self)
+    where
+        B: Buffer<T>,
+    {
+        self.tasks.join_async(|| self.buffer.pushed()).await;
     }
 }
 

@@ -86,6 +86,15 @@ impl<T> SimpleQueue<T> {
         self.shared.get(Timeout::Until(deadline)).ok()
     }
 
+    /// As [`get`](Self::get), as a task. Cancel-safe: a get that is dropped before it is done has
+    /// taken no item, and a wake that it had consumed goes to the next one.
+    pub async fn get_async(&self) -> T {
+        match self.shared.get_async().await {
+            Ok(item) => item,
+            Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
+        }
+    }
+
     /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how
     /// many. Returns at once if `max` is 0.
     pub fn get_many(&self, out: &mut Vec<T>, max: usize) -> usize {

@@ -84,6 +84,18 @@ impl TaskCounter {
         };
         over().or_else(|| self.joiners.wait_until(timeout, mark, over)).is_some()
     }
+
+    /// As [`join`](Self::join), as a task and without a limit of time.
+    pub(crate) async fn join_async(&self, pushed: impl Fn() -> u64) {
+        let over = || (self.unfinished(&pushed) == 0).then_some(());
+        let mark = || {
+            let now = self.done.acquire();
+            pushed() > now >> SHIFT && self.done.set_parked(now)
+        };
+        if over().is_none() {
+            self.joiners.waiting(mark, over).await;
+        }
+    }
 }
 
 /// Something whose tasks can be called done.

@@ -54,6 +54,8 @@
 //! asleep over that, since setting the flag compares with the newest value of the other side's
 //! word.
 
+mod awaiting;
+
 use core::time::Duration;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};

@@ -6,6 +6,7 @@ mod watchdog;
 
 mod support;
 
+mod asynchronous;
 mod channel;
 mod handle;
 mod limits;

@@ -69,6 +69,7 @@ mod parker;
 mod pool;
 mod priority;
 mod queue;
+mod queue_task;
 mod rate_limiter;
 mod reentrant_mutex;
 mod rwlock;

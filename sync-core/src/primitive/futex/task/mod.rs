@@ -33,20 +33,20 @@
 //!
 //! # Invariants
 //!
-//! 1. **A waiter in a list lives.** It is pinned, and its drop takes it out under the bucket's lock.
-//!    The thread that chooses a waiter takes the waker out and stores `CHOSEN` last; after that it
-//!    does not touch the waiter.
+//! 1. **A waiter in a list lives.** It is pinned, and its drop takes it out under the bucket's
+//!    lock. The thread that chooses a waiter takes the waker out and stores `CHOSEN` last; after
+//!    that it does not touch the waiter.
 //! 2. **No wake is missed.** A task counts itself in the bucket, and then compares the word under
 //!    the bucket's lock. A releaser changes the word, and then loads the count. A SeqCst fence
 //!    between the two steps of each makes sure that the releaser sees the count or the task sees
-//!    the changed word. A releaser that saw the count takes the lock: it finds the task in the list,
-//!    or the task takes the lock later and sees the changed word.
+//!    the changed word. A releaser that saw the count takes the lock: it finds the task in the
+//!    list, or the task takes the lock later and sees the changed word.
 //! 3. **No wake is swallowed.** A wake chooses a waiter once. A chosen waiter that is dropped or
 //!    cancelled wakes another waiter of its address and channel, a thread or a task.
 //! 4. **No user code runs under a bucket's lock**: neither a waker nor its clone nor its drop.
-//! 5. **Neither kind starves.** A wake of one goes to a thread unless the first task in the line was
-//!    passed over already; then it goes to that task. So at most one thread goes before the first
-//!    task, and one task before a thread. Where the system reports that no thread slept, all tasks
+//! 5. **Neither kind starves.** A wake of one goes to a thread unless the first task in the line
+//!    was passed over already; then it goes to that task. So at most one thread goes before the
+//!    first task, and one task before a thread. Where the system reports that no thread slept, all tasks
 //!    in the line came before every thread that sleeps later, and go first.
 //!
 //! The number of threads that a wake reports is trusted here and nowhere else: it is the kernel's
@@ -371,8 +371,7 @@ impl List {
     fn pass_over(&mut self, address: usize, channel: Channel) {
         self.each(address, channel, |_, waiter, _| {
             waiter.links.with_mut(|links| {
-                // SAFETY: the lock is held. A waiter that is marked was marked by a wake before, and
-                // so were those behind it, up to the ones that came since.
+                // SAFETY: the lock is held.
                 unsafe { (*links).passed_over = true };
             });
             true
@@ -392,7 +391,7 @@ pub struct Waiter {
     _pinned: PhantomPinned,
 }
 
-/// What a waiter waits for.
+/// The word and the channel that a waiter waits for, and its place in the line.
 #[derive(Clone, Copy)]
 struct Place {
     table: *const Table,
