@@ -344,10 +344,11 @@ impl Builder {
         if let Some(path) = std::env::var_os("VERIFY_SUMMARY") {
             append(path.as_ref(), &format!("{}\n", report.json()));
         }
-        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure)
-            && let Err(e) = std::fs::write(&path, &failure.html)
-        {
-            eprintln!("verify: {}: {e}", path.display());
+        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure) {
+            let path = PathBuf::from(path);
+            if let Err(e) = std::fs::write(&path, &failure.html) {
+                eprintln!("verify: {}: {e}", path.display());
+            }
         }
         report
     }

@@ -34,10 +34,10 @@ impl Runtime {
                 if let Some(fact) = this.tells_twins_apart(&label) {
                     Runtime::learn(rt, fact);
                 }
-                if let Some(Object::Tagged(tag, _)) = object
-                    && this.is_freed(std::ptr::from_ref(tag).addr(), label.site)
-                {
-                    Runtime::halt(rt);
+                if let Some(Object::Tagged(tag, _)) = object {
+                    if this.is_freed(std::ptr::from_ref(tag).addr(), label.site) {
+                        Runtime::halt(rt);
+                    }
                 }
                 label.after_yield |= std::mem::take(&mut this.threads[t].spin.yielded);
                 if !this.changes.is_empty() {
@@ -243,10 +243,8 @@ impl Runtime {
             )));
             return None;
         }
-        if ev.label.loc != NO_LOC
-            && let Some(object) = object
-            && let Err(e) = self.location_of(object, Some(ev.label.loc))
-        {
+        let object = object.filter(|_| ev.label.loc != NO_LOC);
+        if let Some(Err(e)) = object.map(|object| self.location_of(object, Some(ev.label.loc))) {
             self.fail(failure::Kind::Nondeterminism(format!(
                 "thread {t} at {}: {e} when it was run again",
                 label.site
