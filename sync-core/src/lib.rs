@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!("sync-core needs atomics of 64 bits, which this target does not have");
+
 mod cancel;
 mod diagnostics;
 pub mod executor;

@@ -155,11 +155,21 @@ impl<T: Plain> RwLock<T> {
     /// # Errors
     ///
     /// As [`read`](Self::read), and [`LockError::TimedOut`].
-    pub fn read_timeout(
+    #[doc(alias = "read_timeout")]
+    pub fn try_read_for(
         &self,
         timeout: Duration,
     ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
         self.reader(self.words().read(&self.block, Deadline::after(timeout)))
+    }
+
+    /// The former name of [`try_read_for`](Self::try_read_for), kept until 0.2.
+    #[doc(hidden)]
+    pub fn read_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.try_read_for(timeout)
     }
 
     /// As [`read`](Self::read), waiting at most until `deadline`.
@@ -167,11 +177,21 @@ impl<T: Plain> RwLock<T> {
     /// # Errors
     ///
     /// As [`read`](Self::read), and [`LockError::TimedOut`].
-    pub fn read_deadline(
+    #[doc(alias = "read_deadline")]
+    pub fn try_read_until(
         &self,
         deadline: Instant,
     ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
         self.reader(self.words().read(&self.block, Deadline::at(deadline)))
+    }
+
+    /// The former name of [`try_read_until`](Self::try_read_until), kept until 0.2.
+    #[doc(hidden)]
+    pub fn read_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.try_read_until(deadline)
     }
 
     /// Locks for writing, waiting for as long as living processes hold the lock.
@@ -198,11 +218,21 @@ impl<T: Plain> RwLock<T> {
     /// # Errors
     ///
     /// As [`write`](Self::write), and [`LockError::TimedOut`].
-    pub fn write_timeout(
+    #[doc(alias = "write_timeout")]
+    pub fn try_write_for(
         &self,
         timeout: Duration,
     ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
         self.writer(self.words().write(&self.block, Deadline::after(timeout)))
+    }
+
+    /// The former name of [`try_write_for`](Self::try_write_for), kept until 0.2.
+    #[doc(hidden)]
+    pub fn write_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.try_write_for(timeout)
     }
 
     /// As [`write`](Self::write), waiting at most until `deadline`.
@@ -210,11 +240,21 @@ impl<T: Plain> RwLock<T> {
     /// # Errors
     ///
     /// As [`write`](Self::write), and [`LockError::TimedOut`].
-    pub fn write_deadline(
+    #[doc(alias = "write_deadline")]
+    pub fn try_write_until(
         &self,
         deadline: Instant,
     ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
         self.writer(self.words().write(&self.block, Deadline::at(deadline)))
+    }
+
+    /// The former name of [`try_write_until`](Self::try_write_until), kept until 0.2.
+    #[doc(hidden)]
+    pub fn write_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockError<RwLockWriteGuard<'_, T>>> {
+        self.try_write_until(deadline)
     }
 
     fn reader(

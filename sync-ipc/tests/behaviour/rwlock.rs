@@ -16,10 +16,10 @@ fn readers_share_and_writers_exclude() {
     let lock = lock();
     let readers: Vec<_> = (0..64).map(|_| lock.read().expect("free")).collect();
     assert!(matches!(lock.try_write(), Err(LockError::TimedOut)));
-    assert!(matches!(lock.write_timeout(Duration::from_millis(1)), Err(LockError::TimedOut)));
+    assert!(matches!(lock.try_write_for(Duration::from_millis(1)), Err(LockError::TimedOut)));
     // A writer that gave up holds up no reader; but there is no room for one more.
     assert!(matches!(lock.try_read(), Err(LockError::TimedOut)));
-    assert!(matches!(lock.read_timeout(Duration::from_millis(1)), Err(LockError::TimedOut)));
+    assert!(matches!(lock.try_read_for(Duration::from_millis(1)), Err(LockError::TimedOut)));
     drop(readers);
     let mut writer = lock.try_write().expect("free");
     writer.set([7; 4]);
@@ -60,7 +60,7 @@ fn a_killed_reader_holds_up_no_writer() {
     });
     until("it reads", || lock.try_write().is_err());
     reader.kill();
-    lock.write_timeout(FOR_EVER).expect("a reader spoils nothing").set([1; 4]);
+    lock.try_write_for(FOR_EVER).expect("a reader spoils nothing").set([1; 4]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_writer_that_is_killed_while_it_waits_spoils_nothing() {
     until("it waits", || lock.try_read().is_err());
     writer.kill();
     // Another reader comes in, next to the first.
-    assert_eq!(lock.read_timeout(FOR_EVER).expect("nothing was written").get(), [0; 4]);
+    assert_eq!(lock.try_read_for(FOR_EVER).expect("nothing was written").get(), [0; 4]);
     drop(reader);
     lock.write().expect("nothing was written").set([1; 4]);
 }

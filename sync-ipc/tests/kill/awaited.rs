@@ -172,7 +172,7 @@ awaited!(a_write_unlock_with_a_waiting_reader: RwLock<u64>,
     world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
     wait: |lock| {
         std::thread::sleep(Duration::from_millis(1));
-        match lock.read_timeout(FOR_EVER) {
+        match lock.try_read_for(FOR_EVER) {
             Ok(_) => true,
             Err(LockError::OwnerDied(mut guard)) => {
                 guard.mark_consistent();
@@ -189,7 +189,7 @@ awaited!(a_read_unlock_with_a_waiting_writer: RwLock<u64>,
     world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
     wait: |lock| {
         std::thread::sleep(Duration::from_millis(1));
-        lock.write_timeout(FOR_EVER).is_ok()
+        lock.try_write_for(FOR_EVER).is_ok()
     },
     act: |lock| drop(lock.read()),
     make_up: |_| {}

@@ -46,7 +46,7 @@ macro_rules! killed {
 }
 
 fn survivor(lock: &RwLock<u64>, whole: impl Fn(u64) -> bool) {
-    match lock.read_timeout(FOR_EVER) {
+    match lock.try_read_for(FOR_EVER) {
         Ok(guard) => assert!(whole(guard.get()), "clean, but {}", guard.get()),
         Err(LockError::OwnerDied(mut guard)) => {
             guard.set(9);
@@ -54,7 +54,7 @@ fn survivor(lock: &RwLock<u64>, whole: impl Fn(u64) -> bool) {
         }
         Err(other) => panic!("{other}"),
     }
-    lock.write_timeout(FOR_EVER).expect("free and consistent").set(9);
+    lock.try_write_for(FOR_EVER).expect("free and consistent").set(9);
     assert_eq!(lock.try_read().expect("free").get(), 9);
 }
 

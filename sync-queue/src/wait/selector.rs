@@ -358,6 +358,7 @@ impl WatchList {
 
 impl core::fmt::Debug for WatchList {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // Relaxed: a snapshot; no data is read because of it.
         f.debug_tuple("WatchList").field(&self.len.load(Ordering::Relaxed)).finish()
     }
 }

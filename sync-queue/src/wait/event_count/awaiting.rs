@@ -81,6 +81,7 @@ where
             if !self.count.enter() {
                 // 65,535 wait here already. This task looks again when the others have run.
                 let tick = Deadline::after(Duration::from_millis(1));
+                // Relaxed: only compared; the futex compares it with the newest value.
                 return sleep(word.load(Ordering::Relaxed), tick);
             }
             if (self.mark)() {
