@@ -16,7 +16,7 @@
 //! while open > 0 {
 //!     for event in set.select()? {
 //!         match event {
-//!             IpcSelectionResult::MessageReceived(_, line) => println!("{}", line.to::<String>()?),
+//!             IpcSelectionResult::MessageReceived(_, line) => print(line.to::<String>()?),
 //!             IpcSelectionResult::ChannelClosed(_) => open -= 1,
 //!         }
 //!     }

@@ -1,7 +1,7 @@
 //! Calls that are put off, or held back, while they come fast: debounce and throttle.
 //!
-//! Both are one timer that is never due by itself and is moved by each call. What moves it is
-//! decided under a lock of its own, which is never held while user code runs.
+//! Both are one timer that is never due by itself and is moved by each call. Where to is decided
+//! under a lock of its own, which is never held while user code runs.
 //!
 //! # Invariants
 //!
@@ -21,7 +21,7 @@ use super::job::{Job, Tick};
 use super::{Scheduler, ShutDown};
 use crate::clock::nanoseconds;
 
-/// What the calls and the runs of one callback share.
+/// The state that the calls and the runs of one callback share.
 trait Pace: Send + 'static {
     /// Returns the moment of the run for a call at `now`; `None`: a run is due for it already.
     fn call(&mut self, now: u64) -> Option<u64>;
