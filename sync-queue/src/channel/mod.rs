@@ -60,6 +60,8 @@ pub use select::{
     ReadyTimeoutError, Select, SelectTimeoutError, SelectedOperation, TryReadyError, TrySelectError,
 };
 use sync_core::primitive::sync::Arc;
+#[cfg(feature = "futures-core")]
+pub use task::RecvStream;
 pub use task::{RecvFuture, SendFuture};
 
 pub use crate::{select, select_biased};
@@ -388,6 +390,14 @@ impl<T> Receiver<T> {
     /// [`RecvTimeoutError`].
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.channel.flavor.recv(Timeout::Until(deadline)).map_err(RecvTimeoutError::from)
+    }
+
+    /// The items as a stream, until all senders are gone and nothing is left. A stream that is
+    /// dropped loses no item.
+    #[cfg(feature = "futures-core")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+    pub fn stream(&self) -> RecvStream<'_, T> {
+        RecvStream::new(self)
     }
 
     /// The items, waiting for each, until all senders are gone and nothing is left.

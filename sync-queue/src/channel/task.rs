@@ -259,6 +259,50 @@ impl<T> Drop for SendFuture<'_, T> {
     }
 }
 
+/// The items of a channel as a stream. From [`Receiver::stream`].
+#[cfg(feature = "futures-core")]
+#[must_use = "a stream does nothing until it is polled"]
+#[derive(Debug)]
+pub struct RecvStream<'a, T> {
+    /// Used again for each item: it is as new when it has returned one.
+    next: RecvFuture<'a, T>,
+    ended: bool,
+}
+
+#[cfg(feature = "futures-core")]
+impl<'a, T> RecvStream<'a, T> {
+    pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
+        Self { next: RecvFuture::new(receiver), ended: false }
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<T> futures_core::Stream for RecvStream<'_, T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        // SAFETY: `next` is pinned with the stream and not moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        // SAFETY: as above.
+        let item = match unsafe { Pin::new_unchecked(&mut this.next) }.poll(cx) {
+            Poll::Ready(item) => item.ok(),
+            Poll::Pending => return Poll::Pending,
+        };
+        this.ended = item.is_none();
+        Poll::Ready(item)
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<T> futures_core::FusedStream for RecvStream<'_, T> {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
 impl<T> fmt::Debug for RecvFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecvFuture").field("receiver", self.receiver).finish_non_exhaustive()

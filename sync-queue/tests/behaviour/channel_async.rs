@@ -209,3 +209,26 @@ fn a_select_meets_tasks() {
         assert_eq!(block_on(receiver.recv_async()), Ok(3));
     });
 }
+
+#[cfg(feature = "futures-core")]
+#[test]
+fn a_stream_has_the_items_and_then_ends_for_good() {
+    use futures_core::{FusedStream, Stream};
+    use std::future::poll_fn;
+
+    for capacity in [Some(2), None] {
+        let (sender, receiver) = open(capacity);
+        let (woken, waker) = counted();
+        let mut stream = pin!(receiver.stream());
+        let cx = &mut Context::from_waker(&waker);
+        assert!(stream.as_mut().poll_next(cx).is_pending());
+        sender.send(1).unwrap();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        sender.send(2).unwrap();
+        drop(sender);
+        for expected in [Some(1), Some(2), None, None] {
+            assert_eq!(block_on(poll_fn(|cx| stream.as_mut().poll_next(cx))), expected);
+        }
+        assert!(stream.is_terminated());
+    }
+}

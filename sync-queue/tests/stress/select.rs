@@ -132,7 +132,7 @@ fn selects_on_both_ends_meet_each_other() {
                     let (sender, receiver) = (sender.clone(), receiver.clone());
                     scope.spawn(move || {
                         let (mut sent, mut received) = (0, 0);
-                        for _ in 0..2_000 {
+                        for _ in 0..300 {
                             select! {
                                 send(sender, me) -> result => {
                                     result.unwrap();

@@ -35,7 +35,7 @@ fn receives_both(first: Receiver<Tracked>, second: Receiver<Tracked>, sum: u32) 
 model! {
     /// A select sleeps on two queues. The item comes to one of them: no wake-up is lost.
     fn a_select_against_a_send(order) small {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let selects = body(move || select! {
             recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
@@ -49,8 +49,8 @@ model! {
 model! {
     /// Items come to both queues at once. Each wakes the select, or is found by it.
     fn two_sends_to_one_select(order) tight {
-        let (one, first) = channel::unbounded();
-        let (two, second) = channel::unbounded();
+        let (one, first) = channel::unbounded::<Tracked>();
+        let (two, second) = channel::unbounded::<Tracked>();
         order.run([receives_both(first, second, 3), sends(one, 1), sends(two, 2)]);
     }
 }
@@ -60,8 +60,8 @@ model! {
     /// the second queue and one for the first: the select takes one, and the receiver gets one, even
     /// if the select was on its way out when an item for the receiver came.
     fn an_event_wakes_one_that_still_waits(order) tight {
-        let (one, first) = channel::unbounded();
-        let (two, second) = channel::unbounded();
+        let (one, first) = channel::unbounded::<Tracked>();
+        let (two, second) = channel::unbounded::<Tracked>();
         let receiver = second.clone();
         let back = two.clone();
         let selects = body(move || select! {
@@ -80,7 +80,7 @@ model! {
 model! {
     /// A select that waits to send learns of room.
     fn a_select_waits_for_room(order) small {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         sender.send(item(1)).unwrap();
         let (silence, never) = channel::bounded::<Tracked>(1);
         let selects = body(move || select! {
@@ -113,7 +113,7 @@ model! {
 model! {
     /// The last receiver goes while a select waits to send, with and without room.
     fn a_select_against_the_last_receiver(order) small {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         sender.send(item(1)).unwrap();
         let (zero, zeros) = channel::bounded::<Tracked>(0);
         let selects = body(move || select! {
@@ -128,7 +128,7 @@ model! {
 model! {
     /// The time of a select runs out while an item comes. It is received, or it is still there.
     fn a_timeout_against_a_send(order) small {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let left = receiver.clone();
         let got = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -152,7 +152,7 @@ model! {
     /// A select that leaves because its time is up takes no wake-up along: another receiver of the
     /// same queue gets the item.
     fn a_timeout_takes_no_event_along(order) tight {
-        let (sender, receiver) = channel::unbounded();
+        let (sender, receiver) = channel::unbounded::<Tracked>();
         let (silence, never) = channel::bounded::<Tracked>(1);
         let (selecting, backlog) = (receiver.clone(), sender.clone());
         let selects = body(move || select! {
@@ -169,7 +169,7 @@ model! {
 model! {
     /// With room for none: a sender meets a select.
     fn a_sender_meets_a_select(order) small {
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(0);
         let selects = body(move || select! {
             recv(receiver) -> item => assert_eq!(item.unwrap().get(), 1),
@@ -183,7 +183,7 @@ model! {
 model! {
     /// With room for none: a receiver meets a select that sends, and waits for the item.
     fn a_receiver_meets_a_select(order) small {
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(0);
         let selects = body(move || select! {
             send(sender, item(1)) -> sent => sent.unwrap(),
@@ -198,7 +198,7 @@ model! {
 model! {
     /// Two selects that can only meet each other.
     fn two_selects_meet(order) small {
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let silent = never.clone();
         let selects = body(move || select! {
@@ -218,7 +218,7 @@ model! {
     /// Two selects on both ends of one channel: one sends and the other receives. Neither meets
     /// itself, and they do not both send.
     fn both_ends_of_one_channel(order) small {
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let count = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
         let selects = |value| {
             let (sender, receiver, count) = (sender.clone(), receiver.clone(), count.clone());
@@ -241,7 +241,7 @@ model! {
 model! {
     /// The time of either side runs out while two selects meet: both say that they met, or neither.
     fn two_selects_meet_in_time(order) small {
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let relaxed = std::sync::atomic::Ordering::Relaxed;
         let met = std::sync::Arc::new([(); 2].map(|()| std::sync::atomic::AtomicBool::new(false)));
         let (sent, received) = (met.clone(), met.clone());
@@ -276,7 +276,7 @@ model! {
         let moves = body(move || {
             one.send(1).unwrap();
             // Fails if the select has the item.
-            drop(other.try_recv());
+            let _ = other.try_recv();
             drop((one, two));
         });
         let selects = body(move || {
@@ -299,7 +299,7 @@ fn leave(selected: channel::SelectedOperation<'_>) {
 model! {
     /// A select that was chosen to send leaves: its partner goes on, and meets the next sender.
     fn a_select_leaves_its_partner(order) tight {
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let other = sender.clone();
         let leaves = body(move || {
             let mut select = Select::new();
@@ -316,7 +316,7 @@ model! {
 model! {
     /// A select that reserved a place in a queue leaves it: the receiver goes on to the next item.
     fn a_select_leaves_its_place(order) tight {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         let other = sender.clone();
         let leaves = body(move || {
             let mut select = Select::new();
@@ -333,14 +333,14 @@ model! {
 model! {
     /// `ready` uses no event up: the receiver that sleeps on the same queue gets the item.
     fn ready_takes_no_event_along(order) tight {
-        let (sender, receiver) = channel::unbounded();
+        let (sender, receiver) = channel::unbounded::<Tracked>();
         let (silence, never) = channel::bounded::<Tracked>(1);
         let observed = receiver.clone();
         let observes = body(move || {
             let mut select = Select::new();
             select.recv(&never);
             select.recv(&observed);
-            drop(select.ready_timeout(SOON));
+            let _ = select.ready_timeout(SOON);
         });
         let receives = body(move || assert_eq!(receiver.recv().unwrap().get(), 1));
         order.run([observes, receives, sends(sender, 1)]);
