@@ -214,3 +214,38 @@ fn threads_and_tasks_take_turns() {
     });
     sleeper.join().unwrap();
 }
+
+/// With threads that always sleep, a wake of one goes to a thread and to the first task in turn;
+/// where none slept, the tasks in the line go first from then on.
+#[test]
+fn a_task_is_passed_over_at_most_once() {
+    let word = AtomicU32::new(0);
+    let address = (&raw const word).addr();
+    let (_calls, waker) = Calls::new();
+    let first = pin!(Waiter::new());
+    let second = pin!(Waiter::new());
+    start(first.as_ref(), &word, &waker);
+    start(second.as_ref(), &word, &waker);
+    let threads = AtomicUsize::new(0);
+    // Returns whether a thread was looked for.
+    let wake_with = |asleep: usize| {
+        let before = threads.load(Ordering::SeqCst);
+        let bucket = super::waiting_at(address).expect("tasks wait");
+        let woken = bucket.share(address, 1, Channel::ALL, |count| {
+            threads.fetch_add(1, Ordering::SeqCst);
+            asleep.min(count as usize)
+        });
+        assert_eq!(woken, 1);
+        threads.load(Ordering::SeqCst) != before
+    };
+    assert!(wake_with(9) && first.is_waiting(), "a thread goes first");
+    assert!(!wake_with(9) && !first.is_waiting(), "the task was passed over once");
+    assert!(wake_with(9) && second.is_waiting(), "a thread again");
+    assert!(first.as_ref().poll(&waker).is_ready(), "it uses its wake");
+    start(first.as_ref(), &word, &waker);
+    assert!(!wake_with(9) && !second.is_waiting() && first.is_waiting());
+    assert!(second.as_ref().poll(&waker).is_ready());
+    start(second.as_ref(), &word, &waker);
+    assert!(wake_with(0) && !first.is_waiting(), "no thread slept");
+    assert!(!wake_with(9) && !second.is_waiting(), "it came before every thread that sleeps now");
+}
