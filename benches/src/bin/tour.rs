@@ -19,9 +19,9 @@ const INTERRUPTED: u8 = 130;
 /// Counts the words of every regular file under PATH.
 ///
 /// One thread walks the tree, N threads take paths from a bounded queue and count; or, with
-/// --processes, N processes of a pool do. Symbolic links below PATH are not followed; PATH itself may be one, or a file. What cannot be read is counted,
-/// named on stderr, and changes nothing else. Ctrl-C prints what was counted so far; a second one
-/// ends the program at once.
+/// --processes, N processes of a pool do. Symbolic links below PATH are not followed; PATH itself
+/// may be one, or a file. What cannot be read is counted, named on stderr, and changes nothing
+/// else. Ctrl-C prints what was counted so far; a second one ends the program at once.
 ///
 /// Exit status: 0; 2 if PATH does not exist; 130 after Ctrl-C.
 #[derive(Debug, Parser)]
