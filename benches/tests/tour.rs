@@ -140,6 +140,61 @@ fn totals_are_those_of_the_definition_with_any_number_of_threads() {
     }
 }
 
+/// As `totals`, of a run with processes.
+#[cfg(target_os = "linux")]
+fn totals_of_processes(mut value: Value) -> Value {
+    let seconds = value.as_object_mut().unwrap().remove("seconds").expect("there are times");
+    assert!(seconds["processes"].is_f64() && seconds["single"].is_f64(), "{seconds}");
+    value
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_give_the_totals_of_the_definition() {
+    let folder = TempDir::new().unwrap();
+    let expected = naive(&many_files(folder.path()), 0);
+    for processes in ["1", "3"] {
+        let (value, stderr) = told(folder.path(), &["--processes", processes]);
+        assert_eq!(totals_of_processes(value), expected, "{processes} processes");
+        assert_eq!(stderr, "");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_processes_change_nothing_in_the_totals() {
+    let folder = TempDir::new().unwrap();
+    many_files(folder.path());
+    // Work for long enough that several are killed.
+    let large = b"some words of a large file, over and over\n".repeat(1 << 18);
+    for number in 0..6 {
+        fs::write(folder.path().join(format!("larger {number}")), &large).unwrap();
+    }
+    let plain = totals(told(folder.path(), &[]).0);
+    let (value, _) = told(folder.path(), &["--processes", "3", "--chaos"]);
+    let mut value = totals_of_processes(value);
+    let kills = value.as_object_mut().unwrap().remove("kills").unwrap().as_u64().unwrap();
+    println!("{kills} kills");
+    assert_eq!(value, plain);
+    assert!(kills > 0, "no process was killed");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn paths_of_any_kind_and_unreadable_files_are_counted_by_processes_too() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join(OsStr::from_bytes(b"no text \xff")), "a b").unwrap();
+    symlink(folder.path().join("nowhere"), folder.path().join("link")).unwrap();
+    let one = folder.path().join("one");
+    fs::write(&one, "c").unwrap();
+    let (value, _) = told(folder.path(), &["--processes", "2"]);
+    assert_eq!((value["files"].as_u64(), value["words"].as_u64()), (Some(2), Some(3)));
+    // The root itself may be a link, and a file.
+    let link = folder.path().join("to one");
+    symlink(&one, &link).unwrap();
+    assert_eq!(told(&link, &["--processes", "2"]).0["words"], 1);
+}
+
 #[test]
 fn json_has_the_shape_it_should() {
     let folder = TempDir::new().unwrap();

@@ -6,6 +6,7 @@ compile_error!("sync-core needs atomics of 64 bits, which this target does not h
 
 mod cancel;
 mod diagnostics;
+pub mod executor;
 #[doc(hidden)]
 pub mod fork;
 #[doc(hidden)]
@@ -58,7 +59,9 @@ pub use once::lazy_lock::LazyLock;
 pub use once::once::{Once, OnceState, OnceStatus};
 pub use once::once_lock::OnceLock;
 pub use wait::auto_reset_event::AutoResetEvent;
-pub use wait::barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, Timed};
+pub use wait::barrier::{
+    Action, AnyAction, Barrier, BarrierWaitResult, BrokenBarrier, NoAction, Timed,
+};
 pub use wait::condvar::{Condvar, WaitTimeoutResult};
 pub use wait::event::Event;
 pub use wait::latch::Latch;

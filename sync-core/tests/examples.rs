@@ -27,6 +27,7 @@ macro_rules! examples {
 
 examples! {
     condition_stock: "sold out",
+    connection_pool: "a third checkout: the time was up",
     counter_lock: "with the lock: 0 left",
     door: "3 entered, 1 gave up",
     five_at_a_time: "one release too many",
@@ -36,5 +37,7 @@ examples! {
     stop_from_outside: "all three were told to stop",
     tasks_and_threads: "sold out",
     phases: "4 threads found the barrier broken",
+    rate_limiter: "20 requests, not faster than the limit",
     two_ways: "counter is over: true",
+    upgradable_cache: "4 threads, 2 words, 2 computed",
 }

@@ -24,6 +24,8 @@ use core::time::Duration;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "manager")]
+use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
@@ -49,7 +51,7 @@ const PROOF: usize = 32;
 /// Any bytes are a key, none too; [`random`](Self::random) makes a good one. `Debug` does not show
 /// it. With the feature `process` a key can be among the arguments of a
 /// [`Process`](crate::Process), and is serialised nowhere else.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key(Vec<u8>);
 
 impl Key {
@@ -184,6 +186,9 @@ pub struct Listener {
 #[derive(Debug)]
 enum Socket {
     Unix(connection::Listener),
+    /// A socket at a path that is not this listener's to remove.
+    #[cfg(feature = "manager")]
+    Path(UnixListener),
     Tcp(TcpListener),
 }
 
@@ -210,6 +215,21 @@ impl Listener {
         Ok(Self { socket: Socket::Tcp(listener), key, limit: LIMIT })
     }
 
+    /// Listens on a socket that was bound before.
+    #[cfg(feature = "manager")]
+    pub(crate) fn over(socket: OwnedFd, is_tcp: bool, key: Key) -> io::Result<Self> {
+        let socket = if is_tcp {
+            let listener = TcpListener::from(socket);
+            listener.set_nonblocking(true)?;
+            Socket::Tcp(listener)
+        } else {
+            let listener = UnixListener::from(socket);
+            listener.set_nonblocking(true)?;
+            Socket::Path(listener)
+        };
+        Ok(Self { socket, key, limit: LIMIT })
+    }
+
     /// Sets the time limit of the exchange with a client. Default: 5 s.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
@@ -222,6 +242,8 @@ impl Listener {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.socket {
             Socket::Unix(_) => None,
+            #[cfg(feature = "manager")]
+            Socket::Path(_) => None,
             Socket::Tcp(listener) => listener.local_addr().ok(),
         }
     }
@@ -264,6 +286,8 @@ impl Listener {
     fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Pending>> {
         let accepted = match &self.socket {
             Socket::Unix(listener) => listener.accept_until(deadline)?,
+            #[cfg(feature = "manager")]
+            Socket::Path(listener) => accept_at(listener, deadline)?,
             Socket::Tcp(listener) => accept_tcp(listener, deadline)?,
         };
         let pending = |connection| Pending { connection, key: self.key.clone(), limit: self.limit };
@@ -275,6 +299,8 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.socket {
             Socket::Unix(listener) => listener.as_fd(),
+            #[cfg(feature = "manager")]
+            Socket::Path(listener) => listener.as_fd(),
             Socket::Tcp(listener) => listener.as_fd(),
         }
     }
@@ -287,6 +313,12 @@ pub struct Pending {
     connection: Connection,
     key: Key,
     limit: Duration,
+}
+
+impl AsFd for Pending {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
 }
 
 impl Pending {
@@ -335,6 +367,22 @@ pub fn connect(path: impl AsRef<Path>, key: &Key) -> Result<Connection, AuthErro
 /// [`AuthError`].
 pub fn connect_tcp(address: impl ToSocketAddrs, key: &Key) -> Result<Connection, AuthError> {
     answer(over_tcp(TcpStream::connect(address)?)?, key)
+}
+
+/// `None`: no client by the deadline.
+#[cfg(feature = "manager")]
+fn accept_at(listener: &UnixListener, deadline: Option<Instant>) -> io::Result<Option<Connection>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return Ok(Some(Connection::over(stream.into(), true, true))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        if !connection::poll_until(&mut fds, deadline)? {
+            return Ok(None);
+        }
+    }
 }
 
 /// `None`: no client by the deadline.

@@ -305,6 +305,17 @@ pub(crate) fn after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
+/// Lets the kernel notice within about ten seconds that the machine of a TCP peer is gone.
+#[cfg(feature = "manager")]
+pub(crate) fn keep_alive(socket: BorrowedFd<'_>) {
+    // A system that refuses has limits of its own.
+    let _ = sockopt::set_socket_keepalive(socket, true);
+    let _ = sockopt::set_tcp_keepidle(socket, Duration::from_secs(5));
+    let _ = sockopt::set_tcp_keepintvl(socket, Duration::from_secs(1));
+    let _ = sockopt::set_tcp_keepcnt(socket, 5);
+    let _ = sockopt::set_tcp_user_timeout(socket, 10_000);
+}
+
 impl Connection {
     pub(crate) fn over(socket: OwnedFd, readable: bool, writable: bool) -> Self {
         Self {

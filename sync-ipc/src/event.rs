@@ -10,6 +10,7 @@ use sync_core::primitive::futex::Deadline;
 use crate::error::Result;
 use crate::plain;
 use crate::raw::event;
+use crate::readiness::Readiness;
 use crate::segment::{Block, Segment};
 
 const SIZE: usize = 8;
@@ -69,6 +70,18 @@ impl Event {
     #[must_use]
     pub fn is_set(&self) -> bool {
         event::is_set(self.0.u32(0), &self.0)
+    }
+
+    /// A descriptor that is readable when the event was set. For `poll` loops and `async` code. A
+    /// `set` that is followed by [`clear`](Self::clear) at once may be missed, other than by
+    /// [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness> {
+        let block = self.0.clone();
+        Ok(Readiness::new(move |deadline| event::wait(block.u32(0), &block, deadline))?)
     }
 
     /// Waits until it is set.

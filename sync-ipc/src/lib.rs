@@ -45,6 +45,11 @@ mod process;
 #[cfg(target_os = "linux")]
 #[cfg(feature = "process")]
 pub mod pool;
+// After `process`, whose macro it uses.
+#[cfg(target_os = "linux")]
+#[cfg(feature = "manager")]
+#[macro_use]
+pub mod manager;
 #[cfg(target_os = "linux")]
 mod procfs;
 #[cfg(target_os = "linux")]
@@ -52,6 +57,8 @@ mod queue;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub mod raw;
+#[cfg(target_os = "linux")]
+mod readiness;
 #[cfg(target_os = "linux")]
 mod reentrant;
 #[cfg(target_os = "linux")]
@@ -95,17 +102,25 @@ pub use self::process::{
     ProcessError, SpawnError, Stdin, active_children, current_process, init, parent_process,
 };
 #[cfg(target_os = "linux")]
+pub use self::queue::bytes::ByteQueue;
+#[cfg(target_os = "linux")]
+pub use self::queue::in_place::{InPlaceLease, InPlaceQueue, Loan};
+#[cfg(target_os = "linux")]
 pub use self::queue::joinable::{JoinableQueue, Task};
 #[cfg(target_os = "linux")]
 pub use self::queue::{
     Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue,
 };
 #[cfg(target_os = "linux")]
+pub use self::readiness::Readiness;
+#[cfg(target_os = "linux")]
 pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
 #[cfg(target_os = "linux")]
 pub use self::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(target_os = "linux")]
 pub use self::segment::Segment;
+#[cfg(target_os = "linux")]
+pub use self::segment::trusted::TrustedSegment;
 #[cfg(target_os = "linux")]
 pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore, TooManyReleases};
 #[cfg(target_os = "linux")]

@@ -15,6 +15,7 @@ use crate::mutex::LockError;
 use crate::plain;
 use crate::raw::mutex::Refused;
 use crate::raw::semaphore::{FREE, Permits};
+use crate::readiness::Readiness;
 use crate::segment::{Block, Segment};
 
 /// The most permits that a semaphore can have.
@@ -85,6 +86,11 @@ impl Cells {
         // Relaxed: a hint.
         let got = self.permits().try_acquire(&self.block, self.hint.load(Ordering::Relaxed));
         self.permit(got)
+    }
+
+    fn readiness(&self) -> Result<Readiness> {
+        let cells = self.another();
+        Ok(Readiness::new(move |deadline| cells.permits().wait_ready(&cells.block, deadline))?)
     }
 
     #[inline]
@@ -248,6 +254,15 @@ pub struct Semaphore(Cells);
 semaphore!(Semaphore);
 
 impl Semaphore {
+    /// A descriptor that is readable when there may be a permit. For `poll` loops and `async` code.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.0.readiness()
+    }
+
     /// A semaphore that has `permits` now and never more than `max`.
     ///
     /// # Errors
@@ -289,6 +304,15 @@ pub struct BoundedSemaphore(Cells);
 semaphore!(BoundedSemaphore);
 
 impl BoundedSemaphore {
+    /// A descriptor that is readable when there may be a permit. For `poll` loops and `async` code.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.0.readiness()
+    }
+
     /// A semaphore of `permits`.
     ///
     /// # Errors

@@ -453,6 +453,19 @@ impl<T: Plain> Array<T> {
         })
     }
 
+    /// Removes the array of that name and its lock, as [`Segment::remove`]. A process that is
+    /// killed in between leaves an array that cannot be opened and can be removed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Segment::remove`].
+    pub fn remove(segment: &Segment, name: &str) -> Result<()> {
+        match segment.remove(&format!("{name}~")) {
+            Ok(()) | Err(Error::NotFound) => segment.remove(name),
+            error => error,
+        }
+    }
+
     /// Locks it.
     ///
     /// # Errors

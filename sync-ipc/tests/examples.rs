@@ -26,7 +26,11 @@ fn each_runs() {
         #[cfg(feature = "process")]
         ("pool_map", ""),
         #[cfg(feature = "process")]
+        ("log_shipper", ""),
+        #[cfg(feature = "process")]
         ("cpu_or_io", "100000"),
+        #[cfg(feature = "manager")]
+        ("manager", ""),
     ] {
         let output = example(name).args(arguments.split_whitespace()).output().expect("built");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

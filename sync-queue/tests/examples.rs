@@ -57,3 +57,9 @@ fn thread_pool() {
         assert!(text.contains(line), "{line} in\n{text}");
     }
 }
+
+#[test]
+fn worker_pool() {
+    let text = run("worker_pool");
+    assert!(text.contains("the sum of all jobs but one: 4937"), "{text}");
+}

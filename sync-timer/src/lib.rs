@@ -16,8 +16,11 @@ pub use clock::Notifier as Bell;
 pub use clock::{Clock, ManualClock, Monotonic, Notifier};
 pub use interval::{Interval, Stopper, TickError};
 pub use missed::Missed;
+#[cfg(feature = "cron")]
+pub use scheduler::CronError;
 pub use scheduler::{
-    Cancel, CancelOnDrop, EveryError, Executor, Failure, Pending, Periodic, Scheduler,
-    SchedulerBuilder, ShutDown, Tick, TimerHandle,
+    Calendar, Cancel, CancelOnDrop, Debounced, EveryError, Executor, Failure, Pending, Periodic,
+    Scheduler, SchedulerBuilder, ShutDown, Sleep, Throttled, Tick, Ticks, TimeoutError,
+    TimerHandle,
 };
 pub use timer::{JoinError, Outcome, StartError, Timer};

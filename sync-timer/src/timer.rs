@@ -27,7 +27,8 @@
 //! 4. No lock is held while user code runs: the closure, its drop, the clock.
 //! 5. The thread does not end before the phase is `Over`, whatever panics.
 //! 6. In the child of a fork the thread is not there. Its locks may have been held at the moment of
-//!    the fork: the child only tries them, and never waits for the thread.
+//!    the fork, by it or by a thread that was in a call: the child tries them, for a moment where
+//!    the timer may still be started, and never waits for a thread of the parent.
 
 use core::fmt;
 use core::num::NonZeroU64;
@@ -89,8 +90,9 @@ type Callback = Box<dyn FnOnce() + Send>;
 /// In the child of a `fork`, the thread of a timer that was started before is not there: the timer
 /// is not alive, does not go off, and [`join`](Self::join) is an error at once, unless it was over
 /// at the fork. [`cancel`](Self::cancel) cancels the copy. A timer that was not started can be
-/// started in the child, if no thread of the parent was in the middle of a call of it at the moment
-/// of the fork: such a call may have left a lock behind.
+/// started in the child. If a thread of the parent was in the middle of a call of it at the moment
+/// of the fork, the copy is unusable, and the first call in the child finds that out after a
+/// tenth of a second: it cannot be started ([`StartError::AlreadyStarted`]), cancelled or joined.
 ///
 /// # Source of the algorithm
 ///
@@ -122,7 +124,14 @@ struct TimerShared {
     /// the state, because a child of a fork looks at it before it touches the lock (invariant 6).
     /// Not a modelled cell: no model forks.
     process: OnceLock<ProcessMark>,
+    /// The process that made the timer. In a child of it the lock may be held by a thread that is
+    /// not there, also if the timer was not started.
+    made: ProcessMark,
 }
+
+/// The time after which a child that waits for the lock of a copy takes it for held by a thread of
+/// the parent. A thread of the child holds it for microseconds, or while a thread is started.
+const COPY_PATIENCE: Duration = Duration::from_millis(100);
 
 struct TimerState {
     phase: Phase,
@@ -191,6 +200,7 @@ impl Timer {
             over: Condvar::new(),
             notifier: Arc::new(Notifier::new()),
             process: OnceLock::new(),
+            made: ProcessMark::current(),
         };
         Self { delay, name, clock: owned(Monotonic), shared: Arc::new(shared) }
     }
@@ -334,7 +344,10 @@ impl Timer {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.shared.is_copy()
-            && matches!(self.shared.state.lock().phase, Phase::Waiting | Phase::Running)
+            && self
+                .shared
+                .lock()
+                .is_some_and(|state| matches!(state.phase, Phase::Waiting | Phase::Running))
     }
 
     /// Returns how it ended, if it is over.
@@ -362,7 +375,18 @@ impl TimerShared {
     /// Locks the state. `None`: this is the copy of a child, and a thread of the parent holds the
     /// lock (invariant 6).
     fn lock(&self) -> Option<MutexGuard<'_, TimerState>> {
-        if self.is_copy() { self.state.try_lock() } else { Some(self.state.lock()) }
+        if self.is_copy() {
+            self.state.try_lock()
+        } else if self.made.is_current() {
+            Some(self.state.lock())
+        } else {
+            let state = self.state.try_lock_for(COPY_PATIENCE);
+            if state.is_none() {
+                // From now on the timer counts as started in the parent, and no call waits again.
+                let _ = self.process.set(self.made);
+            }
+            state
+        }
     }
 
     fn joined(&self, state: &TimerState) -> Result<Option<Outcome>, JoinError> {

@@ -28,3 +28,9 @@ fn many_timers() {
     let said = run("many_timers");
     assert!(said.contains("timed out"), "{said}");
 }
+
+#[test]
+fn periodic_jobs() {
+    let said = run("periodic_jobs");
+    assert!(said.contains("refresh") && said.contains("stopped, and no job is running"), "{said}");
+}

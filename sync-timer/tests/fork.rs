@@ -2,6 +2,7 @@
 //! that is not there.
 #![cfg(target_os = "linux")]
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -257,5 +258,29 @@ fn a_scheduler_of_the_childs_own_works() {
         scheduler.once(Duration::from_millis(1), move || sender.send(()).unwrap()).unwrap();
         assert_eq!(receiver.recv(), Ok(()));
         drop(scheduler);
+    });
+}
+
+/// The fork comes while another thread is in a call of a timer that was not started.
+#[test]
+fn a_timer_whose_lock_is_held_at_the_fork_answers_in_the_child() {
+    let timer = Timer::new(HOUR, || ());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                timer.cancel();
+            }
+        });
+        for _ in 0..30 {
+            in_child("a call of a timer that another thread called at the fork", || {
+                timer.cancel();
+                _ = timer.is_alive();
+                _ = timer.outcome();
+                _ = timer.join_timeout(Duration::ZERO);
+                _ = timer.start();
+            });
+        }
+        stop.store(true, Relaxed);
     });
 }

@@ -78,9 +78,7 @@ struct Number(Option<usize>);
 
 impl Drop for Number {
     fn drop(&mut self) {
-        if let Some(number) = self.0
-            && runtime::current().is_some()
-        {
+        if let (Some(number), Some(_)) = (self.0, runtime::current()) {
             runtime::with(|rt| rt.freed(number));
         }
     }

@@ -124,6 +124,7 @@
 //! | `VERIFY_PROGRESS=1` | prints how far it is, every five seconds |
 //! | `VERIFY_WORKERS=0` | explores on all processors |
 //! | `VERIFY_WEAK_FAILURES`, `VERIFY_SPURIOUS_WAKEUPS`, `VERIFY_EARLY_TIMEOUTS` | budgets of an execution, each 1 |
+//! | `VERIFY_SYMMETRY=0` | explores executions that differ only in which of equal threads is which |
 //! | `VERIFY_STUCK_SECONDS`, `VERIFY_MEMORY_MIB` | patience with a thread that makes no step or blocks in the system (20), the most memory (4096) |
 //! | `LOOM_MAX_PREEMPTIONS`, `LOOM_MAX_BRANCHES`, `LOOM_MAX_PERMUTATIONS`, `LOOM_MAX_DURATION`, `LOOM_LOG` | as in loom |
 //!
@@ -133,6 +134,8 @@
 //! the writes of a location came. Interleavings that differ in nothing else are one execution. The
 //! graphs are those of RC11 (Lahav et al., PLDI 2017) with the release sequences of C++20; they
 //! are enumerated by TruSt (Kokologiannakis et al., POPL 2022), which comes to each of them once.
+//! Of executions that differ only in which of some equal threads is which one is explored
+//! ([`Builder::symmetry`](model::Builder::symmetry)).
 //! To get from one graph to the next the closure is run from its start, its threads as coroutines.
 //! The files of `src/engine` say more.
 //!

@@ -70,6 +70,11 @@ pub struct Builder {
     /// Run exactly one execution: that of this string, which a report has given. `VERIFY_REPLAY`
     /// sets it.
     pub replay: Option<String>,
+    /// Explore one of the executions that differ only in which of some threads is which, where the
+    /// checker sees that it makes no difference: threads spawned one after the other with equal
+    /// closures (the same captured objects) that return nothing, and are joined together.
+    /// `VERIFY_SYMMETRY=0` turns it off.
+    pub symmetry: bool,
     /// After a failure look on for a shorter one, and for orderings that would cure it.
     pub explain: bool,
     /// Tell complete executions apart, to see that none is explored twice: [`Report::distinct`].
@@ -220,6 +225,7 @@ impl Builder {
             workers: setting("VERIFY_WORKERS").map_or(1, |n| n as usize),
             progress: std::env::var_os("VERIFY_PROGRESS").is_some(),
             replay: std::env::var("VERIFY_REPLAY").ok(),
+            symmetry: setting("VERIFY_SYMMETRY") != Some(0),
             explain: true,
             count_distinct: false,
         }
@@ -270,6 +276,7 @@ impl Builder {
             guide,
             facts,
             changes: Vec::new(),
+            symmetry: self.symmetry,
             distinct: self.count_distinct,
             site: Location::caller(),
             at_end: || {
@@ -337,10 +344,11 @@ impl Builder {
         if let Some(path) = std::env::var_os("VERIFY_SUMMARY") {
             append(path.as_ref(), &format!("{}\n", report.json()));
         }
-        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure)
-            && let Err(e) = std::fs::write(&path, &failure.html)
-        {
-            eprintln!("verify: {}: {e}", path.display());
+        if let (Some(path), Some(failure)) = (std::env::var_os("VERIFY_HTML"), &report.failure) {
+            let path = PathBuf::from(path);
+            if let Err(e) = std::fs::write(&path, &failure.html) {
+                eprintln!("verify: {}: {e}", path.display());
+            }
         }
         report
     }

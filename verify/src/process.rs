@@ -9,7 +9,7 @@
 //! A write that the death has cut short ([`cell::UnsafeCell::with_mut`](crate::cell::UnsafeCell)
 //! was going on) is torn: a thread that touches the cell afterwards fails the model.
 
-use crate::engine::runtime;
+use crate::engine::runtime::{self, symmetry};
 use crate::thread::{self, JoinHandle};
 use std::panic::Location;
 
@@ -25,6 +25,7 @@ pub fn spawn<F: FnOnce() + 'static>(f: F) -> Process {
     let site = Location::caller();
     let handle = thread::spawn_at(
         move || {
+            symmetry::begin_process();
             runtime::with(|rt| rt.begin_process());
             f();
             runtime::with(|rt| rt.end_process());

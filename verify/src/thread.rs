@@ -9,6 +9,7 @@ use crate::engine::memory_model::event::{Id, Kind, Label, Rmw};
 use crate::engine::runtime;
 use crate::engine::runtime::object::{self, Word};
 use crate::engine::runtime::provenance;
+use crate::engine::runtime::symmetry::{self, Shape};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
@@ -88,6 +89,7 @@ fn extra() -> Rc<Extra> {
 
 /// Drops the thread-locals of the current thread, which ends.
 pub(crate) fn end() {
+    symmetry::end();
     if runtime::with(|rt| rt.extra().is_none()) {
         return;
     }
@@ -118,7 +120,7 @@ unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("thread", &self.thread).finish_non_exhaustive()
+        f.debug_struct("JoinHandle").field("thread", self.thread()).finish_non_exhaustive()
     }
 }
 
@@ -130,19 +132,24 @@ fn label(kind: Kind, a: u64, site: &'static Location<'static>) -> Label {
 ///
 /// # Safety
 /// What `f` borrows must live until the thread has ended.
-unsafe fn start<'a, T: 'a>(
-    f: impl FnOnce() -> T + 'a,
+unsafe fn start<'a, F: FnOnce() -> T + 'a, T: 'a>(
+    f: F,
     name: Option<String>,
+    shape: impl FnOnce(&F) -> Option<Shape>,
     site: &'static Location<'static>,
 ) -> JoinHandle<T> {
     let out = runtime::perform(label(Kind::Spawn, 0, site), None);
     // The parts of a thread come before the thread, though it is allocated after the event.
-    provenance::before_everything(|| started(f, name, site, out.event))
+    provenance::before_everything(|| {
+        let shape = shape(&f);
+        started(f, name, shape, site, out.event)
+    })
 }
 
 fn started<'a, T: 'a>(
     f: impl FnOnce() -> T + 'a,
     name: Option<String>,
+    shape: Option<Shape>,
     site: &'static Location<'static>,
     spawn: Id,
 ) -> JoinHandle<T> {
@@ -158,7 +165,7 @@ fn started<'a, T: 'a>(
     // SAFETY: the caller says that the borrows live long enough.
     let body: Box<dyn FnOnce()> = unsafe { std::mem::transmute(body) };
     // SAFETY: no other reference to the runtime is alive here.
-    let tid = unsafe { (*rt).spawned(spawn, name.clone(), site, body) };
+    let tid = unsafe { (*rt).spawned(spawn, name.clone(), site, shape, body) };
     let thread = Thread(Arc::new(Handle { id: ThreadId(tid), name, token: Word::new(0) }));
     let extra =
         Extra { thread: thread.clone(), locals: RefCell::default(), ending: Cell::new(false) };
@@ -175,7 +182,7 @@ where
     T: 'static,
 {
     // SAFETY: `f` borrows nothing that ends.
-    unsafe { start(f, None, Location::caller()) }
+    unsafe { start(f, None, Shape::of, Location::caller()) }
 }
 
 /// Starts a thread on behalf of the caller's place.
@@ -184,7 +191,7 @@ pub(crate) fn spawn_at<F: FnOnce() -> T + 'static, T: 'static>(
     site: &'static Location<'static>,
 ) -> JoinHandle<T> {
     // SAFETY: `f` borrows nothing that ends.
-    unsafe { start(f, None, site) }
+    unsafe { start(f, None, Shape::of, site) }
 }
 
 impl<T> JoinHandle<T> {
@@ -217,6 +224,7 @@ impl<T> JoinHandle<T> {
 
     /// A handle to the thread.
     pub fn thread(&self) -> &Thread {
+        symmetry::see(Some(self.tid));
         &self.thread
     }
 }
@@ -266,7 +274,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         T: 'scope,
     {
         // SAFETY: `scope` joins every thread before the borrows end.
-        let inner = unsafe { start(f, None, Location::caller()) };
+        let inner = unsafe { start(f, None, |_| None, Location::caller()) };
         self.threads.borrow_mut().push(inner.tid);
         ScopedJoinHandle { inner, _scope: PhantomData }
     }
@@ -325,7 +333,7 @@ impl Builder {
         T: 'static,
     {
         // SAFETY: `f` borrows nothing that ends.
-        Ok(unsafe { start(f, self.name, Location::caller()) })
+        Ok(unsafe { start(f, self.name, Shape::of, Location::caller()) })
     }
 
     /// Starts the thread in a scope.
@@ -343,7 +351,7 @@ impl Builder {
         T: 'scope,
     {
         // SAFETY: `scope` joins every thread before the borrows end.
-        let inner = unsafe { start(f, self.name, Location::caller()) };
+        let inner = unsafe { start(f, self.name, |_| None, Location::caller()) };
         scope.threads.borrow_mut().push(inner.tid);
         Ok(ScopedJoinHandle { inner, _scope: PhantomData })
     }
@@ -351,6 +359,7 @@ impl Builder {
 
 /// A handle to the current thread.
 pub fn current() -> Thread {
+    symmetry::see(None);
     extra().thread.clone()
 }
 

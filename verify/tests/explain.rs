@@ -99,6 +99,7 @@ fn parallel_is_the_same_as_serial() {
     let count = |workers| {
         let mut b = Builder::new();
         b.workers = workers;
+        b.symmetry = false;
         let r = b.explore(|| {
             let m = StdArc::new((Mutex::new(0), AtomicUsize::new(0)));
             for _ in 0..4 {

@@ -18,8 +18,8 @@ const INTERRUPTED: u8 = 130;
 
 /// Counts the words of every regular file under PATH.
 ///
-/// One thread walks the tree, N threads take paths from a bounded queue and count. Symbolic links
-/// below PATH are not followed; PATH itself may be one, or a file. What cannot be read is counted,
+/// One thread walks the tree, N threads take paths from a bounded queue and count; or, with
+/// --processes, N processes of a pool do. Symbolic links below PATH are not followed; PATH itself may be one, or a file. What cannot be read is counted,
 /// named on stderr, and changes nothing else. Ctrl-C prints what was counted so far; a second one
 /// ends the program at once.
 ///
@@ -32,12 +32,22 @@ struct Arguments {
     /// Counting threads; without it, as many as there are processors
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Count with this many processes instead of threads
+    #[cfg(target_os = "linux")]
+    #[arg(long, conflicts_with = "threads", value_parser = clap::value_parser!(u16).range(1..=256))]
+    processes: Option<u16>,
+    /// Kill one of the processes now and then: the totals do not change
+    #[cfg(target_os = "linux")]
+    #[arg(long, requires = "processes")]
+    chaos: bool,
     /// Print {"files", "bytes", "words", "unreadable", "top", "seconds": {"threads", "single"}}
     #[arg(long)]
     json: bool,
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    sync_ipc::init();
     let arguments = Arguments::parse();
     let tree = arguments.path.as_deref().map_or_else(Tree::repository, Tree::at);
     let tree = match tree {
@@ -69,12 +79,18 @@ fn main() -> ExitCode {
         eprintln!("warning: Ctrl-C will end the program without a report: {error}");
     }
     let watcher = Watcher::new();
+    #[cfg(target_os = "linux")]
+    let result = match arguments.processes {
+        Some(processes) => tour.run_processes(processes.into(), arguments.chaos, &watcher),
+        None => tour.run(&watcher),
+    };
+    #[cfg(not(target_os = "linux"))]
     let result = tour.run(&watcher);
     watcher.bar.finish_and_clear();
     let report = match result {
         Ok(report) => report,
         Err(error) => {
-            eprintln!("error: cannot start {threads} threads: {error}");
+            eprintln!("error: cannot count: {error}");
             return ExitCode::FAILURE;
         }
     };

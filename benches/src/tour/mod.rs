@@ -12,9 +12,12 @@
 //! * [`tally`]: the words of a file, exactly `String::from_utf8_lossy(..).split_whitespace()`,
 //!   without holding a large file in memory;
 //! * [`pass`]: one way through the tree, with threads or without;
+//! * `processes` (on Linux): one way through the tree, with processes;
 //! * [`report`]: the two ways to print it.
 
 pub mod pass;
+#[cfg(target_os = "linux")]
+pub mod processes;
 pub mod report;
 pub mod tally;
 pub mod tree;
@@ -28,7 +31,7 @@ use std::time::Duration;
 use sync_core::Mutex;
 
 use self::pass::Paths;
-use self::report::Report;
+use self::report::{Report, Workers};
 use self::tree::Tree;
 use crate::usage::Usage;
 
@@ -60,12 +63,22 @@ pub struct Tour {
     stopped: AtomicBool,
     /// The queue of the pass that is under way.
     queue: Mutex<Option<Arc<Paths>>>,
+    /// The objects of the processes that are under way.
+    #[cfg(target_os = "linux")]
+    shared: Mutex<Option<processes::Shared>>,
 }
 
 impl Tour {
     /// A tour with `threads` counting threads.
     pub fn new(tree: Tree, threads: usize) -> Self {
-        Self { tree, threads, stopped: AtomicBool::new(false), queue: Mutex::new(None) }
+        Self {
+            tree,
+            threads,
+            stopped: AtomicBool::new(false),
+            queue: Mutex::new(None),
+            #[cfg(target_os = "linux")]
+            shared: Mutex::new(None),
+        }
     }
 
     /// Ends the tour early, from any thread. `false` if it was ended before.
@@ -76,6 +89,11 @@ impl Tour {
         let first = !self.stopped.swap(true, Ordering::Relaxed);
         if let Some(queue) = &*queue {
             queue.shutdown_now();
+        }
+        drop(queue);
+        #[cfg(target_os = "linux")]
+        if let Some(shared) = &*self.shared.lock() {
+            shared.stop();
         }
         first
     }
@@ -99,8 +117,8 @@ impl Tour {
         let (tally, mut seconds) = self.with_threads(observer)?;
         let mut report = Report {
             tally,
-            threads: self.threads,
-            with_threads: seconds,
+            workers: Workers::Threads(self.threads),
+            together: seconds,
             single: None,
             changed: false,
         };
@@ -111,7 +129,48 @@ impl Tour {
                 report.changed = again != report.tally;
             }
         }
-        report.with_threads = seconds;
+        report.together = seconds;
+        self.compare(&mut report);
+        Ok(report)
+    }
+
+    /// Counts with processes, then again with one thread for comparison. `chaos` kills a process
+    /// now and then, which changes nothing in the totals.
+    ///
+    /// # Errors
+    ///
+    /// When a process cannot be started, or a task is not done in all its attempts.
+    #[cfg(target_os = "linux")]
+    pub fn run_processes(
+        &self,
+        processes: usize,
+        chaos: bool,
+        observer: &dyn Observer,
+    ) -> io::Result<Report> {
+        let shared = processes::Shared::new(processes).map_err(io::Error::other)?;
+        {
+            let mut current = self.shared.lock();
+            *current = Some(shared.clone());
+            // A stop sets the flag before it takes this lock.
+            if self.is_stopped() {
+                shared.stop();
+            }
+        }
+        let passed = processes::with_processes(&self.tree, processes, &shared, chaos, observer)?;
+        let kills = chaos.then_some(passed.kills);
+        let mut report = Report {
+            tally: passed.tally,
+            workers: Workers::Processes { count: processes, kills },
+            together: passed.time,
+            single: None,
+            changed: false,
+        };
+        self.compare(&mut report);
+        Ok(report)
+    }
+
+    /// Counts with one thread, unless the tour was stopped.
+    fn compare(&self, report: &mut Report) {
         if !self.is_stopped() {
             let (again, time) = pass::alone(&self.tree, self);
             if !self.is_stopped() {
@@ -119,7 +178,6 @@ impl Tour {
                 report.changed |= again != report.tally;
             }
         }
-        Ok(report)
     }
 
     fn with_threads(&self, observer: &dyn Observer) -> io::Result<(tally::Tally, Duration)> {

@@ -10,15 +10,47 @@ use super::tally::Tally;
 /// How many of the most frequent words are named.
 pub const TOP: usize = 10;
 
+/// The threads or processes of a tour.
+#[derive(Clone, Copy, Debug)]
+pub enum Workers {
+    /// This many threads.
+    Threads(usize),
+    /// Processes.
+    Processes {
+        /// The number of processes at a time.
+        count: usize,
+        /// The number of processes that were killed on purpose, if any should be.
+        kills: Option<u64>,
+    },
+}
+
+impl Workers {
+    fn text(self) -> String {
+        let (count, one) = match self {
+            Self::Threads(count) => (count, "thread"),
+            Self::Processes { count, .. } => (count, "process"),
+        };
+        let kills = match self {
+            Self::Processes { kills: Some(kills), .. } => format!(", {kills} of them killed"),
+            _ => String::new(),
+        };
+        match (count, one) {
+            (1, one) => format!("1 {one}{kills}"),
+            (_, "process") => format!("{count} processes{kills}"),
+            (_, one) => format!("{count} {one}s"),
+        }
+    }
+}
+
 /// The result of a tour.
 #[derive(Debug)]
 pub struct Report {
     /// The totals.
     pub tally: Tally,
-    /// Counting threads.
-    pub threads: usize,
+    /// The threads or processes that counted.
+    pub workers: Workers,
     /// The time they took.
-    pub with_threads: Duration,
+    pub together: Duration,
     /// The time one thread took for the same; `None` if the tour was stopped before.
     pub single: Option<Duration>,
     /// Whether a later way through the tree gave other totals: the files are changing.
@@ -27,7 +59,8 @@ pub struct Report {
 
 impl Report {
     /// `{"files", "bytes", "words", "unreadable", "top", "seconds": {"threads", "single"}}`;
-    /// `single` is `null` if the tour was stopped.
+    /// `single` is `null` if the tour was stopped. With processes, `processes` is in the place of
+    /// `threads`, and `kills` is next to `seconds` if some were killed on purpose.
     pub fn json(&self) -> Value {
         let top: Vec<Value> = self
             .tally
@@ -35,17 +68,25 @@ impl Report {
             .into_iter()
             .map(|(word, count)| json!({ "word": word, "count": count }))
             .collect();
-        json!({
+        let (key, kills) = match self.workers {
+            Workers::Threads(_) => ("threads", None),
+            Workers::Processes { kills, .. } => ("processes", kills),
+        };
+        let mut value = json!({
             "files": self.tally.files,
             "bytes": self.tally.bytes,
             "words": self.tally.words,
             "unreadable": self.tally.unreadable,
             "top": top,
             "seconds": {
-                "threads": self.with_threads.as_secs_f64(),
+                key: self.together.as_secs_f64(),
                 "single": self.single.map(|time| time.as_secs_f64()),
             },
-        })
+        });
+        if let Some(kills) = kills {
+            value["kills"] = kills.into();
+        }
+        value
     }
 
     /// For people.
@@ -64,24 +105,20 @@ impl Report {
         for (word, count) in top {
             let _ = writeln!(text, "{:>30}  {}", grouped(count), shown(word));
         }
-        let threads = if self.threads == 1 {
-            "1 thread".to_owned()
-        } else {
-            format!("{} threads", self.threads)
-        };
-        let time = self.with_threads.as_secs_f64();
+        let workers = self.workers.text();
+        let time = self.together.as_secs_f64();
         match self.single {
             Some(single) => {
                 let _ = writeln!(
                     text,
-                    "\n{threads}: {time:.3} s; one thread alone: {:.3} s",
+                    "\n{workers}: {time:.3} s; one thread alone: {:.3} s",
                     single.as_secs_f64()
                 );
             }
             None => {
                 let _ = writeln!(
                     text,
-                    "\n{threads}: {time:.3} s; stopped before one thread alone had done the same"
+                    "\n{workers}: {time:.3} s; stopped before one thread alone had done the same"
                 );
             }
         }

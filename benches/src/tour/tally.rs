@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use foldhash::fast::RandomState;
 
 /// Files, bytes, words, and how often each word came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Files counted.
     pub files: u64,

@@ -99,20 +99,29 @@ impl Tree {
     ///
     /// When it cannot be opened or is no regular file any more.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            let no_link = if path == self.root { 0 } else { libc::O_NOFOLLOW };
-            options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | no_link);
-        }
-        let file = options.open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no longer a regular file"));
-        }
-        Ok(file)
+        open(&self.root, path)
     }
+}
+
+/// As [`Tree::open`], of the tree under `root`.
+///
+/// # Errors
+///
+/// As [`Tree::open`].
+pub fn open(root: &Path, path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let no_link = if path == root { 0 } else { libc::O_NOFOLLOW };
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | no_link);
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no longer a regular file"));
+    }
+    Ok(file)
 }
 
 /// Cargo marks its build directory as all caches are marked (<https://bford.info/cachedir/>).

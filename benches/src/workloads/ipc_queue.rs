@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Instant;
 
 use sync_core::primitive::futex::shared;
-use sync_ipc::{Queue, Segment};
+use sync_ipc::{InPlaceQueue, Queue, Segment};
 
 use super::ipc_messages::{ask, fill, message, number, ops};
 use crate::compare::shapes::expect;
@@ -28,6 +28,7 @@ pub fn workloads() -> Vec<Workload> {
     fn stream<const N: usize>() -> Workload {
         let contestants = vec![
             our_stream::<N>(),
+            our_stream_in_place::<N>(),
             ipc_channel_stream::<N>(),
             socket_stream::<N>(),
             #[cfg(feature = "iceoryx2")]
@@ -83,6 +84,30 @@ fn streamed(
 fn our_queue<const N: usize>(capacity: usize) -> Queue<[u8; N]> {
     let segment = Segment::anonymous(4096 + capacity * (N + 32)).expect("a segment");
     Queue::create(&segment, "queue", capacity).expect("room")
+}
+
+/// Written and read where the messages lie.
+fn our_stream_in_place<const N: usize>() -> Contestant {
+    Contestant::new("ours in place", || {
+        let segment = Segment::anonymous(4096 + 256 * (N + 32)).expect("a segment");
+        // SAFETY: the other end is a thread of this process.
+        let segment = unsafe { segment.trusting_peers() };
+        let queue = InPlaceQueue::<[u8; N]>::create(&segment, "queue", 256).expect("room");
+        move |length: Length| {
+            let recv = || {
+                let message = queue.recv().expect("open");
+                let number = number(&message[..]);
+                message.ack();
+                number
+            };
+            let send = |n| {
+                let mut message = queue.loan().expect("open");
+                fill(&mut message[..], n);
+                message.send().expect("open");
+            };
+            streamed(ops(length)?, send, recv)
+        }
+    })
 }
 
 fn our_stream<const N: usize>() -> Contestant {

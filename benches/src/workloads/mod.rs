@@ -24,6 +24,7 @@ pub mod priority;
 pub mod queue;
 pub mod reentrant_mutex;
 pub mod rwlock;
+pub mod select;
 pub mod semaphore;
 pub mod spsc;
 pub mod thread;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Workload> {
         latch::workloads,
         thread::workloads,
         condvar::workloads,
+        select::workloads,
         semaphore::workloads,
         event::workloads,
         barrier::workloads,

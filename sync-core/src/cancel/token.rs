@@ -169,12 +169,12 @@ impl CancelToken {
     /// Sleeps until the token is cancelled, for at most `timeout`. Returns whether it was. It is a
     /// sleep that can be ended from outside.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.node.cancelled.wait_for(timeout)
+        self.node.cancelled.wait_timeout(timeout)
     }
 
     /// Like [`wait_timeout`](Self::wait_timeout), until `deadline` at most.
     pub fn wait_deadline(&self, deadline: Instant) -> bool {
-        self.node.cancelled.wait_until(deadline)
+        self.node.cancelled.wait_deadline(deadline)
     }
 
     /// Waits until the token is cancelled, as a task. Cancel-safe.

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use super::token::{CancelToken, Cancelled};
 use crate::lock::fair_mutex::{FairMutex, FairMutexGuard};
 use crate::lock::mutex::{Mutex, MutexGuard};
+use crate::lock::raw_fair_mutex::RawFairMutex;
 use crate::lock::raw_lock::WaitGuard;
 use crate::lock::raw_mutex::RawMutex;
+use crate::lock::raw_rwlock::RawRwLock;
+use crate::lock::reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 use crate::lock::rwlock::{RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use crate::once::once_lock::OnceLock;
 use crate::primitive::steps::Waiting;
@@ -18,8 +21,9 @@ use crate::wait::barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier};
 use crate::wait::condvar::Condvar;
 use crate::wait::event::Event;
 use crate::wait::latch::Latch;
-use crate::wait::raw_semaphore::Closed;
+use crate::wait::raw_semaphore::{Closed, RawSemaphore};
 use crate::wait::semaphore::{BoundedSemaphore, PermitGuard, Semaphore};
+use crate::wait::wait_group::WaitGroup;
 
 impl<T: ?Sized> Mutex<T> {
     /// Like [`lock`](Self::lock), until the token is cancelled at most.
@@ -39,8 +43,11 @@ impl<T: ?Sized> Mutex<T> {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock_or_cancelled(&self, token: &CancelToken) -> Result<MutexGuard<'_, T>, Cancelled> {
         let taken = self.raw.lock_by(|raw| token.block_on(Waiting::new(raw.acquiring())).is_ok());
-        // SAFETY: the guard is made only if the lock was acquired.
-        if taken { Ok(unsafe { MutexGuard::new(self) }) } else { Err(Cancelled) }
+        if !taken {
+            return Err(Cancelled);
+        }
+        // SAFETY: the lock was acquired.
+        Ok(unsafe { MutexGuard::new(self) })
     }
 }
 
@@ -70,14 +77,52 @@ impl<T: ?Sized> FairMutex<T> {
         let inner = &self.inner;
         let taken =
             inner.raw.lock_by(|raw| token.block_on(Waiting::new(raw.queueing(true))).is_ok());
-        // SAFETY: the guard is made only if the lock was acquired.
-        if taken { Ok(unsafe { MutexGuard::new(inner) }) } else { Err(Cancelled) }
+        if !taken {
+            return Err(Cancelled);
+        }
+        // SAFETY: the lock was acquired.
+        Ok(unsafe { MutexGuard::new(inner) })
+    }
+}
+
+impl RawFairMutex {
+    /// Like [`lock`](Self::lock), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while the lock was not free.
+    pub fn lock_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        if self.try_lock() { Ok(()) } else { token.block_on(Waiting::new(self.queueing(true))) }
+    }
+}
+
+impl<T: ?Sized> ReentrantMutex<T> {
+    /// Like [`lock`](Self::lock), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while another thread held the lock.
+    ///
+    /// # Panics
+    ///
+    /// Like [`lock`](Self::lock).
+    #[track_caller]
+    pub fn lock_or_cancelled(
+        &self,
+        token: &CancelToken,
+    ) -> Result<ReentrantMutexGuard<'_, T>, Cancelled> {
+        let taken = self.raw.lock_by(|raw| token.block_on(Waiting::new(raw.acquiring())).is_ok());
+        if !taken {
+            return Err(Cancelled);
+        }
+        // SAFETY: the lock was acquired.
+        Ok(unsafe { ReentrantMutexGuard::new(self) })
     }
 }
 
 /// Writes the forms of a readers-writer lock.
 macro_rules! rwlock {
-    ($take:ident, $steps:ident, $Guard:ident, $like:literal) => {
+    ($take:ident, $try:ident, $steps:ident, $Guard:ident, $like:literal) => {
         impl<T: ?Sized> RwLock<T> {
             #[doc = concat!("Like [`", $like, "`](Self::", $like, "), until the token is")]
             /// cancelled at most.
@@ -89,17 +134,33 @@ macro_rules! rwlock {
             pub fn $take(&self, token: &CancelToken) -> Result<$Guard<'_, T>, Cancelled> {
                 let taken =
                     self.raw.$take(|raw| token.block_on(Waiting::new(raw.$steps())).is_ok());
-                // SAFETY: the guard is made only if the lock was acquired in its mode.
-                if taken { Ok(unsafe { $Guard::new(self) }) } else { Err(Cancelled) }
+                if !taken {
+                    return Err(Cancelled);
+                }
+                // SAFETY: the lock was acquired in its mode.
+                Ok(unsafe { $Guard::new(self) })
+            }
+        }
+
+        impl RawRwLock {
+            #[doc = concat!("Like [`", $like, "`](Self::", $like, "), until the token is")]
+            /// cancelled at most.
+            ///
+            /// # Errors
+            ///
+            /// [`Cancelled`] if the token was cancelled while the lock could not be taken.
+            pub fn $take(&self, token: &CancelToken) -> Result<(), Cancelled> {
+                if self.$try() { Ok(()) } else { token.block_on(Waiting::new(self.$steps())) }
             }
         }
     };
 }
 
-rwlock!(read_or_cancelled, reading, RwLockReadGuard, "read");
-rwlock!(write_or_cancelled, writing, RwLockWriteGuard, "write");
+rwlock!(read_or_cancelled, try_read, reading, RwLockReadGuard, "read");
+rwlock!(write_or_cancelled, try_write, writing, RwLockWriteGuard, "write");
 rwlock!(
     upgradable_read_or_cancelled,
+    try_upgradable_read,
     upgradable_reading,
     RwLockUpgradableReadGuard,
     "upgradable_read"
@@ -180,6 +241,37 @@ macro_rules! wait {
 wait!(Event);
 wait!(AutoResetEvent);
 wait!(Latch);
+
+impl RawSemaphore {
+    /// Like [`acquire`](Self::acquire), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// The outer error is [`Cancelled`]; the inner one is [`Closed`].
+    ///
+    /// # Panics
+    ///
+    /// Like [`acquire`](Self::acquire).
+    pub fn acquire_or_cancelled(
+        &self,
+        n: u32,
+        token: &CancelToken,
+    ) -> Result<Result<(), Closed>, Cancelled> {
+        token.block_on(self.acquire_async(n))
+    }
+}
+
+impl WaitGroup {
+    /// Like [`wait`](Self::wait), until the token is cancelled at most. The group is left in both
+    /// cases.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while other members were there.
+    pub fn wait_or_cancelled(self, token: &CancelToken) -> Result<(), Cancelled> {
+        token.block_on(self.wait_async())
+    }
+}
 
 impl<A: Action> Barrier<A> {
     /// Like [`wait`](Self::wait), until the token is cancelled at most. A wait that is cancelled

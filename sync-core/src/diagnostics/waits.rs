@@ -116,7 +116,6 @@ impl Waiting {
     }
 
     /// Returns the whole stack.
-    #[must_use]
     pub fn backtrace(&self) -> &Backtrace {
         &self.sleeper.backtrace
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::thread::futex as sys;
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::Timespec;
 
 use super::Channel;
 
@@ -21,7 +21,7 @@ impl Deadline {
     #[must_use]
     pub fn after(timeout: Duration) -> Option<Self> {
         let timeout = Timespec::try_from(timeout).ok()?;
-        clock_gettime(ClockId::Monotonic).checked_add(timeout).map(Self)
+        now().checked_add(timeout).map(Self)
     }
 
     /// The point `instant`, or now if it is in the past; `None` if it is past the end of the clock.
@@ -29,6 +29,17 @@ impl Deadline {
     pub fn at(instant: Instant) -> Option<Self> {
         Self::after(instant.saturating_duration_since(Instant::now()))
     }
+}
+
+/// The time of `CLOCK_MONOTONIC`, from the C library. rustix looks for the system's own function in
+/// the program's memory map, and that look ends a program under valgrind (rustix #1559).
+fn now() -> Timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local `timespec`, which the call writes.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    debug_assert_eq!(result, 0, "every Linux has a monotonic clock");
+    #[allow(clippy::unnecessary_cast, reason = "the fields have 32 bits on some systems")]
+    Timespec { tv_sec: now.tv_sec as i64, tv_nsec: now.tv_nsec as _ }
 }
 
 /// Sleeps while `*word == expected`.
@@ -67,55 +78,12 @@ fn wait_flags(
     flags: sys::Flags,
     channel: Channel,
 ) -> bool {
+    let timespec = deadline.as_ref().map(|deadline| &deadline.0);
     // A signal (EINTR) and a changed word (EAGAIN) both let the caller load its word again.
-    wait_bitset(word, flags, expected, deadline, channel) != Err(Errno::TIMEDOUT)
-}
-
-/// Through the C library's `syscall`, like the other calls of this file, and not through rustix:
-/// its system call with the address of a timeout ends a program under valgrind (rustix #1559).
-#[cfg(target_pointer_width = "64")]
-fn wait_bitset(
-    word: &AtomicU32,
-    flags: sys::Flags,
-    expected: u32,
-    deadline: Option<Deadline>,
-    channel: Channel,
-) -> Result<(), Errno> {
-    let until = deadline
-        .map(|Deadline(until)| libc::timespec { tv_sec: until.tv_sec, tv_nsec: until.tv_nsec });
-    let until = until.as_ref().map_or(ptr::null(), ptr::from_ref);
-    let private = if flags.contains(sys::Flags::PRIVATE) { libc::FUTEX_PRIVATE_FLAG } else { 0 };
-    // SAFETY: `word` is a live word for the time of the call, and this operation reads it only;
-    // `until` is null, which means no timeout, or points to a time that lives until the call
-    // returns; the second pointer is not used by this operation.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            ptr::from_ref(word),
-            libc::FUTEX_WAIT_BITSET | private,
-            expected,
-            until,
-            ptr::null::<u32>(),
-            channel.bits().get(),
-        )
-    };
-    if result == 0 {
-        return Ok(());
-    }
-    Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL))
-}
-
-/// Where the C library's `timespec` may have 32 bits: rustix knows which call the system has.
-#[cfg(not(target_pointer_width = "64"))]
-fn wait_bitset(
-    word: &AtomicU32,
-    flags: sys::Flags,
-    expected: u32,
-    deadline: Option<Deadline>,
-    channel: Channel,
-) -> Result<(), Errno> {
-    let until = deadline.as_ref().map(|deadline| &deadline.0);
-    sys::wait_bitset(word, flags, expected, until, channel.bits()).map(drop)
+    !matches!(
+        sys::wait_bitset(word, flags, expected, timespec, channel.bits()),
+        Err(Errno::TIMEDOUT)
+    )
 }
 
 /// Wakes one thread that sleeps on the address.

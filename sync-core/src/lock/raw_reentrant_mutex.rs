@@ -348,6 +348,18 @@ impl RawReentrantMutex {
         attempt.ended(got)
     }
 
+    /// Takes the lock with `wait` if it is neither free nor held by this thread. Returns what
+    /// `wait` returns.
+    #[track_caller]
+    pub(crate) fn lock_by(&self, wait: impl FnOnce(&RawMutex) -> bool) -> bool {
+        let me = thread::id().get();
+        self.deepen(me) || {
+            let mut attempt = self.instrument.try_attempt();
+            let at_once = attempt.at_once(|| self.lock.acquire_at_once());
+            self.take(me, attempt, |lock| at_once || lock.try_lock() || wait(lock))
+        }
+    }
+
     /// Adds one level if this thread holds the lock, and returns whether it does.
     #[inline]
     #[track_caller]

@@ -33,6 +33,9 @@ use crate::user_code::AbortOnUnwind;
 /// requires `T: Sync`: guards of the outer levels may have lent the data out, and other threads use
 /// the data during the wait. For data that is not `Sync`, wait with a [`Mutex`](crate::Mutex).
 ///
+/// It has no async form: the thread is the owner, so two tasks of one thread would both hold it,
+/// and a guard could not follow its task to another thread. Use a [`Mutex`](crate::Mutex) there.
+///
 /// # Examples
 ///
 /// ```

@@ -1,5 +1,5 @@
-//! What the guards of an [`RwLock`] can do beside giving access: pauses of the hold (`unlocked`,
-//! `bump`), fair releases, a temporary upgrade, and recursive reads.
+//! The operations of the guards of an [`RwLock`] beside access to the data: pauses of the hold
+//! (`unlocked`, `bump`), fair releases, a temporary upgrade; and recursive reads.
 
 use core::mem;
 use core::time::Duration;

@@ -101,7 +101,7 @@ impl Builder {
     ///
     /// # Safety
     ///
-    /// What `body` and `T` borrow lives until the thread's event is set.
+    /// Everything that `body` and `T` borrow lives until the thread's event is set.
     pub(super) unsafe fn spawn_unchecked<'a, F, T>(
         self,
         body: F,

@@ -41,7 +41,10 @@ impl Panic {
 
 /// The panics of a scope's threads, some of which no handle may ever return.
 #[derive(Clone, Default)]
-pub(super) struct Unseen(Arc<Mutex<Vec<(Arc<str>, Arc<AtomicBool>)>>>);
+pub(super) struct Unseen(Arc<Mutex<Panics>>);
+
+/// The messages of panics, and whether a handle has returned each.
+type Panics = Vec<(Arc<str>, Arc<AtomicBool>)>;
 
 impl Unseen {
     pub(super) fn add(&self, panic: &Panic) {
@@ -54,7 +57,7 @@ impl Unseen {
         self.panics().iter().find(|(_, seen)| !seen.load(Relaxed)).map(|(text, _)| Arc::clone(text))
     }
 
-    fn panics(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<AtomicBool>)>> {
+    fn panics(&self) -> MutexGuard<'_, Panics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -129,7 +129,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let deadline = Instant::now().checked_add(timeout);
         let threads = self.running().clone();
         threads.iter().all(|thread| match deadline {
-            Some(deadline) => thread.finished().wait_until(deadline),
+            Some(deadline) => thread.finished().wait_deadline(deadline),
             None => {
                 thread.finished().wait();
                 true

@@ -173,6 +173,21 @@ pub trait Action: Sealed {
     }
 }
 
+/// Any action: a barrier with it is one type whatever its action is, for a field of a struct.
+///
+/// ```
+/// use sync_core::{AnyAction, Barrier};
+///
+/// struct Phases {
+///     barrier: Barrier<AnyAction>,
+/// }
+///
+/// let action: AnyAction = Box::new(|| println!("a phase ends"));
+/// let phases = Phases { barrier: Barrier::new(1).with_action(action) };
+/// phases.barrier.wait().unwrap();
+/// ```
+pub type AnyAction = Box<dyn Fn() + Send + Sync>;
+
 /// The action of a barrier that has none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAction;
@@ -427,6 +442,7 @@ impl<A: Action> Barrier<A> {
 
     /// Arrives, if the barrier lets members arrive. The last member runs the action and completes
     /// the cycle.
+    #[inline]
     fn arrive(&self) -> Result<Arrival, BrokenBarrier> {
         // Relaxed: the compare-and-swap that follows compares it.
         let mut state = self.state.load(Relaxed);

@@ -153,7 +153,7 @@ impl Condvar {
     /// ```
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait<G: WaitGuard>(&self, guard: &mut G) {
-        let _ = self.wait_by(guard, None);
+        let _ = self.wait_within(guard, None);
     }
 
     /// Like [`wait`](Self::wait), for at most `timeout`. A timeout too long for the clock means
@@ -161,14 +161,14 @@ impl Condvar {
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     #[doc(alias = "wait_timeout")]
     pub fn wait_for<G: WaitGuard>(&self, guard: &mut G, timeout: Duration) -> WaitTimeoutResult {
-        self.wait_by(guard, Deadline::after(timeout))
+        self.wait_within(guard, Deadline::after(timeout))
     }
 
     /// Like [`wait`](Self::wait), until `deadline` at most. A deadline in the past still releases
     /// the lock and takes it again.
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn wait_until<G: WaitGuard>(&self, guard: &mut G, deadline: Instant) -> WaitTimeoutResult {
-        self.wait_by(guard, Deadline::at(deadline))
+        self.wait_within(guard, Deadline::at(deadline))
     }
 
     /// Waits until `condition` is false. It is called under the lock, at least once.
@@ -223,12 +223,12 @@ impl Condvar {
             if timed_out {
                 return WaitTimeoutResult(true);
             }
-            timed_out = self.wait_by(guard, deadline).timed_out();
+            timed_out = self.wait_within(guard, deadline).timed_out();
         }
     }
 
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
-    fn wait_by<G: WaitGuard>(
+    fn wait_within<G: WaitGuard>(
         &self,
         guard: &mut G,
         deadline: Option<Deadline>,
@@ -267,7 +267,7 @@ impl Condvar {
         guard: &mut G,
         sleep: impl FnOnce(Sequence<'_>),
     ) {
-        // Relaxed, both: as in `wait_by`.
+        // Relaxed, both: as in `wait_within`.
         self.waiters.fetch_add(1, Relaxed);
         let counted = Counted(self);
         let sequence = self.sequence.load(Relaxed);
@@ -313,7 +313,7 @@ impl Condvar {
     where
         P::Target: TaskLock<Exclusive>,
     {
-        // Relaxed, both: as in `wait_deadline`.
+        // Relaxed, both: as in `wait_within`.
         self.waiters.fetch_add(1, Relaxed);
         let counted = Counted(self);
         let sequence = self.sequence.load(Relaxed);
@@ -391,7 +391,7 @@ struct Counted<'a>(&'a Condvar);
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        // Relaxed: as in `wait_deadline`.
+        // Relaxed: as in `wait_within`.
         self.0.waiters.fetch_sub(1, Relaxed);
     }
 }

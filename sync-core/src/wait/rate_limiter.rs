@@ -247,7 +247,7 @@ impl RateLimiter {
             None => return Err(TryAcquireError::TimedOut),
         };
         let wait = Duration::from_nanos(due.saturating_sub(now));
-        if !wait.is_zero() && self.closed.wait_for(wait) {
+        if !wait.is_zero() && self.closed.wait_timeout(wait) {
             return Err(TryAcquireError::Closed);
         }
         Ok(())

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use sync_core::task::block_on;
 use sync_core::{
     AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Cancelled, Condvar, Event, FairMutex,
-    Latch, Mutex, OnceLock, RawMutex, RwLock, Semaphore,
+    Latch, Mutex, OnceLock, RawFairMutex, RawMutex, RawRwLock, RawSemaphore, ReentrantMutex,
+    RwLock, Semaphore, WaitGroup,
 };
 
 use crate::watchdog::watch;
@@ -68,6 +69,26 @@ fn a_token_ends_every_blocking_call() {
         is_cancelled(changed.wait_while_or_cancelled(&mut guard, |value| *value == 1, token))
     }));
     assert!(!lock.is_locked());
+
+    let (nested, fair, shared, seats) =
+        (ReentrantMutex::new(()), RawFairMutex::new(), RawRwLock::new(), RawSemaphore::new(0));
+    let held = (nested.lock(), fair.lock(), shared.write());
+    let token = CancelToken::new();
+    assert!(nested.lock_or_cancelled(&token).is_ok(), "one level more");
+    assert!(ends(|token| is_cancelled(nested.lock_or_cancelled(token))));
+    assert!(ends(|token| is_cancelled(fair.lock_or_cancelled(token))));
+    assert!(ends(|token| is_cancelled(shared.read_or_cancelled(token))));
+    assert!(ends(|token| is_cancelled(shared.write_or_cancelled(token))));
+    assert!(ends(|token| is_cancelled(shared.upgradable_read_or_cancelled(token))));
+    assert!(ends(|token| is_cancelled(seats.acquire_or_cancelled(1, token))));
+    drop(held);
+    fair.unlock().unwrap();
+    shared.unlock_write().unwrap();
+    assert!(nested.try_lock().is_some() && !fair.is_locked() && !shared.is_locked());
+    let group = WaitGroup::new();
+    let other = group.clone();
+    assert!(ends(|token| is_cancelled(group.wait_or_cancelled(token))));
+    assert_eq!(other.count(), 1);
 
     let cell = OnceLock::<u32>::new();
     assert!(ends(|token| is_cancelled(cell.wait_or_cancelled(token))));

@@ -26,5 +26,5 @@ mod rwlock;
 mod rwlock_extras;
 mod scope;
 mod semaphore;
-mod tasks;
+mod task;
 mod thread;

@@ -11,4 +11,4 @@ mod once;
 mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
-mod tasks;
+mod task;

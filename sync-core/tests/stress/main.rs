@@ -13,5 +13,5 @@ mod once;
 mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
-mod tasks;
+mod task;
 mod thread;

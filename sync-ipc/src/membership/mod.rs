@@ -30,9 +30,10 @@
 //!
 //! **Limits.** A word that no thread looked at while its slot was claimed 16,384 times names the
 //! slot's present owner. Slots are claimed in rotation, so that takes 16,384 memberships for each
-//! slot that is free meanwhile. A peer that writes over the participants' table can make the living
-//! look dead, and so break mutual exclusion; it cannot do more. A process that closes the
-//! descriptors that it does not know is dead to the others.
+//! slot that is free meanwhile. It concerns only what a dead participant left in a word that no
+//! living participant has asked for since. A peer that writes over the participants' table can make
+//! the living look dead, and so break mutual exclusion; it cannot do more. A process that closes
+//! the descriptors that it does not know is dead to the others.
 
 pub(crate) mod byte_lock;
 pub(crate) mod process;

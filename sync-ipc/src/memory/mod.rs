@@ -9,7 +9,9 @@
 //! 1. `base .. base + len` stays mapped, readable and writable, for as long as the [`Mapping`]
 //!    exists, and the file behind it cannot shrink: it is a memfd with `F_SEAL_SHRINK`, all of
 //!    whose pages were there when it was mapped. A view is used no longer than its mapping exists.
-//! 2. No code of this process makes a reference to the bytes, other than to an atomic. All accesses
+//! 2. No code of this process makes a reference to the bytes, other than to an atomic, but for the
+//!    items of a queue in a segment whose peers the program has promised to trust
+//!    (`View::pointer`; the states of the queue make those references exclusive). All accesses
 //!    are atomic, or by instructions that the compiler does not see through (`copy`), so what a
 //!    peer does at the same time is a value we may read and never a data race.
 //! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
@@ -129,6 +131,19 @@ impl View {
         );
         // SAFETY: as in `at`, for each of the words.
         unsafe { core::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), count) }
+    }
+
+    /// The address of `len` bytes at `offset`, for references by a promise of trust (invariant 2).
+    /// Panics as [`u32`](Self::u32) does.
+    #[inline(always)]
+    pub(crate) fn pointer(&self, offset: usize, len: usize) -> NonNull<u8> {
+        assert!(
+            offset <= self.len && len <= self.len - offset,
+            "{len} bytes at {offset} of {}",
+            self.len
+        );
+        // SAFETY: inside the mapping, as just checked.
+        unsafe { self.base.add(offset) }
     }
 
     /// `count` atomic words from `offset` on. Panics as [`u32`](Self::u32) does.

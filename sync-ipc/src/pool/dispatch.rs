@@ -28,7 +28,6 @@ use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
 use super::error::SubmitError;
-use super::handle::Room;
 use super::job::{Job, JobError};
 use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
@@ -55,6 +54,25 @@ std::thread_local! {
 /// Whether this thread is a dispatcher. In a child that a callback forked, it is none.
 fn is_dispatcher() -> bool {
     DISPATCHES.get().is_some_and(ProcessMark::is_current)
+}
+
+/// Whether a submission waits for room among the submitted jobs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// It returns at once.
+    Try,
+    /// It waits until there is room, or the deadline passes.
+    Wait(Option<Instant>),
+}
+
+/// The result of submitting the next chunk of an [`Imap`](super::Imap).
+pub(super) enum Submitted {
+    /// A job, which may have failed already.
+    Job(Arc<Job>),
+    /// There was no room: the same chunk is next.
+    NoRoom,
+    /// The input has ended.
+    End,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

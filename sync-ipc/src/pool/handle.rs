@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use sync_core::user_code;
 
+use super::dispatch::{Room, Submitted};
 use super::error::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
 use crate::process::entry;
@@ -397,25 +398,6 @@ impl<R> fmt::Debug for AsCompleted<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsCompleted").field("left", &self.left).finish_non_exhaustive()
     }
-}
-
-/// Whether a submission waits for room among the submitted jobs.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Room {
-    /// It returns at once.
-    Try,
-    /// It waits until there is room, or the deadline passes.
-    Wait(Option<Instant>),
-}
-
-/// The result of submitting the next chunk of an [`Imap`].
-pub(super) enum Submitted {
-    /// A job, which may have failed already.
-    Job(Arc<Job>),
-    /// There was no room: the same chunk is next.
-    NoRoom,
-    /// The input has ended.
-    End,
 }
 
 /// Results of [`Pool::imap`](super::Pool::imap) and

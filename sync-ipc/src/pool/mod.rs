@@ -2,10 +2,12 @@
 //!
 //! The parts: `error` (the errors, and the state of a job), `settings`, `job` (a submitted job and
 //! its outcome), `handle` (the submitter's handles), `dispatch` (the distribution of tasks, and the
-//! death of a worker), `worker` (the other process).
+//! death of a worker), `worker` (the other process), `executor` (the interface that it shares with
+//! pools of threads).
 
 mod dispatch;
 mod error;
+mod executor;
 mod handle;
 mod job;
 mod settings;
@@ -26,8 +28,7 @@ pub use self::handle::{
 };
 pub use self::job::JobError;
 
-use self::dispatch::Phase;
-use self::handle::Submitted;
+use self::dispatch::{Phase, Submitted};
 use self::job::{Bell, Call, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;
@@ -251,6 +252,17 @@ impl Pool {
         let job = Job::new(call(&f, core::iter::once(args))?);
         self.inner.submit(&job, wait)?;
         Ok(JobHandle::new(job))
+    }
+
+    /// Submits a call of the entry point of this name, whose arguments are serialised already.
+    #[cfg(feature = "manager")]
+    pub(crate) fn submit_by_name(&self, name: &str, args: Vec<u8>) -> Result<Raw, SubmitError> {
+        let number = entry::number_of(name).and_then(|number| u32::try_from(number).ok());
+        let entry = number.ok_or(SubmitError::NotRegistered("a function of that name"))?;
+        let body = Body::new(args).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+        let job = Job::new(Call { entry, count: 1, body, descriptors: Vec::new() });
+        self.inner.submit(&job, true)?;
+        Ok(Raw(job))
     }
 
     /// Calls `f` in a worker, and `callback` with its result: Python's `apply_async` with
@@ -580,6 +592,28 @@ fn chunk_of<M, F: Entry<M>>(
     }
     let body = Body::new(bytes).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
     Ok(Some(Call { entry, count, body, descriptors: outgoing.descriptors }))
+}
+
+/// A job whose outcome is wanted as bytes.
+#[cfg(feature = "manager")]
+pub(crate) struct Raw(Arc<Job>);
+
+#[cfg(feature = "manager")]
+impl Raw {
+    /// Waits for its end. `false`: not in time.
+    pub(crate) fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.0.wait(after(timeout))
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// The outcome of a job that has ended.
+    pub(crate) fn outcome(&self) -> Result<Vec<u8>, JobError> {
+        let body = self.0.take()?.body;
+        body.into_bytes().map_err(|error| JobError::BadResult(error.to_string()))
+    }
 }
 
 /// Arguments of calls, serialised one after another.

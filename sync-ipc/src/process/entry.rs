@@ -106,6 +106,12 @@ pub(crate) fn find<M, F: Entry<M>>(_: &F) -> Option<usize> {
     ENTRIES.iter().position(|entry| (entry.id)() == id)
 }
 
+/// The number of the function of this name in this program's list.
+#[cfg(feature = "manager")]
+pub(crate) fn number_of(name: &str) -> Option<usize> {
+    ENTRIES.iter().position(|entry| entry.name() == name)
+}
+
 /// A number for the list of entry points: parent and child are of the same program if it is the
 /// same.
 pub(crate) fn fingerprint() -> u64 {

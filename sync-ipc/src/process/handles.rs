@@ -114,6 +114,12 @@ pub(crate) fn decode<T: DeserializeOwned>(
     Ok(value)
 }
 
+/// Whether this thread reads the arguments or the result of a process.
+#[cfg(feature = "manager")]
+pub(crate) fn is_decoding() -> bool {
+    INCOMING.with_borrow(Option::is_some)
+}
+
 /// Whether this thread serialises the arguments or the result of a process.
 #[cfg(feature = "auth")]
 pub(crate) fn is_encoding() -> bool {

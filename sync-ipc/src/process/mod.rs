@@ -61,6 +61,10 @@ use self::message::{Message, Received};
 #[doc(hidden)]
 pub mod private {
     pub use linkme;
+    pub use serde;
+
+    #[cfg(feature = "manager")]
+    pub use crate::manager::private as shared;
 
     pub use super::child::before_main;
     pub use super::entry::{ENTRIES, Registration, id_of, name_of, run};

@@ -17,6 +17,8 @@ pub enum SendError<T> {
     /// No process holds a [`Receiver`](crate::Receiver) of this [`Sender`](crate::Sender)'s queue
     /// any more.
     Disconnected(T),
+    /// The message is longer than the messages of the queue can be.
+    TooLong(T),
     /// The queue's words contradict each other.
     Corrupted(T),
     /// This process is a fork of a participant and could not become one itself.
@@ -42,6 +44,7 @@ impl<T> SendError<T> {
             Self::TimedOut(_) => SendError::TimedOut(()),
             Self::Closed(_) => SendError::Closed(()),
             Self::Disconnected(_) => SendError::Disconnected(()),
+            Self::TooLong(_) => SendError::TooLong(()),
             Self::Corrupted(_) => SendError::Corrupted(()),
             Self::NotAttached(_) => SendError::NotAttached(()),
         }
@@ -54,6 +57,7 @@ impl<T> SendError<T> {
             | Self::TimedOut(item)
             | Self::Closed(item)
             | Self::Disconnected(item)
+            | Self::TooLong(item)
             | Self::Corrupted(item)
             | Self::NotAttached(item) => item,
         }
@@ -65,6 +69,7 @@ impl<T> SendError<T> {
             Self::TimedOut(_) => "the queue was full until the deadline",
             Self::Closed(_) => "the queue is closed",
             Self::Disconnected(_) => "the queue's last receiver is gone",
+            Self::TooLong(_) => "the message is longer than the queue's messages can be",
             Self::Corrupted(_) => "the queue's contents contradict themselves",
             Self::NotAttached(_) => {
                 "this forked process could not become a participant of the segment"

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
+use crate::readiness::Readiness;
 use crate::segment::Segment;
 
 /// A queue in an anonymous segment of its own, as two halves. Another process opens it by the
@@ -160,6 +161,17 @@ macro_rules! half {
 }
 half!(Sender, byte: 0, other byte: 1, note: SENDERS_LEFT);
 half!(Receiver, byte: 1, other byte: 0, note: RECEIVERS_LEFT);
+
+impl<T: Plain> Receiver<T> {
+    /// As [`Queue::readiness`]; also readable when no process holds a [`Sender`] any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::readiness`].
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.queue.readiness()
+    }
+}
 
 impl<T: Plain> Sender<T> {
     /// As [`Queue::put`].

@@ -13,6 +13,7 @@ use sync_core::primitive::futex::Deadline;
 use crate::error::Result;
 use crate::plain::Plain;
 use crate::queue::{Lease, Queue, RecvError, SendError};
+use crate::readiness::Readiness;
 use crate::segment::Segment;
 
 /// A queue of work: [`join`](Self::join) waits until every task that was put has been
@@ -53,6 +54,15 @@ impl<T: Plain> JoinableQueue<T> {
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         Ok(Self(Queue::open(segment, name)?))
+    }
+
+    /// As [`Queue::readiness`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::readiness`].
+    pub fn readiness(&self) -> Result<Readiness> {
+        self.0.readiness()
     }
 
     /// Puts a task, waiting while there is no room.

@@ -6,8 +6,10 @@
 //! (closed, given back, drained, ends); ring cells, slots and origins u64 each, items. The entry's
 //! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
+pub(crate) mod bytes;
 mod error;
 mod halves;
+pub(crate) mod in_place;
 pub(crate) mod joinable;
 mod other_end;
 
@@ -26,6 +28,7 @@ use crate::raw::channel::Channel;
 use crate::raw::event_count;
 pub use crate::raw::queue::Orphans;
 use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
+use crate::readiness::Readiness;
 use crate::segment::{Block, Segment};
 
 pub use self::error::{RecvError, SendError};
@@ -106,6 +109,8 @@ pub struct Queue<T> {
     block: Block,
     capacity: usize,
     orphans: Orphans,
+    /// The bytes of an item's place.
+    stride: usize,
     started: Instant,
     /// Milliseconds after `started` of this handle's last sweep.
     swept: AtomicU64,
@@ -125,20 +130,11 @@ impl<T: Plain> Queue<T> {
     }
 
     fn layout(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(Self::stride().checked_add(WORDS)?)?.checked_add(CELLS)
+        layout(capacity, Self::stride())
     }
 
     fn over(block: Block, capacity: usize, orphans: Orphans) -> Self {
-        Self {
-            block,
-            capacity,
-            orphans,
-            started: Instant::now(),
-            swept: AtomicU64::new(0),
-            received: AtomicU32::new(0),
-            other_end: None,
-            item: PhantomData,
-        }
+        Self::with_stride(block, capacity, orphans, Self::stride())
     }
 
     /// A new queue of `capacity` items that redelivers the items of dead receivers.
@@ -156,15 +152,7 @@ impl<T: Plain> Queue<T> {
     ///
     /// As [`create`](Self::create).
     pub fn with_options(segment: &Segment, name: &str, options: QueueOptions) -> Result<Self> {
-        let QueueOptions { capacity, orphans } = options;
-        if capacity == 0 || capacity > MAX_SLOTS {
-            return Err(Error::BadSize);
-        }
-        let size = Self::layout(capacity).ok_or(Error::BadSize)?;
-        let parameter = capacity as u64 | if orphans == Orphans::Drop { DROP_ORPHANS } else { 0 };
-        // Zeros are an empty ring of lap 0, and free slots of use 0.
-        let block = segment.place(name, Self::kind(), size, parameter, |_| {})?;
-        Ok(Self::over(block, capacity, orphans))
+        Self::place(segment, name, options, Self::kind(), Self::stride())
     }
 
     /// The queue of that name.
@@ -173,19 +161,8 @@ impl<T: Plain> Queue<T> {
     ///
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
-        let block = segment.find(name, Self::kind())?;
-        let parameter = block.parameter();
-        let capacity = usize::try_from(parameter & !DROP_ORPHANS)
-            .ok()
-            .filter(|n| (1..=MAX_SLOTS).contains(n))
-            .ok_or(Error::Corrupted)?;
-        let orphans =
-            if parameter & DROP_ORPHANS == 0 { Orphans::Redeliver } else { Orphans::Drop };
+        let (block, QueueOptions { capacity, orphans }) = find(segment, name, Self::kind())?;
         Ok(Self::over(block.expect_size(Self::layout(capacity))?, capacity, orphans))
-    }
-
-    fn item_at(&self, slot: usize) -> usize {
-        CELLS + self.capacity * WORDS + slot * Self::stride()
     }
 
     /// Sends, waiting while there is no room.
@@ -262,7 +239,7 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "send_ref")]
     pub fn put_ref(&self, item: &T) -> Result<(), SendError<()>> {
         let sent = match self.send_now(item, false) {
-            Err(RingError::Full) => self.send_slow(item, None),
+            Err(RingError::Full) => self.with_room(None, |look| self.send_now(item, look)),
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, (), true))
@@ -276,84 +253,19 @@ impl<T: Plain> Queue<T> {
 
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
         let sent = match self.send_now(&item, false) {
-            Err(RingError::Full) => self.send_slow(&item, deadline),
+            Err(RingError::Full) => self.with_room(deadline, |look| self.send_now(&item, look)),
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, item, true))
     }
 
-    #[cold]
-    fn send_slow(&self, item: &T, deadline: Option<Deadline>) -> Result<(), RingError> {
-        let attempt = |look| match self.send_now(item, look) {
-            Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
-                Some(Err(RingError::Disconnected))
-            }
-            Err(RingError::Full) => None,
-            sent => Some(sent),
-        };
-        let mut spin = Spin::new();
-        while self.is_worth_a_spin(ROOM_GATE) && spin.turn() {
-            match self.send_now(item, false) {
-                Err(RingError::Full) => {}
-                sent => return sent,
-            }
-        }
-        let sent =
-            event_count::wait_until(self.block.u32(ROOM_GATE), self.peers(), deadline, attempt);
-        sent.unwrap_or(Err(RingError::Full))
-    }
-
     /// With `look`, sweeps for the items of the dead.
     #[inline]
     fn send_now(&self, item: &T, look: bool) -> Result<(), RingError> {
-        let (channel, peers) = (self.channel(), self.peers());
-        if self.other_end.is_some() && self.other_end_is_gone(RECEIVERS_LEFT, false) {
-            return Err(RingError::Disconnected);
-        }
-        let claim = match channel.start_send(peers) {
-            Err(RingError::Full) if look || self.time_to_sweep() => {
-                self.sweep(false)?;
-                match channel.start_send(peers) {
-                    // A receiver that was killed leaves no note.
-                    Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
-                        return Err(RingError::Disconnected);
-                    }
-                    claimed => claimed?,
-                }
-            }
-            claimed => claimed?,
-        };
+        let claim = self.claim_now(look)?;
         plain::store(&self.block, self.item_at(claim.slot), item);
-        channel.ring.commit(peers, claim)?;
-        if event_count::is_awaited(self.block.u32(ITEMS_GATE), peers) {
-            self.wake(ITEMS_GATE, 1);
-        }
-        Ok(())
+        self.commit(claim)
     }
-
-    /// Whether this is one half of a queue, and no participant holds the other half. Unless
-    /// `thorough`, the kernel is queried only if the last holder left a note.
-    fn other_end_is_gone(&self, note: u32, thorough: bool) -> bool {
-        let Some(other) = &self.other_end else { return false };
-        // Relaxed: a hint.
-        let asks = thorough || self.block.u32(ENDS).load(Ordering::Relaxed) & note != 0;
-        asks && other.is_gone(self.segment())
-    }
-
-    #[cold]
-    fn wake(&self, gate: usize, count: u32) {
-        // Before the wake: the woken thread may run before this thread runs again. Relaxed: a hint.
-        self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
-        event_count::wake(self.block.u32(gate), self.peers(), count);
-    }
-
-    /// Whether a spin may help: not if the thread that this thread waits for runs on the same
-    /// processor.
-    fn is_worth_a_spin(&self, gate: usize) -> bool {
-        // Relaxed: a hint, and a number from outside that is only compared.
-        self.block.u32(gate + WAKER).load(Ordering::Relaxed) != processor()
-    }
-
     /// Receives, waiting while there is no item.
     ///
     /// # Errors
@@ -521,6 +433,125 @@ impl<T: Plain> Queue<T> {
             claim: Some(claim),
         }
     }
+}
+
+impl<T> Queue<T> {
+    fn with_stride(block: Block, capacity: usize, orphans: Orphans, stride: usize) -> Self {
+        Self {
+            block,
+            capacity,
+            orphans,
+            stride,
+            started: Instant::now(),
+            swept: AtomicU64::new(0),
+            received: AtomicU32::new(0),
+            other_end: None,
+            item: PhantomData,
+        }
+    }
+
+    fn place(
+        segment: &Segment,
+        name: &str,
+        options: QueueOptions,
+        kind: u64,
+        stride: usize,
+    ) -> Result<Self> {
+        let QueueOptions { capacity, orphans } = options;
+        if capacity == 0 || capacity > MAX_SLOTS {
+            return Err(Error::BadSize);
+        }
+        let size = layout(capacity, stride).ok_or(Error::BadSize)?;
+        let parameter = capacity as u64 | if orphans == Orphans::Drop { DROP_ORPHANS } else { 0 };
+        // Zeros are an empty ring of lap 0, and free slots of use 0.
+        let block = segment.place(name, kind, size, parameter, |_| {})?;
+        Ok(Self::with_stride(block, capacity, orphans, stride))
+    }
+
+    fn item_at(&self, slot: usize) -> usize {
+        CELLS + self.capacity * WORDS + slot * self.stride
+    }
+
+    #[cold]
+    fn with_room<R>(
+        &self,
+        deadline: Option<Deadline>,
+        now: impl Fn(bool) -> Result<R, RingError>,
+    ) -> Result<R, RingError> {
+        let attempt = |look| match now(look) {
+            Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
+                Some(Err(RingError::Disconnected))
+            }
+            Err(RingError::Full) => None,
+            sent => Some(sent),
+        };
+        let mut spin = Spin::new();
+        while self.is_worth_a_spin(ROOM_GATE) && spin.turn() {
+            match now(false) {
+                Err(RingError::Full) => {}
+                sent => return sent,
+            }
+        }
+        let sent =
+            event_count::wait_until(self.block.u32(ROOM_GATE), self.peers(), deadline, attempt);
+        sent.unwrap_or(Err(RingError::Full))
+    }
+
+    /// Claims the place of an item. With `look`, sweeps for the items of the dead.
+    #[inline]
+    fn claim_now(&self, look: bool) -> Result<Claim, RingError> {
+        let (channel, peers) = (self.channel(), self.peers());
+        if self.other_end.is_some() && self.other_end_is_gone(RECEIVERS_LEFT, false) {
+            return Err(RingError::Disconnected);
+        }
+        match channel.start_send(peers) {
+            Err(RingError::Full) if look || self.time_to_sweep() => {
+                self.sweep(false)?;
+                match channel.start_send(peers) {
+                    // A receiver that was killed leaves no note.
+                    Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
+                        Err(RingError::Disconnected)
+                    }
+                    claimed => claimed,
+                }
+            }
+            claimed => claimed,
+        }
+    }
+
+    /// Sends the item in a claimed place.
+    #[inline]
+    fn commit(&self, claim: Claim) -> Result<(), RingError> {
+        let peers = self.peers();
+        self.ring().commit(peers, claim)?;
+        if event_count::is_awaited(self.block.u32(ITEMS_GATE), peers) {
+            self.wake(ITEMS_GATE, 1);
+        }
+        Ok(())
+    }
+
+    /// Whether this is one half of a queue, and no participant holds the other half. Unless
+    /// `thorough`, the kernel is queried only if the last holder left a note.
+    fn other_end_is_gone(&self, note: u32, thorough: bool) -> bool {
+        let Some(other) = &self.other_end else { return false };
+        // Relaxed: a hint.
+        let asks = thorough || self.block.u32(ENDS).load(Ordering::Relaxed) & note != 0;
+        asks && other.is_gone(self.segment())
+    }
+
+    #[cold]
+    fn wake(&self, gate: usize, count: u32) {
+        // Before the wake: the woken thread may run before this thread runs again. Relaxed: a hint.
+        self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
+        event_count::wake(self.block.u32(gate), self.peers(), count);
+    }
+
+    /// Whether a spin may help: not if the thread that this thread waits for runs on the same
+    /// processor.
+    fn is_worth_a_spin(&self, gate: usize) -> bool {
+        // Relaxed: a hint, and a number from outside that is only compared.
+        self.block.u32(gate + WAKER).load(Ordering::Relaxed) != processor()
+    }
 
     #[inline]
     fn take_until(&self, deadline: Option<Deadline>) -> Result<Claim, RecvError> {
@@ -618,6 +649,25 @@ impl<T: Plain> Queue<T> {
         self.channel().sweep(self.peers(), receives)
     }
 
+    /// A descriptor that is readable when a receive may find something. For `poll` loops and for
+    /// `async` code.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor or no thread.
+    pub fn readiness(&self) -> Result<Readiness>
+    where
+        T: 'static,
+    {
+        let mut queue =
+            Self::with_stride(self.block.clone(), self.capacity, self.orphans, self.stride);
+        queue.other_end = self.other_end.clone();
+        Ok(Readiness::new(move |deadline| {
+            let ended = || queue.other_end_is_gone(SENDERS_LEFT, true);
+            queue.channel().wait_ready(queue.peers(), deadline, ended)
+        })?)
+    }
+
     /// Closes the queue, for all processes and forever: from now on `send` fails, and `recv` does
     /// once no item can come any more.
     ///
@@ -686,9 +736,7 @@ impl<T: Plain> Queue<T> {
         });
         idle.transpose().map(|idle| idle.is_some())
     }
-}
 
-impl<T> Queue<T> {
     #[inline]
     fn ring(&self) -> Ring<'_> {
         Ring {
@@ -718,6 +766,22 @@ impl<T> Queue<T> {
     fn peers(&self) -> &Block {
         &self.block
     }
+}
+
+fn layout(capacity: usize, stride: usize) -> Option<usize> {
+    capacity.checked_mul(stride.checked_add(WORDS)?)?.checked_add(CELLS)
+}
+
+/// Finds a queue, whose size is still to be compared.
+fn find(segment: &Segment, name: &str, kind: u64) -> Result<(Block, QueueOptions)> {
+    let block = segment.find(name, kind)?;
+    let parameter = block.parameter();
+    let capacity = usize::try_from(parameter & !DROP_ORPHANS)
+        .ok()
+        .filter(|n| (1..=MAX_SLOTS).contains(n))
+        .ok_or(Error::Corrupted)?;
+    let orphans = if parameter & DROP_ORPHANS == 0 { Orphans::Redeliver } else { Orphans::Drop };
+    Ok((block, QueueOptions { capacity, orphans }))
 }
 
 /// The processor that we run on, plus 1.

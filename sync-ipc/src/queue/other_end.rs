@@ -9,7 +9,7 @@ use crate::segment::Segment;
 pub(super) const ENDS_LOCKS: u64 = 1 << 40;
 
 /// The other end of a half: the byte that its holders lock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OtherEnd(pub(super) u64);
 
 impl OtherEnd {

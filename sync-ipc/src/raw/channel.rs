@@ -25,6 +25,7 @@
 //! The slots that a dead participant left count from the moment at which a sweep finds them.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
+use sync_core::primitive::futex::Deadline;
 
 use super::queue::{ATTEMPTS, Claim, Orphans, Ring, RingError};
 use super::{Peers, event_count};
@@ -138,6 +139,54 @@ impl Channel<'_> {
             }
         }
         Err(RingError::Corrupted)
+    }
+
+    /// Whether a receive would find an item, or the end. With `look`, what the dead left is made
+    /// available first. `ended` as in [`start_recv`](Self::start_recv).
+    pub fn is_ready<P: Peers>(&self, peers: &P, look: bool, ended: bool) -> bool {
+        if self.ring.len(peers) > 0 {
+            return true;
+        }
+        if look {
+            match self.sweep(peers, true) {
+                Ok(None) => {}
+                Ok(Some(claim)) => self.give_back(peers, claim),
+                // A receive reports it.
+                Err(_) => return true,
+            }
+        }
+        // Acquire: as in `recv_none`.
+        let given_back = peers.at(self.given_back).load(Ordering::Acquire);
+        if peers.at(self.drained).load(Ordering::Acquire) != given_back {
+            return true;
+        }
+        if !ended && !self.is_closed(peers) {
+            return false;
+        }
+        // SeqCst: as in `recv_none` (invariant 1).
+        fence(Ordering::SeqCst);
+        match self.orphans {
+            Orphans::Redeliver => self.ring.is_idle(peers),
+            Orphans::Drop => self.ring.is_taken(peers),
+        }
+    }
+
+    /// Waits until [`is_ready`](Self::is_ready), and leaves the item to another waiter. `ended` is
+    /// called before each look at the items.
+    pub fn wait_ready<P: Peers>(
+        &self,
+        peers: &P,
+        deadline: Option<Deadline>,
+        ended: impl Fn() -> bool,
+    ) -> bool {
+        let ready = event_count::wait_until(self.items, peers, deadline, |look| {
+            let ended = ended();
+            self.is_ready(peers, look, ended).then_some(())
+        });
+        if ready.is_some() {
+            event_count::pass_on(self.items, peers);
+        }
+        ready.is_some()
     }
 
     /// Frees the slots of the dead; may return an item for the caller.

@@ -151,6 +151,16 @@ pub fn is_awaited_fenced<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
     peers.at(gate).load(Ordering::Relaxed) & COUNT != 0
 }
 
+/// Passes a wake on to another waiter, after a thread that was woken has left to the others what it
+/// was woken for.
+pub fn pass_on<P: Peers>(gate: &AtomicU32, peers: &P) {
+    // SeqCst: as in `is_awaited`; the structure was changed by the thread that woke this one.
+    fence(Ordering::SeqCst);
+    if is_awaited_fenced(gate, peers) {
+        wake(gate, peers, 1);
+    }
+}
+
 /// Wakes at most `count` waiters.
 #[cold]
 pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {

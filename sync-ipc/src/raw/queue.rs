@@ -7,8 +7,8 @@
 //! a reference goes in by one compare-and-swap when its item is complete. There is no moment at
 //! which the ring waits for a participant.
 //!
-//! **A slot's word** (u64): `use, low:32 | state:2 | owner:30`. The uses of a slot are counted in 62
-//! bits. In the two states without an owner, the upper 30 bits of the count are in the owner's
+//! **A slot's word** (u64): `use, low:32 | state:2 | owner:30`. The uses of a slot are counted in
+//! 62 bits. In the two states without an owner, the upper 30 bits of the count are in the owner's
 //! place. Every use runs through the states in this order, so `use | state` only grows:
 //!
 //! | state | owner:30 | meaning |
@@ -67,11 +67,11 @@
 //! | WRITING or READING of this thread's own | never meanwhile: only the owner, or a thread that has learned of its death, changes the word |
 //! | WRITING or READING of a dead participant | never: a dead identity claims and takes nothing (the limit of identities is in [`membership`](crate::membership)) |
 //! | READING, 0 | may come back, and is the same: an item that was given back, for any receiver. All that depends on the use is read after the exchange. |
-//! | a cell, FULL or not | 2^49 laps or more: 2^63 items or more |
+//! | a cell, FULL or not | 2^49 laps or more: 2^62 items or more |
 //! | a position | 2^50 laps or more: 2^63 items or more |
 //!
-//! A use is at least four locked instructions and an item at least six, so at least 20 ns: 2^62
-//! uses take 2,900 years, 2^63 items 5,800.
+//! A use is at least three locked instructions and an item at least six, on one line of the cache.
+//! At 20 ns, 2^62 of them take 2,900 years.
 //!
 //! **Full, idle, and settled are moments.** A walk over the slots sees each at another time, and
 //! work may move from a slot not yet seen to one already seen. So there are two walks. `use |
@@ -92,9 +92,9 @@
 //! is still there. Acknowledging is Release and pairs with the Acquire of claiming: the old item
 //! was read before the new one is written. Claiming and declaring complete are Release too: a
 //! thread that sees a slot in use sees every slot freed that its sender saw freed. That is for
-//! "full" and "idle", and for the paragraph on ABA. Taking, emptying a cell, and moving the head on are Release, and the looks
-//! at them Acquire: a thread that sees an item gone sees what its taker had given back before. That
-//! is for "empty" in [`channel`](super::channel).
+//! "full" and "idle", and for the paragraph on ABA. Taking, emptying a cell, and moving the head on
+//! are Release, and the looks at them Acquire: a thread that sees an item gone sees what its taker
+//! had given back before. That is for "empty" in [`channel`](super::channel).
 
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::hint::spin_loop;
@@ -122,8 +122,8 @@ const OWNER: u64 = IDENTITY as u64;
 const LOW: u64 = u64::MAX << 32;
 /// The bits of a use.
 const USE: u64 = u64::MAX >> 2;
-/// An origin has the use without so many bits. Fewer than a word has of it, so that the two
-/// together are the use, also if senders died before they wrote an origin.
+/// The number of low bits of the use that an origin leaves out. A word has more of them, so that the
+/// two together are the use, also if senders died before they wrote an origin.
 const ORIGIN_SHIFT: u32 = 28;
 
 /// The number of slots that a sweep compares with the cells at a time.

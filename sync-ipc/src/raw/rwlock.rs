@@ -249,7 +249,8 @@ impl Words<'_> {
         self.begin(peers, locked, drained)
     }
 
-    /// What the death of the previous writer means (invariant 3).
+    /// Returns how the lock was acquired, once the death of a writer that had changed nothing is
+    /// left out (invariant 3).
     fn inherit<P: Peers>(&self, peers: &P, locked: Locked) -> Locked {
         // Relaxed: the dead writer's accesses are ordered by the kernel, a living one's by the
         // mutex.

@@ -10,13 +10,18 @@
 //! | 44 | whose remainder is the slot that the next participant tries first u32 |
 //! | 48 | lock of the directory u32, number of its entries u32, highest offset ever touched u64 |
 //! | 64 | participants' table |
-//! | 64 + table | directory: entries of name [u8; 32], type u64, offset u64, size u64, parameter u64 |
+//! | 64 + table | directory: entries of name [u8; 32], type u64, offset u64, size u64, parameter u64, version u64 |
 //! | [`OBJECTS`] | objects |
 //!
 //! **Creating objects** happens under the directory's lock: memory is zeroed and initialised, the
 //! entries are written, and the number of entries is stored last, which is the commit point. A
-//! process that is killed before it leaves nothing, for the next one starts at the same place. An
-//! entry, once counted, never changes.
+//! process that is killed before it leaves nothing, for the next one starts at the same place.
+//!
+//! **Removing objects** happens under the same lock, by one store: an entry's version is odd while
+//! its object has its name, and even before and afterwards. A later object may get the entry: the
+//! version counts up once more when the entry is complete. A reader without the lock compares the
+//! version before and after. (It has 64 bits and does not come back.) An object's memory is never
+//! given to another object: processes that have the removed one open go on using it.
 
 use std::os::fd::AsFd;
 
@@ -25,7 +30,7 @@ use rustix::io::pread;
 use crate::error::{Error, Result};
 use crate::membership::{TABLE, Table};
 use crate::memory::Mapping;
-use sync_core::primitive::atomic::Ordering;
+use sync_core::primitive::atomic::{Ordering, fence};
 
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"syncIPC\x01");
 pub(super) const LAYOUT: u32 = 3;
@@ -47,7 +52,8 @@ pub(super) const TABLE_AT: Table = Table { records: PARTICIPANTS, next: NEXT_SLO
 /// The number of objects that a segment can have.
 pub(super) const ENTRIES: usize = 128;
 pub(super) const NAME: usize = 32;
-const ENTRY: usize = NAME + 32;
+const ENTRY: usize = NAME + 40;
+const VERSION: usize = NAME + 32;
 
 /// The offset at which objects begin.
 pub(crate) const OBJECTS: usize = (DIRECTORY + ENTRIES * ENTRY).next_multiple_of(4096);
@@ -68,6 +74,11 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) const EMPTY: Self =
         Self { name: [0; NAME], kind: 0, offset: 0, size: 0, parameter: 0 };
+
+    /// Whether its object was removed. (No object has an empty name.)
+    pub(super) fn is_free(&self) -> bool {
+        self.name == [0; NAME]
+    }
 
     pub(super) fn end(&self) -> usize {
         self.offset + self.size
@@ -133,32 +144,88 @@ pub(super) fn nonce_of(memfd: impl AsFd) -> Option<Nonce> {
     (word(0) == MAGIC).then(|| [word(NONCE), word(NONCE + 8)])
 }
 
-/// Reads entry `at`; an error if it points outside or is not aligned.
+/// The number of times that an entry is read again because it changed meanwhile.
+const ATTEMPTS: usize = 1000;
+
+/// Reads entry `at`; an error if it points outside or is not aligned. An entry whose object was
+/// removed has no name.
 pub(super) fn entry(map: &Mapping, at: usize) -> Result<Entry> {
+    let version = map.u64(DIRECTORY + at * ENTRY + VERSION);
+    for _ in 0..ATTEMPTS {
+        // Acquire: pairs with the Release in `write_entry` and `remove_entry`.
+        let before = version.load(Ordering::Acquire);
+        if before == 0 {
+            // A counted entry has been written.
+            return Err(Error::Corrupted);
+        }
+        let named = before % 2 == 1;
+        let entry = fields_of(map, at, named);
+        // Acquire: pairs with the fence in `write_entry`: if a field of a later object was read,
+        // the version below is a later one.
+        fence(Ordering::Acquire);
+        // Relaxed: ordered by the fence.
+        if version.load(Ordering::Relaxed) == before {
+            return entry;
+        }
+    }
+    Err(Error::Busy)
+}
+
+fn fields_of(map: &Mapping, at: usize, named: bool) -> Result<Entry> {
     let from = DIRECTORY + at * ENTRY;
     let mut name = [0; NAME];
-    map.read(from, &mut name);
-    // Relaxed: the Acquire of the number of entries came first, or the directory is locked.
+    if named {
+        map.read(from, &mut name);
+    }
+    // Relaxed: `entry` orders the fields by the version, or the directory is locked.
     let word = |offset: usize| map.u64(from + NAME + offset).load(Ordering::Relaxed);
     let (kind, offset, size, parameter) = (word(0), word(8), word(16), word(24));
-    let (Ok(offset), Ok(size)) = (usize::try_from(offset), usize::try_from(size)) else {
+    let (Ok(mut offset), Ok(mut size)) = (usize::try_from(offset), usize::try_from(size)) else {
         return Err(Error::Corrupted);
     };
+    if !named {
+        // A process that was killed while it wrote may have left a new offset with an old size.
+        offset = offset.clamp(OBJECTS, map.len()) / 64 * 64;
+        size = size.min(map.len() - offset);
+    }
     if offset < OBJECTS || offset % 64 != 0 || offset > map.len() || size > map.len() - offset {
         return Err(Error::Corrupted);
     }
     Ok(Entry { name, kind, offset, size, parameter })
 }
 
-/// Writes entry `at`. Not yet counted: the Release of the number of entries publishes it, so
-/// Relaxed is enough here.
+/// Removes the name of entry `at`, under the directory's lock.
+pub(super) fn remove_entry(map: &Mapping, at: usize) {
+    let version = map.u64(DIRECTORY + at * ENTRY + VERSION);
+    // Relaxed: written under the lock.
+    let now = version.load(Ordering::Relaxed);
+    if now % 2 == 1 {
+        // Release: a reader that sees the version sees what was done under the name. The commit
+        // point.
+        version.store(now.wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// Writes entry `at`, which has no name, under the directory's lock. The commit point, if the entry
+/// is counted already.
 pub(super) fn write_entry(map: &Mapping, at: usize, entry: &Entry) {
     let to = DIRECTORY + at * ENTRY;
+    let version = map.u64(to + VERSION);
+    // Relaxed: written under the lock. A process that was killed in here, before the entry was
+    // counted, may have left an odd one.
+    let free = version.load(Ordering::Relaxed).next_multiple_of(2);
+    version.store(free, Ordering::Relaxed);
+    // Release: pairs with the fence in `entry`: the even version comes before the fields.
+    fence(Ordering::Release);
     map.write(to, &entry.name);
     for (index, word) in [entry.kind, entry.offset as u64, entry.size as u64, entry.parameter]
         .into_iter()
         .enumerate()
     {
-        map.u64(to + NAME + index * 8).store(word, Ordering::Relaxed);
+        // Release: in this order, so that a process that is killed in between leaves no end of
+        // the entry's memory that is before that of the removed object.
+        map.u64(to + NAME + index * 8).store(word, Ordering::Release);
     }
+    // Release: pairs with the Acquire in `entry`: the fields, and the object, are complete.
+    version.store(free.wrapping_add(1), Ordering::Release);
 }

@@ -5,6 +5,7 @@
 
 mod header;
 mod name;
+pub(crate) mod trusted;
 
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -289,7 +290,11 @@ impl Segment {
                 }
                 end = entry.end();
             }
-            if new.len() > ENTRIES - entries.len() {
+            // The entry of a removed object is used again by an object that is placed alone.
+            // Several are placed in one step by being counted.
+            let free = entries.iter().position(Entry::is_free).filter(|_| new.len() == 1);
+            let first = free.unwrap_or(entries.len());
+            if new.len() > ENTRIES - first {
                 return Err(Error::Full);
             }
             let start = new.first().map_or(end, |entry| entry.offset);
@@ -306,12 +311,45 @@ impl Segment {
             let blocks = new.map(|entry| Block::new(self, &entry));
             initialise(&blocks);
             for (at, entry) in new.iter().enumerate() {
-                header::write_entry(map, entries.len() + at, entry);
+                header::write_entry(map, first + at, entry);
             }
             // Release: pairs with the Acquire in `entries`. The commit point.
-            let count = entries.len() + new.len();
+            let count = entries.len().max(first + new.len());
             map.u32(DIRECTORY_COUNT).store(count as u32, Ordering::Release);
             Ok(blocks)
+        })
+    }
+
+    /// Removes the object of that name: the name can be given to a new one, of any type. Also an
+    /// object whose lock is not recoverable goes this way.
+    ///
+    /// Processes that have the object open go on using it, as with the file of a removed name. So
+    /// its memory is not used again while the segment lives: a segment in which objects come and go
+    /// fills up. An [`Array`](crate::Array) has a second object, its lock:
+    /// [`Array::remove`](crate::Array::remove).
+    ///
+    /// ```
+    /// use sync_ipc::{Error, Event, Queue, Segment};
+    ///
+    /// let segment = Segment::anonymous(4096)?;
+    /// let old = Event::create(&segment, "ready")?;
+    /// segment.remove("ready")?;
+    /// assert!(matches!(Event::open(&segment, "ready"), Err(Error::NotFound)));
+    /// let new = Event::create(&segment, "ready")?;
+    /// new.set();
+    /// assert!(!old.is_set());
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::BadName`]; [`Error::Busy`].
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let name = object_name(name)?;
+        self.with_directory(|| {
+            let at = self.entries()?.iter().position(|entry| entry.name == name);
+            header::remove_entry(&self.0.map, at.ok_or(Error::NotFound)?);
+            Ok(())
         })
     }
 
@@ -330,7 +368,8 @@ impl Segment {
     #[cfg(feature = "process")]
     pub(crate) fn name_of(&self, block: &Block) -> Result<String> {
         let offset = block.view.distance_from(self.map());
-        let entry = self.entries()?.into_iter().find(|entry| entry.offset == offset);
+        let named = |entry: &Entry| !entry.is_free() && entry.offset == offset;
+        let entry = self.entries()?.into_iter().find(named);
         let name = entry.ok_or(Error::NotFound)?.name;
         let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
         String::from_utf8(name[..end].to_vec()).map_err(|_| Error::Corrupted)

@@ -7,6 +7,8 @@ mod processes;
 #[cfg(target_os = "linux")]
 mod barrier;
 #[cfg(target_os = "linux")]
+mod byte_queue;
+#[cfg(target_os = "linux")]
 mod condvar;
 #[cfg(target_os = "linux")]
 mod connection;
@@ -17,6 +19,8 @@ mod errors;
 #[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]
+mod in_place;
+#[cfg(target_os = "linux")]
 mod liveness;
 #[cfg(target_os = "linux")]
 mod mutex;
@@ -24,6 +28,8 @@ mod mutex;
 mod names;
 #[cfg(target_os = "linux")]
 mod queue;
+#[cfg(target_os = "linux")]
+mod readiness;
 #[cfg(target_os = "linux")]
 mod reentrant;
 #[cfg(target_os = "linux")]

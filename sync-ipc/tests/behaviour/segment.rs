@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, memfd_create};
-use sync_ipc::{Error, Mutex, Segment};
+use sync_ipc::{Array, Error, Event, LockError, Mutex, Segment};
 
 use crate::processes::fork;
 
@@ -277,4 +277,56 @@ fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
     });
     assert_eq!(child.join(), 0);
     drop(holders);
+}
+
+#[test]
+fn a_name_in_a_segment_can_be_given_back() {
+    let segment = Segment::anonymous(1 << 20).expect("a segment");
+    let theirs = Segment::from_fd(segment.try_clone_fd().expect("one")).expect("a segment");
+    let kept = Mutex::create(&segment, "kept", 1_u64).expect("room");
+    let first = Mutex::create(&segment, "name", 1_u64).expect("room");
+    // More often than there are entries; an object of another type each other time.
+    for round in 0..300_u32 {
+        theirs.remove("name").expect("it is there");
+        assert!(matches!(theirs.remove("name"), Err(Error::NotFound)));
+        assert!(matches!(Mutex::<u64>::open(&segment, "name"), Err(Error::NotFound)));
+        if round % 2 == 0 {
+            Event::create(&segment, "name").expect("free").set();
+            assert!(Event::open(&theirs, "name").expect("it is there").is_set());
+        } else {
+            Mutex::create(&segment, "name", 5_u64).expect("free");
+        }
+    }
+    // The removed object is the old handle's still, and no other object lies in it.
+    assert_eq!(first.lock().expect("free").get(), 1);
+    first.lock().expect("free").set(2);
+    assert_eq!(Mutex::<u64>::open(&segment, "name").expect("new").lock().expect("free").get(), 5);
+    assert_eq!(kept.lock().expect("free").get(), 1);
+}
+
+#[test]
+fn an_object_that_cannot_be_recovered_can_be_replaced() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let broken = Mutex::create(&segment, "lock", 1_u64).expect("room");
+    let mut dies = fork(|| {
+        core::mem::forget(broken.lock());
+        0
+    });
+    assert_eq!(dies.join(), 0);
+    drop(broken.lock().expect_err("its owner died"));
+    assert!(matches!(broken.lock(), Err(LockError::NotRecoverable)));
+    segment.remove("lock").expect("it is there");
+    let new = Mutex::create(&segment, "lock", 2_u64).expect("free");
+    assert_eq!(new.lock().expect("free").get(), 2);
+}
+
+#[test]
+fn an_array_is_removed_with_its_lock() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    for _ in 0..3 {
+        Array::<u32>::create(&segment, "array", &[1, 2]).expect("free");
+        Array::<u32>::remove(&segment, "array").expect("it is there");
+        assert!(matches!(Array::<u32>::open(&segment, "array"), Err(Error::NotFound)));
+    }
+    assert!(matches!(Array::<u32>::remove(&segment, "array"), Err(Error::NotFound)));
 }

@@ -8,13 +8,13 @@ use crate::processes::FOR_EVER;
 /// `act` is killed at every instruction; then a reader and a writer find what is whole, or are
 /// told.
 macro_rules! killed {
-    ($name:ident, prepare: $prepare:expr, act: $act:expr, whole: $whole:expr) => {
+    ($name:ident: $value:ty, prepare: $prepare:expr, act: $act:expr, whole: $whole:expr) => {
         #[test]
         fn $name() {
             struct This;
 
             impl Case for This {
-                type World = (Segment, RwLock<u64>);
+                type World = (Segment, RwLock<$value>);
                 fn world(&self) -> Self::World {
                     let segment = Segment::anonymous(4096).expect("a segment");
                     Mutex::create(&segment, "touch", 0_u32).expect("room");
@@ -58,19 +58,19 @@ fn survivor(lock: &RwLock<u64>, whole: impl Fn(u64) -> bool) {
     assert_eq!(lock.try_read().expect("free").get(), 9);
 }
 
-killed!(a_writer_at_every_instruction,
+killed!(a_writer_at_every_instruction: u64,
     prepare: |_| {},
     act: |lock| lock.write().expect("free").set(2),
     whole: |value, finished| value == 2 || (value == 1 && !finished)
 );
 
-killed!(a_reader_at_every_instruction,
+killed!(a_reader_at_every_instruction: u64,
     prepare: |_| {},
     act: |lock| assert_eq!(lock.read().expect("free").get(), 1),
     whole: |value, _| value == 1
 );
 
-killed!(the_successor_of_a_writer_at_every_instruction,
+killed!(the_successor_of_a_writer_at_every_instruction: u64,
     prepare: |lock| {
         let mut dies = crate::processes::fork(|| {
             core::mem::forget(lock.write());

@@ -46,6 +46,51 @@ fn placing_an_object_at_every_instruction() {
     every("place", &Place);
 }
 
+/// An object is removed, and a new one gets its name and its entry.
+struct Remove;
+
+impl Case for Remove {
+    type World = (Segment, Mutex<u64>);
+    fn world(&self) -> Self::World {
+        let world = Place.world();
+        Mutex::create(&world.0, "name", [3_u64; 4]).expect("room");
+        world
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, world: &Self::World) {
+        Place.prepare(world);
+    }
+    fn act(&self, world: &Self::World) {
+        world.0.remove("name").expect("it is there");
+        Mutex::create(&world.0, "name", 7_u64).expect("the name is free");
+    }
+    fn check(&self, world: &Self::World, finished: bool) {
+        let old = Mutex::<[u64; 4]>::open(&world.0, "name");
+        match Mutex::<u64>::open(&world.0, "name") {
+            Ok(mutex) => assert_eq!(mutex.lock().expect("free").get(), 7),
+            Err(Error::NotFound) if !finished => {}
+            Err(Error::WrongType) if !finished => {
+                let old = old.expect("not removed yet");
+                assert_eq!(old.lock().expect("free").get(), [3; 4]);
+                world.0.remove("name").expect("it is there");
+            }
+            Err(other) => panic!("{other}"),
+        }
+        if Mutex::<u64>::open(&world.0, "name").is_err() {
+            Mutex::create(&world.0, "name", 8_u64).expect("free");
+        }
+        Mutex::create(&world.0, "last", [9_u64; 32]).expect("room");
+        assert_eq!(world.1.lock().expect("free").get(), 1);
+    }
+}
+
+#[test]
+fn removing_an_object_at_every_instruction() {
+    every("remove", &Remove);
+}
+
 /// A fork becomes a participant and locks.
 struct Join;
 

@@ -130,6 +130,25 @@ fn a_child_is_alive_and_listed_between_its_start_and_its_end() {
     assert!(process.close().is_ok());
 }
 
+fn leave_a_thread_behind() -> (u32, bool) {
+    std::thread::spawn(|| std::thread::sleep(LIMIT));
+    // The entry point runs in the first thread of the process, whose number is the process's.
+    // SAFETY: it has no arguments.
+    let thread = unsafe { libc::gettid() };
+    (std::process::id(), thread as u32 == std::process::id())
+}
+sync_ipc::entry!(leave_a_thread_behind);
+
+/// Python waits for threads that are no daemons. Here, as in Rust's own programs, a process ends
+/// with its function; join the threads in it.
+#[test]
+fn a_process_ends_with_its_function_whatever_its_threads_do() {
+    let process = Process::spawn(leave_a_thread_behind, ()).unwrap();
+    assert_eq!(process.join_timeout(LIMIT).unwrap(), Some(0));
+    let pid = process.pid();
+    assert_eq!(process.result().unwrap(), (pid, true));
+}
+
 #[test]
 fn a_running_process_cannot_be_closed() {
     let process = Process::spawn(sleep_until_killed, ()).unwrap();

@@ -90,7 +90,8 @@ impl<T> Flavor<T> {
         }
     }
 
-    fn close(&self) {
+    /// No item can be sent after this. What is inside can still be received.
+    pub(super) fn close(&self) {
         match self {
             Self::Queue(queue) => queue.shut_down(),
             Self::Zero(meeting) => meeting.close(),
@@ -251,6 +252,33 @@ impl<T> Channel<T> {
         core::ptr::from_ref(self).cast()
     }
 
+    /// Returns whether [`Flavor::close`] was called by a handle.
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.flavor {
+            Flavor::Queue(queue) => queue.buffer.is_closed(),
+            Flavor::Zero(zero) => zero.is_closed(),
+            Flavor::Ticks(_) | Flavor::Never => false,
+        }
+    }
+
+    /// Adds a sender, unless there is none.
+    pub(super) fn try_add_sender(&self) -> bool {
+        // Relaxed: as for a clone; the count that is read is above zero, so a sender is there.
+        let mut senders = self.senders.load(Ordering::Relaxed);
+        while senders > 0 {
+            match self.senders.compare_exchange_weak(
+                senders,
+                senders + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => senders = now,
+            }
+        }
+        false
+    }
+
     /// Returns the number of senders; the clock counts as one.
     pub(super) fn senders(&self) -> usize {
         match self.flavor {
@@ -295,7 +323,12 @@ impl<T> Channel<T> {
                     let mut items = queue.shut_down_now::<T>().into_iter();
                     drop_each(|| items.next());
                 }
-                other => other.close(),
+                Flavor::Zero(zero) => {
+                    zero.close();
+                    let mut items = zero.returned().into_iter();
+                    drop_each(|| items.next());
+                }
+                Flavor::Ticks(_) | Flavor::Never => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A channel with two ends, under crossbeam-channel's names: a drop-in for all but `select!`.
+//! A channel with two ends, under crossbeam-channel's names: a drop-in with `select!`.
 //!
 //! A [`Queue`](crate::Queue) with counted handles on each side: when the last handle of one side is
 //! dropped, the channel is closed and the waiting threads of the other side are woken. It
@@ -10,7 +10,16 @@
 //! | `bounded(n)`, `bounded(0)` (a rendezvous of sender and receiver), `unbounded()` | the same |
 //! | `Sender`, `Receiver` and all their methods, `iter`, `try_iter`, `IntoIterator` | the same |
 //! | `after`, `at`, `tick`, `never` | the same, without a thread or a queue behind them |
-//! | `select!`, `Select` | no |
+//! | `select!`, `select_biased!`, `Select`, `SelectedOperation` | the same; what is different is in the table below |
+//! | – | `recv_async`, `send_async`; `drain`, `close`, `downgrade`, `is_disconnected` |
+//!
+//! | where they differ | crossbeam-channel | here |
+//! |---|---|---|
+//! | `select!` with a `default`, `try_select` | each case was not ready at some moment | there was one moment at which no case was |
+//! | a `SelectedOperation` that is dropped | panics; the channel may hang | panics; the channel goes on |
+//! | an item's expression in `select!` panics | the process aborts | the panic goes on |
+//! | a receive that was chosen | its item is taken out when it is completed | when it is chosen |
+//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped |
 //!
 //! ```
 //! use sync_queue::channel;
@@ -32,6 +41,7 @@ mod error;
 mod flavor;
 mod select;
 mod select_macro;
+mod task;
 mod tick;
 mod token;
 mod zero;
@@ -50,6 +60,9 @@ pub use select::{
     ReadyTimeoutError, Select, SelectTimeoutError, SelectedOperation, TryReadyError, TrySelectError,
 };
 use sync_core::primitive::sync::Arc;
+#[cfg(feature = "futures-core")]
+pub use task::RecvStream;
+pub use task::{RecvFuture, SendFuture};
 
 pub use crate::{select, select_biased};
 
@@ -69,6 +82,31 @@ pub struct Sender<T> {
 /// The receiving end. Clone it for more consumers.
 pub struct Receiver<T> {
     channel: Arc<Channel<T>>,
+}
+
+/// A handle that becomes a [`Sender`] while there is one. From [`Sender::downgrade`].
+pub struct WeakSender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> WeakSender<T> {
+    /// Returns a sender, unless all senders are gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.channel.try_add_sender().then(|| Sender { channel: Arc::clone(&self.channel) })
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self { channel: Arc::clone(&self.channel) }
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
+    }
 }
 
 /// A channel with room for `capacity` items; with room for none, each send waits until a receive
@@ -174,10 +212,60 @@ both_ends!(Sender);
 both_ends!(Receiver);
 
 impl<T> Sender<T> {
-    /// Returns whether all receivers are gone: no item can be sent any more.
+    /// Returns whether no item can be sent any more: all receivers are gone, or the channel was
+    /// closed.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        self.channel.receivers() == 0
+        self.channel.receivers() == 0 || self.channel.is_closed()
+    }
+
+    /// Closes the channel for all handles, as if all senders were gone: no item can be sent any
+    /// more, and receivers get what is inside, then the end.
+    ///
+    /// ```
+    /// let (sender, receiver) = sync_queue::channel::unbounded();
+    /// let other = sender.clone();
+    /// sender.send(1).unwrap();
+    /// sender.close();
+    /// assert!(other.send(2).is_err());
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [1]);
+    /// ```
+    pub fn close(&self) {
+        self.channel.flavor.close();
+    }
+
+    /// Returns a handle that does not keep the channel connected.
+    ///
+    /// ```
+    /// let (sender, receiver) = sync_queue::channel::unbounded();
+    /// let weak = sender.downgrade();
+    /// weak.upgrade().unwrap().send(1).unwrap();
+    /// drop(sender);
+    /// assert!(weak.upgrade().is_none());
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [1]);
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender { channel: Arc::clone(&self.channel) }
+    }
+
+    /// Sends an item, waiting for room as a task does. The future runs on any executor.
+    ///
+    /// If the future is dropped before it is ready, the item is sent or dropped with it.
+    ///
+    /// ```
+    /// use sync_core::task::block_on;
+    ///
+    /// let (sender, receiver) = sync_queue::channel::bounded(1);
+    /// block_on(sender.send_async(7)).unwrap();
+    /// assert_eq!(block_on(receiver.recv_async()), Ok(7));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the item if all receivers are gone.
+    pub fn send_async(&self, item: T) -> SendFuture<'_, T> {
+        SendFuture::new(self, item)
     }
 
     /// Sends an item, waiting for room as long as it takes.
@@ -224,11 +312,45 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Returns whether all senders are gone. Items that they sent before may still be inside.
-    /// Always `false` for [`after`], [`at`], [`tick`] and [`never()`].
+    /// Returns whether all senders are gone, or the channel was closed. Items that were sent before
+    /// may still be inside. Always `false` for [`after`], [`at`], [`tick`] and [`never()`].
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        self.channel.senders() == 0
+        self.channel.senders() == 0 || self.channel.is_closed()
+    }
+
+    /// Closes the channel for all handles: see [`Sender::close`]. Does nothing to [`after`], [`at`],
+    /// [`tick`] and [`never()`].
+    pub fn close(&self) {
+        self.channel.flavor.close();
+    }
+
+    /// Receives the items that are inside at the moment, at most as many as there are when the call
+    /// begins. With room for none: none.
+    ///
+    /// ```
+    /// let (sender, receiver) = sync_queue::channel::unbounded();
+    /// (0..3).for_each(|n| sender.send(n).unwrap());
+    /// assert_eq!(receiver.drain(), [0, 1, 2]);
+    /// ```
+    #[must_use]
+    pub fn drain(&self) -> Vec<T> {
+        self.try_iter().take(self.len()).collect()
+    }
+
+    /// Receives the next item, waiting for one as a task does. The future runs on any executor.
+    ///
+    /// If the future is dropped, no item is lost: another receive gets it.
+    ///
+    /// # Panics
+    ///
+    /// The future panics for [`after`], [`at`] and [`tick`], whose clocks wake threads only.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if all senders are gone and nothing is left inside.
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        RecvFuture::new(self)
     }
 
     /// Receives the next item, waiting for one as long as it takes.
@@ -268,6 +390,14 @@ impl<T> Receiver<T> {
     /// [`RecvTimeoutError`].
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.channel.flavor.recv(Timeout::Until(deadline)).map_err(RecvTimeoutError::from)
+    }
+
+    /// The items as a stream, until all senders are gone and nothing is left. A stream that is
+    /// dropped loses no item.
+    #[cfg(feature = "futures-core")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+    pub fn stream(&self) -> RecvStream<'_, T> {
+        RecvStream::new(self)
     }
 
     /// The items, waiting for each, until all senders are gone and nothing is left.
@@ -357,6 +487,8 @@ impl<T> FusedIterator for IntoIter<T> {}
 // step.
 impl<T> UnwindSafe for Sender<T> {}
 impl<T> RefUnwindSafe for Sender<T> {}
+impl<T> UnwindSafe for WeakSender<T> {}
+impl<T> RefUnwindSafe for WeakSender<T> {}
 impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
 

@@ -660,8 +660,8 @@ impl fmt::Debug for Select<'_> {
 ///
 /// # Panics
 ///
-/// If it is dropped instead. The other threads go on then as if the case had not been chosen, but
-/// the item of a receive is lost (leaked).
+/// If it is dropped instead, unless the thread is panicking already. The other threads go on then as
+/// if the case had not been chosen, but the item of a receive is lost (leaked).
 #[must_use = "a chosen case must be completed"]
 pub struct SelectedOperation<'a> {
     token: ManuallyDrop<Token>,
@@ -734,7 +734,10 @@ impl Drop for SelectedOperation<'_> {
         let token = unsafe { ManuallyDrop::take(&mut self.token) };
         // Before the panic: other threads may wait for it.
         self.case.operation.leave(token);
-        panic!("dropped `SelectedOperation` without completing the operation");
+        // A panic that is under way, of the expression of an item perhaps, is reason enough.
+        if !std::thread::panicking() {
+            panic!("dropped `SelectedOperation` without completing the operation");
+        }
     }
 }
 

@@ -59,8 +59,8 @@
 ///
 /// # Panics
 ///
-/// If the expression of an item panics, the panic goes on to the caller. The select has left the
-/// chosen case by then; as `SelectedOperation` does not unwind twice, the process aborts.
+/// If the expression of an item panics, the panic goes on to the caller, and the channel is as if
+/// the case had not been chosen.
 #[macro_export]
 macro_rules! select {
     ($($cases:tt)*) => {

@@ -48,6 +48,7 @@
 //! M4. A thread that took a waiter out, or claimed a select, hands something over or leaves in any
 //! case: a select that never sends drops its `SelectedOperation`, which leaves.
 
+use core::cell::Cell;
 use core::mem;
 use core::ptr::NonNull;
 use std::collections::VecDeque;
@@ -69,15 +70,27 @@ const MET: u32 = 1;
 const CLOSED: u32 = 2;
 const LEFT: u32 = 3;
 
-struct Waiter<T> {
+pub(super) struct Waiter<T> {
     word: AtomicU32,
     /// A sender's item, or what a receiver was given.
     item: UnsafeCell<Option<T>>,
 }
 
 impl<T> Waiter<T> {
-    fn new(item: Option<T>) -> Self {
+    pub(super) fn new(item: Option<T>) -> Self {
         Self { word: AtomicU32::new(WAITING), item: UnsafeCell::new(item) }
+    }
+
+    /// Makes the waiter as it was when it was new.
+    ///
+    /// # Safety
+    ///
+    /// The waiter is in no list, and its item is the caller's (M2).
+    unsafe fn reset(&self, item: Option<T>) -> Option<T> {
+        // Relaxed: no other thread uses the waiter. The lock of the lists publishes it.
+        self.word.store(WAITING, Ordering::Relaxed);
+        // SAFETY: the caller promises it (`# Safety`).
+        unsafe { self.replace(item) }
     }
 
     /// Sleeps until the word changes, and returns it; `WAITING` if the time is up.
@@ -173,6 +186,10 @@ impl<T> Side<T> {
     fn list(&mut self, party: Party<T>) -> Vec<Wakeup> {
         self.parties.push_back(party);
         self.listed += 1;
+        self.wake_observers()
+    }
+
+    fn wake_observers(&mut self) -> Vec<Wakeup> {
         // SAFETY: the tickets were in this list; the caller holds the lock, as it has `&mut`.
         self.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }).collect()
     }
@@ -227,10 +244,21 @@ impl<T> Side<T> {
 struct Lists<T> {
     senders: Side<T>,
     receivers: Side<T>,
+    /// Items of tasks that received them and were dropped before they were polled.
+    returned: VecDeque<T>,
     closed: bool,
 }
 
 impl<T> Lists<T> {
+    /// Returns whether a receiver or a sender other than `me` would not wait.
+    fn has_partner(&self, receive: bool, me: Option<&Selector>) -> bool {
+        if receive {
+            !self.returned.is_empty() || self.senders.has_partner(me)
+        } else {
+            self.receivers.has_partner(me)
+        }
+    }
+
     /// The side on which a receiver or a sender waits, and the side of its partners.
     fn sides(&mut self, receive: bool) -> (&mut Side<T>, &mut Side<T>) {
         if receive {
@@ -269,6 +297,7 @@ impl<T> Zero<T> {
             lists: Mutex::new(Lists {
                 senders: Side::new(),
                 receivers: Side::new(),
+                returned: VecDeque::new(),
                 closed: false,
             }),
         }
@@ -314,6 +343,9 @@ impl<T> Zero<T> {
         let mut limit = Limit::new(timeout);
         loop {
             let mut lists = self.lists.lock();
+            if let Some(item) = lists.returned.pop_front() {
+                return Ok(item);
+            }
             let me;
             let told = match lists.senders.take() {
                 Some(Taken::Waiter(sender)) => {
@@ -409,6 +441,166 @@ impl<T> Zero<T> {
     }
 }
 
+impl<T> Zero<T> {
+    pub(super) fn is_closed(&self) -> bool {
+        self.lists.lock().closed
+    }
+}
+
+/// The wait of a task in a list. Pinned, used by shared reference only (other threads have its
+/// address), and left with [`Zero::leave`].
+pub(super) struct TaskWaiter<T> {
+    waiter: Waiter<T>,
+    listed: Cell<bool>,
+}
+
+impl<T> TaskWaiter<T> {
+    pub(super) fn new(item: Option<T>) -> Self {
+        Self { waiter: Waiter::new(item), listed: Cell::new(false) }
+    }
+
+    /// The word to wait on, and its value while there is a reason to wait.
+    pub(super) fn word(&self) -> (&AtomicU32, u32) {
+        (&self.waiter.word, WAITING)
+    }
+}
+
+/// What a task needs. The waiter stays where it is while it is listed (M1), for it is pinned.
+impl<T> Zero<T> {
+    /// Sends the item of the waiter, or lists it. `None`: it waits.
+    pub(super) fn poll_send(&self, me: &TaskWaiter<T>) -> Option<Result<(), PushError<T>>> {
+        if !me.listed.get() {
+            // SAFETY: the waiter is in no list.
+            let Some(item) = (unsafe { me.waiter.reset(None) }) else {
+                unreachable!("M2: a sender that is in no list has its item")
+            };
+            match self.send(item, Timeout::None) {
+                Err(PushError::Full(item)) => {
+                    // SAFETY: the waiter is in no list.
+                    let _ = unsafe { me.waiter.reset(Some(item)) };
+                }
+                done => return Some(done),
+            }
+            let mut lists = self.lists.lock();
+            if lists.closed || lists.receivers.has_partner(None) {
+                // It came in the meantime.
+                drop(lists);
+                return self.poll_send(me);
+            }
+            let observers = lists.senders.list(Party::Waiter(Listed::of(&me.waiter)));
+            me.listed.set(true);
+            drop(lists);
+            observers.into_iter().for_each(Wakeup::go);
+        }
+        // Acquire: pairs with the Release in `tell`.
+        let told = me.waiter.word.load(Ordering::Acquire);
+        if told == WAITING {
+            return None;
+        }
+        me.listed.set(false);
+        // SAFETY: a thread took the waiter out and has stored its word (M2).
+        match (told, unsafe { me.waiter.replace(None) }) {
+            (MET, None) => Some(Ok(())),
+            (CLOSED, Some(item)) => Some(Err(PushError::Closed(item))),
+            _ => unreachable!("M2: a sender's item is gone if the sender was met, and only then"),
+        }
+    }
+
+    /// Receives an item, or lists the waiter. `None`: it waits.
+    pub(super) fn poll_recv(&self, me: &TaskWaiter<T>) -> Option<Result<T, PopError>> {
+        loop {
+            if !me.listed.get() {
+                // SAFETY: the waiter is in no list.
+                let _ = unsafe { me.waiter.reset(None) };
+                let mut lists = self.lists.lock();
+                if let Some(item) = lists.returned.pop_front() {
+                    return Some(Ok(item));
+                }
+                match lists.senders.take() {
+                    Some(Taken::Waiter(sender)) => {
+                        drop(lists);
+                        // SAFETY: it was taken out of its list just now.
+                        let item = unsafe { sender.meet(None) };
+                        debug_assert!(item.is_some(), "M2: a sender waits with its item");
+                        return item.map(Ok);
+                    }
+                    Some(Taken::Select(sender)) => {
+                        // The task does not wait here: the select stores the word (M4).
+                        me.listed.set(true);
+                        drop(lists);
+                        sender.hand(Stash::new(NonNull::from(&me.waiter))).go();
+                    }
+                    None if lists.closed => return Some(Err(PopError::Closed)),
+                    None => {
+                        let observers = lists.receivers.list(Party::Waiter(Listed::of(&me.waiter)));
+                        me.listed.set(true);
+                        drop(lists);
+                        observers.into_iter().for_each(Wakeup::go);
+                    }
+                }
+            }
+            // Acquire: pairs with the Release in `tell`.
+            let told = me.waiter.word.load(Ordering::Acquire);
+            if told == WAITING {
+                return None;
+            }
+            me.listed.set(false);
+            // SAFETY: a thread took the waiter out and has stored its word (M2).
+            match (told, unsafe { me.waiter.replace(None) }) {
+                (MET, Some(item)) => return Some(Ok(item)),
+                (CLOSED, None) => return Some(Err(PopError::Closed)),
+                (LEFT, None) => {}
+                _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
+            }
+        }
+    }
+
+    /// Ends the wait of a task that is dropped. An item that it was given goes to the next receiver.
+    pub(super) fn leave(&self, me: &TaskWaiter<T>, receive: bool) {
+        if !me.listed.get() {
+            return;
+        }
+        me.listed.set(false);
+        if self.lists.lock().sides(receive).0.remove(&me.waiter) {
+            return;
+        }
+        // Taken out at the last moment: its word is stored within a few instructions, or when a
+        // select sends or leaves (M4).
+        me.waiter.wait(None);
+        if !receive {
+            return;
+        }
+        // SAFETY: a thread took the waiter out and has stored its word (M2).
+        let Some(item) = (unsafe { me.waiter.replace(None) }) else { return };
+        let mut lists = self.lists.lock();
+        match lists.receivers.take() {
+            Some(Taken::Waiter(receiver)) => {
+                drop(lists);
+                // SAFETY: it was taken out of its list just now.
+                drop(unsafe { receiver.meet(Some(item)) });
+            }
+            Some(Taken::Select(receiver)) => {
+                drop(lists);
+                receiver.hand(Stash::new(item)).go();
+            }
+            None => {
+                lists.returned.push_back(item);
+                // As if a sender had been listed.
+                let senders = &mut lists.senders;
+                senders.listed += 1;
+                let observers = senders.wake_observers();
+                drop(lists);
+                observers.into_iter().for_each(Wakeup::go);
+            }
+        }
+    }
+
+    /// Takes out the items that tasks gave back, for the last receiver.
+    pub(super) fn returned(&self) -> VecDeque<T> {
+        mem::take(&mut self.lists.lock().returned)
+    }
+}
+
 /// What a select needs.
 impl<T> Zero<T> {
     /// Takes a partner for a send whose item comes later.
@@ -466,10 +658,10 @@ impl<T> Zero<T> {
     ) -> bool {
         let mut lists = self.lists.lock();
         let closed = lists.closed;
-        let (own, partners) = lists.sides(receive);
-        if closed || partners.has_partner(Some(selector)) {
+        if closed || lists.has_partner(receive, Some(selector)) {
             return false;
         }
+        let (own, partners) = lists.sides(receive);
         let ticket = Ticket::new(selector, case);
         let wakeups = if observe {
             partners.observers.push(ticket);
@@ -491,8 +683,8 @@ impl<T> Zero<T> {
 
     /// Returns whether a partner waits, or the channel is closed.
     pub(super) fn is_ready(&self, receive: bool) -> bool {
-        let mut lists = self.lists.lock();
-        lists.closed || lists.sides(receive).1.has_partner(None)
+        let lists = self.lists.lock();
+        lists.closed || lists.has_partner(receive, None)
     }
 
     /// Returns a number that changes when a partner is listed, and with the close.

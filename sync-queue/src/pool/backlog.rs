@@ -35,6 +35,7 @@ impl PartialEq for Ranked {
 impl Eq for Ranked {}
 
 /// Without a limit of its own: see `Inner::places`.
+#[allow(clippy::large_enum_variant, reason = "a pool has one, behind an `Arc`")]
 pub(super) enum Backlog {
     Fifo(Queue<Queued>),
     ByPriority(PriorityQueue<Ranked>),

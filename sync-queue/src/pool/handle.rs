@@ -220,8 +220,8 @@ impl<R> fmt::Debug for JobHandle<R> {
 /// Waits for the result of a job, as a task. From `handle.await`.
 ///
 /// It is ready when the job is done. A task does not run a pending job in its place, as a worker
-/// that waits does (see [`JobHandle::result`]). Dropping it detaches the job, as dropping the handle
-/// does.
+/// that waits does (see [`JobHandle::result`]). Dropping it detaches the job, as dropping the
+/// handle does.
 #[must_use = "a future does nothing until it is polled"]
 pub struct JobFuture<R> {
     // In this order: the waiter goes before the word that it waits on.
@@ -555,8 +555,8 @@ impl<R> AsCompleted<R> {
         }
     }
 
-    /// The next one, as a task. Cancel-safe: a call that is dropped before it is done has handed out
-    /// no handle. `None`: all were handed out.
+    /// The next one, as a task. Cancel-safe: a call that is dropped before it is done has handed
+    /// out no handle. `None`: all were handed out.
     pub async fn next_async(&mut self) -> Option<JobHandle<R>> {
         if self.left == 0 {
             return None;

@@ -21,6 +21,7 @@ use sync_core::task::block_on;
 mod backlog;
 mod builder;
 mod error;
+mod executor;
 mod handle;
 mod job;
 mod scope;
@@ -53,7 +54,9 @@ use crate::wait::timeout::Timeout;
 /// wake-up of a worker if one sleeps. In addition to the atomic operations of the put and the get,
 /// a job costs 6 read-modify-writes (3 to count its two owners, 3 for its phase) and 1 store. By
 /// [`execute`](Self::execute), without a handle, it costs 1. It costs one more as long as not all
-/// workers are started, and one more for a handle that is dropped before its job is done.
+/// workers are started, and one more for a handle that is dropped before its job is done. Each
+/// worker adds 3 stores to a cache line of its own, for [`join`](Self::join) and
+/// [`busy`](Self::busy).
 ///
 /// # User code
 ///
@@ -65,6 +68,11 @@ use crate::wait::timeout::Timeout;
 /// A worker that waits without a limit of time for a pending job of its own pool runs that job: see
 /// [`JobHandle::result`]. A worker that submits runs no other job in its place, and never waits for
 /// a place in a limited backlog: a job may hold a lock while it submits.
+///
+/// # Tasks
+///
+/// A handle can be awaited, and so can [`wait_async`] and [`AsCompleted::next_async`]. A task runs
+/// no pending job in its place.
 ///
 /// # Fork
 ///
@@ -239,8 +247,8 @@ impl ThreadPool {
     }
 
     /// Submits a future as a job; its handle is a future too. A worker polls it until it is ready,
-    /// and sleeps meanwhile, as in [`block_on`](sync_core::task::block_on): it runs no other job, so
-    /// futures that wait for each other need a worker each.
+    /// and sleeps meanwhile, as in [`block_on`](sync_core::task::block_on): it runs no other job,
+    /// so futures that wait for each other need a worker each.
     ///
     /// # Errors
     ///

@@ -69,8 +69,8 @@ pub(super) fn scope<'env, R>(
         ModelledArc::clone(&scope.panicked),
     );
     let result = user_code::run(|| f(&scope));
-    // What the jobs borrow ends with the caller's frame: this function is not left before they are
-    // gone, however it is left.
+    // The borrows of the jobs end with the caller's frame: this function is not left before the
+    // jobs are gone, however it is left.
     let guard = AbortOnUnwind::new("ThreadPool::scope could not wait for its jobs");
     let mut begun = Vec::new();
     while pool.process.is_current() {

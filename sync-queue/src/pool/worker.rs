@@ -3,8 +3,8 @@
 //!
 //! # Invariants
 //!
-//! T1. `started` counts threads that were spawned and have not retired; it changes under the lock of
-//! `threads` only. So a thread that the system refuses is never counted, not even for a moment.
+//! T1. `started` counts threads that were spawned and have not retired; it changes under the lock
+//! of `threads` only. So a thread that the system refuses is never counted, not even for a moment.
 //!
 //! T2. A job is put into the backlog only when `started` was found above 0, and it never falls to 0
 //! again: a worker exists that takes the job, or, if the pool breaks down, fails it. Workers end
@@ -26,8 +26,8 @@
 //! jobs are taken beyond the limit. So a worker runs no other job while one of its own submits.
 //!
 //! T6. A pool is idle when as many jobs were taken care of as were put. Each worker counts its own
-//! in its [`Seat`], when nothing of the job is left to run; the counts are read before the number of
-//! puts. Only the worker that finds the backlog empty can be the one that made the pool idle, so
+//! in its [`Seat`], when nothing of the job is left to run; the counts are read before the number
+//! of puts. Only the worker that finds the backlog empty can be the one that made the pool idle, so
 //! only there it looks for threads that [`join`](Inner::join_idle). That look and the one of the
 //! joining thread have a SeqCst fence before them.
 
@@ -114,7 +114,7 @@ pub(super) fn help<R>(owner: &Owner<R>) {
     }
 }
 
-/// What the pool knows of a worker while it lives. Written by that worker alone.
+/// The record of a worker while it lives. Written by that worker alone.
 #[derive(Default)]
 struct Seat {
     /// A job runs. Not a modelled atomic: only `busy` reads it, and nothing rests on it.

@@ -315,6 +315,16 @@ impl<T> Blocking<Fifo<T>> {
         self.putters.watch(selector, case, observe, || self.buffer.set_putters_parked())
     }
 
+    /// Wakes another waiter for an item: a task that was chosen for one does not take it.
+    pub(crate) fn pass_on_get(&self) {
+        self.wake_getters::<T>(Wake(true), 1);
+    }
+
+    /// Wakes another waiter for room: a task that was chosen for it does not use it.
+    pub(crate) fn pass_on_put(&self) {
+        self.wake_putters::<T>(Wake(true), 1);
+    }
+
     pub(crate) fn unwatch_get(&self, selector: &Selector) {
         self.getters.unwatch(selector);
     }

@@ -122,6 +122,18 @@ impl Selector {
         Ended::of(self.word.load(Ordering::Acquire))
     }
 
+    /// The word that a task waits on, and its value while there is a reason to wait. A selector of a
+    /// task is never claimed: tasks wait for events only.
+    pub(crate) fn word(&self) -> (&AtomicU32, u32) {
+        (&self.word, WAITING)
+    }
+
+    /// Makes the selector as it was when it was new.
+    pub(crate) fn reset(&self) {
+        // Relaxed: no ticket is in any list; the locks of the lists publish it.
+        self.word.store(WAITING, Ordering::Relaxed);
+    }
+
     /// Ends the wait of the owner. If another thread has chosen the selector, its choice counts.
     pub(crate) fn abort(&self) -> Ended {
         if self.change(ABORTED) { Ended::Aborted } else { self.wait(None) }

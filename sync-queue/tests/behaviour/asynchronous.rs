@@ -245,7 +245,7 @@ fn a_handle_is_awaited_however_the_job_ends() {
     let _watchdog = watch();
     let pool = ThreadPool::new(1);
     assert_eq!(block_on(pool.submit(|| 7).unwrap().into_future()).unwrap(), 7);
-    let panics = pool.submit(|| fail()).unwrap();
+    let panics = pool.submit(fail).unwrap();
     assert!(matches!(block_on(panics.into_future()), Err(JobError::Panicked(_))));
     let wakes = Arc::new(Wakes::default());
     let (first, go) = blocked(&pool);

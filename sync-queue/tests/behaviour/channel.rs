@@ -129,3 +129,43 @@ fn clocks() {
     );
     assert!(after(Duration::MAX).try_recv().is_err());
 }
+
+#[test]
+fn a_channel_is_closed_by_one_handle() {
+    let _watchdog = watch();
+    for capacity in [Some(0), Some(2), None] {
+        let (sender, receiver) = capacity.map_or_else(unbounded, bounded);
+        let waits = receiver.clone();
+        thread::scope(|scope| {
+            let receives = scope.spawn(move || waits.recv());
+            thread::sleep(A_MOMENT);
+            if capacity == Some(2) {
+                sender.close();
+            } else {
+                receiver.close();
+            }
+            assert_eq!(receives.join().unwrap(), Err(RecvError));
+        });
+        assert!(sender.is_disconnected() && receiver.is_disconnected());
+        assert_eq!(sender.send(1), Err(SendError(1)));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+    }
+    never::<u8>().close();
+    assert_eq!(never::<u8>().try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn a_weak_sender_keeps_no_channel_connected() {
+    let (sender, receiver) = unbounded();
+    let weak = sender.downgrade();
+    let again = weak.clone();
+    let second = weak.upgrade().unwrap();
+    drop(sender);
+    second.send(1).unwrap();
+    assert!(!receiver.is_disconnected());
+    drop(second);
+    assert!(receiver.is_disconnected());
+    assert!(weak.upgrade().is_none() && again.upgrade().is_none());
+    assert_eq!(receiver.drain(), [1]);
+    assert_eq!(receiver.recv(), Err(RecvError));
+}

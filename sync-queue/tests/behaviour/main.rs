@@ -8,12 +8,14 @@ mod support;
 
 mod asynchronous;
 mod channel;
+mod channel_async;
 mod handle;
 mod limits;
 mod liveness;
 mod orders;
 mod pool;
 mod queue;
+mod select;
 mod spsc;
 mod unwinding;
 mod workers;

@@ -8,6 +8,7 @@ mod channel;
 mod orders;
 mod pool;
 mod queue;
+mod select;
 mod spsc;
 
 /// How many items go through. Where there is little room nearly every one waits for a switch of

@@ -106,13 +106,15 @@ impl Drop for Ended<'_> {
 struct Queued {
     shard: Arc<Shard>,
     key: Key,
+    /// Invariant 7 of `shard.rs`.
+    ticket: u64,
     started: bool,
 }
 
 impl Queued {
     fn run(mut self) {
         self.started = true;
-        if let Some((job, deadline)) = self.shard.take_queued(self.key) {
+        if let Some((job, deadline)) = self.shard.take_queued(self.key, self.ticket) {
             self.shard.run(self.key, deadline, job);
         }
     }
@@ -121,7 +123,7 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         if !self.started {
-            self.shard.refuse_queued(self.key);
+            self.shard.refuse_queued(self.key, self.ticket);
         }
     }
 }
@@ -182,8 +184,8 @@ impl<'a> Round<'a> {
                 shard.run(key, deadline, job);
                 true
             }
-            Taken::Queued(key) => {
-                let queued = Queued { shard: Arc::clone(shard), key, started: false };
+            Taken::Queued(key, ticket) => {
+                let queued = Queued { shard: Arc::clone(shard), key, ticket, started: false };
                 if let Some(executor) = &inner.core.executor {
                     // User code: it may panic, and must not take the dispatcher with it. What
                     // becomes of the timer is decided by `queued`, wherever that is.

@@ -12,13 +12,18 @@
 //! In the child of a `fork` the dispatcher is not there. A scheduler that was copied into the child
 //! counts as one without a thread; what may be done with it is documented at [`Scheduler`].
 
+mod calendar;
 mod core;
+#[cfg(feature = "cron")]
+mod cron;
 mod dispatcher;
 mod error;
 mod executor;
 mod handle;
 mod job;
+mod paced;
 mod shard;
+mod task;
 
 use ::core::fmt;
 use ::core::panic::{RefUnwindSafe, UnwindSafe};
@@ -29,16 +34,22 @@ use std::time::Instant;
 
 use sync_core::primitive::thread;
 
+pub use self::calendar::Calendar;
 pub use self::core::Failure;
+#[cfg(feature = "cron")]
+pub use self::cron::CronError;
 pub use self::error::{EveryError, ShutDown};
 pub use self::executor::Executor;
 pub use self::handle::{CancelOnDrop, TimerHandle};
 pub use self::job::{Periodic, Tick};
+pub use self::paced::{Debounced, Throttled};
 pub use self::shard::Cancel;
+pub use self::task::{Sleep, Ticks, TimeoutError};
 
 use self::core::{Core, Hook};
 use self::dispatcher::Inner;
 use self::job::{Job, Once};
+use self::shard::Shard;
 use crate::clock::{Clock, Monotonic, nanoseconds};
 use crate::missed::Missed;
 
@@ -271,11 +282,16 @@ impl Scheduler {
         deadline: u64,
         job: Box<J>,
     ) -> Result<TimerHandle, Box<J>> {
-        let shards = &self.inner.shards;
-        // A power of two of them; a thread keeps to its own.
-        let shard = &shards[thread::id().get() as usize & (shards.len() - 1)];
+        let shard = self.shard();
         let key = shard.insert(now, deadline, job)?;
         Ok(TimerHandle { shard: Arc::clone(shard), key })
+    }
+
+    /// Returns the shard of the calling thread.
+    fn shard(&self) -> &Arc<Shard> {
+        let shards = &self.inner.shards;
+        // A power of two of them; a thread keeps to its own.
+        &shards[thread::id().get() as usize & (shards.len() - 1)]
     }
 
     /// Returns how many timers there are: waiting, queued at the executor, or running.

@@ -27,9 +27,13 @@
 //!    `dispatcher.rs` for why no wake-up is lost.
 //! 6. A wait counts only records of this process: in the child of a fork the threads of the other
 //!    records are not there.
+//! 7. `queued` has the ticket of every timer that is queued, and of no other. The job at the
+//!    executor has the same ticket. A timer that is moved and queued again has a new ticket, so the
+//!    job of the earlier queueing, which may still be at the executor, neither runs nor ends it.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_core::fork::ProcessMark;
@@ -58,6 +62,10 @@ struct Run {
 struct ShardState {
     wheel: TimerWheel<Box<dyn Job>>,
     running: Vec<Run>,
+    /// By serial number. Invariant 7.
+    queued: BTreeMap<NonZeroU64, u64>,
+    /// The number of tickets that were given out.
+    tickets: u64,
     /// Invariant 5.
     earliest: u64,
     /// Shut down: nothing new comes in, and nothing repeats.
@@ -91,8 +99,8 @@ pub(super) enum Taken {
     Nothing(Option<u64>),
     /// To be run by the caller, with [`Shard::run`].
     Running(Key, u64, Box<dyn Job>),
-    /// To be queued at the executor.
-    Queued(Key),
+    /// To be queued at the executor, with its ticket.
+    Queued(Key, u64),
     /// To be given back by [`Shard::release_held`].
     Held(Key),
 }
@@ -121,6 +129,8 @@ impl Shard {
         let state = ShardState {
             wheel: TimerWheel::new(),
             running: Vec::new(),
+            queued: BTreeMap::new(),
+            tickets: 0,
             earliest: u64::MAX,
             closed: false,
         };
@@ -212,6 +222,7 @@ impl Shard {
         state.wheel.observe(now);
         let Some(job) = state.wheel.peek_mut(key) else { return false };
         job.moved(job.missed());
+        state.queued.remove(&key.serial());
         state.wheel.relink(key, deadline);
         self.unlock_after_link(state, deadline);
         true
@@ -219,9 +230,9 @@ impl Shard {
 
     /// Takes a queued timer for running: its closure, and when it was due. `None`: it was cancelled
     /// or moved in the meantime.
-    pub(super) fn take_queued(&self, key: Key) -> Option<(Box<dyn Job>, u64)> {
+    pub(super) fn take_queued(&self, key: Key, ticket: u64) -> Option<(Box<dyn Job>, u64)> {
         let mut state = self.lock();
-        if state.wheel.is_linked(key) {
+        if !state.redeem(key, ticket) {
             return None;
         }
         let deadline = state.wheel.deadline(key)?;
@@ -230,12 +241,12 @@ impl Shard {
 
     /// The executor will not run a queued timer: a one-shot one ends, a periodic one passes to its
     /// next tick. No panic comes out.
-    pub(super) fn refuse_queued(&self, key: Key) {
+    pub(super) fn refuse_queued(&self, key: Key, ticket: u64) {
         // Before the lock, by invariant 4. Without a time the tick counts as refused when it was
         // due.
         let now = self.core.try_now().unwrap_or(0);
         let mut state = self.lock();
-        if state.wheel.is_linked(key) {
+        if !state.redeem(key, ticket) {
             return;
         }
         let Some(deadline) = state.wheel.deadline(key) else { return };
@@ -438,7 +449,12 @@ impl Shard {
         state.wheel.detach(key);
         match admission {
             Admission::Leave | Admission::Hold => Taken::Held(key),
-            Admission::Admit if self.core.executor.is_some() => Taken::Queued(key),
+            Admission::Admit if self.core.executor.is_some() => {
+                state.tickets += 1;
+                let ticket = state.tickets;
+                state.queued.insert(key.serial(), ticket);
+                Taken::Queued(key, ticket)
+            }
             Admission::Admit => {
                 let job = state.begin(key).expect("a linked timer has its closure");
                 Taken::Running(key, deadline, job)
@@ -484,7 +500,17 @@ impl ShardState {
     fn take(&mut self, key: Key) -> Option<Box<dyn Job>> {
         // A running one has no closure in the wheel.
         self.wheel.peek(key)?;
+        self.queued.remove(&key.serial());
         self.wheel.release(key)
+    }
+
+    /// Ends the state "queued" if `ticket` is that of the timer's last queueing (invariant 7).
+    fn redeem(&mut self, key: Key, ticket: u64) -> bool {
+        let valid = self.queued.get(&key.serial()) == Some(&ticket);
+        if valid {
+            self.queued.remove(&key.serial());
+        }
+        valid
     }
 
     fn running_at(&self, key: Key) -> usize {

@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "not every test leaves notes")]
 mod watchdog;
 
+mod calendar;
 mod interval;
+mod paced;
 mod scheduler;
+mod task;
 mod timer;

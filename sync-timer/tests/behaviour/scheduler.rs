@@ -1044,3 +1044,29 @@ fn jitter_delays_ticks_and_does_not_move_the_grid() {
     assert!(lateness.iter().all(|&late| late <= jitter), "{lateness:?}");
     assert!(lateness.iter().any(|&late| late != lateness[0]), "{lateness:?}");
 }
+
+/// A timer that was moved while it was queued is queued again at its new time. The executor may
+/// still drop, or run, the job of the first queueing.
+#[test]
+fn a_job_of_an_earlier_queueing_neither_ends_nor_runs_a_timer() {
+    let (clock, scheduler, jobs, log) = kept();
+    let said = Arc::clone(&log);
+    let timer = scheduler.once(SECOND, move || said.lock().unwrap().push("ran".into())).unwrap();
+    let due = || {
+        clock.advance(SECOND);
+        assert_eq!(scheduler.run_due(), 1);
+        jobs.try_recv().unwrap()
+    };
+    let first = due();
+    assert!(timer.reschedule_after(SECOND));
+    let second = due();
+    assert!(timer.reschedule_after(SECOND));
+    let third = due();
+    drop(first);
+    assert!(timer.is_pending(), "a stale refusal does not end it");
+    second();
+    assert!(timer.is_pending() && log.lock().unwrap().is_empty(), "a stale job runs nothing");
+    third();
+    assert_eq!(*log.lock().unwrap(), ["ran"]);
+    assert!(!timer.is_pending() && scheduler.is_empty());
+}

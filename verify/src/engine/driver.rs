@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     /// The facts known about the model.
     pub facts: Vec<Fact>,
     pub changes: Vec<Change>,
+    /// Explore one of the executions that differ only in which of equal threads is which.
+    pub symmetry: bool,
     /// Tell complete executions apart, and count the different ones.
     pub distinct: bool,
     /// Runs on the main thread of the model after the model itself: drops what the front end keeps
@@ -202,6 +204,7 @@ fn attempt(
 fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> Summary {
     let mut rt = Runtime::new(Explorer::new(settings.budget), settings.limits);
     rt.parallel = settings.workers > 1;
+    rt.symmetry = settings.symmetry;
     rt.site = settings.site;
     rt.guide.clone_from(&settings.guide);
     rt.changes.clone_from(&settings.changes);

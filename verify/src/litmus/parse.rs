@@ -115,9 +115,8 @@ impl Lexer<'_> {
 
     fn word(&mut self) -> String {
         let mut word = String::new();
-        while let Some(&next) = self.rest.peek()
-            && (next.is_alphanumeric() || next == '_')
-        {
+        let part = |next: &&char| next.is_alphanumeric() || **next == '_';
+        while let Some(&next) = self.rest.peek().filter(part) {
             word.push(next);
             self.bump();
         }
@@ -445,9 +444,7 @@ impl<'a> Parser<'a> {
         };
         self.expect(".")?;
         let (operation, operation_at) = self.name(OPERATIONS)?;
-        if operation == "store"
-            && let Some((_, at)) = target
-        {
+        if let Some((_, at)) = target.as_ref().filter(|_| operation == "store") {
             return Err(at.error("a store yields no value"));
         }
         // Values are read before the target is assigned: `r = x.swap(r, …)` uses the old `r`.

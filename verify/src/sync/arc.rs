@@ -208,9 +208,7 @@ impl Header {
         if self.raw.get() != 0 {
             raw_headers().remove(&self.raw.get());
         }
-        if let Some(allocation) = self.allocation
-            && runtime::current().is_some()
-        {
+        if let (Some(allocation), Some(_)) = (self.allocation, runtime::current()) {
             runtime::with(|rt| rt.freed(allocation));
         }
     }

@@ -11,7 +11,8 @@ use std::sync::{LockResult, TryLockError, TryLockResult};
 /// Replaces `std::sync::Mutex`.
 ///
 /// Every order in which threads can get it is explored: `n` threads that lock it once are `n!`
-/// executions.
+/// executions, and one if their closures are equal
+/// ([`Builder::symmetry`](crate::model::Builder::symmetry)).
 pub struct Mutex<T: ?Sized> {
     /// 1 while it is locked.
     state: Word,

@@ -32,7 +32,7 @@ fn mutex_of(program: &Program) -> Option<LocationId> {
     program.locations.iter().position(|location| location.name == MUTEX).map(LocationId)
 }
 
-fn without_assumptions(body: &mut Vec<Statement>) {
+pub(crate) fn without_assumptions(body: &mut Vec<Statement>) {
     body.retain(|statement| !matches!(statement, Statement::Assume(_)));
     for statement in body {
         if let Statement::If { then, otherwise, .. } = statement {

@@ -12,4 +12,5 @@ mod races;
 mod random;
 mod relation;
 mod shrink;
+mod symmetry;
 mod waits;

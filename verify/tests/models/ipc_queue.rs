@@ -572,6 +572,44 @@ model! {
 }
 
 model! {
+    /// One watches for an item and leaves it, another receives it, and both sleep without bounds: a
+    /// wake that the watcher gets goes on to the receiver.
+    fn a_watcher_leaves_the_item_to_a_receiver(order) small {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let gone = Arc::new(AtomicU32::new(0));
+        let watches = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
+            let ready = event_count::wait_until(&it.gates[0], me, None, |_| {
+                // Once the item is taken, there is nothing to see for the watcher.
+                let gone = gone.load(Ordering::Acquire) == 1;
+                (gone || it.channel().is_ready(me, false, false)).then_some(())
+            });
+            assert!(ready.is_some());
+            event_count::pass_on(&it.gates[0], me);
+        } };
+        let receives = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
+            let claim = event_count::wait_until(&it.gates[0], me, None, |_| {
+                it.channel().start_recv(me, false, false).ok()
+            });
+            let claim = claim.expect("there is one");
+            it.received.lock().unwrap().push(it.items[claim.slot].get());
+            // For the watcher, which may sleep.
+            gone.swap(1, Ordering::Release);
+            event_count::pass_on(&it.gates[0], me);
+        } };
+        let sends = { let it = it.clone(); move |me: &Participant| {
+            it.send(me, 7).expect("room");
+            event_count::notify(&it.gates[0], me, 1);
+        } };
+        order.run([
+            Participant::new(&world, 1).body(watches),
+            Participant::new(&world, 2).body(receives),
+            Participant::new(&world, 3).body(sends),
+        ]);
+        assert_eq!(*it.received.lock().unwrap(), [7]);
+    }
+}
+
+model! {
     /// A receiver of a closed queue is told so only when no send can succeed any more.
     fn closed_is_final(order) {
         let (world, it) = (World::new(false), Shared::new(1));

@@ -168,7 +168,9 @@ fn the_successor_of_a_writer_vanishes() {
         let dies = Participant::new(&world, 1);
         it.lock().write(&dies, None).expect("free");
         it.data.set(7);
-        dies.vanishes_after(0).body(|me: &Participant| drop(me.at(&())))();
+        dies.vanishes_after(0).body(|me: &Participant| {
+            let _ = me.at(&());
+        })();
         order.run([
             Participant::new(&world, 2).vanishes_after(step).body(writes(&it)),
             Participant::new(&world, 3).body(reads(&it)),
@@ -185,7 +187,9 @@ fn a_writer_that_waits_for_a_dead_reader_vanishes() {
         let (world, it) = (World::new(true), shared(2));
         let dies = Participant::new(&world, 1);
         let Ok(Read::Cell(_)) = it.lock().read(&dies, None) else { panic!("free") };
-        dies.vanishes_after(0).body(|me: &Participant| drop(me.at(&())))();
+        dies.vanishes_after(0).body(|me: &Participant| {
+            let _ = me.at(&());
+        })();
         let waits = {
             let it = it.clone();
             move |me: &Participant| {

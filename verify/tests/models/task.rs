@@ -370,7 +370,7 @@ model! {
         let shared = Arc::new(Barrier::new(2));
         let gives_up = with(&shared, |it| { poll_and_drop(it.wait_async(), 1); });
         let stays = with(&shared, |it| {
-            let _ = it.wait_for(Duration::from_millis(1));
+            let _ = it.wait_timeout(Duration::from_millis(1));
         });
         order.run([gives_up, stays]);
         assert_eq!(shared.waiting(), 0);

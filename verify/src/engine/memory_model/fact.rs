@@ -18,6 +18,8 @@ pub(crate) enum Fact {
     Ends(&'static Location<'static>),
     /// They do not: it is a loop that waits for another thread.
     Spins(&'static Location<'static>),
+    /// The threads spawned at this place are told apart, so none is taken for another.
+    Unlike(&'static Location<'static>),
 }
 
 /// A short name of a place, the same in every run of the program.

@@ -7,9 +7,11 @@
 //! | clock | what it says |
 //! |---|---|
 //! | `HB` | which events happen before |
-//! | `PORF` | which events are before in (program order ∪ reads-from)⁺ |
+//! | `PORF` | which events are before in (program order ∪ reads-from ∪ symmetry)⁺ |
 //! | `ACQ` | what an acquire fence would add to `HB` here |
 //! | `MSG` | what an acquiring read of this write learns |
+//!
+//! *Symmetry* orders threads that run the same closure: see `runtime::symmetry`.
 //!
 //! Invariants:
 //! 1. An event's id is its index in `events`; ids grow along program order.
@@ -26,12 +28,18 @@ pub(crate) const ACQ: usize = 2;
 pub(crate) const MSG: usize = 3;
 const CLOCKS: usize = 4;
 
+/// In place of a thread: there is no such thread.
+pub(crate) const NO_TWIN: u32 = u32::MAX;
+
 /// A thread's part of the graph.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Thread {
     pub events: Vec<Id>,
     /// The event that created it; `NONE` for the main thread and for places not in use.
     pub spawn: Id,
+    /// The thread created right before it that runs the same closure, or [`NO_TWIN`]. See
+    /// `runtime::symmetry`.
+    pub twin: u32,
 }
 
 /// A location's part of the graph.
@@ -44,13 +52,20 @@ pub(crate) struct Loc {
     pub waiting: u32,
 }
 
+impl Default for Thread {
+    fn default() -> Self {
+        Thread { events: Vec::new(), spawn: NONE, twin: NO_TWIN }
+    }
+}
+
 impl Clone for Thread {
     fn clone(&self) -> Self {
-        Thread { events: self.events.clone(), spawn: self.spawn }
+        Thread { events: self.events.clone(), spawn: self.spawn, twin: self.twin }
     }
     fn clone_from(&mut self, other: &Self) {
         self.events.clone_from(&other.events);
         self.spawn = other.spawn;
+        self.twin = other.twin;
     }
 }
 
@@ -111,12 +126,7 @@ impl Clone for Graph {
 impl Graph {
     /// The graph of nothing but the main thread.
     pub(crate) fn new() -> Graph {
-        Graph {
-            stride: 4,
-            weight: 1.0,
-            threads: vec![Thread { events: Vec::new(), spawn: NONE }],
-            ..Graph::default()
-        }
+        Graph { stride: 4, weight: 1.0, threads: vec![Thread::default()], ..Graph::default() }
     }
 
     #[inline]
@@ -211,18 +221,18 @@ impl Graph {
     pub(crate) fn add_thread(&mut self, spawn: Id) -> u32 {
         let free = (1..self.threads.len()).find(|&t| self.threads[t].spawn == NONE);
         let tid = free.unwrap_or_else(|| {
-            self.threads.push(Thread { events: Vec::new(), spawn: NONE });
+            self.threads.push(Thread::default());
             self.threads.len() - 1
         });
         self.ensure_stride(tid);
-        self.threads[tid].spawn = spawn;
+        (self.threads[tid].spawn, self.threads[tid].twin) = (spawn, NO_TWIN);
         tid as u32
     }
 
     /// Takes the place `tid` for a new thread.
     pub(crate) fn add_thread_at(&mut self, tid: u32, spawn: Id) {
         while self.threads.len() <= tid as usize {
-            self.threads.push(Thread { events: Vec::new(), spawn: NONE });
+            self.threads.push(Thread::default());
         }
         self.ensure_stride(tid as usize);
         self.threads[tid as usize].spawn = spawn;
@@ -321,6 +331,11 @@ impl Graph {
                 fence = self.ev(prev).fence;
             }
         }
+        for twin in self.twins(e.tid) {
+            if let Some(theirs) = self.counterpart(twin, id) {
+                self.join_clock((id, PORF), (theirs, PORF));
+            }
+        }
         let t = e.tid as usize;
         let (hb, porf) = (self.clock_at(id, HB), self.clock_at(id, PORF));
         self.clocks[hb + t] = e.idx + 1;
@@ -378,6 +393,43 @@ impl Graph {
         }
     }
 
+    /// The threads that run the same closure and were created before thread `tid`.
+    pub(crate) fn twins(&self, tid: u32) -> Vec<u32> {
+        let twin = |t: u32| Some(self.threads.get(t as usize)?.twin).filter(|&t| t != NO_TWIN);
+        std::iter::successors(twin(tid), |&t| twin(t)).collect()
+    }
+
+    /// The event of thread `twin` that stands where `id` stands in its thread, if both have done
+    /// the same before.
+    fn counterpart(&self, twin: u32, id: Id) -> Option<Id> {
+        let e = self.ev(id);
+        let theirs = *self.threads[twin as usize].events.get(e.idx as usize)?;
+        self.same_prefix(twin, e.tid, e.idx as usize).then_some(theirs)
+    }
+
+    /// Returns whether the first `len` events of two threads are there and are the same: nothing
+    /// is written, and what is read comes from the same write.
+    pub(crate) fn same_prefix(&self, a: u32, b: u32, len: usize) -> bool {
+        let (a, b) = (&self.threads[a as usize].events, &self.threads[b as usize].events);
+        a.len() >= len && b.len() >= len && (0..len).all(|i| self.same(a[i], b[i]))
+    }
+
+    fn same(&self, a: Id, b: Id) -> bool {
+        let (a, b) = (self.ev(a), self.ev(b));
+        let effect = |e: &Event| {
+            let quiet = matches!(
+                e.label.kind,
+                Kind::Load | Kind::Rmw | Kind::Fence | Kind::Choose | Kind::Tick
+            );
+            !quiet || e.wrote || e.waiting || e.slept != NONE
+        };
+        let all = |e: &Event| {
+            let l = &e.label;
+            ((l.kind, l.rmw, l.ord, l.fail, l.loc), (l.awaits, l.a, l.b), (e.rf, e.choice))
+        };
+        !effect(a) && !effect(b) && all(a) == all(b)
+    }
+
     /// A writer `id` that enters after `last` comes after the readers that have left before.
     fn join_readers(&mut self, id: Id, last: Id) {
         let mut at = last;
@@ -415,6 +467,9 @@ impl Graph {
         self.threads.clone_from(&from.threads);
         for t in &mut self.threads {
             t.spawn = tr(t.spawn);
+            if t.spawn == NONE {
+                t.twin = NO_TWIN;
+            }
             t.events.retain_mut(|id| {
                 *id = tr(*id);
                 *id != NONE

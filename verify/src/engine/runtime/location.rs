@@ -1,6 +1,6 @@
 //! Ties the objects of the model to the locations of the graph.
 
-use super::{Runtime, current, stop_if_failed, with};
+use super::{Runtime, current, stop_if_failed, symmetry, with};
 use crate::engine::memory_model::event::{INIT, Id};
 use crate::engine::memory_model::graph::HB;
 use std::panic::Location;
@@ -83,7 +83,7 @@ pub(crate) fn exclusive(
     shared: bool,
     site: &'static Location<'static>,
 ) -> u64 {
-    stop_if_failed();
+    symmetry::touch();
     with(|rt| {
         if rt.is_freed(std::ptr::from_ref(tag).addr(), site) {
             return;

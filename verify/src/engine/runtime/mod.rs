@@ -16,6 +16,7 @@
 //! | `provenance` | which thread made an object, and when |
 //! | `race` | accesses that are not atomic |
 //! | `spin` | loops that wait for another thread |
+//! | `symmetry` | threads that run the same closure |
 //! | `crash` | processes that vanish |
 //! | `drain` | how an execution that is given up comes to an end |
 //! | `watchdog` | stacks that overflow, threads that never come back |
@@ -29,6 +30,7 @@ pub(crate) mod race;
 mod schedule;
 mod spin;
 mod step;
+pub(crate) mod symmetry;
 mod watchdog;
 
 pub(crate) use location::{Object, Tag, exclusive, peek, refuse_strangers, seen};
@@ -108,6 +110,7 @@ pub(crate) struct Thread {
     /// The number of times its timeouts have fired because nothing else could run.
     fired: u32,
     spin: Spin,
+    twin: symmetry::Twin,
     /// It has panicked: while its frames unwind it must not be given up.
     panicked: bool,
     /// It may vanish after a write.
@@ -138,6 +141,7 @@ impl Thread {
             fire: false,
             fired: 0,
             spin: Spin::default(),
+            twin: symmetry::Twin::default(),
             panicked: false,
             mortal: false,
             process: 0,
@@ -229,6 +233,8 @@ pub(crate) struct Runtime {
     watch: std::sync::Arc<watchdog::Watch>,
     /// Other workers run the same model.
     pub parallel: bool,
+    /// Of executions that differ only in which of some equal threads is which, one is enough.
+    pub symmetry: bool,
     /// Objects of this run by address; kept when there are other workers.
     addresses: Vec<(usize, u32)>,
     /// The required events, when one execution is run again.
@@ -304,9 +310,13 @@ pub(crate) fn relax() {
 
 /// The references to values made at `site` are counted while others have some.
 pub(crate) fn learn_that_counted(site: u32) -> ! {
+    learn(Fact::Counted(site))
+}
+
+fn learn(fact: Fact) -> ! {
     let rt = current().expect("only a model has something to teach");
     // SAFETY: on the coroutine of the current thread.
-    unsafe { Runtime::learn(rt, Fact::Counted(site)) }
+    unsafe { Runtime::learn(rt, fact) }
 }
 
 thread_local! {
@@ -416,6 +426,7 @@ impl Runtime {
             unsynced: Vec::new(),
             watch: watchdog::watch(),
             parallel: false,
+            symmetry: false,
             addresses: Vec::new(),
             guide: None,
             changes: Vec::new(),

@@ -139,9 +139,7 @@ pub(crate) fn before_everything<R>(f: impl FnOnce() -> R) -> R {
 }
 
 fn note(start: *mut u8, len: usize) {
-    if let Some(mark) = MARK.get()
-        && !start.is_null()
-    {
+    if let Some(mark) = MARK.get().filter(|_| !start.is_null()) {
         // The list itself may have to grow.
         MARK.set(None);
         // SAFETY: the list is the runtime's, which lives as long as the mark is set, and only the

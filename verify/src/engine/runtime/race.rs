@@ -5,7 +5,7 @@
 //! the thread and the number of the event that ends it. Such accesses never branch: whether they
 //! race depends on the graph alone.
 
-use super::{Runtime, Tag, current, stop_if_failed, with};
+use super::{Runtime, Tag, current, stop_if_failed, symmetry, with};
 use crate::engine::report::failure;
 use std::panic::Location;
 
@@ -109,7 +109,7 @@ impl Runtime {
 /// wants.
 pub(crate) fn begin(tag: &Tag, writes: bool, site: &'static Location<'static>) -> Option<usize> {
     current()?;
-    stop_if_failed();
+    symmetry::touch();
     let slot = with(|rt| {
         if rt.is_freed(std::ptr::from_ref(tag).addr(), site) {
             return 0;

@@ -8,6 +8,7 @@ use crate::engine::memory_model::event::{Event, INIT, Id, Kind};
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::report::failure;
 use crate::engine::runtime::provenance;
+use crate::engine::runtime::symmetry::{Shape, Twin};
 use crate::engine::runtime::watchdog;
 use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -72,6 +73,7 @@ impl Runtime {
         spawn: Id,
         name: Option<String>,
         site: &'static Location<'static>,
+        shape: Option<Shape>,
         f: F,
     ) -> u32 {
         let known =
@@ -85,8 +87,10 @@ impl Runtime {
             }
             (None, _) => self.ex.graph.add_thread(spawn),
         };
+        let unnamed = name.is_none();
         self.create(tid, name, site, f);
         self.inherit(tid);
+        self.find_twin(tid, shape.filter(|_| unnamed), site, known.is_none());
         tid
     }
 
@@ -103,6 +107,7 @@ impl Runtime {
             t.state = State::Vacant;
             t.pos = 0;
             t.pending = None;
+            t.twin = Twin::default();
         }
         self.order.clear();
         self.queues.clear();
@@ -300,14 +305,21 @@ impl Runtime {
             return Some(t);
         }
         let cur = self.cur;
-        if self.runnable(cur) {
+        let may_go = |t: u32| self.runnable(t) && !self.is_ahead_of_twin(t);
+        if may_go(cur) {
             return Some(cur);
         }
-        (0..n).find(|&t| self.runnable(t)).or_else(|| {
+        let next = (0..n).find(|&t| may_go(t)).or_else(|| {
             // In turn: two that yield to each other both get on.
             let mut turns = (1..=n).map(|i| (cur + i) % n);
-            turns.find(|&t| self.threads[t as usize].state == State::Yield)
-        })
+            turns.find(|&t| {
+                self.threads[t as usize].state == State::Yield && !self.is_ahead_of_twin(t)
+            })
+        });
+        if next.is_none() {
+            self.twins_wait();
+        }
+        next
     }
 
     pub(super) fn can_replay(&self, ev: &Event) -> bool {
@@ -356,6 +368,9 @@ impl Runtime {
     pub(super) fn quiesce(&mut self) -> Option<End> {
         if self.failure.is_some() {
             return Some(End::Failed);
+        }
+        if self.fact.is_some() {
+            return Some(End::Learned);
         }
         if self.ex.inconsistent || self.given_up {
             return Some(End::Blocked);
@@ -416,6 +431,9 @@ impl Runtime {
             if self.threads[t].state == State::Await {
                 let label =
                     self.threads[t].pending.take().expect("an awaiting thread has its label");
+                if self.sleeps_beside_twins(t as u32) {
+                    return Some(End::Learned);
+                }
                 self.ex.add_blocked(t as u32, label);
             }
         }

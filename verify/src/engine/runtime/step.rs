@@ -31,10 +31,13 @@ impl Runtime {
                     Runtime::halt(rt);
                 }
                 this.threads[t].last = label.site;
-                if let Some(Object::Tagged(tag, _)) = object
-                    && this.is_freed(std::ptr::from_ref(tag).addr(), label.site)
-                {
-                    Runtime::halt(rt);
+                if let Some(fact) = this.tells_twins_apart(&label) {
+                    Runtime::learn(rt, fact);
+                }
+                if let Some(Object::Tagged(tag, _)) = object {
+                    if this.is_freed(std::ptr::from_ref(tag).addr(), label.site) {
+                        Runtime::halt(rt);
+                    }
                 }
                 label.after_yield |= std::mem::take(&mut this.threads[t].spin.yielded);
                 if !this.changes.is_empty() {
@@ -69,6 +72,9 @@ impl Runtime {
                             let child = &mut this.threads[label.a as usize];
                             (child.state, child.gone) = (State::Finished, true);
                         }
+                        if label.kind == Kind::Join {
+                            this.has_joined(label.a as u32);
+                        }
                         if this.goes_round(outcome.event) {
                             Runtime::relax(rt);
                         }
@@ -79,6 +85,11 @@ impl Runtime {
                 }
                 let turn = this.turn();
                 if this.replaying || turn.is_some_and(|step| step.tid as usize != t) {
+                    this.threads[t].state = State::Frontier;
+                    Runtime::switch(rt);
+                    continue;
+                }
+                if !this.draining && this.probe.is_none() && this.is_ahead_of_twin(this.cur) {
                     this.threads[t].state = State::Frontier;
                     Runtime::switch(rt);
                     continue;
@@ -180,6 +191,9 @@ impl Runtime {
                 if this.is_before_creation(id) || this.races_with_unsynced(id) {
                     Runtime::halt(rt);
                 }
+                if label.kind == Kind::Join {
+                    this.has_joined(label.a as u32);
+                }
                 let out = outcome(id, this.ex.graph.ev(id));
                 if this.draining {
                     Runtime::switch(rt);
@@ -229,10 +243,8 @@ impl Runtime {
             )));
             return None;
         }
-        if ev.label.loc != NO_LOC
-            && let Some(object) = object
-            && let Err(e) = self.location_of(object, Some(ev.label.loc))
-        {
+        let object = object.filter(|_| ev.label.loc != NO_LOC);
+        if let Some(Err(e)) = object.map(|object| self.location_of(object, Some(ev.label.loc))) {
             self.fail(failure::Kind::Nondeterminism(format!(
                 "thread {t} at {}: {e} when it was run again",
                 label.site

@@ -253,15 +253,15 @@ mod linux {
     /// system call: the thread sleeps in it.
     unsafe fn in_system_call(pc: usize) -> bool {
         #[cfg(target_arch = "x86_64")]
-        let (code, len) = ([0x0f, 0x05], 2); // syscall
+        const CODE: [u8; 2] = [0x0f, 0x05]; // syscall
         #[cfg(target_arch = "aarch64")]
-        let (code, len) = ([0x01, 0x00, 0x00, 0xd4], 4); // svc #0
+        const CODE: [u8; 4] = [0x01, 0x00, 0x00, 0xd4]; // svc #0
         // SAFETY: the thread has just executed the instruction at one of both places, and code is
         // readable.
         let at = |pc: usize| unsafe {
-            std::ptr::with_exposed_provenance::<[u8; _]>(pc).read_unaligned()
+            std::ptr::with_exposed_provenance::<[u8; CODE.len()]>(pc).read_unaligned()
         };
-        at(pc) == code || at(pc - len) == code
+        at(pc) == CODE || at(pc - CODE.len()) == CODE
     }
 
     /// Lets the interrupted coroutine call [`look_around`] in place of going on. Says whether it

@@ -383,6 +383,6 @@ fn the_sizes_of_the_futures() {
     ];
     for (name, bytes) in sizes {
         println!("{name}: {bytes} bytes");
-        assert!(bytes <= 256, "{name}: {bytes} bytes");
+        assert!(bytes <= 208, "{name}: {bytes} bytes");
     }
 }

@@ -1,0 +1,132 @@
+//! The interface that a pool of threads and a pool of processes share.
+//!
+//! `sync_queue::ThreadPool` and `sync_ipc::Pool` implement [`Executor`] for plain functions of one
+//! argument, so that code moves between threads and processes by changing one type. A function that
+//! processes run must be registered (`sync_ipc::entry!`), and its argument and result must
+//! implement serde's traits; threads require `Send` instead. The pools have methods of the same
+//! names of their own: call those of the trait in generic code, or as `Executor::submit(&pool, f,
+//! argument)`.
+//!
+//! ```
+//! use sync_core::executor::{Executor, ExecutorError, Handle, Until};
+//!
+//! fn sum_of<E, F>(pool: &E, f: F, until: u64) -> u64
+//! where
+//!     F: Fn(u64) -> u64 + Copy,
+//!     E: Executor<F, u64, u64>,
+//! {
+//!     let handles = (0..until).map(|n| pool.submit(f, n).ok().expect("the pool is open"));
+//!     let (done, not_done) = pool.wait(handles.collect(), Until::All, None);
+//!     assert!(not_done.is_empty());
+//!     done.into_iter().map(|handle| handle.result().ok().expect("it does not panic")).sum()
+//! }
+//! ```
+
+use core::error::Error;
+use core::fmt;
+use core::time::Duration;
+
+/// A submitted job.
+pub trait Handle: Sized {
+    /// The result of the job.
+    type Output;
+    /// The reason why a job has no result.
+    type Error: Error;
+
+    /// Waits for the result.
+    ///
+    /// # Errors
+    ///
+    /// The job panicked, was cancelled, or was lost with its worker.
+    fn result(self) -> Result<Self::Output, Self::Error>;
+
+    /// As [`result`](Self::result), waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the job was not done in time.
+    fn result_timeout(self, timeout: Duration) -> Result<Result<Self::Output, Self::Error>, Self>;
+
+    /// Cancels the job if no worker has begun it. `true`: it is cancelled, now or before.
+    fn cancel(&self) -> bool;
+
+    /// Whether the job has ended, well or not.
+    fn is_done(&self) -> bool;
+}
+
+/// When [`Executor::wait`] has waited long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Until {
+    /// One job is done.
+    First,
+    /// One job has failed, or all are done.
+    FirstError,
+    /// All jobs are done.
+    All,
+}
+
+/// Why a [`map`](Executor::map) has no results.
+#[derive(Debug)]
+pub enum ExecutorError<S, J> {
+    /// A job was not submitted.
+    Submit(S),
+    /// A job has no result.
+    Job(J),
+}
+
+impl<S: fmt::Display, J: fmt::Display> fmt::Display for ExecutorError<S, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Submit(error) => error.fmt(f),
+            Self::Job(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<S: Error, J: Error> Error for ExecutorError<S, J> {}
+
+/// The error of the [`map`](Executor::map) of an executor.
+pub type MapError<E, F, A, R> = ExecutorError<
+    <E as Executor<F, A, R>>::Error,
+    <<E as Executor<F, A, R>>::Handle as Handle>::Error,
+>;
+
+/// A pool of workers that run functions `F` of an argument `A` with a result `R`.
+pub trait Executor<F, A, R> {
+    /// The handle of a submitted job.
+    type Handle: Handle<Output = R>;
+    /// The reason why a job is not submitted.
+    type Error: Error;
+
+    /// Submits `f(argument)`, waiting for room in the backlog if that is bounded.
+    ///
+    /// # Errors
+    ///
+    /// The pool takes no more jobs, or cannot run this one.
+    fn submit(&self, f: F, argument: A) -> Result<Self::Handle, Self::Error>;
+
+    /// Calls `f` with each argument, and returns the results in the order of the arguments.
+    ///
+    /// # Errors
+    ///
+    /// Of the first argument, in their order, that has no result.
+    fn map(
+        &self,
+        f: F,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, MapError<Self, F, A, R>>
+    where
+        Self: Sized;
+
+    /// Waits for several jobs, at most for `timeout`, and returns those that are done and those
+    /// that are not.
+    fn wait(
+        &self,
+        handles: Vec<Self::Handle>,
+        until: Until,
+        timeout: Option<Duration>,
+    ) -> (Vec<Self::Handle>, Vec<Self::Handle>);
+
+    /// Returns the handles, each as soon as its job is done.
+    fn as_completed(&self, handles: Vec<Self::Handle>) -> impl Iterator<Item = Self::Handle>;
+}

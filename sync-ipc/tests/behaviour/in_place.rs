@@ -1,0 +1,137 @@
+//! Items that are written and read where they lie.
+
+use std::time::Duration;
+
+use sync_ipc::{
+    InPlaceQueue, Orphans, Queue, QueueOptions, RecvError, Segment, SendError, TrustedSegment,
+};
+
+use crate::processes::{FOR_EVER, fork, until};
+
+const LARGE: usize = 1 << 20;
+
+fn segment(size: usize) -> TrustedSegment {
+    let segment = Segment::anonymous(size).expect("a segment");
+    // SAFETY: the segment's other processes are this test's forks, which use it by this crate
+    // alone, and no loan or lease of their parent.
+    unsafe { segment.trusting_peers() }
+}
+
+#[test]
+fn large_items_are_written_and_read_where_they_lie() {
+    let segment = segment(4 * LARGE);
+    let queue = InPlaceQueue::<[u8; LARGE]>::create(&segment, "queue", 2).expect("room");
+    let mut sender = fork(|| {
+        for round in 0..20 {
+            let mut item = queue.loan().expect("room");
+            item.fill(round);
+            item.send().expect("open");
+        }
+        0
+    });
+    for round in 0..20 {
+        let item = queue.recv_timeout(FOR_EVER).expect("sent");
+        assert!(item.iter().all(|byte| *byte == round));
+        item.ack();
+    }
+    assert_eq!(sender.join(), 0);
+}
+
+#[test]
+fn it_is_the_same_queue_as_the_one_that_copies() {
+    let segment = segment(4096);
+    let copies = Queue::<[u64; 4]>::create(segment.segment(), "queue", 3).expect("room");
+    let in_place = InPlaceQueue::<[u64; 4]>::open(&segment, "queue").expect("it is there");
+    copies.send([1; 4]).expect("room");
+    let mut loan = in_place.try_loan().expect("room");
+    *loan = [2; 4];
+    loan.send().expect("open");
+    in_place.as_queue().send([3; 4]).expect("room");
+    assert_eq!(in_place.try_loan().map(drop), Err(SendError::Full(())));
+    let timed = in_place.loan_timeout(Duration::from_millis(1)).map(drop);
+    assert_eq!(timed, Err(SendError::TimedOut(())));
+    let lease = in_place.try_recv().expect("an item");
+    assert_eq!(*lease, [1; 4]);
+    lease.ack();
+    assert_eq!(copies.recv(), Ok([2; 4]));
+    assert_eq!(in_place.recv().map(|lease| (*lease, lease.ack()).0), Ok([3; 4]));
+    assert_eq!(in_place.try_recv().map(drop), Err(RecvError::Empty));
+}
+
+#[test]
+fn a_loan_that_is_dropped_sends_nothing_and_gives_its_room_back() {
+    let segment = segment(4096);
+    let queue = InPlaceQueue::<u64>::create(&segment, "queue", 1).expect("room");
+    for _ in 0..3 {
+        let mut loan = queue.loan().expect("room");
+        *loan = 7;
+    }
+    assert!(queue.as_queue().is_empty());
+    // A sender that waits for the room is woken.
+    let loan = queue.loan().expect("room");
+    let mut sender = fork(|| {
+        let mut loan = queue.loan_timeout(FOR_EVER).expect("room comes");
+        *loan = 8;
+        i32::from(loan.send().is_err())
+    });
+    std::thread::sleep(Duration::from_millis(5));
+    drop(loan);
+    assert_eq!(sender.join(), 0);
+    assert_eq!(queue.recv().map(|lease| (*lease, lease.ack()).0), Ok(8));
+}
+
+#[test]
+fn a_dropped_lease_in_place_goes_to_another_receiver() {
+    for orphans in [Orphans::Redeliver, Orphans::Drop] {
+        let segment = segment(4096);
+        let options = QueueOptions { capacity: 2, orphans };
+        let queue = InPlaceQueue::<u64>::with_options(&segment, "queue", options).expect("room");
+        queue.as_queue().send(5).expect("room");
+        drop(queue.recv().expect("an item"));
+        let again = queue.try_recv().map(|lease| (*lease, lease.ack()).0);
+        let expected = if orphans == Orphans::Drop { Err(RecvError::Empty) } else { Ok(5) };
+        assert_eq!(again, expected);
+    }
+}
+
+#[test]
+fn a_killed_holder_of_a_loan_or_a_lease_in_place_is_recovered() {
+    let segment = segment(4096);
+    let queue = InPlaceQueue::<u64>::create(&segment, "queue", 2).expect("room");
+    queue.as_queue().send(5).expect("room");
+    let mut holder = fork(|| {
+        let lease = queue.recv().expect("an item");
+        let mut loan = queue.loan().expect("room");
+        *loan = 6;
+        core::mem::forget((lease, loan));
+        std::thread::sleep(FOR_EVER);
+        0
+    });
+    until("it holds both", || queue.try_loan().is_err());
+    holder.kill();
+    let lease = queue.recv_timeout(FOR_EVER).expect("the item of the dead receiver");
+    assert_eq!(*lease, 5);
+    let loan = queue.loan_timeout(FOR_EVER).expect("the room of the dead sender");
+    drop(loan);
+    lease.ack();
+    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+}
+
+#[test]
+fn a_forked_childs_copies_of_a_loan_and_a_lease_in_place_are_nothing() {
+    let segment = segment(4096);
+    let queue = InPlaceQueue::<u64>::create(&segment, "queue", 2).expect("room");
+    queue.as_queue().send(5).expect("room");
+    let mut lease = Some(queue.recv().expect("an item"));
+    let mut loan = Some(queue.loan().expect("room"));
+    let mut child = fork(|| {
+        lease.take().expect("a copy").ack();
+        let sent = loan.take().expect("a copy").send();
+        i32::from(sent != Err(SendError::NotAttached(())) || queue.try_loan().is_ok())
+    });
+    assert_eq!(child.join(), 0);
+    drop(loan);
+    drop(lease);
+    assert_eq!(queue.try_recv().map(|lease| (*lease, lease.ack()).0), Ok(5), "given back, once");
+    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+}

@@ -1,0 +1,239 @@
+//! Descriptors of queues, events and semaphores.
+
+use std::future::Future;
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use sync_ipc::{
+    BoundedSemaphore, ByteQueue, Event, JoinableQueue, Queue, Readiness, RecvError, Segment,
+    Semaphore, queue, wait,
+};
+
+use crate::processes::{FOR_EVER, alone, fork, until};
+
+fn is_ready(ready: &Readiness) -> bool {
+    !wait(&[ready.as_fd()], Some(Duration::ZERO)).expect("a descriptor").is_empty()
+}
+
+/// Waits for the descriptor.
+#[track_caller]
+fn becomes_ready(ready: &Readiness) {
+    assert!(!wait(&[ready.as_fd()], Some(FOR_EVER)).expect("a descriptor").is_empty());
+}
+
+fn segment() -> Segment {
+    Segment::anonymous(1 << 16).expect("a segment")
+}
+
+#[test]
+fn a_queue_is_ready_when_there_is_an_item() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let ready = jobs.readiness().expect("a thread");
+    for round in 0..20 {
+        assert!(!is_ready(&ready), "round {round}");
+        let mut sender = fork(|| {
+            jobs.send(round).expect("room");
+            jobs.send(round).expect("room");
+            0
+        });
+        becomes_ready(&ready);
+        assert_eq!(jobs.recv(), Ok(round));
+        // Until it is rearmed.
+        assert!(is_ready(&ready));
+        assert_eq!(sender.join(), 0);
+        ready.rearm();
+        // There is another one.
+        becomes_ready(&ready);
+        assert_eq!(jobs.try_recv(), Ok(round));
+        assert_eq!(jobs.try_recv(), Err(RecvError::Empty));
+        ready.rearm();
+    }
+    jobs.close();
+    becomes_ready(&ready);
+    assert_eq!(jobs.try_recv(), Err(RecvError::Closed));
+    ready.rearm();
+    becomes_ready(&ready);
+}
+
+#[test]
+fn the_other_queues_are_ready_when_there_is_an_item() {
+    let segment = segment();
+    let bytes = ByteQueue::create(&segment, "bytes", 4, 10).expect("room");
+    let jobs = JoinableQueue::<u64>::create(&segment, "jobs", 4).expect("room");
+    let (sender, receiver) = queue::<u64>(1).expect("a segment");
+    let ready = [
+        bytes.readiness().expect("a thread"),
+        jobs.readiness().expect("a thread"),
+        receiver.readiness().expect("a thread"),
+    ];
+    bytes.send(b"x").expect("room");
+    becomes_ready(&ready[0]);
+    jobs.put(1).expect("room");
+    becomes_ready(&ready[1]);
+    // The end of all senders.
+    drop(sender);
+    becomes_ready(&ready[2]);
+    assert_eq!(receiver.try_recv(), Err(RecvError::Disconnected));
+}
+
+#[test]
+fn what_a_dead_receiver_or_holder_left_is_reported() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let permits = Semaphore::create(&segment, "permits", 1, 1).expect("room");
+    jobs.send(5).expect("room");
+    let mut holder = fork(|| {
+        core::mem::forget((jobs.recv_lease(), permits.acquire()));
+        thread::sleep(FOR_EVER);
+        0
+    });
+    until("it holds both", || jobs.is_empty() && permits.available_permits() == 0);
+    let (item, permit) = (jobs.readiness().expect("one"), permits.readiness().expect("one"));
+    assert!(!is_ready(&item) && !is_ready(&permit));
+    holder.kill();
+    becomes_ready(&item);
+    becomes_ready(&permit);
+    assert_eq!(jobs.try_recv(), Ok(5));
+    assert!(permits.try_acquire().is_ok());
+}
+
+#[test]
+fn a_semaphore_is_ready_when_there_is_a_permit() {
+    let segment = segment();
+    let bounded = BoundedSemaphore::create(&segment, "permits", 1).expect("room");
+    let ready = bounded.readiness().expect("a thread");
+    becomes_ready(&ready);
+    let permit = bounded.try_acquire().expect("the watcher has taken none");
+    ready.rearm();
+    assert!(!is_ready(&ready));
+    drop(permit);
+    becomes_ready(&ready);
+}
+
+#[test]
+fn an_event_is_ready_when_it_was_set() {
+    let segment = segment();
+    let event = Event::create(&segment, "event").expect("room");
+    let ready = event.readiness().expect("a thread");
+    assert!(!is_ready(&ready));
+    event.set();
+    becomes_ready(&ready);
+    ready.rearm();
+    becomes_ready(&ready);
+    event.clear();
+    ready.rearm();
+    until("it is clear", || {
+        ready.rearm();
+        !is_ready(&ready)
+    });
+}
+
+#[test]
+fn a_waiting_receiver_gets_the_item_next_to_a_watcher() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let ready = jobs.readiness().expect("a thread");
+    let mut receiver = fork(|| {
+        (0..200).for_each(|item| assert_eq!(jobs.recv_timeout(FOR_EVER), Ok(item)));
+        0
+    });
+    for item in 0..200 {
+        jobs.send_timeout(item, FOR_EVER).expect("room");
+        ready.rearm();
+    }
+    assert_eq!(receiver.join(), 0);
+}
+
+#[test]
+fn a_forked_childs_copy_of_a_readiness_leaves_it_alone() {
+    let segment = segment();
+    let event = Event::create(&segment, "event").expect("room");
+    let ready = event.readiness().expect("a thread");
+    event.set();
+    becomes_ready(&ready);
+    let mut copy = Some(&ready);
+    let mut child = fork(|| {
+        copy.take().expect("a copy").rearm();
+        block_on(ready.ready());
+        0
+    });
+    assert_eq!(child.join(), 0);
+    assert!(is_ready(&ready), "the child has not rearmed it");
+}
+
+struct Unparks(Thread);
+
+impl Wake for Unparks {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unparks(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn asynchronous_code_waits_for_items_and_a_dropped_future_loses_none() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let ready = jobs.readiness().expect("a thread");
+    let mut sender = fork(|| {
+        (0..200).for_each(|item| jobs.send_timeout(item, FOR_EVER).expect("room"));
+        0
+    });
+    let receives = async {
+        for item in 0..200 {
+            let received = loop {
+                match jobs.try_recv() {
+                    Ok(item) => break item,
+                    Err(RecvError::Empty) => {
+                        // Polled once, and dropped.
+                        let waker = Waker::noop();
+                        let _ = pin!(ready.ready()).poll(&mut Context::from_waker(waker));
+                        ready.ready().await;
+                        ready.rearm();
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            assert_eq!(received, item);
+        }
+    };
+    block_on(receives);
+    assert_eq!(sender.join(), 0);
+}
+
+#[test]
+fn a_readiness_leaves_no_thread_and_no_descriptor() {
+    alone(|| {
+        let count = |what: &str| std::fs::read_dir(what).expect("/proc").count();
+        let segment = segment();
+        let event = Event::create(&segment, "event").expect("room");
+        drop(event.readiness().expect("a thread"));
+        until("the first is gone", || count("/proc/self/task") == 1);
+        let before = count("/proc/self/fd");
+        for set in [false, true] {
+            if set {
+                event.set();
+            }
+            let all: Vec<_> = (0..10).map(|_| event.readiness().expect("a thread")).collect();
+            assert_eq!(count("/proc/self/task"), 11);
+            drop(all);
+            until("they are gone", || count("/proc/self/task") == 1);
+            assert_eq!(count("/proc/self/fd"), before);
+        }
+    });
+}

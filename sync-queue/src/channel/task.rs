@@ -1,0 +1,320 @@
+//! Sends and receives of tasks.
+//!
+//! A task waits as a thread does, and on the same words: in the queue of a channel its selector is
+//! in the watch list ([`selector`](crate::wait::selector)), with room for none its waiter is in the
+//! list of its side ([`zero`](crate::channel::zero)). It sleeps on the word of the selector or the
+//! waiter as a task of the futex does. Nothing is allocated for a wait.
+//!
+//! # Invariants
+//!
+//! T1. A future that is dropped removes its ticket or waiter before its memory goes.
+//!
+//! T2. No item is lost with a future that is dropped. A receive from a queue takes an item only
+//! while it is polled; an event that it was chosen for is passed on. With room for none, an item
+//! that was handed to it goes to the next receiver, or waits in the channel for one. A send that
+//! was not completed drops its item.
+//!
+//! T3. The waker is registered (or found to be) in the last step before `Pending` is returned, by a
+//! comparison with the word: a change before it is found, a change after it calls the waker.
+
+use core::cell::Cell;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use sync_core::primitive::atomic::AtomicU32;
+use sync_core::primitive::futex::Channel as FutexChannel;
+use sync_core::primitive::futex::task::Waiter as Task;
+
+use crate::buffer::fifo::Fifo;
+use crate::buffer::{PopError, PushError};
+use crate::channel::error::{RecvError, SendError};
+use crate::channel::flavor::Flavor;
+use crate::channel::zero::TaskWaiter;
+use crate::channel::{Receiver, Sender};
+use crate::queue::blocking::Blocking;
+use crate::wait::selector::{Ended, Selector};
+use crate::wait::timeout::Timeout;
+
+/// Registers the waker on the word (T3). Returns `false` if there is no reason to wait any more.
+fn sleep(task: Pin<&Task>, (word, waiting): (&AtomicU32, u32), cx: &Context<'_>) -> bool {
+    // Still registered: the waker is renewed.
+    task.is_waiting() && task.poll(cx.waker()).is_pending()
+        || task.start(word, waiting, FutexChannel::ALL, cx.waker())
+}
+
+/// The wait of a task for a queue.
+struct QueueWait {
+    selector: Selector,
+    watched: Cell<bool>,
+}
+
+impl QueueWait {
+    fn new() -> Self {
+        Self { selector: Selector::new(), watched: Cell::new(false) }
+    }
+
+    /// Tries, and if that fails watches the queue. `None`: the task waits.
+    fn poll<T, R>(
+        &self,
+        queue: &Blocking<Fifo<T>>,
+        receive: bool,
+        mut attempt: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        loop {
+            if self.watched.get() {
+                self.selector.ended()?;
+                self.leave(queue, receive, false);
+            }
+            let answer = attempt();
+            if answer.is_some() {
+                return answer;
+            }
+            self.selector.reset();
+            self.watched.set(if receive {
+                queue.watch_get(&self.selector, 0, false)
+            } else {
+                queue.watch_put(&self.selector, 0, false)
+            });
+        }
+    }
+
+    /// Removes the ticket. If the selector was chosen and its event is not used, passes it on.
+    fn leave<T>(&self, queue: &Blocking<Fifo<T>>, receive: bool, unused: bool) {
+        if !self.watched.get() {
+            return;
+        }
+        self.watched.set(false);
+        let ended = self.selector.abort();
+        match (receive, unused && ended != Ended::Aborted) {
+            (true, pass_on) => {
+                queue.unwatch_get(&self.selector);
+                if pass_on {
+                    queue.pass_on_get();
+                }
+            }
+            (false, pass_on) => {
+                queue.unwatch_put(&self.selector);
+                if pass_on {
+                    queue.pass_on_put();
+                }
+            }
+        }
+    }
+}
+
+/// The wait of one operation. Used by shared reference only: other threads have the addresses of the
+/// selector and the waiter.
+struct Wait<T> {
+    queue: QueueWait,
+    /// A send to a queue has its item here, too.
+    zero: TaskWaiter<T>,
+    item: Cell<Option<T>>,
+    task: Task,
+}
+
+impl<T> Wait<T> {
+    fn new() -> Self {
+        Self {
+            queue: QueueWait::new(),
+            zero: TaskWaiter::new(None),
+            item: Cell::new(None),
+            task: Task::new(),
+        }
+    }
+}
+
+const A_CLOCK: &str = "a clock of this crate wakes threads, not tasks: use a timer of sync-timer";
+
+/// A receive of a task. From [`Receiver::recv_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct RecvFuture<'a, T> {
+    receiver: &'a Receiver<T>,
+    wait: Wait<T>,
+}
+
+impl<'a, T> RecvFuture<'a, T> {
+    pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
+        Self { receiver, wait: Wait::new() }
+    }
+}
+
+impl<T> Future for RecvFuture<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of the future: the selector, the waiter and the task stay. The
+        // future is `!Unpin`, so the unique reference does not exclude the threads that reach them.
+        let this = unsafe { self.get_unchecked_mut() };
+        let wait = &this.wait;
+        loop {
+            let answer = match &this.receiver.channel.flavor {
+                Flavor::Queue(queue) => wait.queue.poll(queue, true, || match queue.try_get() {
+                    Err(PopError::Empty) => None,
+                    done => Some(done),
+                }),
+                Flavor::Zero(zero) => zero.poll_recv(&wait.zero),
+                Flavor::Never => return Poll::Pending,
+                Flavor::Ticks(_) => panic!("{A_CLOCK}"),
+            };
+            // SAFETY: it is part of the pinned future.
+            let task = unsafe { Pin::new_unchecked(&wait.task) };
+            if let Some(answer) = answer {
+                task.cancel();
+                return Poll::Ready(answer.map_err(|_| RecvError));
+            }
+            let word = match &this.receiver.channel.flavor {
+                Flavor::Queue(_) => wait.queue.selector.word(),
+                _ => wait.zero.word(),
+            };
+            if sleep(task, word, cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<T> Drop for RecvFuture<'_, T> {
+    fn drop(&mut self) {
+        match &self.receiver.channel.flavor {
+            Flavor::Queue(queue) => self.wait.queue.leave(queue, true, true),
+            Flavor::Zero(zero) => zero.leave(&self.wait.zero, true),
+            Flavor::Ticks(_) | Flavor::Never => {}
+        }
+    }
+}
+
+/// A send of a task. From [`Sender::send_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct SendFuture<'a, T> {
+    sender: &'a Sender<T>,
+    wait: Wait<T>,
+}
+
+impl<'a, T> SendFuture<'a, T> {
+    pub(super) fn new(sender: &'a Sender<T>, item: T) -> Self {
+        let mut wait = Wait::new();
+        if let Flavor::Zero(_) = sender.channel.flavor {
+            wait.zero = TaskWaiter::new(Some(item));
+        } else {
+            wait.item = Cell::new(Some(item));
+        }
+        Self { sender, wait }
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: what is pinned (the ticket, the waiter and the task) is not moved. The item is
+        // not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        let wait = &this.wait;
+        loop {
+            let answer = match &this.sender.channel.flavor {
+                Flavor::Queue(queue) => {
+                    let item = &wait.item;
+                    wait.queue.poll(queue, false, || {
+                        let Some(held) = item.take() else {
+                            panic!("a send that has ended is polled again")
+                        };
+                        match queue.put(held, Timeout::None) {
+                            Err(PushError::Full(back)) => {
+                                item.set(Some(back));
+                                None
+                            }
+                            done => Some(done),
+                        }
+                    })
+                }
+                Flavor::Zero(zero) => zero.poll_send(&wait.zero),
+                Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
+            };
+            // SAFETY: it is part of the pinned future.
+            let task = unsafe { Pin::new_unchecked(&wait.task) };
+            if let Some(answer) = answer {
+                task.cancel();
+                return Poll::Ready(answer.map_err(|refused| SendError(refused.into_inner())));
+            }
+            let word = match &this.sender.channel.flavor {
+                Flavor::Queue(_) => wait.queue.selector.word(),
+                _ => wait.zero.word(),
+            };
+            if sleep(task, word, cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<T> Drop for SendFuture<'_, T> {
+    fn drop(&mut self) {
+        match &self.sender.channel.flavor {
+            Flavor::Queue(queue) => self.wait.queue.leave(queue, false, true),
+            Flavor::Zero(zero) => zero.leave(&self.wait.zero, false),
+            Flavor::Ticks(_) | Flavor::Never => {}
+        }
+    }
+}
+
+/// The items of a channel as a stream. From [`Receiver::stream`].
+#[cfg(feature = "futures-core")]
+#[must_use = "a stream does nothing until it is polled"]
+#[derive(Debug)]
+pub struct RecvStream<'a, T> {
+    /// Used again for each item: it is as new when it has returned one.
+    next: RecvFuture<'a, T>,
+    ended: bool,
+}
+
+#[cfg(feature = "futures-core")]
+impl<'a, T> RecvStream<'a, T> {
+    pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
+        Self { next: RecvFuture::new(receiver), ended: false }
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<T> futures_core::Stream for RecvStream<'_, T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        // SAFETY: `next` is pinned with the stream and not moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        // SAFETY: as above.
+        let item = match unsafe { Pin::new_unchecked(&mut this.next) }.poll(cx) {
+            Poll::Ready(item) => item.ok(),
+            Poll::Pending => return Poll::Pending,
+        };
+        this.ended = item.is_none();
+        Poll::Ready(item)
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<T> futures_core::FusedStream for RecvStream<'_, T> {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+impl<T> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvFuture").field("receiver", self.receiver).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendFuture").field("sender", self.sender).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the raw pointers of the wait are to things that threads share under locks; the item
+// crosses threads with the future.
+unsafe impl<T: Send> Send for Wait<T> {}

@@ -1,0 +1,72 @@
+//! The pool as an [`Executor`], the interface that it shares with pools of processes.
+
+use core::time::Duration;
+
+use sync_core::executor::{Executor, ExecutorError, Handle, Until};
+
+use super::ThreadPool;
+use super::error::{JobError, SubmitError};
+use super::handle::{self, JobHandle};
+
+impl<R> Handle for JobHandle<R> {
+    type Output = R;
+    type Error = JobError;
+
+    fn result(self) -> Result<R, JobError> {
+        JobHandle::result(self)
+    }
+
+    fn result_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Self> {
+        JobHandle::result_timeout(self, timeout)
+    }
+
+    fn cancel(&self) -> bool {
+        JobHandle::cancel(self)
+    }
+
+    fn is_done(&self) -> bool {
+        JobHandle::is_done(self)
+    }
+}
+
+impl<F, A, R> Executor<F, A, R> for ThreadPool
+where
+    F: Fn(A) -> R + Copy + Send + Sync + 'static,
+    A: Send + 'static,
+    R: Send + 'static,
+{
+    type Handle = JobHandle<R>;
+    type Error = SubmitError<()>;
+
+    fn submit(&self, f: F, argument: A) -> Result<JobHandle<R>, SubmitError<()>> {
+        ThreadPool::submit(self, move || f(argument)).map_err(SubmitError::without_job)
+    }
+
+    fn map(
+        &self,
+        f: F,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, ExecutorError<SubmitError<()>, JobError>> {
+        let results = ThreadPool::map(self, arguments, f).map_err(ExecutorError::Submit)?;
+        results.collect::<Result<_, _>>().map_err(ExecutorError::Job)
+    }
+
+    fn wait(
+        &self,
+        handles: Vec<JobHandle<R>>,
+        until: Until,
+        timeout: Option<Duration>,
+    ) -> (Vec<JobHandle<R>>, Vec<JobHandle<R>>) {
+        let until = match until {
+            Until::First => handle::Until::First,
+            Until::FirstError => handle::Until::FirstError,
+            Until::All => handle::Until::All,
+        };
+        let waited = handle::wait(handles, until, timeout);
+        (waited.done, waited.not_done)
+    }
+
+    fn as_completed(&self, handles: Vec<JobHandle<R>>) -> impl Iterator<Item = JobHandle<R>> {
+        handle::as_completed(handles)
+    }
+}

@@ -1,0 +1,234 @@
+//! `recv_async` and `send_async`.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+use sync_core::task::block_on;
+use sync_queue::channel::{
+    self, Receiver, RecvError, SendError, Sender, TryRecvError, bounded, unbounded,
+};
+
+use crate::support::{A_MOMENT, Drops};
+use crate::watchdog::watch;
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A waker that counts its calls.
+fn counted() -> (Arc<Count>, Waker) {
+    let count = Arc::new(Count::default());
+    (Arc::clone(&count), Waker::from(count))
+}
+
+fn poll<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(waker))
+}
+
+fn open(capacity: Option<usize>) -> (Sender<u32>, Receiver<u32>) {
+    capacity.map_or_else(unbounded, bounded)
+}
+
+const CAPACITIES: [Option<usize>; 3] = [Some(0), Some(1), None];
+
+#[test]
+fn tasks_and_threads_pass_items_to_each_other() {
+    let _watchdog = watch();
+    for capacity in CAPACITIES {
+        let (sender, receiver) = open(capacity);
+        let (tasks, others) = (sender.clone(), receiver.clone());
+        let sum: u32 = thread::scope(|scope| {
+            scope.spawn(move || (0..500).for_each(|n| block_on(tasks.send_async(n)).unwrap()));
+            scope.spawn(move || (500..1_000).for_each(|n| sender.send(n).unwrap()));
+            let task = scope.spawn(move || {
+                let mut sum = 0;
+                while let Ok(item) = block_on(receiver.recv_async()) {
+                    sum += item;
+                }
+                sum
+            });
+            others.iter().sum::<u32>() + task.join().unwrap()
+        });
+        assert_eq!(sum, (0..1_000).sum());
+    }
+}
+
+#[test]
+fn a_task_is_woken_by_an_item_by_room_and_by_the_end() {
+    for capacity in CAPACITIES {
+        let (sender, receiver) = open(capacity);
+        let (woken, waker) = counted();
+        let mut receives = pin!(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        sender.try_send(1).unwrap();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert_eq!(poll(receives, &waker), Poll::Ready(Ok(1)));
+        let mut receives = pin!(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        drop(sender);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 2);
+        assert_eq!(poll(receives, &waker), Poll::Ready(Err(RecvError)));
+    }
+    for capacity in [0, 1] {
+        let (sender, receiver) = bounded(capacity);
+        (0..capacity).for_each(|_| sender.send(0).unwrap());
+        let (woken, waker) = counted();
+        let mut sends = pin!(sender.send_async(1));
+        assert!(poll(sends.as_mut(), &waker).is_pending());
+        assert!(receiver.try_recv().is_ok());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert_eq!(poll(sends, &waker), Poll::Ready(Ok(())));
+        (0..capacity).for_each(|_| assert!(sender.try_send(0).is_ok() || capacity > 0));
+        let mut sends = pin!(sender.send_async(2));
+        assert!(poll(sends.as_mut(), &waker).is_pending());
+        drop(receiver);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 2);
+        assert_eq!(poll(sends, &waker), Poll::Ready(Err(SendError(2))));
+    }
+}
+
+#[test]
+fn the_last_waker_is_the_one_that_is_called() {
+    for capacity in CAPACITIES {
+        let (sender, receiver) = open(capacity);
+        let ((first, one), (second, two)) = (counted(), counted());
+        let mut receives = pin!(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &one).is_pending());
+        assert!(poll(receives.as_mut(), &two).is_pending());
+        sender.try_send(1).unwrap();
+        assert_eq!(first.0.load(Ordering::SeqCst), 0);
+        assert_eq!(second.0.load(Ordering::SeqCst), 1);
+        assert_eq!(poll(receives, &two), Poll::Ready(Ok(1)));
+    }
+}
+
+#[test]
+fn a_receive_that_is_dropped_loses_no_item_and_no_wake_up() {
+    let _watchdog = watch();
+    for capacity in CAPACITIES {
+        let (sender, receiver) = open(capacity);
+        let (_, waker) = counted();
+        // Before an item comes.
+        let mut receives = Box::pin(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        drop(receives);
+        assert_eq!(sender.try_send(1).is_ok(), capacity != Some(0));
+        let _ = receiver.try_recv();
+        // After an item came for it.
+        let mut receives = Box::pin(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        sender.try_send(2).unwrap();
+        drop(receives);
+        assert_eq!(receiver.try_recv(), Ok(2));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        // While another receiver sleeps behind it.
+        let mut receives = Box::pin(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        thread::scope(|scope| {
+            let other = scope.spawn(|| receiver.recv());
+            thread::sleep(A_MOMENT);
+            sender.send(3).unwrap();
+            drop(receives);
+            assert_eq!(other.join().unwrap(), Ok(3));
+        });
+    }
+}
+
+#[test]
+fn an_item_that_a_dropped_receive_was_given_is_seen_by_a_select_and_by_the_end() {
+    let drops = Drops::default();
+    let give_back = |drops: &Drops| {
+        let (sender, receiver) = bounded(0);
+        let (_, waker) = counted();
+        let mut receives = Box::pin(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        sender.try_send(drops.item()).unwrap();
+        drop(receives);
+        (sender, receiver)
+    };
+    let (sender, receiver) = give_back(&drops);
+    drop(sender);
+    let got = channel::select! { recv(receiver) -> item => item, default => Err(RecvError) };
+    assert!(got.is_ok() && drops.count() == 0);
+    drop(got);
+    assert!(receiver.try_recv().is_err());
+    let (_sender, receiver) = give_back(&drops);
+    assert_eq!(drops.count(), 1);
+    drop(receiver);
+    assert_eq!(drops.count(), 2);
+}
+
+#[test]
+fn a_send_that_is_dropped_has_sent_its_item_or_takes_it_along() {
+    for capacity in [0, 1] {
+        let drops = Drops::default();
+        let (sender, receiver) = bounded(capacity);
+        (0..capacity).for_each(|_| assert!(sender.send(drops.item()).is_ok()));
+        let (_, waker) = counted();
+        let mut sends = Box::pin(sender.send_async(drops.item()));
+        assert!(poll(sends.as_mut(), &waker).is_pending());
+        drop(sends);
+        assert_eq!(drops.count(), 1);
+        let mut sends = Box::pin(sender.send_async(drops.item()));
+        assert!(poll(sends.as_mut(), &waker).is_pending());
+        let got = receiver.try_recv();
+        assert!(got.is_ok());
+        drop(sends);
+        assert_eq!(drops.count(), if capacity == 0 { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_select_meets_tasks() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(0);
+    let (woken, waker) = counted();
+    let mut sends = pin!(sender.send_async(1));
+    assert!(poll(sends.as_mut(), &waker).is_pending());
+    let got = channel::select! { recv(receiver) -> item => item };
+    assert_eq!((got, woken.0.load(Ordering::SeqCst)), (Ok(1), 1));
+    assert_eq!(poll(sends, &waker), Poll::Ready(Ok(())));
+    let mut receives = pin!(receiver.recv_async());
+    assert!(poll(receives.as_mut(), &waker).is_pending());
+    channel::select! { send(sender, 2) -> sent => sent.unwrap() }
+    assert_eq!(poll(receives, &waker), Poll::Ready(Ok(2)));
+    // A select that waits already.
+    thread::scope(|scope| {
+        scope.spawn(|| channel::select! { send(sender, 3) -> sent => sent.unwrap() });
+        thread::sleep(A_MOMENT);
+        assert_eq!(block_on(receiver.recv_async()), Ok(3));
+    });
+}
+
+#[cfg(feature = "futures-core")]
+#[test]
+fn a_stream_has_the_items_and_then_ends_for_good() {
+    use futures_core::{FusedStream, Stream};
+    use std::future::poll_fn;
+
+    for capacity in [Some(2), None] {
+        let (sender, receiver) = open(capacity);
+        let (woken, waker) = counted();
+        let mut stream = pin!(receiver.stream());
+        let cx = &mut Context::from_waker(&waker);
+        assert!(stream.as_mut().poll_next(cx).is_pending());
+        sender.send(1).unwrap();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        sender.send(2).unwrap();
+        drop(sender);
+        for expected in [Some(1), Some(2), None, None] {
+            assert_eq!(block_on(poll_fn(|cx| stream.as_mut().poll_next(cx))), expected);
+        }
+        assert!(stream.is_terminated());
+    }
+}

@@ -1,0 +1,259 @@
+//! Threads that run the same closure: one of the executions that differ in their names, and every
+//! way in which a program can tell them apart.
+use std::sync::Arc as Plain;
+use verify::cell::UnsafeCell;
+use verify::model::{Builder, Report};
+use verify::sync::atomic::{AtomicUsize, Ordering::*};
+use verify::sync::{Arc, Condvar, Mutex, RwLock};
+use verify::thread;
+
+fn explore(symmetry: bool, model: impl Fn() + Copy + Send + Sync + 'static) -> Report {
+    let [serial, parallel] = [1, 2].map(|workers| {
+        let mut builder = Builder::new();
+        (builder.symmetry, builder.workers) = (symmetry, workers);
+        (builder.count_distinct, builder.explain) = (true, false);
+        let report = builder.explore(model);
+        if report.failure.is_none() {
+            assert_eq!(report.distinct, Some(report.executions), "one was explored twice");
+        }
+        report
+    });
+    if serial.failure.is_none() {
+        assert_eq!(serial.executions, parallel.executions);
+    }
+    assert_eq!(serial.failure.is_some(), parallel.failure.is_some());
+    serial
+}
+
+/// Executions with and without symmetry.
+fn both(model: impl Fn() + Copy + Send + Sync + 'static) -> (u64, u64) {
+    [true, false]
+        .map(|symmetry| {
+            let report = explore(symmetry, model);
+            assert!(report.failure.is_none() && report.complete, "{report:?}");
+            report.executions
+        })
+        .into()
+}
+
+fn fails(model: impl Fn() + Copy + Send + Sync + 'static) {
+    for symmetry in [false, true] {
+        let report = explore(symmetry, model);
+        assert!(report.failure.is_some(), "symmetry {symmetry}: {report}");
+    }
+}
+
+fn spawn_all<T: Send + Sync + 'static>(n: usize, shared: &Arc<T>, f: fn(&T)) {
+    let spawn = |_| {
+        let shared = shared.clone();
+        thread::spawn(move || f(&shared))
+    };
+    let threads: Vec<_> = (0..n).map(spawn).collect();
+    threads.into_iter().for_each(|t| t.join().unwrap());
+}
+
+#[test]
+fn threads_that_pass_a_mutex_once_are_one_execution() {
+    fn model<const N: usize>() {
+        let n = Arc::new(Mutex::new(0));
+        spawn_all(N, &n, |n| *n.lock().unwrap() += 1);
+        assert_eq!(*n.lock().unwrap(), N);
+    }
+    assert_eq!(both(model::<2>), (1, 2));
+    assert_eq!(both(model::<4>), (1, 24));
+    let report = explore(true, model::<12>);
+    assert_eq!((report.executions, report.complete), (1, true));
+}
+
+#[test]
+fn increments_are_one_execution() {
+    let model = || {
+        let n = Arc::new(AtomicUsize::new(0));
+        spawn_all(4, &n, |n| {
+            n.fetch_add(1, Relaxed);
+        });
+        assert_eq!(n.load(Relaxed), 4);
+    };
+    assert_eq!(both(model), (1, 24));
+}
+
+#[test]
+fn what_differs_in_more_than_names_is_explored() {
+    // Of the four ways to read two are the same.
+    let model = || {
+        let n = Arc::new(AtomicUsize::new(0));
+        let w = n.clone();
+        let writer = thread::spawn(move || w.store(1, Relaxed));
+        spawn_all(2, &n, |n| {
+            n.load(Relaxed);
+        });
+        writer.join().unwrap();
+    };
+    let (with, without) = both(model);
+    assert!((3..=4).contains(&with) && without == 4, "{with} of {without}");
+    // An increment in two halves is lost in any of them.
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        spawn_all(3, &n, |n| n.store(n.load(Relaxed) + 1, Relaxed));
+        assert_eq!(n.load(Relaxed), 3);
+    });
+}
+
+#[test]
+fn readers_and_writers_of_a_lock_are_fewer() {
+    let model = || {
+        let lock = Arc::new(RwLock::new(0));
+        let l = lock.clone();
+        let writer = thread::spawn(move || *l.write().unwrap() = 1);
+        spawn_all(3, &lock, |l| assert!(*l.read().unwrap() < 2));
+        writer.join().unwrap();
+    };
+    let (with, without) = both(model);
+    assert!(4 * with <= without, "{with} of {without}");
+}
+
+#[test]
+fn a_result_tells_threads_apart() {
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let [a, b] = [0; 2].map(|_| {
+            let n = n.clone();
+            thread::spawn(move || n.fetch_add(1, Relaxed))
+        });
+        let (a, b) = (a.join().unwrap(), b.join().unwrap());
+        assert!(a < b, "the second one may be first");
+    });
+}
+
+#[test]
+fn a_step_between_two_joins_tells_threads_apart() {
+    fails(|| {
+        let n = Arc::new([0; 2].map(AtomicUsize::new));
+        let [a, b] = [0; 2].map(|_| {
+            let n = n.clone();
+            thread::spawn(move || {
+                if n[0].fetch_add(1, Relaxed) == 0 {
+                    n[1].store(1, Relaxed);
+                }
+            })
+        });
+        a.join().unwrap();
+        assert_eq!(n[1].load(Relaxed), 1, "the second one may be first");
+        b.join().unwrap();
+    });
+}
+
+/// A cell that one of two threads uses without a lock: the one that comes first, or second.
+struct Turn {
+    came: AtomicUsize,
+    cell: UnsafeCell<usize>,
+}
+
+// SAFETY: a race is what the models look for.
+unsafe impl Sync for Turn {}
+// SAFETY: as above.
+unsafe impl Send for Turn {}
+
+impl Turn {
+    fn new() -> Arc<Turn> {
+        Arc::new(Turn { came: AtomicUsize::new(0), cell: UnsafeCell::new(0) })
+    }
+
+    fn come(&self, which: usize) {
+        if self.came.fetch_add(1, Relaxed) == which {
+            // SAFETY: only races with what a model does on purpose.
+            self.cell.with_mut(|c| unsafe { *c += 1 });
+        }
+    }
+}
+
+#[test]
+fn an_access_between_two_spawns_tells_threads_apart() {
+    // It races with the first thread alone, and only if that comes second.
+    fails(|| {
+        let s = Turn::new();
+        let come = |s: &Arc<Turn>| {
+            let s = s.clone();
+            thread::spawn(move || s.come(1))
+        };
+        let a = come(&s);
+        // SAFETY: as above.
+        s.cell.with_mut(|c| unsafe { *c += 1 });
+        let b = come(&s);
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn an_access_between_two_joins_tells_threads_apart() {
+    // It races with the second thread alone, and only if that comes first.
+    fails(|| {
+        let s = Turn::new();
+        let [a, b] = [0; 2].map(|_| {
+            let s = s.clone();
+            thread::spawn(move || s.come(0))
+        });
+        a.join().unwrap();
+        // SAFETY: as above.
+        s.cell.with(|c| unsafe { *c });
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn the_id_of_a_thread_tells_threads_apart() {
+    fails(|| {
+        let first = Plain::new(std::sync::Mutex::new(None));
+        let n = Arc::new(AtomicUsize::new(0));
+        let [a, b] = [0; 2].map(|_| {
+            let (first, n) = (first.clone(), n.clone());
+            thread::spawn(move || {
+                if n.fetch_add(1, Relaxed) == 0 {
+                    *first.lock().unwrap() = Some(thread::current().id());
+                }
+            })
+        });
+        let id = a.thread().id();
+        a.join().unwrap();
+        b.join().unwrap();
+        assert_eq!(*first.lock().unwrap(), Some(id), "the second one may be first");
+    });
+}
+
+#[test]
+fn a_thread_that_only_one_joins_is_told_apart() {
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let m = n.clone();
+        let outer = thread::spawn(move || {
+            let [a, _b] = [0; 2].map(|_| {
+                let m = m.clone();
+                thread::spawn(move || {
+                    m.fetch_add(1, Relaxed);
+                })
+            });
+            a.join().unwrap();
+        });
+        outer.join().unwrap();
+        assert_eq!(n.load(Relaxed), 2, "one of both has not been joined");
+    });
+}
+
+#[test]
+fn deadlocks_of_equal_threads_are_found() {
+    fails(|| {
+        let pair = Arc::new((Mutex::new(0), Condvar::new()));
+        spawn_all(3, &pair, |(lock, wake)| {
+            let mut n = lock.lock().unwrap();
+            *n += 1;
+            // A wake-up too few.
+            if *n == 3 {
+                wake.notify_one();
+            }
+            while *n < 3 {
+                n = wake.wait(n).unwrap();
+            }
+        });
+    });
+}
