@@ -22,7 +22,7 @@ struct Arguments {
     stem: String,
     /// The crate it becomes part of. (A primitive of sync-ipc is an algorithm in `raw/` and a
     /// handle, and starts from one that exists.)
-    #[arg(long = "crate", value_enum, default_value_t = Package::SyncCore)]
+    #[arg(long = "crate", value_enum, default_value_t = Package::Core)]
     package: Package,
     /// The folder below `src/`; the default for sync-core is `wait`, for the others `src/` itself
     #[arg(long, value_name = "FOLDER")]
@@ -34,17 +34,20 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Package {
-    SyncCore,
-    SyncQueue,
-    SyncTimer,
+    #[value(name = "sync-core")]
+    Core,
+    #[value(name = "sync-queue")]
+    Queue,
+    #[value(name = "sync-timer")]
+    Timer,
 }
 
 impl Package {
     fn name(self) -> &'static str {
         match self {
-            Self::SyncCore => "sync-core",
-            Self::SyncQueue => "sync-queue",
-            Self::SyncTimer => "sync-timer",
+            Self::Core => "sync-core",
+            Self::Queue => "sync-queue",
+            Self::Timer => "sync-timer",
         }
     }
 }
@@ -223,7 +226,7 @@ fn make(root: &Path, changes: &[Change]) -> Result<Vec<PathBuf>, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let default = if arguments.package == Package::SyncCore { "wait" } else { "" };
+    let default = if arguments.package == Package::Core { "wait" } else { "" };
     let folder = arguments.folder.as_deref().unwrap_or(default);
     let stem = &arguments.stem;
     match make(&arguments.root, &changes(arguments.package.name(), folder, stem)) {
