@@ -29,6 +29,8 @@ fn begins_a_function(line: &str) -> bool {
 fn accesses(text: &str) -> Vec<(usize, bool)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
+    // Without such an import, a bare `Acquire` is another enumeration's.
+    let is_bare = text.contains("Ordering::{") || text.contains("Ordering::*");
     let mut of_the_file = false;
     let mut import = false;
     for (at, line) in lines.iter().enumerate() {
@@ -43,7 +45,7 @@ fn accesses(text: &str) -> Vec<(usize, bool)> {
             import = !line.contains(';');
             continue;
         }
-        if !names_an_ordering(code(line)) {
+        if !names_an_ordering(code(line)) || !(is_bare || line.contains("Ordering::")) {
             continue;
         }
         let mut has_reason = of_the_file || names_an_ordering(&line[code(line).len()..]);
@@ -90,11 +92,12 @@ fn each_atomic_access_says_why_its_ordering_is_enough() {
 
 #[test]
 fn a_comment_of_another_function_is_no_reason() {
-    let with = "fn f() {\n    // Relaxed: a hint.\n    x.load(Relaxed);\n}\n";
+    let with = "fn f() {\n    // Relaxed: a hint.\n    x.load(Ordering::Relaxed);\n}\n";
     assert_eq!(accesses(with), [(3, true)]);
-    let without = format!("{with}fn g() {{\n    x.load(Relaxed);\n}}\n");
+    let without = format!("{with}fn g() {{\n    x.load(Ordering::Relaxed);\n}}\n");
     assert_eq!(accesses(&without), [(3, true), (6, false)]);
-    let documented = "/// Acquire: pairs with g.\n#[inline]\nfn f() {\n    x.load(Acquire)\n}\n";
+    let documented =
+        "/// Acquire: pairs with g.\n#[inline]\nfn f() {\n    x.load(Ordering::Acquire)\n}\n";
     assert_eq!(accesses(documented), [(4, true)]);
     assert_eq!(accesses("use core::sync::atomic::Ordering::Relaxed;\n"), []);
 }

@@ -28,8 +28,8 @@ const PRIVATE: [&str; 5] = [
 ];
 
 /// Methods with names of their own: `with_timeout` sets a time and waits for nothing; `poll` is the
-/// name of the system's call, and of Python's.
-const EXCEPTIONS: [&str; 2] = ["with_timeout", "poll"];
+/// name of the system's call, and of Python's; `sleep_until` is tokio's.
+const EXCEPTIONS: [&str; 3] = ["with_timeout", "poll", "sleep_until"];
 
 /// A method or function that is `pub`.
 struct Method {

@@ -187,6 +187,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "send")]
     pub fn put(&self, item: &T) -> Result<()> {
         self.put_within(item, None).map(drop)
     }
@@ -215,6 +216,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "recv")]
     pub fn get(&self) -> Result<T> {
         self.get_within(None)?.ok_or_else(unexpected)
     }
