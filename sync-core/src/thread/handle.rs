@@ -175,7 +175,7 @@ impl<T> JoinHandle<T> {
     /// ```
     /// use sync_core::{task::block_on, thread};
     ///
-    /// let handle = thread::spawn(|| 6 * 7);
+    /// let handle = thread::spawn(|| 6 * 7).unwrap();
     /// assert_eq!(block_on(handle.join_async()), Ok(&42));
     /// ```
     ///
