@@ -177,7 +177,7 @@ fn with_upgraded_writes_and_keeps_the_right() {
     let mut guard = lock.upgradable_read();
     assert_eq!(RwLockUpgradableReadGuard::with_upgraded(&mut guard, |data| data.pop()), Some(1));
     assert!(lock.try_read().is_some() && lock.try_upgradable_read().is_none());
-    let reader = lock.read();
+    let reader = lock.try_read().unwrap();
     let push = |data: &mut Vec<i32>| data.push(2);
     assert!(RwLockUpgradableReadGuard::try_with_upgraded(&mut guard, push).is_none());
     assert!(RwLockUpgradableReadGuard::try_with_upgraded_for(&mut guard, SHORT, push).is_none());
