@@ -272,11 +272,13 @@ model! {
         let (two, second) = channel::unbounded::<u32>();
         two.send(2).unwrap();
         let other = second.clone();
+        // No end goes before both threads have finished.
+        let kept = (one.clone(), first.clone(), two.clone());
         let moves = body(move || {
             one.send(1).unwrap();
             // Fails if the select has the item.
             let _ = other.try_recv();
-            drop((one, two));
+            drop(two);
         });
         let selects = body(move || {
             select! {
@@ -286,6 +288,7 @@ model! {
             }
         });
         order.run([moves, selects]);
+        drop(kept);
     }
 }
 
