@@ -100,7 +100,7 @@ impl<T> Flavor<T> {
     }
 }
 
-/// What a select needs: see `select::Operation`.
+/// The operations of a select: see `select::Operation`.
 impl<T> Flavor<T> {
     pub(super) fn start_recv(&self) -> Option<Token> {
         match self.recv(Timeout::None) {

@@ -66,7 +66,7 @@ pub use task::{RecvFuture, SendFuture};
 
 pub use crate::{select, select_biased};
 
-/// What the macros expand to. No promise to users.
+/// Names that the macros expand to. No promise to users.
 #[doc(hidden)]
 pub mod internal {
     pub use super::select::{Case, no_such_case, select, select_timeout, try_select};
@@ -319,8 +319,8 @@ impl<T> Receiver<T> {
         self.channel.senders() == 0 || self.channel.is_closed()
     }
 
-    /// Closes the channel for all handles: see [`Sender::close`]. Does nothing to [`after`], [`at`],
-    /// [`tick`] and [`never()`].
+    /// Closes the channel for all handles: see [`Sender::close`]. Does nothing to [`after`],
+    /// [`at`], [`tick`] and [`never()`].
     pub fn close(&self) {
         self.channel.flavor.close();
     }

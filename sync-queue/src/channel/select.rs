@@ -230,7 +230,7 @@ fn shuffle(cases: &mut [Case<'_>], biased: bool) {
     }
 }
 
-/// What a call wants of the case that it chooses.
+/// The purpose for which a call chooses a case.
 trait Want<'a> {
     type Answer;
     /// Whether the call only observes.
@@ -660,8 +660,8 @@ impl fmt::Debug for Select<'_> {
 ///
 /// # Panics
 ///
-/// If it is dropped instead, unless the thread is panicking already. The other threads go on then as
-/// if the case had not been chosen, but the item of a receive is lost (leaked).
+/// If it is dropped instead, unless the thread is panicking already. The other threads go on then
+/// as if the case had not been chosen, but the item of a receive is lost (leaked).
 #[must_use = "a chosen case must be completed"]
 pub struct SelectedOperation<'a> {
     token: ManuallyDrop<Token>,

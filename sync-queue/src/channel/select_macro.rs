@@ -2,9 +2,9 @@
 //!
 //! A muncher reads one case after another: `@case` up to the `=>`, `@body` or `@default` the rest.
 //! `@case` binds a reference to the end in a scope around all that follows. Each step is an
-//! expansion of its own, so the name `end` is a different name in each. When no case is left, `@run`
-//! makes an array of the cases and the call, and `@complete` a chain of `if`s that completes the
-//! chosen case. An expansion nests three levels a case: 40 cases fit into the default
+//! expansion of its own, so the name `end` is a different name in each. When no case is left,
+//! `@run` makes an array of the cases and the call, and `@complete` a chain of `if`s that completes
+//! the chosen case. An expansion nests three levels a case: 40 cases fit into the default
 //! `recursion_limit`.
 
 /// Waits for the first of several sends and receives, then runs the body of that case.
@@ -133,7 +133,7 @@ macro_rules! __select {
     (@case $biased:tt $cases:tt [] default($timeout:expr $(,)?) => $($rest:tt)+) => {
         $crate::__select!(@default $biased $cases [($timeout)] $($rest)+)
     };
-    // What is no case.
+    // Tokens that are no case.
     (@case $biased:tt $cases:tt [$($default:tt)+] default $($rest:tt)*) => {
         compile_error!("there is more than one `default` in this `select!`")
     };

@@ -104,8 +104,8 @@ impl QueueWait {
     }
 }
 
-/// The wait of one operation. Used by shared reference only: other threads have the addresses of the
-/// selector and the waiter.
+/// The wait of one operation. Used by shared reference only: other threads have the addresses of
+/// the selector and the waiter.
 struct Wait<T> {
     queue: QueueWait,
     /// A send to a queue has its item here, too.
@@ -144,8 +144,9 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: nothing is moved out of the future: the selector, the waiter and the task stay. The
-        // future is `!Unpin`, so the unique reference does not exclude the threads that reach them.
+        // SAFETY: nothing is moved out of the future: the selector, the waiter and the task stay.
+        // The future is `!Unpin`, so the unique reference does not exclude the threads that reach
+        // them.
         let this = unsafe { self.get_unchecked_mut() };
         let wait = &this.wait;
         loop {

@@ -1,4 +1,4 @@
-//! What a select has in its hands between the choice of a case and its completion.
+//! The state of a select between the choice of a case and its completion.
 
 use core::ptr::NonNull;
 

@@ -465,7 +465,7 @@ impl<T> TaskWaiter<T> {
     }
 }
 
-/// What a task needs. The waiter stays where it is while it is listed (M1), for it is pinned.
+/// The operations of a task. The waiter stays in place while it is listed (M1), for it is pinned.
 impl<T> Zero<T> {
     /// Sends the item of the waiter, or lists it. `None`: it waits.
     pub(super) fn poll_send(&self, me: &TaskWaiter<T>) -> Option<Result<(), PushError<T>>> {
@@ -555,7 +555,8 @@ impl<T> Zero<T> {
         }
     }
 
-    /// Ends the wait of a task that is dropped. An item that it was given goes to the next receiver.
+    /// Ends the wait of a task that is dropped. An item that it was given goes to the next
+    /// receiver.
     pub(super) fn leave(&self, me: &TaskWaiter<T>, receive: bool) {
         if !me.listed.get() {
             return;
@@ -601,7 +602,7 @@ impl<T> Zero<T> {
     }
 }
 
-/// What a select needs.
+/// The operations of a select.
 impl<T> Zero<T> {
     /// Takes a partner for a send whose item comes later.
     pub(super) fn start_send(&self) -> Option<Token> {
@@ -637,7 +638,7 @@ impl<T> Zero<T> {
         }
     }
 
-    /// What a receiver handed to a select that was chosen to send.
+    /// Begins a send with the stash that a receiver handed to the select.
     ///
     /// # Safety
     ///

@@ -280,7 +280,7 @@ impl<B> Blocking<B> {
     }
 }
 
-/// What a select needs of the queue of a channel.
+/// The operations of a select on the queue of a channel.
 impl<T> Blocking<Fifo<T>> {
     /// Puts the item into room that was taken with `buffer.reserve`.
     ///

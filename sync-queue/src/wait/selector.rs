@@ -55,7 +55,7 @@ const CHOSEN: u32 = 3;
 /// One wait for several events, by a thread or by a task.
 pub(crate) struct Selector {
     word: AtomicU32,
-    /// What a partner handed over (S3).
+    /// The value that a partner handed over (S3).
     handed: UnsafeCell<Option<Stash>>,
 }
 
@@ -65,7 +65,8 @@ unsafe impl Send for Selector {}
 // SAFETY: as above.
 unsafe impl Sync for Selector {}
 
-/// What ends the sleep of a chosen selector, thread or task. Used after all locks are released.
+/// The end of the sleep of a chosen selector, of a thread or a task. Used after all locks are
+/// released.
 ///
 /// The address is all that is used of the word (S2).
 #[must_use = "the waiter that was chosen stays asleep"]
@@ -122,8 +123,8 @@ impl Selector {
         Ended::of(self.word.load(Ordering::Acquire))
     }
 
-    /// The word that a task waits on, and its value while there is a reason to wait. A selector of a
-    /// task is never claimed: tasks wait for events only.
+    /// The word that a task waits on, and its value while there is a reason to wait. A selector of
+    /// a task is never claimed: tasks wait for events only.
     pub(crate) fn word(&self) -> (&AtomicU32, u32) {
         (&self.word, WAITING)
     }

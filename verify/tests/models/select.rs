@@ -56,9 +56,8 @@ model! {
 }
 
 model! {
-    /// A select may be chosen by either queue, and a receiver sleeps on the second. Two items for
-    /// the second queue and one for the first: the select takes one, and the receiver gets one, even
-    /// if the select was on its way out when an item for the receiver came.
+    /// A select may be chosen by either queue, and a receiver sleeps on the second. One item comes
+    /// to each: the receiver gets the second, also if it came while the select was on its way out.
     fn an_event_wakes_one_that_still_waits(order) tight {
         let (one, first) = channel::unbounded::<Tracked>();
         let (two, second) = channel::unbounded::<Tracked>();
@@ -273,11 +272,13 @@ model! {
         let (two, second) = channel::unbounded::<u32>();
         two.send(2).unwrap();
         let other = second.clone();
+        // No end goes before both threads have finished.
+        let kept = (one.clone(), first.clone(), two.clone());
         let moves = body(move || {
             one.send(1).unwrap();
             // Fails if the select has the item.
             let _ = other.try_recv();
-            drop((one, two));
+            drop(two);
         });
         let selects = body(move || {
             select! {
@@ -287,6 +288,7 @@ model! {
             }
         });
         order.run([moves, selects]);
+        drop(kept);
     }
 }
 
