@@ -74,6 +74,7 @@ mod rate_limiter;
 mod reentrant_mutex;
 mod rwlock;
 mod scheduler;
+mod select;
 mod semaphore;
 mod spsc;
 mod task;

@@ -44,7 +44,7 @@ model! {
 
 model! {
     /// Two that want the token at once beside one that has time: one of the two gets it, or the
-    /// third had come before, and a refusal delays nobody.
+    /// third had come before, and a refusal delays no other.
     fn a_request_that_is_refused_takes_nothing(order) {
         let shared = bucket();
         let bodies = [

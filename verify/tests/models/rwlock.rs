@@ -591,8 +591,8 @@ model! {
 }
 
 model! {
-    /// A fair release beside a writer and a reader, of which the writer may give up: nobody is left
-    /// asleep, and a stale reservation keeps nobody out for good.
+    /// A fair release beside a writer and a reader, of which the writer may give up: none is left
+    /// asleep, and a stale reservation keeps no thread out for good.
     fn a_fair_release_beside_waiters(order) {
         let shared = guarded();
         shared.lock.write();
