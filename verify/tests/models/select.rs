@@ -21,8 +21,8 @@ fn sends(sender: Sender<Tracked>, value: u32) -> Body {
 model! {
     /// Each of two channels gets an item: a select over both is woken for each.
     fn woken_by_either(order) tight {
-        let (to_first, first) = channel::bounded(1);
-        let (to_second, second) = channel::bounded(1);
+        let (to_first, first) = channel::bounded::<Tracked>(1);
+        let (to_second, second) = channel::bounded::<Tracked>(1);
         // The channels stay connected.
         let others = (to_first.clone(), to_second.clone());
         let selects = body(move || {
@@ -48,7 +48,7 @@ model! {
 model! {
     /// A select that runs out of time leaves the item, and the wake for it, to the next receive.
     fn a_select_that_gives_up_leaves_the_item(order) small {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         let other = sender.clone();
         let selects = body(move || {
             let mut select = Select::new_biased();
@@ -67,7 +67,7 @@ model! {
 model! {
     /// An item that a select has found is there, since no other thread receives.
     fn what_is_ready_is_received(order) small {
-        let (sender, receiver) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
         let other = sender.clone();
         let waits = body(move || {
             let mut select = Select::new_biased();
