@@ -86,7 +86,7 @@ fn sorted(registers: &Registers, copies: usize, last: Vec<u64>) -> Outcome {
 struct Shared {
     program: Arc<Program>,
     atomics: Vec<AtomicU64>,
-    /// What the copies and the others have read.
+    /// The values that the copies and the others have read.
     read: Plain<(Vec<Registers>, Registers)>,
 }
 

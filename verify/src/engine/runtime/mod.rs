@@ -10,6 +10,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `schedule` | an execution from its start to its end |
+//! | `perform` | the request of a thread for a step |
 //! | `step` | a step of a thread: replayed, or a new event |
 //! | `location` | ties objects of the model to locations of the graph |
 //! | `object` | the words and queues that the checker's own types stand on |
@@ -25,15 +26,18 @@ mod crash;
 mod drain;
 mod location;
 pub(crate) mod object;
+mod perform;
 pub(crate) mod provenance;
 pub(crate) mod race;
 mod schedule;
 mod spin;
+mod stacks;
 mod step;
 pub(crate) mod symmetry;
 mod watchdog;
 
 pub(crate) use location::{Object, Tag, exclusive, peek, refuse_strangers, seen};
+pub(crate) use perform::perform;
 
 use crate::engine::explore::explorer::Explorer;
 use crate::engine::explore::mutation::Change;
@@ -44,9 +48,6 @@ use crate::engine::memory_model::graph::HB;
 use crate::engine::report::failure;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, Yielder};
-use crash::vanish_or_not;
-use schedule::stacks;
-use spin::Spin;
 use std::cell::Cell;
 use std::panic::Location;
 use std::sync::atomic::AtomicU64;
@@ -89,6 +90,25 @@ enum State {
     /// Has given itself up in this execution.
     Quit,
     Finished,
+}
+
+/// The record of a loop that waits for another thread.
+#[derive(Clone, Copy, Default)]
+struct Spin {
+    /// Index of the first event of the iteration.
+    from: u32,
+    /// Iterations without an effect so far.
+    count: u32,
+    /// The number of times it was let go on although nothing had changed.
+    released: u32,
+    /// The iteration at hand is such a one.
+    free: bool,
+    /// Iterations with an effect in a row that did the same with the same values.
+    rounds: u32,
+    /// It stands after the end of an iteration.
+    yielded: bool,
+    /// Loads in a row at one place that gave the same.
+    streak: u32,
 }
 
 pub(crate) struct Thread {
@@ -274,25 +294,6 @@ pub(crate) struct Allocation {
 pub(crate) fn current() -> Option<*mut Runtime> {
     let p = RUNTIME.get();
     (!p.is_null()).then_some(p)
-}
-
-/// Requests an event. `object` is what it acts on, with its value while no thread has touched it.
-#[inline]
-pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
-    let rt = current().unwrap_or_else(|| {
-        panic!("an object of the model checker was used outside of `model` at {}", label.site)
-    });
-    // SAFETY: the runtime lives as long as the pointer is set, and only one coroutine runs at a
-    // time; no reference into it is held across a switch.
-    unsafe {
-        provenance::leave();
-        let out = Runtime::perform(rt, label, object);
-        Runtime::enter(rt);
-        if out.wrote && (*rt).may_vanish() {
-            vanish_or_not(rt, label.site);
-        }
-        out
-    }
 }
 
 /// The current thread stands in a loop that waits for another one: see [`Runtime::relax`].

@@ -8,6 +8,7 @@ use crate::engine::memory_model::event::{Event, INIT, Id, Kind};
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::report::failure;
 use crate::engine::runtime::provenance;
+use crate::engine::runtime::stacks;
 use crate::engine::runtime::symmetry::{Shape, Twin};
 use crate::engine::runtime::watchdog;
 use corosensei::stack::{DefaultStack, Stack};
@@ -502,26 +503,5 @@ fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
         s.clone()
     } else {
         String::from("a panic with a payload that is no string")
-    }
-}
-
-/// Stacks that no exploration uses: a fresh one costs as much as an execution.
-pub(super) mod stacks {
-    use corosensei::stack::DefaultStack;
-    use std::sync::Mutex;
-
-    static SPARE: Mutex<Vec<(usize, DefaultStack)>> = Mutex::new(Vec::new());
-    const MOST: usize = 128;
-
-    pub(super) fn take(size: usize) -> Option<DefaultStack> {
-        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
-        let at = spare.iter().rposition(|s| s.0 == size)?;
-        Some(spare.swap_remove(at).1)
-    }
-
-    pub(in crate::engine::runtime) fn give(stacks: &mut Vec<DefaultStack>, size: usize) {
-        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
-        let room = MOST.saturating_sub(spare.len());
-        spare.extend(stacks.drain(..).take(room).map(|s| (size, s)));
     }
 }

@@ -14,25 +14,6 @@ use crate::engine::memory_model::graph::Graph;
 use crate::engine::report::failure;
 use std::panic::Location;
 
-/// The record of a loop that waits for another thread.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Spin {
-    /// Index of the first event of the iteration.
-    pub(super) from: u32,
-    /// Iterations without an effect so far.
-    pub(super) count: u32,
-    /// The number of times it was let go on although nothing had changed.
-    pub(super) released: u32,
-    /// The iteration at hand is such a one.
-    pub(super) free: bool,
-    /// Iterations with an effect in a row that did the same with the same values.
-    pub(super) rounds: u32,
-    /// It stands after the end of an iteration.
-    pub(super) yielded: bool,
-    /// Loads in a row at one place that gave the same.
-    pub(super) streak: u32,
-}
-
 impl Runtime {
     /// The current thread stands in a loop that waits for another one: the end of an iteration.
     ///

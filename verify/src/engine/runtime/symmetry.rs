@@ -109,7 +109,7 @@ impl Runtime {
         let (idx, epoch) = (self.threads[self.cur as usize].pos - 1, self.epoch());
         let this = &mut self.threads[self.cur as usize].twin;
         let before = this.spawned.take();
-        // What was touched before the event was touched in the stretch that it ended.
+        // An access before the event was made in the stretch that the event ended.
         let quiet = this.touched + 1 != epoch;
         let mut twin = NO_TWIN;
         if let (Some((last, other, theirs)), Some(mine)) = (&before, &shape) {
