@@ -40,13 +40,16 @@ impl Wake for Flag {
     }
 }
 
+/// Gives back what the wait has got.
+type GiveBack<'a> = Box<dyn FnOnce() + 'a>;
+
 struct Wait<'a> {
-    future: Pin<Box<dyn Future<Output = Box<dyn FnOnce() + 'a>> + 'a>>,
+    future: Pin<Box<dyn Future<Output = GiveBack<'a>> + 'a>>,
     woken: Arc<Flag>,
 }
 
 impl<'a> Wait<'a> {
-    fn new(future: impl Future<Output = Box<dyn FnOnce() + 'a>> + 'a) -> Self {
+    fn new(future: impl Future<Output = GiveBack<'a>> + 'a) -> Self {
         // The first poll needs no wake.
         Self { future: Box::pin(future), woken: Arc::new(Flag(AtomicBool::new(true))) }
     }

@@ -94,7 +94,7 @@ where
 
     fn leave(&mut self) -> Option<R> {
         if core::mem::take(&mut self.is_inside) && self.count.leave(true) {
-            self.count.signal(1);
+            self.count.choose(1);
         }
         None
     }
