@@ -34,7 +34,7 @@ pub enum Access {
     /// A compare-and-swap from the first value to the second. The program gets the value that was
     /// there.
     Swap(Line, u64, u64),
-    /// No access for so many nanoseconds.
+    /// No access for this number of nanoseconds.
     Pause(u64),
 }
 
@@ -85,7 +85,7 @@ struct State {
     free_at: u64,
 }
 
-/// The work between two operations of a thread: so many nanoseconds on the average, between half of
+/// The work between two operations of a thread: `mean` nanoseconds on the average, between half of
 /// that and one and a half. Seeded by the thread, so that every run is the same.
 struct Work {
     mean: u64,

@@ -1,4 +1,4 @@
-//! What an operation costs on a machine that is not here: cache-line transfers and locked
+//! The cost of an operation on a machine that is not here: cache-line transfers and locked
 //! instructions, counted instead of timed.
 //!
 //! The machines that measure this library have two processors; its users have sixteen and more. A

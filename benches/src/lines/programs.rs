@@ -7,7 +7,7 @@ use super::machine::{Access, Line, Program, Team};
 pub struct Subject {
     /// The name in the table.
     pub name: &'static str,
-    /// A team of so many threads.
+    /// Makes a team of this number of threads.
     pub team: fn(usize) -> Team,
 }
 

@@ -59,8 +59,8 @@
 //! plain store of the lock's byte and then a load of the other, and a waiter calls `membarrier`
 //! before it sleeps. Against the word on two processors of a Xeon, as a factor of throughput:
 //! uncontended 1.6 (9.3 ns instead of 14.8), contended without hold 5.0 to 5.4 with 2 to 16
-//! threads; but with holds of 1 us and no gap, four threads on two processors, 0.56 to 0.69, and a barrier
-//! for each third to fifth acquisition there. A variant in which the flags stay until a contended
+//! threads; but with holds of 1 us and no gap, four threads on two processors, 0.56 to 0.69, and a
+//! barrier for each third to fifth acquisition there. A variant in which the flags stay until a contended
 //! phase is over wakes a thread at each release: 0.53. It was not adopted, for three reasons: the
 //! loss where there are more threads than processors; invariant 4 fails, since the release reads
 //! the waiters' byte after it gave the lock up, so that "the last user frees it" is a use after

@@ -122,8 +122,8 @@ const OWNER: u64 = IDENTITY as u64;
 const LOW: u64 = u64::MAX << 32;
 /// The bits of a use.
 const USE: u64 = u64::MAX >> 2;
-/// The number of low bits of the use that an origin leaves out. A word has more of them, so that the
-/// two together are the use, also if senders died before they wrote an origin.
+/// The number of low bits of the use that an origin leaves out. A word has more of them, so that
+/// the two together are the use, also if senders died before they wrote an origin.
 const ORIGIN_SHIFT: u32 = 28;
 
 /// The number of slots that a sweep compares with the cells at a time.
