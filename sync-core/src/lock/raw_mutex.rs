@@ -55,17 +55,18 @@
 //!
 //! # What was tried and not adopted
 //!
-//! **Two bytes instead of one word:** one byte for the lock and one for waiters. The release is a
-//! plain store of the lock's byte and then a load of the other, and a waiter calls `membarrier`
-//! before it sleeps. Against the word on two processors of a Xeon, as a factor of throughput:
-//! uncontended 1.6 (9.3 ns instead of 14.8), contended without hold 5.0 to 5.4 with 2 to 16
-//! threads; but with holds of 1 us and no gap, four threads on two processors, 0.56 to 0.69, and a
-//! barrier for each third to fifth acquisition there. A variant in which the flags stay until a contended
-//! phase is over wakes a thread at each release: 0.53. It was not adopted, for three reasons: the
-//! loss where there are more threads than processors; invariant 4 fails, since the release reads
-//! the waiters' byte after it gave the lock up, so that "the last user frees it" is a use after
-//! free; and `unlock` can no longer say that no thread held the lock. It also needs Linux's
-//! `membarrier`, whose cost on many processors was not measured.
+//! **Two bytes instead of one word:** one byte for the lock and one for waiters. The release is
+//! a plain store of the lock's byte and then a load of the other, and a waiter calls
+//! `membarrier` before it sleeps. Against the word on two processors of a Xeon, as a factor of
+//! throughput: uncontended 1.6 (9.3 ns instead of 14.8), contended without hold 5.0 to 5.4 with
+//! 2 to 16 threads; but with holds of 1 us and no gap, four threads on two processors, 0.56 to
+//! 0.69, and a barrier for each third to fifth acquisition there. A variant in which the flags
+//! stay until a contended phase is over wakes a thread at each release: 0.53. It was not
+//! adopted, for three reasons: the loss where there are more threads than processors; invariant
+//! 4 fails, since the release reads the waiters' byte after it gave the lock up, so that "the
+//! last user frees it" is a use after free; and `unlock` can no longer say that no thread held
+//! the lock. It also needs Linux's `membarrier`, whose cost on many processors was not
+//! measured.
 //!
 //! **Looks at growing intervals** (250 ns doubled up to 2 us): a little faster without hold, 0.76
 //! with holds of 1 us, because the free lock lies idle until the next look. The interval is
