@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,9 @@ const RETRIES: u32 = 1000;
 /// The time between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The longest time between two kills of `chaos`.
+/// The longest time between two kills of `chaos`, in milliseconds, while tasks are done in between.
+/// It doubles with each kill after which no task was done before the next: else a task that takes
+/// longer than its worker lives would never be done.
 const CHAOS: u64 = 150;
 
 /// The objects that all processes share.
@@ -163,6 +165,7 @@ pub fn with_processes(
         .build()
         .map_err(io::Error::other)?;
     let over = AtomicBool::new(false);
+    let done = AtomicU64::new(0);
     let mut ticks = Interval::new(LOOK);
     let stopper = ticks.stopper();
     let (outcome, kills) = thread::scope(|scope| {
@@ -174,8 +177,8 @@ pub fn with_processes(
                 seen = now;
             }
         });
-        let killing = chaos.then(|| scope.spawn(|| kill_now_and_then(&pool, &over)));
-        let outcome = count_all(tree, &pool, shared, observer);
+        let killing = chaos.then(|| scope.spawn(|| kill_now_and_then(&pool, &done, &over)));
+        let outcome = count_all(tree, &pool, shared, &done, observer);
         // Relaxed: a flag.
         over.store(true, Ordering::Relaxed);
         stopper.stop();
@@ -190,6 +193,7 @@ fn count_all(
     tree: &Tree,
     pool: &Pool,
     shared: &Shared,
+    done: &AtomicU64,
     observer: &dyn Observer,
 ) -> io::Result<Tally> {
     let mut files = tree.files();
@@ -215,6 +219,8 @@ fn count_all(
     let mut total = Tally::default();
     for counted in pool.imap_unordered(count, tasks, 1).map_err(io::Error::other)? {
         let Counted { tally, unreadable } = counted.map_err(io::Error::other)?;
+        // Relaxed: only counted.
+        done.fetch_add(1, Ordering::Relaxed);
         for (path, error) in unreadable {
             observer.unreadable(Path::new(OsStr::from_bytes(&path)), &io::Error::other(error));
         }
@@ -225,7 +231,7 @@ fn count_all(
 }
 
 /// Kills a worker now and then, until it is `over`. Returns the number of kills.
-fn kill_now_and_then(pool: &Pool, over: &AtomicBool) -> u64 {
+fn kill_now_and_then(pool: &Pool, done: &AtomicU64, over: &AtomicBool) -> u64 {
     let (mut random, mut kills) = (u64::from(std::process::id()) | 1, 0);
     let mut below = |most: u64| {
         random ^= random << 13;
@@ -233,9 +239,18 @@ fn kill_now_and_then(pool: &Pool, over: &AtomicBool) -> u64 {
         random ^= random << 17;
         random % most
     };
+    let (mut longest, mut done_before) = (CHAOS, 0);
     // Relaxed: a flag.
     while !over.load(Ordering::Relaxed) {
-        thread::sleep(Duration::from_millis(below(CHAOS)));
+        let until = Instant::now() + Duration::from_millis(below(longest));
+        // Relaxed: as above. In small steps, so that the end does not wait for the next kill.
+        while Instant::now() < until && !over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // Relaxed: only compared.
+        let done_now = done.load(Ordering::Relaxed);
+        longest = if done_now == done_before { longest * 2 } else { CHAOS };
+        done_before = done_now;
         let workers = pool.workers();
         if let Some(worker) = workers.get(below(workers.len().max(1) as u64) as usize) {
             // Ended by itself is as good.

@@ -88,7 +88,7 @@ fn our_queue<const N: usize>(capacity: usize) -> Queue<[u8; N]> {
 
 /// Written and read where the messages lie.
 fn our_stream_in_place<const N: usize>() -> Contestant {
-    Contestant::new("ours in place", || {
+    Contestant::new("ours-in-place", || {
         let segment = Segment::anonymous(4096 + 256 * (N + 32)).expect("a segment");
         // SAFETY: the other end is a thread of this process.
         let segment = unsafe { segment.trusting_peers() };

@@ -51,7 +51,10 @@ model! {
     fn two_sends_to_one_select(order) tight {
         let (one, first) = channel::unbounded::<Tracked>();
         let (two, second) = channel::unbounded::<Tracked>();
+        // A channel whose last sender has gone is ready for good.
+        let senders = (one.clone(), two.clone());
         order.run([receives_both(first, second, 3), sends(one, 1), sends(two, 2)]);
+        drop(senders);
     }
 }
 
