@@ -2,7 +2,7 @@
 #![cfg(all(feature = "tracing", feature = "metrics"))]
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
@@ -54,8 +54,13 @@ impl Subscriber for Log {
     }
 }
 
+/// Held by each test. The crate `tracing` remembers for each place in the code whether a subscriber
+/// wants it, so a wait of the other test could decide that while no subscriber is there yet.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_wait_is_a_span_with_an_event() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         let lock = sync_core::Mutex::new(());
@@ -120,6 +125,7 @@ impl Recorder for Counts {
 
 #[test]
 fn a_wait_is_counted_and_measured() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     metrics::with_local_recorder(&Counts, || {
         let semaphore = sync_core::Semaphore::new(0);
         assert!(semaphore.try_acquire_for(SHORT).is_err());
