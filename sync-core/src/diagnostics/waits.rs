@@ -21,8 +21,8 @@
 //! });
 //! ```
 //!
-//! A program calls [`print`] where it thinks that it hangs: in a watchdog, or on a signal. With the
-//! feature `sigquit` [`print_on_sigquit`] does the latter.
+//! A program calls [`print()`] where it thinks that it hangs: in a watchdog, or on a signal. With
+//! the feature `sigquit` [`print_on_sigquit`] does the latter.
 //!
 //! Each wait that sleeps records its stack, which takes some microseconds and allocates: a global
 //! allocator that waits for these locks is not listed, and must not be what the feature is used on
@@ -177,7 +177,7 @@ pub fn print() {
     }
 }
 
-/// Starts a thread that calls [`print`] whenever the process gets SIGQUIT (Ctrl-\ in a terminal):
+/// Starts a thread that calls [`print()`] whenever the process gets SIGQUIT (Ctrl-\ in a terminal):
 /// the process goes on, as Java's does, instead of dying.
 ///
 /// ```no_run

@@ -94,19 +94,19 @@ fn native_id() -> u32 {
     0
 }
 
-/// [`system::wait`], listed.
+/// `system::wait`, listed.
 pub fn wait(word: &AtomicU32, expected: u32) {
     let _entry = Entry::new(word, false);
     system::wait(word, expected);
 }
 
-/// [`system::wait_until`], listed.
+/// `system::wait_until`, listed.
 pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
     let _entry = Entry::new(word, true);
     system::wait_until(word, expected, deadline)
 }
 
-/// [`system::wait_channel`], listed.
+/// `system::wait_channel`, listed.
 pub fn wait_channel(
     word: &AtomicU32,
     expected: u32,
@@ -124,7 +124,7 @@ pub mod shared {
 
     pub use system::shared::wake;
 
-    /// [`system::shared::wait_maybe`], listed.
+    /// `system::shared::wait_maybe`, listed.
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         let _entry = Entry::new(word, deadline.is_some());
         system::shared::wait_maybe(word, expected, deadline)

@@ -300,8 +300,9 @@ where
 macro_rules! take_as_task {
     ($lock:ident, $mode:ident, $take:ident, $take_arc:ident, $thread:literal, $what:literal) => {
         impl<T: ?Sized> $lock<T> {
-            #[doc = concat!("Takes the lock ", $what, ", as a task: what [`", $thread, "`](Self::")]
-            #[doc = concat!($thread, ") is for a thread.")]
+            #[doc = concat!("Takes the lock ", $what, ", as a task.")]
+            ///
+            #[doc = concat!("For a thread, there is [`", $thread, "`](Self::", $thread, ").")]
             ///
             /// Threads and tasks wait for the lock together. The guard may be held across an
             /// `await`, and may be sent to another thread.

@@ -65,7 +65,7 @@
 //! |---|---|
 //! | FREE, READY | 2^62 uses of the slot |
 //! | WRITING or READING of this thread's own | never meanwhile: only the owner, or a thread that has learned of its death, changes the word |
-//! | WRITING or READING of a dead participant | never: a dead identity claims and takes nothing (the limit of identities is in [`membership`](crate::membership)) |
+//! | WRITING or READING of a dead participant | never: a dead identity claims and takes nothing (the limit of identities is in `membership`) |
 //! | READING, 0 | may come back, and is the same: an item that was given back, for any receiver. All that depends on the use is read after the exchange. |
 //! | a cell, FULL or not | 2^49 laps or more: 2^62 items or more |
 //! | a position | 2^50 laps or more: 2^63 items or more |
