@@ -8,7 +8,8 @@
 //! of the same manager.
 //!
 //! Shared memory ([`Mutex`](crate::Mutex), [`Queue`](crate::Queue)) is faster by far: a call of a
-//! manager goes to another process and back through a socket. A manager is for what does not fit there: values of any type and length, and other machines.
+//! manager goes to another process and back through a socket. A manager is for what does not fit
+//! there: values of any type and length, and other machines.
 //!
 //! ```
 //! use sync_ipc::Process;
