@@ -322,51 +322,45 @@ impl Core {
         state
     }
 
-    /// Registers a task that is woken when the job is done. Returns `false` if the job is done.
-    pub(super) fn register(&self, waiter: Pin<&Waiter>, waker: &Waker) -> bool {
+    /// Announces a sleeper. Returns the word to sleep on, or `None` if the job is done.
+    fn announce_sleeper(&self) -> Option<u32> {
         loop {
             // Acquire: as in `phase`.
             let state = self.state.load(Ordering::Acquire);
             if is_done(state & PHASE) {
-                return false;
+                return None;
             }
-            // Relaxed: as in `wait`.
-            if state & SLEEPERS == 0
-                && self
+            // Relaxed: the flag is found by the read-modify-write that ends the job, in whatever
+            // order.
+            if state & SLEEPERS != 0
+                || self
                     .state
                     .compare_exchange(state, state | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_err()
+                    .is_ok()
             {
-                continue;
-            }
-            if waiter.start(&self.state, state | SLEEPERS, Channel::ALL, waker) {
-                return true;
+                return Some(state | SLEEPERS);
             }
         }
     }
 
-    /// Sleeps until the job is done. Returns `false` if the time is up first.
-    pub(super) fn wait(&self, deadline: Option<Deadline>) -> bool {
-        loop {
-            // Acquire: as in `phase`.
-            let state = self.state.load(Ordering::Acquire);
-            if is_done(state & PHASE) {
+    /// Registers a task that is woken when the job is done. Returns `false` if the job is done.
+    pub(super) fn register(&self, waiter: Pin<&Waiter>, waker: &Waker) -> bool {
+        while let Some(state) = self.announce_sleeper() {
+            if waiter.start(&self.state, state, Channel::ALL, waker) {
                 return true;
             }
-            // Relaxed: the flag is found by the read-modify-write that ends the job, in whatever
-            // order.
-            if state & SLEEPERS == 0
-                && self
-                    .state
-                    .compare_exchange(state, state | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_err()
-            {
-                continue;
-            }
-            if !futex::wait_maybe(&self.state, state | SLEEPERS, deadline) {
+        }
+        false
+    }
+
+    /// Sleeps until the job is done. Returns `false` if the time is up first.
+    pub(super) fn wait(&self, deadline: Option<Deadline>) -> bool {
+        while let Some(state) = self.announce_sleeper() {
+            if !futex::wait_maybe(&self.state, state, deadline) {
                 return is_done(self.phase());
             }
         }
+        true
     }
 }
 

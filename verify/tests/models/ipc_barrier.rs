@@ -114,7 +114,7 @@ model! {
         let (world, it) = (World::new(false), Shared::new(2));
         let aborts = {
             let it = it.clone();
-            move |me: &Participant| it.gathering().abort(me).expect("nobody is stopped")
+            move |me: &Participant| it.gathering().abort(me).expect("no participant is stopped")
         };
         order.run([
             Participant::new(&world, 1).body(meets(&it, None)),
@@ -123,7 +123,7 @@ model! {
         let last = Participant::new(&world, 3);
         assert_eq!(it.outcomes.lock().unwrap()[..], [Err(Failed::Broken)]);
         assert!(it.gathering().is_broken(&last));
-        it.gathering().reset(&last).expect("nobody is stopped");
+        it.gathering().reset(&last).expect("no participant is stopped");
         assert!(!it.gathering().is_broken(&last) && it.gathering().waiting(&last) == 0);
     }
 }
@@ -134,7 +134,7 @@ model! {
 fn a_party_vanishes() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
         let last = Participant::new(world, 3);
-        it.gathering().reset(&last).expect("nobody is stopped");
+        it.gathering().reset(&last).expect("no participant is stopped");
         assert!(!it.gathering().is_broken(&last));
         assert_eq!(it.gathering().waiting(&last), 0, "nobody is left behind");
         assert!(matches!(
@@ -176,7 +176,7 @@ fn fails(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
 fn a_cycle_is_given_up() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
         let last = Participant::new(world, 3);
-        it.gathering().reset(&last).expect("nobody is stopped");
+        it.gathering().reset(&last).expect("no participant is stopped");
         assert_eq!(it.gathering().waiting(&last), 0);
         assert!(!it.gathering().is_broken(&last));
     };

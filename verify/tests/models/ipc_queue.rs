@@ -713,9 +713,9 @@ model! {
             assert!(it.ring().acknowledge(me, claim));
             // FREE, of the use before number 2^32.
             it.slots[0].store(u64::from(u32::MAX) << 32, Ordering::Release);
-            let claim = it.ring().claim(me).expect("nobody else sends");
+            let claim = it.ring().claim(me).expect("no other participant sends");
             assert!(it.ring().abandon(me, claim));
-            let claim = it.ring().claim(me).expect("nobody else sends");
+            let claim = it.ring().claim(me).expect("no other participant sends");
             it.items[claim.slot].set(8);
             // Complete, of the sender and with the lower half of the use that the receiver saw.
             it.slots[0].store(2 << 30 | 1, Ordering::Release);

@@ -277,7 +277,7 @@ impl Runtime {
                 if new.is_some() != (ev.wrote || spurious) {
                     self.fail(failure::Kind::Nondeterminism(format!(
                         "the compare-exchange of thread {t} at {} found another value when it was \
-                         run again (if it compares addresses: memory freed and allocated anew may \
+                         run again (if it compares addresses: memory freed and allocated again may \
                          get the same address)",
                         label.site
                     )));
