@@ -66,3 +66,6 @@ pub type Looks = Spin;
 
 /// Returns at once: under a checker no time passes.
 pub fn pause_for(_: core::time::Duration) {}
+
+/// No effect: a checker has no caches.
+pub fn prefetch<T: ?Sized>(_: *const T) {}

@@ -134,7 +134,7 @@ pub mod threads {
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::{Looks, Spin, pause_for};
+    pub use super::super::checked::{Looks, Spin, pause_for, prefetch};
     pub use verify::hint::spin_loop;
 }
 

@@ -86,6 +86,18 @@ impl<B> Blocking<B> {
         }
     }
 
+    /// Lets the other side get ahead, if the caller has caught up with a stream. A short queue
+    /// would be emptied or filled by it.
+    fn give_lead<T>(&self, waiters: &EventCount)
+    where
+        B: Buffer<T>,
+    {
+        const SHORT: usize = 256;
+        if self.buffer.capacity().is_none_or(|capacity| capacity >= SHORT) {
+            waiters.give_lead(self.buffer.pushed());
+        }
+    }
+
     #[cold]
     fn wait_to_put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
     where
@@ -104,6 +116,7 @@ impl<B> Blocking<B> {
                 done => Some(done),
             }
         };
+        self.give_lead::<T>(&self.putters);
         match self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt) {
             Some(done) => done,
             None => match held {
@@ -122,6 +135,7 @@ impl<B> Blocking<B> {
             Err(PopError::Empty) => None,
             done => Some(done),
         };
+        self.give_lead::<T>(&self.getters);
         self.getters
             .wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
             .unwrap_or(Err(PopError::Empty))
@@ -185,6 +199,7 @@ impl<B> Blocking<B> {
         };
         attempt()
             .or_else(|| {
+                self.give_lead::<T>(&self.putters);
                 self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt)
             })
             .unwrap_or(Err(PushError::Full(())))
@@ -213,6 +228,7 @@ impl<B> Blocking<B> {
         };
         attempt()
             .or_else(|| {
+                self.give_lead::<T>(&self.getters);
                 self.getters.wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
             })
             .unwrap_or(Err(PopError::Empty))

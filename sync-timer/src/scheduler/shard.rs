@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_core::fork::ProcessMark;
+use sync_core::primitive::hint::prefetch;
 use sync_core::primitive::thread;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
@@ -523,6 +524,10 @@ impl ShardState {
     /// From detached to running.
     fn begin(&mut self, key: Key) -> Option<Box<dyn Job>> {
         let job = self.wheel.take(key)?;
+        // The closure's memory takes longer to arrive than four timers take to run.
+        if let Some(next) = self.wheel.ahead(4) {
+            prefetch(&raw const **next);
+        }
         let repeats = job.repeats();
         self.running.push(Run {
             key,
