@@ -49,7 +49,8 @@ use sync_core::{Condvar, Mutex, Semaphore, TryAcquireError, user_code};
 
 use crate::pool::backlog::{Backlog, DEFAULT_PRIORITY};
 use crate::pool::error::SubmitError;
-use crate::pool::job::{BROKEN, Job, Owner, Place, Queued, give_up_all};
+use crate::pool::job::{BROKEN, Job, Owner};
+use crate::pool::queued::{Place, Queued, give_up_all};
 use crate::queue::error::{GetError, PutError};
 use crate::wait::event_count::{ALL, EventCount};
 use crate::wait::timeout::Timeout;
