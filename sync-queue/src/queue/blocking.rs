@@ -42,6 +42,7 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         if wake.0 {
+            let count = count.saturating_add(self.buffer.skipped());
             self.putters.wake(count, || self.buffer.clear_putters_parked());
         }
     }
