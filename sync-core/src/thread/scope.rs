@@ -24,6 +24,7 @@ use super::handle::{JoinHandle, Unseen};
 use super::record::Thread;
 use crate::fork::ProcessMark;
 use crate::user_code;
+use crate::wait::event::Event;
 
 /// Starts threads that borrow from outside of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -123,18 +124,24 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// });
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> bool {
-        if !self.process.is_current() {
-            return true;
-        }
         let deadline = Instant::now().checked_add(timeout);
-        let threads = self.running().clone();
-        threads.iter().all(|thread| match deadline {
-            Some(deadline) => thread.finished().wait_deadline(deadline),
+        self.join_by(|finished| match deadline {
+            Some(deadline) => finished.wait_deadline(deadline),
             None => {
-                thread.finished().wait();
+                finished.wait();
                 true
             }
         })
+    }
+
+    /// Waits with `wait` for the threads that were started so far, until it returns `false`.
+    /// Returns whether all are over.
+    pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {
+        if !self.process.is_current() {
+            return true;
+        }
+        let threads = self.running().clone();
+        threads.iter().all(|thread| wait(thread.finished()))
     }
 
     fn join_all(&self) {

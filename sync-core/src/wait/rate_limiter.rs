@@ -26,7 +26,8 @@
 //!    and `paid` is never behind by more than `burst` of them.
 //! 2. **Order.** Requests go on in the order of their compare-and-swaps.
 //! 3. **A request that gives up takes nothing**: it is refused before it reserves, because the time
-//!    at which it could go on is known then.
+//!    at which it could go on is known then. A request that is cancelled later gives its tokens
+//!    back, except as many as requests after it have taken, whose times count on them.
 //!
 //! # Orderings
 //!
@@ -232,6 +233,49 @@ impl RateLimiter {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.is_set()
+    }
+
+    /// Takes `n` tokens and lets `sleep` wait until they are due: for at most the time that it is
+    /// given, and for the event that the limiter is closed, of which it returns whether it came
+    /// first. If it returns `None`, the tokens are given back, and the result is `None`.
+    #[track_caller]
+    pub(crate) fn acquire_by(
+        &self,
+        n: u32,
+        sleep: impl FnOnce(&Event, Duration) -> Option<bool>,
+    ) -> Option<Result<(), Closed>> {
+        if self.closed.is_set() {
+            return Some(Err(Closed));
+        }
+        let now = self.now();
+        let due = self.take_at(n, now, u64::MAX).unwrap_or_else(|| never());
+        if due <= now {
+            return Some(Ok(()));
+        }
+        match sleep(&self.closed, Duration::from_nanos(due - now)) {
+            Some(true) => Some(Err(Closed)),
+            Some(false) => Some(Ok(())),
+            None => {
+                self.give_back(n, due);
+                None
+            }
+        }
+    }
+
+    /// Gives back `n` tokens that were to be due at `due`, less those that were taken since
+    /// (invariant 3).
+    #[doc(hidden)]
+    pub fn give_back(&self, n: u32, due: u64) {
+        let price = u64::from(n).saturating_mul(self.interval);
+        // Relaxed, all: "Orderings".
+        let mut paid = self.paid.load(Relaxed);
+        loop {
+            let back = price.saturating_sub(paid.saturating_sub(due));
+            match self.paid.compare_exchange_weak(paid, paid - back.min(paid), Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(seen) => paid = seen,
+            }
+        }
     }
 
     #[track_caller]

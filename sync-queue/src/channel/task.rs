@@ -205,6 +205,26 @@ impl<'a, T> SendFuture<'a, T> {
     }
 }
 
+impl<T> SendFuture<'_, T> {
+    /// Ends the send, and returns the item unless it was sent.
+    pub(super) fn give_up(self: Pin<&mut Self>) -> Option<T> {
+        // SAFETY: as in `poll`: what is pinned stays. The item is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        match &this.sender.channel.flavor {
+            Flavor::Queue(queue) => {
+                this.wait.queue.leave(queue, false, true);
+                this.wait.item.take()
+            }
+            Flavor::Zero(zero) => {
+                zero.leave(&this.wait.zero, false);
+                // SAFETY: the wait has ended.
+                unsafe { this.wait.zero.take_back() }
+            }
+            Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
+        }
+    }
+}
+
 impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
