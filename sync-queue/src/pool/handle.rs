@@ -808,7 +808,13 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         self.submit();
         match self.handles.pop_front() {
-            Some(handle) => Some(handle.result()),
+            Some(handle) => {
+                // As in `Map::next`: a running job may wait for one behind it.
+                handle.help();
+                let behind = self.handles.iter();
+                behind.take_while(|_| handle.is_running()).for_each(JobHandle::help);
+                Some(handle.result())
+            }
             None => self.refused.take().map(|why| Err(JobError::Refused(why))),
         }
     }
