@@ -9,7 +9,7 @@ use super::error::{ShutDown, SpawnError};
 use super::handle::JoinHandle;
 use super::record::Thread;
 use crate::fork::ProcessMark;
-use crate::user_code;
+use crate::user_code::{self, Payload};
 
 /// Joins the threads that were started in it, except the daemons, when it is dropped. With one in
 /// `main` a Rust program ends as a Python program does: not before its last thread.
@@ -92,6 +92,36 @@ impl Group {
     pub fn join(self) {}
 }
 
+impl Group {
+    /// Like [`join`](Self::join), as a task: calls the callbacks, and waits for the threads without
+    /// a thread.
+    ///
+    /// A wait that is dropped joins the threads that are left as [`join`](Self::join) does, and so
+    /// blocks; callbacks that were called are not called again.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread::Group};
+    ///
+    /// let group = Group::new();
+    /// group.spawn(|| ()).unwrap();
+    /// block_on(group.join_async());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Like [`join`](Self::join).
+    pub async fn join_async(self) {
+        let mut panic = KeptPanic(self.call_callbacks());
+        while let Some(member) = self.handle.next_member() {
+            member.finished().wait_async().await;
+        }
+        drop(self);
+        if let Some(payload) = panic.0.take() {
+            resume_unwind(payload);
+        }
+    }
+}
+
 impl Builder {
     /// Starts the thread as a member of a group.
     ///
@@ -116,8 +146,20 @@ impl Default for Group {
     }
 }
 
-impl Drop for Group {
+/// The payload of a callback that panicked, while a task waits for the members.
+struct KeptPanic(Option<Payload>);
+
+impl Drop for KeptPanic {
     fn drop(&mut self) {
+        if let Some(payload) = self.0.take() {
+            user_code::dispose_payload(payload);
+        }
+    }
+}
+
+impl Group {
+    /// Calls the callbacks, and returns the payload of the first that panicked.
+    fn call_callbacks(&self) -> Option<Payload> {
         let mut first_panic = None;
         let mut callbacks = self.handle.take_callbacks();
         // The process is compared before each call: a callback may fork and return in the child.
@@ -130,11 +172,22 @@ impl Drop for Group {
                 }
             }
         }
+        if !self.handle.process.is_current() {
+            // They are the parent's.
+            core::mem::forget(callbacks);
+        }
+        first_panic
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let first_panic = self.call_callbacks();
         self.handle.join_members();
         if !self.handle.process.is_current() {
             // The list may be locked, and in the middle of a change, by a thread that is not here:
-            // it is not even dropped. The callbacks are the parent's.
-            core::mem::forget((Arc::clone(&self.handle.members), callbacks));
+            // it is not even dropped.
+            core::mem::forget(Arc::clone(&self.handle.members));
         }
         match first_panic {
             Some(payload) if std::thread::panicking() => user_code::dispose_payload(payload),
@@ -157,6 +210,24 @@ impl GroupHandle {
         let mut members = self.lock();
         members.leaving = true;
         core::mem::take(&mut members.at_exit)
+    }
+
+    /// Returns a member that is to be waited for; `None`, and the group takes no more from then on,
+    /// if there is none. The member stays in the list until it has ended.
+    fn next_member(&self) -> Option<Thread> {
+        if !self.process.is_current() {
+            return None;
+        }
+        let mut members = self.lock();
+        while let Some(last) = members.running.last() {
+            // A member that joins the group does not wait for itself.
+            if !(last.is_daemon() || last.is_current() || last.finished().is_set()) {
+                return Some(last.clone());
+            }
+            members.running.pop();
+        }
+        members.gone = true;
+        None
     }
 
     /// Joins the members, including those that they start meanwhile. Does nothing in the child of a

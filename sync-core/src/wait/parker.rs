@@ -50,7 +50,8 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{Sleep, Step, Steps, Waiting};
 
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
@@ -123,6 +124,27 @@ impl Parker {
         self.park_by(|| Deadline::at(deadline))
     }
 
+    /// Waits until there is a token, as a task, and takes it.
+    ///
+    /// Cancel-safe: a wait that is dropped takes no token. It borrows the parker alone, so that no
+    /// thread parks at the same time, and may be sent to another thread.
+    ///
+    /// ```
+    /// use sync_core::{Parker, task::block_on};
+    ///
+    /// let mut parker = Parker::new();
+    /// let unparker = parker.unparker().clone();
+    /// std::thread::spawn(move || unparker.unpark());
+    /// block_on(parker.park_async());
+    /// ```
+    pub async fn park_async(&mut self) {
+        let word = &*self.unparker.word;
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the steps look again.
+        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_err() {
+            Waiting::new(Parked { word }).await;
+        }
+    }
+
     /// Returns the unparker of this parker.
     #[inline]
     pub fn unparker(&self) -> &Unparker {
@@ -153,6 +175,38 @@ impl Parker {
             // Acquire: pairs with the Release in `unpark` (invariant 2).
             return word.swap(EMPTY, Acquire) == TOKEN;
         }
+    }
+}
+
+/// The park of a task.
+struct Parked<'a> {
+    word: &'a AtomicU32,
+}
+
+impl<'a> Steps<'a> for Parked<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let word = self.word;
+        // Relaxed: it publishes nothing. If the token has come, the next step takes it.
+        let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the word is `PARKED`
+        // then, since only this task changes it from a token to something else.
+        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() {
+            return Step::Done(());
+        }
+        Step::Sleep(Sleep { word, expected: PARKED, channel: Channel::ALL, limit: None })
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        // Acquire: as in `step` (invariant 2).
+        (self.word.swap(EMPTY, Acquire) == TOKEN).then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        // Release: the next park sees what happened before the unpark, as this one did. No waiter
+        // sleeps: this was the only one.
+        self.word.swap(TOKEN, Release);
     }
 }
 
