@@ -51,7 +51,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::futex::{self, Channel, Deadline};
-use crate::primitive::steps::{Sleep, Step, Steps};
+use crate::primitive::steps::{Sleep, Step, Steps, Waiting};
 
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
@@ -127,6 +127,27 @@ impl Parker {
     /// Returns a wait for a token, for a thread that waits for something else as well.
     pub(crate) fn parking(&self) -> Parking<'_> {
         Parking { word: &self.unparker.word }
+    }
+
+    /// Waits until there is a token, as a task, and takes it.
+    ///
+    /// Cancel-safe: a wait that is dropped takes no token. It borrows the parker alone, so that no
+    /// thread parks at the same time, and may be sent to another thread.
+    ///
+    /// ```
+    /// use sync_core::{Parker, task::block_on};
+    ///
+    /// let mut parker = Parker::new();
+    /// let unparker = parker.unparker().clone();
+    /// std::thread::spawn(move || unparker.unpark());
+    /// block_on(parker.park_async());
+    /// ```
+    pub async fn park_async(&mut self) {
+        let word = &*self.unparker.word;
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the steps look again.
+        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_err() {
+            Waiting::new(Parking { word }).await;
+        }
     }
 
     /// Returns the unparker of this parker.
