@@ -22,6 +22,7 @@ pub mod parker;
 pub mod pool;
 pub mod priority;
 pub mod queue;
+pub mod rate_limiter;
 pub mod reentrant_mutex;
 pub mod rwlock;
 pub mod select;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Workload> {
         condvar::workloads,
         select::workloads,
         semaphore::workloads,
+        rate_limiter::workloads,
         event::workloads,
         barrier::workloads,
         parker::workloads,
