@@ -23,6 +23,7 @@ pub mod parker;
 pub mod pool;
 pub mod priority;
 pub mod queue;
+pub mod rate_limiter;
 pub mod reentrant_mutex;
 pub mod rwlock;
 pub mod select;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Workload> {
         select::workloads,
         asynchronous::workloads,
         semaphore::workloads,
+        rate_limiter::workloads,
         event::workloads,
         barrier::workloads,
         parker::workloads,

@@ -15,7 +15,7 @@ use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::once::once::{Changed, Once};
+use crate::once::once::{Changed, Once, OnceStatus};
 use crate::primitive::{cell::UnsafeCell, const_new};
 
 const POISONED: &str = "the function of this LazyLock has panicked";
@@ -168,16 +168,14 @@ impl<T, F> LazyLock<T, F> {
 
 impl<T, F> Drop for LazyLock<T, F> {
     fn drop(&mut self) {
-        if self.once.is_poisoned() {
-            return;
-        }
-        let complete = self.once.is_completed();
         // SAFETY: invariant 2; `&mut self`: no thread is running the function.
         self.data.with_mut(|data| unsafe {
-            if complete {
-                ManuallyDrop::drop(&mut (*data).value);
-            } else {
-                ManuallyDrop::drop(&mut (*data).function);
+            match self.once.state() {
+                OnceStatus::Done => ManuallyDrop::drop(&mut (*data).value),
+                OnceStatus::New => ManuallyDrop::drop(&mut (*data).function),
+                // In the child of a fork a thread of the parent has taken the function out, and may
+                // be in the middle of the value: what is in the cell is not touched.
+                OnceStatus::Poisoned | OnceStatus::InProgress => {}
             }
         });
     }
