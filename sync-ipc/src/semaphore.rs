@@ -4,7 +4,7 @@
 //! cells u32 each; the entry's parameter is the number of cells.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::time::Instant;
 
@@ -122,7 +122,7 @@ struct WatchedCells {
 }
 
 impl Watched for WatchedCells {
-    fn word(&self) -> &AtomicU32 {
+    fn word(&self) -> &sync_core::primitive::atomic::AtomicU32 {
         self.cells.permits().gate
     }
 

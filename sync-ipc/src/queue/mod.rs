@@ -408,7 +408,7 @@ pub(crate) struct WatchedQueue<T> {
 }
 
 impl<T> Watched for WatchedQueue<T> {
-    fn word(&self) -> &AtomicU32 {
+    fn word(&self) -> &sync_core::primitive::atomic::AtomicU32 {
         self.queue.channel().items
     }
 
