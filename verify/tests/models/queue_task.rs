@@ -217,7 +217,7 @@ fn item(value: u32) -> Tracked {
 /// A thread sends to a task, and the task gives up and tries again.
 fn a_task_receives(order: Order, capacity: usize) {
     model_with_tasks();
-    let (sender, receiver) = channel::bounded(capacity);
+    let (sender, receiver) = channel::bounded::<Tracked>(capacity);
     let receives = body(move || {
         let got = give_up_after(1, receiver.recv_async());
         let got = got.unwrap_or_else(|| block_on(receiver.recv_async()));
@@ -299,7 +299,7 @@ model! {
     /// A select of a thread waits for two channels; the item comes from a task.
     fn a_select_of_a_thread_against_a_send_of_a_task(order) tight {
         model_with_tasks();
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let selects = body(move || select! {
             recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
@@ -315,7 +315,7 @@ model! {
     /// A select that sends meets a task that receives, or a task that gives up.
     fn a_select_of_a_thread_against_a_receive_of_a_task(order) tight {
         model_with_tasks();
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let selects = body(move || select! {
             send(sender, item(7)) -> sent => assert!(sent.is_ok()),

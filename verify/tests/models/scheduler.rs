@@ -495,37 +495,39 @@ impl Paced {
     }
 
     /// Two calls and a thread that fires; afterwards the last call has been followed by a run.
-    fn check(self: &Arc<Self>, order: crate::support::Order) {
+    fn check(this: &Arc<Self>, order: crate::support::Order) {
         let calls = || {
-            with(self, |it| {
+            with(this, |it| {
                 it.asked.fetch_add(1, SeqCst);
                 assert!((it.call)(), "it is not shut down");
             })
         };
-        order.run([calls(), calls(), with(self, |it| _ = it.stage.scheduler.run_due())]);
-        self.stage.clock.advance(SECOND);
-        self.stage.scheduler.run_due();
-        assert_eq!(self.served.load(SeqCst), 2);
-        assert!(!self.stage.seen.failed.load(SeqCst), "a callback failed");
+        order.run([calls(), calls(), with(this, |it| _ = it.stage.scheduler.run_due())]);
+        this.stage.clock.advance(SECOND);
+        this.stage.scheduler.run_due();
+        assert_eq!(this.served.load(SeqCst), 2);
+        assert!(!this.stage.seen.failed.load(SeqCst), "a callback failed");
     }
 }
 
 model! {
     /// A throttled call is followed by a run.
     fn a_throttled_call_is_followed_by_a_run(order) small {
-        Paced::new(|scheduler, job| {
+        let paced = Paced::new(|scheduler, job| {
             let throttled = scheduler.throttled(SECOND, job).expect("it has not been shut down");
             Box::new(move || throttled.call())
-        }).check(order);
+        });
+        Paced::check(&paced, order);
     }
 }
 
 model! {
     /// A debounced call is followed by a run.
     fn a_debounced_call_is_followed_by_a_run(order) small {
-        Paced::new(|scheduler, job| {
+        let paced = Paced::new(|scheduler, job| {
             let debounced = scheduler.debounced(SECOND, job).expect("it has not been shut down");
             Box::new(move || debounced.call())
-        }).check(order);
+        });
+        Paced::check(&paced, order);
     }
 }
