@@ -371,6 +371,7 @@ impl<T> List<T> {
     fn is_before_tail(&self, head: u64) -> bool {
         let before = |tail| number(tail) == number(head) && offset(tail) > offset(head);
         // Relaxed, both: the tail never goes back, and the item is handed over by its slot's word.
+        // (Models whose blocks have three slots reach the first branch, and fail if it lies.)
         if before(self.head.seen.load(Ordering::Relaxed)) {
             return true;
         }
