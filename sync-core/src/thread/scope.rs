@@ -15,7 +15,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 use std::panic::resume_unwind;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::builder::Builder;
@@ -30,7 +30,7 @@ use crate::wait::event::Event;
 pub struct Scope<'scope, 'env: 'scope> {
     /// The process of the threads.
     process: ProcessMark,
-    running: Mutex<Vec<Thread>>,
+    running: Arc<Mutex<Vec<Thread>>>,
     unseen: Unseen,
     /// Invariant in `'scope`: a longer one would let a thread borrow what ends before the scope.
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -70,24 +70,29 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    let process = ProcessMark::current();
     let scope = Scope {
-        process: ProcessMark::current(),
-        running: Mutex::new(Vec::new()),
-        unseen: Unseen::default(),
+        process,
+        running: Arc::default(),
+        unseen: Unseen::new(process),
         scope: PhantomData,
         env: PhantomData,
     };
+    let running = Arc::clone(&scope.running);
     let result = user_code::run(|| f(&scope));
     scope.join_all();
-    match result {
-        Err(payload) => resume_unwind(payload),
-        Ok(value) => {
-            if scope.process.is_current() {
-                if let Some(message) = scope.unseen.first() {
-                    panic!("a scoped thread panicked: {message}");
-                }
-            }
-            value
+    if !scope.process.is_current() {
+        // The list may be locked, and in the middle of a change, by a thread that is not here: it
+        // is not even dropped.
+        core::mem::forget(running);
+        return result.unwrap_or_else(|payload| resume_unwind(payload));
+    }
+    match (result, scope.unseen.first()) {
+        (Err(payload), _) => resume_unwind(payload),
+        (Ok(value), None) => value,
+        (Ok(value), Some(message)) => {
+            user_code::dispose(value);
+            panic!("a scoped thread panicked: {message}");
         }
     }
 }

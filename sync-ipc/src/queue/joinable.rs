@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::Result;
+use crate::error::{RecvError, Result, SendError};
 use crate::plain::Plain;
-use crate::queue::{Lease, Queue, RecvError, SendError};
+use crate::queue::{Lease, Queue};
 use crate::readiness::Readiness;
 use crate::segment::Segment;
 

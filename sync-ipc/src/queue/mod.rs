@@ -7,7 +7,7 @@
 //! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
 pub(crate) mod bytes;
-mod error;
+mod former;
 mod halves;
 pub(crate) mod in_place;
 pub(crate) mod joinable;
@@ -22,7 +22,7 @@ use std::time::Instant;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, RecvError, Result, SendError};
 use crate::plain::{self, Plain};
 use crate::raw::channel::Channel;
 use crate::raw::event_count;
@@ -31,7 +31,6 @@ use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
 use crate::readiness::Readiness;
 use crate::segment::{Block, Segment};
 
-pub use self::error::{RecvError, SendError};
 pub use self::halves::{Receiver, Sender, queue};
 use self::other_end::OtherEnd;
 
@@ -175,12 +174,6 @@ impl<T: Plain> Queue<T> {
         self.send_until(item, None)
     }
 
-    /// The former name of [`put`](Self::put), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.put(item)
-    }
-
     /// Sends, waiting at most `timeout` for room.
     ///
     /// # Errors
@@ -189,12 +182,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "send_timeout")]
     pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
         self.send_until(item, Deadline::after(timeout))
-    }
-
-    /// The former name of [`put_timeout`](Self::put_timeout), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.put_timeout(item, timeout)
     }
 
     /// Sends, waiting at most until `deadline` for room.
@@ -207,12 +194,6 @@ impl<T: Plain> Queue<T> {
         self.send_until(item, Deadline::at(deadline))
     }
 
-    /// The former name of [`put_deadline`](Self::put_deadline), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.put_deadline(item, deadline)
-    }
-
     /// Sends if there is room.
     ///
     /// # Errors
@@ -222,12 +203,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "try_send")]
     pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_now(&item, false).map_err(|error| SendError::new(error, item, false))
-    }
-
-    /// The former name of [`try_put`](Self::try_put), kept until 0.2.
-    #[doc(hidden)]
-    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        self.try_put(item)
     }
 
     /// Sends a copy, waiting while there is no room. For large items: they are copied once, into
@@ -243,12 +218,6 @@ impl<T: Plain> Queue<T> {
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, (), true))
-    }
-
-    /// The former name of [`put_ref`](Self::put_ref), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
-        self.put_ref(item)
     }
 
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
@@ -276,12 +245,6 @@ impl<T: Plain> Queue<T> {
         self.recv_until(None)
     }
 
-    /// The former name of [`get`](Self::get), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv(&self) -> Result<T, RecvError> {
-        self.get()
-    }
-
     /// Receives, waiting at most `timeout` for an item.
     ///
     /// # Errors
@@ -290,12 +253,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "recv_timeout")]
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
         self.recv_until(Deadline::after(timeout))
-    }
-
-    /// The former name of [`get_timeout`](Self::get_timeout), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.get_timeout(timeout)
     }
 
     /// Receives, waiting at most until `deadline` for an item.
@@ -308,12 +265,6 @@ impl<T: Plain> Queue<T> {
         self.recv_until(Deadline::at(deadline))
     }
 
-    /// The former name of [`get_deadline`](Self::get_deadline), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.get_deadline(deadline)
-    }
-
     /// Receives if there is an item.
     ///
     /// # Errors
@@ -324,12 +275,6 @@ impl<T: Plain> Queue<T> {
     pub fn try_get(&self) -> Result<T, RecvError> {
         let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.finish(claim))
-    }
-
-    /// The former name of [`try_get`](Self::try_get), kept until 0.2.
-    #[doc(hidden)]
-    pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.try_get()
     }
 
     /// Receives into `item`, waiting while there is none. For large items: they are copied once,
@@ -359,12 +304,6 @@ impl<T: Plain> Queue<T> {
         Ok(())
     }
 
-    /// The former name of [`get_into`](Self::get_into), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
-        self.get_into(item)
-    }
-
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<T, RecvError> {
         let claim = self.take_until(deadline)?;
         Ok(self.finish(claim))
@@ -387,12 +326,6 @@ impl<T: Plain> Queue<T> {
         Ok(self.lease(self.take_until(None)?))
     }
 
-    /// The former name of [`get_lease`](Self::get_lease), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.get_lease()
-    }
-
     /// As [`get_lease`](Self::get_lease), waiting at most `timeout`.
     ///
     /// # Errors
@@ -401,12 +334,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "recv_lease_timeout")]
     pub fn get_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
         Ok(self.lease(self.take_until(Deadline::after(timeout))?))
-    }
-
-    /// The former name of [`get_lease_timeout`](Self::get_lease_timeout), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        self.get_lease_timeout(timeout)
     }
 
     /// As [`get_lease`](Self::get_lease), if there is an item.
@@ -418,12 +345,6 @@ impl<T: Plain> Queue<T> {
     pub fn try_get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
         let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.lease(claim))
-    }
-
-    /// The former name of [`try_get_lease`](Self::try_get_lease), kept until 0.2.
-    #[doc(hidden)]
-    pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.try_get_lease()
     }
 
     fn lease(&self, claim: Claim) -> Lease<'_, T> {
@@ -679,23 +600,11 @@ impl<T> Queue<T> {
         self.channel().close(self.peers());
     }
 
-    /// The former name of [`shutdown`](Self::shutdown), kept until 0.2.
-    #[doc(hidden)]
-    pub fn close(&self) {
-        self.shutdown()
-    }
-
     /// Whether the queue is closed.
     #[must_use]
     #[doc(alias = "is_closed")]
     pub fn is_shutdown(&self) -> bool {
         self.channel().is_closed(self.peers())
-    }
-
-    /// The former name of [`is_shutdown`](Self::is_shutdown), kept until 0.2.
-    #[doc(hidden)]
-    pub fn is_closed(&self) -> bool {
-        self.is_shutdown()
     }
 
     /// Returns the number of items that wait to be received. A snapshot.

@@ -11,6 +11,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+pub use sync_core::executor::Until;
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::futex::task::Waiter;
@@ -313,31 +314,6 @@ impl<R> fmt::Debug for JobFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("JobFuture").field(&self.handle).finish()
     }
-}
-
-/// When [`wait`] has waited long enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "return_when")]
-pub enum Until {
-    /// One job is done.
-    #[doc(alias = "FIRST_COMPLETED")]
-    First,
-    /// One job panicked, is broken or has lapsed; or all are done. Being cancelled is no error.
-    #[doc(alias = "FIRST_EXCEPTION")]
-    FirstError,
-    /// All jobs are done.
-    #[doc(alias = "ALL_COMPLETED")]
-    All,
-}
-
-/// Python's names.
-impl Until {
-    /// [`First`](Self::First).
-    pub const FIRST_COMPLETED: Self = Self::First;
-    /// [`FirstError`](Self::FirstError).
-    pub const FIRST_EXCEPTION: Self = Self::FirstError;
-    /// [`All`](Self::All).
-    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// The jobs of a [`wait`], sorted into done and not done.
@@ -832,7 +808,13 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         self.submit();
         match self.handles.pop_front() {
-            Some(handle) => Some(handle.result()),
+            Some(handle) => {
+                // As in `Map::next`: a running job may wait for one behind it.
+                handle.help();
+                let behind = self.handles.iter();
+                behind.take_while(|_| handle.is_running()).for_each(JobHandle::help);
+                Some(handle.result())
+            }
             None => self.refused.take().map(|why| Err(JobError::Refused(why))),
         }
     }

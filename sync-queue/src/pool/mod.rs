@@ -24,6 +24,7 @@ mod error;
 mod executor;
 mod handle;
 mod job;
+mod queued;
 mod scope;
 mod worker;
 

@@ -49,7 +49,8 @@ use sync_core::{CancelToken, Cancelled, Condvar, Mutex, Semaphore, TryAcquireErr
 
 use crate::pool::backlog::{Backlog, DEFAULT_PRIORITY};
 use crate::pool::error::SubmitError;
-use crate::pool::job::{BROKEN, Job, Owner, Place, Queued, give_up_all};
+use crate::pool::job::{BROKEN, Job, Owner};
+use crate::pool::queued::{Place, Queued, give_up_all};
 use crate::queue::error::{GetError, PutError};
 use crate::wait::event_count::{ALL, EventCount};
 use crate::wait::timeout::Timeout;
@@ -126,6 +127,15 @@ struct Seat {
 }
 
 type Seated = Arc<CachePadded<Seat>>;
+
+/// The answer to an idle worker that wants to leave.
+enum Retirement {
+    Left,
+    /// It is the last worker, which stays.
+    Last,
+    /// There is a job for it.
+    Needed,
+}
 
 /// The threads of a pool.
 pub(super) struct Threads {
@@ -361,20 +371,25 @@ impl Inner {
             match self.jobs.get_timeout(timeout) {
                 Ok(job) => return Some(job),
                 Err(GetError::ShutDown) => return None,
-                Err(GetError::Empty) if self.retire_idle(seat) => return None,
-                Err(GetError::Empty) => {}
+                Err(GetError::Empty) => match self.retire_idle(seat) {
+                    Retirement::Left => return None,
+                    // It would look again and again, as fast as the timeout is short. Workers that
+                    // are started later leave before it: the last worker is one that sleeps here.
+                    Retirement::Last => return self.jobs.get().ok(),
+                    Retirement::Needed => {}
+                },
             }
         }
     }
 
     /// Leaves the pool, unless this is the last worker or a job needs it.
     #[cold]
-    fn retire_idle(&self, seat: &Seated) -> bool {
+    fn retire_idle(&self, seat: &Seated) -> Retirement {
         let mut threads = self.threads.lock();
         // Relaxed: it changes under this lock only (T1).
         let started = self.started.load(Ordering::Relaxed);
         if started <= 1 {
-            return false;
+            return Retirement::Last;
         }
         // Relaxed: ordered by the fence.
         self.started.store(started - 1, Ordering::Relaxed);
@@ -382,11 +397,11 @@ impl Inner {
         fence(Ordering::SeqCst);
         if self.jobs.unfinished() >= started as u64 {
             self.started.store(started, Ordering::Relaxed);
-            return false;
+            return Retirement::Needed;
         }
         threads.reap();
         threads.leave(seat);
-        true
+        Retirement::Left
     }
 
     /// Leaves the pool if it has more workers than its limit.

@@ -479,3 +479,61 @@ fn a_job_that_a_waiting_worker_runs_gives_its_place_back() {
     });
     assert_eq!(outer.unwrap().result().unwrap(), 2);
 }
+
+/// The processor time that the threads of this process with a name have used, in ticks of 10 ms.
+#[cfg(target_os = "linux")]
+fn ticks_of(name: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let of_name = stats.filter(|stat| stat.contains(&format!("({name})")));
+    of_name
+        .map(|stat| {
+            let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+            fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+        })
+        .sum()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_last_worker_sleeps_however_short_the_idle_timeout() {
+    let _watchdog = watch();
+    let pool = ThreadPool::builder().idle_timeout(Duration::ZERO).max_workers(3);
+    let pool = pool.thread_name(|_| "last worker".into()).build().unwrap();
+    for _ in 0..20 {
+        let _ = wait((0..3).map(|_| pool.submit(|| ()).unwrap()), Until::All, None);
+    }
+    soon(|| pool.workers() == 1);
+    let before = ticks_of("last worker");
+    thread::sleep(Duration::from_millis(300));
+    let used = ticks_of("last worker") - before;
+    assert!(used < 10, "an idle worker has used {used} ticks");
+    assert_eq!(pool.submit(|| 7).unwrap().result().unwrap(), 7, "and still takes jobs");
+}
+
+#[test]
+fn a_worker_that_maps_runs_what_a_running_job_waits_for() {
+    let _watchdog = watch();
+    let pool = Arc::new(ThreadPool::new(2));
+    let same = pool.clone();
+    let sum = pool.submit(move || {
+        let ((begins, begun), (sends, receives)) = (mpsc::channel(), mpsc::channel());
+        let receives = Mutex::new(receives);
+        // The second job is submitted when the other worker runs the first one, which waits for it.
+        let items = (0..2).inspect(|n| {
+            if *n == 1 {
+                begun.recv().unwrap();
+            }
+        });
+        let job = move |n| {
+            if n == 1 {
+                sends.send(5).unwrap();
+                return 1;
+            }
+            begins.send(()).unwrap();
+            receives.lock().unwrap().recv().unwrap()
+        };
+        same.map_ahead(items, job, 2).map(Result::unwrap).sum::<i32>()
+    });
+    assert_eq!(sum.unwrap().result().unwrap(), 6);
+}

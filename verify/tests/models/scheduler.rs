@@ -112,7 +112,7 @@ model! {
 
 model! {
     /// A timer is scheduled and cancelled while two threads fire what they find.
-    fn schedule_and_cancel_against_two_who_fire(order) small {
+    fn schedule_and_cancel_against_two_that_fire(order) small {
         let it = without_thread();
         let schedules = with(&it, |it| {
             let timer = it.due();
