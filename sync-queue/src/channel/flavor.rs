@@ -1,5 +1,6 @@
 //! Flavors: the part of a channel between its two ends, and the counts of handles of each end.
 
+use core::mem::ManuallyDrop;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -315,10 +316,7 @@ impl<T> Channel<T> {
             match &self.flavor {
                 // No thread will ever receive what is inside: it is dropped now, not with the last
                 // sender.
-                Flavor::Queue(queue) => {
-                    let mut items = queue.shut_down_now::<T>().into_iter();
-                    drop_each(|| items.next());
-                }
+                Flavor::Queue(queue) => drop_items(queue.shut_down_now::<T>()),
                 Flavor::Zero(zero) => {
                     zero.close();
                     let mut items = zero.returned().into_iter();
@@ -328,6 +326,21 @@ impl<T> Channel<T> {
             }
         }
     }
+}
+
+/// Drops the items of a channel without receivers, also if some panic. With the feature
+/// `crossbeam-drop` an item that panics leaks those behind it.
+fn drop_items<T>(items: Vec<T>) {
+    if cfg!(feature = "crossbeam-drop") {
+        let mut items: Vec<_> = items.into_iter().map(ManuallyDrop::new).collect();
+        for item in &mut items {
+            // SAFETY: each item is dropped once; the vector does not drop them.
+            unsafe { ManuallyDrop::drop(item) };
+        }
+        return;
+    }
+    let mut items = items.into_iter();
+    drop_each(|| items.next());
 }
 
 impl<T> PushError<T> {

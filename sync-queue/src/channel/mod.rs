@@ -15,11 +15,12 @@
 //!
 //! | where they differ | crossbeam-channel | here |
 //! |---|---|---|
+//! | a send that was chosen between other sends, and left | – | its room is there again when the items before it are gone; at the end of the channel, at once |
 //! | `select!` with a `default`, `try_select` | each case was not ready at some moment | there was one moment at which no case was |
 //! | a `SelectedOperation` that is dropped | panics; the channel may hang | panics; the channel goes on |
 //! | an item's expression in `select!` panics | the process aborts | the panic goes on |
 //! | a receive that was chosen | its item is taken out when it is completed | when it is chosen |
-//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped |
+//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped (it leaks with the feature `crossbeam-drop`) |
 //!
 //! ```
 //! use sync_queue::channel;

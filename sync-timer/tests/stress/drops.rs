@@ -33,7 +33,9 @@ fn drops_of_waits_for_timers() {
                 }
                 _ => {
                     let limited = scheduler.timeout(time, turns(long));
-                    Box::pin(async move { drop(limited.await) })
+                    Box::pin(async move {
+                        let _ = limited.await;
+                    })
                 }
             }
         },
@@ -42,7 +44,7 @@ fn drops_of_waits_for_timers() {
             match random.below(3) {
                 0 => {
                     let timer = scheduler.once(time, || ());
-                    timer.unwrap().cancel_and_wait();
+                    let _ = timer.unwrap().cancel_and_wait();
                 }
                 1 => block_on(scheduler.sleep(time)).unwrap(),
                 _ => {
