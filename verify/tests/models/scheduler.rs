@@ -481,7 +481,9 @@ struct Paced {
 }
 
 impl Paced {
-    fn new(make: impl FnOnce(&Scheduler, Served) -> Box<dyn Fn() -> bool + Send + Sync>) -> Arc<Self> {
+    fn new(
+        make: impl FnOnce(&Scheduler, Served) -> Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> Arc<Self> {
         let (stage, asked, served) = (
             without_thread(),
             std::sync::Arc::new(AtomicUsize::new(0)),
