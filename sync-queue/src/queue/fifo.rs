@@ -6,6 +6,8 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::user_code;
+
 use crate::buffer::array::Array;
 use crate::buffer::fifo::Fifo;
 use crate::buffer::list::List;

@@ -7,6 +7,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use sync_core::user_code;
+
 use crate::buffer::drop_each;
 use crate::buffer::locked::{Arrangement, Locked, shrunk};
 use crate::buffer::{Buffer, Closed, PushError};

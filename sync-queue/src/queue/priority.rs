@@ -6,6 +6,8 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::user_code;
+
 use crate::buffer::drop_each;
 use crate::buffer::locked::{Arrangement, Locked, shrunk};
 use crate::buffer::{Buffer, Closed, PushError};
