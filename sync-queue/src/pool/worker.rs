@@ -217,7 +217,8 @@ impl Inner {
     fn thread_builder(&self, name: String) -> thread::Builder {
         let builder = thread::Builder::new().name(name);
         match self.stack_size {
-            Some(size) => builder.stack_size(size),
+            // A larger size overflows where `std` rounds it up; the system refuses this one, too.
+            Some(size) => builder.stack_size(size.min(isize::MAX as usize)),
             None => builder,
         }
     }

@@ -335,9 +335,21 @@ macro_rules! queue_methods {
                 let mut items = Vec::new();
                 let mut left = self.len();
                 while left > 0 {
-                    match self.try_get_many(&mut items, left) {
-                        Ok(count) => left -= count,
-                        Err(_) => break,
+                    if items.is_empty() {
+                        match self.try_get_many(&mut items, left) {
+                            Ok(count) => left -= count,
+                            Err(_) => break,
+                        }
+                        continue;
+                    }
+                    // A panic of `Ord` must not take along what is out already: it ends the batch.
+                    match user_code::run(|| self.try_get_many(&mut items, left)) {
+                        Ok(Ok(count)) => left -= count,
+                        Ok(Err(_)) => break,
+                        Err(payload) => {
+                            user_code::dispose_payload(payload);
+                            break;
+                        }
                     }
                 }
                 items

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use sync_core::{CancelToken, Cancelled};
+use sync_core::{CancelToken, Cancelled, user_code};
 
 use crate::buffer::drop_each;
 use crate::buffer::locked::{Arrangement, Locked, shrunk};

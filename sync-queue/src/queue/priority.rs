@@ -6,7 +6,7 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
-use sync_core::{CancelToken, Cancelled};
+use sync_core::{CancelToken, Cancelled, user_code};
 
 use crate::buffer::drop_each;
 use crate::buffer::locked::{Arrangement, Locked, shrunk};
