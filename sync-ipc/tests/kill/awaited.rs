@@ -14,7 +14,7 @@ use crate::in_place::trusting;
 use crate::processes::{Child, FOR_EVER, fork};
 
 /// `wait`: what the second process waits for, and whether it came. `when`: the second process
-/// begins to wait once this holds, or once the first process is dead. `act`: what is killed.
+/// begins to wait once this holds, or once the first process is dead; it only looks. `act`: what is killed.
 /// `make_up`: what a survivor does if the killed process was not through.
 macro_rules! awaited {
     (
@@ -199,11 +199,18 @@ awaited!(a_write_unlock_with_a_waiting_reader: RwLock<u64>,
     make_up: |_| {}
 );
 
-awaited!(a_read_unlock_with_a_waiting_writer: RwLock<u64>,
-    world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
-    when: |lock| matches!(lock.try_write(), Err(LockError::TimedOut)),
-    wait: |lock| lock.try_write_for(FOR_EVER).is_ok(),
-    act: |lock| drop(lock.read()),
+awaited!(a_read_unlock_with_a_waiting_writer: (RwLock<u64>, Event),
+    world: |segment| {
+        let lock = RwLock::create(segment, "lock", 1).expect("room");
+        (lock, Event::create(segment, "held").expect("room"))
+    },
+    when: |(_, held)| held.is_set(),
+    wait: |(lock, _)| lock.try_write_for(FOR_EVER).is_ok(),
+    act: |(lock, held)| {
+        let guard = lock.read();
+        held.set();
+        drop(guard);
+    },
     make_up: |_| {}
 );
 
@@ -281,11 +288,18 @@ awaited!(a_loan_that_is_sent_with_a_waiting_receiver: InPlaceQueue<[u64; 4]>,
     make_up: |queue| queue.as_queue().put_timeout([8; 4], FOR_EVER).expect("room")
 );
 
-awaited!(a_loan_that_is_dropped_with_a_waiting_sender: InPlaceQueue<u64>,
-    world: |segment| InPlaceQueue::create(&trusting(segment), "queue", 1).expect("room"),
-    when: |queue| queue.try_loan().is_err(),
-    wait: |queue| queue.loan_timeout(FOR_EVER).is_ok(),
-    act: |queue| drop(queue.loan_timeout(FOR_EVER).expect("room")),
+awaited!(a_loan_that_is_dropped_with_a_waiting_sender: (InPlaceQueue<u64>, Event),
+    world: |segment| {
+        let queue = InPlaceQueue::create(&trusting(segment), "queue", 1).expect("room");
+        (queue, Event::create(segment, "held").expect("room"))
+    },
+    when: |(_, held)| held.is_set(),
+    wait: |(queue, _)| queue.loan_timeout(FOR_EVER).is_ok(),
+    act: |(queue, held)| {
+        let loan = queue.loan().expect("room");
+        held.set();
+        drop(loan);
+    },
     make_up: |_| {}
 );
 

@@ -55,7 +55,7 @@ macro_rules! succession {
                 }
             }
 
-            two_deaths(stringify!($name), &This, 60);
+            two_deaths(stringify!($name), &This, 40);
         }
     };
 }
