@@ -253,7 +253,8 @@ fn a_loan_holds_up_the_end_of_a_closed_queue() {
     sent.send().expect("it was there before the end");
     assert_eq!(queue.recv().map(|lease| (*lease, lease.ack()).0), Ok(5));
     assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
-    let mut waits = fork(|| i32::from(queue.recv_timeout(FOR_EVER).map(drop) != Err(RecvError::Closed)));
+    let mut waits =
+        fork(|| i32::from(queue.recv_timeout(FOR_EVER).map(drop) != Err(RecvError::Closed)));
     std::thread::sleep(Duration::from_millis(2));
     drop(dropped);
     assert_eq!(waits.join(), 0, "it is told of the end");

@@ -56,24 +56,58 @@ macro_rules! table {
 #[test]
 fn handles_and_guards_are_sent_and_shared_but_for_those_that_a_thread_owns() {
     let both = table![
-        Segment, TrustedSegment, Mutex<u64>, Guard<'_, u64>, RwLock<u64>, RwLockReadGuard<'_, u64>,
-        RwLockWriteGuard<'_, u64>, ReentrantMutex<u64>, Semaphore, BoundedSemaphore, Permit<'_>,
-        Event, Condvar, Barrier, Queue<u64>, Lease<'_, u64>, JoinableQueue<u64>, Task<'_, u64>,
-        Sender<u64>, Receiver<u64>, ByteQueue, InPlaceQueue<u64>, Loan<'_, u64>,
-        InPlaceLease<'_, u64>, Value<u64>, RawValue<u64>, Array<u64>, RawArray<u64>, SharedMemory,
-        ShareableList, Connection, Listener, Readiness, Error,
+        Segment,
+        TrustedSegment,
+        Mutex<u64>,
+        Guard<'_, u64>,
+        RwLock<u64>,
+        RwLockReadGuard<'_, u64>,
+        RwLockWriteGuard<'_, u64>,
+        ReentrantMutex<u64>,
+        Semaphore,
+        BoundedSemaphore,
+        Permit<'_>,
+        Event,
+        Condvar,
+        Barrier,
+        Queue<u64>,
+        Lease<'_, u64>,
+        JoinableQueue<u64>,
+        Task<'_, u64>,
+        Sender<u64>,
+        Receiver<u64>,
+        ByteQueue,
+        InPlaceQueue<u64>,
+        Loan<'_, u64>,
+        InPlaceLease<'_, u64>,
+        Value<u64>,
+        RawValue<u64>,
+        Array<u64>,
+        RawArray<u64>,
+        SharedMemory,
+        ShareableList,
+        Connection,
+        Listener,
+        Readiness,
+        Error,
         // The value is copied, so that its thread does not matter: any thread can make one of any
         // bytes.
-        Mutex<Local>, RwLock<Local>, Queue<Local>, InPlaceQueue<Local>, Guard<'_, Local>,
+        Mutex<Local>,
+        RwLock<Local>,
+        Queue<Local>,
+        InPlaceQueue<Local>,
+        Guard<'_, Local>,
     ];
     for (name, sent, shared) in both {
         assert!(sent && shared, "{name}: {sent} {shared}");
     }
     // A thread owns the lock.
     let neither = table![
-        ReentrantGuard<'_, u64>, ArrayGuard<'_, u64>,
+        ReentrantGuard<'_, u64>,
+        ArrayGuard<'_, u64>,
         // They lend the item itself.
-        Loan<'_, Local>, InPlaceLease<'_, Local>,
+        Loan<'_, Local>,
+        InPlaceLease<'_, Local>,
     ];
     for (name, sent, shared) in neither {
         assert!(!sent && !shared, "{name}: {sent} {shared}");

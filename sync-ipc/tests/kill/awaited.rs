@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use sync_ipc::{
-    Barrier, ByteQueue, Event, InPlaceQueue, JoinableQueue, LockError, Mutex, Queue,
-    ReentrantMutex, RecvError, RwLock, Segment, Semaphore,
+    Barrier, ByteQueue, Event, InPlaceQueue, JoinableQueue, LockError, Mutex, Queue, RecvError,
+    ReentrantMutex, RwLock, Segment, Semaphore,
 };
 
 use crate::harness::{Case, every_effect};

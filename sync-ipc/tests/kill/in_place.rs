@@ -39,7 +39,11 @@ macro_rules! killed {
                     // Becomes a participant.
                     let touch = sync_ipc::Event::create(&world.0, "touch").expect("room");
                     touch.set();
-                    assert!(!sync_ipc::Mutex::create(&world.0, "me", 0_u8).expect("room").is_locked_by_us());
+                    assert!(
+                        !sync_ipc::Mutex::create(&world.0, "me", 0_u8)
+                            .expect("room")
+                            .is_locked_by_us()
+                    );
                 }
                 fn act(&self, world: &Self::World) {
                     let act: fn(&$object) = $act;

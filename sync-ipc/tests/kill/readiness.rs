@@ -103,19 +103,23 @@ fn a_storm_of_kills_over_loans_and_leases_in_place() {
     let done = Queue::<u64>::create(segment.segment(), "done", 8).expect("room");
     // Moves items in place to the other queue.
     let worker = || {
-        fork(|| loop {
-            let lease = queue.recv().expect("open");
-            assert!(lease.iter().all(|word| *word == lease[0]), "{:?}", *lease);
-            done.put(lease[0]).expect("open");
-            lease.ack();
+        fork(|| {
+            loop {
+                let lease = queue.recv().expect("open");
+                assert!(lease.iter().all(|word| *word == lease[0]), "{:?}", *lease);
+                done.put(lease[0]).expect("open");
+                lease.ack();
+            }
         })
     };
     // Takes room and never sends: what it wrote is never received.
     let spoiler = || {
-        fork(|| loop {
-            let mut loan = queue.loan().expect("open");
-            for (at, word) in loan.iter_mut().enumerate() {
-                *word = at as u64 + 1_000_000;
+        fork(|| {
+            loop {
+                let mut loan = queue.loan().expect("open");
+                for (at, word) in loan.iter_mut().enumerate() {
+                    *word = at as u64 + 1_000_000;
+                }
             }
         })
     };

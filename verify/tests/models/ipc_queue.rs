@@ -826,13 +826,19 @@ mod parts {
     fn a_sender_of_a_message_vanishes() {
         at_every_step("ipc_queue, message", 12, |order, step| {
             let (world, it) = (World::new(true), Messages::new(1));
-            let dies = { let it = it.clone(); move |me: &Participant| {
-                let _ = it.send(me, 5);
-            } };
-            let both = { let it = it.clone(); move |me: &Participant| {
-                let _ = it.recv(me, false);
-                let _ = it.send(me, 6);
-            } };
+            let dies = {
+                let it = it.clone();
+                move |me: &Participant| {
+                    let _ = it.send(me, 5);
+                }
+            };
+            let both = {
+                let it = it.clone();
+                move |me: &Participant| {
+                    let _ = it.recv(me, false);
+                    let _ = it.send(me, 6);
+                }
+            };
             order.run([
                 Participant::new(&world, 1).vanishes_after(step).body(dies),
                 Participant::new(&world, 2).body(both),
@@ -850,12 +856,18 @@ mod parts {
         at_every_step("ipc_queue, message received", 12, |order, step| {
             let (world, it) = (World::new(true), Messages::new(1));
             it.send(&Participant::new(&world, 3), 5).expect("room");
-            let dies = { let it = it.clone(); move |me: &Participant| {
-                let _ = it.recv(me, false);
-            } };
-            let sends = { let it = it.clone(); move |me: &Participant| {
-                let _ = it.send(me, 6);
-            } };
+            let dies = {
+                let it = it.clone();
+                move |me: &Participant| {
+                    let _ = it.recv(me, false);
+                }
+            };
+            let sends = {
+                let it = it.clone();
+                move |me: &Participant| {
+                    let _ = it.send(me, 6);
+                }
+            };
             order.run([
                 Participant::new(&world, 1).vanishes_after(step).body(dies),
                 Participant::new(&world, 2).body(sends),
@@ -910,20 +922,26 @@ mod parts {
     fn the_holder_of_a_loan_vanishes() {
         at_every_step("ipc_queue, loan", 12, |order, step| {
             let (world, it) = (World::new(true), Shared::new(1));
-            let dies = { let it = it.clone(); move |me: &Participant| {
-                let Ok(claim) = it.ring().claim(me) else { return };
-                it.items[claim.slot].set(10);
-                me.at(&());
-                it.items[claim.slot].set(11);
-                let _ = it.ring().commit(me, claim);
-            } };
-            let takes_over = { let it = it.clone(); move |me: &Participant| {
-                it.ring().sweep(me, Orphans::Redeliver, false).expect("attached");
-                if let Ok(claim) = it.ring().claim(me) {
-                    it.items[claim.slot].set(20);
-                    it.ring().commit(me, claim).expect("honest");
+            let dies = {
+                let it = it.clone();
+                move |me: &Participant| {
+                    let Ok(claim) = it.ring().claim(me) else { return };
+                    it.items[claim.slot].set(10);
+                    me.at(&());
+                    it.items[claim.slot].set(11);
+                    let _ = it.ring().commit(me, claim);
                 }
-            } };
+            };
+            let takes_over = {
+                let it = it.clone();
+                move |me: &Participant| {
+                    it.ring().sweep(me, Orphans::Redeliver, false).expect("attached");
+                    if let Ok(claim) = it.ring().claim(me) {
+                        it.items[claim.slot].set(20);
+                        it.ring().commit(me, claim).expect("honest");
+                    }
+                }
+            };
             order.run([
                 Participant::new(&world, 1).vanishes_after(step).body(dies),
                 Participant::new(&world, 2).body(takes_over),
