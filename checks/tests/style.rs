@@ -230,3 +230,75 @@ fn readmes_of_packages_read_well_outside_of_rustdoc() {
     }
     complaints.settle("A README's links are whole, and its examples hide no lines.");
 }
+
+/// The programs that stand beside a peer's version of the same program, in their comment.
+const BESIDE_A_PEER: [&str; 6] = [
+    "sync-core/examples/connection_pool.rs",
+    "sync-core/examples/rate_limiter.rs",
+    "sync-core/examples/upgradable_cache.rs",
+    "sync-ipc/examples/log_shipper.rs",
+    "sync-queue/examples/worker_pool.rs",
+    "sync-timer/examples/periodic_jobs.rs",
+];
+
+/// The lines of code of an example, and those of the peer's whole program in its comment.
+fn ours_and_the_peers(text: &str) -> [Vec<&str>; 2] {
+    let [mut ours, mut peers] = [Vec::new(), Vec::new()];
+    let mut in_program = false;
+    for line in text.lines().map(str::trim) {
+        let code = match line.strip_prefix("//!").map(str::trim) {
+            Some(fence) if fence.starts_with("```") => {
+                in_program = !in_program;
+                continue;
+            }
+            Some(code) if in_program => code,
+            Some(_) => continue,
+            None => line,
+        };
+        let code = code.split("//").next().unwrap_or("").trim();
+        if !code.is_empty() && !code.starts_with("#![") {
+            let program = if in_program { &mut peers } else { &mut ours };
+            program.push(code);
+        }
+    }
+    [ours, peers]
+}
+
+/// Shorter in lines and in characters, whole program by whole program: neither version gains by its
+/// layout, or by what it leaves out.
+#[test]
+fn programs_are_shorter_than_the_peers_version() {
+    let mut complaints = Complaints::default();
+    for path in BESIDE_A_PEER {
+        let text = read(path);
+        let [ours, peers] = ours_and_the_peers(&text);
+        let characters = |lines: &[&str]| -> usize {
+            lines.iter().flat_map(|line| line.split_whitespace()).map(str::len).sum()
+        };
+        for (what, ours, peers) in [
+            ("lines", ours.len(), peers.len()),
+            ("characters", characters(&ours), characters(&peers)),
+        ] {
+            if ours >= peers {
+                complaints.add(format!("{path}: {ours} {what}, {peers} of the peer's version"));
+            }
+        }
+        let has_main = |lines: &[&str]| lines.iter().any(|line| line.contains("fn main()"));
+        if !has_main(&ours) || !has_main(&peers) {
+            complaints.add(format!("{path}: one of the two is no whole program"));
+        }
+        for waits in ["sleep", "yield_now", "spin_loop", "Condvar", "loop {", "Arc"] {
+            if ours.iter().any(|line| line.contains(waits)) {
+                complaints.add(format!("{path} has a {waits:?}"));
+            }
+        }
+    }
+    complaints.settle("The programs beside a peer's are shorter, and wait by one call.");
+}
+
+#[test]
+fn the_two_versions_are_told_apart() {
+    let text =
+        "//! Text.\n//! ```ignore\n//! fn main() {} // a\n//! ```\nuse a;\n\n// b\nfn main() {";
+    assert_eq!(ours_and_the_peers(text), [vec!["use a;", "fn main() {"], vec!["fn main() {}"]]);
+}

@@ -3,6 +3,7 @@
 //! Each file says what it needs of a peer in one trait, implements that trait for ours and for
 //! every peer, and lists its workloads.
 
+pub mod asynchronous;
 pub mod barrier;
 pub mod condvar;
 pub mod event;
@@ -22,6 +23,7 @@ pub mod parker;
 pub mod pool;
 pub mod priority;
 pub mod queue;
+pub mod rate_limiter;
 pub mod reentrant_mutex;
 pub mod rwlock;
 pub mod select;
@@ -44,7 +46,9 @@ pub fn all() -> Vec<Workload> {
         thread::workloads,
         condvar::workloads,
         select::workloads,
+        asynchronous::workloads,
         semaphore::workloads,
+        rate_limiter::workloads,
         event::workloads,
         barrier::workloads,
         parker::workloads,

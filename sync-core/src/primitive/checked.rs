@@ -18,10 +18,27 @@ impl Spin {
         Self(())
     }
 
+    /// As [`new`](Self::new).
+    pub const fn none() -> Self {
+        Self(())
+    }
+
     /// Returns `false`: it is time to sleep.
     pub fn turn(&mut self) -> bool {
         false
     }
+}
+
+/// The most words that one thread can sleep on: no checker has such a call.
+pub const MOST_WORDS: usize = 1;
+
+/// Returns `false`: a checker has no wait for several words.
+pub fn wait_many(
+    _: (&super::atomic::AtomicU32, u32),
+    _: &[(&super::atomic::AtomicU32, u32)],
+    _: Option<super::futex::Deadline>,
+) -> bool {
+    false
 }
 
 std::thread_local! {
@@ -67,6 +84,9 @@ pub type Looks = Spin;
 
 /// Returns at once: under a checker no time passes.
 pub fn pause_for(_: core::time::Duration) {}
+
+/// No effect: a checker has no caches.
+pub fn prefetch<T: ?Sized>(_: *const T) {}
 
 /// A finite deadline. A checker has no clock: whether it passes is a matter of scheduling. Which of
 /// two is the earlier one is that of their timeouts.

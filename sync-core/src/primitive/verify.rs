@@ -107,13 +107,14 @@ pub mod threads {
     /// Futexes in memory that processes share: in a model, all participants share one memory
     /// anyway.
     pub mod shared {
+        pub use super::super::super::checked::{MOST_WORDS, wait_many};
         pub use super::{wait_maybe, wake};
     }
 }
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::{Looks, Spin, pause_for};
+    pub use super::super::checked::{Looks, Spin, pause_for, prefetch};
     pub use verify::hint::spin_loop;
 }
 

@@ -20,7 +20,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sync_core::Mutex;
+use sync_core::{Mutex, user_code};
 
 use super::handle::TimerHandle;
 use super::job::{Job, Once, Periodic, Repeating, Tick};
@@ -65,7 +65,7 @@ impl Fire {
         // Invariant 1.
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            user_code::run_and_forget_panic(|| waker.wake());
         }
     }
 }
@@ -116,6 +116,7 @@ impl Future for Sleep {
             Phase::Waiting => {
                 core::mem::swap(&mut state.waker, &mut waker);
                 drop(state);
+                user_code::dispose(waker);
                 Poll::Pending
             }
         }
@@ -126,7 +127,7 @@ impl Drop for Sleep {
     fn drop(&mut self) {
         // Invariant 3. The waker first, so that the closure's drop wakes no task.
         let waker = self.shared.lock().waker.take();
-        drop(waker);
+        user_code::dispose(waker);
         if let Some(timer) = &self.timer {
             let _ = timer.cancel();
         }
@@ -180,6 +181,26 @@ impl Ticks {
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+/// The moments at which the ticks were due; the end is that of the scheduler.
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::Stream for Ticks {
+    type Item = Instant;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.get_mut().poll_tick(context).map(Result::ok)
+    }
+}
+
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::FusedStream for Ticks {
+    fn is_terminated(&self) -> bool {
+        // A sleep that is lost stays in its place, and is lost at every later poll.
+        self.sleep.shared.lock().phase == Phase::Lost
     }
 }
 
