@@ -502,6 +502,116 @@ fn no_lock_of_the_parents_futex_is_waited_for() {
     assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
 }
 
+/// Threads of the parent wait for every lock and every semaphore at the fork: two in the queue of
+/// the fair lock, and a request for many at the head of each line.
+#[test]
+fn a_reset_forgets_the_waiters_of_the_parent() {
+    let (_turn, _watch) = (turn(), watch());
+    static MUTEX: Mutex<u32> = Mutex::new(0);
+    static FAIR: FairMutex<u32> = FairMutex::new(0);
+    static SHARED: RwLock<u32> = RwLock::new(0);
+    static NESTED: ReentrantMutex<u32> = ReentrantMutex::new(0);
+    static SEMAPHORE: Semaphore = Semaphore::new(2);
+    static BOUNDED: BoundedSemaphore = BoundedSemaphore::new(2);
+    static RAW: RawSemaphore = RawSemaphore::new(0);
+    static HELD: Event = Event::new();
+    static END: Event = Event::new();
+    let holds = std::thread::spawn(|| {
+        let _locks = (MUTEX.lock(), FAIR.lock(), SHARED.write(), NESTED.lock());
+        let _permits = (SEMAPHORE.acquire_many(2).unwrap(), BOUNDED.acquire_many(2).unwrap());
+        HELD.set();
+        END.wait();
+    });
+    HELD.wait();
+    let waits: [fn(); 12] = [
+        || drop(MUTEX.lock()),
+        || drop(FAIR.lock()),
+        || drop(FAIR.lock()),
+        || drop(SHARED.read()),
+        || drop(SHARED.write()),
+        || drop(SHARED.upgradable_read()),
+        || drop(NESTED.lock()),
+        || drop(SEMAPHORE.acquire_many(2).unwrap()),
+        || drop(SEMAPHORE.acquire().unwrap()),
+        || drop(BOUNDED.acquire_many(2).unwrap()),
+        || drop(BOUNDED.acquire().unwrap()),
+        || RAW.acquire(2).unwrap(),
+    ];
+    let waits = waits.map(std::thread::spawn);
+    std::thread::sleep(10 * MOMENT);
+    /// A thread of the child waits for what another one holds.
+    fn handed_over<G>(take: impl Fn() -> G + Sync) -> bool {
+        let held = take();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| drop(take()));
+            std::thread::sleep(2 * MOMENT);
+            drop(held);
+            waits.join().is_ok()
+        })
+    }
+    let code = in_child_that_starts_threads(|| {
+        // SAFETY: the child has one thread, which holds no guard; the data is numbers.
+        unsafe {
+            MUTEX.reinit_after_fork();
+            FAIR.reinit_after_fork();
+            SHARED.reinit_after_fork();
+            NESTED.reinit_after_fork();
+            SEMAPHORE.reinit_after_fork(2);
+            BOUNDED.reinit_after_fork();
+            RAW.reinit_after_fork(0);
+        }
+        first_false([
+            MUTEX.try_lock().is_some() && handed_over(|| MUTEX.lock()),
+            FAIR.try_lock().is_some() && handed_over(|| FAIR.lock()),
+            SHARED.try_read().is_some() && handed_over(|| SHARED.write()),
+            handed_over(|| SHARED.upgradable_read()),
+            NESTED.try_lock().is_some() && handed_over(|| NESTED.lock()),
+            SEMAPHORE.try_acquire().is_ok() && handed_over(|| SEMAPHORE.acquire_many(2)),
+            handed_over(|| (SEMAPHORE.acquire(), SEMAPHORE.acquire())),
+            BOUNDED.try_acquire().is_ok() && handed_over(|| BOUNDED.acquire_many(2)),
+            RAW.release(1).is_ok() && RAW.try_acquire(1).is_ok(),
+        ])
+    });
+    assert_eq!(code, 0, "the check that failed in the child");
+    END.set();
+    RAW.release(2).unwrap();
+    for waits in waits {
+        waits.join().unwrap();
+    }
+    holds.join().unwrap();
+}
+
+/// Threads of the parent take the panic of one thread, and threads of a scope panic, all the time.
+#[test]
+fn no_lock_of_a_panic_is_waited_for() {
+    let (_turn, _watch) = (turn(), watch());
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let failed = thread::spawn(|| std::panic::resume_unwind(Box::new("quietly"))).unwrap();
+    assert!(failed.join().map(|_: &()| ()).is_err());
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let failed = failed.clone();
+            std::thread::spawn(move || {
+                while !STOP.load(Ordering::Relaxed) {
+                    drop(failed.take_panic());
+                }
+            })
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for _ in 0..60 {
+        codes.push(in_child(|| {
+            drop(failed.take_panic());
+            i32::from(!matches!(failed.join(), Err(JoinError::Panicked(_))))
+        }));
+    }
+    STOP.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().unwrap();
+    }
+    assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
+}
+
 /// Calls of the waker of a parent's task, in the parent.
 static WOKEN: AtomicU32 = AtomicU32::new(0);
 static IN_CHILD: AtomicBool = AtomicBool::new(false);

@@ -199,13 +199,9 @@ impl<T> Flavor<T> {
     pub(super) fn is_ready(&self, receive: bool) -> bool {
         match self {
             Self::Queue(queue) => {
-                let len = queue.buffer.len();
-                let waits = if receive {
-                    len == 0
-                } else {
-                    queue.buffer.capacity().is_some_and(|capacity| len >= capacity)
-                };
-                !waits || queue.buffer.is_closed()
+                let buffer = &queue.buffer;
+                let possible = if receive { buffer.len() > 0 } else { buffer.has_room() };
+                possible || buffer.is_closed()
             }
             Self::Zero(zero) => zero.is_ready(receive),
             Self::Ticks(_) => self.len() > 0,

@@ -459,6 +459,16 @@ impl<T> TaskWaiter<T> {
         Self { waiter: Waiter::new(item), listed: Cell::new(false) }
     }
 
+    /// Takes the item back that a sender has not sent.
+    ///
+    /// # Safety
+    ///
+    /// The waiter is in no list: it was left (M2).
+    pub(super) unsafe fn take_back(&self) -> Option<T> {
+        // SAFETY: the caller promises it (`# Safety`).
+        unsafe { self.waiter.replace(None) }
+    }
+
     /// The word to wait on, and its value while there is a reason to wait.
     pub(super) fn word(&self) -> (&AtomicU32, u32) {
         (&self.waiter.word, WAITING)

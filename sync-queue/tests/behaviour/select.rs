@@ -323,6 +323,84 @@ fn a_room_that_is_left_is_given_to_the_sender_that_waits_for_it() {
 }
 
 #[test]
+fn a_room_that_is_left_behind_an_item_is_room_again() {
+    let (sender, receiver) = bounded(3);
+    sender.send(0).unwrap();
+    let mut select = Select::new();
+    select.send(&sender);
+    let (one, two) = (select.select(), select.clone().select());
+    assert!(sender.is_full());
+    leave(one);
+    leave(two);
+    assert_eq!((sender.len(), sender.is_full(), select.try_ready()), (1, false, Ok(0)));
+    sender.try_send(1).unwrap();
+    sender.try_send(2).unwrap();
+    assert!(sender.try_send(3).is_err() && select.try_ready().is_err());
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn a_room_that_is_left_behind_an_item_is_given_to_the_sender_that_waits_for_it() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(2);
+    sender.send(0).unwrap();
+    thread::scope(|scope| {
+        let mut select = Select::new();
+        select.send(&sender);
+        let selected = select.select();
+        let sends = scope.spawn(|| sender.send(1));
+        thread::sleep(A_MOMENT);
+        leave(selected);
+        // No item has been taken.
+        sends.join().unwrap().unwrap();
+    });
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn a_room_that_is_left_between_items_wakes_a_sender_when_it_is_passed() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(3);
+    sender.send(0).unwrap();
+    thread::scope(|scope| {
+        let mut select = Select::new();
+        select.send(&sender);
+        let selected = select.select();
+        sender.send(1).unwrap();
+        leave(selected);
+        assert!(sender.try_send(2).is_err(), "it would come out before the item 1");
+        let sends = [2, 3, 4].map(|item| {
+            let sender = sender.clone();
+            scope.spawn(move || sender.send(item).unwrap())
+        });
+        thread::sleep(A_MOMENT);
+        // Two items, and three rooms.
+        let got = [receiver.recv().unwrap(), receiver.recv().unwrap()];
+        assert_eq!(got, [0, 1]);
+        sends.map(|sends| sends.join().unwrap());
+    });
+    let mut rest: Vec<_> = receiver.try_iter().collect();
+    rest.sort_unstable();
+    assert_eq!(rest, [2, 3, 4]);
+}
+
+#[test]
+fn a_room_that_is_left_is_no_item() {
+    let (sender, receiver) = bounded::<u8>(2);
+    sender.send(0).unwrap();
+    let mut select = Select::new();
+    select.send(&sender);
+    leave(select.select());
+    assert_eq!(receiver.try_recv(), Ok(0));
+    assert!(receiver.is_empty() && sender.capacity() == Some(2));
+    let mut ready = Select::new();
+    ready.recv(&receiver);
+    assert_eq!(ready.try_ready(), Err(TryReadyError));
+    assert!(ready.ready_timeout(Duration::from_millis(1)).is_err());
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
 fn a_panic_of_an_item_goes_on_and_so_does_the_channel() {
     let (sender, receiver) = bounded(1);
     let result = catch_unwind(AssertUnwindSafe(|| {

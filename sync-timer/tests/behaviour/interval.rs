@@ -69,7 +69,7 @@ fn a_timed_wait_loses_no_tick() {
 }
 
 #[test]
-fn stop_wakes_who_waits() {
+fn stop_wakes_the_waiter() {
     let _watchdog = watchdog::watch();
     let mut interval = Interval::new(SECOND * 3600);
     let stopper = interval.stopper();

@@ -190,3 +190,25 @@ fn on_tokio() {
     }
     assert_eq!(scheduler.shutdown(Pending::Discard), 0, "every timer went off or was cancelled");
 }
+
+#[cfg(feature = "futures-core")]
+#[test]
+fn ticks_are_a_stream_until_the_shutdown() {
+    use futures_core::{FusedStream, Stream};
+
+    let it = bench();
+    let mut ticks = it.scheduler.ticks(Periodic::new(SECOND));
+    let next = |ticks: &mut sync_timer::Ticks| {
+        let waker = Waker::from(Arc::clone(&it.wakes));
+        Pin::new(ticks).poll_next(&mut Context::from_waker(&waker))
+    };
+    assert!(next(&mut ticks).is_pending());
+    for _ in 0..3 {
+        assert_eq!(it.wakes_in(SECOND), 1);
+        assert_eq!(next(&mut ticks), Poll::Ready(Some(it.clock.now())));
+        assert!(next(&mut ticks).is_pending() && !ticks.is_terminated());
+    }
+    it.scheduler.shutdown(Pending::Discard);
+    assert!(ticks.is_terminated());
+    assert_eq!(next(&mut ticks), Poll::Ready(None));
+}
