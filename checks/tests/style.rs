@@ -19,6 +19,9 @@ const OPENINGS: [&str; 4] = ["Who", "Whom", "Whoever", "What"];
 
 const COLUMNS: usize = 100;
 
+/// The most lines of a file, with its documentation and its unit tests.
+const LINES: usize = 800;
+
 /// Whether `text` has `word` in it as a whole word, in any case.
 fn has_word(text: &str, word: &str) -> bool {
     let text = text.to_lowercase();
@@ -101,6 +104,18 @@ fn lines_end_at_the_hundredth_column() {
 }
 
 #[test]
+fn files_are_short_enough_to_be_read_as_a_whole() {
+    let mut complaints = Complaints::default();
+    for path in files("rs") {
+        let lines = read(&path).lines().count();
+        if lines > LINES {
+            complaints.add(format!("{}: {lines} lines", path.display()));
+        }
+    }
+    complaints.settle("A file has at most 800 lines; an algorithm with its documentation 700.");
+}
+
+#[test]
 fn test_names_have_no_codes() {
     let mut complaints = Complaints::default();
     for path in files("rs") {
@@ -123,6 +138,48 @@ fn test_names_have_no_codes() {
         }
     }
     complaints.settle("A test's name says what it shows; CONTRACT.md has the rows.");
+}
+
+/// Words that no name has, of those that STYLE.md replaces.
+const NOT_IN_NAMES: [&str; 7] =
+    ["nobody", "nobodys", "somebody", "anybody", "anew", "whom", "whoever"];
+
+#[test]
+fn names_of_functions_use_plain_words() {
+    let mut complaints = Complaints::default();
+    for path in files("rs") {
+        for (number, line) in read(&path).lines().enumerate() {
+            let Some((_, rest)) = line.split_once("fn ") else { continue };
+            let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+            let begins_with_who = name.starts_with("who_");
+            if begins_with_who || name.split('_').any(|word| NOT_IN_NAMES.contains(&word)) {
+                complaints.add(format!("{}:{}: {name}", path.display(), number + 1));
+            }
+        }
+    }
+    complaints.settle("Plain English, in names too: see \"Words\" in STYLE.md.");
+}
+
+/// Returns whether `word` is the number of a row in a table that is not in the repository: two
+/// capital letters, a hyphen and two digits.
+fn is_row_number(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let [a, b, b'-', m, n] = bytes else { return false };
+    [a, b].iter().all(|b| b.is_ascii_uppercase()) && [m, n].iter().all(|b| b.is_ascii_digit())
+}
+
+#[test]
+fn no_text_names_the_number_of_a_row() {
+    let mut complaints = Complaints::default();
+    for path in files("rs").into_iter().chain(files("md")).filter(|path| !is_about_style(path)) {
+        for (number, line) in read(&path).lines().enumerate() {
+            let words = line.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+            for word in words.filter(|word| is_row_number(word.trim_start_matches("U-"))) {
+                complaints.add(format!("{}:{}: {word}", path.display(), number + 1));
+            }
+        }
+    }
+    complaints.settle("A comment states the promise, or names the test that shows it.");
 }
 
 #[test]

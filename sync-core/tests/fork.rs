@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
 use sync_core::{
-    AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Event, FairMutex, Mutex, RawSemaphore,
-    ReentrantMutex, RwLock, Semaphore,
+    AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Event, FairMutex, LazyLock, Mutex,
+    RateLimiter, RawSemaphore, ReentrantMutex, RwLock, Semaphore,
 };
 use watchdog::watch;
 
@@ -663,6 +663,72 @@ impl std::task::Wake for OfTheParent {
 
 /// A wake in the child calls no waker of the parent; a future that the child inherited can be
 /// dropped, and its poll finds the object as the child left it.
+#[test]
+fn a_limiter_goes_on_in_the_child() {
+    static LIMIT: RateLimiter = RateLimiter::new(1, Duration::from_secs(3600)).burst(2);
+    let (_watch, _turn) = (watch(), turn());
+    let waits = std::thread::spawn(|| {
+        assert!(LIMIT.acquire_many(3).is_err(), "until it is closed");
+    });
+    while LIMIT.available() != 0 {
+        std::thread::yield_now();
+    }
+    let failed = in_child(|| {
+        let late = Duration::from_secs(3000);
+        first_false([
+            LIMIT.available() == 0 && LIMIT.try_acquire().is_err(),
+            // The debt of the parent's thread is there too.
+            LIMIT.try_acquire_for(late).is_err() && LIMIT.reserve(1).is_ok_and(|wait| wait > late),
+            {
+                LIMIT.close();
+                LIMIT.acquire().is_err()
+            },
+            {
+                let own = RateLimiter::new(1, Duration::from_micros(1));
+                own.acquire_many(5).is_ok()
+            },
+        ])
+    });
+    assert_eq!((failed, LIMIT.is_closed()), (0, false));
+    LIMIT.close();
+    waits.join().unwrap();
+}
+
+#[test]
+fn a_value_that_a_thread_of_the_parent_is_making_is_not_dropped_in_the_child() {
+    struct Counts(&'static AtomicU32);
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    static DROPS: AtomicU32 = AtomicU32::new(0);
+    let (_watch, _turn) = (watch(), turn());
+    let (begun, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let owned = Counts(&DROPS);
+    let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
+    let lazy = Arc::new(LazyLock::new(move || {
+        begins.set();
+        goes.wait();
+        drop(owned);
+        7
+    }));
+    let theirs = Arc::clone(&lazy);
+    let makes = std::thread::spawn(move || assert_eq!(**theirs, 7));
+    begun.wait();
+    let failed = in_child(|| {
+        // SAFETY: the child owns the copies of both references: its parent's thread is not here.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(&lazy)) };
+        drop(lazy);
+        // The closure is with the thread that runs it.
+        first_false([DROPS.load(Ordering::SeqCst) == 0])
+    });
+    assert_eq!(failed, 0);
+    go.set();
+    makes.join().unwrap();
+    assert_eq!(DROPS.load(Ordering::SeqCst), 1);
+}
+
 #[test]
 fn the_tasks_of_the_parent_are_not_in_the_child() {
     let _watch = watch();

@@ -298,3 +298,27 @@ fn every_public_type_is_in_the_table() {
     let rows: Vec<_> = rows().into_iter().chain(plain_rows()).map(|row| row.name).collect();
     public_items::assert_complete(&sources, &rows, &NO_ROWS);
 }
+
+/// Covariance: a guard that reads is as good as one of data that lives shorter, as a reference is.
+/// The guards that give out their lock cannot be ([`sync_core::RwLockReadGuard::rwlock`]): with it,
+/// what lives shorter could be written into it. A mapped guard gives out no lock.
+#[test]
+fn a_mapped_guard_that_reads_is_covariant() {
+    use sync_core::{MappedReentrantMutexGuard, MappedRwLockReadGuard, RwLock, RwLockReadGuard};
+
+    fn shorter<'short, 'lock>(
+        guard: MappedRwLockReadGuard<'lock, &'static str>,
+    ) -> MappedRwLockReadGuard<'lock, &'short str> {
+        guard
+    }
+    fn reentrant<'short, 'lock>(
+        guard: MappedReentrantMutexGuard<'lock, &'static str>,
+    ) -> MappedReentrantMutexGuard<'lock, &'short str> {
+        guard
+    }
+    let lock = RwLock::new("text");
+    assert_eq!(*shorter(RwLockReadGuard::map(lock.read(), |text| text)), "text");
+    let nested = sync_core::ReentrantMutex::new("text");
+    let part = sync_core::ReentrantMutexGuard::map(nested.lock(), |text| text);
+    assert_eq!(*reentrant(part), "text");
+}

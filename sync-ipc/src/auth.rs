@@ -34,7 +34,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use rustix::event::{PollFd, PollFlags};
 use sha2::Sha256;
 
-use crate::connection::{self, Connection, ConnectionError};
+use crate::connection::{self, Connection};
+use crate::error::ConnectionError;
 
 /// The longest frame before the proofs are known to be right.
 const FRAME: usize = 256;

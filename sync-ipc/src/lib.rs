@@ -73,19 +73,20 @@ mod shared_memory;
 mod value;
 
 #[cfg(target_os = "linux")]
-pub use self::barrier::{Barrier, BarrierError, BarrierWaitResult};
+pub use self::barrier::{Barrier, BarrierWaitResult};
 #[cfg(target_os = "linux")]
 pub use self::condvar::{Condvar, Waitable};
 #[cfg(target_os = "linux")]
-pub use self::connection::{
-    Connection, ConnectionError, DEFAULT_MAX, Listener, MAX_FDS, one_way_pipe, pipe, wait,
-};
+pub use self::connection::{Connection, DEFAULT_MAX, Listener, MAX_FDS, one_way_pipe, pipe, wait};
 #[cfg(target_os = "linux")]
-pub use self::error::{Error, Result};
+pub use self::error::{
+    BarrierError, ConnectionError, Error, ListError, LockError, OutOfRange, RecvError, Result,
+    SendError, TooManyReleases,
+};
 #[cfg(target_os = "linux")]
 pub use self::event::Event;
 #[cfg(target_os = "linux")]
-pub use self::mutex::{Guard, LockError, Mutex};
+pub use self::mutex::{Guard, Mutex};
 #[cfg(target_os = "linux")]
 pub use self::plain::Plain;
 #[cfg(target_os = "linux")]
@@ -108,9 +109,7 @@ pub use self::queue::in_place::{InPlaceLease, InPlaceQueue, Loan};
 #[cfg(target_os = "linux")]
 pub use self::queue::joinable::{JoinableQueue, Task};
 #[cfg(target_os = "linux")]
-pub use self::queue::{
-    Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue,
-};
+pub use self::queue::{Lease, Orphans, Queue, QueueOptions, Receiver, Sender, queue};
 #[cfg(target_os = "linux")]
 pub use self::readiness::Readiness;
 #[cfg(target_os = "linux")]
@@ -122,11 +121,11 @@ pub use self::segment::Segment;
 #[cfg(target_os = "linux")]
 pub use self::segment::trusted::TrustedSegment;
 #[cfg(target_os = "linux")]
-pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore, TooManyReleases};
+pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore};
 #[cfg(target_os = "linux")]
-pub use self::shared_memory::{Item, ListError, ShareableList, SharedMemory};
+pub use self::shared_memory::{Item, ShareableList, SharedMemory};
 #[cfg(target_os = "linux")]
-pub use self::value::{Array, ArrayGuard, OutOfRange, RawArray, RawValue, Value};
+pub use self::value::{Array, ArrayGuard, RawArray, RawValue, Value};
 
 /// Opens an object, or creates it if it does not exist, also if another thread or process does so
 /// at the same time.

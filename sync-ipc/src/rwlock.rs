@@ -12,8 +12,7 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
-use crate::mutex::{LockError, Unrepaired};
+use crate::error::{Error, LockError, Result, Unrepaired};
 use crate::plain::{self, Plain};
 use crate::raw::Peers;
 use crate::raw::mutex::{self, Locked, Refused};

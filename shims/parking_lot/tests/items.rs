@@ -191,12 +191,11 @@ fn each_method_of_reentrant_mutex() {
     std::mem::forget(lock.lock());
     // SAFETY: the guard was forgotten.
     unsafe { lock.force_unlock_fair() };
-    // SAFETY: the raw lock is locked here for the guard.
-    drop(unsafe {
-        lock.raw().lock();
-        lock.make_guard_unchecked()
-    });
-    assert!(!lock.data_ptr().is_null());
+    std::mem::forget(lock.lock());
+    // SAFETY: the guard was forgotten, and its hold is this one's.
+    drop(unsafe { lock.make_guard_unchecked() });
+    // SAFETY: of the raw lock nothing but its state is used.
+    assert!(!unsafe { lock.raw().is_locked() } && !lock.data_ptr().is_null());
     assert_eq!(lock.into_inner(), 1);
     let lock = Arc::new(ReentrantMutex::const_new(RawMutex::INIT, RawThreadId::INIT, 1));
     let mut guard: ArcReentrantMutexGuard<RawMutex, RawThreadId, i32> = lock.lock_arc();

@@ -24,6 +24,7 @@ use super::handle::{JoinHandle, Unseen};
 use super::record::Thread;
 use crate::fork::ProcessMark;
 use crate::user_code;
+use crate::wait::event::Event;
 
 /// Starts threads that borrow from outside of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -128,18 +129,49 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// });
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> bool {
-        if !self.process.is_current() {
-            return true;
-        }
         let deadline = Instant::now().checked_add(timeout);
-        let threads = self.running().clone();
-        threads.iter().all(|thread| match deadline {
-            Some(deadline) => thread.finished().wait_deadline(deadline),
+        self.join_by(|finished| match deadline {
+            Some(deadline) => finished.wait_deadline(deadline),
             None => {
-                thread.finished().wait();
+                finished.wait();
                 true
             }
         })
+    }
+
+    /// Waits with `wait` for the threads that were started so far, until it returns `false`.
+    /// Returns whether all are over.
+    pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {
+        if !self.process.is_current() {
+            return true;
+        }
+        let threads = self.running().clone();
+        threads.iter().all(|thread| wait(thread.finished()))
+    }
+
+    /// Waits until the threads that were started so far are over, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect. The end of the scope waits all the same.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread};
+    ///
+    /// let words = vec!["one", "two"];
+    /// thread::scope(|scope| {
+    ///     let first = scope.spawn(|| words[0].len()).unwrap();
+    ///     block_on(async {
+    ///         assert_eq!(first.join_async().await, Ok(&3));
+    ///         scope.join_async().await;
+    ///     });
+    /// });
+    /// ```
+    pub async fn join_async(&self) {
+        if self.process.is_current() {
+            let threads = self.running().clone();
+            for thread in threads {
+                thread.finished().wait_async().await;
+            }
+        }
     }
 
     fn join_all(&self) {

@@ -356,7 +356,7 @@ fn a_request_for_many_is_not_starved_by_requests_for_one() {
 }
 
 #[test]
-fn who_comes_after_a_request_for_many_waits_behind_it() {
+fn a_later_request_waits_behind_a_request_for_many() {
     let _watch = watch();
     let semaphore = Semaphore::new(2);
     let passed = AtomicU32::new(0);

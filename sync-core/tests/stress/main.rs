@@ -1,10 +1,13 @@
 //! Many threads, the real clock, and a count at the end that shows whether anything was lost.
 
+#[path = "../support/storm.rs"]
+mod storm;
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
 mod barrier;
 mod condvar;
+mod drops;
 mod event;
 mod fair_mutex;
 mod latch;

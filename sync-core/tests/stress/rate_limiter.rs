@@ -14,12 +14,12 @@ fn many_threads_keep_the_rate() {
     const BURST: u32 = 8;
     let _watch = watch();
     let limit = RateLimiter::new(1, INTERVAL).burst(BURST);
-    let (began, went_on) = (Instant::now(), Mutex::new(Vec::new()));
+    let (began, went_on) = (Instant::now(), Mutex::new(Vec::<Instant>::new()));
     thread::scope(|scope| {
         for me in 0..4 {
             let (limit, went_on) = (&limit, &went_on);
             scope.spawn(move || {
-                let mut mine = Vec::new();
+                let mut mine = Vec::<Instant>::new();
                 for round in 0..500 {
                     let got = match (round + me) % 4 {
                         0 => limit.acquire().is_ok(),

@@ -31,7 +31,8 @@ use sync_core::fork::{PerProcess, ProcessMark};
 use super::error::{ManagerError, Result};
 use super::wire::{Call, Data, Join, Joined, Limit, Refusal, Reply, Request, TOKEN, VERSION};
 use crate::auth::{self, Key};
-use crate::connection::{self, Connection, ConnectionError, DEFAULT_MAX};
+use crate::connection::{self, Connection, DEFAULT_MAX};
+use crate::error::ConnectionError;
 use crate::process::handles;
 
 /// The address of a manager's server.

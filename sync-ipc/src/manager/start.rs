@@ -149,7 +149,7 @@ impl ManagerBuilder {
             initializer: self.initializer,
             ready: theirs,
         };
-        // Its end is its parent's decision: it ignores Ctrl-C (row SM-03), and ends with it.
+        // Its end is its parent's decision: it ignores Ctrl-C, and ends with it.
         let process = Process::builder(serve)
             .name(self.name)
             .daemon(true)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::de::DeserializeOwned;
+pub use sync_core::executor::Until;
 use sync_core::user_code;
 
 use super::dispatch::{Room, Submitted};
@@ -258,21 +259,6 @@ impl<R> fmt::Debug for MapHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapHandle").field("chunks", &self.jobs.len()).finish_non_exhaustive()
     }
-}
-
-/// When [`wait`] has waited long enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "return_when")]
-pub enum Until {
-    /// One job is done.
-    #[doc(alias = "FIRST_COMPLETED")]
-    First,
-    /// One job panicked or failed; or all are done. Being cancelled is no failure.
-    #[doc(alias = "FIRST_EXCEPTION")]
-    FirstError,
-    /// All jobs are done.
-    #[doc(alias = "ALL_COMPLETED")]
-    All,
 }
 
 /// The result of [`wait`].

@@ -354,7 +354,7 @@ impl Pool {
         if chunk == 0 {
             return Err(SubmitError::NoChunk);
         }
-        // All of the input first: if it panics, nothing was submitted (row PO-07).
+        // All of the input first: if it panics, nothing was submitted.
         let items: Vec<F::Args> = items.into_iter().collect();
         self.submit_chunks(f, items, chunk, usize::MAX)
     }

@@ -200,7 +200,7 @@ pub fn active_children() -> Vec<Child> {
     })
 }
 
-/// At the end of this process: ends the daemons, then waits for all other children (row U-PR-04).
+/// At the end of this process: ends the daemons, then waits for all other children.
 extern "C" fn at_exit() {
     // User code of other exit handlers may have left anything behind; nothing may unwind into C.
     sync_core::user_code::run_and_forget_panic(|| {

@@ -254,7 +254,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
     /// [`SpawnError`].
     pub fn spawn(self, args: F::Args) -> Result<Process<F::Output>, SpawnError> {
         let started = self.start(&args)?;
-        // Now the child has its own descriptors: the parent's copies may go (row PR-16). User code:
+        // Now the child has its own descriptors: the parent's copies may go. User code:
         // destructors of the arguments.
         sync_core::user_code::dispose(args);
         let Started { state, control, mut command, stdin } = started;

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::Result;
+use crate::error::{RecvError, Result, SendError};
 use crate::plain::Plain;
-use crate::queue::{Lease, Queue, RecvError, SendError};
+use crate::queue::{Lease, Queue};
 use crate::readiness::Readiness;
 use crate::segment::Segment;
 
@@ -119,6 +119,20 @@ impl<T: Plain> JoinableQueue<T> {
     /// [`RecvError`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Task<'_, T>, RecvError> {
         Ok(Task(self.0.get_lease_timeout(timeout)?))
+    }
+
+    /// Gets a task, waiting until there is one as an asynchronous task does: see
+    /// [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_async")]
+    pub async fn get_async(&self) -> Result<Task<'_, T>, RecvError>
+    where
+        T: 'static,
+    {
+        Ok(Task(self.0.get_lease_async().await?))
     }
 
     /// Waits until all tasks are done.

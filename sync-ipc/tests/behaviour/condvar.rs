@@ -65,7 +65,7 @@ fn notify_wakes_exactly_one() {
 }
 
 #[test]
-fn those_who_timed_out_absorb_nothing() {
+fn waiters_that_timed_out_absorb_nothing() {
     let world = world();
     let mut late: Vec<Child> =
         (0..4).map(|_| fork(|| world.waiter(Duration::from_millis(20)))).collect();

@@ -505,7 +505,7 @@ fn open_descriptors() -> usize {
 }
 
 #[test]
-fn descriptors_with_every_byte_fill_nobodys_table() {
+fn descriptors_with_every_byte_fill_no_table() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let hostile = OwnedFd::from(theirs);

@@ -25,7 +25,7 @@ fn holder(mutex: &Mutex<u64>) -> crate::processes::Child {
 }
 
 #[test]
-fn debug_says_who_holds_it() {
+fn debug_shows_the_owner() {
     let (_segment, mutex) = world();
     assert!(format!("{mutex:?}").contains("Nobody"));
     let guard = mutex.lock().expect("free");
@@ -98,7 +98,7 @@ fn a_guard_that_is_not_marked_makes_the_lock_not_recoverable_and_wakes_all() {
 }
 
 #[test]
-fn a_killed_waiter_loses_nobodys_wake() {
+fn a_killed_waiter_loses_no_wake() {
     // glibc's robust mutex loses this wake: the woken waiter is killed, and the next waiter sleeps
     // on a free lock.
     for _ in 0..5 {

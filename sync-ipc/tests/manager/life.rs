@@ -16,7 +16,6 @@ fn socket_of(manager: &Manager) -> std::path::PathBuf {
     }
 }
 
-/// Row U-MA-04.
 #[test]
 fn proxies_are_errors_after_the_end() {
     let manager = Manager::start().unwrap();
@@ -32,7 +31,6 @@ fn proxies_are_errors_after_the_end() {
     assert!(!path.parent().unwrap().exists());
 }
 
-/// Row MA-10.
 #[test]
 fn a_manager_is_started_again_at_once_at_the_same_address() {
     let folder = std::env::temp_dir().join(format!("restart-{}", std::process::id()));
@@ -68,7 +66,6 @@ fn name_and_fail(fail: bool) {
 fn not_registered(_: bool) {}
 sync_ipc::entry!(name_and_fail);
 
-/// Row MA-12.
 #[test]
 fn an_initializer_runs_before_the_server_serves() {
     let builder = || Manager::builder().name("Shelf");
@@ -81,7 +78,6 @@ fn an_initializer_runs_before_the_server_serves() {
     assert!(matches!(failed, Err(ManagerError::BadValue(_))));
 }
 
-/// Rows U-MA-03, PI-08.
 #[test]
 fn another_key_is_refused() {
     let manager = Manager::start().unwrap();
@@ -97,7 +93,6 @@ fn another_key_is_refused() {
     assert!(serde_json::to_string(manager.key()).is_err());
 }
 
-/// Rows U-MA-05, SM-03.
 #[test]
 fn a_server_ignores_interrupts_and_ends_by_sigterm_in_good_order() {
     let manager = Manager::start().unwrap();

@@ -10,7 +10,6 @@ use sync_ipc::{Item, Process, Segment, ShareableList, manager};
 
 use super::support::{Account, AccountProxy, refused, square};
 
-/// Row MA-04.
 #[test]
 fn a_dictionary_has_all_methods_and_keeps_the_order() {
     let manager = Manager::start().unwrap();
@@ -60,7 +59,6 @@ fn change_everything(
 }
 sync_ipc::entry!(change_everything);
 
-/// Rows MA-07, MA-14.
 #[test]
 fn a_child_changes_containers_and_the_parent_sees_it() {
     let manager = Manager::start().unwrap();
@@ -91,7 +89,6 @@ fn a_child_changes_containers_and_the_parent_sees_it() {
     assert_eq!(deque.to_vec().unwrap(), [3, 0, 2]);
 }
 
-/// Row MA-14, the methods of lists.
 #[test]
 fn sequences_have_all_methods() {
     let manager = Manager::start().unwrap();
@@ -124,7 +121,6 @@ fn sequences_have_all_methods() {
     assert_eq!(counter.remove(&'a').unwrap(), i64::MAX);
 }
 
-/// Rows MA-05, MA-06, U-MA-06.
 #[test]
 fn objects_inside_of_objects_live_as_long_as_these() {
     let manager = Manager::start().unwrap();
@@ -148,7 +144,6 @@ fn objects_inside_of_objects_live_as_long_as_these() {
     assert_eq!(inner.to_vec().unwrap(), [1, 2], "a proxy keeps it");
 }
 
-/// Row U-MA-01.
 #[test]
 fn a_value_that_was_read_is_a_copy() {
     let manager = Manager::start().unwrap();
@@ -215,7 +210,6 @@ fn a_type_of_the_program_is_called_by_typed_methods() {
     assert!(matches!(refusal, Refusal::BadValue(_) | Refusal::Panicked(_)), "{refusal:?}");
 }
 
-/// Row MA-13, the pool.
 #[test]
 fn a_pool_in_the_manager_runs_entry_points() {
     let manager = Manager::start().unwrap();
@@ -276,7 +270,6 @@ fn calls_in_a_pipeline_run_in_order() {
     }
 }
 
-/// Row SM-03.
 #[test]
 fn shared_memory_of_a_manager_is_there_until_the_manager_ends() {
     let manager = Manager::start().unwrap();
@@ -296,7 +289,7 @@ fn shared_memory_of_a_manager_is_there_until_the_manager_ends() {
     assert_eq!(list.get(0).unwrap(), Item::Int(42), "the memory is kept by its users");
 }
 
-/// Row MA-09: an item that cannot be serialised is an error and costs nothing.
+/// An item that cannot be serialised is an error and costs nothing.
 #[test]
 fn a_value_that_cannot_be_serialised_is_an_error() {
     #[derive(Debug)]

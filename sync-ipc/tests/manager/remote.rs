@@ -17,7 +17,6 @@ fn answer(questions: Queue<u32>, answers: Queue<u32>) {
 }
 sync_ipc::entry!(answer);
 
-/// Row MA-09.
 #[test]
 fn clients_over_tcp_share_a_queue() {
     let key = Key::random().unwrap();

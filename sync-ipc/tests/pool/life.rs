@@ -81,7 +81,7 @@ fn dropping_a_pool_waits_for_what_was_submitted() {
 }
 
 #[test]
-fn workers_are_replaced_after_so_many_tasks() {
+fn workers_are_replaced_after_n_tasks() {
     let pool =
         Pool::builder().workers(3).max_tasks_per_child(NonZero::new(10).unwrap()).build().unwrap();
     let first: HashSet<_> = pool.workers().iter().map(|child| child.pid()).collect();

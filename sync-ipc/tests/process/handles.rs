@@ -168,11 +168,11 @@ fn lengths(texts: Vec<String>) -> Vec<usize> {
 sync_ipc::entry!(double, lengths);
 
 #[test]
-fn large_arguments_and_results_arrive_though_nobody_reads_meanwhile() {
+fn large_arguments_and_results_arrive_though_no_process_reads_meanwhile() {
     for size in [0, 1, 65_000, 65_536, 70_000, 3 << 20] {
         let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
         let process = Process::spawn(double, Bytes(bytes.clone())).unwrap();
-        // Joined before the result is read: Python deadlocks here (row U-PR-08).
+        // Joined before the result is read: Python deadlocks here.
         assert_eq!(process.join().unwrap(), 0);
         let doubled = process.result().unwrap().0;
         assert!(doubled.iter().zip(&bytes).all(|(new, old)| *new == old.wrapping_mul(2)));

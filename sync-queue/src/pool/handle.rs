@@ -5,16 +5,18 @@ use core::fmt;
 use core::future::{Future, IntoFuture};
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+pub use sync_core::executor::Until;
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::futex::task::Waiter;
 use sync_core::primitive::sync::Arc;
+use sync_core::{CancelToken, Cancelled};
 
 use crate::pool::ThreadPool;
 use crate::pool::error::{JobError, SubmitError};
@@ -90,6 +92,23 @@ impl<R> JobHandle<R> {
     /// The handle, if the job was not done in time.
     pub fn result_deadline(self, deadline: Instant) -> Result<Result<R, JobError>, Self> {
         self.result_before(Deadline::at(deadline))
+    }
+
+    /// As [`result`](Self::result), until the token is cancelled at most. Like a wait with a limit
+    /// of time it runs no job.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the token was cancelled while the job was not done.
+    pub fn result_or_cancelled(self, token: &CancelToken) -> Result<Result<R, JobError>, Self> {
+        let mut future = pin!(self.into_future());
+        match token.block_on(future.as_mut()) {
+            Ok(result) => Ok(result),
+            Err(Cancelled) => match future.give_up() {
+                Some(handle) => Err(handle),
+                None => unreachable!("a future that is not ready has its handle"),
+            },
+        }
     }
 
     fn result_before(self, deadline: Option<Deadline>) -> Result<Result<R, JobError>, Self> {
@@ -251,6 +270,17 @@ impl<R> IntoFuture for JobHandle<R> {
     }
 }
 
+impl<R> JobFuture<R> {
+    /// Ends the wait, and returns the handle.
+    fn give_up(self: Pin<&mut Self>) -> Option<JobHandle<R>> {
+        // SAFETY: the waiter is not moved; the handle is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is a part of a pinned value, and is never moved out.
+        unsafe { Pin::new_unchecked(&this.waiter) }.cancel();
+        this.handle.take()
+    }
+}
+
 impl<R> Future for JobFuture<R> {
     type Output = Result<R, JobError>;
 
@@ -286,31 +316,6 @@ impl<R> fmt::Debug for JobFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("JobFuture").field(&self.handle).finish()
     }
-}
-
-/// When [`wait`] has waited long enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "return_when")]
-pub enum Until {
-    /// One job is done.
-    #[doc(alias = "FIRST_COMPLETED")]
-    First,
-    /// One job panicked, is broken or has lapsed; or all are done. Being cancelled is no error.
-    #[doc(alias = "FIRST_EXCEPTION")]
-    FirstError,
-    /// All jobs are done.
-    #[doc(alias = "ALL_COMPLETED")]
-    All,
-}
-
-/// Python's names.
-impl Until {
-    /// [`First`](Self::First).
-    pub const FIRST_COMPLETED: Self = Self::First;
-    /// [`FirstError`](Self::FirstError).
-    pub const FIRST_EXCEPTION: Self = Self::FirstError;
-    /// [`All`](Self::All).
-    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// The jobs of a [`wait`], sorted into done and not done.
@@ -372,8 +377,7 @@ pub fn wait<R>(
             progress.settled(&handles[number]);
         }
     }
-    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
-    Waited { done, not_done }
+    sort(handles)
 }
 
 /// As [`wait()`], as a task and without a limit of time.
@@ -399,10 +403,48 @@ pub async fn wait_async<R>(
     wait_for_all(handles, until).await
 }
 
+/// As [`wait()`], until the token is cancelled at most. Like a wait with a limit of time it runs no
+/// job.
+///
+/// ```
+/// use sync_core::CancelToken;
+/// use sync_queue::{ThreadPool, Until, wait_or_cancelled};
+///
+/// let (pool, stop) = (ThreadPool::new(2), CancelToken::new());
+/// let gate = std::sync::Arc::new(sync_core::Event::new());
+/// let jobs = [1, 2].map(|_| {
+///     let gate = gate.clone();
+///     pool.submit(move || gate.wait()).unwrap()
+/// });
+/// stop.cancel();
+/// assert_eq!(wait_or_cancelled(jobs, Until::All, &stop).not_done.len(), 2);
+/// gate.set();
+/// ```
+pub fn wait_or_cancelled<R>(
+    handles: impl IntoIterator<Item = JobHandle<R>>,
+    until: Until,
+    token: &CancelToken,
+) -> Waited<R> {
+    let handles: Vec<_> = handles.into_iter().collect();
+    // Cancelled or not: the handles are sorted.
+    let _ = token.block_on(wait_for_enough(&handles, until));
+    sort(handles)
+}
+
 async fn wait_for_all<R>(handles: Vec<JobHandle<R>>, until: Until) -> Waited<R> {
-    let (mut progress, open) = Progress::new(&handles, until);
+    wait_for_enough(&handles, until).await;
+    sort(handles)
+}
+
+fn sort<R>(handles: Vec<JobHandle<R>>) -> Waited<R> {
+    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
+    Waited { done, not_done }
+}
+
+async fn wait_for_enough<R>(handles: &[JobHandle<R>], until: Until) {
+    let (mut progress, open) = Progress::new(handles, until);
     if !progress.is_over() {
-        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
+        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles };
         for &number in &open {
             handles[number].core().ring_when_settled(&listening.bell, number);
         }
@@ -412,8 +454,6 @@ async fn wait_for_all<R>(handles: Vec<JobHandle<R>>, until: Until) -> Waited<R> 
             progress.settled(&handles[number]);
         }
     }
-    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
-    Waited { done, not_done }
 }
 
 /// The progress of a [`wait()`].
@@ -570,6 +610,49 @@ impl<R> AsCompleted<R> {
         Some(self.take(number))
     }
 
+    /// The next one, waiting until the token is cancelled at most. `Ok(None)`: all were handed out.
+    /// Like a wait with a limit of time it runs no job.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while no job was done. The iterator goes on.
+    pub fn next_or_cancelled(
+        &mut self,
+        token: &CancelToken,
+    ) -> Result<Option<JobHandle<R>>, Cancelled> {
+        token.block_on(self.next_async())
+    }
+
+    /// The handles as a stream, which ends after the last one. A stream that is dropped detaches
+    /// the jobs that are left, for it holds the handles.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use futures_core::Stream;
+    /// use sync_core::task::block_on;
+    /// use sync_queue::{ThreadPool, as_completed};
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let jobs = [1, 2, 3].map(|n| pool.submit(move || n * n).unwrap());
+    /// block_on(async {
+    ///     let mut done = pin!(as_completed(jobs).stream());
+    ///     let mut sum = 0;
+    ///     while let Some(job) = poll_fn(|cx| done.as_mut().poll_next(cx)).await {
+    ///         sum += job.await.unwrap();
+    ///     }
+    ///     assert_eq!(sum, 14);
+    /// });
+    /// ```
+    #[cfg(feature = "futures-core")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+    pub fn stream(self) -> impl futures_core::FusedStream<Item = JobHandle<R>> {
+        crate::wait::unfold::Unfold::new(self, |mut left: Self| async move {
+            let next = left.next_async().await;
+            next.map(|handle| (handle, left))
+        })
+    }
+
     /// In the child of a fork, where no bell rings: the first handle that is left.
     fn left_behind(&self) -> Option<usize> {
         if self.process.is_current() {
@@ -643,6 +726,24 @@ pub struct Map<R> {
     pub(super) handles: std::vec::IntoIter<JobHandle<R>>,
     pub(super) deadline: Option<Instant>,
     pub(super) begun: bool,
+}
+
+impl<R> Map<R> {
+    /// The next result, waiting until the token is cancelled at most. `Ok(None)`: there is no more.
+    /// Like a wait with a limit of time it runs no job.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while the job was not done. The iterator goes on.
+    pub fn next_or_cancelled(
+        &mut self,
+        token: &CancelToken,
+    ) -> Result<Option<Result<R, JobError>>, Cancelled> {
+        self.begun = true;
+        let Some(next) = self.handles.as_slice().first() else { return Ok(None) };
+        token.block_on(wait_for_enough(core::slice::from_ref(next), Until::All))?;
+        Ok(self.next())
+    }
 }
 
 impl<R> Iterator for Map<R> {

@@ -11,6 +11,7 @@ mod watchdog;
 mod support;
 
 mod asynchronous;
+mod cancel;
 mod channel;
 mod channel_async;
 mod handle;

@@ -66,7 +66,7 @@ impl Fire {
         // Invariant 1.
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            user_code::run_and_forget_panic(|| waker.wake());
         }
     }
 }
@@ -183,6 +183,26 @@ impl Ticks {
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+/// The moments at which the ticks were due; the end is that of the scheduler.
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::Stream for Ticks {
+    type Item = Instant;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.get_mut().poll_tick(context).map(Result::ok)
+    }
+}
+
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::FusedStream for Ticks {
+    fn is_terminated(&self) -> bool {
+        // A sleep that is lost stays in its place, and is lost at every later poll.
+        self.sleep.shared.lock().phase == Phase::Lost
     }
 }
 

@@ -243,6 +243,8 @@ impl Explorer {
         (if self.no_alternatives { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
     }
 
+    /// Picks the write that a load reads from: the newest one here, and each other one that
+    /// coherence permits in a graph of its own, which is put aside.
     fn add_load(&mut self, g: &mut Graph, id: Id) {
         let loc = g.ev(id).label.loc;
         let (floor, newest) = self.range(g, id);
@@ -256,6 +258,8 @@ impl Explorer {
         link_read(g, id, w, 0);
     }
 
+    /// Picks the place of a store in the order of its location: the end here, and each other place
+    /// in a graph of its own. Earlier loads that may read from it are revisited.
     fn add_store(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let (floor, newest) = self.range(g, id);
@@ -276,6 +280,9 @@ impl Explorer {
         self.wake_ready(g, label.loc);
     }
 
+    /// Picks the write that a read-modify-write reads from, as [`add_load`](Self::add_load) does;
+    /// its own write follows that write immediately. Where another one follows already, that one is
+    /// revisited.
     fn add_rmw(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let loc = label.loc;
