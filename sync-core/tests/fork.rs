@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
 use sync_core::{
-    AutoResetEvent, Barrier, BoundedSemaphore, Event, FairMutex, LazyLock, Mutex, RateLimiter,
-    RawSemaphore, ReentrantMutex, RwLock, Semaphore,
+    AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Event, FairMutex, LazyLock, Mutex,
+    RateLimiter, RawSemaphore, ReentrantMutex, RwLock, Semaphore,
 };
 use watchdog::watch;
 
@@ -603,6 +603,39 @@ fn no_lock_of_a_panic_is_waited_for() {
         codes.push(in_child(|| {
             drop(failed.take_panic());
             i32::from(!matches!(failed.join(), Err(JoinError::Panicked(_))))
+        }));
+    }
+    STOP.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().unwrap();
+    }
+    assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
+}
+
+/// Threads of the parent make and drop children of one token all the time.
+#[test]
+fn the_drop_of_a_token_waits_for_no_lock_of_the_parent() {
+    let (_turn, _watch) = (turn(), watch());
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let token = CancelToken::new();
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let token = token.clone();
+            std::thread::spawn(move || {
+                while !STOP.load(Ordering::Relaxed) {
+                    let children: [CancelToken; 8] = std::array::from_fn(|_| token.child());
+                    drop(children);
+                }
+            })
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for _ in 0..60 {
+        let mut mine = Some((token.child(), token.child().child()));
+        codes.push(in_child(|| {
+            let alive = mine.as_ref().is_some_and(|(child, _)| !child.is_cancelled());
+            drop(mine.take());
+            i32::from(!alive || token.is_cancelled())
         }));
     }
     STOP.store(true, Ordering::Relaxed);

@@ -217,8 +217,7 @@ impl Inner {
     fn thread_builder(&self, name: String) -> thread::Builder {
         let builder = thread::Builder::new().name(name);
         match self.stack_size {
-            // A larger size overflows where `std` rounds it up; the system refuses this one, too.
-            Some(size) => builder.stack_size(size.min(isize::MAX as usize)),
+            Some(size) => builder.stack_size(size),
             None => builder,
         }
     }
