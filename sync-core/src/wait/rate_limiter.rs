@@ -258,7 +258,7 @@ impl RateLimiter {
         let reserved = Reserved { limiter: self, n, due };
         // Past the end of the clock: never.
         let moment = Instant::now().checked_add(Duration::from_nanos(wait));
-        let mut alarm = moment.map(Alarm::at);
+        let mut alarm = moment.map(Alarm::new);
         let mut closed = pin!(self.closed.wait_async());
         let result = poll_fn(|context| {
             if closed.as_mut().poll(context).is_ready() {
