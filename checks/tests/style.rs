@@ -298,6 +298,7 @@ fn programs_are_shorter_than_the_peers_version() {
 
 #[test]
 fn the_two_versions_are_told_apart() {
-    let text = "//! Text.\n//! ```ignore\n//! fn main() {} // a\n//! ```\nuse a;\n\n// b\nfn main() {";
+    let text =
+        "//! Text.\n//! ```ignore\n//! fn main() {} // a\n//! ```\nuse a;\n\n// b\nfn main() {";
     assert_eq!(ours_and_the_peers(text), [vec!["use a;", "fn main() {"], vec!["fn main() {}"]]);
 }

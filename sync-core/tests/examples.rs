@@ -26,6 +26,7 @@ macro_rules! examples {
 }
 
 examples! {
+    asyncio_primitives: "two at a time: true",
     condition_stock: "sold out",
     connection_pool: "a third checkout: the time was up",
     counter_lock: "with the lock: 0 left",

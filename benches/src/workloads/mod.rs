@@ -3,6 +3,7 @@
 //! Each file says what it needs of a peer in one trait, implements that trait for ours and for
 //! every peer, and lists its workloads.
 
+pub mod asynchronous;
 pub mod barrier;
 pub mod condvar;
 pub mod event;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Workload> {
         thread::workloads,
         condvar::workloads,
         select::workloads,
+        asynchronous::workloads,
         semaphore::workloads,
         event::workloads,
         barrier::workloads,

@@ -111,11 +111,7 @@ impl Condvar {
     }
 
     /// Waits for a notification; returns whether the time was up first.
-    fn wait_by<T: ?Sized>(
-        &self,
-        guard: &mut MutexGuard<'_, T>,
-        deadline: Option<Instant>,
-    ) -> bool {
+    fn wait_by<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> bool {
         // SAFETY: the wait gives the lock back in the state in which it was.
         let mutex = unsafe { &MutexGuard::mutex(guard).raw().0 };
         let mut hold = GuardSend::new();

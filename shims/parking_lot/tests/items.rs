@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use parking_lot::lock_api::{GetThreadId as _, RawMutex as _, RawMutexFair as _, RawRwLock as _};
 use parking_lot::{
     ArcMutexGuard, ArcReentrantMutexGuard, ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard,
-    ArcRwLockWriteGuard, Condvar, FairMutex, FairMutexGuard, MappedFairMutexGuard, MappedMutexGuard,
-    MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard,
-    Once, OnceState, RawFairMutex, RawMutex, RawRwLock, RawThreadId, ReentrantMutex,
-    ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
-    WaitTimeoutResult, const_fair_mutex, const_mutex, const_reentrant_mutex, const_rwlock,
+    ArcRwLockWriteGuard, Condvar, FairMutex, FairMutexGuard, MappedFairMutexGuard,
+    MappedMutexGuard, MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
+    Mutex, MutexGuard, Once, OnceState, RawFairMutex, RawMutex, RawRwLock, RawThreadId,
+    ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard,
+    RwLockWriteGuard, WaitTimeoutResult, const_fair_mutex, const_mutex, const_reentrant_mutex,
+    const_rwlock,
 };
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -31,8 +32,7 @@ fn locks_and_guards() {
     assert!(lock.try_lock().is_none());
     drop(guard);
     let fair = FairMutex::new((1, 2));
-    let part: MappedFairMutexGuard<'_, i32> =
-        FairMutexGuard::map(fair.lock(), |pair| &mut pair.1);
+    let part: MappedFairMutexGuard<'_, i32> = FairMutexGuard::map(fair.lock(), |pair| &mut pair.1);
     assert_eq!(*part, 2);
     let nested = ReentrantMutex::new(3);
     assert_eq!(*nested.lock() + *nested.lock(), 6);
@@ -100,7 +100,8 @@ macro_rules! each_method_of_a_mutex {
             let mapped: $Mapped<'_, u32> = $Guard::map(lock.lock(), |data| data);
             let mapped = $Mapped::map(mapped, |data| data);
             let refused = $Mapped::try_map(mapped, |_| None::<&mut u32>);
-            let refused = $Mapped::try_map_or_err(refused.err().unwrap(), |_| Err::<&mut u32, _>(7));
+            let refused =
+                $Mapped::try_map_or_err(refused.err().unwrap(), |_| Err::<&mut u32, _>(7));
             let (mapped, why) = refused.err().unwrap();
             assert_eq!((*mapped, why), (1, 7));
             $Mapped::unlock_fair(mapped);
@@ -146,7 +147,12 @@ macro_rules! each_method_of_a_mutex {
 }
 
 each_method_of_a_mutex!(
-    each_method_of_mutex, Mutex, MutexGuard, MappedMutexGuard, RawMutex, const_mutex
+    each_method_of_mutex,
+    Mutex,
+    MutexGuard,
+    MappedMutexGuard,
+    RawMutex,
+    const_mutex
 );
 each_method_of_a_mutex!(
     each_method_of_fair_mutex,

@@ -24,6 +24,18 @@ impl Spin {
     }
 }
 
+/// The most words that one thread can sleep on: no checker has such a call.
+pub const MOST_WORDS: usize = 1;
+
+/// Returns `false`: a checker has no wait for several words.
+pub fn wait_many(
+    _: (&super::atomic::AtomicU32, u32),
+    _: &[(&super::atomic::AtomicU32, u32)],
+    _: Option<super::futex::Deadline>,
+) -> bool {
+    false
+}
+
 std::thread_local! {
     /// A plain thread-local, not the checker's: all threads of a model run on the thread that
     /// explores it.

@@ -275,5 +275,6 @@ pub fn requeue(
 
 /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
 pub mod shared {
+    pub use super::super::checked::{MOST_WORDS, wait_many};
     pub use super::{wait_maybe, wake};
 }

@@ -107,6 +107,7 @@ pub mod threads {
     /// Futexes in memory that processes share: in a model, all participants share one memory
     /// anyway.
     pub mod shared {
+        pub use super::super::super::checked::{MOST_WORDS, wait_many};
         pub use super::{wait_maybe, wake};
     }
 }

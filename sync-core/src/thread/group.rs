@@ -97,6 +97,12 @@ impl Group {
     /// Calls the callbacks, and waits with `wait` for the members until it returns `false`. Returns
     /// whether all have ended.
     pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {
+        self.call_callbacks();
+        self.handle.join_members(wait)
+    }
+
+    /// Calls the callbacks. The first panic of one is kept for the drop of the group.
+    fn call_callbacks(&self) {
         let mut callbacks = self.handle.take_callbacks();
         // The process is compared before each call: a callback may fork and return in the child.
         while self.handle.process.is_current() {
@@ -109,7 +115,32 @@ impl Group {
             // They are the parent's.
             core::mem::forget(callbacks);
         }
-        self.handle.join_members(wait)
+    }
+}
+
+impl Group {
+    /// Like [`join`](Self::join), as a task: calls the callbacks, and waits for the threads without
+    /// a thread.
+    ///
+    /// A wait that is dropped joins the threads that are left as [`join`](Self::join) does, and so
+    /// blocks; callbacks that were called are not called again.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread::Group};
+    ///
+    /// let group = Group::new();
+    /// group.spawn(|| ()).unwrap();
+    /// block_on(group.join_async());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Like [`join`](Self::join).
+    pub async fn join_async(self) {
+        self.call_callbacks();
+        while let Some(member) = self.handle.next_member() {
+            member.finished().wait_async().await;
+        }
     }
 }
 
@@ -186,6 +217,24 @@ impl GroupHandle {
         };
         // User code: not under the lock.
         unwanted.into_iter().for_each(user_code::dispose_payload);
+    }
+
+    /// Returns a member that is to be waited for; `None`, and the group takes no more from then on,
+    /// if there is none. The member stays in the list until it has ended.
+    fn next_member(&self) -> Option<Thread> {
+        if !self.process.is_current() {
+            return None;
+        }
+        let mut members = self.lock();
+        while let Some(last) = members.running.last() {
+            // A member that joins the group does not wait for itself.
+            if !(last.is_daemon() || last.is_current() || last.finished().is_set()) {
+                return Some(last.clone());
+            }
+            members.running.pop();
+        }
+        members.gone = true;
+        None
     }
 
     /// Joins the members, including those that they start meanwhile, with `wait`, until it returns

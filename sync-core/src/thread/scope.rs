@@ -149,6 +149,31 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         threads.iter().all(|thread| wait(thread.finished()))
     }
 
+    /// Waits until the threads that were started so far are over, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect. The end of the scope waits all the same.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread};
+    ///
+    /// let words = vec!["one", "two"];
+    /// thread::scope(|scope| {
+    ///     let first = scope.spawn(|| words[0].len()).unwrap();
+    ///     block_on(async {
+    ///         assert_eq!(first.join_async().await, Ok(&3));
+    ///         scope.join_async().await;
+    ///     });
+    /// });
+    /// ```
+    pub async fn join_async(&self) {
+        if self.process.is_current() {
+            let threads = self.running().clone();
+            for thread in threads {
+                thread.finished().wait_async().await;
+            }
+        }
+    }
+
     fn join_all(&self) {
         // The process is compared before each wait: `f` may have returned in the child of a fork.
         while self.process.is_current() {

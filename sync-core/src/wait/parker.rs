@@ -51,7 +51,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::futex::{self, Channel, Deadline};
-use crate::primitive::steps::{Sleep, Step, Steps};
+use crate::primitive::steps::{Sleep, Step, Steps, Waiting};
 
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
@@ -125,8 +125,29 @@ impl Parker {
     }
 
     /// Returns a wait for a token, for a thread that waits for something else as well.
-    pub(crate) fn parking(&self) -> Parking<'_> {
-        Parking { word: &self.unparker.word }
+    pub(crate) fn parking(&self) -> Parked<'_> {
+        Parked { word: &self.unparker.word }
+    }
+
+    /// Waits until there is a token, as a task, and takes it.
+    ///
+    /// Cancel-safe: a wait that is dropped takes no token. It borrows the parker alone, so that no
+    /// thread parks at the same time, and may be sent to another thread.
+    ///
+    /// ```
+    /// use sync_core::{Parker, task::block_on};
+    ///
+    /// let mut parker = Parker::new();
+    /// let unparker = parker.unparker().clone();
+    /// std::thread::spawn(move || unparker.unpark());
+    /// block_on(parker.park_async());
+    /// ```
+    pub async fn park_async(&mut self) {
+        let word = &*self.unparker.word;
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the steps look again.
+        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_err() {
+            Waiting::new(Parked { word }).await;
+        }
     }
 
     /// Returns the unparker of this parker.
@@ -162,38 +183,34 @@ impl Parker {
     }
 }
 
-/// A wait for the token of a [`Parker`].
-pub(crate) struct Parking<'a> {
+/// The park of a task, or of a thread that waits for something else as well.
+pub(crate) struct Parked<'a> {
     word: &'a AtomicU32,
 }
 
-impl<'a> Steps<'a> for Parking<'a> {
+impl<'a> Steps<'a> for Parked<'a> {
     type Output = ();
 
     fn step(&mut self, _: bool) -> Step<'a, ()> {
         let word = self.word;
-        // Acquire: pairs with the Release in `unpark` (invariant 2). Relaxed on failure: it
-        // publishes nothing, and a token that has come is taken by the next turn.
-        loop {
-            if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() {
-                return Step::Done(());
-            }
-            // Relaxed: to announce the sleep publishes nothing.
-            if word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed) != Err(TOKEN) {
-                let (expected, channel) = (PARKED, Channel::ALL);
-                return Step::Sleep(Sleep { word, expected, channel, limit: None });
-            }
+        // Relaxed: it publishes nothing. If the token has come, the next step takes it.
+        let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the word is `PARKED`
+        // then, since only this task changes it from a token to something else.
+        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() {
+            return Step::Done(());
         }
+        Step::Sleep(Sleep { word, expected: PARKED, channel: Channel::ALL, limit: None })
     }
 
     fn leave(&mut self) -> Option<()> {
-        // Acquire: as in `step`.
+        // Acquire: as in `step` (invariant 2).
         (self.word.swap(EMPTY, Acquire) == TOKEN).then_some(())
     }
 
     fn undo(&mut self, (): ()) {
-        // The owner, which is this thread, does not sleep. Release: as in `unpark`; it passes on
-        // what the swap in `leave` acquired.
+        // Release: the next park sees what happened before the unpark, as this one did. No waiter
+        // sleeps: this was the only one.
         self.word.swap(TOKEN, Release);
     }
 }

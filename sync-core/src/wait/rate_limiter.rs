@@ -31,8 +31,10 @@
 //!    and `paid` is never behind by more than `burst` of them.
 //! 2. **Order.** Requests go on in the order of their compare-and-swaps.
 //! 3. **A request that gives up takes nothing**: it is refused before it reserves, because the time
-//!    at which it could go on is known then. A request that is cancelled later gives its tokens
-//!    back, except as many as requests after it have taken, whose times count on them.
+//!    at which it could go on is known then. A request that is cancelled, or whose task is dropped,
+//!    while it waits has reserved. It gives its tokens back if no request has reserved after it: then `paid` is its own moment, and
+//!    no other request depends on it. Otherwise the tokens are used up, as if it had gone on: the
+//!    requests behind it have their moments already.
 //! 4. **The numbers suffice.** The time in which the bucket fills is at most [`DEEPEST`], so that
 //!    as many years of the clock fit above it. What is due later than that is refused.
 //!
@@ -41,12 +43,16 @@
 //! Relaxed: the word is a count, and publishes nothing.
 
 use core::fmt;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 use std::time::Instant;
 
 use crate::fork::PerProcess;
 use crate::primitive::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::primitive::const_new;
+use crate::wait::alarm::Alarm;
 use crate::wait::event::Event;
 use crate::wait::raw_semaphore::{Closed, TryAcquireError};
 
@@ -207,8 +213,70 @@ impl RateLimiter {
         self.try_acquire_for(deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Takes a token, and waits until it is due, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped gives its token back, if no later request has reserved
+    /// one since; otherwise the token is used up, and no other request is delayed by that.
+    ///
+    /// The first wait of a process starts a thread, which wakes all tasks that wait for limiters.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_core::{RateLimiter, task::block_on};
+    ///
+    /// static REQUESTS: RateLimiter = RateLimiter::new(1000, Duration::from_secs(1)).burst(1);
+    ///
+    /// block_on(async {
+    ///     for _ in 0..3 {
+    ///         REQUESTS.acquire_async().await.unwrap();
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    pub async fn acquire_async(&self) -> Result<(), Closed> {
+        self.acquire_many_async(1).await
+    }
+
+    /// Like [`acquire_async`](Self::acquire_async), for `n` tokens.
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// Like [`acquire_many`](Self::acquire_many).
+    pub async fn acquire_many_async(&self, n: u32) -> Result<(), Closed> {
+        if self.closed.is_set() {
+            return Err(Closed);
+        }
+        let now = self.now();
+        let due = self.take_at(n, now, u64::MAX).unwrap_or_else(|| never());
+        let Some(wait) = due.checked_sub(now).filter(|wait| *wait != 0) else { return Ok(()) };
+        let reserved = Reserved { limiter: self, n, due };
+        // Past the end of the clock: never.
+        let moment = Instant::now().checked_add(Duration::from_nanos(wait));
+        let mut alarm = moment.map(Alarm::at);
+        let mut closed = pin!(self.closed.wait_async());
+        let result = poll_fn(|context| {
+            if closed.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Closed));
+            }
+            match &mut alarm {
+                Some(alarm) => pin!(alarm).poll(context).map(Ok),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        core::mem::forget(reserved);
+        result
+    }
+
     /// Takes `n` tokens and returns how long the caller has to wait before it goes on, for a caller
-    /// that sleeps by itself: a task, or an event loop.
+    /// that sleeps by itself: an event loop, or a task with the timers of its own runtime.
     ///
     /// # Errors
     ///
@@ -275,22 +343,6 @@ impl RateLimiter {
         }
     }
 
-    /// Gives back `n` tokens that were to be due at `due`, less those that were taken since
-    /// (invariant 3).
-    #[doc(hidden)]
-    pub fn give_back(&self, n: u32, due: u64) {
-        let price = u64::from(n).saturating_mul(self.interval);
-        // Relaxed, all: "Orderings".
-        let mut paid = self.paid.load(Relaxed);
-        loop {
-            let back = price.saturating_sub(paid.saturating_sub(due));
-            match self.paid.compare_exchange_weak(paid, paid - back.min(paid), Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(seen) => paid = seen,
-            }
-        }
-    }
-
     #[track_caller]
     fn take(&self, n: u32, patience: Option<u64>) -> Result<(), TryAcquireError> {
         if self.closed.is_set() {
@@ -334,6 +386,15 @@ impl RateLimiter {
         }
     }
 
+    /// Gives back `n` tokens that were reserved for the time `due`, if no request has reserved
+    /// since (invariant 3). Returns whether it did. For the models.
+    #[doc(hidden)]
+    pub fn give_back(&self, n: u32, due: u64) -> bool {
+        let price = u64::from(n).saturating_mul(self.interval);
+        // Relaxed: "Orderings".
+        self.paid.compare_exchange(due, due.saturating_sub(price), Relaxed, Relaxed).is_ok()
+    }
+
     /// The time in which an empty bucket becomes full (invariant 4).
     fn depth(&self) -> u64 {
         self.interval * u64::from(self.burst).min(DEEPEST / self.interval)
@@ -343,6 +404,19 @@ impl RateLimiter {
     fn now(&self) -> u64 {
         let start = START.get(|parents| parents.copied().unwrap_or_else(Instant::now));
         nanoseconds(start.elapsed()).saturating_add(self.depth())
+    }
+}
+
+/// Tokens that a task waits for. Dropped with the task: gives them back.
+struct Reserved<'a> {
+    limiter: &'a RateLimiter,
+    n: u32,
+    due: u64,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.limiter.give_back(self.n, self.due);
     }
 }
 

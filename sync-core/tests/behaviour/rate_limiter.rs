@@ -1,8 +1,13 @@
 //! RateLimiter.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sync_core::task::block_on;
 use sync_core::{Closed, RateLimiter, TryAcquireError};
 
 use crate::watchdog::watch;
@@ -117,4 +122,51 @@ fn a_request_for_no_token_does_not_wait() {
     assert_eq!((limit.try_acquire_many(0), limit.acquire_many(0)), (Ok(()), Ok(())));
     limit.close();
     assert_eq!(limit.acquire_many(0), Err(Closed));
+}
+
+#[test]
+fn tasks_go_on_one_after_the_other() {
+    let _watch = watch();
+    let limit = Arc::new(RateLimiter::new(1, Duration::from_millis(5)));
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let limit = Arc::clone(&limit);
+            thread::spawn(move || block_on(limit.acquire_async()).unwrap())
+        })
+        .collect();
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+    // One token was there, and the others came after an interval each.
+    assert!(began.elapsed() >= Duration::from_millis(15));
+}
+
+#[test]
+fn a_task_that_gives_up_gives_its_token_back_if_it_was_the_last() {
+    let limit = RateLimiter::new(1, Duration::from_secs(1_000));
+    block_on(limit.acquire_async()).unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..3 {
+        let mut waits = pin!(limit.acquire_async());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+    }
+    // None of the three is in the way of this one.
+    assert!(limit.reserve(1).unwrap() <= Duration::from_secs(1_000));
+    // The first of two is: the second one's moment is known already.
+    let mut first = Box::pin(limit.acquire_async());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    let second = limit.reserve(1).unwrap();
+    drop(first);
+    assert!(limit.reserve(1).unwrap() > second);
+}
+
+#[test]
+fn a_close_ends_the_waits_of_tasks() {
+    let _watch = watch();
+    let limit = Arc::new(RateLimiter::new(1, Duration::from_secs(1_000)));
+    limit.acquire().unwrap();
+    let other = Arc::clone(&limit);
+    let waits = thread::spawn(move || block_on(other.acquire_async()));
+    limit.close();
+    assert_eq!(waits.join().unwrap(), Err(Closed));
+    assert_eq!(block_on(limit.acquire_async()), Err(Closed));
 }

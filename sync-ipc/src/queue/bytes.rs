@@ -177,6 +177,15 @@ impl ByteQueue {
         self.finish(self.0.take_until(Deadline::at(deadline))?)
     }
 
+    /// Receives, waiting while there is no message as a task does: see [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub async fn recv_async(&self) -> Result<Vec<u8>, RecvError> {
+        self.finish(self.0.take_async().await?)
+    }
+
     /// As [`recv`](Self::recv), into `message`, whose memory is used again.
     ///
     /// # Errors

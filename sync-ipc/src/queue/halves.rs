@@ -232,6 +232,31 @@ impl<T: Plain> Receiver<T> {
         self.queue.try_get()
     }
 
+    /// As [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "get_async")]
+    pub async fn recv_async(&self) -> Result<T, RecvError>
+    where
+        T: 'static,
+    {
+        self.queue.get_async().await
+    }
+
+    /// As [`Queue::get_lease`], as a task: see [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub async fn recv_lease_async(&self) -> Result<Lease<'_, T>, RecvError>
+    where
+        T: 'static,
+    {
+        self.queue.get_lease_async().await
+    }
+
     /// As [`Queue::get_timeout`].
     ///
     /// # Errors

@@ -121,6 +121,20 @@ impl<T: Plain> JoinableQueue<T> {
         Ok(Task(self.0.get_lease_timeout(timeout)?))
     }
 
+    /// Gets a task, waiting until there is one as an asynchronous task does: see
+    /// [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_async")]
+    pub async fn get_async(&self) -> Result<Task<'_, T>, RecvError>
+    where
+        T: 'static,
+    {
+        Ok(Task(self.0.get_lease_async().await?))
+    }
+
     /// Waits until all tasks are done.
     ///
     /// # Errors

@@ -97,3 +97,30 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
         }
     }
 }
+
+/// Looks at the event for a waiter that sleeps on several words at once. `first` is the word at the
+/// beginning of its wait, `None` before.
+///
+/// # Errors
+///
+/// It is not set, and was not since the beginning: the value of the word to sleep on.
+pub fn watch<P: Peers>(word: &AtomicU32, peers: &P, first: &mut Option<u32>) -> Result<(), u32> {
+    // Acquire, here and below: pairs with the Release in `set`.
+    let mut seen = peers.at(word).load(Ordering::Acquire);
+    let first = *first.get_or_insert(seen);
+    loop {
+        if seen & SET != 0 || seen & !(SET | WAITERS) != first & !(SET | WAITERS) {
+            return Ok(());
+        }
+        // Relaxed on success: then it was a look that found the event unset.
+        match peers.at(word).compare_exchange(
+            seen,
+            seen | WAITERS,
+            Ordering::Relaxed,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => return Err(seen | WAITERS),
+            Err(now) => seen = now,
+        }
+    }
+}

@@ -376,9 +376,20 @@ impl<T> Receiver<T> {
     ///
     /// If the future is dropped, no item is lost: another receive gets it.
     ///
-    /// # Panics
+    /// The ticks of [`after`], [`at`] and [`tick`] can be awaited too: the first such wait of a
+    /// process starts a thread, which wakes the tasks that wait for clocks.
     ///
-    /// The future panics for [`after`], [`at`] and [`tick`], whose clocks wake threads only.
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_core::task::block_on;
+    /// use sync_queue::channel::tick;
+    ///
+    /// let ticks = tick(Duration::from_millis(1));
+    /// block_on(async {
+    ///     let first = ticks.recv_async().await.unwrap();
+    ///     assert!(ticks.recv_async().await.unwrap() > first);
+    /// });
+    /// ```
     ///
     /// # Errors
     ///

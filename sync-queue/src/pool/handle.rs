@@ -621,6 +621,36 @@ impl<R> AsCompleted<R> {
         token.block_on(self.next_async())
     }
 
+    /// The handles as a stream, which ends after the last one. A stream that is dropped detaches
+    /// the jobs that are left, for it holds the handles.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use futures_core::Stream;
+    /// use sync_core::task::block_on;
+    /// use sync_queue::{ThreadPool, as_completed};
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let jobs = [1, 2, 3].map(|n| pool.submit(move || n * n).unwrap());
+    /// block_on(async {
+    ///     let mut done = pin!(as_completed(jobs).stream());
+    ///     let mut sum = 0;
+    ///     while let Some(job) = poll_fn(|cx| done.as_mut().poll_next(cx)).await {
+    ///         sum += job.await.unwrap();
+    ///     }
+    ///     assert_eq!(sum, 14);
+    /// });
+    /// ```
+    #[cfg(feature = "futures-core")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+    pub fn stream(self) -> impl futures_core::FusedStream<Item = JobHandle<R>> {
+        crate::wait::unfold::Unfold::new(self, |mut left: Self| async move {
+            let next = left.next_async().await;
+            next.map(|handle| (handle, left))
+        })
+    }
+
     /// In the child of a fork, where no bell rings: the first handle that is left.
     fn left_behind(&self) -> Option<usize> {
         if self.process.is_current() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use sync_core::task::block_on;
 use sync_queue::channel::{
@@ -209,6 +210,28 @@ fn a_select_meets_tasks() {
         thread::sleep(A_MOMENT);
         assert_eq!(block_on(receiver.recv_async()), Ok(3));
     });
+}
+
+#[test]
+fn clocks_are_awaited() {
+    let _watchdog = watch();
+    let period = Duration::from_millis(2);
+    let (began, ticks) = (Instant::now(), channel::tick(period));
+    let due: Vec<_> = (0..3).map(|_| block_on(ticks.recv_async()).unwrap()).collect();
+    assert!(began.elapsed() >= 3 * period && due.is_sorted());
+    assert!(block_on(channel::after(period).recv_async()).is_ok());
+    // A tick that another receiver takes is not received twice.
+    let once = channel::after(period);
+    let (woken, waker) = counted();
+    let mut waits = pin!(once.recv_async());
+    assert!(poll(waits.as_mut(), &waker).is_pending());
+    assert!(once.recv().is_ok());
+    while woken.0.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
+    assert!(poll(waits, &waker).is_pending());
+    let (_, waker) = counted();
+    assert!(poll(pin!(channel::never::<u32>().recv_async()), &waker).is_pending());
 }
 
 #[cfg(feature = "futures-core")]

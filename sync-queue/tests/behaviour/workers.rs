@@ -484,7 +484,8 @@ fn a_job_that_a_waiting_worker_runs_gives_its_place_back() {
 #[cfg(target_os = "linux")]
 fn ticks_of(name: &str) -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
     let of_name = stats.filter(|stat| stat.contains(&format!("({name})")));
     of_name
         .map(|stat| {

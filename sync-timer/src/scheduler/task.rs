@@ -184,6 +184,26 @@ impl Ticks {
     }
 }
 
+/// The moments at which the ticks were due; the end is that of the scheduler.
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::Stream for Ticks {
+    type Item = Instant;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.get_mut().poll_tick(context).map(Result::ok)
+    }
+}
+
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::FusedStream for Ticks {
+    fn is_terminated(&self) -> bool {
+        // A sleep that is lost stays in its place, and is lost at every later poll.
+        self.sleep.shared.lock().phase == Phase::Lost
+    }
+}
+
 impl fmt::Debug for Ticks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticks").field("sleep", &self.sleep).finish_non_exhaustive()

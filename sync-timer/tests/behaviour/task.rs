@@ -234,3 +234,25 @@ fn a_waker_that_panics_harms_no_timer() {
     assert_eq!(it.poll(&mut lost), Poll::Ready(Err(ShutDown(()))));
     assert_eq!(it.poll(&mut other), Poll::Ready(Err(ShutDown(()))));
 }
+
+#[cfg(feature = "futures-core")]
+#[test]
+fn ticks_are_a_stream_until_the_shutdown() {
+    use futures_core::{FusedStream, Stream};
+
+    let it = bench();
+    let mut ticks = it.scheduler.ticks(Periodic::new(SECOND));
+    let next = |ticks: &mut sync_timer::Ticks| {
+        let waker = Waker::from(Arc::clone(&it.wakes));
+        Pin::new(ticks).poll_next(&mut Context::from_waker(&waker))
+    };
+    assert!(next(&mut ticks).is_pending());
+    for _ in 0..3 {
+        assert_eq!(it.wakes_in(SECOND), 1);
+        assert_eq!(next(&mut ticks), Poll::Ready(Some(it.clock.now())));
+        assert!(next(&mut ticks).is_pending() && !ticks.is_terminated());
+    }
+    it.scheduler.shutdown(Pending::Discard);
+    assert!(ticks.is_terminated());
+    assert_eq!(next(&mut ticks), Poll::Ready(None));
+}

@@ -5,16 +5,21 @@
 //! callbacks' panics, also those by which the checker reports a race: so each model asks at its end
 //! whether there was one ([`Seen::check`]).
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use sync_core::primitive::futex::task::model_with_tasks;
+use sync_core::task::block_on;
 use sync_core::{Condvar, Mutex};
 use sync_timer::{
     Cancel, Executor, ManualClock, Missed, Pending, Scheduler, SchedulerBuilder, TimerHandle,
 };
 
-use crate::support::{Arc, Body, Tracked, with};
+use crate::support::{Arc, Body, Tracked, body, with};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -106,6 +111,24 @@ model! {
         let timer = it.due();
         order.run([fires(&it), cancels(&it, &timer)]);
         it.check(1);
+        assert!(it.scheduler.is_empty());
+    }
+}
+
+model! {
+    /// A task sleeps and another one gives its sleep up, while a thread fires what is due.
+    fn a_sleep_of_a_task_against_fire(order) small {
+        model_with_tasks();
+        let it = without_thread();
+        let [sleep, given_up] = [(); 2].map(|()| it.scheduler.sleep(Duration::ZERO));
+        let sleeps = body(move || block_on(sleep).unwrap());
+        let gives_up = body(move || {
+            let mut given_up = given_up;
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = Pin::new(&mut given_up).poll(&mut context);
+        });
+        order.run([sleeps, gives_up, fires(&it)]);
+        it.check(0);
         assert!(it.scheduler.is_empty());
     }
 }
