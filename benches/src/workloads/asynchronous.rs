@@ -505,3 +505,101 @@ fn stream<C: Channel>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Counts the allocations of each thread.
+    struct Counting;
+
+    thread_local! {
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    // SAFETY: passes everything on to the system's allocator.
+    unsafe impl GlobalAlloc for Counting {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            COUNT.set(COUNT.get() + 1);
+            // SAFETY: passed on to the caller.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+            // SAFETY: passed on to the caller.
+            unsafe { System.dealloc(memory, layout) }
+        }
+    }
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    /// The bytes of a future, and the allocations of a wait that is not the first and is dropped.
+    fn cost<F: Future>(peer: &str, start: impl Fn() -> F) -> String {
+        let wait = || {
+            let mut future = pin!(start());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(future.as_mut().poll(&mut context).is_pending(), "{peer} has to wait");
+        };
+        wait();
+        let before = COUNT.get();
+        wait();
+        format!("{peer} {}, {}", size_of::<F>(), COUNT.get() - before)
+    }
+
+    fn row(what: &str, costs: &[String]) -> String {
+        format!("| {what} | {} |", costs.join(" | "))
+    }
+
+    /// Prints them, for `--nocapture`.
+    #[test]
+    fn sizes_of_futures_and_allocations_of_waits() {
+        let locks = row("a lock", &{
+            let (ours, tokio) = (sync_core::Mutex::new(()), tokio::sync::Mutex::new(()));
+            let (other, futures) = (async_lock::Mutex::new(()), futures::lock::Mutex::new(()));
+            let _held =
+                (ours.lock(), tokio.try_lock().unwrap(), other.try_lock(), futures.try_lock());
+            [
+                cost("ours", || ours.lock_async()),
+                cost("tokio", || tokio.lock()),
+                cost("async-lock", || other.lock()),
+                cost("futures", || futures.lock()),
+            ]
+        });
+        let permits = row("a permit", &{
+            let (ours, tokio) = (sync_core::Semaphore::new(0), tokio::sync::Semaphore::new(0));
+            let other = async_lock::Semaphore::new(0);
+            [
+                cost("ours", || ours.acquire_async()),
+                cost("tokio", || tokio.acquire()),
+                cost("async-lock", || other.acquire()),
+                String::new(),
+            ]
+        });
+        let items = row("an item", &{
+            let (_a, ours) = sync_queue::channel::bounded::<u64>(1);
+            let (_b, other) = async_channel::bounded::<u64>(1);
+            let (_c, kanal) = kanal::bounded_async::<u64>(1);
+            let (_d, flume) = flume::bounded::<u64>(1);
+            [
+                cost("ours", || ours.recv_async()),
+                cost("async-channel", || other.recv()),
+                cost("kanal", || kanal.recv()),
+                cost("flume", || flume.recv_async()),
+            ]
+        });
+        let queue = sync_queue::Queue::<u64>::bounded(1);
+        let gets = row("an item of a queue", &{
+            let none = String::new;
+            [cost("ours", || queue.get_async()), none(), none(), none()]
+        });
+        for row in [locks, permits, items, gets] {
+            println!("{row}");
+            let ours = row.split(" | ").nth(1).expect("ours is first");
+            assert!(ours.ends_with(", 0"), "a wait of ours allocates: {row}");
+        }
+    }
+}

@@ -18,6 +18,11 @@ impl Spin {
         Self(())
     }
 
+    /// As [`new`](Self::new).
+    pub const fn none() -> Self {
+        Self(())
+    }
+
     /// Returns `false`: it is time to sleep.
     pub fn turn(&mut self) -> bool {
         false

@@ -124,6 +124,12 @@ pub mod hint {
             Self { left: Self::LOOKS }
         }
 
+        /// A spin of no turn, for a task.
+        #[inline]
+        pub const fn none() -> Self {
+            Self { left: 0 }
+        }
+
         /// Lets one interval pass. Returns `false` once it is time to sleep instead.
         pub fn turn(&mut self) -> bool {
             if self.left == 0 || one_processor() {

@@ -195,10 +195,12 @@ fn channel<'a>((sender, receiver): &'a (Sender<u32>, Receiver<u32>), capacity: u
 proptest! {
     #[test]
     fn the_queues_lose_no_item_and_no_wake(calls in calls(), capacity in 1..3_usize) {
-        run(&calls, &queue!(Queue::bounded(capacity), capacity));
-        run(&calls, &queue!(LifoQueue::bounded(capacity), capacity));
-        run(&calls, &queue!(PriorityQueue::bounded(capacity), capacity));
-        run(&calls, &queue!(Queue::unbounded(), usize::MAX));
+        let (fifo, unbounded) = (Queue::bounded(capacity), Queue::unbounded());
+        run(&calls, &queue!(fifo, capacity));
+        run(&calls, &queue!(unbounded, usize::MAX));
+        let (lifo, priority) = (LifoQueue::bounded(capacity), PriorityQueue::bounded(capacity));
+        run(&calls, &queue!(lifo, capacity));
+        run(&calls, &queue!(priority, capacity));
         let simple = SimpleQueue::new();
         let simple = &simple;
         let ends = Ends {

@@ -13,6 +13,7 @@ mod pool;
 mod queue;
 mod select;
 mod spsc;
+mod task;
 
 /// How many items go through. Where there is little room nearly every one waits for a switch of
 /// threads, which takes milliseconds on a machine that is busy with other things; where there is
