@@ -150,7 +150,7 @@ impl Watched for WatchedEvent {
 
     fn watch(&mut self, _: bool) -> core::result::Result<(), u32> {
         event::watch(self.block.u32(0), &self.block, &mut self.first)?;
-        // The next wait begins anew.
+        // The next wait begins again.
         self.first = None;
         Ok(())
     }
