@@ -1,4 +1,4 @@
-//! Waits of tasks: locks, permits and channels, as tasks use them. tokio, async-lock, async-channel,
+//! Waits of tasks for locks, permits and channels. The peers: tokio, async-lock, async-channel,
 //! kanal, flume and futures.
 //!
 //! * `lock-alone`, `permit-alone`, `put-get-alone`: one task that never has to wait, polled by a
