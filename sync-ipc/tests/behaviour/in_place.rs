@@ -136,8 +136,8 @@ fn a_forked_childs_copies_of_a_loan_and_a_lease_in_place_are_nothing() {
     assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
 }
 
-/// Two loans, a loan and a lease, two leases: each place is one item's, with all of its bytes, at an
-/// address that is aligned for it.
+/// Loans and leases: each place is one item's, with all of its bytes, at an address that is aligned
+/// for it.
 #[test]
 fn no_two_places_overlap_and_each_is_aligned() {
     fn check<T: sync_ipc::Plain + PartialEq + Copy>(value: [T; 3]) {
@@ -180,8 +180,8 @@ fn no_two_places_overlap_and_each_is_aligned() {
     check([[0_u64; 0]; 3]);
 }
 
-/// An item whose type has a destructor: it is any bytes, so a destructor may run for an item that no
-/// code made; sending and receiving in place run none.
+/// An item whose type has a destructor. It is any bytes, so a destructor may run for an item that
+/// no code made. Sending and receiving in place run none.
 #[test]
 fn sending_and_receiving_in_place_drop_no_item() {
     use std::sync::atomic::{AtomicU32, Ordering};

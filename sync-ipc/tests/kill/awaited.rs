@@ -14,8 +14,8 @@ use crate::in_place::trusting;
 use crate::processes::{Child, FOR_EVER, fork};
 
 /// `wait`: what the second process waits for, and whether it came. `when`: the second process
-/// begins to wait once this holds, or once the first process is dead; it only looks. `act`: what is killed.
-/// `make_up`: what a survivor does if the killed process was not through.
+/// begins to wait once this holds, or once the first process is dead; it only looks. `act`: what is
+/// killed. `make_up`: what a survivor does if the killed process was not through.
 macro_rules! awaited {
     (
         $name:ident: $object:ty, world: $world:expr, wait: $wait:expr, act: $act:expr,

@@ -71,7 +71,8 @@ proptest! {
                         }
                         Some(Named::Other(value)) => {
                             prop_assert!(matches!(opened, Err(Error::WrongType)));
-                            prop_assert_eq!(other.expect("there").lock().expect("free").get(), *value);
+                            let other = other.expect("there");
+                            prop_assert_eq!(other.lock().expect("free").get(), *value);
                         }
                     }
                 }

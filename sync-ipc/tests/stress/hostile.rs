@@ -38,9 +38,9 @@ struct World {
 }
 
 fn trusting(segment: &Segment) -> TrustedSegment {
-    // SAFETY: this test breaks the promise on purpose, and only where no item is borrowed: its own
-    // thread writes between the operations, or writes the queue's words alone. What a peer may do to
-    // a borrowed item is outside of the promise.
+    // SAFETY: this test breaks the promise on purpose, but only where no item is borrowed: its own
+    // thread writes between the operations. What a peer may do to a borrowed item is outside of the
+    // promise.
     unsafe { segment.clone().trusting_peers() }
 }
 
