@@ -27,6 +27,9 @@ mod condvar;
 #[cfg(target_os = "linux")]
 mod connection;
 #[cfg(target_os = "linux")]
+#[cfg(feature = "process")]
+mod eager;
+#[cfg(target_os = "linux")]
 mod error;
 #[cfg(target_os = "linux")]
 mod event;
