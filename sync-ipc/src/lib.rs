@@ -19,6 +19,8 @@ pub mod auth;
 mod barrier;
 mod condvar;
 mod connection;
+#[cfg(feature = "process")]
+mod eager;
 mod error;
 mod event;
 mod membership;

@@ -342,6 +342,22 @@ impl RateLimiter {
         }
     }
 
+    /// Gives back `n` tokens that were to be due at `due`, less those that were taken since
+    /// (invariant 3).
+    #[doc(hidden)]
+    pub fn give_back(&self, n: u32, due: u64) {
+        let price = u64::from(n).saturating_mul(self.interval);
+        // Relaxed, all: "Orderings".
+        let mut paid = self.paid.load(Relaxed);
+        loop {
+            let back = price.saturating_sub(paid.saturating_sub(due));
+            match self.paid.compare_exchange_weak(paid, paid - back.min(paid), Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(seen) => paid = seen,
+            }
+        }
+    }
+
     #[track_caller]
     fn take(&self, n: u32, patience: Option<u64>) -> Result<(), TryAcquireError> {
         if self.closed.is_set() {

@@ -1,5 +1,3 @@
-//! Rows MC and U-MC.
-
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,3 @@
-//! Rows PI and U-PI.
-
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 

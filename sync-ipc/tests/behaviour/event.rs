@@ -1,5 +1,3 @@
-//! Row ME.
-
 use std::time::{Duration, Instant};
 
 use sync_ipc::{Event, Segment};

@@ -1,5 +1,3 @@
-//! Rows ML and U-ML.
-
 use std::time::{Duration, Instant};
 
 use sync_ipc::{LockError, Mutex, Segment};

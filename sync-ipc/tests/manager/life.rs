@@ -93,6 +93,42 @@ fn another_key_is_refused() {
     assert!(serde_json::to_string(manager.key()).is_err());
 }
 
+fn own_key() -> Key {
+    current_process().authkey().unwrap()
+}
+
+fn own_key_is_inherited(key: Key) -> bool {
+    current_process().set_authkey(key.clone());
+    Process::spawn(own_key, ()).unwrap().result().unwrap() == key
+}
+
+fn own_key_opens(address: Address, depth: u32) -> bool {
+    let client = ManagerClient::connect(address.clone(), own_key());
+    if !client.is_ok_and(|client| client.ping().is_ok()) {
+        return false;
+    }
+    let below = || Process::spawn(own_key_opens, (address, depth - 1)).unwrap().result().unwrap();
+    depth == 0 || below()
+}
+sync_ipc::entry!(own_key, own_key_is_inherited, own_key_opens);
+
+/// The key of a manager is that of its process unless another is set; children and
+/// their children inherit it.
+#[test]
+fn children_inherit_the_key_of_their_process_and_with_it_reach_a_manager() {
+    let manager = Manager::start().unwrap();
+    assert_eq!(*manager.key(), own_key());
+    let another = Process::spawn(own_key_is_inherited, Key::new("set by the child"));
+    assert!(another.unwrap().result().unwrap());
+    let opens = |manager: &Manager| {
+        let arguments = (manager.address().clone(), 1);
+        Process::spawn(own_key_opens, arguments).unwrap().result().unwrap()
+    };
+    assert!(opens(&manager));
+    let other = Manager::builder().authkey(Key::new("another")).start().unwrap();
+    assert!(!opens(&other));
+}
+
 #[test]
 fn a_server_ignores_interrupts_and_ends_by_sigterm_in_good_order() {
     let manager = Manager::start().unwrap();

@@ -90,6 +90,44 @@ fn a_child_changes_containers_and_the_parent_sees_it() {
 }
 
 #[test]
+fn an_iteration_over_a_list_shows_changes_and_over_a_dictionary_fails_by_new_keys() {
+    let manager = Manager::start().unwrap();
+    let list: List<u32> = manager.list().unwrap();
+    list.extend(&[0, 1, 2]).unwrap();
+    let mut seen = Vec::new();
+    for item in list.iter() {
+        let item = item.unwrap();
+        seen.push(item);
+        if item == 1 {
+            list.set(2, &20).unwrap();
+            list.push(&30).unwrap();
+        }
+    }
+    assert_eq!(seen, [0, 1, 20, 30]);
+    list.clear().unwrap();
+    assert_eq!(list.iter().count(), 0);
+
+    let dict: Dict<u32, char> = manager.dict().unwrap();
+    assert_eq!(dict.iter().count(), 0);
+    dict.extend([(&1, &'a'), (&2, &'b'), (&3, &'c')]).unwrap();
+    let pairs: Vec<_> = dict.iter().map(Result::unwrap).collect();
+    assert_eq!(pairs, dict.items().unwrap());
+    let mut pairs = dict.iter();
+    assert_eq!(pairs.next().unwrap().unwrap(), (1, 'a'));
+    // A new value is no change of the size.
+    dict.insert(&2, &'x').unwrap();
+    assert_eq!(pairs.next().unwrap().unwrap(), (2, 'x'));
+    let change = |dict: Dict<u32, char>| dict.insert(&4, &'d').map(drop).unwrap();
+    std::thread::scope(|scope| scope.spawn(|| change(dict.clone())).join().unwrap());
+    assert_eq!(refused(pairs.next().unwrap()), Refusal::Changed);
+    assert!(pairs.next().is_none());
+    let mut pairs = dict.iter();
+    pairs.next().unwrap().unwrap();
+    dict.remove(&1).unwrap();
+    assert_eq!(refused(pairs.next().unwrap()), Refusal::Changed);
+}
+
+#[test]
 fn sequences_have_all_methods() {
     let manager = Manager::start().unwrap();
     let list: List<String> = manager.list().unwrap();

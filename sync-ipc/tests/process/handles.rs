@@ -234,6 +234,19 @@ fn count_descriptors(descriptors: Vec<Descriptor>) -> usize {
 }
 sync_ipc::entry!(count_descriptors);
 
+fn take_descriptor(_: Descriptor) {}
+sync_ipc::entry!(take_descriptor);
+
+#[test]
+fn the_parent_keeps_no_copy_of_the_arguments() {
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let process = Process::spawn(take_descriptor, Descriptor::from(OwnedFd::from(theirs))).unwrap();
+    // The end of the other side: no process has it any more, though the handle lives.
+    ours.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    assert_eq!(std::io::Read::read(&mut ours, &mut [0]).unwrap(), 0);
+    process.result().unwrap();
+}
+
 fn send_late(sender: Sender<u32>) {
     std::thread::sleep(std::time::Duration::from_millis(200));
     sender.send(7).unwrap();

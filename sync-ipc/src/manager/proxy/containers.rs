@@ -59,7 +59,7 @@ proxy! {
 }
 
 impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Dict<K, V> {
-    fn map(&self, call: MapCall) -> Result<Reply> {
+    pub(super) fn map(&self, call: MapCall) -> Result<Reply> {
         self.core.now(Call::Map(call))
     }
 
