@@ -115,13 +115,16 @@ impl Condvar {
         // SAFETY: the wait gives the lock back in the state in which it was.
         let mutex = unsafe { &MutexGuard::mutex(guard).raw().0 };
         let mut hold = GuardSend::new();
-        // SAFETY, both: the guard holds the mutex, and is borrowed mutably until the wait is over.
         match deadline {
             None => {
+                // SAFETY: the guard holds the mutex, and is borrowed until the wait is over.
                 unsafe { RawCondvar::wait(&self.0, mutex, &mut hold) };
                 false
             }
-            Some(at) => unsafe { RawCondvarTimed::wait_until(&self.0, mutex, &mut hold, &at) },
+            Some(at) => {
+                // SAFETY: the guard holds the mutex, and is borrowed until the wait is over.
+                unsafe { RawCondvarTimed::wait_until(&self.0, mutex, &mut hold, &at) }
+            }
         }
     }
 }

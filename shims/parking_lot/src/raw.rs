@@ -1,5 +1,5 @@
-//! sync-core's raw locks under the traits of `lock_api` 0.4, by way of those of 0.5, which sync-core
-//! implements.
+//! sync-core's raw locks under the traits of `lock_api` 0.4, by way of those of 0.5, which they
+//! implement.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ type GuardMarker = lock_api::GuardSend;
 #[cfg(not(feature = "send_guard"))]
 type GuardMarker = lock_api::GuardNoSend;
 
-/// What stands for a hold in `lock_api` 0.5. It has no content: the caller of a release vouches for
+/// The token of a hold in `lock_api` 0.5. It has no content: the caller of a release vouches for
 /// the hold, in both versions.
 const HOLD: next::GuardSend = next::GuardSend::new();
 

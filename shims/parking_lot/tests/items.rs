@@ -1,5 +1,5 @@
-//! Every item of `parking_lot` 0.12, and every method of its locks and guards, called once. The file
-//! compiles with `parking_lot` itself, too (with its feature `arc_lock`).
+//! Every item of `parking_lot` 0.12, and every method of its locks and guards, called once. The
+//! file compiles with `parking_lot` itself, too (with its feature `arc_lock`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -32,8 +32,8 @@
 //! 2. **Order.** Requests go on in the order of their compare-and-swaps.
 //! 3. **A request that gives up takes nothing**: it is refused before it reserves, because the time
 //!    at which it could go on is known then. A request that is cancelled later, or a task that is
-//!    dropped while it waits, gives its tokens back, except as many as requests after it have taken,
-//!    whose times count on them.
+//!    dropped while it waits, gives its tokens back, except as many as requests after it have
+//!    taken, whose times count on them.
 //! 4. **The numbers suffice.** The time in which the bucket fills is at most [`DEEPEST`], so that
 //!    as many years of the clock fit above it. What is due later than that is refused.
 //!
