@@ -5,6 +5,8 @@
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
+# Kept in the repository's target folder, so that the dependencies are built once for both scripts.
+target=$repository/target/code
 trap 'rm -rf "$work"' EXIT
 
 for variant in with without; do
@@ -35,7 +37,7 @@ fi
 
 for variant in with without; do
     cd "$work/$variant"
-    CARGO_TARGET_DIR="$work/target" cargo rustc --quiet --release -p sync-core --lib -- \
+    CARGO_TARGET_DIR="$target" cargo rustc --quiet --release -p sync-core --lib -- \
         -C codegen-units=1 -C debuginfo=0 --cap-lints allow --emit "asm=$work/$variant.s"
     # The function alone; without the hashes in the names of what it calls, and without the numbers of labels.
     sed -n '/^facade_probe:/,/\.cfi_endproc/p' "$work/$variant.s" |

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
+use sync_core::task::block_on;
 use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
 use sync_core::{
     AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Event, FairMutex, LazyLock, Mutex,
@@ -758,4 +759,18 @@ fn the_tasks_of_the_parent_are_not_in_the_child() {
     event.set();
     assert_eq!(WOKEN.load(Ordering::SeqCst), 2, "the table of the parent is as it was");
     assert!(waits.as_mut().poll(&mut context).is_ready());
+}
+
+/// A task that waits for a token in the parent can go on in the child, whose alarms are its own.
+#[test]
+fn a_wait_for_a_token_goes_on_in_the_child() {
+    let (_turn, _watch) = (turn(), watch());
+    let limit = RateLimiter::new(1, Duration::from_millis(20));
+    limit.acquire().unwrap();
+    let mut waits = Box::pin(limit.acquire_async());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    let code = in_child_that_starts_threads(|| i32::from(block_on(waits.as_mut()) != Ok(())));
+    assert_eq!(code, 0);
+    assert_eq!(block_on(waits), Ok(()));
 }

@@ -428,7 +428,7 @@ impl fmt::Debug for Readiness {
     }
 }
 
-#[cfg(all(test, not(any(loom, sync_verify))))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Event, Queue, Segment, wait};
@@ -437,7 +437,7 @@ mod tests {
         assert!(!wait(&[ready.as_fd()], None).unwrap().is_empty());
     }
 
-    /// What systems without `futex_waitv` get.
+    /// The helpers of systems without `futex_waitv`.
     #[test]
     fn a_thread_for_each_object_where_a_thread_sleeps_on_one() {
         let helpers = Helpers::with_capacity(1);

@@ -21,7 +21,7 @@ fn main() {
         let waited = scheduler.timeout(moment, never.wait_async()).await;
         println!("timed out: {}", waited == Err(TimeoutError::Elapsed));
 
-        // What the time ended has taken nothing.
+        // A wait that the time ended has taken nothing.
         let seats = Semaphore::new(0);
         assert!(scheduler.timeout(moment, seats.acquire_async()).await.is_err());
         seats.add_permits(1);

@@ -8,8 +8,8 @@
 //! Unlike time these numbers repeat exactly, on any machine of one architecture and with one
 //! compiler, so they may fail a build: `--check` exits with 1 if a fast path takes more
 //! instructions than `benches/record/instructions.tsv` allows, or, where std has the same
-//! operation, more than std's. `--record` writes that file anew, for a change that is meant to
-//! cost something. Every workload of `cargo compare` that is a loop in one thread is run
+//! operation, more than std's. `--record` writes that file, for a change that is meant to cost
+//! something. Every workload of `cargo compare` that is a loop in one thread is run
 //! under callgrind, twice: with N operations and with 2 N. The difference is what N operations
 //! take, without the start of the program.
 
@@ -25,7 +25,7 @@ use sync_benches::workloads;
 /// Operations of the shorter run.
 const OPS: u64 = 10_000;
 
-/// What each fast path takes: id, tabulator, instructions.
+/// The record of the fast paths: id, tabulator, instructions.
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/record/instructions.tsv");
 
 /// The workloads that are no fast path: they call the system, or wait, or sort.

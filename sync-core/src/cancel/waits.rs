@@ -547,8 +547,8 @@ impl RateLimiter {
     }
 
     /// Like [`acquire_many`](Self::acquire_many), until the `CancelToken` is cancelled at most.
-    /// Then the tokens go back into the bucket, except as many as later requests have taken: these
-    /// were promised a time that counts on this request.
+    /// Then the tokens go back into the bucket, if no later request has reserved any since;
+    /// otherwise they are used up, and no other request is delayed by that.
     ///
     /// # Errors
     ///

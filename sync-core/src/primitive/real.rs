@@ -162,8 +162,8 @@ pub mod hint {
         }
     }
 
-    /// Asks the processor to fetch the cache line at `place`, which is soon needed. Only speed rests
-    /// on it: `place` need not be valid.
+    /// Asks the processor to fetch the cache line at `place`, which is soon needed. Only speed
+    /// rests on it: `place` need not be valid.
     #[inline]
     pub fn prefetch<T: ?Sized>(place: *const T) {
         // SAFETY: a prefetch is no access: it faults for no address.

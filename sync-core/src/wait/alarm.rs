@@ -117,7 +117,7 @@ pub struct Alarm {
 
 impl Alarm {
     /// A future that is ready at `deadline`.
-    pub fn at(deadline: Instant) -> Self {
+    pub fn new(deadline: Instant) -> Self {
         Self { deadline, entry: None }
     }
 

@@ -258,7 +258,7 @@ impl RateLimiter {
         let reserved = Reserved { limiter: self, n, due };
         // Past the end of the clock: never.
         let moment = Instant::now().checked_add(Duration::from_nanos(wait));
-        let mut alarm = moment.map(Alarm::at);
+        let mut alarm = moment.map(Alarm::new);
         let mut closed = pin!(self.closed.wait_async());
         let result = poll_fn(|context| {
             if closed.as_mut().poll(context).is_ready() {
@@ -338,22 +338,6 @@ impl RateLimiter {
             None => {
                 self.give_back(n, due);
                 None
-            }
-        }
-    }
-
-    /// Gives back `n` tokens that were to be due at `due`, less those that were taken since
-    /// (invariant 3).
-    #[doc(hidden)]
-    pub fn give_back(&self, n: u32, due: u64) {
-        let price = u64::from(n).saturating_mul(self.interval);
-        // Relaxed, all: "Orderings".
-        let mut paid = self.paid.load(Relaxed);
-        loop {
-            let back = price.saturating_sub(paid.saturating_sub(due));
-            match self.paid.compare_exchange_weak(paid, paid - back.min(paid), Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(seen) => paid = seen,
             }
         }
     }

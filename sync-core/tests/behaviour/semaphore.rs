@@ -472,11 +472,11 @@ fn a_permit_that_was_snatched_is_waited_for_again() {
                 given += 1;
             }
             // Now and then before the one that was woken.
-            if given % 2 == 0
-                && let Ok(permit) = semaphore.try_acquire()
-            {
-                permit.forget();
-                snatched += 1;
+            if given % 2 == 0 {
+                if let Ok(permit) = semaphore.try_acquire() {
+                    permit.forget();
+                    snatched += 1;
+                }
             }
             thread::yield_now();
         }

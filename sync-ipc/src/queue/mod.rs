@@ -135,13 +135,20 @@ impl<T: Plain> Queue<T> {
     fn over(block: Block, capacity: usize, orphans: Orphans) -> Self {
         Self::with_stride(block, capacity, orphans, Self::stride())
     }
+}
 
+/// The bound is at the functions: so a type that is not [`Plain`] is an error that tells what to
+/// derive, and not a function that is missing.
+impl<T> Queue<T> {
     /// A new queue of `capacity` items that redelivers the items of dead receivers.
     ///
     /// # Errors
     ///
     /// [`Error::BadSize`] for 0 and more than 16,384; else as for any object.
-    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self> {
+    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self>
+    where
+        T: Plain,
+    {
         Self::with_options(segment, name, QueueOptions { capacity, orphans: Orphans::Redeliver })
     }
 
@@ -150,7 +157,10 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// As [`create`](Self::create).
-    pub fn with_options(segment: &Segment, name: &str, options: QueueOptions) -> Result<Self> {
+    pub fn with_options(segment: &Segment, name: &str, options: QueueOptions) -> Result<Self>
+    where
+        T: Plain,
+    {
         Self::place(segment, name, options, Self::kind(), Self::stride())
     }
 
@@ -159,11 +169,16 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// As for any object.
-    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+    pub fn open(segment: &Segment, name: &str) -> Result<Self>
+    where
+        T: Plain,
+    {
         let (block, QueueOptions { capacity, orphans }) = find(segment, name, Self::kind())?;
         Ok(Self::over(block.expect_size(Self::layout(capacity))?, capacity, orphans))
     }
+}
 
+impl<T: Plain> Queue<T> {
     /// Sends, waiting while there is no room.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ fn a_waiting_receiver_gets_the_item_next_to_a_watcher() {
 fn a_forked_childs_copy_of_a_readiness_leaves_it_alone() {
     let segment = segment();
     let event = Event::create(&segment, "event").expect("room");
+    let jobs = Queue::<u64>::create(&segment, "queue", 1).expect("room");
     let ready = event.readiness().expect("a thread");
     event.set();
     becomes_ready(&ready);
@@ -160,8 +161,12 @@ fn a_forked_childs_copy_of_a_readiness_leaves_it_alone() {
     let mut child = fork(|| {
         copy.take().expect("a copy").rearm();
         block_on(ready.ready());
+        // The child has a thread of its own for what it awaits itself.
+        assert_eq!(block_on(jobs.get_async()), Ok(7));
         0
     });
+    thread::sleep(Duration::from_millis(5));
+    jobs.put(7).expect("room");
     assert_eq!(child.join(), 0);
     assert!(is_ready(&ready), "the child has not rearmed it");
 }

@@ -7,6 +7,9 @@
 //! carries `CLOSED`: closing is one step in the order of puts. Both ends carry `PARKED`
 //! ([`cursor`](crate::buffer::cursor)).
 //!
+//! The ring between processes (sync-ipc) is another algorithm: there, a participant that is killed
+//! between its claim and its store would stop all others.
+//!
 //! # State
 //!
 //! A position is `lap * one_lap + index`, `index < capacity < one_lap`, `one_lap` a power of two.

@@ -145,7 +145,7 @@ impl<T> Wait<T> {
             // Another receiver may have taken the tick that this one waited for.
             let mut waits = alarm
                 .take_if(|alarm| alarm.deadline() == due)
-                .unwrap_or_else(|| Box::new(Alarm::at(due)));
+                .unwrap_or_else(|| Box::new(Alarm::new(due)));
             if Pin::new(&mut *waits).poll(cx).is_pending() {
                 self.alarm.set(Some(waits));
                 return Poll::Pending;

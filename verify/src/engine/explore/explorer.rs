@@ -40,6 +40,8 @@ pub(crate) const FREE: u64 = 0;
 pub(crate) const SPURIOUS: u64 = 1;
 pub(crate) const TIMEOUT: u64 = 2;
 pub(crate) const CRASH: u64 = 3;
+/// A poll without a wake: from the budget of `SPURIOUS`, but loom has it too.
+pub(crate) const POLL: u64 = SPURIOUS | 1 << 8;
 
 /// The process that a choice whether to vanish is of.
 pub(in crate::engine) fn process_of(label: &Label) -> Option<u32> {
@@ -72,6 +74,8 @@ pub(crate) struct Explorer {
     pub inconsistent: bool,
     /// The graph at hand goes on, and nothing is put aside.
     pub no_alternatives: bool,
+    /// Graphs that were not put aside because they have more preemptions than they may have.
+    pub rejected: u64,
 }
 
 impl Explorer {
@@ -87,6 +91,7 @@ impl Explorer {
             woke: false,
             inconsistent: false,
             no_alternatives: false,
+            rejected: 0,
         }
     }
 
@@ -152,7 +157,9 @@ impl Explorer {
                 }
                 let left = self.budget.of(label.b);
                 let spent = |e: &&crate::engine::memory_model::event::Event| {
-                    e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0
+                    e.label.kind == Kind::Choose
+                        && e.label.b & 0xff == label.b & 0xff
+                        && e.choice > 0
                 };
                 let others =
                     left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
@@ -347,8 +354,15 @@ impl Explorer {
         }
     }
 
+    /// Puts aside a graph, out of which nothing is revisited, if it is consistent. Where that is much
+    /// work to find out, the bound on preemptions is asked first; where it is not, when the graph
+    /// is taken up.
     pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph) {
-        if self.psc.holds(&g) {
+        let bound = self.budget.preemptions.filter(|_| g.sc >= 2);
+        if bound.is_some_and(|bound| !self.preemptions.within(&g, bound)) {
+            self.rejected += 1;
+            self.recycle(g);
+        } else if self.psc.holds(&g) {
             self.stack.push(g);
         } else {
             self.recycle(g);
