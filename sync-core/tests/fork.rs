@@ -600,7 +600,7 @@ fn no_lock_of_a_panic_is_waited_for() {
         })
         .collect();
     let mut codes = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..20 {
         codes.push(in_child(|| {
             drop(failed.take_panic());
             i32::from(!matches!(failed.join(), Err(JoinError::Panicked(_))))
@@ -631,7 +631,7 @@ fn the_drop_of_a_token_waits_for_no_lock_of_the_parent() {
         })
         .collect();
     let mut codes = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..20 {
         let mut mine = Some((token.child(), token.child().child()));
         codes.push(in_child(|| {
             let alive = mine.as_ref().is_some_and(|(child, _)| !child.is_cancelled());

@@ -75,6 +75,7 @@ channel::IntoIter            SYUR SYUR --UR
 channel::SendError           SYUR S-U- --UR
 channel::TrySendError        SYUR S-U- --UR
 channel::SendTimeoutError    SYUR S-U- --UR
+channel::SendCancelError     SYUR S-U- --UR
 JobHandle                    SYUR SYUR SYUR
 JobFuture                    S-UR S-UR S-UR
 AsCompleted                  SYUR SYUR SYUR
@@ -83,6 +84,7 @@ Waited                       SYUR SYUR SYUR
 Unfinished                   SYUR SYUR SYUR
 ShutDown                     SYUR S-U- --UR
 PutError                     SYUR S-U- --UR
+PutCancelError               SYUR S-U- --UR
 SubmitError                  SY-- S--- ----
 crossbeam Sender             SYUR SYUR --UR
 crossbeam Receiver           SYUR SYUR --UR
@@ -101,6 +103,7 @@ crossbeam SelectedOperation  --UR
 channel::RecvError           SYUR
 channel::TryRecvError        SYUR
 channel::RecvTimeoutError    SYUR
+channel::RecvCancelError     SYUR
 channel::TrySelectError      SYUR
 channel::SelectTimeoutError  SYUR
 channel::TryReadyError       SYUR
@@ -120,6 +123,7 @@ JobError                     S---
 BuildError                   SYUR
 InsideWorker                 SYUR
 GetError                     SYUR
+GetCancelError               SYUR
 TooManyDone                  SYUR
 ";
 
@@ -145,6 +149,7 @@ fn table() -> String {
         "channel::SendError": channel::SendError,
         "channel::TrySendError": channel::TrySendError,
         "channel::SendTimeoutError": channel::SendTimeoutError,
+        "channel::SendCancelError": channel::SendCancelError,
         "JobHandle": sync_queue::JobHandle,
         "JobFuture": sync_queue::JobFuture,
         "AsCompleted": sync_queue::AsCompleted,
@@ -153,6 +158,7 @@ fn table() -> String {
         "Unfinished": sync_queue::Unfinished,
         "ShutDown": sync_queue::ShutDown,
         "PutError": sync_queue::PutError,
+        "PutCancelError": sync_queue::PutCancelError,
         "SubmitError": sync_queue::SubmitError,
         "crossbeam Sender": crossbeam_channel::Sender,
         "crossbeam Receiver": crossbeam_channel::Receiver,
@@ -178,6 +184,7 @@ fn table() -> String {
         "channel::RecvError": channel::RecvError,
         "channel::TryRecvError": channel::TryRecvError,
         "channel::RecvTimeoutError": channel::RecvTimeoutError,
+        "channel::RecvCancelError": channel::RecvCancelError,
         "channel::TrySelectError": channel::TrySelectError,
         "channel::SelectTimeoutError": channel::SelectTimeoutError,
         "channel::TryReadyError": channel::TryReadyError,
@@ -197,6 +204,7 @@ fn table() -> String {
         "BuildError": sync_queue::BuildError,
         "InsideWorker": sync_queue::InsideWorker,
         "GetError": sync_queue::GetError,
+        "GetCancelError": sync_queue::GetCancelError,
         "TooManyDone": sync_queue::TooManyDone,
     );
     table
