@@ -4,10 +4,11 @@
 //! cells u32 each; the entry's parameter is the number of cells.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, Result};
