@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, LockError, Result, TooManyReleases};

@@ -19,6 +19,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32 as Word;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
@@ -423,7 +424,7 @@ pub(crate) struct WatchedQueue<T> {
 }
 
 impl<T> Watched for WatchedQueue<T> {
-    fn word(&self) -> &sync_core::primitive::atomic::AtomicU32 {
+    fn word(&self) -> &Word {
         self.queue.channel().items
     }
 

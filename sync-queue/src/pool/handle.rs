@@ -714,3 +714,37 @@ impl<R> Drop for AsCompleted<R> {
         self.forget();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use super::{Until, wait};
+    use crate::pool::ThreadPool;
+    use crate::queue::simple::SimpleQueue;
+
+    std::thread_local! {
+        /// How often this thread has looked whether a job is settled.
+        pub(super) static LOOKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn a_wait_looks_at_each_job_a_few_times_however_many_there_are() {
+        const JOBS: usize = 1000;
+        let pool = ThreadPool::new(2);
+        let go = std::sync::Arc::new(SimpleQueue::new());
+        let first = std::sync::Arc::clone(&go);
+        let mut handles = vec![pool.submit(move || first.get()).unwrap()];
+        handles.extend((1..JOBS).map(|_| pool.submit(|| ()).unwrap()));
+        let before = LOOKS.get();
+        let waiter = std::thread::spawn(move || {
+            // Time for the wait to begin.
+            std::thread::sleep(core::time::Duration::from_millis(10));
+            go.put(());
+        });
+        assert_eq!(wait(handles, Until::All, None).done.len(), JOBS);
+        let looks = LOOKS.get() - before;
+        assert!(looks <= 4 * JOBS, "{looks} looks at {JOBS} jobs");
+        waiter.join().unwrap();
+    }
+}
