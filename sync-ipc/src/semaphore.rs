@@ -123,7 +123,7 @@ struct WatchedCells {
 }
 
 impl Watched for WatchedCells {
-    fn word(&self) -> &sync_core::primitive::atomic::AtomicU32 {
+    fn word(&self) -> &AtomicU32 {
         self.cells.permits().gate
     }
 
