@@ -24,6 +24,7 @@ mod error;
 mod executor;
 mod handle;
 mod job;
+mod map;
 mod queued;
 mod scope;
 mod worker;
@@ -31,10 +32,11 @@ mod worker;
 pub use builder::Builder;
 pub use error::{BuildError, InsideWorker, JobError, SubmitError};
 pub use handle::{
-    AsCompleted, JobFuture, JobHandle, Map, MapAhead, Unfinished, Until, Waited, as_completed,
-    wait, wait_async, wait_or_cancelled,
+    AsCompleted, JobFuture, JobHandle, Unfinished, Until, Waited, as_completed, wait, wait_async,
+    wait_or_cancelled,
 };
 pub use job::JobStatus;
+pub use map::{Map, MapAhead};
 pub use scope::Scope;
 use worker::{How, Inner, current_pool};
 
