@@ -217,7 +217,7 @@ fn item(value: u32) -> Tracked {
 /// A thread sends to a task, and the task gives up and tries again.
 fn a_task_receives(order: Order, capacity: usize) {
     model_with_tasks();
-    let (sender, receiver) = channel::bounded(capacity);
+    let (sender, receiver) = channel::bounded::<Tracked>(capacity);
     let receives = body(move || {
         let got = give_up_after(1, receiver.recv_async());
         let got = got.unwrap_or_else(|| block_on(receiver.recv_async()));
@@ -244,7 +244,7 @@ model! {
 /// A task sends to a thread, and then ends.
 fn a_task_sends(order: Order, capacity: usize) {
     model_with_tasks();
-    let (sender, receiver) = channel::bounded(capacity);
+    let (sender, receiver) = channel::bounded::<Tracked>(capacity);
     let sends = body(move || {
         assert!(block_on(sender.send_async(item(1))).is_ok());
         assert!(block_on(sender.send_async(item(2))).is_ok());
@@ -276,7 +276,7 @@ model! {
     /// or that one.
     fn a_rendezvous_that_a_task_gives_up(order) small {
         model_with_tasks();
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let sent = Arc::new(Tracked::new(0));
         let gives_up = with(&sent, move |sent| {
             if give_up_after(2, sender.send_async(item(7))).is_some() {
@@ -299,7 +299,7 @@ model! {
     /// A select of a thread waits for two channels; the item comes from a task.
     fn a_select_of_a_thread_against_a_send_of_a_task(order) tight {
         model_with_tasks();
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let selects = body(move || select! {
             recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
@@ -315,7 +315,7 @@ model! {
     /// A select that sends meets a task that receives, or a task that gives up.
     fn a_select_of_a_thread_against_a_receive_of_a_task(order) tight {
         model_with_tasks();
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let (silence, never) = channel::bounded::<Tracked>(1);
         let selects = body(move || select! {
             send(sender, item(7)) -> sent => assert!(sent.is_ok()),
