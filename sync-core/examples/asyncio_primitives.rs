@@ -48,8 +48,7 @@ async fn event() {
     };
     let mut got = pin!(waiter());
     let mut set = pin!(setter());
-    let futures: [std::pin::Pin<&mut (dyn Future<Output = &str>)>; 2] =
-        [got.as_mut(), set.as_mut()];
+    let futures: [std::pin::Pin<&mut dyn Future<Output = &str>>; 2] = [got.as_mut(), set.as_mut()];
     println!("the event: {:?}", join_all(futures).await);
 }
 
@@ -94,7 +93,7 @@ async fn semaphore() {
 async fn bounded() {
     let seats = BoundedSemaphore::new(1);
     drop(seats.acquire_async().await);
-    println!("one release too many: {}", seats.release().is_err());
+    println!("one release too many: {}", seats.release(1).is_err());
 }
 
 /// `await barrier.wait()`; one of the parties is the leader.

@@ -67,6 +67,8 @@ pub use wait::event::Event;
 pub use wait::latch::Latch;
 pub use wait::parker::{Parker, Unparker};
 pub use wait::rate_limiter::RateLimiter;
+#[doc(hidden)]
+pub use wait::raw_event;
 pub use wait::raw_semaphore::{Closed, RawSemaphore, TooManyPermits, TryAcquireError};
 pub use wait::semaphore::{
     ArcPermit, BoundedPermit, BoundedSemaphore, OverRelease, Permit, PermitGuard, PermitSource,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
+use sync_core::raw_event::Unset;
 
 use crate::error::Result;
 use crate::plain;
@@ -85,7 +86,7 @@ impl Event {
     }
 
     pub(crate) fn watched(&self) -> WatchedEvent {
-        WatchedEvent { block: self.0.clone(), first: None }
+        WatchedEvent { block: self.0.clone(), wait: Unset::new() }
     }
 
     /// Waits until it is set, as a task: on any executor. One thread of this process waits for all
@@ -139,8 +140,7 @@ impl Event {
 /// The event as the thread of the tasks waits for it.
 pub(crate) struct WatchedEvent {
     block: Block,
-    /// The word at the beginning of the wait.
-    first: Option<u32>,
+    wait: Unset,
 }
 
 impl Watched for WatchedEvent {
@@ -149,9 +149,9 @@ impl Watched for WatchedEvent {
     }
 
     fn watch(&mut self, _: bool) -> core::result::Result<(), u32> {
-        event::watch(self.block.u32(0), &self.block, &mut self.first)?;
-        // The next wait begins again.
-        self.first = None;
+        event::watch(self.block.u32(0), &self.block, &mut self.wait)?;
+        // The next wait begins here.
+        self.wait = Unset::new();
         Ok(())
     }
 

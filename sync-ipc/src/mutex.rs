@@ -8,7 +8,7 @@
 //!
 //! **Fork.** A guard remembers by which identity it was taken. In a child that was forked
 //! meanwhile, the identity is another one: the child's copy of the guard unlocks nothing and writes
-//! nothing (row U-ML-02).
+//! nothing.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::Result;
+use crate::error::{LockError, Result};
 use crate::plain::{self, Plain};
 use crate::raw::{Peers, mutex};
 use crate::segment::{Block, Segment};
@@ -187,12 +187,36 @@ impl<T: Plain> Mutex<T> {
     }
 
     #[inline]
+    fn block(&self) -> &Block {
+        &self.block
+    }
+
+    #[inline]
+    fn value_at(&self) -> usize {
+        VALUE
+    }
+
+    fn declare_consistent(&self) {
+        mutex::mark_consistent(self.block.u32(0), &self.block);
+    }
+
+    #[inline]
+    fn let_go(&self, how: LetGo) {
+        let (word, peers) = (self.block.u32(0), &self.block);
+        match how {
+            LetGo::Clean => mutex::unlock(word, peers),
+            LetGo::Unrecoverable => mutex::give_up(word, peers),
+            LetGo::AsAcquired => mutex::abandon(word, peers),
+        }
+    }
+
+    #[inline]
     fn guard(
         &self,
         outcome: Result<mutex::Locked, mutex::Refused>,
     ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         // Built only where the lock was acquired: a guard's drop unlocks.
-        let guard = |died| Guard { mutex: self, identity: self.block.me(), inconsistent: died };
+        let guard = |died| Guard { lock: self, identity: self.block.me(), inconsistent: died };
         match outcome {
             Ok(mutex::Locked::Clean) => Ok(guard(false)),
             Ok(mutex::Locked::OwnerDied) => Err(LockError::OwnerDied(guard(true))),
@@ -232,210 +256,32 @@ impl Owner {
     }
 }
 
-/// The right to use what a [`Mutex`] guards, until dropped.
-///
-/// The value is copied out by [`get`](Self::get) and in by [`set`](Self::set): a peer that does not
-/// play by the rules may write at any time, and a reference would make that undefined behaviour.
-#[must_use = "the lock is let go of at once if the guard is not kept"]
-#[derive(Debug)]
-pub struct Guard<'a, T: Plain> {
-    mutex: &'a Mutex<T>,
-    identity: u32,
-    inconsistent: bool,
+exclusive_guard! {
+    /// The right to use what a [`Mutex`] guards, until dropped.
+    ///
+    /// The value is copied out by [`get`](Self::get) and in by [`set`](Self::set): a peer that does
+    /// not play by the rules may write at any time, and a reference would make that undefined
+    /// behaviour.
+    Guard of Mutex
 }
 
 impl<'a, T: Plain> Guard<'a, T> {
-    /// The value.
-    #[inline]
-    #[must_use]
-    pub fn get(&self) -> T {
-        plain::load(&self.mutex.block, VALUE)
-    }
-
-    /// Replaces the value. Does nothing in a forked child's copy of the guard.
-    #[inline]
-    pub fn set(&mut self, value: T) {
-        if self.is_ours() {
-            plain::store(&self.mutex.block, VALUE, &value);
-        }
-    }
-
-    /// Copies the value out, lets `change` change it, and copies it back in. If `change` panics,
-    /// the value stays as it was.
-    #[inline]
-    pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = self.get();
-        let result = change(&mut value);
-        self.set(value);
-        result
-    }
-
-    /// Whether the guard came from a dead owner, and [`mark_consistent`](Self::mark_consistent) has
-    /// not been called yet.
-    #[must_use]
-    pub fn is_inconsistent(&self) -> bool {
-        self.inconsistent
-    }
-
-    /// Declares the value consistent again after an owner died. A guard that is dropped without
-    /// this call leaves a lock that refuses every process with [`LockError::NotRecoverable`].
-    pub fn mark_consistent(&mut self) {
-        if self.inconsistent && self.is_ours() {
-            mutex::mark_consistent(self.mutex.block.u32(0), &self.mutex.block);
-            self.inconsistent = false;
-        }
-    }
-
-    /// Releases the lock. If it came from a dead owner and was not marked consistent, the next
-    /// owner gets `OwnerDied` again.
-    pub(crate) fn abandon(self) {
-        let this = core::mem::ManuallyDrop::new(self);
-        if !this.is_ours() {
-            return;
-        }
-        let (word, peers) = (this.mutex.block.u32(0), &this.mutex.block);
-        if this.inconsistent {
-            mutex::abandon(word, peers);
-        } else {
-            mutex::unlock(word, peers);
-        }
-    }
-
     /// The lock that this guards.
     pub(crate) fn mutex(&self) -> &'a Mutex<T> {
-        self.mutex
-    }
-
-    #[inline]
-    fn is_ours(&self) -> bool {
-        self.mutex.block.is_us(self.identity)
+        self.lock
     }
 }
 
-impl<T: Plain> Drop for Guard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        let (word, peers) = (self.mutex.block.u32(0), &self.mutex.block);
-        if self.inconsistent {
-            mutex::give_up(word, peers);
-        } else {
-            mutex::unlock(word, peers);
-        }
-    }
+/// How a guard lets go of its lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LetGo {
+    /// The value is whole.
+    Clean,
+    /// The value was not repaired, and never will be.
+    Unrecoverable,
+    /// The value was not repaired: the next owner gets `OwnerDied` again.
+    AsAcquired,
 }
-
-/// Why a lock was not acquired, or not from an owner that released it.
-///
-/// With `?`, it becomes a [`sync_ipc::Error`](crate::Error), which borrows nothing. If there was a
-/// guard, its lock is left as it was: the next owner gets [`OwnerDied`](Self::OwnerDied) again. (A
-/// guard that is *dropped* without `mark_consistent` makes the lock
-/// [`NotRecoverable`](Self::NotRecoverable).)
-///
-/// ```
-/// fn add(total: &sync_ipc::Mutex<u64>, more: u64) -> sync_ipc::Result<u64> {
-///     let mut guard = total.lock()?;
-///     guard.update(|sum| *sum += more);
-///     Ok(guard.get())
-/// }
-/// # let segment = sync_ipc::Segment::anonymous(4096)?;
-/// # assert_eq!(add(&sync_ipc::Mutex::create(&segment, "total", 1)?, 2)?, 3);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum LockError<G> {
-    /// The lock was acquired from an owner that died: the guarded value may be half written. Repair
-    /// it and call `mark_consistent`.
-    OwnerDied(G),
-    /// An owner died, and a later owner could not repair the guarded value.
-    NotRecoverable,
-    /// A living process held it until the deadline, or at the moment of a `try_lock`.
-    TimedOut,
-    /// This process is a fork of a participant and could not become one itself.
-    NotAttached,
-    /// This thread holds a reentrant lock as often as can be counted.
-    TooManyLevels,
-}
-
-impl<G> LockError<G> {
-    /// The guard, if there is one.
-    pub fn into_guard(self) -> Option<G> {
-        match self {
-            Self::OwnerDied(guard) => Some(guard),
-            _ => None,
-        }
-    }
-
-    /// Whether the time was up.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::TimedOut)
-    }
-
-    /// Returns the error without its guard, whose lock is left as it was acquired: after
-    /// [`OwnerDied`](Self::OwnerDied), the next owner gets `OwnerDied` again.
-    pub(crate) fn without_guard(self) -> LockError<()>
-    where
-        G: Unrepaired,
-    {
-        self.map(Unrepaired::abandon)
-    }
-
-    pub(crate) fn map<H>(self, convert: impl FnOnce(G) -> H) -> LockError<H> {
-        match self {
-            Self::OwnerDied(guard) => LockError::OwnerDied(convert(guard)),
-            Self::NotRecoverable => LockError::NotRecoverable,
-            Self::TimedOut => LockError::TimedOut,
-            Self::NotAttached => LockError::NotAttached,
-            Self::TooManyLevels => LockError::TooManyLevels,
-        }
-    }
-}
-
-/// The guards that a [`LockError`] may have. Sealed: it is not exported.
-pub trait Unrepaired {
-    /// Releases the lock as it was acquired.
-    fn abandon(self);
-}
-
-impl Unrepaired for () {
-    fn abandon(self) {}
-}
-
-impl<T: Plain> Unrepaired for Guard<'_, T> {
-    fn abandon(self) {
-        Guard::abandon(self);
-    }
-}
-
-impl<G> From<mutex::Refused> for LockError<G> {
-    fn from(refused: mutex::Refused) -> Self {
-        match refused {
-            mutex::Refused::TimedOut => Self::TimedOut,
-            mutex::Refused::NotRecoverable => Self::NotRecoverable,
-            mutex::Refused::NotAttached => Self::NotAttached,
-        }
-    }
-}
-
-impl<G> fmt::Display for LockError<G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OwnerDied(_) => "the lock's owner died, its value may be half written",
-            Self::NotRecoverable => "the lock's owner died and its value was not repaired",
-            Self::TimedOut => "another thread or process holds the lock",
-            Self::NotAttached => {
-                "this forked process could not become a participant of the segment"
-            }
-            Self::TooManyLevels => "the lock is held as often as can be counted",
-        })
-    }
-}
-
-impl<G: fmt::Debug> std::error::Error for LockError<G> {}
 
 handle!(
     [T: Plain] Mutex<T>,

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
-use crate::mutex::{LockError, Unrepaired};
+use crate::error::{Error, LockError, Result};
+use crate::mutex::LetGo;
 use crate::plain::{self, Plain};
 use crate::raw::Peers;
 use crate::raw::mutex::{self, Locked, Refused};
@@ -286,6 +286,27 @@ impl<T: Plain> RwLock<T> {
         RwLockWriteGuard { lock: self, identity: self.block.me(), inconsistent }
     }
 
+    fn block(&self) -> &Block {
+        &self.block
+    }
+
+    fn value_at(&self) -> usize {
+        value_at(self.readers)
+    }
+
+    fn declare_consistent(&self) {
+        self.words().mark_consistent(&self.block);
+    }
+
+    fn let_go(&self, how: LetGo) {
+        let (words, peers) = (self.words(), &self.block);
+        match how {
+            LetGo::Clean => words.write_unlock(peers),
+            LetGo::Unrecoverable => words.give_up(peers),
+            LetGo::AsAcquired => words.abandon(peers),
+        }
+    }
+
     fn get(&self) -> T {
         plain::load(&self.block, value_at(self.readers))
     }
@@ -341,86 +362,9 @@ impl<T: Plain> Drop for RwLockReadGuard<'_, T> {
     }
 }
 
-/// The right to change what an [`RwLock`] guards, until dropped.
-#[must_use = "the lock is let go of at once if the guard is not kept"]
-#[derive(Debug)]
-pub struct RwLockWriteGuard<'a, T: Plain> {
-    lock: &'a RwLock<T>,
-    identity: u32,
-    inconsistent: bool,
-}
-
-impl<T: Plain> RwLockWriteGuard<'_, T> {
-    /// The value.
-    #[must_use]
-    pub fn get(&self) -> T {
-        self.lock.get()
-    }
-
-    /// Replaces the value. Does nothing in a forked child's copy of the guard.
-    pub fn set(&mut self, value: T) {
-        if self.is_ours() {
-            plain::store(&self.lock.block, value_at(self.lock.readers), &value);
-        }
-    }
-
-    /// Copies the value out, lets `change` change it, and copies it back in. If `change` panics,
-    /// the value stays as it was.
-    pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = self.get();
-        let result = change(&mut value);
-        self.set(value);
-        result
-    }
-
-    /// Whether the guard came from a dead writer, and [`mark_consistent`](Self::mark_consistent)
-    /// has not been called yet.
-    #[must_use]
-    pub fn is_inconsistent(&self) -> bool {
-        self.inconsistent
-    }
-
-    /// Declares the value consistent again after a writer died. A guard that is dropped without
-    /// this call leaves a lock that refuses every process with [`LockError::NotRecoverable`].
-    pub fn mark_consistent(&mut self) {
-        if self.inconsistent && self.is_ours() {
-            self.lock.words().mark_consistent(&self.lock.block);
-            self.inconsistent = false;
-        }
-    }
-
-    fn is_ours(&self) -> bool {
-        self.lock.block.is_us(self.identity)
-    }
-}
-
-impl<T: Plain> Drop for RwLockWriteGuard<'_, T> {
-    fn drop(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        let (words, peers) = (self.lock.words(), &self.lock.block);
-        if self.inconsistent {
-            words.give_up(peers);
-        } else {
-            words.write_unlock(peers);
-        }
-    }
-}
-
-impl<T: Plain> Unrepaired for RwLockWriteGuard<'_, T> {
-    fn abandon(self) {
-        let this = core::mem::ManuallyDrop::new(self);
-        if !this.is_ours() {
-            return;
-        }
-        let (words, peers) = (this.lock.words(), &this.lock.block);
-        if this.inconsistent {
-            words.abandon(peers);
-        } else {
-            words.write_unlock(peers);
-        }
-    }
+exclusive_guard! {
+    /// The right to change what an [`RwLock`] guards, until dropped.
+    RwLockWriteGuard of RwLock
 }
 
 handle!([T: Plain] RwLock<T>, |this| &this.block, Self::over(this.block.clone(), this.readers));

@@ -11,8 +11,7 @@ use std::time::Instant;
 use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
-use crate::mutex::LockError;
+use crate::error::{Error, LockError, Result, TooManyReleases};
 use crate::plain;
 use crate::raw::event_count::{self, Announced};
 use crate::raw::mutex::Refused;
@@ -170,19 +169,6 @@ impl fmt::Debug for Permit<'_> {
         f.debug_struct("Permit").finish_non_exhaustive()
     }
 }
-
-/// [`BoundedSemaphore::release`] was called when no permit had been forgotten, or
-/// [`Semaphore::add_permits`] when there was no room for more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyReleases;
-
-impl fmt::Display for TooManyReleases {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the semaphore was released more often than it can be")
-    }
-}
-
-impl std::error::Error for TooManyReleases {}
 
 macro_rules! semaphore {
     ($name:ident, $create:literal) => {

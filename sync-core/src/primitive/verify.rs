@@ -16,31 +16,10 @@ pub mod cell {
 
 /// The checker's futex, under the names of the real one.
 pub mod threads {
-    use core::time::Duration;
-    use std::time::Instant;
-
     use verify::sync::atomic::AtomicU32;
 
     pub use crate::futex::Channel;
-
-    /// A finite deadline: when it passes is the checker's choice. Which of two is the earlier one
-    /// is that of their timeouts.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub struct Deadline(Duration);
-
-    impl Deadline {
-        /// A deadline; `None` where the real one would be past the end of the clock.
-        #[must_use]
-        pub fn after(timeout: Duration) -> Option<Self> {
-            (timeout != Duration::MAX).then_some(Self(timeout))
-        }
-
-        /// A deadline, before all that are measured from now.
-        #[must_use]
-        pub fn at(_: Instant) -> Option<Self> {
-            Some(Self(Duration::ZERO))
-        }
-    }
+    pub use crate::primitive::checked::Deadline;
 
     /// Sleeps while `*word == expected`.
     #[track_caller]
@@ -135,7 +114,7 @@ pub mod threads {
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::{Looks, Spin, pause_for};
+    pub use super::super::checked::{Looks, Spin, pause_for, prefetch};
     pub use verify::hint::spin_loop;
 }
 

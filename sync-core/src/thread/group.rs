@@ -10,6 +10,7 @@ use super::handle::JoinHandle;
 use super::record::Thread;
 use crate::fork::ProcessMark;
 use crate::user_code::{self, Payload};
+use crate::wait::event::Event;
 
 /// Joins the threads that were started in it, except the daemons, when it is dropped. With one in
 /// `main` a Rust program ends as a Python program does: not before its last thread.
@@ -51,6 +52,8 @@ struct Members {
     at_exit: Vec<Callback>,
     /// Whether the group takes no callbacks any more.
     leaving: bool,
+    /// That of the first callback that panicked, until the members are joined.
+    first_panic: Option<Payload>,
     /// Whether the group takes no threads any more.
     gone: bool,
 }
@@ -90,6 +93,29 @@ impl Group {
     /// payload of the first that did. Where the thread is panicking already, that payload is
     /// disposed of.
     pub fn join(self) {}
+
+    /// Calls the callbacks, and waits with `wait` for the members until it returns `false`. Returns
+    /// whether all have ended.
+    pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {
+        self.call_callbacks();
+        self.handle.join_members(wait)
+    }
+
+    /// Calls the callbacks that are left, and keeps the payload of the first that panics.
+    fn call_callbacks(&self) {
+        let mut callbacks = self.handle.take_callbacks();
+        // The process is compared before each call: a callback may fork and return in the child.
+        while self.handle.process.is_current() {
+            let Some(callback) = callbacks.pop() else { break };
+            if let Err(payload) = user_code::run(callback) {
+                self.handle.keep_panic(payload);
+            }
+        }
+        if !self.handle.process.is_current() {
+            // They are the parent's.
+            core::mem::forget(callbacks);
+        }
+    }
 }
 
 impl Group {
@@ -111,14 +137,12 @@ impl Group {
     ///
     /// Like [`join`](Self::join).
     pub async fn join_async(self) {
-        let mut panic = KeptPanic(self.call_callbacks());
+        self.call_callbacks();
         while let Some(member) = self.handle.next_member() {
             member.finished().wait_async().await;
         }
+        // Raises the panic of a callback.
         drop(self);
-        if let Some(payload) = panic.0.take() {
-            resume_unwind(payload);
-        }
     }
 }
 
@@ -146,49 +170,19 @@ impl Default for Group {
     }
 }
 
-/// The payload of a callback that panicked, while a task waits for the members.
-struct KeptPanic(Option<Payload>);
-
-impl Drop for KeptPanic {
-    fn drop(&mut self) {
-        if let Some(payload) = self.0.take() {
-            user_code::dispose_payload(payload);
-        }
-    }
-}
-
-impl Group {
-    /// Calls the callbacks, and returns the payload of the first that panicked.
-    fn call_callbacks(&self) -> Option<Payload> {
-        let mut first_panic = None;
-        let mut callbacks = self.handle.take_callbacks();
-        // The process is compared before each call: a callback may fork and return in the child.
-        while self.handle.process.is_current() {
-            let Some(callback) = callbacks.pop() else { break };
-            if let Err(payload) = user_code::run(callback) {
-                match first_panic {
-                    None => first_panic = Some(payload),
-                    Some(_) => user_code::dispose_payload(payload),
-                }
-            }
-        }
-        if !self.handle.process.is_current() {
-            // They are the parent's.
-            core::mem::forget(callbacks);
-        }
-        first_panic
-    }
-}
-
 impl Drop for Group {
     fn drop(&mut self) {
-        let first_panic = self.call_callbacks();
-        self.handle.join_members();
+        self.join_by(|finished| {
+            finished.wait();
+            true
+        });
         if !self.handle.process.is_current() {
             // The list may be locked, and in the middle of a change, by a thread that is not here:
             // it is not even dropped.
             core::mem::forget(Arc::clone(&self.handle.members));
+            return;
         }
+        let first_panic = self.handle.lock().first_panic.take();
         match first_panic {
             Some(payload) if std::thread::panicking() => user_code::dispose_payload(payload),
             Some(payload) => resume_unwind(payload),
@@ -212,6 +206,21 @@ impl GroupHandle {
         core::mem::take(&mut members.at_exit)
     }
 
+    /// Keeps the first panic of a callback.
+    fn keep_panic(&self, payload: Payload) {
+        let unwanted = if self.process.is_current() {
+            let mut members = self.lock();
+            match members.first_panic {
+                None => members.first_panic.replace(payload),
+                Some(_) => Some(payload),
+            }
+        } else {
+            Some(payload)
+        };
+        // User code: not under the lock.
+        unwanted.into_iter().for_each(user_code::dispose_payload);
+    }
+
     /// Returns a member that is to be waited for; `None`, and the group takes no more from then on,
     /// if there is none. The member stays in the list until it has ended.
     fn next_member(&self) -> Option<Thread> {
@@ -230,9 +239,9 @@ impl GroupHandle {
         None
     }
 
-    /// Joins the members, including those that they start meanwhile. Does nothing in the child of a
-    /// fork.
-    fn join_members(&self) {
+    /// Joins the members, including those that they start meanwhile, with `wait`, until it returns
+    /// `false`. Returns whether all have ended. Does nothing in the child of a fork.
+    fn join_members(&self, wait: impl Fn(&Event) -> bool) -> bool {
         while self.process.is_current() {
             let next = {
                 let mut members = self.lock();
@@ -243,10 +252,15 @@ impl GroupHandle {
             match next {
                 // A member that drops the group does not wait for itself.
                 Some(member) if member.is_daemon() || member.is_current() => {}
-                Some(member) => member.finished().wait(),
-                None => return,
+                Some(member) if wait(member.finished()) => {}
+                Some(member) => {
+                    self.lock().running.push(member);
+                    return false;
+                }
+                None => return true,
             }
         }
+        true
     }
 
     /// Starts a thread in the group: [`Builder::spawn_in`] with the defaults.

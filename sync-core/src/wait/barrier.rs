@@ -10,6 +10,9 @@
 //! is called afterwards. And no lock is held while the action runs, so the action may call every
 //! method but `wait`, and an `abort` from within it takes effect.
 //!
+//! Barriers between processes (sync-ipc) are another algorithm: any party may be killed, and a
+//! count cannot be corrected for it. There, each party has a cell with its identity.
+//!
 //! # States
 //!
 //! The word is `generation` (32 bits), `arrivals` (29), `SLEEPERS` (1) and the phase (2).

@@ -1,75 +1,18 @@
-//! A flag of four bytes that threads wait for.
+//! A flag of four bytes that threads wait for: Python's `threading.Event`.
 //!
-//! # Source
-//!
-//! Python's `threading.Event`, without its lock: the flag, a generation and a bit for waiters in
-//! one futex word. Because of the generation, `set(); clear()` releases every thread that was
-//! waiting: a waiter that wakes up late observes that the flag is unset again, but also that the
-//! generation has changed. [`AutoResetEvent`] is the event of Windows that releases one waiter.
-//!
-//! # States of [`Event`]
-//!
-//! The word is `generation` in the upper 30 bits, and two bits:
-//!
-//! | bit | meaning | legal to be stale? |
-//! |---|---|---|
-//! | `SET` | the event is set | no |
-//! | `WAITERS` | a thread may sleep on the word; never together with `SET` | may be set without a sleeper (costs one system call); never clear while a thread sleeps and no wake is on its way to it |
-//!
-//! | from | event | to | and then |
-//! |---|---|---|---|
-//! | `g, 0` | wait | `g, WAITERS` | sleep |
-//! | `g, WAITERS` | wait | the same | sleep |
-//! | `g, 0` | set | `g, SET` | |
-//! | `g, WAITERS` | set | `g, SET` | wake all |
-//! | `g, SET` | set | `g, SET` | written again, for the reason under "Orderings" |
-//! | `g, SET` | clear | `g + 1, 0` | |
-//! | `g, 0` or `g, WAITERS` | clear | the same | |
-//!
-//! # Invariants
-//!
-//! 1. **No waiter is left asleep.** A thread that observed the event unset in generation g returns
-//!    `true` when it sees `SET` or another generation, and one of the two holds from the first
-//!    `set` on. It sleeps only on a word of generation g with `WAITERS`, and the `set` that ends
-//!    such a word wakes all.
-//! 2. **No wait returns without a cause.** The generation changes only where `SET` was, so another
-//!    generation means that there was a `set`.
-//! 3. **Wake after free.** `set` is one atomic operation; after it only the address of the word is
-//!    used.
-//!
-//! Known limit: a waiter that does not run between two loads of the word while exactly a multiple
-//! of 2^30 `clear`s happens sleeps until the next `set`. At ten million `clear`s a second that is
-//! 107 seconds.
-//!
-//! # Orderings
-//!
-//! Release on the write of `set`; it pairs with the Acquire on every load by which a wait returns
-//! `true`: writes before the `set` are visible after the wait. A `clear` is a read-modify-write and
-//! continues the release sequence, so this also holds for a waiter that sees only the next
-//! generation.
-//!
-//! `set` writes even where the event is set already, and `clear` is Acquire. The loop
-//! `wait, clear, look for work` needs both: if `set` only loaded the word, the producer could read
-//! the old `SET` while the consumer reads the old state of the work, and the work would be lost
-//! (store buffering, which not even a `SeqCst` load prevents). With the write, the `clear` comes
-//! either after that `set` in the modification order of the word, and then the consumer sees the
-//! work, or before it, and then the event stays set.
+//! The algorithm, its states, invariants and orderings are in [`raw_event`], which processes use
+//! too. Here is what threads and tasks add: how they sleep, and how they are woken.
+//! [`AutoResetEvent`](crate::AutoResetEvent) is the event of Windows that releases one waiter.
 
 use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use crate::primitive::atomic::{
-    AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use crate::primitive::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::primitive::const_new;
 use crate::primitive::futex::{self, Channel, Deadline};
 use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
-
-const SET: u32 = 1;
-const WAITERS: u32 = 2;
-const GENERATION: u32 = 4;
+use crate::wait::raw_event::{self, Home};
 
 /// A flag that threads wait for: Python's `threading.Event`.
 ///
@@ -100,7 +43,7 @@ const GENERATION: u32 = 4;
 /// # Source of the algorithm
 ///
 /// A flag with a generation in a futex word; the state table and the invariants are at the top of
-/// `event.rs`.
+/// `raw_event.rs`.
 pub struct Event {
     word: AtomicU32,
 }
@@ -116,49 +59,20 @@ impl Event {
     /// Sets the event and releases every thread that waits for it.
     #[inline]
     pub fn set(&self) {
-        // Relaxed: the compare-and-swap that follows compares it.
-        let mut state = self.word.load(Relaxed);
-        loop {
-            // Release: pairs with the Acquire of every call that observes the event set. The word
-            // is written even if the event is set: "Orderings" has the reason.
-            match self.word.compare_exchange_weak(state, (state | SET) & !WAITERS, Release, Relaxed)
-            {
-                Ok(_) => break,
-                Err(seen) => state = seen,
-            }
-        }
-        if state & WAITERS != 0 {
-            // Invariant 3: from here on only the address is used.
-            futex::wake_all(&raw const self.word);
-        }
+        raw_event::set(&self.word, &ThisProcess);
     }
 
     /// Makes the event unset. If it was set, the threads that were waiting are still released.
     #[inline]
     pub fn clear(&self) {
-        // Relaxed: the compare-and-swap that follows compares it.
-        let mut state = self.word.load(Relaxed);
-        while state & SET != 0 {
-            // Acquire: pairs with the Release of the `set` that this call undoes. Writes before
-            // that `set` must be visible to this thread.
-            match self.word.compare_exchange_weak(
-                state,
-                (state & !SET).wrapping_add(GENERATION),
-                Acquire,
-                Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(seen) => state = seen,
-            }
-        }
+        raw_event::clear(&self.word, &ThisProcess);
     }
 
     /// Returns whether the event is set: one load.
     #[inline]
     #[doc(alias = "isSet")]
     pub fn is_set(&self) -> bool {
-        // Acquire: pairs with the Release in `set`.
-        self.word.load(Acquire) & SET != 0
+        raw_event::is_set(&self.word, &ThisProcess)
     }
 
     /// Sleeps until the event is set; returns at once if it is.
@@ -225,7 +139,7 @@ impl Event {
     /// Returns a wait on the slow path, for a thread or a task.
     #[inline]
     pub(crate) fn waiting(&self) -> Unset<'_> {
-        Unset { event: self, began: None }
+        Unset { word: &self.word, wait: raw_event::Unset::new() }
     }
 
     /// Makes the event unset, without waiters: for the child of a `fork`, where the threads that
@@ -241,52 +155,37 @@ impl Event {
     }
 }
 
+/// The memory of this process: its threads and tasks are woken.
+struct ThisProcess;
+
+impl Home for ThisProcess {
+    #[inline(always)]
+    fn wake_all(&self, word: *const AtomicU32) {
+        futex::wake_all(word);
+    }
+}
+
 /// A wait for an [`Event`] on the slow path.
 pub(crate) struct Unset<'a> {
-    event: &'a Event,
-    /// The word when the wait began.
-    began: Option<u32>,
+    word: &'a AtomicU32,
+    wait: raw_event::Unset,
 }
 
 impl<'a> Steps<'a> for Unset<'a> {
     type Output = ();
 
     fn step(&mut self, _: bool) -> Step<'a, ()> {
-        let word = &self.event.word;
-        // Acquire: pairs with the Release in `set`, directly or through the `clear` that followed
-        // it, because an event that is set ends the wait.
-        let mut state = word.load(Acquire);
-        let began = *self.began.get_or_insert(state);
-        if began & SET != 0 {
-            return Step::Done(());
-        }
-        let unset = began | WAITERS;
-        loop {
-            // Invariant 2: in this generation the word is one of these two until the event is set.
-            if state & !WAITERS != began & !WAITERS {
-                return Step::Done(());
+        match self.wait.step(self.word, &ThisProcess) {
+            None => Step::Done(()),
+            Some(expected) => {
+                let channel = Channel::ALL;
+                Step::Sleep(Sleep { word: self.word, expected, channel, limit: None })
             }
-            // Relaxed: it publishes nothing. `set` does not miss this waiter because the futex
-            // compares the word, and flag and bit are in one word.
-            if state != unset {
-                if let Err(seen) = word.compare_exchange(state, unset, Relaxed, Acquire) {
-                    state = seen;
-                    continue;
-                }
-            }
-            return Step::Sleep(Sleep {
-                word,
-                expected: unset,
-                channel: Channel::ALL,
-                limit: None,
-            });
         }
     }
 
     fn leave(&mut self) -> Option<()> {
-        // Acquire: as in `step`.
-        let state = self.event.word.load(Acquire);
-        self.began.is_some_and(|began| state & !WAITERS != began & !WAITERS).then_some(())
+        self.wait.is_over(self.word, &ThisProcess).then_some(())
     }
 
     fn undo(&mut self, (): ()) {}
@@ -309,7 +208,8 @@ impl fmt::Debug for Event {
 mod tests {
     use std::thread;
 
-    use super::{AtomicU32, Event, GENERATION};
+    use super::{AtomicU32, Event, Relaxed};
+    use crate::wait::raw_event::{GENERATION, WAITERS};
 
     /// Generations are compared for equality only, so the counter may wrap around.
     #[test]
@@ -319,7 +219,7 @@ mod tests {
         for _ in 0..3 {
             thread::scope(|scope| {
                 let waits = scope.spawn(|| event.wait());
-                while event.word.load(super::Relaxed) & super::WAITERS == 0 {
+                while event.word.load(Relaxed) & WAITERS == 0 {
                     thread::yield_now();
                 }
                 event.set();
@@ -327,6 +227,6 @@ mod tests {
                 waits.join().unwrap();
             });
         }
-        assert!(event.word.load(super::Relaxed) < last);
+        assert!(event.word.load(Relaxed) < last);
     }
 }

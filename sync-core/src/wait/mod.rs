@@ -8,6 +8,7 @@ pub(crate) mod event;
 pub(crate) mod latch;
 pub(crate) mod parker;
 pub(crate) mod rate_limiter;
+pub mod raw_event;
 pub(crate) mod raw_semaphore;
 pub(crate) mod semaphore;
 pub(crate) mod wait_group;

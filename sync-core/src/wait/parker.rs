@@ -124,6 +124,11 @@ impl Parker {
         self.park_by(|| Deadline::at(deadline))
     }
 
+    /// Returns a wait for a token, for a thread that waits for something else as well.
+    pub(crate) fn parking(&self) -> Parking<'_> {
+        Parking { word: &self.unparker.word }
+    }
+
     /// Waits until there is a token, as a task, and takes it.
     ///
     /// Cancel-safe: a wait that is dropped takes no token. It borrows the parker alone, so that no
@@ -141,7 +146,7 @@ impl Parker {
         let word = &*self.unparker.word;
         // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the steps look again.
         if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_err() {
-            Waiting::new(Parked { word }).await;
+            Waiting::new(Parking { word }).await;
         }
     }
 
@@ -178,34 +183,38 @@ impl Parker {
     }
 }
 
-/// The park of a task.
-struct Parked<'a> {
+/// A wait for the token of a [`Parker`].
+pub(crate) struct Parking<'a> {
     word: &'a AtomicU32,
 }
 
-impl<'a> Steps<'a> for Parked<'a> {
+impl<'a> Steps<'a> for Parking<'a> {
     type Output = ();
 
     fn step(&mut self, _: bool) -> Step<'a, ()> {
         let word = self.word;
-        // Relaxed: it publishes nothing. If the token has come, the next step takes it.
-        let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);
-        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the word is `PARKED`
-        // then, since only this task changes it from a token to something else.
-        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() {
-            return Step::Done(());
+        // Acquire: pairs with the Release in `unpark` (invariant 2). Relaxed on failure: it
+        // publishes nothing, and a token that has come is taken by the next turn.
+        loop {
+            if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() {
+                return Step::Done(());
+            }
+            // Relaxed: to announce the sleep publishes nothing.
+            if word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed) != Err(TOKEN) {
+                let (expected, channel) = (PARKED, Channel::ALL);
+                return Step::Sleep(Sleep { word, expected, channel, limit: None });
+            }
         }
-        Step::Sleep(Sleep { word, expected: PARKED, channel: Channel::ALL, limit: None })
     }
 
     fn leave(&mut self) -> Option<()> {
-        // Acquire: as in `step` (invariant 2).
+        // Acquire: as in `step`.
         (self.word.swap(EMPTY, Acquire) == TOKEN).then_some(())
     }
 
     fn undo(&mut self, (): ()) {
-        // Release: the next park sees what happened before the unpark, as this one did. No waiter
-        // sleeps: this was the only one.
+        // The owner, which is this thread, does not sleep. Release: as in `unpark`; it passes on
+        // what the swap in `leave` acquired.
         self.word.swap(TOKEN, Release);
     }
 }

@@ -327,7 +327,10 @@ fn the_members_of_a_group_and_of_a_scope_are_joined_by_a_task() {
     let group = Group::new();
     let inside = group.handle();
     let (count, callback) = (Arc::clone(&done), Arc::clone(&done));
-    group.handle().at_exit(move || drop(callback.fetch_add(1, Ordering::SeqCst))).unwrap();
+    let callback = move || {
+        callback.fetch_add(1, Ordering::SeqCst);
+    };
+    group.handle().at_exit(callback).unwrap();
     group
         .spawn(move || {
             // Also a member that starts while the group is being joined.

@@ -10,8 +10,8 @@ use std::time::Instant;
 use sync_core::primitive::atomic::Ordering;
 use sync_core::primitive::futex::Deadline;
 
-use super::{Queue, QueueOptions, RecvError, SendError, find, layout};
-use crate::error::{Error, Result};
+use super::{Queue, QueueOptions, find, layout};
+use crate::error::{Error, RecvError, Result, SendError};
 use crate::plain;
 use crate::raw::queue::{Claim, Orphans, RingError};
 use crate::readiness::Readiness;

@@ -15,8 +15,8 @@ use std::time::Instant;
 use sync_core::primitive::atomic::Ordering;
 
 use super::other_end::{ENDS_LOCKS, OtherEnd};
-use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, RecvError, SENDERS_LEFT, SendError};
-use crate::error::{Error, Result};
+use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, SENDERS_LEFT};
+use crate::error::{Error, RecvError, Result, SendError};
 use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;

@@ -8,14 +8,15 @@
 //! [`Segment::trusting_peers`](crate::Segment::trusting_peers).
 
 use core::fmt;
+use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use super::{Queue, QueueOptions, RecvError, SendError};
-use crate::error::Result;
+use super::{Queue, QueueOptions};
+use crate::error::{RecvError, Result, SendError};
 use crate::plain::Plain;
 use crate::raw::queue::{Claim, Orphans, RingError};
 use crate::segment::trusted::TrustedSegment;
@@ -139,7 +140,7 @@ impl<T: Plain> InPlaceQueue<T> {
     }
 
     fn lend(&self, claim: Claim) -> Loan<'_, T> {
-        Loan { place: Place { queue: &self.0, claim } }
+        Loan { place: Place::new(&self.0, claim) }
     }
 
     /// Receives by a lease, waiting while there is no item: the item stays where it is until the
@@ -181,7 +182,7 @@ impl<T: Plain> InPlaceQueue<T> {
     }
 
     fn lease(&self, claim: Claim) -> InPlaceLease<'_, T> {
-        InPlaceLease { place: Place { queue: &self.0, claim } }
+        InPlaceLease { place: Place::new(&self.0, claim) }
     }
 }
 
@@ -202,9 +203,15 @@ impl<T> fmt::Debug for InPlaceQueue<T> {
 struct Place<'a, T> {
     queue: &'a Queue<T>,
     claim: Claim,
+    /// It lends the item, so it is sent and shared between threads only if the item may be.
+    item: PhantomData<&'a mut T>,
 }
 
-impl<T: Plain> Place<'_, T> {
+impl<'a, T: Plain> Place<'a, T> {
+    fn new(queue: &'a Queue<T>, claim: Claim) -> Self {
+        Self { queue, claim, item: PhantomData }
+    }
+
     fn item(&self) -> *mut T {
         let at = self.queue.item_at(self.claim.slot);
         self.queue.block.pointer(at, size_of::<T>()).cast().as_ptr()
@@ -229,7 +236,7 @@ impl<T: Plain> Loan<'_, T> {
     /// [`SendError::Corrupted`]; [`SendError::NotAttached`] in a forked child.
     pub fn send(self) -> Result<(), SendError<()>> {
         let this = core::mem::ManuallyDrop::new(self);
-        let Place { queue, claim } = this.place;
+        let Place { queue, claim, .. } = this.place;
         queue.commit(claim).map_err(|error| SendError::new(error, (), true))
     }
 }
@@ -254,7 +261,7 @@ impl<T: Plain> DerefMut for Loan<'_, T> {
 
 impl<T: Plain> Drop for Loan<'_, T> {
     fn drop(&mut self) {
-        let Place { queue, claim } = &self.place;
+        let Place { queue, claim, .. } = &self.place;
         // To waiters, a slot that was not sent is as a slot that was acknowledged.
         queue.acknowledge(*claim);
     }
@@ -296,7 +303,7 @@ impl<T: Plain> Deref for InPlaceLease<'_, T> {
 
 impl<T: Plain> Drop for InPlaceLease<'_, T> {
     fn drop(&mut self) {
-        let Place { queue, claim } = &self.place;
+        let Place { queue, claim, .. } = &self.place;
         match queue.orphans {
             Orphans::Redeliver => queue.give_back(*claim),
             Orphans::Drop => queue.acknowledge(*claim),

@@ -4,6 +4,10 @@
 //! Drepper's advice to give every cycle's members an outcome of their own, so that later events
 //! cannot change it.
 //!
+//! `sync_core`'s barrier is another algorithm: it counts its parties. A count cannot be corrected
+//! for a party that dies, because nothing tells whether that party had counted itself. So here each
+//! party has a cell with its identity.
+//!
 //! **The state** (u32): `generation:30 | decision:2`, the decision being NONE, PASS, BREAK or
 //! RESET. All parties sleep on it.
 //!

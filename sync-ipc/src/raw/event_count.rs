@@ -7,6 +7,10 @@
 //! for it, and a dead waiter leaves nothing permanent: a count that is too high costs one wake too
 //! many, and is corrected by it.
 //!
+//! `sync_queue`'s event count is another algorithm: a waiter takes its signal itself, so a waiter
+//! that is killed would keep a signal that was sent for it and stay counted forever. It pays no
+//! fence where a notifier looks for waiters, and this one does.
+//!
 //! **The word**: `number:20 | count:12`.
 //!
 //! The count: legal to be higher than there are sleepers; illegal to be lower for longer than a

@@ -5,7 +5,8 @@
 //! claiming a cell and filling it. So here claiming and ordering are two things. Items lie in
 //! **slots**, each tagged with its owner, in no order. The **ring** holds references to slots, and
 //! a reference goes in by one compare-and-swap when its item is complete. There is no moment at
-//! which the ring waits for a participant.
+//! which the ring waits for a participant. (`sync_queue`'s array is Vyukov's queue: threads do not
+//! die alone, and a cell is one level of words.)
 //!
 //! **A slot's word** (u64): `use, low:32 | state:2 | owner:30`. The uses of a slot are counted in
 //! 62 bits. In the two states without an owner, the upper 30 bits of the count are in the owner's
@@ -303,10 +304,16 @@ impl Ring<'_> {
                     );
                     if got.is_ok() {
                         let turn = turn_of(seen);
-                        // Release: pairs with the Acquire in `turn_at` and `sweep`: a thread that
-                        // sees this origin sees that the slot has left its earlier uses.
                         let place = self.origins.get(slot).ok_or(RingError::Corrupted)?;
-                        peers.at(place).store(origin(turn, me), Ordering::Release);
+                        let origin = origin(turn, me);
+                        // Most often this thread's participant was the slot's last sender too.
+                        // Relaxed: the senders of all earlier uses wrote it before they sent or
+                        // gave up, and the Acquire above, or `is_dead`, ordered that before this.
+                        if peers.at(place).load(Ordering::Relaxed) != origin {
+                            // Release: pairs with the Acquire in `turn_at` and `sweep`: a thread
+                            // that sees this origin sees that the slot has left its earlier uses.
+                            peers.at(place).store(origin, Ordering::Release);
+                        }
                         return Ok(Claim { slot, word: claimed, turn });
                     }
                 }

@@ -187,10 +187,6 @@ impl Words<'_> {
     #[inline]
     pub fn read_unlock<P: Peers>(&self, peers: &P, cell: usize) {
         self.leave(peers, cell, peers.me());
-        // A reader may wait for a cell.
-        if event_count::is_awaited_fenced(self.readers_gate, peers) {
-            event_count::wake(self.readers_gate, peers, 1);
-        }
     }
 
     #[inline]
@@ -200,6 +196,12 @@ impl Words<'_> {
         // taken for a dead one's may be another reader's by now.
         let _ = peers.at(cell).compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed);
         event_count::notify(self.writer_gate, peers, 1);
+        // A reader may wait for a cell. Also after a reader that saw a writer and has read nothing:
+        // that writer may have woken the waiting readers before they found no cell. The fence in
+        // `notify` orders this look too.
+        if event_count::is_awaited_fenced(self.readers_gate, peers) {
+            event_count::wake(self.readers_gate, peers, 1);
+        }
     }
 
     /// Takes the lock for writing, sleeping until `deadline` if needed.

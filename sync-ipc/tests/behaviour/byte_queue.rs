@@ -58,6 +58,58 @@ fn it_is_opened_with_the_length_that_it_was_created_with() {
 }
 
 #[test]
+fn lengths_at_the_ends_are_messages_or_errors() {
+    let segment = Segment::anonymous(1 << 20).expect("a segment");
+    // No room in the segment, whatever the product of the numbers is.
+    for (capacity, max_len) in [
+        (1, u32::MAX as usize),
+        (16_384, u32::MAX as usize),
+        (1, 1 << 20),
+        (1, isize::MAX as usize),
+        (2, usize::MAX / 2 - 8),
+        (1, usize::MAX - 15),
+        (16_384, usize::MAX / 16_384),
+    ] {
+        let made = ByteQueue::create(&segment, "large", capacity, max_len).map(drop);
+        assert!(matches!(made, Err(Error::Full | Error::BadSize)), "{made:?}");
+    }
+    for capacity in [0, 16_385, usize::MAX] {
+        let made = ByteQueue::create(&segment, "none", capacity, 1).map(drop);
+        assert!(matches!(made, Err(Error::BadSize)), "{made:?}");
+    }
+    // Messages without bytes only.
+    let empty = ByteQueue::create(&segment, "empty", 2, 0).expect("room");
+    assert_eq!(empty.max_len(), 0);
+    empty.try_send(&[]).expect("room");
+    assert_eq!(empty.try_send(&[1]), Err(SendError::TooLong(())));
+    assert_eq!(empty.try_recv().expect("one"), []);
+    // The longest, and one more, in a queue that fills its segment.
+    let full = Segment::anonymous(4096).expect("a segment");
+    let most = full.size() - 320 - 3 * (24 + 8);
+    let most = most / 3 / 8 * 8;
+    let queue = ByteQueue::create(&full, "full", 3, most).expect("just so");
+    let longest = vec![5; most];
+    for _ in 0..3 {
+        queue.try_send(&longest).expect("room");
+    }
+    assert_eq!(queue.try_send(&[]), Err(SendError::Full(())));
+    let too_long = vec![5; most + 1];
+    assert_eq!(queue.try_send(&too_long), Err(SendError::TooLong(())));
+    for _ in 0..3 {
+        assert_eq!(queue.try_recv().expect("sent"), longest);
+    }
+}
+
+#[test]
+fn a_vector_that_is_received_into_is_unchanged_by_an_error() {
+    let queue = queue(1, 64);
+    let mut message = vec![1, 2, 3];
+    queue.close();
+    assert_eq!(queue.recv_into(&mut message), Err(RecvError::Closed));
+    assert_eq!(message, [1, 2, 3]);
+}
+
+#[test]
 fn what_a_killed_sender_sent_arrives_and_the_rest_leaves_nothing() {
     let queue = queue(2, 64);
     let mut sender = fork(|| {

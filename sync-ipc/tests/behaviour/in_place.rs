@@ -135,3 +135,128 @@ fn a_forked_childs_copies_of_a_loan_and_a_lease_in_place_are_nothing() {
     assert_eq!(queue.try_recv().map(|lease| (*lease, lease.ack()).0), Ok(5), "given back, once");
     assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
 }
+
+/// Loans and leases: each place is one item's, with all of its bytes, at an address that is aligned
+/// for it.
+#[test]
+fn no_two_places_overlap_and_each_is_aligned() {
+    fn check<T: sync_ipc::Plain + PartialEq + Copy>(value: [T; 3]) {
+        let segment = segment(65536);
+        for capacity in [3, 4, 5, 7] {
+            let name = format!("{capacity}");
+            let queue = InPlaceQueue::<T>::create(&segment, &name, capacity).expect("room");
+            for _ in 0..2 * capacity {
+                let mut loans = [0, 1, 2].map(|_| queue.try_loan().expect("room"));
+                let places = loans.each_ref().map(|loan| core::ptr::from_ref::<T>(loan).addr());
+                for (at, place) in places.iter().enumerate() {
+                    assert_eq!(place % align_of::<T>(), 0);
+                    for other in &places[..at] {
+                        assert!(size_of::<T>() == 0 || place.abs_diff(*other) >= size_of::<T>());
+                    }
+                }
+                for (loan, value) in loans.iter_mut().zip(value) {
+                    **loan = value;
+                }
+                let [one, two, three] = loans;
+                // In the order of the sends, not of the loans.
+                for loan in [two, three, one] {
+                    loan.send().expect("open");
+                }
+                let leases = [0, 1, 2].map(|_| queue.try_recv().expect("sent"));
+                for (lease, at) in leases.iter().zip([1, 2, 0]) {
+                    assert!(**lease == value[at]);
+                }
+                for lease in leases {
+                    lease.ack();
+                }
+            }
+        }
+    }
+    check([1_u8, 2, 3]);
+    check([1_u64, 2, 3]);
+    check([[1_u8; 9], [2; 9], [3; 9]]);
+    check([[1_u16; 37], [2; 37], [3; 37]]);
+    check([(), (), ()]);
+    check([[0_u64; 0]; 3]);
+}
+
+/// An item whose type has a destructor. It is any bytes, so a destructor may run for an item that
+/// no code made. Sending and receiving in place run none.
+#[test]
+fn sending_and_receiving_in_place_drop_no_item() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static DROPS: AtomicU32 = AtomicU32::new(0);
+
+    #[derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+    #[repr(transparent)]
+    struct Noisy(u64);
+
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            DROPS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let segment = segment(4096);
+    let queue = InPlaceQueue::<Noisy>::create(&segment, "queue", 2).expect("room");
+    let mut loan = queue.loan().expect("room");
+    loan.0 = 7;
+    loan.send().expect("open");
+    drop(queue.loan().expect("room"));
+    let lease = queue.recv().expect("sent");
+    assert_eq!(lease.0, 7);
+    drop(lease);
+    queue.recv().expect("given back").ack();
+    assert_eq!(DROPS.load(Ordering::Relaxed), 0);
+}
+
+/// Loans and leases that are forgotten cost their room, for as long as this participant lives, and
+/// nothing else; the handles to the segment may go before them.
+#[test]
+fn forgotten_loans_cost_their_room_until_the_participant_ends() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let fd = segment.try_clone_fd().expect("a descriptor");
+    // SAFETY: the segment's other participant is another handle of this test, which uses it by this
+    // crate alone.
+    let trusted = unsafe { segment.trusting_peers() };
+    let queue = InPlaceQueue::<u64>::create(&trusted, "queue", 2).expect("room");
+    drop(trusted);
+    queue.as_queue().put(1).expect("room");
+    core::mem::forget(queue.loan().expect("room"));
+    core::mem::forget(queue.recv().expect("an item"));
+    assert_eq!(queue.try_loan().map(drop), Err(SendError::Full(())));
+    let other = Segment::from_fd(fd).expect("a segment");
+    // SAFETY: as above.
+    let other = unsafe { other.trusting_peers() };
+    let theirs = InPlaceQueue::<u64>::open(&other, "queue").expect("it is there");
+    let soon = Duration::from_millis(1);
+    assert_eq!(theirs.loan_timeout(soon).map(drop), Err(SendError::TimedOut(())), "it lives");
+    // The last handle of the participant.
+    drop(queue);
+    let lease = theirs.recv_timeout(FOR_EVER).expect("the item of the participant that left");
+    assert_eq!(*lease, 1);
+    lease.ack();
+    drop([0, 1].map(|_| theirs.loan_timeout(FOR_EVER)));
+}
+
+/// A closed queue is over only when the last loan has ended.
+#[test]
+fn a_loan_holds_up_the_end_of_a_closed_queue() {
+    let segment = segment(4096);
+    let queue = InPlaceQueue::<u64>::create(&segment, "queue", 2).expect("room");
+    let [mut sent, dropped] = [0, 1].map(|_| queue.loan().expect("room"));
+    queue.as_queue().shutdown();
+    assert_eq!(queue.try_loan().map(drop), Err(SendError::Closed(())));
+    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+    *sent = 5;
+    sent.send().expect("it was there before the end");
+    assert_eq!(queue.recv().map(|lease| (*lease, lease.ack()).0), Ok(5));
+    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+    let mut waits =
+        fork(|| i32::from(queue.recv_timeout(FOR_EVER).map(drop) != Err(RecvError::Closed)));
+    std::thread::sleep(Duration::from_millis(2));
+    drop(dropped);
+    assert_eq!(waits.join(), 0, "it is told of the end");
+    assert_eq!(queue.recv().map(drop), Err(RecvError::Closed));
+}

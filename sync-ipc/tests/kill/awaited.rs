@@ -5,35 +5,54 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use sync_ipc::{
-    Event, JoinableQueue, LockError, Mutex, Queue, RecvError, RwLock, Segment, Semaphore,
+    Barrier, ByteQueue, Event, InPlaceQueue, JoinableQueue, LockError, Mutex, Queue, RecvError,
+    ReentrantMutex, RwLock, Segment, Semaphore,
 };
 
 use crate::harness::{Case, every_effect};
+use crate::in_place::trusting;
 use crate::processes::{Child, FOR_EVER, fork};
 
-/// `wait`: what the second process waits for, and whether it came. `act`: what is killed.
-/// `make_up`: what a survivor does if the killed process was not through.
+/// `wait`: what the second process waits for, and whether it came. `when`: the second process
+/// begins to wait once this holds, or once the first process is dead; it only looks. `act`: what is
+/// killed. `make_up`: what a survivor does if the killed process was not through.
 macro_rules! awaited {
     (
         $name:ident: $object:ty, world: $world:expr, wait: $wait:expr, act: $act:expr,
         make_up: $make_up:expr
+    ) => {
+        awaited!(
+            $name: $object, world: $world, when: |_| true, wait: $wait, act: $act,
+            make_up: $make_up
+        );
+    };
+    (
+        $name:ident: $object:ty, world: $world:expr, when: $when:expr, wait: $wait:expr,
+        act: $act:expr, make_up: $make_up:expr
     ) => {
         #[test]
         fn $name() {
             struct This;
 
             impl Case for This {
-                type World = (Segment, $object, RefCell<Child>);
+                type World = (Segment, $object, Event, RefCell<Child>);
                 fn world(&self) -> Self::World {
-                    let segment = Segment::anonymous(4096).expect("a segment");
+                    let segment = Segment::anonymous(8192).expect("a segment");
                     Mutex::create(&segment, "touch", 0_u32).expect("room");
+                    let dead = Event::create(&segment, "dead").expect("room");
                     let make: fn(&Segment) -> $object = $world;
                     let object = make(&segment);
+                    let when: fn(&$object) -> bool = $when;
                     let wait: fn(&$object) -> bool = $wait;
-                    let child = fork(|| wait(&object).into());
+                    let child = fork(|| {
+                        while !when(&object) && !dead.is_set() {
+                            std::thread::sleep(Duration::from_micros(100));
+                        }
+                        wait(&object).into()
+                    });
                     // So that it sleeps in most of the cases.
                     std::thread::sleep(Duration::from_millis(2));
-                    (segment, object, child.into())
+                    (segment, object, dead, child.into())
                 }
                 fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
                     &world.0
@@ -47,11 +66,12 @@ macro_rules! awaited {
                     act(&world.1);
                 }
                 fn check(&self, world: &Self::World, finished: bool) {
+                    world.2.set();
                     if !finished {
                         let make_up: fn(&$object) = $make_up;
                         make_up(&world.1);
                     }
-                    assert_eq!(world.2.borrow_mut().join(), 1, "the waiter has what it waits for");
+                    assert_eq!(world.3.borrow_mut().join(), 1, "the waiter has what it waits for");
                 }
             }
 
@@ -136,26 +156,22 @@ awaited!(an_added_permit_with_a_waiter: Semaphore,
 
 awaited!(a_permit_with_a_waiter: Semaphore,
     world: |segment| Semaphore::create(segment, "semaphore", 1, 1).expect("room"),
-    wait: |semaphore| {
-        std::thread::sleep(Duration::from_millis(1));
-        semaphore.try_acquire_for(FOR_EVER).is_ok()
-    },
+    when: |semaphore| semaphore.available_permits() == 0,
+    wait: |semaphore| semaphore.try_acquire_for(FOR_EVER).is_ok(),
     act: |semaphore| drop(semaphore.acquire()),
     make_up: |_| {}
 );
 
 awaited!(an_unlock_with_a_waiter: Mutex<u64>,
     world: |segment| Mutex::create(segment, "mutex", 1).expect("room"),
-    wait: |mutex| {
-        std::thread::sleep(Duration::from_millis(1));
-        match mutex.try_lock_for(FOR_EVER) {
-            Ok(_) => true,
-            Err(LockError::OwnerDied(mut guard)) => {
-                guard.mark_consistent();
-                true
-            }
-            Err(_) => false,
+    when: |mutex| mutex.is_locked(),
+    wait: |mutex| match mutex.try_lock_for(FOR_EVER) {
+        Ok(_) => true,
+        Err(LockError::OwnerDied(mut guard)) => {
+            guard.mark_consistent();
+            true
         }
+        Err(_) => false,
     },
     act: |mutex| drop(mutex.lock()),
     make_up: |_| {}
@@ -170,27 +186,168 @@ awaited!(a_set_with_a_waiter: Event,
 
 awaited!(a_write_unlock_with_a_waiting_reader: RwLock<u64>,
     world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
-    wait: |lock| {
-        std::thread::sleep(Duration::from_millis(1));
-        match lock.try_read_for(FOR_EVER) {
-            Ok(_) => true,
-            Err(LockError::OwnerDied(mut guard)) => {
-                guard.mark_consistent();
-                true
-            }
-            Err(_) => false,
+    when: |lock| format!("{lock:?}").contains("true"),
+    wait: |lock| match lock.try_read_for(FOR_EVER) {
+        Ok(_) => true,
+        Err(LockError::OwnerDied(mut guard)) => {
+            guard.mark_consistent();
+            true
         }
+        Err(_) => false,
     },
     act: |lock| drop(lock.write()),
     make_up: |_| {}
 );
 
-awaited!(a_read_unlock_with_a_waiting_writer: RwLock<u64>,
-    world: |segment| RwLock::create(segment, "lock", 1).expect("room"),
-    wait: |lock| {
-        std::thread::sleep(Duration::from_millis(1));
-        lock.try_write_for(FOR_EVER).is_ok()
+awaited!(a_read_unlock_with_a_waiting_writer: (RwLock<u64>, Event),
+    world: |segment| {
+        let lock = RwLock::create(segment, "lock", 1).expect("room");
+        (lock, Event::create(segment, "held").expect("room"))
     },
-    act: |lock| drop(lock.read()),
+    when: |(_, held)| held.is_set(),
+    wait: |(lock, _)| lock.try_write_for(FOR_EVER).is_ok(),
+    act: |(lock, held)| {
+        let guard = lock.read();
+        held.set();
+        drop(guard);
+    },
     make_up: |_| {}
+);
+
+awaited!(an_unlock_of_a_reentrant_lock_with_a_waiter: ReentrantMutex<u64>,
+    world: |segment| ReentrantMutex::create(segment, "lock", 1).expect("room"),
+    when: |lock| lock.is_locked(),
+    wait: |lock| match lock.try_lock_for(FOR_EVER) {
+        Ok(_) => true,
+        Err(LockError::OwnerDied(mut guard)) => {
+            guard.mark_consistent();
+            true
+        }
+        Err(_) => false,
+    },
+    act: |lock| {
+        let outer = lock.lock().expect("free");
+        drop(lock.lock().expect("this thread's"));
+        drop(outer);
+    },
+    make_up: |_| {}
+);
+
+awaited!(an_arrival_with_a_waiting_party: Barrier,
+    world: |segment| Barrier::create(segment, "barrier", 2).expect("room"),
+    // It passes, or learns that the barrier is broken.
+    wait: |barrier| {
+        let outcome = barrier.wait_timeout(FOR_EVER);
+        outcome.is_ok() || barrier.is_broken()
+    },
+    act: |barrier| {
+        let _ = barrier.wait_timeout(FOR_EVER);
+    },
+    make_up: |barrier| {
+        // The killed party had not arrived, or had arrived and breaks the barrier, or all passed.
+        let _ = barrier.wait_timeout(Duration::from_millis(50));
+    }
+);
+
+awaited!(a_message_with_a_waiting_receiver: ByteQueue,
+    world: |segment| ByteQueue::create(segment, "queue", 2, 32).expect("room"),
+    wait: |queue| {
+        queue.recv_timeout(FOR_EVER).is_ok_and(|got| got == [7; 20] || got == [8; 3])
+    },
+    act: |queue| queue.send(&[7; 20]).expect("room"),
+    make_up: |queue| queue.send_timeout(&[8; 3], FOR_EVER).expect("room")
+);
+
+awaited!(a_received_message_with_a_waiting_sender: ByteQueue,
+    world: |segment| {
+        let queue = ByteQueue::create(segment, "queue", 1, 32).expect("room");
+        queue.send(&[7; 20]).expect("room");
+        queue
+    },
+    wait: |queue| queue.send_timeout(&[8; 3], FOR_EVER).is_ok(),
+    act: |queue| assert_eq!(queue.recv().expect("a message"), [7; 20]),
+    make_up: |queue| {
+        let got = queue.recv_timeout(FOR_EVER).expect("the first, or the second");
+        assert!(got == [7; 20] || got == [8; 3], "{got:?}");
+    }
+);
+
+awaited!(a_loan_that_is_sent_with_a_waiting_receiver: InPlaceQueue<[u64; 4]>,
+    world: |segment| InPlaceQueue::create(&trusting(segment), "queue", 2).expect("room"),
+    wait: |queue| {
+        let Ok(lease) = queue.recv_timeout(FOR_EVER) else { return false };
+        let whole = *lease == [7; 4] || *lease == [8; 4];
+        lease.ack();
+        whole
+    },
+    act: |queue| {
+        let mut loan = queue.loan().expect("room");
+        *loan = [7; 4];
+        loan.send().expect("open");
+    },
+    make_up: |queue| queue.as_queue().put_timeout([8; 4], FOR_EVER).expect("room")
+);
+
+awaited!(a_loan_that_is_dropped_with_a_waiting_sender: (InPlaceQueue<u64>, Event),
+    world: |segment| {
+        let queue = InPlaceQueue::create(&trusting(segment), "queue", 1).expect("room");
+        (queue, Event::create(segment, "held").expect("room"))
+    },
+    when: |(_, held)| held.is_set(),
+    wait: |(queue, _)| queue.loan_timeout(FOR_EVER).is_ok(),
+    act: |(queue, held)| {
+        let loan = queue.loan().expect("room");
+        held.set();
+        drop(loan);
+    },
+    make_up: |_| {}
+);
+
+awaited!(an_item_in_place_with_a_waiting_sender: InPlaceQueue<u64>,
+    world: |segment| {
+        let queue = InPlaceQueue::create(&trusting(segment), "queue", 1).expect("room");
+        queue.as_queue().put(1).expect("room");
+        queue
+    },
+    wait: |queue| queue.loan_timeout(FOR_EVER).is_ok_and(|loan| loan.send().is_ok()),
+    act: |queue| queue.recv().expect("an item").ack(),
+    make_up: |queue| queue.recv_timeout(FOR_EVER).expect("the first, or the second").ack()
+);
+
+awaited!(a_dropped_lease_in_place_with_a_waiting_receiver: InPlaceQueue<u64>,
+    world: |segment| {
+        let queue = InPlaceQueue::create(&trusting(segment), "queue", 1).expect("room");
+        queue.as_queue().put(1).expect("room");
+        queue
+    },
+    when: |queue| queue.as_queue().is_empty(),
+    wait: |queue| queue.recv_timeout(FOR_EVER).is_ok_and(|lease| *lease == 1),
+    act: |queue| drop(queue.recv().expect("an item")),
+    make_up: |_| {}
+);
+
+awaited!(a_removal_with_a_waiting_creator: Segment,
+    world: |segment| {
+        Mutex::create(segment, "name", [3_u64; 4]).expect("room");
+        segment.clone()
+    },
+    // The name is free in the end, also if the process that removes dies with the directory's lock.
+    wait: |segment| {
+        loop {
+            match Mutex::create(segment, "name", 7_u64) {
+                Ok(_) => return true,
+                Err(sync_ipc::Error::AlreadyExists) => {
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Err(_) => return false,
+            }
+        }
+    },
+    act: |segment| segment.remove("name").expect("it is there"),
+    make_up: |segment| {
+        // Not if the waiter has created its own already.
+        if Mutex::<[u64; 4]>::open(segment, "name").is_ok() {
+            let _ = segment.remove("name");
+        }
+    }
 );

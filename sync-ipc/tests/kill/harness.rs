@@ -12,13 +12,18 @@
 //! leaves shared memory and the kernel's state behind and nothing else, so two instructions between
 //! which neither changes are one case.
 //!
+//! [`every_system_call`] is for operations whose effects are all the kernel's: files, locks and
+//! descriptors. It kills at the entry into and at the return from each system call, and at as many
+//! other instructions picked by a seed. Between two system calls nothing changes that another
+//! process could see.
+//!
 //! [`two_deaths`] does the same to a participant and to the successor that deals with what the dead
 //! participant left.
 //!
 //! [`pairs`] steps two children through their operations at the same time, in bursts, and kills
 //! both somewhere: by a seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -73,6 +78,16 @@ fn start<C: Case>(case: &C, world: &C::World) -> Stepped {
 }
 
 fn kill_at<C: Case>(case: &C, steps: u64) -> bool {
+    kill_on(case, steps, &[])
+}
+
+/// Kills after so many steps: by a breakpoint, if it is known which instruction comes then.
+fn kill_on<C: Case>(case: &C, steps: u64, run: &[Instruction]) -> bool {
+    if let Some(next) = run.get(steps as usize) {
+        if kill_before(case, *next) {
+            return true;
+        }
+    }
     let world = case.world();
     let mut child = start(case, &world);
     let alive = child.steps(steps);
@@ -110,6 +125,39 @@ pub(crate) fn every<C: Case + Sync>(name: &str, case: &C) {
 }
 
 const WORKERS: usize = 3;
+
+/// Kills at the entry into and at the return from every system call, and at `samples` other
+/// instructions.
+pub(crate) fn every_system_call<C: Case + Sync>(name: &str, case: &C, samples: u64) {
+    let mut random = Random::new(name);
+    let mut stops = 0_u64;
+    {
+        let mut child = start(case, &case.world());
+        while child.syscall() {
+            stops += 1;
+        }
+    }
+    assert!(stops > 4, "an operation of {stops} entries and returns");
+    // One that is through, and some more: a child may need more system calls than the first one.
+    let stopped = (0..stops + 8).map(|stop| (stop, 0));
+    let others = (0..samples).map(|_| (random.below(stops), 1 + random.below(200)));
+    let cases: Vec<(u64, u64)> = stopped.chain(others).collect();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(&(stops, steps)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let world = case.world();
+                    let mut child = start(case, &world);
+                    let alive = (0..stops).all(|_| child.syscall()) && child.steps(steps);
+                    child.child.kill();
+                    case.check(&world, !alive);
+                }
+            });
+        }
+    });
+    println!("{name}: killed at {stops} entries and returns, and at {samples} other instructions");
+}
 
 /// Kills a child before an instruction, and checks the survivor. Returns `false` if the child did
 /// not reach the instruction.
@@ -171,6 +219,8 @@ pub(crate) fn pairs<P: Pair>(name: &str, pair: &P, rounds: u64, steps: u64) {
     println!("{name}: {rounds} pairs, of which {} and {} were through", through[0], through[1]);
 }
 
+const FIRST_DEATHS: u64 = 16;
+
 /// A case whose dead participant has a successor that is killed too.
 pub(crate) trait Succession: Case {
     /// Runs in the successor after the first death.
@@ -179,31 +229,41 @@ pub(crate) trait Succession: Case {
 
 /// Kills the participant after each of its instructions that has an effect, and before it, and then
 /// its successor around each of the successor's; and checks the survivor. Of many pairs, it picks
-/// about `pairs` by a seed.
+/// about `pairs` by a seed, with about [`FIRST_DEATHS`] instructions of the first.
 pub(crate) fn two_deaths<C: Succession>(name: &str, case: &C, pairs: u64) {
     let mut random = Random::new(name);
     let successor =
         |world: &C::World| Stepped::new(|| case.prepare(world), |()| case.succeed(world));
     let world = case.world();
-    let (first, _) = effects(start(case, &world), case.segment(&world));
+    let Effects { steps: first, run, .. } = effects(start(case, &world), case.segment(&world));
+    // A child that takes another way than the first one is killed when it is through.
+    let go = |child: &mut Stepped, steps: u64, run: &[Instruction]| match run.get(steps as usize) {
+        Some(next) => child.run_to(*next),
+        None => child.steps(steps),
+    };
     let mut deaths = 0;
     for steps in &first {
+        // The successor's steps depend on the first death, and to find them costs more than a pair.
+        if random.below(first.len() as u64) >= FIRST_DEATHS {
+            continue;
+        }
         let world = case.world();
         let mut child = start(case, &world);
-        child.steps(*steps);
+        go(&mut child, *steps, &run);
         child.child.kill();
-        let (second, _) = effects(successor(&world), case.segment(&world));
-        let all = (first.len() * second.len()) as u64;
+        let Effects { steps: second, run: after, .. } =
+            effects(successor(&world), case.segment(&world));
+        let all = first.len().min(FIRST_DEATHS as usize) as u64 * second.len() as u64;
         for second in second {
             if random.below(all) >= pairs {
                 continue;
             }
             let world = case.world();
             let mut child = start(case, &world);
-            let alive = child.steps(*steps);
+            let alive = go(&mut child, *steps, &run);
             child.child.kill();
             let mut child = successor(&world);
-            child.steps(second);
+            go(&mut child, second, &after);
             child.child.kill();
             case.check(&world, !alive);
             deaths += 1;
@@ -212,13 +272,36 @@ pub(crate) fn two_deaths<C: Succession>(name: &str, case: &C, pairs: u64) {
     println!("{name}: {deaths} pairs of deaths, at {} instructions of the first", first.len());
 }
 
-/// The numbers of instructions after which something in shared memory changed, and one less each;
-/// the number of changes.
-fn effects(mut child: Stepped, segment: &Segment) -> (BTreeSet<u64>, usize) {
+/// The run of an operation.
+struct Effects {
+    /// The numbers of instructions after which something in shared memory changed, and one less
+    /// each.
+    steps: BTreeSet<u64>,
+    /// The number of changes.
+    changes: usize,
+    /// The instructions, in order.
+    run: Vec<Instruction>,
+}
+
+fn effects(mut child: Stepped, segment: &Segment) -> Effects {
     let mut before = snapshot(segment);
     let mut steps = BTreeSet::from([0]);
     let mut effects = 0;
-    while child.step() {
+    let (mut run, mut seen) = (Vec::<Instruction>::new(), HashMap::new());
+    loop {
+        let address = child.address();
+        match run.last() {
+            // An instruction that repeats itself (`rep movsb`) has been begun once.
+            Some(last) if last.address == address => run.push(*last),
+            _ => {
+                let count = seen.entry(address).or_insert(0_u32);
+                run.push(Instruction { address, before: *count });
+                *count += 1;
+            }
+        }
+        if !child.step() {
+            break;
+        }
         let after = snapshot(segment);
         if after != before {
             effects += 1;
@@ -229,13 +312,14 @@ fn effects(mut child: Stepped, segment: &Segment) -> (BTreeSet<u64>, usize) {
     // Killed when it is through.
     steps.insert(child.steps + 1_000_000);
     assert!(effects > 0, "an operation without an effect");
-    (steps, effects)
+    Effects { steps, changes: effects, run }
 }
 
 /// Kills around every instruction that has an effect, and at `samples` others.
 pub(crate) fn every_effect<C: Case>(name: &str, case: &C, samples: u64) {
     let world = case.world();
-    let (mut cases, effects) = effects(start(case, &world), case.segment(&world));
+    let Effects { steps: mut cases, changes, run } =
+        effects(start(case, &world), case.segment(&world));
     drop(world);
     let end = cases.last().copied().unwrap_or(0);
     let total = end - 1_000_000;
@@ -243,9 +327,9 @@ pub(crate) fn every_effect<C: Case>(name: &str, case: &C, samples: u64) {
     let mut random = Random::new(name);
     cases.extend((0..samples).map(|_| random.below(total)));
     for steps in &cases {
-        kill_at(case, *steps);
+        kill_on(case, *steps, &run);
     }
-    println!("{name}: {total} instructions, {effects} with an effect; killed at {}", cases.len());
+    println!("{name}: {total} instructions, {changes} with an effect; killed at {}", cases.len());
 }
 
 fn snapshot(segment: &Segment) -> Vec<u8> {

@@ -45,7 +45,7 @@ macro_rules! killed {
     };
 }
 
-fn survivor(lock: &RwLock<u64>, whole: impl Fn(u64) -> bool) {
+pub(crate) fn survivor(lock: &RwLock<u64>, whole: impl Fn(u64) -> bool) {
     match lock.try_read_for(FOR_EVER) {
         Ok(guard) => assert!(whole(guard.get()), "clean, but {}", guard.get()),
         Err(LockError::OwnerDied(mut guard)) => {

@@ -2,13 +2,15 @@
 //! may not make us panic, crash, or touch what is not ours. The victim runs in a process of its
 //! own, so that a crash is seen as one.
 
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::io::pwrite;
 use sync_ipc::{
-    Array, Barrier, BoundedSemaphore, Condvar, Connection, Event, Item, JoinableQueue, Mutex,
-    Queue, ReentrantMutex, Segment, Semaphore, ShareableList,
+    Array, Barrier, BoundedSemaphore, ByteQueue, Condvar, Connection, Event, InPlaceQueue, Item,
+    JoinableQueue, Mutex, Queue, Readiness, ReentrantMutex, RwLock, Segment, Semaphore,
+    ShareableList, TrustedSegment,
 };
 
 use crate::Random;
@@ -30,6 +32,16 @@ struct World {
     jobs: JoinableQueue<u64>,
     array: Array<u16>,
     list: ShareableList,
+    rwlock: RwLock<[u64; 3]>,
+    bytes: ByteQueue,
+    in_place: InPlaceQueue<[u64; 3]>,
+}
+
+fn trusting(segment: &Segment) -> TrustedSegment {
+    // SAFETY: this test breaks the promise on purpose, but only where no item is borrowed: its own
+    // thread writes between the operations. What a peer may do to a borrowed item is outside of the
+    // promise.
+    unsafe { segment.clone().trusting_peers() }
 }
 
 fn world() -> World {
@@ -47,6 +59,9 @@ fn world() -> World {
         array: Array::create(&segment, "array", &[1, 2, 3]).expect("room"),
         list: ShareableList::create(&segment, "list", &[Item::Int(1), Item::Str("text".into())])
             .expect("room"),
+        rwlock: RwLock::with_readers(&segment, "rwlock", 3, [1; 3]).expect("room"),
+        bytes: ByteQueue::create(&segment, "bytes", 3, 40).expect("room"),
+        in_place: InPlaceQueue::create(&trusting(&segment), "in place", 3).expect("room"),
         segment,
     }
 }
@@ -75,9 +90,9 @@ fn scribble(segment: &Segment, random: &mut Random) {
 
 /// Runs one operation, with any result. A lock whose scribbled word names this process as its owner
 /// is waited for in vain: hence the short timeouts.
-fn operate(world: &World, random: &mut Random) -> Option<()> {
+fn operate(world: &World, random: &mut Random, in_place: bool) -> Option<()> {
     let soon = Duration::from_micros(50);
-    match random.below(18) {
+    match random.below(30) {
         0 => drop(world.mutex.try_lock().map(|mut guard| guard.update(|value| value[0] ^= 1))),
         1 => drop(world.mutex.try_lock_for(soon).map(|guard| guard.get())),
         2 => drop(
@@ -117,7 +132,47 @@ fn operate(world: &World, random: &mut Random) -> Option<()> {
         )),
         15 => drop((world.array.raw().to_vec(), world.array.raw().set(2, 9))),
         16 => drop((world.list.get(random.below(3)), world.list.set(0, &Item::Int(5)))),
+        17 => drop(world.rwlock.try_read().map(|guard| guard.get())),
+        18 => drop(world.rwlock.try_read_for(soon).map(|guard| guard.get())),
+        19 => drop(world.rwlock.try_write().map(|mut guard| guard.set([2; 3]))),
+        20 => drop(world.rwlock.try_write_for(soon).map(|mut guard| {
+            guard.mark_consistent();
+            guard.update(|value| value[1] ^= 1);
+        })),
+        21 => {
+            let message = [7; 40];
+            let _ = world.bytes.try_send(&message[..random.below(41)]);
+        }
+        22 => drop(world.bytes.try_recv().map(|message| assert!(message.len() <= 40))),
+        23 => {
+            let mut message = Vec::new();
+            if let Ok(got) = world.bytes.recv_timeout(soon) {
+                message = got;
+            }
+            let _ = (world.bytes.len(), world.bytes.send_timeout(&message, soon));
+        }
+        24 if in_place => drop(world.in_place.try_loan().map(|mut loan| {
+            *loan = [random.next(); 3];
+            loan.send()
+        })),
+        25 if in_place => drop(world.in_place.try_loan().map(|mut loan| loan[2] ^= 1)),
+        26 if in_place => drop(world.in_place.try_recv().map(|lease| {
+            let sum = lease.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word));
+            lease.ack();
+            sum
+        })),
+        27 if in_place => drop(world.in_place.recv_timeout(soon)),
+        28 => {
+            // One lock of the directory each: a scribbled one is waited for.
+            let name = ["mutex", "bytes", "another"][random.below(3)];
+            let _ = world.segment.remove(name);
+            drop(ByteQueue::create(&world.segment, "another", 2, random.below(200)));
+        }
         _ => {
+            drop(ByteQueue::open(&world.segment, "bytes").map(|queue| queue.try_recv()));
+            drop(
+                RwLock::<[u64; 3]>::open(&world.segment, "rwlock").map(|lock| format!("{lock:?}")),
+            );
             drop(Mutex::<[u64; 3]>::open(&world.segment, "mutex"));
             drop(ShareableList::open(&world.segment, "list").map(|list| list.to_vec()));
             drop(Queue::<[u8; 20]>::open(&world.segment, "queue").map(|queue| queue.try_get()));
@@ -145,7 +200,7 @@ fn scribbling_over_the_segment() {
                     scribble(&world.segment, &mut random);
                     done += 1;
                 }
-                let _ = operate(&world, &mut random);
+                let _ = operate(&world, &mut random, true);
             }
         }
         0
@@ -170,7 +225,8 @@ fn scribbling_at_the_same_time() {
         let victim = fork(|| {
             let mut random = Random(seed ^ 0x5555 | 1);
             loop {
-                let _ = operate(&world, &mut random);
+                // Not in place: the scribbler does not know when an item is borrowed.
+                let _ = operate(&world, &mut random, false);
             }
         });
         std::thread::sleep(Duration::from_millis(150));
@@ -212,4 +268,37 @@ fn nonsense_over_the_socket() {
         0
     });
     assert_eq!(child.join(), 0);
+}
+
+/// A watcher of scribbled objects: it may report what is not there, or nothing; it ends when it is
+/// dropped, and no thread panics.
+#[test]
+fn watching_what_is_scribbled_over() {
+    let _watchdog = watchdog::watch();
+    let mut random = Random::new("watching");
+    let mut child = fork(|| {
+        for _ in 0..8 {
+            let world = world();
+            let watched: Vec<Readiness> = [
+                world.queue.readiness(),
+                world.bytes.readiness(),
+                world.event.readiness(),
+                world.semaphore.readiness(),
+            ]
+            .into_iter()
+            .map(|readiness| readiness.expect("descriptors and threads"))
+            .collect();
+            for _ in 0..2000 {
+                scribble(&world.segment, &mut random);
+                if random.below(20) == 0 {
+                    let which = random.below(watched.len());
+                    let soon = Some(Duration::from_micros(100));
+                    let _ = sync_ipc::wait(&[watched[which].as_fd()], soon);
+                    watched[which].rearm();
+                }
+            }
+        }
+        0
+    });
+    assert_eq!(child.join(), 0, "a panic is 101, a crash is minus its signal");
 }

@@ -1,22 +1,17 @@
 //! Storms: hostile bytes, and kill/stop/continue with an audit.
+#![cfg(target_os = "linux")]
 
-#[cfg(target_os = "linux")]
 #[path = "../support/processes.rs"]
 mod processes;
-#[cfg(target_os = "linux")]
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
 
-#[cfg(target_os = "linux")]
 mod hostile;
-#[cfg(target_os = "linux")]
 mod soak;
 
 /// A small generator, so that a run can be repeated: `SYNC_SEED=<n>`.
-#[cfg(target_os = "linux")]
 struct Random(u64);
 
-#[cfg(target_os = "linux")]
 impl Random {
     fn new(test: &str) -> Self {
         let seed = std::env::var("SYNC_SEED")

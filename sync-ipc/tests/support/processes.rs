@@ -244,6 +244,11 @@ impl Stepped {
         }
     }
 
+    /// The address of the next instruction.
+    pub fn address(&mut self) -> usize {
+        self.registers(|_| {})
+    }
+
     /// Runs, at full speed, until it is about to begin that instruction for that time; `false` if
     /// it never does.
     ///

@@ -145,7 +145,7 @@ impl<T> Wait<T> {
             // Another receiver may have taken the tick that this one waited for.
             let mut waits = alarm
                 .take_if(|alarm| alarm.deadline() == due)
-                .unwrap_or_else(|| Box::new(Alarm::at(due)));
+                .unwrap_or_else(|| Box::new(Alarm::new(due)));
             if Pin::new(&mut *waits).poll(cx).is_pending() {
                 self.alarm.set(Some(waits));
                 return Poll::Pending;
@@ -229,6 +229,26 @@ impl<'a, T> SendFuture<'a, T> {
             wait.item = Cell::new(Some(item));
         }
         Self { sender, wait }
+    }
+}
+
+impl<T> SendFuture<'_, T> {
+    /// Ends the send, and returns the item unless it was sent.
+    pub(super) fn give_up(self: Pin<&mut Self>) -> Option<T> {
+        // SAFETY: as in `poll`: what is pinned stays. The item is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        match &this.sender.channel.flavor {
+            Flavor::Queue(queue) => {
+                this.wait.queue.leave(queue, false, true);
+                this.wait.item.take()
+            }
+            Flavor::Zero(zero) => {
+                zero.leave(&this.wait.zero, false);
+                // SAFETY: the wait has ended.
+                unsafe { this.wait.zero.take_back() }
+            }
+            Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
+        }
     }
 }
 

@@ -10,6 +10,10 @@
 //! store buffering between "publish, look for sleepers" and "announce oneself, look for items", is
 //! settled by the coherence of one location: the fast path pays neither a fence nor a load for it.
 //!
+//! The event count between processes (sync-ipc) is another algorithm: here a waiter takes its
+//! signal itself (W1, W2), and a waiter that is killed would keep it. There, a notifier takes the
+//! waiters off the count, and pays a fence for it.
+//!
 //! # State
 //!
 //! | bits | meaning |
@@ -63,7 +67,7 @@ use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::{MODELLED, hint, thread};
 
 use crate::wait::selector::{Selector, Ticket, WatchList};
-use crate::wait::spin::AdaptiveSpin;
+use crate::wait::spin::{AdaptiveSpin, StreamLead};
 use crate::wait::timeout::Timeout;
 
 const SLEEPER: u32 = 1;
@@ -84,6 +88,7 @@ pub(crate) const ALL: usize = usize::MAX;
 pub(crate) struct EventCount {
     word: AtomicU32,
     adaptive_spin: AdaptiveSpin,
+    stream_lead: StreamLead,
     watchers: WatchList,
 }
 
@@ -92,6 +97,7 @@ impl EventCount {
         Self {
             word: AtomicU32::new(0),
             adaptive_spin: AdaptiveSpin::new(),
+            stream_lead: StreamLead::new(),
             watchers: WatchList::new(),
         }
     }
@@ -280,6 +286,12 @@ impl Drop for PassOn<'_> {
 }
 
 impl EventCount {
+    /// Called before [`wait_until`](Self::wait_until) with the number of items that went by: a
+    /// waiter that has caught up with a stream gives it a lead.
+    pub(crate) fn give_lead(&self, position: u64) {
+        self.stream_lead.give(position);
+    }
+
     /// Repeats `attempt` until it succeeds or the time is up. Spins for a moment if that
     /// has paid recently, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///

@@ -1,10 +1,13 @@
 //! Many threads and the real clock: nothing lost, nothing doubled, each producer's order kept, no
 //! one left asleep.
 
+#[path = "../../../sync-core/tests/support/storm.rs"]
+mod storm;
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
 
 mod channel;
+mod drops;
 mod orders;
 mod pool;
 mod queue;

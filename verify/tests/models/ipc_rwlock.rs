@@ -114,6 +114,27 @@ model! {
 }
 
 model! {
+    /// A reader takes the only cell, sees a writer, and gives the cell back without having read. A
+    /// second reader, which finds no cell meanwhile, is woken, though the writer has long woken the
+    /// readers that waited for it (the sleeps are unbounded here).
+    fn a_reader_that_gives_its_cell_back_wakes_another(order) small {
+        let (world, it) = (World::new(false), shared(1));
+        let tries = { let it = it.clone(); move |me: &Participant| {
+            if let Ok(Read::Cell(cell)) = it.lock().try_read(me) {
+                it.lock().read_unlock(me, cell);
+            }
+        } };
+        order.run([
+            Participant::new(&world, 1).body(tries),
+            Participant::new(&world, 2).body(reads(&it)),
+            Participant::new(&world, 3).body(writes(&it)),
+        ]);
+        assert_eq!(it.data.get(), 1);
+        is_free(&it, &Participant::new(&world, 4));
+    }
+}
+
+model! {
     /// A writer gives up at its deadline, while a reader holds the lock and another one waits
     /// behind the writer: the second reader is let in.
     fn a_writer_that_gives_up_lets_readers_in(order) small {
@@ -200,6 +221,24 @@ fn a_writer_that_waits_for_a_dead_reader_vanishes() {
             Participant::new(&world, 2).mortal(waits),
             [Participant::new(&world, 3).body(reads(&it))],
         );
+        is_free(&it, &Participant::new(&world, 4));
+    });
+}
+
+/// Two readers hold the lock and one of them vanishes anywhere, while a writer waits: the writer
+/// waits for the living one alone, and excludes it.
+#[test]
+fn one_of_two_readers_vanishes() {
+    at_any_write("rwlock, two readers", |order| {
+        let (world, it) = (World::new(true), shared(2));
+        order.run_with_mortal(
+            Participant::new(&world, 1).mortal(reads(&it)),
+            [
+                Participant::new(&world, 2).body(reads(&it)),
+                Participant::new(&world, 3).body(writes(&it)),
+            ],
+        );
+        assert_eq!(it.data.get(), it.copy.get());
         is_free(&it, &Participant::new(&world, 4));
     });
 }

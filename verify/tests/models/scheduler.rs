@@ -135,7 +135,7 @@ model! {
 
 model! {
     /// A timer is scheduled and cancelled while two threads fire what they find.
-    fn schedule_and_cancel_against_two_who_fire(order) small {
+    fn schedule_and_cancel_against_two_that_fire(order) small {
         let it = without_thread();
         let schedules = with(&it, |it| {
             let timer = it.due();
@@ -465,5 +465,71 @@ model! {
         order.run([fires(&it), fires(&it), cancels]);
         assert!(it.scheduler.is_empty());
         it.check(0);
+    }
+}
+
+type Served = Box<dyn FnMut() + Send>;
+
+/// A paced callback, and what its runs saw.
+struct Paced {
+    stage: Arc<Stage>,
+    call: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The number of calls that were begun.
+    asked: std::sync::Arc<AtomicUsize>,
+    /// The number of calls that had been begun when the last run began.
+    served: std::sync::Arc<AtomicUsize>,
+}
+
+impl Paced {
+    fn new(
+        make: impl FnOnce(&Scheduler, Served) -> Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> Arc<Self> {
+        let (stage, asked, served) = (
+            without_thread(),
+            std::sync::Arc::new(AtomicUsize::new(0)),
+            std::sync::Arc::new(AtomicUsize::new(0)),
+        );
+        let call = make(&stage.scheduler, {
+            let (asked, served) = (asked.clone(), served.clone());
+            Box::new(move || served.store(asked.load(SeqCst), SeqCst))
+        });
+        Arc::new(Self { stage, call, asked, served })
+    }
+
+    /// Two calls and a thread that fires; afterwards the last call has been followed by a run.
+    fn check(this: &Arc<Self>, order: crate::support::Order) {
+        let calls = || {
+            with(this, |it| {
+                it.asked.fetch_add(1, SeqCst);
+                assert!((it.call)(), "it is not shut down");
+            })
+        };
+        order.run([calls(), calls(), with(this, |it| _ = it.stage.scheduler.run_due())]);
+        this.stage.clock.advance(SECOND);
+        this.stage.scheduler.run_due();
+        assert_eq!(this.served.load(SeqCst), 2);
+        assert!(!this.stage.seen.failed.load(SeqCst), "a callback failed");
+    }
+}
+
+model! {
+    /// A throttled call is followed by a run.
+    fn a_throttled_call_is_followed_by_a_run(order) small {
+        let paced = Paced::new(|scheduler, job| {
+            let throttled = scheduler.throttled(SECOND, job).expect("it has not been shut down");
+            Box::new(move || throttled.call())
+        });
+        Paced::check(&paced, order);
+    }
+}
+
+model! {
+    /// A debounced call is followed by a run.
+    fn a_debounced_call_is_followed_by_a_run(order) small {
+        let paced = Paced::new(|scheduler, job| {
+            let debounced = scheduler.debounced(SECOND, job).expect("it has not been shut down");
+            Box::new(move || debounced.call())
+        });
+        Paced::check(&paced, order);
     }
 }

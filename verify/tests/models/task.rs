@@ -620,3 +620,151 @@ model! {
         assert_eq!(shared.0.available_permits(), 1);
     }
 }
+
+model! {
+    /// A set reaches the task that stays, with what came before it, next to a task that gives up.
+    fn an_event_releases_tasks(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((Event::new(), Tracked::new(0)));
+        let gives_up = with(&shared, |it| { poll_and_drop(it.0.wait_async(), 2); });
+        let stays = with(&shared, |it| {
+            block_on(it.0.wait_async());
+            assert_eq!(it.1.get(), 1);
+        });
+        let sets = with(&shared, |it| {
+            it.1.set(1);
+            it.0.set();
+        });
+        order.run([gives_up, stays, sets]);
+    }
+}
+
+model! {
+    /// A set of an event that resets itself is not lost on a task that gives up.
+    fn a_set_goes_to_the_task_that_stays(order) tight {
+        model_with_tasks();
+        let shared = Arc::new(AutoResetEvent::new());
+        let gives_up = with(&shared, |it| if poll_and_drop(it.wait_async(), 2).is_some() {
+            it.set();
+        });
+        let stays = with(&shared, |it| block_on(it.wait_async()));
+        let sets = with(&shared, |it| it.set());
+        order.run([gives_up, stays, sets]);
+        assert!(!shared.is_set());
+    }
+}
+
+model! {
+    /// A latch opens for a task, and a group ends for one, with what came before.
+    fn a_latch_and_a_group_release_tasks(order) {
+        model_with_tasks();
+        let (group, data) = (WaitGroup::new(), Arc::new((Latch::new(1), Tracked::new(0))));
+        let member = group.clone();
+        let waits = with(&data, move |it| {
+            block_on(it.0.wait_async());
+            block_on(group.wait_async());
+            assert_eq!(it.1.get(), 2);
+        });
+        let counts = with(&data, move |it| {
+            it.0.count_down(1);
+            it.1.set(2);
+            member.done();
+        });
+        order.run([waits, counts]);
+    }
+}
+
+model! {
+    /// A task turns its upgradable lock into the writer's beside a reader.
+    fn an_upgrade_of_a_task_beside_a_reader(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((RwLock::new(()), Tracked::new(0)));
+        let upgrades = with(&shared, |it| block_on(async {
+            let guard = it.0.upgradable_read_async().await;
+            let _alone = TaskGuard::upgrade_async(guard).await;
+            it.1.set(1);
+        }));
+        let reads = with(&shared, |it| {
+            let _held = it.0.read();
+            assert!(it.1.get() < 2);
+        });
+        order.run([upgrades, reads]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
+    /// An upgrade that is dropped lets the reader in that it kept out.
+    fn an_upgrade_that_a_task_drops(order) tight {
+        model_with_tasks();
+        let shared = Arc::new(RwLock::new(()));
+        let gives_up = with(&shared, |it| block_on(async {
+            let guard = it.upgradable_read_async().await;
+            drop(poll_and_drop(TaskGuard::upgrade_async(guard), 1));
+        }));
+        let reads = with(&shared, |it| {
+            drop(it.read());
+            drop(it.read());
+        });
+        order.run([gives_up, reads]);
+        assert!(!shared.is_locked());
+    }
+}
+
+model! {
+    /// A token ends a wait at a condition variable: the waiter has the lock again.
+    fn a_token_ends_a_wait_for_a_notification(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(false), Condvar::new(), CancelToken::new()));
+        let waits = with(&shared, |it| {
+            let mut done = it.0.lock();
+            let ended = it.1.wait_while_or_cancelled(&mut done, |done| !*done, &it.2);
+            assert!(*done || ended.is_err());
+        });
+        let notifies = with(&shared, |it| {
+            *it.0.lock() = true;
+            it.1.notify_one();
+            it.2.cancel();
+        });
+        order.run([waits, notifies]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A token ends the wait for a lock; the lock is not taken then, and no wake is taken along.
+    fn a_token_ends_the_wait_for_a_lock(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(()), CancelToken::new(), Tracked::new(0)));
+        let waits = with(&shared, |it| {
+            if let Ok(_held) = it.0.lock_or_cancelled(&it.1) {
+                it.2.set(it.2.get() + 1);
+            }
+        });
+        let holds = with(&shared, |it| {
+            let _held = it.0.lock();
+            it.2.set(it.2.get() + 1);
+            it.1.cancel();
+        });
+        order.run([waits, holds]);
+        assert!(shared.2.get() >= 1 && !shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A task joins a thread, and sees what the thread did.
+    fn a_task_joins_a_thread(order) {
+        model_with_tasks();
+        let data = Arc::new(Tracked::new(0));
+        let theirs = Arc::clone(&data);
+        let handle = sync_core::thread::spawn(move || {
+            theirs.set(1);
+            7_u32
+        }).unwrap();
+        let joins = with(&(handle, data), |(handle, data)| {
+            assert_eq!(block_on(handle.join_async()), Ok(&7));
+            assert_eq!(data.get(), 1);
+        });
+        order.run([joins]);
+    }
+}
