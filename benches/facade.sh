@@ -5,6 +5,8 @@
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
+# Kept in the repository's target folder, so that the dependencies are built once for both scripts.
+target=$repository/target/code
 trap 'rm -rf "$work"' EXIT
 
 for variant in with without; do
@@ -20,14 +22,13 @@ PROBE
 done
 
 cd "$work/without/sync-core/src"
-sources=(lock/mutex.rs lock/raw_mutex.rs lock/fair_mutex.rs lock/asynchronous.rs)
+# Every file that has or uses the cell of a lock's data.
+sources=(lock/{mutex,raw_mutex,fair_mutex,asynchronous,rwlock,rwlock_extras,reentrant_mutex,guard_macros}.rs)
 before=$(cat "${sources[@]}" | sha256sum)
 sed -i -E \
     -e 's/crate::primitive::atomic/core::sync::atomic/' \
     -e 's/use crate::primitive::\{cell::UnsafeCell, /use core::cell::UnsafeCell;\nuse crate::primitive::{/' \
-    -e 's/([a-z.]+\.data)\.with\(\|data\| unsafe \{ &\*data \}\)/unsafe { \&*\1.get() }/' \
-    -e 's/([a-z.]+\.data)\.with_mut\(\|data\| unsafe \{ &mut \*data \}\)/unsafe { \&mut *\1.get() }/' \
-    -e 's/\.data\.with_mut\(\|data\| data\)/.data.get()/' \
+    -e 's/([a-z.]+\.data)\.with(_mut)?\(\|data\| (.*)\)(;?)$/{ let data = \1.get(); \3 }\4/' \
     "${sources[@]}"
 if [ "$before" = "$(cat "${sources[@]}" | sha256sum)" ] || grep -nE 'primitive::(atomic|cell)|\.with(_mut)?\(' "${sources[@]}"; then
     echo "error: this script no longer fits the sources: the facade is still in them" >&2
@@ -36,7 +37,7 @@ fi
 
 for variant in with without; do
     cd "$work/$variant"
-    CARGO_TARGET_DIR="$work/target" cargo rustc --quiet --release -p sync-core --lib -- \
+    CARGO_TARGET_DIR="$target" cargo rustc --quiet --release -p sync-core --lib -- \
         -C codegen-units=1 -C debuginfo=0 --cap-lints allow --emit "asm=$work/$variant.s"
     # The function alone; without the hashes in the names of what it calls, and without the numbers of labels.
     sed -n '/^facade_probe:/,/\.cfi_endproc/p' "$work/$variant.s" |

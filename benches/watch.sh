@@ -4,6 +4,8 @@
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
+# Kept in the repository's target folder, so that the dependencies are built once for both scripts.
+target=$repository/target/code
 trap 'rm -rf "$work"' EXIT
 tar -C "$repository" --exclude=./target --exclude='./target-*' --exclude=./.git -cf - . | tar -C "$work" -xf -
 cat >>"$work/sync-core/src/lib.rs" <<'PROBES'
@@ -45,7 +47,7 @@ mod probes {
 }
 PROBES
 cd "$work"
-CARGO_TARGET_DIR="$work/target" cargo rustc --quiet --release -p sync-core --lib -- \
+CARGO_TARGET_DIR="$target" cargo rustc --quiet --release -p sync-core --lib -- \
     -C codegen-units=1 -C debuginfo=0 --cap-lints allow --emit "asm=$work/probes.s"
 code() { # the code of one function, without the numbers of labels and without its own name
     sed -n "/^$1:/,/\.cfi_endproc/p" "$work/probes.s" | sed -E "s/$1/it/g; s/\.L[A-Za-z_]*[0-9_]+/.L/g; /^\s*\.cfi/d; /^\.L:/d"

@@ -1,54 +1,88 @@
 #!/usr/bin/env bash
-# Runs the tests of published crates on sync-core, by the package in shims/parking_lot.
+# Runs the tests of published crates on sync-core and sync-queue, as a stranger would: by
+# [patch.crates-io] and the packages parking_lot and crossbeam-channel of this folder.
 #
 #   shims/suites.sh [DIRECTORY] [CRATE=VERSION...]
 #
 # The crates' packages are fetched by cargo and unpacked in DIRECTORY (a temporary one by default),
-# outside of the repository. Needs network access, or a cargo that has the packages.
+# outside of the repository. Needs network access, or a cargo that has the packages: without them it
+# says so and ends well.
 set -euo pipefail
 
-shim=$(cd "$(dirname "$0")/parking_lot" && pwd)
+shims=$(cd "$(dirname "$0")" && pwd)
 work=${1:-$(mktemp -d)}
 shift || true
 crates=("$@")
+# The lightest that use much of the two: the last one is a channel's user.
 if [ ${#crates[@]} -eq 0 ]; then
-    crates=(scheduled-thread-pool=0.2.7 prometheus=0.14.0 r2d2=0.8.10)
+    crates=(scheduled-thread-pool=0.2.7 prometheus=0.14.0 r2d2=0.8.10 bus=2.4.1)
 fi
 mkdir -p "$work"
-export CARGO_TARGET_DIR=$work/target
+work=$(cd "$work" && pwd)
+export CARGO_TARGET_DIR=$work/target CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
 failed=0
+
+# The lines that a stranger writes.
+patch() {
+    cat <<LINES
+
+[patch.crates-io]
+parking_lot = { path = "$shims/parking_lot" }
+crossbeam-channel = { path = "$shims/crossbeam-channel" }
+LINES
+}
+
+# Fails if the package in the current folder does not take a shim: it would be tested without one.
+takes_a_shim() {
+    cargo tree --quiet --prefix none --edges normal,build | grep -F "($shims/" | sort -u
+}
+
+package() { # folder, dependency
+    mkdir -p "$1/src"
+    cat > "$1/Cargo.toml" <<LINES
+[package]
+name = "stranger"
+version = "0.0.0"
+edition = "2021"
+[workspace]
+[dependencies]
+$2
+LINES
+}
 
 for crate in "${crates[@]}"; do
     name=${crate%=*} version=${crate#*=}
-    # A package that depends on the crate, so that cargo fetches it.
-    mkdir -p "$work/fetch-$name/src"
-    : > "$work/fetch-$name/src/lib.rs"
-    cat > "$work/fetch-$name/Cargo.toml" <<EOF
-[package]
-name = "fetch"
-version = "0.0.0"
-edition = "2021"
-[dependencies]
-"$name" = "=$version"
-[workspace]
-EOF
-    (cd "$work/fetch-$name" && cargo vendor --quiet --versioned-dirs vendor > /dev/null)
-    rm -rf "$work/$name"
-    cp -r "$work/fetch-$name/vendor/$name-$version" "$work/$name"
-    rm -f "$work/$name/Cargo.lock"
-    cat >> "$work/$name/Cargo.toml" <<EOF
-
-[workspace]
-[patch.crates-io]
-parking_lot = { path = "$shim" }
-EOF
     echo "== $name $version"
-    # A crate that asks for another version of parking_lot would be tested without the shim.
-    if ! (cd "$work/$name" && cargo tree --quiet --prefix none | grep -F "($shim)" | sort -u); then
-        echo "$name $version does not take the shim" >&2
-        failed=1
+    # A package that depends on the crate, so that cargo fetches it.
+    package "$work/fetch-$name" "\"$name\" = \"=$version\""
+    : > "$work/fetch-$name/src/lib.rs"
+    if ! (cd "$work/fetch-$name" && cargo fetch --quiet); then
+        echo "SKIPPED: $name $version cannot be had"
         continue
     fi
-    (cd "$work/$name" && cargo test --quiet) || failed=1
+    source=$(cd "$work/fetch-$name" && cargo metadata --format-version 1 --offline |
+        tr ',' '\n' | grep -o "\"manifest_path\":\"[^\"]*/$name-$version/Cargo.toml\"" | cut -d'"' -f4)
+    rm -rf "${work:?}/$name"
+    cp -r "$(dirname "$source")" "$work/$name"
+    chmod -R u+w "$work/$name"
+    rm -f "$work/$name/Cargo.lock"
+    { printf '\n[workspace]\n'; patch; } >> "$work/$name/Cargo.toml"
+    (
+        cd "$work/$name"
+        takes_a_shim || { echo "$name $version does not take a shim" >&2; exit 1; }
+        cargo test --quiet
+    ) || failed=1
 done
+
+# tokio, whose runtime is on parking_lot's locks with its feature of that name.
+echo "== a runtime of tokio"
+package "$work/tokio" \
+    'tokio = { version = "1.50", features = ["parking_lot", "rt-multi-thread", "sync", "time"] }'
+cp "$shims/on_tokio.rs" "$work/tokio/src/main.rs"
+patch >> "$work/tokio/Cargo.toml"
+if (cd "$work/tokio" && cargo fetch --quiet); then
+    (cd "$work/tokio" && takes_a_shim && cargo run --quiet) || failed=1
+else
+    echo "SKIPPED: tokio cannot be had"
+fi
 exit $failed

@@ -92,7 +92,7 @@ fn json_is_one_object_a_line_with_the_named_keys() {
 }
 
 #[test]
-fn the_table_names_machine_compiler_and_who_is_best() {
+fn the_table_names_machine_compiler_and_the_best_peer() {
     let output = compare(&["event/wait-when-set", "--rounds", "6"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);

@@ -1,4 +1,4 @@
-//! CONTRACT.md of each published crate, compared with the behaviour tests, both ways.
+//! CONTRACT.md of each published crate, compared with the tests of its behaviour, both ways.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,33 @@ use sync_checks::{Complaints, files, read, root};
 
 const CRATES: [&str; 4] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc"];
 
-/// The tests of `tests/behaviour/`, as `stem::name`.
+/// The suites whose tests are promises, and the prefix of their names. The tests of a file of a
+/// folder are `stem::name`, with the folder's prefix before the stem.
+const SUITES: [(&str, &str); 6] = [
+    ("behaviour/", ""),
+    ("process/", "process/"),
+    ("pool/", "pool/"),
+    ("manager/", "manager/"),
+    ("auth.rs", ""),
+    ("programs.rs", ""),
+];
+
+/// The tests of the suites, as `stem::name`.
 fn tests(package: &str) -> BTreeSet<String> {
-    let folder = format!("{package}/tests/behaviour");
+    let folder = format!("{package}/tests");
     let mut found = BTreeSet::new();
-    for path in files("rs").into_iter().filter(|path| path.starts_with(&folder)) {
+    for path in files("rs") {
+        let Ok(below) = path.strip_prefix(&folder) else { continue };
+        let below = below.to_string_lossy();
+        let Some((_, prefix)) = SUITES.iter().find(|(suite, _)| below.starts_with(suite)) else {
+            continue;
+        };
         let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         let syntax = syn::parse_file(&read(&path)).expect("a Rust file");
         for item in syntax.items {
             let syn::Item::Fn(function) = item else { continue };
             if function.attrs.iter().any(|attribute| attribute.path().is_ident("test")) {
-                found.insert(format!("{stem}::{}", function.sig.ident));
+                found.insert(format!("{prefix}{stem}::{}", function.sig.ident));
             }
         }
     }

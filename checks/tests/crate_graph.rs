@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sync_checks::{metadata, read};
+use sync_checks::{Complaints, metadata, read, root};
 
 /// Package -> packages of the workspace that it depends on in an ordinary build.
 type Edges = BTreeMap<String, BTreeSet<String>>;
@@ -51,4 +51,33 @@ fn from_architecture() -> Edges {
 #[test]
 fn the_picture_of_the_crates_is_true() {
     assert_eq!(from_architecture(), from_cargo(), "left: ARCHITECTURE.md, right: the manifests");
+}
+
+/// Each file or folder that an entry point names is there, and defines the functions that stand
+/// behind it.
+#[test]
+fn entry_points_are_where_the_map_has_them() {
+    let text = read("ARCHITECTURE.md");
+    let section = text.split("\n## ").find(|section| section.starts_with("Entry points"));
+    let mut complaints = Complaints::default();
+    let mut paths = 0;
+    for row in section.expect("## Entry points").lines().filter(|line| line.starts_with("| ")) {
+        let mut source = String::new();
+        for span in row.split('`').skip(1).step_by(2) {
+            if span.contains('<') {
+                continue;
+            } else if span.contains('/') {
+                let path = root().join(span);
+                paths += 1;
+                if !path.exists() {
+                    complaints.add(format!("there is no {span}"));
+                }
+                source = if path.is_file() { read(span) } else { String::new() };
+            } else if !source.contains(&format!("fn {span}")) {
+                complaints.add(format!("no function {span}: {row}"));
+            }
+        }
+    }
+    assert!(paths > 15, "only {paths} paths were found");
+    complaints.settle("ARCHITECTURE.md, \"Entry points\".");
 }

@@ -19,6 +19,9 @@ const OPENINGS: [&str; 4] = ["Who", "Whom", "Whoever", "What"];
 
 const COLUMNS: usize = 100;
 
+/// The most lines of a file, with its documentation and its unit tests.
+const LINES: usize = 800;
+
 /// Whether `text` has `word` in it as a whole word, in any case.
 fn has_word(text: &str, word: &str) -> bool {
     let text = text.to_lowercase();
@@ -101,6 +104,18 @@ fn lines_end_at_the_hundredth_column() {
 }
 
 #[test]
+fn files_are_short_enough_to_be_read_as_a_whole() {
+    let mut complaints = Complaints::default();
+    for path in files("rs") {
+        let lines = read(&path).lines().count();
+        if lines > LINES {
+            complaints.add(format!("{}: {lines} lines", path.display()));
+        }
+    }
+    complaints.settle("A file has at most 800 lines; an algorithm with its documentation 700.");
+}
+
+#[test]
 fn test_names_have_no_codes() {
     let mut complaints = Complaints::default();
     for path in files("rs") {
@@ -123,6 +138,48 @@ fn test_names_have_no_codes() {
         }
     }
     complaints.settle("A test's name says what it shows; CONTRACT.md has the rows.");
+}
+
+/// Words that no name has, of those that STYLE.md replaces.
+const NOT_IN_NAMES: [&str; 7] =
+    ["nobody", "nobodys", "somebody", "anybody", "anew", "whom", "whoever"];
+
+#[test]
+fn names_of_functions_use_plain_words() {
+    let mut complaints = Complaints::default();
+    for path in files("rs") {
+        for (number, line) in read(&path).lines().enumerate() {
+            let Some((_, rest)) = line.split_once("fn ") else { continue };
+            let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+            let begins_with_who = name.starts_with("who_");
+            if begins_with_who || name.split('_').any(|word| NOT_IN_NAMES.contains(&word)) {
+                complaints.add(format!("{}:{}: {name}", path.display(), number + 1));
+            }
+        }
+    }
+    complaints.settle("Plain English, in names too: see \"Words\" in STYLE.md.");
+}
+
+/// Returns whether `word` is the number of a row in a table that is not in the repository: two
+/// capital letters, a hyphen and two digits.
+fn is_row_number(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let [a, b, b'-', m, n] = bytes else { return false };
+    [a, b].iter().all(|b| b.is_ascii_uppercase()) && [m, n].iter().all(|b| b.is_ascii_digit())
+}
+
+#[test]
+fn no_text_names_the_number_of_a_row() {
+    let mut complaints = Complaints::default();
+    for path in files("rs").into_iter().chain(files("md")).filter(|path| !is_about_style(path)) {
+        for (number, line) in read(&path).lines().enumerate() {
+            let words = line.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+            for word in words.filter(|word| is_row_number(word.trim_start_matches("U-"))) {
+                complaints.add(format!("{}:{}: {word}", path.display(), number + 1));
+            }
+        }
+    }
+    complaints.settle("A comment states the promise, or names the test that shows it.");
 }
 
 #[test]
@@ -172,4 +229,76 @@ fn readmes_of_packages_read_well_outside_of_rustdoc() {
         }
     }
     complaints.settle("A README's links are whole, and its examples hide no lines.");
+}
+
+/// The programs that stand beside a peer's version of the same program, in their comment.
+const BESIDE_A_PEER: [&str; 6] = [
+    "sync-core/examples/connection_pool.rs",
+    "sync-core/examples/rate_limiter.rs",
+    "sync-core/examples/upgradable_cache.rs",
+    "sync-ipc/examples/log_shipper.rs",
+    "sync-queue/examples/worker_pool.rs",
+    "sync-timer/examples/periodic_jobs.rs",
+];
+
+/// The lines of code of an example, and those of the peer's whole program in its comment.
+fn ours_and_the_peers(text: &str) -> [Vec<&str>; 2] {
+    let [mut ours, mut peers] = [Vec::new(), Vec::new()];
+    let mut in_program = false;
+    for line in text.lines().map(str::trim) {
+        let code = match line.strip_prefix("//!").map(str::trim) {
+            Some(fence) if fence.starts_with("```") => {
+                in_program = !in_program;
+                continue;
+            }
+            Some(code) if in_program => code,
+            Some(_) => continue,
+            None => line,
+        };
+        let code = code.split("//").next().unwrap_or("").trim();
+        if !code.is_empty() && !code.starts_with("#![") {
+            let program = if in_program { &mut peers } else { &mut ours };
+            program.push(code);
+        }
+    }
+    [ours, peers]
+}
+
+/// Shorter in lines and in characters, whole program by whole program: neither version gains by its
+/// layout, or by what it leaves out.
+#[test]
+fn programs_are_shorter_than_the_peers_version() {
+    let mut complaints = Complaints::default();
+    for path in BESIDE_A_PEER {
+        let text = read(path);
+        let [ours, peers] = ours_and_the_peers(&text);
+        let characters = |lines: &[&str]| -> usize {
+            lines.iter().flat_map(|line| line.split_whitespace()).map(str::len).sum()
+        };
+        for (what, ours, peers) in [
+            ("lines", ours.len(), peers.len()),
+            ("characters", characters(&ours), characters(&peers)),
+        ] {
+            if ours >= peers {
+                complaints.add(format!("{path}: {ours} {what}, {peers} of the peer's version"));
+            }
+        }
+        let has_main = |lines: &[&str]| lines.iter().any(|line| line.contains("fn main()"));
+        if !has_main(&ours) || !has_main(&peers) {
+            complaints.add(format!("{path}: one of the two is no whole program"));
+        }
+        for waits in ["sleep", "yield_now", "spin_loop", "Condvar", "loop {", "Arc"] {
+            if ours.iter().any(|line| line.contains(waits)) {
+                complaints.add(format!("{path} has a {waits:?}"));
+            }
+        }
+    }
+    complaints.settle("The programs beside a peer's are shorter, and wait by one call.");
+}
+
+#[test]
+fn the_two_versions_are_told_apart() {
+    let text =
+        "//! Text.\n//! ```ignore\n//! fn main() {} // a\n//! ```\nuse a;\n\n// b\nfn main() {";
+    assert_eq!(ours_and_the_peers(text), [vec!["use a;", "fn main() {"], vec!["fn main() {}"]]);
 }

@@ -4,7 +4,22 @@
 //! The same with `parking_lot` (the pool of `r2d2` is of this form):
 //!
 //! ```ignore
-//! struct Pool { idle: Mutex<Vec<Connection>>, returned: Condvar }
+//! use std::thread;
+//! use std::time::{Duration, Instant};
+//!
+//! use parking_lot::{Condvar, Mutex};
+//!
+//! struct Connection(u32);
+//!
+//! struct Pool {
+//!     idle: Mutex<Vec<Connection>>,
+//!     returned: Condvar,
+//! }
+//!
+//! struct Pooled<'a> {
+//!     pool: &'a Pool,
+//!     connection: Option<Connection>,
+//! }
 //!
 //! impl Pool {
 //!     fn get(&self, timeout: Duration) -> Option<Pooled<'_>> {
@@ -21,11 +36,34 @@
 //!     }
 //! }
 //!
+//! impl Pooled<'_> {
+//!     fn query(&self) -> Option<u32> {
+//!         self.connection.as_ref().map(|connection| connection.0)
+//!     }
+//! }
+//!
 //! impl Drop for Pooled<'_> {
 //!     fn drop(&mut self) {
 //!         self.pool.idle.lock().extend(self.connection.take());
 //!         self.pool.returned.notify_one();
 //!     }
+//! }
+//!
+//! fn main() {
+//!     let idle = Mutex::new(vec![Connection(1), Connection(2)]);
+//!     let pool = Pool { idle, returned: Condvar::new() };
+//!     thread::scope(|scope| {
+//!         for _ in 0..8 {
+//!             scope.spawn(|| {
+//!                 let pooled = pool.get(Duration::from_secs(60)).expect("in time");
+//!                 assert!(pooled.query() > Some(0));
+//!             });
+//!         }
+//!     });
+//!     let both = [(); 2].map(|()| pool.get(Duration::ZERO).expect("both are back"));
+//!     let late = pool.get(Duration::from_millis(5));
+//!     println!("a third checkout: {}", if late.is_none() { "the time was up" } else { "?" });
+//!     drop(both);
 //! }
 //! ```
 //!
@@ -33,9 +71,10 @@
 //! the permit is the right to a connection, so no wait is written by hand, and no thread is
 //! overtaken for longer than a millisecond.
 
+use std::thread;
 use std::time::Duration;
 
-use sync_core::{Mutex, Permit, Semaphore, TryAcquireError, thread};
+use sync_core::{Mutex, Permit, Semaphore, TryAcquireError};
 
 struct Connection(u32);
 
@@ -44,31 +83,29 @@ struct Pool {
     free: Semaphore,
 }
 
-/// The fields are dropped in this order: the connection is back before its permit.
 struct Pooled<'a> {
-    connection: Returns<'a>,
+    pool: &'a Pool,
+    connection: Option<Connection>,
     _permit: Permit<'a>,
 }
-
-struct Returns<'a>(&'a Pool, Option<Connection>);
 
 impl Pool {
     fn get(&self, timeout: Duration) -> Result<Pooled<'_>, TryAcquireError> {
         let permit = self.free.try_acquire_for(timeout)?;
-        let connection = Returns(self, self.idle.lock().pop());
-        Ok(Pooled { connection, _permit: permit })
-    }
-}
-
-impl Drop for Returns<'_> {
-    fn drop(&mut self) {
-        self.0.idle.lock().extend(self.1.take());
+        Ok(Pooled { pool: self, connection: self.idle.lock().pop(), _permit: permit })
     }
 }
 
 impl Pooled<'_> {
-    fn query(&self) -> u32 {
-        self.connection.1.as_ref().expect("a permit is the right to a connection").0
+    fn query(&self) -> Option<u32> {
+        self.connection.as_ref().map(|connection| connection.0)
+    }
+}
+
+impl Drop for Pooled<'_> {
+    fn drop(&mut self) {
+        // The permit is dropped after this.
+        self.pool.idle.lock().extend(self.connection.take());
     }
 }
 
@@ -77,13 +114,14 @@ fn main() {
     let pool = Pool { idle, free: Semaphore::new(2) };
     thread::scope(|scope| {
         for _ in 0..8 {
-            let works = || assert!(pool.get(Duration::from_secs(60)).expect("in time").query() > 0);
-            scope.spawn(works).expect("a thread");
+            scope.spawn(|| {
+                let pooled = pool.get(Duration::from_secs(60)).expect("in time");
+                assert!(pooled.query() > Some(0));
+            });
         }
     });
     let both = [(); 2].map(|()| pool.get(Duration::ZERO).expect("both are back"));
-    let late = pool.get(Duration::from_millis(5)).map(|pooled| pooled.query());
+    let late = pool.get(Duration::from_millis(5)).map(drop);
     println!("a third checkout: {}", late.expect_err("there are two"));
     drop(both);
-    assert_eq!(pool.idle.lock().len(), 2);
 }

@@ -54,15 +54,31 @@ pub trait Handle: Sized {
     fn is_done(&self) -> bool;
 }
 
-/// When [`Executor::wait`] has waited long enough.
+/// When a wait for several jobs has waited long enough: of [`Executor::wait`], and of the function
+/// `wait` of each pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "return_when")]
 pub enum Until {
     /// One job is done.
+    #[doc(alias = "FIRST_COMPLETED")]
     First,
-    /// One job has failed, or all are done.
+    /// One job panicked, failed, was lost or has lapsed; or all are done. Being cancelled is no
+    /// error.
+    #[doc(alias = "FIRST_EXCEPTION")]
     FirstError,
     /// All jobs are done.
+    #[doc(alias = "ALL_COMPLETED")]
     All,
+}
+
+/// Python's names.
+impl Until {
+    /// [`First`](Self::First).
+    pub const FIRST_COMPLETED: Self = Self::First;
+    /// [`FirstError`](Self::FirstError).
+    pub const FIRST_EXCEPTION: Self = Self::FirstError;
+    /// [`All`](Self::All).
+    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// Why a [`map`](Executor::map) has no results.
@@ -109,7 +125,7 @@ pub trait Executor<F, A, R> {
     ///
     /// # Errors
     ///
-    /// Of the first argument, in their order, that has no result.
+    /// The error of the first argument, in their order, that has no result.
     fn map(
         &self,
         f: F,

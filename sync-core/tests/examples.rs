@@ -26,6 +26,7 @@ macro_rules! examples {
 }
 
 examples! {
+    asyncio_primitives: "two at a time: true",
     condition_stock: "sold out",
     connection_pool: "a third checkout: the time was up",
     counter_lock: "with the lock: 0 left",
@@ -40,4 +41,23 @@ examples! {
     rate_limiter: "20 requests, not faster than the limit",
     two_ways: "counter is over: true",
     upgradable_cache: "4 threads, 2 words, 2 computed",
+}
+
+/// rustix's clock ends a program under valgrind (rustix #1559); ours is the C library's.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_timed_wait_runs_under_valgrind() {
+    let said = run("connection_pool");
+    let example = std::env::current_exe().expect("a test has a path");
+    let example = example.ancestors().nth(2).expect("target/debug/deps/examples-...");
+    let valgrind = Command::new("valgrind")
+        .args(["--quiet", "--error-exitcode=9"])
+        .arg(example.join("examples/connection_pool"))
+        .output();
+    let Ok(output) = valgrind else {
+        eprintln!("SKIPPED: valgrind is not installed");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), said);
 }

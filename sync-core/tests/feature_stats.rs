@@ -121,7 +121,7 @@ fn one_that_waited_and_got_it() {
 }
 
 #[test]
-fn who_need_not_wait_is_not_seen() {
+fn a_thread_that_need_not_wait_is_not_seen() {
     let waits = seen(|| {
         let (mutex, lock, semaphore) = (Mutex::new(()), RwLock::new(()), Semaphore::new(2));
         drop(mutex.lock());

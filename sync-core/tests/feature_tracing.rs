@@ -76,6 +76,55 @@ fn a_wait_is_a_span_with_an_event() {
     assert!(lines[2].contains("waited_us=") && lines[2].contains("acquired=false"), "{lines:?}");
 }
 
+/// A subscriber whose log is behind a lock of ours, for which it waits in each callback.
+struct OnOurLocks {
+    log: sync_core::Mutex<Vec<&'static str>>,
+    turns: sync_core::Semaphore,
+}
+
+impl OnOurLocks {
+    fn add(&self, what: &'static str) {
+        // It has to wait: all permits are taken.
+        assert!(self.turns.try_acquire_for(SHORT).is_err());
+        self.log.lock().push(what);
+    }
+}
+
+impl Subscriber for OnOurLocks {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "sync_core"
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        self.add("new");
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {
+        self.add("event");
+    }
+    fn enter(&self, _: &Id) {
+        self.add("enter");
+    }
+    fn exit(&self, _: &Id) {
+        self.add("exit");
+    }
+}
+
+#[test]
+fn a_subscriber_may_wait_for_our_locks() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let log = sync_core::Mutex::new(Vec::new());
+    let subscriber = Arc::new(OnOurLocks { log, turns: sync_core::Semaphore::new(0) });
+    tracing::subscriber::with_default(Arc::clone(&subscriber), || {
+        let lock = sync_core::Mutex::new(());
+        let held = lock.lock();
+        assert!(lock.try_lock_for(SHORT).is_none());
+        drop(held);
+    });
+    assert_eq!(*subscriber.log.lock(), ["new", "enter", "event", "exit"], "its own waits are not");
+}
+
 static WAITS: AtomicU64 = AtomicU64::new(0);
 static GIVEN_UP: AtomicU64 = AtomicU64::new(0);
 static MEASURED: AtomicU64 = AtomicU64::new(0);

@@ -1,6 +1,10 @@
 //! The feature `waits`: the list of the threads that wait.
 #![cfg(feature = "waits")]
 
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use sync_core::thread::{self, Builder};
@@ -62,9 +66,62 @@ fn each_wait_has_its_thread_call_and_place() {
     assert_eq!(left.iter().filter(ours).count(), 0, "a wait that is over is not listed");
 }
 
+#[test]
+fn the_list_is_whole_while_threads_come_and_go() {
+    const STAY: usize = 100;
+    let _watch = watch();
+    let (stay, ended) = (Event::new(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..STAY {
+            Builder::new().name("stays").spawn_scoped(scope, || stay.wait()).unwrap();
+        }
+        // Threads that wait for a moment and end.
+        scope
+            .spawn(|| {
+                while !ended.load(Relaxed) {
+                    let never = Event::new();
+                    thread::scope(|scope| {
+                        let goes = || assert!(!never.wait_timeout(Duration::from_micros(50)));
+                        Builder::new().name("goes").spawn_scoped(scope, goes).unwrap();
+                    });
+                }
+            })
+            .unwrap();
+        let stays = |wait: &&Waiting| wait.thread_name() == Some("stays");
+        while waits::waiting().iter().filter(stays).count() < STAY {}
+        let list = waits::waiting();
+        assert_eq!(list.iter().filter(stays).count(), STAY);
+        let thread_ids: HashSet<_> = list.iter().filter(stays).map(Waiting::thread_id).collect();
+        assert_eq!(thread_ids.len(), STAY, "each thread once");
+        ended.store(true, Relaxed);
+        stay.set();
+    });
+}
+
+#[test]
+fn a_wait_in_the_destructor_of_a_thread_local_is_listed() {
+    struct Waits(Arc<Event>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+    std::thread_local!(static LAST: Cell<Option<Waits>> = const { Cell::new(None) });
+    let _watch = watch();
+    let event = Arc::new(Event::new());
+    let theirs = Waits(Arc::clone(&event));
+    let thread = std::thread::Builder::new().name("ends".into());
+    let thread = thread.spawn(|| LAST.set(Some(theirs))).unwrap();
+    assert!(wait_of("ends").call().contains("Event::wait"));
+    event.set();
+    thread.join().unwrap();
+}
+
 #[cfg(all(unix, feature = "sigquit"))]
 #[test]
 fn sigquit_prints_and_does_not_kill() {
+    waits::print_on_sigquit().unwrap();
+    // The second call changes nothing.
     waits::print_on_sigquit().unwrap();
     // SAFETY: it sends a signal to this process, which has a handler for it.
     assert_eq!(unsafe { libc::raise(libc::SIGQUIT) }, 0);

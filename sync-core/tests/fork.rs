@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
+use sync_core::task::block_on;
 use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
 use sync_core::{
-    AutoResetEvent, Barrier, BoundedSemaphore, Event, FairMutex, Mutex, RawSemaphore,
-    ReentrantMutex, RwLock, Semaphore,
+    AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Event, FairMutex, LazyLock, Mutex,
+    RateLimiter, RawSemaphore, ReentrantMutex, RwLock, Semaphore,
 };
 use watchdog::watch;
 
@@ -502,6 +503,149 @@ fn no_lock_of_the_parents_futex_is_waited_for() {
     assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
 }
 
+/// Threads of the parent wait for every lock and every semaphore at the fork: two in the queue of
+/// the fair lock, and a request for many at the head of each line.
+#[test]
+fn a_reset_forgets_the_waiters_of_the_parent() {
+    let (_turn, _watch) = (turn(), watch());
+    static MUTEX: Mutex<u32> = Mutex::new(0);
+    static FAIR: FairMutex<u32> = FairMutex::new(0);
+    static SHARED: RwLock<u32> = RwLock::new(0);
+    static NESTED: ReentrantMutex<u32> = ReentrantMutex::new(0);
+    static SEMAPHORE: Semaphore = Semaphore::new(2);
+    static BOUNDED: BoundedSemaphore = BoundedSemaphore::new(2);
+    static RAW: RawSemaphore = RawSemaphore::new(0);
+    static HELD: Event = Event::new();
+    static END: Event = Event::new();
+    let holds = std::thread::spawn(|| {
+        let _locks = (MUTEX.lock(), FAIR.lock(), SHARED.write(), NESTED.lock());
+        let _permits = (SEMAPHORE.acquire_many(2).unwrap(), BOUNDED.acquire_many(2).unwrap());
+        HELD.set();
+        END.wait();
+    });
+    HELD.wait();
+    let waits: [fn(); 12] = [
+        || drop(MUTEX.lock()),
+        || drop(FAIR.lock()),
+        || drop(FAIR.lock()),
+        || drop(SHARED.read()),
+        || drop(SHARED.write()),
+        || drop(SHARED.upgradable_read()),
+        || drop(NESTED.lock()),
+        || drop(SEMAPHORE.acquire_many(2).unwrap()),
+        || drop(SEMAPHORE.acquire().unwrap()),
+        || drop(BOUNDED.acquire_many(2).unwrap()),
+        || drop(BOUNDED.acquire().unwrap()),
+        || RAW.acquire(2).unwrap(),
+    ];
+    let waits = waits.map(std::thread::spawn);
+    std::thread::sleep(10 * MOMENT);
+    /// A thread of the child waits for what another one holds.
+    fn handed_over<G>(take: impl Fn() -> G + Sync) -> bool {
+        let held = take();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| drop(take()));
+            std::thread::sleep(2 * MOMENT);
+            drop(held);
+            waits.join().is_ok()
+        })
+    }
+    let code = in_child_that_starts_threads(|| {
+        // SAFETY: the child has one thread, which holds no guard; the data is numbers.
+        unsafe {
+            MUTEX.reinit_after_fork();
+            FAIR.reinit_after_fork();
+            SHARED.reinit_after_fork();
+            NESTED.reinit_after_fork();
+            SEMAPHORE.reinit_after_fork(2);
+            BOUNDED.reinit_after_fork();
+            RAW.reinit_after_fork(0);
+        }
+        first_false([
+            MUTEX.try_lock().is_some() && handed_over(|| MUTEX.lock()),
+            FAIR.try_lock().is_some() && handed_over(|| FAIR.lock()),
+            SHARED.try_read().is_some() && handed_over(|| SHARED.write()),
+            handed_over(|| SHARED.upgradable_read()),
+            NESTED.try_lock().is_some() && handed_over(|| NESTED.lock()),
+            SEMAPHORE.try_acquire().is_ok() && handed_over(|| SEMAPHORE.acquire_many(2)),
+            handed_over(|| (SEMAPHORE.acquire(), SEMAPHORE.acquire())),
+            BOUNDED.try_acquire().is_ok() && handed_over(|| BOUNDED.acquire_many(2)),
+            RAW.release(1).is_ok() && RAW.try_acquire(1).is_ok(),
+        ])
+    });
+    assert_eq!(code, 0, "the check that failed in the child");
+    END.set();
+    RAW.release(2).unwrap();
+    for waits in waits {
+        waits.join().unwrap();
+    }
+    holds.join().unwrap();
+}
+
+/// Threads of the parent take the panic of one thread, and threads of a scope panic, all the time.
+#[test]
+fn no_lock_of_a_panic_is_waited_for() {
+    let (_turn, _watch) = (turn(), watch());
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let failed = thread::spawn(|| std::panic::resume_unwind(Box::new("quietly"))).unwrap();
+    assert!(failed.join().map(|_: &()| ()).is_err());
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let failed = failed.clone();
+            std::thread::spawn(move || {
+                while !STOP.load(Ordering::Relaxed) {
+                    drop(failed.take_panic());
+                }
+            })
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for _ in 0..20 {
+        codes.push(in_child(|| {
+            drop(failed.take_panic());
+            i32::from(!matches!(failed.join(), Err(JoinError::Panicked(_))))
+        }));
+    }
+    STOP.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().unwrap();
+    }
+    assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
+}
+
+/// Threads of the parent make and drop children of one token all the time.
+#[test]
+fn the_drop_of_a_token_waits_for_no_lock_of_the_parent() {
+    let (_turn, _watch) = (turn(), watch());
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let token = CancelToken::new();
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let token = token.clone();
+            std::thread::spawn(move || {
+                while !STOP.load(Ordering::Relaxed) {
+                    let children: [CancelToken; 8] = std::array::from_fn(|_| token.child());
+                    drop(children);
+                }
+            })
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for _ in 0..20 {
+        let mut mine = Some((token.child(), token.child().child()));
+        codes.push(in_child(|| {
+            let alive = mine.as_ref().is_some_and(|(child, _)| !child.is_cancelled());
+            drop(mine.take());
+            i32::from(!alive || token.is_cancelled())
+        }));
+    }
+    STOP.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().unwrap();
+    }
+    assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
+}
+
 /// Calls of the waker of a parent's task, in the parent.
 static WOKEN: AtomicU32 = AtomicU32::new(0);
 static IN_CHILD: AtomicBool = AtomicBool::new(false);
@@ -520,6 +664,72 @@ impl std::task::Wake for OfTheParent {
 
 /// A wake in the child calls no waker of the parent; a future that the child inherited can be
 /// dropped, and its poll finds the object as the child left it.
+#[test]
+fn a_limiter_goes_on_in_the_child() {
+    static LIMIT: RateLimiter = RateLimiter::new(1, Duration::from_secs(3600)).burst(2);
+    let (_watch, _turn) = (watch(), turn());
+    let waits = std::thread::spawn(|| {
+        assert!(LIMIT.acquire_many(3).is_err(), "until it is closed");
+    });
+    while LIMIT.available() != 0 {
+        std::thread::yield_now();
+    }
+    let failed = in_child(|| {
+        let late = Duration::from_secs(3000);
+        first_false([
+            LIMIT.available() == 0 && LIMIT.try_acquire().is_err(),
+            // The debt of the parent's thread is there too.
+            LIMIT.try_acquire_for(late).is_err() && LIMIT.reserve(1).is_ok_and(|wait| wait > late),
+            {
+                LIMIT.close();
+                LIMIT.acquire().is_err()
+            },
+            {
+                let own = RateLimiter::new(1, Duration::from_micros(1));
+                own.acquire_many(5).is_ok()
+            },
+        ])
+    });
+    assert_eq!((failed, LIMIT.is_closed()), (0, false));
+    LIMIT.close();
+    waits.join().unwrap();
+}
+
+#[test]
+fn a_value_that_a_thread_of_the_parent_is_making_is_not_dropped_in_the_child() {
+    struct Counts(&'static AtomicU32);
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    static DROPS: AtomicU32 = AtomicU32::new(0);
+    let (_watch, _turn) = (watch(), turn());
+    let (begun, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let owned = Counts(&DROPS);
+    let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
+    let lazy = Arc::new(LazyLock::new(move || {
+        begins.set();
+        goes.wait();
+        drop(owned);
+        7
+    }));
+    let theirs = Arc::clone(&lazy);
+    let makes = std::thread::spawn(move || assert_eq!(**theirs, 7));
+    begun.wait();
+    let failed = in_child(|| {
+        // SAFETY: the child owns the copies of both references: its parent's thread is not here.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(&lazy)) };
+        drop(lazy);
+        // The closure is with the thread that runs it.
+        first_false([DROPS.load(Ordering::SeqCst) == 0])
+    });
+    assert_eq!(failed, 0);
+    go.set();
+    makes.join().unwrap();
+    assert_eq!(DROPS.load(Ordering::SeqCst), 1);
+}
+
 #[test]
 fn the_tasks_of_the_parent_are_not_in_the_child() {
     let _watch = watch();
@@ -549,4 +759,18 @@ fn the_tasks_of_the_parent_are_not_in_the_child() {
     event.set();
     assert_eq!(WOKEN.load(Ordering::SeqCst), 2, "the table of the parent is as it was");
     assert!(waits.as_mut().poll(&mut context).is_ready());
+}
+
+/// A task that waits for a token in the parent can go on in the child, whose alarms are its own.
+#[test]
+fn a_wait_for_a_token_goes_on_in_the_child() {
+    let (_turn, _watch) = (turn(), watch());
+    let limit = RateLimiter::new(1, Duration::from_millis(20));
+    limit.acquire().unwrap();
+    let mut waits = Box::pin(limit.acquire_async());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    let code = in_child_that_starts_threads(|| i32::from(block_on(waits.as_mut()) != Ok(())));
+    assert_eq!(code, 0);
+    assert_eq!(block_on(waits), Ok(()));
 }

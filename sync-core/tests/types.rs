@@ -9,6 +9,10 @@ use std::fmt::Write;
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
+use std::sync::Arc;
+
+#[path = "support/public_items.rs"]
+mod public_items;
 
 /// A type that a peer does not have.
 struct Absent;
@@ -158,21 +162,62 @@ fn rows() -> Vec<Row> {
         "WaitGroup" <D>: ours::WaitGroup, Absent, Absent;
         "Parker" <D>: ours::Parker, Absent, Absent;
         "Unparker" <D>: ours::Unparker, Absent, Absent;
-        "Thread" <D>: ours::thread::Thread, std::thread::Thread, Absent;
-        "JoinHandle" <D>: ours::thread::JoinHandle<D>, std::thread::JoinHandle<D>, Absent;
-        "Builder" <D>: ours::thread::Builder, std::thread::Builder, Absent;
-        "Group" <D>: ours::thread::Group, Absent, Absent;
-        "GroupHandle" <D>: ours::thread::GroupHandle, Absent, Absent;
+        "thread::Thread" <D>: ours::thread::Thread, std::thread::Thread, Absent;
+        "thread::JoinHandle" <D>: ours::thread::JoinHandle<D>, std::thread::JoinHandle<D>, Absent;
+        "thread::Builder" <D>: ours::thread::Builder, std::thread::Builder, Absent;
+        "thread::Group" <D>: ours::thread::Group, Absent, Absent;
+        "thread::GroupHandle" <D>: ours::thread::GroupHandle, Absent, Absent;
         "MutexTaskGuard" <D>: ours::MutexTaskGuard<'static, D>, Absent, Absent;
         "FairMutexTaskGuard" <D>: ours::FairMutexTaskGuard<'static, D>, Absent, Absent;
         "RwLockReadTaskGuard" <D>: ours::RwLockReadTaskGuard<'static, D>, Absent, Absent;
         "RwLockWriteTaskGuard" <D>: ours::RwLockWriteTaskGuard<'static, D>, Absent, Absent;
         "RwLockUpgradableReadTaskGuard" <D>: ours::RwLockUpgradableReadTaskGuard<'static, D>,
             Absent, Absent;
-        "CancelToken" <D>: ours::CancelToken, Absent, Absent;
-        "CancelOnDrop" <D>: ours::CancelOnDrop, Absent, Absent;
-        "SpawnError" <D>: ours::thread::SpawnError, std::io::Error, Absent;
-        "JoinError" <D>: ours::thread::JoinError, Absent, Absent;
+        "TaskGuard over an Arc" <D>: ours::TaskGuard<Arc<ours::RwLock<D>>, ours::Exclusive>, Absent,
+            Absent;
+        "executor::ExecutorError" <D>: ours::executor::ExecutorError<D, D>, Absent, Absent;
+    }
+}
+
+/// The types that hold no data of the user's.
+fn plain_rows() -> Vec<Row> {
+    use sync_core as ours;
+    macro_rules! plain {
+        ($($name:literal: $ours:ty, $std:ty;)*) => {
+            vec![$(Row {
+                name: $name,
+                data: "",
+                ours: flags!($ours),
+                std: flags!($std),
+                parking_lot: String::new(),
+            }),*]
+        };
+    }
+    plain! {
+        "thread::SpawnError": ours::thread::SpawnError, std::io::Error;
+        "thread::JoinError": ours::thread::JoinError, Absent;
+        "thread::ShutDown": ours::thread::ShutDown, Absent;
+        "thread::Scope": ours::thread::Scope<'static, 'static>, std::thread::Scope<'static, 'static>;
+        "thread::PanicReport": ours::thread::PanicReport<'static>, Absent;
+        "CancelToken": ours::CancelToken, Absent;
+        "CancelOnDrop": ours::CancelOnDrop, Absent;
+        "Cancelled": ours::Cancelled, Absent;
+        "RateLimiter": ours::RateLimiter, Absent;
+        "BoundedPermit": ours::BoundedPermit<'static>, Absent;
+        "Closed": ours::Closed, Absent;
+        "TryAcquireError": ours::TryAcquireError, Absent;
+        "TooManyPermits": ours::TooManyPermits, Absent;
+        "OverRelease": ours::OverRelease, Absent;
+        "NotLocked": ours::NotLocked, Absent;
+        "NotOwner": ours::NotOwner, Absent;
+        "BrokenBarrier": ours::BrokenBarrier, Absent;
+        "NoAction": ours::NoAction, Absent;
+        "Timed": ours::Barrier<ours::Timed<ours::NoAction>>, Absent;
+        "Exclusive": ours::Exclusive, Absent;
+        "Shared": ours::Shared, Absent;
+        "Upgradable": ours::Upgradable, Absent;
+        "LockKind": ours::LockKind, Absent;
+        "executor::Until": ours::executor::Until, Absent;
     }
 }
 
@@ -195,16 +240,16 @@ const DIFFERENCES: [(&str, &str, &str, &str); 7] = [
         "std",
         "std's points to the data, ours to the lock, which is RefUnwindSafe",
     ),
-    ("JoinHandle", "SendOnly", "std", "several joiners see the result"),
-    ("JoinHandle", "SyncOnly", "std", "a result that is not Send is in no thread"),
-    ("JoinHandle", "Neither", "std", "a result that is not Send is in no thread"),
+    ("thread::JoinHandle", "SendOnly", "std", "several joiners see the result"),
+    ("thread::JoinHandle", "SyncOnly", "std", "a result that is not Send is in no thread"),
+    ("thread::JoinHandle", "Neither", "std", "a result that is not Send is in no thread"),
 ];
 
 #[test]
 fn every_public_type_has_the_traits_of_its_peers() {
     let mut table = String::new();
     let mut wrong = String::new();
-    for Row { name, data, ours, std, parking_lot } in rows() {
+    for Row { name, data, ours, std, parking_lot } in rows().into_iter().chain(plain_rows()) {
         let _ = writeln!(table, "{name:34}{data:10}{ours:6}{std:6}{parking_lot}");
         let known = |peer| DIFFERENCES.iter().any(|&(n, d, p, _)| (n, d, p) == (name, data, peer));
         if !std.is_empty() && ours != std && !known("std") {
@@ -223,4 +268,57 @@ fn every_public_type_has_the_traits_of_its_peers() {
         assert_eq!(line.trim_end(), is.trim_end(), "the table is in types.txt");
     }
     assert_eq!(shall.lines().count(), table.lines().count(), "the table is in types.txt");
+}
+
+/// Traits, and the generic type and the aliases whose instances are in the table.
+const NO_ROWS: [&str; 12] = [
+    "Action",
+    "AnyAction",
+    "PermitSource",
+    "RawLock",
+    "TaskLock",
+    "WaitGuard",
+    "executor::Executor",
+    "executor::Handle",
+    "PermitGuard",
+    "TaskGuard",
+    "executor::MapError",
+    // Only with the feature `lock_api`.
+    "ThreadId",
+];
+
+#[test]
+fn every_public_type_is_in_the_table() {
+    let sources = [
+        ("", include_str!("../src/lib.rs")),
+        ("executor", include_str!("../src/executor.rs")),
+        ("task", include_str!("../src/task/mod.rs")),
+        ("thread", include_str!("../src/thread/mod.rs")),
+    ];
+    let rows: Vec<_> = rows().into_iter().chain(plain_rows()).map(|row| row.name).collect();
+    public_items::assert_complete(&sources, &rows, &NO_ROWS);
+}
+
+/// Covariance: a guard that reads is as good as one of data that lives shorter, as a reference is.
+/// The guards that give out their lock cannot be ([`sync_core::RwLockReadGuard::rwlock`]): with it,
+/// what lives shorter could be written into it. A mapped guard gives out no lock.
+#[test]
+fn a_mapped_guard_that_reads_is_covariant() {
+    use sync_core::{MappedReentrantMutexGuard, MappedRwLockReadGuard, RwLock, RwLockReadGuard};
+
+    fn shorter<'short, 'lock>(
+        guard: MappedRwLockReadGuard<'lock, &'static str>,
+    ) -> MappedRwLockReadGuard<'lock, &'short str> {
+        guard
+    }
+    fn reentrant<'short, 'lock>(
+        guard: MappedReentrantMutexGuard<'lock, &'static str>,
+    ) -> MappedReentrantMutexGuard<'lock, &'short str> {
+        guard
+    }
+    let lock = RwLock::new("text");
+    assert_eq!(*shorter(RwLockReadGuard::map(lock.read(), |text| text)), "text");
+    let nested = sync_core::ReentrantMutex::new("text");
+    let part = sync_core::ReentrantMutexGuard::map(nested.lock(), |text| text);
+    assert_eq!(*reentrant(part), "text");
 }

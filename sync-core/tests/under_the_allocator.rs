@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sync_core::thread;
 use sync_core::{
     AutoResetEvent, Barrier, Condvar, Event, FairMutex, Latch, Mutex, Once, RawSemaphore,
     ReentrantMutex, RwLock,
@@ -29,7 +30,13 @@ static FORBIDDEN: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     static MAY_ALLOCATE: Cell<bool> = const { Cell::new(true) };
+    /// The thread stops once, after it has freed a block of this size.
+    static STOPS_AT: Cell<usize> = const { Cell::new(0) };
 }
+
+/// Whether a thread has stopped, and whether it may go on.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+static GO_ON: AtomicBool = AtomicBool::new(false);
 
 fn locked<T>(f: impl FnOnce() -> T) -> T {
     let depth = DEPTH.replace(DEPTH.get() + 1) + 1;
@@ -62,6 +69,13 @@ unsafe impl GlobalAlloc for Locked {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: passed on to the caller.
         locked(|| unsafe { System.dealloc(memory, layout) });
+        if STOPS_AT.get() == layout.size() && layout.size() > 0 {
+            STOPS_AT.set(0);
+            STOPPED.store(true, Ordering::Release);
+            while !GO_ON.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+        }
     }
 }
 
@@ -222,4 +236,45 @@ fn a_contended_lock_in_a_signal_handler() {
         PERMITS.acquire(1).unwrap();
     });
     assert_eq!(*IN_HANDLER.lock(), 1);
+}
+
+/// At the fork a thread of the parent is in the middle of a change of the scope's list: the old
+/// memory of the list is free, and the list does not have the new memory yet.
+#[test]
+fn the_child_of_a_fork_leaves_a_scope_that_was_just_being_changed() {
+    let _turn = turn();
+    let gate = Event::new();
+    let mut pid = 0;
+    thread::scope(|scope| {
+        let spawns = scope.spawn(|| {
+            // With this thread they fill the list.
+            let idle = [(); 3].map(|()| scope.spawn(|| gate.wait()).unwrap());
+            STOPS_AT.set(4 * size_of::<thread::Thread>());
+            drop(scope.spawn(|| ()).unwrap());
+            STOPS_AT.set(0);
+            drop(idle);
+        });
+        while !STOPPED.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        // SAFETY: the child drops the scope, which is under test, and ends.
+        pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: an alarm for a child that hangs.
+            unsafe { libc::alarm(60) };
+        } else {
+            GO_ON.store(true, Ordering::Release);
+            gate.set();
+        }
+        drop(spawns);
+    });
+    if pid == 0 {
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { libc::_exit(0) };
+    }
+    assert!(pid > 0);
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0, "the child dropped a list that was being changed");
 }

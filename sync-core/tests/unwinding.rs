@@ -6,9 +6,12 @@
 
 #[path = "support/bomb.rs"]
 mod bomb;
+#[path = "support/evil_waker.rs"]
+mod evil_waker;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,10 +19,13 @@ use std::thread::scope;
 use std::time::Duration;
 
 use bomb::{Bomb, KINDS, Kind};
+use evil_waker::survives;
+use sync_core::task::{block_on, block_on_timeout, wait_any};
 use sync_core::thread::{self, Builder, Group, JoinError, SpawnError};
 use sync_core::{
-    ArcMutexGuard, Barrier, Condvar, FairMutex, LazyLock, Mutex, MutexGuard, Once, OnceLock,
-    OnceStatus, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    ArcMutexGuard, Barrier, CancelToken, Condvar, Event, FairMutex, Latch, LazyLock, Mutex,
+    MutexGuard, Once, OnceLock, OnceStatus, ReentrantMutex, ReentrantMutexGuard, RwLock,
+    RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, Semaphore,
 };
 use watchdog::watch;
 
@@ -360,4 +366,267 @@ impl<T, F: FnOnce() -> T> IntoForced<T> for LazyLock<T, F> {
         let _ = LazyLock::force(&self);
         self
     }
+}
+
+#[test]
+fn the_closures_of_the_guards_of_a_readers_writer_lock() {
+    let _watch = watch();
+    for kind in KINDS {
+        let shared = RwLock::new(1);
+        // A closure that runs unlocked has the lock again, in its mode, when it unwinds.
+        let mut reader = shared.read();
+        assert!(!contained(|| RwLockReadGuard::unlocked(&mut reader, || kind.blow())));
+        assert!(shared.try_write().is_none() && shared.try_read().is_some());
+        drop(reader);
+        let mut writer = shared.write();
+        assert!(!contained(|| RwLockWriteGuard::unlocked(&mut writer, || kind.blow())));
+        assert!(shared.is_locked_exclusive());
+        drop(writer);
+        let mut upgradable = shared.upgradable_read();
+        assert!(!contained(|| RwLockUpgradableReadGuard::unlocked(&mut upgradable, || {
+            kind.blow()
+        })));
+        assert!(shared.try_upgradable_read().is_none() && shared.try_read().is_some());
+        // What an upgrade for a moment has written stays, and the mode is the one of before.
+        assert!(!contained(|| {
+            RwLockUpgradableReadGuard::with_upgraded(&mut upgradable, |data| {
+                *data += 1;
+                kind.blow()
+            })
+        }));
+        assert!(!shared.is_locked_exclusive() && shared.try_upgradable_read().is_none());
+        assert_eq!((*upgradable, shared.try_read().as_deref()), (2, Some(&2)));
+        drop(upgradable);
+        assert!(!shared.is_locked());
+        // A part that cannot be found releases the lock, whether an error may come back or not.
+        assert!(!contained(|| {
+            drop(RwLockReadGuard::try_map_or_err(shared.read(), |_| -> Result<&u32, ()> {
+                kind.blow()
+            }));
+        }));
+        assert!(!contained(|| {
+            let upgradable = shared.upgradable_read();
+            drop(RwLockUpgradableReadGuard::map(upgradable, |_| -> &u32 { kind.blow() }));
+        }));
+        assert!(!shared.is_locked());
+    }
+}
+
+#[test]
+fn the_threads_of_a_scope() {
+    let _watch = watch();
+    for kind in KINDS {
+        let text = String::from("borrowed");
+        let (ended, detach) = (AtomicU32::new(0), Event::new());
+        // The panic of a body, of a result without a handle, and of the scope's own closure.
+        let bodies = || {
+            thread::scope(|scope| {
+                drop(scope.spawn(|| kind.blow()).unwrap());
+                let detached = scope.spawn(|| {
+                    detach.wait();
+                    (Evil(kind), &text)
+                });
+                drop(detached);
+                detach.set();
+                scope
+                    .spawn(|| {
+                        std::thread::sleep(Duration::from_millis(2));
+                        ended.fetch_add(text.len() as u32, Ordering::Relaxed);
+                    })
+                    .unwrap();
+            });
+        };
+        assert!(!contained(bodies));
+        assert_eq!(ended.swap(0, Ordering::Relaxed), 8, "the scope ended before its threads");
+        assert!(!contained(|| {
+            thread::scope(|scope| {
+                let spawned = scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(2));
+                    ended.fetch_add(1, Ordering::Relaxed);
+                });
+                drop(spawned);
+                kind.blow()
+            })
+        }));
+        assert_eq!(ended.load(Ordering::Relaxed), 1, "the scope ended before its threads");
+        // A payload that a handle has taken is the owner's of the handle.
+        let taken = thread::scope(|scope| {
+            let failed = scope.spawn(|| kind.blow()).unwrap();
+            assert!(failed.join().map(|_: &()| ()).is_err());
+            failed.take_panic()
+        });
+        sync_core::user_code::dispose_payload(taken.unwrap());
+    }
+}
+
+#[test]
+fn the_futures_of_tasks() {
+    let _watch = watch();
+    for kind in KINDS {
+        // A cell whose maker panics stays empty, and the next one makes it.
+        let cell = OnceLock::new();
+        assert!(!contained(|| {
+            block_on(cell.get_or_init_async(|| async { kind.blow() }));
+        }));
+        assert_eq!(block_on(cell.get_or_init_async(|| async { 1 })), &1);
+        // A guard that a task holds.
+        let lock = Mutex::new(0);
+        let (lock, changed) = (&lock, &Condvar::new());
+        assert!(!contained(|| {
+            block_on(async {
+                let mut guard = lock.lock_async().await;
+                *guard += 1;
+                kind.blow()
+            })
+        }));
+        assert!(!contained(|| {
+            block_on(async {
+                let guard = lock.lock_async().await;
+                drop(changed.wait_while_async(guard, |_| kind.blow()).await);
+            });
+        }));
+        assert_eq!(lock.try_lock().as_deref(), Some(&1));
+        // A future next to a token, and one of several.
+        let stop = CancelToken::new();
+        assert!(!contained(|| assert!(stop.block_on(async { kind.blow() }).is_err())));
+        let never = Event::new();
+        assert!(!contained(|| {
+            let mut fails = std::pin::pin!(async { kind.blow() });
+            let mut waits = std::pin::pin!(never.wait_async());
+            block_on(wait_any(&mut [waits.as_mut(), fails.as_mut()]));
+        }));
+        // The thread's own waker is of use afterwards.
+        assert!(block_on_timeout(never.wait_async(), Duration::from_millis(1)).is_none());
+        never.set();
+        block_on(never.wait_async());
+    }
+}
+
+/// Every kind of wait of a task.
+#[test]
+fn the_wakers_of_tasks() {
+    let _watch = watch();
+    let mutex = Mutex::new(());
+    let held = RefCell::new(None);
+    survives(
+        "Mutex",
+        &|| {
+            held.borrow_mut().get_or_insert_with(|| mutex.try_lock().unwrap());
+            Box::pin(async { drop(mutex.lock_async().await) })
+        },
+        &|| drop(held.take()),
+    );
+    let fair = FairMutex::new(());
+    let held = RefCell::new(None);
+    survives(
+        "FairMutex",
+        &|| {
+            held.borrow_mut().get_or_insert_with(|| fair.try_lock().unwrap());
+            Box::pin(async { drop(fair.lock_async().await) })
+        },
+        &|| drop(held.take()),
+    );
+    let shared = RwLock::new(());
+    let held = RefCell::new(None);
+    survives(
+        "RwLock, writing",
+        &|| {
+            held.borrow_mut().get_or_insert_with(|| shared.try_read().unwrap());
+            Box::pin(async { drop(shared.write_async().await) })
+        },
+        &|| drop(held.take()),
+    );
+    let held = RefCell::new(None);
+    survives(
+        "RwLock, reading",
+        &|| {
+            held.borrow_mut().get_or_insert_with(|| shared.try_write().unwrap());
+            Box::pin(async { drop(shared.read_async().await) })
+        },
+        &|| drop(held.take()),
+    );
+    let semaphore = Semaphore::new(0);
+    survives(
+        "Semaphore",
+        &|| {
+            // What a wait that was dropped has left.
+            while let Ok(permit) = semaphore.try_acquire() {
+                permit.forget();
+            }
+            Box::pin(async { semaphore.acquire_async().await.unwrap().forget() })
+        },
+        &|| semaphore.add_permits(1),
+    );
+}
+
+#[test]
+fn the_wakers_of_tasks_that_wait_for_an_event() {
+    let _watch = watch();
+    let event = Event::new();
+    survives(
+        "Event",
+        &|| {
+            event.clear();
+            Box::pin(event.wait_async())
+        },
+        &|| event.set(),
+    );
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    survives(
+        "Condvar",
+        &|| {
+            Box::pin(async {
+                let guard = lock.lock_async().await;
+                drop(changed.wait_async(guard).await);
+            })
+        },
+        &|| {
+            changed.notify_one();
+        },
+    );
+    fn renewed<T>(place: &RefCell<Arc<T>>, used: bool, new: impl FnOnce() -> T) -> Arc<T> {
+        if used {
+            place.replace(Arc::new(new()));
+        }
+        Arc::clone(&place.borrow())
+    }
+    let cell = RefCell::new(Arc::new(OnceLock::new()));
+    survives(
+        "OnceLock",
+        &|| {
+            let used = cell.borrow().get().is_some();
+            let cell = renewed(&cell, used, OnceLock::new);
+            Box::pin(async move {
+                cell.wait_async().await;
+            })
+        },
+        &|| {
+            let _ = cell.borrow().set(());
+        },
+    );
+    let latch = RefCell::new(Arc::new(Latch::new(1)));
+    survives(
+        "Latch",
+        &|| {
+            let used = latch.borrow().is_open();
+            let latch = renewed(&latch, used, || Latch::new(1));
+            Box::pin(async move { latch.wait_async().await })
+        },
+        &|| {
+            let latch = latch.borrow();
+            if !latch.is_open() {
+                latch.count_down(1);
+            }
+        },
+    );
+    let token = RefCell::new(Arc::new(CancelToken::new()));
+    survives(
+        "CancelToken",
+        &|| {
+            let used = token.borrow().is_cancelled();
+            let token = renewed(&token, used, CancelToken::new);
+            Box::pin(async move { token.wait_async().await })
+        },
+        &|| token.borrow().cancel(),
+    );
 }

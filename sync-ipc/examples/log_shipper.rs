@@ -1,31 +1,46 @@
 //! Processes ship their log lines to a collector, which ends when the last of them has: however
 //! they end, and without a goodbye. None of their lines is lost.
 //!
-//! The same with `ipc-channel`, without the start of the processes and their ends:
+//! The same with `ipc-channel`:
 //!
 //! ```ignore
-//! // The collector.
-//! let mut set = IpcReceiverSet::new()?;
-//! for from in ["web", "database"] {
-//!     let (server, name) = IpcOneShotServer::<IpcReceiver<String>>::new()?;
-//!     children.push(Command::new(current_exe()?).args([from, &name]).spawn()?);
-//!     let (_, lines) = server.accept()?; // forever, if the child has died
-//!     set.add(lines)?;
-//! }
-//! let mut open = children.len();
-//! while open > 0 {
-//!     for event in set.select()? {
-//!         match event {
-//!             IpcSelectionResult::MessageReceived(_, line) => print(line.to::<String>()?),
-//!             IpcSelectionResult::ChannelClosed(_) => open -= 1,
-//!         }
+//! use std::env::{args, current_exe};
+//! use std::error::Error;
+//! use std::process::Command;
+//!
+//! use ipc_channel::ipc::{self, IpcOneShotServer, IpcSender};
+//!
+//! fn ship(from: &str, server: &str) -> Result<(), Box<dyn Error>> {
+//!     let (bootstrap, lines) = ipc::channel::<IpcSender<String>>()?;
+//!     IpcSender::connect(server.to_owned())?.send(bootstrap)?;
+//!     let lines = lines.recv()?;
+//!     for n in 0..5 {
+//!         lines.send(format!("{from}: line {n}"))?;
 //!     }
+//!     Ok(())
 //! }
-//! // A child.
-//! let (sender, lines) = ipc::channel::<String>()?;
-//! IpcSender::connect(name)?.send(lines)?;
-//! for n in 0..5 {
-//!     sender.send(format!("{from}: line {n}"))?;
+//!
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     if let [_, from, server] = &args().collect::<Vec<_>>()[..] {
+//!         return ship(from, server);
+//!     }
+//!     let (sender, lines) = ipc::channel::<String>()?;
+//!     let mut shippers = Vec::new();
+//!     for from in ["web", "database"] {
+//!         let (server, name) = IpcOneShotServer::<IpcSender<IpcSender<String>>>::new()?;
+//!         shippers.push(Command::new(current_exe()?).args([from, &name]).spawn()?);
+//!         let (_, bootstrap) = server.accept()?; // forever, if the child has died
+//!         bootstrap.send(sender.clone())?;
+//!     }
+//!     drop(sender);
+//!     while let Ok(line) = lines.recv() {
+//!         println!("{line}");
+//!     }
+//!     for mut shipper in shippers {
+//!         shipper.wait()?;
+//!     }
+//!     println!("all have ended");
+//!     Ok(())
 //! }
 //! ```
 //!
@@ -33,6 +48,7 @@
 //! memory, grow.
 #![forbid(unsafe_code)]
 
+use std::error::Error;
 use std::io::Write;
 
 use sync_ipc::{Process, Sender};
@@ -49,18 +65,21 @@ fn ship(from: String, lines: Sender<Line>) {
 }
 sync_ipc::entry!(ship);
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     sync_ipc::init();
     let (sender, lines) = sync_ipc::queue::<Line>(32)?;
-    let start = |from: &str| -> Result<_, Box<dyn std::error::Error>> {
-        Ok(Process::spawn(ship, (from.to_owned(), Sender::open(sender.segment())?))?)
-    };
-    let shippers = [start("web")?, start("database")?];
+    let mut shippers = Vec::new();
+    for from in ["web", "database"] {
+        let lines = Sender::open(sender.segment())?;
+        shippers.push(Process::spawn(ship, (from.to_owned(), lines))?);
+    }
     drop(sender);
     while let Ok(line) = lines.recv() {
         println!("{}", String::from_utf8_lossy(&line).trim_end());
     }
-    shippers.into_iter().try_for_each(|shipper| shipper.result())?;
+    for shipper in shippers {
+        shipper.result()?;
+    }
     println!("all have ended");
     Ok(())
 }

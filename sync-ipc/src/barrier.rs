@@ -11,9 +11,9 @@ use std::time::Instant;
 use sync_core::primitive::futex::Deadline;
 use sync_core::user_code;
 
-use crate::error::{Error, Result};
+use crate::error::{BarrierError, Error, Result};
 use crate::plain;
-use crate::raw::barrier::{Arrival, Failed, Gathering};
+use crate::raw::barrier::{Arrival, Gathering};
 use crate::segment::{Block, Segment};
 
 const STATE: usize = 4;
@@ -70,50 +70,6 @@ impl BarrierWaitResult {
         self.index
     }
 }
-
-/// Why a party did not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BarrierError {
-    /// The barrier is broken: another party timed out, aborted, or died after it arrived; or the
-    /// barrier was reset while this party waited.
-    Broken,
-    /// This party timed out, and broke the barrier.
-    TimedOut,
-    /// This process is a fork of a participant and could not become one itself.
-    NotAttached,
-    /// A stopped process keeps the barrier from being aborted or reset: it was about to do
-    /// something else to it.
-    Busy,
-}
-
-impl From<Failed> for BarrierError {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Broken => Self::Broken,
-            Failed::TimedOut => Self::TimedOut,
-            Failed::NotAttached => Self::NotAttached,
-            Failed::Busy => Self::Busy,
-        }
-    }
-}
-
-impl fmt::Display for BarrierError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Broken => "the barrier is broken",
-            Self::TimedOut => {
-                "the time was up before all parties arrived; the barrier is broken now"
-            }
-            Self::NotAttached => {
-                "this forked process could not become a participant of the segment"
-            }
-            Self::Busy => "a stopped process holds the barrier's lock",
-        })
-    }
-}
-
-impl std::error::Error for BarrierError {}
 
 impl Barrier {
     /// A barrier for `parties`.

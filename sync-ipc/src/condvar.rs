@@ -11,8 +11,8 @@ use std::time::Instant;
 use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
-use crate::mutex::{Guard, LockError, Mutex};
+use crate::error::{Error, LockError, Result};
+use crate::mutex::{Guard, Mutex};
 use crate::plain::{self, Plain};
 use crate::raw::condvar::Waitlist;
 use crate::raw::{FIRST_BOUND, Peers, Slept};
@@ -339,7 +339,7 @@ impl<'a, T: Plain> Waitable for Guard<'a, T> {
     }
 }
 
-/// All levels are let go of and taken again (row U-MC-03).
+/// All levels are let go of and taken again.
 impl<'a, T: Plain> Waitable for ReentrantGuard<'a, T> {
     type Value = T;
     type Lock = (&'a ReentrantMutex<T>, u32);

@@ -5,12 +5,14 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
+use sync_core::raw_event::Unset;
 
 use crate::error::Result;
 use crate::plain;
 use crate::raw::event;
-use crate::readiness::Readiness;
+use crate::readiness::{self, Readiness, Watched};
 use crate::segment::{Block, Segment};
 
 const SIZE: usize = 8;
@@ -80,8 +82,41 @@ impl Event {
     ///
     /// If the system has no descriptor or no thread.
     pub fn readiness(&self) -> Result<Readiness> {
-        let block = self.0.clone();
-        Ok(Readiness::new(move |deadline| event::wait(block.u32(0), &block, deadline))?)
+        Ok(Readiness::new(Box::new(self.watched()))?)
+    }
+
+    pub(crate) fn watched(&self) -> WatchedEvent {
+        WatchedEvent { block: self.0.clone(), wait: Unset::new() }
+    }
+
+    /// Waits until it is set, as a task: on any executor. One thread of this process waits for all
+    /// its tasks, see [`Readiness`]. A `set` that is followed by [`clear`](Self::clear) ends the
+    /// wait, if the wait had begun at the thread; otherwise it may be missed.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect.
+    ///
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_ipc::{Event, Segment};
+    ///
+    /// let segment = Segment::anonymous(4096)?;
+    /// let ready = Event::create(&segment, "ready")?;
+    /// # let ready = &ready;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| ready.set());
+    ///     block_on(ready.wait_async())
+    /// })?;
+    /// # Ok::<(), sync_ipc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread.
+    pub async fn wait_async(&self) -> Result<()> {
+        if !self.is_set() {
+            readiness::once(Box::new(self.watched())).await?;
+        }
+        Ok(())
     }
 
     /// Waits until it is set.
@@ -100,6 +135,27 @@ impl Event {
     pub fn wait_deadline(&self, deadline: Instant) -> bool {
         event::wait(self.0.u32(0), &self.0, Deadline::at(deadline))
     }
+}
+
+/// The event as the thread of the tasks waits for it.
+pub(crate) struct WatchedEvent {
+    block: Block,
+    wait: Unset,
+}
+
+impl Watched for WatchedEvent {
+    fn word(&self) -> &AtomicU32 {
+        self.block.u32(0)
+    }
+
+    fn watch(&mut self, _: bool) -> core::result::Result<(), u32> {
+        event::watch(self.block.u32(0), &self.block, &mut self.wait)?;
+        // The next wait begins here.
+        self.wait = Unset::new();
+        Ok(())
+    }
+
+    fn unwatch(&mut self) {}
 }
 
 impl fmt::Debug for Event {

@@ -131,7 +131,7 @@ macro_rules! exclusive_guard {
             }
         }
 
-        impl<T: Plain> $crate::mutex::Unrepaired for $guard<'_, T> {
+        impl<T: Plain> $crate::error::Unrepaired for $guard<'_, T> {
             fn abandon(self) {
                 let this = core::mem::ManuallyDrop::new(self);
                 if this.is_ours() {

@@ -19,6 +19,8 @@ pub mod auth;
 mod barrier;
 mod condvar;
 mod connection;
+#[cfg(feature = "process")]
+mod eager;
 mod error;
 mod event;
 mod membership;
@@ -46,14 +48,15 @@ mod semaphore;
 mod shared_memory;
 mod value;
 
-pub use self::barrier::{Barrier, BarrierError, BarrierWaitResult};
+pub use self::barrier::{Barrier, BarrierWaitResult};
 pub use self::condvar::{Condvar, Waitable};
-pub use self::connection::{
-    Connection, ConnectionError, DEFAULT_MAX, Listener, MAX_FDS, one_way_pipe, pipe, wait,
+pub use self::connection::{Connection, DEFAULT_MAX, Listener, MAX_FDS, one_way_pipe, pipe, wait};
+pub use self::error::{
+    BarrierError, ConnectionError, Error, ListError, LockError, OutOfRange, RecvError, Result,
+    SendError, TooManyReleases,
 };
-pub use self::error::{Error, Result};
 pub use self::event::Event;
-pub use self::mutex::{Guard, LockError, Mutex};
+pub use self::mutex::{Guard, Mutex};
 pub use self::plain::Plain;
 #[cfg(feature = "process")]
 pub use self::pool::{JobError, JobHandle, Pool, PoolBuilder};
@@ -68,17 +71,15 @@ pub use self::process::{
 pub use self::queue::bytes::ByteQueue;
 pub use self::queue::in_place::{InPlaceLease, InPlaceQueue, Loan};
 pub use self::queue::joinable::{JoinableQueue, Task};
-pub use self::queue::{
-    Lease, Orphans, Queue, QueueOptions, Receiver, RecvError, SendError, Sender, queue,
-};
+pub use self::queue::{Lease, Orphans, Queue, QueueOptions, Receiver, Sender, queue};
 pub use self::readiness::Readiness;
 pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
 pub use self::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use self::segment::Segment;
 pub use self::segment::trusted::TrustedSegment;
-pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore, TooManyReleases};
-pub use self::shared_memory::{Item, ListError, ShareableList, SharedMemory};
-pub use self::value::{Array, ArrayGuard, OutOfRange, RawArray, RawValue, Value};
+pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore};
+pub use self::shared_memory::{Item, ShareableList, SharedMemory};
+pub use self::value::{Array, ArrayGuard, RawArray, RawValue, Value};
 
 /// Opens an object, or creates it if it does not exist, also if another thread or process does so
 /// at the same time.

@@ -11,6 +11,22 @@ use crate::segment::Block;
 ///
 /// A peer may write any bytes at any time. So no value in shared memory is ever borrowed: values
 /// are copied out and copied in, and any bytes that come out are a value of the type.
+///
+/// A type without the traits is an error that names what to derive:
+///
+/// ```compile_fail,E0277
+/// struct Point(u32, u32);
+///
+/// let segment = sync_ipc::Segment::anonymous(65536)?;
+/// let points = sync_ipc::Queue::<Point>::create(&segment, "points", 16)?;
+/// # Ok::<(), sync_ipc::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not plain data, and cannot lie in shared memory",
+    note = "derive zerocopy's traits: #[derive(FromBytes, IntoBytes, Immutable)] and #[repr(C)]",
+    note = "every pattern of bits must be a value, without padding or pointers: no `bool`, `enum`, \
+            `String` or reference"
+)]
 pub trait Plain: FromBytes + IntoBytes + Immutable + 'static {}
 
 impl<T: FromBytes + IntoBytes + Immutable + 'static> Plain for T {}

@@ -1,12 +1,28 @@
-//! Descriptors for queues, events and semaphores: for `poll` loops, and for `async` code.
+//! Descriptors and tasks that wait for queues, events and semaphores.
 //!
-//! An object in shared memory has no descriptor. A [`Readiness`] has a thread that waits for the
-//! object as any waiter does, with bounded sleeps, and then writes to an `eventfd` and wakes the
-//! futures. It takes nothing out of the object: a permit, an item or a wake that it was given goes
-//! to the next waiter.
+//! An object in shared memory has no descriptor and knows no tasks. A helper thread waits for it as
+//! any waiter does, with bounded sleeps, and then writes to an `eventfd` and wakes the tasks. It
+//! takes nothing out of the object: a permit, an item or a wake that it was given goes to the next
+//! waiter.
 //!
-//! **States**: WATCHING (the thread waits for the object) → READY (the descriptor is readable, the
-//! thread waits for `rearm`) → WATCHING; ENDED (dropped; the thread leaves within a bound).
+//! One helper waits for up to 127 objects: `futex_waitv` sleeps on the words of all of them, and on
+//! a word of the helper's own, its bell. Without that system call each object has a helper of its
+//! own, which sleeps on the object's word, or on its bell while it has nothing to watch.
+//!
+//! **States of a watch**: WATCHING (the helper waits for the object) → READY (it was reported, the
+//! helper leaves the object alone until `rearm`) → WATCHING; ENDED (dropped; the helper removes it
+//! at its next turn).
+//!
+//! **Invariants**
+//!
+//! 1. A watch that is in the list of a helper has a running thread: `running` is set under the lock
+//!    under which the watch is added, and cleared by the thread itself, under the lock, when there
+//!    is no watch.
+//! 2. A helper reads its bell before it reads the states of its watches, and sleeps only while the
+//!    bell has that value. A change of a state (`rearm`, an end, a new watch) rings afterwards, so
+//!    it is seen or ends the sleep. (A helper of a single object that sleeps on the object's word
+//!    sees it when its bound ends.)
+//! 3. The object is used by the helper alone, and dropped by it.
 
 use core::fmt;
 use core::future::Future;
@@ -16,14 +32,35 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
-use sync_core::fork::ProcessMark;
-use sync_core::primitive::futex::Deadline;
-use sync_core::{Condvar, Mutex};
+use sync_core::Mutex;
+use sync_core::fork::{PerProcess, ProcessMark};
+use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::futex::{self, Deadline, shared};
 
 use crate::error::OrIo;
 use crate::raw::LAST_BOUND;
+
+/// The time for which a helper without objects waits for another one.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// An object as a helper waits for it.
+pub(crate) trait Watched: Send {
+    /// The word to sleep on.
+    fn word(&self) -> &AtomicU32;
+
+    /// Looks whether the object is ready; with `look`, also at what the dead left.
+    ///
+    /// # Errors
+    ///
+    /// It is not, and a waiter is announced: sleep while the word has this value.
+    fn watch(&mut self, look: bool) -> Result<(), u32>;
+
+    /// Stops waiting for it.
+    fn unwatch(&mut self);
+}
 
 /// A descriptor that is readable when a queue, an event or a semaphore may have something: from
 /// [`Queue::readiness`](crate::Queue::readiness) and its likes.
@@ -53,17 +90,26 @@ use crate::raw::LAST_BOUND;
 /// In `async` code, [`ready`](Self::ready) takes the place of the descriptor. It needs no runtime,
 /// and a future that is dropped loses nothing.
 ///
-/// It costs a thread and a descriptor. A forked child's copy is never rearmed: the thread is its
-/// parent's.
+/// It costs a descriptor. One thread of the process waits for all objects that are watched, and
+/// for all tasks (`get_async`, `acquire_async`, `wait_async`); it starts with the first of them and
+/// ends when it has had none for a while. It can sleep on 127 objects at once; beyond them there is
+/// another thread. Where the system lets a thread sleep on one object only (Linux before 5.16), it
+/// is a thread for each object. A forked child's copy is never rearmed: the thread is its parent's.
 pub struct Readiness {
-    shared: Arc<Shared>,
+    watch: Watch,
+}
+
+/// An object that a helper watches for this process. Dropping it ends that.
+struct Watch {
+    entry: Arc<Entry>,
     mark: ProcessMark,
 }
 
-struct Shared {
-    descriptor: OwnedFd,
+struct Entry {
+    /// None: for a task alone.
+    descriptor: Option<OwnedFd>,
     state: Mutex<State>,
-    changed: Condvar,
+    helper: Arc<Helper>,
 }
 
 struct State {
@@ -78,69 +124,188 @@ enum Phase {
     Ended,
 }
 
-impl Readiness {
-    /// Starts the thread. `watch` waits for the object until the deadline and returns whether it is
-    /// ready.
-    pub(crate) fn new(
-        watch: impl Fn(Option<Deadline>) -> bool + Send + 'static,
-    ) -> io::Result<Self> {
-        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).or_io()?;
-        let state = Mutex::new(State { phase: Phase::Watching, wakers: Vec::new() });
-        let shared = Arc::new(Shared { descriptor, state, changed: Condvar::new() });
-        let ours = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("sync-ipc-ready".into()).stack_size(128 * 1024);
-        thread.spawn(move || {
-            while ours.is_watching() {
-                if watch(Deadline::after(LAST_BOUND)) {
-                    ours.report();
-                }
+/// The helpers of this process.
+static HELPERS: PerProcess<Helpers> = PerProcess::new();
+
+struct Helpers {
+    /// The most objects of one helper.
+    capacity: usize,
+    all: Mutex<Vec<Arc<Helper>>>,
+}
+
+impl Helpers {
+    fn new() -> Self {
+        // A call that does not sleep: the word has another value.
+        let probe = AtomicU32::new(0);
+        let many = shared::wait_many((&probe, 1), &[], None);
+        Self::with_capacity(if many { shared::MOST_WORDS - 1 } else { 1 })
+    }
+
+    fn with_capacity(capacity: usize) -> Self {
+        Self { capacity, all: Mutex::new(Vec::new()) }
+    }
+
+    /// Starts to watch an object.
+    fn watch(&self, object: Box<dyn Watched>, descriptor: Option<OwnedFd>) -> io::Result<Watch> {
+        let mut all = self.all.lock();
+        for helper in all.iter() {
+            let mut members = helper.members.lock();
+            if members.count < self.capacity {
+                return helper.add(&mut members, object, descriptor);
             }
-        })?;
-        Ok(Self { shared, mark: ProcessMark::current() })
-    }
-
-    /// Makes the descriptor unreadable until the object is ready, or is so still.
-    ///
-    /// Does nothing in a forked child.
-    pub fn rearm(&self) {
-        if !self.mark.is_current() {
-            return;
         }
-        let mut state = self.shared.state.lock();
-        if state.phase == Phase::Ready {
-            // Under the lock, so that no later report is taken away. The number is 1.
-            let _ = rustix::io::read(&self.shared.descriptor, &mut [0; 8]);
-            state.phase = Phase::Watching;
-            drop(state);
-            self.shared.changed.notify_one();
-        }
-    }
-
-    /// Waits until the descriptor is readable. Take what is there, [`rearm`](Self::rearm), and wait
-    /// again.
-    ///
-    /// In a forked child it is ready at once.
-    pub fn ready(&self) -> impl Future<Output = ()> + Send + '_ {
-        Ready(self)
+        let helper = Arc::new(Helper {
+            many: self.capacity > 1,
+            bell: AtomicU32::new(0),
+            members: Mutex::new(Members { count: 0, running: false, new: Vec::new() }),
+        });
+        all.push(Arc::clone(&helper));
+        let mut members = helper.members.lock();
+        helper.add(&mut members, object, descriptor)
     }
 }
 
-impl Shared {
-    /// Waits while the object was reported to be ready; `false` at the end.
-    fn is_watching(&self) -> bool {
-        let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, |state| state.phase == Phase::Ready);
-        state.phase == Phase::Watching
+/// A thread that waits for objects.
+struct Helper {
+    /// It can sleep on several words.
+    many: bool,
+    bell: AtomicU32,
+    members: Mutex<Members>,
+}
+
+struct Members {
+    /// The number of watches, the new ones included.
+    count: usize,
+    /// The thread runs (invariant 1).
+    running: bool,
+    new: Vec<Member>,
+}
+
+/// A watch, and the object, which is the helper's own (invariant 3).
+struct Member {
+    entry: Arc<Entry>,
+    object: Box<dyn Watched>,
+}
+
+impl Helper {
+    /// Adds a watch, and starts the thread if there is none.
+    fn add(
+        self: &Arc<Self>,
+        members: &mut Members,
+        object: Box<dyn Watched>,
+        descriptor: Option<OwnedFd>,
+    ) -> io::Result<Watch> {
+        if !members.running {
+            let ours = Arc::clone(self);
+            let thread =
+                thread::Builder::new().name("sync-ipc-ready".into()).stack_size(128 * 1024);
+            thread.spawn(move || ours.serve())?;
+            members.running = true;
+        }
+        let state = Mutex::new(State { phase: Phase::Watching, wakers: Vec::new() });
+        let entry = Arc::new(Entry { descriptor, state, helper: Arc::clone(self) });
+        members.new.push(Member { entry: Arc::clone(&entry), object });
+        members.count += 1;
+        self.ring();
+        Ok(Watch { entry, mark: ProcessMark::current() })
     }
 
+    /// Ends the sleep of the thread (invariant 2).
+    fn ring(&self) {
+        // Release: pairs with the Acquire in `serve`. (The locks order the states anyway.)
+        self.bell.fetch_add(1, Ordering::Release);
+        futex::wake_one(&raw const self.bell);
+    }
+
+    /// The thread.
+    fn serve(&self) {
+        let mut watched: Vec<Member> = Vec::new();
+        let mut looked = Instant::now();
+        let mut idle_since = None;
+        loop {
+            // Acquire: pairs with the Release in `ring`.
+            let bell = self.bell.load(Ordering::Acquire);
+            {
+                let mut members = self.members.lock();
+                watched.append(&mut members.new);
+                if watched.is_empty() {
+                    let idle = idle_since.get_or_insert_with(Instant::now).elapsed();
+                    if idle >= LINGER {
+                        members.running = false;
+                        return;
+                    }
+                } else {
+                    idle_since = None;
+                }
+            }
+            let look = looked.elapsed() >= LAST_BOUND;
+            if look {
+                looked = Instant::now();
+            }
+            let before = watched.len();
+            watched.retain_mut(|member| {
+                let ended = member.entry.phase() == Phase::Ended;
+                if ended {
+                    member.object.unwatch();
+                }
+                !ended
+            });
+            if watched.len() < before {
+                // A watch that has ended makes room for another one.
+                self.members.lock().count -= before - watched.len();
+            }
+            let no_object = watched.is_empty();
+            let mut sleeps = Vec::new();
+            for member in &mut watched {
+                if member.entry.phase() == Phase::Watching {
+                    match member.object.watch(look) {
+                        Ok(()) => member.entry.report(),
+                        Err(expected) => sleeps.push((member.object.word(), expected)),
+                    }
+                }
+            }
+            let bound = match (no_object, sleeps.is_empty()) {
+                (true, _) => Some(LINGER),
+                // All were reported: the next turn begins with a ring.
+                (false, true) => None,
+                (false, false) => Some(LAST_BOUND.saturating_sub(looked.elapsed())),
+            };
+            self.sleep(bell, &sleeps, bound.and_then(Deadline::after));
+        }
+    }
+
+    /// Sleeps until the bell rings, a word changes, or the deadline.
+    fn sleep(&self, bell: u32, words: &[(&AtomicU32, u32)], deadline: Option<Deadline>) {
+        match words {
+            [] => _ = futex::wait_maybe(&self.bell, bell, deadline),
+            [(word, expected)] if !self.many => _ = shared::wait_maybe(word, *expected, deadline),
+            _ => {
+                if !shared::wait_many((&self.bell, bell), words, deadline) {
+                    // It worked when the helper was made: too little memory, perhaps. The bound is
+                    // short, and then there is another look.
+                    futex::wait_maybe(&self.bell, bell, Deadline::after(Duration::from_millis(1)));
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn phase(&self) -> Phase {
+        self.state.lock().phase
+    }
+
+    /// The object is ready.
     fn report(&self) {
         let mut state = self.state.lock();
         if state.phase != Phase::Watching {
             return;
         }
         state.phase = Phase::Ready;
-        // There is room for one more: the number is 0.
-        let _ = rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes());
+        if let Some(descriptor) = &self.descriptor {
+            // There is room for one more: the number is 0.
+            let _ = rustix::io::write(descriptor, &1_u64.to_ne_bytes());
+        }
         let wakers = core::mem::take(&mut state.wakers);
         drop(state);
         for waker in wakers {
@@ -150,7 +315,64 @@ impl Shared {
     }
 }
 
-struct Ready<'a>(&'a Readiness);
+/// Waits as a task until the object is ready. The caller then tries to take what is there, and
+/// another waiter can be faster.
+///
+/// # Errors
+///
+/// If the system has no thread.
+pub(crate) async fn once(object: Box<dyn Watched>) -> io::Result<()> {
+    let watch = HELPERS.get(|_| Helpers::new()).watch(object, None)?;
+    Ready(&watch).await;
+    Ok(())
+}
+
+impl Readiness {
+    /// Starts to watch an object, with a descriptor.
+    pub(crate) fn new(object: Box<dyn Watched>) -> io::Result<Self> {
+        Self::among(HELPERS.get(|_| Helpers::new()), object)
+    }
+
+    fn among(helpers: &Helpers, object: Box<dyn Watched>) -> io::Result<Self> {
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).or_io()?;
+        Ok(Self { watch: helpers.watch(object, Some(descriptor))? })
+    }
+
+    /// Makes the descriptor unreadable until the object is ready, or is so still.
+    ///
+    /// Does nothing in a forked child.
+    pub fn rearm(&self) {
+        if !self.watch.mark.is_current() {
+            return;
+        }
+        let entry = &self.watch.entry;
+        let mut state = entry.state.lock();
+        if state.phase == Phase::Ready {
+            // Under the lock, so that no later report is taken away. The number is 1.
+            let _ = rustix::io::read(self.descriptor(), &mut [0; 8]);
+            state.phase = Phase::Watching;
+            drop(state);
+            entry.helper.ring();
+        }
+    }
+
+    /// Waits until the descriptor is readable. Take what is there, [`rearm`](Self::rearm), and wait
+    /// again.
+    ///
+    /// In a forked child it is ready at once.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + '_ {
+        Ready(&self.watch)
+    }
+
+    fn descriptor(&self) -> &OwnedFd {
+        match &self.watch.entry.descriptor {
+            Some(descriptor) => descriptor,
+            None => unreachable!("`among` made it with a descriptor"),
+        }
+    }
+}
+
+struct Ready<'a>(&'a Watch);
 
 impl Future for Ready<'_> {
     type Output = ();
@@ -160,7 +382,7 @@ impl Future for Ready<'_> {
             return Poll::Ready(());
         }
         let waker = context.waker();
-        let mut state = self.0.shared.state.lock();
+        let mut state = self.0.entry.state.lock();
         if state.phase != Phase::Watching {
             return Poll::Ready(());
         }
@@ -168,8 +390,10 @@ impl Future for Ready<'_> {
             // User code runs without the lock.
             drop(state);
             let waker = waker.clone();
-            state = self.0.shared.state.lock();
+            state = self.0.entry.state.lock();
             if state.phase != Phase::Watching {
+                drop(state);
+                sync_core::user_code::dispose(waker);
                 return Poll::Ready(());
             }
             state.wakers.push(waker);
@@ -180,19 +404,19 @@ impl Future for Ready<'_> {
 
 impl AsFd for Readiness {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.descriptor.as_fd()
+        self.descriptor().as_fd()
     }
 }
 
-impl Drop for Readiness {
+impl Drop for Watch {
     fn drop(&mut self) {
         if self.mark.is_current() {
             let wakers = {
-                let mut state = self.shared.state.lock();
+                let mut state = self.entry.state.lock();
                 state.phase = Phase::Ended;
                 core::mem::take(&mut state.wakers)
             };
-            self.shared.changed.notify_one();
+            self.entry.helper.ring();
             sync_core::user_code::dispose(wakers);
         }
     }
@@ -200,6 +424,48 @@ impl Drop for Readiness {
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readiness").field("fd", &self.shared.descriptor).finish_non_exhaustive()
+        f.debug_struct("Readiness").field("fd", self.descriptor()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, Queue, Segment, wait};
+
+    fn becomes_ready(ready: &Readiness) {
+        assert!(!wait(&[ready.as_fd()], None).unwrap().is_empty());
+    }
+
+    /// The helpers of systems without `futex_waitv`.
+    #[test]
+    fn a_thread_for_each_object_where_a_thread_sleeps_on_one() {
+        let helpers = Helpers::with_capacity(1);
+        let segment = Segment::anonymous(1 << 16).unwrap();
+        let jobs = Queue::<u32>::create(&segment, "jobs", 4).unwrap();
+        let event = Event::create(&segment, "event").unwrap();
+        let (item, set) = (jobs.watched(), event.watched());
+        let item = Readiness::among(&helpers, Box::new(item)).unwrap();
+        let set = Readiness::among(&helpers, Box::new(set)).unwrap();
+        assert_eq!(helpers.all.lock().len(), 2);
+        for round in 0..20 {
+            thread::scope(|scope| {
+                scope.spawn(|| jobs.put(round).unwrap());
+                becomes_ready(&item);
+            });
+            assert_eq!(jobs.try_get(), Ok(round));
+            item.rearm();
+        }
+        event.set();
+        becomes_ready(&set);
+        drop((item, set));
+        // The places of both are free again.
+        let free = || helpers.all.lock().iter().all(|helper| helper.members.lock().count == 0);
+        while !free() {
+            thread::yield_now();
+        }
+        let again = Readiness::among(&helpers, Box::new(event.watched())).unwrap();
+        becomes_ready(&again);
+        assert_eq!(helpers.all.lock().len(), 2);
     }
 }

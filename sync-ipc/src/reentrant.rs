@@ -22,8 +22,8 @@ use std::time::Instant;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::thread;
 
-use crate::error::Result;
-use crate::mutex::{LockError, Owner, Unrepaired};
+use crate::error::{LockError, Result, Unrepaired};
+use crate::mutex::Owner;
 use crate::plain::{self, Plain};
 use crate::raw::{Peers, mutex};
 use crate::segment::{Block, Placement, Segment};

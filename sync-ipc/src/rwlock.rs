@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
-use crate::mutex::{LetGo, LockError};
+use crate::error::{Error, LockError, Result};
+use crate::mutex::LetGo;
 use crate::plain::{self, Plain};
 use crate::raw::Peers;
 use crate::raw::mutex::{self, Locked, Refused};

@@ -8,14 +8,15 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, Result};
-use crate::mutex::LockError;
+use crate::error::{Error, LockError, Result, TooManyReleases};
 use crate::plain;
+use crate::raw::event_count::{self, Announced};
 use crate::raw::mutex::Refused;
 use crate::raw::semaphore::{FREE, Permits};
-use crate::readiness::Readiness;
+use crate::readiness::{self, Readiness, Watched};
 use crate::segment::{Block, Segment};
 
 /// The most permits that a semaphore can have.
@@ -89,13 +90,52 @@ impl Cells {
     }
 
     fn readiness(&self) -> Result<Readiness> {
-        let cells = self.another();
-        Ok(Readiness::new(move |deadline| cells.permits().wait_ready(&cells.block, deadline))?)
+        Ok(Readiness::new(Box::new(self.watched()))?)
+    }
+
+    fn watched(&self) -> WatchedCells {
+        WatchedCells { cells: self.another(), announced: None }
+    }
+
+    async fn acquire_async(&self) -> Result<Permit<'_>, LockError<()>> {
+        loop {
+            match self.try_acquire() {
+                Err(LockError::TimedOut) => {}
+                done => return done,
+            }
+            // A permit that was there may be taken already.
+            if readiness::once(Box::new(self.watched())).await.is_err() {
+                return Err(LockError::NotAttached);
+            }
+        }
     }
 
     #[inline]
     fn permit(&self, got: Result<usize, Refused>) -> Result<Permit<'_>, LockError<()>> {
         Ok(Permit { of: self, cell: got? })
+    }
+}
+
+/// The permits as the thread of the tasks waits for them.
+struct WatchedCells {
+    cells: Cells,
+    announced: Option<Announced>,
+}
+
+impl Watched for WatchedCells {
+    fn word(&self) -> &AtomicU32 {
+        self.cells.permits().gate
+    }
+
+    fn watch(&mut self, look: bool) -> core::result::Result<(), u32> {
+        let (permits, peers) = (self.cells.permits(), &self.cells.block);
+        event_count::watch(permits.gate, peers, &mut self.announced, look, |look| {
+            permits.is_ready(peers, look).then_some(())
+        })
+    }
+
+    fn unwatch(&mut self) {
+        event_count::unwatch(self.cells.permits().gate, &self.cells.block, &mut self.announced);
     }
 }
 
@@ -130,21 +170,8 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
-/// [`BoundedSemaphore::release`] was called when no permit had been forgotten, or
-/// [`Semaphore::add_permits`] when there was no room for more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyReleases;
-
-impl fmt::Display for TooManyReleases {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the semaphore was released more often than it can be")
-    }
-}
-
-impl std::error::Error for TooManyReleases {}
-
 macro_rules! semaphore {
-    ($name:ident) => {
+    ($name:ident, $create:literal) => {
         impl $name {
             /// The semaphore of that name.
             ///
@@ -163,6 +190,31 @@ macro_rules! semaphore {
             #[inline]
             pub fn acquire(&self) -> Result<Permit<'_>, LockError<()>> {
                 self.0.acquire(None)
+            }
+
+            /// Takes a permit, waiting until there is one as a task does: on any executor. One
+            /// thread of this process waits for all its tasks, see [`Readiness`].
+            ///
+            /// Cancel-safe: a wait that is dropped has taken no permit, and a wake that it had
+            /// consumed goes to the next waiter. Tasks are not in a line.
+            ///
+            /// ```
+            #[doc = concat!("use sync_ipc::{Segment, ", stringify!($name), "};")]
+            /// use sync_core::task::block_on;
+            ///
+            /// let segment = Segment::anonymous(4096)?;
+            #[doc = concat!("let seats = ", stringify!($name), "::create", $create, "?;")]
+            /// let permit = block_on(seats.acquire_async()).expect("a permit");
+            /// assert_eq!(seats.available_permits(), 0);
+            /// # drop(permit);
+            /// # Ok::<(), sync_ipc::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// [`LockError::NotAttached`], also if the system has no thread.
+            pub async fn acquire_async(&self) -> Result<Permit<'_>, LockError<()>> {
+                self.0.acquire_async().await
             }
 
             /// Takes a permit if there is one, or if its holder is dead.
@@ -251,7 +303,7 @@ macro_rules! semaphore {
 ///
 /// Writes before a permit was given back are visible to the next holder of that permit.
 pub struct Semaphore(Cells);
-semaphore!(Semaphore);
+semaphore!(Semaphore, "(&segment, \"seats\", 1, 1)");
 
 impl Semaphore {
     /// A descriptor that is readable when there may be a permit. For `poll` loops and `async` code.
@@ -301,7 +353,7 @@ impl Semaphore {
 /// As [`Semaphore`], but [`release`](Self::release) only gives back what was
 /// [forgotten](Permit::forget); one release too many is an error, also when two race.
 pub struct BoundedSemaphore(Cells);
-semaphore!(BoundedSemaphore);
+semaphore!(BoundedSemaphore, "(&segment, \"seats\", 1)");
 
 impl BoundedSemaphore {
     /// A descriptor that is readable when there may be a permit. For `poll` loops and `async` code.

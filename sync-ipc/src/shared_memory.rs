@@ -7,11 +7,10 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use sync_core::primitive::atomic::Ordering;
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, OrIo, Result};
+use crate::error::{Error, ListError, OrIo, OutOfRange, Result};
 use crate::plain;
 use crate::raw::{PATIENCE, mutex};
 use crate::segment::{Block, Segment};
-use crate::value::OutOfRange;
 
 const BYTES: &str = "bytes";
 
@@ -225,33 +224,6 @@ impl Item {
         })
     }
 }
-
-/// Why an item of a [`ShareableList`] was not read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ListError {
-    /// No such item.
-    OutOfRange,
-    /// The new value needs more bytes than its place has.
-    TooLong,
-    /// Its writer died in the middle, or a peer scribbled over it. Write it again.
-    Torn,
-    /// The list's lock could not be acquired within a second: a stopped process holds it.
-    Locked,
-}
-
-impl fmt::Display for ListError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OutOfRange => "index out of range",
-            Self::TooLong => "the value needs more bytes than its place has",
-            Self::Torn => "the item is half written",
-            Self::Locked => "the list's lock cannot be had",
-        })
-    }
-}
-
-impl std::error::Error for ListError {}
 
 /// A list of a fixed number of small values, each of which may be replaced by another that fits
 /// into its place.

@@ -11,8 +11,7 @@ use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
-use crate::mutex::{LockError, Unrepaired};
+use crate::error::{Error, LockError, OutOfRange, Result, Unrepaired};
 use crate::plain::{self, Plain};
 use crate::reentrant::{ReentrantGuard, ReentrantMutex};
 use crate::segment::{Block, Placement, Segment};
@@ -228,18 +227,6 @@ fn store_items<T: Plain>(block: &Block, at: usize, items: &[T]) {
         store_item(block, (at + index) * size_of::<T>(), item);
     }
 }
-
-/// An index or a range that is not inside an array, or a slice of another length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfRange;
-
-impl fmt::Display for OutOfRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("index out of range")
-    }
-}
-
-impl std::error::Error for OutOfRange {}
 
 /// A shared row of items without a lock.
 ///

@@ -1,6 +1,10 @@
 //! Connections with a key: who gets in, who does not, and what bytes of any kind can do.
 #![cfg(all(target_os = "linux", feature = "auth"))]
 
+#[cfg(feature = "tls")]
+#[path = "auth/tls.rs"]
+mod tls;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;

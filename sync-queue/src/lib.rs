@@ -11,9 +11,9 @@ mod wait;
 pub use pool::{
     AsCompleted, BuildError, Builder, InsideWorker, JobError, JobFuture, JobHandle, JobStatus, Map,
     MapAhead, Scope, SubmitError, ThreadPool, Unfinished, Until, Waited, as_completed, wait,
-    wait_async,
+    wait_async, wait_or_cancelled,
 };
-pub use queue::error::{GetError, PutError, ShutDown, TooManyDone};
+pub use queue::error::{GetCancelError, GetError, PutCancelError, PutError, ShutDown, TooManyDone};
 pub use queue::fifo::Queue;
 pub use queue::iter::{Iter, TryIter};
 pub use queue::lifo::LifoQueue;

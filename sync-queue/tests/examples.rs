@@ -63,3 +63,16 @@ fn worker_pool() {
     let text = run("worker_pool");
     assert!(text.contains("the sum of all jobs but one: 4937"), "{text}");
 }
+
+#[test]
+fn asyncio_queues() {
+    let text = run("asyncio_queues");
+    for line in [
+        "three workers did 20 jobs, and the sum is 210",
+        "by priority [1, 2, 3], last first [2, 1, 3]",
+        "timed out: true",
+        "3 jobs are done, and the sum is 14",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+}

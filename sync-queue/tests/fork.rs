@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sync_queue::{
-    JobError, JobHandle, JobStatus, SubmitError, ThreadPool, Until, as_completed, wait,
+    JobError, JobHandle, JobStatus, LifoQueue, PriorityQueue, Queue, SimpleQueue, SubmitError,
+    ThreadPool, Until, as_completed, channel, wait,
 };
 
 #[path = "../../sync-core/tests/support/watchdog.rs"]
@@ -339,4 +340,92 @@ fn a_wait_that_runs_a_job_that_forks_ends_in_the_child() {
         drop(release);
         assert!(outer.unwrap().result().unwrap(), "{way}");
     }
+}
+
+/// A thread of the parent sleeps in each queue and each channel with room: the child goes on with
+/// its copy, alone and with a thread of its own.
+#[test]
+fn queues_that_threads_of_the_parent_wait_for_are_of_use_in_the_child() {
+    let _watchdog = watch();
+    static QUEUE: std::sync::LazyLock<Queue<u32>> = std::sync::LazyLock::new(Queue::unbounded);
+    static FULL: std::sync::LazyLock<Queue<u32>> = std::sync::LazyLock::new(|| Queue::bounded(1));
+    static LIFO: std::sync::LazyLock<LifoQueue<u32>> =
+        std::sync::LazyLock::new(LifoQueue::unbounded);
+    static PRIORITY: std::sync::LazyLock<PriorityQueue<u32>> =
+        std::sync::LazyLock::new(PriorityQueue::unbounded);
+    static SIMPLE: std::sync::LazyLock<SimpleQueue<u32>> =
+        std::sync::LazyLock::new(SimpleQueue::new);
+    let (sender, receiver) = channel::bounded(4);
+    let waits = receiver.clone();
+    FULL.put(0).unwrap();
+    let parents: [Box<dyn FnOnce() -> u32 + Send>; 6] = [
+        Box::new(|| QUEUE.get().unwrap()),
+        Box::new(|| {
+            FULL.put(1).unwrap();
+            1
+        }),
+        Box::new(|| LIFO.get().unwrap()),
+        Box::new(|| PRIORITY.get().unwrap()),
+        Box::new(|| SIMPLE.get()),
+        Box::new(move || waits.recv().unwrap()),
+    ];
+    let parents = parents.map(std::thread::spawn);
+    // Time to fall asleep.
+    std::thread::sleep(Duration::from_millis(50));
+    /// Alone: nothing is inside, an item goes in and out. With a thread: it waits for an item.
+    fn goes_on(
+        put: impl Fn(u32) -> bool,
+        get: impl Fn() -> Option<u32> + Sync,
+        timed: impl Fn() -> Option<u32>,
+    ) -> bool {
+        let alone = timed().is_none() && put(2) && get() == Some(2);
+        let with_a_thread = std::thread::scope(|scope| {
+            let waits = scope.spawn(|| (get(), get()));
+            std::thread::sleep(Duration::from_millis(2));
+            let both = put(3) && put(4);
+            // The last one may come first.
+            both && matches!(waits.join().unwrap(), (Some(3), Some(4)) | (Some(4), Some(3)))
+        });
+        alone && with_a_thread && timed().is_none()
+    }
+    const MOMENT: Duration = Duration::from_millis(1);
+    let failed = in_child(|| {
+        let checks = [
+            goes_on(
+                |n| QUEUE.put(n).is_ok(),
+                || QUEUE.get().ok(),
+                || QUEUE.get_timeout(MOMENT).ok(),
+            ),
+            FULL.put_timeout(5, MOMENT).is_err() && FULL.get() == Ok(0) && FULL.put(6).is_ok(),
+            goes_on(|n| LIFO.put(n).is_ok(), || LIFO.get().ok(), || LIFO.get_timeout(MOMENT).ok()),
+            goes_on(
+                |n| PRIORITY.put(n).is_ok(),
+                || PRIORITY.get().ok(),
+                || PRIORITY.get_timeout(MOMENT).ok(),
+            ),
+            goes_on(
+                |n| {
+                    SIMPLE.put(n);
+                    true
+                },
+                || Some(SIMPLE.get()),
+                || SIMPLE.get_timeout(MOMENT),
+            ),
+            goes_on(
+                |n| sender.send(n).is_ok(),
+                || receiver.recv().ok(),
+                || receiver.recv_timeout(MOMENT).ok(),
+            ),
+        ];
+        checks.iter().position(|check| !check).map_or(0, |at| at as i32 + 1)
+    });
+    assert_eq!(failed, 0, "which queue failed in the child");
+    // The parent's own are as they were.
+    QUEUE.put(1).unwrap();
+    assert_eq!(FULL.get(), Ok(0));
+    LIFO.put(1).unwrap();
+    PRIORITY.put(1).unwrap();
+    SIMPLE.put(1);
+    sender.send(1).unwrap();
+    assert!(parents.into_iter().all(|parent| parent.join().unwrap() == 1));
 }

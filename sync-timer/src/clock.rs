@@ -7,9 +7,11 @@ use core::time::Duration;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
-use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::futex::{self, Channel, Deadline};
+use sync_core::primitive::steps::{Sleep, Step, Steps, Waiting};
+use sync_core::task::{block_on, block_on_deadline};
+use sync_core::{CancelToken, Mutex};
 
 /// The latest time in nanoseconds. The number after it, `u64::MAX`, is the deadline that never
 /// comes.
@@ -98,6 +100,42 @@ impl Notifier {
     pub(crate) fn wait(&self, key: u32, until: Option<Instant>) {
         futex::wait_maybe(&self.count, key, until.and_then(Deadline::at));
     }
+
+    /// As [`wait`](Self::wait), until the token is cancelled at most.
+    pub(crate) fn wait_or_cancelled(&self, key: u32, until: Option<Instant>, token: &CancelToken) {
+        let notified = Waiting::new(Notified { count: &self.count, key });
+        let notified = token.until_cancelled(notified);
+        match until {
+            None => drop(block_on(notified)),
+            Some(until) => drop(block_on_deadline(notified, until)),
+        }
+    }
+}
+
+/// A sleep until a notification that came after `key`.
+struct Notified<'a> {
+    count: &'a AtomicU32,
+    key: u32,
+}
+
+impl<'a> Steps<'a> for Notified<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        // Relaxed: the sleeper takes a new key before it looks at anything.
+        if self.count.load(Ordering::Relaxed) != self.key {
+            return Step::Done(());
+        }
+        let (word, expected, channel) = (self.count, self.key, Channel::ALL);
+        Step::Sleep(Sleep { word, expected, channel, limit: None })
+    }
+
+    /// All sleepers are woken at once, so it owes no sleeper a wake.
+    fn leave(&mut self) -> Option<()> {
+        None
+    }
+
+    fn undo(&mut self, (): ()) {}
 }
 
 /// A clock that stands still until it is moved: timers tested without sleeping.

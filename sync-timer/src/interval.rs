@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicBool, Ordering};
+use sync_core::{CancelToken, Cancelled};
 
 use crate::Missed;
 use crate::clock::{Clock, Monotonic, Notifier, nanoseconds};
@@ -190,7 +191,40 @@ impl Interval {
         self.wait(Some(deadline))
     }
 
+    /// As [`tick`](Self::tick), until the token is cancelled at most. `Ok(None)`: the interval has
+    /// been stopped. A tick that is due already is returned also if the token is cancelled.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_core::{CancelToken, Cancelled};
+    /// use sync_timer::Interval;
+    ///
+    /// let (stop, mut hourly) = (CancelToken::new(), Interval::new(Duration::from_secs(3600)));
+    /// stop.cancel();
+    /// assert_eq!(hourly.tick_or_cancelled(&stop), Err(Cancelled));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`]. The tick that was not waited for is not lost.
+    pub fn tick_or_cancelled(&mut self, token: &CancelToken) -> Result<Option<Instant>, Cancelled> {
+        match self.wait_until(None, Some(token)) {
+            Ok(tick) => Ok(Some(tick)),
+            Err(_) if self.stopper.is_stopped() => Ok(None),
+            Err(_) => Err(Cancelled),
+        }
+    }
+
     fn wait(&mut self, limit: Option<Instant>) -> Result<Instant, TickError> {
+        self.wait_until(limit, None)
+    }
+
+    /// Waits for a tick. The error of a token that was cancelled is that of a limit that passed.
+    fn wait_until(
+        &mut self,
+        limit: Option<Instant>,
+        token: Option<&CancelToken>,
+    ) -> Result<Instant, TickError> {
         let mut slack = None;
         loop {
             let shared = &self.stopper.shared;
@@ -205,7 +239,8 @@ impl Interval {
             if now >= self.next && self.next != u64::MAX {
                 return Ok(self.take_tick(now));
             }
-            if limit.is_some_and(|limit| instant >= limit) {
+            let cancelled = token.is_some_and(CancelToken::is_cancelled);
+            if cancelled || limit.is_some_and(|limit| instant >= limit) {
                 return Err(TickError::Timeout);
             }
             let next = (self.next != u64::MAX).then(|| self.instant(self.next));
@@ -213,7 +248,10 @@ impl Interval {
             let until = until.and_then(|until| self.clock.look_again(until));
             let slack = slack.get_or_insert_with(Slack::of_this_thread);
             let _on_time = slack.wake_on_time();
-            shared.notifier.wait(key, until);
+            match token {
+                None => shared.notifier.wait(key, until),
+                Some(token) => shared.notifier.wait_or_cancelled(key, until, token),
+            }
         }
     }
 

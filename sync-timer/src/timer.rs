@@ -43,7 +43,7 @@ use std::time::Instant;
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::thread;
 use sync_core::user_code::{self, Payload};
-use sync_core::{Condvar, Mutex, MutexGuard};
+use sync_core::{CancelToken, Cancelled, Condvar, Mutex, MutexGuard};
 
 use crate::clock::{Clock, Monotonic, Notifier};
 use crate::disposed::Disposed;
@@ -336,6 +336,28 @@ impl Timer {
             if self.shared.over.wait_until(&mut state, deadline).timed_out() {
                 return self.shared.joined(&state);
             }
+        }
+    }
+
+    /// As [`join`](Self::join), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// The outer error is [`Cancelled`], if the token was cancelled before it was over; the inner
+    /// one is that of [`join`](Self::join).
+    pub fn join_or_cancelled(
+        &self,
+        token: &CancelToken,
+    ) -> Result<Result<Outcome, JoinError>, Cancelled> {
+        let Some(mut state) = self.shared.lock() else { return Ok(Err(JoinError::Forked)) };
+        let mut in_time = Ok(());
+        loop {
+            match self.shared.joined(&state) {
+                Err(error) => return Ok(Err(error)),
+                Ok(Some(outcome)) => return Ok(Ok(outcome)),
+                Ok(None) => in_time?,
+            }
+            in_time = self.shared.over.wait_or_cancelled(&mut state, token);
         }
     }
 

@@ -4,12 +4,16 @@
 use core::marker::PhantomData;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use sync_timer::wheel::{Key, TimerWheel};
+use sync_timer::wheel;
 use sync_timer::{
-    Cancel, CancelOnDrop, EveryError, Failure, Interval, JoinError, ManualClock, Missed, Monotonic,
-    Notifier, Outcome, Pending, Periodic, Scheduler, SchedulerBuilder, ShutDown, StartError,
-    Stopper, Tick, TickError, Timer, TimerHandle,
+    Calendar, Cancel, CancelOnDrop, Debounced, EveryError, Failure, Interval, JoinError,
+    ManualClock, Missed, Monotonic, Notifier, Outcome, Pending, Periodic, Scheduler,
+    SchedulerBuilder, ShutDown, Sleep, StartError, Stopper, Throttled, Tick, TickError, Ticks,
+    TimeoutError, Timer, TimerHandle,
 };
+
+#[path = "../../sync-core/tests/support/public_items.rs"]
+mod public_items;
 
 /// Whether a type has a trait: the inherent constant is preferred, where its bound holds.
 struct Probe<T: ?Sized>(PhantomData<T>);
@@ -49,10 +53,10 @@ macro_rules! row {
     }};
 }
 
-#[test]
-fn automatic_traits() {
+/// Each type, its traits, and the traits that it shall have.
+fn table() -> Vec<((&'static str, String), &'static str)> {
     let all = "Send Sync UnwindSafe RefUnwindSafe";
-    let table = [
+    vec![
         (row!(Scheduler), all),
         (row!(TimerHandle), all),
         (row!(CancelOnDrop), all),
@@ -72,11 +76,11 @@ fn automatic_traits() {
         // It lends a payload, which is `Send` alone.
         (row!(Failure<'static>), ""),
         (row!(Box<dyn core::any::Any + Send>), "Send"),
-        (row!(TimerWheel<u8>), all),
-        (row!(TimerWheel<core::cell::Cell<u8>>), "Send UnwindSafe"),
-        (row!(TimerWheel<std::rc::Rc<u8>>), "UnwindSafe RefUnwindSafe"),
-        (row!(TimerWheel<*const u8>), "UnwindSafe RefUnwindSafe"),
-        (row!(Key), all),
+        (row!(wheel::TimerWheel<u8>), all),
+        (row!(wheel::TimerWheel<core::cell::Cell<u8>>), "Send UnwindSafe"),
+        (row!(wheel::TimerWheel<std::rc::Rc<u8>>), "UnwindSafe RefUnwindSafe"),
+        (row!(wheel::TimerWheel<*const u8>), "UnwindSafe RefUnwindSafe"),
+        (row!(wheel::Key), all),
         (row!(Cancel), all),
         (row!(Pending), all),
         (row!(Missed), all),
@@ -88,9 +92,20 @@ fn automatic_traits() {
         (row!(ShutDown<fn()>), all),
         (row!(EveryError<fn()>), all),
         (row!(ShutDown<std::rc::Rc<u8>>), "UnwindSafe RefUnwindSafe"),
-    ];
+        (row!(Debounced), all),
+        (row!(Throttled), all),
+        (row!(Sleep), all),
+        (row!(Ticks), all),
+        (row!(TimeoutError), all),
+        // It holds the user's clock and function, of which one thread at a time may know.
+        (row!(Calendar<fn()>), "Send"),
+    ]
+}
+
+#[test]
+fn automatic_traits() {
     let mut wrong = 0;
-    for ((name, has), expected) in table {
+    for ((name, has), expected) in table() {
         println!("{name:<40} {has}");
         if has != expected {
             println!("{:<40} expected: {expected}", "");
@@ -98,4 +113,15 @@ fn automatic_traits() {
         }
     }
     assert_eq!(wrong, 0, "types differ from the table");
+}
+
+#[test]
+fn every_public_type_is_in_the_table() {
+    let sources =
+        [("", include_str!("../src/lib.rs")), ("wheel", include_str!("../src/wheel/mod.rs"))];
+    let table = table();
+    let names: Vec<_> =
+        table.iter().map(|((name, _), _)| name.split('<').next().unwrap_or_default()).collect();
+    // Two traits, and a type of the feature `cron`.
+    public_items::assert_complete(&sources, &names, &["Clock", "Executor", "CronError"]);
 }

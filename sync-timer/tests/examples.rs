@@ -34,3 +34,10 @@ fn periodic_jobs() {
     let said = run("periodic_jobs");
     assert!(said.contains("refresh") && said.contains("stopped, and no job is running"), "{said}");
 }
+
+#[test]
+fn asyncio_timers() {
+    let said = run("asyncio_timers");
+    let all = "slept three times at once\ntimed out: true\nin time: true\nthree ticks\n";
+    assert_eq!(said, all);
+}

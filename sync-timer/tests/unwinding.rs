@@ -6,13 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sync_timer::{
-    Cancel, Clock, Executor, Interval, ManualClock, Missed, Monotonic, Notifier, Outcome, Pending,
-    Scheduler, SchedulerBuilder, Timer,
+    Calendar, Cancel, Clock, Executor, Interval, ManualClock, Missed, Monotonic, Notifier, Outcome,
+    Pending, Periodic, Scheduler, SchedulerBuilder, Timer,
 };
 
+#[path = "../../sync-core/tests/support/bomb.rs"]
+mod bomb;
+#[path = "../../sync-core/tests/support/evil_waker.rs"]
+mod evil_waker;
 #[path = "../../sync-core/tests/support/watchdog.rs"]
 #[allow(dead_code, reason = "not every test leaves notes")]
 mod watchdog;
@@ -498,4 +502,158 @@ fn the_drop_of_a_clock_an_executor_or_a_hook() {
             std::thread::yield_now();
         }
     });
+}
+
+#[test]
+fn the_clock_and_the_function_of_a_calendar() {
+    each_kind(|level| {
+        for which in ["the clock", "the clock after the call", "the function"] {
+            let it = driven(|builder| builder);
+            let wall = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH));
+            let (armed, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+            let (clock, fails) = (Arc::clone(&wall), Arc::clone(&armed));
+            let function = Arc::clone(&armed);
+            let calendar = Calendar::new(move |after: SystemTime| {
+                if which == "the function" && function.load(SeqCst) {
+                    explode(level);
+                }
+                Some(after + SECOND)
+            });
+            let calendar = calendar.clock(move || {
+                if which != "the function" && fails.load(SeqCst) {
+                    explode(level);
+                }
+                *clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+            });
+            let (count, arms) = (Arc::clone(&calls), Arc::clone(&armed));
+            let callback = move |_: &sync_timer::Tick| {
+                let first = count.fetch_add(1, SeqCst) == 0;
+                arms.store(first && which == "the clock after the call", SeqCst);
+            };
+            let timer = it.scheduler.calendar(calendar, callback).unwrap();
+            it.other();
+            armed.store(which != "the clock after the call", SeqCst);
+            *wall.lock().unwrap() += SECOND;
+            it.clock.advance(SECOND);
+            it.scheduler.run_due();
+            let called = usize::from(which == "the clock after the call");
+            assert_eq!(calls.load(SeqCst), called, "{which}");
+            assert_eq!(it.failures.load(SeqCst), 1, "{which} is reported once");
+            // It is not tried again at once.
+            it.scheduler.run_due();
+            assert_eq!(it.failures.load(SeqCst), 1, "{which}");
+            armed.store(false, SeqCst);
+            let later = SECOND * 60;
+            *wall.lock().unwrap() += later;
+            it.clock.advance(later);
+            it.scheduler.run_due();
+            if which == "the function" {
+                assert_eq!(timer.cancel_and_wait(), Cancel::Done, "documented: its timer ends");
+                assert_eq!(calls.load(SeqCst), 0);
+            } else {
+                assert_eq!(calls.load(SeqCst), called + 1, "{which}");
+                assert_eq!(timer.cancel_and_wait(), Cancel::Prevented, "{which}");
+            }
+            it.check(1, 1);
+        }
+    });
+}
+
+#[test]
+fn a_debounced_and_a_throttled_callback() {
+    each_kind(|level| {
+        let it = driven(|builder| builder);
+        it.other();
+        let debounced = it.scheduler.debounced(SECOND, move || explode(level)).unwrap();
+        let throttled = it.scheduler.throttled(SECOND, move || explode(level)).unwrap();
+        for round in 1..=2 {
+            assert!(debounced.call() && throttled.call());
+            it.clock.advance(SECOND);
+            it.scheduler.run_due();
+            assert_eq!(it.failures.load(SeqCst), 2 * round, "each ran, and is of use");
+        }
+        drop((debounced, throttled));
+        it.check(4, 1);
+
+        // The closures panic when they are dropped: by their owner, and by a shutdown.
+        let it = driven(|builder| builder);
+        it.other();
+        let (grenade, other) = (Grenade(level), Grenade(level));
+        let debounced = it.scheduler.debounced(SECOND, move || _ = &grenade).unwrap();
+        let throttled = it.scheduler.throttled(SECOND, move || _ = &other).unwrap();
+        assert!(debounced.call());
+        drop(debounced);
+        assert_eq!(it.failures.load(SeqCst), 1);
+        assert_eq!(it.scheduler.shutdown(Pending::Discard), 2);
+        assert_eq!(it.failures.load(SeqCst), 2);
+        assert!(!throttled.call());
+    });
+}
+
+#[test]
+fn a_clock_of_a_debounced_call_and_of_ticks() {
+    each_kind(|level| {
+        let clock = Moody::new(level);
+        let scheduler = Scheduler::builder().clock(clock.clone()).build_without_thread();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        let debounced =
+            scheduler.debounced(SECOND, move || _ = count.fetch_add(1, SeqCst)).unwrap();
+        let mut ticks = scheduler.ticks(Periodic::new(SECOND));
+        clock.now.store(true, SeqCst);
+        reaches_the_caller(|| debounced.call());
+        reaches_the_caller(|| debounced.flush());
+        reaches_the_caller(|| debounced.clear());
+        reaches_the_caller(|| drop(scheduler.sleep(SECOND)));
+        reaches_the_caller(|| drop(scheduler.debounced(SECOND, || ())));
+        clock.now.store(false, SeqCst);
+        assert!(debounced.call());
+        clock.clock.advance(SECOND);
+        assert_eq!(scheduler.run_due(), 2);
+        assert_eq!(calls.load(SeqCst), 1);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        clock.now.store(true, SeqCst);
+        reaches_the_caller(|| ticks.poll_tick(&mut context).is_ready());
+        clock.now.store(false, SeqCst);
+        assert!(ticks.poll_tick(&mut context).is_ready(), "the tick is not lost");
+        assert!(ticks.poll_tick(&mut context).is_pending());
+    });
+}
+
+#[test]
+fn the_waker_of_a_task() {
+    let _watchdog = watchdog::watch();
+    let clock = ManualClock::new();
+    let scheduler = Scheduler::builder().clock(clock.clone()).build_without_thread();
+    let release = || {
+        clock.advance(SECOND);
+        scheduler.run_due();
+    };
+    evil_waker::survives(
+        "a sleep",
+        &|| {
+            let sleep = scheduler.sleep(SECOND);
+            Box::pin(async { sleep.await.unwrap() })
+        },
+        &release,
+    );
+    evil_waker::survives(
+        "a timeout",
+        &|| {
+            let timeout = scheduler.timeout(SECOND, std::future::pending::<()>());
+            Box::pin(async {
+                timeout.await.unwrap_err();
+            })
+        },
+        &release,
+    );
+    evil_waker::survives(
+        "a tick",
+        &|| {
+            let mut ticks = scheduler.ticks(Periodic::new(SECOND));
+            Box::pin(async move { _ = ticks.tick().await.unwrap() })
+        },
+        &release,
+    );
+    assert!(scheduler.is_empty(), "a sleep that was dropped has left its timer");
 }

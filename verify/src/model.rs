@@ -33,7 +33,9 @@ pub struct Builder {
     /// seconds) sets it.
     pub max_duration: Option<Duration>,
     /// The most switches away from a thread that could go on; `None` for any number, which is the
-    /// default and the one that misses nothing. `LOOM_MAX_PREEMPTIONS` sets it.
+    /// default and the one that misses nothing. Within a bound a weak failure, a spurious wake-up
+    /// and an early timeout count as a switch each, so that it limits their sum.
+    /// `LOOM_MAX_PREEMPTIONS` sets it.
     pub preemption_bound: Option<usize>,
     /// Accepted for loom's sake: a failing execution is replayed by its replay string.
     pub checkpoint_file: Option<PathBuf>,
@@ -130,6 +132,8 @@ pub struct Mutant {
     pub change: String,
     /// How the model failed; `None` when it passed all the same.
     pub caught: Option<String>,
+    /// The executions until then, those included that were given up.
+    pub executions: u64,
 }
 
 /// Orderings, each a change of one place, with which the model passes.
@@ -423,6 +427,7 @@ impl Builder {
                 Mutant {
                     change: change.describe(),
                     caught: summary.failure.map(|f| f.kind.to_string()),
+                    executions: summary.executions + summary.blocked,
                 }
             })
             .collect()

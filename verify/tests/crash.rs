@@ -125,7 +125,7 @@ fn no_thread_survives_his_process() {
 
 /// A thread that waits forever is no deadlock when its process has vanished.
 #[test]
-fn who_waits_vanishes_where_he_stands() {
+fn a_waiter_vanishes_where_it_stands() {
     let model = |mends: bool| {
         move || {
             let word = StdArc::new(AtomicU32::new(0));

@@ -129,7 +129,7 @@ fn an_idle_round() {
 /// A failure found while an execution that was given up comes to its end is not reported: here, a
 /// panic that only more preemptions than the bound lead to.
 #[test]
-fn what_happens_on_the_way_is_nobodys_business() {
+fn a_failure_past_the_bound_is_not_reported() {
     let model = || {
         let words = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
         let theirs = words.clone();

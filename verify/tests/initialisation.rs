@@ -122,7 +122,7 @@ fn on_the_stack_of_a_thread() {
 }
 
 #[test]
-fn written_to_by_who_had_it_for_himself() {
+fn written_to_by_its_only_owner() {
     let make = || {
         let mut x = AtomicUsize::new(0);
         *x.get_mut() = 7;

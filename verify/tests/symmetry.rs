@@ -5,7 +5,7 @@ use verify::cell::UnsafeCell;
 use verify::model::{Builder, Report};
 use verify::sync::atomic::{AtomicUsize, Ordering::*};
 use verify::sync::{Arc, Condvar, Mutex, RwLock};
-use verify::thread;
+use verify::{process, thread};
 
 fn explore(symmetry: bool, model: impl Fn() + Copy + Send + Sync + 'static) -> Report {
     let [serial, parallel] = [1, 2].map(|workers| {
@@ -36,7 +36,11 @@ fn both(model: impl Fn() + Copy + Send + Sync + 'static) -> (u64, u64) {
         .into()
 }
 
-fn fails(model: impl Fn() + Copy + Send + Sync + 'static) {
+fn fails(model: fn()) {
+    fails_with(model);
+}
+
+fn fails_with(model: impl Fn() + Copy + Send + Sync + 'static) {
     for symmetry in [false, true] {
         let report = explore(symmetry, model);
         assert!(report.failure.is_some(), "symmetry {symmetry}: {report}");
@@ -186,6 +190,51 @@ fn an_access_between_two_spawns_tells_threads_apart() {
 }
 
 #[test]
+fn a_step_between_two_spawns_tells_threads_apart() {
+    // The first thread alone may not see it, and only if it comes second.
+    fails(|| {
+        let n = Arc::new([0; 2].map(AtomicUsize::new));
+        let come = |n: &Arc<[AtomicUsize; 2]>| {
+            let n = n.clone();
+            thread::spawn(move || {
+                if n[0].fetch_add(1, Relaxed) == 1 {
+                    assert_eq!(n[1].load(Relaxed), 1);
+                }
+            })
+        };
+        let a = come(&n);
+        n[1].store(1, Relaxed);
+        let b = come(&n);
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+/// One function spawned at two places: what tells its threads apart is learned of both places.
+#[test]
+fn threads_of_two_places_are_told_apart() {
+    static CAME: AtomicUsize = AtomicUsize::new(0);
+    static FIRST: std::sync::Mutex<Option<thread::ThreadId>> = std::sync::Mutex::new(None);
+    fn come() {
+        if CAME.fetch_add(1, Relaxed) == 0 {
+            *FIRST.lock().unwrap() = Some(thread::current().id());
+        }
+    }
+    let mut builder = Builder::new();
+    builder.explain = false;
+    let report = builder.explore(|| {
+        let f: fn() = come;
+        let a = thread::spawn(f);
+        let b = thread::spawn(f);
+        let id = a.thread().id();
+        a.join().unwrap();
+        b.join().unwrap();
+        assert_eq!(*FIRST.lock().unwrap(), Some(id), "the second one may be first");
+    });
+    assert!(report.failure.is_some(), "{report}");
+}
+
+#[test]
 fn an_access_between_two_joins_tells_threads_apart() {
     // It races with the second thread alone, and only if that comes first.
     fails(|| {
@@ -198,6 +247,114 @@ fn an_access_between_two_joins_tells_threads_apart() {
         // SAFETY: as above.
         s.cell.with(|c| unsafe { *c });
         b.join().unwrap();
+    });
+}
+
+#[test]
+fn a_captured_value_tells_threads_apart() {
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let threads = [0, 1].map(|i| {
+            let n = n.clone();
+            thread::spawn(move || {
+                if i == 0 {
+                    assert_eq!(n.load(Relaxed), 0, "the second one may be first");
+                } else {
+                    n.store(1, Relaxed);
+                }
+            })
+        });
+        threads.into_iter().for_each(|t| t.join().unwrap());
+    });
+}
+
+/// The closures capture the same, and are spawned at one place, but differ in their code.
+#[test]
+fn another_closure_tells_threads_apart() {
+    fn go(f: impl FnOnce() + 'static) -> thread::JoinHandle<()> {
+        thread::spawn(f)
+    }
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let (a, b) = (n.clone(), n.clone());
+        let a = go(move || assert_eq!(a.load(Relaxed), 0, "the second one may be first"));
+        let b = go(move || b.store(1, Relaxed));
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn a_process_that_vanishes_is_told_apart() {
+    for which in [0, 1] {
+        fails_with(move || {
+            let n = Arc::new(AtomicUsize::new(0));
+            let processes = [0; 2].map(|_| {
+                let n = n.clone();
+                process::spawn(move || {
+                    n.fetch_add(1, Relaxed);
+                })
+            });
+            let ended = processes.map(process::Process::wait);
+            assert!(ended[which], "either may vanish");
+        });
+    }
+}
+
+/// With a bound on preemptions every execution within it is explored.
+#[test]
+fn a_bound_on_preemptions_tells_threads_apart() {
+    let run = |symmetry| {
+        let mut builder = Builder::new();
+        (builder.symmetry, builder.preemption_bound) = (symmetry, Some(1));
+        let report = builder.explore(|| {
+            let n = Arc::new(AtomicUsize::new(0));
+            spawn_all(2, &n, |n| n.store(n.load(Relaxed) + 1, Relaxed));
+        });
+        assert!(report.failure.is_none() && report.complete, "{report:?}");
+        report.executions
+    };
+    assert_eq!(run(true), run(false));
+}
+
+/// The string of an execution of threads that are alike runs it again.
+#[test]
+fn a_replay_knows_equal_threads() {
+    let model = || {
+        let n = Arc::new(AtomicUsize::new(0));
+        spawn_all(3, &n, |n| n.store(n.load(Relaxed) + 1, Relaxed));
+        assert_ne!(n.load(Relaxed), 1, "all read before any wrote");
+    };
+    for symmetry in [true, false] {
+        let failure = explore(symmetry, model).failure.expect("it fails");
+        let mut builder = Builder::new();
+        builder.replay = Some(failure.replay);
+        let again = builder.explore(model).failure.expect("it fails again");
+        assert_eq!(again.message, failure.message);
+    }
+}
+
+/// The first thread ends while the spawning one lets it run, and the closure of the second gets its
+/// memory: the same address, another value.
+#[test]
+fn a_yield_between_two_spawns_tells_threads_apart() {
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let threads: Vec<_> = (0..2_usize)
+            .map(|i| {
+                let (n, which) = (n.clone(), Box::new(i));
+                let t = thread::spawn(move || {
+                    if *which == 0 {
+                        assert_eq!(n.load(Relaxed), 0, "the second one may be first");
+                    } else {
+                        n.store(1, Relaxed);
+                    }
+                });
+                thread::yield_now();
+                t
+            })
+            .collect();
+        threads.into_iter().for_each(|t| t.join().unwrap());
     });
 }
 
@@ -222,6 +379,28 @@ fn the_id_of_a_thread_tells_threads_apart() {
 }
 
 #[test]
+fn a_handle_used_before_the_next_spawn_tells_threads_apart() {
+    // The first to come sleeps, and the first to be spawned is woken.
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let come = |n: &Arc<AtomicUsize>| {
+            let n = n.clone();
+            thread::spawn(move || {
+                if n.fetch_add(1, Relaxed) == 0 {
+                    thread::park();
+                }
+            })
+        };
+        let a = come(&n);
+        let first = a.thread().clone();
+        let b = come(&n);
+        first.unpark();
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
 fn a_thread_that_only_one_joins_is_told_apart() {
     fails(|| {
         let n = Arc::new(AtomicUsize::new(0));
@@ -238,6 +417,44 @@ fn a_thread_that_only_one_joins_is_told_apart() {
         outer.join().unwrap();
         assert_eq!(n.load(Relaxed), 2, "one of both has not been joined");
     });
+}
+
+/// A thread ends between two joins: what it joined is before its own end, the other is not.
+#[test]
+fn an_end_between_two_joins_tells_threads_apart() {
+    fails(|| {
+        let n = Arc::new([0; 2].map(AtomicUsize::new));
+        let m = n.clone();
+        let outer = thread::spawn(move || {
+            let [a, _b] = [0; 2].map(|_| {
+                let m = m.clone();
+                thread::spawn(move || {
+                    if m[0].fetch_add(1, Relaxed) == 0 {
+                        m[1].store(1, Relaxed);
+                    }
+                })
+            });
+            a.join().unwrap();
+        });
+        outer.join().unwrap();
+        assert_eq!(n[1].load(Relaxed), 1, "the second one may be first");
+    });
+}
+
+/// A thread that lets others go on is not overtaken by one that has done the same.
+#[test]
+fn equal_threads_that_yield_are_explored_once() {
+    let model = || {
+        let n = Arc::new([0; 2].map(AtomicUsize::new));
+        spawn_all(2, &n, |n| {
+            n[0].load(Relaxed);
+            thread::yield_now();
+            n[1].load(Relaxed);
+            n[0].store(1, Relaxed);
+        });
+    };
+    let (with, without) = both(model);
+    assert!(with < without, "{with} of {without}");
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(crate) struct Mutant {
     pub model: String,
     pub change: String,
     pub caught: Option<String>,
+    /// The executions until it was caught, or those of all.
+    pub executions: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -59,6 +59,8 @@ pub(crate) struct Fate {
     pub at: String,
     /// The model that noticed it.
     pub caught_by: Option<String>,
+    /// The executions of that model until then.
+    pub executions: Option<u64>,
     /// The explorations that did not.
     pub survived: u64,
 }
@@ -113,10 +115,18 @@ impl Mutants {
             return;
         };
         let at = mutant.change.split_once(": ").map_or("", |(at, _)| at).to_owned();
-        let fate =
-            self.fates.entry(change).or_insert_with(|| Fate { at, caught_by: None, survived: 0 });
+        let fate = self.fates.entry(change).or_insert_with(|| Fate {
+            at,
+            caught_by: None,
+            executions: None,
+            survived: 0,
+        });
         match mutant.caught {
-            Some(_) => fate.caught_by = fate.caught_by.take().or(Some(mutant.model)),
+            Some(_) if fate.caught_by.is_some() => {}
+            Some(_) => {
+                fate.caught_by = Some(mutant.model);
+                fate.executions = Some(mutant.executions);
+            }
             None => fate.survived += 1,
         }
     }
@@ -153,6 +163,7 @@ impl Mutants {
                 "code": change.place.code,
                 "change": change.what,
                 "caught_by": fate.caught_by,
+                "executions": fate.executions,
                 "reason": self.known.get(change),
             });
             out += &format!("{line}\n");

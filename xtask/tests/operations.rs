@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 const CRATES: [&str; 4] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc"];
 const TIMED: [&str; 4] = ["_timeout", "_deadline", "_for", "_until"];
+/// Forms of an operation that are operations of their own: for tasks, and with a token.
+const FORMS: [&str; 2] = ["_async", "_or_cancelled"];
 /// Parts of paths that hold nothing that users call.
-const INTERNAL: [&str; 3] = ["/primitive", "/futex", "/deadlock/"];
+const INTERNAL: [&str; 5] =
+    ["/primitive", "/futex", "/deadlock/", "sync-ipc/src/raw/", "sync-queue/src/buffer/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a folder of the root")
@@ -29,6 +32,7 @@ fn declares(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix("pub ")?;
     let rest = rest.strip_prefix("const ").unwrap_or(rest);
     let rest = rest.strip_prefix("unsafe ").unwrap_or(rest);
+    let rest = rest.strip_prefix("async ").unwrap_or(rest);
     let rest = rest.strip_prefix("fn ")?;
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
     Some(&rest[..end])
@@ -40,7 +44,27 @@ fn untimed(name: &str) -> Option<&str> {
     Some(name.strip_prefix("try_").unwrap_or(name))
 }
 
-/// The operations of the sources that have a timed form: crate and `file::name`.
+/// The names of operations among the arguments of a macro that declares them.
+fn declared_by_macro(line: &str) -> impl Iterator<Item = &str> {
+    let is_call = (line.contains("!(") || line.ends_with(','))
+        && !["//", "fn ", "."].iter().any(|other| line.contains(other));
+    let is_name = |name: &&str| {
+        FORMS.iter().any(|form| name.ends_with(form))
+            && name.chars().all(|c| c == '_' || c.is_ascii_lowercase())
+    };
+    line.split(['(', ',', ' ']).filter(move |name| is_call && is_name(name))
+}
+
+/// Whether the first sentence of a function's documentation says that it waits.
+fn says_that_it_waits(documentation: &str) -> bool {
+    let sentence = documentation.split(". ").next().unwrap_or_default();
+    let inside = ["; sleeps ", " and sleeps ", " and waits ", ", waits "];
+    ["Waits ", "Sleeps "].iter().any(|words| sentence.starts_with(words))
+        || inside.iter().any(|words| sentence.contains(words))
+}
+
+/// The operations of the sources that block: crate and `file::name`. They have a timed form, or are
+/// the form of one for tasks or with a token, or say that they wait.
 fn exported() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for package in CRATES {
@@ -57,12 +81,38 @@ fn exported() -> BTreeSet<(String, String)> {
             let text = std::fs::read_to_string(&path).expect("a source is text");
             // A former name that only forwards is hidden, and no operation of its own.
             let mut hidden = false;
-            let visible = text.lines().filter(|line| {
-                let former = std::mem::replace(&mut hidden, line.trim() == "#[doc(hidden)]");
-                !former
-            });
-            for name in visible.filter_map(declares).filter_map(untimed) {
-                found.insert((package.to_owned(), format!("{stem}::{name}")));
+            let mut documentation = String::new();
+            let mut imports = false;
+            for line in text.lines().map(str::trim) {
+                imports |= line.starts_with("use ") || line.starts_with("pub use ");
+                if imports {
+                    imports = !line.ends_with(';');
+                    continue;
+                }
+                if let Some(words) = line.strip_prefix("///") {
+                    documentation += words.trim_start();
+                    documentation += " ";
+                    continue;
+                }
+                if line.starts_with("#[") {
+                    hidden |= line == "#[doc(hidden)]";
+                    continue;
+                }
+                let mut find = |name: &str| {
+                    found.insert((package.to_owned(), format!("{stem}::{name}")));
+                };
+                if let Some(name) = declares(line).filter(|_| !hidden) {
+                    if let Some(name) = untimed(name) {
+                        find(name);
+                    } else if FORMS.iter().any(|form| name.ends_with(form))
+                        || says_that_it_waits(&documentation)
+                    {
+                        find(name);
+                    }
+                }
+                declared_by_macro(line).for_each(&mut find);
+                hidden = false;
+                documentation.clear();
             }
         }
     }
@@ -97,7 +147,10 @@ fn has_model(model: &str) -> bool {
 fn every_blocking_operation_has_a_model() {
     let (exported, listed) = (exported(), listed());
     // The search itself works.
-    assert!(exported.contains(&(String::from("sync-core"), String::from("mutex::lock"))));
+    for known in ["mutex::lock", "latch::wait_async", "asynchronous::write_arc_async", "once::wait"]
+    {
+        assert!(exported.contains(&(String::from("sync-core"), String::from(known))), "{known}");
+    }
     let mut faults = Vec::new();
     for (package, operation) in &exported {
         match listed.get(&(package.clone(), operation.clone())) {

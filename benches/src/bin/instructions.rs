@@ -6,11 +6,14 @@
 //! ```
 //!
 //! Unlike time these numbers repeat exactly, on any machine of one architecture and with one
-//! compiler, so they may fail a build: `--check` exits with 1 if an operation of ours takes more
-//! instructions than std's. Every workload of `cargo compare` that is a loop in one thread is run
+//! compiler, so they may fail a build: `--check` exits with 1 if a fast path takes more
+//! instructions than `benches/record/instructions.tsv` allows, or, where std has the same
+//! operation, more than std's. `--record` writes that file, for a change that is meant to cost
+//! something. Every workload of `cargo compare` that is a loop in one thread is run
 //! under callgrind, twice: with N operations and with 2 N. The difference is what N operations
 //! take, without the start of the program.
 
+use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
@@ -22,14 +25,24 @@ use sync_benches::workloads;
 /// Operations of the shorter run.
 const OPS: u64 = 10_000;
 
+/// The record of the fast paths: id, tabulator, instructions.
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/record/instructions.tsv");
+
+/// The workloads that are no fast path: they call the system, or wait, or sort.
+const NO_FAST_PATH: [&str; 6] = ["thread/", "select/", "timer/", "ipc_queue/", "pool/", "async/"];
+
 /// Counts the instructions of uncontended operations, by valgrind's callgrind.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only what has this piece in its id, as `cargo compare`
     filter: Option<String>,
-    /// Exit with 1 if an operation of ours takes more instructions than std's
+    /// Exit with 1 if a fast path of ours takes more instructions than the record allows, or than
+    /// std's
     #[arg(long)]
     check: bool,
+    /// Write what was counted into the record
+    #[arg(long, conflicts_with = "check")]
+    record: bool,
     /// Do only this many operations of the contestant with this id: the program that runs under
     /// valgrind
     #[arg(long, hide = true, num_args = 2, value_names = ["ID", "OPS"])]
@@ -52,6 +65,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let mut record = read_record();
     let mut worse = Vec::new();
     for workload in chosen.iter().filter(|workload| is_loop(workload)) {
         println!("{}/{}, instructions an operation", workload.primitive, workload.name);
@@ -71,16 +85,57 @@ fn main() -> ExitCode {
                 _ => {}
             }
         }
-        if let (Some(ours), Some(std)) = (ours, std)
-            && ours > std
+        let id = format!("{}/{}", workload.primitive, workload.name);
+        let Some(ours) = ours.filter(|_| is_fast_path(&id)) else { continue };
+        match record.get(&id) {
+            // Half an instruction: loops that are not straight vary by hundredths.
+            Some(&allowed) if ours > allowed + 0.5 && !arguments.record => {
+                worse.push(format!("{id}: {ours:.2}, in the record {allowed:.2}"));
+            }
+            Some(_) => {}
+            None if arguments.check => {
+                worse.push(format!("{id}: {ours:.2}, not in the record (see --record)"));
+            }
+            None => {}
+        }
+        if let Some(std) = std
+            && ours > std + 2.0
         {
-            worse.push(format!("{}: {ours:.2}, std {std:.2}", workload.id("", OURS)));
+            worse.push(format!("{id}: {ours:.2}, std {std:.2}"));
+        }
+        if arguments.record {
+            record.insert(id, ours);
         }
     }
+    if arguments.record
+        && let Err(error) = write_record(&record)
+    {
+        eprintln!("error: {RECORD}: {error}");
+        return ExitCode::FAILURE;
+    }
     for line in &worse {
-        println!("more than std: {line}");
+        println!("more than allowed: {line}");
     }
     if arguments.check && !worse.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn is_fast_path(id: &str) -> bool {
+    !NO_FAST_PATH.iter().any(|prefix| id.starts_with(prefix))
+}
+
+/// The record, which is empty before the first one.
+fn read_record() -> BTreeMap<String, f64> {
+    let text = std::fs::read_to_string(RECORD).unwrap_or_default();
+    let line = |line: &str| {
+        let (id, count) = line.split_once('\t')?;
+        Some((id.to_owned(), count.parse().ok()?))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn write_record(record: &BTreeMap<String, f64>) -> std::io::Result<()> {
+    let lines: String = record.iter().map(|(id, count)| format!("{id}\t{count:.2}\n")).collect();
+    std::fs::write(RECORD, lines)
 }
 
 fn is_loop(workload: &Workload) -> bool {

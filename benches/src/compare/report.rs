@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_marks_the_best_peer_and_who_is_worse() {
+    fn the_table_marks_the_best_peer_and_the_worse_ones() {
         let group = Group {
             rows: vec![
                 row(OURS, "ns/op", 10.0, 1.0),

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn who_loses_something_is_out_and_named() {
+    fn a_contestant_that_loses_something_is_out_and_named() {
         let broken = |peer: &'static str| {
             Contestant::new(peer, || |_: Length| Err::<Outcome, _>("lost one".to_owned()))
         };

@@ -1,59 +1,74 @@
-//! `sync-core` under the name of `parking_lot` 0.12, so that a whole dependency tree runs on it:
-//!
-//! ```toml
-//! [patch.crates-io]
-//! parking_lot = { path = "../sync/shims/parking_lot" }
-//! ```
-//!
-//! `shims/suites.sh` runs the tests of three crates this way.
-//!
-//! Not here: the features `send_guard`, `owning_ref` and `deadlock_detection` (the locks report
-//! deadlocks with sync-core's feature `deadlock`), and the traits of `lock_api` 0.4, which
-//! `parking_lot::lock_api` would have: sync-core implements those of `lock_api` 0.5. A crate that
-//! needs them does not compile with this package.
-//!
-//! Different: a notification returns how many threads it woke as a hint; one condition variable may
-//! be used with several mutexes; `RwLock::read` waits behind a writer that waits, so that a thread
-//! that reads twice must use [`RwLock::read_recursive`], as with `parking_lot`.
+#![doc = include_str!("../README.md")]
 
-pub use sync_core::{
-    Condvar, FairMutex, FairMutexGuard, MappedMutexGuard, MappedReentrantMutexGuard,
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard, Once, RawFairMutex, RawMutex,
-    RawRwLock, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
-    RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult, const_fair_mutex, const_mutex,
-    const_reentrant_mutex, const_rwlock,
+mod condvar;
+mod once;
+mod raw;
+
+pub use lock_api;
+pub use lock_api::{
+    ArcMutexGuard, ArcReentrantMutexGuard, ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard,
+    ArcRwLockWriteGuard,
 };
 
-/// The state of a [`Once`], which `parking_lot` passes to the closure of `call_once_force`, too.
-pub use sync_core::OnceStatus as OnceState;
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use once::{Once, OnceState};
+pub use raw::{RawFairMutex, RawMutex, RawRwLock, RawThreadId};
 
+/// A mutex.
+pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
+/// The guard of a [`Mutex`].
+pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
+/// A guard over a part of the data of a [`Mutex`].
+pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
+
+/// A mutex: first come, first served.
+pub type FairMutex<T> = lock_api::Mutex<RawFairMutex, T>;
+/// The guard of a [`FairMutex`].
+pub type FairMutexGuard<'a, T> = lock_api::MutexGuard<'a, RawFairMutex, T>;
 /// A guard over a part of the data of a [`FairMutex`].
-pub type MappedFairMutexGuard<'a, T> = MappedMutexGuard<'a, T, RawFairMutex>;
+pub type MappedFairMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawFairMutex, T>;
 
-/// The guards that keep an `Arc` alive have the raw lock as their first parameter.
-mod arc {
-    /// The raw lock of a readers-writer lock.
-    pub trait RawReadersWriter {
-        /// Its guard of a reader.
-        type Read<T: ?Sized>;
-        /// Its guard of an upgradable reader.
-        type Upgradable<T: ?Sized>;
-        /// Its guard of a writer.
-        type Write<T: ?Sized>;
-    }
+/// A mutex that its owner may lock again.
+pub type ReentrantMutex<T> = lock_api::ReentrantMutex<RawMutex, RawThreadId, T>;
+/// The guard of a [`ReentrantMutex`].
+pub type ReentrantMutexGuard<'a, T> = lock_api::ReentrantMutexGuard<'a, RawMutex, RawThreadId, T>;
+/// A guard over a part of the data of a [`ReentrantMutex`].
+pub type MappedReentrantMutexGuard<'a, T> =
+    lock_api::MappedReentrantMutexGuard<'a, RawMutex, RawThreadId, T>;
 
-    impl RawReadersWriter for sync_core::RawRwLock {
-        type Read<T: ?Sized> = sync_core::ArcRwLockReadGuard<T>;
-        type Upgradable<T: ?Sized> = sync_core::ArcRwLockUpgradableReadGuard<T>;
-        type Write<T: ?Sized> = sync_core::ArcRwLockWriteGuard<T>;
-    }
+/// A readers-writer lock.
+pub type RwLock<T> = lock_api::RwLock<RawRwLock, T>;
+/// The guard of a reader.
+pub type RwLockReadGuard<'a, T> = lock_api::RwLockReadGuard<'a, RawRwLock, T>;
+/// The guard of a writer.
+pub type RwLockWriteGuard<'a, T> = lock_api::RwLockWriteGuard<'a, RawRwLock, T>;
+/// The guard of a reader that can become the writer.
+pub type RwLockUpgradableReadGuard<'a, T> = lock_api::RwLockUpgradableReadGuard<'a, RawRwLock, T>;
+/// A reader's guard over a part of the data.
+pub type MappedRwLockReadGuard<'a, T> = lock_api::MappedRwLockReadGuard<'a, RawRwLock, T>;
+/// A writer's guard over a part of the data.
+pub type MappedRwLockWriteGuard<'a, T> = lock_api::MappedRwLockWriteGuard<'a, RawRwLock, T>;
+
+/// Creates a mutex, in a constant too.
+pub const fn const_mutex<T>(value: T) -> Mutex<T> {
+    Mutex::const_new(<RawMutex as lock_api::RawMutex>::INIT, value)
 }
 
-/// The guard of [`Mutex::lock_arc`].
-pub type ArcMutexGuard<R, T> = sync_core::ArcMutexGuard<T, R>;
-/// The guard of [`RwLock::read_arc`].
-pub type ArcRwLockReadGuard<R, T> = <R as arc::RawReadersWriter>::Read<T>;
-/// The guard of [`RwLock::upgradable_read_arc`].
-pub type ArcRwLockUpgradableReadGuard<R, T> = <R as arc::RawReadersWriter>::Upgradable<T>;
-/// The guard of [`RwLock::write_arc`].
-pub type ArcRwLockWriteGuard<R, T> = <R as arc::RawReadersWriter>::Write<T>;
+/// Creates a fair mutex, in a constant too.
+pub const fn const_fair_mutex<T>(value: T) -> FairMutex<T> {
+    FairMutex::const_new(<RawFairMutex as lock_api::RawMutex>::INIT, value)
+}
+
+/// Creates a reentrant mutex, in a constant too.
+pub const fn const_reentrant_mutex<T>(value: T) -> ReentrantMutex<T> {
+    ReentrantMutex::const_new(
+        <RawMutex as lock_api::RawMutex>::INIT,
+        <RawThreadId as lock_api::GetThreadId>::INIT,
+        value,
+    )
+}
+
+/// Creates a readers-writer lock, in a constant too.
+pub const fn const_rwlock<T>(value: T) -> RwLock<T> {
+    RwLock::const_new(<RawRwLock as lock_api::RawRwLock>::INIT, value)
+}

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
+use crate::fork::ProcessMark;
 use crate::primitive::sync::{Mutex, MutexGuard};
 use crate::task::block_on::block_on;
 use crate::wait::event::Event;
@@ -58,6 +59,9 @@ pub struct CancelToken {
 }
 
 struct Node {
+    /// The process of the list. In its child the lock may be held forever, and the list in the
+    /// middle of a change: a drop waits for neither.
+    process: ProcessMark,
     cancelled: Event,
     /// The parent, and the key of this node in the parent's list.
     parent: Option<(Arc<Node>, u64)>,
@@ -72,7 +76,8 @@ struct Children {
 
 impl Node {
     fn new(parent: Option<(Arc<Self>, u64)>) -> Self {
-        Self { cancelled: Event::new(), parent, children: Mutex::new(Children::default()) }
+        let (process, cancelled) = (ProcessMark::current(), Event::new());
+        Self { process, cancelled, parent, children: Mutex::new(Children::default()) }
     }
 
     /// Nothing panics while the lock is held, so poison means nothing here.
@@ -83,7 +88,11 @@ impl Node {
     /// Leaves the parent's list (invariant 2), and returns the parent.
     fn unlink(&mut self) -> Option<Arc<Self>> {
         let (parent, key) = self.parent.take()?;
-        let gone = parent.children().list.remove(&key);
+        let gone = if parent.process.is_current() {
+            parent.children().list.remove(&key)
+        } else {
+            parent.children.try_lock().ok().and_then(|mut children| children.list.remove(&key))
+        };
         drop(gone);
         Some(parent)
     }
@@ -92,6 +101,10 @@ impl Node {
 impl Drop for Node {
     /// A loop and no recursion: a chain of tokens may be long.
     fn drop(&mut self) {
+        if !self.process.is_current() && self.children.try_lock().is_err() {
+            let empty = Mutex::new(Children::default());
+            core::mem::forget(core::mem::replace(&mut self.children, empty));
+        }
         let mut parent = self.unlink();
         while let Some(node) = parent {
             parent = Arc::into_inner(node).and_then(|mut node| node.unlink());

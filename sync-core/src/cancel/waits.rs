@@ -1,26 +1,37 @@
 //! The blocking calls that a token can end. Each is the wait of its primitive, as steps, next to
 //! the wait for the token.
 
+use core::convert::Infallible;
+use core::mem;
 use core::ops::DerefMut;
 use std::sync::Arc;
 
 use super::token::{CancelToken, Cancelled};
-use crate::lock::fair_mutex::{FairMutex, FairMutexGuard};
-use crate::lock::mutex::{Mutex, MutexGuard};
+use crate::lock::fair_mutex::{ArcFairMutexGuard, FairMutex, FairMutexGuard};
+use crate::lock::mutex::{ArcMutexGuard, Mutex, MutexGuard};
 use crate::lock::raw_fair_mutex::RawFairMutex;
 use crate::lock::raw_lock::WaitGuard;
-use crate::lock::raw_mutex::RawMutex;
+use crate::lock::raw_mutex::{NotLocked, RawMutex};
+use crate::lock::raw_reentrant_mutex::RawReentrantMutex;
 use crate::lock::raw_rwlock::RawRwLock;
-use crate::lock::reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
-use crate::lock::rwlock::{RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard};
+use crate::lock::reentrant_mutex::{ArcReentrantMutexGuard, ReentrantMutex, ReentrantMutexGuard};
+use crate::lock::rwlock::{
+    ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard,
+};
+use crate::once::lazy_lock::LazyLock;
+use crate::once::once::{Changed, Once, OnceState};
 use crate::once::once_lock::OnceLock;
 use crate::primitive::steps::Waiting;
-use crate::thread::{JoinError, JoinHandle};
+use crate::task::block_on_timeout;
+use crate::thread::{Group, JoinError, JoinHandle, Scope};
 use crate::wait::auto_reset_event::AutoResetEvent;
 use crate::wait::barrier::{Action, Barrier, BarrierWaitResult, BrokenBarrier};
 use crate::wait::condvar::Condvar;
 use crate::wait::event::Event;
 use crate::wait::latch::Latch;
+use crate::wait::parker::Parker;
+use crate::wait::rate_limiter::RateLimiter;
 use crate::wait::raw_semaphore::{Closed, RawSemaphore};
 use crate::wait::semaphore::{BoundedSemaphore, PermitGuard, Semaphore};
 use crate::wait::wait_group::WaitGroup;
@@ -48,6 +59,22 @@ impl<T: ?Sized> Mutex<T> {
         }
         // SAFETY: the lock was acquired.
         Ok(unsafe { MutexGuard::new(self) })
+    }
+
+    /// Like [`lock_or_cancelled`](Self::lock_or_cancelled), with a guard that keeps the mutex
+    /// alive.
+    ///
+    /// # Errors
+    ///
+    /// Like [`lock_or_cancelled`](Self::lock_or_cancelled).
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn lock_arc_or_cancelled(
+        self: &Arc<Self>,
+        token: &CancelToken,
+    ) -> Result<ArcMutexGuard<T>, Cancelled> {
+        mem::forget(self.lock_or_cancelled(token)?);
+        // SAFETY: the lock was acquired, and the guard of that was forgotten.
+        Ok(unsafe { ArcMutexGuard::new(Arc::clone(self)) })
     }
 }
 
@@ -82,6 +109,22 @@ impl<T: ?Sized> FairMutex<T> {
         }
         // SAFETY: the lock was acquired.
         Ok(unsafe { MutexGuard::new(inner) })
+    }
+
+    /// Like [`lock_or_cancelled`](Self::lock_or_cancelled), with a guard that keeps the mutex
+    /// alive.
+    ///
+    /// # Errors
+    ///
+    /// Like [`lock_or_cancelled`](Self::lock_or_cancelled).
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn lock_arc_or_cancelled(
+        self: &Arc<Self>,
+        token: &CancelToken,
+    ) -> Result<ArcFairMutexGuard<T>, Cancelled> {
+        mem::forget(self.lock_or_cancelled(token)?);
+        // SAFETY: the lock was acquired, and the guard of that was forgotten.
+        Ok(unsafe { ArcFairMutexGuard::new(Arc::clone(self)) })
     }
 }
 
@@ -118,11 +161,48 @@ impl<T: ?Sized> ReentrantMutex<T> {
         // SAFETY: the lock was acquired.
         Ok(unsafe { ReentrantMutexGuard::new(self) })
     }
+
+    /// Like [`lock_or_cancelled`](Self::lock_or_cancelled), with a guard that keeps the mutex
+    /// alive.
+    ///
+    /// # Errors
+    ///
+    /// Like [`lock_or_cancelled`](Self::lock_or_cancelled).
+    ///
+    /// # Panics
+    ///
+    /// Like [`lock`](Self::lock).
+    #[track_caller]
+    pub fn lock_arc_or_cancelled(
+        self: &Arc<Self>,
+        token: &CancelToken,
+    ) -> Result<ArcReentrantMutexGuard<T>, Cancelled> {
+        mem::forget(self.lock_or_cancelled(token)?);
+        // SAFETY: the lock was acquired, and the guard of that was forgotten.
+        Ok(unsafe { ArcReentrantMutexGuard::new(Arc::clone(self)) })
+    }
+}
+
+impl RawReentrantMutex {
+    /// Like [`lock`](Self::lock), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while another thread held the lock.
+    ///
+    /// # Panics
+    ///
+    /// Like [`lock`](Self::lock).
+    #[track_caller]
+    pub fn lock_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        let taken = self.lock_by(|raw| token.block_on(Waiting::new(raw.acquiring())).is_ok());
+        if taken { Ok(()) } else { Err(Cancelled) }
+    }
 }
 
 /// Writes the forms of a readers-writer lock.
 macro_rules! rwlock {
-    ($take:ident, $try:ident, $steps:ident, $Guard:ident, $like:literal) => {
+    ($take:ident, $take_arc:ident, $try:ident, $steps:ident, $Guard:ident, $Arc:ident, $like:literal) => {
         impl<T: ?Sized> RwLock<T> {
             #[doc = concat!("Like [`", $like, "`](Self::", $like, "), until the token is")]
             /// cancelled at most.
@@ -140,6 +220,19 @@ macro_rules! rwlock {
                 // SAFETY: the lock was acquired in its mode.
                 Ok(unsafe { $Guard::new(self) })
             }
+
+            #[doc = concat!("Like [`", stringify!($take), "`](Self::", stringify!($take), "),")]
+            /// with a guard that keeps the lock alive.
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("Like [`", stringify!($take), "`](Self::", stringify!($take), ").")]
+            #[track_caller]
+            pub fn $take_arc(self: &Arc<Self>, token: &CancelToken) -> Result<$Arc<T>, Cancelled> {
+                mem::forget(self.$take(token)?);
+                // SAFETY: the lock was acquired in its mode, and the guard of that was forgotten.
+                Ok(unsafe { $Arc::new(Arc::clone(self)) })
+            }
         }
 
         impl RawRwLock {
@@ -156,15 +249,155 @@ macro_rules! rwlock {
     };
 }
 
-rwlock!(read_or_cancelled, try_read, reading, RwLockReadGuard, "read");
-rwlock!(write_or_cancelled, try_write, writing, RwLockWriteGuard, "write");
+rwlock!(
+    read_or_cancelled,
+    read_arc_or_cancelled,
+    try_read,
+    reading,
+    RwLockReadGuard,
+    ArcRwLockReadGuard,
+    "read"
+);
+rwlock!(
+    write_or_cancelled,
+    write_arc_or_cancelled,
+    try_write,
+    writing,
+    RwLockWriteGuard,
+    ArcRwLockWriteGuard,
+    "write"
+);
 rwlock!(
     upgradable_read_or_cancelled,
+    upgradable_read_arc_or_cancelled,
     try_upgradable_read,
     upgradable_reading,
     RwLockUpgradableReadGuard,
+    ArcRwLockUpgradableReadGuard,
     "upgradable_read"
 );
+
+impl<T: ?Sized> RwLock<T> {
+    /// Like [`read_recursive`](Self::read_recursive), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while a writer held the lock, or waited for it and
+    /// no thread read.
+    ///
+    /// # Panics
+    ///
+    /// Like [`read_recursive`](Self::read_recursive).
+    #[track_caller]
+    pub fn read_recursive_or_cancelled(
+        &self,
+        token: &CancelToken,
+    ) -> Result<RwLockReadGuard<'_, T>, Cancelled> {
+        if !self.raw.read_beside_readers() {
+            return self.read_or_cancelled(token);
+        }
+        // SAFETY: the lock was acquired for reading.
+        Ok(unsafe { RwLockReadGuard::new(self) })
+    }
+
+    /// Like [`read_arc_recursive`](Self::read_arc_recursive), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// Like [`read_recursive_or_cancelled`](Self::read_recursive_or_cancelled).
+    ///
+    /// # Panics
+    ///
+    /// Like [`read_recursive`](Self::read_recursive).
+    #[track_caller]
+    pub fn read_arc_recursive_or_cancelled(
+        self: &Arc<Self>,
+        token: &CancelToken,
+    ) -> Result<ArcRwLockReadGuard<T>, Cancelled> {
+        mem::forget(self.read_recursive_or_cancelled(token)?);
+        // SAFETY: the lock was acquired for reading, and the guard of that was forgotten.
+        Ok(unsafe { ArcRwLockReadGuard::new(Arc::clone(self)) })
+    }
+}
+
+impl RawRwLock {
+    /// Like [`read_recursive`](Self::read_recursive), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while the lock could not be taken.
+    ///
+    /// # Panics
+    ///
+    /// Like [`read_recursive`](Self::read_recursive).
+    #[track_caller]
+    pub fn read_recursive_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        if self.read_beside_readers() { Ok(()) } else { self.read_or_cancelled(token) }
+    }
+
+    /// Like [`upgrade`](Self::upgrade), until the token is cancelled at most: then the upgradable
+    /// reader is what it was.
+    ///
+    /// # Errors
+    ///
+    /// The outer error is [`Cancelled`]; the inner one is that of [`upgrade`](Self::upgrade).
+    pub fn upgrade_or_cancelled(
+        &self,
+        token: &CancelToken,
+    ) -> Result<Result<(), NotLocked>, Cancelled> {
+        token.block_on(Waiting::new(self.upgrading())).map(|upgraded| upgraded.map(|_| ()))
+    }
+}
+
+impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
+    /// Like [`upgrade`](Self::upgrade), until the token is cancelled at most.
+    ///
+    /// ```
+    /// use sync_core::{CancelToken, RwLock, RwLockUpgradableReadGuard};
+    ///
+    /// let (stop, lock) = (CancelToken::new(), RwLock::new(1));
+    /// let (reader, guard) = (lock.read(), lock.upgradable_read());
+    /// stop.cancel();
+    /// let guard = RwLockUpgradableReadGuard::upgrade_or_cancelled(guard, &stop).unwrap_err();
+    /// assert_eq!(*guard + *reader, 2);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the token was cancelled while there were other readers.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn upgrade_or_cancelled(
+        this: Self,
+        token: &CancelToken,
+    ) -> Result<RwLockWriteGuard<'a, T>, Self> {
+        let lock = Self::rwlock(&this);
+        if !lock.raw.upgrade_by(|raw| raw.upgrade_or_cancelled(token) == Ok(Ok(()))) {
+            return Err(this);
+        }
+        mem::forget(this);
+        // SAFETY: held for writing now, on behalf of the guard that was forgotten.
+        Ok(unsafe { RwLockWriteGuard::new(lock) })
+    }
+
+    /// Like [`with_upgraded`](Self::with_upgraded), until the token is cancelled at most: then `f`
+    /// is not called.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while there were other readers.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn with_upgraded_or_cancelled<R>(
+        this: &mut Self,
+        token: &CancelToken,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, Cancelled> {
+        let raw = &Self::rwlock(this).raw;
+        if !raw.upgrade_by(|raw| raw.upgrade_or_cancelled(token) == Ok(Ok(()))) {
+            return Err(Cancelled);
+        }
+        Ok(Self::upgraded_for(this, f))
+    }
+}
 
 /// Writes the forms of the two semaphores.
 macro_rules! semaphore {
@@ -261,6 +494,212 @@ impl RawSemaphore {
     }
 }
 
+impl Latch {
+    /// Like [`count_down_and_wait`](Self::count_down_and_wait), until the token is cancelled at
+    /// most. The count is down in both cases.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while the count was not zero.
+    ///
+    /// # Panics
+    ///
+    /// Like [`count_down`](Self::count_down).
+    #[track_caller]
+    pub fn count_down_and_wait_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        self.count_down(1);
+        self.wait_or_cancelled(token)
+    }
+}
+
+impl Parker {
+    /// Like [`park`](Self::park), until the token is cancelled at most.
+    ///
+    /// ```
+    /// use sync_core::{CancelToken, Cancelled, Parker};
+    ///
+    /// let (stop, parker) = (CancelToken::new(), Parker::new());
+    /// stop.cancel();
+    /// assert_eq!(parker.park_or_cancelled(&stop), Err(Cancelled));
+    /// parker.unparker().unpark();
+    /// assert_eq!(parker.park_or_cancelled(&stop), Ok(()), "the parker's token is there");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the `CancelToken` was cancelled while the parker had no token.
+    pub fn park_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        token.block_on(Waiting::new(self.parking()))
+    }
+}
+
+impl RateLimiter {
+    /// Like [`acquire`](Self::acquire), until the `CancelToken` is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire_many_or_cancelled`](Self::acquire_many_or_cancelled).
+    pub fn acquire_or_cancelled(
+        &self,
+        token: &CancelToken,
+    ) -> Result<Result<(), Closed>, Cancelled> {
+        self.acquire_many_or_cancelled(1, token)
+    }
+
+    /// Like [`acquire_many`](Self::acquire_many), until the `CancelToken` is cancelled at most.
+    /// Then the tokens go back into the bucket, if no later request has reserved any since;
+    /// otherwise they are used up, and no other request is delayed by that.
+    ///
+    /// # Errors
+    ///
+    /// The outer error is [`Cancelled`], if that came before the tokens were due; the inner one is
+    /// [`Closed`].
+    ///
+    /// # Panics
+    ///
+    /// Like [`acquire_many`](Self::acquire_many).
+    #[track_caller]
+    pub fn acquire_many_or_cancelled(
+        &self,
+        n: u32,
+        token: &CancelToken,
+    ) -> Result<Result<(), Closed>, Cancelled> {
+        let sleep = |closed: &Event, time| {
+            let closes = token.until_cancelled(closed.wait_async());
+            match block_on_timeout(closes, time) {
+                // The time is up.
+                None => Some(false),
+                Some(Ok(())) => Some(true),
+                Some(Err(Cancelled)) => None,
+            }
+        };
+        self.acquire_by(n, sleep).ok_or(Cancelled)
+    }
+}
+
+impl Once {
+    /// Like [`wait`](Self::wait), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled before a closure had run.
+    ///
+    /// # Panics
+    ///
+    /// Like [`wait`](Self::wait).
+    #[track_caller]
+    pub fn wait_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        in_time(self.is_completed() || self.sleep_by(true, |changed| until(token, changed)))
+    }
+
+    /// Like [`wait_force`](Self::wait_force), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// Like [`wait_or_cancelled`](Self::wait_or_cancelled).
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn wait_force_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        in_time(self.is_completed() || self.sleep_by(false, |changed| until(token, changed)))
+    }
+
+    /// Like [`call_once`](Self::call_once); the wait for a closure of another thread ends when the
+    /// token is cancelled. The token does not end `f`.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while another thread ran a closure.
+    ///
+    /// # Panics
+    ///
+    /// Like [`call_once`](Self::call_once).
+    #[track_caller]
+    pub fn call_once_or_cancelled(
+        &self,
+        f: impl FnOnce(),
+        token: &CancelToken,
+    ) -> Result<(), Cancelled> {
+        in_time(self.call_once_by(None, f, |changed| until(token, changed)))
+    }
+
+    /// Like [`call_once_force`](Self::call_once_force), with the token of
+    /// [`call_once_or_cancelled`](Self::call_once_or_cancelled).
+    ///
+    /// # Errors
+    ///
+    /// Like [`call_once_or_cancelled`](Self::call_once_or_cancelled).
+    ///
+    /// # Panics
+    ///
+    /// If `f` panics.
+    #[track_caller]
+    pub fn call_once_force_or_cancelled(
+        &self,
+        f: impl FnOnce(&OnceState),
+        token: &CancelToken,
+    ) -> Result<(), Cancelled> {
+        in_time(self.call_once_force_by(f, |changed| until(token, changed)))
+    }
+}
+
+/// Waits for the next state of a [`Once`].
+fn until(token: &CancelToken, changed: Changed<'_>) -> Option<u32> {
+    token.block_on(Waiting::new(changed)).ok()
+}
+
+fn in_time(done: bool) -> Result<(), Cancelled> {
+    if done { Ok(()) } else { Err(Cancelled) }
+}
+
+impl<T, F: FnOnce() -> T> LazyLock<T, F> {
+    /// Like [`force`](Self::force); the wait for another thread that makes the value ends when the
+    /// token is cancelled. The token does not end the function.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while another thread made the value.
+    ///
+    /// # Panics
+    ///
+    /// Like [`force`](Self::force).
+    #[track_caller]
+    pub fn force_or_cancelled<'a>(this: &'a Self, token: &CancelToken) -> Result<&'a T, Cancelled> {
+        Self::force_by(this, |changed| until(token, changed)).ok_or(Cancelled)
+    }
+}
+
+impl Group {
+    /// Like [`join`](Self::join), until the token is cancelled at most.
+    ///
+    /// The callbacks are called in any case, before the wait, and only once.
+    ///
+    /// # Errors
+    ///
+    /// The group, if the token was cancelled while members ran. Its drop joins them.
+    ///
+    /// # Panics
+    ///
+    /// Like [`join`](Self::join).
+    pub fn join_or_cancelled(self, token: &CancelToken) -> Result<(), Self> {
+        if self.join_by(|finished| finished.wait_or_cancelled(token).is_ok()) {
+            Ok(())
+        } else {
+            Err(self)
+        }
+    }
+}
+
+impl Scope<'_, '_> {
+    /// Like [`join_timeout`](Self::join_timeout), until the token is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while threads of the scope ran. The end of the
+    /// scope waits for them.
+    pub fn join_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+        in_time(self.join_by(|finished| finished.wait_or_cancelled(token).is_ok()))
+    }
+}
+
 impl WaitGroup {
     /// Like [`wait`](Self::wait), until the token is cancelled at most. The group is left in both
     /// cases.
@@ -342,6 +781,73 @@ impl<T> OnceLock<T> {
     /// [`Cancelled`] if the token was cancelled while the cell was empty.
     pub fn wait_or_cancelled(&self, token: &CancelToken) -> Result<&T, Cancelled> {
         token.block_on(self.wait_async())
+    }
+
+    /// Like [`get_or_init`](Self::get_or_init); the wait for another thread or task that makes the
+    /// value ends when the token is cancelled. The token does not end `f`.
+    ///
+    /// ```
+    /// use sync_core::{CancelToken, OnceLock};
+    ///
+    /// let (stop, cell) = (CancelToken::new(), OnceLock::new());
+    /// assert_eq!(cell.get_or_init_or_cancelled(|| 7, &stop), Ok(&7));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while another thread or task made the value.
+    ///
+    /// # Panics
+    ///
+    /// Like [`get_or_init`](Self::get_or_init).
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn get_or_init_or_cancelled(
+        &self,
+        f: impl FnOnce() -> T,
+        token: &CancelToken,
+    ) -> Result<&T, Cancelled> {
+        self.get_or_try_init_or_cancelled(|| Ok::<T, Infallible>(f()), token)
+            .map(|made| match made {
+                Ok(value) => value,
+            })
+    }
+
+    /// Like [`get_or_try_init`](Self::get_or_try_init), with the token of
+    /// [`get_or_init_or_cancelled`](Self::get_or_init_or_cancelled).
+    ///
+    /// # Errors
+    ///
+    /// The outer error is [`Cancelled`]; the inner one is that of `f`.
+    ///
+    /// # Panics
+    ///
+    /// Like [`get_or_init`](Self::get_or_init).
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn get_or_try_init_or_cancelled<E>(
+        &self,
+        f: impl FnOnce() -> Result<T, E>,
+        token: &CancelToken,
+    ) -> Result<Result<&T, E>, Cancelled> {
+        self.get_or_try_init_by(f, |changed| until(token, changed)).ok_or(Cancelled)
+    }
+
+    /// Like [`set`](Self::set); the wait for another thread or task that writes a value ends when
+    /// the token is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The given value. The outer error: the token was cancelled while another thread or task wrote
+    /// a value. The inner error: the cell has a value already.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub fn set_or_cancelled(&self, value: T, token: &CancelToken) -> Result<Result<(), T>, T> {
+        let mut value = Some(value);
+        let there =
+            self.get_or_init_or_cancelled(|| value.take().expect("called once"), token).is_ok();
+        match value {
+            None => Ok(Ok(())),
+            Some(value) if there => Ok(Err(value)),
+            Some(value) => Err(value),
+        }
     }
 }
 

@@ -11,7 +11,11 @@
 //!
 //! * `tracing`: each wait is a span `wait` of the target `sync_core`, at the level TRACE, with the
 //!   fields `kind`, `address`, `file` and `line`; at its end there is an event in it with
-//!   `waited_us` and `acquired`.
+//!   `waited_us` and `acquired`. The locks that the subscriber takes meanwhile are not reported to
+//!   it. The end of a span comes when the thread has the lock, so a slow subscriber makes other
+//!   threads wait. A subscriber that is called by other code of the program, takes a lock of these
+//!   crates, and waits for a second one while it holds the first, is told of that wait: it must not
+//!   need the first one for that.
 //! * `metrics`: the counters `sync_core_waits_total` and `sync_core_waits_given_up_total`, and the
 //!   histogram `sync_core_wait_seconds`, each with the label `kind`.
 //!

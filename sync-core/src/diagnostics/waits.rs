@@ -178,7 +178,11 @@ pub fn print() {
 }
 
 /// Starts a thread that calls [`print()`] whenever the process gets SIGQUIT (Ctrl-\ in a terminal):
-/// the process goes on, as Java's does, instead of dying.
+/// the process goes on, as Java's does, instead of dying. A second call changes nothing.
+///
+/// In the handler of the signal only a byte is written into a pipe: no lock is taken there, so the
+/// signal may come at any moment. The child of a `fork` inherits the handler and the pipe, but not
+/// the thread: its parent prints, until the child calls this itself.
 ///
 /// ```no_run
 /// sync_core::waits::print_on_sigquit()?;
@@ -190,14 +194,28 @@ pub fn print() {
 /// If the system refuses the thread or the handler.
 #[cfg(all(unix, feature = "sigquit"))]
 pub fn print_on_sigquit() -> io::Result<()> {
+    use std::sync::{Mutex, PoisonError};
+
     use signal_hook::consts::SIGQUIT;
     use signal_hook::iterator::Signals;
 
-    let mut signals = Signals::new([SIGQUIT])?;
-    std::thread::Builder::new()
-        .name("waits".into())
-        .spawn(move || signals.forever().for_each(|_| print()))
-        .map(drop)
+    use crate::fork::PerProcess;
+
+    /// Whether the thread was started, in this process.
+    static STARTED: PerProcess<Mutex<bool>> = PerProcess::new();
+
+    let started = STARTED.get(|_| Mutex::new(false));
+    let mut started = started.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*started {
+        // The handler writes a byte into a pipe, which is allowed in a handler; the thread does
+        // the rest.
+        let mut signals = Signals::new([SIGQUIT])?;
+        std::thread::Builder::new()
+            .name("waits".into())
+            .spawn(move || signals.forever().for_each(|_| print()))?;
+        *started = true;
+    }
+    Ok(())
 }
 
 /// A function on a stack, and its place if that is known.

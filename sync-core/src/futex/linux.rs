@@ -160,12 +160,48 @@ pub fn requeue(
 /// The same functions on words in memory that several processes share. They are keyed by the
 /// memory, not by this process's address.
 pub mod shared {
-    use super::{AtomicU32, Channel, Deadline, sys, wait_flags, wake_flags};
+    use super::{AtomicU32, Channel, Deadline, Errno, ptr, sys, wait_flags, wake_flags};
+
+    /// The most words that one thread can sleep on, its own one included.
+    pub const MOST_WORDS: usize = 128;
 
     /// Sleeps while `*word == expected`, at most until `deadline`, or forever where there is none.
     /// `false`: the deadline passed.
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
         wait_flags(word, expected, deadline, sys::Flags::empty(), Channel::ALL)
+    }
+
+    /// Sleeps while every word has the value that stands beside it, at most until `deadline`. `own`
+    /// is a word of this process, the others are shared, and fewer than [`MOST_WORDS`]. Wakes on
+    /// several of the words may have been consumed when it returns.
+    ///
+    /// Returns `false`, without having slept, if the system has no such call (Linux before 5.16) or
+    /// does not permit it.
+    pub fn wait_many(
+        own: (&AtomicU32, u32),
+        others: &[(&AtomicU32, u32)],
+        deadline: Option<Deadline>,
+    ) -> bool {
+        let wait = |(word, expected): (&AtomicU32, u32), flags| {
+            let mut wait = sys::Wait::new();
+            wait.val = u64::from(expected);
+            wait.uaddr = sys::WaitPtr::new(ptr::from_ref(word).cast_mut().cast());
+            wait.flags = sys::WaitFlags::SIZE_U32 | flags;
+            wait
+        };
+        let mut waits = [sys::Wait::new(); MOST_WORDS];
+        waits[0] = wait(own, sys::WaitFlags::PRIVATE);
+        for (place, other) in waits[1..].iter_mut().zip(others) {
+            *place = wait(*other, sys::WaitFlags::empty());
+        }
+        let timespec = deadline.as_ref().map(|deadline| &deadline.0);
+        let clock = sys::ClockId::Monotonic;
+        let waits = &waits[..1 + others.len()];
+        match sys::waitv(waits, sys::WaitvFlags::empty(), timespec, clock) {
+            // A signal, a changed word and the deadline all let the caller look again.
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => true,
+            Err(_) => false,
+        }
     }
 
     /// Wakes at most `count` threads of any process; returns the number, as a hint.

@@ -122,7 +122,7 @@ pub fn wait_channel(
 pub mod shared {
     use super::{AtomicU32, Deadline, Entry, system};
 
-    pub use system::shared::wake;
+    pub use system::shared::{MOST_WORDS, wait_many, wake};
 
     /// `system::shared::wait_maybe`, listed.
     pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {

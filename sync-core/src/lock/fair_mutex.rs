@@ -98,7 +98,7 @@ impl<T: ?Sized> ArcFairMutexGuard<T> {
     ///
     /// The lock is held, and no other guard represents this hold (invariant 1 of `mutex.rs`).
     #[inline]
-    unsafe fn new(mutex: Arc<FairMutex<T>>) -> Self {
+    pub(crate) unsafe fn new(mutex: Arc<FairMutex<T>>) -> Self {
         Self { mutex, not_send: PhantomData }
     }
 

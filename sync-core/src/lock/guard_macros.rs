@@ -36,6 +36,68 @@ macro_rules! show_the_data {
     };
 }
 
+/// `map`, `try_map` and `try_map_or_err` of a guard: they make a guard over a part of `$what`, and
+/// `$raw` is the raw lock of the guard `$this`.
+macro_rules! map_methods {
+    (
+        $(#[$attr:meta])* $what:literal, $this:ident => $raw:expr,
+        $Mapped:ident<$a:lifetime $(, $R:ident)?> $(, $mut:tt)?
+    ) => {
+        #[doc = concat!("Makes a guard over a part of ", $what, ".")]
+        $(#[$attr])*
+        #[inline]
+        #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+        pub fn map<U: ?Sized>(
+            mut $this: Self,
+            part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
+        ) -> $Mapped<$a, U $(, $R)?> {
+            let data = NonNull::from(part(&$($mut)? *$this));
+            let raw = $raw;
+            mem::forget($this);
+            $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
+        }
+
+        #[doc = concat!("Makes a guard over a part of ", $what, ", if there is such a part.")]
+        ///
+        /// # Errors
+        ///
+        /// The guard itself, if `part` returned `None`.
+        #[inline]
+        #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+        pub fn try_map<U: ?Sized>(
+            mut $this: Self,
+            part: impl FnOnce(&$($mut)? T) -> Option<&$($mut)? U>,
+        ) -> Result<$Mapped<$a, U $(, $R)?>, Self> {
+            let Some(data) = part(&$($mut)? *$this).map(NonNull::from) else { return Err($this) };
+            let raw = $raw;
+            mem::forget($this);
+            Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+        }
+
+        #[doc = concat!(
+            "Makes a guard over a part of ", $what, ", or returns the reason why there is none."
+        )]
+        ///
+        /// # Errors
+        ///
+        /// The guard itself, with the error that `part` returned.
+        #[inline]
+        #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
+        pub fn try_map_or_err<U: ?Sized, E>(
+            mut $this: Self,
+            part: impl FnOnce(&$($mut)? T) -> Result<&$($mut)? U, E>,
+        ) -> Result<$Mapped<$a, U $(, $R)?>, (Self, E)> {
+            let data = match part(&$($mut)? *$this).map(NonNull::from) {
+                Ok(data) => data,
+                Err(error) => return Err(($this, error)),
+            };
+            let raw = $raw;
+            mem::forget($this);
+            Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+        }
+    };
+}
+
 /// A guard that borrows its lock, with `map` and `try_map` into a mapped guard.
 ///
 /// `$release` is the method of the raw lock that ends this way of holding it.
@@ -66,57 +128,11 @@ macro_rules! borrowed_guard {
                 Self { lock, not_send: PhantomData }
             }
 
-            /// Makes a guard over a part of the data.
-            ///
-            /// This and the other functions here are associated functions, so that they hide no
-            /// method of the data.
-            #[inline]
-            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn map<U: ?Sized>(
-                mut this: Self,
-                part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
-            ) -> $Mapped<'a, U> {
-                let data = NonNull::from(part(&$($mut)? *this));
-                let raw = &this.lock.raw;
-                mem::forget(this);
-                $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
-            }
-
-            /// Makes a guard over a part of the data, if there is such a part.
-            ///
-            /// # Errors
-            ///
-            /// The guard itself, if `part` returned `None`.
-            #[inline]
-            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn try_map<U: ?Sized>(
-                mut this: Self,
-                part: impl FnOnce(&$($mut)? T) -> Option<&$($mut)? U>,
-            ) -> Result<$Mapped<'a, U>, Self> {
-                let Some(data) = part(&$($mut)? *this).map(NonNull::from) else { return Err(this) };
-                let raw = &this.lock.raw;
-                mem::forget(this);
-                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
-            }
-
-            /// Makes a guard over a part of the data, or returns the reason why there is none.
-            ///
-            /// # Errors
-            ///
-            /// The guard itself, with the error that `part` returned.
-            #[inline]
-            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn try_map_or_err<U: ?Sized, E>(
-                mut this: Self,
-                part: impl FnOnce(&$($mut)? T) -> Result<&$($mut)? U, E>,
-            ) -> Result<$Mapped<'a, U>, (Self, E)> {
-                let data = match part(&$($mut)? *this).map(NonNull::from) {
-                    Ok(data) => data,
-                    Err(error) => return Err((this, error)),
-                };
-                let raw = &this.lock.raw;
-                mem::forget(this);
-                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
+            map_methods! {
+                ///
+                /// This and the other functions here are associated functions, so that they hide
+                /// no method of the data.
+                "the data", this => &this.lock.raw, $Mapped<'a> $(, $mut)?
             }
         }
 
@@ -168,55 +184,7 @@ macro_rules! mapped_guard {
         unsafe impl<T: ?Sized + Sync> Sync for $Mapped<'_, T> {}
 
         impl<'a, T: ?Sized> $Mapped<'a, T> {
-            /// Makes a guard over a part of the part.
-            #[inline]
-            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn map<U: ?Sized>(
-                mut this: Self,
-                part: impl FnOnce(&$($mut)? T) -> &$($mut)? U,
-            ) -> $Mapped<'a, U> {
-                let data = NonNull::from(part(&$($mut)? *this));
-                let raw = this.raw;
-                mem::forget(this);
-                $Mapped { raw, data, part: PhantomData, not_send: PhantomData }
-            }
-
-            /// Makes a guard over a part of the part, if there is such a part.
-            ///
-            /// # Errors
-            ///
-            /// The guard itself, if `part` returned `None`.
-            #[inline]
-            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn try_map<U: ?Sized>(
-                mut this: Self,
-                part: impl FnOnce(&$($mut)? T) -> Option<&$($mut)? U>,
-            ) -> Result<$Mapped<'a, U>, Self> {
-                let Some(data) = part(&$($mut)? *this).map(NonNull::from) else { return Err(this) };
-                let raw = this.raw;
-                mem::forget(this);
-                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
-            }
-
-            /// Makes a guard over a part of the part, or returns the reason why there is none.
-            ///
-            /// # Errors
-            ///
-            /// The guard itself, with the error that `part` returned.
-            #[inline]
-            #[allow(unused_mut, reason = "only an exclusive guard lends its data mutably")]
-            pub fn try_map_or_err<U: ?Sized, E>(
-                mut this: Self,
-                part: impl FnOnce(&$($mut)? T) -> Result<&$($mut)? U, E>,
-            ) -> Result<$Mapped<'a, U>, (Self, E)> {
-                let data = match part(&$($mut)? *this).map(NonNull::from) {
-                    Ok(data) => data,
-                    Err(error) => return Err((this, error)),
-                };
-                let raw = this.raw;
-                mem::forget(this);
-                Ok($Mapped { raw, data, part: PhantomData, not_send: PhantomData })
-            }
+            map_methods! { "the part", this => this.raw, $Mapped<'a> $(, $mut)? }
         }
 
         impl<T: ?Sized> Deref for $Mapped<'_, T> {

@@ -337,6 +337,18 @@ impl InstrumentedRwLock {
         abort.disarm();
     }
 
+    /// Turns the upgradable reader into the writer, with `wait` if there are other readers. Returns
+    /// what `wait` returns, which does not unwind.
+    #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    pub(crate) fn upgrade_by(&self, wait: impl FnOnce(&RawRwLock) -> bool) -> bool {
+        let abort = AbortOnUnwind::new(RELOCK);
+        let mut attempt = self.instrument.try_attempt();
+        let got = attempt.at_once(|| self.try_upgrade()) || wait(&self.lock);
+        attempt.has(got);
+        abort.disarm();
+        got
+    }
+
     pub(crate) fn try_upgrade(&self) -> bool {
         upgraded(self.lock.try_upgrade())
     }

@@ -290,58 +290,20 @@ impl<'a, T: ?Sized, R: RawLock> MutexGuard<'a, T, R> {
         Self { mutex, not_send: PhantomData }
     }
 
-    /// Makes a guard over a part of the data.
-    ///
-    /// This and the other functions here are associated functions, so that they hide no method of
-    /// the data.
-    ///
-    /// ```
-    /// use sync_core::{Mutex, MutexGuard};
-    /// let pair = Mutex::new((1, 2));
-    /// let mut second = MutexGuard::map(pair.lock(), |pair| &mut pair.1);
-    /// *second += 1;
-    /// drop(second);
-    /// assert_eq!(pair.into_inner(), (1, 3));
-    /// ```
-    #[inline]
-    pub fn map<U: ?Sized>(
-        mut this: Self,
-        part: impl FnOnce(&mut T) -> &mut U,
-    ) -> MappedMutexGuard<'a, U, R> {
-        let data = NonNull::from(part(&mut *this));
-        MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)
-    }
-
-    /// Makes a guard over a part of the data, if there is such a part.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, if `part` returned `None`.
-    #[inline]
-    pub fn try_map<U: ?Sized>(
-        mut this: Self,
-        part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<MappedMutexGuard<'a, U, R>, Self> {
-        match part(&mut *this).map(NonNull::from) {
-            Some(data) => Ok(MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)),
-            None => Err(this),
-        }
-    }
-
-    /// Makes a guard over a part of the data, or returns the reason why there is none.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, with the error that `part` returned.
-    #[inline]
-    pub fn try_map_or_err<U: ?Sized, E>(
-        mut this: Self,
-        part: impl FnOnce(&mut T) -> Result<&mut U, E>,
-    ) -> Result<MappedMutexGuard<'a, U, R>, (Self, E)> {
-        match part(&mut *this).map(NonNull::from) {
-            Ok(data) => Ok(MappedMutexGuard::take_over(this, |this| &this.mutex.raw, data)),
-            Err(error) => Err((this, error)),
-        }
+    map_methods! {
+        ///
+        /// This and the other functions here are associated functions, so that they hide no method
+        /// of the data.
+        ///
+        /// ```
+        /// use sync_core::{Mutex, MutexGuard};
+        /// let pair = Mutex::new((1, 2));
+        /// let mut second = MutexGuard::map(pair.lock(), |pair| &mut pair.1);
+        /// *second += 1;
+        /// drop(second);
+        /// assert_eq!(pair.into_inner(), (1, 3));
+        /// ```
+        "the data", this => &this.mutex.raw, MappedMutexGuard<'a, R>, mut
     }
 
     /// Calls `f` with the lock released, and takes it again before it returns or unwinds.
@@ -428,59 +390,7 @@ pub struct MappedMutexGuard<'a, T: ?Sized, R: RawLock = RawMutex> {
 unsafe impl<T: ?Sized + Sync, R: RawLock + Sync> Sync for MappedMutexGuard<'_, T, R> {}
 
 impl<'a, T: ?Sized, R: RawLock> MappedMutexGuard<'a, T, R> {
-    /// Makes a guard out of a guard that is forgotten: the lock stays held.
-    #[inline]
-    fn take_over<G>(
-        from: G,
-        raw: impl FnOnce(&G) -> &'a Instrumented<R>,
-        data: NonNull<T>,
-    ) -> Self {
-        let raw = raw(&from);
-        mem::forget(from);
-        Self { raw, data, part: PhantomData, not_send: PhantomData }
-    }
-
-    /// Makes a guard over a part of the part.
-    #[inline]
-    pub fn map<U: ?Sized>(
-        mut this: Self,
-        part: impl FnOnce(&mut T) -> &mut U,
-    ) -> MappedMutexGuard<'a, U, R> {
-        let data = NonNull::from(part(&mut *this));
-        MappedMutexGuard::take_over(this, |this| this.raw, data)
-    }
-
-    /// Makes a guard over a part of the part, if there is such a part.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, if `part` returned `None`.
-    #[inline]
-    pub fn try_map<U: ?Sized>(
-        mut this: Self,
-        part: impl FnOnce(&mut T) -> Option<&mut U>,
-    ) -> Result<MappedMutexGuard<'a, U, R>, Self> {
-        match part(&mut *this).map(NonNull::from) {
-            Some(data) => Ok(MappedMutexGuard::take_over(this, |this| this.raw, data)),
-            None => Err(this),
-        }
-    }
-
-    /// Makes a guard over a part of the data, or returns the reason why there is none.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, with the error that `part` returned.
-    #[inline]
-    pub fn try_map_or_err<U: ?Sized, E>(
-        mut this: Self,
-        part: impl FnOnce(&mut T) -> Result<&mut U, E>,
-    ) -> Result<MappedMutexGuard<'a, U, R>, (Self, E)> {
-        match part(&mut *this).map(NonNull::from) {
-            Ok(data) => Ok(MappedMutexGuard::take_over(this, |this| this.raw, data)),
-            Err(error) => Err((this, error)),
-        }
-    }
+    map_methods! { "the part", this => this.raw, MappedMutexGuard<'a, R>, mut }
 
     /// Releases the lock; if a thread waits for it, no newcomer gets it before a waiter.
     #[inline]

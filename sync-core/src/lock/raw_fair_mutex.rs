@@ -347,8 +347,7 @@ impl RawFairMutex {
     /// lock is never free, so a spinning thread overtakes no queued thread, only other spinning
     /// threads. It joins the queue after about 4 us of running time: later by the clock, if it is
     /// preempted in its spin.
-    fn spin(&self) -> bool {
-        let mut looks = Looks::new();
+    fn spin(&self, mut looks: Looks) -> bool {
         loop {
             // Relaxed: a hint; `try_lock` acquires.
             match self.state.load(Relaxed) {
@@ -574,11 +573,12 @@ impl<'a> Steps<'a> for Queueing<'a> {
             Some((turns, _)) if limit_passed => lock.request_yield(node, turns),
             Some(turn) => turn,
             None => {
-                if lock.spin() {
+                let looks = || if node.is_task { Looks::none() } else { Looks::new() };
+                if lock.spin(looks()) {
                     return Step::Done(());
                 }
                 let Some(joined) = lock.join(node) else { return Step::Done(()) };
-                let mut spin = Looks::new();
+                let mut spin = looks();
                 while !node.is_granted() && spin.turn() {}
                 joined
             }

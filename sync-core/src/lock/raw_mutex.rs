@@ -243,7 +243,7 @@ impl RawMutex {
     /// Returns an acquisition on the slow path, for a thread or a task.
     #[inline]
     pub(crate) fn acquiring(&self) -> Acquiring<'_> {
-        Acquiring { lock: self, waiting: None, slept: false }
+        Acquiring { lock: self, waiting: None, slept: false, is_task: false }
     }
 
     /// Ends a wait whose time is up: takes the lock if it is free after all.
@@ -318,14 +318,19 @@ pub(crate) struct Acquiring<'a> {
     /// takes longer than a critical section, and other threads take the free lock meanwhile.
     waiting: Option<Stopwatch>,
     slept: bool,
+    is_task: bool,
 }
 
 impl<'a> Steps<'a> for Acquiring<'a> {
     type Output = ();
 
+    fn as_task(&mut self) {
+        self.is_task = true;
+    }
+
     fn step(&mut self, _: bool) -> Step<'a, ()> {
         let lock = self.lock;
-        let mut looks = Looks::new();
+        let mut looks = if self.is_task { Looks::none() } else { Looks::new() };
         let mut state = lock.spin(&mut looks);
         loop {
             if state & LOCKED == 0 && (self.slept || state & STARVING == 0) {

@@ -523,6 +523,10 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 
 borrowed_guard! {
     /// The right to read the data of an [`RwLock`]; dropping it releases the lock.
+    ///
+    /// It is invariant in `T`, for it gives out its lock ([`rwlock`](Self::rwlock)), into which
+    /// what lives shorter could be written. `std`'s guard is covariant, and so is a mapped guard:
+    /// [`map`](Self::map) with `|data| data` makes one.
     RwLockReadGuard of RwLock, releases with release_read, maps to MappedRwLockReadGuard
 }
 

@@ -143,7 +143,7 @@ impl<T: ?Sized> RwLockUpgradableReadGuard<'_, T> {
 
     /// Calls `f` with the data of a lock that this guard holds for writing now, and weakens the
     /// hold afterwards.
-    fn upgraded_for<R>(this: &mut Self, f: impl FnOnce(&mut T) -> R) -> R {
+    pub(crate) fn upgraded_for<R>(this: &mut Self, f: impl FnOnce(&mut T) -> R) -> R {
         struct Weaken<'a>(&'a InstrumentedRwLock);
         impl Drop for Weaken<'_> {
             fn drop(&mut self) {

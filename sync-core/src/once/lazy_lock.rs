@@ -15,7 +15,7 @@ use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::once::once::Once;
+use crate::once::once::{Changed, Once, OnceStatus};
 use crate::primitive::{cell::UnsafeCell, const_new};
 
 const POISONED: &str = "the function of this LazyLock has panicked";
@@ -86,17 +86,36 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
-        this.once.call_once_or(POISONED, || {
-            // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is in the
-            // cell, and no other thread takes it out.
-            let function =
-                this.data.with_mut(|data| unsafe { ManuallyDrop::take(&mut (*data).function) });
-            let value = ManuallyDrop::new(function());
-            // SAFETY: invariant 1. The function was taken out of the cell before.
-            this.data.with_mut(|data| unsafe { (*data).value = value });
-        });
+        // SAFETY: the closure of the `Once` is this one, here and in `force_by`.
+        this.once.call_once_or(POISONED, || unsafe { Self::make(this) });
         // SAFETY: invariants 2 and 3.
         this.data.with(|data| unsafe { &*(*data).value })
+    }
+
+    /// Like [`force`](Self::force), with `wait` in the place of the sleep: it returns the next
+    /// state of the `Once`, or `None` to give up.
+    #[track_caller]
+    pub(crate) fn force_by(this: &Self, wait: impl Fn(Changed<'_>) -> Option<u32>) -> Option<&T> {
+        // SAFETY: the closure of the `Once` is this one, here and in `force`.
+        let done = this.once.call_once_by(Some(POISONED), || unsafe { Self::make(this) }, wait);
+        // SAFETY: invariants 2 and 3.
+        done.then(|| this.data.with(|data| unsafe { &*(*data).value }))
+    }
+
+    /// Makes the value.
+    ///
+    /// # Safety
+    ///
+    /// It is the closure of the `Once`.
+    #[inline]
+    unsafe fn make(this: &Self) {
+        // SAFETY: invariants 1 and 2: the `Once` was incomplete, so the function is in the cell,
+        // and no other thread takes it out.
+        let function =
+            this.data.with_mut(|data| unsafe { ManuallyDrop::take(&mut (*data).function) });
+        let value = ManuallyDrop::new(function());
+        // SAFETY: invariant 1. The function was taken out of the cell before.
+        this.data.with_mut(|data| unsafe { (*data).value = value });
     }
 
     /// Returns the value, and makes it first if it does not exist; this call borrows the lock
@@ -149,16 +168,14 @@ impl<T, F> LazyLock<T, F> {
 
 impl<T, F> Drop for LazyLock<T, F> {
     fn drop(&mut self) {
-        if self.once.is_poisoned() {
-            return;
-        }
-        let complete = self.once.is_completed();
         // SAFETY: invariant 2; `&mut self`: no thread is running the function.
         self.data.with_mut(|data| unsafe {
-            if complete {
-                ManuallyDrop::drop(&mut (*data).value);
-            } else {
-                ManuallyDrop::drop(&mut (*data).function);
+            match self.once.state() {
+                OnceStatus::Done => ManuallyDrop::drop(&mut (*data).value),
+                OnceStatus::New => ManuallyDrop::drop(&mut (*data).function),
+                // In the child of a fork a thread of the parent has taken the function out, and may
+                // be in the middle of the value: what is in the cell is not touched.
+                OnceStatus::Poisoned | OnceStatus::InProgress => {}
             }
         });
     }

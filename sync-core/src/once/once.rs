@@ -239,9 +239,52 @@ impl Once {
         self.state.load(Relaxed) & STATE == POISONED
     }
 
+    /// Like [`call_once`](Self::call_once), with `wait` in the place of the sleep: it returns the
+    /// next state, or `None` to give up. Returns `false` then. `poisoned` is the message of the
+    /// panic, or that of `call_once`.
+    #[track_caller]
+    pub(crate) fn call_once_by(
+        &self,
+        poisoned: Option<&'static str>,
+        f: impl FnOnce(),
+        wait: impl Fn(Changed<'_>) -> Option<u32>,
+    ) -> bool {
+        let mut f = Some(f);
+        let poisoned = poisoned.unwrap_or(POISONED_ONCE);
+        let mut call = |_: &OnceState| f.take().expect("called once")();
+        self.is_completed()
+            || self.call_by(Some(poisoned), &mut call, |state| wait(self.changed(state)))
+    }
+
+    /// Like [`call_once_force`](Self::call_once_force), with `wait` as in
+    /// [`call_once_by`](Self::call_once_by).
+    #[track_caller]
+    pub(crate) fn call_once_force_by(
+        &self,
+        f: impl FnOnce(&OnceState),
+        wait: impl Fn(Changed<'_>) -> Option<u32>,
+    ) -> bool {
+        let mut f = Some(f);
+        let mut call = |state: &OnceState| f.take().expect("called once")(state);
+        self.is_completed() || self.call_by(None, &mut call, |state| wait(self.changed(state)))
+    }
+
     #[cold]
     #[track_caller]
     fn call(&self, poisoned: Option<&'static str>, f: &mut dyn FnMut(&OnceState)) {
+        self.call_by(poisoned, f, |state| Some(self.queue(state)));
+    }
+
+    /// Runs `f` unless a closure has run. While another thread runs one, `wait` returns the next
+    /// state; if it returns `None`, the result is `false`.
+    #[inline]
+    #[track_caller]
+    fn call_by(
+        &self,
+        poisoned: Option<&'static str>,
+        f: &mut dyn FnMut(&OnceState),
+        wait: impl Fn(u32) -> Option<u32>,
+    ) -> bool {
         let mut attempt = self.instrument.attempt(|| self.is_running());
         // Acquire, also on the failure of the exchange: pairs with the Release of the swap in
         // `Running::drop`.
@@ -270,32 +313,56 @@ impl Once {
                     };
                     f(&asked);
                     running.becomes = asked.becomes.get();
-                    return;
+                    return true;
                 }
                 _ => {
                     attempt.waits();
-                    state = self.queue(state);
+                    match wait(state) {
+                        Some(next) => state = next,
+                        None => return attempt.has(false),
+                    }
                 }
             }
         }
-        attempt.has(true);
+        attempt.has(true)
     }
 
     #[cold]
     #[track_caller]
     fn sleep(&self, poisoned: Option<&'static str>) {
+        self.wait_by(poisoned, |state| Some(self.queue(state)));
+    }
+
+    /// Waits until a closure has run, with `wait` as in [`call_once_by`](Self::call_once_by). Ends
+    /// with a panic if a closure panicked and `panics`.
+    #[track_caller]
+    pub(crate) fn sleep_by(&self, panics: bool, wait: impl Fn(Changed<'_>) -> Option<u32>) -> bool {
+        self.wait_by(panics.then_some(POISONED_ONCE), |state| wait(self.changed(state)))
+    }
+
+    #[inline]
+    #[track_caller]
+    fn wait_by(&self, poisoned: Option<&'static str>, wait: impl Fn(u32) -> Option<u32>) -> bool {
         let mut attempt = self.instrument.attempt(|| self.is_running());
         attempt.waits();
-        // Acquire: as in `call`.
+        // Acquire: as in `call_by`.
         let mut state = self.state.load(Acquire);
         loop {
             match (state & STATE, poisoned) {
                 (COMPLETE, _) => break,
                 (POISONED, Some(message)) => panic_with(message),
-                _ => state = self.queue(state),
+                _ => match wait(state) {
+                    Some(next) => state = next,
+                    None => return attempt.has(false),
+                },
             }
         }
-        attempt.has(true);
+        attempt.has(true)
+    }
+
+    /// Returns the wait for the state after `state`.
+    fn changed(&self, state: u32) -> Changed<'_> {
+        Changed { once: self, state }
     }
 
     /// Waits until a closure has run, as a task; or, if `may_run`, until the caller is the one that
@@ -317,7 +384,7 @@ impl Once {
         // shows that this closure is not short.
         let mut looks = Looks::new();
         while state == RUNNING && looks.turn() {
-            // Acquire: as in `call`.
+            // Acquire: as in `call_by`.
             let seen = self.state.load(Acquire);
             if seen != state {
                 return seen;
@@ -325,13 +392,13 @@ impl Once {
         }
         let announced = state | QUEUED;
         if announced != state {
-            // Relaxed: an announcement publishes nothing. Acquire on failure: as in `call`.
+            // Relaxed: an announcement publishes nothing. Acquire on failure: as in `call_by`.
             if let Err(seen) = self.state.compare_exchange(state, announced, Relaxed, Acquire) {
                 return seen;
             }
         }
         futex::wait(&self.state, announced);
-        // Acquire: as in `call`.
+        // Acquire: as in `call_by`.
         self.state.load(Acquire)
     }
 }
@@ -390,7 +457,7 @@ impl<'a> Steps<'a> for Beginning<'a> {
 
     fn step(&mut self, _: bool) -> Step<'a, Self::Output> {
         let word = &self.once.state;
-        // Acquire, also on the failure of the exchanges: as in `call`.
+        // Acquire, also on the failure of the exchanges: as in `call_by`.
         let mut state = word.load(Acquire);
         loop {
             let runs = match state & STATE {
@@ -420,6 +487,41 @@ impl<'a> Steps<'a> for Beginning<'a> {
     }
 
     fn undo(&mut self, _: Self::Output) {}
+}
+
+/// A wait for the state after `state`, for a thread that waits for something else as well.
+pub(crate) struct Changed<'a> {
+    once: &'a Once,
+    state: u32,
+}
+
+impl<'a> Steps<'a> for Changed<'a> {
+    type Output = u32;
+
+    fn step(&mut self, _: bool) -> Step<'a, u32> {
+        let word = &self.once.state;
+        let announced = self.state | QUEUED;
+        // Acquire, also on the failure of the exchange: as in `call_by`.
+        let seen = word.load(Acquire);
+        if seen != announced {
+            if seen != self.state {
+                return Step::Done(seen);
+            }
+            // Relaxed: an announcement publishes nothing.
+            if let Err(seen) = word.compare_exchange(seen, announced, Relaxed, Acquire) {
+                return Step::Done(seen);
+            }
+        }
+        let (expected, channel) = (announced, Channel::ALL);
+        Step::Sleep(Sleep { word, expected, channel, limit: None })
+    }
+
+    /// All waiters are woken at once, so it owes no waiter a wake.
+    fn leave(&mut self) -> Option<u32> {
+        None
+    }
+
+    fn undo(&mut self, _: u32) {}
 }
 
 #[cold]

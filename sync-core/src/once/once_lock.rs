@@ -15,7 +15,7 @@ use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::once::once::Once;
+use crate::once::once::{Changed, Once, OnceState};
 use crate::primitive::{cell::UnsafeCell, const_new};
 
 /// A cell that is written once and then read by all threads without a lock: one load.
@@ -217,20 +217,45 @@ impl<T> OnceLock<T> {
         Ok(unsafe { self.get_unchecked() })
     }
 
+    /// Like [`get_or_try_init`](Self::get_or_try_init), with `wait` in the place of the sleep: it
+    /// returns the next state of the `Once`, or `None` to give up.
+    pub(crate) fn get_or_try_init_by<E>(
+        &self,
+        f: impl FnOnce() -> Result<T, E>,
+        wait: impl Fn(Changed<'_>) -> Option<u32>,
+    ) -> Option<Result<&T, E>> {
+        let mut failed = Ok(());
+        let done = self.once.call_once_force_by(|state| failed = self.make(f, state), wait);
+        match failed {
+            Err(error) => Some(Err(error)),
+            // SAFETY: invariants 2 and 3: the closure has run.
+            Ok(()) => done.then(|| Ok(unsafe { self.get_unchecked() })),
+        }
+    }
+
     #[cold]
     fn init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<(), E> {
         let mut failed = Ok(());
-        self.once.call_once_force(|state| match f() {
-            // SAFETY: invariant 1.
-            Ok(made) => self.value.with_mut(|value| unsafe {
-                (*value).write(made);
-            }),
-            Err(error) => {
-                failed = Err(error);
-                state.did_not_happen();
-            }
-        });
+        self.once.call_once_force(|state| failed = self.make(f, state));
         failed
+    }
+
+    /// Makes the value, as the closure of the `Once`.
+    #[inline]
+    fn make<E>(&self, f: impl FnOnce() -> Result<T, E>, state: &OnceState) -> Result<(), E> {
+        match f() {
+            Ok(made) => {
+                // SAFETY: invariant 1.
+                self.value.with_mut(|value| unsafe {
+                    (*value).write(made);
+                });
+                Ok(())
+            }
+            Err(error) => {
+                state.did_not_happen();
+                Err(error)
+            }
+        }
     }
 
     /// Takes the value out and returns it; the cell is empty again.

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::num::NonZeroU64;
 use core::time::Duration;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::thread::{thread_local, yield_now};
 
@@ -17,10 +18,27 @@ impl Spin {
         Self(())
     }
 
+    /// As [`new`](Self::new).
+    pub const fn none() -> Self {
+        Self(())
+    }
+
     /// Returns `false`: it is time to sleep.
     pub fn turn(&mut self) -> bool {
         false
     }
+}
+
+/// The most words that one thread can sleep on: no checker has such a call.
+pub const MOST_WORDS: usize = 1;
+
+/// Returns `false`: a checker has no wait for several words.
+pub fn wait_many(
+    _: (&super::atomic::AtomicU32, u32),
+    _: &[(&super::atomic::AtomicU32, u32)],
+    _: Option<super::futex::Deadline>,
+) -> bool {
+    false
 }
 
 std::thread_local! {
@@ -66,3 +84,25 @@ pub type Looks = Spin;
 
 /// Returns at once: under a checker no time passes.
 pub fn pause_for(_: core::time::Duration) {}
+
+/// No effect: a checker has no caches.
+pub fn prefetch<T: ?Sized>(_: *const T) {}
+
+/// A finite deadline. A checker has no clock: whether it passes is a matter of scheduling. Which of
+/// two is the earlier one is that of their timeouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Duration);
+
+impl Deadline {
+    /// A deadline; `None` where the real one would be past the end of the clock.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Option<Self> {
+        (timeout != Duration::MAX).then_some(Self(timeout))
+    }
+
+    /// A deadline, before all that are measured from now.
+    #[must_use]
+    pub fn at(_: Instant) -> Option<Self> {
+        Some(Self(Duration::ZERO))
+    }
+}

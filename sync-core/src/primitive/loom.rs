@@ -20,7 +20,7 @@ pub use super::loom_futex as threads;
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::{Looks, Spin, pause_for};
+    pub use super::super::checked::{Looks, Spin, pause_for, prefetch};
     pub use loom::hint::spin_loop;
 }
 

@@ -26,14 +26,13 @@
 use core::cell::{Cell, RefCell};
 use core::mem::ManuallyDrop;
 use core::ptr;
-use core::time::Duration;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use loom::sync::mpsc::{self, Sender};
 
+pub use super::checked::Deadline;
 pub use crate::futex::Channel;
 
 /// The choices that loom cannot make by itself, set for the executions of one model.
@@ -82,25 +81,6 @@ enum Bell {
 const ASLEEP: usize = 0;
 const WOKEN: usize = 1;
 const LEFT: usize = 2;
-
-/// A finite deadline. Loom has no clock: whether it passes is a matter of scheduling. Which of two
-/// is the earlier one is that of their timeouts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(Duration);
-
-impl Deadline {
-    /// A deadline; `None` where the real one would be past the end of the clock.
-    #[must_use]
-    pub fn after(timeout: Duration) -> Option<Self> {
-        (timeout != Duration::MAX).then_some(Self(timeout))
-    }
-
-    /// A deadline, before all that are measured from now.
-    #[must_use]
-    pub fn at(_: Instant) -> Option<Self> {
-        Some(Self(Duration::ZERO))
-    }
-}
 
 fn enqueue(address: usize, channel: Channel, bell: Bell) -> usize {
     std::thread_local! {
@@ -295,5 +275,6 @@ pub fn requeue(
 
 /// Futexes in memory that processes share: in a model, all participants share one memory anyway.
 pub mod shared {
+    pub use super::super::checked::{MOST_WORDS, wait_many};
     pub use super::{wait_maybe, wake};
 }

@@ -124,6 +124,12 @@ pub mod hint {
             Self { left: Self::LOOKS }
         }
 
+        /// A spin of no turn, for a task.
+        #[inline]
+        pub const fn none() -> Self {
+            Self { left: 0 }
+        }
+
         /// Lets one interval pass. Returns `false` once it is time to sleep instead.
         pub fn turn(&mut self) -> bool {
             if self.left == 0 || one_processor() {
@@ -154,6 +160,20 @@ pub mod hint {
                 return;
             }
         }
+    }
+
+    /// Asks the processor to fetch the cache line at `place`, which is soon needed. Only speed
+    /// rests on it: `place` need not be valid.
+    #[inline]
+    pub fn prefetch<T: ?Sized>(place: *const T) {
+        // SAFETY: a prefetch is no access: it faults for no address.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(place.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = place;
     }
 
     /// Returns whether this thread may use one processor only. The system is asked once in a

@@ -44,6 +44,10 @@ pub trait Steps<'a> {
     /// The result of the wait.
     type Output;
 
+    /// The wait is that of a task: called once, before the first step. A task does not spin: the
+    /// task that it waits for may need the same thread, and so may others that have work to do.
+    fn as_task(&mut self) {}
+
     /// Runs until the wait is done or has to sleep. `limit_passed`: the sleep before this step had
     /// a limit of its own, which has passed.
     fn step(&mut self, limit_passed: bool) -> Step<'a, Self::Output>;
@@ -103,7 +107,8 @@ enum Stage {
 
 impl<'a, S: Steps<'a>> Waiting<'a, S> {
     /// A wait that has not begun.
-    pub fn new(steps: S) -> Self {
+    pub fn new(mut steps: S) -> Self {
+        steps.as_task();
         let lifetime = core::marker::PhantomData;
         Self { steps, stage: Stage::New, waiter: Waiter::new(), lifetime }
     }

@@ -16,31 +16,10 @@ pub mod cell {
 
 /// The checker's futex, under the names of the real one.
 pub mod threads {
-    use core::time::Duration;
-    use std::time::Instant;
-
     use verify::sync::atomic::AtomicU32;
 
     pub use crate::futex::Channel;
-
-    /// A finite deadline: when it passes is the checker's choice. Which of two is the earlier one
-    /// is that of their timeouts.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub struct Deadline(Duration);
-
-    impl Deadline {
-        /// A deadline; `None` where the real one would be past the end of the clock.
-        #[must_use]
-        pub fn after(timeout: Duration) -> Option<Self> {
-            (timeout != Duration::MAX).then_some(Self(timeout))
-        }
-
-        /// A deadline, before all that are measured from now.
-        #[must_use]
-        pub fn at(_: Instant) -> Option<Self> {
-            Some(Self(Duration::ZERO))
-        }
-    }
+    pub use crate::primitive::checked::Deadline;
 
     /// Sleeps while `*word == expected`.
     #[track_caller]
@@ -128,13 +107,14 @@ pub mod threads {
     /// Futexes in memory that processes share: in a model, all participants share one memory
     /// anyway.
     pub mod shared {
+        pub use super::super::super::checked::{MOST_WORDS, wait_many};
         pub use super::{wait_maybe, wake};
     }
 }
 
 /// Spinning.
 pub mod hint {
-    pub use super::super::checked::{Looks, Spin, pause_for};
+    pub use super::super::checked::{Looks, Spin, pause_for, prefetch};
     pub use verify::hint::spin_loop;
 }
 

@@ -9,7 +9,8 @@ use super::error::{ShutDown, SpawnError};
 use super::handle::JoinHandle;
 use super::record::Thread;
 use crate::fork::ProcessMark;
-use crate::user_code;
+use crate::user_code::{self, Payload};
+use crate::wait::event::Event;
 
 /// Joins the threads that were started in it, except the daemons, when it is dropped. With one in
 /// `main` a Rust program ends as a Python program does: not before its last thread.
@@ -51,6 +52,8 @@ struct Members {
     at_exit: Vec<Callback>,
     /// Whether the group takes no callbacks any more.
     leaving: bool,
+    /// That of the first callback that panicked, until the members are joined.
+    first_panic: Option<Payload>,
     /// Whether the group takes no threads any more.
     gone: bool,
 }
@@ -90,6 +93,57 @@ impl Group {
     /// payload of the first that did. Where the thread is panicking already, that payload is
     /// disposed of.
     pub fn join(self) {}
+
+    /// Calls the callbacks, and waits with `wait` for the members until it returns `false`. Returns
+    /// whether all have ended.
+    pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {
+        self.call_callbacks();
+        self.handle.join_members(wait)
+    }
+
+    /// Calls the callbacks that are left, and keeps the payload of the first that panics.
+    fn call_callbacks(&self) {
+        let mut callbacks = self.handle.take_callbacks();
+        // The process is compared before each call: a callback may fork and return in the child.
+        while self.handle.process.is_current() {
+            let Some(callback) = callbacks.pop() else { break };
+            if let Err(payload) = user_code::run(callback) {
+                self.handle.keep_panic(payload);
+            }
+        }
+        if !self.handle.process.is_current() {
+            // They are the parent's.
+            core::mem::forget(callbacks);
+        }
+    }
+}
+
+impl Group {
+    /// Like [`join`](Self::join), as a task: calls the callbacks, and waits for the threads without
+    /// a thread.
+    ///
+    /// A wait that is dropped joins the threads that are left as [`join`](Self::join) does, and so
+    /// blocks; callbacks that were called are not called again.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread::Group};
+    ///
+    /// let group = Group::new();
+    /// group.spawn(|| ()).unwrap();
+    /// block_on(group.join_async());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Like [`join`](Self::join).
+    pub async fn join_async(self) {
+        self.call_callbacks();
+        while let Some(member) = self.handle.next_member() {
+            member.finished().wait_async().await;
+        }
+        // Raises the panic of a callback.
+        drop(self);
+    }
 }
 
 impl Builder {
@@ -118,24 +172,17 @@ impl Default for Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let mut first_panic = None;
-        let mut callbacks = self.handle.take_callbacks();
-        // The process is compared before each call: a callback may fork and return in the child.
-        while self.handle.process.is_current() {
-            let Some(callback) = callbacks.pop() else { break };
-            if let Err(payload) = user_code::run(callback) {
-                match first_panic {
-                    None => first_panic = Some(payload),
-                    Some(_) => user_code::dispose_payload(payload),
-                }
-            }
-        }
-        self.handle.join_members();
+        self.join_by(|finished| {
+            finished.wait();
+            true
+        });
         if !self.handle.process.is_current() {
             // The list may be locked, and in the middle of a change, by a thread that is not here:
-            // it is not even dropped. The callbacks are the parent's.
-            core::mem::forget((Arc::clone(&self.handle.members), callbacks));
+            // it is not even dropped.
+            core::mem::forget(Arc::clone(&self.handle.members));
+            return;
         }
+        let first_panic = self.handle.lock().first_panic.take();
         match first_panic {
             Some(payload) if std::thread::panicking() => user_code::dispose_payload(payload),
             Some(payload) => resume_unwind(payload),
@@ -159,9 +206,42 @@ impl GroupHandle {
         core::mem::take(&mut members.at_exit)
     }
 
-    /// Joins the members, including those that they start meanwhile. Does nothing in the child of a
-    /// fork.
-    fn join_members(&self) {
+    /// Keeps the first panic of a callback.
+    fn keep_panic(&self, payload: Payload) {
+        let unwanted = if self.process.is_current() {
+            let mut members = self.lock();
+            match members.first_panic {
+                None => members.first_panic.replace(payload),
+                Some(_) => Some(payload),
+            }
+        } else {
+            Some(payload)
+        };
+        // User code: not under the lock.
+        unwanted.into_iter().for_each(user_code::dispose_payload);
+    }
+
+    /// Returns a member that is to be waited for; `None`, and the group takes no more from then on,
+    /// if there is none. The member stays in the list until it has ended.
+    fn next_member(&self) -> Option<Thread> {
+        if !self.process.is_current() {
+            return None;
+        }
+        let mut members = self.lock();
+        while let Some(last) = members.running.last() {
+            // A member that joins the group does not wait for itself.
+            if !(last.is_daemon() || last.is_current() || last.finished().is_set()) {
+                return Some(last.clone());
+            }
+            members.running.pop();
+        }
+        members.gone = true;
+        None
+    }
+
+    /// Joins the members, including those that they start meanwhile, with `wait`, until it returns
+    /// `false`. Returns whether all have ended. Does nothing in the child of a fork.
+    fn join_members(&self, wait: impl Fn(&Event) -> bool) -> bool {
         while self.process.is_current() {
             let next = {
                 let mut members = self.lock();
@@ -172,10 +252,15 @@ impl GroupHandle {
             match next {
                 // A member that drops the group does not wait for itself.
                 Some(member) if member.is_daemon() || member.is_current() => {}
-                Some(member) => member.finished().wait(),
-                None => return,
+                Some(member) if wait(member.finished()) => {}
+                Some(member) => {
+                    self.lock().running.push(member);
+                    return false;
+                }
+                None => return true,
             }
         }
+        true
     }
 
     /// Starts a thread in the group: [`Builder::spawn_in`] with the defaults.

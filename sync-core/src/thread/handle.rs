@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::record::Thread;
+use crate::fork::ProcessMark;
 use crate::primitive::cell::UnsafeCell;
 use crate::user_code::{self, Payload};
 use crate::wait::event::Event;
@@ -21,15 +22,22 @@ pub(super) enum Outcome<T> {
 /// A panic: its message for every joiner, its payload for the first joiner that takes it.
 pub(super) struct Panic {
     message: Arc<str>,
-    payload: Mutex<Option<Payload>>,
+    /// It belongs to the thread that sets `taken`. Not a lock: a child of a fork would wait for it
+    /// forever if another thread of the parent held it.
+    payload: UnsafeCell<Option<Payload>>,
+    taken: AtomicBool,
     /// Whether a handle has returned it.
     seen: Arc<AtomicBool>,
 }
 
+// SAFETY: the payload, which is `Send`, goes to the one thread that sets `taken`.
+unsafe impl Sync for Panic {}
+
 impl Panic {
     pub(super) fn new(message: Arc<str>, payload: Payload) -> Self {
         let seen = Arc::new(AtomicBool::new(false));
-        Self { message, payload: Mutex::new(Some(payload)), seen }
+        let (payload, taken) = (UnsafeCell::new(Some(payload)), AtomicBool::new(false));
+        Self { message, payload, taken, seen }
     }
 
     fn see(&self) {
@@ -40,15 +48,26 @@ impl Panic {
 }
 
 /// The panics of a scope's threads, some of which no handle may ever return.
-#[derive(Clone, Default)]
-pub(super) struct Unseen(Arc<Mutex<Panics>>);
+#[derive(Clone)]
+pub(super) struct Unseen {
+    /// The process of the scope: its child reads no list, so it adds nothing, and waits for no
+    /// lock.
+    process: ProcessMark,
+    panics: Arc<Mutex<Panics>>,
+}
 
 /// The messages of panics, and whether a handle has returned each.
 type Panics = Vec<(Arc<str>, Arc<AtomicBool>)>;
 
 impl Unseen {
+    pub(super) fn new(process: ProcessMark) -> Self {
+        Self { process, panics: Arc::default() }
+    }
+
     pub(super) fn add(&self, panic: &Panic) {
-        self.panics().push((Arc::clone(&panic.message), Arc::clone(&panic.seen)));
+        if self.process.is_current() {
+            self.panics().push((Arc::clone(&panic.message), Arc::clone(&panic.seen)));
+        }
     }
 
     /// Returns the message of the first panic that no handle has returned.
@@ -58,7 +77,7 @@ impl Unseen {
     }
 
     fn panics(&self) -> MutexGuard<'_, Panics> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -279,7 +298,13 @@ impl<T> JoinHandle<T> {
 
 impl Panic {
     fn take(&self) -> Option<Payload> {
-        self.payload.lock().unwrap_or_else(PoisonError::into_inner).take()
+        // Relaxed: the thread that joined has seen the outcome, and with it the payload; the
+        // exchange only decides which thread takes it.
+        if self.taken.swap(true, Relaxed) {
+            return None;
+        }
+        // SAFETY: one thread comes here, and there is no other access.
+        self.payload.with_mut(|payload| unsafe { (*payload).take() })
     }
 }
 

@@ -67,6 +67,8 @@
 //! | [`Semaphore`](crate::Semaphore) and its kin, that no thread waited for at the fork | usable; permits of other threads come back by `reinit_after_fork` |
 //! | [`Semaphore`](crate::Semaphore) and its kin, that another thread waited for at the fork | usable only after `reinit_after_fork`, before any other call, `try_*` included: the waiter may have been the head of the line, for which every permit is reserved, and only the head itself ends that |
 //! | [`Event`](crate::Event), [`AutoResetEvent`](crate::AutoResetEvent) | usable |
+//! | [`CancelToken`](crate::CancelToken) | usable, and its drop waits for nothing; [`child`](crate::CancelToken::child) and [`cancel`](crate::CancelToken::cancel) wait forever if another thread was in one of them, or was dropping a child, at the fork |
+//! | [`RateLimiter`](crate::RateLimiter) | goes on: the tokens that threads of the parent have taken are taken |
 //! | [`Barrier`](crate::Barrier) | counts threads that are not there, until `reinit_after_fork` |
 //! | [`Condvar`](crate::Condvar) | usable |
 //! | [`Once`](crate::Once) and its kin | as they are; one that another thread was running stays so forever |

@@ -15,7 +15,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 use std::panic::resume_unwind;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::builder::Builder;
@@ -24,12 +24,13 @@ use super::handle::{JoinHandle, Unseen};
 use super::record::Thread;
 use crate::fork::ProcessMark;
 use crate::user_code;
+use crate::wait::event::Event;
 
 /// Starts threads that borrow from outside of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
     /// The process of the threads.
     process: ProcessMark,
-    running: Mutex<Vec<Thread>>,
+    running: Arc<Mutex<Vec<Thread>>>,
     unseen: Unseen,
     /// Invariant in `'scope`: a longer one would let a thread borrow what ends before the scope.
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -69,24 +70,29 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    let process = ProcessMark::current();
     let scope = Scope {
-        process: ProcessMark::current(),
-        running: Mutex::new(Vec::new()),
-        unseen: Unseen::default(),
+        process,
+        running: Arc::default(),
+        unseen: Unseen::new(process),
         scope: PhantomData,
         env: PhantomData,
     };
+    let running = Arc::clone(&scope.running);
     let result = user_code::run(|| f(&scope));
     scope.join_all();
-    match result {
-        Err(payload) => resume_unwind(payload),
-        Ok(value) => {
-            if scope.process.is_current() {
-                if let Some(message) = scope.unseen.first() {
-                    panic!("a scoped thread panicked: {message}");
-                }
-            }
-            value
+    if !scope.process.is_current() {
+        // The list may be locked, and in the middle of a change, by a thread that is not here: it
+        // is not even dropped.
+        core::mem::forget(running);
+        return result.unwrap_or_else(|payload| resume_unwind(payload));
+    }
+    match (result, scope.unseen.first()) {
+        (Err(payload), _) => resume_unwind(payload),
+        (Ok(value), None) => value,
+        (Ok(value), Some(message)) => {
+            user_code::dispose(value);
+            panic!("a scoped thread panicked: {message}");
         }
     }
 }
@@ -123,18 +129,49 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// });
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> bool {
-        if !self.process.is_current() {
-            return true;
-        }
         let deadline = Instant::now().checked_add(timeout);
-        let threads = self.running().clone();
-        threads.iter().all(|thread| match deadline {
-            Some(deadline) => thread.finished().wait_deadline(deadline),
+        self.join_by(|finished| match deadline {
+            Some(deadline) => finished.wait_deadline(deadline),
             None => {
-                thread.finished().wait();
+                finished.wait();
                 true
             }
         })
+    }
+
+    /// Waits with `wait` for the threads that were started so far, until it returns `false`.
+    /// Returns whether all are over.
+    pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {
+        if !self.process.is_current() {
+            return true;
+        }
+        let threads = self.running().clone();
+        threads.iter().all(|thread| wait(thread.finished()))
+    }
+
+    /// Waits until the threads that were started so far are over, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped has no effect. The end of the scope waits all the same.
+    ///
+    /// ```
+    /// use sync_core::{task::block_on, thread};
+    ///
+    /// let words = vec!["one", "two"];
+    /// thread::scope(|scope| {
+    ///     let first = scope.spawn(|| words[0].len()).unwrap();
+    ///     block_on(async {
+    ///         assert_eq!(first.join_async().await, Ok(&3));
+    ///         scope.join_async().await;
+    ///     });
+    /// });
+    /// ```
+    pub async fn join_async(&self) {
+        if self.process.is_current() {
+            let threads = self.running().clone();
+            for thread in threads {
+                thread.finished().wait_async().await;
+            }
+        }
     }
 
     fn join_all(&self) {

@@ -638,6 +638,11 @@ struct Watching<'a, A, F> {
 impl<'a, A, F: Fn(u64) -> bool> Steps<'a> for Watching<'a, A, F> {
     type Output = u64;
 
+    fn as_task(&mut self) {
+        // No spin.
+        self.slept = true;
+    }
+
     fn step(&mut self, _: bool) -> Step<'a, u64> {
         let Barrier { state: word, bell, .. } = self.barrier;
         let mut spin = Spin::new();

@@ -85,6 +85,9 @@ use crate::user_code::AbortOnUnwind;
 /// A wait never ends without a notification or its time, but a notification may end more waits than
 /// intended: check the condition again, or use [`wait_while`](Self::wait_while).
 ///
+/// The waiters of one condition variable may hold different locks, of different kinds too, where
+/// `parking_lot` panics and `std` forbids it: each takes its own lock again.
+///
 /// # Examples
 ///
 /// ```

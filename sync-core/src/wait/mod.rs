@@ -1,5 +1,6 @@
 //! The primitives that threads wait on and that are not locks.
 
+pub(crate) mod alarm;
 pub(crate) mod auto_reset_event;
 pub(crate) mod barrier;
 pub(crate) mod condvar;

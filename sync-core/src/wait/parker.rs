@@ -50,7 +50,8 @@ use crate::primitive::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::primitive::futex::{self, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::steps::{Sleep, Step, Steps, Waiting};
 
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
@@ -123,6 +124,32 @@ impl Parker {
         self.park_by(|| Deadline::at(deadline))
     }
 
+    /// Returns a wait for a token, for a thread that waits for something else as well.
+    pub(crate) fn parking(&self) -> Parking<'_> {
+        Parking { word: &self.unparker.word }
+    }
+
+    /// Waits until there is a token, as a task, and takes it.
+    ///
+    /// Cancel-safe: a wait that is dropped takes no token. It borrows the parker alone, so that no
+    /// thread parks at the same time, and may be sent to another thread.
+    ///
+    /// ```
+    /// use sync_core::{Parker, task::block_on};
+    ///
+    /// let mut parker = Parker::new();
+    /// let unparker = parker.unparker().clone();
+    /// std::thread::spawn(move || unparker.unpark());
+    /// block_on(parker.park_async());
+    /// ```
+    pub async fn park_async(&mut self) {
+        let word = &*self.unparker.word;
+        // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the steps look again.
+        if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_err() {
+            Waiting::new(Parking { word }).await;
+        }
+    }
+
     /// Returns the unparker of this parker.
     #[inline]
     pub fn unparker(&self) -> &Unparker {
@@ -153,6 +180,42 @@ impl Parker {
             // Acquire: pairs with the Release in `unpark` (invariant 2).
             return word.swap(EMPTY, Acquire) == TOKEN;
         }
+    }
+}
+
+/// A wait for the token of a [`Parker`].
+pub(crate) struct Parking<'a> {
+    word: &'a AtomicU32,
+}
+
+impl<'a> Steps<'a> for Parking<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        let word = self.word;
+        // Acquire: pairs with the Release in `unpark` (invariant 2). Relaxed on failure: it
+        // publishes nothing, and a token that has come is taken by the next turn.
+        loop {
+            if word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok() {
+                return Step::Done(());
+            }
+            // Relaxed: to announce the sleep publishes nothing.
+            if word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed) != Err(TOKEN) {
+                let (expected, channel) = (PARKED, Channel::ALL);
+                return Step::Sleep(Sleep { word, expected, channel, limit: None });
+            }
+        }
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        // Acquire: as in `step`.
+        (self.word.swap(EMPTY, Acquire) == TOKEN).then_some(())
+    }
+
+    fn undo(&mut self, (): ()) {
+        // The owner, which is this thread, does not sleep. Release: as in `unpark`; it passes on
+        // what the swap in `leave` acquired.
+        self.word.swap(TOKEN, Release);
     }
 }
 

@@ -17,7 +17,12 @@
 //! |---|---|
 //! | a request for `n` tokens at `now` | `max(paid, now - burst * interval) + n * interval` |
 //!
-//! The request may go on at the time that `paid` has become, if that is later than `now`.
+//! The request may go on at the time that `paid` has become, if that is later than `now`. One for
+//! no token goes on at once.
+//!
+//! Times are nanoseconds since the process first used a limiter, plus the time in which the bucket
+//! fills, so that the bucket is full at first. The clock is that of all limiters of the process: a
+//! child of a `fork` goes on with it.
 //!
 //! # Invariants
 //!
@@ -26,21 +31,35 @@
 //!    and `paid` is never behind by more than `burst` of them.
 //! 2. **Order.** Requests go on in the order of their compare-and-swaps.
 //! 3. **A request that gives up takes nothing**: it is refused before it reserves, because the time
-//!    at which it could go on is known then.
+//!    at which it could go on is known then. A request that is cancelled later, or a task that is
+//!    dropped while it waits, gives its tokens back, except as many as requests after it have
+//!    taken, whose times count on them.
+//! 4. **The numbers suffice.** The time in which the bucket fills is at most [`DEEPEST`], so that
+//!    as many years of the clock fit above it. What is due later than that is refused.
 //!
 //! # Orderings
 //!
 //! Relaxed: the word is a count, and publishes nothing.
 
 use core::fmt;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
-use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::fork::PerProcess;
 use crate::primitive::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::primitive::const_new;
+use crate::wait::alarm::Alarm;
 use crate::wait::event::Event;
 use crate::wait::raw_semaphore::{Closed, TryAcquireError};
+
+/// The longest time in which a bucket fills, in nanoseconds: 292 years.
+const DEEPEST: u64 = 1 << 63;
+
+/// The origin of the clock.
+static START: PerProcess<Instant> = PerProcess::new();
 
 /// A token bucket: at most `burst` requests at once, and a given number of requests in a period in
 /// the long run.
@@ -70,13 +89,11 @@ use crate::wait::raw_semaphore::{Closed, TryAcquireError};
 #[doc(alias = "TokenBucket")]
 #[doc(alias = "throttle")]
 pub struct RateLimiter {
-    /// Nanoseconds since `start`, which is one full bucket after 0.
+    /// Nanoseconds: see "State".
     paid: AtomicU64,
     /// Nanoseconds between two tokens.
     interval: u64,
     burst: u32,
-    /// A lock of `std`, used once: no model covers it.
-    start: OnceLock<Instant>,
     closed: Event,
 }
 
@@ -85,28 +102,30 @@ impl RateLimiter {
         /// Creates a limiter that lets `tokens` requests go on `per` period, and as many at once.
         /// Its bucket is full.
         ///
+        /// The time between two tokens is a whole number of nanoseconds, rounded down.
+        ///
         /// # Panics
         ///
-        /// If there would be no token, or more than one in a nanosecond, or fewer than one in 584
+        /// If there would be no token, or more than one in a nanosecond, or fewer than one in 292
         /// years. In a constant this is a compile error.
         #[track_caller]
         pub const fn new(tokens: u32, per: Duration) -> Self {
             assert!(tokens != 0, "a rate of nothing");
             let interval = per.as_nanos() / tokens as u128;
             assert!(interval != 0, "more than one token in a nanosecond");
-            assert!(interval <= u64::MAX as u128, "fewer than one token in 584 years");
+            assert!(interval <= DEEPEST as u128, "fewer than one token in 292 years");
             Self {
                 paid: AtomicU64::new(0),
                 interval: interval as u64,
                 burst: tokens,
-                start: OnceLock::new(),
                 closed: Event::new(),
             }
         }
     }
 
     /// Sets the number of tokens that the bucket can save up: of the requests that can go on at
-    /// once after a quiet time. With 1 the requests are spread evenly.
+    /// once after a quiet time. With 1 the requests are spread evenly. A bucket holds no more than
+    /// the tokens of 292 years.
     ///
     /// # Panics
     ///
@@ -129,7 +148,7 @@ impl RateLimiter {
     }
 
     /// Takes `n` tokens, and sleeps until they are due. There may be more of them than the bucket
-    /// holds.
+    /// holds. A request for none does not wait.
     ///
     /// # Errors
     ///
@@ -137,7 +156,7 @@ impl RateLimiter {
     ///
     /// # Panics
     ///
-    /// If they are not due in 584 years.
+    /// If they are not due in 292 years.
     #[track_caller]
     pub fn acquire_many(&self, n: u32) -> Result<(), Closed> {
         // Without a limit the only failure is that the limiter is closed.
@@ -193,8 +212,70 @@ impl RateLimiter {
         self.try_acquire_for(deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Takes a token, and waits until it is due, as a task.
+    ///
+    /// Cancel-safe: a wait that is dropped gives its token back, if no later request has reserved
+    /// one since; otherwise the token is used up, and no other request is delayed by that.
+    ///
+    /// The first wait of a process starts a thread, which wakes all tasks that wait for limiters.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_core::{RateLimiter, task::block_on};
+    ///
+    /// static REQUESTS: RateLimiter = RateLimiter::new(1000, Duration::from_secs(1)).burst(1);
+    ///
+    /// block_on(async {
+    ///     for _ in 0..3 {
+    ///         REQUESTS.acquire_async().await.unwrap();
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    pub async fn acquire_async(&self) -> Result<(), Closed> {
+        self.acquire_many_async(1).await
+    }
+
+    /// Like [`acquire_async`](Self::acquire_async), for `n` tokens.
+    ///
+    /// # Errors
+    ///
+    /// Like [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// Like [`acquire_many`](Self::acquire_many).
+    pub async fn acquire_many_async(&self, n: u32) -> Result<(), Closed> {
+        if self.closed.is_set() {
+            return Err(Closed);
+        }
+        let now = self.now();
+        let due = self.take_at(n, now, u64::MAX).unwrap_or_else(|| never());
+        let Some(wait) = due.checked_sub(now).filter(|wait| *wait != 0) else { return Ok(()) };
+        let reserved = Reserved { limiter: self, n, due };
+        // Past the end of the clock: never.
+        let moment = Instant::now().checked_add(Duration::from_nanos(wait));
+        let mut alarm = moment.map(Alarm::new);
+        let mut closed = pin!(self.closed.wait_async());
+        let result = poll_fn(|context| {
+            if closed.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Closed));
+            }
+            match &mut alarm {
+                Some(alarm) => pin!(alarm).poll(context).map(Ok),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        core::mem::forget(reserved);
+        result
+    }
+
     /// Takes `n` tokens and returns how long the caller has to wait before it goes on, for a caller
-    /// that sleeps by itself: a task, or an event loop.
+    /// that sleeps by itself: an event loop, or a task with the timers of its own runtime.
     ///
     /// # Errors
     ///
@@ -234,6 +315,49 @@ impl RateLimiter {
         self.closed.is_set()
     }
 
+    /// Takes `n` tokens and lets `sleep` wait until they are due: for at most the time that it is
+    /// given, and for the event that the limiter is closed, of which it returns whether it came
+    /// first. If it returns `None`, the tokens are given back, and the result is `None`.
+    #[track_caller]
+    pub(crate) fn acquire_by(
+        &self,
+        n: u32,
+        sleep: impl FnOnce(&Event, Duration) -> Option<bool>,
+    ) -> Option<Result<(), Closed>> {
+        if self.closed.is_set() {
+            return Some(Err(Closed));
+        }
+        let now = self.now();
+        let due = self.take_at(n, now, u64::MAX).unwrap_or_else(|| never());
+        if due <= now {
+            return Some(Ok(()));
+        }
+        match sleep(&self.closed, Duration::from_nanos(due - now)) {
+            Some(true) => Some(Err(Closed)),
+            Some(false) => Some(Ok(())),
+            None => {
+                self.give_back(n, due);
+                None
+            }
+        }
+    }
+
+    /// Gives back `n` tokens that were to be due at `due`, less those that were taken since
+    /// (invariant 3).
+    #[doc(hidden)]
+    pub fn give_back(&self, n: u32, due: u64) {
+        let price = u64::from(n).saturating_mul(self.interval);
+        // Relaxed, all: "Orderings".
+        let mut paid = self.paid.load(Relaxed);
+        loop {
+            let back = price.saturating_sub(paid.saturating_sub(due));
+            match self.paid.compare_exchange_weak(paid, paid - back.min(paid), Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(seen) => paid = seen,
+            }
+        }
+    }
+
     #[track_caller]
     fn take(&self, n: u32, patience: Option<u64>) -> Result<(), TryAcquireError> {
         if self.closed.is_set() {
@@ -258,6 +382,9 @@ impl RateLimiter {
     /// which have no clock.
     #[doc(hidden)]
     pub fn take_at(&self, n: u32, now: u64, latest: u64) -> Option<u64> {
+        if n == 0 {
+            return Some(now);
+        }
         let floor = now.saturating_sub(self.depth());
         let price = u64::from(n).checked_mul(self.interval)?;
         // Relaxed, all: "Orderings".
@@ -274,15 +401,28 @@ impl RateLimiter {
         }
     }
 
-    /// The time in which an empty bucket becomes full.
+    /// The time in which an empty bucket becomes full (invariant 4).
     fn depth(&self) -> u64 {
-        self.interval.saturating_mul(u64::from(self.burst))
+        self.interval * u64::from(self.burst).min(DEEPEST / self.interval)
     }
 
-    /// Nanoseconds since one full bucket before the first call.
+    /// The time: see "State".
     fn now(&self) -> u64 {
-        let start = *self.start.get_or_init(Instant::now);
+        let start = START.get(|parents| parents.copied().unwrap_or_else(Instant::now));
         nanoseconds(start.elapsed()).saturating_add(self.depth())
+    }
+}
+
+/// Tokens that a task waits for. Dropped with the task: gives them back.
+struct Reserved<'a> {
+    limiter: &'a RateLimiter,
+    n: u32,
+    due: u64,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.limiter.give_back(self.n, self.due);
     }
 }
 
@@ -292,7 +432,7 @@ fn nanoseconds(time: Duration) -> u64 {
 
 #[track_caller]
 fn never() -> ! {
-    panic!("these tokens are not due in 584 years");
+    panic!("these tokens are not due in 292 years");
 }
 
 impl fmt::Debug for RateLimiter {

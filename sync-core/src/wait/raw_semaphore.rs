@@ -383,7 +383,7 @@ impl RawSemaphore {
     /// task.
     #[inline]
     pub(crate) fn acquiring(&self, n: u32) -> Acquiring<'_> {
-        Acquiring { semaphore: self, n, waiting: None, slept: false, head: false }
+        Acquiring { semaphore: self, n, waiting: None, slept: false, head: false, is_task: false }
     }
 
     /// Takes `n` permits from a word that has them, or returns the new value of the word.
@@ -458,8 +458,7 @@ impl RawSemaphore {
     }
 
     /// Spins for a moment on a semaphore that no thread sleeps on, and returns the last value read.
-    fn spin(&self, n: u32) -> u32 {
-        let mut spin = Looks::new();
+    fn spin(&self, n: u32, mut spin: Looks) -> u32 {
         loop {
             // Relaxed: the compare-and-swap that follows compares it.
             let state = self.word.load(Relaxed);
@@ -509,18 +508,24 @@ pub(crate) struct Acquiring<'a> {
     waiting: Option<Stopwatch>,
     slept: bool,
     head: bool,
+    is_task: bool,
 }
 
 impl<'a> Steps<'a> for Acquiring<'a> {
     /// The error is `Closed`.
     type Output = Result<(), TryAcquireError>;
 
+    fn as_task(&mut self) {
+        self.is_task = true;
+    }
+
     /// Takes `n` permits, or asks for a sleep as long as they are not available.
     fn step(&mut self, _: bool) -> Step<'a, Self::Output> {
-        let Self { semaphore, n, waiting, slept, head } = self;
+        let Self { semaphore, n, waiting, slept, head, is_task } = self;
         let (semaphore, n, word) = (*semaphore, *n, &semaphore.word);
         // Relaxed: the compare-and-swap that follows compares it.
-        let mut state = if *slept { word.load(Relaxed) } else { semaphore.spin(n) };
+        let looks = if *slept || *is_task { Looks::none() } else { Looks::new() };
+        let mut state = semaphore.spin(n, looks);
         let waiting = waiting.get_or_insert_with(Stopwatch::start);
         loop {
             if state & CLOSED != 0 {

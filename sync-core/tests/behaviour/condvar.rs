@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sync_core::{Condvar, Mutex, MutexGuard};
+use sync_core::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::asleep::until_asleep;
 use crate::watchdog::watch;
@@ -284,7 +284,7 @@ fn the_longest_timeout_waits_for_a_notification() {
 fn a_wait_takes_a_guard() {
     fn is_a_guard<G: sync_core::WaitGuard>(_: &G) {}
     let (lock, nested, shared) =
-        (Mutex::new(()), sync_core::ReentrantMutex::new(()), sync_core::RwLock::new(()));
+        (Mutex::new(()), sync_core::ReentrantMutex::new(()), RwLock::new(()));
     is_a_guard(&lock.lock());
     is_a_guard(&nested.lock());
     is_a_guard(&shared.read());
@@ -414,4 +414,21 @@ fn a_notification_returns_how_many_threads_it_woke() {
         changed.notify_all();
     });
     assert_eq!(changed.notify_all(), 0);
+}
+
+#[test]
+fn the_waiters_of_one_condition_may_hold_different_locks() {
+    let _watch = watch();
+    let changed = Condvar::new();
+    let (first, second, third) = (Mutex::new(0), Mutex::new(0), RwLock::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| changed.wait_while(&mut first.lock(), |n| *n == 0));
+        scope.spawn(|| changed.wait_while(&mut second.lock(), |n| *n == 0));
+        scope.spawn(|| changed.wait_while(&mut third.write(), |n| *n == 0));
+        *first.lock() += 1;
+        changed.notify_all();
+        *second.lock() += 1;
+        *third.write() += 1;
+        changed.notify_all();
+    });
 }

@@ -109,7 +109,7 @@ fn a_deadline_in_the_past_asks() {
 }
 
 #[test]
-fn set_and_clear_release_all_threads_who_was_waiting() {
+fn set_and_clear_release_all_threads_that_waited() {
     let _watch = watch();
     let event = Event::new();
     for _ in 0..200 {

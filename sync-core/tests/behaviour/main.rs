@@ -27,4 +27,5 @@ mod rwlock_extras;
 mod scope;
 mod semaphore;
 mod task;
+mod task_wakers;
 mod thread;

@@ -460,7 +460,7 @@ fn data_of_any_size() {
     assert_eq!(&*Mutex::from("x").lock(), &defaulted.into_inner());
 }
 
-/// FX-03: the last owner frees the lock while another thread is still in its release. Run under
+/// The last owner frees the lock while another thread is still in its release. Run under
 /// valgrind or a sanitizer it would show.
 #[test]
 fn freed_by_the_last_owner_right_after_its_release() {

@@ -74,7 +74,7 @@ fn a_panic_poisons_it_and_force_gets_past() {
 }
 
 #[test]
-fn who_waits_learns_of_a_panic() {
+fn a_waiter_learns_of_a_panic() {
     let _watch = watch();
     let once = Once::new();
     thread::scope(|scope| {

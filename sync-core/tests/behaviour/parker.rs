@@ -10,7 +10,7 @@ use crate::watchdog::watch;
 const SHORT: Duration = Duration::from_millis(20);
 
 #[test]
-fn who_may_go_where() {
+fn a_parker_is_sent_and_an_unparker_is_shared() {
     fn send<T: Send>() {}
     fn sync<T: Sync>() {}
     send::<Parker>();

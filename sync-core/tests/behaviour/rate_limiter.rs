@@ -1,8 +1,13 @@
 //! RateLimiter.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sync_core::task::block_on;
 use sync_core::{Closed, RateLimiter, TryAcquireError};
 
 use crate::watchdog::watch;
@@ -11,9 +16,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MS: u64 = 1_000_000;
 
 #[test]
-fn a_limiter_is_forty_bytes_and_built_in_constants() {
+fn a_limiter_is_24_bytes_and_built_in_constants() {
     static LIMIT: RateLimiter = RateLimiter::new(1, HOUR).burst(2);
-    assert_eq!((size_of::<RateLimiter>() <= 48, LIMIT.available()), (true, 2));
+    assert_eq!((size_of::<RateLimiter>(), LIMIT.available()), (24, 2));
 }
 
 #[test]
@@ -83,39 +88,85 @@ fn closing_ends_the_waits() {
 
 #[test]
 fn the_ends_of_the_numbers() {
-    let slow = RateLimiter::new(1, Duration::from_nanos(u64::MAX)).burst(u32::MAX);
-    assert!(slow.try_acquire_for(Duration::MAX).is_ok(), "the bucket is as full as it can be");
-    let refused = RateLimiter::new(1, Duration::from_nanos(u64::MAX));
-    let late = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| refused.acquire_many(3)));
-    assert!(late.is_err(), "not due in 584 years");
-    assert_eq!(refused.try_acquire_many_for(3, HOUR), Err(TryAcquireError::TimedOut));
-    assert!(format!("{refused:?}").starts_with("RateLimiter { available: "));
+    const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+    let slow = RateLimiter::new(1, YEAR * 200);
+    assert!(slow.try_acquire_for(Duration::MAX).is_ok());
+    assert!(slow.reserve(1).unwrap() > YEAR * 199);
+    assert_eq!(slow.try_acquire_many_for(3, HOUR), Err(TryAcquireError::TimedOut));
+    assert_eq!(slow.try_acquire_many_for(u32::MAX, Duration::MAX), Err(TryAcquireError::TimedOut));
+    let late = std::panic::catch_unwind(|| slow.acquire_many(3));
+    assert!(late.is_err(), "not due in 292 years");
+    assert!(format!("{slow:?}").starts_with("RateLimiter { available: 0"));
+
+    // A bucket that could not fill in the time of the clock.
+    let deep = RateLimiter::new(1, YEAR).burst(u32::MAX);
+    let full = deep.available();
+    assert!((200..300).contains(&full), "{full}");
+    assert!(deep.try_acquire_many(full).is_ok() && deep.try_acquire().is_err());
+    assert_eq!(deep.available(), 0);
+    assert!((YEAR / 2..=YEAR).contains(&deep.reserve(1).unwrap()), "and it fills again");
+
+    let fast = RateLimiter::new(1_000_000_000, Duration::from_secs(1)).burst(u32::MAX);
+    assert!(fast.try_acquire_many(u32::MAX).is_ok());
+    for too_much in [Duration::ZERO, Duration::from_nanos(u64::MAX), Duration::MAX] {
+        assert!(std::panic::catch_unwind(|| RateLimiter::new(1, too_much)).is_err());
+    }
+    assert!(std::panic::catch_unwind(|| RateLimiter::new(0, HOUR)).is_err());
+    assert!(std::panic::catch_unwind(|| RateLimiter::new(1, HOUR).burst(0)).is_err());
 }
 
-/// Against a bucket that is filled by a loop, in steps of the interval.
 #[test]
-fn it_is_a_bucket_that_is_filled_at_the_rate() {
-    const INTERVAL: u64 = 10;
-    let mut seed = 0x5eed_u64;
-    let mut random = |below: u64| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) % below
-    };
-    for burst in 1..6_u64 {
-        let limit = RateLimiter::new(1, Duration::from_nanos(INTERVAL)).burst(burst as u32);
-        // The time starts with a full bucket; the oracle counts nanoseconds of savings.
-        let (mut now, mut saved) = (burst * INTERVAL, burst * INTERVAL);
-        for step in 0..2000 {
-            let passed = random(3 * INTERVAL);
-            now += passed;
-            saved = (saved + passed).min(burst * INTERVAL);
-            let n = random(burst + 2);
-            let expected = saved >= n * INTERVAL;
-            if expected {
-                saved -= n * INTERVAL;
-            }
-            let got = limit.take_at(n as u32, now, now).is_some();
-            assert_eq!(got, expected, "step {step} of burst {burst} (seed 0x5eed)");
-        }
+fn a_request_for_no_token_does_not_wait() {
+    let limit = RateLimiter::new(1, HOUR);
+    limit.reserve(3).unwrap();
+    assert_eq!((limit.try_acquire_many(0), limit.acquire_many(0)), (Ok(()), Ok(())));
+    limit.close();
+    assert_eq!(limit.acquire_many(0), Err(Closed));
+}
+
+#[test]
+fn tasks_go_on_one_after_the_other() {
+    let _watch = watch();
+    let limit = Arc::new(RateLimiter::new(1, Duration::from_millis(5)));
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let limit = Arc::clone(&limit);
+            thread::spawn(move || block_on(limit.acquire_async()).unwrap())
+        })
+        .collect();
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+    // One token was there, and the others came after an interval each.
+    assert!(began.elapsed() >= Duration::from_millis(15));
+}
+
+#[test]
+fn a_task_that_gives_up_gives_its_token_back_if_it_was_the_last() {
+    let limit = RateLimiter::new(1, Duration::from_secs(1_000));
+    block_on(limit.acquire_async()).unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..3 {
+        let mut waits = pin!(limit.acquire_async());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
     }
+    // None of the three is in the way of this one.
+    assert!(limit.reserve(1).unwrap() <= Duration::from_secs(1_000));
+    // The first of two is: the second one's moment is known already.
+    let mut first = Box::pin(limit.acquire_async());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    let second = limit.reserve(1).unwrap();
+    drop(first);
+    assert!(limit.reserve(1).unwrap() > second);
+}
+
+#[test]
+fn a_close_ends_the_waits_of_tasks() {
+    let _watch = watch();
+    let limit = Arc::new(RateLimiter::new(1, Duration::from_secs(1_000)));
+    limit.acquire().unwrap();
+    let other = Arc::clone(&limit);
+    let waits = thread::spawn(move || block_on(other.acquire_async()));
+    limit.close();
+    assert_eq!(waits.join().unwrap(), Err(Closed));
+    assert_eq!(block_on(limit.acquire_async()), Err(Closed));
 }

@@ -356,7 +356,7 @@ fn a_request_for_many_is_not_starved_by_requests_for_one() {
 }
 
 #[test]
-fn who_comes_after_a_request_for_many_waits_behind_it() {
+fn a_later_request_waits_behind_a_request_for_many() {
     let _watch = watch();
     let semaphore = Semaphore::new(2);
     let passed = AtomicU32::new(0);
@@ -472,11 +472,11 @@ fn a_permit_that_was_snatched_is_waited_for_again() {
                 given += 1;
             }
             // Now and then before the one that was woken.
-            if given % 2 == 0
-                && let Ok(permit) = semaphore.try_acquire()
-            {
-                permit.forget();
-                snatched += 1;
+            if given % 2 == 0 {
+                if let Ok(permit) = semaphore.try_acquire() {
+                    permit.forget();
+                    snatched += 1;
+                }
             }
             thread::yield_now();
         }

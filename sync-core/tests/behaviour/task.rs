@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use sync_core::task::{block_on, block_on_timeout, wait_any};
+use sync_core::thread::Group;
 use sync_core::{
     AutoResetEvent, Barrier, BoundedSemaphore, Closed, Condvar, Event, FairMutex, Latch, Mutex,
-    OnceLock, RwLock, Semaphore, TaskGuard, WaitGroup,
+    OnceLock, Parker, RwLock, Semaphore, TaskGuard, WaitGroup,
 };
 
 use crate::watchdog::watch;
@@ -320,6 +321,75 @@ fn a_thread_is_joined_by_a_task() {
 }
 
 #[test]
+fn the_members_of_a_group_and_of_a_scope_are_joined_by_a_task() {
+    let _watch = watch();
+    let done = Arc::new(AtomicUsize::new(0));
+    let group = Group::new();
+    let inside = group.handle();
+    let (count, callback) = (Arc::clone(&done), Arc::clone(&done));
+    let callback = move || {
+        callback.fetch_add(1, Ordering::SeqCst);
+    };
+    group.handle().at_exit(callback).unwrap();
+    group
+        .spawn(move || {
+            // Also a member that starts while the group is being joined.
+            thread::sleep(Duration::from_millis(5));
+            inside.spawn(move || count.fetch_add(10, Ordering::SeqCst)).unwrap();
+        })
+        .unwrap();
+    block_on(is_send(group.join_async()));
+    assert_eq!(done.load(Ordering::SeqCst), 11);
+    sync_core::thread::scope(|scope| {
+        scope.spawn(|| done.fetch_add(100, Ordering::SeqCst)).unwrap();
+        block_on(scope.join_async());
+        assert_eq!(done.load(Ordering::SeqCst), 111);
+    });
+}
+
+#[test]
+fn a_dropped_join_of_a_group_joins_as_a_thread_and_a_panic_of_a_callback_goes_on() {
+    let _watch = watch();
+    let (done, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
+    let group = Group::new();
+    let (count, opens) = (Arc::clone(&done), Arc::clone(&open));
+    group
+        .spawn(move || {
+            opens.wait();
+            count.fetch_add(1, Ordering::SeqCst)
+        })
+        .unwrap();
+    let waits = Task::waiting(group.join_async());
+    open.set();
+    drop(waits);
+    assert_eq!(done.load(Ordering::SeqCst), 1);
+    let group = Group::new();
+    group.handle().at_exit(|| std::panic::resume_unwind(Box::new(7))).unwrap();
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        block_on(group.join_async());
+    }));
+    assert_eq!(ended.unwrap_err().downcast_ref(), Some(&7));
+}
+
+#[test]
+fn a_task_parks() {
+    let mut parker = Parker::new();
+    let unparker = parker.unparker().clone();
+    let mut waits = Task::waiting(parker.park_async());
+    unparker.unpark();
+    assert_eq!((waits.woken(), waits.poll()), (1, Some(())));
+    drop(waits);
+    // A token that came for a park that is dropped is there for the next one.
+    let waits = Task::waiting(parker.park_async());
+    unparker.unpark();
+    drop(waits);
+    assert!(parker.park_timeout(Duration::ZERO));
+    let waits = Task::waiting(parker.park_async());
+    drop(waits);
+    assert!(!parker.park_timeout(Duration::ZERO));
+}
+
+#[test]
 fn block_on_ends_by_the_future_or_the_time() {
     assert_eq!(block_on(async { 3 }), 3);
     assert_eq!(block_on_timeout(std::future::pending::<()>(), Duration::from_millis(1)), None);
@@ -351,6 +421,39 @@ fn the_first_of_several_waits() {
 
 fn is_send<T: Send>(value: T) -> T {
     value
+}
+
+/// Each future can be sent to another thread, and so can each guard that it returns.
+#[test]
+fn all_futures_are_sent() {
+    let (lock, fair, shared) =
+        (Arc::new(Mutex::new(1)), Arc::new(FairMutex::new(1)), Arc::new(RwLock::new(1)));
+    drop(is_send(is_send(block_on(is_send(lock.lock_arc_async())))));
+    drop(is_send(block_on(is_send(fair.lock_async()))));
+    drop(is_send(block_on(is_send(fair.lock_arc_async()))));
+    drop(is_send(block_on(is_send(shared.read_arc_async()))));
+    drop(is_send(block_on(is_send(shared.write_arc_async()))));
+    let right = is_send(block_on(is_send(shared.upgradable_read_arc_async())));
+    let writer = TaskGuard::<_, sync_core::Upgradable>::upgrade_async(right);
+    drop(is_send(block_on(is_send(writer))));
+    let (seats, bounded) = (Arc::new(Semaphore::new(1)), Arc::new(BoundedSemaphore::new(1)));
+    drop(is_send(block_on(is_send(seats.acquire_async()))).unwrap());
+    drop(is_send(block_on(is_send(seats.acquire_arc_async(1)))).unwrap());
+    drop(is_send(block_on(is_send(bounded.acquire_many_async(1)))).unwrap());
+    let (event, auto, latch) = (Event::new(), AutoResetEvent::new(), Latch::new(1));
+    drop((is_send(event.wait_async()), is_send(auto.wait_async()), is_send(latch.wait_async())));
+    let changed = Condvar::new();
+    drop(is_send(changed.wait_async(block_on(lock.lock_async()))));
+    drop(is_send(changed.wait_while_async(block_on(lock.lock_async()), |_| true)));
+    drop(is_send(Barrier::new(1).wait_async()));
+    drop(is_send(WaitGroup::new().wait_async()));
+    let cell = OnceLock::new();
+    drop((is_send(cell.get_or_init_async(|| async { 1 })), is_send(cell.wait_async())));
+    drop(is_send(sync_core::CancelToken::new().wait_async()));
+    drop(is_send(Parker::new().park_async()));
+    drop(is_send(sync_core::thread::spawn(|| ()).unwrap().join_async()));
+    let limit = sync_core::RateLimiter::new(1, Duration::from_secs(1));
+    drop(is_send(limit.acquire_async()));
 }
 
 /// The futures, and the guards that are held across an `await`, can be sent to another thread.

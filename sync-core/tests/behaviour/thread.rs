@@ -102,6 +102,29 @@ fn a_thread_that_the_system_refuses() {
     assert!(Builder::new().stack_size(refused).spawn_in(&group.handle(), || ()).is_err());
 }
 
+/// A thread that the system refuses is in the registry for a moment: what it is asked there is
+/// answered at once.
+#[test]
+fn the_number_of_a_thread_that_never_starts_is_not_waited_for() {
+    let _watch = watch();
+    let over = Arc::new(AtomicU32::new(0));
+    let theirs = Arc::clone(&over);
+    let asks = thread::spawn(move || {
+        while theirs.load(Ordering::Relaxed) == 0 {
+            for known in thread::enumerate() {
+                let numbers = (known.ident(), known.native_id());
+                assert!(&*known.name() != "refused" || numbers == (None, None));
+            }
+        }
+    });
+    for _ in 0..300 {
+        let refused = Builder::new().name("refused").stack_size(1 << 60).spawn(|| ());
+        assert!(matches!(refused, Err(SpawnError::System(_))));
+    }
+    over.store(1, Ordering::Relaxed);
+    assert!(asks.unwrap().join().is_ok());
+}
+
 #[test]
 fn a_group_waits_for_its_threads() {
     let _watch = watch();

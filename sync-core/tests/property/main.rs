@@ -8,6 +8,7 @@ mod fair_mutex;
 mod latch;
 mod mutex;
 mod once;
+mod rate_limiter;
 mod reentrant_mutex;
 mod rwlock;
 mod semaphore;

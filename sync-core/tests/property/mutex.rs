@@ -30,7 +30,7 @@ fn call() -> impl Strategy<Value = Call> {
 
 proptest! {
     #[test]
-    fn mutex_is_a_variable_that_says_who_holds_it(calls in prop::collection::vec(call(), 0..64)) {
+    fn mutex_is_a_variable_with_an_owner(calls in prop::collection::vec(call(), 0..64)) {
         let lock = Mutex::new(0);
         let mut guard: Option<MutexGuard<'_, u8>> = None;
         let (mut held, mut data) = (false, 0);

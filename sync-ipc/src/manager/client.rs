@@ -16,7 +16,9 @@ use super::proxy::waits::{Barrier, Event, Queue};
 use super::proxy::{done, flag};
 use super::shared::Shared;
 use super::wire::{Call, Kind, Reply, Stats};
-use crate::auth::Key;
+#[cfg(feature = "tls")]
+use crate::auth::Trust;
+use crate::auth::{Key, Transport};
 use crate::process::Bytes;
 use crate::segment::Segment;
 use crate::shared_memory::{Item, ShareableList};
@@ -53,7 +55,22 @@ impl ManagerClient {
     ///
     /// [`ManagerError::Unreachable`]; [`ManagerError::Auth`] if the keys differ.
     pub fn connect(address: Address, key: Key) -> Result<Self> {
-        Ok(Self { link: Link::connect(address, key)? })
+        Ok(Self { link: Link::connect(address, key, Transport::Plain)? })
+    }
+
+    /// Connects to the server of a manager that speaks TLS
+    /// ([`ManagerBuilder::tls`](super::ManagerBuilder::tls)).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect); [`ManagerError::Auth`] also if the server's certificate is
+    /// not one that `trust` believes, and [`ManagerError::BadValue`] for a path.
+    #[cfg(feature = "tls")]
+    pub fn connect_tls(address: Address, key: Key, trust: Trust) -> Result<Self> {
+        if matches!(address, Address::Path(_)) {
+            return Err(ManagerError::BadValue("TLS is for TCP addresses".into()));
+        }
+        Ok(Self { link: Link::connect(address, key, Transport::Tls(trust))? })
     }
 
     /// The address of the server.

@@ -20,7 +20,7 @@ pub enum ManagerError {
     Gone,
     /// The server did not answer in time. As for [`Gone`](Self::Gone).
     NoAnswer,
-    /// The server answered that it does not do it: why.
+    /// The server refused the call, for this reason.
     Refused(Refusal),
     /// A value cannot be serialised, or the server's answer is no value of the requested type.
     BadValue(String),

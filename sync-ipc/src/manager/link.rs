@@ -30,8 +30,9 @@ use sync_core::fork::{PerProcess, ProcessMark};
 
 use super::error::{ManagerError, Result};
 use super::wire::{Call, Data, Join, Joined, Limit, Refusal, Reply, Request, TOKEN, VERSION};
-use crate::auth::{self, Key};
-use crate::connection::{self, Connection, ConnectionError, DEFAULT_MAX};
+use crate::auth::{self, Key, Transport};
+use crate::connection::{self, Connection, DEFAULT_MAX};
+use crate::error::ConnectionError;
 use crate::process::handles;
 
 /// The address of a manager's server.
@@ -63,6 +64,7 @@ const IDLE: usize = 4;
 pub(super) struct Link {
     pub(super) address: Address,
     key: Key,
+    transport: Transport,
     mark: ProcessMark,
     state: Mutex<State>,
 }
@@ -175,10 +177,10 @@ fn links() -> &'static Mutex<HashMap<Address, Weak<Link>>> {
 
 impl Link {
     /// Connects.
-    pub(super) fn connect(address: Address, key: Key) -> Result<Arc<Self>> {
+    pub(super) fn connect(address: Address, key: Key, transport: Transport) -> Result<Arc<Self>> {
         let mark = ProcessMark::current();
         let state = Mutex::new(State::default());
-        let link = Arc::new(Self { address: address.clone(), key, mark, state });
+        let link = Arc::new(Self { address: address.clone(), key, transport, mark, state });
         link.call(0, Call::Ping, Takes::NoTime)?;
         let mut links = links().lock();
         let is_known = links.get(&address).is_some_and(|known| known.strong_count() > 0);
@@ -189,11 +191,11 @@ impl Link {
     }
 
     /// The client of this process for the server of a proxy that arrives.
-    fn shared(address: Address, key: Key) -> Result<Arc<Self>> {
+    fn shared(address: Address, key: Key, transport: Transport) -> Result<Arc<Self>> {
         let known = links().lock().get(&address).and_then(Weak::upgrade);
         match known {
-            Some(link) if link.key == key => Ok(link),
-            _ => Self::connect(address, key),
+            Some(link) if link.key == key && link.transport == transport => Ok(link),
+            _ => Self::connect(address, key, transport),
         }
     }
 
@@ -252,7 +254,7 @@ impl Link {
         let connection = match &self.address {
             Address::Path(path) => auth::connect(path, &self.key)?,
             Address::Tcp(address) => {
-                let connection = auth::connect_tcp(address, &self.key)?;
+                let connection = self.transport.connect(*address, &self.key)?;
                 connection::keep_alive(connection.as_fd());
                 connection
             }
@@ -267,7 +269,7 @@ impl Link {
                 if identity.is_some_and(|identity| identity.server != server) {
                     return Err(Refusal::Interrupted.into());
                 }
-                Ok((connection, Identity { server, token }))
+                Ok((connection.eager(), Identity { server, token }))
             }
             Ok(Joined::Refused(refusal)) => Err(refusal.into()),
             Err(error) => Err(ManagerError::BadValue(error.to_string())),
@@ -515,7 +517,7 @@ enum Form {
     /// In a value of the same server.
     Inside(u64),
     /// Among the arguments or the result of a process.
-    Travelling { address: Address, key: Key, id: u64 },
+    Travelling { address: Address, key: Key, transport: Transport, id: u64 },
 }
 
 impl Serialize for Core {
@@ -540,7 +542,8 @@ impl Serialize for Core {
         // The other process takes a reference of its own; until then the server keeps the object.
         self.now(Call::Hold).map_err(S::Error::custom)?;
         let (address, key) = (self.link.address.clone(), self.link.key.clone());
-        Form::Travelling { address, key, id: self.id }.serialize(serializer)
+        let transport = self.link.transport.clone();
+        Form::Travelling { address, key, transport, id: self.id }.serialize(serializer)
     }
 }
 
@@ -552,12 +555,12 @@ impl<'de> Deserialize<'de> for Core {
                 let link = link.ok_or_else(|| D::Error::custom("a proxy without its manager"))?;
                 Self::new(&link, id, false).map_err(D::Error::custom)
             }
-            Form::Travelling { address, key, id } => {
+            Form::Travelling { address, key, transport, id } => {
                 // A value of a manager must not make its reader connect anywhere.
                 if !handles::is_decoding() {
                     return Err(D::Error::custom("a proxy that is not from a process"));
                 }
-                let link = Link::shared(address, key).map_err(D::Error::custom)?;
+                let link = Link::shared(address, key, transport).map_err(D::Error::custom)?;
                 Self::new(&link, id, false).map_err(D::Error::custom)
             }
         }

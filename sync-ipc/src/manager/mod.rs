@@ -41,7 +41,8 @@
 //! **Trust.** All clients that know the key may do everything that the objects offer, and stop the
 //! server. The server makes no value of a type that a client names, and runs no code but the
 //! methods of registered types and, in a [`Pool`], the program's entry points. [`Limits`] bound the
-//! memory that clients can take. Over TCP nothing is encrypted.
+//! memory that clients can take. Over TCP nothing is encrypted, except with the feature `tls` and
+//! [`ManagerBuilder::tls`].
 //!
 //! The parts: `wire` (messages), `server`, `link` (connections of a client), `proxy`, `shared`
 //! (types of the program's own).
@@ -64,6 +65,7 @@ pub use self::limits::Limits;
 pub use self::link::Address;
 pub use self::pipeline::{Answers, Later, Pipeline};
 pub use self::proxy::containers::{Array, Counter, Deque, Dict, List, Namespace, Set, Value};
+pub use self::proxy::iteration::DictIter;
 pub use self::proxy::locks::{
     BoundedSemaphore, BoundedSemaphorePermit, Condition, ConditionGuard, Lock, LockGuard,
     ReentrantLock, ReentrantLockGuard, Semaphore, SemaphorePermit,

@@ -19,13 +19,15 @@ use sync_core::fork::ProcessMark;
 use super::client::ManagerClient;
 use super::error::{ManagerError, Result};
 use super::limits::Limits;
-use super::link::Address;
+use super::link::{Address, Link};
 use super::server;
 use super::wire::Refusal;
-use crate::auth::{Key, Listener};
+#[cfg(feature = "tls")]
+use crate::auth::{AuthError, Identity, Trust};
+use crate::auth::{Key, Listener, Transport};
 use crate::connection::{self, Connection};
-use crate::process::handles::{Descriptor, Outgoing, encode};
-use crate::process::{Bytes, Entry, Process, entry};
+use crate::process::handles::{Descriptor, Outgoing, encode_to_vec};
+use crate::process::{Bytes, Entry, Process, current_process, entry};
 
 entry!(serve);
 
@@ -48,6 +50,8 @@ pub struct ManagerBuilder {
     name: String,
     initializer: Option<Initializer>,
     failure: Option<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<(Identity, Trust)>,
 }
 
 #[derive(Debug)]
@@ -73,12 +77,16 @@ struct Setup {
     key: Key,
     limits: Limits,
     initializer: Option<Initializer>,
+    #[cfg(feature = "tls")]
+    identity: Option<Identity>,
     /// Gets one byte when the server is ready.
     ready: Connection,
 }
 
 impl ManagerBuilder {
-    /// The key that its clients must know. Default: a random one; see [`Manager::key`].
+    /// The key that its clients must know. Default: that of this process
+    /// ([`CurrentProcess::authkey`](crate::CurrentProcess::authkey)), which is a random one unless
+    /// it was set, and which the processes that this process starts inherit.
     pub fn authkey(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
@@ -93,9 +101,39 @@ impl ManagerBuilder {
         self
     }
 
-    /// Serves at this TCP address; port 0 is one of the system's choice. Nothing is encrypted.
+    /// Serves at this TCP address; port 0 is one of the system's choice. Nothing is encrypted,
+    /// except with `tls` (feature `tls`).
     pub fn tcp(mut self, address: SocketAddr) -> Self {
         self.at = At::Tcp(address);
+        self
+    }
+
+    /// Speaks TLS at its [TCP](Self::tcp) address, as `identity`. The manager's own client, and
+    /// the proxies that it passes to other processes, believe `trust`.
+    ///
+    /// ```no_run
+    /// use sync_ipc::auth::{Identity, Trust};
+    /// use sync_ipc::manager::{Manager, ManagerClient};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # sync_ipc::init();
+    /// let read = std::fs::read_to_string;
+    /// let identity = Identity::from_pem(&read("server.pem")?, &read("server.key")?)?;
+    /// let trust = Trust::from_pem(&read("issuer.pem")?, "objects.example.com")?;
+    /// let manager = Manager::builder()
+    ///     .tcp("0.0.0.0:7000".parse()?)
+    ///     .tls(identity, trust.clone())
+    ///     .start()?;
+    /// // A client on another machine, which knows the key and the issuer:
+    /// let address = manager.address().clone();
+    /// let client = ManagerClient::connect_tls(address, manager.key().clone(), trust)?;
+    /// client.ping()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, identity: Identity, trust: Trust) -> Self {
+        self.tls = Some((identity, trust));
         self
     }
 
@@ -114,13 +152,13 @@ impl ManagerBuilder {
     /// A function that the server calls before it serves.
     pub fn initializer<M, F: Entry<M>>(mut self, f: F, args: F::Args) -> Self {
         let number = entry::find(&f).and_then(|number| u32::try_from(number).ok());
-        let (mut body, mut outgoing) = (Vec::new(), Outgoing::default());
-        match (number, encode(&args, &mut body, &mut outgoing)) {
+        let mut outgoing = Outgoing::default();
+        match (number, encode_to_vec(&args, &mut outgoing)) {
             (None, _) => {
                 self.failure = Some(format!("`{}` is no entry point", entry::name_of(&f)));
             }
             (_, Err(error)) => self.failure = Some(error.to_string()),
-            (Some(entry), Ok(())) => {
+            (Some(entry), Ok(body)) => {
                 let descriptors = outgoing.descriptors.into_iter().map(Descriptor::from).collect();
                 self.initializer = Some(Initializer { entry, body: body.into(), descriptors });
             }
@@ -138,7 +176,11 @@ impl ManagerBuilder {
         if let Some(why) = self.failure {
             return Err(ManagerError::BadValue(why));
         }
-        let key = self.key.map_or_else(Key::random, Ok)?;
+        #[cfg(feature = "tls")]
+        let (transport, identity) = split(self.tls, &self.at)?;
+        #[cfg(not(feature = "tls"))]
+        let transport = Transport::Plain;
+        let key = self.key.map_or_else(|| current_process().authkey(), Ok)?;
         let bound = Bound::new(self.at)?;
         let (ready, theirs) = connection::one_way_pipe()?;
         let setup = Setup {
@@ -147,9 +189,11 @@ impl ManagerBuilder {
             key: key.clone(),
             limits: self.limits,
             initializer: self.initializer,
+            #[cfg(feature = "tls")]
+            identity,
             ready: theirs,
         };
-        // Its end is its parent's decision: it ignores Ctrl-C (row SM-03), and ends with it.
+        // Its end is its parent's decision: it ignores Ctrl-C, and ends with it.
         let process = Process::builder(serve)
             .name(self.name)
             .daemon(true)
@@ -165,7 +209,12 @@ impl ManagerBuilder {
                 Err(error) => ManagerError::Io(io::Error::other(error)),
             });
         }
-        let client = ManagerClient::connect(address, key.clone())?;
+        let link = Link::connect(address, key.clone(), transport).inspect_err(|_| {
+            // No handle of it is returned. It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.join();
+        });
+        let client = ManagerClient { link: link? };
         Ok(Manager { client, key, process, path, mark, ended: false })
     }
 
@@ -176,9 +225,13 @@ impl ManagerBuilder {
     ///
     /// [`ManagerError::Io`] if the address is taken.
     pub fn server(self) -> Result<Server> {
-        let key = self.key.map_or_else(Key::random, Ok)?;
+        #[cfg(feature = "tls")]
+        let (_, identity) = split(self.tls, &self.at)?;
+        let key = self.key.map_or_else(|| current_process().authkey(), Ok)?;
         let Bound { address, socket, path } = Bound::new(self.at)?;
         let listener = Listener::over(socket, matches!(address, Address::Tcp(_)), key.clone())?;
+        #[cfg(feature = "tls")]
+        let listener = with_tls(listener, identity.as_ref())?;
         let server = server::Server::new(self.limits)?;
         Ok(Server { server, listener, address, key, path })
     }
@@ -318,19 +371,47 @@ extern "C" fn on_terminate(_: libc::c_int) {
     }
 }
 
+/// The transport of a manager's clients, and the identity of its server.
+#[cfg(feature = "tls")]
+fn split(tls: Option<(Identity, Trust)>, at: &At) -> Result<(Transport, Option<Identity>)> {
+    match tls {
+        None => Ok((Transport::Plain, None)),
+        Some((identity, trust)) if matches!(at, At::Tcp(_)) => {
+            Ok((Transport::Tls(trust), Some(identity)))
+        }
+        Some(_) => Err(ManagerError::BadValue("TLS is for TCP addresses".into())),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn with_tls(
+    listener: Listener,
+    identity: Option<&Identity>,
+) -> core::result::Result<Listener, AuthError> {
+    match identity {
+        None => Ok(listener),
+        Some(identity) => listener.tls(identity),
+    }
+}
+
 /// The life of a server process.
 fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
-    let Setup { listener, is_tcp, key, limits, initializer, ready } = setup;
+    #[cfg(feature = "tls")]
+    let identity = setup.identity;
+    let Setup { listener, is_tcp, key, limits, initializer, ready, .. } = setup;
     let system = |error: io::Error| Refusal::System(error.to_string());
     if let Some(Initializer { entry, body, descriptors }) = initializer {
         let descriptors = descriptors.into_iter().map(OwnedFd::from).collect();
-        let mut work = entry::Work::new(body.into(), 1, descriptors);
+        let mut work = entry::Work::new(body.0, 1, descriptors);
         entry::run_numbered(entry, &mut work);
-        if work.output.first() != Some(&entry::RETURNED) {
+        if work.output.first() != Some(entry::RETURNED) {
             return Err(Refusal::Panicked("the initializer of the manager failed".into()));
         }
     }
     let listener = Listener::over(listener.into(), is_tcp, key).map_err(system)?;
+    #[cfg(feature = "tls")]
+    let listener = with_tls(listener, identity.as_ref())
+        .map_err(|error| Refusal::System(error.to_string()))?;
     let server = server::Server::new(limits).map_err(system)?;
     // Relaxed: the handler is installed after it.
     STOP.store(server.stop_descriptor().as_raw_fd(), Ordering::Relaxed);
@@ -361,7 +442,7 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Starts a manager at a path of its own, with a random key.
+    /// Starts a manager at a path of its own, with the key of this process.
     ///
     /// # Errors
     ///
@@ -379,6 +460,8 @@ impl Manager {
             name: "Manager".into(),
             initializer: None,
             failure: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 

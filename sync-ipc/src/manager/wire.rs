@@ -151,6 +151,12 @@ pub(super) enum MapCall {
     },
     /// Adds to a number, which is 0 if it is not there.
     Add(Bytes, i64),
+    /// The first pair whose place in the order is not before `from`.
+    Next {
+        from: u64,
+        /// The number of keys, which must not have changed; `None` for the first pair.
+        length: Option<u64>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -270,6 +276,8 @@ pub(super) enum Reply {
     Opened(u64),
     Stats(Stats),
     Refused(Refusal),
+    /// The place of a pair, and the pair; and the number of keys.
+    Next(Option<(u64, Bytes, Data)>, u64),
 }
 
 /// The numbers of a server. See [`ManagerClient::stats`](super::ManagerClient::stats).
@@ -320,6 +328,8 @@ pub enum Refusal {
     Job(String),
     /// The server's system refused: why.
     System(String),
+    /// The number of keys of a dictionary changed while it was iterated over.
+    Changed,
 }
 
 impl fmt::Display for Refusal {
@@ -339,6 +349,7 @@ impl fmt::Display for Refusal {
             Self::Interrupted => f.write_str("the connection or the manager ended in the call"),
             Self::Version => f.write_str("the manager is of another version"),
             Self::Job(why) | Self::System(why) => f.write_str(why),
+            Self::Changed => f.write_str("the dictionary changed its size in an iteration"),
         }
     }
 }

@@ -31,6 +31,7 @@ use super::error::SubmitError;
 use super::job::{Job, JobError};
 use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
+use crate::eager::Eager;
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::message::{self, Message, Received};
 use crate::process::{Process, SpawnError, entry};
@@ -95,6 +96,8 @@ pub(super) struct Pool {
     /// Notified when the dispatcher has ended.
     ended: Condvar,
     wake: OwnedFd,
+    /// Of the dispatcher's waits.
+    eager: Eager,
     /// The dispatcher, until it was joined.
     thread: Mutex<Option<JoinHandle<()>>>,
     mark: ProcessMark,
@@ -169,6 +172,7 @@ impl Pool {
             ended: Condvar::new(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(|error| SpawnError::Io(error.into()))?,
+            eager: Eager::new(),
             thread: Mutex::new(None),
             mark: ProcessMark::current(),
         });
@@ -391,7 +395,11 @@ impl Pool {
     /// Waits until a worker sends or ends, until a limit passes, or until another thread calls
     /// [`wake`](Self::wake). Returns the workers to look at, and which of them have ended.
     fn wait(&self, links: &[Arc<Link>], again: Option<Instant>) -> Vec<(Arc<Link>, bool)> {
-        let limit = self.state.lock().workers.iter().filter_map(|worker| worker.limit).min();
+        let (limit, is_busy) = {
+            let workers = &self.state.lock().workers;
+            let limit = workers.iter().filter_map(|worker| worker.limit).min();
+            (limit, workers.iter().any(|worker| worker.task.is_some()))
+        };
         let deadline = [limit, again].into_iter().flatten().min();
         let timeout = deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
@@ -405,8 +413,14 @@ impl Pool {
             fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
             fds.push(PollFd::from_borrowed_fd(process, PollFlags::IN));
         }
-        // An interruption, or an error for want of memory, is as a wake-up for no reason.
-        if poll(&mut fds, timeout.as_ref()).is_err() {
+        // A task that runs may end in a moment.
+        let mut asking = self.eager.begin();
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        while is_busy && matches!(poll(&mut fds, Some(&now)), Ok(0)) && asking.turn() {}
+        if fds.iter().any(|fd| !fd.revents().is_empty()) {
+            asking.helped();
+        } else if poll(&mut fds, timeout.as_ref()).is_err() {
+            // An interruption, or an error for want of memory, is as a wake-up for no reason.
             return Vec::new();
         }
         if !fds[0].revents().is_empty() {
@@ -605,7 +619,7 @@ fn attend(
             }
             NOT_READY => {
                 worker.retired = true;
-                let report = message.body.into_bytes().unwrap_or_default();
+                let report = message.body.open().unwrap_or_default();
                 let report = entry::outcome::<()>(&mut &report[..], &mut Incoming::default());
                 let why = report.map_or_else(|error| error.to_string(), |()| String::new());
                 state.phase = Phase::Broken(format!("the initializer of a worker failed: {why}"));

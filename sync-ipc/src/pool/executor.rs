@@ -59,11 +59,6 @@ where
         until: Until,
         timeout: Option<Duration>,
     ) -> (Vec<JobHandle<R>>, Vec<JobHandle<R>>) {
-        let until = match until {
-            Until::First => handle::Until::First,
-            Until::FirstError => handle::Until::FirstError,
-            Until::All => handle::Until::All,
-        };
         let waited = handle::wait(handles, until, timeout);
         (waited.done, waited.not_done)
     }

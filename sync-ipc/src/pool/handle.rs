@@ -1,5 +1,6 @@
 //! Handles of submitted jobs, and waiting for several of them.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -8,13 +9,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::de::DeserializeOwned;
+pub use sync_core::executor::Until;
 use sync_core::user_code;
 
 use super::dispatch::{Room, Submitted};
 use super::error::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
-use crate::process::entry;
+use crate::process::body::Content;
 use crate::process::handles::Incoming;
+use crate::process::{ProcessError, entry};
 
 /// A submitted job: one call of a function. Python's `AsyncResult` and `Future`. Dropping it
 /// detaches the job.
@@ -127,7 +130,7 @@ impl<R> fmt::Debug for JobHandle<R> {
 /// The outcomes of the calls of one job that has ended, one after another.
 pub(super) struct Outcomes<R> {
     left: u32,
-    whole: Result<Vec<u8>, JobError>,
+    whole: Result<Content, JobError>,
     at: usize,
     incoming: Incoming,
     result: PhantomData<fn() -> R>,
@@ -137,7 +140,7 @@ impl<R: DeserializeOwned> Outcomes<R> {
     pub(super) fn new(job: &Job) -> Self {
         let (whole, descriptors) = match job.take() {
             Ok(message) => {
-                let bytes = message.body.into_bytes();
+                let bytes = message.body.open();
                 let bytes = bytes.map_err(|error| JobError::BadResult(error.to_string()));
                 (bytes, message.descriptors)
             }
@@ -157,14 +160,22 @@ impl<R: DeserializeOwned> Iterator for Outcomes<R> {
             Ok(bytes) => bytes,
             Err(error) => return Some(Err(error.clone())),
         };
-        let mut rest = &bytes[self.at..];
+        let mut rest = bytes.get(self.at..).unwrap_or_default();
         if rest.is_empty() {
-            // The call before could not read its arguments, and did not find the next one's.
-            return Some(Err(JobError::BadArguments("no arguments were found".into())));
+            return Some(Err(match self.at.cmp(&bytes.len()) {
+                // The call before could not read its arguments, and did not find the next one's.
+                Ordering::Equal => JobError::BadArguments("no arguments were found".into()),
+                _ => JobError::BadResult("the result before it could not be read".into()),
+            }));
         }
-        // User code: a `Deserialize` that panics is the caller's, who called for the result.
+        // Where the next outcome begins is known only after this one was read: if that fails, or
+        // panics (user code: a `Deserialize`; the panic is the caller's), nothing can be read any
+        // more.
+        self.at = usize::MAX;
         let outcome = entry::outcome(&mut rest, &mut self.incoming);
-        self.at = bytes.len() - rest.len();
+        if !rest.is_empty() || !matches!(outcome, Err(ProcessError::BadResult(_))) {
+            self.at = bytes.len() - rest.len();
+        }
         Some(outcome.map_err(JobError::from))
     }
 
@@ -189,7 +200,11 @@ impl<R: DeserializeOwned> MapHandle<R> {
     /// The [`JobError`] of the first item, in the order of the items, that has no result.
     #[doc(alias = "get")]
     pub fn results(self) -> Result<Vec<R>, JobError> {
-        self.outcomes().collect()
+        let mut results = Vec::with_capacity(self.jobs.iter().map(|job| job.count as usize).sum());
+        for outcome in self.outcomes() {
+            results.push(outcome?);
+        }
+        Ok(results)
     }
 
     /// Returns the outcome of each item, in the order of the items. The iterator waits for each.
@@ -226,7 +241,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
     where
         R: 'static,
     {
-        use core::sync::atomic::{AtomicUsize, Ordering};
+        use core::sync::atomic::{self, AtomicUsize};
 
         let jobs: Arc<[Arc<Job>]> = self.jobs.into();
         let take = |jobs: &[Arc<Job>]| {
@@ -243,7 +258,7 @@ impl<R: DeserializeOwned> MapHandle<R> {
             let jobs = Arc::clone(&jobs);
             job.listen(Listener::Callback(Box::new(move |_| {
                 // AcqRel: the last thread sees the writes of all other threads.
-                if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                if left.fetch_sub(1, atomic::Ordering::AcqRel) == 1 {
                     let f = f.lock().take();
                     if let Some(f) = f {
                         f(take(&jobs));
@@ -258,21 +273,6 @@ impl<R> fmt::Debug for MapHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapHandle").field("chunks", &self.jobs.len()).finish_non_exhaustive()
     }
-}
-
-/// When [`wait`] has waited long enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "return_when")]
-pub enum Until {
-    /// One job is done.
-    #[doc(alias = "FIRST_COMPLETED")]
-    First,
-    /// One job panicked or failed; or all are done. Being cancelled is no failure.
-    #[doc(alias = "FIRST_EXCEPTION")]
-    FirstError,
-    /// All jobs are done.
-    #[doc(alias = "ALL_COMPLETED")]
-    All,
 }
 
 /// The result of [`wait`].

@@ -2,7 +2,7 @@
 //!
 //! States: `Pending` -> `Running` -> `Done`; a job that is retried goes back to `Pending`; a
 //! pending one may be cancelled, which is `Done` with an error. `Done` is final. Callbacks run
-//! between `Done` and the wake-up of the waiters (rows PO-04 and U-PO-13); their panics end
+//! between `Done` and the wake-up of the waiters; their panics end
 //! where they run, so the wake-up follows in any case.
 
 use core::fmt;

@@ -32,8 +32,10 @@ use self::dispatch::{Phase, Submitted};
 use self::job::{Bell, Call, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;
+use crate::process::body::Output;
 use crate::process::entry::{self, Entry};
-use crate::process::handles::{Outgoing, encode};
+use crate::process::handles::{Outgoing, encode, encode_to_vec};
+#[cfg(feature = "manager")]
 use crate::process::message::Body;
 
 /// Configures a [`Pool`]. From [`Pool::builder`].
@@ -60,10 +62,13 @@ impl PoolBuilder {
     /// Sets the function that each worker calls before its first job. If it panics, the pool is
     /// broken: jobs fail with [`JobError::Broken`].
     pub fn initializer<M, F: Entry<M>>(mut self, f: F, args: F::Args) -> Self {
-        let mut encoded = Encoded::default();
-        match number_of(&f).and_then(|entry| encoded.push(&args).map(|()| entry)) {
-            Ok(entry) => {
-                let Encoded { bytes: body, outgoing, .. } = encoded;
+        let mut outgoing = Outgoing::default();
+        let encode = |entry| match encode_to_vec(&args, &mut outgoing) {
+            Ok(body) => Ok((entry, body)),
+            Err(error) => Err(SubmitError::BadArguments(error.to_string())),
+        };
+        match number_of(&f).and_then(encode) {
+            Ok((entry, body)) => {
                 let initializer = InitialCall { entry, body, descriptors: outgoing.descriptors };
                 self.settings.initializer = Some(initializer);
             }
@@ -354,7 +359,7 @@ impl Pool {
         if chunk == 0 {
             return Err(SubmitError::NoChunk);
         }
-        // All of the input first: if it panics, nothing was submitted (row PO-07).
+        // All of the input first: if it panics, nothing was submitted.
         let items: Vec<F::Args> = items.into_iter().collect();
         self.submit_chunks(f, items, chunk, usize::MAX)
     }
@@ -366,24 +371,23 @@ impl Pool {
         chunk: usize,
         bytes: usize,
     ) -> Result<MapHandle<F::Output>, SubmitError> {
-        let mut handle = MapHandle { jobs: Vec::new(), result: PhantomData };
-        let mut items = items.into_iter();
-        loop {
-            let call = match chunk_of(&f, &mut items, chunk, bytes) {
-                Ok(Some(call)) => call,
-                Ok(None) => return Ok(handle),
-                Err(error) => {
-                    handle.cancel();
-                    return Err(error);
+        /// Cancels the jobs unless all are submitted: also if a `Serialize` panics.
+        struct Submitting(Vec<Arc<Job>>);
+        impl Drop for Submitting {
+            fn drop(&mut self) {
+                for job in &self.0 {
+                    job.cancel();
                 }
-            };
-            let job = Job::new(call);
-            if let Err(error) = self.inner.submit(&job, true) {
-                handle.cancel();
-                return Err(error);
             }
-            handle.jobs.push(job);
         }
+        let mut jobs = Submitting(Vec::new());
+        let mut items = items.into_iter();
+        while let Some(call) = chunk_of(&f, &mut items, chunk, bytes)? {
+            let job = Job::new(call);
+            self.inner.submit(&job, true)?;
+            jobs.0.push(job);
+        }
+        Ok(MapHandle { jobs: core::mem::take(&mut jobs.0), result: PhantomData })
     }
 
     /// Calls `f` with each item, lazily: the results come in the order of the items, the input is
@@ -582,15 +586,16 @@ fn chunk_of<M, F: Entry<M>>(
 ) -> Result<Option<Call>, SubmitError> {
     let entry = number_of(f)?;
     let mut encoded = Encoded::default();
-    while (encoded.count as usize) < chunk.min(u32::MAX as usize) && encoded.bytes.len() < bytes {
+    while (encoded.count as usize) < chunk.min(u32::MAX as usize) && encoded.output.len() < bytes {
         let Some(args) = items.next() else { break };
         encoded.push(&args)?;
     }
-    let Encoded { bytes, outgoing, count } = encoded;
+    let Encoded { output, outgoing, count } = encoded;
     if count == 0 {
         return Ok(None);
     }
-    let body = Body::new(bytes).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+    let body = output.finish();
+    let body = body.map_err(|error| SubmitError::BadArguments(error.to_string()))?;
     Ok(Some(Call { entry, count, body, descriptors: outgoing.descriptors }))
 }
 
@@ -612,21 +617,22 @@ impl Raw {
     /// The outcome of a job that has ended.
     pub(crate) fn outcome(&self) -> Result<Vec<u8>, JobError> {
         let body = self.0.take()?.body;
-        body.into_bytes().map_err(|error| JobError::BadResult(error.to_string()))
+        let content = body.open().map_err(|error| JobError::BadResult(error.to_string()))?;
+        Ok(content.into_vec())
     }
 }
 
 /// Arguments of calls, serialised one after another.
 #[derive(Default)]
 struct Encoded {
-    bytes: Vec<u8>,
+    output: Output,
     outgoing: Outgoing,
     count: u32,
 }
 
 impl Encoded {
     fn push(&mut self, args: &impl Serialize) -> Result<(), SubmitError> {
-        encode(args, &mut self.bytes, &mut self.outgoing)
+        encode(args, &mut self.output, &mut self.outgoing)
             .map_err(|error| SubmitError::BadArguments(error.to_string()))?;
         self.count += 1;
         Ok(())

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
+use crate::eager::Eager;
 use crate::process::entry::{self, Work};
 use crate::process::handles::Descriptor;
 use crate::process::message::{self, Body, Received};
@@ -37,24 +38,25 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
         let descriptors = initializer.descriptors.into_iter().map(OwnedFd::from).collect();
         let mut work = Work::new(initializer.body, 1, descriptors);
         entry::run_numbered(initializer.entry, &mut work);
-        if work.output.first() != Some(&entry::RETURNED) {
+        if work.output.first() != Some(entry::RETURNED) {
             // The pool may be gone: then this process has no task left either.
-            let _ = message::send(&socket, NOT_READY, &Body::Inline(work.output), &[]);
+            let report = work.output.finish().unwrap_or(Body::empty());
+            let _ = message::send(&socket, NOT_READY, &report, &[]);
             return;
         }
     }
     if message::send(&socket, READY, &Body::empty(), &[]).is_err() {
         return;
     }
-    let mut buffer = Vec::new();
-    while let Ok(Received::Message(task)) = message::receive(&socket, &mut buffer, true) {
+    let (mut buffer, eager) = (Vec::new(), Eager::new());
+    while let Ok(Received::Message(task)) = message::receive_eagerly(&socket, &mut buffer, &eager) {
         let (entry, count) = (task.tag as u32, task.tag >> 32);
         // Without its arguments the task cannot be run: the pool learns it by this worker's end.
-        let Ok(body) = task.body.into_bytes() else { std::process::exit(NO_MEMORY) };
+        let Ok(body) = task.body.open() else { std::process::exit(NO_MEMORY) };
         let mut work = Work::new(body, count, task.descriptors);
         entry::run_numbered(entry, &mut work);
         let descriptors = work.outgoing.descriptors;
-        let sent = Body::new(work.output)
+        let sent = (work.output.finish())
             .and_then(|output| message::send(&socket, task.tag, &output, &descriptors));
         if let Err(error) = sent {
             if error.kind() == std::io::ErrorKind::BrokenPipe {
@@ -65,7 +67,14 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
             for _ in 0..count {
                 failed.fail(failed.output.len(), entry::BAD_RESULT, &error.to_string());
             }
-            if message::send(&socket, task.tag, &Body::Inline(failed.output), &[]).is_err() {
+            if message::send(
+                &socket,
+                task.tag,
+                &failed.output.finish().unwrap_or(Body::empty()),
+                &[],
+            )
+            .is_err()
+            {
                 return;
             }
         }

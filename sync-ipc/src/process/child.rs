@@ -12,9 +12,9 @@ use rustix::net::{SocketType, sockopt};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::current::{CurrentProcess, ParentProcess};
+use super::current::CurrentProcess;
 use super::entry::{BAD_ARGUMENTS, ENTRIES, Work, fingerprint};
-use super::message::{self, Body, Message, Received};
+use super::message::{self, Message, Received};
 use super::{handles, panics, pidfd};
 
 /// The environment variable that makes `init` look at standard input. Its value is the tag of the
@@ -37,6 +37,9 @@ pub(super) struct Hello {
     pub(super) parent_pid: u32,
     /// Whether a descriptor for standard input is the second one. The first is the parent's pidfd.
     pub(super) stdin: bool,
+    /// The parent's key, which the child inherits.
+    #[cfg(feature = "auth")]
+    pub(super) authkey: Option<crate::auth::Key>,
 }
 
 static INITIALISED: AtomicBool = AtomicBool::new(false);
@@ -116,7 +119,7 @@ fn run() -> ! {
 fn finish(work: Work) -> i32 {
     if let Some(control) = CONTROL.get() {
         // A parent that has ended needs no outcome.
-        let _ = Body::new(work.output).and_then(|output| {
+        let _ = work.output.finish().and_then(|output| {
             message::send(control, OUTCOME, &output, &work.outgoing.descriptors)
         });
     }
@@ -135,7 +138,7 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
     let Message { body, descriptors, .. } = message;
     let mut descriptors = descriptors.into_iter();
     let parent = descriptors.next().ok_or("the parent's descriptor is missing")?;
-    let body = body.into_bytes()?;
+    let body = body.open()?;
     let mut rest = &body[..];
     let hello: Hello = handles::decode(&mut rest, &mut handles::Incoming::default())?;
     if hello.fingerprint != fingerprint() {
@@ -163,9 +166,10 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
         .iter()
         .find(|entry| entry.name() == hello.entry)
         .ok_or_else(|| format!("no entry point is called {}", hello.entry))?;
-    let parent = ParentProcess::new(hello.parent_pid, hello.parent_name, parent);
-    CurrentProcess::become_child(hello.name, hello.daemon, parent);
-    let work = Work::new(rest.to_vec(), 1, descriptors.collect());
+    CurrentProcess::become_child(hello, parent);
+    let at = body.len() - rest.len();
+    let mut work = Work::new(body, 1, descriptors.collect());
+    work.at = at;
     Ok((registration, work))
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "auth")]
+use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -9,8 +11,11 @@ use std::{fmt, io};
 
 use sync_core::fork::PerProcess;
 
+use super::child::Hello;
 use super::pidfd;
 use super::{Child, ChildState};
+#[cfg(feature = "auth")]
+use crate::auth::Key;
 
 /// The properties of this process. See [`current_process`].
 #[derive(Debug)]
@@ -20,6 +25,9 @@ pub struct CurrentProcess {
     parent: Option<ParentProcess>,
     /// How many children have got a name of their own making.
     children: AtomicU64,
+    /// Null, or a key that is never freed: threads may read it, and a forked child inherits it.
+    #[cfg(feature = "auth")]
+    authkey: AtomicPtr<Key>,
 }
 
 /// Set in a process that this crate started, before any code of the user's runs, and never waited
@@ -33,6 +41,8 @@ static FIRST: CurrentProcess = CurrentProcess {
     daemon: false,
     parent: None,
     children: AtomicU64::new(0),
+    #[cfg(feature = "auth")]
+    authkey: AtomicPtr::new(core::ptr::null_mut()),
 };
 
 /// Returns this process: its name and its properties.
@@ -55,9 +65,63 @@ pub fn parent_process() -> Option<&'static ParentProcess> {
 }
 
 impl CurrentProcess {
-    pub(super) fn become_child(name: String, daemon: bool, parent: ParentProcess) {
-        let (name, parent) = (Cow::Owned(name), Some(parent));
-        let _ = CURRENT.set(Self { name, daemon, parent, children: AtomicU64::new(0) });
+    pub(super) fn become_child(hello: Hello, parent: OwnedFd) {
+        let parent = ParentProcess::new(hello.parent_pid, hello.parent_name, parent);
+        #[cfg(feature = "auth")]
+        let key = hello.authkey.map_or(core::ptr::null_mut(), |key| Box::into_raw(Box::new(key)));
+        let _ = CURRENT.set(Self {
+            name: Cow::Owned(hello.name),
+            daemon: hello.daemon,
+            parent: Some(parent),
+            children: AtomicU64::new(0),
+            #[cfg(feature = "auth")]
+            authkey: AtomicPtr::new(key),
+        });
+    }
+
+    /// The key of this process: the key of a [`Manager`](crate::manager::Manager) that is given no
+    /// other. A random one, unless it was [set](Self::set_authkey); the processes that this process
+    /// starts inherit it.
+    ///
+    /// ```
+    /// # use sync_ipc::current_process;
+    /// let key = current_process().authkey()?;
+    /// assert_eq!(current_process().authkey()?, key, "it stays the same");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of `getrandom`, at the first use.
+    #[cfg(feature = "auth")]
+    pub fn authkey(&self) -> io::Result<Key> {
+        // Acquire: pairs with the Release of the thread that made the key.
+        let found = self.authkey.load(Ordering::Acquire);
+        // SAFETY: null, or from a box that is never freed.
+        if let Some(key) = unsafe { found.as_ref() } {
+            return Ok(key.clone());
+        }
+        let key = Key::random()?;
+        let made = Box::into_raw(Box::new(key.clone()));
+        // AcqRel: Release for the key that is made here, Acquire for the key of another thread.
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        match self.authkey.compare_exchange(found, made, order.0, order.1) {
+            Ok(_) => Ok(key),
+            Err(other) => {
+                // SAFETY: made above, and seen by no other thread.
+                drop(unsafe { Box::from_raw(made) });
+                // SAFETY: not null, since it was null before, and never freed.
+                Ok(unsafe { &*other }.clone())
+            }
+        }
+    }
+
+    /// Sets the key of this process. The key before it stays in memory, since another thread may be
+    /// reading it; so this is for the beginning of a program, and not for a loop.
+    #[cfg(feature = "auth")]
+    pub fn set_authkey(&self, key: Key) {
+        // Release: pairs with the Acquire in `authkey`.
+        self.authkey.store(Box::into_raw(Box::new(key)), Ordering::Release);
     }
 
     /// The name that this process was given, `Process-N` by default; `MainProcess` for the first.
@@ -200,7 +264,7 @@ pub fn active_children() -> Vec<Child> {
     })
 }
 
-/// At the end of this process: ends the daemons, then waits for all other children (row U-PR-04).
+/// At the end of this process: ends the daemons, then waits for all other children.
 extern "C" fn at_exit() {
     // User code of other exit handlers may have left anything behind; nothing may unwind into C.
     sync_core::user_code::run_and_forget_panic(|| {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sync_core::user_code;
 
+use super::body::{Content, Output};
 use super::handles::{Incoming, Outgoing, decode, encode};
 use super::{ProcessError, panics};
 
@@ -126,12 +127,13 @@ pub(crate) fn fingerprint() -> u64 {
 /// Calls of one function, as they arrived, and their outcomes, as they are sent back.
 #[derive(Debug)]
 pub struct Work {
-    /// The arguments of `count` calls, one after another.
-    pub(crate) input: Vec<u8>,
+    /// The arguments of `count` calls, one after another, from `at` on.
+    pub(crate) input: Content,
+    pub(crate) at: usize,
     pub(crate) count: u64,
     pub(crate) incoming: Incoming,
     /// For each call a byte (see [`RETURNED`]) and the value or text that belongs to it.
-    pub(crate) output: Vec<u8>,
+    pub(crate) output: Output,
     pub(crate) outgoing: Outgoing,
     /// Whether a call panicked.
     pub(crate) panicked: bool,
@@ -147,12 +149,13 @@ pub(crate) const BAD_ARGUMENTS: u8 = 2;
 pub(crate) const BAD_RESULT: u8 = 3;
 
 impl Work {
-    pub(crate) fn new(input: Vec<u8>, count: u64, descriptors: Vec<OwnedFd>) -> Self {
+    pub(crate) fn new(input: impl Into<Content>, count: u64, descriptors: Vec<OwnedFd>) -> Self {
         Self {
-            input,
+            input: input.into(),
+            at: 0,
             count,
             incoming: Incoming::new(descriptors),
-            output: Vec::new(),
+            output: Output::default(),
             outgoing: Outgoing::default(),
             panicked: false,
         }
@@ -171,54 +174,58 @@ impl Work {
 /// serialisation of its arguments and results.
 pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
     let input = core::mem::take(&mut work.input);
-    let mut input = &input[..];
+    let mut input = &input[work.at..];
     for _ in 0..work.count {
         let before = work.output.len();
+        let mut is_read = false;
         let called = user_code::run(|| {
             let args = match decode::<F::Args>(&mut input, &mut work.incoming) {
                 Ok(args) => args,
                 Err(error) => {
                     work.fail(before, BAD_ARGUMENTS, &error.to_string());
-                    return false;
+                    return;
                 }
             };
+            is_read = true;
             let result = function.call(args);
             work.output.push(RETURNED);
             if let Err(error) = encode(&result, &mut work.output, &mut work.outgoing) {
                 work.fail(before, BAD_RESULT, &error.to_string());
             }
-            true
         });
-        match called {
-            Ok(true) => {}
+        if let Err(payload) = called {
+            work.panicked = true;
+            let panic = panics::take(&*payload);
+            user_code::dispose_payload(payload);
+            work.fail(before, PANICKED, &panic);
+        }
+        if !is_read {
             // Where the next call's arguments begin is not known.
-            Ok(false) => return,
-            Err(payload) => {
-                work.panicked = true;
-                let panic = panics::take(&*payload);
-                user_code::dispose_payload(payload);
-                work.fail(before, PANICKED, &panic);
-            }
+            return;
         }
     }
 }
 
-/// Reads the outcome of one call.
+/// Reads the outcome of one call. If it cannot be read, `bytes` is empty afterwards: where the next
+/// outcome begins is not known.
 pub(crate) fn outcome<R: DeserializeOwned>(
     bytes: &mut &[u8],
     incoming: &mut Incoming,
 ) -> Result<R, ProcessError> {
-    let bad = |error: postcard::Error| ProcessError::BadResult(error.to_string());
-    let Some((kind, rest)) = bytes.split_first() else {
+    let Some((kind, mut rest)) = bytes.split_first() else {
         return Err(ProcessError::NotBegun("the process reported nothing".into()));
     };
+    // Also if a `Deserialize` of the user's panics.
+    *bytes = &[];
+    let bad = |error: postcard::Error| ProcessError::BadResult(error.to_string());
+    let outcome = match *kind {
+        RETURNED => Ok(decode(&mut rest, incoming).map_err(bad)?),
+        PANICKED => Err(ProcessError::Panicked(decode(&mut rest, incoming).map_err(bad)?)),
+        BAD_ARGUMENTS => Err(ProcessError::NotBegun(decode(&mut rest, incoming).map_err(bad)?)),
+        _ => Err(ProcessError::BadResult(decode(&mut rest, incoming).map_err(bad)?)),
+    };
     *bytes = rest;
-    match *kind {
-        RETURNED => decode(bytes, incoming).map_err(bad),
-        PANICKED => Err(ProcessError::Panicked(decode(bytes, incoming).map_err(bad)?)),
-        BAD_ARGUMENTS => Err(ProcessError::NotBegun(decode(bytes, incoming).map_err(bad)?)),
-        _ => Err(ProcessError::BadResult(decode(bytes, incoming).map_err(bad)?)),
-    }
+    outcome
 }
 
 /// Runs the calls of `work` by the function with this number in the list.

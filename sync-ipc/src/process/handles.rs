@@ -8,7 +8,7 @@
 //! A [`Segment`] that occurs several times in one message is one descriptor, and one participant in
 //! the receiving process. An object is its segment and its name in it.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 use core::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -16,6 +16,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::body::{EncodeError, Into, Output};
 use crate::connection::Connection;
 use crate::plain::Plain;
 use crate::queue::{Receiver, Sender};
@@ -51,57 +52,65 @@ impl Incoming {
 }
 
 std::thread_local! {
-    static OUTGOING: RefCell<Option<Outgoing>> = const { RefCell::new(None) };
-    static INCOMING: RefCell<Option<Incoming>> = const { RefCell::new(None) };
+    /// The context of the innermost [`within`] of this thread, or null.
+    static OUTGOING: Cell<*mut Outgoing> = const { Cell::new(core::ptr::null_mut()) };
+    static INCOMING: Cell<*mut Incoming> = const { Cell::new(core::ptr::null_mut()) };
 }
 
-/// Puts `value` into the thread-local `slot` while `act` runs, and takes it out again, also when
-/// `act` unwinds. A context that was in the slot before is in it again afterwards.
-fn within<T: Default + 'static, R>(
-    slot: &'static std::thread::LocalKey<RefCell<Option<T>>>,
+/// Makes `value` the context in the thread-local `slot` while `act` runs, which may unwind. The
+/// context before is in the slot again afterwards.
+#[inline]
+fn within<T: 'static, R>(
+    slot: &'static std::thread::LocalKey<Cell<*mut T>>,
     value: &mut T,
     act: impl FnOnce() -> R,
 ) -> R {
-    struct Restore<'a, T: Default + 'static> {
-        slot: &'static std::thread::LocalKey<RefCell<Option<T>>>,
-        value: &'a mut T,
-        before: Option<T>,
-    }
-    impl<T: Default> Drop for Restore<'_, T> {
+    struct Restore<T: 'static>(&'static std::thread::LocalKey<Cell<*mut T>>, *mut T);
+    impl<T> Drop for Restore<T> {
+        #[inline]
         fn drop(&mut self) {
-            let before = self.before.take();
-            *self.value = self.slot.replace(before).unwrap_or_default();
+            self.0.set(self.1);
         }
     }
-    let before = slot.replace(Some(core::mem::take(value)));
-    let _restore = Restore { slot, value, before };
+    let _restore = Restore(slot, slot.replace(value));
     act()
 }
 
-/// Appends the bytes of `value` to `bytes`, and its descriptors to `outgoing`. After an error
-/// `bytes` is as long as before.
-pub(crate) fn encode<T: Serialize + ?Sized>(
-    value: &T,
-    bytes: &mut Vec<u8>,
-    outgoing: &mut Outgoing,
-) -> Result<(), postcard::Error> {
-    let before = bytes.len();
-    let done =
-        within(&OUTGOING, outgoing, || postcard::to_extend(value, Appending(bytes)).map(drop));
-    if done.is_err() {
-        bytes.truncate(before);
-    }
-    done
+/// Uses the context in the slot, if there is one. `act` runs no code of the user's, and no
+/// `inside` of the same slot.
+fn inside<T: 'static, R>(
+    slot: &'static std::thread::LocalKey<Cell<*mut T>>,
+    act: impl FnOnce(&mut T) -> R,
+) -> Option<R> {
+    // SAFETY: a pointer in the slot is from the exclusive reference of a `within` of this thread
+    // that has not returned, and that does not use it meanwhile. `act` reaches no other `inside`,
+    // so this is the only reference.
+    let context = unsafe { slot.get().as_mut() };
+    context.map(act)
 }
 
-/// Lends a vector to postcard, which requires to own the vector that it extends.
-struct Appending<'a>(&'a mut Vec<u8>);
+/// Appends the bytes of `value` to `output`, and its descriptors to `outgoing`. After an error
+/// `output` is as long as before.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    output: &mut Output,
+    outgoing: &mut Outgoing,
+) -> Result<(), EncodeError> {
+    let before = output.len();
+    let into = Into(&mut *output);
+    let done = within(&OUTGOING, outgoing, || postcard::serialize_with_flavor(value, into));
+    done.map_err(|error| {
+        output.truncate(before);
+        output.error_of(error)
+    })
+}
 
-impl Extend<u8> for Appending<'_> {
-    #[inline]
-    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
-        self.0.extend(bytes);
-    }
+/// The bytes of `value`, whose descriptors are appended to `outgoing`.
+pub(crate) fn encode_to_vec<T: Serialize + ?Sized>(
+    value: &T,
+    outgoing: &mut Outgoing,
+) -> Result<Vec<u8>, postcard::Error> {
+    within(&OUTGOING, outgoing, || postcard::to_stdvec(value))
 }
 
 /// Reads a value from the front of `bytes`.
@@ -117,47 +126,43 @@ pub(crate) fn decode<T: DeserializeOwned>(
 /// Whether this thread reads the arguments or the result of a process.
 #[cfg(feature = "manager")]
 pub(crate) fn is_decoding() -> bool {
-    INCOMING.with_borrow(Option::is_some)
+    !INCOMING.get().is_null()
 }
 
 /// Whether this thread serialises the arguments or the result of a process.
 #[cfg(feature = "auth")]
 pub(crate) fn is_encoding() -> bool {
-    OUTGOING.with_borrow(Option::is_some)
+    !OUTGOING.get().is_null()
 }
 
 fn push<E: serde::ser::Error>(descriptor: BorrowedFd<'_>) -> Result<u32, E> {
-    OUTGOING.with_borrow_mut(|outgoing| {
-        let outgoing = outgoing.as_mut().ok_or_else(|| E::custom(OUTSIDE))?;
-        outgoing.descriptors.push(descriptor.try_clone_to_owned().map_err(E::custom)?);
+    inside(&OUTGOING, |outgoing| {
+        outgoing.descriptors.push(descriptor.try_clone_to_owned()?);
         Ok(outgoing.descriptors.len() as u32 - 1)
     })
+    .ok_or_else(|| E::custom(OUTSIDE))?
+    .map_err(|error: std::io::Error| E::custom(error))
 }
 
 fn pull<E: serde::de::Error>(at: u32) -> Result<OwnedFd, E> {
-    INCOMING.with_borrow_mut(|incoming| {
-        let incoming = incoming.as_mut().ok_or_else(|| E::custom(OUTSIDE))?;
-        incoming.take(at).ok_or_else(|| E::custom("the message did not bring this descriptor"))
-    })
+    inside(&INCOMING, |incoming| incoming.take(at))
+        .ok_or_else(|| E::custom(OUTSIDE))?
+        .ok_or_else(|| E::custom("the message did not bring this descriptor"))
 }
 
 impl Serialize for Segment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let own = self.as_fd().as_raw_fd();
-        let known = OUTGOING.with_borrow(|outgoing| {
-            let segments = outgoing.as_ref().map(|outgoing| &outgoing.segments);
+        let known = inside(&OUTGOING, |outgoing| {
             let is_own = |segment: &Segment| segment.as_fd().as_raw_fd() == own;
-            segments?.iter().find(|(segment, _)| is_own(segment)).map(|(_, at)| *at)
+            outgoing.segments.iter().find(|(segment, _)| is_own(segment)).map(|(_, at)| *at)
         });
-        let at = match known {
+        let at = match known.flatten() {
             Some(at) => at,
             None => {
                 let at = push::<S::Error>(self.as_fd())?;
-                OUTGOING.with_borrow_mut(|outgoing| {
-                    if let Some(outgoing) = outgoing {
-                        outgoing.segments.push((self.clone(), at));
-                    }
-                });
+                let segment = self.clone();
+                inside(&OUTGOING, |outgoing| outgoing.segments.push((segment, at)));
                 at
             }
         };
@@ -168,19 +173,15 @@ impl Serialize for Segment {
 impl<'de> Deserialize<'de> for Segment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let at = u32::deserialize(deserializer)?;
-        let known = INCOMING.with_borrow(|incoming| {
-            let segments = &incoming.as_ref()?.segments;
-            segments.iter().find(|(place, _)| *place == at).map(|(_, segment)| segment.clone())
+        let known = inside(&INCOMING, |incoming| {
+            incoming.segments.iter().find(|(place, _)| *place == at).map(|(_, known)| known.clone())
         });
-        if let Some(segment) = known {
+        if let Some(segment) = known.flatten() {
             return Ok(segment);
         }
         let segment = Segment::from_fd(pull(at)?).map_err(D::Error::custom)?;
-        INCOMING.with_borrow_mut(|incoming| {
-            if let Some(incoming) = incoming {
-                incoming.segments.push((at, segment.clone()));
-            }
-        });
+        let known = segment.clone();
+        inside(&INCOMING, |incoming| incoming.segments.push((at, known)));
         Ok(segment)
     }
 }
@@ -189,6 +190,9 @@ impl Serialize for Connection {
     /// The other process gets a descriptor of its own for this end. What this process has received
     /// in part stays here.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.is_plain() {
+            return Err(S::Error::custom("a TLS connection stays with the process that made it"));
+        }
         let at = push::<S::Error>(self.as_fd())?;
         (at, self.is_readable(), self.is_writable()).serialize(serializer)
     }

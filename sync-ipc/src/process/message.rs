@@ -1,8 +1,8 @@
 //! Messages between a process and a child of it, over a socket that keeps their boundaries.
 //!
 //! A message is a header of fixed length, a body, and descriptors. A body that is longer than
-//! [`INLINE`] does not go through the socket: it is written into a memfd, whose descriptor goes
-//! with the header. A sender therefore never waits for its receiver as long as the socket has room
+//! [`INLINE`] does not go through the socket: it is written into a memfd ([`Body`]), whose
+//! descriptor goes with the header. A sender therefore never waits for its receiver as long as the socket has room
 //! for one message, and a child can read its arguments although its parent was killed meanwhile.
 //!
 //! Both ends run the same program. Lengths are checked all the same: a body is read up to the size
@@ -13,7 +13,6 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, fstat, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -21,12 +20,10 @@ use rustix::net::{
     sendmsg, socketpair,
 };
 
-use crate::connection::MAX_FDS;
-use crate::memory::limits;
+pub(crate) use super::body::{Body, INLINE};
 
-/// The longest body that goes through the socket: with the kernel's bookkeeping it fills less than
-/// half of the default room of a socket.
-pub(crate) const INLINE: usize = 1 << 16;
+use crate::connection::MAX_FDS;
+use crate::eager::Eager;
 
 /// The first word of every message.
 const MAGIC: u32 = u32::from_le_bytes(*b"sIp1");
@@ -43,51 +40,6 @@ pub(crate) struct Message {
     pub(crate) tag: u64,
     pub(crate) body: Body,
     pub(crate) descriptors: Vec<OwnedFd>,
-}
-
-/// The bytes of a message, or the file that they are in. Long ones are copied into and out of the
-/// file where that holds up no other thread: before a lock is taken, or after.
-#[derive(Debug)]
-pub(crate) enum Body {
-    Inline(Vec<u8>),
-    /// The file and the length, which was not checked.
-    Beside(OwnedFd, usize),
-}
-
-impl Body {
-    /// Puts bytes that are too long for a socket into a file.
-    pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
-        if bytes.len() <= INLINE { Ok(Self::Inline(bytes)) } else { Self::beside(&bytes) }
-    }
-
-    fn beside(bytes: &[u8]) -> io::Result<Self> {
-        limits::file_size(bytes.len() as u64)?;
-        let memfd = memfd_create("sync-ipc-message", MemfdFlags::CLOEXEC)?;
-        write_all(&memfd, bytes)?;
-        Ok(Self::Beside(memfd, bytes.len()))
-    }
-
-    /// No bytes.
-    pub(crate) fn empty() -> Self {
-        Self::Inline(Vec::new())
-    }
-
-    /// The first byte, if that is known without reading a file.
-    pub(crate) fn first(&self) -> Option<u8> {
-        match self {
-            Self::Inline(bytes) => bytes.first().copied(),
-            Self::Beside(..) => None,
-        }
-    }
-
-    /// All bytes.
-    pub(crate) fn into_bytes(self) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Inline(bytes) => Ok(bytes),
-            Self::Beside(file, length) => read_all(&file, length)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a whole message")),
-        }
-    }
 }
 
 /// The two ends of a control socket.
@@ -137,16 +89,6 @@ pub(crate) fn send(
     Ok(send_once(socket.as_fd(), &header(BESIDE, tag, length), &[], &borrowed)?)
 }
 
-fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
-    let mut at = 0;
-    while !bytes.is_empty() {
-        let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, bytes, at))?;
-        bytes = &bytes[written..];
-        at += written as u64;
-    }
-    Ok(())
-}
-
 fn send_once(
     socket: BorrowedFd<'_>,
     header: &[u8],
@@ -181,6 +123,25 @@ pub(crate) fn is_next(socket: impl AsFd, tag: u64) -> bool {
         rustix::net::recv(socket.as_fd(), &mut bytes[..], flags).map(|(count, _)| count)
     });
     received == Ok(HEADER) && bytes[..4] == MAGIC.to_le_bytes() && bytes[8..16] == tag.to_le_bytes()
+}
+
+/// Receives a message. Asks for it for a moment before it sleeps, if that helped before.
+pub(crate) fn receive_eagerly(
+    socket: impl AsFd,
+    buffer: &mut Vec<u8>,
+    eager: &Eager,
+) -> io::Result<Received> {
+    let mut asking = eager.begin();
+    loop {
+        match receive(socket.as_fd(), buffer, false)? {
+            Received::Nothing if asking.turn() => {}
+            Received::Nothing => return receive(socket, buffer, true),
+            received => {
+                asking.helped();
+                return Ok(received);
+            }
+        }
+    }
 }
 
 /// Receives a message. With `wait` unset, only a message that has arrived.
@@ -253,24 +214,6 @@ fn parse(bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Message> {
         Body::Beside(descriptors.remove(0), length)
     };
     Some(Message { tag, body, descriptors })
-}
-
-/// The first `length` bytes of a file; `None` if it is shorter.
-fn read_all(file: &OwnedFd, length: usize) -> Option<Vec<u8>> {
-    if fstat(file).ok()?.st_size < i64::try_from(length).ok()? {
-        return None;
-    }
-    let mut bytes = vec![0; length];
-    let mut at = 0;
-    while at < length {
-        let read =
-            rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut bytes[at..], at as u64));
-        match read {
-            Ok(read) if read > 0 => at += read,
-            _ => return None,
-        }
-    }
-    Some(bytes)
 }
 
 /// Waits until one of the descriptors can be read or is at its end, or until `timeout`. `None`

@@ -20,6 +20,7 @@
 //! 3. The outcome is in the socket before the child ends, and stays there after its end; so "ended,
 //!    and nothing in the socket" means that the call neither returned nor panicked.
 
+pub(crate) mod body;
 mod child;
 mod current;
 #[macro_use]
@@ -519,7 +520,7 @@ fn read_outcome<R: DeserializeOwned>(message: Message) -> Result<R, ProcessError
     if message.tag != child::OUTCOME {
         return Err(ProcessError::NotBegun("the process sent another message".into()));
     }
-    let body = message.body.into_bytes()?;
+    let body = message.body.open()?;
     let mut rest = &body[..];
     let mut incoming = handles::Incoming::new(message.descriptors);
     entry::outcome(&mut rest, &mut incoming)

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::fork::ProcessMark;
 
+use super::body::{EncodeError, Output};
 use super::child::{Hello, VARIABLE, is_initialised, own_pidfd};
 use super::current::{add_child, current_process};
 use super::entry::{self, ENTRIES, Entry};
@@ -254,7 +255,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
     /// [`SpawnError`].
     pub fn spawn(self, args: F::Args) -> Result<Process<F::Output>, SpawnError> {
         let started = self.start(&args)?;
-        // Now the child has its own descriptors: the parent's copies may go (row PR-16). User code:
+        // Now the child has its own descriptors: the parent's copies may go. User code:
         // destructors of the arguments.
         sync_core::user_code::dispose(args);
         let Started { state, control, mut command, stdin } = started;
@@ -291,10 +292,12 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
             parent_name: current.name().to_owned(),
             parent_pid: current.pid(),
             stdin: input.is_some(),
+            #[cfg(feature = "auth")]
+            authkey: Some(current.authkey()?),
         };
         let mut outgoing = Outgoing::default();
-        let mut body = Vec::new();
-        let bad = |error: postcard::Error| SpawnError::BadArguments(error.to_string());
+        let mut body = Output::default();
+        let bad = |error: EncodeError| SpawnError::BadArguments(error.to_string());
         encode(&hello, &mut body, &mut outgoing).map_err(bad)?;
         let encoded = sync_core::user_code::run(|| encode(args, &mut body, &mut outgoing));
         match encoded {
@@ -310,7 +313,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
         }
         let (ours, theirs) = message::pair()?;
         let tag = random()?;
-        message::send(&ours, tag, &message::Body::new(body)?, &descriptors)?;
+        message::send(&ours, tag, &body.finish()?, &descriptors)?;
         let mut command = self.command(&name, tag)?;
         command.stdin(theirs);
         let mut spawned = command.spawn()?;

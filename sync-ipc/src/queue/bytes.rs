@@ -10,8 +10,8 @@ use std::time::Instant;
 use sync_core::primitive::atomic::Ordering;
 use sync_core::primitive::futex::Deadline;
 
-use super::{Queue, QueueOptions, RecvError, SendError, find, layout};
-use crate::error::{Error, Result};
+use super::{Queue, QueueOptions, find, layout};
+use crate::error::{Error, RecvError, Result, SendError};
 use crate::plain;
 use crate::raw::queue::{Claim, Orphans, RingError};
 use crate::readiness::Readiness;
@@ -175,6 +175,15 @@ impl ByteQueue {
     /// As [`recv`](Self::recv).
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Vec<u8>, RecvError> {
         self.finish(self.0.take_until(Deadline::at(deadline))?)
+    }
+
+    /// Receives, waiting while there is no message as a task does: see [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub async fn recv_async(&self) -> Result<Vec<u8>, RecvError> {
+        self.finish(self.0.take_async().await?)
     }
 
     /// As [`recv`](Self::recv), into `message`, whose memory is used again.

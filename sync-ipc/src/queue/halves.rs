@@ -15,8 +15,8 @@ use std::time::Instant;
 use sync_core::primitive::atomic::Ordering;
 
 use super::other_end::{ENDS_LOCKS, OtherEnd};
-use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, RecvError, SENDERS_LEFT, SendError};
-use crate::error::{Error, Result};
+use super::{ENDS, Lease, Queue, RECEIVERS_LEFT, SENDERS_LEFT};
+use crate::error::{Error, RecvError, Result, SendError};
 use crate::membership::{byte_lock, reopen};
 use crate::plain::Plain;
 use crate::raw::queue::MAX_SLOTS;
@@ -230,6 +230,31 @@ impl<T: Plain> Receiver<T> {
     /// [`RecvError`].
     pub fn try_recv(&self) -> Result<T, RecvError> {
         self.queue.try_get()
+    }
+
+    /// As [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "get_async")]
+    pub async fn recv_async(&self) -> Result<T, RecvError>
+    where
+        T: 'static,
+    {
+        self.queue.get_async().await
+    }
+
+    /// As [`Queue::get_lease`], as a task: see [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub async fn recv_lease_async(&self) -> Result<Lease<'_, T>, RecvError>
+    where
+        T: 'static,
+    {
+        self.queue.get_lease_async().await
     }
 
     /// As [`Queue::get_timeout`].

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use super::{Queue, QueueOptions, RecvError, SendError};
-use crate::error::Result;
+use super::{Queue, QueueOptions};
+use crate::error::{RecvError, Result, SendError};
 use crate::plain::Plain;
 use crate::raw::queue::{Claim, Orphans, RingError};
 use crate::segment::trusted::TrustedSegment;

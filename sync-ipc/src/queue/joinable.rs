@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::Result;
+use crate::error::{RecvError, Result, SendError};
 use crate::plain::Plain;
-use crate::queue::{Lease, Queue, RecvError, SendError};
+use crate::queue::{Lease, Queue};
 use crate::readiness::Readiness;
 use crate::segment::Segment;
 
@@ -37,13 +37,17 @@ use crate::segment::Segment;
 /// ```
 pub struct JoinableQueue<T>(Queue<T>);
 
-impl<T: Plain> JoinableQueue<T> {
+/// The bound is at the functions, as in [`Queue`].
+impl<T> JoinableQueue<T> {
     /// A new queue for `capacity` tasks, including tasks that are being worked on.
     ///
     /// # Errors
     ///
     /// As [`Queue::create`].
-    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self> {
+    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self>
+    where
+        T: Plain,
+    {
         Ok(Self(Queue::create(segment, name, capacity)?))
     }
 
@@ -52,10 +56,15 @@ impl<T: Plain> JoinableQueue<T> {
     /// # Errors
     ///
     /// As for any object.
-    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+    pub fn open(segment: &Segment, name: &str) -> Result<Self>
+    where
+        T: Plain,
+    {
         Ok(Self(Queue::open(segment, name)?))
     }
+}
 
+impl<T: Plain> JoinableQueue<T> {
     /// As [`Queue::readiness`].
     ///
     /// # Errors
@@ -119,6 +128,20 @@ impl<T: Plain> JoinableQueue<T> {
     /// [`RecvError`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Task<'_, T>, RecvError> {
         Ok(Task(self.0.get_lease_timeout(timeout)?))
+    }
+
+    /// Gets a task, waiting until there is one as an asynchronous task does: see
+    /// [`Queue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_async")]
+    pub async fn get_async(&self) -> Result<Task<'_, T>, RecvError>
+    where
+        T: 'static,
+    {
+        Ok(Task(self.0.get_lease_async().await?))
     }
 
     /// Waits until all tasks are done.

@@ -7,7 +7,7 @@
 //! parameter is the capacity, and in its bit 32 what becomes of orphans.
 
 pub(crate) mod bytes;
-mod error;
+mod former;
 mod halves;
 pub(crate) mod in_place;
 pub(crate) mod joinable;
@@ -19,19 +19,19 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::primitive::atomic::AtomicU32 as Word;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, RecvError, Result, SendError};
 use crate::plain::{self, Plain};
 use crate::raw::channel::Channel;
 use crate::raw::event_count;
 pub use crate::raw::queue::Orphans;
 use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
-use crate::readiness::Readiness;
+use crate::readiness::{self, Readiness, Watched};
 use crate::segment::{Block, Segment};
 
-pub use self::error::{RecvError, SendError};
 pub use self::halves::{Receiver, Sender, queue};
 use self::other_end::OtherEnd;
 
@@ -136,13 +136,20 @@ impl<T: Plain> Queue<T> {
     fn over(block: Block, capacity: usize, orphans: Orphans) -> Self {
         Self::with_stride(block, capacity, orphans, Self::stride())
     }
+}
 
+/// The bound is at the functions: so a type that is not [`Plain`] is an error that tells what to
+/// derive, and not a function that is missing.
+impl<T> Queue<T> {
     /// A new queue of `capacity` items that redelivers the items of dead receivers.
     ///
     /// # Errors
     ///
     /// [`Error::BadSize`] for 0 and more than 16,384; else as for any object.
-    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self> {
+    pub fn create(segment: &Segment, name: &str, capacity: usize) -> Result<Self>
+    where
+        T: Plain,
+    {
         Self::with_options(segment, name, QueueOptions { capacity, orphans: Orphans::Redeliver })
     }
 
@@ -151,7 +158,10 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// As [`create`](Self::create).
-    pub fn with_options(segment: &Segment, name: &str, options: QueueOptions) -> Result<Self> {
+    pub fn with_options(segment: &Segment, name: &str, options: QueueOptions) -> Result<Self>
+    where
+        T: Plain,
+    {
         Self::place(segment, name, options, Self::kind(), Self::stride())
     }
 
@@ -160,11 +170,16 @@ impl<T: Plain> Queue<T> {
     /// # Errors
     ///
     /// As for any object.
-    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+    pub fn open(segment: &Segment, name: &str) -> Result<Self>
+    where
+        T: Plain,
+    {
         let (block, QueueOptions { capacity, orphans }) = find(segment, name, Self::kind())?;
         Ok(Self::over(block.expect_size(Self::layout(capacity))?, capacity, orphans))
     }
+}
 
+impl<T: Plain> Queue<T> {
     /// Sends, waiting while there is no room.
     ///
     /// # Errors
@@ -173,12 +188,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "send")]
     pub fn put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_until(item, None)
-    }
-
-    /// The former name of [`put`](Self::put), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.put(item)
     }
 
     /// Sends, waiting at most `timeout` for room.
@@ -191,12 +200,6 @@ impl<T: Plain> Queue<T> {
         self.send_until(item, Deadline::after(timeout))
     }
 
-    /// The former name of [`put_timeout`](Self::put_timeout), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.put_timeout(item, timeout)
-    }
-
     /// Sends, waiting at most until `deadline` for room.
     ///
     /// # Errors
@@ -205,12 +208,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "send_deadline")]
     pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
         self.send_until(item, Deadline::at(deadline))
-    }
-
-    /// The former name of [`put_deadline`](Self::put_deadline), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.put_deadline(item, deadline)
     }
 
     /// Sends if there is room.
@@ -222,12 +219,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "try_send")]
     pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         self.send_now(&item, false).map_err(|error| SendError::new(error, item, false))
-    }
-
-    /// The former name of [`try_put`](Self::try_put), kept until 0.2.
-    #[doc(hidden)]
-    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
-        self.try_put(item)
     }
 
     /// Sends a copy, waiting while there is no room. For large items: they are copied once, into
@@ -243,12 +234,6 @@ impl<T: Plain> Queue<T> {
             sent => sent,
         };
         sent.map_err(|error| SendError::new(error, (), true))
-    }
-
-    /// The former name of [`put_ref`](Self::put_ref), kept until 0.2.
-    #[doc(hidden)]
-    pub fn send_ref(&self, item: &T) -> Result<(), SendError<()>> {
-        self.put_ref(item)
     }
 
     fn send_until(&self, item: T, deadline: Option<Deadline>) -> Result<(), SendError<T>> {
@@ -276,12 +261,6 @@ impl<T: Plain> Queue<T> {
         self.recv_until(None)
     }
 
-    /// The former name of [`get`](Self::get), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv(&self) -> Result<T, RecvError> {
-        self.get()
-    }
-
     /// Receives, waiting at most `timeout` for an item.
     ///
     /// # Errors
@@ -292,12 +271,6 @@ impl<T: Plain> Queue<T> {
         self.recv_until(Deadline::after(timeout))
     }
 
-    /// The former name of [`get_timeout`](Self::get_timeout), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.get_timeout(timeout)
-    }
-
     /// Receives, waiting at most until `deadline` for an item.
     ///
     /// # Errors
@@ -306,12 +279,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "recv_deadline")]
     pub fn get_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
         self.recv_until(Deadline::at(deadline))
-    }
-
-    /// The former name of [`get_deadline`](Self::get_deadline), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
-        self.get_deadline(deadline)
     }
 
     /// Receives if there is an item.
@@ -326,10 +293,49 @@ impl<T: Plain> Queue<T> {
         Ok(self.finish(claim))
     }
 
-    /// The former name of [`try_get`](Self::try_get), kept until 0.2.
-    #[doc(hidden)]
-    pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.try_get()
+    /// Receives, waiting while there is no item as a task does: on any executor. One thread of this
+    /// process waits for all its tasks, see [`Readiness`].
+    ///
+    /// Cancel-safe: a wait that is dropped has taken no item, and a wake that it had consumed goes
+    /// to the next receiver. Tasks are not in a line.
+    ///
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_ipc::{Queue, Segment};
+    ///
+    /// let segment = Segment::anonymous(4096)?;
+    /// let jobs = Queue::<u32>::create(&segment, "jobs", 4)?;
+    /// # let jobs = &jobs;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| jobs.put(7).expect("room"));
+    ///     assert_eq!(block_on(jobs.get_async()), Ok(7));
+    /// });
+    /// # Ok::<(), sync_ipc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]; [`RecvError::NotAttached`] also if the system has no thread.
+    #[doc(alias = "recv_async")]
+    pub async fn get_async(&self) -> Result<T, RecvError>
+    where
+        T: 'static,
+    {
+        let claim = self.take_async().await?;
+        Ok(self.finish(claim))
+    }
+
+    /// As [`get_lease`](Self::get_lease), as a task: see [`get_async`](Self::get_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`get_async`](Self::get_async).
+    pub async fn get_lease_async(&self) -> Result<Lease<'_, T>, RecvError>
+    where
+        T: 'static,
+    {
+        let claim = self.take_async().await?;
+        Ok(self.lease(claim))
     }
 
     /// Receives into `item`, waiting while there is none. For large items: they are copied once,
@@ -359,12 +365,6 @@ impl<T: Plain> Queue<T> {
         Ok(())
     }
 
-    /// The former name of [`get_into`](Self::get_into), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_into(&self, item: &mut T) -> Result<(), RecvError> {
-        self.get_into(item)
-    }
-
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<T, RecvError> {
         let claim = self.take_until(deadline)?;
         Ok(self.finish(claim))
@@ -387,12 +387,6 @@ impl<T: Plain> Queue<T> {
         Ok(self.lease(self.take_until(None)?))
     }
 
-    /// The former name of [`get_lease`](Self::get_lease), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.get_lease()
-    }
-
     /// As [`get_lease`](Self::get_lease), waiting at most `timeout`.
     ///
     /// # Errors
@@ -401,12 +395,6 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "recv_lease_timeout")]
     pub fn get_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
         Ok(self.lease(self.take_until(Deadline::after(timeout))?))
-    }
-
-    /// The former name of [`get_lease_timeout`](Self::get_lease_timeout), kept until 0.2.
-    #[doc(hidden)]
-    pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        self.get_lease_timeout(timeout)
     }
 
     /// As [`get_lease`](Self::get_lease), if there is an item.
@@ -420,18 +408,38 @@ impl<T: Plain> Queue<T> {
         Ok(self.lease(claim))
     }
 
-    /// The former name of [`try_get_lease`](Self::try_get_lease), kept until 0.2.
-    #[doc(hidden)]
-    pub fn try_recv_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        self.try_get_lease()
-    }
-
     fn lease(&self, claim: Claim) -> Lease<'_, T> {
         Lease {
             item: plain::load(&self.block, self.item_at(claim.slot)),
             queue: self,
             claim: Some(claim),
         }
+    }
+}
+
+/// A queue as the thread of the tasks waits for its items.
+pub(crate) struct WatchedQueue<T> {
+    queue: Queue<T>,
+    announced: Option<event_count::Announced>,
+}
+
+impl<T> Watched for WatchedQueue<T> {
+    fn word(&self) -> &Word {
+        self.queue.channel().items
+    }
+
+    fn watch(&mut self, look: bool) -> core::result::Result<(), u32> {
+        let queue = &self.queue;
+        let (channel, peers) = (queue.channel(), queue.peers());
+        event_count::watch(channel.items, peers, &mut self.announced, look, |look| {
+            let ended = queue.other_end_is_gone(SENDERS_LEFT, true);
+            channel.is_ready(peers, look, ended).then_some(())
+        })
+    }
+
+    fn unwatch(&mut self) {
+        let (channel, peers) = (self.queue.channel(), self.queue.peers());
+        event_count::unwatch(channel.items, peers, &mut self.announced);
     }
 }
 
@@ -659,13 +667,34 @@ impl<T> Queue<T> {
     where
         T: 'static,
     {
+        Ok(Readiness::new(Box::new(self.watched()))?)
+    }
+
+    pub(crate) fn watched(&self) -> WatchedQueue<T> {
         let mut queue =
             Self::with_stride(self.block.clone(), self.capacity, self.orphans, self.stride);
         queue.other_end = self.other_end.clone();
-        Ok(Readiness::new(move |deadline| {
-            let ended = || queue.other_end_is_gone(SENDERS_LEFT, true);
-            queue.channel().wait_ready(queue.peers(), deadline, ended)
-        })?)
+        WatchedQueue { queue, announced: None }
+    }
+
+    /// Takes an item as a task: what [`get_async`](Self::get_async) does.
+    pub(super) async fn take_async(&self) -> Result<Claim, RecvError>
+    where
+        T: 'static,
+    {
+        let mut taken = self.take_now(false);
+        loop {
+            match taken {
+                Err(RingError::Empty) => {}
+                taken => return taken.map_err(|error| RecvError::new(error, true)),
+            }
+            // An item that was there may be taken already.
+            if readiness::once(Box::new(self.watched())).await.is_err() {
+                return Err(RecvError::new(RingError::NotAttached, true));
+            }
+            let ended = self.other_end_is_gone(SENDERS_LEFT, true);
+            taken = self.take(true, ended);
+        }
     }
 
     /// Closes the queue, for all processes and forever: from now on `send` fails, and `recv` does
@@ -679,23 +708,11 @@ impl<T> Queue<T> {
         self.channel().close(self.peers());
     }
 
-    /// The former name of [`shutdown`](Self::shutdown), kept until 0.2.
-    #[doc(hidden)]
-    pub fn close(&self) {
-        self.shutdown()
-    }
-
     /// Whether the queue is closed.
     #[must_use]
     #[doc(alias = "is_closed")]
     pub fn is_shutdown(&self) -> bool {
         self.channel().is_closed(self.peers())
-    }
-
-    /// The former name of [`is_shutdown`](Self::is_shutdown), kept until 0.2.
-    #[doc(hidden)]
-    pub fn is_closed(&self) -> bool {
-        self.is_shutdown()
     }
 
     /// Returns the number of items that wait to be received. A snapshot.

@@ -25,7 +25,6 @@
 //! The slots that a dead participant left count from the moment at which a sweep finds them.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
-use sync_core::primitive::futex::Deadline;
 
 use super::queue::{ATTEMPTS, Claim, Orphans, Ring, RingError};
 use super::{Peers, event_count};
@@ -169,24 +168,6 @@ impl Channel<'_> {
             Orphans::Redeliver => self.ring.is_idle(peers),
             Orphans::Drop => self.ring.is_taken(peers),
         }
-    }
-
-    /// Waits until [`is_ready`](Self::is_ready), and leaves the item to another waiter. `ended` is
-    /// called before each look at the items.
-    pub fn wait_ready<P: Peers>(
-        &self,
-        peers: &P,
-        deadline: Option<Deadline>,
-        ended: impl Fn() -> bool,
-    ) -> bool {
-        let ready = event_count::wait_until(self.items, peers, deadline, |look| {
-            let ended = ended();
-            self.is_ready(peers, look, ended).then_some(())
-        });
-        if ready.is_some() {
-            event_count::pass_on(self.items, peers);
-        }
-        ready.is_some()
     }
 
     /// Frees the slots of the dead; may return an item for the caller.

@@ -65,3 +65,12 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
     }
     true
 }
+
+/// Looks at the event for a waiter that sleeps on several words at once.
+///
+/// # Errors
+///
+/// The wait is not over: the value of the word to sleep on.
+pub fn watch<P: Peers>(word: &AtomicU32, peers: &P, wait: &mut Unset) -> Result<(), u32> {
+    wait.step(word, &Shared { word, peers }).map_or(Ok(()), Err)
+}

@@ -131,6 +131,62 @@ pub fn wait_until<P: Peers, R>(
     }
 }
 
+/// Looks at the structure for a waiter that sleeps at several gates at once and takes nothing.
+/// Returns what `attempt` found; or, as the error, the value of the word while which there is
+/// nothing to look for: to sleep on, together with other words.
+///
+/// `announced` is this waiter's own, `None` at first. It stays announced until something is found,
+/// also while other gates wake it, or until [`unwatch`]. `attempt` is called where the number has
+/// changed since the last call, and where `look` is set; `look` is passed on to it.
+///
+/// The waiter may have consumed a wake. So when something is found, another waiter is woken.
+///
+/// # Errors
+///
+/// The value of the word.
+pub fn watch<P: Peers, R>(
+    gate: &AtomicU32,
+    peers: &P,
+    announced: &mut Option<Announced>,
+    mut look: bool,
+    mut attempt: impl FnMut(bool) -> Option<R>,
+) -> Result<R, u32> {
+    loop {
+        // Relaxed: the futex compares it again.
+        let now = peers.at(gate).load(Ordering::Relaxed);
+        let known = announced.take_if(|known| known.number == now & !COUNT);
+        // With another number it was counted off (invariant 3).
+        *announced = None;
+        let is_new = known.is_none();
+        let mine = known.unwrap_or_else(|| announce(gate, peers));
+        if is_new || look {
+            if let Some(found) = attempt(look) {
+                withdraw(gate, peers, mine);
+                pass_on(gate, peers);
+                return Ok(found);
+            }
+            look = false;
+        }
+        // Relaxed: as above.
+        let now = peers.at(gate).load(Ordering::Relaxed);
+        if now & !COUNT == mine.number {
+            *announced = Some(mine);
+            return Err(now);
+        }
+    }
+}
+
+/// Ends a [`watch`]. A wake that it may have consumed goes to another waiter.
+pub fn unwatch<P: Peers>(gate: &AtomicU32, peers: &P, announced: &mut Option<Announced>) {
+    let Some(mine) = announced.take() else { return };
+    let number = mine.number;
+    withdraw(gate, peers, mine);
+    // Relaxed: the number is that of the announcement, or a notifier has changed it.
+    if peers.at(gate).load(Ordering::Relaxed) & !COUNT != number {
+        pass_on(gate, peers);
+    }
+}
+
 /// Wakes at most `count` waiters after the structure changed, by a read-modify-write.
 #[inline]
 pub fn notify<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {

@@ -102,25 +102,18 @@ impl Permits<'_> {
         self.take(peers, me, hint).or_else(|| self.reclaim(peers, me)).ok_or(Refused::TimedOut)
     }
 
-    /// Waits until there is a permit, and leaves it to another waiter.
-    pub fn wait_ready<P: Peers>(&self, peers: &P, deadline: Option<Deadline>) -> bool {
-        let ready = event_count::wait_until(self.gate, peers, deadline, |look| {
-            let found = match self.available() > 0 {
-                false if look => match self.reclaim(peers, peers.me()) {
-                    Some(cell) => {
-                        self.release(peers, cell);
-                        true
-                    }
-                    None => false,
-                },
-                found => found,
-            };
-            found.then_some(())
-        });
-        if ready.is_some() {
-            event_count::pass_on(self.gate, peers);
+    /// Whether there is a permit. With `look`, the permit of a dead holder is made available first.
+    pub fn is_ready<P: Peers>(&self, peers: &P, look: bool) -> bool {
+        if self.available() > 0 {
+            return true;
         }
-        ready.is_some()
+        match look.then(|| self.reclaim(peers, peers.me())).flatten() {
+            Some(cell) => {
+                self.release(peers, cell);
+                true
+            }
+            None => false,
+        }
     }
 
     #[inline]

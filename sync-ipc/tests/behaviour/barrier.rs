@@ -1,5 +1,3 @@
-//! Row MB.
-
 use std::time::Duration;
 
 use sync_ipc::{Barrier, BarrierError, Mutex, Segment};

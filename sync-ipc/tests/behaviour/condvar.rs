@@ -1,5 +1,3 @@
-//! Rows MC and U-MC.
-
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,7 +63,7 @@ fn notify_wakes_exactly_one() {
 }
 
 #[test]
-fn those_who_timed_out_absorb_nothing() {
+fn waiters_that_timed_out_absorb_nothing() {
     let world = world();
     let mut late: Vec<Child> =
         (0..4).map(|_| fork(|| world.waiter(Duration::from_millis(20)))).collect();

@@ -1,5 +1,3 @@
-//! Rows PI and U-PI.
-
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -505,7 +503,7 @@ fn open_descriptors() -> usize {
 }
 
 #[test]
-fn descriptors_with_every_byte_fill_nobodys_table() {
+fn descriptors_with_every_byte_fill_no_table() {
     alone(|| {
         let (ours, theirs) = pipe().expect("descriptors");
         let hostile = OwnedFd::from(theirs);

@@ -1,5 +1,3 @@
-//! Row ME.
-
 use std::time::{Duration, Instant};
 
 use sync_ipc::{Event, Segment};
@@ -40,7 +38,7 @@ fn debug() {
 }
 
 #[test]
-fn set_then_clear_releases_all_threads_who_waited() {
+fn set_then_clear_releases_all_threads_that_waited() {
     for _ in 0..10 {
         let event = event();
         let mut children = [(); 3].map(|()| {

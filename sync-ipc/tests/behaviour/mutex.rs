@@ -1,5 +1,3 @@
-//! Rows ML and U-ML.
-
 use std::time::{Duration, Instant};
 
 use sync_ipc::{LockError, Mutex, Segment};
@@ -25,7 +23,7 @@ fn holder(mutex: &Mutex<u64>) -> crate::processes::Child {
 }
 
 #[test]
-fn debug_says_who_holds_it() {
+fn debug_shows_the_owner() {
     let (_segment, mutex) = world();
     assert!(format!("{mutex:?}").contains("Nobody"));
     let guard = mutex.lock().expect("free");
@@ -98,7 +96,7 @@ fn a_guard_that_is_not_marked_makes_the_lock_not_recoverable_and_wakes_all() {
 }
 
 #[test]
-fn a_killed_waiter_loses_nobodys_wake() {
+fn a_killed_waiter_loses_no_wake() {
     // glibc's robust mutex loses this wake: the woken waiter is killed, and the next waiter sleeps
     // on a free lock.
     for _ in 0..5 {

@@ -40,7 +40,7 @@ fn forever() -> ! {
 }
 
 #[test]
-fn a_name_stays_whoever_cannot_see_its_holder() {
+fn a_name_stays_for_a_process_that_cannot_see_its_holder() {
     for place in surroundings::ALL {
         let name = name(&format!("{place:?}"));
         let (segment, _value) = seven(&name);

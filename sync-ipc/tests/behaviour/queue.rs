@@ -1,5 +1,3 @@
-//! Rows MQ and U-MQ.
-
 use std::time::{Duration, Instant};
 
 use sync_ipc::{

@@ -153,6 +153,7 @@ fn a_waiting_receiver_gets_the_item_next_to_a_watcher() {
 fn a_forked_childs_copy_of_a_readiness_leaves_it_alone() {
     let segment = segment();
     let event = Event::create(&segment, "event").expect("room");
+    let jobs = Queue::<u64>::create(&segment, "queue", 1).expect("room");
     let ready = event.readiness().expect("a thread");
     event.set();
     becomes_ready(&ready);
@@ -160,8 +161,12 @@ fn a_forked_childs_copy_of_a_readiness_leaves_it_alone() {
     let mut child = fork(|| {
         copy.take().expect("a copy").rearm();
         block_on(ready.ready());
+        // The child has a thread of its own for what it awaits itself.
+        assert_eq!(block_on(jobs.get_async()), Ok(7));
         0
     });
+    thread::sleep(Duration::from_millis(5));
+    jobs.put(7).expect("room");
     assert_eq!(child.join(), 0);
     assert!(is_ready(&ready), "the child has not rearmed it");
 }
@@ -217,6 +222,101 @@ fn asynchronous_code_waits_for_items_and_a_dropped_future_loses_none() {
 }
 
 #[test]
+fn items_permits_and_events_are_awaited() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let work = JoinableQueue::<u64>::create(&segment, "work", 4).expect("room");
+    let bytes = ByteQueue::create(&segment, "bytes", 4, 10).expect("room");
+    let permits = Semaphore::create(&segment, "permits", 0, 2).expect("room");
+    let bounded = BoundedSemaphore::create(&segment, "bounded", 1).expect("room");
+    let event = Event::create(&segment, "event").expect("room");
+    let (sender, receiver) = queue::<u64>(1).expect("a segment");
+    let held = bounded.acquire().expect("a permit");
+    let mut other = fork(|| {
+        until("all wait", || event.is_set());
+        jobs.put(1).expect("room");
+        work.put(2).expect("room");
+        bytes.send(b"3").expect("room");
+        permits.try_add_permits(1).expect("room");
+        sender.send(4).expect("room");
+        0
+    });
+    event.set();
+    let received = is_send(async {
+        event.wait_async().await.expect("a thread");
+        let job = jobs.get_async().await.expect("an item");
+        let task = work.get_async().await.expect("an item");
+        let length = bytes.recv_async().await.expect("a message").len() as u64;
+        let _permit = permits.acquire_async().await.expect("a permit");
+        let last = receiver.recv_async().await.expect("an item");
+        let sum = job + task.item() + length + last;
+        task.done();
+        sum
+    });
+    assert_eq!(block_on(received), 8);
+    assert_eq!(other.join(), 0);
+    assert_eq!(permits.available_permits(), 1);
+    drop(held);
+    drop(block_on(bounded.acquire_async()).expect("a permit"));
+    drop(sender);
+    assert_eq!(block_on(receiver.recv_async()), Err(RecvError::Disconnected));
+}
+
+fn is_send<T: Send>(value: T) -> T {
+    value
+}
+
+#[test]
+fn a_dropped_wait_leaves_the_permit_and_many_wait_at_once() {
+    let segment = segment();
+    let permits = Semaphore::create(&segment, "permits", 0, 8).expect("room");
+    let waker = Waker::noop();
+    let wait = || {
+        let mut acquire = Box::pin(permits.acquire_async());
+        assert!(acquire.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        acquire
+    };
+    // More than one thread can sleep on.
+    let waits: Vec<_> = (0..150).map(|_| wait()).collect();
+    permits.try_add_permits(1).expect("room");
+    thread::sleep(Duration::from_millis(5));
+    drop(waits);
+    assert_eq!(permits.available_permits(), 1);
+    let permit = block_on(permits.acquire_async()).expect("a permit");
+    let mut other = fork(|| {
+        thread::sleep(Duration::from_millis(5));
+        permits.try_add_permits(1).expect("room");
+        0
+    });
+    drop(block_on(permits.acquire_async()).expect("a permit"));
+    drop(permit);
+    assert_eq!(other.join(), 0);
+    assert_eq!(permits.available_permits(), 2);
+}
+
+#[test]
+fn the_permit_and_the_item_of_a_dead_process_reach_a_task() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let permits = Semaphore::create(&segment, "permits", 1, 1).expect("room");
+    jobs.put(5).expect("room");
+    let mut holder = fork(|| {
+        core::mem::forget((jobs.get_lease(), permits.acquire()));
+        thread::sleep(FOR_EVER);
+        0
+    });
+    until("it holds both", || jobs.is_empty() && permits.available_permits() == 0);
+    thread::scope(|scope| {
+        let item = scope.spawn(|| block_on(jobs.get_async()));
+        let permit = scope.spawn(|| block_on(permits.acquire_async()).is_ok());
+        thread::sleep(Duration::from_millis(5));
+        holder.kill();
+        assert_eq!(item.join().expect("no panic"), Ok(5));
+        assert!(permit.join().expect("no panic"));
+    });
+}
+
+#[test]
 fn a_readiness_leaves_no_thread_and_no_descriptor() {
     alone(|| {
         let count = |what: &str| std::fs::read_dir(what).expect("/proc").count();
@@ -230,7 +330,7 @@ fn a_readiness_leaves_no_thread_and_no_descriptor() {
                 event.set();
             }
             let all: Vec<_> = (0..10).map(|_| event.readiness().expect("a thread")).collect();
-            assert_eq!(count("/proc/self/task"), 11);
+            assert_eq!(count("/proc/self/task"), 2, "one thread for all");
             drop(all);
             until("they are gone", || count("/proc/self/task") == 1);
             assert_eq!(count("/proc/self/fd"), before);

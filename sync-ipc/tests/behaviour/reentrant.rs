@@ -1,5 +1,3 @@
-//! Rows ML and U-ML for the reentrant lock.
-
 use sync_ipc::{LockError, ReentrantMutex, Segment};
 
 use crate::processes::{FOR_EVER, fork};

@@ -1,5 +1,3 @@
-//! Rows MS and U-MS.
-
 use std::time::{Duration, Instant};
 
 use sync_ipc::{BoundedSemaphore, Error, Segment, Semaphore, TooManyReleases};

@@ -1,5 +1,3 @@
-//! Row SM.
-
 use sync_ipc::{Error, Item, ListError, Mutex, OutOfRange, Segment, ShareableList, SharedMemory};
 
 use crate::processes::fork;

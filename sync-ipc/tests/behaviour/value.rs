@@ -1,5 +1,3 @@
-//! Rows VA and U-VA.
-
 use sync_ipc::{Array, Error, LockError, OutOfRange, RawArray, RawValue, Segment, Value};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 

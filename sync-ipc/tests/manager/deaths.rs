@@ -45,7 +45,7 @@ fn hold_all(
 }
 sync_ipc::entry!(hold_all);
 
-/// Row U-MA-07; CPython #75158: `notify_all` hangs after a waiter was killed.
+/// CPython #75158: `notify_all` hangs after a waiter was killed.
 #[test]
 fn everything_of_a_killed_client_comes_back() {
     let manager = Manager::start().unwrap();

@@ -16,7 +16,6 @@ fn socket_of(manager: &Manager) -> std::path::PathBuf {
     }
 }
 
-/// Row U-MA-04.
 #[test]
 fn proxies_are_errors_after_the_end() {
     let manager = Manager::start().unwrap();
@@ -32,7 +31,6 @@ fn proxies_are_errors_after_the_end() {
     assert!(!path.parent().unwrap().exists());
 }
 
-/// Row MA-10.
 #[test]
 fn a_manager_is_started_again_at_once_at_the_same_address() {
     let folder = std::env::temp_dir().join(format!("restart-{}", std::process::id()));
@@ -68,7 +66,6 @@ fn name_and_fail(fail: bool) {
 fn not_registered(_: bool) {}
 sync_ipc::entry!(name_and_fail);
 
-/// Row MA-12.
 #[test]
 fn an_initializer_runs_before_the_server_serves() {
     let builder = || Manager::builder().name("Shelf");
@@ -81,7 +78,6 @@ fn an_initializer_runs_before_the_server_serves() {
     assert!(matches!(failed, Err(ManagerError::BadValue(_))));
 }
 
-/// Rows U-MA-03, PI-08.
 #[test]
 fn another_key_is_refused() {
     let manager = Manager::start().unwrap();
@@ -97,7 +93,42 @@ fn another_key_is_refused() {
     assert!(serde_json::to_string(manager.key()).is_err());
 }
 
-/// Rows U-MA-05, SM-03.
+fn own_key() -> Key {
+    current_process().authkey().unwrap()
+}
+
+fn own_key_is_inherited(key: Key) -> bool {
+    current_process().set_authkey(key.clone());
+    Process::spawn(own_key, ()).unwrap().result().unwrap() == key
+}
+
+fn own_key_opens(address: Address, depth: u32) -> bool {
+    let client = ManagerClient::connect(address.clone(), own_key());
+    if !client.is_ok_and(|client| client.ping().is_ok()) {
+        return false;
+    }
+    let below = || Process::spawn(own_key_opens, (address, depth - 1)).unwrap().result().unwrap();
+    depth == 0 || below()
+}
+sync_ipc::entry!(own_key, own_key_is_inherited, own_key_opens);
+
+/// The key of a manager is that of its process unless another is set; children and
+/// their children inherit it.
+#[test]
+fn children_inherit_the_key_of_their_process_and_with_it_reach_a_manager() {
+    let manager = Manager::start().unwrap();
+    assert_eq!(*manager.key(), own_key());
+    let another = Process::spawn(own_key_is_inherited, Key::new("set by the child"));
+    assert!(another.unwrap().result().unwrap());
+    let opens = |manager: &Manager| {
+        let arguments = (manager.address().clone(), 1);
+        Process::spawn(own_key_opens, arguments).unwrap().result().unwrap()
+    };
+    assert!(opens(&manager));
+    let other = Manager::builder().authkey(Key::new("another")).start().unwrap();
+    assert!(!opens(&other));
+}
+
 #[test]
 fn a_server_ignores_interrupts_and_ends_by_sigterm_in_good_order() {
     let manager = Manager::start().unwrap();

@@ -37,7 +37,6 @@ fn use_all(
 }
 sync_ipc::entry!(set_and_hand_over, use_all);
 
-/// Row MA-13.
 #[test]
 fn a_child_uses_every_kind_of_object() {
     let manager = Manager::start().unwrap();

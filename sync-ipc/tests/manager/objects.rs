@@ -10,7 +10,6 @@ use sync_ipc::{Item, Process, Segment, ShareableList, manager};
 
 use super::support::{Account, AccountProxy, refused, square};
 
-/// Row MA-04.
 #[test]
 fn a_dictionary_has_all_methods_and_keeps_the_order() {
     let manager = Manager::start().unwrap();
@@ -60,7 +59,6 @@ fn change_everything(
 }
 sync_ipc::entry!(change_everything);
 
-/// Rows MA-07, MA-14.
 #[test]
 fn a_child_changes_containers_and_the_parent_sees_it() {
     let manager = Manager::start().unwrap();
@@ -91,7 +89,44 @@ fn a_child_changes_containers_and_the_parent_sees_it() {
     assert_eq!(deque.to_vec().unwrap(), [3, 0, 2]);
 }
 
-/// Row MA-14, the methods of lists.
+#[test]
+fn an_iteration_over_a_list_shows_changes_and_over_a_dictionary_fails_by_new_keys() {
+    let manager = Manager::start().unwrap();
+    let list: List<u32> = manager.list().unwrap();
+    list.extend(&[0, 1, 2]).unwrap();
+    let mut seen = Vec::new();
+    for item in list.iter() {
+        let item = item.unwrap();
+        seen.push(item);
+        if item == 1 {
+            list.set(2, &20).unwrap();
+            list.push(&30).unwrap();
+        }
+    }
+    assert_eq!(seen, [0, 1, 20, 30]);
+    list.clear().unwrap();
+    assert_eq!(list.iter().count(), 0);
+
+    let dict: Dict<u32, char> = manager.dict().unwrap();
+    assert_eq!(dict.iter().count(), 0);
+    dict.extend([(&1, &'a'), (&2, &'b'), (&3, &'c')]).unwrap();
+    let pairs: Vec<_> = dict.iter().map(Result::unwrap).collect();
+    assert_eq!(pairs, dict.items().unwrap());
+    let mut pairs = dict.iter();
+    assert_eq!(pairs.next().unwrap().unwrap(), (1, 'a'));
+    // A new value is no change of the size.
+    dict.insert(&2, &'x').unwrap();
+    assert_eq!(pairs.next().unwrap().unwrap(), (2, 'x'));
+    let change = |dict: Dict<u32, char>| dict.insert(&4, &'d').map(drop).unwrap();
+    std::thread::scope(|scope| scope.spawn(|| change(dict.clone())).join().unwrap());
+    assert_eq!(refused(pairs.next().unwrap()), Refusal::Changed);
+    assert!(pairs.next().is_none());
+    let mut pairs = dict.iter();
+    pairs.next().unwrap().unwrap();
+    dict.remove(&1).unwrap();
+    assert_eq!(refused(pairs.next().unwrap()), Refusal::Changed);
+}
+
 #[test]
 fn sequences_have_all_methods() {
     let manager = Manager::start().unwrap();
@@ -124,7 +159,6 @@ fn sequences_have_all_methods() {
     assert_eq!(counter.remove(&'a').unwrap(), i64::MAX);
 }
 
-/// Rows MA-05, MA-06, U-MA-06.
 #[test]
 fn objects_inside_of_objects_live_as_long_as_these() {
     let manager = Manager::start().unwrap();
@@ -148,7 +182,6 @@ fn objects_inside_of_objects_live_as_long_as_these() {
     assert_eq!(inner.to_vec().unwrap(), [1, 2], "a proxy keeps it");
 }
 
-/// Row U-MA-01.
 #[test]
 fn a_value_that_was_read_is_a_copy() {
     let manager = Manager::start().unwrap();
@@ -215,7 +248,6 @@ fn a_type_of_the_program_is_called_by_typed_methods() {
     assert!(matches!(refusal, Refusal::BadValue(_) | Refusal::Panicked(_)), "{refusal:?}");
 }
 
-/// Row MA-13, the pool.
 #[test]
 fn a_pool_in_the_manager_runs_entry_points() {
     let manager = Manager::start().unwrap();
@@ -276,7 +308,6 @@ fn calls_in_a_pipeline_run_in_order() {
     }
 }
 
-/// Row SM-03.
 #[test]
 fn shared_memory_of_a_manager_is_there_until_the_manager_ends() {
     let manager = Manager::start().unwrap();
@@ -296,7 +327,7 @@ fn shared_memory_of_a_manager_is_there_until_the_manager_ends() {
     assert_eq!(list.get(0).unwrap(), Item::Int(42), "the memory is kept by its users");
 }
 
-/// Row MA-09: an item that cannot be serialised is an error and costs nothing.
+/// An item that cannot be serialised is an error and costs nothing.
 #[test]
 fn a_value_that_cannot_be_serialised_is_an_error() {
     #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! Managers over TCP, several clients, and clients that come back.
 
 use std::thread;
+#[cfg(feature = "tls")]
+use std::time::Duration;
 
 use sync_ipc::manager::{Dict, Manager, ManagerClient, Queue, Refusal};
 use sync_ipc::{Process, auth::Key};
@@ -17,7 +19,6 @@ fn answer(questions: Queue<u32>, answers: Queue<u32>) {
 }
 sync_ipc::entry!(answer);
 
-/// Row MA-09.
 #[test]
 fn clients_over_tcp_share_a_queue() {
     let key = Key::random().unwrap();
@@ -36,6 +37,62 @@ fn clients_over_tcp_share_a_queue() {
     let all: Vec<_> = (0..3).map(|_| answers.get().unwrap()).collect();
     assert_eq!(all, [2, 4, 6]);
     until("the process is gone", || manager.stats().unwrap().clients == 2);
+}
+
+/// A manager, its proxies in another process, the deaths of its clients and its server: over TLS.
+#[cfg(feature = "tls")]
+#[test]
+fn a_manager_speaks_tls() {
+    use sync_ipc::auth::{AuthError, Identity, Trust};
+    use sync_ipc::manager::ManagerError;
+
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let identity = Identity::from_pem(&made.cert.pem(), &made.signing_key.serialize_pem()).unwrap();
+    let trust = Trust::from_pem(&made.cert.pem(), "127.0.0.1").unwrap();
+    let builder = || Manager::builder().tcp("127.0.0.1:0".parse().unwrap());
+    let manager = builder()
+        .tls(identity.clone(), trust.clone())
+        .limits(|limits| limits.handshake = Duration::from_secs(1))
+        .start()
+        .unwrap();
+    let (address, key) = (manager.address().clone(), manager.key().clone());
+    let client = ManagerClient::connect_tls(address.clone(), key.clone(), trust.clone()).unwrap();
+    let questions = client.named("questions").queue::<u32>(None).unwrap();
+    let answers = manager.queue::<u32>(None).unwrap();
+    let process = Process::spawn(answer, (questions.clone(), answers.clone())).unwrap();
+    for n in [1, 2, 3, 0] {
+        questions.put(&n).unwrap();
+    }
+    process.result().unwrap();
+    let all: Vec<_> = (0..3).map(|_| answers.get().unwrap()).collect();
+    assert_eq!(all, [2, 4, 6]);
+    let long = "long ".repeat(1 << 20);
+    let value = manager.value(&long).unwrap();
+    assert!(value.get().unwrap() == long);
+    // A killed client's lock is released.
+    let (lock, held) = (manager.lock().unwrap(), manager.event().unwrap());
+    let process = Process::spawn(super::support::hold_lock, (lock.clone(), held.clone())).unwrap();
+    held.wait().unwrap();
+    process.kill().unwrap();
+    assert!(lock.lock().unwrap().owner_died());
+
+    let refused = ManagerClient::connect(address.clone(), key.clone());
+    assert!(refused.is_err(), "without TLS");
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let other = Trust::from_pem(&other.cert.pem(), "127.0.0.1").unwrap();
+    let refused = ManagerClient::connect_tls(address.clone(), key, other.clone());
+    assert!(matches!(refused, Err(ManagerError::Auth(AuthError::Tls(_)))), "{refused:?}");
+    let refused = ManagerClient::connect_tls(address, Key::new("wrong"), trust.clone());
+    assert!(matches!(refused, Err(ManagerError::Auth(AuthError::WrongKey))), "{refused:?}");
+    // A manager that does not believe its own server does not start, and leaves no process.
+    assert!(builder().tls(identity.clone(), other).name("Unbelieved").start().is_err());
+    let left = sync_ipc::active_children();
+    assert!(!left.iter().any(|child| child.name() == "Unbelieved"), "{left:?}");
+    // A path speaks no TLS.
+    assert!(Manager::builder().tls(identity, trust).start().is_err());
+
+    manager.process().kill().unwrap();
+    assert!(is_gone(&questions.put(&1).unwrap_err()));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn dropping_a_pool_waits_for_what_was_submitted() {
 }
 
 #[test]
-fn workers_are_replaced_after_so_many_tasks() {
+fn workers_are_replaced_after_n_tasks() {
     let pool =
         Pool::builder().workers(3).max_tasks_per_child(NonZero::new(10).unwrap()).build().unwrap();
     let first: HashSet<_> = pool.workers().iter().map(|child| child.pid()).collect();
@@ -117,6 +117,32 @@ fn count_start(starts: Value<u32>) {
     let guard = starts.lock().unwrap();
     let count = guard.get();
     guard.set(count + 1);
+}
+
+/// Whether a pool that cannot have all of its workers is an error and leaves none.
+fn build_without_descriptors(free: u64) -> bool {
+    let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    let limit = libc::rlimit { rlim_cur: used + free, rlim_max: used + 1000 };
+    // SAFETY: a limit of this process, from a place of its type.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    let built = Pool::new(100);
+    let raised = libc::rlimit { rlim_cur: used + 1000, ..limit };
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }, 0);
+    let left = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    matches!(built, Err(BuildError::Spawn(_)))
+        && sync_ipc::active_children().is_empty()
+        && left <= used
+}
+
+sync_ipc::entry!(build_without_descriptors);
+
+#[test]
+fn a_pool_that_cannot_start_all_workers_leaves_none() {
+    for free in [0, 1, 3, 7, 20, 41] {
+        let process = sync_ipc::Process::spawn(build_without_descriptors, free).unwrap();
+        assert!(process.result().unwrap(), "{free} descriptors");
+    }
 }
 
 fn refuse(why: String) {

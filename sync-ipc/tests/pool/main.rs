@@ -7,3 +7,4 @@ mod life;
 mod maps;
 mod support;
 mod trouble;
+mod values;

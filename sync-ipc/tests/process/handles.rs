@@ -168,11 +168,11 @@ fn lengths(texts: Vec<String>) -> Vec<usize> {
 sync_ipc::entry!(double, lengths);
 
 #[test]
-fn large_arguments_and_results_arrive_though_nobody_reads_meanwhile() {
+fn large_arguments_and_results_arrive_though_no_process_reads_meanwhile() {
     for size in [0, 1, 65_000, 65_536, 70_000, 3 << 20] {
         let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
         let process = Process::spawn(double, Bytes(bytes.clone())).unwrap();
-        // Joined before the result is read: Python deadlocks here (row U-PR-08).
+        // Joined before the result is read: Python deadlocks here.
         assert_eq!(process.join().unwrap(), 0);
         let doubled = process.result().unwrap().0;
         assert!(doubled.iter().zip(&bytes).all(|(new, old)| *new == old.wrapping_mul(2)));
@@ -233,6 +233,19 @@ fn count_descriptors(descriptors: Vec<Descriptor>) -> usize {
     descriptors.len()
 }
 sync_ipc::entry!(count_descriptors);
+
+fn take_descriptor(_: Descriptor) {}
+sync_ipc::entry!(take_descriptor);
+
+#[test]
+fn the_parent_keeps_no_copy_of_the_arguments() {
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let process = Process::spawn(take_descriptor, Descriptor::from(OwnedFd::from(theirs))).unwrap();
+    // The end of the other side: no process has it any more, though the handle lives.
+    ours.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    assert_eq!(std::io::Read::read(&mut ours, &mut [0]).unwrap(), 0);
+    process.result().unwrap();
+}
 
 fn send_late(sender: Sender<u32>) {
     std::thread::sleep(std::time::Duration::from_millis(200));

@@ -300,7 +300,7 @@ fn children_create_children_in_order() {
 }
 
 #[test]
-fn a_child_that_nobody_joined_is_no_zombie_once_others_are_looked_at() {
+fn a_child_that_was_not_joined_is_no_zombie_once_others_are_looked_at() {
     let process = Process::spawn(nothing, ()).unwrap();
     let pid = process.pid();
     wait(&[process.as_fd()], None).unwrap();

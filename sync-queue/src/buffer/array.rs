@@ -20,7 +20,8 @@
 //! | `p` | is free for the put that claims tail position `p` |
 //! | `p + 1` | holds the item of position `p`, for the get that claims head position `p` |
 //! | `p + one_lap` | was emptied: free for the put of the next lap, which is the first line again |
-//! | `p + 1`, `VOID` | was reserved by a put that will never come: the get that claims `p` goes on |
+//! | `p + 1`, `VOID` | was reserved by a put that will never come: a get skips it, or a later put takes it |
+//! | `p + 1`, `VOID`, `SKIPPED` | a get is about to move the head on over it |
 //!
 //! # Invariants
 //!
@@ -41,6 +42,17 @@
 //! fills the slot, or marks it `VOID`. Getters wait for that, as they wait for a put that was
 //! stopped in the middle. Only channels reserve; `force_push` and `pop_many` find no `VOID`.
 //!
+//! R6. A void slot belongs to the thread that changes its stamp next, by a compare-exchange. A
+//! getter makes it `SKIPPED`, moves the head on over it, which no other thread does, and frees it.
+//! A putter that finds the ring full takes a void slot at the end of the ring (nothing but void
+//! slots is behind it) as if it had just reserved it. All items behind it were put after that
+//! putter began, so it may go before them. A void slot before an item is room again when the items
+//! before it are gone.
+//!
+//! R7. A putter does not sleep while the slot before the tail is void: it marks the head, and then
+//! looks at the slot; the thread that leaves a slot void marks the slot, and then looks at the
+//! head. A SeqCst fence stands between the two steps of each.
+//!
 //! # Memory orderings
 //!
 //! The stamp is stored with Release and loaded with Acquire: it hands the slot over, in both
@@ -56,7 +68,7 @@
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use sync_core::primitive::atomic::{AtomicU64, Ordering};
+use sync_core::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 
 use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP, saw_closed};
@@ -66,6 +78,9 @@ use crate::wait::spin::Backoff;
 /// In a stamp: the slot was claimed, and no item will come (R5). It is no bit of a head that the
 /// fast path of `pop` compares with.
 const VOID: u64 = EXTRA;
+
+/// In a stamp, next to `VOID`: a getter skips the slot (R6).
+const SKIPPED: u64 = PARKED;
 
 /// A position at the tail that was claimed and not filled (R5), and whether the claim found threads
 /// parked.
@@ -126,6 +141,12 @@ pub(crate) struct Array<T> {
     /// `CLOSED`: no more gets. `PARKED`: putters may sleep.
     head: Cursor,
     slots: Box<[Slot<T>]>,
+    /// The number of slots that were left void, and of those of them that were skipped or taken
+    /// since, both in steps of a position.
+    voids: AtomicU64,
+    voids_gone: AtomicU64,
+    /// The number of slots that were skipped, and of whose room no putter was told.
+    skipped: AtomicUsize,
     /// In steps of a position.
     one_lap: u64,
     /// The bits of a position that say where in the lap it is, and their value at the last slot.
@@ -165,6 +186,9 @@ impl<T> Array<T> {
             tail: Cursor::new(),
             head: Cursor::new(),
             slots: slots.into_boxed_slice(),
+            voids: AtomicU64::new(0),
+            voids_gone: AtomicU64::new(0),
+            skipped: AtomicUsize::new(0),
             one_lap,
             in_lap: one_lap - STEP,
             last: (capacity as u64 - 1) << SHIFT,
@@ -212,6 +236,15 @@ impl<T> Array<T> {
         (position & !(self.one_lap - 1))
             + laps * self.one_lap
             + (((index % self.slots.len()) as u64) << SHIFT)
+    }
+
+    /// The position before `position`, which is not 0.
+    fn previous(&self, position: u64) -> u64 {
+        if position & self.in_lap == 0 {
+            position - self.one_lap + self.last
+        } else {
+            position - STEP
+        }
     }
 
     /// Returns the number of positions before `position`.
@@ -297,11 +330,62 @@ impl<T> Array<T> {
                 if now & CLOSED != 0 {
                     return Err(PushError::Closed(()));
                 }
-                return Err(PushError::Full(()));
+                match self.take_void(now & !FLAGS) {
+                    // Getters that were parked before the slot was claimed first are parked still:
+                    // the ring was not empty since.
+                    Ok(Some(position)) => {
+                        return Ok(Reserved { position, wake: Wake(now & PARKED != 0) });
+                    }
+                    // Still full: so it was when the last slot was found not to be void.
+                    Ok(None) if self.distance(self.head.acquire(), now) >= self.slots.len() => {
+                        return Err(PushError::Full(()));
+                    }
+                    _ => {}
+                }
             }
             backoff.get_or_insert_with(Backoff::new).turn();
             tail = self.tail.relaxed();
         }
+    }
+
+    /// Returns whether the slot before the tail was left void.
+    fn ends_void(&self, tail: u64) -> bool {
+        tail > 0 && {
+            let last = self.previous(tail);
+            self.slot(last).stamp() == last + STEP + VOID
+        }
+    }
+
+    /// Takes the first of the void slots at the end of a full ring (R6), and returns its position.
+    /// `Err`: another thread was faster.
+    #[cold]
+    fn take_void(&self, tail: u64) -> Result<Option<u64>, ()> {
+        if !self.ends_void(tail) {
+            return Ok(None);
+        }
+        let mut position = self.previous(tail);
+        while self.ends_void(position) {
+            position = self.previous(position);
+        }
+        let stamp = &self.slot(position).stamp;
+        let void = position + STEP + VOID;
+        // Acquire: takes the slot over from the thread that left it.
+        stamp
+            .compare_exchange(void, position, Ordering::Acquire, Ordering::Relaxed)
+            .map_err(|_| ())?;
+        self.count_void_gone();
+        Ok(Some(position))
+    }
+
+    fn count_void_gone(&self) {
+        // Relaxed: only `len` reads it, a snapshot.
+        self.voids_gone.fetch_add(STEP, Ordering::Relaxed);
+    }
+
+    /// Returns whether a put would find room.
+    pub(crate) fn has_room(&self) -> bool {
+        let tail = self.tail.acquire() & !FLAGS;
+        self.distance(self.head.acquire(), tail) < self.slots.len() || self.ends_void(tail)
     }
 
     /// Fills a reserved position. Returns whether getters are parked.
@@ -316,7 +400,8 @@ impl<T> Array<T> {
     }
 
     /// Leaves a reserved position void, and takes it out again if no item is before it. Returns
-    /// whether putters are parked. Getters that are parked have nothing to wake up for.
+    /// whether putters are parked. Getters that are parked have nothing to wake up for. (A putter
+    /// that takes the place finds their flag again.)
     ///
     /// # Safety
     ///
@@ -325,29 +410,42 @@ impl<T> Array<T> {
         let is_void = |position: u64| self.slot(position).stamp() == position + STEP + VOID;
         // Release: a getter that skips the slot hands it on.
         self.slot(place.position).stamp.store(place.position + STEP + VOID, Ordering::Release);
-        let mut head = self.head.acquire();
-        let mut putters = false;
+        // Relaxed: published by the fence, and by the versions of `departures`.
+        self.voids.fetch_add(STEP, Ordering::Relaxed);
+        // The fence in it: R7.
+        let mut head = self.head.settled();
         while head & CLOSED == 0 && is_void(head & !FLAGS) {
-            putters |= self.skip_void(&mut head);
+            if !self.skip_void(head) {
+                break;
+            }
+            head = self.head.settled();
         }
-        Wake(putters)
+        // Also if it is not the first: a putter takes it (R6).
+        Wake(head & PARKED != 0)
     }
 
-    /// Moves the head on over a void slot, and loads it again. Returns whether putters are parked.
+    /// Moves the head on over a void slot. Returns `false` if another thread does, or has taken the
+    /// slot.
     #[cold]
-    fn skip_void(&self, head: &mut u64) -> bool {
-        let (now, position) = (*head, *head & !FLAGS);
-        match self.head.claim(now, self.next(position) | (now & FLAGS)) {
-            Ok(_) => {
-                self.slot(position).free(position + self.one_lap);
-                *head = self.head.acquire();
-                now & PARKED != 0
-            }
-            Err(newer) => {
-                *head = newer;
-                false
-            }
+    fn skip_void(&self, head: u64) -> bool {
+        let (mut now, position) = (head, head & !FLAGS);
+        let (void, slot) = (position + STEP + VOID, self.slot(position));
+        // Acquire: takes the slot over from the thread that left it (R6).
+        let taken =
+            slot.stamp.compare_exchange(void, void | SKIPPED, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return false;
         }
+        // Only the flags can change meanwhile (R6).
+        while let Err(newer) = self.head.claim(now, self.next(position) | (now & FLAGS)) {
+            now = newer;
+        }
+        slot.free(position + self.one_lap);
+        self.count_void_gone();
+        // Relaxed: the thread that takes the count is this one, or it has claimed the head after
+        // this thread.
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Returns a number that changes with each push and with the close. For answers that must be
@@ -356,9 +454,12 @@ impl<T> Array<T> {
         self.tail.acquire() & !(PARKED | EXTRA)
     }
 
-    /// Returns a number that changes with each pop and with the close.
+    /// Returns a number that changes with each pop, with each slot that is left void, and with the
+    /// close. Positions and `voids` only grow, so their sum does.
     pub(crate) fn departures(&self) -> u64 {
-        (self.head.acquire() & !FLAGS) | (self.tail.acquire() & CLOSED)
+        // Relaxed: the caller's fence orders it.
+        let voids = self.voids.load(Ordering::Relaxed);
+        (self.head.acquire() & !FLAGS).wrapping_add(voids) | (self.tail.acquire() & CLOSED)
     }
 
     /// As `pop`, in the general case. `drainer`: the thread that shut the head, the only one that
@@ -367,8 +468,6 @@ impl<T> Array<T> {
     fn pop_as(&self, drainer: bool) -> Result<(T, Wake), PopError> {
         let mut backoff = None;
         let mut head = self.head.relaxed();
-        // A void slot that was skipped made room.
-        let mut skipped = false;
         loop {
             if head & CLOSED != 0 && !drainer {
                 saw_closed();
@@ -383,14 +482,14 @@ impl<T> Array<T> {
                         // SAFETY: the position was claimed, and its slot was found filled (R2).
                         let item = unsafe { slot.take() };
                         slot.free(position + self.one_lap);
-                        return Ok((item, Wake(skipped || head & PARKED != 0)));
+                        return Ok((item, Wake(head & PARKED != 0)));
                     }
                     Err(now) => head = now,
                 }
                 continue;
             }
-            if stamp == position + STEP + VOID {
-                skipped |= self.skip_void(&mut head);
+            if stamp == position + STEP + VOID && self.skip_void(head) {
+                head = self.head.acquire();
                 continue;
             }
             if stamp == position && matches!(self.empty_or_moved(head)?, NotReady::Blocked) {
@@ -557,16 +656,36 @@ impl<T> Buffer<T> for Array<T> {
             && self.head.set_parked(head)
             // Once more: `PARKED` is at the head, and closing happens at the tail, then clears
             // `PARKED` at the head. Either the clearing finds this flag, and all are woken; or the
-            // flag came after it, and what came before the clearing is seen.
-            && self.tail.acquire() & CLOSED == 0
+            // flag came after it, and what came before the clearing is seen. The fence in it: R7.
+            && {
+                let tail = self.tail.settled();
+                tail & CLOSED == 0 && !self.ends_void(tail & !FLAGS)
+            }
     }
 
     fn set_getters_parked(&self) -> bool {
-        let tail = self.tail.acquire();
-        let head = self.head.acquire();
-        // If `set_parked` succeeds, the tail is unchanged, and the head, which never passes it, is
-        // at the same position: empty.
-        (tail | head) & CLOSED == 0 && (tail ^ head) & !FLAGS == 0 && self.tail.set_parked(tail)
+        loop {
+            let tail = self.tail.acquire();
+            let head = self.head.acquire();
+            if (tail | head) & CLOSED != 0 {
+                return false;
+            }
+            // If `set_parked` succeeds, the tail is unchanged, and the head, which never passes it,
+            // is at the same position: empty.
+            if (tail ^ head) & !FLAGS == 0 {
+                return self.tail.set_parked(tail);
+            }
+            let position = head & !FLAGS;
+            let is_void = self.slot(position).stamp() == position + STEP + VOID;
+            if !is_void || !self.skip_void(head) {
+                return false;
+            }
+        }
+    }
+
+    fn skipped(&self) -> usize {
+        // Relaxed: see `skip_void`.
+        self.skipped.swap(0, Ordering::Relaxed)
     }
 
     fn clear_putters_parked(&self) {
@@ -607,9 +726,13 @@ impl<T> Buffer<T> for Array<T> {
             if head & CLOSED != 0 {
                 return 0;
             }
+            // Relaxed, both: a snapshot. First those that are gone: there are no more of them.
+            let gone = self.voids_gone.load(Ordering::Relaxed);
+            let voids = self.voids.load(Ordering::Relaxed).saturating_sub(gone) / STEP;
             // Unchanged: both were so at one moment.
             if self.tail.acquire() & !FLAGS == tail & !FLAGS {
-                return self.distance(head, tail).min(self.slots.len());
+                let places = self.distance(head, tail).min(self.slots.len());
+                return places.saturating_sub(voids as usize);
             }
         }
     }

@@ -62,6 +62,10 @@ impl<T> Buffer<T> for Fifo<T> {
         either!(self, buffer => buffer.clear_getters_parked());
     }
 
+    fn skipped(&self) -> usize {
+        either!(self, buffer => buffer.skipped())
+    }
+
     fn close(&self) {
         either!(self, buffer => buffer.close());
     }
@@ -130,6 +134,14 @@ impl<T> Fifo<T> {
             // SAFETY: the caller promises it (`# Safety`).
             (Fifo::Bounded(array), Room::Reserved(place)) => unsafe { array.leave_void(place) },
             _ => Wake(false),
+        }
+    }
+
+    /// Returns whether a put would find room.
+    pub(crate) fn has_room(&self) -> bool {
+        match self {
+            Fifo::Bounded(array) => array.has_room(),
+            Fifo::Unbounded(_) => true,
         }
     }
 

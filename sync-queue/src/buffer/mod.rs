@@ -90,6 +90,12 @@ pub(crate) trait Buffer<T> {
     /// If a get would have to wait: sets the bit that `push` returns as `Wake`, and returns `true`.
     fn set_getters_parked(&self) -> bool;
 
+    /// Returns the number of places that pops have made room of next to those of their own items,
+    /// since the last call.
+    fn skipped(&self) -> usize {
+        0
+    }
+
     fn clear_putters_parked(&self);
 
     fn clear_getters_parked(&self);

@@ -27,6 +27,15 @@ pub enum SendTimeoutError<T> {
     Disconnected(T),
 }
 
+/// The reason why a send that a token can end sent nothing. The item is inside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SendCancelError<T> {
+    /// The token was cancelled while there was no room.
+    Cancelled(T),
+    /// All receivers are gone.
+    Disconnected(T),
+}
+
 /// All senders are gone, and nothing is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
@@ -45,6 +54,15 @@ pub enum TryRecvError {
 pub enum RecvTimeoutError {
     /// There was nothing in time.
     Timeout,
+    /// All senders are gone, and nothing is left.
+    Disconnected,
+}
+
+/// The reason why a receive that a token can end received nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvCancelError {
+    /// The token was cancelled while there was nothing.
+    Cancelled,
     /// All senders are gone, and nothing is left.
     Disconnected,
 }
@@ -88,6 +106,16 @@ display!(
     SendTimeoutError<T>,
     Self::Timeout(_) => "timed out while sending",
     Self::Disconnected(_) => NO_RECEIVERS
+);
+display!(
+    SendCancelError<T>,
+    Self::Cancelled(_) => "cancelled while sending",
+    Self::Disconnected(_) => NO_RECEIVERS
+);
+display!(
+    RecvCancelError,
+    Self::Cancelled => "cancelled while receiving",
+    Self::Disconnected => NO_SENDERS
 );
 display!(RecvError, Self => NO_SENDERS);
 display!(
@@ -154,6 +182,8 @@ macro_rules! gives_back {
 gives_back!(TrySendError, Full, is_full, "Whether there was no room.");
 gives_back!(SendTimeoutError, Timeout, is_timeout, "Whether there was no room in time.");
 
+gives_back!(SendCancelError, Cancelled, is_cancelled, "Whether the token was cancelled.");
+
 macro_rules! nothing {
     ($Error:ident, $Busy:ident, $is_busy:ident, $busy:literal) => {
         impl $Error {
@@ -189,3 +219,4 @@ macro_rules! nothing {
 
 nothing!(TryRecvError, Empty, is_empty, "Whether there was nothing.");
 nothing!(RecvTimeoutError, Timeout, is_timeout, "Whether there was nothing in time.");
+nothing!(RecvCancelError, Cancelled, is_cancelled, "Whether the token was cancelled.");

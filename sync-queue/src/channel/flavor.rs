@@ -1,5 +1,6 @@
 //! Flavors: the part of a channel between its two ends, and the counts of handles of each end.
 
+use core::mem::ManuallyDrop;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -199,13 +200,9 @@ impl<T> Flavor<T> {
     pub(super) fn is_ready(&self, receive: bool) -> bool {
         match self {
             Self::Queue(queue) => {
-                let len = queue.buffer.len();
-                let waits = if receive {
-                    len == 0
-                } else {
-                    queue.buffer.capacity().is_some_and(|capacity| len >= capacity)
-                };
-                !waits || queue.buffer.is_closed()
+                let buffer = &queue.buffer;
+                let possible = if receive { buffer.len() > 0 } else { buffer.has_room() };
+                possible || buffer.is_closed()
             }
             Self::Zero(zero) => zero.is_ready(receive),
             Self::Ticks(_) => self.len() > 0,
@@ -319,10 +316,7 @@ impl<T> Channel<T> {
             match &self.flavor {
                 // No thread will ever receive what is inside: it is dropped now, not with the last
                 // sender.
-                Flavor::Queue(queue) => {
-                    let mut items = queue.shut_down_now::<T>().into_iter();
-                    drop_each(|| items.next());
-                }
+                Flavor::Queue(queue) => drop_items(queue.shut_down_now::<T>()),
                 Flavor::Zero(zero) => {
                     zero.close();
                     let mut items = zero.returned().into_iter();
@@ -332,6 +326,21 @@ impl<T> Channel<T> {
             }
         }
     }
+}
+
+/// Drops the items of a channel without receivers, also if some panic. With the feature
+/// `crossbeam-drop` an item that panics leaks those behind it.
+fn drop_items<T>(items: Vec<T>) {
+    if cfg!(feature = "crossbeam-drop") {
+        let mut items: Vec<_> = items.into_iter().map(ManuallyDrop::new).collect();
+        for item in &mut items {
+            // SAFETY: each item is dropped once; the vector does not drop them.
+            unsafe { ManuallyDrop::drop(item) };
+        }
+        return;
+    }
+    let mut items = items.into_iter();
+    drop_each(|| items.next());
 }
 
 impl<T> PushError<T> {

@@ -15,11 +15,12 @@
 //!
 //! | where they differ | crossbeam-channel | here |
 //! |---|---|---|
+//! | a send that was chosen between other sends, and left | – | its room is there again when the items before it are gone; at the end of the channel, at once |
 //! | `select!` with a `default`, `try_select` | each case was not ready at some moment | there was one moment at which no case was |
 //! | a `SelectedOperation` that is dropped | panics; the channel may hang | panics; the channel goes on |
 //! | an item's expression in `select!` panics | the process aborts | the panic goes on |
 //! | a receive that was chosen | its item is taken out when it is completed | when it is chosen |
-//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped |
+//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped (it leaks with the feature `crossbeam-drop`) |
 //!
 //! ```
 //! use sync_queue::channel;
@@ -49,17 +50,20 @@ mod zero;
 use core::fmt;
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::pin::pin;
 use core::time::Duration;
 use std::time::Instant;
 
 pub use error::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    RecvCancelError, RecvError, RecvTimeoutError, SendCancelError, SendError, SendTimeoutError,
+    TryRecvError, TrySendError,
 };
 use flavor::{Channel, Flavor};
 pub use select::{
     ReadyTimeoutError, Select, SelectTimeoutError, SelectedOperation, TryReadyError, TrySelectError,
 };
 use sync_core::primitive::sync::Arc;
+use sync_core::{CancelToken, Cancelled};
 #[cfg(feature = "futures-core")]
 pub use task::RecvStream;
 pub use task::{RecvFuture, SendFuture};
@@ -282,6 +286,36 @@ impl<T> Sender<T> {
             .map_err(|refused| SendError(refused.into_inner()))
     }
 
+    /// As [`send`](Self::send), until the token is cancelled at most.
+    ///
+    /// ```
+    /// use sync_core::CancelToken;
+    /// use sync_queue::channel::{SendCancelError, bounded};
+    ///
+    /// let (stop, (sender, _receiver)) = (CancelToken::new(), bounded(0));
+    /// stop.cancel();
+    /// assert_eq!(sender.send_or_cancelled(1, &stop), Err(SendCancelError::Cancelled(1)));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendCancelError`] with the item.
+    pub fn send_or_cancelled(
+        &self,
+        item: T,
+        token: &CancelToken,
+    ) -> Result<(), SendCancelError<T>> {
+        let mut send = pin!(self.send_async(item));
+        match token.block_on(send.as_mut()) {
+            Ok(sent) => sent.map_err(SendCancelError::from),
+            // `None`: a receiver took it at the last moment.
+            Err(Cancelled) => match send.give_up() {
+                Some(item) => Err(SendCancelError::Cancelled(item)),
+                None => Ok(()),
+            },
+        }
+    }
+
     /// Sends an item if there is room, or a receiver waiting. Never sleeps.
     ///
     /// # Errors
@@ -342,9 +376,20 @@ impl<T> Receiver<T> {
     ///
     /// If the future is dropped, no item is lost: another receive gets it.
     ///
-    /// # Panics
+    /// The ticks of [`after`], [`at`] and [`tick`] can be awaited too: the first such wait of a
+    /// process starts a thread, which wakes the tasks that wait for clocks.
     ///
-    /// The future panics for [`after`], [`at`] and [`tick`], whose clocks wake threads only.
+    /// ```
+    /// use std::time::Duration;
+    /// use sync_core::task::block_on;
+    /// use sync_queue::channel::tick;
+    ///
+    /// let ticks = tick(Duration::from_millis(1));
+    /// block_on(async {
+    ///     let first = ticks.recv_async().await.unwrap();
+    ///     assert!(ticks.recv_async().await.unwrap() > first);
+    /// });
+    /// ```
     ///
     /// # Errors
     ///
@@ -362,6 +407,37 @@ impl<T> Receiver<T> {
     #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.channel.flavor.recv(Timeout::Forever).map_err(|_| RecvError)
+    }
+
+    /// As [`recv`](Self::recv), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvCancelError`].
+    pub fn recv_or_cancelled(&self, token: &CancelToken) -> Result<T, RecvCancelError> {
+        match self.channel.flavor {
+            Flavor::Queue(_) | Flavor::Zero(_) | Flavor::Never => {
+                match token.block_on(self.recv_async()) {
+                    Ok(received) => received.map_err(RecvCancelError::from),
+                    Err(Cancelled) => Err(RecvCancelError::Cancelled),
+                }
+            }
+            Flavor::Ticks(_) => loop {
+                if let Ok(item) = self.try_recv() {
+                    return Ok(item);
+                }
+                let cancelled = match self.channel.flavor.due() {
+                    Some(due) => token.wait_deadline(due),
+                    None => {
+                        token.wait();
+                        true
+                    }
+                };
+                if cancelled {
+                    return Err(RecvCancelError::Cancelled);
+                }
+            },
+        }
     }
 
     /// Receives the next item if there is one, or a sender waiting. Never sleeps.

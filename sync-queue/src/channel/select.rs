@@ -48,6 +48,7 @@ use std::time::Instant;
 use sync_core::primitive::atomic::{Ordering, fence};
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::{MODELLED, thread};
+use sync_core::{CancelToken, Cancelled};
 
 use crate::channel::error::{RecvError, SendError};
 use crate::channel::token::Token;
@@ -304,6 +305,16 @@ fn run<'a, W: Want<'a>>(
     timeout: Timeout,
     biased: bool,
 ) -> Option<W::Answer> {
+    run_until::<W>(cases, timeout, biased, None)
+}
+
+/// As [`run`], until the token is cancelled.
+fn run_until<'a, W: Want<'a>>(
+    cases: &mut [Case<'a>],
+    timeout: Timeout,
+    biased: bool,
+    token: Option<&CancelToken>,
+) -> Option<W::Answer> {
     shuffle(cases, biased);
     if let Timeout::None = timeout {
         return try_all::<W>(cases);
@@ -324,9 +335,12 @@ fn run<'a, W: Want<'a>>(
             }
             continue;
         }
-        match wait::<W>(cases, deadline) {
+        match wait::<W>(cases, deadline, token) {
             Woken::With(answer) => return Some(answer),
             Woken::Late => return try_all::<W>(cases),
+            Woken::Again if token.is_some_and(CancelToken::is_cancelled) => {
+                return try_all::<W>(cases);
+            }
             Woken::Again => {}
         }
         if let Some(answer) = try_each::<W>(cases) {
@@ -344,7 +358,11 @@ enum Woken<A> {
 }
 
 /// Watches all cases, sleeps, and tries the case that was chosen.
-fn wait<'a, W: Want<'a>>(cases: &[Case<'a>], deadline: Option<Deadline>) -> Woken<W::Answer> {
+fn wait<'a, W: Want<'a>>(
+    cases: &[Case<'a>],
+    deadline: Option<Deadline>,
+    token: Option<&CancelToken>,
+) -> Woken<W::Answer> {
     let selector = Selector::new();
     // The selector must not go while a ticket is in a list (S2).
     let watched = Watched { selector: &selector, cases };
@@ -354,15 +372,21 @@ fn wait<'a, W: Want<'a>>(cases: &[Case<'a>], deadline: Option<Deadline>) -> Woke
     let mut late = false;
     let ended = if all {
         // The clock makes cases possible without waking any thread.
-        let due = cases.iter().filter_map(|case| case.operation.due()).min();
-        let due = due.and_then(Deadline::at);
+        let clock = cases.iter().filter_map(|case| case.operation.due()).min();
+        let due = clock.and_then(Deadline::at);
         let first = match (deadline, due) {
             (Some(deadline), Some(due)) => Some(deadline.min(due)),
             (deadline, due) => deadline.or(due),
         };
-        let ended = selector.wait(first);
-        late = ended == Ended::Aborted && first == deadline;
-        ended
+        match token {
+            None => {
+                let ended = selector.wait(first);
+                late = ended == Ended::Aborted && first == deadline;
+                ended
+            }
+            // A call that a token ends has no deadline.
+            Some(token) => selector.wait_or_cancelled(clock, token),
+        }
     } else {
         selector.abort()
     };
@@ -572,6 +596,43 @@ impl<'a> Select<'a> {
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         forever::<Begin>(&mut self.cases, self.biased)
+    }
+
+    /// Begins a case that can go on, waiting for one until the token is cancelled at most.
+    ///
+    /// ```
+    /// use sync_core::{CancelToken, Cancelled};
+    /// use sync_queue::channel::{Select, unbounded};
+    ///
+    /// let (stop, (sender, receiver)) = (CancelToken::new(), unbounded::<u32>());
+    /// stop.cancel();
+    /// let mut select = Select::new();
+    /// select.recv(&receiver);
+    /// assert_eq!(select.ready_or_cancelled(&stop), Err(Cancelled));
+    /// sender.send(1).unwrap();
+    /// assert_eq!(select.select_or_cancelled(&stop).unwrap().recv(&receiver), Ok(1));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while no case could go on.
+    pub fn select_or_cancelled(
+        &mut self,
+        token: &CancelToken,
+    ) -> Result<SelectedOperation<'a>, Cancelled> {
+        let Self { cases, biased, .. } = self;
+        run_until::<Begin>(cases, Timeout::Forever, *biased, Some(token)).ok_or(Cancelled)
+    }
+
+    /// Returns the index of a case that can go on, waiting for one until the token is cancelled at
+    /// most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while no case could go on.
+    pub fn ready_or_cancelled(&mut self, token: &CancelToken) -> Result<usize, Cancelled> {
+        let Self { cases, biased, .. } = self;
+        run_until::<Know>(cases, Timeout::Forever, *biased, Some(token)).ok_or(Cancelled)
     }
 
     /// Begins a case that can go on, waiting for one at most `timeout`.

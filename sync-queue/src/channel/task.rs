@@ -4,6 +4,8 @@
 //! in the watch list ([`selector`](crate::wait::selector)), with room for none its waiter is in the
 //! list of its side ([`zero`](crate::channel::zero)). It sleeps on the word of the selector or the
 //! waiter as a task of the futex does. Nothing is allocated for a wait.
+//! A clock has no other side that could wake a task: a wait for its tick has an alarm, which one
+//! thread of the process serves, and a box for it.
 //!
 //! # Invariants
 //!
@@ -22,15 +24,18 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use std::time::Instant;
 
 use sync_core::primitive::atomic::AtomicU32;
 use sync_core::primitive::futex::Channel as FutexChannel;
 use sync_core::primitive::futex::task::Waiter as Task;
+use sync_core::task::Alarm;
 
 use crate::buffer::fifo::Fifo;
 use crate::buffer::{PopError, PushError};
 use crate::channel::error::{RecvError, SendError};
 use crate::channel::flavor::Flavor;
+use crate::channel::tick::Ticks;
 use crate::channel::zero::TaskWaiter;
 use crate::channel::{Receiver, Sender};
 use crate::queue::blocking::Blocking;
@@ -112,6 +117,8 @@ struct Wait<T> {
     zero: TaskWaiter<T>,
     item: Cell<Option<T>>,
     task: Task,
+    /// The alarm of a clock: a box, because few channels are clocks.
+    alarm: Cell<Option<Box<Alarm>>>,
 }
 
 impl<T> Wait<T> {
@@ -121,11 +128,31 @@ impl<T> Wait<T> {
             zero: TaskWaiter::new(None),
             item: Cell::new(None),
             task: Task::new(),
+            alarm: Cell::new(None),
+        }
+    }
+
+    /// Takes the tick of a clock, or registers the waker for the moment at which it is due (T3). A
+    /// clock without a next tick is never due.
+    fn poll_tick(&self, ticks: &Ticks<T>, cx: &mut Context<'_>) -> Poll<T> {
+        let mut alarm = self.alarm.take();
+        loop {
+            let due = match ticks.take(Instant::now()) {
+                Ok(item) => return Poll::Ready(item),
+                Err(None) => return Poll::Pending,
+                Err(Some(due)) => due,
+            };
+            // Another receiver may have taken the tick that this one waited for.
+            let mut waits = alarm
+                .take_if(|alarm| alarm.deadline() == due)
+                .unwrap_or_else(|| Box::new(Alarm::new(due)));
+            if Pin::new(&mut *waits).poll(cx).is_pending() {
+                self.alarm.set(Some(waits));
+                return Poll::Pending;
+            }
         }
     }
 }
-
-const A_CLOCK: &str = "a clock of this crate wakes threads, not tasks: use a timer of sync-timer";
 
 /// A receive of a task. From [`Receiver::recv_async`].
 #[must_use = "a future does nothing until it is polled"]
@@ -157,7 +184,7 @@ impl<T> Future for RecvFuture<'_, T> {
                 }),
                 Flavor::Zero(zero) => zero.poll_recv(&wait.zero),
                 Flavor::Never => return Poll::Pending,
-                Flavor::Ticks(_) => panic!("{A_CLOCK}"),
+                Flavor::Ticks(ticks) => return wait.poll_tick(ticks, cx).map(Ok),
             };
             // SAFETY: it is part of the pinned future.
             let task = unsafe { Pin::new_unchecked(&wait.task) };
@@ -202,6 +229,26 @@ impl<'a, T> SendFuture<'a, T> {
             wait.item = Cell::new(Some(item));
         }
         Self { sender, wait }
+    }
+}
+
+impl<T> SendFuture<'_, T> {
+    /// Ends the send, and returns the item unless it was sent.
+    pub(super) fn give_up(self: Pin<&mut Self>) -> Option<T> {
+        // SAFETY: as in `poll`: what is pinned stays. The item is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        match &this.sender.channel.flavor {
+            Flavor::Queue(queue) => {
+                this.wait.queue.leave(queue, false, true);
+                this.wait.item.take()
+            }
+            Flavor::Zero(zero) => {
+                zero.leave(&this.wait.zero, false);
+                // SAFETY: the wait has ended.
+                unsafe { this.wait.zero.take_back() }
+            }
+            Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
+        }
     }
 }
 

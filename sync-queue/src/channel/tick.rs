@@ -19,7 +19,7 @@ pub(super) struct Ticks<T> {
 
 impl<T> Ticks<T> {
     /// The next tick, if it is due at `now`; else when it is due, if ever.
-    fn take(&self, now: Instant) -> Result<T, Option<Instant>> {
+    pub(super) fn take(&self, now: Instant) -> Result<T, Option<Instant>> {
         let mut next = self.next.lock();
         match *next {
             Some(due) if due <= now => {

@@ -24,5 +24,7 @@ pub(crate) enum Token {
 pub(crate) enum Partner {
     /// The waiter of a thread, without its type.
     Waiter(NonNull<()>),
+    /// The claim on the waiter of a task, which may be dropped meanwhile.
+    Task(u64),
     Select(Claimed),
 }

@@ -25,6 +25,11 @@
 //! A select is in no list while it looks for partners, and what it finds in a list while it adds
 //! its own tickets is only a reason to start again. So it never meets itself.
 //!
+//! A task may be dropped while a select has taken its waiter out and has not sent yet, by the very
+//! thread of the select perhaps. So the select has no pointer to it, but the number of a *claim* in
+//! a list next to the two: a task that is dropped takes its claim back, and a select that does not
+//! find the claim any more gives the item to the next receiver.
+//!
 //! A waiter that gives up (its time is up) removes itself under the lock. If it is not in the list
 //! any more, it was matched, and has succeeded: so a send never returns before its item was taken
 //! (flume #140), and no item is lost to a waiter that gave up.
@@ -34,9 +39,9 @@
 //! A waiter lives on the stack of the thread that waits: nothing is counted, and nothing is
 //! allocated but for lists that grow longer than ever before.
 //!
-//! M1. A waiter stays in place while it is in a list, and after that until its word is no longer
-//! `WAITING`. Its thread leaves only after it has removed the waiter, or after it has read another
-//! word than `WAITING`.
+//! M1. A waiter stays in place while it is in a list or claimed, and after that until its word is
+//! no longer `WAITING`. Its thread leaves only after it has removed the waiter or the claim, or
+//! after it has read another word than `WAITING`.
 //!
 //! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue
 //! until it stores `word`; the waiting thread again after that. A sender's item is there until the
@@ -115,15 +120,26 @@ impl<T> Waiter<T> {
     }
 }
 
-/// A waiter that stands in a list.
-struct Listed<T>(NonNull<Waiter<T>>);
+/// A waiter that stands in a list, and whether it is that of a task.
+struct Listed<T>(NonNull<Waiter<T>>, bool);
+
+/// What a receiver hands to a select that sends.
+enum Receives<T> {
+    Thread(NonNull<Waiter<T>>),
+    /// The number of its claim.
+    Task(u64),
+}
 
 // SAFETY: it hands an item from one thread to another (M2); the word is an atomic.
 unsafe impl<T: Send> Send for Listed<T> {}
 
 impl<T> Listed<T> {
-    fn of(waiter: &Waiter<T>) -> Self {
-        Self(NonNull::from(waiter))
+    fn of_thread(waiter: &Waiter<T>) -> Self {
+        Self(NonNull::from(waiter), false)
+    }
+
+    fn of_task(waiter: &Waiter<T>) -> Self {
+        Self(NonNull::from(waiter), true)
     }
 
     /// Gives or takes the item, then reports to the waiter that it was matched.
@@ -138,6 +154,20 @@ impl<T> Listed<T> {
         // SAFETY: the caller promises it (`# Safety`).
         unsafe { self.tell(MET) };
         taken
+    }
+
+    /// Gives a receiver its item, or (`None`) reports that none will come.
+    ///
+    /// # Safety
+    ///
+    /// The caller took the waiter out of its list.
+    unsafe fn meet_or_leave(self, item: Option<T>) {
+        match item {
+            // SAFETY: the caller promises it (`# Safety`).
+            Some(item) => drop(unsafe { self.meet(Some(item)) }),
+            // SAFETY: the caller promises it (`# Safety`).
+            None => unsafe { self.tell(LEFT) },
+        }
     }
 
     /// Stores `what` in the waiter's word and wakes it. The waiter may be gone afterwards.
@@ -246,6 +276,10 @@ struct Lists<T> {
     receivers: Side<T>,
     /// Items of tasks that received them and were dropped before they were polled.
     returned: VecDeque<T>,
+    /// Receiving tasks that selects have taken out and not sent to yet, with their numbers.
+    claimed: Vec<(u64, Listed<T>)>,
+    /// The number of claims that there ever were.
+    claims: u64,
     closed: bool,
 }
 
@@ -257,6 +291,19 @@ impl<T> Lists<T> {
         } else {
             self.receivers.has_partner(me)
         }
+    }
+
+    /// Claims a receiving task that is in no list, for a select.
+    fn claim(&mut self, receiver: Listed<T>) -> u64 {
+        self.claimed.push((self.claims, receiver));
+        self.claims += 1;
+        self.claims - 1
+    }
+
+    /// Takes a claim out of the list.
+    fn unclaim(&mut self, is_it: impl Fn(&(u64, Listed<T>)) -> bool) -> Option<Listed<T>> {
+        let at = self.claimed.iter().position(is_it)?;
+        Some(self.claimed.swap_remove(at).1)
     }
 
     /// The side on which a receiver or a sender waits, and the side of its partners.
@@ -298,6 +345,8 @@ impl<T> Zero<T> {
                 senders: Side::new(),
                 receivers: Side::new(),
                 returned: VecDeque::new(),
+                claimed: Vec::new(),
+                claims: 0,
                 closed: false,
             }),
         }
@@ -360,7 +409,7 @@ impl<T> Zero<T> {
                     drop(lists);
                     me = Waiter::new(None);
                     let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
-                    sender.hand(Stash::new(NonNull::from(&me))).go();
+                    sender.hand(Stash::new(Receives::Thread(NonNull::from(&me)))).go();
                     // The select sends or leaves (M4).
                     let told = me.wait(None);
                     guard.disarm();
@@ -397,7 +446,7 @@ impl<T> Zero<T> {
     ) -> u32 {
         // The waiter must not go while it is in the list (M1).
         let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
-        let observers = lists.sides(receive).0.list(Party::Waiter(Listed::of(me)));
+        let observers = lists.sides(receive).0.list(Party::Waiter(Listed::of_thread(me)));
         drop(lists);
         observers.into_iter().for_each(Wakeup::go);
         let mut told = me.wait(deadline);
@@ -459,6 +508,16 @@ impl<T> TaskWaiter<T> {
         Self { waiter: Waiter::new(item), listed: Cell::new(false) }
     }
 
+    /// Takes the item back that a sender has not sent.
+    ///
+    /// # Safety
+    ///
+    /// The waiter is in no list: it was left (M2).
+    pub(super) unsafe fn take_back(&self) -> Option<T> {
+        // SAFETY: the caller promises it (`# Safety`).
+        unsafe { self.waiter.replace(None) }
+    }
+
     /// The word to wait on, and its value while there is a reason to wait.
     pub(super) fn word(&self) -> (&AtomicU32, u32) {
         (&self.waiter.word, WAITING)
@@ -487,7 +546,7 @@ impl<T> Zero<T> {
                 drop(lists);
                 return self.poll_send(me);
             }
-            let observers = lists.senders.list(Party::Waiter(Listed::of(&me.waiter)));
+            let observers = lists.senders.list(Party::Waiter(Listed::of_task(&me.waiter)));
             me.listed.set(true);
             drop(lists);
             observers.into_iter().for_each(Wakeup::go);
@@ -526,13 +585,15 @@ impl<T> Zero<T> {
                     }
                     Some(Taken::Select(sender)) => {
                         // The task does not wait here: the select stores the word (M4).
+                        let claim = lists.claim(Listed::of_task(&me.waiter));
                         me.listed.set(true);
                         drop(lists);
-                        sender.hand(Stash::new(NonNull::from(&me.waiter))).go();
+                        sender.hand(Stash::new(Receives::<T>::Task(claim))).go();
                     }
                     None if lists.closed => return Some(Err(PopError::Closed)),
                     None => {
-                        let observers = lists.receivers.list(Party::Waiter(Listed::of(&me.waiter)));
+                        let observers =
+                            lists.receivers.list(Party::Waiter(Listed::of_task(&me.waiter)));
                         me.listed.set(true);
                         drop(lists);
                         observers.into_iter().for_each(Wakeup::go);
@@ -562,17 +623,24 @@ impl<T> Zero<T> {
             return;
         }
         me.listed.set(false);
-        if self.lists.lock().sides(receive).0.remove(&me.waiter) {
+        let is_me = |(_, claimed): &(u64, Listed<T>)| core::ptr::eq(claimed.0.as_ptr(), &me.waiter);
+        let mut lists = self.lists.lock();
+        if lists.sides(receive).0.remove(&me.waiter) || lists.unclaim(is_me).is_some() {
             return;
         }
-        // Taken out at the last moment: its word is stored within a few instructions, or when a
-        // select sends or leaves (M4).
+        drop(lists);
+        // Taken out at the last moment: its word is stored within a few instructions.
         me.waiter.wait(None);
         if !receive {
             return;
         }
         // SAFETY: a thread took the waiter out and has stored its word (M2).
         let Some(item) = (unsafe { me.waiter.replace(None) }) else { return };
+        self.pass_on(item);
+    }
+
+    /// Gives an item to the next receiver, or keeps it for one.
+    fn pass_on(&self, item: T) {
         let mut lists = self.lists.lock();
         match lists.receivers.take() {
             Some(Taken::Waiter(receiver)) => {
@@ -611,6 +679,7 @@ impl<T> Zero<T> {
             return Some(Token::Closed);
         }
         Some(Token::Partner(match lists.receivers.take()? {
+            Taken::Waiter(receiver) if receiver.1 => Partner::Task(lists.claim(receiver)),
             Taken::Waiter(receiver) => Partner::Waiter(receiver.0.cast()),
             Taken::Select(receiver) => Partner::Select(receiver),
         }))
@@ -627,12 +696,18 @@ impl<T> Zero<T> {
             (Partner::Select(receiver), None) => receiver.leave().go(),
             (Partner::Waiter(receiver), item) => {
                 // A waiter of this channel has its type.
-                let receiver = Listed::<T>(receiver.cast());
-                match item {
-                    // SAFETY: it was taken out of its list (M4).
-                    Some(item) => drop(unsafe { receiver.meet(Some(item)) }),
-                    // SAFETY: as above.
-                    None => unsafe { receiver.tell(LEFT) },
+                let receiver = Listed::<T>(receiver.cast(), false);
+                // SAFETY: it was taken out of its list (M4).
+                unsafe { receiver.meet_or_leave(item) };
+            }
+            (Partner::Task(claim), item) => {
+                let receiver = self.lists.lock().unclaim(|(number, _)| *number == claim);
+                match (receiver, item) {
+                    // SAFETY: its claim was taken out of the list (M4).
+                    (Some(receiver), item) => unsafe { receiver.meet_or_leave(item) },
+                    // The task was dropped.
+                    (None, Some(item)) => self.pass_on(item),
+                    (None, None) => {}
                 }
             }
         }
@@ -644,9 +719,12 @@ impl<T> Zero<T> {
     ///
     /// The stash was handed to a sending case of this channel.
     pub(super) unsafe fn accept_send(&self, stash: Stash) -> Token {
-        // SAFETY: `recv` hands over the address of its waiter.
-        let waiter: NonNull<Waiter<T>> = unsafe { stash.into_inner() };
-        Token::Partner(Partner::Waiter(waiter.cast()))
+        // SAFETY: `recv` and `poll_recv` hand this over.
+        let receiver: Receives<T> = unsafe { stash.into_inner() };
+        Token::Partner(match receiver {
+            Receives::Thread(waiter) => Partner::Waiter(waiter.cast()),
+            Receives::Task(claim) => Partner::Task(claim),
+        })
     }
 
     /// Lists a select. Returns `false` if there is a partner, or the channel is closed.

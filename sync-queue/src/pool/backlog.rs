@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 use core::time::Duration;
 
-use crate::pool::job::Queued;
+use crate::pool::queued::Queued;
 use crate::queue::error::{GetError, PutError, ShutDown};
 use crate::queue::fifo::Queue;
 use crate::queue::priority::PriorityQueue;

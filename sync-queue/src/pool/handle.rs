@@ -5,19 +5,19 @@ use core::fmt;
 use core::future::{Future, IntoFuture};
 use core::iter::FusedIterator;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
-use std::collections::VecDeque;
 use std::time::Instant;
 
+pub use sync_core::executor::Until;
 use sync_core::fork::ProcessMark;
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::futex::task::Waiter;
 use sync_core::primitive::sync::Arc;
+use sync_core::{CancelToken, Cancelled};
 
-use crate::pool::ThreadPool;
-use crate::pool::error::{JobError, SubmitError};
+use crate::pool::error::JobError;
 use crate::pool::job::{
     BROKEN, Bell, CANCELLED, Core, JobStatus, LAPSED, NOTIFIED, Owner, PANICKED, PENDING, RUNNING,
     is_done, is_settled, status,
@@ -48,8 +48,9 @@ impl<R> JobHandle<R> {
     /// A worker that waits without a limit of time for a pending job of its own pool runs that job
     /// itself, so that a pool is never stuck with all workers waiting for jobs that no worker is
     /// left to run. This holds for every wait without a limit: `result`, [`wait_timeout`] with
-    /// [`Duration::MAX`], [`wait()`], [`as_completed`], a [`Map`] and the end of a scope. The job
-    /// runs on top of the one that waits: it must not need a lock that the waiting job holds.
+    /// [`Duration::MAX`], [`wait()`], [`as_completed`], a [`Map`](crate::Map) and the end of a
+    /// scope. The job runs on top of the one that waits: it must not need a lock that the waiting
+    /// job holds.
     ///
     /// A wait with a limit of time runs no job, for a job that has begun does not end at the
     /// deadline. If all workers of a pool wait so, none is left for the jobs they wait for.
@@ -90,6 +91,23 @@ impl<R> JobHandle<R> {
     /// The handle, if the job was not done in time.
     pub fn result_deadline(self, deadline: Instant) -> Result<Result<R, JobError>, Self> {
         self.result_before(Deadline::at(deadline))
+    }
+
+    /// As [`result`](Self::result), until the token is cancelled at most. Like a wait with a limit
+    /// of time it runs no job.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the token was cancelled while the job was not done.
+    pub fn result_or_cancelled(self, token: &CancelToken) -> Result<Result<R, JobError>, Self> {
+        let mut future = pin!(self.into_future());
+        match token.block_on(future.as_mut()) {
+            Ok(result) => Ok(result),
+            Err(Cancelled) => match future.give_up() {
+                Some(handle) => Err(handle),
+                None => unreachable!("a future that is not ready has its handle"),
+            },
+        }
     }
 
     fn result_before(self, deadline: Option<Deadline>) -> Result<Result<R, JobError>, Self> {
@@ -203,6 +221,8 @@ impl<R> JobHandle<R> {
     /// As [`wait()`] and [`as_completed`] see it. In the child of a fork no worker meets a
     /// cancelled job any more.
     fn settled(&self) -> bool {
+        #[cfg(test)]
+        tests::LOOKS.set(tests::LOOKS.get() + 1);
         is_settled(self.core().phase()) || !self.core().is_of_this_process()
     }
 }
@@ -249,6 +269,17 @@ impl<R> IntoFuture for JobHandle<R> {
     }
 }
 
+impl<R> JobFuture<R> {
+    /// Ends the wait, and returns the handle.
+    fn give_up(self: Pin<&mut Self>) -> Option<JobHandle<R>> {
+        // SAFETY: the waiter is not moved; the handle is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is a part of a pinned value, and is never moved out.
+        unsafe { Pin::new_unchecked(&this.waiter) }.cancel();
+        this.handle.take()
+    }
+}
+
 impl<R> Future for JobFuture<R> {
     type Output = Result<R, JobError>;
 
@@ -284,31 +315,6 @@ impl<R> fmt::Debug for JobFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("JobFuture").field(&self.handle).finish()
     }
-}
-
-/// When [`wait`] has waited long enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "return_when")]
-pub enum Until {
-    /// One job is done.
-    #[doc(alias = "FIRST_COMPLETED")]
-    First,
-    /// One job panicked, is broken or has lapsed; or all are done. Being cancelled is no error.
-    #[doc(alias = "FIRST_EXCEPTION")]
-    FirstError,
-    /// All jobs are done.
-    #[doc(alias = "ALL_COMPLETED")]
-    All,
-}
-
-/// Python's names.
-impl Until {
-    /// [`First`](Self::First).
-    pub const FIRST_COMPLETED: Self = Self::First;
-    /// [`FirstError`](Self::FirstError).
-    pub const FIRST_EXCEPTION: Self = Self::FirstError;
-    /// [`All`](Self::All).
-    pub const ALL_COMPLETED: Self = Self::All;
 }
 
 /// The jobs of a [`wait`], sorted into done and not done.
@@ -370,8 +376,7 @@ pub fn wait<R>(
             progress.settled(&handles[number]);
         }
     }
-    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
-    Waited { done, not_done }
+    sort(handles)
 }
 
 /// As [`wait()`], as a task and without a limit of time.
@@ -397,10 +402,48 @@ pub async fn wait_async<R>(
     wait_for_all(handles, until).await
 }
 
+/// As [`wait()`], until the token is cancelled at most. Like a wait with a limit of time it runs no
+/// job.
+///
+/// ```
+/// use sync_core::CancelToken;
+/// use sync_queue::{ThreadPool, Until, wait_or_cancelled};
+///
+/// let (pool, stop) = (ThreadPool::new(2), CancelToken::new());
+/// let gate = std::sync::Arc::new(sync_core::Event::new());
+/// let jobs = [1, 2].map(|_| {
+///     let gate = gate.clone();
+///     pool.submit(move || gate.wait()).unwrap()
+/// });
+/// stop.cancel();
+/// assert_eq!(wait_or_cancelled(jobs, Until::All, &stop).not_done.len(), 2);
+/// gate.set();
+/// ```
+pub fn wait_or_cancelled<R>(
+    handles: impl IntoIterator<Item = JobHandle<R>>,
+    until: Until,
+    token: &CancelToken,
+) -> Waited<R> {
+    let handles: Vec<_> = handles.into_iter().collect();
+    // Cancelled or not: the handles are sorted.
+    let _ = token.block_on(wait_for_enough(&handles, until));
+    sort(handles)
+}
+
 async fn wait_for_all<R>(handles: Vec<JobHandle<R>>, until: Until) -> Waited<R> {
-    let (mut progress, open) = Progress::new(&handles, until);
+    wait_for_enough(&handles, until).await;
+    sort(handles)
+}
+
+fn sort<R>(handles: Vec<JobHandle<R>>) -> Waited<R> {
+    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
+    Waited { done, not_done }
+}
+
+pub(super) async fn wait_for_enough<R>(handles: &[JobHandle<R>], until: Until) {
+    let (mut progress, open) = Progress::new(handles, until);
     if !progress.is_over() {
-        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
+        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles };
         for &number in &open {
             handles[number].core().ring_when_settled(&listening.bell, number);
         }
@@ -410,8 +453,6 @@ async fn wait_for_all<R>(handles: Vec<JobHandle<R>>, until: Until) -> Waited<R> 
             progress.settled(&handles[number]);
         }
     }
-    let (done, not_done) = handles.into_iter().partition(JobHandle::settled);
-    Waited { done, not_done }
 }
 
 /// The progress of a [`wait()`].
@@ -568,6 +609,49 @@ impl<R> AsCompleted<R> {
         Some(self.take(number))
     }
 
+    /// The next one, waiting until the token is cancelled at most. `Ok(None)`: all were handed out.
+    /// Like a wait with a limit of time it runs no job.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while no job was done. The iterator goes on.
+    pub fn next_or_cancelled(
+        &mut self,
+        token: &CancelToken,
+    ) -> Result<Option<JobHandle<R>>, Cancelled> {
+        token.block_on(self.next_async())
+    }
+
+    /// The handles as a stream, which ends after the last one. A stream that is dropped detaches
+    /// the jobs that are left, for it holds the handles.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use futures_core::Stream;
+    /// use sync_core::task::block_on;
+    /// use sync_queue::{ThreadPool, as_completed};
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let jobs = [1, 2, 3].map(|n| pool.submit(move || n * n).unwrap());
+    /// block_on(async {
+    ///     let mut done = pin!(as_completed(jobs).stream());
+    ///     let mut sum = 0;
+    ///     while let Some(job) = poll_fn(|cx| done.as_mut().poll_next(cx)).await {
+    ///         sum += job.await.unwrap();
+    ///     }
+    ///     assert_eq!(sum, 14);
+    /// });
+    /// ```
+    #[cfg(feature = "futures-core")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+    pub fn stream(self) -> impl futures_core::FusedStream<Item = JobHandle<R>> {
+        crate::wait::unfold::Unfold::new(self, |mut left: Self| async move {
+            let next = left.next_async().await;
+            next.map(|handle| (handle, left))
+        })
+    }
+
     /// In the child of a fork, where no bell rings: the first handle that is left.
     fn left_behind(&self) -> Option<usize> {
         if self.process.is_current() {
@@ -631,140 +715,36 @@ impl<R> Drop for AsCompleted<R> {
     }
 }
 
-/// The results of a [`ThreadPool::map`](crate::ThreadPool::map), in the order of the items.
-///
-/// A job that fails does not end the iterator: the results behind it follow. An iterator that is
-/// dropped after its beginning and before its end cancels the jobs that no thread has begun.
-#[derive(Debug)]
-#[must_use = "the results are in it"]
-pub struct Map<R> {
-    pub(super) handles: std::vec::IntoIter<JobHandle<R>>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) begun: bool,
-}
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
 
-impl<R> Iterator for Map<R> {
-    type Item = Result<R, JobError>;
+    use super::{Until, wait};
+    use crate::pool::ThreadPool;
+    use crate::queue::simple::SimpleQueue;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.begun = true;
-        let handle = self.handles.next()?;
-        let Some(deadline) = self.deadline else {
-            // A running job may wait for one behind it: a worker runs those before it sleeps.
-            handle.help();
-            let behind = self.handles.as_slice().iter();
-            behind.take_while(|_| handle.is_running()).for_each(JobHandle::help);
-            return Some(handle.result());
-        };
-        Some(handle.result_deadline(deadline).unwrap_or_else(|handle| {
-            handle.cancel();
-            Err(JobError::TimedOut)
-        }))
+    std::thread_local! {
+        /// How often this thread has looked whether a job is settled.
+        pub(super) static LOOKS: Cell<usize> = const { Cell::new(0) };
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.handles.size_hint()
-    }
-}
-
-impl<R> ExactSizeIterator for Map<R> {}
-
-impl<R> FusedIterator for Map<R> {}
-
-impl<R> Drop for Map<R> {
-    fn drop(&mut self) {
-        if self.begun {
-            for handle in self.handles.by_ref() {
-                handle.cancel();
-            }
-        }
-    }
-}
-
-/// The results of a [`ThreadPool::map_ahead`](crate::ThreadPool::map_ahead), in the order of the
-/// items.
-///
-/// An iterator that is dropped cancels the jobs that no thread has begun.
-#[must_use = "no job is submitted before the first result is asked for"]
-pub struct MapAhead<'pool, I, F, R> {
-    pub(super) pool: &'pool ThreadPool,
-    /// `None` once it has ended, or the pool took no more jobs.
-    pub(super) items: Option<I>,
-    pub(super) f: std::sync::Arc<F>,
-    pub(super) ahead: usize,
-    pub(super) handles: VecDeque<JobHandle<R>>,
-    /// Why an item was not submitted: the last result.
-    pub(super) refused: Option<SubmitError<()>>,
-}
-
-impl<I, F, R> MapAhead<'_, I, F, R>
-where
-    I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> R + Send + Sync + 'static,
-    R: Send + 'static,
-{
-    /// Submits until enough jobs are ahead.
-    fn submit(&mut self) {
-        while self.handles.len() < self.ahead {
-            let Some(items) = &mut self.items else { return };
-            let Some(item) = items.next() else {
-                self.items = None;
-                return;
-            };
-            let f = std::sync::Arc::clone(&self.f);
-            match self.pool.submit(move || f(item)) {
-                Ok(handle) => self.handles.push_back(handle),
-                Err(why) => {
-                    self.items = None;
-                    self.refused = Some(why.without_job());
-                    return;
-                }
-            }
-        }
-    }
-}
-
-impl<I, F, R> Iterator for MapAhead<'_, I, F, R>
-where
-    I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> R + Send + Sync + 'static,
-    R: Send + 'static,
-{
-    type Item = Result<R, JobError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.submit();
-        match self.handles.pop_front() {
-            Some(handle) => Some(handle.result()),
-            None => self.refused.take().map(|why| Err(JobError::Refused(why))),
-        }
-    }
-}
-
-impl<I, F, R> FusedIterator for MapAhead<'_, I, F, R>
-where
-    I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> R + Send + Sync + 'static,
-    R: Send + 'static,
-{
-}
-
-impl<I, F, R> Drop for MapAhead<'_, I, F, R> {
-    fn drop(&mut self) {
-        for handle in self.handles.drain(..) {
-            handle.cancel();
-        }
-    }
-}
-
-impl<I, F, R> fmt::Debug for MapAhead<'_, I, F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapAhead")
-            .field("ahead", &self.ahead)
-            .field("submitted", &self.handles.len())
-            .finish_non_exhaustive()
+    #[test]
+    fn a_wait_looks_at_each_job_a_few_times_however_many_there_are() {
+        const JOBS: usize = 1000;
+        let pool = ThreadPool::new(2);
+        let go = std::sync::Arc::new(SimpleQueue::new());
+        let first = std::sync::Arc::clone(&go);
+        let mut handles = vec![pool.submit(move || first.get()).unwrap()];
+        handles.extend((1..JOBS).map(|_| pool.submit(|| ()).unwrap()));
+        let before = LOOKS.get();
+        let waiter = std::thread::spawn(move || {
+            // Time for the wait to begin.
+            std::thread::sleep(core::time::Duration::from_millis(10));
+            go.put(());
+        });
+        assert_eq!(wait(handles, Until::All, None).done.len(), JOBS);
+        let looks = LOOKS.get() - before;
+        assert!(looks <= 4 * JOBS, "{looks} looks at {JOBS} jobs");
+        waiter.join().unwrap();
     }
 }

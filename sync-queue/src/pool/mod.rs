@@ -14,9 +14,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sync_core::Mutex;
 use sync_core::primitive::atomic::Ordering;
 use sync_core::task::block_on;
+use sync_core::{CancelToken, Mutex};
 
 mod backlog;
 mod builder;
@@ -24,16 +24,19 @@ mod error;
 mod executor;
 mod handle;
 mod job;
+mod map;
+mod queued;
 mod scope;
 mod worker;
 
 pub use builder::Builder;
 pub use error::{BuildError, InsideWorker, JobError, SubmitError};
 pub use handle::{
-    AsCompleted, JobFuture, JobHandle, Map, MapAhead, Unfinished, Until, Waited, as_completed,
-    wait, wait_async,
+    AsCompleted, JobFuture, JobHandle, Unfinished, Until, Waited, as_completed, wait, wait_async,
+    wait_or_cancelled,
 };
 pub use job::JobStatus;
+pub use map::{Map, MapAhead};
 pub use scope::Scope;
 use worker::{How, Inner, current_pool};
 
@@ -220,6 +223,25 @@ impl ThreadPool {
         R: Send + 'static,
     {
         self.inner.submit(job, How { wait: false, ..How::PLAIN }).map(JobHandle::new)
+    }
+
+    /// As [`submit`](Self::submit), waiting for a place in the backlog until the token is cancelled
+    /// at most. The token does not end the job.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the closure: [`SubmitError::Full`] if the token was cancelled while
+    /// there was no place.
+    pub fn submit_or_cancelled<F, R>(
+        &self,
+        job: F,
+        token: &CancelToken,
+    ) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.inner.submit_until(job, How::PLAIN, Some(token)).map(JobHandle::new)
     }
 
     /// Submits a job without a handle: as [`submit`](Self::submit), without the cost of a handle. A
@@ -511,6 +533,19 @@ impl ThreadPool {
     /// As [`join`](Self::join).
     pub fn join_deadline(&self, deadline: Instant) -> Result<bool, InsideWorker> {
         self.join_before(Timeout::Until(deadline))
+    }
+
+    /// As [`join`](Self::join), until the token is cancelled at most. `Ok(false)`: the token was
+    /// cancelled while the pool was not idle.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_or_cancelled(&self, token: &CancelToken) -> Result<bool, InsideWorker> {
+        match self.join_before(Timeout::None)? {
+            true => Ok(true),
+            false => Ok(token.block_on(self.inner.idle()).is_ok()),
+        }
     }
 
     fn join_before(&self, timeout: Timeout) -> Result<bool, InsideWorker> {

@@ -45,11 +45,12 @@ use sync_core::primitive::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 use sync_core::primitive::thread::{self, JoinHandle};
-use sync_core::{Condvar, Mutex, Semaphore, TryAcquireError, user_code};
+use sync_core::{CancelToken, Cancelled, Condvar, Mutex, Semaphore, TryAcquireError, user_code};
 
 use crate::pool::backlog::{Backlog, DEFAULT_PRIORITY};
 use crate::pool::error::SubmitError;
-use crate::pool::job::{BROKEN, Job, Owner, Place, Queued, give_up_all};
+use crate::pool::job::{BROKEN, Job, Owner};
+use crate::pool::queued::{Place, Queued, give_up_all};
 use crate::queue::error::{GetError, PutError};
 use crate::wait::event_count::{ALL, EventCount};
 use crate::wait::timeout::Timeout;
@@ -126,6 +127,15 @@ struct Seat {
 }
 
 type Seated = Arc<CachePadded<Seat>>;
+
+/// The answer to an idle worker that wants to leave.
+enum Retirement {
+    Left,
+    /// It is the last worker, which stays.
+    Last,
+    /// There is a job for it.
+    Needed,
+}
 
 /// The threads of a pool.
 pub(super) struct Threads {
@@ -361,20 +371,25 @@ impl Inner {
             match self.jobs.get_timeout(timeout) {
                 Ok(job) => return Some(job),
                 Err(GetError::ShutDown) => return None,
-                Err(GetError::Empty) if self.retire_idle(seat) => return None,
-                Err(GetError::Empty) => {}
+                Err(GetError::Empty) => match self.retire_idle(seat) {
+                    Retirement::Left => return None,
+                    // It would look again and again, as fast as the timeout is short. Workers that
+                    // are started later leave before it: the last worker is one that sleeps here.
+                    Retirement::Last => return self.jobs.get().ok(),
+                    Retirement::Needed => {}
+                },
             }
         }
     }
 
     /// Leaves the pool, unless this is the last worker or a job needs it.
     #[cold]
-    fn retire_idle(&self, seat: &Seated) -> bool {
+    fn retire_idle(&self, seat: &Seated) -> Retirement {
         let mut threads = self.threads.lock();
         // Relaxed: it changes under this lock only (T1).
         let started = self.started.load(Ordering::Relaxed);
         if started <= 1 {
-            return false;
+            return Retirement::Last;
         }
         // Relaxed: ordered by the fence.
         self.started.store(started - 1, Ordering::Relaxed);
@@ -382,11 +397,11 @@ impl Inner {
         fence(Ordering::SeqCst);
         if self.jobs.unfinished() >= started as u64 {
             self.started.store(started, Ordering::Relaxed);
-            return false;
+            return Retirement::Needed;
         }
         threads.reap();
         threads.leave(seat);
-        true
+        Retirement::Left
     }
 
     /// Leaves the pool if it has more workers than its limit.
@@ -450,14 +465,21 @@ impl Inner {
     /// Waits until the pool is idle. `false`: not in time.
     pub(super) fn join_idle(&self, timeout: Timeout) -> bool {
         let over = || self.is_idle().then_some(());
-        let mark = || {
-            // Release: publishes that this thread is counted as a sleeper.
-            self.has_idlers.store(1, Ordering::Release);
-            // SeqCst: see `report_idle`.
-            fence(Ordering::SeqCst);
-            !self.is_idle()
-        };
-        over().or_else(|| self.idlers.wait_until(timeout, mark, over)).is_some()
+        over().or_else(|| self.idlers.wait_until(timeout, || self.marks_an_idler(), over)).is_some()
+    }
+
+    /// As [`join_idle`](Self::join_idle), as a task and without a limit of time.
+    pub(super) async fn idle(&self) {
+        self.idlers.waiting(|| self.marks_an_idler(), || self.is_idle().then_some(())).await;
+    }
+
+    /// Announces a thread or task that waits for the pool to be idle. Returns `false` if it is.
+    fn marks_an_idler(&self) -> bool {
+        // Release: publishes that the caller is counted as a sleeper.
+        self.has_idlers.store(1, Ordering::Release);
+        // SeqCst: see `report_idle`.
+        fence(Ordering::SeqCst);
+        !self.is_idle()
     }
 
     /// Runs `f` as a thread of the pool, unless the initializer panics.
@@ -535,16 +557,19 @@ impl Inner {
 
     /// Takes a place in a limited backlog, waiting for it if `wait` is set. `Err(true)`: full;
     /// `Err(false)`: closed.
-    fn take_place(&self, wait: bool) -> Result<Option<Place>, bool> {
+    fn take_place(&self, wait: bool, token: Option<&CancelToken>) -> Result<Option<Place>, bool> {
         let Some(places) = &self.places else { return Ok(None) };
         // A worker does not wait for a place (T5).
         if wait && current_pool() == self.number {
             return Ok(None);
         }
-        let permit = if wait {
-            places.acquire().map_err(|_| TryAcquireError::Closed)
-        } else {
-            places.try_acquire()
+        let permit = match token {
+            Some(token) if wait => match places.acquire_or_cancelled(token) {
+                Ok(permit) => permit.map_err(|_| TryAcquireError::Closed),
+                Err(Cancelled) => Err(TryAcquireError::TimedOut),
+            },
+            None if wait => places.acquire().map_err(|_| TryAcquireError::Closed),
+            _ => places.try_acquire(),
         };
         match permit {
             Ok(permit) => {
@@ -593,7 +618,7 @@ impl Inner {
         F: FnOnce() + Send + 'static,
     {
         let job = self.admit(job)?;
-        let place = match self.take_place(true) {
+        let place = match self.take_place(true, None) {
             Ok(place) => place,
             Err(_) => return Err(self.closed(job)),
         };
@@ -612,8 +637,22 @@ impl Inner {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        self.submit_until(job, how, None)
+    }
+
+    /// As [`submit`](Self::submit), waiting for a place until the token is cancelled.
+    pub(super) fn submit_until<F, R>(
+        self: &Arc<Self>,
+        job: F,
+        how: How,
+        token: Option<&CancelToken>,
+    ) -> Result<Owner<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
         let job = self.admit(job)?;
-        let place = match self.take_place(how.wait) {
+        let place = match self.take_place(how.wait, token) {
             Ok(place) => place,
             Err(true) => return Err(SubmitError::Full(job)),
             Err(false) => return Err(self.closed(job)),

@@ -119,6 +119,47 @@ macro_rules! queue_methods {
                 }
             }
 
+            /// As [`put`](Self::put), until the token is cancelled at most.
+            ///
+            /// ```
+            #[doc = concat!("use sync_queue::{PutCancelError, ", stringify!($Queue), "};")]
+            /// use sync_core::CancelToken;
+            ///
+            #[doc = concat!("let (stop, queue) = (CancelToken::new(), ", stringify!($Queue), "::bounded(1));")]
+            /// stop.cancel();
+            /// assert_eq!(queue.put_or_cancelled(1, &stop), Ok(()));
+            /// assert_eq!(queue.put_or_cancelled(2, &stop), Err(PutCancelError::Cancelled(2)));
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// [`PutCancelError`] with the item.
+            pub fn put_or_cancelled(
+                &self,
+                item: T,
+                token: &CancelToken,
+            ) -> Result<(), PutCancelError<T>> {
+                self.shared.put_or_cancelled(item, token).map_err(PutCancelError::from)
+            }
+
+            /// As [`put_many`](Self::put_many), until the token is cancelled at most.
+            ///
+            /// # Errors
+            ///
+            /// [`PutCancelError`] with the items that were not put; the first ones were.
+            pub fn put_many_or_cancelled(
+                &self,
+                items: Vec<T>,
+                token: &CancelToken,
+            ) -> Result<(), PutCancelError<Vec<T>>> {
+                let mut items = items.into_iter();
+                match self.shared.put_many_or_cancelled(&mut items, token) {
+                    Ok(()) => Ok(()),
+                    Err(PushError::Full(())) => Err(PutCancelError::Cancelled(items.collect())),
+                    Err(PushError::Closed(())) => Err(PutCancelError::ShutDown(items.collect())),
+                }
+            }
+
             /// Puts all of `items`, waiting for room as often as need be. Cheaper than one by one:
             /// a run of items is one step.
             ///
@@ -220,6 +261,29 @@ macro_rules! queue_methods {
                 self.shared.get_async().await.map_err(|_| ShutDown(()))
             }
 
+            /// As [`get`](Self::get), until the token is cancelled at most.
+            ///
+            /// # Errors
+            ///
+            /// [`GetCancelError`].
+            pub fn get_or_cancelled(&self, token: &CancelToken) -> Result<T, GetCancelError> {
+                self.shared.get_or_cancelled(token).map_err(GetCancelError::from)
+            }
+
+            /// As [`get_many`](Self::get_many), until the token is cancelled at most.
+            ///
+            /// # Errors
+            ///
+            /// [`GetCancelError`].
+            pub fn get_many_or_cancelled(
+                &self,
+                out: &mut Vec<T>,
+                max: usize,
+                token: &CancelToken,
+            ) -> Result<usize, GetCancelError> {
+                self.shared.get_many_or_cancelled(out, max, token).map_err(GetCancelError::from)
+            }
+
             /// Waits for an item, then appends it and any that come with it to `out`, at most
             /// `max`. Returns the number of items. Returns at once if `max` is 0.
             ///
@@ -271,9 +335,21 @@ macro_rules! queue_methods {
                 let mut items = Vec::new();
                 let mut left = self.len();
                 while left > 0 {
-                    match self.try_get_many(&mut items, left) {
-                        Ok(count) => left -= count,
-                        Err(_) => break,
+                    if items.is_empty() {
+                        match self.try_get_many(&mut items, left) {
+                            Ok(count) => left -= count,
+                            Err(_) => break,
+                        }
+                        continue;
+                    }
+                    // A panic of `Ord` must not take along what is out already: it ends the batch.
+                    match user_code::run(|| self.try_get_many(&mut items, left)) {
+                        Ok(Ok(count)) => left -= count,
+                        Ok(Err(_)) => break,
+                        Err(payload) => {
+                            user_code::dispose_payload(payload);
+                            break;
+                        }
                     }
                 }
                 items
@@ -326,6 +402,18 @@ macro_rules! queue_methods {
                 self.get().map(|item| TaskGuard::new(item, self))
             }
 
+            /// As [`get_task`](Self::get_task), until the token is cancelled at most.
+            ///
+            /// # Errors
+            ///
+            /// [`GetCancelError`].
+            pub fn get_task_or_cancelled(
+                &self,
+                token: &CancelToken,
+            ) -> Result<TaskGuard<'_, T>, GetCancelError> {
+                self.get_or_cancelled(token).map(|item| TaskGuard::new(item, self))
+            }
+
             /// Counts one item as dealt with. Any thread may call it, also a thread that got no
             /// item: it counts against puts.
             ///
@@ -359,6 +447,15 @@ macro_rules! queue_methods {
             /// effect.
             pub async fn join_async(&self) {
                 self.shared.join_async().await;
+            }
+
+            /// As [`join`](Self::join), until the token is cancelled at most.
+            ///
+            /// # Errors
+            ///
+            /// [`Cancelled`] if the token was cancelled while something was unfinished.
+            pub fn join_or_cancelled(&self, token: &CancelToken) -> Result<(), Cancelled> {
+                token.block_on(self.join_async())
             }
 
             /// As [`join`](Self::join), at most for `timeout`. `false`: something is still

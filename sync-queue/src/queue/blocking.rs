@@ -1,5 +1,7 @@
 //! The common part of all queues: blocking, shutting down and counting tasks, over any [`Buffer`].
 
+use sync_core::{CancelToken, Cancelled};
+
 use crate::buffer::fifo::{Fifo, Room};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 use crate::queue::error::TooManyDone;
@@ -40,6 +42,7 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         if wake.0 {
+            let count = count.saturating_add(self.buffer.skipped());
             self.putters.wake(count, || self.buffer.clear_putters_parked());
         }
     }
@@ -86,6 +89,18 @@ impl<B> Blocking<B> {
         }
     }
 
+    /// Lets the other side get ahead, if the caller has caught up with a stream. A short queue
+    /// would be emptied or filled by it.
+    fn give_lead<T>(&self, waiters: &EventCount)
+    where
+        B: Buffer<T>,
+    {
+        const SHORT: usize = 256;
+        if self.buffer.capacity().is_none_or(|capacity| capacity >= SHORT) {
+            waiters.give_lead(self.buffer.pushed());
+        }
+    }
+
     #[cold]
     fn wait_to_put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
     where
@@ -104,6 +119,7 @@ impl<B> Blocking<B> {
                 done => Some(done),
             }
         };
+        self.give_lead::<T>(&self.putters);
         match self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt) {
             Some(done) => done,
             None => match held {
@@ -122,6 +138,7 @@ impl<B> Blocking<B> {
             Err(PopError::Empty) => None,
             done => Some(done),
         };
+        self.give_lead::<T>(&self.getters);
         self.getters
             .wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
             .unwrap_or(Err(PopError::Empty))
@@ -162,6 +179,107 @@ impl<B> Blocking<B> {
         }
     }
 
+    /// As [`put`](Self::put), until the token is cancelled: then the item comes back as `Full`.
+    pub(crate) fn put_or_cancelled<T>(
+        &self,
+        item: T,
+        token: &CancelToken,
+    ) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        let mut held = match self.try_put(item) {
+            Err(PushError::Full(item)) => Some(item),
+            done => return done,
+        };
+        let attempt = || match self.try_put(held.take()?) {
+            Err(PushError::Full(item)) => {
+                held = Some(item);
+                None
+            }
+            done => Some(done),
+        };
+        let waiting = self.putters.waiting(|| self.buffer.set_putters_parked(), attempt);
+        match (token.block_on(waiting), held) {
+            (Ok(done), _) => done,
+            (Err(Cancelled), Some(item)) => Err(PushError::Full(item)),
+            (Err(Cancelled), None) => unreachable!("an attempt that put the item ends the wait"),
+        }
+    }
+
+    /// As [`get`](Self::get), until the token is cancelled: then the result is `Empty`.
+    pub(crate) fn get_or_cancelled<T>(&self, token: &CancelToken) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        token.block_on(self.get_async()).unwrap_or(Err(PopError::Empty))
+    }
+
+    /// As [`put_many`](Self::put_many), until the token is cancelled: then the result is `Full`.
+    pub(crate) fn put_many_or_cancelled<T>(
+        &self,
+        items: &mut std::vec::IntoIter<T>,
+        token: &CancelToken,
+    ) -> Result<(), PushError<()>>
+    where
+        B: Buffer<T>,
+    {
+        let attempt = || self.attempt_many(items);
+        let waiting = self.putters.waiting(|| self.buffer.set_putters_parked(), attempt);
+        token.block_on(waiting).unwrap_or(Err(PushError::Full(())))
+    }
+
+    /// As [`get_many`](Self::get_many), until the token is cancelled: then the result is `Empty`.
+    pub(crate) fn get_many_or_cancelled<T>(
+        &self,
+        out: &mut Vec<T>,
+        max: usize,
+        token: &CancelToken,
+    ) -> Result<usize, PopError>
+    where
+        B: Buffer<T>,
+    {
+        if max == 0 {
+            return Ok(0);
+        }
+        let attempt = || self.attempt_get_many(out, max);
+        let waiting = self.getters.waiting(|| self.buffer.set_getters_parked(), attempt);
+        token.block_on(waiting).unwrap_or(Err(PopError::Empty))
+    }
+
+    /// Puts as many of `items` as there is room for. `None`: some are left.
+    fn attempt_many<T>(
+        &self,
+        items: &mut std::vec::IntoIter<T>,
+    ) -> Option<Result<(), PushError<()>>>
+    where
+        B: Buffer<T>,
+    {
+        while items.len() > 0 {
+            match self.buffer.push_many(items) {
+                Ok((0, _)) => return None,
+                Ok((count, wake)) => self.wake_getters(wake, count),
+                Err(Closed(())) => return Some(Err(PushError::Closed(()))),
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// Gets at least one item. `None`: there is none.
+    fn attempt_get_many<T>(&self, out: &mut Vec<T>, max: usize) -> Option<Result<usize, PopError>>
+    where
+        B: Buffer<T>,
+    {
+        match self.buffer.pop_many(out, max) {
+            Ok((count, wake)) => {
+                self.wake_putters(wake, count);
+                Some(Ok(count))
+            }
+            Err(PopError::Empty) => None,
+            Err(PopError::Closed) => Some(Err(PopError::Closed)),
+        }
+    }
+
     /// Puts all of `items`, some at a time, waiting for room as long as `timeout` lasts; what is
     /// not put stays in `items`.
     pub(crate) fn put_many<T>(
@@ -172,19 +290,10 @@ impl<B> Blocking<B> {
     where
         B: Buffer<T>,
     {
-        // `Some`: all are put, or the queue is closed. `None`: full.
-        let mut attempt = || {
-            while items.len() > 0 {
-                match self.buffer.push_many(items) {
-                    Ok((0, _)) => return None,
-                    Ok((count, wake)) => self.wake_getters(wake, count),
-                    Err(Closed(())) => return Some(Err(PushError::Closed(()))),
-                }
-            }
-            Some(Ok(()))
-        };
+        let mut attempt = || self.attempt_many(items);
         attempt()
             .or_else(|| {
+                self.give_lead::<T>(&self.putters);
                 self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt)
             })
             .unwrap_or(Err(PushError::Full(())))
@@ -203,16 +312,10 @@ impl<B> Blocking<B> {
         if max == 0 {
             return Ok(0);
         }
-        let mut attempt = || match self.buffer.pop_many(out, max) {
-            Ok((count, wake)) => {
-                self.wake_putters(wake, count);
-                Some(Ok(count))
-            }
-            Err(PopError::Empty) => None,
-            Err(PopError::Closed) => Some(Err(PopError::Closed)),
-        };
+        let mut attempt = || self.attempt_get_many(out, max);
         attempt()
             .or_else(|| {
+                self.give_lead::<T>(&self.getters);
                 self.getters.wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
             })
             .unwrap_or(Err(PopError::Empty))

@@ -118,6 +118,77 @@ impl From<ShutDown> for GetError {
     }
 }
 
+/// The reason why an item was not put by a call that a token can end. The item is inside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PutCancelError<T> {
+    /// The token was cancelled while there was no room.
+    Cancelled(T),
+    /// The queue has been shut down.
+    ShutDown(T),
+}
+
+impl<T> PutCancelError<T> {
+    /// The item that was not put.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Cancelled(item) | Self::ShutDown(item) => item,
+        }
+    }
+
+    /// Returns whether the token was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled(_))
+    }
+
+    /// Returns whether the queue has been shut down.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        matches!(self, Self::ShutDown(_))
+    }
+}
+
+impl<T> fmt::Debug for PutCancelError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled(_) => "Cancelled(..)",
+            Self::ShutDown(_) => "ShutDown(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for PutCancelError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled(_) => "the put was cancelled",
+            Self::ShutDown(_) => "the queue has been shut down",
+        })
+    }
+}
+
+impl<T> Error for PutCancelError<T> {}
+
+/// The reason why a call that a token can end got no item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GetCancelError {
+    /// The token was cancelled while nothing was inside.
+    Cancelled,
+    /// The queue has been shut down and nothing is left inside. Beats `Cancelled`.
+    ShutDown,
+}
+
+impl fmt::Display for GetCancelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "the get was cancelled",
+            Self::ShutDown => "the queue has been shut down",
+        })
+    }
+}
+
+impl Error for GetCancelError {}
+
 /// `task_done` was called more often than items were put. Nothing was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyDone(pub(crate) ());
@@ -135,6 +206,26 @@ impl<T> From<PushError<T>> for PutError<T> {
         match why {
             PushError::Full(item) => Self::Full(item),
             PushError::Closed(item) => Self::ShutDown(item),
+        }
+    }
+}
+
+/// `Full`: the token was cancelled while it was.
+impl<T> From<PushError<T>> for PutCancelError<T> {
+    fn from(why: PushError<T>) -> Self {
+        match why {
+            PushError::Full(item) => Self::Cancelled(item),
+            PushError::Closed(item) => Self::ShutDown(item),
+        }
+    }
+}
+
+/// `Empty`: the token was cancelled while it was.
+impl From<PopError> for GetCancelError {
+    fn from(why: PopError) -> Self {
+        match why {
+            PopError::Empty => Self::Cancelled,
+            PopError::Closed => Self::ShutDown,
         }
     }
 }

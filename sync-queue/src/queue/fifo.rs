@@ -6,12 +6,16 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::{CancelToken, Cancelled, user_code};
+
 use crate::buffer::array::Array;
 use crate::buffer::fifo::Fifo;
 use crate::buffer::list::List;
 use crate::buffer::{Buffer, Closed, PushError};
 use crate::queue::blocking::Blocking;
-use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::error::{
+    GetCancelError, GetError, PutCancelError, PutError, ShutDown, TooManyDone,
+};
 use crate::queue::iter::{Iter, TryIter};
 use crate::queue::task_counter::Done;
 use crate::queue::task_guard::TaskGuard;

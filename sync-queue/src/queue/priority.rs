@@ -6,11 +6,15 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::{CancelToken, Cancelled, user_code};
+
 use crate::buffer::drop_each;
 use crate::buffer::locked::{Arrangement, Locked, shrunk};
 use crate::buffer::{Buffer, Closed, PushError};
 use crate::queue::blocking::Blocking;
-use crate::queue::error::{GetError, PutError, ShutDown, TooManyDone};
+use crate::queue::error::{
+    GetCancelError, GetError, PutCancelError, PutError, ShutDown, TooManyDone,
+};
 use crate::queue::iter::{Iter, TryIter};
 use crate::queue::task_counter::Done;
 use crate::queue::task_guard::TaskGuard;

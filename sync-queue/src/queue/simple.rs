@@ -6,6 +6,8 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::time::Instant;
 
+use sync_core::{CancelToken, Cancelled};
+
 use crate::buffer::Buffer;
 use crate::buffer::list::List;
 use crate::queue::blocking::Blocking;
@@ -93,6 +95,29 @@ impl<T> SimpleQueue<T> {
             Ok(item) => item,
             Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
         }
+    }
+
+    /// As [`get`](Self::get), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while nothing was inside.
+    pub fn get_or_cancelled(&self, token: &CancelToken) -> Result<T, Cancelled> {
+        token.block_on(self.get_async())
+    }
+
+    /// As [`get_many`](Self::get_many), until the token is cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while nothing was inside.
+    pub fn get_many_or_cancelled(
+        &self,
+        out: &mut Vec<T>,
+        max: usize,
+        token: &CancelToken,
+    ) -> Result<usize, Cancelled> {
+        self.shared.get_many_or_cancelled(out, max, token).map_err(|_| Cancelled)
     }
 
     /// Waits for an item, then appends it and any that come with it to `out`, at most `max`; how

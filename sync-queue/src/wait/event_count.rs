@@ -67,7 +67,7 @@ use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::{MODELLED, hint, thread};
 
 use crate::wait::selector::{Selector, Ticket, WatchList};
-use crate::wait::spin::AdaptiveSpin;
+use crate::wait::spin::{AdaptiveSpin, StreamLead};
 use crate::wait::timeout::Timeout;
 
 const SLEEPER: u32 = 1;
@@ -88,6 +88,7 @@ pub(crate) const ALL: usize = usize::MAX;
 pub(crate) struct EventCount {
     word: AtomicU32,
     adaptive_spin: AdaptiveSpin,
+    stream_lead: StreamLead,
     watchers: WatchList,
 }
 
@@ -96,6 +97,7 @@ impl EventCount {
         Self {
             word: AtomicU32::new(0),
             adaptive_spin: AdaptiveSpin::new(),
+            stream_lead: StreamLead::new(),
             watchers: WatchList::new(),
         }
     }
@@ -284,6 +286,12 @@ impl Drop for PassOn<'_> {
 }
 
 impl EventCount {
+    /// Called before [`wait_until`](Self::wait_until) with the number of items that went by: a
+    /// waiter that has caught up with a stream gives it a lead.
+    pub(crate) fn give_lead(&self, position: u64) {
+        self.stream_lead.give(position);
+    }
+
     /// Repeats `attempt` until it succeeds or the time is up. Spins for a moment if that
     /// has paid recently, lets others run, then sleeps: `mark` as in [`sleep`](Self::sleep).
     ///

@@ -6,3 +6,5 @@ pub(crate) mod selector;
 pub(crate) mod spin;
 pub(crate) mod stash;
 pub(crate) mod timeout;
+#[cfg(feature = "futures-core")]
+pub(crate) mod unfold;

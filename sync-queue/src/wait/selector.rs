@@ -39,11 +39,14 @@
 
 use core::ptr::{self, NonNull};
 use std::collections::VecDeque;
+use std::time::Instant;
 
-use sync_core::Mutex;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
-use sync_core::primitive::futex::{self, Deadline};
+use sync_core::primitive::futex::{self, Channel, Deadline};
+use sync_core::primitive::steps::{Sleep, Step, Steps, Waiting};
+use sync_core::task::{block_on, block_on_deadline};
+use sync_core::{CancelToken, Mutex};
 
 use crate::wait::stash::Stash;
 
@@ -156,6 +159,27 @@ impl Selector {
         }
     }
 
+    /// As [`wait`](Self::wait), until the token is cancelled at most.
+    pub(crate) fn wait_or_cancelled(&self, until: Option<Instant>, token: &CancelToken) -> Ended {
+        loop {
+            // Acquire: see "Memory orderings".
+            match self.word.load(Ordering::Acquire) {
+                WAITING => {}
+                // A partner that has claimed the selector ends the claim in any case.
+                CLAIMED => return self.wait(None),
+                word => return Ended::of(word).unwrap_or(Ended::Aborted),
+            }
+            let changed = token.until_cancelled(Waiting::new(Chosen(&self.word)));
+            let in_time = match until {
+                None => block_on(changed).is_ok(),
+                Some(until) => matches!(block_on_deadline(changed, until), Some(Ok(()))),
+            };
+            if !in_time && self.change(ABORTED) {
+                return Ended::Aborted;
+            }
+        }
+    }
+
     /// Takes what a partner handed over.
     ///
     /// # Safety
@@ -165,6 +189,28 @@ impl Selector {
         // SAFETY: the caller promises it (`# Safety`).
         self.handed.with_mut(|handed| unsafe { (*handed).take() })
     }
+}
+
+/// A wait until the word of a selector is no longer `WAITING`.
+struct Chosen<'a>(&'a AtomicU32);
+
+impl<'a> Steps<'a> for Chosen<'a> {
+    type Output = ();
+
+    fn step(&mut self, _: bool) -> Step<'a, ()> {
+        // Relaxed: the owner reads the word again.
+        if self.0.load(Ordering::Relaxed) != WAITING {
+            return Step::Done(());
+        }
+        let (word, expected, channel) = (self.0, WAITING, Channel::ALL);
+        Step::Sleep(Sleep { word, expected, channel, limit: None })
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        None
+    }
+
+    fn undo(&mut self, (): ()) {}
 }
 
 /// A selector in a list, with the number of the case that the list stands for.

@@ -1,6 +1,7 @@
 //! Spinning: whether it pays, and how to wait for a few instructions of another thread.
 
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 
 use sync_core::primitive::{MODELLED, hint, thread};
 
@@ -50,6 +51,48 @@ impl AdaptiveSpin {
 }
 
 impl Default for AdaptiveSpin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Lets the other side of a stream get ahead.
+///
+/// The position of the queue at one wait and at the next tells a stream from turns: with turns one
+/// item went by, with a stream many. A getter that has caught up with a stream, and looks at once,
+/// takes the cache lines away from the putter at every single item from then on. So it lets some
+/// time pass first, in which the putter adds a hundred items or so. Measured on a Xeon, one putter
+/// and one getter, unbounded: 121 ns an item without, 53 with. Only speed rests on the record, so
+/// threads that overwrite each other's records do no harm.
+#[derive(Debug)]
+pub(super) struct StreamLead(HintCell);
+
+impl StreamLead {
+    /// The number of items from one wait to the next from which on they are a stream.
+    const STREAM: u32 = 8;
+    const LEAD: Duration = Duration::from_micros(2);
+
+    pub(super) const fn new() -> Self {
+        Self(HintCell::new(0))
+    }
+
+    /// Records the position, which counts items, and pauses if this is a stream.
+    pub(super) fn give(&self, position: u64) {
+        if MODELLED {
+            return;
+        }
+        // The lower half: only the distance matters.
+        let now = position as u32;
+        // Relaxed: a heuristic; no data is published through it.
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(now, Ordering::Relaxed);
+        if now.wrapping_sub(before) >= Self::STREAM {
+            hint::pause_for(Self::LEAD);
+        }
+    }
+}
+
+impl Default for StreamLead {
     fn default() -> Self {
         Self::new()
     }

@@ -320,3 +320,23 @@ fn a_future_is_a_job() {
         other => panic!("{other:?}"),
     }
 }
+
+#[cfg(feature = "futures-core")]
+#[test]
+fn jobs_as_they_complete_are_a_stream() {
+    use futures_core::{FusedStream, Stream};
+    use std::future::poll_fn;
+
+    let _watchdog = watch();
+    let pool = ThreadPool::new(2);
+    let jobs = (0..10).map(|n| pool.submit(move || n).unwrap());
+    let mut stream = pin!(is_send(as_completed(jobs).stream()));
+    let mut sum = 0;
+    while let Some(job) = block_on(poll_fn(|cx| stream.as_mut().poll_next(cx))) {
+        assert!(!stream.is_terminated());
+        sum += job.result().unwrap();
+    }
+    assert_eq!(sum, 45);
+    assert!(stream.is_terminated());
+    assert!(block_on(poll_fn(|cx| stream.as_mut().poll_next(cx))).is_none());
+}

@@ -1,15 +1,17 @@
 //! `recv_async` and `send_async`.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use sync_core::task::block_on;
 use sync_queue::channel::{
-    self, Receiver, RecvError, SendError, Sender, TryRecvError, bounded, unbounded,
+    self, Receiver, RecvError, Select, SendError, Sender, TryRecvError, bounded, select, unbounded,
 };
 
 use crate::support::{A_MOMENT, Drops};
@@ -210,6 +212,28 @@ fn a_select_meets_tasks() {
     });
 }
 
+#[test]
+fn clocks_are_awaited() {
+    let _watchdog = watch();
+    let period = Duration::from_millis(2);
+    let (began, ticks) = (Instant::now(), channel::tick(period));
+    let due: Vec<_> = (0..3).map(|_| block_on(ticks.recv_async()).unwrap()).collect();
+    assert!(began.elapsed() >= 3 * period && due.is_sorted());
+    assert!(block_on(channel::after(period).recv_async()).is_ok());
+    // A tick that another receiver takes is not received twice.
+    let once = channel::after(period);
+    let (woken, waker) = counted();
+    let mut waits = pin!(once.recv_async());
+    assert!(poll(waits.as_mut(), &waker).is_pending());
+    assert!(once.recv().is_ok());
+    while woken.0.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
+    assert!(poll(waits, &waker).is_pending());
+    let (_, waker) = counted();
+    assert!(poll(pin!(channel::never::<u32>().recv_async()), &waker).is_pending());
+}
+
 #[cfg(feature = "futures-core")]
 #[test]
 fn a_stream_has_the_items_and_then_ends_for_good() {
@@ -231,4 +255,72 @@ fn a_stream_has_the_items_and_then_ends_for_good() {
         }
         assert!(stream.is_terminated());
     }
+}
+
+/// The thread that has chosen a receiving task as its partner drops the task before it sends.
+#[test]
+fn a_receive_that_a_select_has_chosen_may_be_dropped_by_the_same_thread() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(0);
+    let (_count, waker) = counted();
+    for sends in [true, false] {
+        let mut receive = Box::pin(receiver.recv_async());
+        assert!(poll(receive.as_mut(), &waker).is_pending());
+        let mut select = Select::new();
+        select.send(&sender);
+        let selected = select.select();
+        assert!(poll(receive.as_mut(), &waker).is_pending());
+        drop(receive);
+        if sends {
+            // The item goes to the next receiver.
+            selected.send(&sender, 7).unwrap();
+            assert_eq!(receiver.try_recv(), Ok(7));
+        } else {
+            let left = catch_unwind(AssertUnwindSafe(|| drop(selected)));
+            assert!(left.is_err(), "it was not completed");
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        }
+    }
+    // In a macro: the item's expression drops the receive.
+    let mut receive = Some(Box::pin(receiver.recv_async()));
+    assert!(poll(receive.as_mut().unwrap().as_mut(), &waker).is_pending());
+    select! {
+        send(sender, { receive = None; 8 }) -> sent => sent.unwrap(),
+    }
+    assert!(receive.is_none());
+    assert_eq!(receiver.try_recv(), Ok(8));
+    // One that stays gets its item.
+    let mut receive = Box::pin(receiver.recv_async());
+    assert!(poll(receive.as_mut(), &waker).is_pending());
+    select! {
+        send(sender, 9) -> sent => sent.unwrap(),
+    }
+    assert_eq!(poll(receive.as_mut(), &waker), Poll::Ready(Ok(9)));
+}
+
+/// The task finds a select that sends and is dropped before the select goes on.
+#[test]
+fn a_receive_that_has_chosen_a_select_may_be_dropped_at_once() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(0);
+    let (_count, waker) = counted();
+    thread::scope(|scope| {
+        let sends = scope.spawn(|| {
+            select! {
+                send(sender, 7) -> sent => sent.unwrap(),
+            }
+        });
+        let mut select = Select::new();
+        select.recv(&receiver);
+        select.ready();
+        {
+            let mut receive = pin!(receiver.recv_async());
+            if let Poll::Ready(item) = poll(receive.as_mut(), &waker) {
+                assert_eq!(item, Ok(7));
+                return;
+            }
+        }
+        assert_eq!(receiver.recv(), Ok(7));
+        sends.join().unwrap();
+    });
 }

@@ -527,6 +527,21 @@ fn a_worker_in_a_map_runs_pending_jobs_before_it_sleeps() {
 }
 
 #[test]
+fn a_stack_that_no_memory_holds_is_an_error_that_returns_the_job() {
+    let _watchdog = watch();
+    for size in [usize::MAX, usize::MAX - 4096, isize::MAX as usize] {
+        let pool = match ThreadPool::builder().max_workers(1).stack_size(size).build() {
+            Ok(pool) => pool,
+            Err(_) => continue,
+        };
+        assert!(matches!(pool.submit(|| 7), Err(SubmitError::NoThread(job, _)) if job() == 7));
+        assert!(matches!(pool.execute(|| ()), Err(SubmitError::NoThread(..))));
+        assert_eq!((pool.workers(), pool.backlog()), (0, 0));
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+#[test]
 fn a_pool_dropped_by_a_thread_local_of_its_worker_does_not_wait_for_itself() {
     let _watchdog = watch();
     struct Last(Arc<ThreadPool>, mpsc::Sender<bool>);

@@ -323,6 +323,84 @@ fn a_room_that_is_left_is_given_to_the_sender_that_waits_for_it() {
 }
 
 #[test]
+fn a_room_that_is_left_behind_an_item_is_room_again() {
+    let (sender, receiver) = bounded(3);
+    sender.send(0).unwrap();
+    let mut select = Select::new();
+    select.send(&sender);
+    let (one, two) = (select.select(), select.clone().select());
+    assert!(sender.is_full());
+    leave(one);
+    leave(two);
+    assert_eq!((sender.len(), sender.is_full(), select.try_ready()), (1, false, Ok(0)));
+    sender.try_send(1).unwrap();
+    sender.try_send(2).unwrap();
+    assert!(sender.try_send(3).is_err() && select.try_ready().is_err());
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn a_room_that_is_left_behind_an_item_is_given_to_the_sender_that_waits_for_it() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(2);
+    sender.send(0).unwrap();
+    thread::scope(|scope| {
+        let mut select = Select::new();
+        select.send(&sender);
+        let selected = select.select();
+        let sends = scope.spawn(|| sender.send(1));
+        thread::sleep(A_MOMENT);
+        leave(selected);
+        // No item has been taken.
+        sends.join().unwrap().unwrap();
+    });
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn a_room_that_is_left_between_items_wakes_a_sender_when_it_is_passed() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(3);
+    sender.send(0).unwrap();
+    thread::scope(|scope| {
+        let mut select = Select::new();
+        select.send(&sender);
+        let selected = select.select();
+        sender.send(1).unwrap();
+        leave(selected);
+        assert!(sender.try_send(2).is_err(), "it would come out before the item 1");
+        let sends = [2, 3, 4].map(|item| {
+            let sender = sender.clone();
+            scope.spawn(move || sender.send(item).unwrap())
+        });
+        thread::sleep(A_MOMENT);
+        // Two items, and three rooms.
+        let got = [receiver.recv().unwrap(), receiver.recv().unwrap()];
+        assert_eq!(got, [0, 1]);
+        sends.into_iter().for_each(|sends| sends.join().unwrap());
+    });
+    let mut rest: Vec<_> = receiver.try_iter().collect();
+    rest.sort_unstable();
+    assert_eq!(rest, [2, 3, 4]);
+}
+
+#[test]
+fn a_room_that_is_left_is_no_item() {
+    let (sender, receiver) = bounded::<u8>(2);
+    sender.send(0).unwrap();
+    let mut select = Select::new();
+    select.send(&sender);
+    leave(select.select());
+    assert_eq!(receiver.try_recv(), Ok(0));
+    assert!(receiver.is_empty() && sender.capacity() == Some(2));
+    let mut ready = Select::new();
+    ready.recv(&receiver);
+    assert_eq!(ready.try_ready(), Err(TryReadyError));
+    assert!(ready.ready_timeout(Duration::from_millis(1)).is_err());
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
 fn a_panic_of_an_item_goes_on_and_so_does_the_channel() {
     let (sender, receiver) = bounded(1);
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -378,5 +456,149 @@ fn items_of_every_size_pass_through_a_select() {
     thread::scope(|scope| {
         scope.spawn(|| select! { send(sender, Aligned([8; 256])) -> sent => sent.unwrap() });
         select! { recv(receiver) -> item => assert_eq!(item, Ok(Aligned([8; 256]))) }
+    });
+}
+
+/// flume's test of its `Selector`, case by case.
+#[test]
+fn a_select_does_what_a_selector_of_flume_does() {
+    let _watchdog = watch();
+    let ((first_sender, first), (second_sender, second)) = (bounded(1), unbounded());
+    let both = [first_sender.clone(), second_sender];
+    let threads = [0, 1].map(|n| {
+        let sender = both[n].clone();
+        thread::spawn(move || {
+            thread::sleep(A_MOMENT);
+            sender.send(n).unwrap();
+        })
+    });
+    let one = select! {
+        recv(first) -> item => item.unwrap(),
+        recv(second) -> item => item.unwrap(),
+    };
+    let other = if one == 0 { second.recv() } else { first.recv() };
+    assert_eq!(other, Ok(1 - one));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    first_sender.send(42).unwrap();
+    let gets = thread::spawn(move || {
+        thread::sleep(A_MOMENT);
+        assert_eq!((first.recv(), first.recv()), (Ok(42), Ok(43)));
+    });
+    select! {
+        send(first_sender, 43) -> sent => sent.unwrap(),
+    }
+    gets.join().unwrap();
+    // A case whose other side is gone is possible, and returns the error.
+    let gone = select! {
+        send(first_sender, 44) -> sent => sent.unwrap_err().into_inner(),
+    };
+    assert_eq!(gone, 44);
+}
+
+#[test]
+fn two_selects_on_both_ends_of_two_channels_pair_with_each_other() {
+    let _watchdog = watch();
+    let (one, two) = (bounded(0), bounded(0));
+    for _ in 0..50 {
+        let play = |mine: u8| {
+            select! {
+                send(one.0, mine) -> sent => { sent.unwrap(); None }
+                recv(one.1) -> item => item.ok(),
+                send(two.0, mine) -> sent => { sent.unwrap(); None }
+                recv(two.1) -> item => item.ok(),
+            }
+        };
+        let got = thread::scope(|scope| {
+            let other = scope.spawn(|| play(1));
+            [play(0), other.join().unwrap()]
+        });
+        assert!(got == [Some(1), None] || got == [None, Some(0)], "{got:?}");
+    }
+}
+
+#[test]
+fn a_select_in_a_drop_and_in_the_expression_of_an_item() {
+    struct Selects<'a>(&'a Sender<u8>, &'a Receiver<u8>);
+    impl Drop for Selects<'_> {
+        fn drop(&mut self) {
+            select! {
+                send(self.0, 1) -> sent => sent.unwrap(),
+                recv(self.1) -> item => assert!(item.is_ok()),
+            }
+        }
+    }
+    let (sender, receiver) = unbounded();
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        let _selects = Selects(&sender, &receiver);
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(unwound.is_err());
+    assert_eq!(receiver.len(), 1);
+    let (other, others) = bounded(1);
+    select! {
+        send(other, select! { recv(receiver) -> item => item }) -> sent => sent.unwrap(),
+    }
+    assert_eq!(others.try_recv(), Ok(Ok(1)));
+}
+
+#[test]
+fn a_select_of_hundreds_of_cases() {
+    let _watchdog = watch();
+    const CASES: usize = 500;
+    let channels: Vec<_> = (0..CASES).map(|n| bounded::<usize>(n % 3)).collect();
+    thread::scope(|scope| {
+        let gets = scope.spawn(|| {
+            let mut select = Select::new();
+            for (_, receiver) in &channels {
+                select.recv(receiver);
+            }
+            let mut got: Vec<_> = (0..CASES)
+                .map(|_| {
+                    let selected = select.select();
+                    let index = selected.index();
+                    assert_eq!(selected.recv(&channels[index].1), Ok(index));
+                    index
+                })
+                .collect();
+            got.sort_unstable();
+            assert!(got.into_iter().eq(0..CASES));
+        });
+        for (n, (sender, _)) in channels.iter().enumerate().rev() {
+            sender.send(n).unwrap();
+        }
+        gets.join().unwrap();
+    });
+}
+
+#[test]
+fn a_channel_whose_end_goes_ends_a_select_that_waits() {
+    let _watchdog = watch();
+    for capacity in [Some(0), Some(1), None] {
+        let open = || capacity.map_or_else(unbounded, bounded);
+        let ((sender, receiver), (_kept, silent)) = (open(), open());
+        thread::scope(|scope| {
+            let selects = scope.spawn(|| {
+                select! {
+                    recv(receiver) -> item => item.is_err(),
+                    recv(silent) -> _item => false,
+                }
+            });
+            thread::sleep(A_MOMENT);
+            let _item: Option<u8> = None;
+            drop::<Sender<u8>>(sender);
+            assert!(selects.join().unwrap());
+        });
+    }
+    let ((sender, receiver), (full, _kept)) = (bounded(0), bounded(0));
+    thread::scope(|scope| {
+        let selects = scope.spawn(|| {
+            select! {
+                send(sender, 1) -> sent => sent.is_err(),
+                send(full, 1) -> _sent => false,
+            }
+        });
+        thread::sleep(A_MOMENT);
+        drop(receiver);
+        assert!(selects.join().unwrap());
     });
 }

@@ -4,17 +4,20 @@
 //!
 //! Every test runs for each kind of panic. A panic that takes its thread along shows as a hang.
 
+use std::cell::RefCell;
 use std::cmp::Ordering as Order;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use sync_queue::{
     JobError, JobStatus, LifoQueue, PriorityQueue, Queue, SimpleQueue, SubmitError, ThreadPool,
-    Until, channel, spsc, wait,
+    Until, as_completed, channel, spsc, wait, wait_async,
 };
 
+use crate::evil_waker::survives;
 use crate::support::blocked;
 use crate::watchdog::watch;
 
@@ -523,6 +526,16 @@ fn a_comparison_that_panics_in_the_middle_of_a_batch_ends_the_batch() {
             let mut all: Vec<_> = out.iter().map(|item| item.0).collect();
             all.extend(queue.try_iter().map(|item| item.0));
             assert!(all.into_iter().eq(0..20), "after {fuse} comparisons");
+
+            // What a drain took out before the panic is returned.
+            (0..20).for_each(|n| assert!(queue.put(Late(n, left.clone(), kind)).is_ok()));
+            let mut drained = Vec::new();
+            left.store(fuse, SeqCst);
+            swallowed(|| drained = queue.drain());
+            left.store(u32::MAX, SeqCst);
+            let mut all: Vec<_> = drained.iter().map(|item| item.0).collect();
+            all.extend(queue.try_iter().map(|item| item.0));
+            assert!(all.into_iter().eq(0..20), "a drain, after {fuse} comparisons");
         }
     }
 }
@@ -600,4 +613,216 @@ fn a_comparison_that_panics_in_a_woken_put_wakes_another_one() {
     });
     ended.sort_unstable();
     assert_eq!(ended, [None, Some(true)]);
+}
+
+/// Every kind of wait of a task for a queue or a channel.
+#[test]
+fn a_waker_that_panics_takes_no_item_and_no_wake_along() {
+    let _watchdog = watch();
+    let queue = Queue::unbounded();
+    survives(
+        "a get",
+        &|| {
+            drop(queue.drain());
+            Box::pin(async { queue.get_async().await.unwrap() })
+        },
+        &|| queue.put(()).unwrap(),
+    );
+    let full = PriorityQueue::bounded(2);
+    survives(
+        "a put",
+        &|| {
+            while full.try_put(0).is_ok() {}
+            Box::pin(async { full.put_async(1).await.unwrap() })
+        },
+        &|| _ = full.try_get(),
+    );
+    let counted = Queue::unbounded();
+    survives(
+        "a join",
+        &|| {
+            if counted.unfinished() == 0 {
+                counted.put(()).unwrap();
+            }
+            Box::pin(counted.join_async())
+        },
+        &|| {
+            let _ = counted.task_done();
+        },
+    );
+    let (sender, receiver) = channel::unbounded();
+    survives(
+        "a receive",
+        &|| {
+            drop(receiver.drain());
+            Box::pin(async { receiver.recv_async().await.unwrap() })
+        },
+        &|| sender.send(()).unwrap(),
+    );
+    let (sender, receiver) = channel::bounded(2);
+    survives(
+        "a send",
+        &|| {
+            while sender.try_send(()).is_ok() {}
+            Box::pin(async { sender.send_async(()).await.unwrap() })
+        },
+        &|| _ = receiver.try_recv(),
+    );
+    let (sender, receiver) = channel::bounded(0);
+    survives(
+        "a receive that a send meets",
+        &|| Box::pin(async { receiver.recv_async().await.unwrap() }),
+        &|| _ = sender.try_send(()),
+    );
+    survives(
+        "a send that a receive meets",
+        &|| Box::pin(async { sender.send_async(()).await.unwrap() }),
+        &|| _ = receiver.try_recv(),
+    );
+    assert!(receiver.try_recv().is_err(), "nothing is left");
+}
+
+/// Every kind of wait of a task for jobs.
+#[test]
+fn a_waker_that_panics_harms_no_worker_and_no_other_wait_for_a_job() {
+    let _watchdog = watch();
+    let pool = ThreadPool::new(1);
+    for way in ["a handle", "wait_async", "next_async"] {
+        // Two waits end at once, with the job that holds up the pool.
+        let go = RefCell::new(None);
+        let first = RefCell::new(None);
+        survives(
+            way,
+            &|| {
+                if go.borrow().is_none() {
+                    let (handle, release) = blocked(&pool);
+                    *go.borrow_mut() = Some(release);
+                    first.replace(Some(handle));
+                }
+                let behind = pool.submit(|| ()).unwrap();
+                match way {
+                    "a handle" => Box::pin(async { behind.await.unwrap() }),
+                    "wait_async" => {
+                        Box::pin(async { drop(wait_async([behind], Until::All).await) })
+                    }
+                    _ => Box::pin(async {
+                        drop(as_completed([behind]).next_async().await);
+                    }),
+                }
+            },
+            &|| {
+                drop(go.take());
+                pool.join().unwrap();
+            },
+        );
+        drop(first.take());
+        still_works(&pool);
+    }
+}
+
+#[test]
+fn every_hook_of_a_pool_may_panic() {
+    let _watchdog = watch();
+    for kind in KINDS {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let counted = |kind| {
+            let drops = drops.clone();
+            Counted { kind, drops }
+        };
+        let (namer, exit) = (counted(Some(kind)), counted(Some(kind)));
+        let exits = Arc::new(AtomicUsize::new(0));
+        let ended = exits.clone();
+        let pool = ThreadPool::builder()
+            .max_workers(2)
+            .thread_name(move |_| {
+                let _ = &namer;
+                explode(kind)
+            })
+            .exit_hook(move || {
+                let _ = &exit;
+                ended.fetch_add(1, SeqCst);
+                explode(kind)
+            })
+            .build()
+            .unwrap();
+        still_works_in_two(&pool);
+        pool.join().unwrap();
+        pool.resize(1);
+        still_works(&pool);
+        pool.resize(3);
+        still_works_in_two(&pool);
+        assert_eq!(pool.workers().min(1), 1);
+        pool.shutdown(true, false).unwrap();
+        assert!(exits.load(SeqCst) >= 2, "each worker calls the hook");
+        drop(pool);
+        assert_eq!(drops.load(SeqCst), 2, "both hooks are dropped");
+    }
+}
+
+#[test]
+fn a_job_that_lapses_or_goes_by_priority_may_panic() {
+    let _watchdog = watch();
+    for kind in KINDS {
+        let pool = ThreadPool::builder().max_workers(1).by_priority().build().unwrap();
+        let (first, release) = blocked(&pool);
+        let drops = Arc::new(AtomicUsize::new(0));
+        let inside = Counted { kind: Some(kind), drops: drops.clone() };
+        let lapses = pool.submit_within(Duration::ZERO, move || drop(inside)).unwrap();
+        let (told, hears) = mpsc::channel();
+        lapses.on_done(move |status| {
+            told.send(status).unwrap();
+            explode(kind)
+        });
+        let urgent = pool.submit_with_priority(5, move || explode(kind)).unwrap();
+        let future = pool.spawn_future(async move { explode(kind) }).unwrap();
+        release.send(()).unwrap();
+        assert!(matches!(lapses.result(), Err(JobError::Lapsed)));
+        assert_eq!(hears.recv(), Ok(JobStatus::Lapsed));
+        for failed in [urgent.result(), future.result()] {
+            match failed {
+                Err(JobError::Panicked(payload)) => std::mem::forget(payload),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!(first.result().is_ok());
+        still_works(&pool);
+        assert_eq!(drops.load(SeqCst), 1);
+    }
+}
+
+#[test]
+fn a_map_that_looks_ahead_survives_its_items_its_function_and_its_pool() {
+    let _watchdog = watch();
+    for kind in KINDS {
+        let pool = ThreadPool::new(1);
+        // The iterator panics in the middle: the jobs before that go on, and so does the map.
+        let mut items = 0;
+        let from = std::iter::from_fn(|| {
+            items += 1;
+            match items {
+                3 => explode(kind),
+                6 => None,
+                n => Some(n),
+            }
+        });
+        let mut map = pool.map_ahead(from, |n: u32| n, 2);
+        let mut results = Vec::new();
+        for _ in 0..6 {
+            swallowed(|| results.extend(map.next()));
+        }
+        let results: Vec<_> = results.into_iter().map(|result| result.unwrap()).collect();
+        assert_eq!(results, [1, 2, 4, 5]);
+        drop(map);
+        // The function panics, and so does the drop of an item that is refused.
+        let drops = Arc::new(AtomicUsize::new(0));
+        let items = (0..3).map(|_| Counted { kind: Some(kind), drops: drops.clone() });
+        let mut map = pool.map_ahead(items, |item: Counted| std::mem::forget(item), 1);
+        assert!(map.next().unwrap().is_ok());
+        pool.shutdown(true, false).unwrap();
+        match map.next() {
+            Some(Err(JobError::Refused(SubmitError::ShutDown(())))) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(drops.load(SeqCst), 1);
+    }
 }

@@ -479,3 +479,64 @@ fn a_job_that_a_waiting_worker_runs_gives_its_place_back() {
     });
     assert_eq!(outer.unwrap().result().unwrap(), 2);
 }
+
+/// The state of the thread of this process that has this name: `S` while it sleeps.
+#[cfg(target_os = "linux")]
+fn state_of(name: &str) -> Option<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.flatten().find_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (_, state) = stat.split_once(&format!("({name}) "))?;
+        Some(state[..1].to_owned())
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_last_worker_sleeps_however_short_the_idle_timeout() {
+    let _watchdog = watch();
+    let pool = ThreadPool::builder().idle_timeout(Duration::ZERO).max_workers(3);
+    let pool = pool.thread_name(|_| "last worker".into()).build().unwrap();
+    for _ in 0..20 {
+        let _ = wait((0..3).map(|_| pool.submit(|| ()).unwrap()), Until::All, None);
+    }
+    soon(|| pool.workers() == 1);
+    // A worker that looks again and again is never asleep for long.
+    let mut asleep = 0;
+    for _ in 0..10_000 {
+        thread::sleep(Duration::from_millis(1));
+        asleep = if state_of("last worker").as_deref() == Some("S") { asleep + 1 } else { 0 };
+        if asleep == 20 {
+            break;
+        }
+    }
+    assert_eq!(asleep, 20, "the worker is at rest");
+    assert_eq!(pool.submit(|| 7).unwrap().result().unwrap(), 7, "and still takes jobs");
+}
+
+#[test]
+fn a_worker_that_maps_runs_what_a_running_job_waits_for() {
+    let _watchdog = watch();
+    let pool = Arc::new(ThreadPool::new(2));
+    let same = pool.clone();
+    let sum = pool.submit(move || {
+        let ((begins, begun), (sends, receives)) = (mpsc::channel(), mpsc::channel());
+        let receives = Mutex::new(receives);
+        // The second job is submitted when the other worker runs the first one, which waits for it.
+        let items = (0..2).inspect(|n| {
+            if *n == 1 {
+                begun.recv().unwrap();
+            }
+        });
+        let job = move |n| {
+            if n == 1 {
+                sends.send(5).unwrap();
+                return 1;
+            }
+            begins.send(()).unwrap();
+            receives.lock().unwrap().recv().unwrap()
+        };
+        same.map_ahead(items, job, 2).map(Result::unwrap).sum::<i32>()
+    });
+    assert_eq!(sum.unwrap().result().unwrap(), 6);
+}

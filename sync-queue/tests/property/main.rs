@@ -3,3 +3,4 @@
 mod orders;
 mod queue;
 mod select;
+mod task;

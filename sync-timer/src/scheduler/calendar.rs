@@ -10,6 +10,8 @@
 //!    the time.
 //! 2. A time is passed to the callback once: the next one is computed from the later of the last
 //!    time and the clock. A clock that was set back by more than [`SET_BACK`] counts as right.
+//! 3. User code (the clock, the calendar) runs in [`Job::call`] only, where its panic is caught. A
+//!    calendar that panics is not asked again: it would panic at once, and forever.
 
 use core::fmt;
 use core::time::Duration;
@@ -38,6 +40,9 @@ pub struct Calendar<N> {
 
 impl<N: FnMut(SystemTime) -> Option<SystemTime>> Calendar<N> {
     /// A calendar of which `next` returns the first time after its argument; `None`: there is none.
+    ///
+    /// A panic of `next` is reported as that of a callback is, and ends the timer. A panic of the
+    /// [`clock`](Self::clock) is reported too; it is looked at again after a minute.
     pub fn new(next: N) -> Self {
         Self { next, wall: Box::new(SystemTime::now) }
     }
@@ -62,6 +67,8 @@ struct ByCalendar<N, F> {
     /// `None`: there is no further time.
     due: Option<SystemTime>,
     missed: u64,
+    /// Nanoseconds to sleep before the next look at the clock.
+    pause: u64,
 }
 
 impl<N: FnMut(SystemTime) -> Option<SystemTime>, F> ByCalendar<N, F> {
@@ -85,9 +92,9 @@ impl<N: FnMut(SystemTime) -> Option<SystemTime>, F> ByCalendar<N, F> {
         self.due = next;
     }
 
-    /// Returns how long to sleep before the next look.
-    fn pause(&self, now: SystemTime) -> Option<u64> {
-        self.due.map(|due| pause(due, now))
+    /// Sleeps until the next time, or until the next look for it.
+    fn sleep_from(&mut self, now: SystemTime) {
+        self.pause = self.due.map_or(u64::MAX, |due| pause(due, now));
     }
 }
 
@@ -98,14 +105,24 @@ where
 {
     fn call(&mut self, tick: &Tick) {
         let Some(due) = self.due else { return };
+        // If the clock panics.
+        self.pause = nanoseconds(RECHECK);
         // Invariant 1.
         let now = (self.calendar.wall)();
         if now < due {
+            self.sleep_from(now);
             return;
         }
+        // If the calendar panics (invariant 3).
+        self.due = None;
         // Before the callback, which may panic: it is called again at the next time, not at this.
         self.pass(due, now);
+        self.sleep_from(now);
         (self.callback)(tick);
+        if self.due.is_some() {
+            let now = (self.calendar.wall)();
+            self.sleep_from(now);
+        }
     }
 
     fn repeats(&self) -> bool {
@@ -117,7 +134,7 @@ where
     }
 
     fn next(&mut self, _: u64, now: u64) -> u64 {
-        self.pause((self.calendar.wall)()).map_or(u64::MAX, |pause| now.saturating_add(pause))
+        now.saturating_add(self.pause)
     }
 
     fn refused(&mut self, _: u64, now: u64) -> Option<u64> {
@@ -163,9 +180,10 @@ impl Scheduler {
     {
         let wall = (calendar.wall)();
         let due = (calendar.next)(wall);
-        let job = Box::new(ByCalendar { calendar, callback, due, missed: 0 });
+        let pause = due.map_or(0, |due| pause(due, wall));
+        let job = Box::new(ByCalendar { calendar, callback, due, missed: 0, pause });
         let now = self.inner.core.now();
-        let deadline = job.pause(wall).map_or(now, |pause| now.saturating_add(pause));
+        let deadline = now.saturating_add(pause);
         self.schedule(now, deadline, job).map_err(|job| ShutDown(job.callback))
     }
 

@@ -7,6 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::{CancelToken, Cancelled};
+
 use super::shard::{Cancel, Shard};
 use crate::clock::nanoseconds;
 use crate::wheel::Key;
@@ -58,6 +60,19 @@ impl TimerHandle {
         match self.cancel() {
             Cancel::Running => self.shard.wait(self.key),
             over => over,
+        }
+    }
+
+    /// As [`cancel_and_wait`](Self::cancel_and_wait), waiting until the token is cancelled at most.
+    /// The timer is cancelled in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while the callback ran.
+    pub fn cancel_and_wait_or_cancelled(&self, token: &CancelToken) -> Result<Cancel, Cancelled> {
+        match self.cancel() {
+            Cancel::Running => self.shard.wait_or_cancelled(self.key, token),
+            over => Ok(over),
         }
     }
 

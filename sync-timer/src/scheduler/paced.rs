@@ -72,16 +72,30 @@ struct Burst {
     at_most: u64,
     /// The moment of the first call that no run has followed.
     first: Option<u64>,
+    /// The moment of the last call. Of two threads that call at once, the one that looked at the
+    /// clock first may come here last.
+    last: u64,
+    /// A run was asked for by [`Debounced::flush`]: no call puts it off.
+    flushed: bool,
+}
+
+impl Burst {
+    fn new(quiet: u64) -> Self {
+        Self { quiet, at_most: u64::MAX, first: None, last: 0, flushed: false }
+    }
 }
 
 impl Pace for Burst {
     fn call(&mut self, now: u64) -> Option<u64> {
         let first = *self.first.get_or_insert(now);
-        Some(now.saturating_add(self.quiet).min(first.saturating_add(self.at_most)))
+        self.last = self.last.max(now);
+        let due = self.last.saturating_add(self.quiet).min(first.saturating_add(self.at_most));
+        (!self.flushed).then_some(due)
     }
 
     fn run(&mut self, _: u64) {
         self.first = None;
+        self.flushed = false;
     }
 }
 
@@ -146,7 +160,7 @@ impl Scheduler {
         callback: F,
     ) -> Result<Debounced, ShutDown<F>> {
         let quiet = nanoseconds(quiet);
-        let burst = Arc::new(Mutex::new(Burst { quiet, at_most: u64::MAX, first: None }));
+        let burst = Arc::new(Mutex::new(Burst::new(quiet)));
         let timer = self.paced(callback, &burst, quiet)?.cancel_on_drop();
         Ok(Debounced { timer, burst })
     }
@@ -230,12 +244,14 @@ impl Debounced {
     }
 
     /// Runs the callback now, if a run is due; returns whether one was. It is called on the
-    /// scheduler, not here.
+    /// scheduler, not here. A call that comes before the run has begun does not put it off.
     pub fn flush(&self) -> bool {
         let shard = &self.timer.shard;
         let now = shard.core.now();
-        let burst = self.burst.lock();
-        burst.first.is_some() && shard.reschedule(self.timer.key, now, now)
+        let mut burst = self.burst.lock();
+        let moved = burst.first.is_some() && shard.reschedule(self.timer.key, now, now);
+        burst.flushed |= moved;
+        moved
     }
 
     /// Forgets the calls that no run has followed, and returns whether there were any.
@@ -243,6 +259,7 @@ impl Debounced {
         let shard = &self.timer.shard;
         let now = shard.core.now();
         let mut burst = self.burst.lock();
+        burst.flushed = false;
         burst.first.take().is_some() && shard.reschedule(self.timer.key, now, u64::MAX)
     }
 }
@@ -264,5 +281,17 @@ impl fmt::Debug for Debounced {
 impl fmt::Debug for Throttled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttled").field("timer", &*self.timer).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thread that looked at the clock, was stopped, and comes after another one.
+    #[test]
+    fn a_call_that_comes_late_does_not_bring_the_run_forward() {
+        let mut burst = Burst::new(10);
+        assert_eq!([burst.call(20), burst.call(15)], [Some(30); 2]);
     }
 }

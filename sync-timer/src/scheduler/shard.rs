@@ -37,8 +37,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_core::fork::ProcessMark;
+use sync_core::primitive::hint::prefetch;
 use sync_core::primitive::thread;
-use sync_core::{Condvar, Mutex, MutexGuard};
+use sync_core::{CancelToken, Cancelled, Condvar, Mutex, MutexGuard};
 
 use super::core::{Core, Failed};
 use super::job::{Job, Tick};
@@ -191,16 +192,29 @@ impl Shard {
     /// Waits until the timer is not running, unless the caller itself runs it, or a thread that
     /// stayed behind in the parent of a fork.
     pub(super) fn wait(&self, key: Key) -> Cancel {
-        let me = thread::id();
         let mut state = self.lock();
         loop {
-            match state.running.iter().find(|run| run.key == key) {
-                None => return Cancel::Done,
-                Some(run) if run.thread == me || !run.process.is_current() => {
-                    return Cancel::Running;
-                }
-                Some(_) => self.settled.wait(&mut state),
+            match state.over(key) {
+                Some(over) => return over,
+                None => self.settled.wait(&mut state),
             }
+        }
+    }
+
+    /// As [`wait`](Self::wait), until the token is cancelled at most.
+    pub(super) fn wait_or_cancelled(
+        &self,
+        key: Key,
+        token: &CancelToken,
+    ) -> Result<Cancel, Cancelled> {
+        let mut state = self.lock();
+        let mut in_time = Ok(());
+        loop {
+            match state.over(key) {
+                Some(over) => return Ok(over),
+                None => in_time?,
+            }
+            in_time = self.settled.wait_or_cancelled(&mut state, token);
         }
     }
 
@@ -485,6 +499,17 @@ impl Shard {
 }
 
 impl ShardState {
+    /// Returns the result of a wait for the end of a run; `None` while there is a reason to wait.
+    fn over(&self, key: Key) -> Option<Cancel> {
+        match self.running.iter().find(|run| run.key == key) {
+            None => Some(Cancel::Done),
+            Some(run) if run.thread == thread::id() || !run.process.is_current() => {
+                Some(Cancel::Running)
+            }
+            Some(_) => None,
+        }
+    }
+
     /// Notes a deadline that was linked; returns whether the dispatcher must be woken for it.
     #[inline]
     #[must_use]
@@ -523,6 +548,10 @@ impl ShardState {
     /// From detached to running.
     fn begin(&mut self, key: Key) -> Option<Box<dyn Job>> {
         let job = self.wheel.take(key)?;
+        // The closure's memory takes longer to arrive than four timers take to run.
+        if let Some(next) = self.wheel.ahead(4) {
+            prefetch(&raw const **next);
+        }
         let repeats = job.repeats();
         self.running.push(Run {
             key,

@@ -13,6 +13,7 @@
 
 use core::fmt;
 use core::future::{Future, poll_fn};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -20,7 +21,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sync_core::Mutex;
+use sync_core::{Mutex, user_code};
 
 use super::handle::TimerHandle;
 use super::job::{Job, Once, Periodic, Repeating, Tick};
@@ -65,7 +66,7 @@ impl Fire {
         // Invariant 1.
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            user_code::run_and_forget_panic(|| waker.wake());
         }
     }
 }
@@ -110,15 +111,17 @@ impl Future for Sleep {
         // A waker's clone and drop are the executor's code: not under the lock.
         let mut waker = Some(context.waker().clone());
         let mut state = self.shared.lock();
-        match state.phase {
+        let polled = match state.phase {
             Phase::Fired => Poll::Ready(Ok(())),
             Phase::Lost => Poll::Ready(Err(ShutDown(()))),
             Phase::Waiting => {
                 core::mem::swap(&mut state.waker, &mut waker);
-                drop(state);
                 Poll::Pending
             }
-        }
+        };
+        drop(state);
+        user_code::dispose(waker);
+        polled
     }
 }
 
@@ -126,10 +129,10 @@ impl Drop for Sleep {
     fn drop(&mut self) {
         // Invariant 3. The waker first, so that the closure's drop wakes no task.
         let waker = self.shared.lock().waker.take();
-        drop(waker);
         if let Some(timer) = &self.timer {
             let _ = timer.cancel();
         }
+        user_code::dispose(waker);
     }
 }
 
@@ -182,6 +185,30 @@ impl Ticks {
         self.missed
     }
 }
+
+/// The moments at which the ticks were due; the end is that of the scheduler.
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::Stream for Ticks {
+    type Item = Instant;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.get_mut().poll_tick(context).map(Result::ok)
+    }
+}
+
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+impl futures_core::FusedStream for Ticks {
+    fn is_terminated(&self) -> bool {
+        // A sleep that is lost stays in its place, and is lost at every later poll.
+        self.sleep.shared.lock().phase == Phase::Lost
+    }
+}
+
+// As for `TimerHandle`.
+impl UnwindSafe for Ticks {}
+impl RefUnwindSafe for Ticks {}
 
 impl fmt::Debug for Ticks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -60,6 +60,8 @@ use core::num::NonZeroU64;
 
 pub use self::slab::Key;
 
+use sync_core::primitive::hint::prefetch;
+
 use self::heap::{Heap, Item};
 use self::slab::{Place, Slab};
 
@@ -77,9 +79,17 @@ const DRAIN_COST: u64 = 64;
 /// The longest time, in nanoseconds, by which a bucket is drained earlier.
 const LONGEST_LEAD: u64 = 4_000_000;
 
-/// A bucket of no more entries than this is sorted instead of being sorted down: about 40 us of
+/// A bucket of no more entries than this is sorted instead of being sorted down: 0.2 to 0.4 ms of
 /// work.
-const LONGEST_RUN: usize = 1024;
+///
+/// Where 100,000 timers fall into 5 ms, a bucket has 1,300. With a limit of 1,024 they went through
+/// the heap, and each timer took 1.2 times as long on an EPYC and 1.4 times on a Xeon; the lateness
+/// was the same.
+const LONGEST_RUN: usize = 8192;
+
+/// The number of entries ahead of which memory is asked for. They lie in the order of their
+/// insertion, and are needed in the order of their deadlines.
+const AHEAD: usize = 8;
 
 /// Entries by their numbers, in no order: an array and not a list, so that draining it does not
 /// wait for one entry's memory after the other.
@@ -152,6 +162,14 @@ pub struct TimerWheel<T> {
 }
 
 impl<T> TimerWheel<T> {
+    /// The value of the timer that is `ahead` places behind the first one of the run.
+    #[inline]
+    pub(crate) fn ahead(&self, ahead: usize) -> Option<&T> {
+        let &Item { serial, index, .. } =
+            self.run.len().checked_sub(ahead + 1).and_then(|at| self.run.get(at))?;
+        self.slab.find(Key { index, serial })?.value.as_ref()
+    }
+
     /// An empty wheel.
     #[must_use]
     pub fn new() -> Self {
@@ -267,6 +285,11 @@ impl<T> TimerWheel<T> {
                         return false;
                     }
                     left -= 1;
+                    let entries = &self.bucket(number).entries;
+                    let ahead = entries.len().checked_sub(AHEAD + 1).map(|at| entries[at]);
+                    if let Some(ahead) = ahead {
+                        prefetch(self.slab.entry(ahead));
+                    }
                     self.unlink_bucket(index);
                     let deadline = self.slab.entry(index).deadline;
                     self.link(index, deadline);
@@ -309,11 +332,16 @@ impl<T> TimerWheel<T> {
         let (level, slot) = ((number >> LEVEL_BITS) as usize, number as usize & (SLOTS - 1));
         let mut entries = core::mem::take(&mut self.buckets[level][slot].entries);
         self.emptied(level, slot);
-        for index in entries.drain(..) {
+        for at in 0..entries.len() {
+            if let Some(&ahead) = entries.get(at + AHEAD) {
+                prefetch(self.slab.entry(ahead));
+            }
+            let index = entries[at];
             let entry = self.slab.entry(index);
             entry.place = Place::Run;
             self.run.push(Item { deadline: entry.deadline, serial: entry.serial, index });
         }
+        entries.clear();
         self.run.sort_unstable_by_key(|item| core::cmp::Reverse((item.deadline, item.serial)));
         if entries.capacity() <= Bucket::KEPT {
             self.buckets[level][slot].entries = entries;

@@ -129,6 +129,65 @@ fn a_calendar_that_ends_ends_its_timer() {
 }
 
 #[test]
+fn a_calendar_that_panics_ends_its_timer() {
+    let it = bench();
+    let mut asked = 0;
+    let wall = Arc::clone(&it.wall);
+    let calendar = Calendar::new(move |after: SystemTime| {
+        asked += 1;
+        assert!(asked < 3, "asked for the third time");
+        Some(after + MINUTE)
+    });
+    let calls = Arc::clone(&it.calls);
+    let calendar = calendar.clock(move || *wall.lock().unwrap());
+    let timer = it.scheduler.calendar(calendar, move |_| calls.lock().unwrap().push((0, 0)));
+    let timer = timer.unwrap();
+    it.pass(10);
+    assert_eq!((it.calls().len(), timer.is_pending(), it.scheduler.len()), (1, false, 0));
+}
+
+#[test]
+fn a_clock_of_the_system_that_panics_is_looked_at_again() {
+    let it = bench();
+    let (looked, wall) = (Mutex::new(0), Arc::clone(&it.wall));
+    let calendar = Calendar::new(|after: SystemTime| Some(after + MINUTE)).clock(move || {
+        let look = {
+            let mut looked = looked.lock().unwrap();
+            *looked += 1;
+            *looked
+        };
+        // The third look is the one after the first call, the fourth the one for the second.
+        assert!(look != 3 && look != 4, "a clock that panics");
+        *wall.lock().unwrap()
+    });
+    let calls = Arc::clone(&it.calls);
+    it.scheduler.calendar(calendar, move |_| calls.lock().unwrap().push((0, 0))).unwrap();
+    it.pass(1);
+    assert_eq!(it.calls().len(), 1);
+    it.pass(1);
+    assert_eq!(it.calls().len(), 0);
+    it.pass(2);
+    assert_eq!(it.calls().len(), 2, "the dispatcher and the timer go on");
+}
+
+#[test]
+fn a_callback_that_panics_is_called_at_the_next_time() {
+    let it = bench();
+    let wall = Arc::clone(&it.wall);
+    let calendar = Calendar::new(|after: SystemTime| Some(after + MINUTE));
+    let calendar = calendar.clock(move || *wall.lock().unwrap());
+    let calls = Arc::clone(&it.calls);
+    it.scheduler
+        .calendar(calendar, move |_| {
+            calls.lock().unwrap().push((0, 0));
+            std::panic::resume_unwind(Box::new("in a callback"));
+        })
+        .unwrap();
+    it.pass(3);
+    assert_eq!(it.calls().len(), 3);
+}
+
+#[test]
 fn a_time_of_the_system_is_called_once() {
     let scheduler = Scheduler::new();
     let (sender, receiver) = std::sync::mpsc::channel();

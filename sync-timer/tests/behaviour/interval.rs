@@ -3,7 +3,10 @@
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
-use sync_timer::{Clock, Interval, ManualClock, Missed, TickError};
+use sync_core::{CancelToken, Cancelled, Event};
+use sync_timer::{
+    Cancel, Clock, Interval, ManualClock, Missed, Outcome, Scheduler, TickError, Timer,
+};
 
 use crate::watchdog;
 
@@ -69,7 +72,7 @@ fn a_timed_wait_loses_no_tick() {
 }
 
 #[test]
-fn stop_wakes_who_waits() {
+fn stop_wakes_the_waiter() {
     let _watchdog = watchdog::watch();
     let mut interval = Interval::new(SECOND * 3600);
     let stopper = interval.stopper();
@@ -124,4 +127,51 @@ fn the_first_tick_can_be_now_after_a_delay_or_at_a_time() {
     assert_eq!(after.tick(), Some(begin + SECOND * 61));
     clock.advance(Duration::MAX);
     assert_eq!(never.tick_timeout(Duration::ZERO), Err(TickError::Timeout));
+}
+
+/// Every blocking call of this crate ends by a token.
+#[test]
+fn a_token_ends_every_wait() {
+    let _watchdog = crate::watchdog::watch();
+    let ends = |call: &mut (dyn FnMut(&CancelToken) -> bool + Send)| {
+        let token = CancelToken::new();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| call(&token));
+            std::thread::sleep(Duration::from_millis(2));
+            assert!(!waits.is_finished(), "it did not wait");
+            token.cancel();
+            waits.join().unwrap()
+        })
+    };
+    let mut interval = Interval::new(Duration::from_secs(100));
+    assert!(ends(&mut |token| interval.tick_or_cancelled(token) == Err(Cancelled)));
+    interval.stopper().stop();
+    assert_eq!(interval.tick_or_cancelled(&CancelToken::new()), Ok(None));
+    let mut quick = Interval::new(Duration::from_millis(1));
+    assert!(quick.tick_or_cancelled(&CancelToken::new()).unwrap().is_some());
+    let mut by_hand = Interval::with_clock(Duration::from_secs(1), ManualClock::new());
+    assert!(ends(&mut |token| by_hand.tick_or_cancelled(token) == Err(Cancelled)));
+
+    let timer = Timer::new(Duration::from_secs(100), || ());
+    timer.start().unwrap();
+    assert!(ends(&mut |token| timer.join_or_cancelled(token) == Err(Cancelled)));
+    assert!(timer.cancel());
+    let token = CancelToken::new();
+    token.cancel();
+    assert_eq!(timer.join_or_cancelled(&token), Ok(Ok(Outcome::Cancelled)));
+
+    let gate = std::sync::Arc::new(Event::new());
+    let (inside, began) = (gate.clone(), std::sync::Arc::new(Event::new()));
+    let begins = began.clone();
+    let scheduler = Scheduler::new();
+    let handle = scheduler.once(Duration::ZERO, move || {
+        begins.set();
+        inside.wait();
+    });
+    let handle = handle.unwrap();
+    began.wait();
+    assert!(ends(&mut |token| handle.cancel_and_wait_or_cancelled(token) == Err(Cancelled)));
+    gate.set();
+    let over = handle.cancel_and_wait_or_cancelled(&CancelToken::new());
+    assert_eq!(over, Ok(Cancel::Done));
 }

@@ -5,6 +5,7 @@
 mod watchdog;
 
 mod calendar;
+mod executor;
 mod interval;
 mod paced;
 mod scheduler;

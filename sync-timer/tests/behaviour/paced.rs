@@ -86,6 +86,56 @@ fn a_debounced_call_is_flushed_and_cleared() {
 }
 
 #[test]
+fn a_call_does_not_put_off_a_flush() {
+    let it = bench();
+    let save = it.debounced();
+    save.call();
+    assert!(save.flush() && save.call());
+    assert_eq!((it.runs_in(Duration::ZERO), it.runs_in(SECOND * 10)), (1, 0));
+    save.call();
+    assert_eq!((it.runs_in(SECOND - TENTH), it.runs_in(TENTH)), (0, 1), "it waits again");
+    save.call();
+    assert!(save.flush() && save.clear());
+    save.call();
+    assert_eq!((it.runs_in(SECOND - TENTH), it.runs_in(TENTH)), (0, 1), "the flush is forgotten");
+}
+
+#[test]
+fn never_is_as_long_as_it_gets() {
+    let it = bench();
+    let runs = Arc::clone(&it.runs);
+    let save = it.scheduler.debounced(Duration::MAX, move || _ = runs.fetch_add(1, SeqCst));
+    let save = save.unwrap().at_most(Duration::MAX);
+    let runs = Arc::clone(&it.runs);
+    let draw = it.scheduler.throttled(Duration::MAX, move || _ = runs.fetch_add(1, SeqCst));
+    let draw = draw.unwrap();
+    assert!(save.call() && draw.call() && save.call());
+    assert_eq!(it.runs_in(Duration::ZERO), 1, "the first throttled call");
+    assert!(draw.call());
+    assert_eq!(it.runs_in(Duration::from_secs(u64::MAX / 2)), 0);
+    assert_eq!(it.runs_in(Duration::MAX), 0);
+    assert!(save.flush());
+    assert_eq!(it.runs_in(Duration::ZERO), 1);
+}
+
+#[test]
+fn one_that_is_dropped_in_its_own_callback_runs_no_more() {
+    let it = bench();
+    let (sender, receiver) = channel::<Throttled>();
+    let runs = Arc::clone(&it.runs);
+    let draw = it.scheduler.throttled(TENTH, move || {
+        runs.fetch_add(1, SeqCst);
+        let draw = receiver.recv().unwrap();
+        assert!(draw.call(), "it is accepted, for the scheduler goes on");
+        drop(draw);
+    });
+    let draw = draw.unwrap();
+    draw.call();
+    sender.send(draw).unwrap();
+    assert_eq!((it.runs_in(Duration::ZERO), it.runs_in(SECOND), it.scheduler.len()), (1, 0, 0));
+}
+
+#[test]
 fn a_throttled_call_runs_at_once_and_then_once_an_interval() {
     let it = bench();
     let draw = it.throttled();

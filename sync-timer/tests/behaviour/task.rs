@@ -190,3 +190,69 @@ fn on_tokio() {
     }
     assert_eq!(scheduler.shutdown(Pending::Discard), 0, "every timer went off or was cancelled");
 }
+
+#[cfg(feature = "futures-core")]
+#[test]
+fn ticks_are_a_stream_until_the_shutdown() {
+    use futures_core::{FusedStream, Stream};
+
+    let it = bench();
+    let mut ticks = it.scheduler.ticks(Periodic::new(SECOND));
+    let next = |ticks: &mut sync_timer::Ticks| {
+        let waker = Waker::from(Arc::clone(&it.wakes));
+        Pin::new(ticks).poll_next(&mut Context::from_waker(&waker))
+    };
+    assert!(next(&mut ticks).is_pending());
+    for _ in 0..3 {
+        assert_eq!(it.wakes_in(SECOND), 1);
+        assert_eq!(next(&mut ticks), Poll::Ready(Some(it.clock.now())));
+        assert!(next(&mut ticks).is_pending() && !ticks.is_terminated());
+    }
+    it.scheduler.shutdown(Pending::Discard);
+    assert!(ticks.is_terminated());
+    assert_eq!(next(&mut ticks), Poll::Ready(None));
+}
+
+/// Panics where the executor's code runs.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        std::panic::resume_unwind(Box::new("a waker"));
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("the drop of a waker"));
+    }
+}
+
+#[test]
+fn a_waker_that_panics_harms_no_timer() {
+    let it = bench();
+    let mut other = it.scheduler.sleep(2 * SECOND);
+    assert!(it.poll(&mut other).is_pending());
+    let panics = || Waker::from(Arc::new(Panics));
+    let poll = |sleep: &mut sync_timer::Sleep, waker: &Waker| {
+        assert!(Pin::new(sleep).poll(&mut Context::from_waker(waker)).is_pending());
+    };
+    // It is called; it is dropped by a later poll, by a drop of the sleep, and by a shutdown.
+    let mut called = it.scheduler.sleep(SECOND);
+    let waker = std::mem::ManuallyDrop::new(panics());
+    poll(&mut called, &waker);
+    assert_eq!(it.wakes_in(SECOND), 0);
+    assert_eq!(it.poll(&mut called), Poll::Ready(Ok(())));
+    // The sleep has the last one of these wakers.
+    let mut dropped = it.scheduler.sleep(SECOND);
+    let last = panics();
+    poll(&mut dropped, &last);
+    std::mem::forget(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(last))));
+    drop(dropped);
+    assert_eq!(it.scheduler.len(), 1, "its timer is gone");
+    let mut lost = it.scheduler.sleep(SECOND);
+    poll(&mut lost, &waker);
+    it.scheduler.shutdown(Pending::Discard);
+    assert_eq!(it.poll(&mut lost), Poll::Ready(Err(ShutDown(()))));
+    assert_eq!(it.poll(&mut other), Poll::Ready(Err(ShutDown(()))));
+}

@@ -1,8 +1,10 @@
 //! Many threads and the real clock.
 
+#[path = "../../../sync-core/tests/support/storm.rs"]
+mod storm;
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
-#[allow(dead_code, reason = "not every test leaves notes")]
 mod watchdog;
 
+mod drops;
 mod scheduler;
 mod timer;

@@ -227,6 +227,7 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
             f();
             at_end();
         });
+        summary.blocked += std::mem::take(&mut rt.ex.rejected);
         let share = weight / (rt.ex.stack.len() - others + 1) as f64;
         for g in &mut rt.ex.stack[others..] {
             g.weight = share;

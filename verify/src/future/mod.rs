@@ -4,7 +4,7 @@ mod atomic_waker;
 
 pub use atomic_waker::AtomicWaker;
 
-use crate::engine::explore::explorer::SPURIOUS;
+use crate::engine::explore::explorer::POLL;
 use crate::engine::runtime::object;
 use crate::sync::Notify;
 use std::panic::Location;
@@ -41,7 +41,7 @@ pub fn block_on<F: Future>(f: F) -> F::Output {
         match f.as_mut().poll(&mut cx) {
             Poll::Ready(value) => return value,
             Poll::Pending => {
-                if object::choose(2, SPURIOUS, site) == 0 {
+                if object::choose(2, POLL, site) == 0 {
                     alarm.0.wait();
                 }
             }

@@ -38,7 +38,7 @@ model! {
 }
 
 model! {
-    /// FX-02: one that may give up as it is woken, one that has all the time, one set.
+    /// One that may give up as it is woken, one that has all the time, one set.
     fn timeout_takes_no_set_along(order) {
         let shared = shared();
         let in_time = with(&shared, |it| if it.event.wait_timeout(MOMENT) {

@@ -135,7 +135,7 @@ model! {
 }
 
 model! {
-    /// U-BA-07: the last arriver aborts as soon as its own wait returned. The other has succeeded
+    /// The last arriver aborts as soon as its own wait returned. The other has succeeded
     /// all the same.
     fn abort_after_a_completed_cycle(order) {
         let shared = two_and_notes();

@@ -53,7 +53,7 @@ model! {
     /// `set(); clear()` next to two that wait or do not yet: whether they were in time is the
     /// scheduler's choice, so they may give up, and leave nothing behind. (That sleepers are
     /// released is shown on the real clock, where one can see that they sleep.)
-    fn set_and_clear_release_who_was_waiting(order) {
+    fn set_and_clear_release_the_waiters(order) {
         let shared = Arc::new((Event::new(), [Tracked::new(0), Tracked::new(0)]));
         let waits = |n: usize| with(&shared, move |it| {
             // Set and cleared before this began, or not at all yet: it may give up. Woken, it

@@ -195,7 +195,7 @@ model! {
 }
 
 model! {
-    /// FX-02: the lock is granted to one whose time is up at that moment: it has the lock, and the
+    /// The lock is granted to one whose time is up at that moment: it has the lock, and the
     /// next one gets it from there.
     fn a_grant_is_not_lost_on_one_that_gives_up(order) small {
         let shared = guarded();

@@ -110,7 +110,7 @@ model! {
 
 model! {
     /// One waits, another aborts: sent away, and it stays broken until the reset.
-    fn abort_wakes_who_waits(order) small {
+    fn abort_wakes_the_waiters(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let aborts = {
             let it = it.clone();

@@ -236,7 +236,7 @@ model! {
 model! {
     /// A waiter that is seen is seen with its ticket: a newcomer in an old cell is not notified
     /// before one that came earlier.
-    fn who_came_first_is_notified_first(order) {
+    fn the_first_waiter_is_notified_first(order) {
         let (world, it) = (World::new(false), Shared::new(2));
         let [left, first] = [3, 1].map(|who| Participant::new(&world, who));
         let [old, mine] = [&left, &first].map(|waiter| it.list().enrol(waiter).expect("a cell"));

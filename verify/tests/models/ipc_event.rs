@@ -2,7 +2,7 @@
 //! a death on either side stops no participant.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
-use sync_ipc::raw::event;
+use sync_ipc::raw::{LAST_BOUND, Peers, event};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
@@ -50,6 +50,35 @@ model! {
             }
         };
         order.run([one, two, Participant::new(&world, 3).body(sets)]);
+    }
+}
+
+model! {
+    /// A watcher of several words and a waiter: both observe the event.
+    fn a_watcher_beside_a_waiter(order) small {
+        let (world, it) = (World::new(false), shared());
+        let watches = {
+            let it = it.clone();
+            move |me: &Participant| {
+                let mut first = None;
+                while let Err(value) = event::watch(&it.word, me, &mut first) {
+                    me.sleep(&it.word, value, LAST_BOUND, None);
+                }
+                assert_eq!(it.data.get(), 7);
+            }
+        };
+        let sets = {
+            let it = it.clone();
+            move |me: &Participant| {
+                it.data.set(7);
+                event::set(&it.word, me);
+            }
+        };
+        order.run([
+            Participant::new(&world, 1).body(watches),
+            Participant::new(&world, 2).body(waits(&it)),
+            Participant::new(&world, 3).body(sets),
+        ]);
     }
 }
 

@@ -224,7 +224,7 @@ fn an_heir_that_did_not_mark_it() {
 /// The owner is dead, and one who waits is never told when its bound ends: the heir's unlock wakes
 /// it.
 #[test]
-fn an_heir_wakes_who_waited_for_the_dead() {
+fn a_successor_wakes_the_waiters_of_the_dead() {
     at_any_write("ipc_mutex, a patient one", |order| {
         let (world, it) = (World::new(true), shared());
         Participant::new(&world, 1).vanishes_after(1).body(counts(&it))();

@@ -4,9 +4,10 @@
 use std::sync::Mutex as Log;
 
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
+use sync_core::primitive::futex::Deadline;
 use sync_ipc::raw::channel::Channel;
 use sync_ipc::raw::queue::{Orphans, Ring, RingError};
-use sync_ipc::raw::{Peers, event_count};
+use sync_ipc::raw::{LAST_BOUND, Peers, event_count};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
@@ -578,13 +579,14 @@ model! {
         let (world, it) = (World::new(false), Shared::new(1));
         let gone = Arc::new(AtomicU32::new(0));
         let watches = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
-            let ready = event_count::wait_until(&it.gates[0], me, None, |_| {
+            let (gate, mut announced) = (&it.gates[0], None);
+            while let Err(value) = event_count::watch(gate, me, &mut announced, false, |_| {
                 // Once the item is taken, there is nothing to see for the watcher.
                 let gone = gone.load(Ordering::Acquire) == 1;
                 (gone || it.channel().is_ready(me, false, false)).then_some(())
-            });
-            assert!(ready.is_some());
-            event_count::pass_on(&it.gates[0], me);
+            }) {
+                me.sleep(gate, value, LAST_BOUND, None);
+            }
         } };
         let receives = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
             let claim = event_count::wait_until(&it.gates[0], me, None, |_| {
@@ -595,6 +597,38 @@ model! {
             // For the watcher, which may sleep.
             gone.swap(1, Ordering::Release);
             event_count::pass_on(&it.gates[0], me);
+        } };
+        let sends = { let it = it.clone(); move |me: &Participant| {
+            it.send(me, 7).expect("room");
+            event_count::notify(&it.gates[0], me, 1);
+        } };
+        order.run([
+            Participant::new(&world, 1).body(watches),
+            Participant::new(&world, 2).body(receives),
+            Participant::new(&world, 3).body(sends),
+        ]);
+        assert_eq!(*it.received.lock().unwrap(), [7]);
+    }
+}
+
+model! {
+    /// A watcher sleeps once and ends, with or without the wake: the receiver, which sleeps without
+    /// bounds, gets it.
+    fn a_watcher_that_ends_passes_its_wake_on(order) small {
+        let (world, it) = (World::new(false), Shared::new(1));
+        let watches = { let it = it.clone(); move |me: &Participant| {
+            let (gate, mut announced) = (&it.gates[0], None);
+            let is_ready = |_| it.channel().is_ready(me, false, false).then_some(());
+            if let Err(value) = event_count::watch(gate, me, &mut announced, false, is_ready) {
+                me.sleep(gate, value, LAST_BOUND, Deadline::after(LAST_BOUND));
+                event_count::unwatch(gate, me, &mut announced);
+            }
+        } };
+        let receives = { let it = it.clone(); move |me: &Participant| {
+            let claim = event_count::wait_until(&it.gates[0], me, None, |_| {
+                it.channel().start_recv(me, false, false).ok()
+            });
+            it.received.lock().unwrap().push(it.items[claim.expect("there is one").slot].get());
         } };
         let sends = { let it = it.clone(); move |me: &Participant| {
             it.send(me, 7).expect("room");

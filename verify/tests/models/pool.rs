@@ -11,6 +11,17 @@ use sync_queue::{
 use crate::support::{Arc, Order, Tracked, body, with};
 
 model! {
+    /// A scope waits for its job, which borrows, and what the job wrote is seen.
+    fn a_scope_waits_for_its_job(_order) small {
+        let data = Tracked::new(0);
+        let pool = ThreadPool::new(1);
+        pool.scope(|scope| scope.submit(|| data.set(7)).unwrap());
+        assert_eq!(data.get(), 7);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
     /// A worker runs the job; its result and what it wrote are seen.
     fn result_is_handed_over(_order) small {
         let data = Arc::new(Tracked::new(0));

@@ -7,9 +7,12 @@ use core::task::{Context, Poll, Waker};
 
 use sync_core::primitive::futex::task::model_with_tasks;
 use sync_core::task::block_on;
-use sync_queue::{LifoQueue, Queue, SimpleQueue, ThreadPool, Until, wait_async};
+use sync_queue::channel::{self, select};
+use sync_queue::{
+    LifoQueue, PriorityQueue, Queue, SimpleQueue, ThreadPool, Until, as_completed, wait_async,
+};
 
-use crate::support::{Arc, Order, Tracked, with};
+use crate::support::{Arc, Order, Tracked, body, with};
 
 /// Polls a future `polls` times at most, and drops it.
 fn give_up_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
@@ -174,5 +177,177 @@ model! {
         let waited = block_on(wait_async(handles, Until::All));
         assert_eq!(waited.done.len(), 2);
         pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// A task waits for all of two jobs by the order of their ends.
+    fn a_task_gets_jobs_as_they_complete(_order) tight {
+        model_with_tasks();
+        let pool = ThreadPool::new(1);
+        let handles = [1, 2].map(|value| pool.submit(move || value).unwrap());
+        let mut done = as_completed(handles);
+        drop(give_up_after(1, done.next_async()));
+        let mut left = 0;
+        while let Some(handle) = block_on(done.next_async()) {
+            left += handle.result().unwrap();
+        }
+        assert!(left > 0);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
+    /// An item of a priority queue comes to a task, beside a task that gives up.
+    fn a_priority_queue_of_a_thread_and_a_task(order) small {
+        model_with_tasks();
+        let queue = Arc::new(PriorityQueue::unbounded());
+        let gets = with(&queue, |queue| assert_eq!(block_on(queue.get_async()), Ok(7)));
+        let puts = with(&queue, |queue| queue.put(7).unwrap());
+        order.run([gets, puts]);
+    }
+}
+
+fn item(value: u32) -> Tracked {
+    let item = Tracked::new(0);
+    item.set(value);
+    item
+}
+
+/// A thread sends to a task, and the task gives up and tries again.
+fn a_task_receives(order: Order, capacity: usize) {
+    model_with_tasks();
+    let (sender, receiver) = channel::bounded::<Tracked>(capacity);
+    let receives = body(move || {
+        let got = give_up_after(1, receiver.recv_async());
+        let got = got.unwrap_or_else(|| block_on(receiver.recv_async()));
+        assert_eq!(got.unwrap().get(), 7);
+    });
+    let sends = body(move || assert!(sender.send(item(7)).is_ok()));
+    order.run([receives, sends]);
+}
+
+model! {
+    /// Through a queue with room for one.
+    fn a_channel_from_a_thread_to_a_task(order) small {
+        a_task_receives(order, 1);
+    }
+}
+
+model! {
+    /// From hand to hand: an item that was handed to a receive that gave up is not lost.
+    fn a_rendezvous_of_a_thread_and_a_task(order) small {
+        a_task_receives(order, 0);
+    }
+}
+
+/// A task sends to a thread, and then ends.
+fn a_task_sends(order: Order, capacity: usize) {
+    model_with_tasks();
+    let (sender, receiver) = channel::bounded(capacity);
+    let sends = body(move || {
+        assert!(block_on(sender.send_async(item(1))).is_ok());
+        assert!(block_on(sender.send_async(item(2))).is_ok());
+    });
+    let receives = body(move || {
+        assert_eq!(receiver.recv().unwrap().get(), 1);
+        assert_eq!(receiver.recv().unwrap().get(), 2);
+        assert!(receiver.recv().is_err());
+    });
+    order.run([sends, receives]);
+}
+
+model! {
+    /// Through a queue with room for one.
+    fn a_channel_from_a_task_to_a_thread(order) small {
+        a_task_sends(order, 1);
+    }
+}
+
+model! {
+    /// From hand to hand.
+    fn a_rendezvous_of_a_task_and_a_thread(order) tight {
+        a_task_sends(order, 0);
+    }
+}
+
+model! {
+    /// A send that gives up has sent its item, or taken it along: the receiver gets either no item
+    /// or that one.
+    fn a_rendezvous_that_a_task_gives_up(order) small {
+        model_with_tasks();
+        let (sender, receiver) = channel::bounded(0);
+        let sent = Arc::new(Tracked::new(0));
+        let gives_up = with(&sent, move |sent| {
+            if give_up_after(2, sender.send_async(item(7))).is_some() {
+                sent.set(1);
+            }
+        });
+        let got = Arc::new(Tracked::new(0));
+        let receives = with(&got, move |got| {
+            if let Ok(item) = receiver.recv() {
+                assert_eq!(item.get(), 7);
+                got.set(1);
+            }
+        });
+        order.run([gives_up, receives]);
+        assert!(got.get() >= sent.get());
+    }
+}
+
+model! {
+    /// A select of a thread waits for two channels; the item comes from a task.
+    fn a_select_of_a_thread_against_a_send_of_a_task(order) tight {
+        model_with_tasks();
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
+        let (silence, never) = channel::bounded::<Tracked>(1);
+        let selects = body(move || select! {
+            recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
+            recv(receiver) -> item => assert_eq!(item.unwrap().get(), 7),
+        });
+        let sends = body(move || assert!(block_on(sender.send_async(item(7))).is_ok()));
+        order.run([selects, sends]);
+        drop(silence);
+    }
+}
+
+model! {
+    /// A select that sends meets a task that receives, or a task that gives up.
+    fn a_select_of_a_thread_against_a_receive_of_a_task(order) tight {
+        model_with_tasks();
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
+        let (silence, never) = channel::bounded::<Tracked>(1);
+        let selects = body(move || select! {
+            send(sender, item(7)) -> sent => assert!(sent.is_ok()),
+            recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
+        });
+        let receives = body(move || {
+            let got = give_up_after(1, receiver.recv_async());
+            let got = got.unwrap_or_else(|| block_on(receiver.recv_async()));
+            assert_eq!(got.unwrap().get(), 7);
+        });
+        order.run([selects, receives]);
+        drop(silence);
+    }
+}
+
+model! {
+    /// A task and a select wait for the items of one queue, and each gets one.
+    fn a_select_beside_a_task(order) tight {
+        model_with_tasks();
+        let (sender, receiver) = channel::bounded::<u32>(2);
+        let (silence, never) = channel::bounded::<u32>(1);
+        let other = receiver.clone();
+        let selects = body(move || select! {
+            recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
+            recv(receiver) -> item => assert!(item.is_ok()),
+        });
+        let receives = body(move || assert!(block_on(other.recv_async()).is_ok()));
+        let sends = body(move || {
+            sender.send(1).unwrap();
+            sender.send(2).unwrap();
+        });
+        order.run([selects, receives, sends]);
+        drop(silence);
     }
 }

@@ -56,3 +56,19 @@ model! {
         assert!(matches!(sorted(&shared), [0, 0, 10] | [0, 10, 20]));
     }
 }
+
+model! {
+    /// A task that gives up gives its token back only if no request came after it: the moments of
+    /// the requests that stay are an interval apart, and at most one moment is left out.
+    fn a_token_that_is_given_back_moves_no_other_request(order) {
+        let shared = bucket();
+        let gives_back = with(&shared, |it| {
+            let due = it.limit.take_at(1, INTERVAL, u64::MAX).expect("no limit");
+            it.limit.give_back(1, due);
+        });
+        order.run([gives_back, takes(&shared, 1, u64::MAX), takes(&shared, 2, u64::MAX)]);
+        let next = shared.limit.take_at(1, INTERVAL, u64::MAX).expect("no limit") as u32;
+        let [_, first, second] = sorted(&shared);
+        assert!(second >= first + 10 && next == second + 10 && matches!(next, 30 | 40));
+    }
+}

@@ -5,16 +5,21 @@
 //! callbacks' panics, also those by which the checker reports a race: so each model asks at its end
 //! whether there was one ([`Seen::check`]).
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use sync_core::primitive::futex::task::model_with_tasks;
+use sync_core::task::block_on;
 use sync_core::{Condvar, Mutex};
 use sync_timer::{
     Cancel, Executor, ManualClock, Missed, Pending, Scheduler, SchedulerBuilder, TimerHandle,
 };
 
-use crate::support::{Arc, Body, Tracked, with};
+use crate::support::{Arc, Body, Tracked, body, with};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,8 +116,26 @@ model! {
 }
 
 model! {
+    /// A task sleeps and another one gives its sleep up, while a thread fires what is due.
+    fn a_sleep_of_a_task_against_fire(order) small {
+        model_with_tasks();
+        let it = without_thread();
+        let [sleep, given_up] = [(); 2].map(|()| it.scheduler.sleep(Duration::ZERO));
+        let sleeps = body(move || block_on(sleep).unwrap());
+        let gives_up = body(move || {
+            let mut given_up = given_up;
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = Pin::new(&mut given_up).poll(&mut context);
+        });
+        order.run([sleeps, gives_up, fires(&it)]);
+        it.check(0);
+        assert!(it.scheduler.is_empty());
+    }
+}
+
+model! {
     /// A timer is scheduled and cancelled while two threads fire what they find.
-    fn schedule_and_cancel_against_two_who_fire(order) small {
+    fn schedule_and_cancel_against_two_that_fire(order) small {
         let it = without_thread();
         let schedules = with(&it, |it| {
             let timer = it.due();
@@ -442,5 +465,71 @@ model! {
         order.run([fires(&it), fires(&it), cancels]);
         assert!(it.scheduler.is_empty());
         it.check(0);
+    }
+}
+
+type Served = Box<dyn FnMut() + Send>;
+
+/// A paced callback, and what its runs saw.
+struct Paced {
+    stage: Arc<Stage>,
+    call: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The number of calls that were begun.
+    asked: std::sync::Arc<AtomicUsize>,
+    /// The number of calls that had been begun when the last run began.
+    served: std::sync::Arc<AtomicUsize>,
+}
+
+impl Paced {
+    fn new(
+        make: impl FnOnce(&Scheduler, Served) -> Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> Arc<Self> {
+        let (stage, asked, served) = (
+            without_thread(),
+            std::sync::Arc::new(AtomicUsize::new(0)),
+            std::sync::Arc::new(AtomicUsize::new(0)),
+        );
+        let call = make(&stage.scheduler, {
+            let (asked, served) = (asked.clone(), served.clone());
+            Box::new(move || served.store(asked.load(SeqCst), SeqCst))
+        });
+        Arc::new(Self { stage, call, asked, served })
+    }
+
+    /// Two calls and a thread that fires; afterwards the last call has been followed by a run.
+    fn check(this: &Arc<Self>, order: crate::support::Order) {
+        let calls = || {
+            with(this, |it| {
+                it.asked.fetch_add(1, SeqCst);
+                assert!((it.call)(), "it is not shut down");
+            })
+        };
+        order.run([calls(), calls(), with(this, |it| _ = it.stage.scheduler.run_due())]);
+        this.stage.clock.advance(SECOND);
+        this.stage.scheduler.run_due();
+        assert_eq!(this.served.load(SeqCst), 2);
+        assert!(!this.stage.seen.failed.load(SeqCst), "a callback failed");
+    }
+}
+
+model! {
+    /// A throttled call is followed by a run.
+    fn a_throttled_call_is_followed_by_a_run(order) small {
+        let paced = Paced::new(|scheduler, job| {
+            let throttled = scheduler.throttled(SECOND, job).expect("it has not been shut down");
+            Box::new(move || throttled.call())
+        });
+        Paced::check(&paced, order);
+    }
+}
+
+model! {
+    /// A debounced call is followed by a run.
+    fn a_debounced_call_is_followed_by_a_run(order) small {
+        let paced = Paced::new(|scheduler, job| {
+            let debounced = scheduler.debounced(SECOND, job).expect("it has not been shut down");
+            Box::new(move || debounced.call())
+        });
+        Paced::check(&paced, order);
     }
 }

@@ -335,6 +335,46 @@ model! {
     }
 }
 
+/// Chooses to send if there is room, and leaves.
+fn leaves_a_place(sender: Sender<Tracked>) -> Body {
+    body(move || {
+        let mut select = Select::new();
+        select.send(&sender);
+        if let Ok(selected) = select.try_select() {
+            leave(selected);
+        }
+    })
+}
+
+model! {
+    /// The place that a select leaves is behind an item that is never taken. A sender that waits
+    /// gets it.
+    fn a_select_leaves_its_place_behind_an_item(order) small {
+        let (sender, receiver) = channel::bounded::<Tracked>(2);
+        sender.send(item(1)).unwrap();
+        let other = sender.clone();
+        order.run([leaves_a_place(sender), sends(other, 2)]);
+        let got = [receiver.try_recv().unwrap().get(), receiver.try_recv().unwrap().get()];
+        assert!(got == [1, 2] && receiver.try_recv().is_err());
+    }
+}
+
+model! {
+    /// A sender takes the place that a select leaves, or a receiver skips it: not both.
+    fn a_place_that_is_left_is_skipped_or_taken(order) tight {
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
+        let other = sender.clone();
+        let sends = body(move || {
+            if let Err(refused) = other.try_send(item(1)) {
+                assert!(refused.is_full());
+                other.send(refused.into_inner()).unwrap();
+            }
+        });
+        let receives = body(move || assert_eq!(receiver.recv().unwrap().get(), 1));
+        order.run([leaves_a_place(sender), sends, receives]);
+    }
+}
+
 model! {
     /// `ready` uses no event up: the receiver that sleeps on the same queue gets the item.
     fn ready_takes_no_event_along(order) tight {

@@ -99,7 +99,7 @@ model! {
 }
 
 model! {
-    /// FX-02: one permit, one that may give up at the very moment it is woken, one that has all the
+    /// One permit, one that may give up at the very moment it is woken, one that has all the
     /// time.
     fn a_timeout_takes_no_wake_along(order) {
         let shared = semaphore(0);

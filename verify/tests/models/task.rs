@@ -10,7 +10,10 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::task::{Waiter, model_with_tasks};
 use sync_core::primitive::futex::{self, Channel, Deadline};
 use sync_core::task::block_on;
-use sync_core::{Barrier, CancelToken, Condvar, FairMutex, Mutex, OnceLock, RwLock, Semaphore};
+use sync_core::{
+    AutoResetEvent, Barrier, CancelToken, Condvar, Event, FairMutex, Latch, Mutex, OnceLock,
+    Parker, RwLock, Semaphore, TaskGuard, WaitGroup, thread,
+};
 
 use crate::support::{Arc, Body, Tracked, with};
 
@@ -290,6 +293,229 @@ model! {
 }
 
 model! {
+    /// The same lock, of a thread and a task.
+    fn a_fair_mutex_of_a_thread_and_a_task(order) small {
+        model_with_tasks();
+        let shared = Arc::new((FairMutex::new(()), Tracked::new(0)));
+        let thread = with(&shared, |it| {
+            let _held = it.0.lock();
+            it.1.set(it.1.get() + 1);
+        });
+        let task = with(&shared, |it| block_on(async {
+            let _held = it.0.lock_async().await;
+            it.1.set(it.1.get() + 1);
+        }));
+        order.run([thread, task]);
+        assert!(shared.1.get() == 2 && !shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A waker is called when the future is gone and its thread polls another one: the late call is
+    /// harmless, and the wake goes to the second future.
+    fn a_waker_that_is_called_after_its_future_is_gone(order) {
+        let shared = Tokens::new();
+        let takes = with(&shared, |it| {
+            let taken = block_on(async {
+                let mut first = Box::pin(it.take_async());
+                let taken = poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_ready()));
+                taken.await
+            });
+            if !taken {
+                block_on(it.take_async());
+            }
+        });
+        order.run([takes, gives(&shared)]);
+    }
+}
+
+model! {
+    /// A task has the right to upgrade beside a reader that is a thread; another task upgrades and
+    /// gives up.
+    fn an_upgrade_of_a_task_beside_a_reader(order) small {
+        model_with_tasks();
+        let shared = Arc::new((RwLock::new(()), Tracked::new(0)));
+        let upgrades = with(&shared, |it| block_on(async {
+            let right = it.0.upgradable_read_async().await;
+            let _alone = TaskGuard::<_, sync_core::Upgradable>::upgrade_async(right).await;
+            it.1.set(it.1.get() + 1);
+        }));
+        let reads = with(&shared, |it| {
+            let _shared = it.0.read();
+            it.1.get();
+        });
+        order.run([upgrades, reads]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
+    /// An upgrade that is dropped while a reader is there releases the lock, and the next task has
+    /// it.
+    fn an_upgrade_that_gives_up(order) small {
+        model_with_tasks();
+        let shared = Arc::new(RwLock::new(()));
+        let gives_up = with(&shared, |it| {
+            let Some(right) = poll_and_drop(it.upgradable_read_async(), 1) else { return };
+            drop(poll_and_drop(TaskGuard::<_, sync_core::Upgradable>::upgrade_async(right), 1));
+        });
+        let reads = with(&shared, |it| drop(it.read()));
+        order.run([gives_up, reads]);
+        assert!(!shared.is_locked());
+    }
+}
+
+/// Sets `news` and opens, while a task waits, and a task that gives up after a poll.
+fn opens_for_tasks<T: 'static>(
+    order: crate::support::Order,
+    object: T,
+    wait: for<'a> fn(&'a T) -> core::pin::Pin<Box<dyn Future<Output = ()> + 'a>>,
+    open: fn(&T),
+) {
+    let shared = Arc::new((object, Tracked::new(0)));
+    let waits = with(&shared, move |it| {
+        block_on(wait(&it.0));
+        assert_eq!(it.1.get(), 1);
+    });
+    let gives_up = with(&shared, move |it| {
+        if poll_and_drop(wait(&it.0), 1).is_some() {
+            assert_eq!(it.1.get(), 1);
+        }
+    });
+    let opens = with(&shared, move |it| {
+        it.1.set(1);
+        open(&it.0);
+    });
+    order.run([waits, gives_up, opens]);
+}
+
+model! {
+    /// An event, set and cleared by a thread, releases the task that waits.
+    fn an_event_releases_a_task(order) small {
+        model_with_tasks();
+        opens_for_tasks(order, Event::new(), |it| Box::pin(it.wait_async()), |it| it.set());
+    }
+}
+
+model! {
+    /// A latch opens for a task.
+    fn a_latch_releases_a_task(order) small {
+        model_with_tasks();
+        opens_for_tasks(order, Latch::new(1), |it| Box::pin(it.wait_async()), |it| {
+            it.count_down(1);
+        });
+    }
+}
+
+model! {
+    /// A token of cancellation ends the wait of a task.
+    fn a_cancellation_reaches_a_task(order) small {
+        model_with_tasks();
+        opens_for_tasks(order, CancelToken::new(), |it| Box::pin(it.wait_async()), |it| {
+            it.cancel();
+        });
+    }
+}
+
+model! {
+    /// A task waits for the value of a cell, which a thread makes.
+    fn a_cell_that_a_thread_fills(order) small {
+        model_with_tasks();
+        let shared = Arc::new(OnceLock::new());
+        let waits = with(&shared, |it| assert_eq!(block_on(it.wait_async()), &7));
+        let makes = with(&shared, |it: Arc<OnceLock<u32>>| assert_eq!(it.get_or_init(|| 7), &7));
+        order.run([waits, makes]);
+    }
+}
+
+model! {
+    /// One set of an event that resets itself: a task that gives up leaves it to the thread.
+    fn a_set_is_left_to_a_thread(order) small {
+        model_with_tasks();
+        let shared = Arc::new(AutoResetEvent::new());
+        let gives_up = with(&shared, |it| {
+            if poll_and_drop(it.wait_async(), 1).is_some() {
+                it.set();
+            }
+        });
+        let waits = with(&shared, |it| it.wait());
+        let sets = with(&shared, |it| it.set());
+        order.run([gives_up, waits, sets]);
+        assert!(!shared.is_set());
+    }
+}
+
+model! {
+    /// The last member of a group leaves; the task that waits is released.
+    fn a_group_releases_a_task(order) small {
+        model_with_tasks();
+        let group = WaitGroup::new();
+        let member = group.clone();
+        let news = Arc::new(Tracked::new(0));
+        let waits = with(&news, move |news| {
+            block_on(group.wait_async());
+            assert_eq!(news.get(), 1);
+        });
+        let leaves = with(&news, move |news| {
+            news.set(1);
+            member.done();
+        });
+        order.run([waits, leaves]);
+    }
+}
+
+model! {
+    /// A task parks twice, and its first park gives up; a thread gives two tokens. None is lost.
+    fn a_task_parks(order) small {
+        model_with_tasks();
+        let mut parker = Parker::new();
+        let unparker = parker.unparker().clone();
+        let news = Arc::new(Tracked::new(0));
+        let parks = with(&news, move |news| {
+            if poll_and_drop(parker.park_async(), 1).is_none() {
+                block_on(parker.park_async());
+            }
+            assert_eq!(news.get(), 1);
+        });
+        let unparks = with(&news, move |news| {
+            news.set(1);
+            unparker.unpark();
+        });
+        order.run([parks, unparks]);
+    }
+}
+
+model! {
+    /// A thread and a task meet at a barrier.
+    fn a_thread_and_a_task_meet_at_a_barrier(order) small {
+        model_with_tasks();
+        let shared = Arc::new((Barrier::new(2), Tracked::new(0)));
+        let thread = with(&shared, |it| {
+            it.1.set(1);
+            it.0.wait().unwrap();
+        });
+        let task = with(&shared, |it| {
+            block_on(it.0.wait_async()).unwrap();
+            assert_eq!(it.1.get(), 1);
+        });
+        order.run([thread, task]);
+    }
+}
+
+model! {
+    /// A task joins a thread, and sees what the thread did.
+    fn a_task_joins_a_thread(_order) tight {
+        model_with_tasks();
+        let news = Arc::new(Tracked::new(0));
+        let inside = news.clone();
+        let handle = thread::spawn(move || inside.set(1)).unwrap();
+        drop(poll_and_drop(handle.join_async(), 1));
+        assert_eq!(block_on(handle.join_async()), Ok(&()));
+        assert_eq!(news.get(), 1);
+    }
+}
+
+model! {
     /// A request for two permits that gives up as the head of the line, and a request for one
     /// behind it: no permit is lost, and none lies idle.
     fn a_task_leaves_as_the_head_of_the_line(order) small {
@@ -392,5 +618,153 @@ model! {
         let adds = with(&shared, |it| it.0.add_permits(1));
         order.run([waits, cancels, adds]);
         assert_eq!(shared.0.available_permits(), 1);
+    }
+}
+
+model! {
+    /// A set reaches the task that stays, with what came before it, next to a task that gives up.
+    fn an_event_releases_tasks(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((Event::new(), Tracked::new(0)));
+        let gives_up = with(&shared, |it| { poll_and_drop(it.0.wait_async(), 2); });
+        let stays = with(&shared, |it| {
+            block_on(it.0.wait_async());
+            assert_eq!(it.1.get(), 1);
+        });
+        let sets = with(&shared, |it| {
+            it.1.set(1);
+            it.0.set();
+        });
+        order.run([gives_up, stays, sets]);
+    }
+}
+
+model! {
+    /// A set of an event that resets itself is not lost on a task that gives up.
+    fn a_set_goes_to_the_task_that_stays(order) tight {
+        model_with_tasks();
+        let shared = Arc::new(AutoResetEvent::new());
+        let gives_up = with(&shared, |it| if poll_and_drop(it.wait_async(), 2).is_some() {
+            it.set();
+        });
+        let stays = with(&shared, |it| block_on(it.wait_async()));
+        let sets = with(&shared, |it| it.set());
+        order.run([gives_up, stays, sets]);
+        assert!(!shared.is_set());
+    }
+}
+
+model! {
+    /// A latch opens for a task, and a group ends for one, with what came before.
+    fn a_latch_and_a_group_release_tasks(order) {
+        model_with_tasks();
+        let (group, data) = (WaitGroup::new(), Arc::new((Latch::new(1), Tracked::new(0))));
+        let member = group.clone();
+        let waits = with(&data, move |it| {
+            block_on(it.0.wait_async());
+            block_on(group.wait_async());
+            assert_eq!(it.1.get(), 2);
+        });
+        let counts = with(&data, move |it| {
+            it.0.count_down(1);
+            it.1.set(2);
+            member.done();
+        });
+        order.run([waits, counts]);
+    }
+}
+
+model! {
+    /// A task turns its upgradable lock into the writer's beside a reader.
+    fn an_upgrade_of_a_task_beside_a_reader(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((RwLock::new(()), Tracked::new(0)));
+        let upgrades = with(&shared, |it| block_on(async {
+            let guard = it.0.upgradable_read_async().await;
+            let _alone = TaskGuard::upgrade_async(guard).await;
+            it.1.set(1);
+        }));
+        let reads = with(&shared, |it| {
+            let _held = it.0.read();
+            assert!(it.1.get() < 2);
+        });
+        order.run([upgrades, reads]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
+    /// An upgrade that is dropped lets the reader in that it kept out.
+    fn an_upgrade_that_a_task_drops(order) tight {
+        model_with_tasks();
+        let shared = Arc::new(RwLock::new(()));
+        let gives_up = with(&shared, |it| block_on(async {
+            let guard = it.upgradable_read_async().await;
+            drop(poll_and_drop(TaskGuard::upgrade_async(guard), 1));
+        }));
+        let reads = with(&shared, |it| {
+            drop(it.read());
+            drop(it.read());
+        });
+        order.run([gives_up, reads]);
+        assert!(!shared.is_locked());
+    }
+}
+
+model! {
+    /// A token ends a wait at a condition variable: the waiter has the lock again.
+    fn a_token_ends_a_wait_for_a_notification(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(false), Condvar::new(), CancelToken::new()));
+        let waits = with(&shared, |it| {
+            let mut done = it.0.lock();
+            let ended = it.1.wait_while_or_cancelled(&mut done, |done| !*done, &it.2);
+            assert!(*done || ended.is_err());
+        });
+        let notifies = with(&shared, |it| {
+            *it.0.lock() = true;
+            it.1.notify_one();
+            it.2.cancel();
+        });
+        order.run([waits, notifies]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A token ends the wait for a lock; the lock is not taken then, and no wake is taken along.
+    fn a_token_ends_the_wait_for_a_lock(order) tight {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(()), CancelToken::new(), Tracked::new(0)));
+        let waits = with(&shared, |it| {
+            if let Ok(_held) = it.0.lock_or_cancelled(&it.1) {
+                it.2.set(it.2.get() + 1);
+            }
+        });
+        let holds = with(&shared, |it| {
+            let _held = it.0.lock();
+            it.2.set(it.2.get() + 1);
+            it.1.cancel();
+        });
+        order.run([waits, holds]);
+        assert!(shared.2.get() >= 1 && !shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A task joins a thread, and sees what the thread did.
+    fn a_task_joins_a_thread(order) {
+        model_with_tasks();
+        let data = Arc::new(Tracked::new(0));
+        let theirs = Arc::clone(&data);
+        let handle = sync_core::thread::spawn(move || {
+            theirs.set(1);
+            7_u32
+        }).unwrap();
+        let joins = with(&(handle, data), |(handle, data)| {
+            assert_eq!(block_on(handle.join_async()), Ok(&7));
+            assert_eq!(data.get(), 1);
+        });
+        order.run([joins]);
     }
 }

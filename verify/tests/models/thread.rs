@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_core::thread::{Group, JoinError, spawn};
+use sync_core::thread::{Group, JoinError, scope, spawn};
 
 use crate::support::{Arc, Tracked, with};
 
@@ -74,5 +74,25 @@ model! {
         order.run([asks(), asks()]);
         assert_eq!(handle.join(), Ok(&()));
         assert!(handle.ident().is_some());
+    }
+}
+
+model! {
+    /// A scope waits for a thread, and for the one that the thread starts: what both wrote on the
+    /// stack of the scope is seen after it.
+    fn a_scope_waits_for_all(order) {
+        let shared = Arc::new(());
+        let runs = with(&shared, |_| {
+            let (first, second) = (Tracked::new(0), Tracked::new(0));
+            scope(|scope| {
+                let (first, second) = (&first, &second);
+                scope.spawn(move || {
+                    scope.spawn(move || second.set(1)).unwrap();
+                    first.set(1);
+                }).unwrap();
+            });
+            assert_eq!((first.get(), second.get()), (1, 1));
+        });
+        order.run([runs]);
     }
 }

@@ -73,7 +73,7 @@ impl RawRwLock {
     /// reader.
     #[inline]
     pub(super) fn entering(&self, mode: u32) -> Entering<'_> {
-        Entering { lock: self, mode, waiting: None, entitled: false, slept: false }
+        Entering { lock: self, mode, waiting: None, entitled: false, slept: false, is_task: false }
     }
 
     /// [`entering`](Self::entering) as a reader.
@@ -128,7 +128,7 @@ impl RawRwLock {
     /// Returns the slow path of a thread or task that is to become the writer.
     #[inline]
     pub(crate) fn writing(&self) -> Writing<'_> {
-        Writing { lock: self, waiting: None, slept: false }
+        Writing { lock: self, waiting: None, slept: false, is_task: false }
     }
 
     /// Ends a writer's wait whose time is up: takes the lock if it is free after all, or makes sure
@@ -312,10 +312,15 @@ pub(crate) struct Entering<'a> {
     /// Invariant 6: whether this thread may pass waiting writers and reservations.
     entitled: bool,
     slept: bool,
+    is_task: bool,
 }
 
 impl<'a> Steps<'a> for Entering<'a> {
     type Output = ();
+
+    fn as_task(&mut self) {
+        self.is_task = true;
+    }
 
     #[track_caller]
     fn step(&mut self, limit_passed: bool) -> Step<'a, ()> {
@@ -325,7 +330,8 @@ impl<'a> Steps<'a> for Entering<'a> {
         if self.slept {
             self.entitled |= limit_passed || waiting.has_run(STARVATION_THRESHOLD);
         }
-        let mut state = lock.spin(shut, &mut Looks::new());
+        let mut looks = if self.is_task { Looks::none() } else { Looks::new() };
+        let mut state = lock.spin(shut, &mut looks);
         loop {
             self.entitled |= state & WRITER != 0;
             let open = state & shut == 0;
@@ -379,14 +385,19 @@ pub(crate) struct Writing<'a> {
     /// loses the race for a free lock spins on.
     waiting: Option<Stopwatch>,
     slept: bool,
+    is_task: bool,
 }
 
 impl<'a> Steps<'a> for Writing<'a> {
     type Output = ();
 
+    fn as_task(&mut self) {
+        self.is_task = true;
+    }
+
     fn step(&mut self, _: bool) -> Step<'a, ()> {
         let lock = self.lock;
-        let mut looks = Looks::new();
+        let mut looks = if self.is_task { Looks::none() } else { Looks::new() };
         let mut state = lock.spin(HOLDERS, &mut looks);
         loop {
             if state & HOLDERS == 0 && (self.slept || state & STARVING == 0) {

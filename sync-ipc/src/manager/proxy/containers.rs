@@ -1,7 +1,7 @@
 //! Proxies of data: dictionary, set, counter, namespace, list, deque, array, value.
 //!
 //! A value that is read is a copy. To change a part of a value, read it, change it and write it
-//! back (`insert`, `set`), or use `update`, which does so in one step (row U-MA-01).
+//! back (`insert`, `set`), or use `update`, which does so in one step.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ proxy! {
 }
 
 impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Dict<K, V> {
-    fn map(&self, call: MapCall) -> Result<Reply> {
+    pub(super) fn map(&self, call: MapCall) -> Result<Reply> {
         self.core.now(Call::Map(call))
     }
 

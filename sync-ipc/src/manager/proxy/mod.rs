@@ -1,6 +1,7 @@
 //! Proxies: the objects of a server, as its clients have them.
 
 pub(super) mod containers;
+pub(super) mod iteration;
 pub(super) mod locks;
 pub(super) mod special;
 pub(super) mod waits;

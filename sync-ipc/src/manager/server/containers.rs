@@ -146,6 +146,16 @@ impl Served for Map {
                 state.insert(key, value);
                 Reply::Signed(sum)
             }
+            MapCall::Next { from, length } => {
+                let now = state.items.len() as u64;
+                if length.is_some_and(|length| length != now) {
+                    return Err(Refusal::Changed);
+                }
+                let next = state.order.range(from..).next().and_then(|(place, key)| {
+                    Some((*place, key.clone().into(), state.items.get(key)?.2.data()))
+                });
+                Reply::Next(next, now)
+            }
         })
     }
 }

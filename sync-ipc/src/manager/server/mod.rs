@@ -173,6 +173,7 @@ impl Server {
 
     /// The life of a connection.
     fn converse(self: &Arc<Self>, connection: Connection) {
+        let connection = connection.eager();
         let Ok(first) = connection.recv_bytes_timeout(256, self.registry.limits.handshake) else {
             return;
         };

@@ -40,6 +40,8 @@ pub(crate) const FREE: u64 = 0;
 pub(crate) const SPURIOUS: u64 = 1;
 pub(crate) const TIMEOUT: u64 = 2;
 pub(crate) const CRASH: u64 = 3;
+/// A poll without a wake: from the budget of `SPURIOUS`, but loom has it too.
+pub(crate) const POLL: u64 = SPURIOUS | 1 << 8;
 
 /// The process that a choice whether to vanish is of.
 pub(in crate::engine) fn process_of(label: &Label) -> Option<u32> {
@@ -72,6 +74,8 @@ pub(crate) struct Explorer {
     pub inconsistent: bool,
     /// The graph at hand goes on, and nothing is put aside.
     pub no_alternatives: bool,
+    /// Graphs that were not put aside because they have more preemptions than they may have.
+    pub rejected: u64,
 }
 
 impl Explorer {
@@ -87,6 +91,7 @@ impl Explorer {
             woke: false,
             inconsistent: false,
             no_alternatives: false,
+            rejected: 0,
         }
     }
 
@@ -152,7 +157,9 @@ impl Explorer {
                 }
                 let left = self.budget.of(label.b);
                 let spent = |e: &&crate::engine::memory_model::event::Event| {
-                    e.label.kind == Kind::Choose && e.label.b == label.b && e.choice > 0
+                    e.label.kind == Kind::Choose
+                        && e.label.b & 0xff == label.b & 0xff
+                        && e.choice > 0
                 };
                 let others =
                     left == u32::MAX || (g.events.iter().filter(spent).count() as u32) < left;
@@ -243,6 +250,8 @@ impl Explorer {
         (if self.no_alternatives { newest } else { g.floor(loc, g.po_prev(id)) }, newest)
     }
 
+    /// Picks the write that a load reads from: the newest one here, and each other one that
+    /// coherence permits in a graph of its own, which is put aside.
     fn add_load(&mut self, g: &mut Graph, id: Id) {
         let loc = g.ev(id).label.loc;
         let (floor, newest) = self.range(g, id);
@@ -256,6 +265,8 @@ impl Explorer {
         link_read(g, id, w, 0);
     }
 
+    /// Picks the place of a store in the order of its location: the end here, and each other place
+    /// in a graph of its own. Earlier loads that may read from it are revisited.
     fn add_store(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let (floor, newest) = self.range(g, id);
@@ -276,6 +287,9 @@ impl Explorer {
         self.wake_ready(g, label.loc);
     }
 
+    /// Picks the write that a read-modify-write reads from, as [`add_load`](Self::add_load) does;
+    /// its own write follows that write immediately. Where another one follows already, that one is
+    /// revisited.
     fn add_rmw(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let loc = label.loc;
@@ -340,8 +354,15 @@ impl Explorer {
         }
     }
 
+    /// Puts aside a graph, out of which nothing is revisited, if it is consistent. Where that is much
+    /// work to find out, the bound on preemptions is asked first; where it is not, when the graph
+    /// is taken up.
     pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph) {
-        if self.psc.holds(&g) {
+        let bound = self.budget.preemptions.filter(|_| g.sc >= 2);
+        if bound.is_some_and(|bound| !self.preemptions.within(&g, bound)) {
+            self.rejected += 1;
+            self.recycle(g);
+        } else if self.psc.holds(&g) {
             self.stack.push(g);
         } else {
             self.recycle(g);

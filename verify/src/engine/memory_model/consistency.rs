@@ -14,6 +14,10 @@
 //! only the other additions are checked. Coherence and atomicity are seen to where events are
 //! linked (`explore::explorer`, `explore::revisit`).
 //!
+//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins: where
+//! these have no cycle, there is none to look for. That takes a walk over the events
+//! ([`Interleaving`]), and is so for most graphs.
+//!
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.
 
@@ -29,6 +33,93 @@ pub(crate) struct Psc {
     earliest: Vec<Earliest>,
     after: Vec<Earliest>,
     state: Vec<u8>,
+    interleaving: Interleaving,
+    /// The join of each thread.
+    joins: Vec<Id>,
+    /// For each event, its neighbours at other locations.
+    next: Vec<(Id, bool)>,
+    prev: Vec<(Id, bool)>,
+    /// The event that edges are looked for from; where it is a fence, what happens after it too.
+    from: Vec<Id>,
+    /// Whether an event is among them.
+    within: Vec<bool>,
+}
+
+/// Looks for an order of all events that is sequentially consistent: each read reads the last
+/// write before it, and writes come in modification order.
+#[derive(Default)]
+struct Interleaving {
+    /// The number of events of each thread that have been placed.
+    placed: Vec<usize>,
+    /// The number of writes of each location that have been placed.
+    written: Vec<u32>,
+    /// The reads that have not been placed and do not write, by the write that they read; those of
+    /// an initial value by location, behind all events.
+    readers: Vec<u32>,
+}
+
+impl Interleaving {
+    fn exists(&mut self, g: &Graph) -> bool {
+        self.placed.clear();
+        self.placed.resize(g.threads.len(), 0);
+        self.written.clear();
+        self.written.resize(g.locs.len(), 0);
+        self.readers.clear();
+        self.readers.resize(g.events.len() + g.locs.len(), 0);
+        for e in g.events.iter().filter(|e| only_reads(e)) {
+            let source = source(g, e.label.loc, e.rf);
+            self.readers[source] += 1;
+        }
+        // Whatever can be placed is placed: that never stands in the way of another event.
+        let mut left = g.events.len();
+        loop {
+            let before = left;
+            for t in 0..g.threads.len() {
+                while self.place(g, t) {
+                    left -= 1;
+                }
+            }
+            if left == 0 || left == before {
+                return left == 0;
+            }
+        }
+    }
+
+    fn is_placed(&self, g: &Graph, id: Id) -> bool {
+        id >= NONE || self.placed[g.ev(id).tid as usize] > g.ev(id).idx as usize
+    }
+
+    /// Places the next event of thread `t` if everything that comes before it has been placed.
+    fn place(&mut self, g: &Graph, t: usize) -> bool {
+        let Some(&id) = g.threads[t].events.get(self.placed[t]) else { return false };
+        let e = g.ev(id);
+        let joined = e.label.kind != Kind::Join
+            || self.placed[e.label.a as usize] == g.threads[e.label.a as usize].events.len();
+        if !joined || !self.is_placed(g, g.threads[t].spawn) || !self.is_placed(g, e.rf) {
+            return false;
+        }
+        if e.wrote {
+            let loc = e.label.loc;
+            let before = g.at(loc, e.pos - 1);
+            if self.written[loc as usize] + 1 != e.pos || self.readers[source(g, loc, before)] > 0 {
+                return false;
+            }
+            self.written[loc as usize] += 1;
+        } else if only_reads(e) {
+            self.readers[source(g, e.label.loc, e.rf)] -= 1;
+        }
+        self.placed[t] += 1;
+        true
+    }
+}
+
+fn only_reads(e: &Event) -> bool {
+    e.reads() && !e.wrote && e.rf != NONE && e.label.loc != NO_LOC
+}
+
+/// The place of a write in `Interleaving::readers`.
+fn source(g: &Graph, loc: u32, w: Id) -> usize {
+    if w == INIT { g.events.len() + loc as usize } else { w as usize }
 }
 
 fn same_loc(a: &Event, b: &Event) -> bool {
@@ -36,7 +127,7 @@ fn same_loc(a: &Event, b: &Event) -> bool {
 }
 
 /// The first event after `x` in its thread at another location, or the join of the thread.
-fn next_elsewhere(g: &Graph, x: Id) -> (Id, bool) {
+fn next_elsewhere(g: &Graph, x: Id, joins: &[Id]) -> (Id, bool) {
     let e = g.ev(x);
     let thread = &g.threads[e.tid as usize].events;
     for &y in &thread[e.idx as usize + 1..] {
@@ -44,9 +135,7 @@ fn next_elsewhere(g: &Graph, x: Id) -> (Id, bool) {
             return (y, false);
         }
     }
-    let join =
-        g.events.iter().position(|j| j.label.kind == Kind::Join && j.label.a == u64::from(e.tid));
-    (join.map_or(NONE, |j| j as Id), true)
+    (joins[e.tid as usize], true)
 }
 
 /// The last event before `y` in its thread at another location, or the creation of the thread.
@@ -134,9 +223,10 @@ impl Psc {
         self.sc.clear();
         self.sc.extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
         let k = self.sc.len();
-        if k < 2 {
+        if k < 2 || self.interleaving.exists(g) {
             return true;
         }
+        self.find_neighbours(g);
         self.edges.clear();
         self.edges.resize(k * k, false);
         for i in 0..k {
@@ -152,22 +242,39 @@ impl Psc {
         self.acyclic(k)
     }
 
+    fn find_neighbours(&mut self, g: &Graph) {
+        self.joins.clear();
+        self.joins.resize(g.threads.len(), NONE);
+        for (j, e) in g.events.iter().enumerate().rev() {
+            if e.label.kind == Kind::Join {
+                self.joins[e.label.a as usize] = j as Id;
+            }
+        }
+        self.next.clear();
+        self.prev.clear();
+        for x in 0..g.events.len() as Id {
+            self.next.push(next_elsewhere(g, x, &self.joins));
+            self.prev.push(prev_elsewhere(g, x));
+        }
+    }
+
     /// The events that scb reaches from `s`, and from what happens after `s` when it is a fence.
     fn reach_from(&mut self, g: &Graph, s: Id, fence: bool) {
         let n = g.events.len() as Id;
-        let within = |x: Id| x == s || (fence && g.hb(s, x));
-        earliest(g, &mut self.earliest, (0..n).filter(|&x| within(x)));
+        self.within.clear();
+        self.within.extend((0..n).map(|x| x == s || (fence && g.hb(s, x))));
+        self.from.clear();
+        self.from.extend((0..n).filter(|&x| self.within[x as usize]));
+        earliest(g, &mut self.earliest, self.from.iter().copied());
         if fence {
-            earliest(g, &mut self.after, (0..n).filter(|&x| g.hb(s, x)));
+            let after = self.from.iter().copied().filter(|&x| x != s);
+            earliest(g, &mut self.after, after);
         }
-        let next = next_elsewhere(g, s);
         let by_hb = |y: Id| {
-            let prev = prev_elsewhere(g, y);
-            if !fence {
-                return along_hb(g, s, y, next, prev);
-            }
             // The first of its thread that happens after s: by synchronisation.
-            (0..n).any(|x| within(x) && x != y && along_hb(g, x, y, next_elsewhere(g, x), prev))
+            self.from
+                .iter()
+                .any(|&x| x != y && along_hb(g, x, y, self.next[x as usize], self.prev[y as usize]))
         };
         self.reach.clear();
         for y in 0..n {
@@ -176,7 +283,7 @@ impl Psc {
             let before = e.idx > 0 && {
                 let thread = &g.threads[e.tid as usize].events;
                 let p = thread[e.idx as usize - 1];
-                within(p) || (g.ev(s).tid == e.tid && g.ev(s).idx < e.idx)
+                self.within[p as usize] || (g.ev(s).tid == e.tid && g.ev(s).idx < e.idx)
             };
             let reached =
                 before || mo_or_rb(g, &self.earliest, y) || (y != s && g.hb(s, y) && by_hb(y));

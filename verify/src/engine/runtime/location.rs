@@ -118,7 +118,7 @@ pub(crate) fn exclusive(
     let value = seen(tag, init);
     if !shared {
         tag.clear();
-        with(|rt| rt.made_anew(std::ptr::from_ref(tag).addr()));
+        with(|rt| rt.made_again(std::ptr::from_ref(tag).addr()));
     }
     value
 }

@@ -237,7 +237,7 @@ impl Runtime {
 
     /// An object at this address is made again by the current thread: it has been written to by
     /// the thread that owns it alone.
-    pub(in crate::engine) fn made_anew(&mut self, address: usize) {
+    pub(in crate::engine) fn made_again(&mut self, address: usize) {
         let provenance = self.provenance_now();
         let block = Block { start: address, len: 1, provenance };
         self.blocks.with(|lists| lists.blocks.push(block));

@@ -302,6 +302,7 @@ impl Runtime {
         if let Some(t) = (0..n).find(|&t| {
             self.threads[t as usize].state != State::Vacant
                 && wait_queue::owes_enqueue(&self.ex.graph, t)
+                && !self.is_ahead_of_twin(t)
         }) {
             return Some(t);
         }

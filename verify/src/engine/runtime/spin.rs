@@ -31,6 +31,7 @@ impl Runtime {
                 Runtime::switch(rt);
                 return;
             }
+            this.steps_aside();
             let t = this.cur as usize;
             let pos = this.threads[t].pos;
             let in_graph = (pos as usize) < this.ex.graph.threads[t].events.len();

@@ -21,8 +21,8 @@
 //!    no other thread can run they are no twins ([`Fact::Unlike`], and the exploration begins
 //!    again). The same holds when one of them sleeps in the graph (`Event::waiting`).
 //! 4. *What makes twins.* One thread spawns them one after the other at one place, with nothing
-//!    done between; their closures have one type and the same bytes (they capture the same
-//!    objects), and return `()`. A thread that joins one of them joins all before it does
+//!    done between, a yield included; their closures have one type and the same bytes (they capture
+//!    the same objects), and return `()`. A thread that joins one of them joins all before it does
 //!    anything else. No thread looks at which is which: `thread::current`, a handle of one. What
 //!    breaks this is noticed where it happens, and then the threads of that place are no twins.
 //! 5. There are none beside processes that may vanish, with a bound on preemptions, and in a
@@ -198,6 +198,13 @@ impl Runtime {
         self.threads[child as usize].twin.joined = true;
         let left = self.group(child).iter().any(|&t| !self.threads[t as usize].twin.joined);
         self.threads[self.cur as usize].twin.joining = left.then_some(child);
+    }
+
+    /// The current thread lets others run without an event. They may free memory that the closure
+    /// of the next thread then gets: equal bytes say nothing about what they point to.
+    pub(super) fn steps_aside(&mut self) {
+        let epoch = self.epoch();
+        self.threads[self.cur as usize].twin.touched = epoch;
     }
 
     /// The current thread does something that is no event.

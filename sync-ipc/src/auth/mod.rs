@@ -17,7 +17,12 @@
 //!
 //! **What it is not.** Nothing after the exchange is encrypted or signed: over TCP, an attacker
 //! that can change packets on the way can take over the connection. A key that can be guessed can
-//! be guessed from a recorded exchange.
+//! be guessed from a recorded exchange. With the feature `tls`, a TCP connection is encrypted by
+//! TLS ([`Listener::tls`], [`connect_tls`]), and then neither is possible: the exchange takes place
+//! inside, and 32 bytes that belong to the TLS connection alone are a part of the transcript.
+
+#[cfg(feature = "tls")]
+mod tls;
 
 use core::fmt;
 use core::time::Duration;
@@ -28,13 +33,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::event::{PollFd, PollFlags};
 use sha2::Sha256;
 
-use crate::connection::{self, Connection, ConnectionError};
+#[cfg(feature = "tls")]
+pub use self::tls::{Identity, Trust};
+
+use crate::connection::{self, Connection};
+use crate::error::ConnectionError;
 
 /// The longest frame before the proofs are known to be right.
 const FRAME: usize = 256;
@@ -120,6 +131,10 @@ pub enum AuthError {
     TimedOut,
     /// The other end closed the connection in the middle of the exchange.
     Closed,
+    /// There is no TLS connection: the reason. The other end does not speak TLS, its certificate is
+    /// not believed, or this end's certificates or keys are unusable.
+    #[cfg(feature = "tls")]
+    Tls(String),
 }
 
 impl fmt::Display for AuthError {
@@ -130,6 +145,8 @@ impl fmt::Display for AuthError {
             Self::Protocol => f.write_str("the other end does not follow the authentication"),
             Self::TimedOut => f.write_str("the authentication took too long"),
             Self::Closed => f.write_str("the other end closed the connection"),
+            #[cfg(feature = "tls")]
+            Self::Tls(why) => write!(f, "no TLS connection: {why}"),
         }
     }
 }
@@ -181,6 +198,8 @@ pub struct Listener {
     socket: Socket,
     key: Key,
     limit: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 #[derive(Debug)]
@@ -200,7 +219,7 @@ impl Listener {
     /// The errors of `bind`; `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>, key: Key) -> io::Result<Self> {
         let socket = Socket::Unix(connection::Listener::bind(path)?);
-        Ok(Self { socket, key, limit: LIMIT })
+        Ok(Self::over_socket(socket, key))
     }
 
     /// Listens at a TCP address; port 0 is one of the system's choice.
@@ -212,7 +231,32 @@ impl Listener {
         let listener = TcpListener::bind(address)?;
         // A client can be gone, or accepted by another thread, between `poll` and `accept`.
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: Socket::Tcp(listener), key, limit: LIMIT })
+        Ok(Self::over_socket(Socket::Tcp(listener), key))
+    }
+
+    fn over_socket(socket: Socket, key: Key) -> Self {
+        Self {
+            socket,
+            key,
+            limit: LIMIT,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Speaks TLS with its clients, as this server. For a TCP listener: on a path the kernel keeps
+    /// other users out.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Tls`] if the certificates or the key are unusable, or this listens at a path.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, identity: &Identity) -> Result<Self, AuthError> {
+        if !matches!(self.socket, Socket::Tcp(_)) {
+            return Err(AuthError::Tls("only a TCP listener speaks it".into()));
+        }
+        self.tls = Some(identity.config()?);
+        Ok(self)
     }
 
     /// Listens on a socket that was bound before.
@@ -227,7 +271,7 @@ impl Listener {
             listener.set_nonblocking(true)?;
             Socket::Path(listener)
         };
-        Ok(Self { socket, key, limit: LIMIT })
+        Ok(Self::over_socket(socket, key))
     }
 
     /// Sets the time limit of the exchange with a client. Default: 5 s.
@@ -290,7 +334,13 @@ impl Listener {
             Socket::Path(listener) => accept_at(listener, deadline)?,
             Socket::Tcp(listener) => accept_tcp(listener, deadline)?,
         };
-        let pending = |connection| Pending { connection, key: self.key.clone(), limit: self.limit };
+        let pending = |connection| Pending {
+            connection,
+            key: self.key.clone(),
+            limit: self.limit,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+        };
         Ok(accepted.map(pending))
     }
 }
@@ -313,6 +363,8 @@ pub struct Pending {
     connection: Connection,
     key: Key,
     limit: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl AsFd for Pending {
@@ -328,8 +380,14 @@ impl Pending {
     ///
     /// [`AuthError`]. The connection is closed.
     pub fn authenticate(self) -> Result<Connection, AuthError> {
-        let Self { connection, key, limit } = self;
-        let deadline = connection::after(limit);
+        let deadline = connection::after(self.limit);
+        let Self { connection, key, .. } = self;
+        #[cfg(feature = "tls")]
+        let connection = match &self.tls {
+            None => connection,
+            Some(config) => secure(connection, tls::session(config)?, deadline)?,
+        };
+        let binding = binding(&connection)?;
         let mut greeting = GREETING.to_vec();
         greeting.extend_from_slice(&nonce()?);
         connection.send_bytes_timeout(&greeting, left(deadline))?;
@@ -337,7 +395,7 @@ impl Pending {
         let Some((theirs, proof)) = answer.split_at_checked(NONCE) else {
             return Err(AuthError::Protocol);
         };
-        let transcript: [&[u8]; 2] = [&greeting, theirs];
+        let transcript: [&[u8]; 3] = [&greeting, theirs, &binding];
         if key.mac(b"client", &transcript).verify_slice(proof).is_err() {
             // The client gets a refusal, so that it can report it to its user. It may be gone.
             let _ = connection.send_bytes_timeout(&[0], left(deadline));
@@ -357,7 +415,8 @@ impl Pending {
 /// [`AuthError`].
 #[doc(alias = "Client")]
 pub fn connect(path: impl AsRef<Path>, key: &Key) -> Result<Connection, AuthError> {
-    answer(Connection::over(UnixStream::connect(path)?.into(), true, true), key)
+    let connection = Connection::over(UnixStream::connect(path)?.into(), true, true);
+    answer(connection, key, connection::after(LIMIT))
 }
 
 /// Connects to a [`Listener`] at a TCP address. The connection passes no descriptors.
@@ -366,7 +425,74 @@ pub fn connect(path: impl AsRef<Path>, key: &Key) -> Result<Connection, AuthErro
 ///
 /// [`AuthError`].
 pub fn connect_tcp(address: impl ToSocketAddrs, key: &Key) -> Result<Connection, AuthError> {
-    answer(over_tcp(TcpStream::connect(address)?)?, key)
+    answer(over_tcp(TcpStream::connect(address)?)?, key, connection::after(LIMIT))
+}
+
+/// Connects to a [`Listener`] at a TCP address that speaks [TLS](Listener::tls). The connection
+/// passes no descriptors, and stays with this process: it is no argument of a process, and a forked
+/// child does not use it.
+///
+/// # Errors
+///
+/// [`AuthError`]; [`AuthError::Tls`] if the server's certificate is not one that `trust` believes.
+#[cfg(feature = "tls")]
+pub fn connect_tls(
+    address: impl ToSocketAddrs,
+    key: &Key,
+    trust: &Trust,
+) -> Result<Connection, AuthError> {
+    let session = trust.session()?;
+    let connection = over_tcp(TcpStream::connect(address)?)?;
+    let deadline = connection::after(LIMIT);
+    answer(secure(connection, session, deadline)?, key, deadline)
+}
+
+/// How a client of a TCP server connects.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[cfg(feature = "manager")]
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) enum Transport {
+    #[default]
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(Trust),
+}
+
+#[cfg(feature = "manager")]
+impl Transport {
+    pub(crate) fn connect(&self, address: SocketAddr, key: &Key) -> Result<Connection, AuthError> {
+        match self {
+            Self::Plain => connect_tcp(address, key),
+            #[cfg(feature = "tls")]
+            Self::Tls(trust) => connect_tls(address, key, trust),
+        }
+    }
+}
+
+/// Puts TLS below a connection.
+#[cfg(feature = "tls")]
+fn secure(
+    connection: Connection,
+    session: rustls::Connection,
+    deadline: Option<Instant>,
+) -> Result<Connection, AuthError> {
+    match connection::tls::Tls::agree(connection.as_fd(), session, deadline) {
+        Ok(tls) => Ok(connection.secured(tls)),
+        Err(ConnectionError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(AuthError::Tls(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Bytes that belong to this connection alone, as far as it has such.
+fn binding(connection: &Connection) -> Result<Vec<u8>, AuthError> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = connection.tls() {
+        return Ok(tls.binding()?.to_vec());
+    }
+    let _ = connection;
+    Ok(Vec::new())
 }
 
 /// `None`: no client by the deadline.
@@ -407,14 +533,18 @@ fn over_tcp(stream: TcpStream) -> io::Result<Connection> {
 }
 
 /// The client's part.
-fn answer(connection: Connection, key: &Key) -> Result<Connection, AuthError> {
-    let deadline = connection::after(LIMIT);
+fn answer(
+    connection: Connection,
+    key: &Key,
+    deadline: Option<Instant>,
+) -> Result<Connection, AuthError> {
+    let binding = binding(&connection)?;
     let greeting = connection.recv_bytes_timeout(FRAME, left(deadline))?;
     if greeting.strip_prefix(GREETING).is_none_or(|nonce| nonce.len() != NONCE) {
         return Err(AuthError::Protocol);
     }
     let ours = nonce()?;
-    let transcript: [&[u8]; 2] = [&greeting, &ours];
+    let transcript: [&[u8]; 3] = [&greeting, &ours, &binding];
     let mut message = ours.to_vec();
     message.extend_from_slice(&key.mac(b"client", &transcript).finalize().into_bytes());
     connection.send_bytes_timeout(&message, left(deadline))?;

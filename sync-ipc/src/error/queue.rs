@@ -26,7 +26,7 @@ pub enum SendError<T> {
 }
 
 impl<T> SendError<T> {
-    pub(super) fn new(error: RingError, item: T, waited: bool) -> Self {
+    pub(crate) fn new(error: RingError, item: T, waited: bool) -> Self {
         match error {
             RingError::Closed => Self::Closed(item),
             RingError::Disconnected => Self::Disconnected(item),
@@ -112,7 +112,7 @@ pub enum RecvError {
 }
 
 impl RecvError {
-    pub(super) fn new(error: RingError, waited: bool) -> Self {
+    pub(crate) fn new(error: RingError, waited: bool) -> Self {
         match error {
             RingError::Closed => Self::Closed,
             RingError::Disconnected => Self::Disconnected,

@@ -1,0 +1,142 @@
+//! What hostile bytes are sent to, in this process, so that its panics are the target's.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{LazyLock, mpsc};
+use std::time::Duration;
+
+use sync_ipc::Connection;
+use sync_ipc::auth::{self, Key, Listener};
+use sync_ipc::manager::{Address, Dict, List, Manager, ManagerClient, Queue, Server};
+
+/// The targets, by their names, which are those of the folders of their corpora.
+pub const TARGETS: [(&str, fn(&[u8])); 3] = [
+    ("before_authentication", before_authentication),
+    ("after_authentication", after_authentication),
+    ("hostile_server", hostile_server),
+];
+
+/// The path of a server, and its key.
+fn started(server: Server) -> (PathBuf, Key) {
+    let Address::Path(path) = server.address().clone() else { unreachable!("no TCP") };
+    let key = server.key().clone();
+    std::thread::spawn(move || server.run().expect("it serves"));
+    (path, key)
+}
+
+/// Bytes of a client that has not proved that it knows the key.
+pub fn before_authentication(bytes: &[u8]) {
+    static SERVER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let limit = Duration::from_millis(100);
+        let builder = Manager::builder().limits(|limits| limits.handshake = limit);
+        started(builder.server().expect("a folder for the socket")).0
+    });
+    let mut stream = UnixStream::connect(&*SERVER).expect("the server is there");
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.take(1 << 16).read_to_end(&mut answer);
+    // A frame of the greeting, and one of the refusal.
+    assert!(answer.len() <= 2 * (256 + 4));
+}
+
+/// The pieces of `bytes`, each a byte with its length and that number of bytes.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first()?;
+        let (frame, rest) = rest.split_at((*length as usize).min(rest.len()));
+        bytes = rest;
+        Some(frame)
+    })
+}
+
+/// Frames of a client that has proved that it knows the key.
+pub fn after_authentication(bytes: &[u8]) {
+    static SERVER: LazyLock<(PathBuf, Key)> = LazyLock::new(|| {
+        let builder = Manager::builder().limits(|limits| {
+            limits.stored_bytes = 1 << 20;
+            limits.objects = 1000;
+            limits.pool_workers = 0;
+        });
+        started(builder.server().expect("a folder for the socket"))
+    });
+    let (path, key) = &*SERVER;
+    let connection = auth::connect(path, key).expect("the server is there");
+    for (number, frame) in frames(bytes).enumerate() {
+        // `Shutdown`, which each client may request, would end the target.
+        if number > 0 && frame.windows(2).take(11).any(|pair| pair == [0, 6]) {
+            continue;
+        }
+        if connection.send_bytes(frame).is_err() {
+            return;
+        }
+        let _ = connection.recv_bytes_timeout(1 << 20, Duration::from_millis(2));
+    }
+}
+
+/// Answers of a server that knows the key, to a client that calls several objects.
+pub fn hostile_server(bytes: &[u8]) {
+    type Round = (Vec<u8>, mpsc::Sender<()>);
+    static SERVER: LazyLock<(PathBuf, Key, mpsc::Sender<Round>)> = LazyLock::new(|| {
+        let key = Key::random().expect("random numbers");
+        let name = format!("sync-ipc-fuzz-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
+        let listener = Listener::bind(&path, key.clone()).expect("a path");
+        let (rounds, next) = mpsc::channel::<Round>();
+        std::thread::spawn(move || {
+            for (bytes, done) in next {
+                if let Ok(connection) = listener.accept() {
+                    answer(&connection, &bytes);
+                }
+                // A client that connected again, and those that it left in the queue.
+                while let Ok(Some(pending)) = listener.accept_pending_timeout(Duration::ZERO) {
+                    drop(pending);
+                }
+                drop(done);
+            }
+        });
+        (path, key, rounds)
+    });
+    let (path, key, rounds) = &*SERVER;
+    let (done, is_done) = mpsc::channel();
+    rounds.send((bytes.to_vec(), done)).expect("the server is there");
+    if let Ok(client) = ManagerClient::connect(Address::Path(path.clone()), key.clone()) {
+        let _ = client.stats();
+        if let Ok(dict) = client.dict::<u32, Vec<String>>() {
+            let dict: Dict<u32, Vec<String>> = dict;
+            let _ = (dict.get(&1), dict.items());
+        }
+        if let Ok(list) = client.list::<Option<u64>>() {
+            let list: List<Option<u64>> = list;
+            let _ = list.to_vec();
+        }
+        if let Ok(queue) = client.queue::<(bool, char)>(None) {
+            let queue: Queue<(bool, char)> = queue;
+            let _ = queue.try_get();
+        }
+    }
+    // It ends: the sender is dropped.
+    let _ = is_done.recv();
+}
+
+/// Joins the client, and answers its requests by the frames in `bytes`, then closes.
+fn answer(connection: &Connection, bytes: &[u8]) {
+    let limit = Duration::from_millis(50);
+    let _ = connection.recv_bytes_timeout(256, limit);
+    let mut welcome = vec![0, 1];
+    welcome.extend_from_slice(&[7; 16]);
+    let _ = connection.send_bytes(&welcome);
+    // The answer to the first `Ping` is right: the client goes on.
+    let _ = connection.recv_bytes_timeout(1 << 16, limit);
+    let _ = connection.send_bytes(&[0]);
+    for frame in frames(bytes).take(16) {
+        if connection.recv_bytes_timeout(1 << 16, limit).is_err()
+            || connection.send_bytes(frame).is_err()
+        {
+            return;
+        }
+    }
+}
