@@ -1,6 +1,7 @@
 //! Creating, opening and removing objects next to a map of names.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use proptest::prelude::*;
 use sync_ipc::{Error, Mutex, RawValue, Segment};
@@ -45,11 +46,11 @@ proptest! {
             match step {
                 Step::Create(name, value) => {
                     let made = RawValue::create(&segment, &name.to_string(), value);
-                    if names.contains_key(&name) {
-                        prop_assert!(matches!(made, Err(Error::AlreadyExists)));
-                    } else {
-                        names.insert(name, Named::Numbered(objects.len()));
+                    if let Entry::Vacant(free) = names.entry(name) {
+                        free.insert(Named::Numbered(objects.len()));
                         objects.push((made.expect("room"), value));
+                    } else {
+                        prop_assert!(matches!(made, Err(Error::AlreadyExists)));
                     }
                 }
                 Step::CreateOther(name, value) => {
