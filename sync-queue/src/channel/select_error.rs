@@ -22,10 +22,12 @@ macro_rules! errors {
 errors! {
     /// No case could go on. From [`Select::try_select`](crate::channel::Select::try_select).
     TrySelectError: "no case of the select is ready";
-    /// No case could go on in time. From [`Select::select_timeout`](crate::channel::Select::select_timeout).
+    /// No case could go on in time. From
+    /// [`Select::select_timeout`](crate::channel::Select::select_timeout).
     SelectTimeoutError: "timed out while selecting";
     /// No case could go on. From [`Select::try_ready`](crate::channel::Select::try_ready).
     TryReadyError: "no case of the select is ready";
-    /// No case could go on in time. From [`Select::ready_timeout`](crate::channel::Select::ready_timeout).
+    /// No case could go on in time. From
+    /// [`Select::ready_timeout`](crate::channel::Select::ready_timeout).
     ReadyTimeoutError: "timed out while waiting for a ready case";
 }
