@@ -44,8 +44,7 @@ use serde::de::DeserializeOwned;
 pub use self::error::ConnectionError;
 pub use self::listener::Listener;
 
-use self::frame::Incoming;
-use self::state::PerProcess;
+use self::state::{Incoming, PerProcess};
 #[cfg(feature = "manager")]
 use crate::eager::Eager;
 use crate::error::OrIo;

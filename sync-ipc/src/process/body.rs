@@ -88,9 +88,9 @@ impl fmt::Display for EncodeError {
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
-    /// What came before `bytes`, if that was too much to be kept.
+    /// The bytes before `bytes`, if they were too many to be kept.
     file: Option<OwnedFd>,
-    /// The length of that.
+    /// The number of bytes in the file.
     filed: usize,
     error: Option<io::Error>,
     /// Where the file is from, if it is used again.
@@ -121,7 +121,7 @@ impl Output {
         match len.checked_sub(self.filed) {
             Some(kept) => self.bytes.truncate(kept),
             None => {
-                // What is behind it in the file is overwritten, or not sent.
+                // The rest of the file is overwritten, or not sent.
                 self.filed = len;
                 self.bytes.clear();
             }
@@ -222,6 +222,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// Puts bytes that are too long for a socket into a file.
+    #[cfg(any(test, feature = "manager"))]
     pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
         Output { bytes, ..Output::default() }.finish()
     }
