@@ -90,7 +90,7 @@ pub(crate) struct Output {
     bytes: Vec<u8>,
     /// The part before `bytes`, if that was too much to be kept.
     file: Option<OwnedFd>,
-    /// The length of that.
+    /// The number of bytes in the file.
     filed: usize,
     error: Option<io::Error>,
     /// Where the file is from, if it is used again.
@@ -222,6 +222,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// Puts bytes that are too long for a socket into a file.
+    #[cfg(any(test, feature = "manager"))]
     pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
         Output { bytes, ..Output::default() }.finish()
     }
