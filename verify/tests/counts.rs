@@ -391,7 +391,7 @@ impl Stack {
     }
 }
 
-/// What GenMC 0.11 publishes for its `treiber-stack` under RC11 (`expected.rc11.mo.in`): 18, with two
+/// GenMC 0.11 publishes 18 for its `treiber-stack` under RC11 (`expected.rc11.mo.in`), with two
 /// writers and a reader. Its locks have loops that wait, of which it counts the last round alone.
 #[test]
 fn treiber_stack() {

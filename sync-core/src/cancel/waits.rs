@@ -202,7 +202,10 @@ impl RawReentrantMutex {
 
 /// Writes the forms of a readers-writer lock.
 macro_rules! rwlock {
-    ($take:ident, $take_arc:ident, $try:ident, $steps:ident, $Guard:ident, $Arc:ident, $like:literal) => {
+    (
+        $take:ident, $take_arc:ident, $try:ident, $steps:ident, $Guard:ident, $Arc:ident,
+        $like:literal
+    ) => {
         impl<T: ?Sized> RwLock<T> {
             #[doc = concat!("Like [`", $like, "`](Self::", $like, "), until the token is")]
             /// cancelled at most.

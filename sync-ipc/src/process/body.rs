@@ -51,7 +51,7 @@ impl fmt::Display for EncodeError {
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
-    /// What came before `bytes`, if that was too much to be kept.
+    /// The bytes before `bytes`, if they were too many to be kept.
     file: Option<OwnedFd>,
     /// The length of that.
     filed: usize,
@@ -77,7 +77,7 @@ impl Output {
         match len.checked_sub(self.filed) {
             Some(kept) => self.bytes.truncate(kept),
             None => {
-                // What is behind it in the file is overwritten, or not sent.
+                // The bytes behind it in the file are overwritten, or not sent.
                 self.filed = len;
                 self.bytes.clear();
             }

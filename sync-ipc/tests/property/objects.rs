@@ -25,7 +25,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a name stands for: the number of the object, or a value of the other type.
+/// The meaning of a name: the number of the object, or a value of the other type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Named {
     Numbered(usize),
