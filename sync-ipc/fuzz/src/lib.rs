@@ -1,4 +1,4 @@
-//! Receivers of hostile bytes, in this process, so that their panics are the target's.
+//! The receivers of hostile bytes, in this process, so that their panics are the target's.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
