@@ -1,8 +1,9 @@
 //! Running a model.
 
 use crate::engine::driver::{self, Settings};
-use crate::engine::explore::explorer::{Budget, FREE};
+use crate::engine::explore::explorer::Budget;
 use crate::engine::explore::{mutation, replay};
+use crate::engine::memory_model::event::FREE;
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::report::failure::Failed;
 use crate::engine::report::{html, text};

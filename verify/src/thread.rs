@@ -4,8 +4,8 @@
 //! [`Builder::max_threads`](crate::model::Builder::max_threads) says. A thread that panics fails
 //! the model.
 
-use crate::engine::explore::explorer::{SPURIOUS, TIMEOUT};
 use crate::engine::memory_model::event::{Id, Kind, Label, Rmw};
+use crate::engine::memory_model::event::{SPURIOUS, TIMEOUT};
 use crate::engine::runtime;
 use crate::engine::runtime::object::{self, Word};
 use crate::engine::runtime::provenance;

@@ -12,10 +12,12 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use super::poll::poll_until;
 use super::state::Incoming;
 #[cfg(feature = "tls")]
 use super::tls::Arrived;
-use super::{Connection, ConnectionError, MAX_FDS, Result, poll_until};
+use super::{Connection, Result};
+use crate::error::{ConnectionError, MAX_FDS};
 
 impl Connection {
     pub(super) fn send_frame(

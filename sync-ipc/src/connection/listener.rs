@@ -10,7 +10,8 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use sync_core::fork::ProcessMark;
 
-use super::{Connection, after, poll_until};
+use super::Connection;
+use super::poll::{after, poll_until};
 use crate::error::OrIo;
 
 /// A place in the file system where other processes [connect](Connection::connect).

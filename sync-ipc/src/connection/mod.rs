@@ -20,6 +20,7 @@
 
 mod frame;
 mod listener;
+mod poll;
 mod state;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
@@ -32,7 +33,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair, sockopt,
@@ -42,6 +43,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::listener::Listener;
 
+pub(crate) use self::poll::{after, poll_until};
 use self::state::{Incoming, PerProcess};
 #[cfg(feature = "manager")]
 use crate::eager::Eager;
@@ -140,26 +142,6 @@ pub fn wait(sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result
         .filter(|(_, fd)| !fd.revents().is_empty())
         .map(|(index, _)| index)
         .collect())
-}
-
-/// Whether anything happened by the deadline.
-pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, Errno> {
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.map(|left| {
-            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
-        });
-        match poll(fds, timeout.as_ref()) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-pub(crate) fn after(timeout: Duration) -> Option<Instant> {
-    // Past the end of the clock is no deadline.
-    Instant::now().checked_add(timeout)
 }
 
 /// Lets the kernel notice within about ten seconds that the machine of a TCP peer is gone.

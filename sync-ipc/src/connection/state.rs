@@ -7,7 +7,7 @@ use std::time::Instant;
 use sync_core::fork::ProcessMark;
 use sync_core::{Mutex, MutexGuard};
 
-use super::error::ConnectionError;
+use crate::error::ConnectionError;
 
 /// The part of a message that has arrived.
 #[derive(Default)]

@@ -21,7 +21,10 @@ use rustls::Connection as Session;
 use sync_core::Mutex;
 use sync_core::fork::ProcessMark;
 
-use super::{ConnectionError, Result, poll_until};
+use super::poll::poll_until;
+use crate::error::ConnectionError;
+
+type Result<T, E = ConnectionError> = core::result::Result<T, E>;
 
 /// The session of a connection.
 pub(crate) struct Tls {

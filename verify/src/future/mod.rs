@@ -4,7 +4,7 @@ mod atomic_waker;
 
 pub use atomic_waker::AtomicWaker;
 
-use crate::engine::explore::explorer::POLL;
+use crate::engine::memory_model::event::POLL;
 use crate::engine::runtime::object;
 use crate::sync::Notify;
 use std::panic::Location;

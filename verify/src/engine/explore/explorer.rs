@@ -17,7 +17,9 @@ use super::preemption_bound::Preemptions;
 use super::replay::{Step, What};
 use super::wait_queue;
 use crate::engine::memory_model::consistency::{Psc, coherent};
-use crate::engine::memory_model::event::{INIT, Id, Kind, Label, Rmw, apply};
+use crate::engine::memory_model::event::{
+    CRASH, INIT, Id, Kind, Label, Rmw, SPURIOUS, TIMEOUT, apply,
+};
 use crate::engine::memory_model::graph::Graph;
 
 /// The number of events of a kind that an execution may have.
@@ -34,14 +36,6 @@ pub(crate) struct Budget {
     /// Switches away from a thread that could go on; `None` for any number.
     pub preemptions: Option<usize>,
 }
-
-/// In `Label::b` of a choice: what the second alternative is.
-pub(crate) const FREE: u64 = 0;
-pub(crate) const SPURIOUS: u64 = 1;
-pub(crate) const TIMEOUT: u64 = 2;
-pub(crate) const CRASH: u64 = 3;
-/// A poll without a wake: from the budget of `SPURIOUS`, but loom has it too.
-pub(crate) const POLL: u64 = SPURIOUS | 1 << 8;
 
 /// The process that a choice whether to vanish is of.
 pub(in crate::engine) fn process_of(label: &Label) -> Option<u32> {

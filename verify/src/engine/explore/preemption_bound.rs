@@ -17,8 +17,7 @@
 //! Bounding with DPOR", TACAS 2023. An execution within the bound may be reached by way of one that
 //! is not, so there is a slack of one for each thread beyond two.
 
-use super::explorer::{SPURIOUS, TIMEOUT};
-use crate::engine::memory_model::event::{Event, Id, Kind, NONE, Rmw, apply};
+use crate::engine::memory_model::event::{Event, Id, Kind, NONE, Rmw, SPURIOUS, TIMEOUT, apply};
 use crate::engine::memory_model::graph::Graph;
 use std::collections::HashMap;
 

@@ -15,6 +15,14 @@ pub(crate) const NONE: Id = u32::MAX - 1;
 /// No location.
 pub(crate) const NO_LOC: u32 = u32::MAX;
 
+/// In `Label::b` of a choice: what the second alternative is.
+pub(crate) const FREE: u64 = 0;
+pub(crate) const SPURIOUS: u64 = 1;
+pub(crate) const TIMEOUT: u64 = 2;
+pub(crate) const CRASH: u64 = 3;
+/// A poll without a wake: from the budget of `SPURIOUS`, but loom has it too.
+pub(crate) const POLL: u64 = SPURIOUS | 1 << 8;
+
 /// The kind of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub(crate) enum Kind {

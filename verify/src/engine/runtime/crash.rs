@@ -16,7 +16,8 @@
 //! nothing else can run.
 
 use super::{Runtime, State};
-use crate::engine::explore::explorer::{CRASH, process_of};
+use crate::engine::explore::explorer::process_of;
+use crate::engine::memory_model::event::CRASH;
 use crate::engine::memory_model::event::{Id, Kind};
 use crate::engine::runtime::object;
 use std::panic::Location;

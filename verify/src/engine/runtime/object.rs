@@ -132,7 +132,7 @@ impl Queue<'_> {
         timed: bool,
         site: &'static Location<'static>,
     ) -> bool {
-        use crate::engine::explore::explorer::{SPURIOUS, TIMEOUT};
+        use crate::engine::memory_model::event::{SPURIOUS, TIMEOUT};
         let at_once = runtime::with(|rt| rt.is_draining());
         if at_once || choose(2, if timed { TIMEOUT } else { SPURIOUS }, site) == 1 {
             return self.leave(ticket, site);
