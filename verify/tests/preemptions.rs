@@ -259,7 +259,7 @@ fn a_yield_is_no_preemption() {
     assert!(report.failure.is_none() && report.executions > 0, "{report}");
 }
 
-/// What loom does not have shares the bound: a weak failure, a spurious wake-up, an early timeout.
+/// Events that loom does not have share the bound: weak failures, spurious wake-ups, timeouts.
 #[test]
 fn surprises_share_the_bound() {
     let run = |bound, model: fn()| {

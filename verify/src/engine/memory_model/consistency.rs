@@ -14,8 +14,8 @@
 //! only the other additions are checked. Coherence and atomicity are seen to where events are
 //! linked (`explore::explorer`, `explore::revisit`).
 //!
-//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins:
-//! where these have no cycle, there is none to look for. That takes a walk over the events
+//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins.
+//! Where these have no cycle, there is none to look for. That takes a walk over the events
 //! ([`Interleaving`]), and is so for most graphs.
 //!
 //! The creation of a thread and its join count as if the thread had an event before its first and
