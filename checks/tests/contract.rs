@@ -30,8 +30,12 @@ fn tests(package: &str) -> BTreeSet<String> {
         let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         let syntax = syn::parse_file(&read(&path)).expect("a Rust file");
         for item in syntax.items {
-            // A macro whose first argument is a name writes the test of that name.
+            // A macro such as `each_queue!(name, ...)` writes the test of that name.
             if let syn::Item::Macro(call) = &item {
+                let of = call.mac.path.get_ident().map(ToString::to_string);
+                if !of.is_some_and(|of| of.starts_with("each_")) {
+                    continue;
+                }
                 let tokens = call.mac.tokens.to_string();
                 let name = tokens.split_once(" ,").or(tokens.split_once(',')).map(|(name, _)| name);
                 let is_name =
