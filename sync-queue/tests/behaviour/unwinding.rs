@@ -527,7 +527,7 @@ fn a_comparison_that_panics_in_the_middle_of_a_batch_ends_the_batch() {
             all.extend(queue.try_iter().map(|item| item.0));
             assert!(all.into_iter().eq(0..20), "after {fuse} comparisons");
 
-            // What a drain took out before the panic is returned.
+            // A drain returns what it took out before the panic.
             (0..20).for_each(|n| assert!(queue.put(Late(n, left.clone(), kind)).is_ok()));
             let mut drained = Vec::new();
             left.store(fuse, SeqCst);
@@ -613,73 +613,6 @@ fn a_comparison_that_panics_in_a_woken_put_wakes_another_one() {
     });
     ended.sort_unstable();
     assert_eq!(ended, [None, Some(true)]);
-}
-
-/// Every kind of wait of a task for a queue or a channel.
-#[test]
-fn a_waker_that_panics_takes_no_item_and_no_wake_along() {
-    let _watchdog = watch();
-    let queue = Queue::unbounded();
-    survives(
-        "a get",
-        &|| {
-            drop(queue.drain());
-            Box::pin(async { queue.get_async().await.unwrap() })
-        },
-        &|| queue.put(()).unwrap(),
-    );
-    let full = PriorityQueue::bounded(2);
-    survives(
-        "a put",
-        &|| {
-            while full.try_put(0).is_ok() {}
-            Box::pin(async { full.put_async(1).await.unwrap() })
-        },
-        &|| _ = full.try_get(),
-    );
-    let counted = Queue::unbounded();
-    survives(
-        "a join",
-        &|| {
-            if counted.unfinished() == 0 {
-                counted.put(()).unwrap();
-            }
-            Box::pin(counted.join_async())
-        },
-        &|| {
-            let _ = counted.task_done();
-        },
-    );
-    let (sender, receiver) = channel::unbounded();
-    survives(
-        "a receive",
-        &|| {
-            drop(receiver.drain());
-            Box::pin(async { receiver.recv_async().await.unwrap() })
-        },
-        &|| sender.send(()).unwrap(),
-    );
-    let (sender, receiver) = channel::bounded(2);
-    survives(
-        "a send",
-        &|| {
-            while sender.try_send(()).is_ok() {}
-            Box::pin(async { sender.send_async(()).await.unwrap() })
-        },
-        &|| _ = receiver.try_recv(),
-    );
-    let (sender, receiver) = channel::bounded(0);
-    survives(
-        "a receive that a send meets",
-        &|| Box::pin(async { receiver.recv_async().await.unwrap() }),
-        &|| _ = sender.try_send(()),
-    );
-    survives(
-        "a send that a receive meets",
-        &|| Box::pin(async { sender.send_async(()).await.unwrap() }),
-        &|| _ = receiver.try_recv(),
-    );
-    assert!(receiver.try_recv().is_err(), "nothing is left");
 }
 
 /// Every kind of wait of a task for jobs.
