@@ -166,7 +166,7 @@ fn killed_processes_change_nothing_in_the_totals() {
     let folder = TempDir::new().unwrap();
     many_files(folder.path());
     // Work for long enough that several are killed.
-    let large = b"some words of a large file, over and over\n".repeat(1 << 16);
+    let large = b"some words of a large file, over and over\n".repeat(1 << 15);
     for number in 0..6 {
         fs::write(folder.path().join(format!("larger {number}")), &large).unwrap();
     }

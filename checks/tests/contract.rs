@@ -30,6 +30,16 @@ fn tests(package: &str) -> BTreeSet<String> {
         let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         let syntax = syn::parse_file(&read(&path)).expect("a Rust file");
         for item in syntax.items {
+            // A macro whose first argument is a name writes the test of that name.
+            if let syn::Item::Macro(call) = &item {
+                let tokens = call.mac.tokens.to_string();
+                let name = tokens.split_once(" ,").or(tokens.split_once(',')).map(|(name, _)| name);
+                let is_name =
+                    |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                if let Some(name) = name.filter(is_name) {
+                    found.insert(format!("{prefix}{stem}::{name}"));
+                }
+            }
             let syn::Item::Fn(function) = item else { continue };
             if function.attrs.iter().any(|attribute| attribute.path().is_ident("test")) {
                 found.insert(format!("{prefix}{stem}::{}", function.sig.ident));

@@ -81,3 +81,38 @@ fn entry_points_are_where_the_map_has_them() {
     assert!(paths > 15, "only {paths} paths were found");
     complaints.settle("ARCHITECTURE.md, \"Entry points\".");
 }
+
+/// "MIT OR Apache-2.0" obliges to hand the texts on. The keywords are the crate's own: a reader who
+/// looks for a queue finds the queues.
+#[test]
+fn each_published_package_has_licences_and_keywords_of_its_own() {
+    let mut complaints = Complaints::default();
+    let mut seen = BTreeSet::new();
+    for package in metadata()["packages"].as_array().expect("a list of packages") {
+        // `publish` is null for a package that may be published, and a list of registries else.
+        if !package["publish"].is_null() {
+            continue;
+        }
+        let name = package["name"].as_str().expect("a name");
+        let manifest = std::path::Path::new(package["manifest_path"].as_str().expect("a path"));
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            if !manifest.with_file_name(licence).exists() {
+                complaints.add(format!("{name} has no {licence}"));
+            }
+        }
+        let keywords = package["keywords"].as_array().expect("a list");
+        if !(3..=5).contains(&keywords.len()) {
+            complaints.add(format!("{name} has {} keywords", keywords.len()));
+        }
+        if !seen.insert(format!("{keywords:?}")) {
+            complaints.add(format!("{name} has the keywords of another package"));
+        }
+        for field in ["description", "license", "readme", "documentation", "rust_version"] {
+            if package[field].is_null() {
+                complaints.add(format!("{name} has no {field}"));
+            }
+        }
+    }
+    assert!(seen.len() >= 5, "only {} published packages", seen.len());
+    complaints.settle("What a registry shows of a package is complete.");
+}

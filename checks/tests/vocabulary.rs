@@ -28,8 +28,8 @@ const PRIVATE: [&str; 5] = [
 ];
 
 /// Methods with names of their own: `with_timeout` sets a time and waits for nothing; `poll` is the
-/// name of the system's call, and of Python's; `sleep_until` is tokio's.
-const EXCEPTIONS: [&str; 3] = ["with_timeout", "poll", "sleep_until"];
+/// name of the system's call, and of Python's; `sleep_until` is tokio's; `new` makes an alarm.
+const EXCEPTIONS: [&str; 4] = ["with_timeout", "poll", "sleep_until", "new"];
 
 /// A method or function that is `pub`.
 struct Method {

@@ -2,17 +2,9 @@
 
 use std::process::Command;
 
-/// Runs through cargo, which builds missing examples: a test that is run by its name may have no
-/// examples built.
-fn run(name: &str) -> String {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let output =
-        cargo.args(["run", "--quiet", "--manifest-path", manifest, "--example", name]).output();
-    let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("examples print text")
-}
+#[path = "support/examples.rs"]
+mod support;
+use support::run;
 
 /// One test for each example: its name, and a part of its output.
 macro_rules! examples {

@@ -197,8 +197,8 @@ fn plain_rows() -> Vec<Row> {
         "thread::SpawnError": ours::thread::SpawnError, std::io::Error;
         "thread::JoinError": ours::thread::JoinError, Absent;
         "thread::ShutDown": ours::thread::ShutDown, Absent;
-        "thread::Scope": ours::thread::Scope<'static, 'static>,
-            std::thread::Scope<'static, 'static>;
+        "thread::Scope":
+            ours::thread::Scope<'static, 'static>, std::thread::Scope<'static, 'static>;
         "thread::PanicReport": ours::thread::PanicReport<'static>, Absent;
         "CancelToken": ours::CancelToken, Absent;
         "CancelOnDrop": ours::CancelOnDrop, Absent;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// each machine.
 const LIMIT: Duration = Duration::from_micros(20);
 
-/// Of so many waits after one that asking did not help, one asks again.
+/// The number of waits, after one that asking did not help, of which one asks again.
 const AGAIN: u32 = 16;
 
 /// Whether two threads can run at the same time.

@@ -1,27 +1,8 @@
-//! Runs the examples: they are part of the documentation, so they have to work. Cargo has built
-//! them for this test.
+//! Runs the examples, and looks at what they print.
 
-use std::path::PathBuf;
-use std::process::Command;
-
-fn run(name: &str) -> String {
-    // target/<profile>/deps/examples-... -> target/<profile>/examples/<name>
-    let mut path = std::env::current_exe().expect("a test has a path");
-    path.pop();
-    path.pop();
-    let path: PathBuf =
-        path.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    let output =
-        Command::new(&path).output().unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{name}: {}\n{text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    text
-}
+#[path = "../../sync-core/tests/support/examples.rs"]
+mod support;
+use support::run;
 
 #[test]
 fn queues() {

@@ -1,18 +1,8 @@
-//! Runs the examples, and looks at what they say.
+//! Runs the examples, and looks at what they print.
 
-use std::process::Command;
-
-/// Through cargo, which builds what is not there: a test that is asked for by its name finds no
-/// examples built.
-fn run(name: &str) -> String {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let output =
-        cargo.args(["run", "--quiet", "--manifest-path", manifest, "--example", name]).output();
-    let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("examples print text")
-}
+#[path = "../../sync-core/tests/support/examples.rs"]
+mod support;
+use support::run;
 
 #[test]
 fn hello_timer() {

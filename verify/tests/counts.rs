@@ -1,7 +1,7 @@
 //! The table of published counts, with real closures.
 use std::sync::Arc;
 use verify::model::Builder;
-use verify::sync::atomic::{AtomicU64, AtomicUsize, Ordering, Ordering::*, fence};
+use verify::sync::atomic::{AtomicUsize, Ordering, Ordering::*, fence};
 use verify::thread;
 
 struct Vars {
@@ -344,74 +344,4 @@ fn families() {
             1 << n
         );
     }
-}
-
-/// A pointer with a count, as GenMC's data structures have it: the index of a node below, the count
-/// above.
-fn pointer(node: u64, count: u64) -> u64 {
-    count << 32 | node
-}
-
-fn parts(pointer: u64) -> (u64, u64) {
-    (pointer & 0xffff_ffff, pointer >> 32)
-}
-
-/// GenMC's `treiber-stack`: nodes by their index, which no thread uses twice.
-struct Stack {
-    top: AtomicU64,
-    next: [AtomicU64; 4],
-    x: [AtomicU64; 4],
-}
-
-impl Stack {
-    fn push(&self, node: u64) {
-        loop {
-            let old = self.top.load(Acquire);
-            self.next[node as usize].store(old, Relaxed);
-            let new = pointer(node, parts(old).1 + 1);
-            if self.top.compare_exchange(old, new, Release, Relaxed).is_ok() {
-                return;
-            }
-        }
-    }
-
-    fn pop(&self) -> u64 {
-        loop {
-            let old = self.top.load(Acquire);
-            let (node, count) = parts(old);
-            if node == 0 {
-                return 0;
-            }
-            let next = self.next[node as usize].load(Relaxed);
-            let new = pointer(parts(next).0, count + 1);
-            if self.top.compare_exchange(old, new, Release, Relaxed).is_ok() {
-                return node;
-            }
-        }
-    }
-}
-
-/// What GenMC 0.11 publishes for its `treiber-stack` under RC11 (`expected.rc11.mo.in`): 18, with two
-/// writers and a reader. Its locks have loops that wait, of which it counts the last round alone.
-#[test]
-fn treiber_stack() {
-    let treiber = || {
-        let zeros = || [0; 4].map(AtomicU64::new);
-        let s = Arc::new(Stack { top: AtomicU64::new(0), next: zeros(), x: zeros() });
-        for pid in 0..2 {
-            let s = s.clone();
-            thread::spawn(move || {
-                s.x[pid as usize].store(pid + 42, Relaxed);
-                s.push(pid + 1);
-            });
-        }
-        thread::spawn(move || {
-            // The value of a node is the writer's number, and 0 stands for nothing.
-            let node = s.pop();
-            if node > 1 {
-                s.x[node as usize - 1].load(Relaxed);
-            }
-        });
-    };
-    assert_eq!(executions(treiber), 18);
 }

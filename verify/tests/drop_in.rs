@@ -39,6 +39,8 @@ fn a_project_of_looms_gets_a_counterexample_that_it_can_read() {
         .env("CARGO_TARGET_DIR", project.join("target"))
         .env("RUSTFLAGS", "--cfg loom")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // For speed.
+        .env("CARGO_INCREMENTAL", "0")
         .env_remove("VERIFY_SUMMARY")
         .output()
         .expect("cargo runs");

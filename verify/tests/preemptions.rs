@@ -258,3 +258,32 @@ fn a_yield_is_no_preemption() {
     });
     assert!(report.failure.is_none() && report.executions > 0, "{report}");
 }
+
+/// What loom does not have shares the bound: a weak failure, a spurious wake-up, an early timeout.
+#[test]
+fn surprises_share_the_bound() {
+    let run = |bound, model: fn()| {
+        let mut builder = Builder::new();
+        builder.preemption_bound = bound;
+        let report = builder.explore(model);
+        assert!(report.failure.is_none() && report.complete, "{report}");
+        report.executions
+    };
+    let weak = || {
+        let x = AtomicUsize::new(0);
+        for _ in 0..3 {
+            let _ = x.compare_exchange_weak(0, 0, Relaxed, Relaxed);
+        }
+    };
+    assert_eq!([Some(0), Some(1), None].map(|bound| run(bound, weak)), [1, 4, 4]);
+    let park = || {
+        thread::current().unpark();
+        thread::park();
+    };
+    assert_eq!([Some(0), Some(1), None].map(|bound| run(bound, park)), [1, 2, 2]);
+    let timeout = || {
+        thread::current().unpark();
+        thread::park_timeout(std::time::Duration::from_secs(1));
+    };
+    assert_eq!([Some(0), Some(1), None].map(|bound| run(bound, timeout)), [1, 2, 2]);
+}

@@ -50,6 +50,7 @@ fn rounds(text: &str) -> Result<usize, String> {
 }
 
 fn main() -> ExitCode {
+    workloads::run_if_child();
     let arguments = Arguments::parse();
     let chosen = match select(
         workloads::all(),

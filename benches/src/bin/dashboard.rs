@@ -48,6 +48,7 @@ struct Arguments {
 const QUICK_ROUNDS: usize = LEAST_ROUNDS + 3;
 
 fn main() -> ExitCode {
+    workloads::run_if_child();
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(code) => code,

@@ -50,6 +50,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    workloads::run_if_child();
     let arguments = Arguments::parse();
     if let Some(perform) = &arguments.perform {
         return run_once(&perform[0], &perform[1]);

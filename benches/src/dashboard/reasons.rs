@@ -68,6 +68,30 @@ const REASONS: &[(&str, &str)] = &[
          millisecond's bucket in insertion order, up to 0.95 ms early.",
     ),
     (
+        "processes/spawn",
+        "A child gets its arguments in a socket and reports its result; Command's child gets and \
+         reports nothing.",
+    ),
+    (
+        "processes/map",
+        "Each argument and each result is written and read once as bytes; threads of one process \
+         pass a vector on.",
+    ),
+    (
+        "processes/apply",
+        "The pool's dispatcher is woken between the worker and the caller: it sees to workers that \
+         die and tasks that wait.",
+    ),
+    (
+        "processes/bytes16m",
+        "The bytes are copied into a file in memory and out of it, the copy beside it is one. The \
+         kernel's copy into a file takes several times as long as a copy in the process.",
+    ),
+    (
+        "processes/manager",
+        "A request and its answer are serialised, and looked at before they are believed.",
+    ),
+    (
         "ipc_queue",
         "iceoryx2 passes a reference to a slot; ours copies the item, since a peer process may \
          write to shared memory at any time.",

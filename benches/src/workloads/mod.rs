@@ -22,6 +22,8 @@ pub mod once;
 pub mod parker;
 pub mod pool;
 pub mod priority;
+#[cfg(target_os = "linux")]
+pub mod processes;
 pub mod queue;
 pub mod rate_limiter;
 pub mod reentrant_mutex;
@@ -64,12 +66,23 @@ pub fn all() -> Vec<Workload> {
 
 #[cfg(target_os = "linux")]
 fn between_processes() -> Vec<Workload> {
-    [ipc_mutex::workloads(), ipc_queue::workloads()].into_iter().flatten().collect()
+    let of_each = [ipc_mutex::workloads(), ipc_queue::workloads(), processes::workloads()];
+    of_each.into_iter().flatten().collect()
 }
 
 #[cfg(not(target_os = "linux"))]
 fn between_processes() -> Vec<Workload> {
     Vec::new()
+}
+
+/// Runs the function of a child process and ends it, if this process is one that a workload
+/// started. First in the `main` of each program that has the workloads.
+pub fn run_if_child() {
+    #[cfg(target_os = "linux")]
+    {
+        sync_ipc::init();
+        processes::bare::run_if_child();
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@
 //! A result that is there is returned, also if the token is cancelled: only a call that would have
 //! to wait ends with [`Cancelled`]. A call that ends so has no effect, as after a timeout.
 
+mod once;
 mod token;
 mod waits;
 

@@ -116,9 +116,9 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// A future that is ready at `deadline`.
-    pub fn new(deadline: Instant) -> Self {
-        Self { deadline, entry: None }
+    /// A future that is ready at `moment`.
+    pub fn new(moment: Instant) -> Self {
+        Self { deadline: moment, entry: None }
     }
 
     /// The moment at which it is ready.

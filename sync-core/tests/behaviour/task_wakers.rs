@@ -226,7 +226,7 @@ fn a_forgotten_wait_leaks_and_harms_nothing() {
     auto.set();
     seats.add_permits(1);
     assert_eq!(calls.load(SeqCst), 3, "their wakers are called");
-    // What they were woken for is there for others.
+    // The object that they were woken for is there for others.
     drop(lock.lock());
     auto.wait();
     drop(seats.acquire().unwrap());

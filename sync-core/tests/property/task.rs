@@ -275,8 +275,8 @@ proptest! {
         run_gate(&calls, || wait_only(latch.wait_async()), count_down, count_down);
     }
 
-    /// A notification that a dropped task had goes to another task that waits, if there is one. (More
-    /// waits may end than that, and none ends by itself.)
+    /// A notification that a dropped task had goes to another task that waits, if there is one.
+    /// (More waits may end than that, and none ends by itself.)
     #[test]
     fn a_condition_variable_loses_no_notification(calls in calls()) {
         let (lock, changed) = (Mutex::new(()), Condvar::new());

@@ -1,10 +1,10 @@
-//! What hostile bytes are sent to, in this process, so that its panics are the target's.
+//! The receivers of hostile bytes, in this process, so that their panics are the target's.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{LazyLock, mpsc};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_ipc::Connection;
@@ -76,33 +76,32 @@ pub fn after_authentication(bytes: &[u8]) {
     }
 }
 
+/// The answers of the hostile server to its next client. Further connections are closed.
+static ANSWERS: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+
+fn answers() -> MutexGuard<'static, Option<Vec<u8>>> {
+    ANSWERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Answers of a server that knows the key, to a client that calls several objects.
 pub fn hostile_server(bytes: &[u8]) {
-    type Round = (Vec<u8>, mpsc::Sender<()>);
-    static SERVER: LazyLock<(PathBuf, Key, mpsc::Sender<Round>)> = LazyLock::new(|| {
+    static SERVER: LazyLock<(PathBuf, Key)> = LazyLock::new(|| {
         let key = Key::random().expect("random numbers");
-        let name = format!("sync-ipc-fuzz-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = std::env::temp_dir().join(format!("sync-ipc-fuzz-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = Listener::bind(&path, key.clone()).expect("a path");
-        let (rounds, next) = mpsc::channel::<Round>();
         std::thread::spawn(move || {
-            for (bytes, done) in next {
-                if let Ok(connection) = listener.accept() {
+            while let Ok(pending) = listener.accept_pending() {
+                let Some(bytes) = answers().take() else { continue };
+                if let Ok(connection) = pending.authenticate() {
                     answer(&connection, &bytes);
                 }
-                // A client that connected again, and those that it left in the queue.
-                while let Ok(Some(pending)) = listener.accept_pending_timeout(Duration::ZERO) {
-                    drop(pending);
-                }
-                drop(done);
             }
         });
-        (path, key, rounds)
+        (path, key)
     });
-    let (path, key, rounds) = &*SERVER;
-    let (done, is_done) = mpsc::channel();
-    rounds.send((bytes.to_vec(), done)).expect("the server is there");
+    let (path, key) = &*SERVER;
+    *answers() = Some(bytes.to_vec());
     if let Ok(client) = ManagerClient::connect(Address::Path(path.clone()), key.clone()) {
         let _ = client.stats();
         if let Ok(dict) = client.dict::<u32, Vec<String>>() {
@@ -118,8 +117,7 @@ pub fn hostile_server(bytes: &[u8]) {
             let _ = queue.try_get();
         }
     }
-    // It ends: the sender is dropped.
-    let _ = is_done.recv();
+    *answers() = None;
 }
 
 /// Joins the client, and answers its requests by the frames in `bytes`, then closes.

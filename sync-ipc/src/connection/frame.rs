@@ -12,20 +12,10 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use super::state::Incoming;
 #[cfg(feature = "tls")]
 use super::tls::Arrived;
 use super::{Connection, ConnectionError, MAX_FDS, Result, poll_until};
-
-/// The part of a message that has arrived.
-#[derive(Default)]
-pub(super) struct Incoming {
-    bytes: Vec<u8>,
-    descriptors: Vec<OwnedFd>,
-    /// There were more descriptors than the caller asked for, or than this process has room for.
-    lost: bool,
-    /// After a message that was too long.
-    ended: bool,
-}
 
 impl Connection {
     pub(super) fn send_frame(

@@ -42,8 +42,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::listener::Listener;
 
-use self::frame::Incoming;
-use self::state::PerProcess;
+use self::state::{Incoming, PerProcess};
 #[cfg(feature = "manager")]
 use crate::eager::Eager;
 pub use crate::error::MAX_FDS;

@@ -1,12 +1,24 @@
 //! The state of a connection, in each process that uses it.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
 use sync_core::fork::ProcessMark;
 use sync_core::{Mutex, MutexGuard};
 
-use super::{ConnectionError, Result};
+use super::error::ConnectionError;
+
+/// The part of a message that has arrived.
+#[derive(Default)]
+pub(super) struct Incoming {
+    pub(super) bytes: Vec<u8>,
+    pub(super) descriptors: Vec<OwnedFd>,
+    /// There were more descriptors than the caller asked for, or than this process has room for.
+    pub(super) lost: bool,
+    /// After a message that was too long.
+    pub(super) ended: bool,
+}
 
 /// The state of one direction of a connection, behind a lock, in each process that uses it.
 ///
@@ -55,7 +67,10 @@ impl<T: Default> PerProcess<T> {
     }
 
     /// Locks the state, waiting for other threads until `deadline`.
-    pub(super) fn lock(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, T>> {
+    pub(super) fn lock(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<MutexGuard<'_, T>, ConnectionError> {
         match deadline {
             None => Ok(self.state().lock()),
             Some(deadline) => {

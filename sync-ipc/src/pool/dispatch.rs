@@ -32,6 +32,7 @@ use super::job::{Job, JobError};
 use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
 use crate::eager::Eager;
+use crate::process::body::Spares;
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::message::{self, Message, Received};
 use crate::process::{Process, SpawnError, entry};
@@ -96,6 +97,8 @@ pub(super) struct Pool {
     /// Notified when the dispatcher has ended.
     ended: Condvar,
     wake: OwnedFd,
+    /// Files of arguments that were read.
+    pub(super) spares: Arc<Spares>,
     /// Of the dispatcher's waits.
     eager: Eager,
     /// The dispatcher, until it was joined.
@@ -172,6 +175,7 @@ impl Pool {
             ended: Condvar::new(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(|error| SpawnError::Io(error.into()))?,
+            spares: Arc::default(),
             eager: Eager::new(),
             thread: Mutex::new(None),
             mark: ProcessMark::current(),

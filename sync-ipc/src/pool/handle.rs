@@ -16,7 +16,7 @@ use super::dispatch::{Room, Submitted};
 use super::error::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
 use crate::process::body::Content;
-use crate::process::handles::Incoming;
+use crate::process::handles::{Incoming, decode_marked};
 use crate::process::{ProcessError, entry};
 
 /// A submitted job: one call of a function. Python's `AsyncResult` and `Future`. Dropping it
@@ -151,6 +151,23 @@ impl<R: DeserializeOwned> Outcomes<R> {
     }
 }
 
+impl<R: DeserializeOwned> Outcomes<R> {
+    /// Appends the results of all calls, up to the first that has none.
+    fn append_to(mut self, results: &mut Vec<R>) -> Result<(), JobError> {
+        // The calls that returned, which are usually all. The rest of them, one by one, below.
+        if let Ok(bytes) = &self.whole {
+            let mut rest = &bytes[..];
+            let (mark, count) = (entry::RETURNED, self.left);
+            self.left -= decode_marked(mark, count, &mut rest, &mut self.incoming, results);
+            self.at = bytes.len() - rest.len();
+        }
+        for outcome in self {
+            results.push(outcome?);
+        }
+        Ok(())
+    }
+}
+
 impl<R: DeserializeOwned> Iterator for Outcomes<R> {
     type Item = Result<R, JobError>;
 
@@ -201,8 +218,9 @@ impl<R: DeserializeOwned> MapHandle<R> {
     #[doc(alias = "get")]
     pub fn results(self) -> Result<Vec<R>, JobError> {
         let mut results = Vec::with_capacity(self.jobs.iter().map(|job| job.count as usize).sum());
-        for outcome in self.outcomes() {
-            results.push(outcome?);
+        for job in self.jobs {
+            job.wait(None);
+            Outcomes::new(&job).append_to(&mut results)?;
         }
         Ok(results)
     }

@@ -16,6 +16,7 @@ use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard, user_code};
 
 use super::error::{JobStatus, SubmitError};
+use crate::process::body::Spares;
 use crate::process::entry::PANICKED;
 use crate::process::message::{Body, Message};
 use crate::process::{Panic, ProcessError};
@@ -117,11 +118,13 @@ pub(super) struct Call {
     pub(super) count: u32,
     pub(super) body: Body,
     pub(super) descriptors: Vec<OwnedFd>,
+    /// Where the file of the body goes when it was read.
+    pub(super) spares: Option<Arc<Spares>>,
 }
 
 impl Call {
     pub(super) fn none() -> Self {
-        Self { entry: 0, count: 0, body: Body::empty(), descriptors: Vec::new() }
+        Self { entry: 0, count: 0, body: Body::empty(), descriptors: Vec::new(), spares: None }
     }
 }
 
@@ -224,12 +227,17 @@ impl Job {
         if matches!(state.phase, Phase::Done(..)) {
             return;
         }
+        // A worker that sent an outcome has read all of the task, and no other worker has it.
+        let was_read = outcome.is_ok();
         state.phase = Phase::Done(Some(outcome), status);
         drop(state);
-        {
+        let (body, spares) = {
             let mut call = self.call.lock();
-            call.body = Body::empty();
             call.descriptors = Vec::new();
+            (core::mem::replace(&mut call.body, Body::empty()), call.spares.take())
+        };
+        if let Some(spares) = spares.filter(|_| was_read) {
+            body.reuse(&spares);
         }
         self.announce(self.state.lock(), status);
     }

@@ -32,7 +32,7 @@ use self::dispatch::{Phase, Submitted};
 use self::job::{Bell, Call, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;
-use crate::process::body::Output;
+use crate::process::body::{Output, Spares};
 use crate::process::entry::{self, Entry};
 use crate::process::handles::{Outgoing, encode, encode_to_vec};
 #[cfg(feature = "manager")]
@@ -254,9 +254,20 @@ impl Pool {
         args: F::Args,
         wait: bool,
     ) -> Result<JobHandle<F::Output>, SubmitError> {
-        let job = Job::new(call(&f, core::iter::once(args))?);
+        let job = Job::new(self.call(&f, core::iter::once(args))?);
         self.inner.submit(&job, wait)?;
         Ok(JobHandle::new(job))
+    }
+
+    /// A call of `f` for each of the items.
+    fn call<M, F: Entry<M>>(
+        &self,
+        f: &F,
+        items: impl Iterator<Item = F::Args>,
+    ) -> Result<Call, SubmitError> {
+        let mut items = items;
+        let call = chunk_of(f, &mut items, usize::MAX, usize::MAX, &self.inner.spares)?;
+        Ok(call.unwrap_or_else(Call::none))
     }
 
     /// Submits a call of the entry point of this name, whose arguments are serialised already.
@@ -265,7 +276,7 @@ impl Pool {
         let number = entry::number_of(name).and_then(|number| u32::try_from(number).ok());
         let entry = number.ok_or(SubmitError::NotRegistered("a function of that name"))?;
         let body = Body::new(args).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
-        let job = Job::new(Call { entry, count: 1, body, descriptors: Vec::new() });
+        let job = Job::new(Call { entry, count: 1, body, descriptors: Vec::new(), spares: None });
         self.inner.submit(&job, true)?;
         Ok(Raw(job))
     }
@@ -286,7 +297,7 @@ impl Pool {
     where
         F::Output: 'static,
     {
-        let job = Job::new(call(&f, core::iter::once(args))?);
+        let job = Job::new(self.call(&f, core::iter::once(args))?);
         let handle = MapHandle { jobs: vec![Arc::clone(&job)], result: PhantomData };
         handle.on_results(move |results: Result<Vec<F::Output>, JobError>| {
             callback(results.and_then(|mut one| one.pop().ok_or(JobError::Cancelled)));
@@ -382,7 +393,7 @@ impl Pool {
         }
         let mut jobs = Submitting(Vec::new());
         let mut items = items.into_iter();
-        while let Some(call) = chunk_of(&f, &mut items, chunk, bytes)? {
+        while let Some(call) = chunk_of(&f, &mut items, chunk, bytes, &self.inner.spares)? {
             let job = Job::new(call);
             self.inner.submit(&job, true)?;
             jobs.0.push(job);
@@ -443,7 +454,7 @@ impl Pool {
         let submit = move |room| {
             let job = match refused.take() {
                 Some(job) => job,
-                None => match chunk_of(&f, &mut items, chunk, usize::MAX) {
+                None => match chunk_of(&f, &mut items, chunk, usize::MAX, &self.inner.spares) {
                     Ok(None) => return Submitted::End,
                     Ok(Some(call)) => Job::new(call),
                     Err(error) => return Submitted::Job(failed(error)),
@@ -569,13 +580,6 @@ fn number_of<M, F: Entry<M>>(f: &F) -> Result<u32, SubmitError> {
     number.ok_or_else(|| SubmitError::NotRegistered(entry::name_of(f)))
 }
 
-/// A call of `f` for each of the items.
-fn call<M, F: Entry<M>>(f: &F, items: impl Iterator<Item = F::Args>) -> Result<Call, SubmitError> {
-    let mut items = items;
-    let call = chunk_of(f, &mut items, usize::MAX, usize::MAX)?;
-    Ok(call.unwrap_or_else(Call::none))
-}
-
 /// Calls of `f` for the next items: `chunk` of them at most, and no more once their arguments have
 /// `bytes` bytes. `None` at the end of the items.
 fn chunk_of<M, F: Entry<M>>(
@@ -583,9 +587,10 @@ fn chunk_of<M, F: Entry<M>>(
     items: &mut impl Iterator<Item = F::Args>,
     chunk: usize,
     bytes: usize,
+    spares: &Arc<Spares>,
 ) -> Result<Option<Call>, SubmitError> {
     let entry = number_of(f)?;
-    let mut encoded = Encoded::default();
+    let mut encoded = Encoded { output: Output::reused(spares), ..Encoded::default() };
     while (encoded.count as usize) < chunk.min(u32::MAX as usize) && encoded.output.len() < bytes {
         let Some(args) = items.next() else { break };
         encoded.push(&args)?;
@@ -596,7 +601,8 @@ fn chunk_of<M, F: Entry<M>>(
     }
     let body = output.finish();
     let body = body.map_err(|error| SubmitError::BadArguments(error.to_string()))?;
-    Ok(Some(Call { entry, count, body, descriptors: outgoing.descriptors }))
+    let (descriptors, spares) = (outgoing.descriptors, Some(Arc::clone(spares)));
+    Ok(Some(Call { entry, count, body, descriptors, spares }))
 }
 
 /// A job whose outcome is wanted as bytes.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use crate::eager::Eager;
+use crate::process::body::Mappings;
 use crate::process::entry::{self, Work};
 use crate::process::handles::Descriptor;
 use crate::process::message::{self, Body, Received};
@@ -48,13 +49,18 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
     if message::send(&socket, READY, &Body::empty(), &[]).is_err() {
         return;
     }
-    let (mut buffer, eager) = (Vec::new(), Eager::new());
+    let (mut buffer, mut known, eager) = (Vec::new(), Mappings::default(), Eager::new());
     while let Ok(Received::Message(task)) = message::receive_eagerly(&socket, &mut buffer, &eager) {
         let (entry, count) = (task.tag as u32, task.tag >> 32);
         // Without its arguments the task cannot be run: the pool learns it by this worker's end.
-        let Ok(body) = task.body.open() else { std::process::exit(NO_MEMORY) };
+        // SAFETY: the pool writes to the file of a task before it sends the task, and again when it
+        // has the outcome, which is sent below, when the content was dropped.
+        let Ok(body) = (unsafe { task.body.open_again(&mut known) }) else {
+            std::process::exit(NO_MEMORY)
+        };
         let mut work = Work::new(body, count, task.descriptors);
         entry::run_numbered(entry, &mut work);
+        drop(core::mem::take(&mut work.input));
         let descriptors = work.outgoing.descriptors;
         let sent = (work.output.finish())
             .and_then(|output| message::send(&socket, task.tag, &output, &descriptors));

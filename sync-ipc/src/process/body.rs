@@ -5,15 +5,26 @@
 //! without a copy in between. The file is sealed when it is complete, so that the receiver can map
 //! it and read the values from there: what lies in a sealed file cannot change any more. So a long
 //! argument is copied twice, into the file and out of it.
+//!
+//! **Files that are used again.** New pages of a file cost more than the copies. The arguments of a
+//! task of a pool are in a file that is not sealed against writing; when the task has ended in good
+//! order, and so was read, the file is kept for a later one, and its worker keeps its mapping. The
+//! file belongs to the pool: it writes to it before a task is sent and after the outcome of the
+//! task before has arrived, and the worker reads it in between. So nothing changes while it is
+//! borrowed.
 
 use core::fmt;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use sync_core::Mutex;
 
 use crate::memory::limits;
 
@@ -26,6 +37,32 @@ const PIECE: usize = 1 << 16;
 
 /// The most bytes that are kept before they go into the file.
 const KEPT: usize = 1 << 20;
+
+/// The longest body whose file or memory is kept for the next one.
+pub(crate) const REUSED: usize = 32 << 20;
+
+/// The most files that are kept.
+const SPARE: usize = 2;
+
+/// Files whose bytes were read, of one pool.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Mutex<Vec<OwnedFd>>);
+
+impl Spares {
+    // A forked child's copy of the lock may be held for good: then there is no spare file.
+
+    fn take(&self) -> Option<OwnedFd> {
+        self.0.try_lock()?.pop()
+    }
+
+    fn keep(&self, file: OwnedFd) {
+        if let Some(mut files) = self.0.try_lock() {
+            if files.len() < SPARE {
+                files.push(file);
+            }
+        }
+    }
+}
 
 /// The seals under which the bytes of a file stay as they are.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
@@ -51,14 +88,21 @@ impl fmt::Display for EncodeError {
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
-    /// What came before `bytes`, if that was too much to be kept.
+    /// The part before `bytes`, if that was too much to be kept.
     file: Option<OwnedFd>,
-    /// The length of that.
+    /// The number of bytes in the file.
     filed: usize,
     error: Option<io::Error>,
+    /// Where the file is from, if it is used again.
+    spares: Option<Arc<Spares>>,
 }
 
 impl Output {
+    /// For bytes that are read once, before the sender learns that they were.
+    pub(crate) fn reused(spares: &Arc<Spares>) -> Self {
+        Self { spares: Some(Arc::clone(spares)), ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.filed + self.bytes.len()
     }
@@ -77,7 +121,7 @@ impl Output {
         match len.checked_sub(self.filed) {
             Some(kept) => self.bytes.truncate(kept),
             None => {
-                // What is behind it in the file is overwritten, or not sent.
+                // The bytes behind it in the file are overwritten, or not sent.
                 self.filed = len;
                 self.bytes.clear();
             }
@@ -90,8 +134,16 @@ impl Output {
         let end = self.len() as u64 + piece.len() as u64;
         limits::file_size(end)?;
         if self.file.is_none() {
+            self.file = self.spares.as_ref().and_then(|spares| spares.take());
+        }
+        if self.file.is_none() {
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-            self.file = Some(memfd_create("sync-ipc-message", flags)?);
+            let file = memfd_create("sync-ipc-message", flags)?;
+            if self.spares.is_some() {
+                // A system that refuses costs the receiver a copy.
+                let _ = fcntl_add_seals(&file, SealFlags::SHRINK);
+            }
+            self.file = Some(file);
         }
         let Some(file) = &self.file else { unreachable!("made above") };
         for mut bytes in [&self.bytes[..], piece] {
@@ -128,7 +180,8 @@ impl Output {
         let length = self.len();
         self.file(&[])?;
         let Some(file) = self.file else { unreachable!("written to above") };
-        Ok(Body::sealed(file, length))
+        let is_reused = self.spares.is_some();
+        Ok(if is_reused { Body::Beside(file, length) } else { Body::sealed(file, length) })
     }
 }
 
@@ -169,6 +222,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// Puts bytes that are too long for a socket into a file.
+    #[cfg(any(test, feature = "manager"))]
     pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
         Output { bytes, ..Output::default() }.finish()
     }
@@ -200,13 +254,75 @@ impl Body {
         }
     }
 
+    /// Keeps the file of a body that was read and is sent to no other process.
+    pub(crate) fn reuse(self, spares: &Spares) {
+        let Self::Beside(file, length) = self else { return };
+        let is_sealed = fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::WRITE));
+        if length <= REUSED && !is_sealed {
+            spares.keep(file);
+        }
+    }
+
     /// All bytes, to be read.
     pub(crate) fn open(self) -> io::Result<Content> {
         match self {
             Self::Inline(bytes) => Ok(Content::Bytes(bytes)),
-            Self::Beside(file, length) => Content::of_file(&file, length)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a whole message")),
+            Self::Beside(file, length) => Content::of_file(&file, length).ok_or_else(not_a_message),
         }
+    }
+
+    /// As [`open`](Self::open), with a mapping from before if the file is used again.
+    ///
+    /// # Safety
+    ///
+    /// No process writes to a file that is not sealed against it while the content lives.
+    pub(crate) unsafe fn open_again(self, known: &mut Mappings) -> io::Result<Content> {
+        match self {
+            // SAFETY: the caller's promise.
+            Self::Beside(file, length) => match unsafe { known.find(&file, length) } {
+                Some(mapped) => Ok(Content::Again(mapped, length)),
+                None => Content::of_file(&file, length).ok_or_else(not_a_message),
+            },
+            inline => inline.open(),
+        }
+    }
+}
+
+fn not_a_message() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not a whole message")
+}
+
+/// Mappings of files that are used again, the last ones of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Mappings(VecDeque<(u64, Arc<Mapped>)>);
+
+impl Mappings {
+    /// The mapping of a file that is not sealed against writing, and cannot become shorter. `None`
+    /// for another one.
+    ///
+    /// # Safety
+    ///
+    /// No process writes to the file while the mapping is read.
+    unsafe fn find(&mut self, file: &OwnedFd, length: usize) -> Option<Arc<Mapped>> {
+        let seals = fcntl_get_seals(file).ok()?;
+        if !seals.contains(SealFlags::SHRINK) || seals.contains(SealFlags::WRITE) || length == 0 {
+            return None;
+        }
+        let about = fstat(file).ok()?;
+        let size = usize::try_from(about.st_size).ok().filter(|size| *size >= length)?;
+        // A mapping keeps its file, so the number is no other file's.
+        if let Some(at) = self.0.iter().position(|(inode, _)| *inode == about.st_ino) {
+            if self.0[at].1.length >= length {
+                return Some(Arc::clone(&self.0[at].1));
+            }
+            self.0.remove(at);
+        }
+        let mapped = Arc::new(Mapped::new(file, size, MapFlags::SHARED)?);
+        self.0.push_back((about.st_ino, Arc::clone(&mapped)));
+        if self.0.len() > SPARE {
+            self.0.pop_front();
+        }
+        Some(mapped)
     }
 }
 
@@ -215,6 +331,8 @@ impl Body {
 pub(crate) enum Content {
     Bytes(Vec<u8>),
     Mapped(Mapped),
+    /// The first bytes of a file that is used again.
+    Again(Arc<Mapped>, usize),
 }
 
 impl Default for Content {
@@ -236,6 +354,8 @@ impl Deref for Content {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Mapped(mapped) => mapped,
+            // As long at least: it was checked.
+            Self::Again(mapped, length) => &mapped[..*length],
         }
     }
 }
@@ -247,7 +367,7 @@ impl Content {
             return None;
         }
         if length > 0 && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS)) {
-            if let Some(mapped) = Mapped::new(file, length) {
+            if let Some(mapped) = Mapped::new(file, length, MapFlags::PRIVATE) {
                 return Some(Self::Mapped(mapped));
             }
         }
@@ -269,7 +389,7 @@ impl Content {
     pub(crate) fn into_vec(self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Mapped(mapped) => mapped.to_vec(),
+            other => other.to_vec(),
         }
     }
 }
@@ -277,7 +397,8 @@ impl Content {
 /// A sealed file, mapped to be read.
 ///
 /// **Invariant.** `length` bytes from `pointer` are mapped until the value is dropped, and belong
-/// to a file that no process can write to or shorten.
+/// to a file that no process can shorten, and that none writes to while they are borrowed: it is
+/// sealed against that, or the caller of [`Body::open_again`] has promised it.
 #[derive(Debug)]
 pub(crate) struct Mapped {
     pointer: NonNull<u8>,
@@ -291,8 +412,8 @@ unsafe impl Sync for Mapped {}
 
 impl Mapped {
     /// The caller has checked the length and the seals of the file.
-    fn new(file: &OwnedFd, length: usize) -> Option<Self> {
-        let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
+    fn new(file: &OwnedFd, length: usize, kind: MapFlags) -> Option<Self> {
+        let flags = kind | MapFlags::POPULATE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let pointer =
             unsafe { mmap(core::ptr::null_mut(), length, ProtFlags::READ, flags, file, 0) };
@@ -304,7 +425,7 @@ impl Deref for Mapped {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the type's invariant: mapped and never changed, so the bytes may be borrowed.
+        // SAFETY: the type's invariant: mapped, and not changed while they are borrowed.
         unsafe { core::slice::from_raw_parts(self.pointer.as_ptr(), self.length) }
     }
 }
@@ -351,6 +472,31 @@ mod tests {
         output.truncate(after);
         let content = output.finish().unwrap().open().unwrap();
         assert_eq!(*content, *b"\x01\x05short");
+    }
+
+    #[test]
+    fn files_are_used_again_and_bring_nothing_of_the_body_before() {
+        let (mut known, spares) = (Mappings::default(), Arc::new(Spares::default()));
+        for length in [3 * INLINE, 5 * INLINE, 2 * INLINE, 4 * INLINE] {
+            let text = char::from(b'a' + (length / INLINE) as u8).to_string().repeat(length);
+            let mut output = Output::reused(&spares);
+            encoded(&text, &mut output);
+            let body = output.finish().unwrap();
+            let Body::Beside(file, sent) = body else { panic!("it is long") };
+            // As the receiver has it.
+            let received = Body::Beside(file.try_clone().unwrap(), sent);
+            // SAFETY: the file is written to in the next turn, after the content.
+            let content = unsafe { received.open_again(&mut known) }.unwrap();
+            assert!(matches!(content, Content::Again(..)));
+            assert!(postcard::from_bytes::<String>(&content).unwrap() == text);
+            drop(content);
+            assert_eq!(known.0.len(), 1, "one file, mapped once or again when it has grown");
+            Body::Beside(file, sent).reuse(&spares);
+            assert_eq!(spares.0.lock().len(), 1);
+        }
+        // A sealed one is not kept.
+        Body::beside(b"sealed").unwrap().reuse(&spares);
+        assert_eq!(spares.0.lock().len(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustix::net::{SocketType, sockopt};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::current::CurrentProcess;
+use super::current::{CurrentProcess, ParentProcess};
 use super::entry::{BAD_ARGUMENTS, ENTRIES, Work, fingerprint};
 use super::message::{self, Message, Received};
 use super::{handles, panics, pidfd};
@@ -166,7 +166,14 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
         .iter()
         .find(|entry| entry.name() == hello.entry)
         .ok_or_else(|| format!("no entry point is called {}", hello.entry))?;
-    CurrentProcess::become_child(hello, parent);
+    let parent = ParentProcess::new(hello.parent_pid, hello.parent_name, parent);
+    CurrentProcess::become_child(
+        hello.name,
+        hello.daemon,
+        parent,
+        #[cfg(feature = "auth")]
+        hello.authkey,
+    );
     let at = body.len() - rest.len();
     let mut work = Work::new(body, 1, descriptors.collect());
     work.at = at;

@@ -11,7 +11,6 @@ use std::{fmt, io};
 
 use sync_core::fork::PerProcess;
 
-use super::child::Hello;
 use super::pidfd;
 use super::{Child, ChildState};
 #[cfg(feature = "auth")]
@@ -65,13 +64,17 @@ pub fn parent_process() -> Option<&'static ParentProcess> {
 }
 
 impl CurrentProcess {
-    pub(super) fn become_child(hello: Hello, parent: OwnedFd) {
-        let parent = ParentProcess::new(hello.parent_pid, hello.parent_name, parent);
+    pub(super) fn become_child(
+        name: String,
+        daemon: bool,
+        parent: ParentProcess,
+        #[cfg(feature = "auth")] authkey: Option<Key>,
+    ) {
         #[cfg(feature = "auth")]
-        let key = hello.authkey.map_or(core::ptr::null_mut(), |key| Box::into_raw(Box::new(key)));
+        let key = authkey.map_or(core::ptr::null_mut(), |key| Box::into_raw(Box::new(key)));
         let _ = CURRENT.set(Self {
-            name: Cow::Owned(hello.name),
-            daemon: hello.daemon,
+            name: Cow::Owned(name),
+            daemon,
             parent: Some(parent),
             children: AtomicU64::new(0),
             #[cfg(feature = "auth")]

@@ -173,8 +173,8 @@ impl Work {
 /// Runs the calls of `work`. Everything of the user's runs in here: the function, and the
 /// serialisation of its arguments and results.
 pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
-    let input = core::mem::take(&mut work.input);
-    let mut input = &input[work.at..];
+    let content = core::mem::take(&mut work.input);
+    let mut input = &content[work.at..];
     for _ in 0..work.count {
         let before = work.output.len();
         let mut is_read = false;

@@ -123,6 +123,29 @@ pub(crate) fn decode<T: DeserializeOwned>(
     Ok(value)
 }
 
+/// Reads values that each follow a byte `mark`, at most `count` of them, until one cannot be read.
+/// `bytes` begins with what was not read.
+pub(crate) fn decode_marked<T: DeserializeOwned>(
+    mark: u8,
+    count: u32,
+    bytes: &mut &[u8],
+    incoming: &mut Incoming,
+    values: &mut Vec<T>,
+) -> u32 {
+    within(&INCOMING, incoming, || {
+        for read in 0..count {
+            let Some((first, rest)) = bytes.split_first() else { return read };
+            if *first != mark {
+                return read;
+            }
+            let Ok((value, rest)) = postcard::take_from_bytes(rest) else { return read };
+            values.push(value);
+            *bytes = rest;
+        }
+        count
+    })
+}
+
 /// Whether this thread reads the arguments or the result of a process.
 #[cfg(feature = "manager")]
 pub(crate) fn is_decoding() -> bool {

@@ -2,8 +2,9 @@
 //!
 //! A message is a header of fixed length, a body, and descriptors. A body that is longer than
 //! [`INLINE`] does not go through the socket: it is written into a memfd ([`Body`]), whose
-//! descriptor goes with the header. A sender therefore never waits for its receiver as long as the socket has room
-//! for one message, and a child can read its arguments although its parent was killed meanwhile.
+//! descriptor goes with the header. A sender therefore never waits for its receiver as long as the
+//! socket has room for one message, and a child can read its arguments although its parent was
+//! killed meanwhile.
 //!
 //! Both ends run the same program. Lengths are checked all the same: a body is read up to the size
 //! that the memfd has.

@@ -81,7 +81,7 @@ fn kill_at<C: Case>(case: &C, steps: u64) -> bool {
     kill_on(case, steps, &[])
 }
 
-/// Kills after so many steps: by a breakpoint, if it is known which instruction comes then.
+/// Kills after this many steps: by a breakpoint, if it is known which instruction comes then.
 fn kill_on<C: Case>(case: &C, steps: u64, run: &[Instruction]) -> bool {
     if let Some(next) = run.get(steps as usize) {
         if kill_before(case, *next) {

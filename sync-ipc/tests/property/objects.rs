@@ -1,6 +1,7 @@
 //! Creating, opening and removing objects next to a map of names.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use proptest::prelude::*;
 use sync_ipc::{Error, Mutex, RawValue, Segment};
@@ -25,7 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a name stands for: the number of the object, or a value of the other type.
+/// The meaning of a name: the number of the object, or a value of the other type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Named {
     Numbered(usize),
@@ -45,11 +46,11 @@ proptest! {
             match step {
                 Step::Create(name, value) => {
                     let made = RawValue::create(&segment, &name.to_string(), value);
-                    if names.contains_key(&name) {
-                        prop_assert!(matches!(made, Err(Error::AlreadyExists)));
-                    } else {
-                        names.insert(name, Named::Numbered(objects.len()));
+                    if let Entry::Vacant(free) = names.entry(name) {
+                        free.insert(Named::Numbered(objects.len()));
                         objects.push((made.expect("room"), value));
+                    } else {
+                        prop_assert!(matches!(made, Err(Error::AlreadyExists)));
                     }
                 }
                 Step::CreateOther(name, value) => {

@@ -41,6 +41,7 @@
 mod error;
 mod flavor;
 mod select;
+mod select_error;
 mod select_macro;
 mod task;
 mod tick;
@@ -59,9 +60,8 @@ pub use error::{
     TryRecvError, TrySendError,
 };
 use flavor::{Channel, Flavor};
-pub use select::{
-    ReadyTimeoutError, Select, SelectTimeoutError, SelectedOperation, TryReadyError, TrySelectError,
-};
+pub use select::{Select, SelectedOperation};
+pub use select_error::{ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectError};
 use sync_core::primitive::sync::Arc;
 use sync_core::{CancelToken, Cancelled};
 #[cfg(feature = "futures-core")]

@@ -38,8 +38,6 @@
 //! Those of the operations. The second reading of the versions stands behind a SeqCst fence, as do
 //! the answers Full and Empty (`cursor`, `settled`).
 
-use core::cell::Cell;
-use core::error::Error;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::time::Duration;
@@ -51,8 +49,12 @@ use sync_core::primitive::{MODELLED, thread};
 use sync_core::{CancelToken, Cancelled};
 
 use crate::channel::error::{RecvError, SendError};
+use crate::channel::select_error::{
+    ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectError,
+};
 use crate::channel::token::Token;
 use crate::channel::{Receiver, Sender};
+use crate::wait::random::random_below;
 use crate::wait::selector::{Ended, Selector};
 use crate::wait::timeout::Timeout;
 
@@ -197,27 +199,6 @@ impl<'a> Case<'a> {
     fn selected(&self, token: Token) -> SelectedOperation<'a> {
         SelectedOperation { token: ManuallyDrop::new(token), case: *self }
     }
-}
-
-/// A number below `limit`: fast, and different on each thread.
-fn random_below(limit: usize) -> usize {
-    thread_local! {
-        /// No destructor: usable in the destructors of other thread-locals.
-        static STATE: Cell<u64> = const { Cell::new(0) };
-    }
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    STATE.with(|state| {
-        // splitmix64 (Steele, Lea, Flood 2014), begun at the thread's number.
-        let next = match state.get() {
-            0 => thread::id().get().wrapping_mul(ODD),
-            state => state.wrapping_add(ODD),
-        };
-        state.set(next);
-        let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        // The upper half of a product is below the limit.
-        ((u128::from(mixed ^ (mixed >> 31)) * limit as u128) >> 64) as usize
-    })
 }
 
 /// Puts the cases into a random order (L3). Not under a checker, which needs executions that can be
@@ -806,31 +787,4 @@ impl fmt::Debug for SelectedOperation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SelectedOperation").field("index", &self.index()).finish_non_exhaustive()
     }
-}
-
-macro_rules! errors {
-    ($($(#[doc = $doc:literal])* $Error:ident: $text:literal;)+) => {$(
-        $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct $Error;
-
-        impl fmt::Display for $Error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($text)
-            }
-        }
-
-        impl Error for $Error {}
-    )+};
-}
-
-errors! {
-    /// No case could go on. From [`Select::try_select`].
-    TrySelectError: "no case of the select is ready";
-    /// No case could go on in time. From [`Select::select_timeout`].
-    SelectTimeoutError: "timed out while selecting";
-    /// No case could go on. From [`Select::try_ready`].
-    TryReadyError: "no case of the select is ready";
-    /// No case could go on in time. From [`Select::ready_timeout`].
-    ReadyTimeoutError: "timed out while waiting for a ready case";
 }

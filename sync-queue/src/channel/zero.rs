@@ -123,7 +123,7 @@ impl<T> Waiter<T> {
 /// A waiter that stands in a list, and whether it is that of a task.
 struct Listed<T>(NonNull<Waiter<T>>, bool);
 
-/// What a receiver hands to a select that sends.
+/// The place that a receiver hands to a select that sends.
 enum Receives<T> {
     Thread(NonNull<Waiter<T>>),
     /// The number of its claim.

@@ -125,7 +125,8 @@ macro_rules! queue_methods {
             #[doc = concat!("use sync_queue::{PutCancelError, ", stringify!($Queue), "};")]
             /// use sync_core::CancelToken;
             ///
-            #[doc = concat!("let (stop, queue) = (CancelToken::new(), ", stringify!($Queue), "::bounded(1));")]
+            /// let stop = CancelToken::new();
+            #[doc = concat!("let queue = ", stringify!($Queue), "::bounded(1);")]
             /// stop.cancel();
             /// assert_eq!(queue.put_or_cancelled(1, &stop), Ok(()));
             /// assert_eq!(queue.put_or_cancelled(2, &stop), Err(PutCancelError::Cancelled(2)));

@@ -2,6 +2,7 @@
 //! one event or by the first of several.
 
 pub(crate) mod event_count;
+pub(crate) mod random;
 pub(crate) mod selector;
 pub(crate) mod spin;
 pub(crate) mod stash;

@@ -527,7 +527,7 @@ fn a_comparison_that_panics_in_the_middle_of_a_batch_ends_the_batch() {
             all.extend(queue.try_iter().map(|item| item.0));
             assert!(all.into_iter().eq(0..20), "after {fuse} comparisons");
 
-            // A drain returns what it took out before the panic.
+            // The items that a drain took out before the panic are returned.
             (0..20).for_each(|n| assert!(queue.put(Late(n, left.clone(), kind)).is_ok()));
             let mut drained = Vec::new();
             left.store(fuse, SeqCst);

@@ -2,6 +2,7 @@
 //! a death on either side stops no participant.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::raw_event::Unset;
 use sync_ipc::raw::{LAST_BOUND, Peers, event};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
@@ -60,8 +61,8 @@ model! {
         let watches = {
             let it = it.clone();
             move |me: &Participant| {
-                let mut first = None;
-                while let Err(value) = event::watch(&it.word, me, &mut first) {
+                let mut wait = Unset::new();
+                while let Err(value) = event::watch(&it.word, me, &mut wait) {
                     me.sleep(&it.word, value, LAST_BOUND, None);
                 }
                 assert_eq!(it.data.get(), 7);

@@ -244,7 +244,7 @@ model! {
 /// A task sends to a thread, and then ends.
 fn a_task_sends(order: Order, capacity: usize) {
     model_with_tasks();
-    let (sender, receiver) = channel::bounded(capacity);
+    let (sender, receiver) = channel::bounded::<Tracked>(capacity);
     let sends = body(move || {
         assert!(block_on(sender.send_async(item(1))).is_ok());
         assert!(block_on(sender.send_async(item(2))).is_ok());
@@ -276,7 +276,7 @@ model! {
     /// or that one.
     fn a_rendezvous_that_a_task_gives_up(order) small {
         model_with_tasks();
-        let (sender, receiver) = channel::bounded(0);
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
         let sent = Arc::new(Tracked::new(0));
         let gives_up = with(&sent, move |sent| {
             if give_up_after(2, sender.send_async(item(7))).is_some() {

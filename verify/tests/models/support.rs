@@ -155,7 +155,6 @@ pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) 
 ///
 /// A count and not a time, so that a model does the same on every machine. The defaults are such
 /// that all models together take eight minutes of two processors at most, under both checkers.
-/// Twice as many find nothing more of what `cargo verify --mutate` breaks.
 fn most_executions(default: usize) -> usize {
     match std::env::var("MODEL_EXECUTIONS") {
         Ok(text) => text.parse().expect("MODEL_EXECUTIONS is a number"),

@@ -12,7 +12,7 @@ use sync_core::primitive::futex::{self, Channel, Deadline};
 use sync_core::task::block_on;
 use sync_core::{
     AutoResetEvent, Barrier, CancelToken, Condvar, Event, FairMutex, Latch, Mutex, OnceLock,
-    Parker, RwLock, Semaphore, TaskGuard, WaitGroup, thread,
+    Parker, RwLock, Semaphore, TaskGuard, WaitGroup,
 };
 
 use crate::support::{Arc, Body, Tracked, with};
@@ -329,42 +329,6 @@ model! {
     }
 }
 
-model! {
-    /// A task has the right to upgrade beside a reader that is a thread; another task upgrades and
-    /// gives up.
-    fn an_upgrade_of_a_task_beside_a_reader(order) small {
-        model_with_tasks();
-        let shared = Arc::new((RwLock::new(()), Tracked::new(0)));
-        let upgrades = with(&shared, |it| block_on(async {
-            let right = it.0.upgradable_read_async().await;
-            let _alone = TaskGuard::<_, sync_core::Upgradable>::upgrade_async(right).await;
-            it.1.set(it.1.get() + 1);
-        }));
-        let reads = with(&shared, |it| {
-            let _shared = it.0.read();
-            it.1.get();
-        });
-        order.run([upgrades, reads]);
-        assert!(!shared.0.is_locked());
-    }
-}
-
-model! {
-    /// An upgrade that is dropped while a reader is there releases the lock, and the next task has
-    /// it.
-    fn an_upgrade_that_gives_up(order) small {
-        model_with_tasks();
-        let shared = Arc::new(RwLock::new(()));
-        let gives_up = with(&shared, |it| {
-            let Some(right) = poll_and_drop(it.upgradable_read_async(), 1) else { return };
-            drop(poll_and_drop(TaskGuard::<_, sync_core::Upgradable>::upgrade_async(right), 1));
-        });
-        let reads = with(&shared, |it| drop(it.read()));
-        order.run([gives_up, reads]);
-        assert!(!shared.is_locked());
-    }
-}
-
 /// Sets `news` and opens, while a task waits, and a task that gives up after a poll.
 fn opens_for_tasks<T: 'static>(
     order: crate::support::Order,
@@ -390,24 +354,6 @@ fn opens_for_tasks<T: 'static>(
 }
 
 model! {
-    /// An event, set and cleared by a thread, releases the task that waits.
-    fn an_event_releases_a_task(order) small {
-        model_with_tasks();
-        opens_for_tasks(order, Event::new(), |it| Box::pin(it.wait_async()), |it| it.set());
-    }
-}
-
-model! {
-    /// A latch opens for a task.
-    fn a_latch_releases_a_task(order) small {
-        model_with_tasks();
-        opens_for_tasks(order, Latch::new(1), |it| Box::pin(it.wait_async()), |it| {
-            it.count_down(1);
-        });
-    }
-}
-
-model! {
     /// A token of cancellation ends the wait of a task.
     fn a_cancellation_reaches_a_task(order) small {
         model_with_tasks();
@@ -425,42 +371,6 @@ model! {
         let waits = with(&shared, |it| assert_eq!(block_on(it.wait_async()), &7));
         let makes = with(&shared, |it: Arc<OnceLock<u32>>| assert_eq!(it.get_or_init(|| 7), &7));
         order.run([waits, makes]);
-    }
-}
-
-model! {
-    /// One set of an event that resets itself: a task that gives up leaves it to the thread.
-    fn a_set_is_left_to_a_thread(order) small {
-        model_with_tasks();
-        let shared = Arc::new(AutoResetEvent::new());
-        let gives_up = with(&shared, |it| {
-            if poll_and_drop(it.wait_async(), 1).is_some() {
-                it.set();
-            }
-        });
-        let waits = with(&shared, |it| it.wait());
-        let sets = with(&shared, |it| it.set());
-        order.run([gives_up, waits, sets]);
-        assert!(!shared.is_set());
-    }
-}
-
-model! {
-    /// The last member of a group leaves; the task that waits is released.
-    fn a_group_releases_a_task(order) small {
-        model_with_tasks();
-        let group = WaitGroup::new();
-        let member = group.clone();
-        let news = Arc::new(Tracked::new(0));
-        let waits = with(&news, move |news| {
-            block_on(group.wait_async());
-            assert_eq!(news.get(), 1);
-        });
-        let leaves = with(&news, move |news| {
-            news.set(1);
-            member.done();
-        });
-        order.run([waits, leaves]);
     }
 }
 
@@ -499,19 +409,6 @@ model! {
             assert_eq!(it.1.get(), 1);
         });
         order.run([thread, task]);
-    }
-}
-
-model! {
-    /// A task joins a thread, and sees what the thread did.
-    fn a_task_joins_a_thread(_order) tight {
-        model_with_tasks();
-        let news = Arc::new(Tracked::new(0));
-        let inside = news.clone();
-        let handle = thread::spawn(move || inside.set(1)).unwrap();
-        drop(poll_and_drop(handle.join_async(), 1));
-        assert_eq!(block_on(handle.join_async()), Ok(&()));
-        assert_eq!(news.get(), 1);
     }
 }
 

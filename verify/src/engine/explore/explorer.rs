@@ -354,8 +354,8 @@ impl Explorer {
         }
     }
 
-    /// Puts aside a graph, out of which nothing is revisited, if it is consistent. Where that is much
-    /// work to find out, the bound on preemptions is asked first; where it is not, when the graph
+    /// Puts aside a graph, out of which nothing is revisited, if it is consistent. Where that is
+    /// much work to find out, the bound on preemptions is asked first; where it is not, when the graph
     /// is taken up.
     pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph) {
         let bound = self.budget.preemptions.filter(|_| g.sc >= 2);

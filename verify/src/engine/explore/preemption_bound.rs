@@ -7,7 +7,7 @@
 //! execution that has no such order, because its modification orders contradict each other, may
 //! break a modification order at the price of a preemption. A read of an old value costs nothing.
 //!
-//! What loom does not have costs a preemption each: a weak failure, a spurious wake-up, a timeout
+//! Steps that loom does not have cost a preemption each: a weak failure, a spurious wake-up, a timeout
 //! while others could run, and a failed read-modify-write that saw an old value although a newer
 //! write comes before it in every order. Each of them would multiply what is within the bound;
 //! so they share it.

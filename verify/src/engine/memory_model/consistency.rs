@@ -14,8 +14,8 @@
 //! only the other additions are checked. Coherence and atomicity are seen to where events are
 //! linked (`explore::explorer`, `explore::revisit`).
 //!
-//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins: where
-//! these have no cycle, there is none to look for. That takes a walk over the events
+//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins:
+//! where these have no cycle, there is none to look for. That takes a walk over the events
 //! ([`Interleaving`]), and is so for most graphs.
 //!
 //! The creation of a thread and its join count as if the thread had an event before its first and
@@ -43,6 +43,13 @@ pub(crate) struct Psc {
     from: Vec<Id>,
     /// Whether an event is among them.
     within: Vec<bool>,
+    /// The first of them in each thread, and in each thread at each location: what a later one
+    /// reaches along happens-before the first one reaches too.
+    first: Vec<Id>,
+    first_at: Vec<Id>,
+    /// For each thread, the index of the first event from which happens-before leads to a fence
+    /// that is reached.
+    lowest: Vec<u32>,
 }
 
 /// Looks for an order of all events that is sequentially consistent: each read reads the last
@@ -233,6 +240,7 @@ impl Psc {
             let s = self.sc[i];
             let fence = g.ev(s).label.kind == Kind::Fence;
             self.reach_from(g, s, fence);
+            self.find_lowest(g, fence);
             for j in 0..k {
                 let d = self.sc[j];
                 self.edges[i * k + j] = self.reach[d as usize]
@@ -270,11 +278,18 @@ impl Psc {
             let after = self.from.iter().copied().filter(|&x| x != s);
             earliest(g, &mut self.after, after);
         }
+        self.find_first(g);
         let by_hb = |y: Id| {
-            // The first of its thread that happens after s: by synchronisation.
-            self.from
-                .iter()
-                .any(|&x| x != y && along_hb(g, x, y, self.next[x as usize], self.prev[y as usize]))
+            let (loc, locs) = (g.ev(y).label.loc, g.locs.len());
+            let before = |&x: &Id| x != NONE && x != y;
+            let at = |t: usize| self.first_at[t * locs + loc as usize];
+            (loc != NO_LOC && (0..g.threads.len()).map(at).filter(before).any(|x| g.hb(x, y)))
+                || self
+                    .first
+                    .iter()
+                    .copied()
+                    .filter(before)
+                    .any(|x| along_hb(g, x, y, self.next[x as usize], self.prev[y as usize]))
         };
         self.reach.clear();
         for y in 0..n {
@@ -291,17 +306,41 @@ impl Psc {
         }
     }
 
+    fn find_first(&mut self, g: &Graph) {
+        let locs = g.locs.len();
+        self.first.clear();
+        self.first.resize(g.threads.len(), NONE);
+        self.first_at.clear();
+        self.first_at.resize(g.threads.len() * locs, NONE);
+        // Ids grow along program order: the last one to be entered is the first of its thread.
+        for &x in self.from.iter().rev() {
+            let e = g.ev(x);
+            self.first[e.tid as usize] = x;
+            if e.label.loc != NO_LOC {
+                self.first_at[e.tid as usize * locs + e.label.loc as usize] = x;
+            }
+        }
+    }
+
+    fn find_lowest(&mut self, g: &Graph, fence: bool) {
+        self.lowest.clear();
+        self.lowest.resize(g.threads.len(), u32::MAX);
+        for (y, e) in g.events.iter().enumerate() {
+            let low = self.lowest[e.tid as usize];
+            if e.idx < low && (self.reach[y] || (fence && eco(g, &self.after, y as Id))) {
+                self.lowest[e.tid as usize] = e.idx;
+            }
+        }
+    }
+
     /// Returns whether there is an edge from `s` to the fence `d` besides that of `reach`.
     fn reaches_fence(&self, g: &Graph, s: Id, fence: bool, d: Id) -> bool {
-        let clock = g.clock(d, HB);
-        if fence && s != d && g.hb(s, d) {
-            return true;
-        }
-        (0..g.events.len() as Id).any(|y| {
-            y != d
-                && g.within(y, clock)
-                && (self.reach[y as usize] || (fence && eco(g, &self.after, y)))
-        })
+        let (e, clock) = (g.ev(d), g.clock(d, HB));
+        (fence && s != d && g.hb(s, d))
+            || self.lowest.iter().enumerate().any(|(t, &low)| {
+                // Not the fence itself.
+                low < if t == e.tid as usize { e.idx } else { clock[t] }
+            })
     }
 
     fn acyclic(&mut self, k: usize) -> bool {
