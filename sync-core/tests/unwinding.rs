@@ -387,7 +387,7 @@ fn the_closures_of_the_guards_of_a_readers_writer_lock() {
             kind.blow()
         })));
         assert!(shared.try_upgradable_read().is_none() && shared.try_read().is_some());
-        // A value that an upgrade for a moment has written stays, and the mode is the one of before.
+        // A value that an upgrade for a moment wrote stays, and the mode is the one of before.
         assert!(!contained(|| {
             RwLockUpgradableReadGuard::with_upgraded(&mut upgradable, |data| {
                 *data += 1;

@@ -13,7 +13,9 @@ use sync_core::task::block_on;
 use sync_queue::channel::{
     self, Receiver, RecvError, Select, SendError, Sender, TryRecvError, bounded, select, unbounded,
 };
+use sync_queue::{PriorityQueue, Queue};
 
+use crate::evil_waker::survives;
 use crate::support::{A_MOMENT, Drops};
 use crate::watchdog::watch;
 
@@ -323,4 +325,71 @@ fn a_receive_that_has_chosen_a_select_may_be_dropped_at_once() {
         assert_eq!(receiver.recv(), Ok(7));
         sends.join().unwrap();
     });
+}
+
+/// Every kind of wait of a task for a queue or a channel.
+#[test]
+fn a_waker_that_panics_takes_no_item_and_no_wake_along() {
+    let _watch = watch();
+    let queue = Queue::unbounded();
+    survives(
+        "a get",
+        &|| {
+            drop(queue.drain());
+            Box::pin(async { queue.get_async().await.unwrap() })
+        },
+        &|| queue.put(()).unwrap(),
+    );
+    let full = PriorityQueue::bounded(2);
+    survives(
+        "a put",
+        &|| {
+            while full.try_put(0).is_ok() {}
+            Box::pin(async { full.put_async(1).await.unwrap() })
+        },
+        &|| _ = full.try_get(),
+    );
+    let counted = Queue::unbounded();
+    survives(
+        "a join",
+        &|| {
+            if counted.unfinished() == 0 {
+                counted.put(()).unwrap();
+            }
+            Box::pin(counted.join_async())
+        },
+        &|| {
+            let _ = counted.task_done();
+        },
+    );
+    let (sender, receiver) = channel::unbounded();
+    survives(
+        "a receive",
+        &|| {
+            drop(receiver.drain());
+            Box::pin(async { receiver.recv_async().await.unwrap() })
+        },
+        &|| sender.send(()).unwrap(),
+    );
+    let (sender, receiver) = channel::bounded(2);
+    survives(
+        "a send",
+        &|| {
+            while sender.try_send(()).is_ok() {}
+            Box::pin(async { sender.send_async(()).await.unwrap() })
+        },
+        &|| _ = receiver.try_recv(),
+    );
+    let (sender, receiver) = channel::bounded(0);
+    survives(
+        "a receive that a send meets",
+        &|| Box::pin(async { receiver.recv_async().await.unwrap() }),
+        &|| _ = sender.try_send(()),
+    );
+    survives(
+        "a send that a receive meets",
+        &|| Box::pin(async { sender.send_async(()).await.unwrap() }),
+        &|| _ = receiver.try_recv(),
+    );
+    assert!(receiver.try_recv().is_err(), "nothing is left");
 }
