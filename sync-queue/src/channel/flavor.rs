@@ -233,11 +233,19 @@ pub(super) struct Channel<T> {
     pub(super) flavor: Flavor<T>,
     senders: AtomicUsize,
     receivers: AtomicUsize,
+    /// An item whose drop panics leaks those behind it, as crossbeam-channel has it.
+    leaks: bool,
 }
 
 impl<T> Channel<T> {
     pub(super) fn new(flavor: Flavor<T>, senders: usize) -> Self {
-        Self { flavor, senders: AtomicUsize::new(senders), receivers: AtomicUsize::new(1) }
+        let (senders, receivers) = (AtomicUsize::new(senders), AtomicUsize::new(1));
+        Self { flavor, senders, receivers, leaks: false }
+    }
+
+    /// The same channel, which leaks the items behind one whose drop panics.
+    pub(super) fn leaking(self) -> Self {
+        Self { leaks: true, ..self }
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -316,7 +324,7 @@ impl<T> Channel<T> {
             match &self.flavor {
                 // No thread will ever receive what is inside: it is dropped now, not with the last
                 // sender.
-                Flavor::Queue(queue) => drop_items(queue.shut_down_now::<T>()),
+                Flavor::Queue(queue) => drop_items(queue.shut_down_now::<T>(), self.leaks),
                 Flavor::Zero(zero) => {
                     zero.close();
                     let mut items = zero.returned().into_iter();
@@ -328,10 +336,10 @@ impl<T> Channel<T> {
     }
 }
 
-/// Drops the items of a channel without receivers, also if some panic. With the feature
-/// `crossbeam-drop` an item that panics leaks those behind it.
-fn drop_items<T>(items: Vec<T>) {
-    if cfg!(feature = "crossbeam-drop") {
+/// Drops the items of a channel without receivers, also if some panic, or `leaks` those behind one
+/// that panics.
+fn drop_items<T>(items: Vec<T>, leaks: bool) {
+    if leaks {
         let mut items: Vec<_> = items.into_iter().map(ManuallyDrop::new).collect();
         for item in &mut items {
             // SAFETY: each item is dropped once; the vector does not drop them.

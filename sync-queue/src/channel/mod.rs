@@ -20,7 +20,7 @@
 //! | a `SelectedOperation` that is dropped | panics; the channel may hang | panics; the channel goes on |
 //! | an item's expression in `select!` panics | the process aborts | the panic goes on |
 //! | a receive that was chosen | its item is taken out when it is completed | when it is chosen |
-//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped (it leaks with the feature `crossbeam-drop`) |
+//! | two items whose `Drop` panics, in a channel that is dropped | the second leaks | both are dropped |
 //!
 //! ```
 //! use sync_queue::channel;
@@ -131,6 +131,15 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     pair(Flavor::unbounded())
 }
 
+/// A channel for the package that has crossbeam-channel's name: the items behind one whose drop
+/// panics leak, which a test of crossbeam-channel demands.
+#[doc(hidden)]
+#[must_use]
+pub fn leaking<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let flavor = capacity.map_or_else(Flavor::unbounded, Flavor::bounded);
+    ends(Channel::new(flavor, 1).leaking())
+}
+
 /// A receiver that gets one item, the time, `duration` from now.
 #[must_use]
 pub fn after(duration: Duration) -> Receiver<Instant> {
@@ -158,7 +167,11 @@ pub fn never<T>() -> Receiver<T> {
 }
 
 fn pair<T>(flavor: Flavor<T>) -> (Sender<T>, Receiver<T>) {
-    let channel = Arc::new(Channel::new(flavor, 1));
+    ends(Channel::new(flavor, 1))
+}
+
+fn ends<T>(channel: Channel<T>) -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(channel);
     (Sender { channel: Arc::clone(&channel) }, Receiver { channel })
 }
 

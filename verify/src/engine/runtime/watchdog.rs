@@ -333,10 +333,12 @@ mod linux {
     #[cfg(target_arch = "x86_64")]
     fn own_place(trace: &str) -> Option<String> {
         let foreign = ["verify::", "std::", "core::", "alloc::", "corosensei::", "syscall"];
+        // With line tables only, names are without their crate.
+        let is_this = |at: &str| at.contains("engine/runtime/watchdog.rs:");
         let mut skip = true;
         for line in trace.lines().map(str::trim) {
             match line.strip_prefix("at ") {
-                Some(at) if !skip && !at.starts_with("/rustc/") => {
+                Some(at) if !skip && !at.starts_with("/rustc/") && !is_this(at) => {
                     return Some(at.trim_start_matches("./").to_string());
                 }
                 Some(_) => {}
