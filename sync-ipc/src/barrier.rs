@@ -13,7 +13,7 @@ use sync_core::user_code;
 
 use crate::error::{BarrierError, Error, Result};
 use crate::plain;
-use crate::raw::barrier::{Arrival, Gathering};
+use crate::raw::barrier::{Arrival, BarrierState};
 use crate::segment::{Block, Segment};
 
 const STATE: usize = 4;
@@ -118,14 +118,14 @@ impl Barrier {
     /// Whether it is broken.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.gathering().is_broken(&self.block)
+        self.barrier_state().is_broken(&self.block)
     }
 
     /// Returns the number of parties that wait at the moment. A snapshot.
     #[must_use]
     #[doc(alias = "n_waiting")]
     pub fn waiting(&self) -> usize {
-        self.gathering().waiting(&self.block)
+        self.barrier_state().waiting(&self.block)
     }
 
     /// Waits until all parties have arrived.
@@ -173,7 +173,7 @@ impl Barrier {
     ///
     /// [`BarrierError::Busy`], [`BarrierError::NotAttached`].
     pub fn abort(&self) -> Result<(), BarrierError> {
-        Ok(self.gathering().abort(&self.block)?)
+        Ok(self.barrier_state().abort(&self.block)?)
     }
 
     /// Repairs the barrier. The parties that wait return with [`BarrierError::Broken`]. Takes at
@@ -183,11 +183,11 @@ impl Barrier {
     ///
     /// [`BarrierError::Busy`], [`BarrierError::NotAttached`].
     pub fn reset(&self) -> Result<(), BarrierError> {
-        Ok(self.gathering().reset(&self.block)?)
+        Ok(self.barrier_state().reset(&self.block)?)
     }
 
-    fn gathering(&self) -> Gathering<'_> {
-        Gathering {
+    fn barrier_state(&self) -> BarrierState<'_> {
+        BarrierState {
             lock: self.block.u32(0),
             state: self.block.u32(STATE),
             broken: self.block.u32(BROKEN),
@@ -200,7 +200,7 @@ impl Barrier {
         deadline: Option<Deadline>,
         action: impl FnOnce(),
     ) -> Result<BarrierWaitResult, BarrierError> {
-        let gathering = self.gathering();
+        let gathering = self.barrier_state();
         let (index, leader) = match gathering.arrive(&self.block, deadline)? {
             Arrival::Waits(place) => {
                 gathering.wait(&self.block, place, deadline)?;

@@ -21,8 +21,8 @@ use crate::raw::rwlock::{Read, Words};
 use crate::segment::{Block, Segment};
 
 const DIRTY: usize = 4;
-const READERS_GATE: usize = 64;
-const WRITER_GATE: usize = 128;
+const READERS_EVENT: usize = 64;
+const WRITER_EVENT: usize = 128;
 const CELLS: usize = 192;
 
 /// The number of read guards at a time that [`RwLock::create`] has room for.
@@ -317,8 +317,8 @@ impl<T> RwLock<T> {
         Words {
             writer: self.block.u32(0),
             dirty: self.block.u32(DIRTY),
-            readers_gate: self.block.u32(READERS_GATE),
-            writer_gate: self.block.u32(WRITER_GATE),
+            readers_event: self.block.u32(READERS_EVENT),
+            writer_event: self.block.u32(WRITER_EVENT),
             cells: self.block.u32s(CELLS, self.readers),
         }
     }

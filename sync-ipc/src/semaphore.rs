@@ -1,7 +1,7 @@
 //! Semaphores whose permits come back when their holder dies.
 //!
-//! The algorithm is in [`raw::semaphore`](crate::raw::semaphore). Memory: gate u32, unused u32,
-//! cells u32 each; the entry's parameter is the number of cells.
+//! The algorithm is in [`raw::semaphore`](crate::raw::semaphore). Memory: event count u32, unused
+//! u32, cells u32 each; the entry's parameter is the number of cells.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -73,7 +73,7 @@ impl Cells {
 
     #[inline]
     fn permits(&self) -> Permits<'_> {
-        Permits { gate: self.block.u32(0), cells: self.block.u32s(CELLS, self.count) }
+        Permits { waiters: self.block.u32(0), cells: self.block.u32s(CELLS, self.count) }
     }
 
     #[inline]
@@ -124,18 +124,18 @@ struct WatchedCells {
 
 impl Watched for WatchedCells {
     fn word(&self) -> &AtomicU32 {
-        self.cells.permits().gate
+        self.cells.permits().waiters
     }
 
     fn watch(&mut self, look: bool) -> core::result::Result<(), u32> {
         let (permits, peers) = (self.cells.permits(), &self.cells.block);
-        event_count::watch(permits.gate, peers, &mut self.announced, look, |look| {
+        event_count::watch(permits.waiters, peers, &mut self.announced, look, |look| {
             permits.is_ready(peers, look).then_some(())
         })
     }
 
     fn unwatch(&mut self) {
-        event_count::unwatch(self.cells.permits().gate, &self.cells.block, &mut self.announced);
+        event_count::unwatch(self.cells.permits().waiters, &self.cells.block, &mut self.announced);
     }
 }
 

@@ -9,7 +9,7 @@ use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, ListError, OrIo, OutOfRange, Result};
 use crate::plain;
-use crate::raw::{PATIENCE, mutex};
+use crate::raw::{LOCK_TIMEOUT, mutex};
 use crate::segment::{Block, Segment};
 
 const BYTES: &str = "bytes";
@@ -336,7 +336,7 @@ impl ShareableList {
 
     fn locked<R>(&self, act: impl FnOnce() -> R) -> Result<R, ListError> {
         let (word, peers) = (self.block.u32(0), &self.block);
-        match mutex::lock(word, peers, Deadline::after(PATIENCE)) {
+        match mutex::lock(word, peers, Deadline::after(LOCK_TIMEOUT)) {
             Ok(mutex::Locked::Clean) => {}
             // Each item records by itself whether it is whole.
             Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, peers),

@@ -37,9 +37,9 @@ use self::other_end::OtherEnd;
 
 const HEAD: usize = 0;
 const TAIL: usize = 64;
-const ITEMS_GATE: usize = 128;
-const ROOM_GATE: usize = 192;
-const IDLE_GATE: usize = 256;
+const ITEMS_EVENT: usize = 128;
+const ROOM_EVENT: usize = 192;
+const IDLE_EVENT: usize = 256;
 const CLOSED: usize = 260;
 const GIVEN_BACK: usize = 264;
 const DRAINED: usize = 268;
@@ -494,14 +494,14 @@ impl<T> Queue<T> {
             sent => Some(sent),
         };
         let mut spin = Spin::new();
-        while self.is_worth_a_spin(ROOM_GATE) && spin.turn() {
+        while self.is_worth_a_spin(ROOM_EVENT) && spin.turn() {
             match now(false) {
                 Err(RingError::Full) => {}
                 sent => return sent,
             }
         }
         let sent =
-            event_count::wait_until(self.block.u32(ROOM_GATE), self.peers(), deadline, attempt);
+            event_count::wait_until(self.block.u32(ROOM_EVENT), self.peers(), deadline, attempt);
         sent.unwrap_or(Err(RingError::Full))
     }
 
@@ -532,8 +532,8 @@ impl<T> Queue<T> {
     fn commit(&self, claim: Claim) -> Result<(), RingError> {
         let peers = self.peers();
         self.ring().commit(peers, claim)?;
-        if event_count::is_awaited(self.block.u32(ITEMS_GATE), peers) {
-            self.wake(ITEMS_GATE, 1);
+        if event_count::is_awaited(self.block.u32(ITEMS_EVENT), peers) {
+            self.wake(ITEMS_EVENT, 1);
         }
         Ok(())
     }
@@ -548,17 +548,17 @@ impl<T> Queue<T> {
     }
 
     #[cold]
-    fn wake(&self, gate: usize, count: u32) {
+    fn wake(&self, event: usize, count: u32) {
         // Before the wake: the woken thread may run before this thread runs again. Relaxed: a hint.
-        self.block.u32(gate + WAKER).store(processor(), Ordering::Relaxed);
-        event_count::wake(self.block.u32(gate), self.peers(), count);
+        self.block.u32(event + WAKER).store(processor(), Ordering::Relaxed);
+        event_count::wake(self.block.u32(event), self.peers(), count);
     }
 
     /// Whether a spin may help: not if the thread that this thread waits for runs on the same
     /// processor.
-    fn is_worth_a_spin(&self, gate: usize) -> bool {
+    fn is_worth_a_spin(&self, event: usize) -> bool {
         // Relaxed: a hint, and a number from outside that is only compared.
-        self.block.u32(gate + WAKER).load(Ordering::Relaxed) != processor()
+        self.block.u32(event + WAKER).load(Ordering::Relaxed) != processor()
     }
 
     #[inline]
@@ -573,13 +573,13 @@ impl<T> Queue<T> {
     #[cold]
     fn take_slow(&self, deadline: Option<Deadline>) -> Result<Claim, RingError> {
         let mut spin = Spin::new();
-        while self.is_worth_a_spin(ITEMS_GATE) && spin.turn() {
+        while self.is_worth_a_spin(ITEMS_EVENT) && spin.turn() {
             match self.take_now(false) {
                 Err(RingError::Empty) => {}
                 taken => return taken,
             }
         }
-        let word = self.block.u32(ITEMS_GATE);
+        let word = self.block.u32(ITEMS_EVENT);
         let taken = event_count::wait_until(word, self.peers(), deadline, |look| {
             // Queried before the look at the items: items that were sent before the end are found.
             let ended = self.other_end_is_gone(SENDERS_LEFT, true);
@@ -621,12 +621,12 @@ impl<T> Queue<T> {
     fn acknowledge(&self, claim: Claim) {
         let (channel, peers) = (self.channel(), self.peers());
         if channel.ring.acknowledge(peers, claim) {
-            if event_count::is_awaited(self.block.u32(ROOM_GATE), peers) {
-                self.wake(ROOM_GATE, 1);
+            if event_count::is_awaited(self.block.u32(ROOM_EVENT), peers) {
+                self.wake(ROOM_EVENT, 1);
             }
             // The fence before the look at the first event count is before these looks too.
-            if event_count::is_awaited_fenced(self.block.u32(IDLE_GATE), peers) {
-                event_count::wake(self.block.u32(IDLE_GATE), peers, u32::MAX);
+            if event_count::is_awaited_fenced(self.block.u32(IDLE_EVENT), peers) {
+                event_count::wake(self.block.u32(IDLE_EVENT), peers, u32::MAX);
             }
             channel.notify_closed(peers);
         }
@@ -742,7 +742,7 @@ impl<T> Queue<T> {
 
     /// Waits until every item that was sent has been acknowledged; `false` at the deadline.
     pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
-        let (word, peers) = (self.block.u32(IDLE_GATE), self.peers());
+        let (word, peers) = (self.block.u32(IDLE_EVENT), self.peers());
         let idle = event_count::wait_until(word, peers, deadline, |look| {
             // An item that a dead sender left unsent is not waited for.
             let swept = if look { self.sweep(false).map(drop) } else { Ok(()) };
@@ -773,9 +773,9 @@ impl<T> Queue<T> {
             closed: self.block.u32(CLOSED),
             given_back: self.block.u32(GIVEN_BACK),
             drained: self.block.u32(DRAINED),
-            items: self.block.u32(ITEMS_GATE),
-            room: self.block.u32(ROOM_GATE),
-            idle: self.block.u32(IDLE_GATE),
+            items: self.block.u32(ITEMS_EVENT),
+            room: self.block.u32(ROOM_EVENT),
+            idle: self.block.u32(IDLE_EVENT),
         }
     }
 

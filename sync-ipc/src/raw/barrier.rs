@@ -31,7 +31,7 @@
 //! 4. No party passes together with a dead party: the party that completes a cycle checks whether
 //!    every member lives, and a waiting party checks again after every recheck interval.
 //! 5. A party leaves its cell on every way out, also when the action of the completing party panics
-//!    ([`Gathering::fail`]): a living participant uses up no cell.
+//!    ([`BarrierState::fail`]): a living participant uses up no cell.
 //!
 //! **Limit.** A member that is stopped during exactly 2^30 cycles may take another cycle's decision
 //! for its own.
@@ -46,7 +46,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 
 use super::mutex::{self, Refused};
-use super::{IDENTITY, PATIENCE, Patience, Peers, Slept};
+use super::{IDENTITY, LOCK_TIMEOUT, Peers, RecheckInterval, Slept};
 
 const PASSED: u32 = 1 << 31;
 const FAILED: u32 = 1 << 30;
@@ -60,7 +60,7 @@ const ONE_GENERATION: u32 = 4;
 
 /// The words of a barrier.
 #[derive(Clone, Copy, Debug)]
-pub struct Gathering<'a> {
+pub struct BarrierState<'a> {
     /// The lock of arrivals, and of the work that a decision requires.
     pub lock: &'a AtomicU32,
     /// The state; see the module documentation.
@@ -89,7 +89,7 @@ pub enum Failed {
 pub enum Arrival {
     /// Other parties have to arrive.
     Waits(Place),
-    /// All parties have arrived: call [`Gathering::complete`].
+    /// All parties have arrived: call [`BarrierState::complete`].
     Completes(Place),
 }
 
@@ -110,7 +110,7 @@ enum Step {
     Broken,
 }
 
-impl Gathering<'_> {
+impl BarrierState<'_> {
     fn parties(&self) -> usize {
         self.cells.len() / 2
     }
@@ -142,7 +142,7 @@ impl Gathering<'_> {
         peers: &P,
         deadline: Option<Deadline>,
     ) -> Result<Arrival, Failed> {
-        let mut patience = Patience::new();
+        let mut interval = RecheckInterval::new();
         loop {
             let step = match self.locked(peers, deadline, || self.try_arrive(peers)) {
                 Ok(step) => step,
@@ -157,7 +157,7 @@ impl Gathering<'_> {
                 // do the work (invariant 2), and this party is the next holder.
                 Step::Later { state } if state & DECISION != NONE => {}
                 Step::Later { state } => {
-                    if peers.sleep(self.state, state, patience.next_bound(), deadline)
+                    if peers.sleep(self.state, state, interval.next_bound(), deadline)
                         == Slept::Deadline
                     {
                         return Err(self.run_out_of_time(peers));
@@ -248,12 +248,12 @@ impl Gathering<'_> {
         place: Place,
         deadline: Option<Deadline>,
     ) -> Result<(), Failed> {
-        let mut patience = Patience::new();
+        let mut interval = RecheckInterval::new();
         loop {
             if let Some(passed) = self.leave(peers, place) {
                 return if passed { Ok(()) } else { Err(Failed::Broken) };
             }
-            match peers.sleep(self.state, place.generation, patience.next_bound(), deadline) {
+            match peers.sleep(self.state, place.generation, interval.next_bound(), deadline) {
                 Slept::Woken => {}
                 Slept::Bound if !self.a_member_is_dead(peers) => {}
                 Slept::Bound => {
@@ -296,7 +296,7 @@ impl Gathering<'_> {
         loop {
             // Under the lock no decision is pending, unless one comes in between; without it, one
             // try.
-            let locked = self.locked(peers, Deadline::after(PATIENCE), || {});
+            let locked = self.locked(peers, Deadline::after(LOCK_TIMEOUT), || {});
             // Relaxed: a look; deciding confirms it.
             let state = peers.at(self.state).load(Ordering::Relaxed);
             if self.decide(peers, state & !DECISION, decision)

@@ -36,7 +36,7 @@
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::futex::Deadline;
 
-use super::{IDENTITY, Patience, Peers, Slept};
+use super::{IDENTITY, Peers, RecheckInterval, Slept};
 
 const NOTIFIED: u32 = 1 << 31;
 const ENROLLING: u32 = 1 << 30;
@@ -164,14 +164,14 @@ impl Waitlist<'_> {
     ) -> Option<usize> {
         let slot = &self.slots[at];
         let me = peers.me();
-        let mut patience = Patience::new();
+        let mut interval = RecheckInterval::new();
         loop {
             // Acquire: pairs with the Release in `notify_slot`. Any other word than `me` counts as
             // a notification: if a peer scribbled, one wake-up too many is legal.
             if peers.at(slot).load(Ordering::Acquire) != me {
                 return Some(at);
             }
-            let why = peers.sleep(slot, me, patience.next_bound(), deadline);
+            let why = peers.sleep(slot, me, interval.next_bound(), deadline);
             let taken = if why == Slept::Woken { None } else { self.take_over(peers) };
             if let Some(taken) = taken {
                 if !self.give_up(peers, at) {

@@ -9,7 +9,7 @@ use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 use sync_core::raw_event::{self, Home, Unset};
 
-use super::{Patience, Peers, Slept};
+use super::{Peers, RecheckInterval, Slept};
 
 /// A word in shared memory, which stays mapped for as long as a handle to it exists.
 struct Shared<'a, P> {
@@ -57,9 +57,9 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
             break;
         }
     }
-    let mut patience = Patience::new();
+    let mut interval = RecheckInterval::new();
     while let Some(expected) = wait.step(word, &home) {
-        if peers.sleep(word, expected, patience.next_bound(), deadline) == Slept::Deadline {
+        if peers.sleep(word, expected, interval.next_bound(), deadline) == Slept::Deadline {
             return wait.is_over(word, &home);
         }
     }

@@ -38,7 +38,7 @@
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::Deadline;
 
-use super::{Patience, Peers, Slept};
+use super::{Peers, RecheckInterval, Slept};
 
 const COUNT: u32 = (1 << 12) - 1;
 const ONE_NUMBER: u32 = COUNT + 1;
@@ -51,12 +51,12 @@ pub struct Announced {
 }
 
 /// Announces a waiter. Look at the structure once more before you [`sleep`].
-pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
+pub fn announce<P: Peers>(word: &AtomicU32, peers: &P) -> Announced {
     // Relaxed, each access to the word: the fence below orders it before the look.
-    let mut seen = peers.at(gate).load(Ordering::Relaxed);
+    let mut seen = peers.at(word).load(Ordering::Relaxed);
     // At the limit there is a waiter to wake anyhow (invariant 4).
     while seen & COUNT != COUNT {
-        match peers.at(gate).compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed)
+        match peers.at(word).compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed)
         {
             Ok(_) => break,
             Err(now) => seen = now,
@@ -70,20 +70,20 @@ pub fn announce<P: Peers>(gate: &AtomicU32, peers: &P) -> Announced {
 /// Sleeps until the next notification, a bound, or the deadline. Afterwards the waiter is not
 /// counted any more.
 pub fn sleep<P: Peers>(
-    gate: &AtomicU32,
+    word: &AtomicU32,
     peers: &P,
     announced: Announced,
-    patience: &mut Patience,
+    interval: &mut RecheckInterval,
     deadline: Option<Deadline>,
 ) -> Slept {
     // Relaxed: the futex compares it again.
-    let now = peers.at(gate).load(Ordering::Relaxed);
+    let now = peers.at(word).load(Ordering::Relaxed);
     if now & !COUNT != announced.number {
         return Slept::Woken;
     }
-    let why = peers.sleep(gate, now, patience.next_bound(), deadline);
+    let why = peers.sleep(word, now, interval.next_bound(), deadline);
     if why != Slept::Woken {
-        withdraw(gate, peers, announced);
+        withdraw(word, peers, announced);
     }
     // Woken, or another waiter announced itself just before we slept; the two cannot be told apart.
     // So the count may now be too high by one.
@@ -91,11 +91,11 @@ pub fn sleep<P: Peers>(
 }
 
 /// Stops waiting: the structure satisfied the waiter.
-pub fn withdraw<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced) {
+pub fn withdraw<P: Peers>(word: &AtomicU32, peers: &P, announced: Announced) {
     // Relaxed: the count orders nothing here.
-    let mut seen = peers.at(gate).load(Ordering::Relaxed);
+    let mut seen = peers.at(word).load(Ordering::Relaxed);
     while seen & !COUNT == announced.number && seen & COUNT != 0 {
-        match peers.at(gate).compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed)
+        match peers.at(word).compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed)
         {
             Ok(_) => return,
             Err(now) => seen = now,
@@ -109,19 +109,19 @@ pub fn withdraw<P: Peers>(gate: &AtomicU32, peers: &P, announced: Announced) {
 /// `attempt` gets `true` after a sleep that no wake ended: then it also looks for what the dead
 /// left.
 pub fn wait_until<P: Peers, R>(
-    gate: &AtomicU32,
+    word: &AtomicU32,
     peers: &P,
     deadline: Option<Deadline>,
     mut attempt: impl FnMut(bool) -> Option<R>,
 ) -> Option<R> {
-    let mut patience = Patience::at_a_gate();
+    let mut interval = RecheckInterval::of_an_event_count();
     loop {
-        let announced = announce(gate, peers);
+        let announced = announce(word, peers);
         if let Some(done) = attempt(false) {
-            withdraw(gate, peers, announced);
+            withdraw(word, peers, announced);
             return Some(done);
         }
-        let why = sleep(gate, peers, announced, &mut patience, deadline);
+        let why = sleep(word, peers, announced, &mut interval, deadline);
         if let Some(done) = attempt(why != Slept::Woken) {
             return Some(done);
         }
@@ -131,13 +131,13 @@ pub fn wait_until<P: Peers, R>(
     }
 }
 
-/// Looks at the structure for a waiter that sleeps at several gates at once and takes nothing.
-/// Returns what `attempt` found; or, as the error, the value of the word while which there is
+/// Looks at the structure for a waiter that sleeps at several event counts at once and takes
+/// nothing. Returns what `attempt` found; or, as the error, the value of the word while which there is
 /// nothing to look for: to sleep on, together with other words.
 ///
 /// `announced` is this waiter's own, `None` at first. It stays announced until something is found,
-/// also while other gates wake it, or until [`unwatch`]. `attempt` is called where the number has
-/// changed since the last call, and where `look` is set; `look` is passed on to it.
+/// also while other event counts wake it, or until [`unwatch`]. `attempt` is called where the number
+/// has changed since the last call, and where `look` is set; `look` is passed on to it.
 ///
 /// The waiter may have consumed a wake. So when something is found, another waiter is woken.
 ///
@@ -145,7 +145,7 @@ pub fn wait_until<P: Peers, R>(
 ///
 /// The value of the word.
 pub fn watch<P: Peers, R>(
-    gate: &AtomicU32,
+    word: &AtomicU32,
     peers: &P,
     announced: &mut Option<Announced>,
     mut look: bool,
@@ -153,22 +153,22 @@ pub fn watch<P: Peers, R>(
 ) -> Result<R, u32> {
     loop {
         // Relaxed: the futex compares it again.
-        let now = peers.at(gate).load(Ordering::Relaxed);
+        let now = peers.at(word).load(Ordering::Relaxed);
         let known = announced.take_if(|known| known.number == now & !COUNT);
         // With another number it was counted off (invariant 3).
         *announced = None;
         let is_new = known.is_none();
-        let mine = known.unwrap_or_else(|| announce(gate, peers));
+        let mine = known.unwrap_or_else(|| announce(word, peers));
         if is_new || look {
             if let Some(found) = attempt(look) {
-                withdraw(gate, peers, mine);
-                pass_on(gate, peers);
+                withdraw(word, peers, mine);
+                pass_on(word, peers);
                 return Ok(found);
             }
             look = false;
         }
         // Relaxed: as above.
-        let now = peers.at(gate).load(Ordering::Relaxed);
+        let now = peers.at(word).load(Ordering::Relaxed);
         if now & !COUNT == mine.number {
             *announced = Some(mine);
             return Err(now);
@@ -177,56 +177,56 @@ pub fn watch<P: Peers, R>(
 }
 
 /// Ends a [`watch`]. A wake that it may have consumed goes to another waiter.
-pub fn unwatch<P: Peers>(gate: &AtomicU32, peers: &P, announced: &mut Option<Announced>) {
+pub fn unwatch<P: Peers>(word: &AtomicU32, peers: &P, announced: &mut Option<Announced>) {
     let Some(mine) = announced.take() else { return };
     let number = mine.number;
-    withdraw(gate, peers, mine);
+    withdraw(word, peers, mine);
     // Relaxed: the number is that of the announcement, or a notifier has changed it.
-    if peers.at(gate).load(Ordering::Relaxed) & !COUNT != number {
-        pass_on(gate, peers);
+    if peers.at(word).load(Ordering::Relaxed) & !COUNT != number {
+        pass_on(word, peers);
     }
 }
 
 /// Wakes at most `count` waiters after the structure changed, by a read-modify-write.
 #[inline]
-pub fn notify<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
-    if is_awaited(gate, peers) {
-        wake(gate, peers, count);
+pub fn notify<P: Peers>(word: &AtomicU32, peers: &P, count: u32) {
+    if is_awaited(word, peers) {
+        wake(word, peers, count);
     }
 }
 
 /// Whether a waiter may wait, after the structure changed by a read-modify-write: then [`wake`] is
 /// to be called.
 #[inline]
-pub fn is_awaited<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
+pub fn is_awaited<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
     // SeqCst: pairs with the fence in `announce` (invariant 1).
     peers.fence_after_change();
-    is_awaited_fenced(gate, peers)
+    is_awaited_fenced(word, peers)
 }
 
 /// As [`is_awaited`], when there has been a fence since the change.
 #[inline]
-pub fn is_awaited_fenced<P: Peers>(gate: &AtomicU32, peers: &P) -> bool {
+pub fn is_awaited_fenced<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
     // Relaxed: the fence orders it after the change.
-    peers.at(gate).load(Ordering::Relaxed) & COUNT != 0
+    peers.at(word).load(Ordering::Relaxed) & COUNT != 0
 }
 
 /// Passes a wake on to another waiter, after a thread that was woken has left to the others what it
 /// was woken for.
-pub fn pass_on<P: Peers>(gate: &AtomicU32, peers: &P) {
+pub fn pass_on<P: Peers>(word: &AtomicU32, peers: &P) {
     // SeqCst: as in `is_awaited`; the structure was changed by the thread that woke this one.
     fence(Ordering::SeqCst);
-    if is_awaited_fenced(gate, peers) {
-        wake(gate, peers, 1);
+    if is_awaited_fenced(word, peers) {
+        wake(word, peers, 1);
     }
 }
 
 /// Wakes at most `count` waiters.
 #[cold]
-pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
+pub fn wake<P: Peers>(word: &AtomicU32, peers: &P, count: u32) {
     // Relaxed, here and below: the number orders nothing, it only differs; and a waiter that is
     // counted off has yet to look for the change.
-    let mut seen = peers.at(gate).load(Ordering::Relaxed);
+    let mut seen = peers.at(word).load(Ordering::Relaxed);
     let now = loop {
         let waiting = seen & COUNT;
         if waiting == 0 {
@@ -235,12 +235,12 @@ pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
             return;
         }
         let next = (seen - waiting.min(count)).wrapping_add(ONE_NUMBER);
-        match peers.at(gate).compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+        match peers.at(word).compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => break next,
             Err(other) => seen = other,
         }
     };
-    if peers.wake(gate, count) != 0 || now & COUNT == 0 {
+    if peers.wake(word, count) != 0 || now & COUNT == 0 {
         return;
     }
     // No waiter slept, and the count is not 0: those waiters are on their way to sleep, and will
@@ -249,7 +249,7 @@ pub fn wake<P: Peers>(gate: &AtomicU32, peers: &P, count: u32) {
     // the limit of the count, which are not counted.
     // Relaxed: as at the top of this function.
     let empty = (now & !COUNT).wrapping_add(ONE_NUMBER);
-    if peers.at(gate).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        peers.wake(gate, u32::MAX);
+    if peers.at(word).compare_exchange(now, empty, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        peers.wake(word, u32::MAX);
     }
 }

@@ -48,7 +48,7 @@ pub const FIRST_BOUND: Duration = Duration::from_millis(1);
 /// already or soon will. It is longer than the tick of any common kernel (1 to 10 ms): a timer that
 /// is due before the tick makes the kernel reprogram the processor's timer, at both ends of the
 /// sleep. On a virtual machine that costs more than falling asleep and waking up.
-pub const GATE_BOUND: Duration = Duration::from_millis(16);
+pub const EVENT_COUNT_BOUND: Duration = Duration::from_millis(16);
 
 /// The longest sleep, after which the sleeper checks which participants live.
 pub const LAST_BOUND: Duration = Duration::from_millis(32);
@@ -56,7 +56,7 @@ pub const LAST_BOUND: Duration = Duration::from_millis(32);
 /// The longest wait for a lock that is held for microseconds unless its holder is stopped: the lock
 /// of a directory, a list, a barrier's arrivals. After this time the operation returns an error or
 /// has another way.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,21 +104,21 @@ pub trait Peers {
     }
 }
 
-/// A bound that grows to [`LAST_BOUND`], from [`FIRST_BOUND`] or [`GATE_BOUND`].
+/// A bound that grows to [`LAST_BOUND`], from [`FIRST_BOUND`] or [`EVENT_COUNT_BOUND`].
 #[derive(Debug)]
-pub struct Patience(Duration);
+pub struct RecheckInterval(Duration);
 
-impl Patience {
+impl RecheckInterval {
     /// Starts at the shortest.
     #[must_use]
     pub fn new() -> Self {
         Self(FIRST_BOUND)
     }
 
-    /// Starts at [`GATE_BOUND`].
+    /// Starts at [`EVENT_COUNT_BOUND`].
     #[must_use]
-    pub fn at_a_gate() -> Self {
-        Self(GATE_BOUND)
+    pub fn of_an_event_count() -> Self {
+        Self(EVENT_COUNT_BOUND)
     }
 
     /// The bound for this sleep; the next is twice as long.
@@ -129,7 +129,7 @@ impl Patience {
     }
 }
 
-impl Default for Patience {
+impl Default for RecheckInterval {
     fn default() -> Self {
         Self::new()
     }

@@ -41,7 +41,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use super::{IDENTITY, Patience, Peers, Slept};
+use super::{IDENTITY, Peers, RecheckInterval, Slept};
 
 /// A thread may sleep on the word.
 pub const WAITERS: u32 = 1 << 31;
@@ -105,7 +105,7 @@ fn lock_slow<P: Peers>(
         return Err(Refused::NotAttached);
     }
     let mut spin = Spin::new();
-    let mut patience = Patience::new();
+    let mut interval = RecheckInterval::new();
     // WAITERS once this thread slept (invariant 3).
     let mut slept = 0;
     loop {
@@ -144,7 +144,7 @@ fn lock_slow<P: Peers>(
             }
         }
         let asleep_on = seen | WAITERS;
-        let why = peers.sleep(word, asleep_on, patience.next_bound(), deadline);
+        let why = peers.sleep(word, asleep_on, interval.next_bound(), deadline);
         slept = WAITERS;
         if why == Slept::Woken {
             continue;

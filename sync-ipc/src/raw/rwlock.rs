@@ -5,8 +5,8 @@
 //! by its cell. A count of readers could not be corrected after a death.
 //!
 //! **The words** (u32): `writer`, the word of [`mutex`]; `dirty`, not 0 while a writer may change
-//! the data; two [`event_count`]s, at which readers wait for the writer (`readers_gate`) and the
-//! writer waits for the readers (`writer_gate`); and a row of cells, each of which has the identity
+//! the data; two [`event_count`]s, at which readers wait for the writer (`readers_event`) and
+//! the writer waits for the readers (`writer_event`); and a row of cells, each of which has the identity
 //! of a reader, or 0.
 //!
 //! | writer | cells | meaning |
@@ -50,9 +50,9 @@ pub struct Words<'a> {
     /// Not 0: a writer may be changing the data.
     pub dirty: &'a AtomicU32,
     /// Readers wait here.
-    pub readers_gate: &'a AtomicU32,
+    pub readers_event: &'a AtomicU32,
     /// The writer waits here.
-    pub writer_gate: &'a AtomicU32,
+    pub writer_event: &'a AtomicU32,
     /// The readers.
     pub cells: &'a [AtomicU32],
 }
@@ -84,7 +84,7 @@ impl Words<'_> {
     #[cold]
     fn read_slow<P: Peers>(&self, peers: &P, deadline: Option<Deadline>) -> Result<Read, Refused> {
         loop {
-            let entered = event_count::wait_until(self.readers_gate, peers, deadline, |look| {
+            let entered = event_count::wait_until(self.readers_event, peers, deadline, |look| {
                 self.try_enter(peers, look)
             });
             match entered {
@@ -195,12 +195,12 @@ impl Words<'_> {
         // Release: pairs with the Acquire in `drain` and in `claim`. An exchange: a cell that was
         // taken for a dead one's may be another reader's by now.
         let _ = peers.at(cell).compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed);
-        event_count::notify(self.writer_gate, peers, 1);
+        event_count::notify(self.writer_event, peers, 1);
         // A reader may wait for a cell. Also after a reader that saw a writer and has read nothing:
         // that writer may have woken the waiting readers before they found no cell. The fence in
         // `notify` orders this look too.
-        if event_count::is_awaited_fenced(self.readers_gate, peers) {
-            event_count::wake(self.readers_gate, peers, 1);
+        if event_count::is_awaited_fenced(self.readers_event, peers) {
+            event_count::wake(self.readers_event, peers, 1);
         }
     }
 
@@ -227,7 +227,7 @@ impl Words<'_> {
         // SeqCst: pairs with the fence in `try_enter` (invariant 1).
         peers.fence_after_change();
         let drained = self.drain(peers, false).is_some()
-            || event_count::wait_until(self.writer_gate, peers, deadline, |look| {
+            || event_count::wait_until(self.writer_event, peers, deadline, |look| {
                 self.drain(peers, look)
             })
             .is_some();
@@ -304,7 +304,7 @@ impl Words<'_> {
 
     fn release<P: Peers>(&self, peers: &P) {
         mutex::unlock(self.writer, peers);
-        event_count::notify(self.readers_gate, peers, u32::MAX);
+        event_count::notify(self.readers_event, peers, u32::MAX);
     }
 
     /// Releases the lock for writing. Only for the owner.
@@ -323,13 +323,13 @@ impl Words<'_> {
     #[cold]
     pub fn give_up<P: Peers>(&self, peers: &P) {
         mutex::give_up(self.writer, peers);
-        event_count::notify(self.readers_gate, peers, u32::MAX);
+        event_count::notify(self.readers_event, peers, u32::MAX);
     }
 
     /// As [`mutex::abandon`].
     #[cold]
     pub fn abandon<P: Peers>(&self, peers: &P) {
         mutex::abandon(self.writer, peers);
-        event_count::notify(self.readers_gate, peers, u32::MAX);
+        event_count::notify(self.readers_event, peers, u32::MAX);
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 0 | no permit here; one may be added |
 //! | [`FREE`] | a permit |
-//! | [`LENT`] | a permit that was forgotten, until one is added; no death returns it |
+//! | [`FORGOTTEN`] | a permit that was forgotten, until one is added; no death returns it |
 //! | identity | a permit that this participant holds |
 //!
 //! **Invariants**
@@ -33,13 +33,13 @@ use super::{IDENTITY, Peers, event_count, mutex::Refused};
 pub const FREE: u32 = 0xffff;
 
 /// A permit that was forgotten on purpose.
-pub const LENT: u32 = 0xfffe;
+pub const FORGOTTEN: u32 = 0xfffe;
 
 /// The word at which waiters sleep, and the cells.
 #[derive(Clone, Copy, Debug)]
 pub struct Permits<'a> {
     /// See [`event_count`].
-    pub gate: &'a AtomicU32,
+    pub waiters: &'a AtomicU32,
     /// One per permit that can exist.
     pub cells: &'a [AtomicU32],
 }
@@ -82,7 +82,7 @@ impl Permits<'_> {
                 return Ok(cell);
             }
         }
-        let taken = event_count::wait_until(self.gate, peers, deadline, |look| {
+        let taken = event_count::wait_until(self.waiters, peers, deadline, |look| {
             let reclaimed = || if look { self.reclaim(peers, me) } else { None };
             self.take(peers, me, hint).or_else(reclaimed)
         });
@@ -135,7 +135,7 @@ impl Permits<'_> {
         for (cell, word) in self.cells.iter().enumerate() {
             // Relaxed: a look.
             let seen = peers.at(word).load(Ordering::Relaxed);
-            if matches!(seen, 0 | FREE | LENT) || seen == alive {
+            if matches!(seen, 0 | FREE | FORGOTTEN) || seen == alive {
                 continue;
             }
             if !peers.is_dead(seen & IDENTITY) {
@@ -162,7 +162,7 @@ impl Permits<'_> {
             .compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed)
             .is_ok()
         {
-            event_count::notify(self.gate, peers, 1);
+            event_count::notify(self.waiters, peers, 1);
         }
     }
 
@@ -172,7 +172,7 @@ impl Permits<'_> {
         // Release: writes before this are visible to the taker after the permit is given back.
         let _ = peers.at(&self.cells[cell]).compare_exchange(
             peers.me(),
-            LENT,
+            FORGOTTEN,
             Ordering::Release,
             Ordering::Relaxed,
         );
@@ -181,7 +181,7 @@ impl Permits<'_> {
     /// Adds one permit: one that was forgotten, or, if `grow`, a new one. `false`: there is
     /// neither.
     pub fn add<P: Peers>(&self, peers: &P, grow: bool) -> bool {
-        for from in if grow { &[LENT, 0][..] } else { &[LENT][..] } {
+        for from in if grow { &[FORGOTTEN, 0][..] } else { &[FORGOTTEN][..] } {
             for word in self.cells {
                 // Relaxed: a look. Release: pairs with the Acquire in `take`.
                 if peers.at(word).load(Ordering::Relaxed) == *from
@@ -190,7 +190,7 @@ impl Permits<'_> {
                         .compare_exchange(*from, FREE, Ordering::Release, Ordering::Relaxed)
                         .is_ok()
                 {
-                    event_count::notify(self.gate, peers, 1);
+                    event_count::notify(self.waiters, peers, 1);
                     return true;
                 }
             }

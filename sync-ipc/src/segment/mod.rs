@@ -29,7 +29,7 @@ use crate::membership::Member;
 use crate::membership::process::Life;
 use crate::memory::{Mapping, View, limits};
 use crate::procfs;
-use crate::raw::{IDENTITY, PATIENCE, Peers, Slept, mutex};
+use crate::raw::{IDENTITY, LOCK_TIMEOUT, Peers, Slept, mutex};
 
 /// The seals without which no memory is touched: they fix its size forever.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -386,7 +386,7 @@ impl Segment {
 
     fn with_directory<R>(&self, act: impl FnOnce() -> Result<R>) -> Result<R> {
         let word = self.0.map.u32(DIRECTORY_LOCK);
-        match mutex::lock(word, self, Deadline::after(PATIENCE)) {
+        match mutex::lock(word, self, Deadline::after(LOCK_TIMEOUT)) {
             Ok(mutex::Locked::Clean) => {}
             // Nothing to repair: an object that the dead owner did not count does not exist.
             Ok(mutex::Locked::OwnerDied) => mutex::mark_consistent(word, self),

@@ -5,7 +5,7 @@ use std::sync::Mutex as Log;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
-use sync_ipc::raw::barrier::{Arrival, Failed, Gathering};
+use sync_ipc::raw::barrier::{Arrival, BarrierState, Failed};
 
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
@@ -37,14 +37,19 @@ impl Shared {
         })
     }
 
-    fn gathering(&self) -> Gathering<'_> {
-        Gathering { lock: &self.lock, state: &self.state, broken: &self.broken, cells: &self.cells }
+    fn barrier_state(&self) -> BarrierState<'_> {
+        BarrierState {
+            lock: &self.lock,
+            state: &self.state,
+            broken: &self.broken,
+            cells: &self.cells,
+        }
     }
 
     fn meet(&self, me: &Participant, deadline: Option<Deadline>) -> Result<(), Failed> {
-        let outcome = match self.gathering().arrive(me, deadline) {
-            Ok(Arrival::Waits(place)) => self.gathering().wait(me, place, deadline),
-            Ok(Arrival::Completes(place)) => self.gathering().complete(me, place),
+        let outcome = match self.barrier_state().arrive(me, deadline) {
+            Ok(Arrival::Waits(place)) => self.barrier_state().wait(me, place, deadline),
+            Ok(Arrival::Completes(place)) => self.barrier_state().complete(me, place),
             Err(failed) => Err(failed),
         };
         self.outcomes.lock().unwrap().push(outcome);
@@ -114,7 +119,7 @@ model! {
         let (world, it) = (World::new(false), Shared::new(2));
         let aborts = {
             let it = it.clone();
-            move |me: &Participant| it.gathering().abort(me).expect("no participant is stopped")
+            move |me: &Participant| it.barrier_state().abort(me).expect("no participant is stopped")
         };
         order.run([
             Participant::new(&world, 1).body(meets(&it, None)),
@@ -122,9 +127,9 @@ model! {
         ]);
         let last = Participant::new(&world, 3);
         assert_eq!(it.outcomes.lock().unwrap()[..], [Err(Failed::Broken)]);
-        assert!(it.gathering().is_broken(&last));
-        it.gathering().reset(&last).expect("no participant is stopped");
-        assert!(!it.gathering().is_broken(&last) && it.gathering().waiting(&last) == 0);
+        assert!(it.barrier_state().is_broken(&last));
+        it.barrier_state().reset(&last).expect("no participant is stopped");
+        assert!(!it.barrier_state().is_broken(&last) && it.barrier_state().waiting(&last) == 0);
     }
 }
 
@@ -134,11 +139,11 @@ model! {
 fn a_party_vanishes() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
         let last = Participant::new(world, 3);
-        it.gathering().reset(&last).expect("no participant is stopped");
-        assert!(!it.gathering().is_broken(&last));
-        assert_eq!(it.gathering().waiting(&last), 0, "nobody is left behind");
+        it.barrier_state().reset(&last).expect("no participant is stopped");
+        assert!(!it.barrier_state().is_broken(&last));
+        assert_eq!(it.barrier_state().waiting(&last), 0, "nobody is left behind");
         assert!(matches!(
-            it.gathering().arrive(&last, None),
+            it.barrier_state().arrive(&last, None),
             Ok(Arrival::Waits(place)) if place.index == 0
         ));
     };
@@ -161,10 +166,10 @@ fn a_party_vanishes() {
 /// Completes its cycle, or gives it up, as after an action that panicked; and may vanish in it.
 fn fails(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     let shared = shared.clone();
-    move |me| match shared.gathering().arrive(me, None) {
-        Ok(Arrival::Completes(place)) => shared.gathering().fail(me, place),
+    move |me| match shared.barrier_state().arrive(me, None) {
+        Ok(Arrival::Completes(place)) => shared.barrier_state().fail(me, place),
         Ok(Arrival::Waits(place)) => {
-            let _ = shared.gathering().wait(me, place, None);
+            let _ = shared.barrier_state().wait(me, place, None);
         }
         Err(_) => {}
     }
@@ -176,9 +181,9 @@ fn fails(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
 fn a_cycle_is_given_up() {
     let afterwards = |world: &Arc<World>, it: &Arc<Shared>| {
         let last = Participant::new(world, 3);
-        it.gathering().reset(&last).expect("no participant is stopped");
-        assert_eq!(it.gathering().waiting(&last), 0);
-        assert!(!it.gathering().is_broken(&last));
+        it.barrier_state().reset(&last).expect("no participant is stopped");
+        assert_eq!(it.barrier_state().waiting(&last), 0);
+        assert!(!it.barrier_state().is_broken(&last));
     };
     for order in [Order::Forward, Order::Reversed] {
         check_small(
@@ -189,7 +194,7 @@ fn a_cycle_is_given_up() {
                 let other = {
                     let it = it.clone();
                     move |me: &Participant| {
-                        let _ = it.gathering().reset(me);
+                        let _ = it.barrier_state().reset(me);
                     }
                 };
                 order.run([

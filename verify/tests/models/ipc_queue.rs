@@ -24,7 +24,7 @@ struct Shared {
     closed: AtomicU32,
     given_back: AtomicU32,
     drained: AtomicU32,
-    gates: [AtomicU32; 3],
+    event_counts: [AtomicU32; 3],
     /// The items received, and the items for which a send returned: outside the model.
     received: Log<Vec<u32>>,
     sent: Log<Vec<u32>>,
@@ -43,7 +43,7 @@ impl Shared {
             closed: AtomicU32::new(0),
             given_back: AtomicU32::new(0),
             drained: AtomicU32::new(0),
-            gates: [0; 3].map(AtomicU32::new),
+            event_counts: [0; 3].map(AtomicU32::new),
             received: Log::default(),
             sent: Log::default(),
         })
@@ -60,7 +60,7 @@ impl Shared {
     }
 
     fn channel(&self) -> Channel<'_> {
-        let [items, room, idle] = &self.gates;
+        let [items, room, idle] = &self.event_counts;
         Channel {
             ring: self.ring(),
             orphans: Orphans::Redeliver,
@@ -579,28 +579,28 @@ model! {
         let (world, it) = (World::new(false), Shared::new(1));
         let gone = Arc::new(AtomicU32::new(0));
         let watches = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
-            let (gate, mut announced) = (&it.gates[0], None);
-            while let Err(value) = event_count::watch(gate, me, &mut announced, false, |_| {
+            let (waiters, mut announced) = (&it.event_counts[0], None);
+            while let Err(value) = event_count::watch(waiters, me, &mut announced, false, |_| {
                 // Once the item is taken, there is nothing to see for the watcher.
                 let gone = gone.load(Ordering::Acquire) == 1;
                 (gone || it.channel().is_ready(me, false, false)).then_some(())
             }) {
-                me.sleep(gate, value, LAST_BOUND, None);
+                me.sleep(waiters, value, LAST_BOUND, None);
             }
         } };
         let receives = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
-            let claim = event_count::wait_until(&it.gates[0], me, None, |_| {
+            let claim = event_count::wait_until(&it.event_counts[0], me, None, |_| {
                 it.channel().start_recv(me, false, false).ok()
             });
             let claim = claim.expect("there is one");
             it.received.lock().unwrap().push(it.items[claim.slot].get());
             // For the watcher, which may sleep.
             gone.swap(1, Ordering::Release);
-            event_count::pass_on(&it.gates[0], me);
+            event_count::pass_on(&it.event_counts[0], me);
         } };
         let sends = { let it = it.clone(); move |me: &Participant| {
             it.send(me, 7).expect("room");
-            event_count::notify(&it.gates[0], me, 1);
+            event_count::notify(&it.event_counts[0], me, 1);
         } };
         order.run([
             Participant::new(&world, 1).body(watches),
@@ -617,22 +617,22 @@ model! {
     fn a_watcher_that_ends_passes_its_wake_on(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         let watches = { let it = it.clone(); move |me: &Participant| {
-            let (gate, mut announced) = (&it.gates[0], None);
+            let (waiters, mut announced) = (&it.event_counts[0], None);
             let is_ready = |_| it.channel().is_ready(me, false, false).then_some(());
-            if let Err(value) = event_count::watch(gate, me, &mut announced, false, is_ready) {
-                me.sleep(gate, value, LAST_BOUND, Deadline::after(LAST_BOUND));
-                event_count::unwatch(gate, me, &mut announced);
+            if let Err(value) = event_count::watch(waiters, me, &mut announced, false, is_ready) {
+                me.sleep(waiters, value, LAST_BOUND, Deadline::after(LAST_BOUND));
+                event_count::unwatch(waiters, me, &mut announced);
             }
         } };
         let receives = { let it = it.clone(); move |me: &Participant| {
-            let claim = event_count::wait_until(&it.gates[0], me, None, |_| {
+            let claim = event_count::wait_until(&it.event_counts[0], me, None, |_| {
                 it.channel().start_recv(me, false, false).ok()
             });
             it.received.lock().unwrap().push(it.items[claim.expect("there is one").slot].get());
         } };
         let sends = { let it = it.clone(); move |me: &Participant| {
             it.send(me, 7).expect("room");
-            event_count::notify(&it.gates[0], me, 1);
+            event_count::notify(&it.event_counts[0], me, 1);
         } };
         order.run([
             Participant::new(&world, 1).body(watches),
@@ -692,7 +692,7 @@ model! {
             it.channel().notify_closed(me);
         } };
         let receives = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
-            let told = event_count::wait_until(&it.gates[0], me, None, |_| {
+            let told = event_count::wait_until(&it.event_counts[0], me, None, |_| {
                 match it.channel().start_recv(me, false, false) {
                     Err(RingError::Empty) => None,
                     other => Some(other),

@@ -30,8 +30,8 @@ fn shared(cells: usize) -> Arc<Shared> {
 
 impl Shared {
     fn lock(&self) -> Words<'_> {
-        let [writer, dirty, readers_gate, writer_gate] = &self.words;
-        Words { writer, dirty, readers_gate, writer_gate, cells: &self.cells }
+        let [writer, dirty, readers_event, writer_event] = &self.words;
+        Words { writer, dirty, readers_event, writer_event, cells: &self.cells }
     }
 
     /// Counts under the lock for writing, and repairs what a dead writer left.

@@ -1,5 +1,5 @@
-//! Permits between processes: none is lost or doubled, wherever a holder vanishes; and the gate
-//! loses no wake.
+//! Permits between processes: none is lost or doubled, wherever a holder vanishes; and the event
+//! count loses no wake.
 
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::semaphore::{FREE, Permits};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::support::Tracked;
 
 struct Shared {
-    gate: AtomicU32,
+    waiters: AtomicU32,
     cells: Vec<AtomicU32>,
     data: Tracked,
 }
@@ -18,14 +18,14 @@ struct Shared {
 impl Shared {
     fn new(permits: usize) -> Arc<Self> {
         Arc::new(Self {
-            gate: AtomicU32::new(0),
+            waiters: AtomicU32::new(0),
             cells: (0..permits).map(|_| AtomicU32::new(FREE)).collect(),
             data: Tracked::new(0),
         })
     }
 
     fn permits(&self) -> Permits<'_> {
-        Permits { gate: &self.gate, cells: &self.cells }
+        Permits { waiters: &self.waiters, cells: &self.cells }
     }
 }
 
@@ -49,7 +49,7 @@ model! {
 }
 
 model! {
-    /// Three: the gate's flag goes and comes, and no waiter is forgotten.
+    /// Three: the event count's flag goes and comes, and no waiter is forgotten.
     fn one_permit_for_three(order) small {
         let (world, it) = (World::new(false), Shared::new(1));
         order.run([1, 2, 3].map(|who| Participant::new(&world, who).body(counts(&it))));
@@ -197,8 +197,8 @@ model! {
     }
 }
 
-/// A waiter vanishes anywhere, counted at the gate or not, next to another: the permit that comes
-/// reaches the living one.
+/// A waiter vanishes anywhere, counted at the event count or not, next to another: the permit that
+/// comes reaches the living one.
 #[test]
 fn a_waiter_vanishes() {
     at_every_step("ipc_semaphore::a_waiter_vanishes", 16, |order, step| {
