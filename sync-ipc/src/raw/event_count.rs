@@ -132,12 +132,12 @@ pub fn wait_until<P: Peers, R>(
 }
 
 /// Looks at the structure for a waiter that sleeps at several event counts at once and takes
-/// nothing. Returns what `attempt` found; or, as the error, the value of the word while which there is
-/// nothing to look for: to sleep on, together with other words.
+/// nothing. Returns what `attempt` found; or, as the error, the value of the word while which there
+/// is nothing to look for: to sleep on, together with other words.
 ///
 /// `announced` is this waiter's own, `None` at first. It stays announced until something is found,
-/// also while other event counts wake it, or until [`unwatch`]. `attempt` is called where the number
-/// has changed since the last call, and where `look` is set; `look` is passed on to it.
+/// also while other event counts wake it, or until [`unwatch`]. `attempt` is called where the
+/// number has changed since the last call, and where `look` is set; `look` is passed on to it.
 ///
 /// The waiter may have consumed a wake. So when something is found, another waiter is woken.
 ///

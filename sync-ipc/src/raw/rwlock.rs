@@ -6,8 +6,8 @@
 //!
 //! **The words** (u32): `writer`, the word of [`mutex`]; `dirty`, not 0 while a writer may change
 //! the data; two [`event_count`]s, at which readers wait for the writer (`readers_event`) and
-//! the writer waits for the readers (`writer_event`); and a row of cells, each of which has the identity
-//! of a reader, or 0.
+//! the writer waits for the readers (`writer_event`); and a row of cells, each of which has the
+//! identity of a reader, or 0.
 //!
 //! | writer | cells | meaning |
 //! |---|---|---|
