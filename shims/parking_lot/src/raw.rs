@@ -16,131 +16,76 @@ type GuardMarker = lock_api::GuardNoSend;
 /// the hold, in both versions.
 const HOLD: next::GuardSend = next::GuardSend::new();
 
-/// sync-core's raw lock of that name.
-#[derive(Debug)]
-pub struct RawMutex(pub(crate) sync_core::RawMutex);
+/// A raw lock of sync-core with the traits of `lock_api` 0.4.
+macro_rules! raw_mutex {
+    ($Raw:ident) => {
+        /// sync-core's raw lock of that name.
+        #[derive(Debug)]
+        pub struct $Raw(pub(crate) sync_core::$Raw);
 
-// SAFETY: by the same promise of `lock_api` 0.5, which sync-core's lock keeps.
-unsafe impl lock_api::RawMutex for RawMutex {
-    #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
-    const INIT: Self = Self(<sync_core::RawMutex as next::RawMutex>::INIT);
-    type GuardMarker = GuardMarker;
+        // SAFETY: by the same promise of `lock_api` 0.5, which sync-core's lock keeps.
+        unsafe impl lock_api::RawMutex for $Raw {
+            #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
+            const INIT: Self = Self(<sync_core::$Raw as next::RawMutex>::INIT);
+            type GuardMarker = GuardMarker;
 
-    #[inline]
-    fn lock(&self) {
-        self.0.lock();
-    }
+            #[inline]
+            fn lock(&self) {
+                self.0.lock();
+            }
 
-    #[inline]
-    fn try_lock(&self) -> bool {
-        self.0.try_lock()
-    }
+            #[inline]
+            fn try_lock(&self) -> bool {
+                self.0.try_lock()
+            }
 
-    #[inline]
-    unsafe fn unlock(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { next::RawMutex::unlock(&self.0, HOLD) }
-    }
+            #[inline]
+            unsafe fn unlock(&self) {
+                // SAFETY: the caller holds the lock.
+                unsafe { next::RawMutex::unlock(&self.0, HOLD) }
+            }
 
-    #[inline]
-    fn is_locked(&self) -> bool {
-        self.0.is_locked()
-    }
+            #[inline]
+            fn is_locked(&self) -> bool {
+                self.0.is_locked()
+            }
+        }
+
+        // SAFETY: as for `lock_api::RawMutex`.
+        unsafe impl lock_api::RawMutexFair for $Raw {
+            #[inline]
+            unsafe fn unlock_fair(&self) {
+                // SAFETY: the caller holds the lock.
+                unsafe { next::RawMutexFair::unlock_fair(&self.0, HOLD) }
+            }
+
+            #[inline]
+            unsafe fn bump(&self) {
+                // SAFETY: the caller holds the lock.
+                unsafe { next::RawMutexFair::bump(&self.0, &mut { HOLD }) }
+            }
+        }
+
+        // SAFETY: as for `lock_api::RawMutex`.
+        unsafe impl lock_api::RawMutexTimed for $Raw {
+            type Duration = Duration;
+            type Instant = Instant;
+
+            #[inline]
+            fn try_lock_for(&self, timeout: Duration) -> bool {
+                self.0.try_lock_for(timeout)
+            }
+
+            #[inline]
+            fn try_lock_until(&self, deadline: Instant) -> bool {
+                self.0.try_lock_until(deadline)
+            }
+        }
+    };
 }
 
-// SAFETY: as for `RawMutex`.
-unsafe impl lock_api::RawMutexFair for RawMutex {
-    #[inline]
-    unsafe fn unlock_fair(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { next::RawMutexFair::unlock_fair(&self.0, HOLD) }
-    }
-
-    #[inline]
-    unsafe fn bump(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { next::RawMutexFair::bump(&self.0, &mut { HOLD }) }
-    }
-}
-
-// SAFETY: as for `RawMutex`.
-unsafe impl lock_api::RawMutexTimed for RawMutex {
-    type Duration = Duration;
-    type Instant = Instant;
-
-    #[inline]
-    fn try_lock_for(&self, timeout: Duration) -> bool {
-        self.0.try_lock_for(timeout)
-    }
-
-    #[inline]
-    fn try_lock_until(&self, deadline: Instant) -> bool {
-        self.0.try_lock_until(deadline)
-    }
-}
-
-/// sync-core's raw lock of that name.
-#[derive(Debug)]
-pub struct RawFairMutex(pub(crate) sync_core::RawFairMutex);
-
-// SAFETY: by the same promise of `lock_api` 0.5, which sync-core's lock keeps.
-unsafe impl lock_api::RawMutex for RawFairMutex {
-    #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
-    const INIT: Self = Self(<sync_core::RawFairMutex as next::RawMutex>::INIT);
-    type GuardMarker = GuardMarker;
-
-    #[inline]
-    fn lock(&self) {
-        self.0.lock();
-    }
-
-    #[inline]
-    fn try_lock(&self) -> bool {
-        self.0.try_lock()
-    }
-
-    #[inline]
-    unsafe fn unlock(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { next::RawMutex::unlock(&self.0, HOLD) }
-    }
-
-    #[inline]
-    fn is_locked(&self) -> bool {
-        self.0.is_locked()
-    }
-}
-
-// SAFETY: as for `RawMutex`.
-unsafe impl lock_api::RawMutexFair for RawFairMutex {
-    #[inline]
-    unsafe fn unlock_fair(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { next::RawMutexFair::unlock_fair(&self.0, HOLD) }
-    }
-
-    #[inline]
-    unsafe fn bump(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { next::RawMutexFair::bump(&self.0, &mut { HOLD }) }
-    }
-}
-
-// SAFETY: as for `RawMutex`.
-unsafe impl lock_api::RawMutexTimed for RawFairMutex {
-    type Duration = Duration;
-    type Instant = Instant;
-
-    #[inline]
-    fn try_lock_for(&self, timeout: Duration) -> bool {
-        self.0.try_lock_for(timeout)
-    }
-
-    #[inline]
-    fn try_lock_until(&self, deadline: Instant) -> bool {
-        self.0.try_lock_until(deadline)
-    }
-}
+raw_mutex!(RawMutex);
+raw_mutex!(RawFairMutex);
 
 /// The number of a thread.
 #[derive(Debug)]
