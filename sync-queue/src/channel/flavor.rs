@@ -340,11 +340,9 @@ impl<T> Channel<T> {
 /// that panics.
 fn drop_items<T>(items: Vec<T>, leaks: bool) {
     if leaks {
-        let mut items: Vec<_> = items.into_iter().map(ManuallyDrop::new).collect();
-        for item in &mut items {
-            // SAFETY: each item is dropped once; the vector does not drop them.
-            unsafe { ManuallyDrop::drop(item) };
-        }
+        let mut rest = ManuallyDrop::new(items.into_iter());
+        rest.by_ref().for_each(drop);
+        drop(ManuallyDrop::into_inner(rest));
         return;
     }
     let mut items = items.into_iter();

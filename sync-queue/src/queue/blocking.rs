@@ -97,7 +97,7 @@ impl<B> Blocking<B> {
     {
         const SHORT: usize = 256;
         if self.buffer.capacity().is_none_or(|capacity| capacity >= SHORT) {
-            waiters.give_lead(self.buffer.pushed());
+            waiters.give_lead(|| self.buffer.pushed());
         }
     }
 
@@ -107,18 +107,7 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         let mut held = Some(item);
-        let attempt = || {
-            let Some(item) = held.take() else {
-                unreachable!("no attempt follows one that put the item")
-            };
-            match self.try_put(item) {
-                Err(PushError::Full(item)) => {
-                    held = Some(item);
-                    None
-                }
-                done => Some(done),
-            }
-        };
+        let attempt = || self.attempt_put(&mut held);
         self.give_lead::<T>(&self.putters);
         match self.putters.wait_until(timeout, || self.buffer.set_putters_parked(), attempt) {
             Some(done) => done,
@@ -134,10 +123,7 @@ impl<B> Blocking<B> {
     where
         B: Buffer<T>,
     {
-        let attempt = || match self.try_get() {
-            Err(PopError::Empty) => None,
-            done => Some(done),
-        };
+        let attempt = || self.attempt_get();
         self.give_lead::<T>(&self.getters);
         self.getters
             .wait_until(timeout, || self.buffer.set_getters_parked(), attempt)
@@ -154,13 +140,7 @@ impl<B> Blocking<B> {
             done => return done,
         };
         let mut held = Some(item);
-        let attempt = move || match self.try_put(held.take()?) {
-            Err(PushError::Full(item)) => {
-                held = Some(item);
-                None
-            }
-            done => Some(done),
-        };
+        let attempt = move || self.attempt_put(&mut held);
         self.putters.waiting(|| self.buffer.set_putters_parked(), attempt).await
     }
 
@@ -169,10 +149,7 @@ impl<B> Blocking<B> {
     where
         B: Buffer<T>,
     {
-        let attempt = || match self.try_get() {
-            Err(PopError::Empty) => None,
-            done => Some(done),
-        };
+        let attempt = || self.attempt_get();
         match attempt() {
             Some(done) => done,
             None => self.getters.waiting(|| self.buffer.set_getters_parked(), attempt).await,
@@ -192,13 +169,7 @@ impl<B> Blocking<B> {
             Err(PushError::Full(item)) => Some(item),
             done => return done,
         };
-        let attempt = || match self.try_put(held.take()?) {
-            Err(PushError::Full(item)) => {
-                held = Some(item);
-                None
-            }
-            done => Some(done),
-        };
+        let attempt = || self.attempt_put(&mut held);
         let waiting = self.putters.waiting(|| self.buffer.set_putters_parked(), attempt);
         match (token.block_on(waiting), held) {
             (Ok(done), _) => done,
@@ -245,6 +216,34 @@ impl<B> Blocking<B> {
         let attempt = || self.attempt_get_many(out, max);
         let waiting = self.getters.waiting(|| self.buffer.set_getters_parked(), attempt);
         token.block_on(waiting).unwrap_or(Err(PopError::Empty))
+    }
+
+    /// Puts the item. `None`: there is no room, and `held` has it again.
+    fn attempt_put<T>(&self, held: &mut Option<T>) -> Option<Result<(), PushError<T>>>
+    where
+        B: Buffer<T>,
+    {
+        let Some(item) = held.take() else {
+            unreachable!("no attempt follows one that put the item")
+        };
+        match self.try_put(item) {
+            Err(PushError::Full(item)) => {
+                *held = Some(item);
+                None
+            }
+            done => Some(done),
+        }
+    }
+
+    /// Gets an item. `None`: there is none.
+    fn attempt_get<T>(&self) -> Option<Result<T, PopError>>
+    where
+        B: Buffer<T>,
+    {
+        match self.try_get() {
+            Err(PopError::Empty) => None,
+            done => Some(done),
+        }
     }
 
     /// Puts as many of `items` as there is room for. `None`: some are left.

@@ -288,7 +288,7 @@ impl Drop for PassOn<'_> {
 impl EventCount {
     /// Called before [`wait_until`](Self::wait_until) with the number of items that went by: a
     /// waiter that has caught up with a stream gives it a lead.
-    pub(crate) fn give_lead(&self, position: u64) {
+    pub(crate) fn give_lead(&self, position: impl FnOnce() -> u64) {
         self.stream_lead.give(position);
     }
 

@@ -77,12 +77,12 @@ impl StreamLead {
     }
 
     /// Records the position, which counts items, and pauses if this is a stream.
-    pub(super) fn give(&self, position: u64) {
+    pub(super) fn give(&self, position: impl FnOnce() -> u64) {
         if MODELLED {
             return;
         }
         // The lower half: only the distance matters.
-        let now = position as u32;
+        let now = position() as u32;
         // Relaxed: a heuristic; no data is published through it.
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(now, Ordering::Relaxed);

@@ -141,7 +141,7 @@ fn a_party_vanishes() {
         let last = Participant::new(world, 3);
         it.barrier_state().reset(&last).expect("no participant is stopped");
         assert!(!it.barrier_state().is_broken(&last));
-        assert_eq!(it.barrier_state().waiting(&last), 0, "nobody is left behind");
+        assert_eq!(it.barrier_state().waiting(&last), 0, "no party is left behind");
         assert!(matches!(
             it.barrier_state().arrive(&last, None),
             Ok(Arrival::Waits(place)) if place.index == 0
