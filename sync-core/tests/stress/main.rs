@@ -1,5 +1,7 @@
 //! Many threads, the real clock, and a count at the end that shows whether anything was lost.
 
+#[path = "../support/give_up.rs"]
+mod give_up;
 #[path = "../support/storm.rs"]
 mod storm;
 #[path = "../support/watchdog.rs"]

@@ -1,47 +1,19 @@
 //! Threads and tasks on the same objects, on three executors, with tasks that give up at random.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 use std::thread;
 
 use sync_core::task::block_on;
 use sync_core::{Barrier, Condvar, FairMutex, Mutex, RwLock, Semaphore};
 
+use crate::give_up::give_up_after;
+use crate::storm::Random;
 use crate::watchdog::watch;
 
 const TASKS: usize = 4;
 const ROUNDS: u32 = 300;
-
-/// A generator of numbers, seeded: enough to choose where a task gives up.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
-
-/// Polls a future at most `polls` times, each time after a wake or a turn of the executor.
-async fn give_up_after<F: Future>(future: F, polls: u64) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(got) => Poll::Ready(Some(got)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
-}
 
 struct Objects {
     lock: Mutex<u32>,
@@ -66,26 +38,26 @@ impl Objects {
 
     /// Returns the number of increments of each lock.
     async fn task(self: Arc<Self>, seed: u64) -> u32 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut done = 0;
         for _ in 0..ROUNDS {
-            let polls = random.next(4);
+            let polls = random.below(4);
             if let Some(mut guard) = give_up_after(self.lock.lock_async(), polls).await {
                 *guard += 1;
                 done += 1;
             }
-            if let Some(mut guard) = give_up_after(self.fair.lock_async(), random.next(4)).await {
+            if let Some(mut guard) = give_up_after(self.fair.lock_async(), random.below(4)).await {
                 *guard += 1;
                 done += 1;
             }
-            if let Some(mut guard) = give_up_after(self.shared.write_async(), random.next(4)).await
+            if let Some(mut guard) = give_up_after(self.shared.write_async(), random.below(4)).await
             {
                 *guard += 1;
                 done += 1;
             }
-            drop(give_up_after(self.shared.read_async(), random.next(4)).await);
-            let n = 1 + random.next(2) as u32;
-            let permit = give_up_after(self.seats.acquire_many_async(n), random.next(4)).await;
+            drop(give_up_after(self.shared.read_async(), random.below(4)).await);
+            let n = 1 + random.below(2) as u32;
+            let permit = give_up_after(self.seats.acquire_many_async(n), random.below(4)).await;
             if let Some(permit) = permit {
                 assert!(self.inside.fetch_add(n, Ordering::SeqCst) + n <= 2);
                 self.inside.fetch_sub(n, Ordering::SeqCst);

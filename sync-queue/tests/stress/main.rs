@@ -1,6 +1,8 @@
 //! Many threads and the real clock: nothing lost, nothing doubled, each producer's order kept, no
 //! one left asleep.
 
+#[path = "../../../sync-core/tests/support/give_up.rs"]
+mod give_up;
 #[path = "../../../sync-core/tests/support/storm.rs"]
 mod storm;
 #[path = "../../../sync-core/tests/support/watchdog.rs"]

@@ -1,49 +1,22 @@
 //! Threads and tasks on the same queues and channels, on three executors, with tasks that give up
 //! at random: each item is got once.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::thread;
 
 use sync_core::task::block_on;
 use sync_queue::channel::{self, Receiver, Sender};
 use sync_queue::{LifoQueue, Queue};
 
+use crate::give_up::give_up_after;
+use crate::storm::Random;
 use crate::watchdog::watch;
 
 const TASKS: u64 = 4;
 const ROUNDS: u64 = 150;
-
-/// A generator of numbers, seeded: enough to choose where a task gives up.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
-/// Polls a future at most `polls` times, each time after a wake or a turn of the executor.
-async fn give_up_after<F: Future>(future: F, polls: u64) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(got) => Poll::Ready(Some(got)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
-}
 
 struct Objects {
     queue: Queue<u64>,
@@ -79,7 +52,7 @@ impl Objects {
     }
 
     async fn task(self: Arc<Self>, seed: u64) {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         for _ in 0..ROUNDS {
             let polls = random.below(4);
             if let Some(item) = give_up_after(self.queue.get_async(), polls).await {
