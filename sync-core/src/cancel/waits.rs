@@ -355,10 +355,17 @@ impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
     /// use sync_core::{CancelToken, RwLock, RwLockUpgradableReadGuard};
     ///
     /// let (stop, lock) = (CancelToken::new(), RwLock::new(1));
-    /// let (reader, guard) = (lock.read(), lock.upgradable_read());
+    /// let reader = lock.read();
     /// stop.cancel();
-    /// let guard = RwLockUpgradableReadGuard::upgrade_or_cancelled(guard, &stop).unwrap_err();
-    /// assert_eq!(*guard + *reader, 2);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         let guard = lock.upgradable_read();
+    ///         // Another thread reads still, so there is something to wait for.
+    ///         let guard = RwLockUpgradableReadGuard::upgrade_or_cancelled(guard, &stop);
+    ///         assert_eq!(*guard.unwrap_err(), 1);
+    ///     });
+    /// });
+    /// assert_eq!(*reader, 1);
     /// ```
     ///
     /// # Errors
