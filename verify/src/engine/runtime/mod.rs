@@ -545,6 +545,7 @@ impl Runtime {
 
     fn count_step(&mut self, site: &'static Location<'static>) {
         self.steps += 1;
+        self.watch.turn();
         if self.steps.max(self.ex.graph.events.len()) > self.limits.events {
             let message = format!(
                 "Model exceeded maximum number of branches: {} steps in one execution; thread {} \

@@ -213,7 +213,7 @@ impl Runtime {
             // Taken out while it runs: the vector of threads may grow meanwhile.
             let mut co = thread.co.take().expect("a thread that is ready has a coroutine");
             (*rt).watch.turn();
-            watchdog::arm(&co);
+            watchdog::arm(&co, &(*rt).watch);
             let result = co.resume(());
             let cause = watchdog::disarm();
             provenance::leave();
