@@ -7,6 +7,7 @@
 
 pub mod task;
 
+pub use self::task::retire;
 #[cfg(any(loom, sync_verify, all(target_os = "linux", not(sync_futex_fallback))))]
 pub use super::threads::shared;
 pub use super::threads::{Deadline, wait, wait_channel, wait_maybe, wait_until};
