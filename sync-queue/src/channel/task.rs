@@ -43,10 +43,13 @@ use crate::wait::selector::{Ended, Selector};
 use crate::wait::timeout::Timeout;
 
 /// Registers the waker on the word (T3). Returns `false` if there is no reason to wait any more.
+/// The word is the wait's own, so a wake that was consumed is for no other waiter.
 fn sleep(task: Pin<&Task>, (word, waiting): (&AtomicU32, u32), cx: &Context<'_>) -> bool {
     // Still registered: the waker is renewed.
-    task.is_waiting() && task.poll(cx.waker()).is_pending()
-        || task.start(word, waiting, FutexChannel::ALL, cx.waker())
+    task.is_waiting() && task.poll(cx.waker()).is_pending() || {
+        task.stop();
+        task.start(word, waiting, FutexChannel::ALL, cx.waker())
+    }
 }
 
 /// The wait of a task for a queue.
@@ -85,26 +88,19 @@ impl QueueWait {
         }
     }
 
-    /// Removes the ticket. If the selector was chosen and its event is not used, passes it on.
+    /// Removes the ticket. If the selector was chosen and its event is not used, passes it on. The
+    /// queue has taken the ticket of a chosen selector out (S2 in `selector`).
     fn leave<T>(&self, queue: &Blocking<Fifo<T>>, receive: bool, unused: bool) {
         if !self.watched.get() {
             return;
         }
         self.watched.set(false);
-        let ended = self.selector.abort();
-        match (receive, unused && ended != Ended::Aborted) {
-            (true, pass_on) => {
-                queue.unwatch_get(&self.selector);
-                if pass_on {
-                    queue.pass_on_get();
-                }
-            }
-            (false, pass_on) => {
-                queue.unwatch_put(&self.selector);
-                if pass_on {
-                    queue.pass_on_put();
-                }
-            }
+        match (self.selector.abort(), receive) {
+            (Ended::Aborted, true) => queue.unwatch_get(&self.selector),
+            (Ended::Aborted, false) => queue.unwatch_put(&self.selector),
+            (Ended::Chosen(_), true) if unused => queue.pass_on_get(),
+            (Ended::Chosen(_), false) if unused => queue.pass_on_put(),
+            (Ended::Chosen(_), _) => {}
         }
     }
 }
@@ -189,7 +185,7 @@ impl<T> Future for RecvFuture<'_, T> {
             // SAFETY: it is part of the pinned future.
             let task = unsafe { Pin::new_unchecked(&wait.task) };
             if let Some(answer) = answer {
-                task.cancel();
+                task.stop();
                 return Poll::Ready(answer.map_err(|_| RecvError));
             }
             let word = match &this.receiver.channel.flavor {
@@ -283,7 +279,7 @@ impl<T> Future for SendFuture<'_, T> {
             // SAFETY: it is part of the pinned future.
             let task = unsafe { Pin::new_unchecked(&wait.task) };
             if let Some(answer) = answer {
-                task.cancel();
+                task.stop();
                 return Poll::Ready(answer.map_err(|refused| SendError(refused.into_inner())));
             }
             let word = match &this.sender.channel.flavor {

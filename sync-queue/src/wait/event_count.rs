@@ -199,13 +199,18 @@ impl EventCount {
         if self.watchers.is_empty() {
             return self.signal(count) > 0;
         }
-        let (observers, sleepers_first) = self.watchers.wake_observers();
-        let mut chosen = if sleepers_first { self.signal(count) } else { 0 };
+        // Relaxed: as in `signal`.
+        let asleep = self.word.load(Ordering::Relaxed) & SLEEPERS != 0;
+        let first = self.watchers.wake_first(asleep);
+        let mut chosen = first.chosen;
+        if first.sleepers_first {
+            chosen += self.signal(count);
+        }
         chosen += self.watchers.wake(count - chosen);
-        if !sleepers_first && chosen < count {
+        if !first.sleepers_first && chosen < count {
             chosen += self.signal(count - chosen);
         }
-        observers || chosen > 0
+        first.observers || chosen > 0
     }
 
     /// Adds a ticket to the watch list, if `mark`, as in [`sleep`](Self::sleep), confirms that the

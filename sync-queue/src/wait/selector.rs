@@ -20,7 +20,8 @@
 //! its own thread aborts it: one event wakes one waiter, and a waiter uses up one event.
 //!
 //! S2. A selector stays in place while a ticket of it is in a list, and while it is `CLAIMED`. Its
-//! owner removes its tickets under the lock of each list before it leaves. A thread changes the
+//! owner removes its tickets under the lock of each list before it leaves, but for a ticket that
+//! it was chosen by: a list takes a ticket out before it chooses the selector. A thread changes the
 //! word of a selector only under the lock of the list in which it found the ticket, or, if it has
 //! claimed the selector, by the store that ends the claim. After that, only the address is used.
 //!
@@ -313,6 +314,32 @@ struct Tickets {
     sleepers_next: bool,
 }
 
+impl Tickets {
+    /// Chooses the selector that has waited longest, of the first `left`, and counts those down.
+    /// The caller holds the lock of the list.
+    fn choose_taker(&mut self, left: &mut usize) -> Option<Wakeup> {
+        while *left > 0 {
+            *left -= 1;
+            let ticket = self.takers.pop_front()?;
+            // SAFETY: the ticket was in this list, whose lock is held.
+            if let Some(wakeup) = unsafe { ticket.choose() } {
+                return Some(wakeup);
+            }
+        }
+        None
+    }
+}
+
+/// What [`WatchList::wake_first`] did.
+pub(crate) struct First {
+    /// Whether there were observers.
+    pub(crate) observers: bool,
+    /// The number of takers that were chosen.
+    pub(crate) chosen: usize,
+    /// Whether the threads that sleep outside the list are next.
+    pub(crate) sleepers_first: bool,
+}
+
 impl WatchList {
     pub(crate) fn new() -> Self {
         Self::default()
@@ -354,10 +381,10 @@ impl WatchList {
         });
     }
 
-    /// Wakes all observers, and returns whether there were any and whether the threads that sleep
-    /// outside the list are next.
-    pub(crate) fn wake_observers(&self) -> (bool, bool) {
-        let (observers, sleepers_next) = self.change(|tickets| {
+    /// Wakes all observers. Wakes the first taker too, unless sleepers outside the list (`asleep`)
+    /// are next.
+    pub(crate) fn wake_first(&self, asleep: bool) -> First {
+        let (observers, taker, sleepers_first) = self.change(|tickets| {
             let observers: Vec<_> = tickets
                 .observers
                 .drain(..)
@@ -365,11 +392,18 @@ impl WatchList {
                 .filter_map(|ticket| unsafe { ticket.choose() })
                 .collect();
             tickets.sleepers_next = !tickets.sleepers_next;
-            (observers, tickets.sleepers_next)
+            let sleepers_first = asleep && tickets.sleepers_next;
+            let taker =
+                if sleepers_first { None } else { tickets.choose_taker(&mut { usize::MAX }) };
+            (observers, taker, sleepers_first)
         });
-        let any = !observers.is_empty();
-        observers.into_iter().for_each(Wakeup::go);
-        (any, sleepers_next)
+        let first = First {
+            observers: !observers.is_empty(),
+            chosen: usize::from(taker.is_some()),
+            sleepers_first,
+        };
+        observers.into_iter().chain(taker).for_each(Wakeup::go);
+        first
     }
 
     /// Chooses up to `count` selectors, those that have waited longest first, and returns their
@@ -379,17 +413,12 @@ impl WatchList {
         // Tickets that come while this thread wakes others belong to later events.
         let mut left = usize::MAX;
         while chosen < count && left > 0 {
+            if self.is_empty() {
+                break;
+            }
             let wakeup = self.change(|tickets| {
                 left = left.min(tickets.takers.len());
-                while left > 0 {
-                    left -= 1;
-                    let ticket = tickets.takers.pop_front()?;
-                    // SAFETY: the ticket was in this list, whose lock is held.
-                    if let Some(wakeup) = unsafe { ticket.choose() } {
-                        return Some(wakeup);
-                    }
-                }
-                None
+                tickets.choose_taker(&mut left)
             });
             match wakeup {
                 Some(wakeup) => {

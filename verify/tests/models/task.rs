@@ -158,6 +158,28 @@ model! {
 }
 
 model! {
+    /// A thread falls asleep while the word changes, next to a task that waits already: the wake
+    /// finds the thread's count, or the futex sees the changed word.
+    fn a_thread_that_falls_asleep_beside_a_task(order) small {
+        model_with_tasks();
+        let word = Arc::new(AtomicU32::new(0));
+        let task = pin!(Waiter::new());
+        assert!(task.as_ref().start(&word, 0, Channel::ALL, Waker::noop()));
+        let sleeps = with(&word, |word| {
+            while word.load(Ordering::Relaxed) == 0 {
+                futex::wait(&word, 0);
+            }
+        });
+        let wakes = with(&word, |word| {
+            word.store(1, Ordering::Relaxed);
+            futex::wake_all(Arc::as_ptr(&word));
+        });
+        order.run([sleeps, wakes]);
+        assert!(!task.is_waiting());
+    }
+}
+
+model! {
     /// A task is dropped after its first poll, chosen or not. The thread gets the token, which is
     /// given back if the task took it.
     fn a_task_that_gives_up_leaves_the_wake_to_a_thread(order) small {

@@ -3,18 +3,57 @@
 //! Threads sleep in the build's own futex: the system's, or the checker's ([`threads`]). Tasks wait
 //! in a table of this process, see [`task`]. A wake here reaches both kinds, and the kinds take
 //! turns where both wait. A process without tasks does what it did before there were any: a wake
-//! costs one fence and two loads more, next to a system call.
+//! costs one fence and two loads more, next to a system call. A wake that finds tasks calls the
+//! system only where a thread may sleep, see [`asleep`].
 
+mod asleep;
 pub mod task;
 
 pub use self::task::retire;
-#[cfg(any(loom, sync_verify, all(target_os = "linux", not(sync_futex_fallback))))]
-pub use super::threads::shared;
-pub use super::threads::{Deadline, wait, wait_channel, wait_maybe, wait_until};
+pub use super::threads::Deadline;
 pub use crate::futex::Channel;
 
+use self::asleep::Asleep;
 use super::atomic::AtomicU32;
 use super::threads;
+
+/// Sleeps while `*word == expected`.
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+pub fn wait(word: &AtomicU32, expected: u32) {
+    let _asleep = Asleep::on(address(word));
+    threads::wait(word, expected);
+}
+
+/// Sleeps while `*word == expected`, at most until `deadline`. Returns `false` if the deadline
+/// passed; then no wake was consumed.
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
+    let _asleep = Asleep::on(address(word));
+    threads::wait_until(word, expected, deadline)
+}
+
+/// Like [`wait_until`]; forever where there is no deadline.
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> bool {
+    let _asleep = Asleep::on(address(word));
+    threads::wait_maybe(word, expected, deadline)
+}
+
+/// Like [`wait_maybe`], on a channel of the word.
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+pub fn wait_channel(
+    word: &AtomicU32,
+    expected: u32,
+    deadline: Option<Deadline>,
+    channel: Channel,
+) -> bool {
+    let _asleep = Asleep::on(address(word));
+    threads::wait_channel(word, expected, deadline, channel)
+}
+
+fn address(word: &AtomicU32) -> usize {
+    core::ptr::from_ref(word).addr()
+}
 
 /// Wakes one thread or task that waits on the address.
 #[cold]
@@ -35,12 +74,7 @@ pub fn wake_all(word: *const AtomicU32) {
 #[cold]
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
-    match task::waiting_at(word.addr()) {
-        None => threads::wake(word, count),
-        Some(bucket) => {
-            bucket.share(word.addr(), count, Channel::ALL, |count| threads::wake(word, count))
-        }
-    }
+    share(word.addr(), count, Channel::ALL, |count| threads::wake(word, count))
 }
 
 /// Wakes at most `count` threads and tasks that wait on a channel of the address; returns the
@@ -48,11 +82,18 @@ pub fn wake(word: *const AtomicU32, count: u32) -> usize {
 #[cold]
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
-    match task::waiting_at(word.addr()) {
-        None => threads::wake_channel(word, count, channel),
-        Some(bucket) => bucket.share(word.addr(), count, channel, |count| {
-            threads::wake_channel(word, count, channel)
-        }),
+    share(word.addr(), count, channel, |count| threads::wake_channel(word, count, channel))
+}
+
+/// Wakes at most `count` threads and tasks; returns the number. `threads` wakes at most as many
+/// threads as it is given, and returns their number.
+#[inline]
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+fn share(address: usize, count: u32, channel: Channel, threads: impl Fn(u32) -> usize) -> usize {
+    match task::waiting_at(address) {
+        Some(bucket) => bucket.share(address, count, channel, asleep::may_be(address), threads),
+        // Whether a thread sleeps is not asked: see `asleep`.
+        None => threads(count),
     }
 }
 
@@ -68,12 +109,37 @@ pub fn requeue(
     move_: u32,
     to: *const AtomicU32,
 ) -> bool {
+    asleep::will_be_moved_to(to.addr());
     let done = threads::requeue(from, expected, wake, move_, to);
     if done {
-        let address = core::ptr::from_ref(from).addr();
+        let address = address(from);
         if let Some(bucket) = task::waiting_at(address) {
-            bucket.share(address, u32::MAX, Channel::ALL, |_| 0);
+            bucket.share(address, u32::MAX, Channel::ALL, false, |_| 0);
         }
     }
     done
+}
+
+/// The same functions on words in memory that several processes share. Tasks do not wait on these.
+#[cfg(any(loom, sync_verify, all(target_os = "linux", not(sync_futex_fallback))))]
+pub mod shared {
+    pub use super::super::threads::shared::{MOST_WORDS, wait_maybe, wake};
+
+    use super::{Asleep, AtomicU32, Deadline, address, threads};
+
+    /// Sleeps while every word has the value that stands beside it, at most until `deadline`. `own`
+    /// is a word of this process, the others are shared, and fewer than [`MOST_WORDS`]. Wakes on
+    /// several of the words may have been consumed when it returns.
+    ///
+    /// Returns `false`, without having slept, if the system has no such call (Linux before 5.16) or
+    /// does not permit it.
+    #[cfg_attr(any(loom, sync_verify), track_caller)]
+    pub fn wait_many(
+        own: (&AtomicU32, u32),
+        others: &[(&AtomicU32, u32)],
+        deadline: Option<Deadline>,
+    ) -> bool {
+        let _asleep = Asleep::on(address(own.0));
+        threads::shared::wait_many(own, others, deadline)
+    }
 }

@@ -83,7 +83,7 @@ const QUEUED: u8 = 1;
 const CHOSEN: u8 = 2;
 
 /// A checker needs one bucket: with several, whether two words share one depends on addresses.
-const BUCKETS: usize = if crate::primitive::MODELLED { 1 } else { 128 };
+pub(super) const BUCKETS: usize = if crate::primitive::MODELLED { 1 } else { 128 };
 
 /// The number of wakers that a wake of many tasks calls between two holds of the bucket's lock.
 const BATCH: usize = 16;
@@ -119,10 +119,15 @@ impl Table {
     }
 
     fn bucket(&self, address: usize) -> &Bucket {
-        // Fibonacci hashing; words are four bytes apart, so the low bits carry no information.
-        let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize);
-        &self.0[(hash >> (usize::BITS - 7)) % BUCKETS]
+        &self.0[bucket_of(address)]
     }
+}
+
+/// Returns the number of the bucket of an address.
+pub(super) fn bucket_of(address: usize) -> usize {
+    // Fibonacci hashing; words are four bytes apart, so the low bits carry no information.
+    let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize);
+    (hash >> (usize::BITS - 7)) % BUCKETS
 }
 
 #[cfg(not(any(loom, sync_verify)))]
@@ -168,6 +173,7 @@ mod table {
     pub fn model_with_tasks() {
         // Leaked: the table before belongs to an execution that is gone, and may have failed.
         TABLE.set(Some(Box::leak(Box::new(Table::new()))));
+        super::super::asleep::model_with_tasks();
     }
 }
 
@@ -198,17 +204,23 @@ impl Bucket {
     }
 
     /// Wakes at most `count` threads and tasks, and returns the number. `threads` wakes at most as
-    /// many threads as it is given, and returns the number.
+    /// many threads as it is given, and returns the number; it is called only if a thread may be
+    /// `asleep`.
     #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub(super) fn share(
         &self,
         address: usize,
         count: u32,
         channel: Channel,
+        asleep: bool,
         threads: impl Fn(u32) -> usize,
     ) -> usize {
         if count == u32::MAX {
-            return threads(count) + self.wake_tasks(address, count, channel, false);
+            let woken = if asleep { threads(count) } else { 0 };
+            return woken + self.wake_tasks(address, count, channel, false);
+        }
+        if !asleep {
+            return self.wake_tasks(address, count, channel, true);
         }
         // Invariant 5: at most one task goes by its turn, the others after the threads.
         let first = self.lock().take_if_passed_over(address, channel);
@@ -232,23 +244,41 @@ impl Bucket {
         // A woken task may wait again at once; it is not woken twice.
         let mut until = None;
         loop {
-            let mut wakers = [const { None }; BATCH];
-            let batch = (count as usize - woken).min(BATCH);
-            let taken = {
-                let mut list = self.lock();
-                let until = *until.get_or_insert(list.tickets);
-                let taken = list.take(address, channel, until, &mut wakers[..batch]);
-                if no_thread && woken + taken == count as usize {
-                    list.pass_over(address, channel);
-                }
-                taken
+            let left = count as usize - woken;
+            // The usual wake is of one, and does not set up a batch.
+            let taken = if left == 1 {
+                self.wake_batch::<1>(address, left, channel, no_thread, &mut until)
+            } else {
+                self.wake_batch::<BATCH>(address, left, channel, no_thread, &mut until)
             };
             woken += taken;
-            wakers.into_iter().take(taken).for_each(|waker| self.call(waker));
-            if taken < batch || woken == count as usize {
+            if taken < left.min(BATCH) || woken == count as usize {
                 return woken;
             }
         }
+    }
+
+    /// Wakes at most `N` of `left` tasks that entered before the ticket `until`, which is set if
+    /// this is the first batch.
+    #[cfg_attr(any(loom, sync_verify), track_caller)]
+    fn wake_batch<const N: usize>(
+        &self,
+        address: usize,
+        left: usize,
+        channel: Channel,
+        no_thread: bool,
+        until: &mut Option<u64>,
+    ) -> usize {
+        let mut wakers = [const { None }; N];
+        let mut list = self.lock();
+        let until = *until.get_or_insert(list.tickets);
+        let taken = list.take(address, channel, until, &mut wakers[..left.min(N)]);
+        if no_thread && taken == left {
+            list.pass_over(address, channel);
+        }
+        drop(list);
+        wakers.into_iter().take(taken).for_each(|waker| self.call(waker));
+        taken
     }
 
     /// Calls the waker of a waiter that was chosen. The lock is not held (invariant 4).

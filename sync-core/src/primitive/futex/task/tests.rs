@@ -231,7 +231,7 @@ fn a_task_is_passed_over_at_most_once() {
     let wake_with = |asleep: usize| {
         let before = threads.load(Ordering::SeqCst);
         let bucket = super::waiting_at(address).expect("tasks wait");
-        let woken = bucket.share(address, 1, Channel::ALL, |count| {
+        let woken = bucket.share(address, 1, Channel::ALL, true, |count| {
             threads.fetch_add(1, Ordering::SeqCst);
             asleep.min(count as usize)
         });
