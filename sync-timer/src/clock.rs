@@ -112,6 +112,14 @@ impl Notifier {
     }
 }
 
+impl Drop for Notifier {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.count);
+    }
+}
+
 /// A sleep until a notification that came after `key`.
 struct Notified<'a> {
     count: &'a AtomicU32,

@@ -308,7 +308,8 @@ macro_rules! take_as_task {
             /// `await`, and may be sent to another thread.
             ///
             /// Cancel-safe: a wait that is dropped leaves the line, and another waiter goes on. It
-            /// loses its place in the line.
+            /// loses its place in the line. What a wait that is kept and not polled holds up is in
+            /// the documentation of [`task`](crate::task).
             #[inline]
             pub async fn $take(&self) -> TaskGuard<&Self, $mode> {
                 TaskGuard::take(self).await

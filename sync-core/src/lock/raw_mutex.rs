@@ -446,6 +446,14 @@ unsafe impl RawLock for RawMutex {
     }
 }
 
+impl Drop for RawMutex {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.state);
+    }
+}
+
 impl Default for RawMutex {
     fn default() -> Self {
         Self::new()

@@ -544,6 +544,14 @@ impl OnceState {
     }
 }
 
+impl Drop for Once {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.state);
+    }
+}
+
 impl Default for Once {
     fn default() -> Self {
         Self::new()

@@ -259,6 +259,14 @@ impl<'a> Steps<'a> for Taking<'a> {
     }
 }
 
+impl Drop for AutoResetEvent {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.word);
+    }
+}
+
 impl Default for AutoResetEvent {
     fn default() -> Self {
         Self::new()

@@ -74,8 +74,8 @@
 //! the release sequences of the changes before. Release and Acquire on the bell, for invariant 3: a
 //! thread that sees the new bell sees the new state.
 
-use core::fmt;
 use core::time::Duration;
+use core::{fmt, mem, ptr};
 use std::time::Instant;
 
 use crate::primitive::atomic::{
@@ -154,9 +154,20 @@ const fn turned(state: u64) -> u64 {
 /// `barrier.rs`.
 pub struct Barrier<A = NoAction> {
     state: AtomicU64,
-    bell: AtomicU32,
+    bell: Bell,
     parties: u32,
     action: A,
+}
+
+/// The word that threads and tasks sleep on.
+struct Bell(AtomicU32);
+
+impl Drop for Bell {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.0);
+    }
 }
 
 /// The action of a barrier when all threads have arrived. Sealed: a closure, no action, or one of
@@ -246,7 +257,7 @@ impl Barrier {
             assert!(parties > 0, "a barrier without parties");
             assert!(parties <= Self::MAX_PARTIES, "more parties than a barrier can count");
             let state = AtomicU64::new(FILLING);
-            Self { state, bell: AtomicU32::new(0), parties, action: NoAction }
+            Self { state, bell: Bell(AtomicU32::new(0)), parties, action: NoAction }
         }
     }
 
@@ -257,7 +268,13 @@ impl Barrier {
         /// action itself. If it panics, the panic continues in the thread that ran it, and the
         /// barrier breaks.
         pub const fn with_action<F: Fn()>(self, action: F) -> Barrier<F> {
-            Barrier { state: self.state, bell: self.bell, parties: self.parties, action }
+            // SAFETY: `self` is forgotten, so that it is moved.
+            let state = unsafe { ptr::read(&self.state) };
+            // SAFETY: as above.
+            let bell = unsafe { ptr::read(&self.bell) };
+            let parties = self.parties;
+            mem::forget(self);
+            Barrier { state, bell, parties, action }
         }
     }
 }
@@ -597,8 +614,8 @@ impl<A: Action> Barrier<A> {
     fn ring_after(&self, before: u64) {
         if before & SLEEPERS != 0 {
             // Release: pairs with the Acquire in `Watching` (invariant 3).
-            self.bell.fetch_add(1, Release);
-            futex::wake_all(&raw const self.bell);
+            self.bell.0.fetch_add(1, Release);
+            futex::wake_all(&raw const self.bell.0);
         }
     }
 
@@ -644,7 +661,7 @@ impl<'a, A, F: Fn(u64) -> bool> Steps<'a> for Watching<'a, A, F> {
     }
 
     fn step(&mut self, _: bool) -> Step<'a, u64> {
-        let Barrier { state: word, bell, .. } = self.barrier;
+        let Barrier { state: word, bell: Bell(bell), .. } = self.barrier;
         let mut spin = Spin::new();
         while !self.slept {
             // Acquire: pairs with the Release of the change that ends the wait.

@@ -441,6 +441,14 @@ impl<'a> Steps<'a> for Sequence<'a> {
     }
 }
 
+impl Drop for Condvar {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.sequence);
+    }
+}
+
 impl Default for Condvar {
     fn default() -> Self {
         Self::new()

@@ -191,6 +191,14 @@ impl<'a> Steps<'a> for Unset<'a> {
     fn undo(&mut self, (): ()) {}
 }
 
+impl Drop for Event {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.word);
+    }
+}
+
 impl Default for Event {
     fn default() -> Self {
         Self::new()

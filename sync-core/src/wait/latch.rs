@@ -282,6 +282,14 @@ impl<'a> Steps<'a> for Closed<'a> {
     fn undo(&mut self, (): ()) {}
 }
 
+impl Drop for Latch {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.word);
+    }
+}
+
 impl fmt::Debug for Latch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Latch").field("count", &self.count()).finish()

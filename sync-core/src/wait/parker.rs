@@ -231,6 +231,14 @@ impl Unparker {
     }
 }
 
+impl Drop for Parker {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(Arc::as_ptr(&self.unparker.word));
+    }
+}
+
 impl Default for Parker {
     fn default() -> Self {
         Self::new()

@@ -573,6 +573,14 @@ impl<'a> Steps<'a> for Acquiring<'a> {
     }
 }
 
+impl Drop for RawSemaphore {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.word);
+    }
+}
+
 impl Default for RawSemaphore {
     /// Creates a semaphore with one permit, as in Python.
     fn default() -> Self {

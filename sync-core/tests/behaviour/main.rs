@@ -15,6 +15,7 @@ mod cancel;
 mod condvar;
 mod event;
 mod fair_mutex;
+mod forgotten;
 mod latch;
 mod mutex;
 mod once;

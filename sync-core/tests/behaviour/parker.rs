@@ -34,12 +34,16 @@ fn a_token_wakes() {
     let _watch = watch();
     let parker = Parker::new();
     let unparker = parker.unparker().clone();
+    let (taken, took) = std::sync::mpsc::channel();
     let parks = thread::spawn(move || {
         parker.park();
+        taken.send(()).unwrap();
         parker.park_timeout(Duration::MAX)
     });
     thread::sleep(SHORT);
     unparker.unpark();
+    // Two tokens at once would be one.
+    took.recv().unwrap();
     thread::sleep(SHORT);
     unparker.unpark();
     assert!(parks.join().unwrap());

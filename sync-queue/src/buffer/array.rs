@@ -18,6 +18,7 @@
 //! | stamp | the slot |
 //! |---|---|
 //! | `p` | is free for the put that claims tail position `p` |
+//! | `p`, `RESERVED` | is free, and was claimed by a put whose item comes later |
 //! | `p + 1` | holds the item of position `p`, for the get that claims head position `p` |
 //! | `p + one_lap` | was emptied: free for the put of the next lap, which is the first line again |
 //! | `p + 1`, `VOID` | was reserved by a put that will never come: a get skips it, or a later put takes it |
@@ -39,8 +40,12 @@
 //! takes to evict the oldest item.
 //!
 //! R5. A reservation is a claim of the tail whose item comes later: the thread that reserved `p`
-//! fills the slot, or marks it `VOID`. Getters wait for that, as they wait for a put that was
-//! stopped in the middle. Only channels reserve; `force_push` and `pop_many` find no `VOID`.
+//! marks the slot `RESERVED`, and later fills it, or marks it `VOID`. Getters wait for that, as
+//! they wait for a put that was stopped in the middle; but not if the tail was closed meanwhile: a
+//! getter makes the slot `VOID` then, by a compare-exchange, and the reservation fails. (It may have
+//! been forgotten, or be that of the very thread that drops the ring.) So the thread that reserved
+//! takes the slot back by a compare-exchange before it writes there. Only channels reserve;
+//! `force_push` and `pop_many` find no `VOID` and no `RESERVED`.
 //!
 //! R6. A void slot belongs to the thread that changes its stamp next, by a compare-exchange. A
 //! getter makes it `SKIPPED`, moves the head on over it, which no other thread does, and frees it.
@@ -65,6 +70,8 @@
 //! Put and get each: one compare-exchange, one load and one store of the stamp, one load of the own
 //! end. Nothing else, blocking included.
 
+mod reservation;
+
 use core::fmt;
 use core::mem::MaybeUninit;
 
@@ -78,6 +85,9 @@ use crate::wait::spin::Backoff;
 /// In a stamp: the slot was claimed, and no item will come (R5). It is no bit of a head that the
 /// fast path of `pop` compares with.
 const VOID: u64 = EXTRA;
+
+/// In the stamp of a slot that is free: it was reserved (R5).
+const RESERVED: u64 = EXTRA;
 
 /// In a stamp, next to `VOID`: a getter skips the slot (R6).
 const SKIPPED: u64 = PARKED;
@@ -300,16 +310,20 @@ impl<T> Array<T> {
     /// As `push`, in the general case.
     #[cold]
     fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
-        match self.reserve() {
-            // SAFETY: it was reserved just now.
-            Ok(place) => Ok(unsafe { self.fill(place, item) }),
+        match self.claim_tail() {
+            Ok(Reserved { position, wake }) => {
+                // SAFETY: the position was claimed just now, and its slot was found free (R1).
+                unsafe { self.slot(position).fill(position, item) };
+                Ok(wake)
+            }
             Err(PushError::Full(())) => Err(PushError::Full(item)),
             Err(PushError::Closed(())) => Err(PushError::Closed(item)),
         }
     }
 
-    /// Claims the next position at the tail. The caller fills it, or leaves it void.
-    pub(crate) fn reserve(&self) -> Result<Reserved, PushError<()>> {
+    /// Claims the next position at the tail. The caller fills its slot at once, or marks it as
+    /// reserved.
+    fn claim_tail(&self) -> Result<Reserved, PushError<()>> {
         let mut backoff = None;
         let mut tail = self.tail.relaxed();
         loop {
@@ -348,104 +362,10 @@ impl<T> Array<T> {
         }
     }
 
-    /// Returns whether the slot before the tail was left void.
-    fn ends_void(&self, tail: u64) -> bool {
-        tail > 0 && {
-            let last = self.previous(tail);
-            self.slot(last).stamp() == last + STEP + VOID
-        }
-    }
-
-    /// Takes the first of the void slots at the end of a full ring (R6), and returns its position.
-    /// `Err`: another thread was faster.
-    #[cold]
-    fn take_void(&self, tail: u64) -> Result<Option<u64>, ()> {
-        if !self.ends_void(tail) {
-            return Ok(None);
-        }
-        let mut position = self.previous(tail);
-        while self.ends_void(position) {
-            position = self.previous(position);
-        }
-        let stamp = &self.slot(position).stamp;
-        let void = position + STEP + VOID;
-        // Acquire: takes the slot over from the thread that left it.
-        stamp
-            .compare_exchange(void, position, Ordering::Acquire, Ordering::Relaxed)
-            .map_err(|_| ())?;
-        self.count_void_gone();
-        Ok(Some(position))
-    }
-
-    fn count_void_gone(&self) {
-        // Relaxed: only `len` reads it, a snapshot.
-        self.voids_gone.fetch_add(STEP, Ordering::Relaxed);
-    }
-
     /// Returns whether a put would find room.
     pub(crate) fn has_room(&self) -> bool {
         let tail = self.tail.acquire() & !FLAGS;
         self.distance(self.head.acquire(), tail) < self.slots.len() || self.ends_void(tail)
-    }
-
-    /// Fills a reserved position. Returns whether getters are parked.
-    ///
-    /// # Safety
-    ///
-    /// The position was reserved here.
-    pub(crate) unsafe fn fill(&self, place: Reserved, item: T) -> Wake {
-        // SAFETY: the position was claimed, and its slot was found free (R1).
-        unsafe { self.slot(place.position).fill(place.position, item) };
-        place.wake
-    }
-
-    /// Leaves a reserved position void, and takes it out again if no item is before it. Returns
-    /// whether putters are parked. Getters that are parked have nothing to wake up for. (A putter
-    /// that takes the place finds their flag again.)
-    ///
-    /// # Safety
-    ///
-    /// The position was reserved here.
-    pub(crate) unsafe fn leave_void(&self, place: Reserved) -> Wake {
-        let is_void = |position: u64| self.slot(position).stamp() == position + STEP + VOID;
-        // Release: a getter that skips the slot hands it on.
-        self.slot(place.position).stamp.store(place.position + STEP + VOID, Ordering::Release);
-        // Relaxed: published by the fence, and by the versions of `departures`.
-        self.voids.fetch_add(STEP, Ordering::Relaxed);
-        // The fence in it: R7.
-        let mut head = self.head.settled();
-        while head & CLOSED == 0 && is_void(head & !FLAGS) {
-            if !self.skip_void(head) {
-                break;
-            }
-            head = self.head.settled();
-        }
-        // Also if it is not the first: a putter takes it (R6).
-        Wake(head & PARKED != 0)
-    }
-
-    /// Moves the head on over a void slot. Returns `false` if another thread does, or has taken the
-    /// slot.
-    #[cold]
-    fn skip_void(&self, head: u64) -> bool {
-        let (mut now, position) = (head, head & !FLAGS);
-        let (void, slot) = (position + STEP + VOID, self.slot(position));
-        // Acquire: takes the slot over from the thread that left it (R6).
-        let taken =
-            slot.stamp.compare_exchange(void, void | SKIPPED, Ordering::Acquire, Ordering::Relaxed);
-        if taken.is_err() {
-            return false;
-        }
-        // Only the flags can change meanwhile (R6).
-        while let Err(newer) = self.head.claim(now, self.next(position) | (now & FLAGS)) {
-            now = newer;
-        }
-        slot.free(position + self.one_lap);
-        self.count_void_gone();
-        // Relaxed: the thread that takes the count is this one, or it has claimed the head after
-        // this thread.
-        self.skipped.fetch_add(1, Ordering::Relaxed);
-        true
     }
 
     /// Returns a number that changes with each push and with the close. For answers that must be
@@ -490,6 +410,9 @@ impl<T> Array<T> {
             }
             if stamp == position + STEP + VOID && self.skip_void(head) {
                 head = self.head.acquire();
+                continue;
+            }
+            if stamp == position + RESERVED && self.abandon(position) {
                 continue;
             }
             if stamp == position && matches!(self.empty_or_moved(head)?, NotReady::Blocked) {

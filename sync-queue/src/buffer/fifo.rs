@@ -118,7 +118,7 @@ impl<T> Fifo<T> {
     pub(crate) unsafe fn fill(&self, room: Room, item: T) -> Result<Wake, PushError<T>> {
         match (self, room) {
             // SAFETY: the caller promises it (`# Safety`).
-            (Fifo::Bounded(array), Room::Reserved(place)) => Ok(unsafe { array.fill(place, item) }),
+            (Fifo::Bounded(array), Room::Reserved(place)) => unsafe { array.fill(place, item) },
             (Fifo::Unbounded(list), Room::Unlimited) => list.push(item),
             _ => unreachable!("the room is from this buffer"),
         }

@@ -356,6 +356,14 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.state);
+    }
+}
+
 /// As `done` of Python's futures: a cancelled job counts.
 pub(super) fn is_done(phase: u32) -> bool {
     phase >= CANCELLED

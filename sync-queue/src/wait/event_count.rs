@@ -274,6 +274,14 @@ impl EventCount {
     }
 }
 
+impl Drop for EventCount {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.word);
+    }
+}
+
 /// Sends a signal on when it is dropped, which is by unwinding only. A signal too many is harmless:
 /// its thread looks and sleeps again.
 struct PassOn<'a>(Option<&'a EventCount>);

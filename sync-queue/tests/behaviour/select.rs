@@ -10,7 +10,7 @@ use sync_queue::channel::{
     tick, unbounded,
 };
 
-use crate::support::{A_MOMENT, Drops, LONG};
+use crate::support::{A_MOMENT, Dropped, Drops, LONG};
 use crate::watchdog::watch;
 
 #[test]
@@ -601,4 +601,83 @@ fn a_channel_whose_end_goes_ends_a_select_that_waits() {
         drop(receiver);
         assert!(selects.join().unwrap());
     });
+}
+
+/// A chosen send that is forgotten keeps its place. When no thread can complete it any more, the
+/// receivers and the drop of the channel go on without it.
+#[test]
+fn a_chosen_send_that_is_forgotten_holds_up_no_end_of_the_channel() {
+    let _watchdog = watch();
+    let choose = |sender: &Sender<Dropped>| {
+        let mut select = Select::new();
+        select.send(sender);
+        std::mem::forget(select.select());
+    };
+    for capacity in 1..4 {
+        // The last receiver goes first, or the last sender.
+        for receiver_first in [true, false] {
+            for before in 0..capacity {
+                let drops = Drops::default();
+                let (sender, receiver) = bounded(capacity);
+                (0..before).for_each(|_| sender.send(drops.item()).unwrap());
+                choose(&sender);
+                (before + 1..capacity).for_each(|_| sender.send(drops.item()).unwrap());
+                if receiver_first {
+                    drop(receiver);
+                    assert_eq!(drops.count(), capacity - 1);
+                    assert!(sender.send(drops.item()).is_err());
+                } else {
+                    drop(sender);
+                    assert_eq!(receiver.iter().count(), capacity - 1);
+                    assert_eq!(receiver.len(), 0);
+                    drop(receiver);
+                }
+            }
+        }
+    }
+    let (sender, receiver) = unbounded();
+    choose(&sender);
+    drop((sender, receiver));
+}
+
+/// The expression of an item drops the channel's last receiver, which looks through the places of
+/// the channel: one of them is that of the item itself.
+#[test]
+fn the_expression_of_an_item_drops_the_last_receiver() {
+    let _watchdog = watch();
+    for capacity in 1..3 {
+        let (sender, receiver) = bounded(capacity);
+        let mut receiver = Some(receiver);
+        let sent = select! {
+            send(sender, (drop(receiver.take()), 7).1) -> sent => sent,
+        };
+        assert_eq!(sent, Err(SendError(7)));
+        assert!(receiver.is_none());
+    }
+    let (sender, receiver) = unbounded();
+    let mut receiver = Some(receiver);
+    let sent = select! {
+        send(sender, (drop(receiver.take()), 7).1) -> sent => sent,
+    };
+    assert_eq!(sent, Err(SendError(7)));
+    assert!(receiver.is_none());
+}
+
+/// While other receivers are there, the item of a chosen send is sent, whatever ends are dropped in
+/// between.
+#[test]
+fn a_chosen_send_is_completed_after_other_ends_were_dropped() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(1);
+    let (other_sender, other_receiver) = (sender.clone(), receiver.clone());
+    let mut select = Select::new();
+    select.send(&sender);
+    let selected = select.select();
+    drop((other_sender, other_receiver));
+    assert_eq!(selected.send(&sender, 7), Ok(()));
+    assert_eq!(receiver.recv(), Ok(7));
+    let selected = select.select();
+    drop(receiver);
+    assert_eq!(selected.send(&sender, 8), Err(SendError(8)));
+    assert!(matches!(select.select().send(&sender, 9), Err(SendError(9))));
 }

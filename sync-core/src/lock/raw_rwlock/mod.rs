@@ -101,7 +101,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{Channel, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline};
 
 mod fair;
 mod recursive;
@@ -506,6 +506,14 @@ impl RawRwLock {
     pub(crate) fn upgradable_at_once(&self) -> bool {
         // Acquire: as in `read_at_once`.
         self.state.compare_exchange(0, UPGRADER, Acquire, Relaxed).is_ok()
+    }
+}
+
+impl Drop for RawRwLock {
+    #[inline]
+    fn drop(&mut self) {
+        // The future of a task may have been forgotten.
+        futex::retire(&raw const self.state);
     }
 }
 

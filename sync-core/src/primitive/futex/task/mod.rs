@@ -58,6 +58,8 @@
 //! The table is the process's own. The tasks of a parent are not in its child: a waiter that the
 //! child inherited in the state `QUEUED` is in no table, and is dropped without a trace.
 
+mod retire;
+
 use core::fmt;
 use core::marker::{PhantomData, PhantomPinned};
 use core::pin::Pin;
@@ -175,6 +177,7 @@ mod table {
     }
 }
 
+pub use self::retire::retire;
 #[cfg(any(loom, sync_verify))]
 pub use self::table::model_with_tasks;
 
@@ -397,15 +400,27 @@ impl List {
         waker
     }
 
-    /// Makes all waiters go before the threads that come.
+    /// Makes all waiters go before the threads that come: from the last one back to one of which
+    /// that is known, so that a line of many is not walked for each wake.
     fn pass_over(&mut self, address: usize, channel: Channel) {
-        self.each(address, channel, |_, waiter, _| {
-            waiter.links.with_mut(|links| {
+        let mut at = self.last;
+        // SAFETY: `at` is null or in the list.
+        while let Some(waiter) = unsafe { at.as_ref() } {
+            // SAFETY: the place of a waiter does not change while it is in the list.
+            let place = waiter.place.with(|place| unsafe { *place });
+            let concerned = place.address == address && place.channel.meets(channel);
+            let (before, known) = waiter.links.with_mut(|links| {
                 // SAFETY: the lock is held.
-                unsafe { (*links).passed_over = true };
+                let links = unsafe { &mut *links };
+                let known = concerned && links.passed_over;
+                links.passed_over |= concerned;
+                (links.before, known)
             });
-            true
-        });
+            if known {
+                return;
+            }
+            at = before;
+        }
     }
 }
 
