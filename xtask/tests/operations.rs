@@ -174,6 +174,51 @@ fn every_blocking_operation_has_a_model() {
     assert!(faults.is_empty(), "verify/tests/models/operations.tsv:\n{}", faults.join("\n"));
 }
 
+/// Operations without a form with a token, and the reason.
+const WITHOUT_TOKEN: [(&str, &str); 10] = [
+    ("barrier::with", "a constructor"),
+    ("builder::idle", "a setting"),
+    ("block_on::block_on", "`CancelToken::block_on`"),
+    ("block_on::park", "what the futures of a thread wait with: hidden"),
+    ("pool::scope", "what jobs have borrowed must outlive them"),
+    ("token::wait", "it is the wait for the token"),
+    ("join_all::join_all", "a future: `CancelToken::until_cancelled`"),
+    ("wait_any::wait_any", "a future, and the token may be one of several"),
+    ("task::sleep", "a future: `CancelToken::until_cancelled`"),
+    ("task::tick", "a future: `CancelToken::until_cancelled`"),
+];
+
+/// For a wait of one name that several types have, the file of the form with a token is not the
+/// file of the wait: that each of them ends is shown by the behaviour tests of `cancel`.
+#[test]
+fn every_blocking_operation_has_a_form_that_a_token_ends() {
+    let exported = exported();
+    let mut faults = Vec::new();
+    let mut excused = BTreeSet::new();
+    for (package, operation) in exported.iter().filter(|(package, _)| package != "sync-ipc") {
+        let (file, name) = operation.split_once("::").expect("file::name");
+        if FORMS.iter().any(|form| name.ends_with(form)) {
+            continue;
+        }
+        if WITHOUT_TOKEN.iter().any(|(excused, _)| excused == operation) {
+            excused.insert(operation.as_str());
+            continue;
+        }
+        let form = format!("{name}_or_cancelled");
+        let mut same = exported.iter().filter(|(other, _)| other == package);
+        let has_form = same.any(|(_, other)| {
+            let (other, name) = other.split_once("::").expect("file::name");
+            // sync-core has its forms in files of their own.
+            name == form && (other == file || ["waits", "once", "cancel"].contains(&other))
+        });
+        if !has_form {
+            faults.push(format!("{package} {operation}: there is no {form}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!(excused.len(), WITHOUT_TOKEN.len(), "an operation is gone: {excused:?}");
+}
+
 #[test]
 fn every_listed_survivor_names_a_line_of_the_sources() {
     let text = std::fs::read_to_string(root().join("verify/tests/models/survivors.tsv"))

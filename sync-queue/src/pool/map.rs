@@ -5,11 +5,12 @@ use core::iter::FusedIterator;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use sync_core::{CancelToken, Cancelled};
+use sync_core::{CancelToken, Cancelled, Mutex};
 
 use crate::pool::ThreadPool;
 use crate::pool::error::{JobError, SubmitError};
 use crate::pool::handle::{JobHandle, Until, wait_for_enough};
+use crate::pool::worker::How;
 
 /// The results of a [`ThreadPool::map`](crate::ThreadPool::map), in the order of the items.
 ///
@@ -93,6 +94,9 @@ pub struct MapAhead<'pool, I, F, R> {
     pub(super) handles: VecDeque<JobHandle<R>>,
     /// Why an item was not submitted: the last result.
     pub(super) refused: Option<SubmitError<()>>,
+    /// The next job, with its item: a token ended the wait for its place. In a mutex, which is
+    /// never locked, because a closure is not `Sync`.
+    pub(super) held: Mutex<Option<Box<dyn FnOnce() -> R + Send>>>,
 }
 
 impl<I, F, R> MapAhead<'_, I, F, R>
@@ -102,24 +106,78 @@ where
     F: Fn(I::Item) -> R + Send + Sync + 'static,
     R: Send + 'static,
 {
-    /// Submits until enough jobs are ahead.
-    fn submit(&mut self) {
+    /// Submits until enough jobs are ahead, or the token is cancelled.
+    fn submit(&mut self, token: Option<&CancelToken>) -> Result<(), Cancelled> {
         while self.handles.len() < self.ahead {
-            let Some(items) = &mut self.items else { return };
+            if let Some(job) = self.held.get_mut().take() {
+                self.submit_one(job, token, |job| job)?;
+                continue;
+            }
+            let Some(items) = &mut self.items else { return Ok(()) };
             let Some(item) = items.next() else {
                 self.items = None;
-                return;
+                return Ok(());
             };
             let f = std::sync::Arc::clone(&self.f);
-            match self.pool.submit(move || f(item)) {
-                Ok(handle) => self.handles.push_back(handle),
-                Err(why) => {
-                    self.items = None;
-                    self.refused = Some(why.without_job());
-                    return;
-                }
+            self.submit_one(move || f(item), token, |job| Box::new(job))?;
+        }
+        Ok(())
+    }
+
+    /// Submits one job, or holds it, if the token is cancelled while there is no place.
+    fn submit_one<J: FnOnce() -> R + Send + 'static>(
+        &mut self,
+        job: J,
+        token: Option<&CancelToken>,
+        hold: impl FnOnce(J) -> Box<dyn FnOnce() -> R + Send>,
+    ) -> Result<(), Cancelled> {
+        match self.pool.inner.submit_until(job, How::PLAIN, token) {
+            Ok(job) => self.handles.push_back(JobHandle::new(job)),
+            Err(SubmitError::Full(job)) => {
+                *self.held.get_mut() = Some(hold(job));
+                return Err(Cancelled);
+            }
+            Err(why) => {
+                self.items = None;
+                self.refused = Some(why.without_job());
             }
         }
+        Ok(())
+    }
+
+    /// The next result, waiting for it, and for a place in a limited backlog, until the token is
+    /// cancelled at most. `Ok(None)`: there is no more. Like a wait with a limit of time it runs no
+    /// job.
+    ///
+    /// ```
+    /// use sync_core::{CancelToken, Cancelled, Event};
+    /// use sync_queue::ThreadPool;
+    /// use std::sync::Arc;
+    ///
+    /// let (pool, stop, go) = (ThreadPool::new(1), CancelToken::new(), Arc::new(Event::new()));
+    /// let goes = Arc::clone(&go);
+    /// let mut doubles = pool.map_ahead(1.., move |n| (goes.wait(), 2 * n).1, 2);
+    /// stop.cancel();
+    /// assert_eq!(doubles.next_or_cancelled(&stop).unwrap_err(), Cancelled);
+    /// go.set();
+    /// assert_eq!(doubles.next().unwrap().unwrap(), 2, "no item is lost");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while there was no result. The iterator goes on; no
+    /// item is lost.
+    pub fn next_or_cancelled(
+        &mut self,
+        token: &CancelToken,
+    ) -> Result<Option<Result<R, JobError>>, Cancelled> {
+        let submitted = self.submit(Some(token));
+        let Some(next) = self.handles.front() else {
+            submitted?;
+            return Ok(self.refused.take().map(|why| Err(JobError::Refused(why))));
+        };
+        token.block_on(wait_for_enough(core::slice::from_ref(next), Until::All))?;
+        Ok(self.handles.pop_front().map(JobHandle::result))
     }
 }
 
@@ -133,7 +191,8 @@ where
     type Item = Result<R, JobError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.submit();
+        // Without a token it is not cancelled.
+        let _ = self.submit(None);
         match self.handles.pop_front() {
             Some(handle) => {
                 // As in `Map::next`: a running job may wait for one behind it.

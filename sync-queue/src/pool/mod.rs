@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sync_core::primitive::atomic::Ordering;
-use sync_core::task::block_on;
 use sync_core::{CancelToken, Mutex};
 
 mod backlog;
 mod builder;
+mod cancel;
 mod error;
 mod executor;
 mod handle;
@@ -175,11 +175,16 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        self.check_priority(priority);
+        self.inner.submit(job, How { priority, ..How::PLAIN }).map(JobHandle::new)
+    }
+
+    #[track_caller]
+    fn check_priority(&self, priority: i32) {
         assert!(
             priority == DEFAULT_PRIORITY || self.inner.jobs.is_by_priority(),
             "this pool has no priorities: build it with Builder::by_priority"
         );
-        self.inner.submit(job, How { priority, ..How::PLAIN }).map(JobHandle::new)
     }
 
     /// As [`submit`](Self::submit); the job lapses when no thread has begun it within `limit`,
@@ -225,25 +230,6 @@ impl ThreadPool {
         self.inner.submit(job, How { wait: false, ..How::PLAIN }).map(JobHandle::new)
     }
 
-    /// As [`submit`](Self::submit), waiting for a place in the backlog until the token is cancelled
-    /// at most. The token does not end the job.
-    ///
-    /// # Errors
-    ///
-    /// [`SubmitError`] with the closure: [`SubmitError::Full`] if the token was cancelled while
-    /// there was no place.
-    pub fn submit_or_cancelled<F, R>(
-        &self,
-        job: F,
-        token: &CancelToken,
-    ) -> Result<JobHandle<R>, SubmitError<F>>
-    where
-        F: FnOnce() -> R + Send + 'static,
-        R: Send + 'static,
-    {
-        self.inner.submit_until(job, How::PLAIN, Some(token)).map(JobHandle::new)
-    }
-
     /// Submits a job without a handle: as [`submit`](Self::submit), without the cost of a handle. A
     /// panic in the job is reported by the panic hook; a shutdown that cancels drops the job.
     ///
@@ -265,7 +251,7 @@ impl ThreadPool {
     where
         F: FnOnce() + Send + 'static,
     {
-        self.inner.execute(job)
+        self.inner.execute(job, None)
     }
 
     /// Submits a future as a job; its handle is a future too. A worker polls it until it is ready,
@@ -303,27 +289,7 @@ impl ThreadPool {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        // The closure would hide the future in an error: it is refused before it is wrapped, or
-        // taken out of its slot again.
-        let slot = Arc::new(Mutex::new(Some(future)));
-        let inside = Arc::clone(&slot);
-        let job = move || {
-            let future = inside.lock().take();
-            match future {
-                Some(future) => block_on(future),
-                None => unreachable!("a job that was accepted has its future"),
-            }
-        };
-        self.submit(job).map_err(|why| {
-            why.map(|job| {
-                drop(job);
-                let future = slot.lock().take();
-                match future {
-                    Some(future) => future,
-                    None => unreachable!("a job that was refused has not run"),
-                }
-            })
-        })
+        self.submit_future(future, None)
     }
 
     /// Submits `f(item)` for every item, at once; the results come in the order of the items.
@@ -339,7 +305,7 @@ impl ThreadPool {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        self.map_before(items, f, None)
+        self.map_before(items, f, None, None)
     }
 
     /// As [`map`](Self::map). A result that is not there when `timeout`, counted from now, is over,
@@ -360,7 +326,7 @@ impl ThreadPool {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        self.map_before(items, f, Instant::now().checked_add(timeout))
+        self.map_before(items, f, Instant::now().checked_add(timeout), None)
     }
 
     /// As [`map`](Self::map), with at most `ahead` jobs submitted whose results were not handed out
@@ -403,34 +369,8 @@ impl ThreadPool {
             ahead,
             handles: VecDeque::new(),
             refused: None,
+            held: Mutex::new(None),
         }
-    }
-
-    fn map_before<I, F, R>(
-        &self,
-        items: I,
-        f: F,
-        deadline: Option<Instant>,
-    ) -> Result<Map<R>, SubmitError<()>>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        F: Fn(I::Item) -> R + Send + Sync + 'static,
-        R: Send + 'static,
-    {
-        let f = Arc::new(f);
-        let mut handles = Vec::new();
-        for item in items {
-            let f = Arc::clone(&f);
-            match self.submit(move || f(item)) {
-                Ok(handle) => handles.push(handle),
-                Err(why) => {
-                    drop(Map { handles: handles.into_iter(), deadline, begun: true });
-                    return Err(why.without_job());
-                }
-            }
-        }
-        Ok(Map { handles: handles.into_iter(), deadline, begun: false })
     }
 
     /// Calls `f` with a scope, and waits for all jobs submitted to it before returning.

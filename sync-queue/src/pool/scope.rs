@@ -5,9 +5,9 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use sync_core::Mutex;
 use sync_core::primitive::sync::Arc as ModelledArc;
 use sync_core::user_code::{self, AbortOnUnwind, Payload};
+use sync_core::{CancelToken, Mutex};
 
 use crate::pool::error::SubmitError;
 use crate::pool::handle::JobHandle;
@@ -134,6 +134,35 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
+        self.submit_until(job, None)
+    }
+
+    /// As [`submit`](Self::submit), waiting for a place in a limited backlog until the token is
+    /// cancelled at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit); [`SubmitError::Full`] if the token was cancelled while there
+    /// was no place.
+    pub fn submit_or_cancelled<F>(
+        &'scope self,
+        job: F,
+        token: &CancelToken,
+    ) -> Result<(), SubmitError<()>>
+    where
+        F: FnOnce() + Send + 'scope,
+    {
+        self.submit_until(job, Some(token))
+    }
+
+    fn submit_until<F>(
+        &'scope self,
+        job: F,
+        token: Option<&CancelToken>,
+    ) -> Result<(), SubmitError<()>>
+    where
+        F: FnOnce() + Send + 'scope,
+    {
         if !self.pool.process.is_current() {
             user_code::dispose(job);
             return Err(SubmitError::Forked(()));
@@ -158,7 +187,7 @@ impl<'scope> Scope<'scope, '_> {
                 Box<dyn FnOnce() + Send + 'static>,
             >(job)
         };
-        match self.pool.submit(job, How::PLAIN) {
+        match self.pool.submit_until(job, How::PLAIN, token) {
             Ok(job) => {
                 self.handles.put(JobHandle::new(job));
                 Ok(())

@@ -613,14 +613,20 @@ impl Inner {
         }
     }
 
-    pub(super) fn execute<F>(self: &Arc<Self>, job: F) -> Result<(), SubmitError<F>>
+    /// Submits a job without a handle, waiting for a place until the token is cancelled.
+    pub(super) fn execute<F>(
+        self: &Arc<Self>,
+        job: F,
+        token: Option<&CancelToken>,
+    ) -> Result<(), SubmitError<F>>
     where
         F: FnOnce() + Send + 'static,
     {
         let job = self.admit(job)?;
-        let place = match self.take_place(true, None) {
+        let place = match self.take_place(true, token) {
             Ok(place) => place,
-            Err(_) => return Err(self.closed(job)),
+            Err(true) => return Err(SubmitError::Full(job)),
+            Err(false) => return Err(self.closed(job)),
         };
         match self.enqueue(DEFAULT_PRIORITY, Queued::detached(job, place)) {
             Ok(()) => Ok(()),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
+use sync_core::task::block_on;
 use sync_core::{CancelToken, Cancelled};
 use sync_queue::channel::{
     self, RecvCancelError, Select, SendCancelError, bounded, never, tick, unbounded,
@@ -186,6 +187,97 @@ fn a_token_ends_the_waits_for_jobs_and_the_handles_come_back() {
     gate.set();
     assert_eq!(map.next_or_cancelled(&token).unwrap().unwrap().unwrap(), 1);
     assert_eq!(map.next().unwrap().unwrap(), 2);
+    assert!(map.next_or_cancelled(&token).unwrap().is_none());
+}
+
+#[test]
+fn a_token_ends_every_wait_for_a_place_in_the_backlog() {
+    let _watchdog = watch();
+    let pool = ThreadPool::builder().max_workers(1).queue_limit(1).by_priority().build().unwrap();
+    let (job, release) = blocked(&pool);
+    let pending = pool.submit(|| 1).unwrap();
+    assert!(ends(|token| {
+        let refused = pool.submit_with_priority_or_cancelled(7, || (), token);
+        matches!(refused, Err(SubmitError::Full(_)))
+    }));
+    assert!(ends(|token| {
+        let refused = pool.submit_within_or_cancelled(LONG, || (), token);
+        matches!(refused, Err(SubmitError::Full(_)))
+    }));
+    assert!(ends(|token| {
+        matches!(pool.execute_or_cancelled(|| (), token), Err(SubmitError::Full(_)))
+    }));
+    let future = ends(|token| pool.spawn_future_or_cancelled(std::future::ready(7), token));
+    match future {
+        Err(SubmitError::Full(future)) => assert_eq!(block_on(future), 7, "the future comes back"),
+        other => panic!("{other:?}"),
+    }
+    assert!(ends(|token| {
+        matches!(pool.map_or_cancelled([1], |n| n, token), Err(SubmitError::Full(())))
+    }));
+    drop(release);
+    let token = CancelToken::new();
+    assert_eq!(
+        pool.spawn_future_or_cancelled(std::future::ready(7), &token).unwrap().result().unwrap(),
+        7
+    );
+    assert_eq!(
+        pool.map_or_cancelled([1, 2], |n| n, &token).unwrap().map(Result::unwrap).sum::<i32>(),
+        3
+    );
+    assert_eq!((job.result().unwrap(), pending.result().unwrap()), (42, 1));
+    let pool = ThreadPool::builder().max_workers(1).queue_limit(1).build().unwrap();
+    let (job, release) = blocked(&pool);
+    let pending = pool.submit(|| 1).unwrap();
+    pool.scope(|scope| {
+        assert!(ends(|token| {
+            matches!(scope.submit_or_cancelled(|| (), token), Err(SubmitError::Full(())))
+        }));
+        drop(release);
+        scope.submit_or_cancelled(|| (), &token).unwrap();
+    });
+    assert_eq!((job.result().unwrap(), pending.result().unwrap()), (42, 1));
+}
+
+/// The token ends the wait for the oldest result and the wait for a place of the next job, and each
+/// item is handed to its job once.
+#[test]
+fn a_token_ends_the_waits_of_a_map_that_looks_ahead_and_no_item_is_lost() {
+    let _watchdog = watch();
+    let pool = ThreadPool::builder().max_workers(1).queue_limit(1).build().unwrap();
+    let (job, release) = blocked(&pool);
+    let token = CancelToken::new();
+    // Two of the three jobs find no place.
+    let mut map = pool.map_ahead(1..=5, |n| n * n, 3);
+    for _ in 0..3 {
+        assert!(matches!(ends(|token| map.next_or_cancelled(token)), Err(Cancelled)));
+    }
+    drop(release);
+    let mut squares = Vec::new();
+    squares.push(map.next_or_cancelled(&token).unwrap().unwrap().unwrap());
+    squares.push(map.next().unwrap().unwrap());
+    while let Some(square) = map.next_or_cancelled(&token).unwrap() {
+        squares.push(square.unwrap());
+    }
+    assert_eq!(squares, [1, 4, 9, 16, 25]);
+    assert_eq!(job.result().unwrap(), 42);
+
+    // A result that is there is returned, also if the token is cancelled.
+    let mut map = pool.map_ahead(1..=2, |n| n, 1);
+    assert_eq!(map.next().unwrap().unwrap(), 1);
+    pool.join().unwrap();
+    let stop = cancelled();
+    let got = loop {
+        match map.next_or_cancelled(&stop) {
+            Ok(got) => break got,
+            Err(Cancelled) => pool.join().unwrap(),
+        }
+    };
+    assert_eq!(got.unwrap().unwrap(), 2);
+    assert!(map.next_or_cancelled(&stop).unwrap().is_none());
+    let mut map = pool.map_ahead(1.., |n: i32| n, 1);
+    pool.shutdown(true, true).unwrap();
+    assert!(matches!(map.next_or_cancelled(&token), Ok(Some(Err(_)))), "the pool refuses");
     assert!(map.next_or_cancelled(&token).unwrap().is_none());
 }
 

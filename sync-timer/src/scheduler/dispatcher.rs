@@ -59,7 +59,7 @@ use std::time::Instant;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::thread::{self, JoinHandle};
-use sync_core::{Condvar, Mutex};
+use sync_core::{CancelToken, Cancelled, Condvar, Mutex};
 
 use super::core::Core;
 use super::shard::{Admission, Shard, Taken};
@@ -314,17 +314,25 @@ impl Inner {
         self.core.process.is_current() && *self.dispatching.lock()
     }
 
-    /// Waits until there is no dispatcher any more, in this process.
-    pub(super) fn wait_ended(&self) {
+    /// Waits until there is no dispatcher any more, in this process; until the token is cancelled
+    /// at most.
+    pub(super) fn wait_ended(&self, token: Option<&CancelToken>) -> Result<(), Cancelled> {
         if !self.core.process.is_current() {
-            return;
+            return Ok(());
         }
-        self.ended.wait_while(&mut self.dispatching.lock(), |dispatching| *dispatching);
+        let mut dispatching = self.dispatching.lock();
+        let is_there = |dispatching: &mut bool| *dispatching;
+        match token {
+            None => self.ended.wait_while(&mut dispatching, is_there),
+            Some(token) => self.ended.wait_while_or_cancelled(&mut dispatching, is_there, token)?,
+        }
+        drop(dispatching);
         let handle = self.dispatcher.lock().take();
         if let Some(handle) = handle {
             // It has nothing left to do but to end, and does not panic.
             let _ = handle.join();
         }
+        Ok(())
     }
 
     /// Returns whether the calling thread is inside a callback of this scheduler, or is the

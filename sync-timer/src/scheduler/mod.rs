@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sync_core::primitive::thread;
+use sync_core::{CancelToken, Cancelled};
 
 pub use self::calendar::Calendar;
 pub use self::core::Failure;
@@ -348,14 +349,41 @@ impl Scheduler {
     /// the rest. In the child of a fork it does not wait for the parent's threads; see
     /// [Fork](Self#fork).
     pub fn shutdown(&self, pending: Pending) -> usize {
+        match self.shutdown_by(pending, None) {
+            Ok(discarded) => discarded,
+            Err(Cancelled) => unreachable!("there is no token"),
+        }
+    }
+
+    /// As [`shutdown`](Self::shutdown), waiting until the token is cancelled at most: for timers
+    /// that are to fire, and for callbacks that are running.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled while the call waited. Nothing new gets in all the
+    /// same, and what is waiting fires in its time. Another call waits again, or discards it.
+    pub fn shutdown_or_cancelled(
+        &self,
+        pending: Pending,
+        token: &CancelToken,
+    ) -> Result<usize, Cancelled> {
+        self.shutdown_by(pending, Some(token))
+    }
+
+    fn shutdown_by(
+        &self,
+        pending: Pending,
+        token: Option<&CancelToken>,
+    ) -> Result<usize, Cancelled> {
         let inner = &*self.inner;
         if self.is_copy_without_dispatcher()
             || !inner.shards.iter().all(|shard| shard.is_within_reach())
         {
             inner.stop();
             inner.shards.iter().for_each(|shard| shard.close_copy());
-            return 0;
+            return Ok(0);
         }
+        let wait_empty = || inner.shards.iter().try_for_each(|shard| shard.wait_empty(token));
         let inside = inner.runs_here();
         let mut discarded = match pending {
             Pending::Discard => 0,
@@ -363,8 +391,8 @@ impl Scheduler {
                 let ends = |job: &dyn Job, deadline| !job.repeats() && deadline != u64::MAX;
                 let discarded = inner.shards.iter().map(|shard| shard.close(ends)).sum();
                 match (inner.is_dispatching(), inside) {
-                    (true, false) => inner.shards.iter().for_each(|shard| shard.wait_empty()),
-                    (true, true) => return discarded,
+                    (true, false) => wait_empty()?,
+                    (true, true) => return Ok(discarded),
                     (false, _) => {
                         inner.run_due();
                     }
@@ -375,10 +403,10 @@ impl Scheduler {
         discarded += inner.shards.iter().map(|shard| shard.close(|_, _| false)).sum::<usize>();
         inner.stop();
         if !inside {
-            inner.shards.iter().for_each(|shard| shard.wait_empty());
-            inner.wait_ended();
+            wait_empty()?;
+            inner.wait_ended(token)?;
         }
-        discarded
+        Ok(discarded)
     }
 
     /// Returns whether this is the copy that a fork made of a scheduler with a dispatcher.

@@ -436,13 +436,19 @@ impl Shard {
         size_of::<Self>() + self.lock().wheel.allocated_bytes()
     }
 
-    /// Waits until no timer is left in any state, but for those that run in the parent of a fork.
-    pub(super) fn wait_empty(&self) {
+    /// Waits until no timer is left in any state, but for those that run in the parent of a fork;
+    /// until the token is cancelled at most.
+    pub(super) fn wait_empty(&self, token: Option<&CancelToken>) -> Result<(), Cancelled> {
         let mut state = self.lock();
-        self.settled.wait_while(&mut state, |state| {
+        let is_used = |state: &mut ShardState| {
             let elsewhere = state.running.iter().filter(|run| !run.process.is_current()).count();
             state.wheel.len() > elsewhere
-        });
+        };
+        match token {
+            None => self.settled.wait_while(&mut state, is_used),
+            Some(token) => self.settled.wait_while_or_cancelled(&mut state, is_used, token)?,
+        }
+        Ok(())
     }
 
     /// Returns the time at which to look at the shard again; `u64::MAX`: never.

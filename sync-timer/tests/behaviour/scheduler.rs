@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use sync_core::{CancelToken, Cancelled};
 use sync_timer::{
     Cancel, Clock, EveryError, Failure, ManualClock, Missed, Pending, Periodic, Scheduler,
     ShutDown, TimerHandle,
@@ -415,6 +416,29 @@ fn a_shutdown_waits_for_what_it_should() {
     clock.advance(SECOND);
     assert_eq!(receiver.recv(), Ok("fired"));
     assert_eq!(waiting.join().unwrap(), 1);
+}
+
+#[test]
+fn a_token_ends_the_wait_of_a_shutdown_and_what_waits_fires_in_its_time() {
+    let _watchdog = watchdog::watch();
+    let clock = ManualClock::new();
+    let scheduler = Scheduler::builder().clock(clock.clone()).build().unwrap();
+    let (sender, receiver) = channel();
+    scheduler.once(SECOND, move || sender.send("fired").unwrap()).unwrap();
+    let token = CancelToken::new();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| scheduler.shutdown_or_cancelled(Pending::Fire, &token));
+        while !scheduler.is_shutdown() {
+            std::thread::yield_now();
+        }
+        assert!(scheduler.once(SECOND, || ()).is_err(), "nothing new gets in");
+        token.cancel();
+        assert_eq!(waits.join().unwrap(), Err(Cancelled));
+    });
+    assert!(receiver.try_recv().is_err());
+    clock.advance(SECOND);
+    assert_eq!(receiver.recv(), Ok("fired"));
+    assert_eq!(scheduler.shutdown_or_cancelled(Pending::Fire, &CancelToken::new()), Ok(0));
 }
 
 fn never_is_gone(never: &TimerHandle) -> bool {

@@ -164,6 +164,52 @@ fn a_waker_may_wait_and_wake_on_the_same_word() {
     assert!(!waiter.is_waiting());
 }
 
+/// Tasks that wait again as soon as they are woken are woken once by a wake of all.
+#[test]
+fn a_task_that_waits_again_at_once_is_not_woken_twice_by_one_wake() {
+    /// Starts its waiter again in the call of the waker.
+    struct Again {
+        word: AtomicU32,
+        waiters: [Waiter; 40],
+        woken: AtomicUsize,
+    }
+    struct One(Pin<Arc<Again>>, usize);
+    // SAFETY: a waiter is used by one thread at a time: this test has one.
+    unsafe impl Sync for One {}
+    // SAFETY: as above.
+    unsafe impl Send for One {}
+    impl Wake for One {
+        fn wake(self: Arc<Self>) {
+            let One(all, n) = &*self;
+            assert!(all.woken.fetch_add(1, Ordering::SeqCst) < 1_000, "the wake does not end");
+            // SAFETY: the parts of a pinned array are pinned.
+            let waiter = unsafe { Pin::new_unchecked(&all.waiters[*n]) };
+            assert!(waiter.poll(Waker::noop()).is_ready(), "it was chosen");
+            let waker = Waker::from(Arc::clone(&self));
+            assert!(waiter.start(&all.word, 0, Channel::ALL, &waker));
+        }
+    }
+    let all = Arc::pin(Again {
+        word: AtomicU32::new(0),
+        waiters: [const { Waiter::new() }; 40],
+        woken: AtomicUsize::new(0),
+    });
+    for n in 0..40 {
+        // SAFETY: the parts of a pinned array are pinned.
+        let waiter = unsafe { Pin::new_unchecked(&all.waiters[n]) };
+        let waker = Waker::from(Arc::new(One(Pin::clone(&all), n)));
+        assert!(waiter.start(&all.word, 0, Channel::ALL, &waker));
+    }
+    for rounds in 1..=3 {
+        assert_eq!(wake(&raw const all.word, u32::MAX), 40);
+        assert_eq!(all.woken.load(Ordering::SeqCst), rounds * 40);
+    }
+    for waiter in &all.waiters {
+        // SAFETY: as above. The wakers hold the array, and go with this.
+        unsafe { Pin::new_unchecked(waiter) }.cancel();
+    }
+}
+
 /// Waits until `done`, and keeps trying: for conditions that another thread brings about.
 fn until(mut done: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
