@@ -41,7 +41,7 @@ fn count<S: Send + Sync + 'static>(
     (report.executions, report.distinct)
 }
 
-/// What a lock protects.
+/// The data that a lock protects.
 #[derive(Default)]
 struct Protected(UnsafeCell<u32>);
 

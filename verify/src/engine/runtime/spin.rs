@@ -109,8 +109,8 @@ impl Runtime {
     /// sequentially consistent events, lose edges, which forbids nothing; every other event reads
     /// what it read; and the thread goes on the same, because a round tells nothing but whether the
     /// condition holds. What was wrong in the execution (a race, a panic) is wrong in the one
-    /// without the rounds: fewer edges order no more accesses, and what a round itself does wrong it
-    /// does as the first one as well. A wait that does not end sees the newest writes at some time:
+    /// without the rounds: fewer edges order no more accesses, and a round that is wrong by itself
+    /// is wrong as the first one too. A wait that does not end sees the newest writes at some time:
     /// see `quiesce`. A later write revisits the reads of the last round, as it does those of any
     /// thread.
     ///
