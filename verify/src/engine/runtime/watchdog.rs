@@ -127,7 +127,7 @@ mod linux {
     /// The time between two looks.
     const LOOK: Duration = Duration::from_millis(250);
 
-    /// What a look finds out about a thread.
+    /// The state of a thread at a look.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Look {
         turns: u64,
