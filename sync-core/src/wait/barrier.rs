@@ -87,6 +87,7 @@ use crate::primitive::futex::{self, Channel, Deadline};
 use crate::primitive::hint::Spin;
 use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 use crate::sealed::Sealed;
+use crate::wait::bell::Bell;
 
 const PHASE: u64 = 3;
 const FILLING: u64 = 0;
@@ -157,17 +158,6 @@ pub struct Barrier<A = NoAction> {
     bell: Bell,
     parties: u32,
     action: A,
-}
-
-/// The word that threads and tasks sleep on.
-struct Bell(AtomicU32);
-
-impl Drop for Bell {
-    #[inline]
-    fn drop(&mut self) {
-        // The future of a task may have been forgotten.
-        futex::retire(&raw const self.0);
-    }
 }
 
 /// The action of a barrier when all threads have arrived. Sealed: a closure, no action, or one of

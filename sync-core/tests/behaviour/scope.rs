@@ -152,7 +152,9 @@ fn a_thread_of_a_scope_that_the_system_refuses() {
         assert!(matches!(refused, Err(SpawnError::StackSize(1))));
         // More memory than there is: std drops the closure.
         let counts = Counts(&dropped);
-        let refused = Builder::new().stack_size(1 << 46).spawn_scoped(scope, move || drop(counts));
+        let refused = Builder::new()
+            .stack_size(usize::MAX & !0xFFFF)
+            .spawn_scoped(scope, move || drop(counts));
         assert!(refused.is_err() && dropped.load(Ordering::Relaxed) == 2);
         assert_eq!(format!("{scope:?}"), "Scope { threads: 1, .. }");
     });

@@ -449,7 +449,7 @@ fn a_submit_that_waits_for_a_place_ends_when_the_pool_shuts_down() {
 #[test]
 fn a_limit_beyond_all_memory_works() {
     let _watchdog = watch();
-    for limit in [usize::MAX, 1 << 44, 1 << 30] {
+    for limit in [usize::MAX, usize::MAX >> 20, 1 << 30] {
         let pool = ThreadPool::builder().max_workers(1).queue_limit(limit).build().unwrap();
         assert!(matches!(pool.submit(|| 7).unwrap().result(), Ok(7)));
     }
