@@ -1,4 +1,5 @@
-//! CONTRACT.md of each published crate, compared with the tests of its behaviour, both ways.
+//! CONTRACT.md of each published crate, compared with the tests of its behaviour and of its seams,
+//! both ways.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +9,30 @@ const CRATES: [&str; 4] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc"];
 
 /// The suites whose tests are promises, and the prefix of their names. The tests of a file of a
 /// folder are `stem::name`, with the folder's prefix before the stem.
-const SUITES: [(&str, &str); 6] = [
+const SUITES: [(&str, &str); 19] = [
     ("behaviour/", ""),
     ("process/", "process/"),
     ("pool/", "pool/"),
     ("manager/", "manager/"),
     ("auth.rs", ""),
     ("programs.rs", ""),
+    ("aborts.rs", ""),
+    ("auto_traits.rs", ""),
+    ("feature_", ""),
+    ("fork.rs", ""),
+    ("fork/", "fork/"),
+    ("idle.rs", ""),
+    ("memory.rs", ""),
+    ("no_system_calls.rs", ""),
+    ("slack.rs", ""),
+    ("task_allocations.rs", ""),
+    ("types.rs", ""),
+    ("under_the_allocator.rs", ""),
+    ("unwinding.rs", ""),
 ];
+
+/// Each program of this folder is a promise: it must not compile.
+const REFUSED: &str = "compile_fail/";
 
 /// The tests of the suites, as `stem::name`.
 fn tests(package: &str) -> BTreeSet<String> {
@@ -24,6 +41,11 @@ fn tests(package: &str) -> BTreeSet<String> {
     for path in files("rs") {
         let Ok(below) = path.strip_prefix(&folder) else { continue };
         let below = below.to_string_lossy();
+        if let Some(program) = below.strip_prefix(REFUSED).and_then(|name| name.strip_suffix(".rs"))
+        {
+            found.insert(format!("compile_fail::{program}"));
+            continue;
+        }
         let Some((_, prefix)) = SUITES.iter().find(|(suite, _)| below.starts_with(suite)) else {
             continue;
         };
@@ -63,7 +85,7 @@ fn promised(package: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_promise_has_a_test_and_each_behaviour_test_a_promise() {
+fn each_promise_has_a_test_and_each_test_of_a_promise_a_row() {
     let mut complaints = Complaints::default();
     for package in CRATES {
         assert!(root().join(package).join("CONTRACT.md").exists(), "{package} has no CONTRACT.md");
@@ -76,5 +98,5 @@ fn each_promise_has_a_test_and_each_behaviour_test_a_promise() {
             complaints.add(format!("{package}: {test} has no row in CONTRACT.md"));
         }
     }
-    complaints.settle("CONTRACT.md and tests/behaviour/ belong together.");
+    complaints.settle("CONTRACT.md and the suites of the crate belong together.");
 }

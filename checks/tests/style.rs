@@ -23,7 +23,7 @@ const COLUMNS: usize = 100;
 const LINES: usize = 800;
 
 /// Files that are longer, and still to be parted. No new ones may come.
-const LONGER: [&str; 2] = ["sync-ipc/src/queue/mod.rs", "verify/tests/models/ipc_queue.rs"];
+const LONGER: [&str; 1] = ["sync-ipc/src/queue/mod.rs"];
 
 /// Whether `text` has `word` in it as a whole word, in any case.
 fn has_word(text: &str, word: &str) -> bool {

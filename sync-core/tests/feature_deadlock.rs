@@ -550,3 +550,30 @@ fn a_report_that_cannot_be_written_reaches_no_guard() {
     let output = child::run("a_report_that_cannot_be_written_reaches_no_guard", full.into());
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// The orders of the parent's threads are not the child's.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_child_of_a_fork_begins_without_any_order() {
+    let _alone = alone();
+    let (first, second) = (Mutex::new(()), Mutex::new(()));
+    let in_order = |one: &Mutex<()>, other: &Mutex<()>| {
+        let _one = one.lock();
+        drop(other.lock());
+    };
+    in_order(&first, &second);
+    // SAFETY: the child uses locks, and memory, which the C library keeps usable.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let reverse = catch_unwind(AssertUnwindSafe(|| in_order(&second, &first))).is_ok();
+        let cycle = catch_unwind(AssertUnwindSafe(|| in_order(&first, &second))).is_err();
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { libc::_exit(i32::from(!reverse) + 2 * i32::from(!cycle)) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0, "256: the parent's order was there; 512: the child's own was not");
+    assert!(catch_unwind(AssertUnwindSafe(|| in_order(&second, &first))).is_err());
+}

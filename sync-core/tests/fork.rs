@@ -2,6 +2,8 @@
 //! `sync_core::thread`.
 #![cfg(target_os = "linux")]
 
+#[path = "fork/objects.rs"]
+mod objects;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
@@ -13,8 +15,8 @@ use std::time::Duration;
 use sync_core::task::block_on;
 use sync_core::thread::{self, Builder, Group, JoinError, JoinHandle, ShutDown, SpawnError};
 use sync_core::{
-    AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Event, FairMutex, LazyLock, Mutex,
-    RateLimiter, RawSemaphore, ReentrantMutex, RwLock, Semaphore,
+    AutoResetEvent, Barrier, BoundedSemaphore, CancelOnDrop, CancelToken, Event, FairMutex,
+    LazyLock, Mutex, RateLimiter, RawSemaphore, ReentrantMutex, RwLock, Semaphore,
 };
 use watchdog::watch;
 
@@ -615,7 +617,7 @@ fn no_lock_of_a_panic_is_waited_for() {
 
 /// Threads of the parent make and drop children of one token all the time.
 #[test]
-fn the_drop_of_a_token_waits_for_no_lock_of_the_parent() {
+fn the_drop_of_a_token_and_its_cancelling_wait_for_no_lock_of_the_parent() {
     let (_turn, _watch) = (turn(), watch());
     static STOP: AtomicBool = AtomicBool::new(false);
     let token = CancelToken::new();
@@ -633,11 +635,15 @@ fn the_drop_of_a_token_waits_for_no_lock_of_the_parent() {
     let mut codes = Vec::new();
     for _ in 0..20 {
         let mut mine = Some((token.child(), token.child().child()));
+        let mut cancels = Some(token.clone().cancel_on_drop());
         codes.push(in_child(|| {
             let alive = mine.as_ref().is_some_and(|(child, _)| !child.is_cancelled());
             drop(mine.take());
-            i32::from(!alive || token.is_cancelled())
+            let late = token.is_cancelled();
+            drop(cancels.take());
+            i32::from(!alive || late || !token.is_cancelled())
         }));
+        drop(cancels.map(CancelOnDrop::disarm));
     }
     STOP.store(true, Ordering::Relaxed);
     for thread in busy {
@@ -662,8 +668,6 @@ impl std::task::Wake for OfTheParent {
     }
 }
 
-/// A wake in the child calls no waker of the parent; a future that the child inherited can be
-/// dropped, and its poll finds the object as the child left it.
 #[test]
 fn a_limiter_goes_on_in_the_child() {
     static LIMIT: RateLimiter = RateLimiter::new(1, Duration::from_secs(3600)).burst(2);
@@ -717,22 +721,34 @@ fn a_value_that_a_thread_of_the_parent_is_making_is_not_dropped_in_the_child() {
     let theirs = Arc::clone(&lazy);
     let makes = std::thread::spawn(move || assert_eq!(**theirs, 7));
     begun.wait();
-    let failed = in_child(|| {
-        // SAFETY: the child owns the copies of both references: its parent's thread is not here.
-        unsafe { Arc::decrement_strong_count(Arc::as_ptr(&lazy)) };
-        drop(lazy);
-        // The closure is with the thread that runs it.
-        first_false([DROPS.load(Ordering::SeqCst) == 0])
-    });
-    assert_eq!(failed, 0);
+    for way in ["drop", "into_inner"] {
+        let lazy = Arc::clone(&lazy);
+        let failed = in_child(|| {
+            // SAFETY: the child owns the copies of all references: its parent's thread is not here.
+            unsafe {
+                Arc::decrement_strong_count(Arc::as_ptr(&lazy));
+                Arc::decrement_strong_count(Arc::as_ptr(&lazy));
+            }
+            let Some(lazy) = Arc::into_inner(lazy) else { return 90 };
+            let refused = way == "drop" || {
+                let inner = std::panic::AssertUnwindSafe(|| LazyLock::into_inner(lazy).is_ok());
+                std::panic::catch_unwind(inner).is_err()
+            };
+            // The closure is with the thread that runs it.
+            first_false([refused, DROPS.load(Ordering::SeqCst) == 0])
+        });
+        assert_eq!(failed, 0, "{way}");
+    }
     go.set();
     makes.join().unwrap();
     assert_eq!(DROPS.load(Ordering::SeqCst), 1);
 }
 
+/// A wake in the child calls no waker of the parent; a future that the child inherited can be
+/// dropped, and its poll finds the object as the child left it.
 #[test]
 fn the_tasks_of_the_parent_are_not_in_the_child() {
-    let _watch = watch();
+    let (_turn, _watch) = (turn(), watch());
     let event = Event::new();
     let waker = std::task::Waker::from(Arc::new(OfTheParent));
     let mut context = std::task::Context::from_waker(&waker);

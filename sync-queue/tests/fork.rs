@@ -1,14 +1,17 @@
 //! A pool and the child of a fork: the child has one thread, and none of the pool's.
 #![cfg(target_os = "linux")]
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use sync_core::CancelToken;
+use sync_core::task::block_on;
 use sync_queue::{
     JobError, JobHandle, JobStatus, LifoQueue, PriorityQueue, Queue, SimpleQueue, SubmitError,
-    ThreadPool, Until, as_completed, channel, wait,
+    ThreadPool, Until, as_completed, channel, wait, wait_async, wait_or_cancelled,
 };
 
 #[path = "../../sync-core/tests/support/watchdog.rs"]
@@ -187,7 +190,7 @@ fn a_scope_that_forks_ends_in_the_child_at_once() {
 fn every_wait_for_a_job_ends_in_the_child() {
     let _watchdog = watch();
     type Wait = fn(JobHandle<u32>) -> bool;
-    let waits: [(&str, Wait); 9] = [
+    let waits: [(&str, Wait); 15] = [
         ("result_timeout of zero", |job| {
             matches!(job.result_timeout(Duration::ZERO), Ok(Err(JobError::Forked)))
         }),
@@ -202,6 +205,18 @@ fn every_wait_for_a_job_ends_in_the_child() {
         ("wait_timeout", |job| !job.wait_timeout(Duration::MAX)),
         ("wait", |job| wait([job], Until::All, None).done.len() == 1),
         ("as_completed", |job| as_completed([job]).count() == 1),
+        ("await", |job| matches!(block_on(job.into_future()), Err(JobError::Forked))),
+        ("wait_async", |job| block_on(wait_async([job], Until::All)).done.len() == 1),
+        ("next_async", |job| block_on(as_completed([job]).next_async()).is_some()),
+        ("result_or_cancelled", |job| {
+            matches!(job.result_or_cancelled(&CancelToken::new()), Ok(Err(JobError::Forked)))
+        }),
+        ("wait_or_cancelled", |job| {
+            wait_or_cancelled([job], Until::All, &CancelToken::new()).done.len() == 1
+        }),
+        ("next_or_cancelled", |job| {
+            matches!(as_completed([job]).next_or_cancelled(&CancelToken::new()), Ok(Some(_)))
+        }),
         ("on_done", |job| {
             job.on_done(|_| ());
             job.status() == JobStatus::Running
@@ -230,7 +245,7 @@ fn every_wait_for_a_job_ends_in_the_child() {
 fn every_end_of_a_pool_returns_at_once_in_the_child() {
     let _watchdog = watch();
     type End = fn(ThreadPool) -> bool;
-    let ends: [(&str, End); 4] = [
+    let ends: [(&str, End); 9] = [
         ("drop", |pool| {
             drop(pool);
             true
@@ -238,6 +253,18 @@ fn every_end_of_a_pool_returns_at_once_in_the_child() {
         ("shutdown", |pool| pool.shutdown(true, false).is_ok()),
         ("a cancelling shutdown", |pool| pool.shutdown(true, true).is_ok()),
         ("map", |pool| matches!(pool.map([1], |n| n), Err(SubmitError::Forked(())))),
+        ("map_ahead", |pool| {
+            let first = pool.map_ahead([1], |n| n, 1).next();
+            matches!(first, Some(Err(JobError::Refused(SubmitError::Forked(())))))
+        }),
+        ("join", |pool| pool.join().is_ok()),
+        ("join_timeout", |pool| pool.join_timeout(Duration::MAX) == Ok(true)),
+        ("join_or_cancelled", |pool| pool.join_or_cancelled(&CancelToken::new()) == Ok(true)),
+        ("resize, busy", |pool| {
+            pool.resize(8);
+            pool.resize(1);
+            pool.busy() == 0
+        }),
     ];
     for (name, ends) in ends {
         let (pool, running, release) = busy();

@@ -131,7 +131,7 @@ struct TimerShared {
 
 /// The time after which a child that waits for the lock of a copy takes it for held by a thread of
 /// the parent. A thread of the child holds it for microseconds, or while a thread is started.
-const COPY_PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const COPY_PATIENCE: Duration = Duration::from_millis(100);
 
 struct TimerState {
     phase: Phase,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sync_queue::ThreadPool;
 use sync_timer::{
-    Cancel, JoinError, ManualClock, Missed, Outcome, Pending, Scheduler, ShutDown, Timer,
+    Cancel, JoinError, ManualClock, Missed, Outcome, Pending, Periodic, Scheduler, ShutDown, Timer,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -259,6 +259,42 @@ fn a_scheduler_of_the_childs_own_works() {
         assert_eq!(receiver.recv(), Ok(()));
         drop(scheduler);
     });
+}
+
+/// The forks come while other threads of the parent schedule and cancel: a shard's lock is held at
+/// many of them.
+#[test]
+fn no_drop_and_no_shutdown_in_the_child_waits_for_a_lock_of_the_parent() {
+    let builder = || Scheduler::builder().shards(1);
+    for scheduler in [builder().build().unwrap(), builder().build_without_thread()] {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
+                    }
+                });
+            }
+            for _ in 0..20 {
+                let debounced = scheduler.debounced(HOUR, || ()).unwrap();
+                let throttled = scheduler.throttled(HOUR, || ()).unwrap();
+                assert!(debounced.call() && throttled.call());
+                let mut held = Some((
+                    scheduler.once(HOUR, || ()).unwrap().cancel_on_drop(),
+                    (debounced, throttled),
+                    (scheduler.sleep(HOUR), scheduler.ticks(Periodic::new(HOUR))),
+                ));
+                in_child("drop of what a scheduler gave out", || {
+                    drop(held.take());
+                    scheduler.shutdown(Pending::Discard);
+                    assert!(scheduler.is_shutdown());
+                });
+            }
+            stop.store(true, Relaxed);
+        });
+        scheduler.shutdown(Pending::Discard);
+    }
 }
 
 /// The fork comes while another thread is in a call of a timer that was not started.

@@ -125,7 +125,7 @@
 //! | `VERIFY_WORKERS=0` | explores on all processors |
 //! | `VERIFY_WEAK_FAILURES`, `VERIFY_SPURIOUS_WAKEUPS`, `VERIFY_EARLY_TIMEOUTS` | budgets of an execution, each 1 |
 //! | `VERIFY_SYMMETRY=0` | explores executions that differ only in which of equal threads is which |
-//! | `VERIFY_STUCK_SECONDS`, `VERIFY_MEMORY_MIB` | patience with a thread that makes no step or blocks in the system (20), the most memory (4096) |
+//! | `VERIFY_STUCK_SECONDS`, `VERIFY_MEMORY_MIB` | patience with a thread that makes no step or blocks in the system, in seconds of the processor or of sleep (20), the most memory (4096) |
 //! | `LOOM_MAX_PREEMPTIONS`, `LOOM_MAX_BRANCHES`, `LOOM_MAX_PERMUTATIONS`, `LOOM_MAX_DURATION`, `LOOM_LOG` | as in loom |
 //!
 //! # How it works

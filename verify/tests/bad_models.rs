@@ -252,6 +252,56 @@ fn blocking_in_the_system() {
     }
 }
 
+/// Patience is spent by what a thread does, not by the time of the day: a thread that shares its
+/// processor with three others computes for half a second, which takes two. In a program of its
+/// own: the patience is the process's.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_busy_machine_is_no_endless_loop() {
+    use std::sync::atomic::AtomicBool;
+
+    const COMPUTES: std::time::Duration = std::time::Duration::from_millis(500);
+
+    /// The processor time of this thread.
+    fn used() -> std::time::Duration {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` may be written.
+        let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+        assert_eq!(status, 0, "every thread has this clock");
+        std::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    }
+
+    if std::env::var(PROGRAM).is_err() {
+        let (ended, text) = program("a_busy_machine_is_no_endless_loop", "yes", "1");
+        assert!(ended && text.contains("1 executions"), "{text}");
+        return;
+    }
+    // SAFETY: all zeros is an empty set, and the set may be read and written. New threads inherit
+    // the processor of this one.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(usize::try_from(libc::sched_getcpu()).unwrap(), &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &raw const set), 0);
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let report = Builder::new().explore(|| {
+            AtomicUsize::new(0).store(1, Relaxed);
+            let start = used();
+            while used() - start < COMPUTES {}
+        });
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        println!("{report}");
+    });
+}
+
 /// A panic in a drop while another one unwinds ends the program. Both are told.
 #[test]
 fn a_panic_while_another_one_unwinds() {

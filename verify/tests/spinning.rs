@@ -2,6 +2,7 @@
 //! those that wait for no thread are reported.
 
 use std::sync::Arc;
+use verify::hint::{spin_loop, wait_until};
 use verify::model::{Builder, Report};
 use verify::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use verify::thread;
@@ -168,4 +169,126 @@ fn in_parallel() {
         assert!(report.failure.is_none());
         assert_eq!((report.executions, report.blocked), (loads as u64 + 1, 0));
     }
+}
+
+/// Threads at a ticket lock, which wait by what `wait` does.
+fn ticket_lock(threads: usize, wait: fn(&AtomicUsize, usize)) -> (u64, u64) {
+    let mut builder = Builder::new();
+    builder.count_distinct = true;
+    builder.symmetry = false;
+    let report = builder.explore(move || {
+        let lock = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let inside = Arc::new(verify::cell::UnsafeCell::new(0));
+        for _ in 0..threads {
+            let (lock, inside) = (lock.clone(), inside.clone());
+            thread::spawn(move || {
+                let ticket = lock[0].fetch_add(1, Relaxed);
+                wait(&lock[1], ticket);
+                // SAFETY: the checker reports accesses that race.
+                inside.with_mut(|n| unsafe { *n += 1 });
+                lock[1].store(ticket + 1, Release);
+            });
+        }
+    });
+    assert!(report.failure.is_none() && report.complete, "{report}");
+    assert_eq!(report.distinct, Some(report.executions));
+    (report.executions, report.blocked)
+}
+
+/// Of a wait for a condition the last round alone is explored; a loop has its earlier rounds.
+#[test]
+fn waits_for_conditions_do_not_multiply() {
+    let until = |turn: &AtomicUsize, ticket| wait_until(|| turn.load(Acquire) == ticket);
+    let counts = [2, 3, 4].map(|threads| ticket_lock(threads, until).0);
+    assert_eq!(counts, [2, 6, 24]);
+    let spin = |turn: &AtomicUsize, ticket| {
+        while turn.load(Acquire) != ticket {
+            spin_loop();
+        }
+    };
+    assert!(ticket_lock(3, spin).0 > 20);
+}
+
+/// A wait that passed over newer writes is no endless one, whatever these are.
+#[test]
+fn a_condition_that_holds_in_the_end() {
+    let (executions, _) = passes(|| {
+        let x = Arc::new(AtomicUsize::new(0));
+        let y = x.clone();
+        thread::spawn(move || (1..6).for_each(|n| y.store(n, Release)));
+        wait_until(|| x.load(Acquire) == 5);
+        assert_eq!(x.load(Relaxed), 5);
+    });
+    assert_eq!(executions, 1);
+    passes(|| wait_until(|| true));
+}
+
+#[test]
+fn a_condition_that_never_holds() {
+    let never = || {
+        let x = Arc::new(AtomicUsize::new(0));
+        let y = x.clone();
+        thread::spawn(move || y.store(1, Relaxed));
+        wait_until(|| x.load(Relaxed) == 2);
+    };
+    let nothing = || wait_until(|| false);
+    let for_each_other = || {
+        let x = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let y = x.clone();
+        thread::spawn(move || {
+            wait_until(|| y[0].load(Acquire));
+            y[1].store(true, Release);
+        });
+        wait_until(|| x[1].load(Acquire));
+        x[0].store(true, Release);
+    };
+    // It holds for one of both, and not for the other afterwards.
+    let passing = || {
+        let x = Arc::new(AtomicUsize::new(0));
+        let y = x.clone();
+        thread::spawn(move || {
+            y.store(1, Relaxed);
+            y.store(2, Relaxed);
+        });
+        wait_until(|| x.load(Relaxed) == 1);
+    };
+    for text in [explore(never), explore(nothing), explore(for_each_other), explore(passing)]
+        .map(|r| r.failure.expect("a diagnosis").message)
+    {
+        assert!(text.contains("non-termination") && text.contains("spinning.rs"), "{text}");
+    }
+}
+
+#[test]
+fn a_condition_with_an_effect() {
+    let report = explore(|| {
+        let x = Arc::new(AtomicUsize::new(0));
+        wait_until(|| x.fetch_add(1, Relaxed) == 3);
+    });
+    let text = report.failure.expect("a diagnosis").message;
+    assert!(text.contains("the condition that thread 0 waits for at verify/tests/spinning.rs"));
+    // One that fails to write has none.
+    passes(|| {
+        let x = Arc::new(AtomicUsize::new(0));
+        let y = x.clone();
+        thread::spawn(move || y.store(1, Release));
+        wait_until(|| x.compare_exchange(1, 2, Acquire, Relaxed).is_ok());
+    });
+}
+
+/// A race in a round that does not count is found: it is the first round elsewhere.
+#[test]
+fn a_condition_that_races() {
+    let report = explore(|| {
+        let x = Arc::new((AtomicBool::new(false), verify::cell::UnsafeCell::new(0)));
+        let y = x.clone();
+        thread::spawn(move || {
+            // SAFETY: the checker reports accesses that race.
+            y.1.with_mut(|n| unsafe { *n = 1 });
+            y.0.store(true, Release);
+        });
+        // SAFETY: as above.
+        wait_until(|| x.1.with(|n| unsafe { *n } < 2) && x.0.load(Acquire));
+    });
+    assert!(report.failure.expect("a race").message.contains("Causality"));
 }

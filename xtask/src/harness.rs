@@ -145,7 +145,7 @@ impl Harness {
         command
     }
 
-    /// The names of the tests that `filters` match.
+    /// The names of the tests that `filters` match. The first filter may be `--exact`.
     fn tests(&self, filters: &[String]) -> Result<Vec<String>, String> {
         let output = self
             .command(filters)

@@ -1,8 +1,9 @@
 //! The changes that no model notices, next to the committed list of those that are known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 
 use crate::Stop;
 use crate::harness::{Engine, Event, Harness, Line, Mutant, root};
@@ -12,8 +13,12 @@ use crate::sources::Place;
 /// separated by tabs.
 const LIST: &str = "verify/tests/models/survivors.tsv";
 
-/// The executions of a setting of a model with a change in it. Most changes that are noticed are
-/// noticed early; with 2,000, a broadcast that wakes one waiter alone is not.
+/// The executions of a setting of a model with a change in it, at first. Most changes that are
+/// noticed are noticed this early, if not by the first model that has them.
+const FIRST_EXECUTIONS: u32 = 500;
+
+/// The executions of a setting of a model with a change in it that no model noticed at first. With
+/// 2,000, a broadcast that wakes one waiter alone is not noticed.
 const EXECUTIONS: u32 = 20_000;
 
 /// The changes whose hash is `k` modulo `n`.
@@ -63,6 +68,8 @@ pub(crate) struct Fate {
     pub executions: Option<u64>,
     /// The explorations that did not.
     pub survived: u64,
+    /// The models that did not, as they are named in this run.
+    models: BTreeSet<String>,
 }
 
 /// The outcome of a run with changes.
@@ -80,7 +87,12 @@ pub(crate) struct Mutants {
 }
 
 impl Mutants {
-    /// Runs the models that `filters` match with one change at a time.
+    /// Runs the models that `filters` match with one change at a time: all changes for a few
+    /// executions, then those that no model noticed for many.
+    ///
+    /// A whole run looks for the latter in all models, because an execution that comes late may
+    /// have a place that no early one has. A sample looks in the models that are known to have
+    /// them, and not for those whose survival is explained.
     pub(crate) fn find(
         filters: &[String],
         sample: Option<Sample>,
@@ -88,25 +100,64 @@ impl Mutants {
         stop: &Stop,
     ) -> Result<Mutants, String> {
         let mut found = Mutants { known: read_list()?, ..Mutants::default() };
-        let mut environment = vec![("MODEL_MUTATE", String::from("1"))];
-        if deep {
-            environment.push(("MODEL_DEEP", String::from("1")));
-        } else {
-            environment.push(("MODEL_EXECUTIONS", EXECUTIONS.to_string()));
+        let harness = Harness::build(Engine::Verify)?;
+        let sample_only = sample.map(|Sample { k, n }| ("MODEL_SAMPLE", format!("{k}/{n}")));
+        let mut environment = vec![
+            ("MODEL_MUTATE", String::from("1")),
+            ("MODEL_EXECUTIONS", FIRST_EXECUTIONS.to_string()),
+        ];
+        environment.extend(sample_only.clone());
+        let mut passed = found.run(&harness, filters, &environment, stop)?;
+
+        let skipped = root().join(format!("target/verify/skip.{}.txt", std::process::id()));
+        let is_left = |(change, fate): &(&Change, &Fate)| {
+            fate.caught_by.is_none() && (sample.is_none() || !found.known.contains_key(change))
+        };
+        let left: Vec<&Fate> = found.fates.iter().filter(is_left).map(|(_, fate)| fate).collect();
+        let models: BTreeSet<String> = left.iter().flat_map(|fate| fate.models.clone()).collect();
+        // Relaxed: a flag; no data is published through it.
+        let is_needed = sample.is_none() || !models.is_empty();
+        if passed && is_needed && !stop.load(Ordering::Relaxed) {
+            let done = found.fates.iter().filter(|fate| !is_left(fate)).map(|(change, fate)| {
+                let Change { what, .. } = change;
+                format!("{}: {what}\n", fate.at)
+            });
+            let failed = |error: std::io::Error| format!("{}: {error}", skipped.display());
+            std::fs::write(&skipped, done.collect::<String>()).map_err(failed)?;
+            let mut environment = vec![
+                ("MODEL_MUTATE", String::from("1")),
+                ("MODEL_SKIP", skipped.display().to_string()),
+            ];
+            if deep {
+                environment.push(("MODEL_DEEP", String::from("1")));
+            } else {
+                environment.push(("MODEL_EXECUTIONS", EXECUTIONS.to_string()));
+            }
+            environment.extend(sample_only);
+            let exact = || [String::from("--exact")].into_iter().chain(models).collect();
+            let filters = if sample.is_some() { exact() } else { filters.to_vec() };
+            passed = found.run(&harness, &filters, &environment, stop)?;
+            let _ = std::fs::remove_file(&skipped);
         }
-        if let Some(Sample { k, n }) = sample {
-            environment.push(("MODEL_SAMPLE", format!("{k}/{n}")));
-        }
-        let passed =
-            Harness::build(Engine::Verify)?.run(filters, &environment, stop, &mut |event| {
-                if let Event::Line(Line::Mutant(mutant)) = event {
-                    found.add(mutant);
-                }
-            })?;
         found.is_broken = !passed;
         found.has_all_models = filters.is_empty() && passed;
         found.is_whole = filters.is_empty() && sample.is_none() && passed;
         Ok(found)
+    }
+
+    /// Runs models, and adds what they find. Returns whether they pass as they are.
+    fn run(
+        &mut self,
+        harness: &Harness,
+        filters: &[String],
+        environment: &[(&str, String)],
+        stop: &Stop,
+    ) -> Result<bool, String> {
+        harness.run(filters, environment, stop, &mut |event| {
+            if let Event::Line(Line::Mutant(mutant)) = event {
+                self.add(mutant);
+            }
+        })
     }
 
     fn add(&mut self, mutant: Mutant) {
@@ -120,6 +171,7 @@ impl Mutants {
             caught_by: None,
             executions: None,
             survived: 0,
+            models: BTreeSet::new(),
         });
         match mutant.caught {
             Some(_) if fate.caught_by.is_some() => {}
@@ -127,7 +179,10 @@ impl Mutants {
                 fate.caught_by = Some(mutant.model);
                 fate.executions = Some(mutant.executions);
             }
-            None => fate.survived += 1,
+            None => {
+                fate.survived += 1;
+                fate.models.insert(mutant.model);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::harness::root;
 pub(crate) struct Docs {
     /// By name of the model, as tests have it: `mutex::two_threads`.
     pub models: BTreeMap<String, String>,
-    /// By stem of the file.
+    /// By name of the module.
     pub files: BTreeMap<String, String>,
 }
 
@@ -18,14 +18,22 @@ impl Docs {
     /// Reads the files of the models. A file that cannot be read has no documentation.
     pub(crate) fn read() -> Docs {
         let mut docs = Docs::default();
-        let Ok(folder) = std::fs::read_dir(root().join("verify/tests/models")) else { return docs };
+        docs.read_folder(&root().join("verify/tests/models"), "");
+        docs
+    }
+
+    /// Reads the modules in a folder, whose names begin with `prefix`.
+    fn read_folder(&mut self, folder: &Path, prefix: &str) {
+        let Ok(folder) = std::fs::read_dir(folder) else { return };
         for path in folder.flatten().map(|entry| entry.path()) {
             let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-            if let Ok(text) = std::fs::read_to_string(&path) {
-                docs.add(stem, &text);
+            let name = format!("{prefix}{stem}");
+            if path.is_dir() {
+                self.read_folder(&path, &format!("{name}::"));
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                self.add(&name, &text);
             }
         }
-        docs
     }
 
     fn add(&mut self, stem: &str, text: &str) {
@@ -91,5 +99,20 @@ impl Place {
         let code = *lines.get(line.checked_sub(1)?)?;
         let number = lines[..line].iter().filter(|other| **other == code).count();
         Some(Place { file, code: code.to_owned(), number })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Docs;
+
+    #[test]
+    fn documentation_is_found_in_files_and_in_folders() {
+        let docs = Docs::read();
+        for model in ["ipc_queue::two_receivers", "ipc_queue::moments::full_is_true_of_one_moment"]
+        {
+            assert!(docs.models.contains_key(model), "{model}");
+        }
+        assert!(docs.files.contains_key("mutex") && docs.files.contains_key("ipc_queue::waits"));
     }
 }

@@ -137,9 +137,8 @@ fn listed() -> BTreeMap<(String, String), (String, String)> {
 
 /// Whether a file of the models has a model of this name.
 fn has_model(model: &str) -> bool {
-    let Some((file, name)) = model.split_once("::") else { return false };
-    let path = root().join(format!("verify/tests/models/{file}.rs"));
-    let name = name.rsplit("::").next().unwrap_or(name);
+    let Some((module, name)) = model.rsplit_once("::") else { return false };
+    let path = root().join(format!("verify/tests/models/{}.rs", module.replace("::", "/")));
     std::fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {name}(")))
 }
 

@@ -82,6 +82,7 @@ pub fn run_if_child() {
     {
         sync_ipc::init();
         processes::bare::run_if_child();
+        processes::init_peers();
     }
 }
 

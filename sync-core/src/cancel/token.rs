@@ -20,7 +20,7 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, TryLockError, Weak};
 use std::time::Instant;
 
 use crate::fork::ProcessMark;
@@ -83,6 +83,22 @@ impl Node {
     /// Nothing panics while the lock is held, so poison means nothing here.
     fn children(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`children`](Self::children); `None` in the child of a fork if a thread of the parent
+    /// holds the lock. Another thread of the child holds it for a moment only.
+    fn children_within_reach(&self) -> Option<MutexGuard<'_, Children>> {
+        if self.process.is_current() {
+            return Some(self.children());
+        }
+        for _ in 0..100 {
+            match self.children.try_lock() {
+                Ok(children) => return Some(children),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        None
     }
 
     /// Leaves the parent's list (invariant 2), and returns the parent.
@@ -149,12 +165,17 @@ impl CancelToken {
 
     /// Cancels the token and its children, and ends every wait for them. A second call does
     /// nothing.
+    ///
+    /// In the child of a `fork` that came while another thread made, dropped or cancelled a child
+    /// of the token, only the token itself is cancelled, after a tenth of a second.
     pub fn cancel(&self) {
         let mut pending = vec![Arc::clone(&self.node)];
         while let Some(node) = pending.pop() {
             node.cancelled.set();
-            let children = core::mem::take(&mut node.children().list);
-            pending.extend(children.into_values().filter_map(|child| child.upgrade()));
+            if let Some(mut children) = node.children_within_reach() {
+                let children = core::mem::take(&mut children.list);
+                pending.extend(children.into_values().filter_map(|child| child.upgrade()));
+            }
         }
     }
 

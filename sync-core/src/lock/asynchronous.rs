@@ -48,8 +48,8 @@ pub struct Upgradable(());
 ///
 /// # Safety
 ///
-/// Between the end of `acquire_as_task` and `release_as_task` the data may be used as the mode
-/// permits.
+/// Between a `take_at_once` that returns `true`, or the end of `wait_as_task`, and
+/// `release_as_task` the data may be used as the mode permits.
 pub unsafe trait TaskLock<M>: Sealed {
     /// The data that the lock protects.
     type Data: ?Sized;
@@ -58,7 +58,10 @@ pub unsafe trait TaskLock<M>: Sealed {
     fn data(&self) -> *mut Self::Data;
 
     #[doc(hidden)]
-    fn acquire_as_task(&self) -> impl Future<Output = ()> + Send;
+    fn take_at_once(&self) -> bool;
+
+    #[doc(hidden)]
+    fn wait_as_task(&self) -> impl Future<Output = ()> + Send;
 
     /// # Safety
     ///
@@ -81,13 +84,12 @@ unsafe impl<T: ?Sized> TaskLock<Exclusive> for Mutex<T> {
     }
 
     #[inline]
-    fn acquire_as_task(&self) -> impl Future<Output = ()> + Send {
-        let raw = self.raw.raw();
-        async move {
-            if !raw.acquire_at_once() {
-                Waiting::new(raw.acquiring()).await;
-            }
-        }
+    fn take_at_once(&self) -> bool {
+        self.raw.raw().acquire_at_once()
+    }
+
+    fn wait_as_task(&self) -> impl Future<Output = ()> + Send {
+        Waiting::new(self.raw.raw().acquiring())
     }
 
     #[inline]
@@ -107,13 +109,12 @@ unsafe impl<T: ?Sized> TaskLock<Exclusive> for FairMutex<T> {
     }
 
     #[inline]
-    fn acquire_as_task(&self) -> impl Future<Output = ()> + Send {
-        let raw = self.inner.raw.raw();
-        async move {
-            if !raw.acquire_at_once() {
-                Waiting::new(raw.queueing(true)).await;
-            }
-        }
+    fn take_at_once(&self) -> bool {
+        self.inner.raw.raw().acquire_at_once()
+    }
+
+    fn wait_as_task(&self) -> impl Future<Output = ()> + Send {
+        Waiting::new(self.inner.raw.raw().queueing(true))
     }
 
     #[inline]
@@ -136,13 +137,12 @@ macro_rules! mode {
             }
 
             #[inline]
-            fn acquire_as_task(&self) -> impl Future<Output = ()> + Send {
-                let raw = self.raw.raw();
-                async move {
-                    if !raw.$at_once() {
-                        Waiting::new($steps(raw)).await;
-                    }
-                }
+            fn take_at_once(&self) -> bool {
+                self.raw.raw().$at_once()
+            }
+
+            fn wait_as_task(&self) -> impl Future<Output = ()> + Send {
+                Waiting::new($steps(self.raw.raw()))
             }
 
             #[inline]
@@ -221,7 +221,9 @@ where
     /// Waits for the lock. Cancel-safe.
     #[inline]
     pub(crate) async fn take(lock: P) -> Self {
-        lock.acquire_as_task().await;
+        if !lock.take_at_once() {
+            lock.wait_as_task().await;
+        }
         Self { lock, mode: PhantomData }
     }
 
@@ -311,8 +313,9 @@ macro_rules! take_as_task {
             /// loses its place in the line. What a wait that is kept and not polled holds up is in
             /// the documentation of [`task`](crate::task).
             #[inline]
-            pub async fn $take(&self) -> TaskGuard<&Self, $mode> {
-                TaskGuard::take(self).await
+            pub fn $take(&self) -> impl Future<Output = TaskGuard<&Self, $mode>> {
+                // Not an `async fn` around another: each state machine costs about a nanosecond.
+                TaskGuard::take(self)
             }
 
             #[doc = concat!("Like [`", stringify!($take), "`](Self::", stringify!($take), "),")]

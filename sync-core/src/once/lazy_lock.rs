@@ -140,12 +140,18 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     ///
     /// # Panics
     ///
-    /// If the function has panicked.
+    /// If the function has panicked; in the child of a `fork` also if a thread of the parent was
+    /// running it.
     #[track_caller]
     pub fn into_inner(this: Self) -> Result<T, F> {
-        let mut this = ManuallyDrop::new(this);
-        assert!(!this.once.is_poisoned(), "{POISONED}");
-        let complete = this.once.is_completed();
+        let this = ManuallyDrop::new(this);
+        let complete = match this.once.state() {
+            OnceStatus::Done => true,
+            OnceStatus::New => false,
+            OnceStatus::Poisoned => panic!("{POISONED}"),
+            // As in `drop`: neither a function nor a value is in the cell.
+            OnceStatus::InProgress => panic!("the parent of this process runs the function"),
+        };
         // SAFETY: invariant 2; the lock is not dropped, so the content is taken out only once.
         this.data.with_mut(|data| unsafe {
             if complete {

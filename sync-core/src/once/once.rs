@@ -144,6 +144,19 @@ impl Once {
         }
     }
 
+    const_new! {
+        /// Creates a `Once` whose closure counts as run.
+        ///
+        /// ```
+        /// let once = sync_core::Once::new_completed();
+        /// once.call_once(|| unreachable!());
+        /// assert!(once.is_completed());
+        /// ```
+        pub const fn new_completed() -> Self {
+            Self { state: AtomicU32::new(COMPLETE), instrument: Instrument::new(LockKind::Once) }
+        }
+    }
+
     /// Runs `f` unless a closure has run already. If another thread is running one, waits for that
     /// thread.
     ///
@@ -230,13 +243,6 @@ impl Once {
         if !self.is_completed() {
             self.sleep(None);
         }
-    }
-
-    /// Returns whether a closure panicked and none has run since, as seen by the owner of the
-    /// `Once`.
-    pub(crate) fn is_poisoned(&mut self) -> bool {
-        // Relaxed: `&mut self`, so there is no other user.
-        self.state.load(Relaxed) & STATE == POISONED
     }
 
     /// Like [`call_once`](Self::call_once), with `wait` in the place of the sleep: it returns the

@@ -67,7 +67,7 @@
 //! | [`Semaphore`](crate::Semaphore) and its kin, that no thread waited for at the fork | usable; permits of other threads come back by `reinit_after_fork` |
 //! | [`Semaphore`](crate::Semaphore) and its kin, that another thread waited for at the fork | usable only after `reinit_after_fork`, before any other call, `try_*` included: the waiter may have been the head of the line, for which every permit is reserved, and only the head itself ends that |
 //! | [`Event`](crate::Event), [`AutoResetEvent`](crate::AutoResetEvent) | usable |
-//! | [`CancelToken`](crate::CancelToken) | usable, and its drop waits for nothing; [`child`](crate::CancelToken::child) and [`cancel`](crate::CancelToken::cancel) wait forever if another thread was in one of them, or was dropping a child, at the fork |
+//! | [`CancelToken`](crate::CancelToken) | usable, and its drop waits for nothing. If another thread was making, dropping or cancelling a child of the token at the fork, [`child`](crate::CancelToken::child) waits forever, and [`cancel`](crate::CancelToken::cancel) cancels the token without its children |
 //! | [`RateLimiter`](crate::RateLimiter) | goes on: the tokens that threads of the parent have taken are taken |
 //! | [`Barrier`](crate::Barrier) | counts threads that are not there, until `reinit_after_fork` |
 //! | [`Condvar`](crate::Condvar) | usable |

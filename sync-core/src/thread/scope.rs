@@ -23,7 +23,7 @@ use super::error::SpawnError;
 use super::handle::{JoinHandle, Unseen};
 use super::record::Thread;
 use crate::fork::ProcessMark;
-use crate::user_code;
+use crate::user_code::{self, AbortOnUnwind};
 use crate::wait::event::Event;
 
 /// Starts threads that borrow from outside of [`scope`].
@@ -80,7 +80,10 @@ where
     };
     let running = Arc::clone(&scope.running);
     let result = user_code::run(|| f(&scope));
+    // Invariant 1, however this function is left.
+    let guard = AbortOnUnwind::new("thread::scope could not wait for its threads");
     scope.join_all();
+    guard.disarm();
     if !scope.process.is_current() {
         // The list may be locked, and in the middle of a change, by a thread that is not here: it
         // is not even dropped.

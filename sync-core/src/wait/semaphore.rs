@@ -346,8 +346,10 @@ macro_rules! acquiring {
             ///
             /// Like [`acquire`](Self::acquire).
             #[inline]
-            pub async fn acquire_async(&self) -> Result<PermitGuard<&Self>, Closed> {
-                self.acquire_many_async(1).await
+            pub fn acquire_async(
+                &self,
+            ) -> impl Future<Output = Result<PermitGuard<&Self>, Closed>> {
+                self.acquire_many_async(1)
             }
 
             /// Like [`acquire_many`](Self::acquire_many), as a task. Cancel-safe, like
@@ -363,7 +365,9 @@ macro_rules! acquiring {
             #[inline]
             pub async fn acquire_many_async(&self, n: u32) -> Result<PermitGuard<&Self>, Closed> {
                 self.check(n);
-                self.raw.acquire_async(n).await?;
+                if !self.raw.try_fast(n) {
+                    self.raw.acquire_async(n).await?;
+                }
                 Ok(PermitGuard { semaphore: self, count: n })
             }
 

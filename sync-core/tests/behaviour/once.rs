@@ -99,6 +99,15 @@ fn a_waiter_learns_of_a_panic() {
 }
 
 #[test]
+fn a_once_that_counts_as_run_runs_no_closure() {
+    static DONE: Once = Once::new_completed();
+    DONE.call_once(|| unreachable!());
+    DONE.call_once_force(|_| unreachable!());
+    DONE.wait();
+    assert!(DONE.is_completed() && DONE.state().done());
+}
+
+#[test]
 fn once_debug() {
     let once = Once::new();
     assert_eq!(format!("{once:?}"), "Once { state: incomplete }");

@@ -14,6 +14,7 @@
 //!    empty.
 
 use core::cell::Cell;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -39,8 +40,21 @@ use crate::process::{Process, SpawnError, entry};
 
 entry!(worker::work);
 
-/// The number of workers in a row that may end before they begin.
-const FALSE_STARTS: u32 = 16;
+/// The weight of workers in a row that end before they begin at which a pool without any other
+/// worker is broken: 16 that end by themselves, or 256 that are killed.
+const FALSE_STARTS: u32 = 16 * ENDED;
+
+/// The weight of a worker that ended by itself before it began, or could not be started: its
+/// program or its initializer is at fault, and so will it be the next time.
+const ENDED: u32 = 16;
+
+/// The weight of a worker that was killed before it began. The kill came from outside and says
+/// little about the next worker. It counts, so that a pool ends whose workers are all killed, such
+/// as by a system that has no memory for them.
+const KILLED: u32 = 1;
+
+/// The exit code of a worker that was killed (SIGKILL).
+const BY_KILL: i32 = -9;
 
 /// The time until the next attempt after a worker could not be started.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -113,6 +127,7 @@ pub(super) struct State {
     /// Numbers of workers that wait for a task, the one that became idle last at the end.
     idle: Vec<u64>,
     next_number: u64,
+    /// The weight of the workers that ended before they began, since one began.
     false_starts: u32,
     has_ended: bool,
 }
@@ -150,6 +165,40 @@ pub(super) struct Worker {
     done: u64,
     /// Its socket is shut: it gets no more tasks, and ends.
     retired: bool,
+}
+
+/// The state of everything, for the search for a hang. Does not wait for the lock.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mark.is_current().then(|| self.state.try_lock()).flatten() {
+            Some(state) => f
+                .debug_struct("State")
+                .field("phase", &state.phase)
+                .field("backlog", &state.backlog.len())
+                .field("idle", &state.idle)
+                .field("false_starts", &state.false_starts)
+                .field("has_ended", &state.has_ended)
+                .field("workers", &state.workers)
+                .finish(),
+            None => f.write_str("<locked>"),
+        }
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let process = &self.link.process;
+        f.debug_struct("Worker")
+            .field("number", &self.link.number)
+            .field("pid", &process.pid())
+            .field("at_end", &self.link.is_at_end())
+            .field("ready", &self.ready)
+            .field("has_task", &self.task.is_some())
+            .field("done", &self.done)
+            .field("timed_out", &self.timed_out)
+            .field("retired", &self.retired)
+            .finish_non_exhaustive()
+    }
 }
 
 // No user code runs while its parts are being changed (invariant 3), so an unwinding caller leaves
@@ -475,16 +524,22 @@ impl Pool {
             Phase::Closed if !state.backlog.is_empty() => self.settings.workers,
             _ => return None,
         };
+        let mut again = None;
         if state.false_starts >= FALSE_STARTS {
-            state.phase = Phase::Broken("its workers end before they begin".into());
-            return None;
+            if !state.workers.iter().any(|worker| worker.ready && !worker.retired) {
+                state.phase = Phase::Broken("its workers end before they begin".into());
+                return None;
+            }
+            // A worker that has begun goes on with the tasks. The others are tried again, but not
+            // as fast as they end.
+            again = Some(Instant::now() + AGAIN);
         }
         while state.workers.iter().filter(|worker| !worker.retired).count() < wanted {
             if let Err(error) = self.start_worker(state) {
                 // One living worker is enough for now. Without any, the failures are counted, so
                 // that this does not go on forever.
                 if state.workers.is_empty() {
-                    state.false_starts += 1;
+                    state.false_starts += ENDED;
                     if state.false_starts >= FALSE_STARTS {
                         state.phase = Phase::Broken(format!("no worker can be started: {error}"));
                     }
@@ -492,7 +547,7 @@ impl Pool {
                 return Some(Instant::now() + AGAIN);
             }
         }
-        None
+        again
     }
 
     /// The end of the pool: gives up all tasks that are left, and waits for the workers' ends.
@@ -664,7 +719,7 @@ fn attend(
     let worker = state.workers.swap_remove(at);
     state.idle.retain(|number| *number != link.number);
     if !worker.ready {
-        state.false_starts += 1;
+        state.false_starts += if exitcode == BY_KILL { KILLED } else { ENDED };
     }
     let Some(job) = worker.task else { return };
     if worker.timed_out {

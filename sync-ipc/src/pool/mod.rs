@@ -566,11 +566,13 @@ impl Drop for Pool {
     }
 }
 
+/// With the state of each worker, if no other thread is about to change it.
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("workers", &self.inner.settings.workers)
             .field("name_prefix", &self.inner.settings.name_prefix)
+            .field("state", &self.inner)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,9 @@
 //! A new process's life from `init` to its end.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub(super) struct Hello {
     pub(super) ignore_interrupt: bool,
     pub(super) parent_name: String,
     pub(super) parent_pid: u32,
+    /// The path of the program, for a child that is without `/proc` later.
+    pub(super) program: Option<Vec<u8>>,
     /// Whether a descriptor for standard input is the second one. The first is the parent's pidfd.
     pub(super) stdin: bool,
     /// The parent's key, which the child inherits.
@@ -159,6 +163,9 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
         let _ = rustix::thread::set_name(&name);
     }
     panics::install_hook(&hello.name);
+    if let Some(program) = hello.program {
+        super::spawn::remember_program(OsString::from_vec(program).into());
+    }
     if hello.daemon {
         end_with(parent.try_clone()?)?;
     }
@@ -183,6 +190,9 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
 /// The time that a daemon whose parent has ended has for its own SIGTERM handler.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// The exit code of a process that the kernel kept from killing itself: as shells report SIGKILL.
+const KILLED: i32 = 128 + 9;
+
 /// Ends this process when the process behind the pidfd has ended.
 ///
 /// A thread waits for it. The kernel's own way (`PR_SET_PDEATHSIG`) watches the thread that
@@ -196,6 +206,9 @@ fn end_with(parent: OwnedFd) -> std::io::Result<()> {
             let _ = kill_process(getpid(), Signal::TERM);
             std::thread::sleep(GRACE);
             let _ = kill_process(getpid(), Signal::KILL);
+            // The first process of a PID namespace gets no signal from itself that has no handler.
+            // SAFETY: ends this process at once, as the signal would have.
+            unsafe { libc::_exit(KILLED) }
         },
     )?;
     Ok(())

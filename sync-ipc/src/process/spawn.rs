@@ -6,11 +6,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use sync_core::fork::ProcessMark;
 
@@ -291,6 +291,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
             ignore_interrupt: self.ignore_interrupt,
             parent_name: current.name().to_owned(),
             parent_pid: current.pid(),
+            program: path_of_program().ok().map(|path| path.into_os_string().into_vec()),
             stdin: input.is_some(),
             #[cfg(feature = "auth")]
             authkey: Some(current.authkey()?),
@@ -420,14 +421,33 @@ impl<M, F> fmt::Debug for ProcessBuilder<M, F> {
     }
 }
 
-/// This program. Without `/proc`, the path that it was executed by.
+/// The link to this program.
+const LINK: &str = "/proc/self/exe";
+
+/// The path of this program, as the parent of this process knew it. Never waited for.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+pub(super) fn remember_program(path: PathBuf) {
+    // Once, at the begin of a child.
+    let _ = PROGRAM.set(path);
+}
+
+/// This program. Without `/proc`, the path that the parent knew, or that this process was executed
+/// by.
 fn program() -> io::Result<PathBuf> {
-    let link = Path::new("/proc/self/exe");
-    if link.symlink_metadata().is_ok() {
-        return Ok(link.to_owned());
+    let link = Path::new(LINK);
+    if link.symlink_metadata().is_ok() { Ok(link.to_owned()) } else { path_of_program() }
+}
+
+/// The path of this program, which another one may have by now.
+fn path_of_program() -> io::Result<PathBuf> {
+    if let Ok(path) = std::fs::read_link(LINK) {
+        return Ok(path);
     }
-    let executed = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes());
-    std::fs::canonicalize(executed)
+    if let Some(path) = PROGRAM.get() {
+        return Ok(path.clone());
+    }
+    std::fs::canonicalize(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()))
 }
 
 fn random() -> io::Result<u64> {

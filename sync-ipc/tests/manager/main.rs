@@ -1,10 +1,13 @@
 //! Managers: server processes with shared objects, and their clients.
 #![cfg(all(target_os = "linux", feature = "manager"))]
 
+#[path = "../support/audit.rs"]
+mod audit;
 mod deaths;
 mod fuzz;
 mod life;
 mod locks;
 mod objects;
 mod remote;
+mod storm;
 mod support;

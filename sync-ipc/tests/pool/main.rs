@@ -1,10 +1,13 @@
 //! Pools of processes that run functions of this test program.
 #![cfg(all(target_os = "linux", feature = "process"))]
 
+#[path = "../support/audit.rs"]
+mod audit;
 mod both;
 mod executor;
 mod life;
 mod maps;
+mod storm;
 mod support;
 mod trouble;
 mod values;

@@ -113,10 +113,11 @@ macro_rules! queue_methods {
             ///
             /// As [`put`](Self::put).
             pub async fn put_async(&self, item: T) -> Result<(), ShutDown<T>> {
-                match self.shared.put_async(item).await {
-                    Ok(()) => Ok(()),
-                    Err(PushError::Closed(item) | PushError::Full(item)) => Err(ShutDown(item)),
-                }
+                let done = match self.shared.try_put(item) {
+                    Err(PushError::Full(item)) => self.shared.waiting_to_put(item).await,
+                    done => done,
+                };
+                done.map_err(|(PushError::Closed(item) | PushError::Full(item))| ShutDown(item))
             }
 
             /// As [`put`](Self::put), until the token is cancelled at most.
@@ -259,7 +260,11 @@ macro_rules! queue_methods {
             /// });
             /// ```
             pub async fn get_async(&self) -> Result<T, ShutDown> {
-                self.shared.get_async().await.map_err(|_| ShutDown(()))
+                let done = match self.shared.try_get() {
+                    Err($crate::buffer::PopError::Empty) => self.shared.waiting_to_get().await,
+                    done => done,
+                };
+                done.map_err(|_| ShutDown(()))
             }
 
             /// As [`get`](Self::get), until the token is cancelled at most.

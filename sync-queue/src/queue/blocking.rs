@@ -1,5 +1,7 @@
 //! The common part of all queues: blocking, shutting down and counting tasks, over any [`Buffer`].
 
+use core::future::Future;
+
 use sync_core::{CancelToken, Cancelled};
 
 use crate::buffer::fifo::{Fifo, Room};
@@ -130,30 +132,25 @@ impl<B> Blocking<B> {
             .unwrap_or(Err(PopError::Empty))
     }
 
-    /// As [`put`](Self::put), as a task and without a limit of time.
-    pub(crate) async fn put_async<T>(&self, item: T) -> Result<(), PushError<T>>
+    /// The wait of a task for room, after an attempt that found none.
+    pub(crate) fn waiting_to_put<T>(
+        &self,
+        item: T,
+    ) -> impl Future<Output = Result<(), PushError<T>>>
     where
         B: Buffer<T>,
     {
-        let item = match self.try_put(item) {
-            Err(PushError::Full(item)) => item,
-            done => return done,
-        };
         let mut held = Some(item);
         let attempt = move || self.attempt_put(&mut held);
-        self.putters.waiting(|| self.buffer.set_putters_parked(), attempt).await
+        self.putters.waiting(|| self.buffer.set_putters_parked(), attempt)
     }
 
-    /// As [`get`](Self::get), as a task and without a limit of time.
-    pub(crate) async fn get_async<T>(&self) -> Result<T, PopError>
+    /// The wait of a task for an item.
+    pub(crate) fn waiting_to_get<T>(&self) -> impl Future<Output = Result<T, PopError>>
     where
         B: Buffer<T>,
     {
-        let attempt = || self.attempt_get();
-        match attempt() {
-            Some(done) => done,
-            None => self.getters.waiting(|| self.buffer.set_getters_parked(), attempt).await,
-        }
+        self.getters.waiting(|| self.buffer.set_getters_parked(), || self.attempt_get())
     }
 
     /// As [`put`](Self::put), until the token is cancelled: then the item comes back as `Full`.
@@ -183,7 +180,7 @@ impl<B> Blocking<B> {
     where
         B: Buffer<T>,
     {
-        token.block_on(self.get_async()).unwrap_or(Err(PopError::Empty))
+        token.block_on(self.waiting_to_get()).unwrap_or(Err(PopError::Empty))
     }
 
     /// As [`put_many`](Self::put_many), until the token is cancelled: then the result is `Full`.

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use sync_core::{CancelToken, Cancelled};
 
-use crate::buffer::Buffer;
 use crate::buffer::list::List;
+use crate::buffer::{Buffer, PopError};
 use crate::queue::blocking::Blocking;
 use crate::queue::iter::{Iter, TryIter};
 use crate::wait::timeout::Timeout;
@@ -91,7 +91,11 @@ impl<T> SimpleQueue<T> {
     /// As [`get`](Self::get), as a task. Cancel-safe: a get that is dropped before it is done has
     /// taken no item, and a wake that it had consumed goes to the next one.
     pub async fn get_async(&self) -> T {
-        match self.shared.get_async().await {
+        let done = match self.shared.try_get() {
+            Err(PopError::Empty) => self.shared.waiting_to_get().await,
+            done => done,
+        };
+        match done {
             Ok(item) => item,
             Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
         }

@@ -157,7 +157,7 @@ impl Drop for CancelOnDrop {
             // In a destructor a panic of the closure's drop would abort the process during
             // unwinding: it goes to the failure hook.
             let shard = &handle.shard;
-            let _ = shard.cancel(handle.key, |job| shard.core.guard(|| drop(job)));
+            shard.cancel_in_drop(handle.key, |job| shard.core.guard(|| drop(job)));
         }
     }
 }

@@ -86,8 +86,10 @@ pub enum Pending {
 /// the child, unless the child calls [`run_due`](Self::run_due). [`shutdown`](Self::shutdown) and
 /// drop return at once there and leave the parent's timers alone, and no call waits for a callback
 /// that runs in the parent. Other calls work, if no thread of the parent was in the middle of one
-/// at the moment of the fork: such a call may have left a lock behind. A child that goes on for
-/// longer makes a scheduler of its own.
+/// at the moment of the fork: such a call may have left a lock behind. Destructors of what the
+/// scheduler gave out, such as [`CancelOnDrop`], and a shutdown find that out after a tenth of a
+/// second and leave the timers to the parent. A child that goes on for longer makes a scheduler of
+/// its own.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -374,7 +376,9 @@ impl Scheduler {
         token: Option<&CancelToken>,
     ) -> Result<usize, Cancelled> {
         let inner = &*self.inner;
-        if self.is_copy_without_dispatcher() {
+        if self.is_copy_without_dispatcher()
+            || !inner.shards.iter().all(|shard| shard.is_within_reach())
+        {
             inner.stop();
             inner.shards.iter().for_each(|shard| shard.close_copy());
             return Ok(0);

@@ -33,6 +33,7 @@
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ use sync_core::{CancelToken, Cancelled, Condvar, Mutex, MutexGuard};
 
 use super::core::{Core, Failed};
 use super::job::{Job, Tick};
+use crate::timer::COPY_PATIENCE;
 use crate::wheel::{Key, TimerWheel};
 
 /// The number of timers that are sorted while a lock is held: about 20 us of work.
@@ -78,6 +80,9 @@ struct ShardState {
 #[repr(align(128))]
 pub(super) struct Shard {
     state: Mutex<ShardState>,
+    /// In the child of a fork: a thread of the parent holds the lock, forever. Not a modelled
+    /// atomic: no model forks.
+    left_behind: AtomicBool,
     /// Notified after a timer was done, for threads that wait for one, or for the last one.
     settled: Condvar,
     pub(super) core: Arc<Core>,
@@ -135,11 +140,28 @@ impl Shard {
             earliest: u64::MAX,
             closed: false,
         };
-        Self { state: Mutex::new(state), settled: Condvar::new(), core }
+        let left_behind = AtomicBool::new(false);
+        Self { state: Mutex::new(state), left_behind, settled: Condvar::new(), core }
     }
 
     fn lock(&self) -> MutexGuard<'_, ShardState> {
         self.state.lock()
+    }
+
+    /// Returns whether the lock can be had. Asked by a destructor, and by a shutdown, before it
+    /// takes the lock: in the child of a fork a thread of the parent may hold it. Only the first
+    /// call that finds this waits.
+    pub(super) fn is_within_reach(&self) -> bool {
+        if self.core.process.is_current() {
+            return true;
+        }
+        // Relaxed: a flag that stands for itself, and is never cleared.
+        if self.left_behind.load(Relaxed) {
+            return false;
+        }
+        let reached = self.state.try_lock_for(COPY_PATIENCE).is_some();
+        self.left_behind.store(!reached, Relaxed);
+        reached
     }
 
     /// Wakes the dispatcher if a deadline that was linked is before what it sleeps until, and
@@ -186,6 +208,14 @@ impl Shard {
                 Cancel::Running
             }
             None => Cancel::Done,
+        }
+    }
+
+    /// As [`cancel`](Self::cancel), for a destructor: in the child of a fork, a timer that is out
+    /// of reach stays as it is. No call of the child runs it.
+    pub(super) fn cancel_in_drop(&self, key: Key, dispose: impl FnOnce(Box<dyn Job>)) {
+        if self.is_within_reach() {
+            let _ = self.cancel(key, dispose);
         }
     }
 

@@ -28,6 +28,7 @@ use super::job::{Job, Once, Periodic, Repeating, Tick};
 use super::shard::Shard;
 use super::{Scheduler, ShutDown};
 use crate::clock::nanoseconds;
+use crate::timer::COPY_PATIENCE;
 
 /// A future that is ready at a moment: [`Scheduler::sleep`], [`Scheduler::sleep_until`].
 ///
@@ -127,11 +128,18 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
+        let Some(timer) = &self.timer else { return };
+        // In the child of a fork a thread of the parent may be in the middle of the wake.
+        let shared = if timer.shard.core.process.is_current() {
+            Some(self.shared.lock())
+        } else {
+            self.shared.try_lock_for(COPY_PATIENCE)
+        };
+        let Some(mut state) = shared else { return };
         // Invariant 3. The waker first, so that the closure's drop wakes no task.
-        let waker = self.shared.lock().waker.take();
-        if let Some(timer) = &self.timer {
-            let _ = timer.cancel();
-        }
+        let waker = state.waker.take();
+        drop(state);
+        timer.shard.cancel_in_drop(timer.key, drop);
         user_code::dispose(waker);
     }
 }

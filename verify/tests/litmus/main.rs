@@ -3,6 +3,7 @@
 
 mod classics;
 mod counts;
+mod data_structures;
 mod generate;
 mod interpret;
 mod locks;

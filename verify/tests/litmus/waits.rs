@@ -1,4 +1,4 @@
-//! Other things that wait than mutexes: readers and writers, notifications, semaphores of a kind.
+//! Other things that wait than mutexes: readers and writers, notifications, conditions.
 //! Random programs of critical sections against the same programs spelt out in read-modify-writes
 //! that are assumed to find what they wait for.
 //!
@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex as Plain};
 
+use verify::hint::wait_until;
 use verify::litmus::{
     Condition, Location, LocationId, Program, Register, RegisterId, Statement, Thread, Value,
 };
@@ -34,12 +35,20 @@ enum Step {
     EndWrite,
     Wait(usize),
     Notify(usize),
+    Add(usize),
+    /// Until a counter has this value or a greater one.
+    Until(usize, u64),
+    /// Until both counters have.
+    UntilBoth(u64),
 }
 
 /// While a writer has the lock; below it the number of readers.
 const WRITER: u64 = 10;
 
-/// The locations: two for data, two for notifications, the lock.
+/// More than a counter is counted up.
+const MANY: u64 = 9;
+
+/// The locations: two for data, two for notifications or counters, the lock.
 const LOCATIONS: [&str; 5] = ["x", "y", "n", "o", "l"];
 const LOCK: LocationId = LocationId(4);
 
@@ -133,6 +142,32 @@ fn spelt_out(threads: &[Vec<Step>]) -> Program {
                         into: None,
                     });
                 }
+                Step::Add(n) => {
+                    body.push(Statement::FetchAdd {
+                        location: LocationId(2 + n),
+                        value: literal(1),
+                        ordering: Release,
+                        into: None,
+                    });
+                }
+                Step::Until(_, least) | Step::UntilBoth(least) => {
+                    let first = if let Step::Until(n, _) = *step { n } else { 0 };
+                    let last = if let Step::Until(n, _) = *step { n } else { 1 };
+                    for n in first..=last {
+                        let name = format!("r{t}_{i}_{n}");
+                        program.registers.push(Register { name, thread: t });
+                        let seen = RegisterId(program.registers.len() - 1);
+                        body.push(Statement::Load {
+                            location: LocationId(2 + n),
+                            ordering: Acquire,
+                            into: Some(seen),
+                        });
+                        let is = |n| Condition::Equal(Value::Register(seen), literal(n));
+                        body.push(Statement::Assume(Condition::Any(
+                            (least..MANY).map(is).collect(),
+                        )));
+                    }
+                }
             }
         }
         program.threads.push(Thread { body });
@@ -147,6 +182,7 @@ type Registers = BTreeMap<String, u64>;
 struct Shared {
     data: [AtomicU64; 2],
     told: [Notify; 2],
+    counters: [AtomicU64; 2],
     lock: RwLock<()>,
     /// How many threads have ended, and what they have read.
     ended: Plain<(usize, Registers)>,
@@ -166,6 +202,13 @@ fn run(shared: &Shared, t: usize, steps: &[Step]) -> Registers {
             Step::EndWrite => drop(writer.take()),
             Step::Wait(n) => shared.told[n].wait(),
             Step::Notify(n) => shared.told[n].notify(),
+            Step::Add(n) => {
+                shared.counters[n].fetch_add(1, Release);
+            }
+            Step::Until(n, least) => wait_until(|| shared.counters[n].load(Acquire) >= least),
+            Step::UntilBoth(least) => {
+                wait_until(|| shared.counters.iter().all(|n| n.load(Acquire) >= least));
+            }
         }
     }
     registers
@@ -203,6 +246,7 @@ fn compare(threads: &[Vec<Step>]) -> Option<Result<(), String>> {
     // The reads of the locks have no register in the other version.
     let data = |name: &String| {
         let (t, i) = name[1..].split_once('_').expect("thread and step");
+        let i = i.split('_').next().expect("a step");
         matches!(threads[t.parse::<usize>().unwrap()][i.parse::<usize>().unwrap()], Step::Load(_))
     };
     let wanted: BTreeSet<Registers> = expected
@@ -369,4 +413,60 @@ fn all_threads_is_told(threads: &[Vec<Step>]) -> bool {
 #[test]
 fn notifications_are_counted_as_the_definition_counts_them() {
     check(notifications, all_threads_is_told);
+}
+
+/// Two or three threads count up, two of them wait. What a thread waits for is counted by steps
+/// that no wait precedes, so no thread waits forever.
+fn conditions(random: &mut Random) -> Vec<Vec<Step>> {
+    let count = 2 + random.below(2);
+    let mut threads: Vec<Vec<Step>> = (0..count)
+        .map(|_| (0..random.below(3)).map(|_| Step::Add(random.below(2))).collect())
+        .collect();
+    let counted = |n: usize, threads: &[Vec<Step>]| {
+        threads.iter().flatten().filter(|step| matches!(step, Step::Add(m) if *m == n)).count()
+    };
+    let counted = [counted(0, &threads), counted(1, &threads)];
+    for steps in threads.iter_mut().take(2) {
+        let n = random.below(2);
+        let both = counted[0].min(counted[1]);
+        if both > 0 && random.chance(25) {
+            steps.push(Step::UntilBoth(1 + random.below(both) as u64));
+        } else if counted[n] > 0 {
+            steps.push(Step::Until(n, 1 + random.below(counted[n]) as u64));
+        }
+        if random.chance(30) {
+            // No thread depends on it.
+            steps.push(Step::Add(random.below(2)));
+        }
+    }
+    for _ in 0..1 + random.below(3) {
+        let t = random.below(count);
+        let step = if random.chance(50) {
+            Step::Load(random.below(2))
+        } else {
+            Step::Store(random.below(2), 1 + random.below(2) as u64)
+        };
+        let at = random.below(threads[t].len() + 1);
+        threads[t].insert(at, step);
+    }
+    threads
+}
+
+fn all_conditions_come_true(threads: &[Vec<Step>]) -> bool {
+    let waits = |step: &Step| matches!(step, Step::Until(..) | Step::UntilBoth(_));
+    let counted = |n: usize| {
+        let free = |steps: &'_ Vec<Step>| steps.iter().position(waits).unwrap_or(steps.len());
+        let before = threads.iter().flat_map(|steps| &steps[..free(steps)]);
+        before.filter(|step| matches!(step, Step::Add(m) if *m == n)).count() as u64
+    };
+    threads.iter().flatten().all(|step| match *step {
+        Step::Until(n, least) => counted(n) >= least,
+        Step::UntilBoth(least) => counted(0).min(counted(1)) >= least,
+        _ => true,
+    })
+}
+
+#[test]
+fn waits_for_conditions_are_counted_as_the_definition_counts_them() {
+    check(conditions, all_conditions_come_true);
 }

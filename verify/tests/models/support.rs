@@ -574,7 +574,8 @@ mod checker {
     /// Changes the model, one place at a time, and reports what it noticed.
     ///
     /// A change that a model before this one noticed is not tried again, and changes of the models
-    /// themselves are not tried. MODEL_SAMPLE=K/N tries those alone whose hash is K modulo N.
+    /// themselves are not tried. MODEL_SAMPLE=K/N tries those alone whose hash is K modulo N, and
+    /// MODEL_SKIP names a file with changes, one a line, that are not tried.
     fn mutate(
         name: &str,
         builder: &verify::model::Builder,
@@ -587,9 +588,19 @@ mod checker {
             let number = |text: &str| text.parse::<u64>().expect("K and N are numbers");
             (number(k), number(n))
         });
+        let skipped: BTreeSet<String> = match std::env::var_os("MODEL_SKIP") {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).expect("MODEL_SKIP is a file");
+                text.lines().map(str::to_owned).collect()
+            }
+            None => BTreeSet::new(),
+        };
         let keep = |change: &str| {
             let is_chosen = sample.is_none_or(|(k, n)| fnv1a(change) % n == k % n);
-            is_chosen && change.starts_with("sync-") && !caught().contains(change)
+            is_chosen
+                && change.starts_with("sync-")
+                && !skipped.contains(change)
+                && !caught().contains(change)
         };
         for mutant in builder.mutate_some(model, keep) {
             if mutant.caught.is_some() {

@@ -1,11 +1,12 @@
 //! Processes: ours, Python's `multiprocessing` (if it is installed), and what the system gives.
 //!
 //! * `spawn`: from the call that starts a process to its first instruction, in a function of this
-//!   program; beside `std::process::Command` and tokio's, which execute the same program;
+//!   program; beside procspawn and mitosis, which do the same, and `std::process::Command` and
+//!   tokio's, which execute the same program;
 //! * `map`: a task of a map of 100,000 tasks that do next to nothing, over two processes; beside
 //!   the thread pool's `map`, and the thread pool with as many batches as ours has chunks;
-//! * `apply`: one call there and its result back, one at a time; beside a bare socket pair to a
-//!   process that sends back what it gets, and tokio's process with two pipes;
+//! * `apply`: one call there and its result back, one at a time; beside procspawn's pool, a bare
+//!   socket pair to a process that sends back what it gets, and tokio's process with two pipes;
 //! * `bytes16m`: a call with 16 MiB of arguments; beside the same through a socket pair, and a copy
 //!   into new memory, which is the least that any of them can do;
 //! * `manager`: one call of a dictionary in a server process; beside a bare socket pair.
@@ -53,6 +54,8 @@ pub fn workloads() -> Vec<Workload> {
                 Some(our_spawn()),
                 Some(command_spawn()),
                 Some(tokio_spawn()),
+                Some(procspawn_spawn()),
+                Some(mitosis_spawn()),
                 python("python-spawn", "spawn", 0, 1, 1),
                 python("python-fork", "fork", 0, 1, 1),
             ],
@@ -74,6 +77,7 @@ pub fn workloads() -> Vec<Workload> {
                 Some(our_apply()),
                 Some(socketpair()),
                 Some(tokio_pipes()),
+                Some(procspawn_apply()),
                 python("python", "apply", 0, 100, 1),
             ],
         ),
@@ -193,6 +197,40 @@ fn tokio_spawn() -> Contestant {
             output.stdout.try_into().map(u64::from_ne_bytes).map_err(|_| "no time".to_owned())
         };
         Few(move |n| spawned(n, &spawn), 2)
+    })
+}
+
+/// Lets this program be a child of procspawn and mitosis. In `main`, before its own work.
+pub fn init_peers() {
+    mitosis::init();
+    // Without the arguments of the program, which its own children do not have either.
+    procspawn::ProcConfig::new().pass_args(false).init();
+}
+
+fn procspawn_spawn() -> Contestant {
+    let spawn = || procspawn::spawn((), |()| now()).join().map_err(text);
+    Contestant::new("procspawn", move || Few(move |n| spawned(n, spawn), 2))
+}
+
+fn mitosis_spawn() -> Contestant {
+    let spawn = || {
+        let child = mitosis::spawn((), |()| (now(), std::process::id()));
+        let (first, pid) = child.join().map_err(|error| format!("{error:?}"))?;
+        // It leaves that to its user, and gives no handle to do it.
+        let mut status = 0;
+        // SAFETY: a child of this process that was not waited for, and a place for its status.
+        let waited = unsafe { libc::waitpid(pid as libc::pid_t, &raw mut status, 0) };
+        if waited == pid as libc::pid_t { Ok(first) } else { Err("not its child".to_owned()) }
+    };
+    Contestant::new("mitosis", move || Few(move |n| spawned(n, spawn), 2))
+}
+
+fn procspawn_apply() -> Contestant {
+    Contestant::new("procspawn", || {
+        let pool = procspawn::Pool::new(1).expect("a process");
+        let call =
+            move |n| expect(small(n), pool.spawn(n, |n: u64| small(n)).join().map_err(text)?);
+        Few(move |n| timed(n, &call), 100)
     })
 }
 

@@ -83,7 +83,7 @@ impl Runtime {
         let waits = known.map(|&id| self.ex.graph.ev(id).waiting);
         match thread.state {
             State::Vacant | State::Finished | State::Quit => false,
-            State::Yield | State::Spin | State::Stuck | State::Asleep => true,
+            State::Yield | State::Spin | State::Stuck | State::Until | State::Asleep => true,
             State::Await | State::Waiting if waits.is_some() => waits == Some(false),
             State::Await if thread.timed => true,
             _ => self.runnable(t),

@@ -85,6 +85,8 @@ enum State {
     Yield,
     /// Spins; goes on when one of its reads could see something new.
     Spin,
+    /// Waits for a condition that does not hold with what it has read.
+    Until,
     /// Its way on is not explored.
     Stuck,
     /// Has given itself up in this execution.
@@ -305,6 +307,26 @@ pub(crate) fn relax() {
             provenance::leave();
             Runtime::relax(rt);
             Runtime::enter(rt);
+        }
+    }
+}
+
+/// Waits until `condition` holds: see [`Runtime::does_not_hold`].
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, site: &'static Location<'static>) {
+    loop {
+        let from = current().map(|_| with(|rt| rt.threads[rt.cur as usize].pos));
+        if condition() {
+            return;
+        }
+        stop_if_failed();
+        match (current(), from) {
+            // SAFETY: on the coroutine of the current thread; no reference is held across a switch.
+            (Some(rt), Some(from)) => unsafe {
+                provenance::leave();
+                Runtime::does_not_hold(rt, from, site);
+                Runtime::enter(rt);
+            },
+            _ => std::hint::spin_loop(),
         }
     }
 }
@@ -545,6 +567,7 @@ impl Runtime {
 
     fn count_step(&mut self, site: &'static Location<'static>) {
         self.steps += 1;
+        self.watch.turn();
         if self.steps.max(self.ex.graph.events.len()) > self.limits.events {
             let message = format!(
                 "Model exceeded maximum number of branches: {} steps in one execution; thread {} \

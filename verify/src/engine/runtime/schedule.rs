@@ -213,7 +213,7 @@ impl Runtime {
             // Taken out while it runs: the vector of threads may grow meanwhile.
             let mut co = thread.co.take().expect("a thread that is ready has a coroutine");
             (*rt).watch.turn();
-            watchdog::arm(&co);
+            watchdog::arm(&co, &(*rt).watch);
             let result = co.resume(());
             let cause = watchdog::disarm();
             provenance::leave();
@@ -361,7 +361,12 @@ impl Runtime {
                 .is_some_and(|l| wait_queue::taken_by(&self.ex.graph, l.a).is_some()),
             State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
-            State::Vacant | State::Stuck | State::Quit | State::Waiting | State::Finished => false,
+            State::Vacant
+            | State::Stuck
+            | State::Until
+            | State::Quit
+            | State::Waiting
+            | State::Finished => false,
         }
     }
 
@@ -427,6 +432,7 @@ impl Runtime {
         if released {
             return None;
         }
+        let (waits, passed_over) = self.in_vain();
         let standing = self.standing();
         self.ex.no_alternatives = self.paused;
         for t in 0..self.threads.len() {
@@ -440,10 +446,10 @@ impl Runtime {
             }
         }
         // A thread that was given up may be what the others wait for.
-        if dropped || exhausted || self.stopped_for_nothing() {
+        if dropped || exhausted || passed_over || self.stopped_for_nothing() {
             return Some(End::Blocked);
         }
-        match spinning {
+        match spinning.or(waits) {
             Some(t) => self.fail(failure::Kind::Endless(format!(
                 "thread {t} spins on the newest values, nobody can change them\n  {}",
                 standing.join("\n  ")

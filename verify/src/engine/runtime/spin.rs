@@ -100,6 +100,68 @@ impl Runtime {
         }
     }
 
+    /// A condition without an effect, on which the current thread waits, does not hold; the events
+    /// since `from` have looked at it. The thread gets no further in this execution.
+    ///
+    /// *Nothing is lost.* Take an execution with rounds in which a condition does not hold, and the
+    /// round that ends the wait. Without the events of those rounds, which only read, it is an
+    /// execution too: no event reads from one of them; what happens before what, and the order of
+    /// sequentially consistent events, lose edges, which forbids nothing; every other event reads
+    /// what it read; and the thread goes on the same, because a round tells nothing but whether the
+    /// condition holds. What was wrong in the execution (a race, a panic) is wrong in the one
+    /// without the rounds: fewer edges order no more accesses, and a round that is wrong by itself
+    /// is wrong as the first one too. A wait that does not end sees the newest writes at some time:
+    /// see `quiesce`. A later write revisits the reads of the last round, as it does those of any
+    /// thread.
+    ///
+    /// # Safety
+    /// Called on the coroutine of the current thread.
+    pub(super) unsafe fn does_not_hold(
+        rt: *mut Runtime,
+        from: u32,
+        site: &'static Location<'static>,
+    ) {
+        // SAFETY: `rt` is live; references end before each switch.
+        unsafe {
+            let this = &mut *rt;
+            let t = this.cur as usize;
+            if !this.draining {
+                let thread = &mut this.threads[t];
+                (thread.state, thread.spin.from, thread.last) = (State::Until, from, site);
+                let pos = thread.pos;
+                if this.writes(t, from, pos) {
+                    this.fail(failure::Kind::Misuse(format!(
+                        "the condition that thread {t} waits for at {site} writes: a round in \
+                         which it does not hold has an effect"
+                    )));
+                    Runtime::halt(rt);
+                }
+            }
+            Runtime::switch(rt);
+        }
+    }
+
+    /// Returns whether one of the events `from..to` of a thread is more than a look at a value.
+    fn writes(&self, t: usize, from: u32, to: u32) -> bool {
+        let g = &self.ex.graph;
+        g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
+            let e = g.ev(id);
+            e.wrote || !matches!(e.label.kind, Kind::Load | Kind::Rmw | Kind::Fence | Kind::Choose)
+        })
+    }
+
+    /// A thread that waits for a condition which does not hold, and whether one of these has passed
+    /// over something newer: then the condition may hold in another execution.
+    pub(super) fn in_vain(&self) -> (Option<usize>, bool) {
+        let waits = |&t: &usize| self.threads[t].state == State::Until;
+        let passed_over = |t: usize| {
+            let thread = &self.threads[t];
+            self.news(t, thread.spin.from, thread.pos)
+        };
+        let mut waiting = (0..self.threads.len()).filter(waits);
+        (waiting.clone().next(), waiting.any(passed_over))
+    }
+
     /// Returns whether the iteration `from..to` of a loop did what the one before it did, with the
     /// same values.
     fn repeats(&self, t: usize, from: u32, to: u32) -> bool {

@@ -4,11 +4,15 @@
 //! All are ended from outside. A stack that overflows hits its guard page, and the handler of the
 //! fault makes the coroutine return, in place of going on. For a thread that never comes back
 //! another thread of the system looks four times a second whether the scheduler has had a turn; if
-//! not for long, or if memory runs out, it sends the model's thread a signal whose handler does the
-//! same. The signal is only heeded where the thread holds no lock of the allocator: in code of the
-//! program itself, and, when patience has run out, in a system call in which it sleeps (a lock, a
-//! channel or a `park` of `std`, a read). There the thread first looks where it is: the handler
-//! lets it call [`linux::look_around`], on top of its own stack.
+//! its patience has run out, or if memory runs out, it sends the model's thread a signal whose
+//! handler does the same. The signal is only heeded where the thread holds no lock of the
+//! allocator: in code of the program itself, and, when patience has run out, in a system call in
+//! which it sleeps (a lock, a channel or a `park` of `std`, a read). There the thread first looks
+//! where it is: the handler lets it call [`linux::look_around`], on top of its own stack.
+//!
+//! Patience is no time of the day. It is spent by the processor time that the thread uses, and by
+//! the looks at which the thread sleeps. A thread that wants to run and gets no processor, because
+//! the machine is busy or the process is stopped, spends nothing.
 
 /// Why a coroutine was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +39,20 @@ mod linux {
     use corosensei::{Coroutine, trap::TrapHandlerRegs};
     use std::cell::{Cell, RefCell};
     use std::ffi::{c_int, c_void};
-    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
     use std::sync::{Arc, Mutex, Once, OnceLock, Weak};
     use std::time::Duration;
 
     thread_local! {
         /// The coroutine that runs on this thread of the system.
         static RUNNING: Cell<Option<CoroutineTrapHandler<()>>> = const { Cell::new(None) };
+        /// The watcher's record of this thread, while a coroutine runs.
+        static RECORD: Cell<*const Watch> = const { Cell::new(std::ptr::null()) };
         static ENDED: Cell<Option<Cause>> = const { Cell::new(None) };
         /// Where it was.
         static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
     }
 
-    /// Whether memory, not patience, has run out.
-    static FULL: AtomicUsize = AtomicUsize::new(0);
     static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
     /// The program's own code.
     static CODE: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -57,13 +61,22 @@ mod linux {
     #[derive(Debug)]
     pub(crate) struct Watch {
         thread: libc::pthread_t,
-        /// Turns of the scheduler.
+        /// Its number in `/proc/self/task`.
+        tid: libc::pid_t,
+        /// The clock of the processor time that it uses.
+        clock: Option<libc::clockid_t>,
+        /// Turns of the scheduler, and steps.
         turns: AtomicU64,
+        /// The turn that the watcher asks to end.
+        asked: AtomicU64,
+        /// Whether memory, not patience, has run out.
+        full: AtomicBool,
     }
 
     impl Watch {
         pub(crate) fn turn(&self) {
-            // Relaxed: only looked at for change.
+            // Relaxed: no data is published through it. Only this thread changes it, so that its
+            // handler of signals reads the newest value.
             self.turns.store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
         }
     }
@@ -71,13 +84,15 @@ mod linux {
     static WATCHED: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
 
     /// Before a coroutine is resumed.
-    pub(crate) fn arm(co: &Coroutine<(), (), (), DefaultStack>) {
+    pub(crate) fn arm(co: &Coroutine<(), (), (), DefaultStack>, watch: &Arc<Watch>) {
         RUNNING.set(Some(co.trap_handler()));
+        RECORD.set(Arc::as_ptr(watch));
     }
 
     /// After it has come back: why it was ended from outside, if it was.
     pub(crate) fn disarm() -> Option<Cause> {
         RUNNING.set(None);
+        RECORD.set(std::ptr::null());
         ENDED.take()
     }
 
@@ -90,12 +105,80 @@ mod linux {
     pub(crate) fn watch() -> Arc<Watch> {
         install();
         // SAFETY: no requirements.
-        let thread = unsafe { libc::pthread_self() };
-        let watch = Arc::new(Watch { thread, turns: AtomicU64::new(0) });
+        let (thread, tid) = unsafe { (libc::pthread_self(), libc::gettid()) };
+        let mut clock = 0;
+        // SAFETY: the thread is alive, and `clock` may be written.
+        let found = unsafe { libc::pthread_getcpuclockid(thread, &raw mut clock) } == 0;
+        let clock = found.then_some(clock);
+        let watch = Arc::new(Watch {
+            thread,
+            tid,
+            clock,
+            turns: AtomicU64::new(1),
+            asked: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+        });
         let mut watched = WATCHED.lock().unwrap_or_else(|e| e.into_inner());
         watched.retain(|w| w.strong_count() > 0);
         watched.push(Arc::downgrade(&watch));
         watch
+    }
+
+    /// The time between two looks.
+    const LOOK: Duration = Duration::from_millis(250);
+
+    /// The state of a thread at a look.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Look {
+        turns: u64,
+        /// The processor time that the thread has used in its life.
+        used: Duration,
+        /// Whether the thread sleeps. One that waits for a processor, or for a page of memory, does
+        /// not.
+        asleep: bool,
+    }
+
+    impl Watch {
+        fn look(&self) -> Look {
+            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: `time` may be written. The clock of a thread that has ended is refused.
+            let known =
+                self.clock.is_some_and(|c| unsafe { libc::clock_gettime(c, &raw mut time) } == 0);
+            let used = match (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec)) {
+                (Ok(seconds), Ok(nanos)) if known => Duration::new(seconds, nanos),
+                _ => Duration::ZERO,
+            };
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", self.tid));
+            // The name of the thread, in parentheses, may have anything in it.
+            let asleep = stat
+                .is_ok_and(|text| text.rsplit_once(") ").is_some_and(|(_, s)| s.starts_with('S')));
+            Look { turns: self.turns.load(Relaxed), used, asleep }
+        }
+    }
+
+    /// The patience that a thread has spent since its last turn.
+    #[derive(Clone, Copy, Debug)]
+    struct Spent {
+        last: Look,
+        spent: Duration,
+    }
+
+    impl Spent {
+        fn new(first: Look) -> Spent {
+            Spent { last: first, spent: Duration::ZERO }
+        }
+
+        fn add(&mut self, look: Look) {
+            if look.turns == self.last.turns {
+                self.spent += look.used.saturating_sub(self.last.used);
+                if look.asleep && self.last.asleep {
+                    self.spent += LOOK;
+                }
+            } else {
+                self.spent = Duration::ZERO;
+            }
+            self.last = look;
+        }
     }
 
     fn setting(name: &str, default: u64) -> u64 {
@@ -111,11 +194,11 @@ mod linux {
 
     fn look() {
         // Under a debugger one may stand still as long as one likes: 0 turns it off.
-        let patience = setting("VERIFY_STUCK_SECONDS", 20);
+        let patience = Duration::from_secs(setting("VERIFY_STUCK_SECONDS", 20));
         let memory = setting("VERIFY_MEMORY_MIB", 4096) << 20;
-        let mut seen: Vec<(usize, u64, u64)> = Vec::new();
+        let mut seen: Vec<(Weak<Watch>, Spent)> = Vec::new();
         loop {
-            std::thread::sleep(Duration::from_millis(250));
+            std::thread::sleep(LOOK);
             let watched: Vec<Arc<Watch>> = WATCHED
                 .lock()
                 .unwrap_or_else(|e| e.into_inner())
@@ -125,20 +208,24 @@ mod linux {
             let full = !watched.is_empty() && resident() > memory;
             let mut now = Vec::new();
             for w in &watched {
-                let (key, turns) = (Arc::as_ptr(w).addr(), w.turns.load(Relaxed));
-                let quiet = seen.iter().find(|s| s.0 == key && s.1 == turns).map_or(0, |s| s.2 + 1);
-                now.push((key, turns, quiet));
-                let cause = if full && quiet >= 2 {
+                let look = w.look();
+                // A weak reference keeps the address from another record.
+                let before = seen.iter().find(|s| std::ptr::eq(s.0.as_ptr(), Arc::as_ptr(w)));
+                let mut spent = before.map_or_else(|| Spent::new(look), |s| s.1);
+                spent.add(look);
+                now.push((Arc::downgrade(w), spent));
+                let cause = if full && spent.spent >= 2 * LOOK {
                     Cause::Memory
-                } else if patience > 0 && quiet >= patience * 4 {
+                } else if !patience.is_zero() && spent.spent >= patience {
                     Cause::Stuck
                 } else {
                     continue;
                 };
-                FULL.store(usize::from(cause == Cause::Memory), Relaxed);
+                w.full.store(cause == Cause::Memory, Relaxed);
+                w.asked.store(look.turns, Relaxed);
                 // In the allocator it is not heeded: asked again until it is.
                 for _ in 0..200 {
-                    if w.turns.load(Relaxed) != turns {
+                    if w.turns.load(Relaxed) != look.turns {
                         break;
                     }
                     // SAFETY: the thread explores, so it is alive: it has had no turn since.
@@ -383,15 +470,20 @@ mod linux {
         _info: *mut libc::siginfo_t,
         context: *mut c_void,
     ) {
-        // SAFETY: the kernel gives a valid context.
+        // SAFETY: the kernel gives a valid context. The record lives while the coroutine runs.
         unsafe {
             if ENDED.get().is_some() {
                 // It is on its way out.
                 return;
             }
+            let Some(record) = RECORD.get().as_ref() else { return };
+            if record.asked.load(Relaxed) != record.turns.load(Relaxed) {
+                // It has had a turn since the watcher looked.
+                return;
+            }
             let (pc, sp) = registers(context);
             let own = (CODE.0.load(Relaxed)..CODE.1.load(Relaxed)).contains(&pc);
-            let cause = match (own, FULL.load(Relaxed) == 1) {
+            let cause = match (own, record.full.load(Relaxed)) {
                 (true, true) => Cause::Memory,
                 (true, false) => Cause::Stuck,
                 (false, false) if in_system_call(pc) => Cause::Blocked,
@@ -422,7 +514,7 @@ mod elsewhere {
         std::sync::Arc::new(Watch)
     }
 
-    pub(crate) fn arm(_: &Coroutine<(), (), (), DefaultStack>) {}
+    pub(crate) fn arm(_: &Coroutine<(), (), (), DefaultStack>, _: &std::sync::Arc<Watch>) {}
 
     pub(crate) fn disarm() -> Option<Cause> {
         None
