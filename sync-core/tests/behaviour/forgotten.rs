@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use sync_core::{
     AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Condvar, Event, FairMutex, Latch,
-    Mutex, MutexGuard, OnceLock, Parker, RwLock, Semaphore, TaskGuard,
+    Mutex, MutexGuard, OnceLock, Parker, RwLock, RwLockWriteGuard, Semaphore, TaskGuard,
 };
 
 use crate::watchdog::watch;
@@ -205,6 +205,26 @@ fn a_mutex_whose_next_owner_is_not_polled_is_free_for_others() {
         drop(behind.ends());
     }
     assert_eq!(*lock.lock(), 2);
+}
+
+/// A task has no clock: one that comes to a lock that is reserved for a waiter lets its executor
+/// run the others once, and then takes the lock.
+#[test]
+fn a_task_that_comes_to_a_reserved_lock_is_polled_again_and_takes_it() {
+    let _watch = watch();
+    let lock = Mutex::new(());
+    let held = lock.lock();
+    let chosen = Waits::new(lock.lock_async());
+    MutexGuard::unlock_fair(held);
+    drop(Waits::new(lock.lock_async()).ends());
+    drop(chosen);
+    let lock = RwLock::new(());
+    let held = lock.write();
+    let chosen = Waits::new(lock.write_async());
+    RwLockWriteGuard::unlock_fair(held);
+    drop(Waits::new(lock.write_async()).ends());
+    drop(chosen);
+    assert!(!lock.is_locked());
 }
 
 #[test]

@@ -393,3 +393,47 @@ fn a_waker_that_panics_takes_no_item_and_no_wake_along() {
     );
     assert!(receiver.try_recv().is_err(), "nothing is left");
 }
+
+/// The event that a task was chosen for goes to the next waiter, a task or a thread, if the task is
+/// dropped; with room for none the item itself goes on.
+#[test]
+fn what_a_dropped_task_was_chosen_for_goes_to_the_next_one() {
+    let _watchdog = watch();
+    for capacity in CAPACITIES {
+        let (sender, receiver) = open(capacity);
+        let wakers = [counted(), counted(), counted()];
+        let mut receives: Vec<_> =
+            wakers.iter().map(|_| Some(Box::pin(receiver.recv_async()))).collect();
+        for (receive, (_, waker)) in receives.iter_mut().flatten().zip(&wakers) {
+            assert!(poll(receive.as_mut(), waker).is_pending());
+        }
+        sender.try_send(7).unwrap();
+        for chosen in 0..2 {
+            let woken = wakers.each_ref().map(|(calls, _)| calls.0.load(Ordering::SeqCst));
+            assert_eq!(woken.into_iter().sum::<usize>(), chosen + 1, "one at a time: {woken:?}");
+            let last = receives.iter().position(|receive| receive.is_some()).unwrap();
+            assert_eq!(woken[last], 1, "the one that has waited longest");
+            receives[last] = None;
+        }
+        let last = receives[2].as_mut().unwrap();
+        assert_eq!(wakers[2].0.0.load(Ordering::SeqCst), 1, "the event was lost");
+        assert_eq!(poll(last.as_mut(), &wakers[2].1), Poll::Ready(Ok(7)));
+    }
+    // Room, in the same way.
+    let (sender, receiver) = bounded(1);
+    sender.send(0).unwrap();
+    let wakers = [counted(), counted(), counted()];
+    let mut sends: Vec<_> = (1..4).map(|n| Some(Box::pin(sender.send_async(n)))).collect();
+    for (send, (_, waker)) in sends.iter_mut().flatten().zip(&wakers) {
+        assert!(poll(send.as_mut(), waker).is_pending());
+    }
+    assert_eq!(receiver.try_recv(), Ok(0));
+    for chosen in 0..2 {
+        assert_eq!(wakers[chosen].0.0.load(Ordering::SeqCst), 1);
+        assert_eq!(wakers[chosen + 1].0.0.load(Ordering::SeqCst), 0);
+        sends[chosen] = None;
+    }
+    assert_eq!(wakers[2].0.0.load(Ordering::SeqCst), 1, "the room was lost");
+    assert_eq!(poll(sends[2].as_mut().unwrap().as_mut(), &wakers[2].1), Poll::Ready(Ok(())));
+    assert_eq!(receiver.try_recv(), Ok(3));
+}
