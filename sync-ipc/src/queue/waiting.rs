@@ -1,5 +1,5 @@
-//! How the operations of a queue wait, for room, for an item, for the end of all work, and what they
-//! do about the items of the dead meanwhile.
+//! How the operations of a queue wait, for room, for an item, for the end of all work, and what
+//! they do about the items of the dead meanwhile.
 
 use core::sync::atomic::Ordering;
 

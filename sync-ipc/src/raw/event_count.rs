@@ -7,8 +7,8 @@
 //! for it, and a dead waiter leaves nothing permanent: a count that is too high costs one wake too
 //! many, and is corrected by it.
 //!
-//! `sync_queue`'s event count is another algorithm: a waiter takes its signal itself. If a waiter is
-//! killed there, it stays counted: a later notifier turns its count into a signal, which the next
+//! `sync_queue`'s event count is another algorithm: a waiter takes its signal itself. If a waiter
+//! is killed there, it stays counted: a later notifier turns its count into a signal, which the next
 //! waiter takes in place of its own, so that one count too many is left again, for each death. This
 //! one would not do for threads: its number comes back after 2^20 wakes, which costs a waiter its
 //! bound (invariant 4), and threads sleep without a bound. Nor does it come free: a notifier looks

@@ -81,8 +81,8 @@ fn no_panic_is_reachable_from_shared_memory() {
 }
 
 /// The language defines concurrent atomic accesses to the same bytes only if they have the same
-/// size. Values are copied by accesses that it does not see, or byte by byte; so no atomic of one or
-/// two bytes is anywhere but in the copying of other processors.
+/// size. Values are copied by accesses that it does not see, or byte by byte; so no atomic of one
+/// or two bytes is anywhere but in the copying of other processors.
 #[test]
 fn values_are_not_copied_by_atomics_of_different_sizes() {
     let small = ["AtomicU8", "AtomicI8", "AtomicBool", "AtomicU16", "AtomicI16"];
