@@ -42,7 +42,8 @@ fn kill_clients(kills: u64, seed: u64) -> (Holdings, Holdings, u64) {
     adopt_orphans();
     let before = holdings();
     let (progress, step) = (AtomicU64::new(0), Mutex::new("starts"));
-    let stand = || format!("{:?}, {} steps", step.try_lock().ok(), progress.load(Ordering::Relaxed));
+    let stand =
+        || format!("{:?}, {} steps", step.try_lock().ok(), progress.load(Ordering::Relaxed));
     let doubled = watched(&progress, stand, || {
         let at = |now| {
             *step.lock().unwrap() = now;
@@ -115,7 +116,8 @@ fn kill_servers(kills: u64, seed: u64) -> (Holdings, Holdings) {
     adopt_orphans();
     let before = holdings();
     let (progress, step) = (AtomicU64::new(0), Mutex::new("starts"));
-    let stand = || format!("{:?}, {} steps", step.try_lock().ok(), progress.load(Ordering::Relaxed));
+    let stand =
+        || format!("{:?}, {} steps", step.try_lock().ok(), progress.load(Ordering::Relaxed));
     watched(&progress, stand, || {
         let at = |now| {
             *step.lock().unwrap() = now;

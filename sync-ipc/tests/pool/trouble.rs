@@ -136,8 +136,7 @@ fn a_pool_with_a_worker_that_has_begun_is_not_broken_by_others_that_do_not_begin
     let segment = Segment::anonymous(4096).unwrap();
     let calls = Value::create(&segment, "calls", 0_u32).unwrap();
     let ends = 20;
-    let pool =
-        Pool::builder().workers(2).initializer(begin_or_end, (calls.clone(), ends)).build();
+    let pool = Pool::builder().workers(2).initializer(begin_or_end, (calls.clone(), ends)).build();
     let pool = pool.unwrap();
     until("one has begun", || calls.get().unwrap() >= 1);
     while calls.get().unwrap() <= ends + 1 {
@@ -152,7 +151,8 @@ fn workers_that_are_killed_before_they_begin_break_no_pool() {
     let segment = Segment::anonymous(4096).unwrap();
     let there = RawValue::create(&segment, "there", 0_u64).unwrap();
     let event = Event::create(&segment, "event").unwrap();
-    let pool = Pool::builder().workers(1).initializer(report_and_wait, (there.clone(), event.clone()));
+    let pool =
+        Pool::builder().workers(1).initializer(report_and_wait, (there.clone(), event.clone()));
     let pool = pool.build().unwrap();
     let job = pool.submit(square, 4).unwrap();
     for killed in 0..20 {

@@ -36,7 +36,8 @@ impl Surroundings {
         Self::OtherUsers,
     ];
 
-    /// Enters them; of some namespaces only the children are. `None`: the system does not permit it.
+    /// Enters them; of some namespaces only the children are in. `None`: the system does not
+    /// permit it.
     fn enter(self) -> Option<()> {
         match self {
             Self::OtherPids => {

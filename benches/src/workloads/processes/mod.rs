@@ -228,9 +228,8 @@ fn mitosis_spawn() -> Contestant {
 fn procspawn_apply() -> Contestant {
     Contestant::new("procspawn", || {
         let pool = procspawn::Pool::new(1).expect("a process");
-        let call = move |n| {
-            expect(small(n), pool.spawn(n, |n: u64| small(n)).join().map_err(text)?)
-        };
+        let call =
+            move |n| expect(small(n), pool.spawn(n, |n: u64| small(n)).join().map_err(text)?);
         Few(move |n| timed(n, &call), 100)
     })
 }
