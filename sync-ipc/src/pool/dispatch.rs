@@ -384,6 +384,7 @@ impl Pool {
     /// The outcome of a task, as a message has it, with the file that was lent for it.
     fn take_back(&self, body: Body, lent: Option<Lent>, count: u32) -> Body {
         let each = body.len().div_ceil(count.max(1) as usize);
+        // Relaxed: see `lend_for`.
         self.outcome.store(each.saturating_add(1), Ordering::Relaxed);
         match (body, lent) {
             (Body::Returned(length), Some(file)) => Body::Lent(file, length),

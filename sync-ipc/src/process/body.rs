@@ -9,8 +9,8 @@
 //! it is complete, so that the receiver can map it and read the values from there: what lies in a
 //! sealed file cannot change any more.
 //!
-//! **Files that are used again.** The long arguments and results of the tasks of a pool are in files
-//! that go round: see [`lent`](super::lent).
+//! **Files that are used again.** The long arguments and results of the tasks of a pool are in
+//! files that go round: see [`lent`](super::lent).
 
 use core::ops::Deref;
 use core::ptr::NonNull;
