@@ -9,7 +9,7 @@
 mod asleep;
 pub mod task;
 
-pub use self::task::retire;
+pub use self::task::{Word, retire};
 pub use super::threads::Deadline;
 pub use crate::futex::Channel;
 
