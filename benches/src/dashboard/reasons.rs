@@ -93,8 +93,8 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "processes/map",
-        "Each argument and each result is written and read once as bytes; threads of one process \
-         pass a vector on.",
+        "Each argument and each result is written and read once as bytes, half of it by the \
+         caller; threads of one process pass a vector on.",
     ),
     (
         "processes/apply",
@@ -103,8 +103,8 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "processes/bytes16m",
-        "The bytes are copied into a file in memory and out of it, the copy beside it is one. The \
-         kernel's copy into a file takes several times as long as a copy in the process.",
+        "The bytes are copied into shared memory and out of it, one after the other; the copy \
+         beside it is one.",
     ),
     (
         "processes/manager",

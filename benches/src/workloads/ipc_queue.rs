@@ -31,7 +31,7 @@ pub fn workloads() -> Vec<Workload> {
             our_stream_in_place::<N>(),
             ipc_channel_stream::<N>(),
             socket_stream::<N>(),
-            #[cfg(feature = "iceoryx2")]
+            #[cfg(feature = "heavy-peers")]
             super::ipc_iceoryx2::stream::<N>(),
         ];
         let round = std::time::Duration::from_millis(10);
@@ -50,7 +50,7 @@ pub fn workloads() -> Vec<Workload> {
     let spinning = vec![
         our_spinning(),
         busy_wait(),
-        #[cfg(feature = "iceoryx2")]
+        #[cfg(feature = "heavy-peers")]
         super::ipc_iceoryx2::spinning(),
     ];
     let spinning = Workload::team("ipc_queue", "ping-pong-spin", 2, spinning);

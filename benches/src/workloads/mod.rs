@@ -8,7 +8,7 @@ pub mod barrier;
 pub mod condvar;
 pub mod event;
 pub mod fair_mutex;
-#[cfg(all(target_os = "linux", feature = "iceoryx2"))]
+#[cfg(all(target_os = "linux", feature = "heavy-peers"))]
 mod ipc_iceoryx2;
 #[cfg(target_os = "linux")]
 mod ipc_messages;
@@ -82,7 +82,7 @@ pub fn run_if_child() {
     {
         sync_ipc::init();
         processes::bare::run_if_child();
-        processes::init_peers();
+        processes::peers::init();
     }
 }
 

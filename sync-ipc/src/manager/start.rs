@@ -404,7 +404,7 @@ fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
         let descriptors = descriptors.into_iter().map(OwnedFd::from).collect();
         let mut work = entry::Work::new(body.0, 1, descriptors);
         entry::run_numbered(entry, &mut work);
-        if work.output.first() != Some(entry::RETURNED) {
+        if !work.has_returned() {
             return Err(Refusal::Panicked("the initializer of the manager failed".into()));
         }
     }

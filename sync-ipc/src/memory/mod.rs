@@ -100,12 +100,6 @@ impl View {
         self.len
     }
 
-    /// Returns the offset of this view in `whole`, of which it is a part.
-    #[cfg(feature = "process")]
-    pub(crate) fn distance_from(&self, whole: &View) -> usize {
-        self.base.addr().get() - whole.base.addr().get()
-    }
-
     #[inline(always)]
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();

@@ -15,7 +15,7 @@
 
 use core::cell::Cell;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,8 +33,9 @@ use super::job::{Job, JobError};
 use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
 use crate::eager::Eager;
-use crate::process::body::Spares;
+use crate::process::body::{Body, INLINE};
 use crate::process::handles::{Descriptor, Incoming};
+use crate::process::lent::{Lent, REUSED, Spares};
 use crate::process::message::{self, Message, Received};
 use crate::process::{Process, SpawnError, entry};
 
@@ -111,8 +112,10 @@ pub(super) struct Pool {
     /// Notified when the dispatcher has ended.
     ended: Condvar,
     wake: OwnedFd,
-    /// Files of arguments that were read.
+    /// Files of arguments and results that were read.
     pub(super) spares: Arc<Spares>,
+    /// The number of bytes of a call's outcome, in the last task, and one more; 0 before the first.
+    outcome: AtomicUsize,
     /// Of the dispatcher's waits.
     eager: Eager,
     /// The dispatcher, until it was joined.
@@ -160,6 +163,8 @@ pub(super) struct Worker {
     task: Option<Arc<Job>>,
     /// When it is killed for its task.
     limit: Option<Instant>,
+    /// The file that was lent for the outcome of the task.
+    lent: Option<Lent>,
     timed_out: bool,
     /// The number of tasks that it has run.
     done: u64,
@@ -225,6 +230,7 @@ impl Pool {
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(|error| SpawnError::Io(error.into()))?,
             spares: Arc::default(),
+            outcome: AtomicUsize::new(0),
             eager: Eager::new(),
             thread: Mutex::new(None),
             mark: ProcessMark::current(),
@@ -281,6 +287,7 @@ impl Pool {
             ready: false,
             task: None,
             limit: None,
+            lent: None,
             timed_out: false,
             done: 0,
             retired: false,
@@ -330,7 +337,7 @@ impl Pool {
         if let Some(worker) = number.and_then(|number| state.worker(number)) {
             let limit = self.limit_of(job);
             job.begin();
-            match worker.give(job, limit) {
+            match worker.give(job, limit, self.lend_for(job), &self.spares) {
                 Given::Yes if limit.is_none() => return Ok(()),
                 Given::Yes => {
                     // The dispatcher has a deadline more to look at.
@@ -359,6 +366,33 @@ impl Pool {
     fn limit_of(&self, job: &Job) -> Option<Instant> {
         let each = self.settings.task_limit?;
         Instant::now().checked_add(each.checked_mul(job.count)?)
+    }
+
+    /// A file for the outcome of a job, if that will be long.
+    fn lend_for(&self, job: &Job) -> Option<Lent> {
+        // Relaxed, as all accesses: a guess, which publishes nothing.
+        let each = match self.outcome.load(Ordering::Relaxed) {
+            // Before the first, as long as the arguments.
+            0 => job.length / job.count.max(1) as usize + 1,
+            each => each,
+        };
+        let length = each.checked_mul(job.count as usize)?.checked_add(16)?;
+        // Without memory for it, the worker finds out.
+        (INLINE..=REUSED).contains(&length).then(|| self.spares.take(length).ok()).flatten()
+    }
+
+    /// The outcome of a task, as a message has it, with the file that was lent for it.
+    fn take_back(&self, body: Body, lent: Option<Lent>, count: u32) -> Body {
+        let each = body.len().div_ceil(count.max(1) as usize);
+        self.outcome.store(each.saturating_add(1), Ordering::Relaxed);
+        match (body, lent) {
+            (Body::Returned(length), Some(file)) => Body::Lent(file, length),
+            (body, Some(file)) => {
+                self.spares.keep(file);
+                body
+            }
+            (body, None) => body,
+        }
     }
 
     pub(super) fn wake(&self) {
@@ -424,7 +458,7 @@ impl Pool {
             let mut ends = Vec::new();
             let mut state = self.state.lock();
             for (link, has_ended) in ready {
-                attend(&mut state, &link, has_ended, &self.settings, &mut buffer, &mut ends);
+                attend(&mut state, &link, has_ended, self, &mut buffer, &mut ends);
             }
             enforce_limits(&mut state);
             self.feed(&mut state, &mut ends);
@@ -503,7 +537,7 @@ impl Pool {
                 state.backlog.push_front(job);
                 continue;
             };
-            match worker.give(&job, limit) {
+            match worker.give(&job, limit, self.lend_for(&job), &self.spares) {
                 Given::Yes => {}
                 Given::WorkerIsDead => {
                     job.unbegin();
@@ -615,21 +649,34 @@ enum Given {
 }
 
 impl Worker {
-    fn give(&mut self, job: &Arc<Job>, limit: Option<Instant>) -> Given {
+    fn give(
+        &mut self,
+        job: &Arc<Job>,
+        limit: Option<Instant>,
+        lent: Option<Lent>,
+        spares: &Spares,
+    ) -> Given {
         let call = job.call.lock();
-        let tag = worker::tag(call.entry, call.count);
-        match message::send(&self.link.socket, tag, &call.body, &call.descriptors) {
+        let (tag, file) = (worker::tag(call.entry, call.count), lent.as_ref().map(Lent::as_fd));
+        let socket = &self.link.socket;
+        match message::send_lending(socket, tag, &call.body, &call.descriptors, file) {
             Ok(()) => {
                 self.task = Some(Arc::clone(job));
                 self.limit = limit;
+                self.lent = lent;
                 Given::Yes
             }
-            Err(error) => match error.kind() {
-                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected => {
-                    Given::WorkerIsDead
+            Err(error) => {
+                if let Some(file) = lent {
+                    spares.keep(file);
                 }
-                _ => Given::Refused(error.to_string()),
-            },
+                match error.kind() {
+                    ErrorKind::BrokenPipe
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::NotConnected => Given::WorkerIsDead,
+                    _ => Given::Refused(error.to_string()),
+                }
+            }
         }
     }
 }
@@ -659,12 +706,13 @@ fn attend(
     state: &mut State,
     link: &Link,
     has_ended: bool,
-    settings: &Settings,
+    pool: &Pool,
     buffer: &mut Vec<u8>,
     ends: &mut Vec<Ending>,
 ) {
+    let most = pool.settings.max_tasks_per_child;
     let at_end = loop {
-        let message = match message::receive(&link.socket, buffer, false) {
+        let mut message = match message::receive(&link.socket, buffer, false) {
             Ok(Received::Message(message)) => message,
             Ok(Received::Nothing) => break false,
             Ok(Received::End) | Err(_) => break true,
@@ -679,24 +727,27 @@ fn attend(
             NOT_READY => {
                 worker.retired = true;
                 let report = message.body.open().unwrap_or_default();
-                let report = entry::outcome::<()>(&mut &report[..], &mut Incoming::default());
+                let report = entry::only_outcome::<()>(&report, &mut Incoming::default());
                 let why = report.map_or_else(|error| error.to_string(), |()| String::new());
                 state.phase = Phase::Broken(format!("the initializer of a worker failed: {why}"));
             }
             _ => {
                 worker.limit = None;
                 worker.done += 1;
-                let job = worker.task.take();
+                let (job, lent) = (worker.task.take(), worker.lent.take());
                 if worker.timed_out {
                     // Killed just as it sent this: it takes no task any more.
                     worker.retired = true;
-                } else if settings.max_tasks_per_child.is_some_and(|max| worker.done >= max.get()) {
+                } else if most.is_some_and(|most| worker.done >= most.get()) {
                     worker.retired = true;
                     link.shut();
                 } else {
                     state.idle.push(link.number);
                 }
-                ends.extend(job.map(|job| (job, Ok(message))));
+                if let Some(job) = job {
+                    message.body = pool.take_back(message.body, lent, job.count);
+                    ends.push((job, Ok(message)));
+                }
             }
         }
     };
@@ -724,7 +775,7 @@ fn attend(
     let Some(job) = worker.task else { return };
     if worker.timed_out {
         ends.push((job, Err(JobError::TimeLimit)));
-    } else if job.retry(settings.retries) {
+    } else if job.retry(pool.settings.retries) {
         state.backlog.push_front(job);
     } else {
         ends.push((job, Err(JobError::died(exitcode))));

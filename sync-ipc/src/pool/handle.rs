@@ -16,7 +16,7 @@ use super::dispatch::{Room, Submitted};
 use super::error::JobStatus;
 use super::job::{Bell, Job, JobError, Listener, after};
 use crate::process::body::Content;
-use crate::process::handles::{Incoming, decode_marked};
+use crate::process::handles::{Incoming, decode, decode_all};
 use crate::process::{ProcessError, entry};
 
 /// A submitted job: one call of a function. Python's `AsyncResult` and `Future`. Dropping it
@@ -130,6 +130,8 @@ impl<R> fmt::Debug for JobHandle<R> {
 /// The outcomes of the calls of one job that has ended, one after another.
 pub(super) struct Outcomes<R> {
     left: u32,
+    /// The calls before the first that failed, of those that are left.
+    returned: u32,
     whole: Result<Content, JobError>,
     at: usize,
     incoming: Incoming,
@@ -138,16 +140,27 @@ pub(super) struct Outcomes<R> {
 
 impl<R: DeserializeOwned> Outcomes<R> {
     pub(super) fn new(job: &Job) -> Self {
-        let (whole, descriptors) = match job.take() {
+        let (mut whole, descriptors) = match job.take() {
             Ok(message) => {
-                let bytes = message.body.open();
+                let body = message.body;
+                let bytes = match &job.spares {
+                    Some(spares) => body.open_and_keep(spares),
+                    None => body.open(),
+                };
                 let bytes = bytes.map_err(|error| JobError::BadResult(error.to_string()));
                 (bytes, message.descriptors)
             }
             Err(error) => (Err(error), Vec::new()),
         };
+        let (mut returned, mut at) = (0, 0);
+        if let Ok(bytes) = &whole {
+            match entry::returned(bytes) {
+                Some((count, rest)) => (returned, at) = (count, bytes.len() - rest.len()),
+                None => whole = Err(JobError::BadResult("the worker reported nothing".into())),
+            }
+        }
         let incoming = Incoming::new(descriptors);
-        Self { left: job.count, whole, at: 0, incoming, result: PhantomData }
+        Self { left: job.count, returned, whole, at, incoming, result: PhantomData }
     }
 }
 
@@ -156,9 +169,11 @@ impl<R: DeserializeOwned> Outcomes<R> {
     fn append_to(mut self, results: &mut Vec<R>) -> Result<(), JobError> {
         // The calls that returned, which are usually all. The rest of them, one by one, below.
         if let Ok(bytes) = &self.whole {
-            let mut rest = &bytes[..];
-            let (mark, count) = (entry::RETURNED, self.left);
-            self.left -= decode_marked(mark, count, &mut rest, &mut self.incoming, results);
+            let mut rest = bytes.get(self.at..).unwrap_or_default();
+            let count = self.left.min(self.returned);
+            let read = decode_all(count, &mut rest, &mut self.incoming, results);
+            self.left -= read;
+            self.returned -= read;
             self.at = bytes.len() - rest.len();
         }
         for outcome in self {
@@ -177,12 +192,24 @@ impl<R: DeserializeOwned> Iterator for Outcomes<R> {
             Ok(bytes) => bytes,
             Err(error) => return Some(Err(error.clone())),
         };
+        if let Some(returned) = self.returned.checked_sub(1) {
+            self.returned = returned;
+            let rest = bytes.get(self.at..);
+            // As below.
+            self.at = usize::MAX;
+            let Some(mut rest) = rest else { return Some(Err(unread())) };
+            let result = decode(&mut rest, &mut self.incoming);
+            if result.is_ok() {
+                self.at = bytes.len() - rest.len();
+            }
+            return Some(result.map_err(|error| JobError::BadResult(error.to_string())));
+        }
         let mut rest = bytes.get(self.at..).unwrap_or_default();
         if rest.is_empty() {
             return Some(Err(match self.at.cmp(&bytes.len()) {
                 // The call before could not read its arguments, and did not find the next one's.
                 Ordering::Equal => JobError::BadArguments("no arguments were found".into()),
-                _ => JobError::BadResult("the result before it could not be read".into()),
+                _ => unread(),
             }));
         }
         // Where the next outcome begins is known only after this one was read: if that fails, or
@@ -199,6 +226,11 @@ impl<R: DeserializeOwned> Iterator for Outcomes<R> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left as usize, Some(self.left as usize))
     }
+}
+
+/// The error of a result after one that could not be read.
+fn unread() -> JobError {
+    JobError::BadResult("the result before it could not be read".into())
 }
 
 /// The results of [`Pool::map_async`](super::Pool::map_async), in the order of the items.

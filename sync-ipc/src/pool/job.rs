@@ -16,8 +16,8 @@ use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard, user_code};
 
 use super::error::{JobStatus, SubmitError};
-use crate::process::body::Spares;
-use crate::process::entry::PANICKED;
+use crate::process::entry::is_panic;
+use crate::process::lent::Spares;
 use crate::process::message::{Body, Message};
 use crate::process::{Panic, ProcessError};
 
@@ -118,7 +118,7 @@ pub(super) struct Call {
     pub(super) count: u32,
     pub(super) body: Body,
     pub(super) descriptors: Vec<OwnedFd>,
-    /// Where the file of the body goes when it was read.
+    /// Where files that go round are kept.
     pub(super) spares: Option<Arc<Spares>>,
 }
 
@@ -132,7 +132,11 @@ pub(super) struct Job {
     /// Emptied when the job ends: arguments are not kept for as long as a handle is.
     pub(super) call: Mutex<Call>,
     pub(super) count: u32,
+    /// The number of bytes of the arguments.
+    pub(super) length: usize,
     pub(super) mark: ProcessMark,
+    /// Where the files of arguments and results go when they were read.
+    pub(super) spares: Option<Arc<Spares>>,
     state: Mutex<JobState>,
     changed: Condvar,
 }
@@ -168,6 +172,8 @@ impl Job {
     pub(super) fn new(call: Call) -> Arc<Self> {
         Arc::new(Self {
             count: call.count,
+            length: call.body.len(),
+            spares: call.spares.clone(),
             call: Mutex::new(call),
             mark: ProcessMark::current(),
             state: Mutex::new(JobState {
@@ -217,7 +223,7 @@ impl Job {
     /// Ends it under the lock that the caller holds.
     fn end<'a>(&'a self, mut state: MutexGuard<'a, JobState>, outcome: Result<Message, JobError>) {
         let status = match &outcome {
-            Ok(message) if self.count == 1 && message.body.first() == Some(PANICKED) => {
+            Ok(message) if self.count == 1 && message.body.inline().is_some_and(is_panic) => {
                 JobStatus::Panicked
             }
             Ok(_) => JobStatus::Returned,
@@ -231,13 +237,13 @@ impl Job {
         let was_read = outcome.is_ok();
         state.phase = Phase::Done(Some(outcome), status);
         drop(state);
-        let (body, spares) = {
+        let body = {
             let mut call = self.call.lock();
             call.descriptors = Vec::new();
-            (core::mem::replace(&mut call.body, Body::empty()), call.spares.take())
+            core::mem::replace(&mut call.body, Body::empty())
         };
-        if let Some(spares) = spares.filter(|_| was_read) {
-            body.reuse(&spares);
+        if let Some(spares) = self.spares.as_ref().filter(|_| was_read) {
+            body.reuse(spares);
         }
         self.announce(self.state.lock(), status);
     }

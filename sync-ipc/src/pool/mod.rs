@@ -32,9 +32,10 @@ use self::dispatch::{Phase, Submitted};
 use self::job::{Bell, Call, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;
-use crate::process::body::{Output, Spares};
+use crate::process::body::Output;
 use crate::process::entry::{self, Entry};
 use crate::process::handles::{Outgoing, encode, encode_to_vec};
+use crate::process::lent::Spares;
 #[cfg(feature = "manager")]
 use crate::process::message::Body;
 
@@ -639,11 +640,16 @@ struct Encoded {
 }
 
 impl Encoded {
+    // For each item of a map: a call would take as long as the work in it.
+    #[inline(always)]
     fn push(&mut self, args: &impl Serialize) -> Result<(), SubmitError> {
-        encode(args, &mut self.output, &mut self.outgoing)
-            .map_err(|error| SubmitError::BadArguments(error.to_string()))?;
-        self.count += 1;
-        Ok(())
+        match encode(args, &mut self.output, &mut self.outgoing) {
+            Ok(()) => {
+                self.count += 1;
+                Ok(())
+            }
+            Err(error) => Err(SubmitError::BadArguments(error.to_string())),
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use crate::eager::Eager;
-use crate::process::body::Mappings;
+use crate::process::body::Output;
 use crate::process::entry::{self, Work};
 use crate::process::handles::Descriptor;
+use crate::process::lent::Mappings;
 use crate::process::message::{self, Body, Received};
 
 /// The tag of a worker's first message: its initializer has run.
@@ -39,9 +40,9 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
         let descriptors = initializer.descriptors.into_iter().map(OwnedFd::from).collect();
         let mut work = Work::new(initializer.body, 1, descriptors);
         entry::run_numbered(initializer.entry, &mut work);
-        if work.output.first() != Some(entry::RETURNED) {
+        if !work.has_returned() {
             // The pool may be gone: then this process has no task left either.
-            let report = work.output.finish().unwrap_or(Body::empty());
+            let report = work.finish().map_or(Body::empty(), |(report, _)| report);
             let _ = message::send(&socket, NOT_READY, &report, &[]);
             return;
         }
@@ -51,19 +52,21 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
     }
     let (mut buffer, mut known, eager) = (Vec::new(), Mappings::default(), Eager::new());
     while let Ok(Received::Message(task)) = message::receive_eagerly(&socket, &mut buffer, &eager) {
-        let (entry, count) = (task.tag as u32, task.tag >> 32);
+        let (entry, count) = (task.tag as u32, (task.tag >> 32) as u32);
         // Without its arguments the task cannot be run: the pool learns it by this worker's end.
-        // SAFETY: the pool writes to the file of a task before it sends the task, and again when it
-        // has the outcome, which is sent below, when the content was dropped.
+        // SAFETY: rule 1 of `lent`: the outcome is sent below, when the content was dropped.
         let Ok(body) = (unsafe { task.body.open_again(&mut known) }) else {
             std::process::exit(NO_MEMORY)
         };
-        let mut work = Work::new(body, count, task.descriptors);
+        let lent = task.lent.and_then(|file| known.find(&file, 1));
+        // SAFETY: rule 2 of `lent`: the output is complete before the outcome is sent.
+        let output = lent.map_or_else(Output::default, |file| unsafe { Output::borrowed(file) });
+        let mut work = Work::with_output(output, body, count, task.descriptors);
         entry::run_numbered(entry, &mut work);
         drop(core::mem::take(&mut work.input));
-        let descriptors = work.outgoing.descriptors;
-        let sent = (work.output.finish())
-            .and_then(|output| message::send(&socket, task.tag, &output, &descriptors));
+        let sent = work.finish().and_then(|(outcomes, descriptors)| {
+            message::send(&socket, task.tag, &outcomes, &descriptors)
+        });
         if let Err(error) = sent {
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 return;
@@ -71,16 +74,10 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
             // No memory or no descriptors for the result, or too many descriptors in it.
             let mut failed = Work::new(Vec::new(), 0, Vec::new());
             for _ in 0..count {
-                failed.fail(failed.output.len(), entry::BAD_RESULT, &error.to_string());
+                failed.fail(entry::BAD_RESULT, &error.to_string());
             }
-            if message::send(
-                &socket,
-                task.tag,
-                &failed.output.finish().unwrap_or(Body::empty()),
-                &[],
-            )
-            .is_err()
-            {
+            let report = failed.finish().map_or(Body::empty(), |(report, _)| report);
+            if message::send(&socket, task.tag, &report, &[]).is_err() {
                 return;
             }
         }

@@ -1,213 +1,297 @@
 //! The bytes of a message: collected, carried, and read.
 //!
-//! A body of up to [`INLINE`] bytes goes through the socket. A longer one is in a memfd, into which
-//! it is written while it is serialised: a long piece, such as [`Bytes`](super::Bytes), goes there
-//! without a copy in between. The file is sealed when it is complete, so that the receiver can map
-//! it and read the values from there: what lies in a sealed file cannot change any more. So a long
-//! argument is copied twice, into the file and out of it.
+//! A body of up to [`INLINE`] bytes goes through the socket. A longer one is in a memfd, whose
+//! descriptor goes with the message.
 //!
-//! **Files that are used again.** New pages of a file cost more than the copies. The arguments of a
-//! task of a pool are in a file that is not sealed against writing; when the task has ended in good
-//! order, and so was read, the file is kept for a later one, and its worker keeps its mapping. The
-//! file belongs to the pool: it writes to it before a task is sent and after the outcome of the
-//! task before has arrived, and the worker reads it in between. So nothing changes while it is
-//! borrowed.
+//! **Sealed files.** Arguments and results of a [`Process`](crate::Process), and results whose
+//! length was not foreseen, are written into a new file while they are serialised: a long piece,
+//! such as [`Bytes`](super::Bytes), goes there without a copy in between. The file is sealed when
+//! it is complete, so that the receiver can map it and read the values from there: what lies in a
+//! sealed file cannot change any more.
+//!
+//! **Files that are used again.** The long arguments and results of the tasks of a pool are in files
+//! that go round: see [`lent`](super::lent).
 
-use core::fmt;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use sync_core::Mutex;
-
+use super::lent::{Access, Lent, Mapped, Mappings, Spares};
 use crate::memory::limits;
 
 /// The longest body that goes through the socket: with the kernel's bookkeeping it fills less than
 /// half of the default room of a socket.
 pub(crate) const INLINE: usize = 1 << 16;
 
-/// A piece that is this long goes straight into the file.
-const PIECE: usize = 1 << 16;
-
-/// The most bytes that are kept before they go into the file.
+/// The most bytes that are kept before they go into a new file.
 const KEPT: usize = 1 << 20;
-
-/// The longest body whose file or memory is kept for the next one.
-pub(crate) const REUSED: usize = 32 << 20;
-
-/// The most files that are kept.
-const SPARE: usize = 2;
-
-/// Files whose bytes were read, of one pool.
-#[derive(Debug, Default)]
-pub(crate) struct Spares(Mutex<Vec<OwnedFd>>);
-
-impl Spares {
-    // A forked child's copy of the lock may be held for good: then there is no spare file.
-
-    fn take(&self) -> Option<OwnedFd> {
-        self.0.try_lock()?.pop()
-    }
-
-    fn keep(&self, file: OwnedFd) {
-        if let Some(mut files) = self.0.try_lock() {
-            if files.len() < SPARE {
-                files.push(file);
-            }
-        }
-    }
-}
 
 /// The seals under which the bytes of a file stay as they are.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
 
-/// Why a value was not serialised.
+/// There is no memory for more bytes: the output has the error.
 #[derive(Debug)]
-pub(crate) enum EncodeError {
-    Format(postcard::Error),
-    /// There is no memory for it.
-    Io(io::Error),
-}
+pub(super) struct Full;
 
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Format(error) => error.fmt(f),
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-/// The bytes of a message that is being written.
-#[derive(Debug, Default)]
+/// The bytes of a message that is being written: first those that are in `file`, then those in the
+/// window.
+///
+/// **Invariant.** The window is `room` bytes from `start` on, of the memory that `memory` owns; the
+/// first `used` of them are written. Without memory, `room` is 0.
+#[derive(Debug)]
 pub(crate) struct Output {
-    bytes: Vec<u8>,
-    /// The part before `bytes`, if that was too much to be kept.
+    start: NonNull<u8>,
+    used: usize,
+    room: usize,
+    memory: Memory,
+    /// A file of this message's own, if it is too long to be kept, or for the window.
     file: Option<OwnedFd>,
     /// The number of bytes in the file.
     filed: usize,
     error: Option<io::Error>,
-    /// Where the file is from, if it is used again.
+    /// Where a long output gets its file from, if it is used again.
     spares: Option<Arc<Spares>>,
 }
 
+/// The memory of an output's window.
+#[derive(Debug)]
+enum Memory {
+    /// Its length is of no account.
+    Heap(Vec<u8>),
+    /// A file that is used again, of this process.
+    Own(Lent),
+    /// A file that another process has lent for this output.
+    Borrowed(Arc<Mapped>),
+}
+
+// SAFETY: `start` points into memory that the output owns, or has alone while it is written.
+unsafe impl Send for Output {}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            start: NonNull::dangling(),
+            used: 0,
+            room: 0,
+            memory: Memory::Heap(Vec::new()),
+            file: None,
+            filed: 0,
+            error: None,
+            spares: None,
+        }
+    }
+}
+
 impl Output {
-    /// For bytes that are read once, before the sender learns that they were.
+    /// For bytes that are read once, before the sender learns that they were (rule 1 of `lent`).
     pub(crate) fn reused(spares: &Arc<Spares>) -> Self {
         Self { spares: Some(Arc::clone(spares)), ..Self::default() }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.filed + self.bytes.len()
-    }
-
-    /// The first byte, of an output that is not long.
-    pub(crate) fn first(&self) -> Option<u8> {
-        if self.filed == 0 { self.bytes.first().copied() } else { None }
+    /// Into a file that was lent for it, as long as that has room.
+    ///
+    /// # Safety
+    ///
+    /// No other code reads the mapped bytes or writes to them, in any process, while the output
+    /// lives.
+    pub(crate) unsafe fn borrowed(file: Arc<Mapped>) -> Self {
+        let (start, room) = (file.pointer, file.length);
+        Self { start, room, memory: Memory::Borrowed(file), ..Self::default() }
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, byte: u8) {
-        self.bytes.push(byte);
+    pub(crate) fn len(&self) -> usize {
+        self.filed + self.used
     }
 
-    pub(crate) fn truncate(&mut self, len: usize) {
-        match len.checked_sub(self.filed) {
-            Some(kept) => self.bytes.truncate(kept),
-            None => {
-                // The bytes behind it in the file are overwritten, or not sent.
-                self.filed = len;
-                self.bytes.clear();
-            }
+    /// Appends a few bytes.
+    #[inline]
+    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Full> {
+        if self.room - self.used < N {
+            self.make_room(N)?;
         }
-    }
-
-    /// Writes `piece`, after what was kept, into the file.
-    #[cold]
-    fn file(&mut self, piece: &[u8]) -> io::Result<()> {
-        let end = self.len() as u64 + piece.len() as u64;
-        limits::file_size(end)?;
-        if self.file.is_none() {
-            self.file = self.spares.as_ref().and_then(|spares| spares.take());
+        // SAFETY: the window has room for them, and they are not in it.
+        unsafe {
+            self.start.add(self.used).cast::<[u8; N]>().write_unaligned(bytes);
         }
-        if self.file.is_none() {
-            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-            let file = memfd_create("sync-ipc-message", flags)?;
-            if self.spares.is_some() {
-                // A system that refuses costs the receiver a copy.
-                let _ = fcntl_add_seals(&file, SealFlags::SHRINK);
-            }
-            self.file = Some(file);
-        }
-        let Some(file) = &self.file else { unreachable!("made above") };
-        for mut bytes in [&self.bytes[..], piece] {
-            while !bytes.is_empty() {
-                let at = self.filed as u64;
-                let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, bytes, at))?;
-                bytes = &bytes[written..];
-                self.filed += written;
-            }
-        }
-        self.bytes.clear();
+        self.used += N;
         Ok(())
     }
 
-    /// Notes the error, and returns one for the serialiser.
-    #[cold]
-    fn filing(&mut self, piece: &[u8]) -> postcard::Result<()> {
-        self.file(piece).map_err(|error| {
+    /// Appends bytes.
+    #[inline]
+    pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        if self.room - self.used < bytes.len() {
+            if self.is_for_file(bytes.len()) {
+                return self.noting(|output| output.flush(bytes));
+            }
+            self.make_room(bytes.len())?;
+        }
+        // SAFETY: the window has room for them, and they are not in it.
+        unsafe {
+            let end = self.start.add(self.used).as_ptr();
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len());
+        }
+        self.used += bytes.len();
+        Ok(())
+    }
+
+    /// Overwrites bytes that were written.
+    pub(crate) fn patch(&mut self, at: usize, bytes: [u8; 4]) -> io::Result<()> {
+        match (at.checked_sub(self.filed), &self.file) {
+            (Some(at), _) => {
+                assert!(at + bytes.len() <= self.used, "written before");
+                // SAFETY: inside of the window, as just checked.
+                unsafe { self.start.add(at).cast::<[u8; 4]>().write_unaligned(bytes) };
+            }
+            (None, Some(file)) => {
+                rustix::io::retry_on_intr(|| rustix::io::pwrite(file, &bytes, at as u64))?;
+            }
+            (None, None) => unreachable!("nothing is filed without a file"),
+        }
+        Ok(())
+    }
+
+    /// Takes back all bytes after the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match len.checked_sub(self.filed) {
+            Some(kept) => self.used = self.used.min(kept),
+            None => {
+                // The bytes behind it in the file are overwritten, or not sent.
+                self.filed = len;
+                self.used = 0;
+            }
+        }
+    }
+
+    /// Whether a piece of this length goes past the window, into a file of the message's own.
+    fn is_for_file(&self, length: usize) -> bool {
+        self.spares.is_none() && self.used + length > KEPT
+    }
+
+    fn noting<R>(&mut self, act: impl FnOnce(&mut Self) -> io::Result<R>) -> Result<R, Full> {
+        act(self).map_err(|error| {
             self.error = Some(error);
-            postcard::Error::SerializeBufferFull
+            Full
         })
     }
 
-    /// The error of a serialisation into this.
-    pub(crate) fn error_of(&mut self, error: postcard::Error) -> EncodeError {
-        self.error.take().map_or(EncodeError::Format(error), EncodeError::Io)
+    /// Makes room for `more` bytes.
+    #[cold]
+    fn make_room(&mut self, more: usize) -> Result<(), Full> {
+        self.noting(|output| {
+            if output.is_for_file(more) || matches!(output.memory, Memory::Borrowed(_)) {
+                output.flush(&[])?;
+            }
+            let needed = output.used + more;
+            if output.room >= needed {
+                return Ok(());
+            }
+            match &mut output.memory {
+                Memory::Heap(_) if output.spares.is_none() || needed <= INLINE => {
+                    output.grow_heap(needed);
+                }
+                Memory::Heap(bytes) => {
+                    let Some(spares) = &output.spares else { unreachable!("checked above") };
+                    let file = spares.take(needed.max(2 * INLINE))?;
+                    assert!(file.mapped.length >= output.used && bytes.capacity() >= output.used);
+                    // SAFETY: both have `used` bytes, the ones of the heap are written, and no
+                    // other code uses the spare file.
+                    unsafe {
+                        let from = bytes.as_ptr();
+                        from.copy_to_nonoverlapping(file.mapped.pointer.as_ptr(), output.used);
+                    }
+                    (output.start, output.room) = (file.mapped.pointer, file.mapped.length);
+                    output.memory = Memory::Own(file);
+                }
+                Memory::Own(file) => {
+                    file.grow(needed.max(2 * output.room))?;
+                    (output.start, output.room) = (file.mapped.pointer, file.mapped.length);
+                }
+                Memory::Borrowed(_) => unreachable!("flushed above, into memory of its own"),
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes room for `needed` bytes in the heap.
+    fn grow_heap(&mut self, needed: usize) {
+        let Memory::Heap(bytes) = &mut self.memory else { unreachable!("called for a heap") };
+        // SAFETY: the vector is the window's memory, whose first `used` bytes are written.
+        unsafe { bytes.set_len(self.used) };
+        bytes.reserve(needed.max(2 * self.room).max(64) - self.used);
+        self.room = bytes.capacity();
+        // Not null: it has a capacity.
+        self.start = NonNull::new(bytes.as_mut_ptr()).unwrap_or(NonNull::dangling());
+    }
+
+    /// The written bytes of the window.
+    fn window(&self) -> &[u8] {
+        // SAFETY: the invariant: they are written, and `self` has them alone.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.used) }
+    }
+
+    /// Writes the window and `piece` into the message's own file. The window is on the heap and
+    /// empty then.
+    #[cold]
+    fn flush(&mut self, piece: &[u8]) -> io::Result<()> {
+        limits::file_size((self.len() + piece.len()) as u64)?;
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+                memfd_create("sync-ipc-message", flags)?
+            }
+        };
+        let mut at = self.filed;
+        for mut bytes in [self.window(), piece] {
+            while !bytes.is_empty() {
+                let some =
+                    rustix::io::retry_on_intr(|| rustix::io::pwrite(&file, bytes, at as u64))?;
+                bytes = &bytes[some..];
+                at += some;
+            }
+        }
+        self.file = Some(file);
+        (self.filed, self.used) = (at, 0);
+        if !matches!(self.memory, Memory::Heap(_)) {
+            self.memory = Memory::Heap(Vec::new());
+            (self.start, self.room) = (NonNull::dangling(), 0);
+        }
+        Ok(())
+    }
+
+    /// The error after [`Full`].
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
     }
 
     /// All bytes, as they are sent.
     pub(crate) fn finish(mut self) -> io::Result<Body> {
-        if self.filed == 0 && self.bytes.len() <= INLINE {
-            return Ok(Body::Inline(self.bytes));
-        }
         let length = self.len();
-        self.file(&[])?;
-        let Some(file) = self.file else { unreachable!("written to above") };
-        let is_reused = self.spares.is_some();
-        Ok(if is_reused { Body::Beside(file, length) } else { Body::sealed(file, length) })
-    }
-}
-
-/// Lends an output to postcard.
-pub(super) struct Into<'a>(pub(super) &'a mut Output);
-
-impl postcard::ser_flavors::Flavor for Into<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.bytes.push(byte);
-        if self.0.bytes.len() < KEPT { Ok(()) } else { self.0.filing(&[]) }
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        if bytes.len() >= PIECE {
-            return self.0.filing(bytes);
+        if self.filed == 0 {
+            match core::mem::replace(&mut self.memory, Memory::Heap(Vec::new())) {
+                Memory::Own(file) => return Ok(Body::Lent(file, length)),
+                Memory::Borrowed(file) => {
+                    debug_assert!(length <= file.length);
+                    return Ok(Body::Returned(length));
+                }
+                Memory::Heap(mut bytes) if length <= INLINE => {
+                    // SAFETY: the vector is the window's memory, whose first `used` bytes are
+                    // written.
+                    unsafe { bytes.set_len(self.used) };
+                    return Ok(Body::Inline(bytes));
+                }
+                heap @ Memory::Heap(_) => self.memory = heap,
+            }
         }
-        self.0.bytes.extend_from_slice(bytes);
-        if self.0.bytes.len() < KEPT { Ok(()) } else { self.0.filing(&[]) }
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
+        self.flush(&[])?;
+        let Some(file) = self.file else { unreachable!("written to above") };
+        Ok(Body::sealed(file, length))
     }
 }
 
@@ -218,19 +302,23 @@ pub(crate) enum Body {
     Inline(Vec<u8>),
     /// The file and the length, which was not checked.
     Beside(OwnedFd, usize),
+    /// The first bytes of a file that goes round, in the pool that owns it. As many are mapped.
+    Lent(Lent, usize),
+    /// The first bytes of the file that was lent for them. The length was not checked.
+    Returned(usize),
 }
 
 impl Body {
     /// Puts bytes that are too long for a socket into a file.
     #[cfg(any(test, feature = "manager"))]
     pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
-        Output { bytes, ..Output::default() }.finish()
+        if bytes.len() <= INLINE { Ok(Self::Inline(bytes)) } else { Self::beside(&bytes) }
     }
 
     /// Puts bytes into a file, however few they are.
     pub(super) fn beside(bytes: &[u8]) -> io::Result<Self> {
         let mut output = Output::default();
-        output.file(bytes)?;
+        output.flush(bytes)?;
         let (Some(file), length) = (output.file, output.filed) else { unreachable!("made above") };
         Ok(Self::sealed(file, length))
     }
@@ -246,19 +334,25 @@ impl Body {
         Self::Inline(Vec::new())
     }
 
-    /// The first byte, if that is known without reading a file.
-    pub(crate) fn first(&self) -> Option<u8> {
+    /// The number of bytes.
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Inline(bytes) => bytes.first().copied(),
-            Self::Beside(..) => None,
+            Self::Inline(bytes) => bytes.len(),
+            Self::Beside(_, length) | Self::Lent(_, length) | Self::Returned(length) => *length,
         }
     }
 
-    /// Keeps the file of a body that was read and is sent to no other process.
+    /// The first bytes, if they are known without reading a file.
+    pub(crate) fn inline(&self) -> Option<&[u8]> {
+        match self {
+            Self::Inline(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Keeps the file of a body that was read and that no process reads or writes to.
     pub(crate) fn reuse(self, spares: &Spares) {
-        let Self::Beside(file, length) = self else { return };
-        let is_sealed = fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::WRITE));
-        if length <= REUSED && !is_sealed {
+        if let Self::Lent(file, _) = self {
             spares.keep(file);
         }
     }
@@ -268,6 +362,16 @@ impl Body {
         match self {
             Self::Inline(bytes) => Ok(Content::Bytes(bytes)),
             Self::Beside(file, length) => Content::of_file(&file, length).ok_or_else(not_a_message),
+            Self::Lent(file, length) => Content::of_lent(file, length, None),
+            Self::Returned(_) => Err(not_a_message()),
+        }
+    }
+
+    /// As [`open`](Self::open); a file that goes round is kept when its bytes were read.
+    pub(crate) fn open_and_keep(self, spares: &Arc<Spares>) -> io::Result<Content> {
+        match self {
+            Self::Lent(file, length) => Content::of_lent(file, length, Some(Arc::clone(spares))),
+            other => other.open(),
         }
     }
 
@@ -278,52 +382,17 @@ impl Body {
     /// No process writes to a file that is not sealed against it while the content lives.
     pub(crate) unsafe fn open_again(self, known: &mut Mappings) -> io::Result<Content> {
         match self {
-            // SAFETY: the caller's promise.
-            Self::Beside(file, length) => match unsafe { known.find(&file, length) } {
+            Self::Beside(file, length) => match known.find(&file, length) {
                 Some(mapped) => Ok(Content::Again(mapped, length)),
                 None => Content::of_file(&file, length).ok_or_else(not_a_message),
             },
-            inline => inline.open(),
+            other => other.open(),
         }
     }
 }
 
 fn not_a_message() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "not a whole message")
-}
-
-/// Mappings of files that are used again, the last ones of a worker.
-#[derive(Debug, Default)]
-pub(crate) struct Mappings(VecDeque<(u64, Arc<Mapped>)>);
-
-impl Mappings {
-    /// The mapping of a file that is not sealed against writing, and cannot become shorter. `None`
-    /// for another one.
-    ///
-    /// # Safety
-    ///
-    /// No process writes to the file while the mapping is read.
-    unsafe fn find(&mut self, file: &OwnedFd, length: usize) -> Option<Arc<Mapped>> {
-        let seals = fcntl_get_seals(file).ok()?;
-        if !seals.contains(SealFlags::SHRINK) || seals.contains(SealFlags::WRITE) || length == 0 {
-            return None;
-        }
-        let about = fstat(file).ok()?;
-        let size = usize::try_from(about.st_size).ok().filter(|size| *size >= length)?;
-        // A mapping keeps its file, so the number is no other file's.
-        if let Some(at) = self.0.iter().position(|(inode, _)| *inode == about.st_ino) {
-            if self.0[at].1.length >= length {
-                return Some(Arc::clone(&self.0[at].1));
-            }
-            self.0.remove(at);
-        }
-        let mapped = Arc::new(Mapped::new(file, size, MapFlags::SHARED)?);
-        self.0.push_back((about.st_ino, Arc::clone(&mapped)));
-        if self.0.len() > SPARE {
-            self.0.pop_front();
-        }
-        Some(mapped)
-    }
 }
 
 /// The bytes of a message that has arrived.
@@ -333,6 +402,8 @@ pub(crate) enum Content {
     Mapped(Mapped),
     /// The first bytes of a file that is used again.
     Again(Arc<Mapped>, usize),
+    /// As `Again`, in the pool that owns the file; it goes back where it is from.
+    Own(Option<Lent>, usize, Option<Arc<Spares>>),
 }
 
 impl Default for Content {
@@ -356,18 +427,36 @@ impl Deref for Content {
             Self::Mapped(mapped) => mapped,
             // As long at least: it was checked.
             Self::Again(mapped, length) => &mapped[..*length],
+            Self::Own(file, length, _) => file.as_ref().map_or(&[], |file| &file.mapped[..*length]),
+        }
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        if let Self::Own(file, _, Some(spares)) = self {
+            if let Some(file) = file.take() {
+                spares.keep(file);
+            }
         }
     }
 }
 
 impl Content {
+    fn of_lent(file: Lent, length: usize, spares: Option<Arc<Spares>>) -> io::Result<Self> {
+        if length > file.mapped.length {
+            return Err(not_a_message());
+        }
+        Ok(Self::Own(Some(file), length, spares))
+    }
+
     /// The first `length` bytes of a file; `None` if it is shorter, or cannot be read.
     fn of_file(file: &OwnedFd, length: usize) -> Option<Self> {
         if fstat(file).ok()?.st_size < i64::try_from(length).ok()? {
             return None;
         }
         if length > 0 && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS)) {
-            if let Some(mapped) = Mapped::new(file, length, MapFlags::PRIVATE) {
+            if let Ok(mapped) = Mapped::new(file, length, Access::Private) {
                 return Some(Self::Mapped(mapped));
             }
         }
@@ -385,55 +474,11 @@ impl Content {
     }
 
     /// All bytes, in a vector.
-    #[cfg(feature = "manager")]
-    pub(crate) fn into_vec(self) -> Vec<u8> {
-        match self {
-            Self::Bytes(bytes) => bytes,
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        match &mut self {
+            Self::Bytes(bytes) => core::mem::take(bytes),
             other => other.to_vec(),
         }
-    }
-}
-
-/// A sealed file, mapped to be read.
-///
-/// **Invariant.** `length` bytes from `pointer` are mapped until the value is dropped, and belong
-/// to a file that no process can shorten, and that none writes to while they are borrowed: it is
-/// sealed against that, or the caller of [`Body::open_again`] has promised it.
-#[derive(Debug)]
-pub(crate) struct Mapped {
-    pointer: NonNull<u8>,
-    length: usize,
-}
-
-// SAFETY: memory that is only read, and belongs to the process and no thread of it.
-unsafe impl Send for Mapped {}
-// SAFETY: as above.
-unsafe impl Sync for Mapped {}
-
-impl Mapped {
-    /// The caller has checked the length and the seals of the file.
-    fn new(file: &OwnedFd, length: usize, kind: MapFlags) -> Option<Self> {
-        let flags = kind | MapFlags::POPULATE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let pointer =
-            unsafe { mmap(core::ptr::null_mut(), length, ProtFlags::READ, flags, file, 0) };
-        Some(Self { pointer: NonNull::new(pointer.ok()?.cast())?, length })
-    }
-}
-
-impl Deref for Mapped {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the type's invariant: mapped, and not changed while they are borrowed.
-        unsafe { core::slice::from_raw_parts(self.pointer.as_ptr(), self.length) }
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length, and borrowed by nothing any more.
-        let _ = unsafe { munmap(self.pointer.as_ptr().cast(), self.length) };
     }
 }
 
@@ -441,8 +486,14 @@ impl Drop for Mapped {
 mod tests {
     use super::*;
 
-    fn encoded(value: &impl serde::Serialize, output: &mut Output) {
-        postcard::serialize_with_flavor(value, Into(output)).unwrap();
+    /// Its length and the text.
+    fn bytes_of(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    fn encoded(text: &str, output: &mut Output) {
+        output.put((text.len() as u64).to_le_bytes()).unwrap();
+        output.extend(text.as_bytes()).unwrap();
     }
 
     #[test]
@@ -452,6 +503,18 @@ mod tests {
             let body = Body::new(bytes.clone()).unwrap();
             assert_eq!(matches!(body, Body::Inline(_)), length <= INLINE);
             assert!(*body.open().unwrap() == *bytes);
+            // As pieces of several lengths.
+            let mut output = Output::default();
+            let mut rest = &bytes[..];
+            for piece in (1..).map(|step| step * step) {
+                if rest.is_empty() {
+                    break;
+                }
+                let (first, others) = rest.split_at(rest.len().min(piece));
+                output.extend(first).unwrap();
+                rest = others;
+            }
+            assert!(*output.finish().unwrap().open().unwrap() == *bytes);
         }
         let body = Body::beside(b"few").unwrap();
         assert_eq!(*body.open().unwrap(), *b"few");
@@ -460,18 +523,21 @@ mod tests {
     #[test]
     fn truncating_takes_back_what_is_in_the_file_and_what_is_kept() {
         let long = "long".repeat(KEPT);
-        let mut output = Output::default();
-        encoded(&1_u8, &mut output);
-        let before = output.len();
-        encoded(&long, &mut output);
-        output.truncate(before);
-        encoded(&"short", &mut output);
-        let after = output.len();
-        encoded(&long, &mut output);
-        output.push(9);
-        output.truncate(after);
-        let content = output.finish().unwrap().open().unwrap();
-        assert_eq!(*content, *b"\x01\x05short");
+        let spares = Arc::new(Spares::default());
+        for mut output in [Output::default(), Output::reused(&spares)] {
+            output.put([1]).unwrap();
+            let before = output.len();
+            encoded(&long, &mut output);
+            output.truncate(before);
+            output.put(7_u32.to_le_bytes()).unwrap();
+            let after = output.len();
+            encoded(&long, &mut output);
+            output.put([9]).unwrap();
+            output.truncate(after);
+            output.patch(1, [2, 0, 0, 3]).unwrap();
+            let content = output.finish().unwrap().open().unwrap();
+            assert_eq!(*content, *b"\x01\x02\0\0\x03");
+        }
     }
 
     #[test]
@@ -482,16 +548,16 @@ mod tests {
             let mut output = Output::reused(&spares);
             encoded(&text, &mut output);
             let body = output.finish().unwrap();
-            let Body::Beside(file, sent) = body else { panic!("it is long") };
+            let Body::Lent(file, sent) = body else { panic!("it is long") };
             // As the receiver has it.
-            let received = Body::Beside(file.try_clone().unwrap(), sent);
+            let received = Body::Beside(file.file.try_clone().unwrap(), sent);
             // SAFETY: the file is written to in the next turn, after the content.
             let content = unsafe { received.open_again(&mut known) }.unwrap();
             assert!(matches!(content, Content::Again(..)));
-            assert!(postcard::from_bytes::<String>(&content).unwrap() == text);
+            assert!(*content == *bytes_of(&text));
             drop(content);
             assert_eq!(known.0.len(), 1, "one file, mapped once or again when it has grown");
-            Body::Beside(file, sent).reuse(&spares);
+            Body::Lent(file, sent).reuse(&spares);
             assert_eq!(spares.0.lock().len(), 1);
         }
         // A sealed one is not kept.
@@ -500,11 +566,55 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_go_into_the_lent_file_or_past_it_if_they_are_too_long() {
+        let (mut known, spares) = (Mappings::default(), Arc::new(Spares::default()));
+        for length in [1, INLINE, 2 * INLINE, 40 * INLINE] {
+            let lent = spares.take(2 * INLINE).unwrap();
+            let theirs = known.find(&lent.file.try_clone().unwrap(), 1).unwrap();
+            // SAFETY: read below, after the output.
+            let mut output = unsafe { Output::borrowed(theirs) };
+            output.put([0; 4]).unwrap();
+            let text = "x".repeat(length);
+            encoded(&text, &mut output);
+            output.patch(0, [1, 2, 3, 4]).unwrap();
+            let body = match output.finish().unwrap() {
+                Body::Returned(length) => Body::Lent(lent, length),
+                other => {
+                    assert!(length > INLINE);
+                    spares.keep(lent);
+                    other
+                }
+            };
+            let content = body.open_and_keep(&spares).unwrap();
+            assert_eq!(content[..4], [1, 2, 3, 4]);
+            assert!(content[4..] == *bytes_of(&text));
+            drop(content);
+            assert_eq!(spares.0.lock().len(), 1);
+        }
+    }
+
+    #[test]
+    fn an_output_without_room_is_an_error_and_can_be_used_again() {
+        let spares = Arc::new(Spares::default());
+        let mut output = Output::reused(&spares);
+        encoded("short", &mut output);
+        let before = output.len();
+        // As a file that cannot grow.
+        let error = output.noting(|_| Err::<(), _>(io::ErrorKind::OutOfMemory.into()));
+        assert!(matches!(error, Err(Full)));
+        assert!(output.take_error().is_some());
+        output.truncate(before);
+        encoded("again", &mut output);
+        assert_eq!(output.finish().unwrap().len(), 2 * before);
+    }
+
+    #[test]
     fn a_file_that_is_not_sealed_is_copied_and_one_that_is_too_short_is_an_error() {
         let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
         rustix::io::pwrite(&file, b"bytes", 0).unwrap();
         let body = |length| Body::Beside(file.try_clone().unwrap(), length);
-        assert!(matches!(body(5).open(), Ok(Content::Bytes(bytes)) if bytes == b"bytes"));
+        assert!(matches!(body(5).open().unwrap(), Content::Bytes(_)));
+        assert_eq!(*body(5).open().unwrap(), *b"bytes");
         assert!(body(6).open().is_err());
         assert!(body(usize::MAX).open().is_err());
         let Body::Beside(file, length) = Body::beside(b"sealed").unwrap() else { unreachable!() };
@@ -513,5 +623,9 @@ mod tests {
         );
         assert!(matches!(Content::of_file(&file, length), Some(Content::Mapped(_))));
         assert!(Content::of_file(&file, length + 1).is_none());
+        // A worker that claims more than the file has that was lent to it.
+        let spares = Arc::new(Spares::default());
+        let lent = spares.take(1).unwrap();
+        assert!(Body::Lent(lent, usize::MAX).open_and_keep(&spares).is_err());
     }
 }

@@ -108,7 +108,7 @@ fn run() -> ! {
             // Standard error may be closed.
             let _ = writeln!(std::io::stderr(), "sync-ipc: {why}");
             let mut work = Work::new(Vec::new(), 0, Vec::new());
-            work.fail(0, BAD_ARGUMENTS, &why);
+            work.fail(BAD_ARGUMENTS, &why);
             finish(work);
             101
         }
@@ -121,13 +121,14 @@ fn run() -> ! {
 
 /// Sends the outcome; returns the exit code.
 fn finish(work: Work) -> i32 {
+    let code = if work.panicked { 101 } else { 0 };
     if let Some(control) = CONTROL.get() {
         // A parent that has ended needs no outcome.
-        let _ = work.output.finish().and_then(|output| {
-            message::send(control, OUTCOME, &output, &work.outgoing.descriptors)
+        let _ = work.finish().and_then(|(output, descriptors)| {
+            message::send(control, OUTCOME, &output, &descriptors)
         });
     }
-    if work.panicked { 101 } else { 0 }
+    code
 }
 
 type Begun = (&'static super::entry::Registration, Work);

@@ -7,15 +7,16 @@
 
 use core::any::{TypeId, type_name};
 use std::hash::{DefaultHasher, Hasher};
+use std::io;
 use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sync_core::user_code;
 
-use super::body::{Content, Output};
+use super::body::{Body, Content, Output};
 use super::handles::{Incoming, Outgoing, decode, encode};
-use super::{ProcessError, panics};
+use super::{ProcessError, codec, panics};
 
 /// A function that a process can begin with, and a [`Pool`](crate::Pool) can run: a plain function
 /// of up to four arguments that is registered with [`entry!`](crate::entry).
@@ -125,18 +126,25 @@ pub(crate) fn fingerprint() -> u64 {
 }
 
 /// Calls of one function, as they arrived, and their outcomes, as they are sent back.
+///
+/// The outcomes: the number of calls from the first on that returned (4 bytes), and their results;
+/// then for each of the other calls a byte (see [`RETURNED`]) and the value or text that belongs to
+/// it.
 #[derive(Debug)]
 pub struct Work {
     /// The arguments of `count` calls, one after another, from `at` on.
     pub(crate) input: Content,
     pub(crate) at: usize,
-    pub(crate) count: u64,
+    pub(crate) count: u32,
     pub(crate) incoming: Incoming,
-    /// For each call a byte (see [`RETURNED`]) and the value or text that belongs to it.
-    pub(crate) output: Output,
+    output: Output,
     pub(crate) outgoing: Outgoing,
     /// Whether a call panicked.
     pub(crate) panicked: bool,
+    /// The number of calls that were begun.
+    begun: u32,
+    /// The number of calls before the first that failed, once one has.
+    before_failure: Option<u32>,
 }
 
 /// The call returned; its result follows.
@@ -149,65 +157,140 @@ pub(crate) const BAD_ARGUMENTS: u8 = 2;
 pub(crate) const BAD_RESULT: u8 = 3;
 
 impl Work {
-    pub(crate) fn new(input: impl Into<Content>, count: u64, descriptors: Vec<OwnedFd>) -> Self {
+    pub(crate) fn new(input: impl Into<Content>, count: u32, descriptors: Vec<OwnedFd>) -> Self {
+        Self::with_output(Output::default(), input, count, descriptors)
+    }
+
+    /// With the outcomes in `output`, which is empty.
+    pub(crate) fn with_output(
+        mut output: Output,
+        input: impl Into<Content>,
+        count: u32,
+        descriptors: Vec<OwnedFd>,
+    ) -> Self {
+        // An output without room for them has an error, which `finish` returns.
+        let _ = output.put([0; HEAD]);
         Self {
             input: input.into(),
             at: 0,
             count,
             incoming: Incoming::new(descriptors),
-            output: Output::default(),
+            output,
             outgoing: Outgoing::default(),
             panicked: false,
+            begun: 0,
+            before_failure: None,
         }
     }
 
-    /// Replaces the bytes that a call has written after `before` by the report of its failure.
-    pub(crate) fn fail(&mut self, before: usize, kind: u8, what: &impl Serialize) {
+    /// Replaces the bytes that the present call has written after `before` by the report of its
+    /// failure.
+    fn fail_at(&mut self, before: usize, kind: u8, what: &impl Serialize) {
         self.output.truncate(before);
-        self.output.push(kind);
+        if self.before_failure.is_none() {
+            self.before_failure = Some(self.begun.saturating_sub(1));
+        }
+        self.mark(kind);
         // Texts can always be serialised.
         let _ = encode(what, &mut self.output, &mut self.outgoing);
     }
+
+    #[cold]
+    fn mark(&mut self, kind: u8) {
+        // An output without room for it has none for what follows either.
+        let _ = self.output.put([kind]);
+    }
+
+    /// A call that was not run.
+    pub(crate) fn fail(&mut self, kind: u8, what: &impl Serialize) {
+        self.begun += 1;
+        self.fail_at(self.output.len(), kind, what);
+    }
+
+    /// Whether all calls returned.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.before_failure.is_none()
+    }
+
+    /// The outcomes, and the descriptors among them.
+    pub(crate) fn finish(mut self) -> io::Result<(Body, Vec<OwnedFd>)> {
+        let returned = self.before_failure.unwrap_or(self.begun);
+        self.output.patch(0, returned.to_le_bytes())?;
+        Ok((self.output.finish()?, self.outgoing.descriptors))
+    }
 }
+
+/// The bytes before the first outcome.
+const HEAD: usize = 4;
 
 /// Runs the calls of `work`. Everything of the user's runs in here: the function, and the
 /// serialisation of its arguments and results.
 pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
     let content = core::mem::take(&mut work.input);
     let mut input = &content[work.at..];
-    for _ in 0..work.count {
-        let before = work.output.len();
-        let mut is_read = false;
+    let mut is_read = true;
+    // A call whose arguments cannot be read ends it: where the next ones begin is not known.
+    while work.begun < work.count && is_read {
+        let mut before = work.output.len();
         let called = user_code::run(|| {
-            let args = match decode::<F::Args>(&mut input, &mut work.incoming) {
-                Ok(args) => args,
-                Err(error) => {
-                    work.fail(before, BAD_ARGUMENTS, &error.to_string());
-                    return;
+            while work.begun < work.count {
+                work.begun += 1;
+                before = work.output.len();
+                is_read = false;
+                let args = match decode::<F::Args>(&mut input, &mut work.incoming) {
+                    Ok(args) => args,
+                    Err(error) => {
+                        work.fail_at(before, BAD_ARGUMENTS, &error.to_string());
+                        return;
+                    }
+                };
+                is_read = true;
+                let result = function.call(args);
+                if work.before_failure.is_some() {
+                    work.mark(RETURNED);
                 }
-            };
-            is_read = true;
-            let result = function.call(args);
-            work.output.push(RETURNED);
-            if let Err(error) = encode(&result, &mut work.output, &mut work.outgoing) {
-                work.fail(before, BAD_RESULT, &error.to_string());
+                let written = encode(&result, &mut work.output, &mut work.outgoing);
+                if let Err(error) = written {
+                    work.fail_at(before, BAD_RESULT, &error.to_string());
+                }
             }
         });
         if let Err(payload) = called {
             work.panicked = true;
             let panic = panics::take(&*payload);
             user_code::dispose_payload(payload);
-            work.fail(before, PANICKED, &panic);
-        }
-        if !is_read {
-            // Where the next call's arguments begin is not known.
-            return;
+            work.fail_at(before, PANICKED, &panic);
         }
     }
 }
 
-/// Reads the outcome of one call. If it cannot be read, `bytes` is empty afterwards: where the next
-/// outcome begins is not known.
+/// The number of calls that returned before the first that did not, and what follows.
+pub(crate) fn returned(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+    Some((u32::from_le_bytes(*head), rest))
+}
+
+/// Whether the only call of these outcomes panicked.
+pub(crate) fn is_panic(bytes: &[u8]) -> bool {
+    returned(bytes).is_some_and(|(count, rest)| count == 0 && rest.first() == Some(&PANICKED))
+}
+
+/// Reads the outcome of the only call.
+pub(crate) fn only_outcome<R: DeserializeOwned>(
+    bytes: &[u8],
+    incoming: &mut Incoming,
+) -> Result<R, ProcessError> {
+    match returned(bytes) {
+        Some((0, mut rest)) => outcome(&mut rest, incoming),
+        Some((_, mut rest)) => {
+            decode(&mut rest, incoming).map_err(|error| ProcessError::BadResult(error.to_string()))
+        }
+        None => Err(ProcessError::NotBegun("the process reported nothing".into())),
+    }
+}
+
+/// Reads the outcome of a call after those that returned. If it cannot be read, `bytes` is empty
+/// afterwards: where the next outcome begins is not known.
 pub(crate) fn outcome<R: DeserializeOwned>(
     bytes: &mut &[u8],
     incoming: &mut Incoming,
@@ -217,7 +300,7 @@ pub(crate) fn outcome<R: DeserializeOwned>(
     };
     // Also if a `Deserialize` of the user's panics.
     *bytes = &[];
-    let bad = |error: postcard::Error| ProcessError::BadResult(error.to_string());
+    let bad = |error: codec::Error| ProcessError::BadResult(error.to_string());
     let outcome = match *kind {
         RETURNED => Ok(decode(&mut rest, incoming).map_err(bad)?),
         PANICKED => Err(ProcessError::Panicked(decode(&mut rest, incoming).map_err(bad)?)),
@@ -232,7 +315,7 @@ pub(crate) fn outcome<R: DeserializeOwned>(
 pub(crate) fn run_numbered(number: u32, work: &mut Work) {
     match usize::try_from(number).ok().and_then(|number| ENTRIES.get(number)) {
         Some(registration) => registration.run(work),
-        None => work.fail(0, BAD_ARGUMENTS, &format!("no entry point has the number {number}")),
+        None => work.fail(BAD_ARGUMENTS, &format!("no entry point has the number {number}")),
     }
 }
 

@@ -16,7 +16,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::body::{EncodeError, Into, Output};
+use super::body::Output;
+use super::codec::{self, Deserializer as Decoder, EncodeError, Serializer as Encoder};
 use crate::connection::Connection;
 use crate::plain::Plain;
 use crate::queue::{Receiver, Sender};
@@ -91,42 +92,53 @@ fn inside<T: 'static, R>(
 
 /// Appends the bytes of `value` to `output`, and its descriptors to `outgoing`. After an error
 /// `output` is as long as before.
+#[inline]
 pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     output: &mut Output,
     outgoing: &mut Outgoing,
 ) -> Result<(), EncodeError> {
     let before = output.len();
-    let into = Into(&mut *output);
-    let done = within(&OUTGOING, outgoing, || postcard::serialize_with_flavor(value, into));
-    done.map_err(|error| {
-        output.truncate(before);
-        output.error_of(error)
-    })
+    let done = within(&OUTGOING, outgoing, || value.serialize(Encoder(&mut *output)));
+    match done {
+        Ok(()) => Ok(()),
+        Err(error) => Err(give_up(error, output, before)),
+    }
+}
+
+#[cold]
+fn give_up(error: codec::Error, output: &mut Output, before: usize) -> EncodeError {
+    output.truncate(before);
+    output.take_error().map_or(EncodeError::Format(error), EncodeError::Io)
 }
 
 /// The bytes of `value`, whose descriptors are appended to `outgoing`.
 pub(crate) fn encode_to_vec<T: Serialize + ?Sized>(
     value: &T,
     outgoing: &mut Outgoing,
-) -> Result<Vec<u8>, postcard::Error> {
-    within(&OUTGOING, outgoing, || postcard::to_stdvec(value))
+) -> Result<Vec<u8>, EncodeError> {
+    let mut output = Output::default();
+    encode(value, &mut output, outgoing)?;
+    let content = output.finish().and_then(super::body::Body::open).map_err(EncodeError::Io)?;
+    Ok(content.into_vec())
 }
 
 /// Reads a value from the front of `bytes`.
+#[inline]
 pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &mut &[u8],
     incoming: &mut Incoming,
-) -> Result<T, postcard::Error> {
-    let (value, rest) = within(&INCOMING, incoming, || postcard::take_from_bytes::<'_, T>(bytes))?;
+) -> Result<T, codec::Error> {
+    // After an error or a panic, `bytes` is as it was.
+    let mut rest = *bytes;
+    let value = within(&INCOMING, incoming, || T::deserialize(Decoder(&mut rest)))?;
     *bytes = rest;
     Ok(value)
 }
 
-/// Reads values that each follow a byte `mark`, at most `count` of them, until one cannot be read.
-/// `bytes` begins with what was not read.
-pub(crate) fn decode_marked<T: DeserializeOwned>(
-    mark: u8,
+/// Reads `count` values, until one cannot be read. Returns their number. `bytes` begins with what
+/// was not read.
+pub(crate) fn decode_all<T: DeserializeOwned>(
     count: u32,
     bytes: &mut &[u8],
     incoming: &mut Incoming,
@@ -134,11 +146,8 @@ pub(crate) fn decode_marked<T: DeserializeOwned>(
 ) -> u32 {
     within(&INCOMING, incoming, || {
         for read in 0..count {
-            let Some((first, rest)) = bytes.split_first() else { return read };
-            if *first != mark {
-                return read;
-            }
-            let Ok((value, rest)) = postcard::take_from_bytes(rest) else { return read };
+            let mut rest = *bytes;
+            let Ok(value) = T::deserialize(Decoder(&mut rest)) else { return read };
             values.push(value);
             *bytes = rest;
         }

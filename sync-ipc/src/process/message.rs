@@ -35,12 +35,20 @@ const HEADER: usize = 24;
 /// Flag: the body is in the memfd that is the first descriptor.
 const BESIDE: u32 = 1;
 
+/// Flag: the body is in the file that was lent for it.
+const RETURNED: u32 = 2;
+
+/// Flag: the last descriptor is a file that is lent for the outcome.
+const LENDS: u32 = 4;
+
 /// A message as it arrived.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) tag: u64,
     pub(crate) body: Body,
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// A file for the outcome.
+    pub(crate) lent: Option<OwnedFd>,
 }
 
 /// The two ends of a control socket.
@@ -69,25 +77,47 @@ pub(crate) fn send(
     body: &Body,
     descriptors: &[OwnedFd],
 ) -> io::Result<()> {
+    send_lending(socket, tag, body, descriptors, None)
+}
+
+/// As [`send`], with a file that is lent for the outcome.
+///
+/// # Errors
+///
+/// As [`send`].
+pub(crate) fn send_lending(
+    socket: impl AsFd,
+    tag: u64,
+    body: &Body,
+    descriptors: &[OwnedFd],
+    lent: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
     let mut borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+    borrowed.extend(lent);
+    let lends = if lent.is_some() { LENDS } else { 0 };
     let small;
     let (file, length) = match body {
-        Body::Beside(file, length) => (file, *length),
+        Body::Beside(file, length) => (file.as_fd(), *length),
+        Body::Lent(file, length) => (file.as_fd(), *length),
+        Body::Returned(length) => {
+            let header = header(RETURNED | lends, tag, *length);
+            return Ok(send_once(socket.as_fd(), &header, &[], &borrowed)?);
+        }
         Body::Inline(bytes) => {
-            match send_once(socket.as_fd(), &header(0, tag, bytes.len()), bytes, &borrowed) {
+            match send_once(socket.as_fd(), &header(lends, tag, bytes.len()), bytes, &borrowed) {
                 // A system with very small sockets.
                 Err(Errno::MSGSIZE) => {}
                 done => return Ok(done?),
             }
             small = Body::beside(bytes)?;
             match &small {
-                Body::Beside(file, length) => (file, *length),
-                Body::Inline(_) => unreachable!("made beside"),
+                Body::Beside(file, length) => (file.as_fd(), *length),
+                _ => unreachable!("made beside"),
             }
         }
     };
-    borrowed.insert(0, file.as_fd());
-    Ok(send_once(socket.as_fd(), &header(BESIDE, tag, length), &[], &borrowed)?)
+    borrowed.insert(0, file);
+    Ok(send_once(socket.as_fd(), &header(BESIDE | lends, tag, length), &[], &borrowed)?)
 }
 
 fn send_once(
@@ -206,7 +236,9 @@ fn parse(bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Message> {
         return None;
     }
     let (flags, tag, length) = (word(4)?, long(8)?, usize::try_from(long(16)?).ok()?);
-    let body = if flags & BESIDE == 0 {
+    let body = if flags & RETURNED != 0 {
+        inline.is_empty().then_some(Body::Returned(length))?
+    } else if flags & BESIDE == 0 {
         (inline.len() == length).then(|| Body::Inline(inline.to_vec()))?
     } else {
         if descriptors.is_empty() {
@@ -214,7 +246,8 @@ fn parse(bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Message> {
         }
         Body::Beside(descriptors.remove(0), length)
     };
-    Some(Message { tag, body, descriptors })
+    let lent = if flags & LENDS == 0 { None } else { Some(descriptors.pop()?) };
+    Some(Message { tag, body, descriptors, lent })
 }
 
 /// Waits until one of the descriptors can be read or is at its end, or until `timeout`. `None`

@@ -22,10 +22,12 @@
 
 pub(crate) mod body;
 mod child;
+mod codec;
 mod current;
 #[macro_use]
 pub(crate) mod entry;
 pub(crate) mod handles;
+pub(crate) mod lent;
 mod log;
 pub(crate) mod message;
 mod panics;
@@ -521,7 +523,5 @@ fn read_outcome<R: DeserializeOwned>(message: Message) -> Result<R, ProcessError
         return Err(ProcessError::NotBegun("the process sent another message".into()));
     }
     let body = message.body.open()?;
-    let mut rest = &body[..];
-    let mut incoming = handles::Incoming::new(message.descriptors);
-    entry::outcome(&mut rest, &mut incoming)
+    entry::only_outcome(&body, &mut handles::Incoming::new(message.descriptors))
 }

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use sync_core::fork::ProcessMark;
 
-use super::body::{EncodeError, Output};
+use super::body::Output;
 use super::child::{Hello, VARIABLE, is_initialised, own_pidfd};
+use super::codec::EncodeError;
 use super::current::{add_child, current_process};
 use super::entry::{self, ENTRIES, Entry};
 use super::handles::{Outgoing, encode};

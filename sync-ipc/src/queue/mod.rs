@@ -1,5 +1,6 @@
 //! A bounded queue between processes. The algorithms are in [`raw::queue`](crate::raw::queue) and
-//! [`raw::channel`](crate::raw::channel); here are the waiting, the items, and the leases.
+//! [`raw::channel`](crate::raw::channel). Here are the memory and the items; `waiting` has how
+//! operations wait, `watching` how tasks and descriptors do, `lease` the items on lease.
 //!
 //! Memory, by offset: head u64, tail u64, three event counts u32 (items, room, idle), each on a
 //! cache line of its own, the first two with a hint u32 behind them, the third with four words u32
@@ -11,28 +12,28 @@ mod former;
 mod halves;
 pub(crate) mod in_place;
 pub(crate) mod joinable;
+mod lease;
 mod other_end;
+mod waiting;
+pub(crate) mod watching;
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use core::time::Duration;
 use std::time::Instant;
 
-use sync_core::primitive::atomic::AtomicU32 as Word;
 use sync_core::primitive::futex::Deadline;
-use sync_core::primitive::hint::Spin;
 
 use crate::error::{Error, RecvError, Result, SendError};
 use crate::plain::{self, Plain};
 use crate::raw::channel::Channel;
-use crate::raw::event_count;
 pub use crate::raw::queue::Orphans;
 use crate::raw::queue::{Claim, MAX_SLOTS, Ring, RingError};
-use crate::readiness::{self, Readiness, Watched};
 use crate::segment::{Block, Segment};
 
 pub use self::halves::{Receiver, Sender, queue};
+pub use self::lease::Lease;
 use self::other_end::OtherEnd;
 
 const HEAD: usize = 0;
@@ -53,17 +54,6 @@ const WORDS: usize = 24;
 /// kernel is queried before anything depends on it.
 const SENDERS_LEFT: u32 = 1;
 const RECEIVERS_LEFT: u32 = 2;
-
-/// Behind the event counts of items and of room: the processor, plus 1, of the thread that woke a
-/// waiter last. A hint.
-const WAKER: usize = 4;
-
-/// The time in milliseconds after the last sweep for the dead before a try sweeps again.
-const SWEEP_EVERY: u64 = 10;
-
-/// The number of receives after which one looks for what the dead left, though there are items. A
-/// power of two.
-const SWEEP_TURN: u32 = 1024;
 
 const DROP_ORPHANS: u64 = 1 << 32;
 
@@ -251,6 +241,7 @@ impl<T: Plain> Queue<T> {
         plain::store(&self.block, self.item_at(claim.slot), item);
         self.commit(claim)
     }
+
     /// Receives, waiting while there is no item.
     ///
     /// # Errors
@@ -293,51 +284,6 @@ impl<T: Plain> Queue<T> {
         Ok(self.finish(claim))
     }
 
-    /// Receives, waiting while there is no item as a task does: on any executor. One thread of this
-    /// process waits for all its tasks, see [`Readiness`].
-    ///
-    /// Cancel-safe: a wait that is dropped has taken no item, and a wake that it had consumed goes
-    /// to the next receiver. Tasks are not in a line.
-    ///
-    /// ```
-    /// use sync_core::task::block_on;
-    /// use sync_ipc::{Queue, Segment};
-    ///
-    /// let segment = Segment::anonymous(4096)?;
-    /// let jobs = Queue::<u32>::create(&segment, "jobs", 4)?;
-    /// # let jobs = &jobs;
-    /// std::thread::scope(|scope| {
-    ///     scope.spawn(|| jobs.put(7).expect("room"));
-    ///     assert_eq!(block_on(jobs.get_async()), Ok(7));
-    /// });
-    /// # Ok::<(), sync_ipc::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`]; [`RecvError::NotAttached`] also if the system has no thread.
-    #[doc(alias = "recv_async")]
-    pub async fn get_async(&self) -> Result<T, RecvError>
-    where
-        T: 'static,
-    {
-        let claim = self.take_async().await?;
-        Ok(self.finish(claim))
-    }
-
-    /// As [`get_lease`](Self::get_lease), as a task: see [`get_async`](Self::get_async).
-    ///
-    /// # Errors
-    ///
-    /// As [`get_async`](Self::get_async).
-    pub async fn get_lease_async(&self) -> Result<Lease<'_, T>, RecvError>
-    where
-        T: 'static,
-    {
-        let claim = self.take_async().await?;
-        Ok(self.lease(claim))
-    }
-
     /// Receives into `item`, waiting while there is none. For large items: they are copied once,
     /// out of the queue, and moved nowhere afterwards.
     ///
@@ -374,72 +320,6 @@ impl<T: Plain> Queue<T> {
         let item = plain::load(&self.block, self.item_at(claim.slot));
         self.acknowledge(claim);
         item
-    }
-
-    /// Receives by a lease: until [`Lease::ack`], the item is not gone, and goes to another
-    /// receiver if we drop the lease or die.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    #[doc(alias = "recv_lease")]
-    pub fn get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        Ok(self.lease(self.take_until(None)?))
-    }
-
-    /// As [`get_lease`](Self::get_lease), waiting at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    #[doc(alias = "recv_lease_timeout")]
-    pub fn get_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
-        Ok(self.lease(self.take_until(Deadline::after(timeout))?))
-    }
-
-    /// As [`get_lease`](Self::get_lease), if there is an item.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`].
-    #[doc(alias = "try_recv_lease")]
-    pub fn try_get_lease(&self) -> Result<Lease<'_, T>, RecvError> {
-        let claim = self.take_now(false).map_err(|error| RecvError::new(error, false))?;
-        Ok(self.lease(claim))
-    }
-
-    fn lease(&self, claim: Claim) -> Lease<'_, T> {
-        Lease {
-            item: plain::load(&self.block, self.item_at(claim.slot)),
-            queue: self,
-            claim: Some(claim),
-        }
-    }
-}
-
-/// A queue as the thread of the tasks waits for its items.
-pub(crate) struct WatchedQueue<T> {
-    queue: Queue<T>,
-    announced: Option<event_count::Announced>,
-}
-
-impl<T> Watched for WatchedQueue<T> {
-    fn word(&self) -> &Word {
-        self.queue.channel().items
-    }
-
-    fn watch(&mut self, look: bool) -> core::result::Result<(), u32> {
-        let queue = &self.queue;
-        let (channel, peers) = (queue.channel(), queue.peers());
-        event_count::watch(channel.items, peers, &mut self.announced, look, |look| {
-            let ended = queue.other_end_is_gone(SENDERS_LEFT, true);
-            channel.is_ready(peers, look, ended).then_some(())
-        })
-    }
-
-    fn unwatch(&mut self) {
-        let (channel, peers) = (self.queue.channel(), self.queue.peers());
-        event_count::unwatch(channel.items, peers, &mut self.announced);
     }
 }
 
@@ -478,223 +358,6 @@ impl<T> Queue<T> {
 
     fn item_at(&self, slot: usize) -> usize {
         CELLS + self.capacity * WORDS + slot * self.stride
-    }
-
-    #[cold]
-    fn with_room<R>(
-        &self,
-        deadline: Option<Deadline>,
-        now: impl Fn(bool) -> Result<R, RingError>,
-    ) -> Result<R, RingError> {
-        let attempt = |look| match now(look) {
-            Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
-                Some(Err(RingError::Disconnected))
-            }
-            Err(RingError::Full) => None,
-            sent => Some(sent),
-        };
-        let mut spin = Spin::new();
-        while self.is_worth_a_spin(ROOM_EVENT) && spin.turn() {
-            match now(false) {
-                Err(RingError::Full) => {}
-                sent => return sent,
-            }
-        }
-        let sent =
-            event_count::wait_until(self.block.u32(ROOM_EVENT), self.peers(), deadline, attempt);
-        sent.unwrap_or(Err(RingError::Full))
-    }
-
-    /// Claims the place of an item. With `look`, sweeps for the items of the dead.
-    #[inline]
-    fn claim_now(&self, look: bool) -> Result<Claim, RingError> {
-        let (channel, peers) = (self.channel(), self.peers());
-        if self.other_end.is_some() && self.other_end_is_gone(RECEIVERS_LEFT, false) {
-            return Err(RingError::Disconnected);
-        }
-        match channel.start_send(peers) {
-            Err(RingError::Full) if look || self.time_to_sweep() => {
-                self.sweep(false)?;
-                match channel.start_send(peers) {
-                    // A receiver that was killed leaves no note.
-                    Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
-                        Err(RingError::Disconnected)
-                    }
-                    claimed => claimed,
-                }
-            }
-            claimed => claimed,
-        }
-    }
-
-    /// Sends the item in a claimed place.
-    #[inline]
-    fn commit(&self, claim: Claim) -> Result<(), RingError> {
-        let peers = self.peers();
-        self.ring().commit(peers, claim)?;
-        if event_count::is_awaited(self.block.u32(ITEMS_EVENT), peers) {
-            self.wake(ITEMS_EVENT, 1);
-        }
-        Ok(())
-    }
-
-    /// Whether this is one half of a queue, and no participant holds the other half. Unless
-    /// `thorough`, the kernel is queried only if the last holder left a note.
-    fn other_end_is_gone(&self, note: u32, thorough: bool) -> bool {
-        let Some(other) = &self.other_end else { return false };
-        // Relaxed: a hint.
-        let asks = thorough || self.block.u32(ENDS).load(Ordering::Relaxed) & note != 0;
-        asks && other.is_gone(self.segment())
-    }
-
-    #[cold]
-    fn wake(&self, event: usize, count: u32) {
-        // Before the wake: the woken thread may run before this thread runs again. Relaxed: a hint.
-        self.block.u32(event + WAKER).store(processor(), Ordering::Relaxed);
-        event_count::wake(self.block.u32(event), self.peers(), count);
-    }
-
-    /// Whether a spin may help: not if the thread that this thread waits for runs on the same
-    /// processor.
-    fn is_worth_a_spin(&self, event: usize) -> bool {
-        // Relaxed: a hint, and a number from outside that is only compared.
-        self.block.u32(event + WAKER).load(Ordering::Relaxed) != processor()
-    }
-
-    #[inline]
-    fn take_until(&self, deadline: Option<Deadline>) -> Result<Claim, RecvError> {
-        let taken = match self.take_now(false) {
-            Err(RingError::Empty) => self.take_slow(deadline),
-            taken => taken,
-        };
-        taken.map_err(|error| RecvError::new(error, true))
-    }
-
-    #[cold]
-    fn take_slow(&self, deadline: Option<Deadline>) -> Result<Claim, RingError> {
-        let mut spin = Spin::new();
-        while self.is_worth_a_spin(ITEMS_EVENT) && spin.turn() {
-            match self.take_now(false) {
-                Err(RingError::Empty) => {}
-                taken => return taken,
-            }
-        }
-        let word = self.block.u32(ITEMS_EVENT);
-        let taken = event_count::wait_until(word, self.peers(), deadline, |look| {
-            // Queried before the look at the items: items that were sent before the end are found.
-            let ended = self.other_end_is_gone(SENDERS_LEFT, true);
-            match self.take(look, ended) {
-                Err(RingError::Empty) => None,
-                taken => Some(taken),
-            }
-        });
-        taken.unwrap_or(Err(RingError::Empty))
-    }
-
-    #[inline]
-    fn take_now(&self, look: bool) -> Result<Claim, RingError> {
-        let ended = self.other_end.is_some() && self.other_end_is_gone(SENDERS_LEFT, false);
-        self.take(look, ended)
-    }
-
-    #[inline]
-    fn take(&self, look: bool, ended: bool) -> Result<Claim, RingError> {
-        // Relaxed, and no read-modify-write: a turn lost to another thread is no loss.
-        let turn = self.received.load(Ordering::Relaxed).wrapping_add(1);
-        self.received.store(turn, Ordering::Relaxed);
-        let found = if turn & (SWEEP_TURN - 1) == 0 { self.sweep(true)? } else { None };
-        if let Some(claim) = found {
-            return Ok(claim);
-        }
-        let channel = self.channel();
-        match channel.start_recv(self.peers(), look, ended) {
-            // The dead may have left an item; and they leave no note that they are gone.
-            Err(RingError::Empty) if !look && self.time_to_sweep() => {
-                self.swept_now();
-                let ended = ended || self.other_end_is_gone(SENDERS_LEFT, true);
-                channel.start_recv(self.peers(), true, ended)
-            }
-            taken => taken,
-        }
-    }
-
-    fn acknowledge(&self, claim: Claim) {
-        let (channel, peers) = (self.channel(), self.peers());
-        if channel.ring.acknowledge(peers, claim) {
-            if event_count::is_awaited(self.block.u32(ROOM_EVENT), peers) {
-                self.wake(ROOM_EVENT, 1);
-            }
-            // The fence before the look at the first event count is before these looks too.
-            if event_count::is_awaited_fenced(self.block.u32(IDLE_EVENT), peers) {
-                event_count::wake(self.block.u32(IDLE_EVENT), peers, u32::MAX);
-            }
-            channel.notify_closed(peers);
-        }
-    }
-
-    fn give_back(&self, claim: Claim) {
-        self.channel().give_back(self.peers(), claim);
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn time_to_sweep(&self) -> bool {
-        // Relaxed: two threads that sweep at once do no harm.
-        self.now().saturating_sub(self.swept.load(Ordering::Relaxed)) >= SWEEP_EVERY
-    }
-
-    fn swept_now(&self) {
-        // Relaxed: two threads that sweep at once do no harm.
-        self.swept.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// Sweeps for the items of the dead; may return an item for the caller.
-    #[cold]
-    fn sweep(&self, receives: bool) -> Result<Option<Claim>, RingError> {
-        self.swept_now();
-        self.channel().sweep(self.peers(), receives)
-    }
-
-    /// A descriptor that is readable when a receive may find something. For `poll` loops and for
-    /// `async` code.
-    ///
-    /// # Errors
-    ///
-    /// If the system has no descriptor or no thread.
-    pub fn readiness(&self) -> Result<Readiness>
-    where
-        T: 'static,
-    {
-        Ok(Readiness::new(Box::new(self.watched()))?)
-    }
-
-    pub(crate) fn watched(&self) -> WatchedQueue<T> {
-        let mut queue =
-            Self::with_stride(self.block.clone(), self.capacity, self.orphans, self.stride);
-        queue.other_end = self.other_end.clone();
-        WatchedQueue { queue, announced: None }
-    }
-
-    /// Takes an item as a task: what [`get_async`](Self::get_async) does.
-    pub(super) async fn take_async(&self) -> Result<Claim, RecvError>
-    where
-        T: 'static,
-    {
-        let mut taken = self.take_now(false);
-        loop {
-            match taken {
-                Err(RingError::Empty) => {}
-                taken => return taken.map_err(|error| RecvError::new(error, true)),
-            }
-            // An item that was there may be taken already.
-            if readiness::once(Box::new(self.watched())).await.is_err() {
-                return Err(RecvError::new(RingError::NotAttached, true));
-            }
-            let ended = self.other_end_is_gone(SENDERS_LEFT, true);
-            taken = self.take(true, ended);
-        }
     }
 
     /// Closes the queue, for all processes and forever: from now on `send` fails, and `recv` does
@@ -738,20 +401,6 @@ impl<T> Queue<T> {
     #[must_use]
     pub fn segment(&self) -> &Segment {
         self.block.segment()
-    }
-
-    /// Waits until every item that was sent has been acknowledged; `false` at the deadline.
-    pub(crate) fn wait_idle(&self, deadline: Option<Deadline>) -> Result<bool, RecvError> {
-        let (word, peers) = (self.block.u32(IDLE_EVENT), self.peers());
-        let idle = event_count::wait_until(word, peers, deadline, |look| {
-            // An item that a dead sender left unsent is not waited for.
-            let swept = if look { self.sweep(false).map(drop) } else { Ok(()) };
-            match swept {
-                Err(error) => Some(Err(RecvError::new(error, true))),
-                Ok(()) => self.ring().is_idle(peers).then_some(Ok(())),
-            }
-        });
-        idle.transpose().map(|idle| idle.is_some())
     }
 
     #[inline]
@@ -801,59 +450,12 @@ fn find(segment: &Segment, name: &str, kind: u64) -> Result<(Block, QueueOptions
     Ok((block, QueueOptions { capacity, orphans }))
 }
 
-/// The processor that we run on, plus 1.
-fn processor() -> u32 {
-    u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(0).wrapping_add(1)
-}
-
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
             .field("capacity", &self.capacity)
             .field("orphans", &self.orphans)
             .finish_non_exhaustive()
-    }
-}
-
-/// An item that was received by a lease.
-#[must_use = "a lease that is dropped gives its item back"]
-pub struct Lease<'a, T: Plain> {
-    queue: &'a Queue<T>,
-    claim: Option<Claim>,
-    item: T,
-}
-
-impl<T: Plain> Lease<'_, T> {
-    /// The item.
-    #[must_use]
-    pub fn item(&self) -> &T {
-        &self.item
-    }
-
-    /// Acknowledges the item: no other receiver gets it. Does nothing in a forked child's copy of
-    /// the lease.
-    pub fn ack(mut self) {
-        if let Some(claim) = self.claim.take() {
-            self.queue.acknowledge(claim);
-        }
-    }
-}
-
-impl<T: Plain> Drop for Lease<'_, T> {
-    fn drop(&mut self) {
-        if let Some(claim) = self.claim.take() {
-            // With `Orphans::Drop`, no other receiver gets the item of a dropped lease.
-            match self.queue.orphans {
-                Orphans::Redeliver => self.queue.give_back(claim),
-                Orphans::Drop => self.queue.acknowledge(claim),
-            }
-        }
-    }
-}
-
-impl<T: Plain + fmt::Debug> fmt::Debug for Lease<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("item", &self.item).finish_non_exhaustive()
     }
 }
 

@@ -7,9 +7,12 @@
 //! for it, and a dead waiter leaves nothing permanent: a count that is too high costs one wake too
 //! many, and is corrected by it.
 //!
-//! `sync_queue`'s event count is another algorithm: a waiter takes its signal itself, so a waiter
-//! that is killed would keep a signal that was sent for it and stay counted forever. It pays no
-//! fence where a notifier looks for waiters, and this one does.
+//! `sync_queue`'s event count is another algorithm: a waiter takes its signal itself. If a waiter
+//! is killed there, it stays counted: a later notifier turns its count into a signal, which the
+//! next waiter takes in place of its own, so that one count too many is left again, for each death.
+//! This one would not do for threads: its number comes back after 2^20 wakes, which costs a waiter
+//! its bound (invariant 4), and threads sleep without a bound. Nor does it come free: a notifier
+//! looks for waiters behind a fence.
 //!
 //! **The word**: `number:20 | count:12`.
 //!

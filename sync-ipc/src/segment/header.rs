@@ -213,7 +213,9 @@ pub(super) fn write_entry(map: &Mapping, at: usize, entry: &Entry) {
     let version = map.u64(to + VERSION);
     // Relaxed: written under the lock. A process that was killed in here, before the entry was
     // counted, may have left an odd one.
-    let free = version.load(Ordering::Relaxed).next_multiple_of(2);
+    let now = version.load(Ordering::Relaxed);
+    // The next even one. A peer may have written any number.
+    let free = now.wrapping_add(now & 1);
     version.store(free, Ordering::Relaxed);
     // Release: pairs with the fence in `entry`: the even version comes before the fields.
     fence(Ordering::Release);

@@ -367,7 +367,7 @@ impl Segment {
     /// The name in this segment of the object that a block belongs to.
     #[cfg(feature = "process")]
     pub(crate) fn name_of(&self, block: &Block) -> Result<String> {
-        let offset = block.view.distance_from(self.map());
+        let offset = block.offset();
         let named = |entry: &Entry| !entry.is_free() && entry.offset == offset;
         let entry = self.entries()?.into_iter().find(named);
         let name = entry.ok_or(Error::NotFound)?.name;

@@ -106,3 +106,21 @@ fn a_slot_is_used_by_many_participants_before_an_identity_comes_back() {
         assert_eq!(look(&mutex), OWNER_DIED);
     });
 }
+
+/// A limit, and the reason for it: the descriptor that a process has closed was its proof of life.
+#[test]
+fn a_process_that_closes_its_descriptors_is_dead_to_the_others() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let mutex = Mutex::create(&segment, "m", 1_u64).expect("room");
+    let owner = fork(|| {
+        core::mem::forget(mutex.lock().expect("free"));
+        // SAFETY: the child uses none of its descriptors again.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+        loop {
+            std::thread::sleep(FOR_EVER);
+        }
+    });
+    until("its lock is taken over", || mutex.is_locked() && look(&mutex) == OWNER_DIED);
+    // SAFETY: asks whether the process is there.
+    assert_eq!(unsafe { libc::kill(owner.pid(), 0) }, 0, "it runs all the same");
+}

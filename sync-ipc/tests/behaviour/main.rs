@@ -23,6 +23,7 @@ mod segment;
 mod semaphore;
 mod shared_memory;
 mod sources;
+mod steps;
 mod surroundings;
 mod types;
 mod value;

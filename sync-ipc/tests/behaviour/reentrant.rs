@@ -66,3 +66,28 @@ fn a_dead_owners_count_is_forgotten() {
     drop((again, guard));
     assert_eq!(mutex.lock().expect("consistent").depth(), 1);
 }
+
+#[test]
+fn a_count_that_a_peer_wrote_is_an_error() {
+    let (segment, mutex) = world();
+    let guard = mutex.lock().expect("free");
+    // The count is the word that became 1 by the first lock and 2 by the second: 4 bytes behind the
+    // lock's word, in which this process's identity is.
+    let words = || {
+        let mut bytes = vec![0; 1 << 16];
+        let read = rustix::io::pread(&segment, &mut bytes, 0).expect("it can be read");
+        bytes.truncate(read / 4 * 4);
+        bytes
+    };
+    let before = words();
+    let again = mutex.lock().expect("ours");
+    let after = words();
+    let at = (0..before.len())
+        .step_by(4)
+        .find(|at| before[*at..at + 4] == 1_u32.to_ne_bytes() && after[*at] == 2)
+        .expect("the count");
+    rustix::io::pwrite(&segment, &u32::MAX.to_ne_bytes(), at as u64).expect("it can be written");
+    assert!(matches!(mutex.lock(), Err(LockError::TooManyLevels)));
+    assert!(matches!(mutex.try_lock(), Err(LockError::TooManyLevels)));
+    drop((again, guard));
+}

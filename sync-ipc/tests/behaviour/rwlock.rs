@@ -160,3 +160,17 @@ fn what_is_read_is_whole() {
     }
     assert_eq!(lock.read().expect("free").get(), [4000; 4]);
 }
+
+#[test]
+fn a_waiting_writer_holds_up_new_readers() {
+    let lock = lock();
+    let reader = lock.read().expect("free");
+    let mut writer = fork(|| {
+        lock.write().expect("its readers leave").set([3; 4]);
+        0
+    });
+    until("it waits", || lock.try_read().is_err());
+    drop(reader);
+    assert_eq!(writer.join(), 0);
+    assert_eq!(lock.read().expect("free").get(), [3; 4]);
+}

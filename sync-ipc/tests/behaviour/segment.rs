@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, memfd_create};
-use sync_ipc::{Array, Error, Event, LockError, Mutex, Segment};
+use sync_ipc::{Array, Error, Event, LockError, Mutex, ReentrantMutex, Segment};
 
-use crate::processes::fork;
+use crate::processes::{alone, fork};
 
 fn name(of: &str) -> String {
     format!("behaviour-{of}-{}", std::process::id())
@@ -329,4 +329,53 @@ fn an_array_is_removed_with_its_lock() {
         assert!(matches!(Array::<u32>::open(&segment, "array"), Err(Error::NotFound)));
     }
     assert!(matches!(Array::<u32>::remove(&segment, "array"), Err(Error::NotFound)));
+}
+
+#[test]
+fn handles_that_were_opened_separately_are_two_participants_and_a_clone_is_the_same() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let mutex = ReentrantMutex::create(&segment, "m", 1_u64).expect("room");
+    let other = Segment::from_fd(segment.try_clone_fd().expect("a descriptor")).expect("ours");
+    let others = ReentrantMutex::<u64>::open(&other, "m").expect("it is there");
+    let guard = mutex.lock().expect("free");
+    assert!(matches!(others.try_lock(), Err(LockError::TimedOut)));
+    let same = ReentrantMutex::<u64>::open(&segment.clone(), "m").expect("it is there");
+    drop((same.try_lock().expect("ours"), mutex.clone().try_lock().expect("ours"), guard));
+    drop(others.try_lock().expect("free"));
+}
+
+#[test]
+fn a_named_segment_costs_three_descriptors_and_another_one_two() {
+    alone(|| {
+        let count = || std::fs::read_dir("/proc/self/fd").expect("/proc").count();
+        let before = count();
+        let anonymous = Segment::anonymous(4096).expect("a segment");
+        assert_eq!(count() - before, 2);
+        let named = Segment::create(&name("costs"), 4096).expect("a new name");
+        assert_eq!(count() - before, 5);
+        let opened = Segment::open(&name("costs")).expect("it is there");
+        assert_eq!(count() - before, 8);
+        drop((anonymous, named, opened));
+        assert_eq!(count(), before);
+    });
+}
+
+#[test]
+fn types_of_the_same_name_size_and_alignment_open_each_others_objects() {
+    mod one {
+        #[derive(Debug, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+        #[repr(C)]
+        pub(super) struct Point(pub(super) u32, pub(super) u32);
+    }
+    mod other {
+        #[derive(Debug, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+        #[repr(C)]
+        pub(super) struct Point(pub(super) f32, pub(super) f32);
+    }
+    let segment = Segment::anonymous(4096).expect("a segment");
+    Mutex::create(&segment, "p", one::Point(1.0_f32.to_bits(), 0)).expect("room");
+    let seen = Mutex::<other::Point>::open(&segment, "p").expect("any bytes are either");
+    let other::Point(x, y) = seen.lock().expect("free").get();
+    assert_eq!((x, y), (1.0, 0.0));
+    assert!(matches!(Mutex::<u64>::open(&segment, "p"), Err(Error::WrongType)));
 }

@@ -80,6 +80,33 @@ fn no_panic_is_reachable_from_shared_memory() {
     assert!(found.is_empty(), "not argued to be out of a peer's reach:\n{}", found.join("\n"));
 }
 
+/// The language defines concurrent atomic accesses to the same bytes only if they have the same
+/// size. Values are copied by accesses that it does not see, or byte by byte; so no atomic of one
+/// or two bytes is anywhere but in the copying of other processors.
+#[test]
+fn values_are_not_copied_by_atomics_of_different_sizes() {
+    let small = ["AtomicU8", "AtomicI8", "AtomicBool", "AtomicU16", "AtomicI16"];
+    // Words of this process alone, which no peer maps.
+    let own = ["process/", "pool/", "manager/"];
+    let mut found = Vec::new();
+    for (file, number, line) in code() {
+        let of_process = own.iter().any(|folder| file.starts_with(folder));
+        if !of_process && small.iter().any(|name| line.contains(name)) {
+            found.push((file, number));
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let copying = fs::read_to_string(root.join("memory/copy.rs")).expect("UTF-8");
+    // The access of processors without instructions of our own for it: bytes alone.
+    let lines: Vec<&str> = copying.lines().collect();
+    let others = r#"#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]"#;
+    let begin = lines.iter().position(|line| *line == others).expect("the module");
+    let end = begin + lines[begin..].iter().position(|line| *line == "}").expect("its end");
+    found.retain(|(file, number)| file != "memory/copy.rs" || !(begin..=end).contains(number));
+    assert!(found.is_empty(), "next to the atomics of 4 and 8 bytes: {found:?}");
+    assert!(!lines[begin..=end].iter().any(|line| line.contains("AtomicU64")));
+}
+
 /// Each test that the README names next to a promise exists. (The models are a sibling package's,
 /// and not in this one's archive.)
 #[test]

@@ -22,6 +22,9 @@ use crate::support::square;
 /// The items of a map.
 const ITEMS: u64 = 60;
 
+/// The length of a long item: two of them go through no socket.
+const LONG: usize = 5000;
+
 /// The kills without any worker that has begun after which the killer waits for one. A pool is
 /// broken if 256 workers in a row are killed before they begin.
 const UNBEGUN: u64 = 64;
@@ -44,12 +47,12 @@ fn begin(shared: Shared) {
     let _ = SHARED.set(shared);
 }
 
-/// Counts its run.
-fn work(item: u64) -> u64 {
+/// Counts its run. Returns the square as often as the item is there.
+fn work(items: Vec<u64>) -> Vec<u64> {
     let runs = &SHARED.get().expect("the initializer has run").runs;
-    let at = item as usize;
+    let at = items[0] as usize;
     runs.set(at, runs.get(at).unwrap() + 1).unwrap();
-    square(item)
+    items.into_iter().map(square).collect()
 }
 
 /// Kills children of this process's parent, except this one, until `kills` have been killed.
@@ -132,16 +135,19 @@ impl Storm {
     }
 
     /// A map whose items have not run.
-    fn map(&self, pool: &Pool, chunk: u64) -> MapHandle<u64> {
+    fn map(&self, pool: &Pool, random: &mut Random) -> MapHandle<Vec<u64>> {
         for item in 0..ITEMS as usize {
             self.shared.runs.set(item, 0).unwrap();
         }
         self.step("submits");
-        pool.map_async_chunked(work, 0..ITEMS, chunk as usize).unwrap()
+        let chunk = 1 + random.below(4) as usize;
+        // Long ones are in files that go round.
+        let length = if random.below(8) == 0 { LONG } else { 1 };
+        pool.map_async_chunked(work, (0..ITEMS).map(|item| vec![item; length]), chunk).unwrap()
     }
 
     /// Takes the outcomes of a map: one for each item, and none of another item.
-    fn check(&self, handle: MapHandle<u64>, retries: bool, count: &mut Count) {
+    fn check(&self, handle: MapHandle<Vec<u64>>, retries: bool, count: &mut Count) {
         self.step("takes outcomes");
         let mut items = 0;
         for (item, outcome) in (0..).zip(handle.outcomes()) {
@@ -150,8 +156,9 @@ impl Storm {
             let runs = self.shared.runs.get(item as usize).unwrap();
             assert!(retries || runs <= 1, "item {item} was run {runs} times");
             match outcome {
-                Ok(result) => {
-                    assert_eq!(result, square(item));
+                Ok(results) => {
+                    assert!(matches!(results.len(), 1 | LONG), "{} results", results.len());
+                    assert!(results.iter().all(|result| *result == square(item)));
                     assert!(runs >= 1, "item {item} was not run");
                     count.returned += 1;
                 }
@@ -180,12 +187,12 @@ impl Storm {
         count.pools += 1;
         let first = self.killed();
         while self.killed() < first + 100 && killer.is_alive() {
-            let handle = self.map(&pool, 1 + random.below(4));
+            let handle = self.map(&pool, random);
             self.check(handle, retries, count);
             assert_eq!(pool.broken(), None);
         }
         // It ends with a map under way.
-        let handle = self.map(&pool, 1 + random.below(4));
+        let handle = self.map(&pool, random);
         match random.below(4) {
             0 => pool.close(),
             1 => pool.terminate(),

@@ -36,7 +36,7 @@ impl Surroundings {
         Self::OtherUsers,
     ];
 
-    /// Enters them; of some namespaces only the children are. `None`: the system does not permit it.
+    /// Enters them; of some namespaces only the children are. `None`: the system forbids it.
     fn enter(self) -> Option<()> {
         match self {
             Self::OtherPids => {

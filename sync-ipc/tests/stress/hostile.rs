@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::io::pwrite;
+use rustix::io::{pread, pwrite};
 use sync_ipc::{
     Array, Barrier, BoundedSemaphore, ByteQueue, Condvar, Connection, Event, InPlaceQueue, Item,
     JoinableQueue, Mutex, Queue, Readiness, ReentrantMutex, RwLock, Segment, Semaphore,
@@ -207,6 +207,37 @@ fn scribbling_over_the_segment() {
     });
     assert_eq!(child.join(), 0, "a panic is 101, a crash is minus its signal");
     println!("scribbling: {MUTATIONS} mutations");
+}
+
+/// Each word of the segment at the ends of its numbers, where sums and differences overflow. A
+/// random scribbler meets few of these.
+#[test]
+fn every_word_at_its_ends() {
+    let _watchdog = watchdog::watch();
+    let mut random = Random::new("ends");
+    let mut child = fork(|| {
+        let world = world();
+        let size = rustix::fs::fstat(&world.segment).expect("a file").st_size as usize;
+        let mut before = vec![0; size];
+        assert_eq!(pread(&world.segment, &mut before, 0).expect("it can be read"), size);
+        // Words that are used, and those near them, which are used next.
+        let used = |at: usize| {
+            let near = &before[at.saturating_sub(256)..(at + 256).min(size)];
+            near.iter().any(|byte| *byte != 0)
+        };
+        for at in (0..size).step_by(8).filter(|at| used(*at)) {
+            for word in [u64::MAX, u64::MAX - 1, 1 << 63, i64::MAX as u64, u64::MAX >> 32] {
+                pwrite(&world.segment, &word.to_ne_bytes(), at as u64).expect("it can be written");
+                for _ in 0..3 {
+                    let _ = operate(&world, &mut random, true);
+                }
+                drop(Event::create(&world.segment, "one more"));
+                pwrite(&world.segment, &before, 0).expect("it can be written");
+            }
+        }
+        0
+    });
+    assert_eq!(child.join(), 0, "a panic is 101, a crash is minus its signal");
 }
 
 #[test]

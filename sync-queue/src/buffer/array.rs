@@ -42,10 +42,10 @@
 //! R5. A reservation is a claim of the tail whose item comes later: the thread that reserved `p`
 //! marks the slot `RESERVED`, and later fills it, or marks it `VOID`. Getters wait for that, as
 //! they wait for a put that was stopped in the middle; but not if the tail was closed meanwhile: a
-//! getter makes the slot `VOID` then, by a compare-exchange, and the reservation fails. (It may have
-//! been forgotten, or be that of the very thread that drops the ring.) So the thread that reserved
-//! takes the slot back by a compare-exchange before it writes there. Only channels reserve;
-//! `force_push` and `pop_many` find no `VOID` and no `RESERVED`.
+//! getter makes the slot `VOID` then, by a compare-exchange, and the reservation fails. (It may
+//! have been forgotten, or be that of the very thread that drops the ring.) So the thread that
+//! reserved takes the slot back by a compare-exchange before it writes there. Only channels
+//! reserve; `force_push` and `pop_many` find no `VOID` and no `RESERVED`.
 //!
 //! R6. A void slot belongs to the thread that changes its stamp next, by a compare-exchange. A
 //! getter makes it `SKIPPED`, moves the head on over it, which no other thread does, and frees it.

@@ -40,7 +40,6 @@ use crate::channel::zero::TaskWaiter;
 use crate::channel::{Receiver, Sender};
 use crate::queue::blocking::Blocking;
 use crate::wait::selector::{Ended, Selector};
-use crate::wait::timeout::Timeout;
 
 /// Registers the waker on the word (T3). Returns `false` if there is no reason to wait any more.
 /// The word is the wait's own, so a wake that was consumed is for no other waiter.
@@ -105,24 +104,23 @@ impl QueueWait {
     }
 }
 
-/// The wait of one operation. Used by shared reference only: other threads have the addresses of
-/// the selector and the waiter.
+/// The wait of one operation, from the first poll that finds that it has to wait: an operation that
+/// need not wait makes none. Used by shared reference only: other threads have the addresses of the
+/// selector and the waiter.
 struct Wait<T> {
     queue: QueueWait,
-    /// A send to a queue has its item here, too.
     zero: TaskWaiter<T>,
-    item: Cell<Option<T>>,
     task: Task,
     /// The alarm of a clock: a box, because few channels are clocks.
     alarm: Cell<Option<Box<Alarm>>>,
 }
 
 impl<T> Wait<T> {
-    fn new() -> Self {
+    /// `handed`: the item of a send to a channel with room for none.
+    fn new(handed: Option<T>) -> Self {
         Self {
             queue: QueueWait::new(),
-            zero: TaskWaiter::new(None),
-            item: Cell::new(None),
+            zero: TaskWaiter::new(handed),
             task: Task::new(),
             alarm: Cell::new(None),
         }
@@ -154,12 +152,12 @@ impl<T> Wait<T> {
 #[must_use = "a future does nothing until it is polled"]
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
-    wait: Wait<T>,
+    wait: Option<Wait<T>>,
 }
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
-        Self { receiver, wait: Wait::new() }
+        Self { receiver, wait: None }
     }
 }
 
@@ -171,9 +169,16 @@ impl<T> Future for RecvFuture<'_, T> {
         // The future is `!Unpin`, so the unique reference does not exclude the threads that reach
         // them.
         let this = unsafe { self.get_unchecked_mut() };
-        let wait = &this.wait;
+        let flavor = &this.receiver.channel.flavor;
+        if let (Flavor::Queue(queue), None) = (flavor, &this.wait) {
+            match queue.try_get() {
+                Err(PopError::Empty) => {}
+                done => return Poll::Ready(done.map_err(|_| RecvError)),
+            }
+        }
+        let wait = &*this.wait.get_or_insert_with(|| Wait::new(None));
         loop {
-            let answer = match &this.receiver.channel.flavor {
+            let answer = match flavor {
                 Flavor::Queue(queue) => wait.queue.poll(queue, true, || match queue.try_get() {
                     Err(PopError::Empty) => None,
                     done => Some(done),
@@ -188,7 +193,7 @@ impl<T> Future for RecvFuture<'_, T> {
                 task.stop();
                 return Poll::Ready(answer.map_err(|_| RecvError));
             }
-            let word = match &this.receiver.channel.flavor {
+            let word = match flavor {
                 Flavor::Queue(_) => wait.queue.selector.word(),
                 _ => wait.zero.word(),
             };
@@ -201,9 +206,10 @@ impl<T> Future for RecvFuture<'_, T> {
 
 impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
+        let Some(wait) = &self.wait else { return };
         match &self.receiver.channel.flavor {
-            Flavor::Queue(queue) => self.wait.queue.leave(queue, true, true),
-            Flavor::Zero(zero) => zero.leave(&self.wait.zero, true),
+            Flavor::Queue(queue) => wait.queue.leave(queue, true, true),
+            Flavor::Zero(zero) => zero.leave(&wait.zero, true),
             Flavor::Ticks(_) | Flavor::Never => {}
         }
     }
@@ -213,18 +219,14 @@ impl<T> Drop for RecvFuture<'_, T> {
 #[must_use = "a future does nothing until it is polled"]
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
-    wait: Wait<T>,
+    /// In `wait` if that has begun and the channel has room for none.
+    item: Option<T>,
+    wait: Option<Wait<T>>,
 }
 
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(sender: &'a Sender<T>, item: T) -> Self {
-        let mut wait = Wait::new();
-        if let Flavor::Zero(_) = sender.channel.flavor {
-            wait.zero = TaskWaiter::new(Some(item));
-        } else {
-            wait.item = Cell::new(Some(item));
-        }
-        Self { sender, wait }
+        Self { sender, item: Some(item), wait: None }
     }
 }
 
@@ -233,15 +235,16 @@ impl<T> SendFuture<'_, T> {
     pub(super) fn give_up(self: Pin<&mut Self>) -> Option<T> {
         // SAFETY: as in `poll`: what is pinned stays. The item is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
+        let Some(wait) = &this.wait else { return this.item.take() };
         match &this.sender.channel.flavor {
             Flavor::Queue(queue) => {
-                this.wait.queue.leave(queue, false, true);
-                this.wait.item.take()
+                wait.queue.leave(queue, false, true);
+                this.item.take()
             }
             Flavor::Zero(zero) => {
-                zero.leave(&this.wait.zero, false);
+                zero.leave(&wait.zero, false);
                 // SAFETY: the wait has ended.
-                unsafe { this.wait.zero.take_back() }
+                unsafe { wait.zero.take_back() }
             }
             Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
         }
@@ -255,24 +258,30 @@ impl<T> Future for SendFuture<'_, T> {
         // SAFETY: what is pinned (the ticket, the waiter and the task) is not moved. The item is
         // not pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let wait = &this.wait;
-        loop {
-            let answer = match &this.sender.channel.flavor {
-                Flavor::Queue(queue) => {
-                    let item = &wait.item;
-                    wait.queue.poll(queue, false, || {
-                        let Some(held) = item.take() else {
-                            panic!("a send that has ended is polled again")
-                        };
-                        match queue.put(held, Timeout::None) {
-                            Err(PushError::Full(back)) => {
-                                item.set(Some(back));
-                                None
-                            }
-                            done => Some(done),
-                        }
-                    })
+        let flavor = &this.sender.channel.flavor;
+        if let (Flavor::Zero(_), None) = (flavor, &this.wait) {
+            this.wait = Some(Wait::new(this.item.take()));
+        }
+        let item = &mut this.item;
+        let mut attempt = |queue: &Blocking<Fifo<T>>| {
+            let Some(held) = item.take() else { panic!("a send that has ended is polled again") };
+            match queue.try_put(held) {
+                Err(PushError::Full(back)) => {
+                    *item = Some(back);
+                    None
                 }
+                done => Some(done),
+            }
+        };
+        if let (Flavor::Queue(queue), None) = (flavor, &this.wait) {
+            if let Some(done) = attempt(queue) {
+                return Poll::Ready(done.map_err(|refused| SendError(refused.into_inner())));
+            }
+        }
+        let wait = &*this.wait.get_or_insert_with(|| Wait::new(None));
+        loop {
+            let answer = match flavor {
+                Flavor::Queue(queue) => wait.queue.poll(queue, false, || attempt(queue)),
                 Flavor::Zero(zero) => zero.poll_send(&wait.zero),
                 Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
             };
@@ -282,7 +291,7 @@ impl<T> Future for SendFuture<'_, T> {
                 task.stop();
                 return Poll::Ready(answer.map_err(|refused| SendError(refused.into_inner())));
             }
-            let word = match &this.sender.channel.flavor {
+            let word = match flavor {
                 Flavor::Queue(_) => wait.queue.selector.word(),
                 _ => wait.zero.word(),
             };
@@ -295,9 +304,10 @@ impl<T> Future for SendFuture<'_, T> {
 
 impl<T> Drop for SendFuture<'_, T> {
     fn drop(&mut self) {
+        let Some(wait) = &self.wait else { return };
         match &self.sender.channel.flavor {
-            Flavor::Queue(queue) => self.wait.queue.leave(queue, false, true),
-            Flavor::Zero(zero) => zero.leave(&self.wait.zero, false),
+            Flavor::Queue(queue) => wait.queue.leave(queue, false, true),
+            Flavor::Zero(zero) => zero.leave(&wait.zero, false),
             Flavor::Ticks(_) | Flavor::Never => {}
         }
     }

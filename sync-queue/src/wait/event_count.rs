@@ -10,9 +10,11 @@
 //! store buffering between "publish, look for sleepers" and "announce oneself, look for items", is
 //! settled by the coherence of one location: the fast path pays neither a fence nor a load for it.
 //!
-//! The event count between processes (sync-ipc) is another algorithm: here a waiter takes its
-//! signal itself (W1, W2), and a waiter that is killed would keep it. There, a notifier takes the
-//! waiters off the count, and pays a fence for it.
+//! The event count between processes (sync-ipc) is another algorithm. Here a waiter takes its
+//! signal itself (W1, W2), and a waiter that is killed would stay counted for good. There, a
+//! notifier takes the waiters off the count, and changes a number of 20 bits on which they sleep.
+//! A waiter that is stopped for exactly 2^20 wakes sleeps on, there to the end of its bound, here
+//! without end.
 //!
 //! # State
 //!

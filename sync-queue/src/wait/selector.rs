@@ -330,7 +330,7 @@ impl Tickets {
     }
 }
 
-/// What [`WatchList::wake_first`] did.
+/// The result of [`WatchList::wake_first`].
 pub(crate) struct First {
     /// Whether there were observers.
     pub(crate) observers: bool,

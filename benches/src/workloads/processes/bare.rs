@@ -54,6 +54,7 @@ pub fn run_if_child() {
 static HOOK: extern "C" fn() = {
     extern "C" fn hook() {
         run_if_child();
+        super::peers::init();
     }
     hook
 };

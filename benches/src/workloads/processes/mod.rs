@@ -12,6 +12,11 @@
 //! * `manager`: one call of a dictionary in a server process; beside a bare socket pair.
 
 pub mod bare;
+#[cfg(not(feature = "heavy-peers"))]
+#[path = "no_peers.rs"]
+pub mod peers;
+#[cfg(feature = "heavy-peers")]
+pub mod peers;
 mod python;
 
 use std::hint::black_box;
@@ -54,8 +59,8 @@ pub fn workloads() -> Vec<Workload> {
                 Some(our_spawn()),
                 Some(command_spawn()),
                 Some(tokio_spawn()),
-                Some(procspawn_spawn()),
-                Some(mitosis_spawn()),
+                peers::procspawn_spawn(),
+                peers::mitosis_spawn(),
                 python("python-spawn", "spawn", 0, 1, 1),
                 python("python-fork", "fork", 0, 1, 1),
             ],
@@ -77,7 +82,7 @@ pub fn workloads() -> Vec<Workload> {
                 Some(our_apply()),
                 Some(socketpair()),
                 Some(tokio_pipes()),
-                Some(procspawn_apply()),
+                peers::procspawn_apply(),
                 python("python", "apply", 0, 100, 1),
             ],
         ),
@@ -197,40 +202,6 @@ fn tokio_spawn() -> Contestant {
             output.stdout.try_into().map(u64::from_ne_bytes).map_err(|_| "no time".to_owned())
         };
         Few(move |n| spawned(n, &spawn), 2)
-    })
-}
-
-/// Lets this program be a child of procspawn and mitosis. In `main`, before its own work.
-pub fn init_peers() {
-    mitosis::init();
-    // Without the arguments of the program, which its own children do not have either.
-    procspawn::ProcConfig::new().pass_args(false).init();
-}
-
-fn procspawn_spawn() -> Contestant {
-    let spawn = || procspawn::spawn((), |()| now()).join().map_err(text);
-    Contestant::new("procspawn", move || Few(move |n| spawned(n, spawn), 2))
-}
-
-fn mitosis_spawn() -> Contestant {
-    let spawn = || {
-        let child = mitosis::spawn((), |()| (now(), std::process::id()));
-        let (first, pid) = child.join().map_err(|error| format!("{error:?}"))?;
-        // It leaves that to its user, and gives no handle to do it.
-        let mut status = 0;
-        // SAFETY: a child of this process that was not waited for, and a place for its status.
-        let waited = unsafe { libc::waitpid(pid as libc::pid_t, &raw mut status, 0) };
-        if waited == pid as libc::pid_t { Ok(first) } else { Err("not its child".to_owned()) }
-    };
-    Contestant::new("mitosis", move || Few(move |n| spawned(n, spawn), 2))
-}
-
-fn procspawn_apply() -> Contestant {
-    Contestant::new("procspawn", || {
-        let pool = procspawn::Pool::new(1).expect("a process");
-        let call =
-            move |n| expect(small(n), pool.spawn(n, |n: u64| small(n)).join().map_err(text)?);
-        Few(move |n| timed(n, &call), 100)
     })
 }
 

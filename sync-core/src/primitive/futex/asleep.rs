@@ -1,5 +1,5 @@
-//! How many threads sleep, by the hash of the address: a wake of tasks calls the system only where a
-//! thread may sleep.
+//! The number of threads that sleep, by the hash of the address: a wake of tasks calls the system
+//! only where a thread may sleep.
 //!
 //! The call takes longer than everything else that a task does for its wait. Where only tasks wait,
 //! as in a program that runs on one executor, no wake needs it: a channel with room for one between
@@ -15,7 +15,8 @@
 //!
 //! 1. **No sleeper is missed.** A thread counts itself, and then the system compares the word. A
 //!    releaser changes the word, finds a task, and loads the count. A SeqCst fence between the two
-//!    steps of each makes sure that the releaser sees the count or the system sees the changed word. It is invariant 2 of [`task`](super::task), with the kinds exchanged.
+//!    steps of each makes sure that the releaser sees the count or the system sees the changed
+//!    word. It is invariant 2 of [`task`](super::task), with the kinds exchanged.
 //! 2. **A count is never too low.** A thread leaves it after it has woken. It is too high while a
 //!    thread of another address with the same hash sleeps, and in the child of a fork, whose
 //!    parent's threads are not there: then a wake calls the system in vain.
@@ -29,7 +30,8 @@ use super::super::atomic::{
     Ordering::{Relaxed, SeqCst},
     fence,
 };
-use super::task::BUCKETS;
+#[cfg(not(any(loom, sync_verify)))]
+use super::hash::{BUCKETS, bucket_of};
 
 /// The bit of a count that says that threads were moved there.
 const MOVED: u32 = 1 << 31;
@@ -49,7 +51,7 @@ impl Count {
 #[cfg(not(any(loom, sync_verify)))]
 fn count(address: usize) -> Option<&'static Count> {
     static COUNTS: [Count; BUCKETS] = [const { Count::new() }; BUCKETS];
-    Some(&COUNTS[super::task::bucket_of(address)])
+    Some(&COUNTS[bucket_of(address)])
 }
 
 /// In a model without tasks nothing reads the count, and so nothing is counted.

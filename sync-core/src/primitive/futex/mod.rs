@@ -7,6 +7,7 @@
 //! system only where a thread may sleep, see [`asleep`].
 
 mod asleep;
+mod hash;
 pub mod task;
 
 pub use self::task::{Word, retire};

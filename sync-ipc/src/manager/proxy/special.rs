@@ -12,7 +12,7 @@ use super::super::link::{Core, Takes, decode};
 use super::super::shared::Shared;
 use super::super::wire::{Call, Limit, Reply};
 use super::{proxy, unexpected};
-use crate::process::handles::Incoming;
+use crate::process::handles::{Incoming, Outgoing, encode_to_vec};
 use crate::process::{Entry, entry};
 
 proxy! {
@@ -30,14 +30,18 @@ impl Pool {
         args: &F::Args,
         limit: Limit,
     ) -> Result<Option<F::Output>> {
-        let args =
-            postcard::to_stdvec(args).map_err(|error| ManagerError::BadValue(error.to_string()))?;
+        let bad = |why: String| ManagerError::BadValue(why);
+        let mut outgoing = Outgoing::default();
+        let args = encode_to_vec(args, &mut outgoing).map_err(|error| bad(error.to_string()))?;
+        if !outgoing.descriptors.is_empty() {
+            return Err(bad("a handle does not go through a manager".into()));
+        }
         let call = Call::Apply(entry::name_of(&f).to_owned(), args.into(), limit);
         let takes = limit.map_or(Takes::Unknown, |limit| Takes::Limit(Some(limit)));
         match self.core.call(call, takes)? {
             Reply::Maybe(None) => Ok(None),
             Reply::Outcome(outcome) => {
-                let outcome = entry::outcome(&mut &outcome[..], &mut Incoming::default());
+                let outcome = entry::only_outcome(&outcome, &mut Incoming::default());
                 let outcome = outcome.map_err(|error| match error {
                     crate::ProcessError::Panicked(panic) => {
                         super::super::wire::Refusal::Panicked(panic.to_string()).into()

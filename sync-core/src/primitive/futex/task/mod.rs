@@ -68,6 +68,7 @@ use core::task::{Poll, Waker};
 use std::sync::PoisonError;
 
 use super::Channel;
+use super::hash::{BUCKETS, bucket_of};
 use crate::primitive::atomic::{
     AtomicU8, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
@@ -81,9 +82,6 @@ use crate::user_code;
 const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
 const CHOSEN: u8 = 2;
-
-/// A checker needs one bucket: with several, whether two words share one depends on addresses.
-pub(super) const BUCKETS: usize = if crate::primitive::MODELLED { 1 } else { 128 };
 
 /// The number of wakers that a wake of many tasks calls between two holds of the bucket's lock.
 const BATCH: usize = 16;
@@ -121,13 +119,6 @@ impl Table {
     fn bucket(&self, address: usize) -> &Bucket {
         &self.0[bucket_of(address)]
     }
-}
-
-/// Returns the number of the bucket of an address.
-pub(super) fn bucket_of(address: usize) -> usize {
-    // Fibonacci hashing; words are four bytes apart, so the low bits carry no information.
-    let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize);
-    (hash >> (usize::BITS - 7)) % BUCKETS
 }
 
 #[cfg(not(any(loom, sync_verify)))]
