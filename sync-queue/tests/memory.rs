@@ -2,13 +2,18 @@
 //! and a fast path takes none.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::{Future, IntoFuture};
+use std::pin::pin;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sync_queue::channel::{after, bounded, never, unbounded};
 use sync_queue::{
-    LifoQueue, PriorityQueue, Queue, SimpleQueue, ThreadPool, Until, as_completed, wait,
+    LifoQueue, PriorityQueue, Queue, SimpleQueue, ThreadPool, Until, as_completed, wait, wait_async,
 };
 
 #[path = "../../sync-core/tests/support/watchdog.rs"]
@@ -20,11 +25,17 @@ struct Counting;
 static BYTES: AtomicIsize = AtomicIsize::new(0);
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// The allocations of one thread.
+    static MINE: Cell<usize> = const { Cell::new(0) };
+}
+
 // SAFETY: all is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size() as isize, Relaxed);
         CALLS.fetch_add(1, Relaxed);
+        MINE.set(MINE.get() + 1);
         // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
@@ -225,4 +236,69 @@ fn an_emptied_queue_gives_its_memory_back() {
         }
         assert_eq!(CALLS.load(Relaxed) - calls, 0, "{queue:?} allocates again and again");
     }
+}
+
+/// Polls a wait until it is `Pending`, and returns the number of allocations of that and the drop.
+fn cost(future: impl Future) -> usize {
+    let mut future = pin!(Some(future));
+    let before = MINE.get();
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = future.as_mut().as_pin_mut().map(|future| future.poll(&mut context).is_pending());
+    assert_eq!(polled, Some(true), "it has nothing to wait for");
+    future.set(None);
+    MINE.get() - before
+}
+
+/// The second wait of each kind: the first one makes the list that it stands in.
+#[test]
+fn a_wait_of_a_task_allocates_nothing() {
+    let _alone = alone();
+    let mut costs = Vec::new();
+    macro_rules! second {
+        ($($future:expr),* $(,)?) => {$(
+            cost($future);
+            costs.push((stringify!($future), cost($future)));
+        )*};
+    }
+    macro_rules! queue {
+        ($Queue:ident) => {
+            let queue = $Queue::bounded(1);
+            second!(queue.get_async());
+            queue.put(1).unwrap();
+            second!(queue.put_async(2), queue.join_async());
+        };
+    }
+    queue!(Queue);
+    queue!(LifoQueue);
+    queue!(PriorityQueue);
+    let simple = SimpleQueue::<u32>::new();
+    second!(simple.get_async());
+    let (zero_sends, zero_receives) = bounded::<u32>(0);
+    second!(zero_sends.send_async(1), zero_receives.recv_async());
+    let (sends, receives) = bounded(1);
+    second!(receives.recv_async());
+    sends.send(1).unwrap();
+    second!(sends.send_async(2));
+    let (_sends, receives) = unbounded::<u32>();
+    second!(receives.recv_async());
+    let never = never::<u32>();
+    second!(never.recv_async());
+    let pool = ThreadPool::new(1);
+    let (release, blocks) = mpsc::channel::<()>();
+    let block = || pool.submit(|| ());
+    let blocked = pool.submit(move || blocks.recv().is_ok()).unwrap();
+    let jobs = [block().unwrap(), block().unwrap()];
+    let mut completed = as_completed(jobs);
+    second!(completed.next_async());
+    second!(block().unwrap().into_future());
+    for (wait, cost) in costs {
+        println!("{wait}: {cost} allocations");
+        assert_eq!(cost, 0, "{wait}");
+    }
+    // The documentation names these two.
+    let clock = after(Duration::from_secs(3600));
+    assert!(cost(clock.recv_async()) > 0);
+    assert!(cost(wait_async([block().unwrap()], Until::All)) > 0);
+    drop(release);
+    blocked.result().unwrap();
 }

@@ -2,7 +2,10 @@
 //! own, because it counts what its allocator gives out.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sync_timer::{Interval, ManualClock, Missed, Pending, Scheduler, Timer};
@@ -47,6 +50,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[test]
 fn nothing_stays_behind() {
     let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+    // A sleep of a task has its timer from the beginning: a wait for it allocates nothing more.
+    let scheduler = Scheduler::builder().shards(1).clock(ManualClock::new()).build_without_thread();
+    let mut sleep = pin!(scheduler.sleep(HOUR));
+    let before = HELD.load(Relaxed);
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(HELD.load(Relaxed), before);
 
     // A clock that is never moved.
     let clock = ManualClock::new();

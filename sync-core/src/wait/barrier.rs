@@ -83,7 +83,7 @@ use crate::primitive::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::primitive::const_new;
-use crate::primitive::futex::{self, Channel, Deadline};
+use crate::primitive::futex::{self, Channel, Deadline, Word};
 use crate::primitive::hint::Spin;
 use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 use crate::sealed::Sealed;
@@ -155,7 +155,7 @@ const fn turned(state: u64) -> u64 {
 /// `barrier.rs`.
 pub struct Barrier<A = NoAction> {
     state: AtomicU64,
-    bell: Bell,
+    bell: Word,
     parties: u32,
     action: A,
 }
@@ -247,7 +247,7 @@ impl Barrier {
             assert!(parties > 0, "a barrier without parties");
             assert!(parties <= Self::MAX_PARTIES, "more parties than a barrier can count");
             let state = AtomicU64::new(FILLING);
-            Self { state, bell: Bell(AtomicU32::new(0)), parties, action: NoAction }
+            Self { state, bell: Word(AtomicU32::new(0)), parties, action: NoAction }
         }
     }
 
@@ -651,7 +651,7 @@ impl<'a, A, F: Fn(u64) -> bool> Steps<'a> for Watching<'a, A, F> {
     }
 
     fn step(&mut self, _: bool) -> Step<'a, u64> {
-        let Barrier { state: word, bell: Bell(bell), .. } = self.barrier;
+        let Barrier { state: word, bell: Word(bell), .. } = self.barrier;
         let mut spin = Spin::new();
         while !self.slept {
             // Acquire: pairs with the Release of the change that ends the wait.

@@ -697,8 +697,9 @@ impl fmt::Debug for Select<'_> {
 /// A case that was chosen and begun. Complete it with [`send`](Self::send) or [`recv`](Self::recv).
 ///
 /// Other threads may wait for the completion: a receiver does not pass over the place of a send
-/// that was begun, and with room for none a receiver that was chosen as the partner waits for the
-/// item. Complete it soon.
+/// that was begun while a sender is left, and with room for none a receiver that was chosen as the
+/// partner waits for the item. Complete it soon, and do not forget it (`mem::forget`): the
+/// receivers would wait until all senders are gone, and the partner forever.
 ///
 /// # Panics
 ///
@@ -733,7 +734,7 @@ impl SelectedOperation<'_> {
     ///
     /// # Errors
     ///
-    /// [`SendError`] with the item if all receivers are gone.
+    /// [`SendError`] with the item if all receivers are gone, also if they went after the choice.
     ///
     /// # Panics
     ///

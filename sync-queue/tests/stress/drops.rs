@@ -240,12 +240,13 @@ fn storm_of_a_channel(capacity: usize) {
             })
         },
         thread: |random: &mut Random| if random.one_in(2) { send(random) } else { recv(random) },
-        // With room for none neither succeeds unless the other side waits.
+        // With room for none neither succeeds unless the other side waits. Else one of the two: a
+        // call that took an item and put one at once would leave no room to those that wait.
         serve: || {
-            if !receiver.is_empty() || capacity == 0 {
+            if sender.is_full() || capacity == 0 {
                 receiver.try_recv().into_iter().for_each(|item| items.came_out(item));
             }
-            if !sender.is_full() || capacity == 0 {
+            if receiver.is_empty() || capacity == 0 {
                 let (item, out) = items.item();
                 if sender.try_send(item).is_ok() {
                     items.was_put(out);

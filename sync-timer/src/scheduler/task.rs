@@ -33,6 +33,7 @@ use crate::timer::COPY_PATIENCE;
 /// A future that is ready at a moment: [`Scheduler::sleep`], [`Scheduler::sleep_until`].
 ///
 /// It counts from the call that made it, not from its first poll. Dropping it cancels its timer.
+/// The call allocates the timer; a poll allocates nothing.
 /// The result is an error if the scheduler is shut down first.
 #[must_use = "a future does nothing unless it is polled"]
 pub struct Sleep {

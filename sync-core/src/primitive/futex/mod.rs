@@ -10,7 +10,7 @@ mod asleep;
 mod hash;
 pub mod task;
 
-pub use self::task::retire;
+pub use self::task::{Word, retire};
 pub use super::threads::Deadline;
 pub use crate::futex::Channel;
 

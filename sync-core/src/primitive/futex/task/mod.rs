@@ -168,7 +168,7 @@ mod table {
     }
 }
 
-pub use self::retire::retire;
+pub use self::retire::{Word, retire};
 #[cfg(any(loom, sync_verify))]
 pub use self::table::model_with_tasks;
 

@@ -34,6 +34,17 @@ pub fn retire(word: *const AtomicU32) {
     }
 }
 
+/// A word that is retired when it is dropped, for a type that cannot have a destructor itself.
+#[derive(Debug)]
+pub struct Word(pub AtomicU32);
+
+impl Drop for Word {
+    #[inline]
+    fn drop(&mut self) {
+        retire(&raw const self.0);
+    }
+}
+
 impl Bucket {
     /// Takes all waiters of the address out, and drops their wakers.
     #[cold]
