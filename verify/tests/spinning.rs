@@ -171,6 +171,13 @@ fn in_parallel() {
     }
 }
 
+/// Data whose accesses are checked.
+#[derive(Default)]
+struct Checked(verify::cell::UnsafeCell<usize>);
+
+// SAFETY: the checker reports accesses that race.
+unsafe impl Sync for Checked {}
+
 /// Threads at a ticket lock, which wait by what `wait` does.
 fn ticket_lock(threads: usize, wait: fn(&AtomicUsize, usize)) -> (u64, u64) {
     let mut builder = Builder::new();
@@ -178,14 +185,14 @@ fn ticket_lock(threads: usize, wait: fn(&AtomicUsize, usize)) -> (u64, u64) {
     builder.symmetry = false;
     let report = builder.explore(move || {
         let lock = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-        let inside = Arc::new(verify::cell::UnsafeCell::new(0));
+        let inside = Arc::new(Checked::default());
         for _ in 0..threads {
             let (lock, inside) = (lock.clone(), inside.clone());
             thread::spawn(move || {
                 let ticket = lock[0].fetch_add(1, Relaxed);
                 wait(&lock[1], ticket);
                 // SAFETY: the checker reports accesses that race.
-                inside.with_mut(|n| unsafe { *n += 1 });
+                inside.0.with_mut(|n| unsafe { *n += 1 });
                 lock[1].store(ticket + 1, Release);
             });
         }
@@ -280,15 +287,15 @@ fn a_condition_with_an_effect() {
 #[test]
 fn a_condition_that_races() {
     let report = explore(|| {
-        let x = Arc::new((AtomicBool::new(false), verify::cell::UnsafeCell::new(0)));
+        let x = Arc::new((AtomicBool::new(false), Checked::default()));
         let y = x.clone();
         thread::spawn(move || {
             // SAFETY: the checker reports accesses that race.
-            y.1.with_mut(|n| unsafe { *n = 1 });
+            y.1.0.with_mut(|n| unsafe { *n = 1 });
             y.0.store(true, Release);
         });
         // SAFETY: as above.
-        wait_until(|| x.1.with(|n| unsafe { *n } < 2) && x.0.load(Acquire));
+        wait_until(|| x.1.0.with(|n| unsafe { *n } < 2) && x.0.load(Acquire));
     });
     assert!(report.failure.expect("a race").message.contains("Causality"));
 }

@@ -146,6 +146,11 @@ fn mcs_spinlock(lock: &Mcs, index: u32, link: Ordering, follow: Ordering) {
     lock.locked[next as usize - 1].store(1, Release);
 }
 
+/// The value as C's `int`.
+fn signed(value: u32) -> i32 {
+    i32::from_ne_bytes(value.to_ne_bytes())
+}
+
 const BIAS: u32 = 0x0010_0000;
 
 fn rwlock() -> Lock {
@@ -154,7 +159,7 @@ fn rwlock() -> Lock {
 
 /// As the kernel had it: `a` counts readers down from the bias, and a writer takes all of it.
 fn linuxrwlocks(lock: &Lock, _: u32) {
-    let positive = |value: u32| value.cast_signed() > 0;
+    let positive = |value: u32| signed(value) > 0;
     while !positive(lock.a.fetch_sub(1, Acquire)) {
         lock.a.fetch_add(1, Relaxed);
         wait_until(|| positive(lock.a.load(Relaxed)));
@@ -274,7 +279,7 @@ impl Deque {
     fn push(&self, item: u32) {
         let bottom = self.bottom.load(Relaxed);
         let len = bottom.wrapping_sub(self.top.load(Acquire));
-        if len.cast_signed() < 10 {
+        if signed(len) < 10 {
             self.items[bottom as usize % 10].store(item, Relaxed);
             self.bottom.store(bottom + 1, Release);
         }
@@ -285,7 +290,7 @@ impl Deque {
         self.bottom.store(bottom.wrapping_sub(1), Relaxed);
         fence(SeqCst);
         let top = self.top.load(Relaxed);
-        let len = bottom.wrapping_sub(top).cast_signed();
+        let len = signed(bottom.wrapping_sub(top));
         if len <= 0 {
             return self.bottom.store(bottom, Relaxed);
         }
@@ -300,7 +305,7 @@ impl Deque {
         let top = self.top.load(Relaxed);
         fence(SeqCst);
         let bottom = self.bottom.load(Acquire);
-        if bottom.wrapping_sub(top).cast_signed() > 0 {
+        if signed(bottom.wrapping_sub(top)) > 0 {
             self.items[top as usize % 10].load(Relaxed);
             let _ = self.top.compare_exchange(top, top + 1, Release, Relaxed);
         }

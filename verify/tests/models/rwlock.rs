@@ -499,6 +499,21 @@ model! {
 }
 
 model! {
+    /// Two threads wait to use one right, which is given back by a downgrade: both are told.
+    fn two_upgrades_are_called_off_by_a_downgrade(order) small {
+        let shared = guarded();
+        shared.lock.upgradable_read();
+        shared.lock.read();
+        let upgrades = || with(&shared, |it| assert!(it.lock.upgrade().is_err()));
+        let gives_back = with(&shared, |it| it.lock.downgrade_upgradable().unwrap());
+        order.run([upgrades(), upgrades(), gives_back]);
+        shared.lock.unlock_read().unwrap();
+        shared.lock.unlock_read().unwrap();
+        assert_eq!(free_at_the_end(&shared), 0);
+    }
+}
+
+model! {
     /// Two threads wait to use one right, and one of them gives up: the other's wait goes on.
     fn one_of_two_gives_the_upgrade_up(order) small {
         let shared = guarded();
