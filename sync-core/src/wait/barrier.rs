@@ -87,7 +87,6 @@ use crate::primitive::futex::{self, Channel, Deadline, Word};
 use crate::primitive::hint::Spin;
 use crate::primitive::steps::{self, Sleep, Step, Steps, Waiting};
 use crate::sealed::Sealed;
-use crate::wait::bell::Bell;
 
 const PHASE: u64 = 3;
 const FILLING: u64 = 0;

@@ -3,7 +3,6 @@
 pub(crate) mod alarm;
 pub(crate) mod auto_reset_event;
 pub(crate) mod barrier;
-mod bell;
 pub(crate) mod condvar;
 pub(crate) mod event;
 pub(crate) mod latch;
