@@ -5,7 +5,7 @@ use sync_ipc::{
     Connection, ConnectionError, Listener, MAX_FDS, Mutex, Segment, one_way_pipe, pipe, wait,
 };
 
-use crate::processes::{FOR_EVER, alone, fork};
+use crate::processes::{FOR_EVER, Stepped, alone, fork};
 
 #[test]
 fn duplex_echo() {
@@ -454,6 +454,30 @@ fn accept_timeout_holds_while_others_accept() {
             // None, if all were late to listen: then the next round's get it.
             assert!(accepted.filter(|accepted| *accepted).count() <= 2);
             drop(client);
+        }
+    });
+}
+
+/// A process that accepts is stopped at each of its system calls, and another one takes the
+/// connection.
+#[test]
+fn accept_timeout_holds_wherever_another_process_is_faster() {
+    alone(|| {
+        let path = std::env::temp_dir().join(format!("sync-ipc-faster-{}", std::process::id()));
+        let listener = Listener::bind(&path).expect("a new path");
+        for calls in 0.. {
+            let client = Connection::connect(&path).expect("listens");
+            let accepts = |(): &()| drop(listener.accept_timeout(Duration::from_millis(1)));
+            let mut slow = Stepped::new(|| (), accepts);
+            let inside = (0..calls).all(|_| slow.syscall());
+            // Unless the other process had it already.
+            drop(listener.accept_timeout(Duration::ZERO));
+            slow.finish();
+            drop(client);
+            if !inside {
+                assert!(calls > 3, "{calls} system calls");
+                break;
+            }
         }
     });
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 use sync_core::primitive::futex::Deadline;
 use sync_ipc::raw::condvar::Waitlist;
-use sync_ipc::raw::queue::{Ring, RingError};
+use sync_ipc::raw::queue::{Claim, Ring, RingError};
 use sync_ipc::raw::{Peers, Slept};
 
 /// A participant that stops before a step, does something else there, and goes on.
@@ -131,6 +131,74 @@ fn a_notification_survives_the_death_of_the_claimer_of_its_slot_at_any_step() {
         assert!(notified, "the claimer died after {steps} steps");
         if !died {
             assert!(steps > 5, "{steps} steps");
+            return;
+        }
+    }
+}
+
+/// Of two slots the first is free, and the second has an item that `worker` has taken.
+fn with_a_task(ring: &Ring<'_>, worker: &Participant<'_>) -> Claim {
+    let [done, task] = [(); 2].map(|()| {
+        let claim = ring.claim(worker).expect("room");
+        ring.commit(worker, claim).expect("it is ours");
+        ring.take(worker).expect("it was sent")
+    });
+    assert!(ring.acknowledge(worker, done));
+    task
+}
+
+/// A worker that is finished with a task has put a follow-up before: there is no moment without
+/// unfinished work, wherever a joiner is stopped meanwhile.
+#[test]
+fn work_that_moves_while_a_joiner_is_stopped_at_any_step_is_not_done() {
+    let dead = Cell::new(0);
+    for steps in 0.. {
+        let words = || [0; 2].map(AtomicU64::new);
+        let ([head, tail], cells, slots, origins) = (words(), words(), words(), words());
+        let (cells, slots, origins) = (&cells[..], &slots[..], &origins[..]);
+        let ring = Ring { head: &head, tail: &tail, cells, slots, origins };
+        let task = with_a_task(&ring, &Participant::new(1, &dead));
+        let joiner = Participant::new(2, &dead).stops_after(steps, || {
+            let worker = Participant::new(1, &dead);
+            let follow_up = ring.claim(&worker).expect("room");
+            ring.commit(&worker, follow_up).expect("it is ours");
+            assert!(ring.acknowledge(&worker, task));
+        });
+        assert!(!ring.is_idle(&joiner), "stopped after {steps} steps");
+        if !joiner.has_stopped() {
+            assert!(steps > 1, "{steps} steps");
+            return;
+        }
+    }
+}
+
+/// One of two slots is free at every moment, but not always the same one: a sender finds room,
+/// wherever it is stopped meanwhile.
+#[test]
+fn room_that_moves_while_a_sender_is_stopped_at_any_step_is_found() {
+    let dead = Cell::new(0);
+    for steps in 0.. {
+        let words = || [0; 2].map(AtomicU64::new);
+        let ([head, tail], cells, slots, origins) = (words(), words(), words(), words());
+        let (cells, slots, origins) = (&cells[..], &slots[..], &origins[..]);
+        let ring = Ring { head: &head, tail: &tail, cells, slots, origins };
+        let worker = Participant::new(1, &dead);
+        let [used, freed] = [(); 2].map(|()| {
+            let claim = ring.claim(&worker).expect("room");
+            ring.commit(&worker, claim).expect("it is ours");
+            ring.take(&worker).expect("it was sent")
+        });
+        assert!(ring.acknowledge(&worker, freed));
+        let sender = Participant::new(2, &dead).stops_after(steps, || {
+            // It has seen the first slot in use when that becomes free, and claims the second one.
+            let free = || assert!(ring.acknowledge(&worker, used));
+            let other = Participant::new(3, &dead).stops_after(2, free);
+            ring.claim(&other).expect("room");
+        });
+        let room = ring.claim(&sender).map(|_| ());
+        assert_eq!(room, Ok(()), "stopped after {steps} steps");
+        if !sender.has_stopped() {
+            assert!(steps > 1, "{steps} steps");
             return;
         }
     }
