@@ -12,7 +12,7 @@ use std::time::Instant;
 use iceoryx2::port::{publisher::Publisher, subscriber::Subscriber};
 use iceoryx2::prelude::*;
 
-use super::ipc_messages::{ask, message, number, ops};
+use super::ipc_messages::{ask, capacity, number, ops};
 use crate::compare::shapes::expect;
 use crate::compare::subject::{Contestant, Length, Outcome};
 
@@ -54,8 +54,17 @@ fn subscriber<const N: usize>(name: &str, capacity: usize) -> Receives<N> {
     service!(node, name, N, capacity).subscriber_builder().create().expect("a subscriber")
 }
 
+/// Writes where the message lies, as a user of large messages does: `write_payload` would move it
+/// there from the stack.
 fn send<const N: usize>(to: &Sends<N>, item: u64) {
-    to.loan_uninit().expect("memory").write_payload(message(item)).send().expect("delivered");
+    let mut sample = to.loan_uninit().expect("memory");
+    let words = sample.payload_mut().as_mut_ptr().cast::<[u8; 8]>();
+    for at in 0..N / 8 {
+        // SAFETY: the payload has N bytes, which are this sample's alone.
+        unsafe { words.add(at).write(item.to_ne_bytes()) };
+    }
+    // SAFETY: all bytes were written; N is a multiple of 8.
+    unsafe { sample.assume_init() }.send().expect("delivered");
 }
 
 fn recv<const N: usize>(from: &Receives<N>) -> u64 {
@@ -111,9 +120,9 @@ impl Drop for Helper {
 pub(super) fn stream<const N: usize>() -> Contestant {
     Contestant::new("iceoryx2", || {
         let name = unique();
-        let sends = publisher::<N>(&name, 256);
+        let sends = publisher::<N>(&name, capacity(N));
         let helper = Helper::new(
-            move || subscriber::<N>(&name, 256),
+            move || subscriber::<N>(&name, capacity(N)),
             |receives, n| (0..n).map(|_| recv(receives)).fold(0, u64::wrapping_add),
         );
         move |length: Length| {

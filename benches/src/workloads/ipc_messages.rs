@@ -12,6 +12,17 @@ pub(super) fn ops(length: Length) -> Result<u64, String> {
     }
 }
 
+/// The capacity of a queue of messages of `len` bytes: all of them together have some 16 MiB at
+/// most.
+pub(super) fn capacity(len: usize) -> usize {
+    ((1 << 24) / len).clamp(1, 256)
+}
+
+/// Memory for a message. Not on the stack: a large one does not fit there.
+pub(super) fn place<const N: usize>() -> Box<[u8; N]> {
+    vec![0; N].into_boxed_slice().try_into().expect("N bytes")
+}
+
 /// The number, in every word.
 pub(super) fn message<const N: usize>(number: u64) -> [u8; N] {
     let mut message = [0; N];

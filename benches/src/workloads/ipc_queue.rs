@@ -19,7 +19,7 @@ use std::time::Instant;
 use sync_core::primitive::futex::shared;
 use sync_ipc::{InPlaceQueue, Queue, Segment};
 
-use super::ipc_messages::{ask, fill, message, number, ops};
+use super::ipc_messages::{ask, capacity, fill, message, number, ops, place};
 use crate::compare::shapes::expect;
 use crate::compare::subject::{Contestant, Length, OURS, Outcome, Workload};
 
@@ -58,6 +58,7 @@ pub fn workloads() -> Vec<Workload> {
         stream::<8>(),
         stream::<64>(),
         stream::<4096>(),
+        stream::<{ 1 << 20 }>(),
         ping_pong.paced_by_ops().rounds_of(round).with_rounds(15),
         spinning.paced_by_ops().rounds_of(round).with_rounds(15),
     ]
@@ -89,10 +90,11 @@ fn our_queue<const N: usize>(capacity: usize) -> Queue<[u8; N]> {
 /// Written and read where the messages lie.
 fn our_stream_in_place<const N: usize>() -> Contestant {
     Contestant::new("ours-in-place", || {
-        let segment = Segment::anonymous(4096 + 256 * (N + 32)).expect("a segment");
+        let capacity = capacity(N);
+        let segment = Segment::anonymous(4096 + capacity * (N + 32)).expect("a segment");
         // SAFETY: the other end is a thread of this process.
         let segment = unsafe { segment.trusting_peers() };
-        let queue = InPlaceQueue::<[u8; N]>::create(&segment, "queue", 256).expect("room");
+        let queue = InPlaceQueue::<[u8; N]>::create(&segment, "queue", capacity).expect("room");
         move |length: Length| {
             let recv = || {
                 let message = queue.recv().expect("open");
@@ -112,16 +114,15 @@ fn our_stream_in_place<const N: usize>() -> Contestant {
 
 fn our_stream<const N: usize>() -> Contestant {
     Contestant::new(OURS, || {
-        let queue = our_queue::<N>(256);
+        let queue = our_queue::<N>(capacity(N));
+        let (mut received, mut sent) = (place::<N>(), place::<N>());
         move |length: Length| {
-            let mut received = [0; N];
             let recv = || {
                 queue.get_into(&mut received).expect("open");
-                number(&received)
+                number(&received[..])
             };
-            let mut sent = [0; N];
             let send = |n| {
-                fill(&mut sent, n);
+                fill(&mut sent[..], n);
                 queue.put_ref(&sent).expect("open");
             };
             streamed(ops(length)?, send, recv)
@@ -134,6 +135,7 @@ fn ipc_channel_stream<const N: usize>() -> Contestant {
         let (sender, receiver) = ipc_channel::ipc::bytes_channel().expect("a channel");
         // Its receiver must not be shared, only lent for a round.
         let mut receiver = Some(receiver);
+        let mut sent = place::<N>();
         move |length: Length| {
             let n = ops(length)?;
             let lent = receiver.take().ok_or("a round failed before")?;
@@ -148,10 +150,9 @@ fn ipc_channel_stream<const N: usize>() -> Contestant {
                     *back.lock().expect("no panic") = Some(lent);
                     sum
                 });
-                let mut sent = [0; N];
                 for n in 0..n {
-                    fill(&mut sent, n);
-                    sender.send(&sent).expect("open");
+                    fill(&mut sent[..], n);
+                    sender.send(&sent[..]).expect("open");
                 }
                 expect(n.wrapping_mul(n.wrapping_sub(1)) / 2, all.join().expect("no panic"))?;
                 Ok(Outcome::timed(n, start.elapsed()))
@@ -165,16 +166,15 @@ fn ipc_channel_stream<const N: usize>() -> Contestant {
 fn socket_stream<const N: usize>() -> Contestant {
     Contestant::new("unix-socket", || {
         let (ours, theirs) = UnixStream::pair().expect("descriptors");
+        let (mut received, mut sent) = (place::<N>(), place::<N>());
         move |length: Length| {
             let recv = || {
-                let mut message = [0; N];
-                (&theirs).read_exact(&mut message).expect("open");
-                number(&message)
+                (&theirs).read_exact(&mut received[..]).expect("open");
+                number(&received[..])
             };
-            let mut sent = [0; N];
             let send = |n| {
-                fill(&mut sent, n);
-                (&ours).write_all(&sent).expect("open");
+                fill(&mut sent[..], n);
+                (&ours).write_all(&sent[..]).expect("open");
             };
             streamed(ops(length)?, send, recv)
         }

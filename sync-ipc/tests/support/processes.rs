@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it: no claim about speed.
-pub const FOR_EVER: Duration = Duration::from_secs(60);
+pub const FOR_EVER: Duration = Duration::from_secs(240);
 
 /// A forked child; killed and reaped when dropped.
 #[derive(Debug)]
