@@ -376,6 +376,57 @@ model! {
 }
 
 model! {
+    /// The last receiver goes while a chosen send is completed: its item is dropped with the
+    /// channel, or comes back.
+    fn a_chosen_send_against_the_last_receiver(order) small {
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
+        let sends = body(move || {
+            let mut select = Select::new();
+            select.send(&sender);
+            if let Err(refused) = select.select().send(&sender, item(1)) {
+                assert_eq!(refused.0.get(), 1);
+            }
+        });
+        order.run([sends, body(move || drop(receiver))]);
+    }
+}
+
+model! {
+    /// The same, while another sender finds the place void, or the channel closed.
+    fn a_place_that_the_last_receiver_voids_is_taken_by_one(order) tight {
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
+        let other = sender.clone();
+        let selects = body(move || {
+            let mut select = Select::new();
+            select.send(&sender);
+            if let Ok(selected) = select.try_select() {
+                drop(selected.send(&sender, item(1)));
+            }
+        });
+        let sends = body(move || drop(other.try_send(item(2))));
+        order.run([selects, sends, body(move || drop(receiver))]);
+    }
+}
+
+model! {
+    /// A chosen send is forgotten. The receiver gets what is behind it when the senders are gone.
+    fn a_forgotten_place_is_skipped_when_the_senders_are_gone(order) small {
+        let (sender, receiver) = channel::bounded::<Tracked>(2);
+        let forgets = body(move || {
+            let mut select = Select::new();
+            select.send(&sender);
+            std::mem::forget(select.select());
+            sender.send(item(1)).unwrap();
+        });
+        let receives = body(move || {
+            assert_eq!(receiver.recv().unwrap().get(), 1);
+            assert!(receiver.recv().is_err());
+        });
+        order.run([forgets, receives]);
+    }
+}
+
+model! {
     /// `ready` uses no event up: the receiver that sleeps on the same queue gets the item.
     fn ready_takes_no_event_along(order) tight {
         let (sender, receiver) = channel::unbounded::<Tracked>();
