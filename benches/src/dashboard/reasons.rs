@@ -49,6 +49,29 @@ const REASONS: &[(&str, &str)] = &[
         "The threads step in turn over the same cache lines; see mpsc-unbounded.",
     ),
     (
+        "async/one-to-one-1/",
+        "An item costs two polls, as tokio's does; kanal's costs 0.67 and flume's 1 (counted), \
+         because a receiver also takes the item of a sender that waits. Ours leaves the item with \
+         its task until that runs: a send that is dropped takes its item along.",
+    ),
+    ("async/many-to-one-1/", "Two polls an item, see one-to-one-1."),
+    ("async/many-to-many-1/", "Two polls an item, see one-to-one-1."),
+    (
+        "async/one-to-one-64/",
+        "kanal's locked deque is for one executor what it is for one thread (see \
+         queue/one-thread): no thread contends, and its send and receive make no future but a call.",
+    ),
+    ("async/many-to-one-64/", "As one-to-one-64."),
+    ("async/many-to-many-64/", "As one-to-one-64."),
+    (
+        "async/lock-alone",
+        "The state of the future, and a guard that may be sent to another thread: about 1 ns.",
+    ),
+    (
+        "async/permit-alone",
+        "The state of the future, and a permit that knows its number: 1 to 2 ns.",
+    ),
+    (
         "once/once-done",
         "The same number of instructions (record/instructions.tsv); which of the contestants takes \
          0.7 ns and which 1.6 changes from one build of the benchmarks to the next.",
