@@ -113,6 +113,7 @@ impl<T: Plain> Mutex<T> {
     ///
     /// [`LockError::OwnerDied`] with the guard; [`LockError::NotRecoverable`];
     /// [`LockError::NotAttached`].
+    #[doc(alias = "acquire")]
     #[inline]
     pub fn lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(None)
@@ -237,7 +238,7 @@ impl<T> fmt::Debug for Mutex<T> {
 /// The owner of a lock, for `Debug`.
 #[derive(Debug)]
 pub(crate) enum Owner {
-    Nobody,
+    Unowned,
     ThisProcess,
     OtherProcess(#[expect(dead_code, reason = "read by Debug")] u32),
     Dead,
@@ -247,7 +248,7 @@ impl Owner {
     pub(crate) fn of(block: &Block, identity: u32) -> Self {
         let segment = block.segment();
         if identity == 0 {
-            Self::Nobody
+            Self::Unowned
         } else if identity == segment.me() {
             Self::ThisProcess
         } else {

@@ -98,6 +98,7 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::lock`](crate::Mutex::lock), and [`LockError::TooManyLevels`].
+    #[doc(alias = "acquire")]
     pub fn lock(&self) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, None))
     }
@@ -212,7 +213,7 @@ impl<T: Plain> ReentrantMutex<T> {
 impl<T> fmt::Debug for ReentrantMutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let owner = Owner::of(&self.block, mutex::owner(self.block.u32(0)));
-        let count = if matches!(owner, Owner::Nobody) {
+        let count = if matches!(owner, Owner::Unowned) {
             0
         } else {
             self.block.u32(COUNT).load(Ordering::Relaxed)

@@ -85,14 +85,10 @@ pub fn wake_bitset(word: *const AtomicU32, n: usize, channels: NonZeroU32) -> us
 /// `requeue` others to the queue of `to`. Gives how many were woken or moved; `None` when the word
 /// was another.
 ///
-/// The word at `from` is read, so it has to be alive; of `to` only the address counts.
+/// Of `to` only the address counts.
 #[track_caller]
-#[expect(
-    clippy::not_unsafe_ptr_arg_deref,
-    reason = "the signature is the system call's; the kernel reads the word by its address too"
-)]
 pub fn requeue(
-    from: *const AtomicU32,
+    from: &AtomicU32,
     expected: u32,
     wake: usize,
     requeue: usize,
@@ -103,10 +99,13 @@ pub fn requeue(
         a: u64::from(expected),
         ..Label::new(Kind::Load, Rmw::Swap, Ordering::Relaxed, site)
     };
-    // SAFETY: the caller guarantees that it is alive, as every caller that compares a word must.
-    if unsafe { &*from }.request(label).value != u64::from(expected) {
+    if from.request(label).value != u64::from(expected) {
         return None;
     }
-    Some(Queue::at(from.addr()).requeue(wake as u64, requeue as u64, &Queue::at(to.addr()), site)
-        as usize)
+    Some(Queue::at(std::ptr::from_ref(from).addr()).requeue(
+        wake as u64,
+        requeue as u64,
+        &Queue::at(to.addr()),
+        site,
+    ) as usize)
 }

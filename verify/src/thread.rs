@@ -142,11 +142,15 @@ unsafe fn start<'a, F: FnOnce() -> T + 'a, T: 'a>(
     // The parts of a thread come before the thread, though it is allocated after the event.
     provenance::before_everything(|| {
         let shape = shape(&f);
-        started(f, name, shape, site, out.event)
+        // SAFETY: the caller says that the borrows live long enough.
+        unsafe { started(f, name, shape, site, out.event) }
     })
 }
 
-fn started<'a, T: 'a>(
+/// # Safety
+///
+/// What `f` borrows lives until the thread has ended.
+unsafe fn started<'a, T: 'a>(
     f: impl FnOnce() -> T + 'a,
     name: Option<String>,
     shape: Option<Shape>,

@@ -168,7 +168,7 @@ fn a_thread_of_the_system() {
         let y = x.clone();
         let stranger = std::thread::Builder::new().name("stranger".into());
         let t = stranger.spawn(move || y.store(9, Relaxed)).unwrap();
-        assert!(t.join().is_err(), "it goes on with a value that nobody sees");
+        assert!(t.join().is_err(), "it goes on with a value that no thread sees");
         x.load(Relaxed);
     });
     assert!(text.contains("the thread `stranger` of the system uses an object"), "{text}");

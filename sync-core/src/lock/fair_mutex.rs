@@ -198,6 +198,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// Takes the lock; sleeps until it is this thread's turn.
     ///
     /// A thread that takes a lock which it holds already waits forever.
+    #[doc(alias = "acquire")]
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
     pub fn lock(&self) -> FairMutexGuard<'_, T> {

@@ -173,6 +173,7 @@ impl RawFairMutex {
     ///
     /// Everything that happened before an [`unlock`](Self::unlock) or
     /// [`yield_now`](Self::yield_now) happens before the return of the `lock` that follows it.
+    #[doc(alias = "acquire")]
     #[inline]
     pub fn lock(&self) {
         if !self.try_lock() {

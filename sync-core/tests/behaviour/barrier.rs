@@ -386,7 +386,7 @@ fn no_thread_waits_in_any_state_but_filling() {
     static BARRIER: std::sync::OnceLock<Barrier<fn()>> = std::sync::OnceLock::new();
     let looks = || SEEN.store(BARRIER.get().unwrap().waiting() as usize, Ordering::SeqCst);
     let barrier = BARRIER.get_or_init(|| Barrier::new(2).with_action(looks));
-    assert_eq!(barrier.waiting(), 0, "nobody has come");
+    assert_eq!(barrier.waiting(), 0, "no thread has come");
     thread::scope(|scope| {
         let first = scope.spawn(|| barrier.wait());
         until(|| barrier.waiting() == 1);

@@ -88,7 +88,7 @@ fn a_request_goes_with_its_asker() {
     let mut held = lock.lock();
     assert!(elsewhere(|| lock.try_lock_for(SHORT).is_none()));
     assert!(!FairMutexGuard::should_yield(&held));
-    assert!(!FairMutexGuard::yield_now(&mut held), "there is nobody to yield to");
+    assert!(!FairMutexGuard::yield_now(&mut held), "there is no thread to yield to");
 }
 
 #[test]

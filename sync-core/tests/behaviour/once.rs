@@ -46,7 +46,7 @@ fn it_happens_once() {
                 assert_eq!(
                     times.load(Ordering::Relaxed),
                     1,
-                    "nobody returns before it has happened"
+                    "no call returns before it has happened"
                 );
             });
         }
@@ -189,7 +189,7 @@ fn a_lazy_value_is_made_when_looked_at() {
     assert_eq!(format!("{lazy:?}"), "LazyLock(11)");
     assert_eq!(LazyLock::into_inner(lazy).ok(), Some(11));
     assert_eq!(times.into_inner(), 1);
-    let function = LazyLock::into_inner(LazyLock::new(|| 5)).expect_err("nobody looked");
+    let function = LazyLock::into_inner(LazyLock::new(|| 5)).expect_err("no thread looked");
     assert_eq!(function(), 5);
     assert_eq!(*LazyLock::<u8>::default(), 0);
     assert_eq!(*LazyLock::force_mut(&mut LazyLock::new(|| 3)), 3);

@@ -325,7 +325,7 @@ fn fair_releases_and_bumps() {
     ReentrantMutexGuard::bump(&mut one);
     let two = lock.lock();
     ReentrantMutexGuard::bump(&mut one);
-    assert_eq!(lock.depth(), 2, "a bump at depth two lets nobody in");
+    assert_eq!(lock.depth(), 2, "a bump at depth two lets no thread in");
     ReentrantMutexGuard::unlock_fair(two);
     assert_eq!(lock.depth(), 1);
     ReentrantMutexGuard::unlock_fair(one);

@@ -328,7 +328,7 @@ fn a_timeout_is_never_early_and_leaves_nothing_behind() {
         );
         assert!(started.elapsed() >= SHORT);
         drop(held);
-        assert!(semaphore.try_acquire().is_ok(), "a head that gave up bars nobody");
+        assert!(semaphore.try_acquire().is_ok(), "a head that gave up bars no thread");
     }
 }
 

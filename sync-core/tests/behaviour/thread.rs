@@ -395,7 +395,7 @@ fn the_hook() {
         Builder::new().name("reported").spawn(move || std::panic::panic_any(text)).unwrap()
     };
     let expected = Err(JoinError::Panicked("one".into()));
-    assert_eq!(panics("one").join().map(|_: &()| ()), expected, "a hook that fails harms nobody");
+    assert_eq!(panics("one").join().map(|_: &()| ()), expected, "a hook that fails harms no other");
     assert!(thread::take_panic_hook());
     assert!(!thread::take_panic_hook());
     assert!(panics("two").join().map(|_: &()| ()).is_err());

@@ -340,7 +340,7 @@ fn wait_for_connections_and_the_end_of_a_process() {
         assert_eq!(
             wait(&sources, Some(FOR_EVER)).expect("open"),
             [1],
-            "the process ended, nobody sent"
+            "the process ended, nothing was sent"
         );
         theirs.send(&1_u8).expect("sent");
         assert_eq!(wait(&sources, Some(FOR_EVER)).expect("open"), [0, 1]);

@@ -25,7 +25,7 @@ fn holder(mutex: &Mutex<u64>) -> crate::processes::Child {
 #[test]
 fn debug_shows_the_owner() {
     let (_segment, mutex) = world();
-    assert!(format!("{mutex:?}").contains("Nobody"));
+    assert!(format!("{mutex:?}").contains("Unowned"));
     let guard = mutex.lock().expect("free");
     assert!(format!("{mutex:?}").contains("ThisProcess"));
     drop(guard);

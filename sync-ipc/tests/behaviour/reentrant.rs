@@ -24,7 +24,7 @@ fn three_times_and_free_after_the_third() {
 #[test]
 fn debug_says_owner_and_depth() {
     let (_segment, mutex) = world();
-    assert!(format!("{mutex:?}").contains("owner: Nobody, count: 0"));
+    assert!(format!("{mutex:?}").contains("owner: Unowned, count: 0"));
     let guards = [(); 2].map(|()| mutex.lock().expect("ours"));
     assert!(format!("{mutex:?}").contains("owner: ThisProcess, count: 2"));
     drop(guards);

@@ -16,7 +16,7 @@
 //! 4. Remove the tickets, try the chosen case first (S4 of `selector`), and start again.
 //!
 //! The caller then completes the chosen case, which cannot block or fail, except that a send finds
-//! all receivers gone.
+//! the channel closed, by a call or because all receivers are gone.
 //!
 //! # Invariants
 //!
@@ -697,9 +697,9 @@ impl fmt::Debug for Select<'_> {
 /// A case that was chosen and begun. Complete it with [`send`](Self::send) or [`recv`](Self::recv).
 ///
 /// Other threads may wait for the completion: a receiver does not pass over the place of a send
-/// that was begun while a sender is left, and with room for none a receiver that was chosen as the
-/// partner waits for the item. Complete it soon, and do not forget it (`mem::forget`): the
-/// receivers would wait until all senders are gone, and the partner forever.
+/// that was begun while the channel is open, and with room for none a receiver that was chosen as
+/// the partner waits for the item. Complete it soon, and do not forget it (`mem::forget`): the
+/// receivers would wait until the channel is closed, and the partner forever.
 ///
 /// # Panics
 ///
@@ -734,7 +734,8 @@ impl SelectedOperation<'_> {
     ///
     /// # Errors
     ///
-    /// [`SendError`] with the item if all receivers are gone, also if they went after the choice.
+    /// [`SendError`] with the item if the channel is closed, or all receivers are gone, also if that
+    /// came after the choice.
     ///
     /// # Panics
     ///

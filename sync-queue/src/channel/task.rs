@@ -126,6 +126,13 @@ impl<T> Wait<T> {
         }
     }
 
+    /// Ends the wait of the task, before its thread may sleep on the same word: a wake that chose
+    /// the task would be lost for the thread.
+    fn stop(&self) {
+        // SAFETY: a wait is pinned from its first poll on.
+        unsafe { Pin::new_unchecked(&self.task) }.stop();
+    }
+
     /// Takes the tick of a clock, or registers the waker for the moment at which it is due (T3). A
     /// clock without a next tick is never due.
     fn poll_tick(&self, ticks: &Ticks<T>, cx: &mut Context<'_>) -> Poll<T> {
@@ -209,7 +216,10 @@ impl<T> Drop for RecvFuture<'_, T> {
         let Some(wait) = &self.wait else { return };
         match &self.receiver.channel.flavor {
             Flavor::Queue(queue) => wait.queue.leave(queue, true, true),
-            Flavor::Zero(zero) => zero.leave(&wait.zero, true),
+            Flavor::Zero(zero) => {
+                wait.stop();
+                zero.leave(&wait.zero, true);
+            }
             Flavor::Ticks(_) | Flavor::Never => {}
         }
     }
@@ -242,6 +252,7 @@ impl<T> SendFuture<'_, T> {
                 this.item.take()
             }
             Flavor::Zero(zero) => {
+                wait.stop();
                 zero.leave(&wait.zero, false);
                 // SAFETY: the wait has ended.
                 unsafe { wait.zero.take_back() }
@@ -307,7 +318,10 @@ impl<T> Drop for SendFuture<'_, T> {
         let Some(wait) = &self.wait else { return };
         match &self.sender.channel.flavor {
             Flavor::Queue(queue) => wait.queue.leave(queue, false, true),
-            Flavor::Zero(zero) => zero.leave(&wait.zero, false),
+            Flavor::Zero(zero) => {
+                wait.stop();
+                zero.leave(&wait.zero, false);
+            }
             Flavor::Ticks(_) | Flavor::Never => {}
         }
     }

@@ -101,14 +101,19 @@ impl Ended {
     }
 }
 
+/// Changes the word of a selector that is `WAITING` (S1). Returns whether it was.
+fn change(word: &AtomicU32, to: u32) -> bool {
+    // Acquire and Release: see "Memory orderings". Relaxed on failure: nothing is read then.
+    word.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
 impl Selector {
     pub(crate) fn new() -> Self {
         Self { word: AtomicU32::new(WAITING), handed: UnsafeCell::new(None) }
     }
 
     fn change(&self, to: u32) -> bool {
-        // Acquire and Release: see "Memory orderings". Relaxed on failure: nothing is read then.
-        self.word.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        change(&self.word, to)
     }
 
     fn wakeup(&self) -> Wakeup {
@@ -251,9 +256,11 @@ impl Ticket {
     ///
     /// The ticket is, or was until now, in a list whose lock the caller holds.
     pub(crate) unsafe fn choose(self) -> Option<Wakeup> {
-        // SAFETY: the selector is in place (S2): its owner needs the lock to leave.
-        let selector = unsafe { self.selector.as_ref() };
-        selector.change(CHOSEN + self.case).then(|| selector.wakeup())
+        // SAFETY: the selector is in place until the exchange succeeds (S2). Only the address of
+        // the word is used after that, so no reference to more of the selector is made.
+        let word = unsafe { &raw const (*self.selector.as_ptr()).word };
+        // SAFETY: as above.
+        change(unsafe { &*word }, CHOSEN + self.case).then_some(Wakeup(word))
     }
 
     /// Claims the selector. `None`: it was chosen before.
@@ -356,7 +363,7 @@ impl WatchList {
         result
     }
 
-    /// Returns whether there may be tickets. The caller has observed the flag of every ticket that
+    /// Returns whether there are no tickets. The caller has observed the flag of every ticket that
     /// it must not miss.
     pub(crate) fn is_empty(&self) -> bool {
         // Relaxed: see `change`.

@@ -160,7 +160,9 @@ impl Shard {
             return false;
         }
         let reached = self.state.try_lock_for(COPY_PATIENCE).is_some();
-        self.left_behind.store(!reached, Relaxed);
+        if !reached {
+            self.left_behind.store(true, Relaxed);
+        }
         reached
     }
 

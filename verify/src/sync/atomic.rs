@@ -201,9 +201,13 @@ impl<T: Word> Cell<T> {
         Err(old)
     }
 
-    /// Returns the value to a caller that owns the object exclusively.
+    /// Returns the value.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the object exclusively.
     #[track_caller]
-    fn settle(&self) -> *mut T {
+    unsafe fn settle(&self) -> *mut T {
         if runtime::current().is_some() {
             // SAFETY: the caller has exclusive access.
             unsafe {

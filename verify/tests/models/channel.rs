@@ -71,7 +71,7 @@ model! {
         let (sender, receiver) = channel::bounded(1);
         sender.send(item(1)).unwrap();
         let sends = body(move || {
-            let back = sender.send(item(2)).expect_err("there is no room, and nobody makes any");
+            let back = sender.send(item(2)).expect_err("there is no room, and no thread makes any");
             assert_eq!(back.0.get(), 2);
         });
         order.run([sends, body(move || drop(receiver))]);

@@ -121,7 +121,7 @@ model! {
             }
         });
         order.run([produces, consumes]);
-        assert!(shared.0.is_set() || shared.2.get() == 1, "work that nobody knows of");
+        assert!(shared.0.is_set() || shared.2.get() == 1, "work that no thread knows of");
     }
 }
 

@@ -40,7 +40,7 @@ fn counts_in_time(shared: &Arc<Guarded>) -> Body {
 }
 
 fn free_at_the_end(shared: &Arc<Guarded>) -> u32 {
-    assert!(!shared.lock.should_yield(), "a request that nobody stands behind");
+    assert!(!shared.lock.should_yield(), "a request without a thread behind it");
     assert!(shared.lock.try_lock());
     shared.data.get()
 }

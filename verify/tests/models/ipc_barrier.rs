@@ -76,7 +76,7 @@ model! {
         let (world, it) = (World::new(false), Shared::new(2));
         let party = |who: usize| { let it = it.clone(); move |me: &Participant| {
             it.data[who].set(1);
-            it.meet(me, None).expect("nobody breaks it");
+            it.meet(me, None).expect("no participant breaks it");
             assert_eq!(it.data[1 - who].get(), 1);
         } };
         order.run([
@@ -91,8 +91,8 @@ model! {
     fn two_meet_twice(order) small {
         let (world, it) = (World::new(false), Shared::new(2));
         let party = || { let it = it.clone(); move |me: &Participant| {
-            it.meet(me, None).expect("nobody breaks it");
-            it.meet(me, None).expect("nobody breaks it");
+            it.meet(me, None).expect("no participant breaks it");
+            it.meet(me, None).expect("no participant breaks it");
         } };
         order.run([
             Participant::new(&world, 1).body(party()),

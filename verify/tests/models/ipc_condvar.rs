@@ -59,7 +59,7 @@ model! {
             move |me| {
                 assert_eq!(it.list().notify(me, 1), 1);
                 assert_eq!(it.list().notify(me, 1), 1);
-                assert_eq!(it.list().notify(me, 1), 0, "nobody waits any more");
+                assert_eq!(it.list().notify(me, 1), 0, "no participant waits any more");
             }
         })]);
     }

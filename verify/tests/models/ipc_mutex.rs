@@ -27,7 +27,7 @@ fn counts(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
     move |me| {
         let locked = mutex::lock(&shared.word, me, None).expect("recoverable");
         if locked == Locked::Clean {
-            assert_eq!(shared.data.get(), shared.copy.get(), "half written, and nobody said so");
+            assert_eq!(shared.data.get(), shared.copy.get(), "half written, and it was not said");
         }
         let next = shared.data.get() + 1;
         shared.data.set(next);

@@ -211,7 +211,7 @@ model! {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
         let gives_back = { let it = it.clone(); move |me: &Participant| {
-            let claim = it.ring().take(me).expect("nobody else does");
+            let claim = it.ring().take(me).expect("no other thread does");
             assert_eq!(it.items[claim.slot].get(), 7);
             assert!(it.ring().give_back(me, claim));
         } };
@@ -288,7 +288,7 @@ model! {
         let (world, it, done) = (World::new(false), Shared::new(1), Arc::new(Tracked::new(0)));
         it.send(&Participant::new(&world, 3), 7).expect("room");
         let deals = { let (it, done) = (it.clone(), done.clone()); move |me: &Participant| {
-            let claim = it.ring().take(me).expect("nobody else does");
+            let claim = it.ring().take(me).expect("no other thread does");
             done.set(1);
             assert!(it.ring().acknowledge(me, claim));
         } };

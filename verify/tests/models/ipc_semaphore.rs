@@ -144,7 +144,7 @@ model! {
         } };
         let adds = { let it = it.clone(); move |me: &Participant| {
             if it.permits().add(me, false) {
-                it.permits().acquire(me, 0, None).expect("nobody else takes it");
+                it.permits().acquire(me, 0, None).expect("no other participant takes it");
                 assert_eq!(it.data.get(), 6);
             }
         } };

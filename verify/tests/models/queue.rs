@@ -462,7 +462,7 @@ model! {
         });
         order.run([forces(2), forces(4)]);
         assert_eq!(queue.len(), 1);
-        assert_eq!(queue.unfinished(), 1, "nobody can call done what was thrown out");
+        assert_eq!(queue.unfinished(), 1, "what was thrown out cannot be called done");
         assert_eq!(sum.get() + rest(&queue), 7);
     }
 }

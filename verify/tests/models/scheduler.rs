@@ -327,13 +327,13 @@ struct Queue(std::sync::Arc<StdMutex<Vec<Job>>>);
 
 impl Executor for Queue {
     fn execute(&self, job: Job) {
-        self.0.lock().expect("nobody panics with it").push(job);
+        self.0.lock().expect("no thread panics with it").push(job);
     }
 }
 
 impl Queue {
     fn take(&self) -> Option<Job> {
-        self.0.lock().expect("nobody panics with it").pop()
+        self.0.lock().expect("no thread panics with it").pop()
     }
 }
 

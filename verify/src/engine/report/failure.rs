@@ -49,7 +49,7 @@ impl std::fmt::Display for Kind {
         match self {
             Kind::Panic { message, at } => write!(f, "{message} (panicked at {at})"),
             Kind::Deadlock(threads) => {
-                write!(f, "deadlock: every thread left is asleep and nobody can wake it")?;
+                write!(f, "deadlock: every thread left is asleep and no thread can wake it")?;
                 for t in threads {
                     write!(f, "\n  {t}")?;
                 }

@@ -451,7 +451,7 @@ impl Runtime {
         }
         match spinning.or(waits) {
             Some(t) => self.fail(failure::Kind::Endless(format!(
-                "thread {t} spins on the newest values, nobody can change them\n  {}",
+                "thread {t} spins on the newest values, no thread can change them\n  {}",
                 standing.join("\n  ")
             ))),
             None => self.fail(failure::Kind::Deadlock(standing)),

@@ -14,7 +14,7 @@ model! {
         // Slot 0 is free, the tail is at it, and slot 1 has the task.
         it.recv(&last).expect("the first");
         let works = { let it = it.clone(); move |me: &Participant| {
-            let task = it.ring().take(me).expect("nobody else does");
+            let task = it.ring().take(me).expect("no other thread does");
             it.send(me, 3).expect("room");
             assert!(it.ring().acknowledge(me, task));
         } };

@@ -156,7 +156,7 @@ fn what_is_freed_is_used_by_another() {
                         let it = it.clone();
                         move |me: &Participant| {
                             if receiver {
-                                let claim = it.ring().take(me).expect("nobody else does");
+                                let claim = it.ring().take(me).expect("no other thread does");
                                 assert_eq!(it.items[claim.slot].get(), 7);
                                 let _ = it.ring().take(me);
                             } else {

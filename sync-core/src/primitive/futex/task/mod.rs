@@ -46,8 +46,9 @@
 //! 4. **No user code runs under a bucket's lock**: neither a waker nor its clone nor its drop.
 //! 5. **Neither kind starves.** A wake of one goes to a thread unless the first task in the line
 //!    was passed over already; then it goes to that task. So at most one thread goes before the
-//!    first task, and one task before a thread. Where the system reports that no thread slept, all
-//!    tasks in the line came before every thread that sleeps later, and go first.
+//!    first task, and one task before a thread. Where no thread slept (the count of sleepers or the
+//!    system says so), all tasks in the line came before every thread that sleeps later, and go
+//!    first.
 //!
 //! The number of threads that a wake reports is trusted here and nowhere else: it is the kernel's
 //! own queue on Linux and a table of this library elsewhere. A system that reports a thread where
