@@ -149,7 +149,7 @@ unsafe fn start<'a, F: FnOnce() -> T + 'a, T: 'a>(
 
 /// # Safety
 ///
-/// What `f` borrows lives until the thread has ended.
+/// All that `f` borrows lives until the thread has ended.
 unsafe fn started<'a, T: 'a>(
     f: impl FnOnce() -> T + 'a,
     name: Option<String>,

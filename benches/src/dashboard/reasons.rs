@@ -59,7 +59,7 @@ const REASONS: &[(&str, &str)] = &[
     (
         "async/one-to-one-64/",
         "kanal's locked deque is for one executor what it is for one thread (see \
-         queue/one-thread): no thread contends, and its send and receive make no future but a call.",
+         queue/one-thread): no thread contends, and a send is a call that makes no wait.",
     ),
     ("async/many-to-one-64/", "As one-to-one-64."),
     ("async/many-to-many-64/", "As one-to-one-64."),
