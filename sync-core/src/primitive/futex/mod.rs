@@ -4,7 +4,7 @@
 //! in a table of this process, see [`task`]. A wake here reaches both kinds, and the kinds take
 //! turns where both wait. In a process without tasks a wake costs one fence and two loads more,
 //! next to a system call, and a sleep a fence and two locked instructions. A wake that finds tasks
-//! calls the system only where a thread may sleep, see [`asleep`].
+//! calls the system only where a thread may sleep, see `asleep.rs`.
 
 mod asleep;
 mod hash;
