@@ -21,16 +21,14 @@ use super::threads;
 /// Sleeps while `*word == expected`.
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wait(word: &AtomicU32, expected: u32) {
-    let _asleep = Asleep::on(address(word));
-    threads::wait(word, expected);
+    wait_maybe(word, expected, None);
 }
 
 /// Sleeps while `*word == expected`, at most until `deadline`. Returns `false` if the deadline
 /// passed; then no wake was consumed.
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Deadline) -> bool {
-    let _asleep = Asleep::on(address(word));
-    threads::wait_until(word, expected, deadline)
+    wait_maybe(word, expected, Some(deadline))
 }
 
 /// Like [`wait_until`]; forever where there is no deadline.
