@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sync_ipc::{LockError, Mutex, Segment};
 
+use crate::namespace::Namespace;
 use crate::processes::{FOR_EVER, alone, fork, until};
 use crate::surroundings::{self, Surroundings};
 
@@ -24,7 +25,7 @@ fn look(mutex: &Mutex<u64>) -> i32 {
 
 #[test]
 fn a_living_owner_keeps_its_lock_and_a_dead_one_loses_it_in_all_surroundings() {
-    for place in surroundings::ALL {
+    for place in surroundings::all() {
         for dead in [false, true] {
             let segment = Segment::anonymous(4096).expect("a segment");
             let mutex = Mutex::create(&segment, "m", 1_u64).expect("room");
@@ -40,7 +41,10 @@ fn a_living_owner_keeps_its_lock_and_a_dead_one_loses_it_in_all_surroundings() {
             }
             // It becomes a participant before, where it could not afterwards.
             let before = || assert!(matches!(look(&mutex), HELD) || dead);
-            let early = matches!(place, Surroundings::NoProc | Surroundings::NoDescriptors);
+            let early = matches!(
+                place,
+                Surroundings::Other(Namespace::NoProc) | Surroundings::NoDescriptors
+            );
             let seen = if early && !dead {
                 place.run(before, || look(&mutex))
             } else if early {
@@ -78,7 +82,7 @@ fn an_owner_that_cannot_be_judged_is_not_robbed() {
     });
     until("both are there", || idle.get() == 1);
     owner.kill();
-    let far = Surroundings::OtherPids.run(|| (), || look(&mutex));
+    let far = Surroundings::Other(Namespace::OtherPids).run(|| (), || look(&mutex));
     assert!(far.is_none_or(|far| far == HELD), "unknown is not dead: {far:?}");
     assert_eq!(look(&mutex), OWNER_DIED, "seen from its own PID namespace");
     idle.set(2);

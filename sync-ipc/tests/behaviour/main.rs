@@ -1,6 +1,8 @@
 //! The behaviour of the crate, also when a process dies.
 #![cfg(target_os = "linux")]
 
+#[path = "../support/namespace.rs"]
+mod namespace;
 #[path = "../support/processes.rs"]
 mod processes;
 

@@ -41,7 +41,7 @@ fn forever() -> ! {
 
 #[test]
 fn a_name_stays_for_a_process_that_cannot_see_its_holder() {
-    for place in surroundings::ALL {
+    for place in surroundings::all() {
         let name = name(&format!("{place:?}"));
         let (segment, _value) = seven(&name);
         let looked = place.run(

@@ -1,38 +1,21 @@
 //! Processes in other namespaces and under other limits than the test's, as containers, sandboxes
 //! and daemons are.
 
-use std::fs;
-
+use crate::namespace::{Namespace, mount_proc};
 use crate::processes::{Child, fork};
 
 /// The difference in the surroundings of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surroundings {
-    /// A PID namespace and a mount namespace of its own, with their own `/proc`.
-    OtherPids,
-    /// As `OtherPids`, but with the `/proc` of the old namespace.
-    OtherPidsOldProc,
-    /// Nothing is mounted at `/proc`.
-    NoProc,
-    /// `/proc` shows to each user its own processes only.
-    HiddenPids,
-    /// The machine seems to have booted at another time.
-    OtherTime,
-    /// Another user namespace, in which the user has the same number.
-    OtherUsers,
+    Other(Namespace),
     /// No descriptor is left.
     NoDescriptors,
 }
 
-pub(crate) const ALL: [Surroundings; 7] = [
-    Surroundings::OtherPids,
-    Surroundings::OtherPidsOldProc,
-    Surroundings::NoProc,
-    Surroundings::HiddenPids,
-    Surroundings::OtherTime,
-    Surroundings::OtherUsers,
-    Surroundings::NoDescriptors,
-];
+/// All surroundings.
+pub(crate) fn all() -> impl Iterator<Item = Surroundings> {
+    Namespace::ALL.map(Surroundings::Other).into_iter().chain([Surroundings::NoDescriptors])
+}
 
 const NOT_PERMITTED: i32 = 77;
 
@@ -46,10 +29,15 @@ impl Surroundings {
             if self.enter().is_none() {
                 return NOT_PERMITTED;
             }
-            if matches!(self, Self::OtherPids | Self::OtherPidsOldProc | Self::OtherTime) {
+            if let Self::Other(
+                namespace @ (Namespace::OtherPids
+                | Namespace::OtherPidsOldProc
+                | Namespace::OtherTime),
+            ) = self
+            {
                 // The namespace is that of the children.
                 return fork(|| {
-                    if self == Self::OtherPids && mount(c"proc", c"/proc", None).is_none() {
+                    if namespace == Namespace::OtherPids && mount_proc(c"proc", None).is_none() {
                         return NOT_PERMITTED;
                     }
                     act()
@@ -69,69 +57,13 @@ impl Surroundings {
 
     fn enter(self) -> Option<()> {
         match self {
-            Self::OtherPids => {
-                unshare(libc::CLONE_NEWPID | libc::CLONE_NEWNS)?;
-                private()
-            }
-            Self::OtherPidsOldProc => unshare(libc::CLONE_NEWPID),
-            Self::NoProc => {
-                unshare(libc::CLONE_NEWNS)?;
-                private()?;
-                mount(c"tmpfs", c"/proc", None)
-            }
-            Self::HiddenPids => {
-                unshare(libc::CLONE_NEWNS)?;
-                private()?;
-                mount(c"proc", c"/proc", Some(c"hidepid=2"))
-            }
-            Self::OtherTime => {
-                unshare(libc::CLONE_NEWTIME)?;
-                fs::write("/proc/self/timens_offsets", "boottime 100000 0\n").ok()
-            }
-            Self::OtherUsers => {
-                // SAFETY: asks for a number.
-                let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
-                unshare(libc::CLONE_NEWUSER)?;
-                fs::write("/proc/self/setgroups", "deny").ok()?;
-                fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).ok()?;
-                fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).ok()
-            }
+            Self::Other(namespace) => namespace.enter(),
             Self::NoDescriptors => {
                 leave_descriptors(0);
                 Some(())
             }
         }
     }
-}
-
-fn unshare(flags: i32) -> Option<()> {
-    // SAFETY: changes the namespaces of a child that was forked for it.
-    (unsafe { libc::unshare(flags) } == 0).then_some(())
-}
-
-fn private() -> Option<()> {
-    // SAFETY: null-terminated strings; changes the mounts of a child's own namespace.
-    let done = unsafe {
-        libc::mount(
-            core::ptr::null(),
-            c"/".as_ptr(),
-            core::ptr::null(),
-            libc::MS_REC | libc::MS_PRIVATE,
-            core::ptr::null(),
-        )
-    };
-    (done == 0).then_some(())
-}
-
-fn mount(
-    kind: &core::ffi::CStr,
-    at: &core::ffi::CStr,
-    options: Option<&core::ffi::CStr>,
-) -> Option<()> {
-    let options = options.map_or(core::ptr::null(), |options| options.as_ptr().cast());
-    // SAFETY: as in `private`.
-    let done = unsafe { libc::mount(kind.as_ptr(), at.as_ptr(), kind.as_ptr(), 0, options) };
-    (done == 0).then_some(())
 }
 
 /// Opens descriptors until the process can open `count` more. In a child that ends soon.

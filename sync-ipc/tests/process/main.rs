@@ -4,6 +4,8 @@
 mod deaths;
 mod handles;
 mod life;
+#[path = "../support/namespace.rs"]
+mod namespace;
 mod namespaces;
 mod support;
 mod surroundings;
