@@ -5,7 +5,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use sync_ipc::Connection;
 use sync_ipc::auth::{self, Key, Listener};
@@ -18,12 +19,29 @@ pub const TARGETS: [(&str, fn(&[u8])); 3] = [
     ("hostile_server", hostile_server),
 ];
 
-/// The path of a server, and its key.
-fn started(server: Server) -> (PathBuf, Key) {
-    let Address::Path(path) = server.address().clone() else { unreachable!("no TCP") };
-    let key = server.key().clone();
-    std::thread::spawn(move || server.run().expect("it serves"));
-    (path, key)
+/// A server that runs in a thread of this process.
+struct Running {
+    path: PathBuf,
+    key: Key,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(server: Server) -> Self {
+        let Address::Path(path) = server.address().clone() else { unreachable!("no TCP") };
+        let key = server.key().clone();
+        let thread = std::thread::spawn(move || server.run().expect("it serves"));
+        Self { path, key, thread }
+    }
+
+    /// Whether the server ends soon. Each client may request that.
+    fn ends(&self) -> bool {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !self.thread.is_finished() && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.thread.is_finished()
+    }
 }
 
 /// Bytes of a client that has not proved that it knows the key.
@@ -31,7 +49,7 @@ pub fn before_authentication(bytes: &[u8]) {
     static SERVER: LazyLock<PathBuf> = LazyLock::new(|| {
         let limit = Duration::from_millis(100);
         let builder = Manager::builder().limits(|limits| limits.handshake = limit);
-        started(builder.server().expect("a folder for the socket")).0
+        Running::start(builder.server().expect("a folder for the socket")).path
     });
     let mut stream = UnixStream::connect(&*SERVER).expect("the server is there");
     let _ = stream.write_all(bytes);
@@ -52,23 +70,27 @@ fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// A server for clients that know its key.
+fn attacked() -> Running {
+    let builder = Manager::builder().limits(|limits| {
+        limits.stored_bytes = 1 << 20;
+        limits.objects = 1000;
+        limits.pool_workers = 0;
+    });
+    Running::start(builder.server().expect("a folder for the socket"))
+}
+
 /// Frames of a client that has proved that it knows the key.
 pub fn after_authentication(bytes: &[u8]) {
-    static SERVER: LazyLock<(PathBuf, Key)> = LazyLock::new(|| {
-        let builder = Manager::builder().limits(|limits| {
-            limits.stored_bytes = 1 << 20;
-            limits.objects = 1000;
-            limits.pool_workers = 0;
-        });
-        started(builder.server().expect("a folder for the socket"))
+    static SERVER: LazyLock<Mutex<Running>> = LazyLock::new(|| Mutex::new(attacked()));
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let connection = auth::connect(&server.path, &server.key).unwrap_or_else(|error| {
+        // An input before this one may have requested the end, and nothing else ends a server.
+        assert!(server.ends(), "a server that was not shut down refuses its client: {error}");
+        *server = attacked();
+        auth::connect(&server.path, &server.key).expect("a new server answers")
     });
-    let (path, key) = &*SERVER;
-    let connection = auth::connect(path, key).expect("the server is there");
-    for (number, frame) in frames(bytes).enumerate() {
-        // `Shutdown`, which each client may request, would end the target.
-        if number > 0 && frame.windows(2).take(11).any(|pair| pair == [0, 6]) {
-            continue;
-        }
+    for frame in frames(bytes) {
         if connection.send_bytes(frame).is_err() {
             return;
         }

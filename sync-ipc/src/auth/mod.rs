@@ -415,7 +415,7 @@ impl Pending {
 /// [`AuthError`].
 #[doc(alias = "Client")]
 pub fn connect(path: impl AsRef<Path>, key: &Key) -> Result<Connection, AuthError> {
-    let connection = Connection::over(UnixStream::connect(path)?.into(), true, true);
+    let connection = Connection::over(connection::connect(path.as_ref())?.into(), true, true);
     answer(connection, key, connection::after(LIMIT))
 }
 

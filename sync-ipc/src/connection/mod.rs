@@ -115,6 +115,17 @@ pub fn one_way_pipe() -> io::Result<(Connection, Connection)> {
     Ok((Connection::over(reader, true, false), Connection::over(writer, false, true)))
 }
 
+/// A socket that is connected to the one at a path.
+pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path) {
+            // A signal's handler ran while this waited for a place among those not yet accepted.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            connected => return connected,
+        }
+    }
+}
+
 fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).or_io()
 }
@@ -216,7 +227,7 @@ impl Connection {
     /// The errors of `connect`.
     #[doc(alias = "Client")]
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Self::over(UnixStream::connect(path)?.into(), true, true))
+        Ok(Self::over(connect(path.as_ref())?.into(), true, true))
     }
 
     /// Whether it receives.

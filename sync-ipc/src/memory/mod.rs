@@ -17,7 +17,7 @@
 //! 3. Offsets are checked against `len` at every access, and `base` is aligned to 64 bytes.
 
 mod copy;
-pub(crate) mod limits;
+pub(crate) mod files;
 
 use core::mem::MaybeUninit;
 use core::ops::Deref;

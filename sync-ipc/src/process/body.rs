@@ -21,7 +21,7 @@ use std::sync::Arc;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 
 use super::lent::{Access, Lent, Mapped, Mappings, Spares};
-use crate::memory::limits;
+use crate::memory::files;
 
 /// The longest body that goes through the socket: with the kernel's bookkeeping it fills less than
 /// half of the default room of a socket.
@@ -239,7 +239,7 @@ impl Output {
     /// empty then.
     #[cold]
     fn flush(&mut self, piece: &[u8]) -> io::Result<()> {
-        limits::file_size((self.len() + piece.len()) as u64)?;
+        files::check_size((self.len() + piece.len()) as u64)?;
         let file = match self.file.take() {
             Some(file) => file,
             None => {

@@ -20,14 +20,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use rustix::fs::{
-    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat,
-    memfd_create,
-};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sync_core::Mutex;
 
-use crate::memory::limits;
+use crate::memory::files;
 
 /// The length of a file is a multiple of this.
 const STEP: usize = 1 << 16;
@@ -52,10 +49,8 @@ impl Lent {
     /// A new file of at least `length` bytes.
     fn new(length: usize) -> io::Result<Self> {
         let length = length.next_multiple_of(STEP);
-        limits::file_size(length as u64)?;
         let file = memfd_create("sync-ipc-task", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        // All memory now: writing to a mapping without it would end the process.
-        fallocate(&file, FallocateFlags::empty(), 0, length as u64)?;
+        files::allocate(&file, 0..length as u64)?;
         fcntl_add_seals(&file, SealFlags::SHRINK)?;
         let mapped = Mapped::new(&file, length, Access::Shared)?;
         Ok(Self { file, mapped })
@@ -64,8 +59,7 @@ impl Lent {
     /// Makes it at least `length` bytes long. The mapping moves; after an error it is where it was.
     pub(super) fn grow(&mut self, length: usize) -> io::Result<()> {
         let length = length.next_multiple_of(STEP);
-        limits::file_size(length as u64)?;
-        fallocate(&self.file, FallocateFlags::empty(), 0, length as u64)?;
+        files::allocate(&self.file, self.mapped.length as u64..length as u64)?;
         self.mapped = Mapped::new(&self.file, length, Access::Shared)?;
         Ok(())
     }

@@ -15,10 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::fs::{
-    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat,
-    ftruncate, memfd_create,
-};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
@@ -27,7 +24,7 @@ use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, Nonce, OBJEC
 use crate::error::{Error, OrIo, Result};
 use crate::membership::Member;
 use crate::membership::process::Life;
-use crate::memory::{Mapping, View, limits};
+use crate::memory::{Mapping, View, files};
 use crate::procfs;
 use crate::raw::{IDENTITY, LOCK_TIMEOUT, Peers, Slept, mutex};
 
@@ -591,11 +588,9 @@ fn allocate(size: usize) -> Result<(OwnedFd, Mapping)> {
     if procfs::available_memory().is_some_and(|available| len > available) {
         return Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
     }
-    limits::file_size(len as u64)?;
     let memfd =
         memfd_create("sync-ipc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).or_io()?;
-    ftruncate(&memfd, len as u64).or_io()?;
-    fallocate(&memfd, FallocateFlags::empty(), 0, len as u64).or_io()?;
+    files::allocate(&memfd, 0..len as u64)?;
     fcntl_add_seals(&memfd, SEALS).or_io()?;
     let map = Mapping::new(&memfd, len)?;
     header::initialise(&map, nonce()?);

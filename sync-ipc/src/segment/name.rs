@@ -66,7 +66,7 @@ use super::header::Nonce;
 use crate::error::{Error, OrIo, Result};
 use crate::membership::process::{Life, Process};
 use crate::membership::{byte_lock, take_place};
-use crate::memory::limits;
+use crate::memory::files;
 use crate::procfs;
 
 /// The longest wait of a process for the lock of a name.
@@ -345,7 +345,7 @@ fn word(file: &OwnedFd, at: usize) -> Result<u64> {
 
 /// Writes to a name's file, all or nothing.
 fn write(file: &OwnedFd, bytes: &[u8], at: usize) -> Result<()> {
-    limits::file_size((at + bytes.len()) as u64)?;
+    files::check_size((at + bytes.len()) as u64)?;
     if pwrite(file, bytes, at as u64).or_io()? != bytes.len() {
         return Err(io::Error::from(io::ErrorKind::StorageFull).into());
     }

@@ -24,6 +24,7 @@ mod rwlock;
 mod segment;
 mod semaphore;
 mod shared_memory;
+mod signals;
 mod sources;
 mod steps;
 mod surroundings;
