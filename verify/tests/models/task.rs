@@ -15,7 +15,7 @@ use sync_core::{
     Parker, RwLock, Semaphore, TaskGuard, WaitGroup,
 };
 
-use crate::support::{Arc, Body, Tracked, with};
+use crate::support::{Arc, Body, Order, Tracked, body, with};
 
 const TOKEN: u32 = 1;
 const WAITERS: u32 = 2;
@@ -702,36 +702,42 @@ model! {
         let mut task = Box::pin(lock.lock_arc_async());
         assert!(poll_once(task.as_mut()).is_pending());
         let takes = || with(&lock, |lock| *lock.lock() += 1);
-        order.run([takes(), takes(), crate::support::body(move || drop(guard))]);
+        order.run([takes(), takes(), body(move || drop(guard))]);
         assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
     }
+}
+
+/// A reader leaves, and its lock goes to a writer that is a task and is not polled. `threads` are
+/// the others, beside the body of the reader that leaves: they get the free lock all the same.
+fn passes_a_chosen_writer<const N: usize>(
+    order: Order,
+    threads: impl FnOnce(&std::sync::Arc<RwLock<i32>>, Body) -> [Body; N],
+) {
+    model_with_tasks();
+    let lock = std::sync::Arc::new(RwLock::new(0));
+    let guard = lock.read_arc();
+    let mut task = Box::pin(lock.write_arc_async());
+    assert!(poll_once(task.as_mut()).is_pending());
+    order.run(threads(&lock, body(move || drop(guard))));
+    assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
 }
 
 model! {
     /// The same with a writer that is a task, and a reader and a writer that are threads.
     fn readers_and_writers_pass_a_chosen_task_that_is_not_polled(order) tight {
-        model_with_tasks();
-        let lock = std::sync::Arc::new(RwLock::new(0));
-        let guard = lock.read_arc();
-        let mut task = Box::pin(lock.write_arc_async());
-        assert!(poll_once(task.as_mut()).is_pending());
-        let reads = with(&lock, |lock| drop(lock.read()));
-        let writes = with(&lock, |lock| *lock.write() += 1);
-        order.run([reads, writes, crate::support::body(move || drop(guard))]);
-        assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
+        passes_a_chosen_writer(order, |lock, leaves| {
+            let reads = with(lock, |lock| drop(lock.read()));
+            let writes = with(lock, |lock| *lock.write() += 1);
+            [reads, writes, leaves]
+        });
     }
 }
 
 model! {
     /// No thread waits to write: a reader passes the writer that is a task.
     fn a_reader_passes_a_chosen_writer_that_is_not_polled(order) {
-        model_with_tasks();
-        let lock = std::sync::Arc::new(RwLock::new(0));
-        let guard = lock.read_arc();
-        let mut task = Box::pin(lock.write_arc_async());
-        assert!(poll_once(task.as_mut()).is_pending());
-        let reads = with(&lock, |lock| drop(lock.read()));
-        order.run([reads, crate::support::body(move || drop(guard))]);
-        assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
+        passes_a_chosen_writer(order, |lock, leaves| {
+            [with(lock, |lock| drop(lock.read())), leaves]
+        });
     }
 }
