@@ -124,7 +124,7 @@ fn an_interrupted_program_leaves_no_process_no_folder_and_no_name() {
         let user = unsafe { libc::getuid() };
         let file = std::path::PathBuf::from(format!("/dev/shm/sync-ipc.{user}.{name}"));
         if how == "at once" && file.exists() {
-            // What `kill -9` leaves too: some kB, until names are created.
+            // Some kB, as after `kill -9`, until names are created.
             let started = Instant::now();
             while file.exists() {
                 assert!(started.elapsed() < Duration::from_secs(60), "{file:?} stays");

@@ -193,7 +193,7 @@ impl Spares {
         self.kept_any.load(Ordering::Relaxed)
     }
 
-    /// Whether so many files are in use that an outcome that waits to be read keeps no descriptor.
+    /// Whether enough files are in use that an outcome that waits to be read keeps no descriptor.
     pub(super) fn is_crowded(&self) -> bool {
         self.in_use() > self.unread
     }
