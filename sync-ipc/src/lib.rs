@@ -38,6 +38,7 @@ pub mod pool;
 pub mod manager;
 mod procfs;
 mod queue;
+mod random;
 #[doc(hidden)]
 pub mod raw;
 mod readiness;

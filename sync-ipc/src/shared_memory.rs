@@ -3,12 +3,12 @@
 use core::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::rand::{GetRandomFlags, getrandom};
 use sync_core::primitive::atomic::Ordering;
 use sync_core::primitive::futex::Deadline;
 
-use crate::error::{Error, ListError, OrIo, OutOfRange, Result};
+use crate::error::{Error, ListError, OutOfRange, Result};
 use crate::plain;
+use crate::random::random;
 use crate::raw::{LOCK_TIMEOUT, mutex};
 use crate::segment::{Block, Segment};
 
@@ -56,9 +56,8 @@ impl SharedMemory {
     /// As [`Segment::create`].
     pub fn create_new(size: usize) -> Result<Self> {
         loop {
-            let mut random = [0; 8];
-            getrandom(&mut random, GetRandomFlags::empty()).or_io()?;
-            match Self::create(&format!("memory-{:016x}", u64::from_ne_bytes(random)), size) {
+            let number = u64::from_ne_bytes(random()?);
+            match Self::create(&format!("memory-{number:016x}"), size) {
                 Err(Error::AlreadyExists) => {}
                 other => return other,
             }

@@ -82,6 +82,59 @@ fn an_interrupt_reaches_each_process_once_and_the_tree_ends_in_order() {
     until_gone(sheltered);
 }
 
+/// With a process, a pool at work, a manager and a name. Twice: the program handles the interrupt,
+/// or is ended by it.
+#[cfg(feature = "manager")]
+#[test]
+fn an_interrupted_program_leaves_no_process_no_folder_and_no_name() {
+    for how in ["in order", "at once"] {
+        let mut program = program("tree");
+        program.args(["everything", how]).stdout(Stdio::piped()).process_group(0);
+        let mut parent = program.spawn().expect("built");
+        let mut lines = BufReader::new(parent.stdout.take().expect("piped")).lines();
+        let (mut pids, mut folder, mut name) = (Vec::new(), None, None);
+        loop {
+            let line = lines.next().expect("not at its end").expect("UTF-8");
+            let rest = || line.split_once(' ').expect("two words").1.to_owned();
+            match line.split(' ').next() {
+                Some("pid") => pids.push(number(&line)),
+                Some("folder") => folder = Some(std::path::PathBuf::from(rest())),
+                Some("name") => name = Some(rest()),
+                Some("parent") => break,
+                _ => panic!("{line}"),
+            }
+        }
+        let (folder, name) = (folder.expect("a line"), name.expect("a line"));
+        assert!(pids.len() == 4 && folder.exists());
+        // As the terminal does.
+        // SAFETY: the group of the program.
+        unsafe { libc::kill(-(parent.id() as i32), libc::SIGINT) };
+        let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+        let ended = parent.wait().expect("it ends");
+        if how == "in order" {
+            assert!(ended.success(), "{rest:?}");
+            assert_eq!(rest, ["parent was interrupted 1 times", "parent ends"]);
+        } else {
+            assert!(!ended.success());
+        }
+        // Daemons that are given up end a moment after their parent.
+        pids.into_iter().for_each(until_gone);
+        assert!(!folder.exists(), "{how}: {folder:?}");
+        // SAFETY: takes no arguments and always succeeds.
+        let user = unsafe { libc::getuid() };
+        let file = std::path::PathBuf::from(format!("/dev/shm/sync-ipc.{user}.{name}"));
+        if how == "at once" && file.exists() {
+            // Some kB, as after `kill -9`, until names are created.
+            let started = Instant::now();
+            while file.exists() {
+                assert!(started.elapsed() < Duration::from_secs(60), "{file:?} stays");
+                drop(sync_ipc::SharedMemory::create_new(100).expect("a name"));
+            }
+        }
+        assert!(!file.exists(), "{how}");
+    }
+}
+
 #[test]
 fn a_program_with_a_pool_in_a_global_ends_and_so_do_the_workers() {
     let output = program("tree").arg("global").output().expect("built");

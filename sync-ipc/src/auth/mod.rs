@@ -45,6 +45,7 @@ pub use self::tls::{Identity, Trust};
 
 use crate::connection::{self, Connection};
 use crate::error::ConnectionError;
+use crate::random::random;
 
 /// The longest frame before the proofs are known to be right.
 const FRAME: usize = 256;
@@ -76,7 +77,7 @@ impl Key {
     ///
     /// The errors of `getrandom`.
     pub fn random() -> io::Result<Self> {
-        Ok(Self(nonce()?.to_vec()))
+        Ok(Self(random::<NONCE>()?.to_vec()))
     }
 
     fn mac(&self, role: &[u8], transcript: &[&[u8]]) -> Hmac<Sha256> {
@@ -388,7 +389,7 @@ impl Pending {
         };
         let binding = binding(&connection)?;
         let mut greeting = GREETING.to_vec();
-        greeting.extend_from_slice(&nonce()?);
+        greeting.extend_from_slice(&random::<NONCE>()?);
         connection.send_bytes_timeout(&greeting, left(deadline))?;
         let answer = connection.recv_bytes_timeout(FRAME, left(deadline))?;
         let Some((theirs, proof)) = answer.split_at_checked(NONCE) else {
@@ -542,7 +543,7 @@ fn answer(
     if greeting.strip_prefix(GREETING).is_none_or(|nonce| nonce.len() != NONCE) {
         return Err(AuthError::Protocol);
     }
-    let ours = nonce()?;
+    let ours = random::<NONCE>()?;
     let transcript: [&[u8]; 3] = [&greeting, &ours, &binding];
     let mut message = ours.to_vec();
     message.extend_from_slice(&key.mac(b"client", &transcript).finalize().into_bytes());
@@ -556,17 +557,6 @@ fn answer(
         Some((0, [])) => Err(AuthError::WrongKey),
         _ => Err(AuthError::Protocol),
     }
-}
-
-fn nonce() -> io::Result<[u8; NONCE]> {
-    let mut bytes = [0; NONCE];
-    let mut filled = 0;
-    while filled < NONCE {
-        let flags = rustix::rand::GetRandomFlags::empty();
-        filled +=
-            rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut bytes[filled..], flags))?;
-    }
-    Ok(bytes)
 }
 
 /// The time until `deadline`. `None` is past the end of the clock.

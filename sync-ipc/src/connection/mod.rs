@@ -126,6 +126,20 @@ pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
+/// Whether a process listens at the path: a socket of another process that nothing is accepted from
+/// is refused. Does not wait. Another error, such as a full row of those not yet accepted, is no
+/// proof.
+#[cfg(feature = "manager")]
+pub(crate) fn is_refused(path: &Path) -> bool {
+    let kind = SocketType::STREAM;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connect = || -> core::result::Result<(), Errno> {
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
+        rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(path)?)
+    };
+    connect() == Err(Errno::CONNREFUSED)
+}
+
 fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).or_io()
 }

@@ -219,7 +219,7 @@ impl Tls {
             }
             let mut byte = [0];
             let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-            match recv(&self.socket, &mut byte, peek) {
+            match rustix::io::retry_on_intr(|| recv(&self.socket, &mut byte[..], peek)) {
                 Err(Errno::AGAIN) => return false,
                 // The end of the socket, or an error of it.
                 Ok((0, _)) | Err(_) => return true,

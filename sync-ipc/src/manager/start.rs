@@ -4,16 +4,17 @@ use core::fmt;
 use core::ops::Deref;
 use core::sync::atomic::{AtomicI32, Ordering};
 use core::time::Duration;
+use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sync_core::fork::ProcessMark;
 
 use super::client::ManagerClient;
@@ -28,6 +29,7 @@ use crate::auth::{Key, Listener, Transport};
 use crate::connection::{self, Connection};
 use crate::process::handles::{Descriptor, Outgoing, encode_to_vec};
 use crate::process::{Bytes, Entry, Process, current_process, entry};
+use crate::random::random;
 
 entry!(serve);
 
@@ -79,6 +81,8 @@ struct Setup {
     initializer: Option<Initializer>,
     #[cfg(feature = "tls")]
     identity: Option<Identity>,
+    /// Removed at the server's end.
+    place: Option<Place>,
     /// Gets one byte when the server is ready.
     ready: Connection,
 }
@@ -191,6 +195,7 @@ impl ManagerBuilder {
             initializer: self.initializer,
             #[cfg(feature = "tls")]
             identity,
+            place: bound.path.as_ref().and_then(|own| own.place.clone()),
             ready: theirs,
         };
         // Its end is its parent's decision: it ignores Ctrl-C, and ends with it.
@@ -260,13 +265,13 @@ impl Bound {
                     }
                     bound => bound?,
                 };
-                let own = OwnPath::new(path.clone(), None);
+                let own = OwnPath::new(path.clone(), false);
                 Ok(Self { address: Address::Path(path), socket: listener.into(), path: Some(own) })
             }
             At::Folder => {
                 let folder = new_folder()?;
                 let (path, new) = (folder.join("socket"), folder.join("new"));
-                let own = OwnPath::new(path.clone(), Some(folder));
+                let own = OwnPath::new(path.clone(), true);
                 let listener = UnixListener::bind(&new)?;
                 // Under its final name it listens already: a socket there that refuses is dead.
                 std::fs::rename(&new, &path)?;
@@ -283,9 +288,7 @@ fn is_dead(path: &Path) -> bool {
         use std::os::unix::fs::FileTypeExt;
         about.file_type().is_socket() && about.uid() == own
     });
-    is_own
-        && UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    is_own && connection::is_refused(path)
 }
 
 /// A new folder that only this user can enter. Removes those of managers that were killed together
@@ -309,7 +312,7 @@ fn new_folder() -> io::Result<PathBuf> {
         }
     }
     loop {
-        let number = u64::from_ne_bytes(server::random()?);
+        let number = u64::from_ne_bytes(random()?);
         let folder = base.join(format!("{FOLDER}{number:016x}"));
         match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -318,15 +321,34 @@ fn new_folder() -> io::Result<PathBuf> {
     }
 }
 
-/// A socket's path, and the folder that was made for it. Removed when it is dropped, by the process
-/// that made it.
-#[derive(Debug)]
-struct OwnPath {
+/// A socket's path.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Place {
+    #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
     path: PathBuf,
-    folder: Option<PathBuf>,
-    mark: ProcessMark,
+    /// Whether its folder was made for it.
+    has_folder: bool,
     /// Device and inode of the socket.
     file: Option<(u64, u64)>,
+}
+
+/// A path need not be text.
+fn write_path<S: Serializer>(path: &Path, serializer: S) -> core::result::Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(path.as_os_str().as_bytes())
+}
+
+fn read_path<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> core::result::Result<PathBuf, D::Error> {
+    Ok(OsString::from_vec(Bytes::deserialize(deserializer)?.0).into())
+}
+
+/// A place that is removed when it is dropped, by the process that made this value: by the server,
+/// while it still listens there, and by its parent if the server was killed.
+#[derive(Debug)]
+struct OwnPath {
+    place: Option<Place>,
+    mark: ProcessMark,
 }
 
 fn file_at(path: &Path) -> Option<(u64, u64)> {
@@ -334,8 +356,19 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl OwnPath {
-    fn new(path: PathBuf, folder: Option<PathBuf>) -> Self {
-        Self { file: file_at(&path), path, folder, mark: ProcessMark::current() }
+    fn new(path: PathBuf, has_folder: bool) -> Self {
+        Place { file: file_at(&path), path, has_folder }.own()
+    }
+
+    /// For a place that the server has removed: another one may have been started there since.
+    fn forget(mut self) {
+        self.place = None;
+    }
+}
+
+impl Place {
+    fn own(self) -> OwnPath {
+        OwnPath { place: Some(self), mark: ProcessMark::current() }
     }
 }
 
@@ -344,11 +377,12 @@ impl Drop for OwnPath {
         if !self.mark.is_current() {
             return;
         }
+        let Some(Place { path, has_folder, file }) = &self.place else { return };
         // At a path of the user's choice, another manager may have been started since.
-        if self.folder.is_some() || self.file == file_at(&self.path) {
-            let _ = std::fs::remove_file(&self.path);
+        if *has_folder || *file == file_at(path) {
+            let _ = std::fs::remove_file(path);
         }
-        if let Some(folder) = &self.folder {
+        if let Some(folder) = path.parent().filter(|_| *has_folder) {
             let _ = std::fs::remove_file(folder.join("new"));
             let _ = std::fs::remove_dir(folder);
         }
@@ -398,7 +432,7 @@ fn with_tls(
 fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
     #[cfg(feature = "tls")]
     let identity = setup.identity;
-    let Setup { listener, is_tcp, key, limits, initializer, ready, .. } = setup;
+    let Setup { listener, is_tcp, key, limits, initializer, place, ready, .. } = setup;
     let system = |error: io::Error| Refusal::System(error.to_string());
     if let Some(Initializer { entry, body, descriptors }) = initializer {
         let descriptors = descriptors.into_iter().map(OwnedFd::from).collect();
@@ -422,7 +456,8 @@ fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
     // A parent that is gone needs no word.
     let _ = ready.send_bytes(&[1]);
     drop(ready);
-    let served = server.run(listener).map_err(system);
+    // Also if the parent was killed, and does not.
+    let served = server.run(listener, || drop(place.map(Place::own))).map_err(system);
     core::mem::forget(server);
     served
 }
@@ -507,7 +542,10 @@ impl Manager {
                 self.process.join()?;
             }
         }
-        self.path = None;
+        let own = self.path.take();
+        if let (Some(own), Some(0)) = (own, self.process.exitcode()) {
+            own.forget();
+        }
         Ok(())
     }
 }
@@ -584,8 +622,6 @@ impl Server {
     /// The errors of `poll`.
     pub fn run(self) -> io::Result<()> {
         let Self { server, listener, path, .. } = self;
-        let served = server.run(listener);
-        drop(path);
-        served
+        server.run(listener, || drop(path))
     }
 }

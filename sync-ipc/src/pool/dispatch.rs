@@ -12,31 +12,34 @@
 //! 3. No user code runs under the lock of [`State`].
 //! 4. Sending to an idle worker does not wait: it has read all that it was sent, so its socket is
 //!    empty.
+//! 5. The descriptors that tasks and outcomes cost are bounded by the number of workers, not by the
+//!    number of tasks: see [`lent`](crate::process::lent) for those of long arguments and results,
+//!    and [`Backlog::has_room_for`] for those among the arguments. A task that needs a descriptor
+//!    when the system has none left waits until there is one, as long as other tasks run.
 
 use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::net::{Shutdown, shutdown};
 use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, MutexGuard};
 
+use super::backlog::Backlog;
 use super::error::SubmitError;
 use super::job::{Job, JobError};
+use super::link::{Given, Link, Worker, enforce_limits, wait_for_ends};
 use super::settings::Settings;
 use super::worker::{self, Initializer, NOT_READY, READY};
 use crate::eager::Eager;
 use crate::process::body::{Body, INLINE};
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::lent::{Lent, REUSED, Spares};
-use crate::process::message::{self, Message, Received};
+use crate::process::message::{self, Message, NO_ROOM, Received};
 use crate::process::{Process, SpawnError, entry};
 
 entry!(worker::work);
@@ -57,11 +60,13 @@ const KILLED: u32 = 1;
 /// The exit code of a worker that was killed (SIGKILL).
 const BY_KILL: i32 = -9;
 
-/// The time until the next attempt after a worker could not be started.
+/// The time until the next attempt after a worker could not be started, or a task not be given to
+/// one for want of descriptors.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// The time that a worker has for its own handlers after it was requested to end.
-const GRACE: Duration = Duration::from_secs(1);
+/// The time for which a task that no worker can be given for want of descriptors is tried again
+/// while no other task runs.
+const STARVED: Duration = Duration::from_secs(1);
 
 std::thread_local! {
     /// The process in which this thread is a dispatcher.
@@ -125,51 +130,16 @@ pub(super) struct Pool {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    pub(super) backlog: VecDeque<Arc<Job>>,
+    pub(super) backlog: Backlog,
     pub(super) workers: Vec<Worker>,
     /// Numbers of workers that wait for a task, the one that became idle last at the end.
     idle: Vec<u64>,
     next_number: u64,
     /// The weight of the workers that ended before they began, since one began.
     false_starts: u32,
+    /// Since when no task runs because the system has no descriptor for one.
+    starved: Option<Instant>,
     has_ended: bool,
-}
-
-/// The process of a worker, and its socket.
-pub(super) struct Link {
-    number: u64,
-    pub(super) process: Process<()>,
-    socket: OwnedFd,
-    /// The worker has closed its end.
-    at_end: AtomicBool,
-}
-
-impl Link {
-    fn is_at_end(&self) -> bool {
-        // Relaxed, as all accesses: only the dispatcher uses it.
-        self.at_end.load(Ordering::Relaxed)
-    }
-
-    /// Lets the worker find the end of its tasks.
-    fn shut(&self) {
-        // A worker that has ended has shut it.
-        let _ = shutdown(&self.socket, Shutdown::Write);
-    }
-}
-
-pub(super) struct Worker {
-    pub(super) link: Arc<Link>,
-    ready: bool,
-    task: Option<Arc<Job>>,
-    /// When it is killed for its task.
-    limit: Option<Instant>,
-    /// The file that was lent for the outcome of the task.
-    lent: Option<Lent>,
-    timed_out: bool,
-    /// The number of tasks that it has run.
-    done: u64,
-    /// Its socket is shut: it gets no more tasks, and ends.
-    retired: bool,
 }
 
 /// The state of everything, for the search for a hang. Does not wait for the lock.
@@ -190,22 +160,6 @@ impl fmt::Debug for Pool {
     }
 }
 
-impl fmt::Debug for Worker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let process = &self.link.process;
-        f.debug_struct("Worker")
-            .field("number", &self.link.number)
-            .field("pid", &process.pid())
-            .field("at_end", &self.link.is_at_end())
-            .field("ready", &self.ready)
-            .field("has_task", &self.task.is_some())
-            .field("done", &self.done)
-            .field("timed_out", &self.timed_out)
-            .field("retired", &self.retired)
-            .finish_non_exhaustive()
-    }
-}
-
 // No user code runs while its parts are being changed (invariant 3), so an unwinding caller leaves
 // nothing half done.
 impl std::panic::UnwindSafe for Pool {}
@@ -215,21 +169,22 @@ impl Pool {
     /// Starts all workers, and the dispatcher.
     pub(super) fn start(settings: Settings) -> Result<Arc<Self>, SpawnError> {
         let pool = Arc::new(Self {
+            spares: Arc::new(Spares::new(settings.workers)),
             settings,
             state: Mutex::new(State {
                 phase: Phase::Open,
-                backlog: VecDeque::new(),
+                backlog: Backlog::default(),
                 workers: Vec::new(),
                 idle: Vec::new(),
                 next_number: 0,
                 false_starts: 0,
+                starved: None,
                 has_ended: false,
             }),
             room: Condvar::new(),
             ended: Condvar::new(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(|error| SpawnError::Io(error.into()))?,
-            spares: Arc::default(),
             outcome: AtomicUsize::new(0),
             eager: Eager::new(),
             thread: Mutex::new(None),
@@ -319,7 +274,7 @@ impl Pool {
                 Phase::Broken(why) => return Err(SubmitError::Broken(why.clone())),
             }
             // A callback that submits must not wait for its own thread to make room.
-            if state.backlog.len() < self.settings.queue_limit || is_dispatcher() {
+            if state.backlog.has_room_for(job, &self.settings) || is_dispatcher() {
                 break;
             }
             match room {
@@ -337,15 +292,22 @@ impl Pool {
         if let Some(worker) = number.and_then(|number| state.worker(number)) {
             let limit = self.limit_of(job);
             job.begin();
-            match worker.give(job, limit, self.lend_for(job), &self.spares) {
-                Given::Yes if limit.is_none() => return Ok(()),
+            match worker.give(job, limit, &self.spares, || self.lend_for(job)) {
                 Given::Yes => {
-                    // The dispatcher has a deadline more to look at.
+                    state.starved = None;
                     drop(state);
-                    self.wake();
+                    if limit.is_some() {
+                        // The dispatcher has a deadline more to look at.
+                        self.wake();
+                    }
                     return Ok(());
                 }
                 Given::WorkerIsDead => job.unbegin(),
+                Given::Later(_) => {
+                    // The dispatcher tries again.
+                    state.idle.extend(number);
+                    job.unbegin();
+                }
                 Given::Refused(why) => {
                     state.idle.extend(number);
                     job.unbegin();
@@ -453,16 +415,16 @@ impl Pool {
         };
         let mut links = all(&self.state.lock());
         let mut buffer = Vec::new();
-        let mut again: Option<Instant> = None;
+        let (mut again, mut later): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
-            let ready = self.wait(&links, again);
+            let ready = self.wait(&links, again.into_iter().chain(later).min());
             let mut ends = Vec::new();
             let mut state = self.state.lock();
             for (link, has_ended) in ready {
                 attend(&mut state, &link, has_ended, self, &mut buffer, &mut ends);
             }
-            enforce_limits(&mut state);
-            self.feed(&mut state, &mut ends);
+            enforce_limits(&mut state.workers);
+            later = self.feed(&mut state, &mut ends);
             if again.is_none_or(|again| again <= Instant::now()) {
                 again = self.replace(&mut state);
             }
@@ -471,13 +433,29 @@ impl Pool {
                 return;
             }
             links = all(&state);
+            // The next to be given to workers.
+            let next: Vec<Arc<Job>> = if self.spares.kept_any() {
+                state.backlog.jobs().iter().take(self.settings.workers).cloned().collect()
+            } else {
+                Vec::new()
+            };
             drop(state);
             self.room.notify_all();
             // Invariant 3: callbacks run in here.
             for (job, outcome) in ends {
-                job.finish(outcome);
+                job.finish(outcome.map(|message| self.settled(message)));
+            }
+            for job in next {
+                // Without the lock of the state: these copies may be long. After an error it is
+                // tried again when a worker is to have the task.
+                let _ = job.call.lock().body.file(&self.spares);
             }
         }
+    }
+
+    /// A message that may wait long for its reader.
+    fn settled(&self, message: Message) -> Message {
+        Message { body: message.body.settle(&self.spares), ..message }
     }
 
     /// Waits until a worker sends or ends, until a limit passes, or until another thread calls
@@ -524,10 +502,10 @@ impl Pool {
         ready
     }
 
-    /// Gives tasks to idle workers.
-    fn feed(&self, state: &mut State, ends: &mut Vec<Ending>) {
+    /// Gives tasks to idle workers. Returns when to try again, if there was no descriptor for one.
+    fn feed(&self, state: &mut State, ends: &mut Vec<Ending>) -> Option<Instant> {
         while !state.idle.is_empty() {
-            let Some(job) = state.backlog.pop_front() else { return };
+            let job = state.backlog.pop_front()?;
             if !job.begin() {
                 continue;
             }
@@ -538,11 +516,24 @@ impl Pool {
                 state.backlog.push_front(job);
                 continue;
             };
-            match worker.give(&job, limit, self.lend_for(&job), &self.spares) {
-                Given::Yes => {}
+            match worker.give(&job, limit, &self.spares, || self.lend_for(&job)) {
+                Given::Yes => state.starved = None,
                 Given::WorkerIsDead => {
                     job.unbegin();
                     state.backlog.push_front(job);
+                }
+                Given::Later(why) => {
+                    state.idle.push(number);
+                    let now = Instant::now();
+                    let is_busy = state.workers.iter().any(|worker| worker.task.is_some());
+                    let since = if is_busy { now } else { state.starved.unwrap_or(now) };
+                    state.starved = Some(since);
+                    if now.saturating_duration_since(since) < STARVED {
+                        job.unbegin();
+                        state.backlog.push_front(job);
+                        return Some(now + AGAIN);
+                    }
+                    ends.push((job, Err(JobError::BadArguments(why))));
                 }
                 Given::Refused(why) => {
                     state.idle.push(number);
@@ -550,6 +541,7 @@ impl Pool {
                 }
             }
         }
+        None
     }
 
     /// Starts workers for those that have ended. Returns when to try again, if the system refused.
@@ -591,7 +583,7 @@ impl Pool {
             Phase::Broken(why) => JobError::Broken(why.clone()),
             _ => JobError::Terminated,
         };
-        let backlog = core::mem::take(&mut state.backlog);
+        let backlog = state.backlog.take();
         let mut workers = core::mem::take(&mut state.workers);
         let in_order = state.phase == Phase::Closed;
         drop(state);
@@ -608,7 +600,7 @@ impl Pool {
         }
         // Invariant 3: callbacks run in here. The workers end meanwhile.
         for (job, outcome) in ends {
-            job.finish(outcome);
+            job.finish(outcome.map(|message| self.settled(message)));
         }
         wait_for_ends(&workers);
         drop(workers);
@@ -620,65 +612,9 @@ impl Pool {
 /// A job that has ended, and how.
 type Ending = (Arc<Job>, Result<Message, JobError>);
 
-/// Waits for the ends of workers that were requested to end; kills the workers that do not end
-/// within [`GRACE`].
-fn wait_for_ends(workers: &[Worker]) {
-    let limit = Instant::now() + GRACE;
-    for worker in workers {
-        let process = &worker.link.process;
-        let left = limit.saturating_duration_since(Instant::now());
-        if !matches!(process.join_timeout(left), Ok(Some(_))) {
-            let _ = process.kill();
-            let _ = process.join();
-        }
-    }
-}
-
 impl State {
     fn worker(&mut self, number: u64) -> Option<&mut Worker> {
         self.workers.iter_mut().find(|worker| worker.link.number == number)
-    }
-}
-
-/// The outcome of giving a task to a worker.
-enum Given {
-    Yes,
-    /// The dispatcher will see to the worker. The task is not its.
-    WorkerIsDead,
-    /// The system cannot pass it on: no memory, no descriptors, or too many of them.
-    Refused(String),
-}
-
-impl Worker {
-    fn give(
-        &mut self,
-        job: &Arc<Job>,
-        limit: Option<Instant>,
-        lent: Option<Lent>,
-        spares: &Spares,
-    ) -> Given {
-        let call = job.call.lock();
-        let (tag, file) = (worker::tag(call.entry, call.count), lent.as_ref().map(Lent::as_fd));
-        let socket = &self.link.socket;
-        match message::send_lending(socket, tag, &call.body, &call.descriptors, file) {
-            Ok(()) => {
-                self.task = Some(Arc::clone(job));
-                self.limit = limit;
-                self.lent = lent;
-                Given::Yes
-            }
-            Err(error) => {
-                if let Some(file) = lent {
-                    spares.keep(file);
-                }
-                match error.kind() {
-                    ErrorKind::BrokenPipe
-                    | ErrorKind::ConnectionReset
-                    | ErrorKind::NotConnected => Given::WorkerIsDead,
-                    _ => Given::Refused(error.to_string()),
-                }
-            }
-        }
     }
 }
 
@@ -687,18 +623,6 @@ fn is_drained(state: &State) -> bool {
     state.phase == Phase::Closed
         && state.backlog.is_empty()
         && state.workers.iter().all(|worker| worker.task.is_none())
-}
-
-/// Kills workers whose tasks take too long.
-fn enforce_limits(state: &mut State) {
-    let now = Instant::now();
-    for worker in &mut state.workers {
-        if worker.limit.is_some_and(|limit| limit <= now) {
-            worker.limit = None;
-            worker.timed_out = true;
-            let _ = worker.link.process.kill();
-        }
-    }
 }
 
 /// Reads the messages of a worker, and handles its end. `has_ended` was determined before that
@@ -713,13 +637,14 @@ fn attend(
 ) {
     let most = pool.settings.max_tasks_per_child;
     let at_end = loop {
-        let mut message = match message::receive(&link.socket, buffer, false) {
-            Ok(Received::Message(message)) => message,
+        let received = match message::receive(&link.socket, buffer, false) {
+            Ok(Received::Message(message)) => Ok(message),
+            Ok(Received::NoRoom { tag }) => Err(tag),
             Ok(Received::Nothing) => break false,
             Ok(Received::End) | Err(_) => break true,
         };
         let Some(worker) = state.worker(link.number) else { return };
-        match message.tag {
+        match received.as_ref().map_or_else(|tag| *tag, |message| message.tag) {
             READY => {
                 worker.ready = true;
                 state.false_starts = 0;
@@ -727,7 +652,8 @@ fn attend(
             }
             NOT_READY => {
                 worker.retired = true;
-                let report = message.body.open().unwrap_or_default();
+                let report = received.ok().and_then(|message| message.body.open().ok());
+                let report = report.unwrap_or_default();
                 let report = entry::only_outcome::<()>(&report, &mut Incoming::default());
                 let why = report.map_or_else(|error| error.to_string(), |()| String::new());
                 state.phase = Phase::Broken(format!("the initializer of a worker failed: {why}"));
@@ -745,10 +671,18 @@ fn attend(
                 } else {
                     state.idle.push(link.number);
                 }
-                if let Some(job) = job {
-                    message.body = pool.take_back(message.body, lent, job.count);
-                    ends.push((job, Ok(message)));
-                }
+                let Some(job) = job else { continue };
+                let outcome = match received {
+                    Ok(mut message) => {
+                        message.body = pool.take_back(message.body, lent, job.count);
+                        Ok(message)
+                    }
+                    Err(_) => {
+                        lent.into_iter().for_each(|file| pool.spares.keep(file));
+                        Err(JobError::BadResult(NO_ROOM.into()))
+                    }
+                };
+                ends.push((job, outcome));
             }
         }
     };

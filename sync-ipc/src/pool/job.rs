@@ -134,6 +134,8 @@ pub(super) struct Job {
     pub(super) count: u32,
     /// The number of bytes of the arguments.
     pub(super) length: usize,
+    /// The number of descriptors among the arguments.
+    pub(super) descriptors: usize,
     pub(super) mark: ProcessMark,
     /// Where the files of arguments and results go when they were read.
     pub(super) spares: Option<Arc<Spares>>,
@@ -173,6 +175,7 @@ impl Job {
         Arc::new(Self {
             count: call.count,
             length: call.body.len(),
+            descriptors: call.descriptors.len(),
             spares: call.spares.clone(),
             call: Mutex::new(call),
             mark: ProcessMark::current(),

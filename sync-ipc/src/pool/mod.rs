@@ -2,14 +2,17 @@
 //!
 //! The parts: `error` (the errors, and the state of a job), `settings`, `job` (a submitted job and
 //! its outcome), `handle` (the submitter's handles), `dispatch` (the distribution of tasks, and the
-//! death of a worker), `worker` (the other process), `executor` (the interface that it shares with
-//! pools of threads).
+//! death of a worker), `backlog` (the tasks that wait), `link` (the workers, as `dispatch` has
+//! them), `worker` (the other process), `executor` (the interface that it shares with pools of
+//! threads).
 
+mod backlog;
 mod dispatch;
 mod error;
 mod executor;
 mod handle;
 mod job;
+mod link;
 mod settings;
 mod worker;
 
@@ -104,6 +107,11 @@ impl PoolBuilder {
 
     /// Sets the number of tasks that may wait for a worker: submitting waits while there are more.
     /// Default: 4096.
+    ///
+    /// Submitting also waits while the waiting tasks have more than 64 descriptors among their
+    /// arguments (a handle to an object is one), or twice as many as there are workers. Long
+    /// arguments and results that wait cost few descriptors, however many they are: those past the
+    /// first few dozen wait in memory.
     pub fn queue_limit(mut self, limit: usize) -> Self {
         self.settings.queue_limit = limit;
         self
@@ -276,8 +284,11 @@ impl Pool {
     pub(crate) fn submit_by_name(&self, name: &str, args: Vec<u8>) -> Result<Raw, SubmitError> {
         let number = entry::number_of(name).and_then(|number| u32::try_from(number).ok());
         let entry = number.ok_or(SubmitError::NotRegistered("a function of that name"))?;
-        let body = Body::new(args).map_err(|error| SubmitError::BadArguments(error.to_string()))?;
-        let job = Job::new(Call { entry, count: 1, body, descriptors: Vec::new(), spares: None });
+        let spares = &self.inner.spares;
+        let body = Body::to_wait(args, spares);
+        let body = body.map_err(|error| SubmitError::BadArguments(error.to_string()))?;
+        let (descriptors, spares) = (Vec::new(), Some(Arc::clone(spares)));
+        let job = Job::new(Call { entry, count: 1, body, descriptors, spares });
         self.inner.submit(&job, true)?;
         Ok(Raw(job))
     }
@@ -526,7 +537,7 @@ impl Pool {
     pub fn shutdown(&self, wait: bool, cancel_pending: bool) {
         self.close();
         if cancel_pending {
-            let backlog = self.inner.state().map(|state| state.backlog.clone());
+            let backlog = self.inner.state().map(|state| state.backlog.jobs().clone());
             for job in backlog.unwrap_or_default() {
                 job.cancel();
             }
@@ -626,7 +637,11 @@ impl Raw {
     /// The outcome of a job that has ended.
     pub(crate) fn outcome(&self) -> Result<Vec<u8>, JobError> {
         let body = self.0.take()?.body;
-        let content = body.open().map_err(|error| JobError::BadResult(error.to_string()))?;
+        let content = match &self.0.spares {
+            Some(spares) => body.open_and_keep(spares),
+            None => body.open(),
+        };
+        let content = content.map_err(|error| JobError::BadResult(error.to_string()))?;
         Ok(content.into_vec())
     }
 }

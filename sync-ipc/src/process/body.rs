@@ -55,6 +55,8 @@ pub(crate) struct Output {
     error: Option<io::Error>,
     /// Where a long output gets its file from, if it is used again.
     spares: Option<Arc<Spares>>,
+    /// There was no file for it: its bytes stay on the heap.
+    kept: bool,
 }
 
 /// The memory of an output's window.
@@ -82,6 +84,7 @@ impl Default for Output {
             filed: 0,
             error: None,
             spares: None,
+            kept: false,
         }
     }
 }
@@ -192,12 +195,19 @@ impl Output {
                 return Ok(());
             }
             match &mut output.memory {
-                Memory::Heap(_) if output.spares.is_none() || needed <= INLINE => {
-                    output.grow_heap(needed);
-                }
                 Memory::Heap(bytes) => {
-                    let Some(spares) = &output.spares else { unreachable!("checked above") };
-                    let file = spares.take(needed.max(2 * INLINE))?;
+                    let file = match &output.spares {
+                        Some(spares) if needed > INLINE && !output.kept => {
+                            let file = spares.take_to_wait(needed.max(2 * INLINE))?;
+                            output.kept = file.is_none();
+                            file
+                        }
+                        _ => None,
+                    };
+                    let Some(file) = file else {
+                        output.grow_heap(needed);
+                        return Ok(());
+                    };
                     assert!(file.mapped.length >= output.used && bytes.capacity() >= output.used);
                     // SAFETY: both have `used` bytes, the ones of the heap are written, and no
                     // other code uses the spare file.
@@ -286,7 +296,14 @@ impl Output {
                     unsafe { bytes.set_len(self.used) };
                     return Ok(Body::Inline(bytes));
                 }
-                heap @ Memory::Heap(_) => self.memory = heap,
+                Memory::Heap(mut bytes) => match &self.spares {
+                    Some(spares) => {
+                        // SAFETY: as above.
+                        unsafe { bytes.set_len(self.used) };
+                        return Body::to_wait(bytes, spares);
+                    }
+                    None => self.memory = Memory::Heap(bytes),
+                },
             }
         }
         self.flush(&[])?;
@@ -300,8 +317,12 @@ impl Output {
 #[derive(Debug)]
 pub(crate) enum Body {
     Inline(Vec<u8>),
+    /// Too long for the socket, and in no file yet: see [`file`](Self::file).
+    Kept(Vec<u8>),
     /// The file and the length, which was not checked.
     Beside(OwnedFd, usize),
+    /// The first bytes of a mapped file, whose descriptor is closed.
+    Mapped(Arc<Mapped>, usize),
     /// The first bytes of a file that goes round, in the pool that owns it. As many are mapped.
     Lent(Lent, usize),
     /// The first bytes of the file that was lent for them. The length was not checked.
@@ -310,9 +331,57 @@ pub(crate) enum Body {
 
 impl Body {
     /// Puts bytes that are too long for a socket into a file.
-    #[cfg(any(test, feature = "manager"))]
+    #[cfg(test)]
     pub(crate) fn new(bytes: Vec<u8>) -> io::Result<Self> {
         if bytes.len() <= INLINE { Ok(Self::Inline(bytes)) } else { Self::beside(&bytes) }
+    }
+
+    /// The arguments of a task that is to wait for a worker.
+    pub(crate) fn to_wait(bytes: Vec<u8>, spares: &Spares) -> io::Result<Self> {
+        if bytes.len() <= INLINE {
+            return Ok(Self::Inline(bytes));
+        }
+        Ok(match spares.take_to_wait(bytes.len())? {
+            Some(file) => Self::in_file(&bytes, file),
+            None => Self::Kept(bytes),
+        })
+    }
+
+    /// Writes the bytes into a file, if they are too long for a socket and in no file yet.
+    pub(crate) fn file(&mut self, spares: &Spares) -> io::Result<()> {
+        if let Self::Kept(bytes) = self {
+            *self = Self::in_file(bytes, spares.take(bytes.len())?);
+        }
+        Ok(())
+    }
+
+    /// Copies the bytes into a file that has room for them.
+    fn in_file(bytes: &[u8], file: Lent) -> Self {
+        assert!(bytes.len() <= file.mapped.length, "taken for as many");
+        // SAFETY: the mapping has as many bytes, and no other code uses the spare file.
+        unsafe {
+            bytes.as_ptr().copy_to_nonoverlapping(file.mapped.pointer.as_ptr(), bytes.len());
+        }
+        Self::Lent(file, bytes.len())
+    }
+
+    /// The body of an outcome, which may wait long until it is read, without a descriptor; but a
+    /// file that goes round stays one while there are few of them.
+    pub(crate) fn settle(self, spares: &Spares) -> Self {
+        match self {
+            Self::Lent(file, length) if length <= file.mapped.length && spares.is_crowded() => {
+                Self::Mapped(Arc::new(file.into_mapped()), length)
+            }
+            Self::Beside(file, length) => match mapped_file(&file, length) {
+                Some(mapped) => Self::Mapped(Arc::new(mapped), length),
+                None => match Content::of_file(&file, length) {
+                    Some(content) => Self::Kept(content.into_vec()),
+                    // The reader gets the error.
+                    None => Self::Beside(file, length),
+                },
+            },
+            other => other,
+        }
     }
 
     /// Puts bytes into a file, however few they are.
@@ -337,15 +406,18 @@ impl Body {
     /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Inline(bytes) => bytes.len(),
-            Self::Beside(_, length) | Self::Lent(_, length) | Self::Returned(length) => *length,
+            Self::Inline(bytes) | Self::Kept(bytes) => bytes.len(),
+            Self::Beside(_, length)
+            | Self::Mapped(_, length)
+            | Self::Lent(_, length)
+            | Self::Returned(length) => *length,
         }
     }
 
     /// The first bytes, if they are known without reading a file.
     pub(crate) fn inline(&self) -> Option<&[u8]> {
         match self {
-            Self::Inline(bytes) => Some(bytes),
+            Self::Inline(bytes) | Self::Kept(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -360,7 +432,8 @@ impl Body {
     /// All bytes, to be read.
     pub(crate) fn open(self) -> io::Result<Content> {
         match self {
-            Self::Inline(bytes) => Ok(Content::Bytes(bytes)),
+            Self::Inline(bytes) | Self::Kept(bytes) => Ok(Content::Bytes(bytes)),
+            Self::Mapped(mapped, length) => Ok(Content::Again(mapped, length)),
             Self::Beside(file, length) => Content::of_file(&file, length).ok_or_else(not_a_message),
             Self::Lent(file, length) => Content::of_lent(file, length, None),
             Self::Returned(_) => Err(not_a_message()),
@@ -389,6 +462,15 @@ impl Body {
             other => other.open(),
         }
     }
+}
+
+/// The first bytes of a file that is sealed and has as many.
+fn mapped_file(file: &OwnedFd, length: usize) -> Option<Mapped> {
+    let is_whole = fstat(file).ok()?.st_size >= i64::try_from(length).ok()?;
+    if !is_whole || length == 0 || !fcntl_get_seals(file).ok()?.contains(SEALS) {
+        return None;
+    }
+    Mapped::new(file, length, Access::Private).ok()
 }
 
 fn not_a_message() -> io::Error {
@@ -452,13 +534,11 @@ impl Content {
 
     /// The first `length` bytes of a file; `None` if it is shorter, or cannot be read.
     fn of_file(file: &OwnedFd, length: usize) -> Option<Self> {
+        if let Some(mapped) = mapped_file(file, length) {
+            return Some(Self::Mapped(mapped));
+        }
         if fstat(file).ok()?.st_size < i64::try_from(length).ok()? {
             return None;
-        }
-        if length > 0 && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS)) {
-            if let Ok(mapped) = Mapped::new(file, length, Access::Private) {
-                return Some(Self::Mapped(mapped));
-            }
         }
         let mut bytes = vec![0; length];
         let mut at = 0;
@@ -558,11 +638,11 @@ mod tests {
             drop(content);
             assert_eq!(known.0.len(), 1, "one file, mapped once or again when it has grown");
             Body::Lent(file, sent).reuse(&spares);
-            assert_eq!(spares.0.lock().len(), 1);
+            assert_eq!(spares.files.lock().len(), 1);
         }
         // A sealed one is not kept.
         Body::beside(b"sealed").unwrap().reuse(&spares);
-        assert_eq!(spares.0.lock().len(), 1);
+        assert_eq!(spares.files.lock().len(), 1);
     }
 
     #[test]
@@ -589,8 +669,49 @@ mod tests {
             assert_eq!(content[..4], [1, 2, 3, 4]);
             assert!(content[4..] == *bytes_of(&text));
             drop(content);
-            assert_eq!(spares.0.lock().len(), 1);
+            assert_eq!(spares.files.lock().len(), 1);
         }
+    }
+
+    #[test]
+    fn bodies_that_wait_beyond_the_first_files_need_no_descriptor() {
+        let spares = Arc::new(Spares::new(1));
+        let text = "text".repeat(INLINE);
+        let body = || {
+            let mut output = Output::reused(&spares);
+            encoded(&text, &mut output);
+            output.finish().unwrap()
+        };
+        let mut waiting = Vec::new();
+        while let body @ Body::Lent(..) = body() {
+            waiting.push(body);
+            assert!(waiting.len() < 100);
+        }
+        assert!(waiting.len() > 32 && spares.kept_any());
+        let mut kept = body();
+        assert!(matches!(kept, Body::Kept(_)));
+        kept.file(&spares).unwrap();
+        assert!(matches!(kept, Body::Lent(..)));
+        // Outcomes keep their files a while longer.
+        waiting.push(kept.settle(&spares));
+        assert!(matches!(waiting.last(), Some(Body::Lent(..))));
+        let mapped = loop {
+            let outcome = Body::in_file(text.as_bytes(), spares.take(text.len()).unwrap());
+            match outcome.settle(&spares) {
+                file @ Body::Lent(..) => waiting.push(file),
+                other => break other,
+            }
+            assert!(waiting.len() < 100);
+        };
+        assert!(matches!(mapped, Body::Mapped(..)));
+        assert!(*mapped.open_and_keep(&spares).unwrap() == *text.as_bytes());
+        // A sealed file is mapped, however few there are.
+        let sealed = Body::beside(text.as_bytes()).unwrap().settle(&spares);
+        assert!(matches!(sealed, Body::Mapped(..)));
+        assert!(*sealed.open().unwrap() == *text.as_bytes());
+        // Files that come back are used again.
+        waiting.into_iter().for_each(|body| body.reuse(&spares));
+        assert!(matches!(body(), Body::Lent(..)));
     }
 
     #[test]

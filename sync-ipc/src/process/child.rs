@@ -137,8 +137,10 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
     // Out of the way of the standard streams.
     let control = fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let control = CONTROL.get_or_init(|| control);
-    let Received::Message(message) = message::receive(control, &mut Vec::new(), true)? else {
-        return Err("the start message is not there".into());
+    let message = match message::receive(control, &mut Vec::new(), true)? {
+        Received::Message(message) => message,
+        Received::NoRoom { .. } => return Err(message::NO_ROOM.into()),
+        Received::Nothing | Received::End => return Err("the start message is not there".into()),
     };
     let Message { body, descriptors, .. } = message;
     let mut descriptors = descriptors.into_iter();

@@ -12,7 +12,17 @@
 //!    the file is closed: a child that the worker forked may still have it.
 //!
 //! So a file is never written to while another process reads it.
+//!
+//! **Descriptors.** A file costs its pool a descriptor, so the number of open files is bounded, and
+//! not by the number of tasks:
+//!
+//! | bytes | where they are |
+//! |---|---|
+//! | of a task that waits for a worker | in a file; in memory once [`WAITING`] files are in use |
+//! | of a task that a worker has | in a file, and another one is lent for the outcome |
+//! | of an outcome that was not read yet | in a file; once [`UNREAD`] more are in use, in its mapping, without the descriptor |
 
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Deref;
@@ -21,6 +31,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sync_core::Mutex;
 
@@ -38,22 +49,68 @@ const SPARE: usize = 32;
 /// The most bytes of all files that are kept, and of the mappings that a worker keeps.
 const SPARE_BYTES: usize = 2 * REUSED;
 
+/// The number of files in use at which the arguments of further tasks wait in memory; and
+/// [`PER_WORKER`] more for each worker.
+const WAITING: usize = 32;
+
+/// See [`WAITING`] and [`UNREAD`].
+const PER_WORKER: usize = 4;
+
+/// The workers that are counted for the numbers of files: a pool of more has as many files.
+const COUNTED_WORKERS: usize = 16;
+
+/// Beyond the files at which arguments wait in memory: the number of files in use at which outcomes
+/// keep no descriptor, for each worker.
+const UNREAD: usize = PER_WORKER;
+
+/// Whether the system has no descriptor left, for this process or for all, or too many of this user
+/// are on their way.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    matches!(error, Some(Errno::MFILE | Errno::NFILE | Errno::TOOMANYREFS))
+}
+
+/// Counts an open file.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        // Relaxed, as all accesses of it: a count that publishes nothing.
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // Relaxed: see `new`.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A file that is used again, and this process's mapping of it.
 #[derive(Debug)]
 pub(crate) struct Lent {
     pub(super) file: OwnedFd,
     pub(super) mapped: Mapped,
+    _counted: Counted,
 }
 
 impl Lent {
     /// A new file of at least `length` bytes.
-    fn new(length: usize) -> io::Result<Self> {
+    fn new(length: usize, count: &Arc<AtomicUsize>) -> io::Result<Self> {
         let length = length.next_multiple_of(STEP);
         let file = memfd_create("sync-ipc-task", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         files::allocate(&file, 0..length as u64)?;
         fcntl_add_seals(&file, SealFlags::SHRINK)?;
         let mapped = Mapped::new(&file, length, Access::Shared)?;
-        Ok(Self { file, mapped })
+        Ok(Self { file, mapped, _counted: Counted::new(count) })
+    }
+
+    /// Closes the file. Its bytes are mapped all the same.
+    pub(super) fn into_mapped(self) -> Mapped {
+        self.mapped
     }
 
     /// Makes it at least `length` bytes long. The mapping moves; after an error it is where it was.
@@ -71,16 +128,79 @@ impl AsFd for Lent {
     }
 }
 
-/// Files of tasks that were answered, of one pool.
-#[derive(Debug, Default)]
-pub(crate) struct Spares(pub(super) Mutex<Vec<Lent>>);
+/// Files of tasks that were answered, of one pool, and the number of all its files.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    pub(super) files: Mutex<Vec<Lent>>,
+    /// The number of open files: these, and the files in use.
+    open: Arc<AtomicUsize>,
+    /// See [`WAITING`].
+    waiting: usize,
+    /// See [`UNREAD`].
+    unread: usize,
+    /// Whether arguments ever waited in memory.
+    kept_any: AtomicBool,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
 
 impl Spares {
     // A forked child's copy of the lock may be held for good: then there is no spare file.
 
+    /// Of a pool of as many workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        let workers = workers.min(COUNTED_WORKERS);
+        let waiting = WAITING + PER_WORKER * workers;
+        Self {
+            files: Mutex::new(Vec::new()),
+            open: Arc::default(),
+            waiting,
+            unread: waiting + UNREAD * workers,
+            kept_any: AtomicBool::new(false),
+        }
+    }
+
+    /// The number of files in use. A snapshot.
+    fn in_use(&self) -> usize {
+        let spare = self.files.try_lock().map_or(0, |files| files.len());
+        // Relaxed: see `Counted`.
+        self.open.load(Ordering::Relaxed).saturating_sub(spare)
+    }
+
+    /// A file for arguments that wait for a worker. `None`: they are to wait in memory, because
+    /// enough wait in files, or the system has no descriptor left.
+    pub(crate) fn take_to_wait(&self, length: usize) -> io::Result<Option<Lent>> {
+        let taken =
+            if self.in_use() < self.waiting { self.take(length).map(Some) } else { Ok(None) };
+        let taken = match taken {
+            Err(error) if is_out_of_descriptors(&error) => None,
+            taken => taken?,
+        };
+        if taken.is_none() {
+            // Relaxed: a hint.
+            self.kept_any.store(true, Ordering::Relaxed);
+        }
+        Ok(taken)
+    }
+
+    /// Whether arguments of this pool ever waited in memory. A hint.
+    pub(crate) fn kept_any(&self) -> bool {
+        // Relaxed: a hint.
+        self.kept_any.load(Ordering::Relaxed)
+    }
+
+    /// Whether enough files are in use that an outcome that waits to be read keeps no descriptor.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.in_use() > self.unread
+    }
+
     /// A file of at least `length` bytes.
     pub(crate) fn take(&self, length: usize) -> io::Result<Lent> {
-        let spare = self.0.try_lock().and_then(|mut files| {
+        let spare = self.files.try_lock().and_then(|mut files| {
             // The smallest that is long enough, or the longest.
             let best = files.iter().enumerate().min_by_key(|(_, file)| {
                 let room = file.mapped.length;
@@ -95,13 +215,13 @@ impl Spares {
                 }
                 Ok(file)
             }
-            None => Lent::new(length),
+            None => Lent::new(length, &self.open),
         }
     }
 
     /// Keeps a file that no other process writes to or reads.
     pub(crate) fn keep(&self, file: Lent) {
-        if let Some(mut files) = self.0.try_lock() {
+        if let Some(mut files) = self.files.try_lock() {
             let bytes: usize = files.iter().map(|file| file.mapped.length).sum();
             let length = file.mapped.length;
             if files.len() < SPARE && length <= REUSED && bytes + length <= SPARE_BYTES {

@@ -115,6 +115,10 @@ pub(crate) fn send_lending(
                 _ => unreachable!("made beside"),
             }
         }
+        Body::Kept(_) | Body::Mapped(..) => {
+            let why = "a body without a descriptor is written into a file before it is sent";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
     };
     borrowed.insert(0, file);
     Ok(send_once(socket.as_fd(), &header(BESIDE | lends, tag, length), &[], &borrowed)?)
@@ -211,17 +215,26 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut Vec<u8>, wait: bool) -> io
         }
     }
     if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::other("there was no room for the descriptors of a message"));
+        // The kernel has closed those that did not fit; these are closed here.
+        let tag = buffer[..received.bytes].get(8..16).and_then(|tag| tag.try_into().ok());
+        return Ok(Received::NoRoom { tag: tag.map_or(0, u64::from_le_bytes) });
     }
     parse(&buffer[..received.bytes], descriptors)
         .map(Received::Message)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a message of sync-ipc"))
 }
 
+/// The error of a message for whose descriptors this process has no room.
+pub(crate) const NO_ROOM: &str = "there was no room for the descriptors of a message";
+
 /// The result of [`receive`].
 #[derive(Debug)]
 pub(crate) enum Received {
     Message(Message),
+    /// A message with this tag, for whose descriptors this process has no room. It is lost.
+    NoRoom {
+        tag: u64,
+    },
     /// No message is there yet.
     Nothing,
     /// The other end is closed, or its process has ended.

@@ -452,6 +452,7 @@ impl<R: DeserializeOwned> Process<R> {
         let [_, ended] = message::wait_readable([socket, pidfd], deadline)?;
         Ok(match message::receive(socket, &mut Vec::new(), false)? {
             Received::Message(message) => Some(read_outcome(message)),
+            Received::NoRoom { .. } => return Err(io::Error::other(message::NO_ROOM)),
             // Invariant 3. The end of the socket comes before the end of the process.
             _ if ended => {
                 let exitcode = self.child.join()?;

@@ -21,6 +21,7 @@ use super::current::{add_child, current_process};
 use super::entry::{self, ENTRIES, Entry};
 use super::handles::{Outgoing, encode};
 use super::{Child, ChildState, Process, Status, message, pidfd};
+use crate::random::random;
 
 /// Why a process was not started.
 #[derive(Debug)]
@@ -314,7 +315,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
             return Err(SpawnError::TooManyDescriptors);
         }
         let (ours, theirs) = message::pair()?;
-        let tag = random()?;
+        let tag = u64::from_ne_bytes(random()?);
         message::send(&ours, tag, &body.finish()?, &descriptors)?;
         let mut command = self.command(&name, tag)?;
         command.stdin(theirs);
@@ -449,10 +450,4 @@ fn path_of_program() -> io::Result<PathBuf> {
         return Ok(path.clone());
     }
     std::fs::canonicalize(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()))
-}
-
-fn random() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(u64::from_ne_bytes(bytes))
 }

@@ -16,7 +16,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
-use rustix::rand::{GetRandomFlags, getrandom};
 use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
@@ -26,6 +25,7 @@ use crate::membership::Member;
 use crate::membership::process::Life;
 use crate::memory::{Mapping, View, files};
 use crate::procfs;
+use crate::random::random;
 use crate::raw::{IDENTITY, LOCK_TIMEOUT, Peers, Slept, mutex};
 
 /// The seals without which no memory is touched: they fix its size forever.
@@ -598,11 +598,7 @@ fn allocate(size: usize) -> Result<(OwnedFd, Mapping)> {
 }
 
 fn nonce() -> Result<Nonce> {
-    let mut bytes = [0; 16];
-    if getrandom(&mut bytes, GetRandomFlags::empty()).or_io()? != bytes.len() {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-    }
-    let nonce = u128::from_ne_bytes(bytes);
+    let nonce = u128::from_ne_bytes(random()?);
     Ok([(nonce >> 64) as u64, nonce as u64])
 }
 

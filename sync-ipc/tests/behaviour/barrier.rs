@@ -135,6 +135,22 @@ fn a_thousand_passes() {
     assert_eq!(sum.lock().expect("clean").get(), 1000);
 }
 
+/// Aborts the barrier if `wait` goes on for so long that it is a hang.
+fn or_abort<R>(barrier: &Barrier, wait: impl FnOnce() -> R) -> R {
+    let (done, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let hangs = std::sync::mpsc::RecvTimeoutError::Timeout;
+            if ended.recv_timeout(Duration::from_secs(60)) == Err(hangs) {
+                let _ = barrier.abort();
+            }
+        });
+        let result = wait();
+        drop(done);
+        result
+    })
+}
+
 /// As many panicking actions as there are places, and many more.
 #[test]
 fn a_barrier_survives_any_number_of_panicking_actions() {
@@ -144,19 +160,21 @@ fn a_barrier_survives_any_number_of_panicking_actions() {
             let others: Vec<_> =
                 (1..parties).map(|_| fork(|| barrier.wait().is_ok().into())).collect();
             until("the others wait", || barrier.waiting() == parties - 1);
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                barrier.wait_with(|| {
-                    if panics {
-                        std::panic::resume_unwind(Box::new("the action fails"));
-                    }
-                })
-            }));
+            let outcome = or_abort(&barrier, || {
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    barrier.wait_with(|| {
+                        if panics {
+                            std::panic::resume_unwind(Box::new("the action fails"));
+                        }
+                    })
+                }))
+            });
             let others = others.into_iter().map(|mut other| other.join()).collect::<Vec<_>>();
             (outcome, others)
         };
-        for _ in 0..10 {
+        for turn in 0..10 {
             let (outcome, others) = meets(true);
-            assert!(outcome.is_err(), "the panic reaches the caller");
+            assert!(outcome.is_err(), "no place was free after {turn} panics: {outcome:?}");
             assert_eq!(others, vec![0; parties - 1], "the barrier is broken for the others");
             assert_eq!((barrier.is_broken(), barrier.waiting()), (true, 0));
             barrier.reset().expect("no process is stopped");

@@ -1,11 +1,14 @@
 //! A signal whose handler returns, and that does not restart system calls, ends no operation.
 
-use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
 
-use sync_ipc::{Connection, Listener, Segment};
+use sync_ipc::{
+    Condvar, Connection, ConnectionError, Event, JoinableQueue, Listener, LockError, Mutex, Queue,
+    RecvError, ReentrantMutex, RwLock, Segment, Semaphore, SendError,
+};
 
-use crate::processes::alone;
+use crate::processes::{FOR_EVER, alone, fork};
 
 extern "C" fn nothing(_: libc::c_int) {}
 
@@ -46,7 +49,7 @@ fn a_connection_waits_for_its_place_whatever_signals_arrive() {
         let path = std::env::temp_dir().join(format!("signals-{}", std::process::id()));
         let listener = Listener::bind(&path).expect("a path");
         // SAFETY: a call for the listener's own descriptor. Room for one that is not accepted.
-        unsafe { assert_eq!(libc::listen(std::os::fd::AsFd::as_fd(&listener).as_raw_fd(), 0), 0) };
+        unsafe { assert_eq!(libc::listen(listener.as_fd().as_raw_fd(), 0), 0) };
         let _first = Connection::connect(&path).expect("there is room");
         let path = &path;
         std::thread::scope(|scope| {
@@ -64,6 +67,70 @@ fn a_connection_waits_for_its_place_whatever_signals_arrive() {
             second.expect("signals are no error");
             drop(accepts.join().expect("both"));
         });
+    });
+}
+
+/// Each wait with a time takes its time, and ends by it.
+#[test]
+fn waits_take_their_time_whatever_signals_arrive() {
+    alone(|| {
+        let time = Duration::from_millis(20);
+        let segment = Segment::anonymous(1 << 16).expect("a segment");
+        let mutex = Mutex::create(&segment, "mutex", 0_u32).expect("room");
+        let reentrant = ReentrantMutex::create(&segment, "reentrant", 0_u32).expect("room");
+        let permits = Semaphore::create(&segment, "permits", 0, 1).expect("room");
+        let event = Event::create(&segment, "event").expect("room");
+        let condvar = Condvar::create(&segment, "condvar").expect("room");
+        let full = Queue::create(&segment, "full", 1).expect("room");
+        full.put(1_u32).expect("room");
+        let empty = Queue::<u32>::create(&segment, "empty", 1).expect("room");
+        let other = JoinableQueue::create(&segment, "other", 1).expect("room");
+        other.put(1_u32).expect("room");
+        let list = RwLock::create(&segment, "list", 0_u32).expect("room");
+        let (ours, theirs) = sync_ipc::pipe().expect("descriptors");
+        let path = std::env::temp_dir().join(format!("waits-{}", std::process::id()));
+        let listener = Listener::bind(&path).expect("a path");
+        let ready = empty.readiness().expect("descriptors");
+        let mut holder = fork(|| {
+            let _guards = (mutex.lock(), reentrant.lock(), list.write());
+            theirs.send(&1_u8).expect("room");
+            std::thread::sleep(FOR_EVER);
+            0
+        });
+        assert_eq!(ours.recv::<u8>().expect("sent"), 1);
+        let waits: [(&str, &dyn Fn() -> bool); 13] = [
+            ("mutex", &|| matches!(mutex.try_lock_for(time), Err(LockError::TimedOut))),
+            ("reentrant", &|| matches!(reentrant.try_lock_for(time), Err(LockError::TimedOut))),
+            ("read", &|| matches!(list.try_read_for(time), Err(LockError::TimedOut))),
+            ("write", &|| matches!(list.try_write_for(time), Err(LockError::TimedOut))),
+            ("permit", &|| permits.try_acquire_for(time).is_err()),
+            ("event", &|| !event.wait_timeout(time)),
+            ("put", &|| matches!(full.put_timeout(2, time), Err(SendError::TimedOut(2)))),
+            ("get", &|| empty.get_timeout(time) == Err(RecvError::TimedOut)),
+            ("join", &|| other.join_timeout(time) == Ok(false)),
+            ("receive", &|| {
+                matches!(ours.recv_bytes_timeout(1, time), Err(ConnectionError::TimedOut))
+            }),
+            ("poll", &|| !ours.poll(time).expect("open")),
+            ("accept", &|| listener.accept_timeout(time).expect("works").is_none()),
+            ("wait", &|| {
+                let sources = [ours.as_fd(), ready.as_fd()];
+                sync_ipc::wait(&sources, Some(time)).expect("works").is_empty()
+            }),
+        ];
+        interrupted(Duration::from_millis(1), || {
+            for (what, wait) in waits {
+                let started = Instant::now();
+                assert!(wait(), "{what}");
+                assert!(started.elapsed() >= time, "{what} ends early");
+            }
+            let free = Mutex::create(&segment, "free", 0_u32).expect("room");
+            let guard = free.lock().expect("free");
+            let started = Instant::now();
+            let (_guard, notified) = condvar.wait_for(guard, time).expect("no owner died");
+            assert!(!notified && started.elapsed() >= time, "the condition");
+        });
+        holder.kill();
     });
 }
 

@@ -54,7 +54,7 @@ fn no_panic_is_reachable_from_shared_memory() {
         ("process/body.rs", "unreachable!(\"written to above\")"),
         ("process/body.rs", "assert!(at + bytes.len() <= self.used, \"written before\")"),
         ("process/body.rs", "unreachable!(\"nothing is filed without a file\")"),
-        ("process/body.rs", "unreachable!(\"checked above\")"),
+        ("process/body.rs", "assert!(bytes.len() <= file.mapped.length, \"taken for as many\")"),
         ("process/body.rs", "assert!(file.mapped.length >= output.used"),
         ("process/body.rs", "unreachable!(\"flushed above, into memory of its own\")"),
         ("process/body.rs", "unreachable!(\"called for a heap\")"),

@@ -165,9 +165,49 @@ fn a_server_ends_with_the_process_that_started_it() {
     parent.join().unwrap();
     let process = format!("/proc/{pid}/exe");
     until("the server ends", || std::fs::read_link(&process).is_err());
-    // The folder stays until the next manager starts.
+    assert!(!path.parent().is_some_and(Path::exists), "the server has removed the folder");
+}
+
+#[test]
+fn the_next_manager_removes_the_folder_of_a_server_that_was_killed_with_its_parent() {
+    let (ours, theirs) = sync_ipc::pipe().unwrap();
+    let parent = Process::builder(start_and_report).daemon(true).spawn(theirs).unwrap();
+    let (pid, path): (u32, std::path::PathBuf) = ours.recv().unwrap();
+    // SAFETY: a signal to the server, whose parent lives and has not reaped it.
+    assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGKILL) }, 0);
+    parent.kill().unwrap();
+    parent.join().unwrap();
+    assert!(path.parent().is_some_and(Path::exists));
     let _next = Manager::start().unwrap();
-    until("the folder is removed", || !path.parent().is_some_and(Path::exists));
+    assert!(!path.parent().is_some_and(Path::exists));
+}
+
+/// Prepares a folder as of another manager whose server is stopped, and whose row of clients that
+/// are not yet accepted is full.
+fn beside_a_full_server() {
+    let folder = std::env::temp_dir().join(format!("full-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    // SAFETY: no other thread of this process reads the environment.
+    unsafe { std::env::set_var("TMPDIR", &folder) };
+    let other = folder.join("sync-ipc-manager-0123456789abcdef");
+    std::fs::create_dir(&other).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(other.join("socket")).unwrap();
+    // SAFETY: a call for the listener's own descriptor. Room for one client.
+    assert_eq!(unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 0) }, 0);
+    let _client = std::os::unix::net::UnixStream::connect(other.join("socket")).unwrap();
+    let manager = Manager::start().unwrap();
+    manager.ping().unwrap();
+    assert!(other.exists(), "it is another manager's");
+    drop(manager);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+sync_ipc::entry!(beside_a_full_server);
+
+#[test]
+fn a_manager_starts_beside_one_that_accepts_no_client() {
+    let process = Process::builder(beside_a_full_server).daemon(true).spawn(()).unwrap();
+    let ended = process.result_timeout(Duration::from_secs(60));
+    ended.expect("it waits for the other manager").unwrap();
 }
 
 #[test]

@@ -9,5 +9,8 @@ mod life;
 mod locks;
 mod objects;
 mod remote;
+#[path = "../support/signal.rs"]
+mod signal;
+mod signals;
 mod storm;
 mod support;

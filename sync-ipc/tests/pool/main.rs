@@ -4,9 +4,13 @@
 #[path = "../support/audit.rs"]
 mod audit;
 mod both;
+mod descriptors;
 mod executor;
 mod life;
 mod maps;
+#[path = "../support/signal.rs"]
+mod signal;
+mod signals;
 mod storm;
 mod support;
 mod trouble;

@@ -80,6 +80,58 @@ fn main() {
                 say(&format!("worker {}", worker.pid()));
             }
         }
+        // A program with everything that an interrupt finds at work: it ends in order by it, or at
+        // once.
+        #[cfg(feature = "manager")]
+        Some("everything") => everything(std::env::args().nth(2).as_deref() == Some("in order")),
         other => panic!("{other:?}"),
     }
 }
+
+#[cfg(feature = "manager")]
+fn everything(in_order: bool) {
+    use sync_ipc::manager::{Address, Manager};
+    use sync_ipc::{Event, Pool, Segment};
+
+    let name = format!("interrupted-{}", std::process::id());
+    let segment = Segment::create(&name, 4096).expect("a new name");
+    let event = Event::create(&segment, "event").expect("room");
+    let child = Process::spawn(wait_for, event.clone()).expect("a child");
+    let pool = Pool::new(2).expect("a pool");
+    let jobs = [(); 2].map(|()| pool.submit(wait_for, event.clone()).expect("a job"));
+    let manager = Manager::start().expect("a manager");
+    let held = manager.lock().expect("a lock");
+    let guard = held.lock().expect("free");
+    while !jobs.iter().all(|job| job.is_running()) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for pid in pool.workers().iter().map(|worker| worker.pid()) {
+        say(&format!("pid {pid}"));
+    }
+    say(&format!("pid {}", child.pid()));
+    say(&format!("pid {}", manager.process().pid()));
+    if let Address::Path(path) = manager.address() {
+        say(&format!("folder {}", path.parent().expect("a folder").display()));
+    }
+    say(&format!("name {name}"));
+    if in_order {
+        count_interrupts("parent".into());
+        drop(guard);
+        manager.shutdown().expect("it ends");
+        pool.terminate();
+        pool.join().expect("terminated");
+        // The interrupt has ended the child.
+        assert_eq!(child.join().expect("a child"), -libc::SIGINT);
+        say("parent ends");
+    } else {
+        endless("parent".into());
+    }
+}
+
+/// Takes longer than the test.
+#[cfg(feature = "manager")]
+fn wait_for(event: sync_ipc::Event) -> bool {
+    event.wait_timeout(Duration::from_secs(600))
+}
+#[cfg(feature = "manager")]
+sync_ipc::entry!(wait_for);

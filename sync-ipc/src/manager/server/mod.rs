@@ -38,6 +38,7 @@ use super::shared;
 use super::wire::{Call, Join, Joined, Kind, Refusal, Reply, Request, Stats, TOKEN, VERSION};
 use crate::auth::{Listener, Pending};
 use crate::connection::{self, Connection};
+use crate::random::random;
 
 /// The time for a client to take an answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -99,13 +100,19 @@ impl Server {
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
     }
 
-    /// Serves until [`stop`](Self::stop), or until a client requests the end.
-    pub(super) fn run(self: &Arc<Self>, listener: Listener) -> io::Result<()> {
+    /// Serves until [`stop`](Self::stop), or until a client requests the end. Calls `unpublish`
+    /// while it still listens.
+    pub(super) fn run(
+        self: &Arc<Self>,
+        listener: Listener,
+        unpublish: impl FnOnce(),
+    ) -> io::Result<()> {
         let listener = listener.limit(self.registry.limits.handshake);
         let this = Arc::clone(self);
         let watcher = std::thread::Builder::new().name("sync-ipc-watcher".into());
         let watcher = watcher.spawn(move || this.watch())?;
         let accepted = self.accept(&listener);
+        unpublish();
         // From here on a client is refused by the system.
         drop(listener);
         self.stop();
@@ -213,9 +220,7 @@ impl Server {
                 (found.ok_or(Refusal::Interrupted)?, false)
             }
             None => {
-                let mut token = [0; TOKEN];
-                token[..8].copy_from_slice(&random().map_err(system)?);
-                token[8..].copy_from_slice(&random().map_err(system)?);
+                let token: [u8; TOKEN] = random().map_err(system)?;
                 (Client::new(number, token), true)
             }
         };
@@ -453,11 +458,4 @@ fn is_own_user(pending: &Pending) -> bool {
     }
     let own = rustix::process::geteuid();
     sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
-}
-
-/// Random bytes.
-pub(super) fn random() -> io::Result<[u8; 8]> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(bytes)
 }

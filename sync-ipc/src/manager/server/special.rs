@@ -10,6 +10,7 @@ use super::monitor::Caller;
 use super::store::Served;
 use crate::error::Error;
 use crate::pool::Pool;
+use crate::random::random;
 use crate::segment::Segment;
 
 /// The time between two looks at whether the client that waits for a job is still there.
@@ -77,7 +78,7 @@ impl Memory {
     pub(super) fn new(size: u64) -> Result<Self, Refusal> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         loop {
-            let number = super::random().map_err(|error| Refusal::System(error.to_string()))?;
+            let number = random::<8>().map_err(|error| Refusal::System(error.to_string()))?;
             let name = format!("managed-{:016x}", u64::from_ne_bytes(number));
             match Segment::create(&name, size) {
                 Ok(segment) => return Ok(Self { name, segment }),
