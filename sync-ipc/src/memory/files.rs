@@ -9,9 +9,9 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 
-/// The bytes that one call allocates. Until Linux 6.17 a signal whose handler runs meanwhile makes the
-/// call give back what it has, and fail: it is repeated, and short enough to end between two signals
-/// of a profiler.
+/// The bytes that one call allocates. Until Linux 6.17 a signal whose handler runs meanwhile makes
+/// the call give back what it has, and fail: it is repeated, and short enough to end between two
+/// signals of a profiler.
 const STEP: u64 = 256 << 10;
 
 /// An error if a file must not become this long: the system would send SIGXFSZ, whose default is to

@@ -30,8 +30,8 @@ fn interrupted<T>(pause: Duration, act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Until Linux 6.17 a signal interrupts the allocation, and what it had allocated is given back. Here
-/// one may not; then this shows that a large segment is allocated whole.
+/// Until Linux 6.17 a signal interrupts the allocation, and what it had allocated is given back.
+/// Here one may not; then this shows that a large segment is allocated whole.
 #[test]
 fn a_large_segment_is_allocated_whatever_signals_arrive() {
     alone(|| {
