@@ -42,7 +42,10 @@
 //!    locked, or reserved by `STARVING`. A sleep on a reserved word ends by itself.
 //! 4. **Wake after free.** A release is one atomic operation; after it only the address of the word
 //!    is used. The lock may be gone by then.
-//! 5. **Bounded overtaking.** From the moment a waiter sets `STARVING`, no newcomer gets the lock
+//! 5. **No thread sleeps on a free lock** for longer than [`STARVATION_THRESHOLD`]: a release that
+//!    wakes a task wakes a thread as well, since the task takes the lock at its next poll only, and
+//!    the thread may be the one that polls it.
+//! 6. **Bounded overtaking.** From the moment a waiter sets `STARVING`, no newcomer gets the lock
 //!    before a thread that has slept (`try_lock` excepted).
 //!
 //! # Orderings
@@ -303,7 +306,7 @@ impl RawMutex {
                 Ok(_) => {
                     if state & WAITERS != 0 {
                         // Invariant 4: from here on only the address is used.
-                        futex::wake_one(&raw const self.state);
+                        futex::wake_for_lock(&raw const self.state, Channel::ALL);
                     }
                     return Ok(());
                 }

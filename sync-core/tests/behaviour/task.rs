@@ -489,3 +489,51 @@ fn the_sizes_of_the_futures() {
         assert!(bytes <= 208, "{name}: {bytes} bytes");
     }
 }
+
+/// Gives threads that were started the time to fall asleep. If they do not, a test shows less, and
+/// does not fail.
+fn let_them_sleep() {
+    thread::sleep(Duration::from_millis(30));
+}
+
+#[test]
+fn threads_get_a_free_mutex_while_a_task_that_was_chosen_is_not_polled() {
+    let _watch = watch();
+    let lock = Mutex::new(0);
+    let guard = lock.lock();
+    let mut task = Task::waiting(lock.lock_async());
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| *lock.lock() += 1);
+        }
+        let_them_sleep();
+        drop(guard);
+    });
+    assert_eq!(task.woken(), 1);
+    assert_eq!(*task.poll().expect("the lock is free"), 3);
+}
+
+#[test]
+fn threads_get_a_free_readers_writer_lock_while_a_task_that_was_chosen_is_not_polled() {
+    let _watch = watch();
+    let lock = RwLock::new(0);
+    let guard = lock.read();
+    let mut task = Task::waiting(lock.write_async());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| drop(lock.read()));
+        }
+        let_them_sleep();
+        drop(guard);
+    });
+    let guard = lock.read();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| *lock.write() += 1);
+        }
+        let_them_sleep();
+        drop(guard);
+    });
+    assert!(task.woken() > 0);
+    assert_eq!(*task.poll().expect("the lock is free"), 3);
+}

@@ -687,3 +687,51 @@ model! {
         order.run([joins]);
     }
 }
+
+/// Polls a task once.
+fn poll_once<T>(task: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    task.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+model! {
+    /// A task is chosen and not polled: the threads that sleep get the free lock all the same.
+    fn threads_pass_a_chosen_task_that_is_not_polled(order) small {
+        model_with_tasks();
+        let lock = std::sync::Arc::new(Mutex::new(0));
+        let guard = lock.lock_arc();
+        let mut task = Box::pin(lock.lock_arc_async());
+        assert!(poll_once(task.as_mut()).is_pending());
+        let takes = || with(&lock, |lock| *lock.lock() += 1);
+        order.run([takes(), takes(), crate::support::body(move || drop(guard))]);
+        assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
+    }
+}
+
+model! {
+    /// The same with a writer that is a task, and a reader and a writer that are threads.
+    fn readers_and_writers_pass_a_chosen_task_that_is_not_polled(order) tight {
+        model_with_tasks();
+        let lock = std::sync::Arc::new(RwLock::new(0));
+        let guard = lock.read_arc();
+        let mut task = Box::pin(lock.write_arc_async());
+        assert!(poll_once(task.as_mut()).is_pending());
+        let reads = with(&lock, |lock| drop(lock.read()));
+        let writes = with(&lock, |lock| *lock.write() += 1);
+        order.run([reads, writes, crate::support::body(move || drop(guard))]);
+        assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
+    }
+}
+
+model! {
+    /// No thread waits to write: a reader passes the writer that is a task.
+    fn a_reader_passes_a_chosen_writer_that_is_not_polled(order) {
+        model_with_tasks();
+        let lock = std::sync::Arc::new(RwLock::new(0));
+        let guard = lock.read_arc();
+        let mut task = Box::pin(lock.write_arc_async());
+        assert!(poll_once(task.as_mut()).is_pending());
+        let reads = with(&lock, |lock| drop(lock.read()));
+        order.run([reads, crate::support::body(move || drop(guard))]);
+        assert!(poll_once(task.as_mut()).is_ready(), "the lock is free");
+    }
+}

@@ -162,7 +162,7 @@ impl RawRwLock {
             if gone & WRITERS_WAITING != 0 {
                 // One wake is enough: the woken writer announces itself again, or takes the lock
                 // and sets the bit in the same step, or gives up in turn (invariant 2).
-                futex::wake_channel(&raw const self.state, 1, WRITERS);
+                futex::wake_for_lock(&raw const self.state, WRITERS);
             }
             if gone & READERS_WAITING != 0 {
                 futex::wake_channel(&raw const self.state, u32::MAX, READERS);
@@ -239,8 +239,12 @@ impl RawRwLock {
                     if due & READERS_WAITING != 0 {
                         futex::wake_channel(&raw const self.state, u32::MAX, READERS);
                     }
-                    if due & WRITERS_WAITING != 0 {
-                        futex::wake_channel(&raw const self.state, 1, WRITERS);
+                    if due & WRITERS_WAITING != 0
+                        && !futex::wake_for_lock(&raw const self.state, WRITERS)
+                        && left & READERS_WAITING != 0
+                    {
+                        // Invariant 5: the writer is a task, and may not be polled for long.
+                        futex::wake_channel(&raw const self.state, u32::MAX, READERS);
                     }
                     let upgrade_now = left & UPGRADING != 0 && left & COUNT == READER;
                     let upgrade_off = state & UPGRADING != left & UPGRADING;
@@ -282,7 +286,7 @@ impl RawRwLock {
             futex::wake_channel(&raw const self.state, u32::MAX, READERS);
         }
         if from == WRITER && state & WRITERS_WAITING != 0 {
-            futex::wake_channel(&raw const self.state, 1, WRITERS);
+            futex::wake_for_lock(&raw const self.state, WRITERS);
         }
         if state & UPGRADING != 0 {
             futex::wake_channel(&raw const self.state, u32::MAX, UPGRADE);

@@ -84,6 +84,30 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
     share(word.addr(), count, channel, |count| threads::wake_channel(word, count, channel))
 }
 
+/// Wakes one thread or task that waits on a channel of the address, for a lock that was released;
+/// if it is a task, one thread as well. Returns `false` if there was a task and no thread.
+///
+/// A task that was chosen takes the lock at its next poll, and that may be a long time away: its
+/// executor may be the very thread that sleeps here. So no thread depends on it. The lock must bear
+/// that both come.
+#[cold]
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+pub fn wake_for_lock(word: *const AtomicU32, channel: Channel) -> bool {
+    let address = word.addr();
+    let thread = || match channel {
+        // The simpler call, where it does.
+        Channel::ALL => threads::wake(word, 1) > 0,
+        _ => threads::wake_channel(word, 1, channel) > 0,
+    };
+    match task::waiting_at(address) {
+        Some(bucket) => bucket.share_for_lock(address, channel, asleep::may_be(address), thread),
+        None => {
+            thread();
+            true
+        }
+    }
+}
+
 /// Wakes at most `count` threads and tasks; returns the number. `threads` wakes at most as many
 /// threads as it is given, and returns their number.
 #[inline]

@@ -49,6 +49,10 @@
 //!    first task, and one task before a thread. Where no thread slept (the count of sleepers or the
 //!    system says so), all tasks in the line came before every thread that sleeps later, and go
 //!    first.
+//! 6. **No thread waits for a poll.** The wake of a lock that was released goes to a thread as well
+//!    if it goes to a task and a thread sleeps ([`wake_for_lock`](super::wake_for_lock)): the lock
+//!    is free, and the thread may be the one that would poll the task. The other objects hand over
+//!    what a waiter waits for, to one waiter: there a thread that polls tasks must not block.
 //!
 //! The number of threads that a wake reports is trusted here and nowhere else: it is the kernel's
 //! own queue on Linux and a table of this library elsewhere. A system that reports a thread where
@@ -226,6 +230,29 @@ impl Bucket {
         left -= woken as u32;
         let tasks = if left == 0 { 0 } else { self.wake_tasks(address, left, channel, true) };
         by_turn as usize + woken + tasks
+    }
+
+    /// Wakes a thread or a task, and a thread as well if a task's turn has come and a thread may be
+    /// `asleep`. `thread` wakes a thread if there is one, and says so. Returns `false` if it woke a
+    /// task only.
+    #[cfg_attr(any(loom, sync_verify), track_caller)]
+    pub(super) fn share_for_lock(
+        &self,
+        address: usize,
+        channel: Channel,
+        asleep: bool,
+        thread: impl FnOnce() -> bool,
+    ) -> bool {
+        let mut by_turn = false;
+        if asleep {
+            let first = self.lock().take_if_passed_over(address, channel);
+            by_turn = first.is_some();
+            self.call(first);
+            if thread() {
+                return true;
+            }
+        }
+        !by_turn && self.wake_tasks(address, 1, channel, true) == 0
     }
 
     /// Wakes at most `count` of the tasks that wait now. `no_thread`: no thread sleeps, so the
