@@ -67,9 +67,9 @@
 //!    will serve them. With `WRITER` the bit may be stale, and therefore a writer's release wakes
 //!    readers and a writer.
 //! 5. **No thread sleeps on a free lock** for longer than `STARVATION_THRESHOLD`: only a
-//!    reservation keeps a thread out of a free lock, and that sleep is timed. A release that wakes a
-//!    task wakes a thread as well, a writer or all readers: the task takes the lock at its next poll
-//!    only, and the thread may be the one that polls it.
+//!    reservation keeps a thread out of a free lock, and that sleep is timed. A release that wakes
+//!    a task wakes a thread as well, a writer or all readers: the task takes the lock at its next
+//!    poll only, and the thread may be the one that polls it.
 //! 6. **Phases.** A reader that saw `WRITER` while it waited enters as soon as `WRITER` is gone,
 //!    whether writers wait or not, and so does a reader that has waited for `STARVATION_THRESHOLD`.
 //!    Any other reader waits while `WRITERS_WAITING` is set.
